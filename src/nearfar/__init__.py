@@ -1,0 +1,1 @@
+"""nearfar: recommendation from implicit feedback with variational autoencoders."""

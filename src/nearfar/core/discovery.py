@@ -1,0 +1,82 @@
+"""Plug-ins are files: a name is the module that holds the one class.
+
+`find("nearfar.algorithms", Algorithm, "ease")` is the Algorithm defined in
+`nearfar/algorithms/ease.py`; a third party's is named by its dotted path
+(`their_package.their_module.TheirClass`). There is no list to edit.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+from typing import TypeVar
+
+from nearfar.core.errors import SettingsError, UnknownNameError
+
+T = TypeVar("T")
+
+
+def names(package: str) -> list[str]:
+    """The names of all plug-in modules of a package, sorted; private ones left out."""
+    root = importlib.import_module(package)
+    return sorted(m.name for m in pkgutil.iter_modules(root.__path__) if not m.name.startswith("_"))
+
+
+def classes_in(module: ModuleType, base: type[T]) -> list[type[T]]:
+    """The concrete subclasses of `base` that `module` itself defines."""
+    return [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, base)
+        and not inspect.isabstract(value)
+        and value is not base
+        and value.__module__ == module.__name__
+    ]
+
+
+def find(package: str, base: type[T], name: str) -> type[T]:
+    """The subclass of `base` called `name`: a module of `package`, or a dotted path.
+
+    Raises:
+        UnknownNameError: nothing is called so.
+        SettingsError: a dotted path does not lead to a subclass of `base`.
+    """
+    key = name.lower().replace("-", "_")
+    if key in names(package):
+        found = classes_in(importlib.import_module(f"{package}.{key}"), base)
+        if len(found) == 1:
+            return found[0]
+    if "." in name:
+        return _by_path(name, base)
+    raise UnknownNameError(base.__name__.lower(), name, discover(package, base))
+
+
+def _by_path(path: str, base: type[T]) -> type[T]:
+    module_name, _, class_name = path.rpartition(".")
+    try:
+        value = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"cannot import {path!r}: {error}") from None
+    if not (inspect.isclass(value) and issubclass(value, base)):
+        raise SettingsError(f"{path!r} is not a {base.__name__}")
+    return value
+
+
+def discover(package: str, base: type[T]) -> dict[str, type[T]]:
+    """Every plug-in of a package by name; modules that hold none or several are not plug-ins."""
+    result = {}
+    for name in names(package):
+        found = classes_in(importlib.import_module(f"{package}.{name}"), base)
+        if len(found) == 1:
+            result[name] = found[0]
+    return result
+
+
+def name_of(cls: type) -> str:
+    """The name by which `find` finds a class again: its module's, or its dotted path."""
+    if cls.__module__.startswith("nearfar."):
+        return cls.__module__.rpartition(".")[2]
+    return f"{cls.__module__}.{cls.__qualname__}"

@@ -1,0 +1,76 @@
+"""The errors nearfar raises on purpose.
+
+    NearfarError                 it failed for a reason that one line states
+    +-- DataError                the data given cannot be read or used
+    |   +-- SchemaError          a column is missing, doubled or of the wrong type
+    |   +-- EmptyDataError       nothing is left to work with
+    +-- SettingsError            a setting is unknown or out of range
+    |   +-- UnknownNameError     no such algorithm, source, metric, setting ...
+    +-- ArtefactError            a saved folder is damaged, foreign or of a newer format
+    +-- FetchError               a data set could not be downloaded
+    +-- DoesNotFitError          the work needs more memory than there is
+    +-- DivergedError            training left the real numbers
+    +-- MissingExtraError        an optional dependency is not installed
+
+A message says what was got, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NearfarError(Exception):
+    """It failed for a reason that one line states; the base of all errors raised on purpose."""
+
+
+class DataError(NearfarError):
+    """The data given cannot be read or used."""
+
+
+class SchemaError(DataError):
+    """A column is missing, doubled or of the wrong type."""
+
+
+class EmptyDataError(DataError):
+    """Nothing is left to work with."""
+
+
+class SettingsError(NearfarError):
+    """A setting is unknown or out of range."""
+
+
+class UnknownNameError(SettingsError):
+    """Nothing of that name exists; the message offers the nearest that does."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        super().__init__(f"unknown {what} {name!r}; {hint}known: {', '.join(known) or 'none'}")
+
+
+class ArtefactError(NearfarError):
+    """A saved folder is damaged, foreign or of a newer format."""
+
+
+class FetchError(NearfarError):
+    """A data set could not be downloaded."""
+
+
+class DoesNotFitError(NearfarError):
+    """The work needs more memory than there is."""
+
+
+class DivergedError(NearfarError):
+    """Training left the real numbers."""
+
+
+class MissingExtraError(NearfarError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed: pip install 'nearfar[{extra}]'"
+        )

@@ -1,0 +1,123 @@
+"""Files that are whole or absent: atomic writes and checksums."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from nearfar.core.errors import ArtefactError
+
+BLOCK_BYTES = 1 << 20
+
+
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """The checksum of a file's bytes, in hexadecimal."""
+    state = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            state.update(block)
+    return state.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _mode(base: int) -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return base & ~mask
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
+    """A file that appears at `path` whole (synced, then renamed) or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w" if text else "wb", encoding="utf-8" if text else None) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(_mode(0o666))
+        Path(temporary).replace(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path, *, overwrite_if: Callable[[Path], bool]) -> Iterator[Path]:
+    """A folder that appears at `path` whole or not at all.
+
+    A folder that stands there already is replaced only where `overwrite_if(path)` says that it
+    is one of ours (or it is empty); a moment without any folder at `path` cannot be avoided
+    then, a half-written one can.
+
+    Raises:
+        ArtefactError: what stands at `path` is not ours to replace.
+    """
+    path = Path(path)
+    replaceable = not path.exists() or (
+        path.is_dir() and (not any(path.iterdir()) or overwrite_if(path))
+    )
+    if not replaceable:
+        raise ArtefactError(f"{path} exists and was not written by nearfar; name another folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    try:
+        temporary.chmod(_mode(0o777))
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as opened:
+                    os.fsync(opened.fileno())
+        _sync_folder(temporary)
+        if path.exists():
+            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
+            path.replace(old / path.name)
+            temporary.replace(path)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write one JSON document atomically; NaN and infinities are refused."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic_file(path, text=True) as file:
+        file.write(text)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ArtefactError: the file is missing or is not a JSON object.
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtefactError(f"{path} does not exist") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ArtefactError(f"{path} is not JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise ArtefactError(f"{path} holds no JSON object")
+    return value

@@ -1,0 +1,118 @@
+"""Ids: the names of matrix rows and columns."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from jaxtyping import Int64
+
+from nearfar.core.errors import DataError
+
+
+class Vocabulary:
+    """Unique ids in order, all 64-bit integers or all text, with details where there are any.
+
+    Args:
+        ids: what stands at position 0, 1, ...
+        details: one row an id, any columns ("title", "genres" are known to the commands).
+
+    Raises:
+        DataError: an id is missing, doubled, or neither integer nor text.
+    """
+
+    def __init__(self, ids: Iterable[int] | Iterable[str], details: pl.DataFrame | None = None):
+        series = _as_series(ids)
+        if series.null_count():
+            raise DataError(f"{series.null_count()} ids are missing")
+        if series.n_unique() != len(series):
+            doubled = series.filter(series.is_duplicated())[0]
+            raise DataError(f"id {doubled!r} occurs twice in a vocabulary")
+        if details is not None and details.height != len(series):
+            raise DataError(f"{details.height} rows of details for {len(series)} ids")
+        self.ids: pl.Series = series
+        self.details: pl.DataFrame = pl.DataFrame() if details is None else details
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        kind = "integer" if self.is_integer else "text"
+        return f"Vocabulary({len(self)} {kind} ids)"
+
+    @property
+    def is_integer(self) -> bool:
+        return self.ids.dtype == pl.Int64
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A checksum of the ids in their order."""
+        state = hashlib.sha256(b"int" if self.is_integer else b"str")
+        if self.is_integer:
+            state.update(self.ids.to_numpy().astype("<i8").tobytes())
+        else:
+            lengths = self.ids.str.len_bytes().to_numpy().astype("<i8")
+            state.update(lengths.tobytes())
+            for part in self.ids.iter_slices(1 << 16):
+                state.update("".join(part.to_list()).encode())
+        return state.hexdigest()
+
+    @cached_property
+    def titles(self) -> pl.Series | None:
+        """The titles, one an id (missing ones null), or None where the data had none."""
+        return self.details["title"] if "title" in self.details.columns else None
+
+    def index(self, ids: pl.Series | Sequence[int] | Sequence[str]) -> Int64[np.ndarray, " n"]:
+        """The positions of `ids`; -1 for one that is not in the vocabulary.
+
+        Numbers given as text find integer ids, and integers find text ids.
+        """
+        series = ids if isinstance(ids, pl.Series) else pl.Series("id", list(ids), strict=False)
+        wanted = series.cast(self.ids.dtype, strict=False).rename("id")
+        found = pl.DataFrame({"id": wanted}).join(
+            self._positions, on="id", how="left", maintain_order="left"
+        )
+        return found["position"].fill_null(-1).cast(pl.Int64).to_numpy()
+
+    @cached_property
+    def _positions(self) -> pl.DataFrame:
+        return pl.DataFrame({"id": self.ids}).with_row_index("position")
+
+    def take(self, positions: np.ndarray) -> Vocabulary:
+        """The vocabulary of the ids at `positions`, in that order."""
+        index = pl.Series(np.asarray(positions, dtype=np.int64))
+        details = self.details[index] if self.details.width else None
+        return Vocabulary(self.ids.gather(index), details)
+
+    def frame(self) -> pl.DataFrame:
+        """Ids and details as one frame, column "id" first."""
+        return pl.DataFrame({"id": self.ids}).hstack(self.details.get_columns())
+
+    @classmethod
+    def from_frame(cls, frame: pl.DataFrame) -> Vocabulary:
+        """The inverse of `frame`."""
+        details = frame.drop("id")
+        return cls(frame["id"], details if details.width else None)
+
+
+def _as_series(ids: Iterable[int] | Iterable[str]) -> pl.Series:
+    series = ids if isinstance(ids, pl.Series) else pl.Series("id", list(ids))
+    series = series.rename("id")
+    if series.dtype.is_integer():
+        return series.cast(pl.Int64)
+    if series.dtype in (pl.Categorical, pl.Enum):
+        return series.cast(pl.String)
+    if series.dtype == pl.String:
+        return series
+    if len(series) == 0:
+        return series.cast(pl.Int64)
+    raise DataError(f"ids are {series.dtype}; they must be integers or text")

@@ -1,0 +1,1 @@
+"""From an interaction log to sparse matrices: sources, filters, time window, splits."""

@@ -1,0 +1,129 @@
+"""Interactions: who met what, as a sparse binary matrix with its ids."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from nearfar.core.errors import DataError
+from nearfar.core.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """A binary users x items matrix in CSR with the ids of its rows and columns.
+
+    Column indices of a row are sorted and unique; values are float32 ones.
+
+    Raises:
+        DataError: the matrix and the vocabularies disagree in size.
+    """
+
+    x: csr_array
+    user_ids: Vocabulary
+    item_ids: Vocabulary
+
+    def __post_init__(self) -> None:
+        if self.x.shape != (len(self.user_ids), len(self.item_ids)):
+            raise DataError(
+                f"a matrix of {self.x.shape} for {len(self.user_ids)} users and "
+                f"{len(self.item_ids)} items"
+            )
+        object.__setattr__(self, "x", canonical(self.x))
+
+    @property
+    def n_users(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def n_items(self) -> int:
+        return self.x.shape[1]
+
+    @property
+    def n_interactions(self) -> int:
+        return int(self.x.nnz)
+
+    @cached_property
+    def item_counts(self) -> np.ndarray:
+        """How many users met each item (int64, one an item)."""
+        return np.bincount(self.x.indices, minlength=self.n_items)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A checksum of the matrix and both vocabularies."""
+        state = hashlib.sha256()
+        state.update(self.user_ids.fingerprint.encode())
+        state.update(self.item_ids.fingerprint.encode())
+        state.update(self.x.indptr.astype("<i8").tobytes())
+        state.update(self.x.indices.astype("<i8").tobytes())
+        return state.hexdigest()
+
+    def take_users(self, rows: np.ndarray) -> Interactions:
+        """The interactions of the users at `rows`, in that order."""
+        return Interactions(self.x[rows], self.user_ids.take(rows), self.item_ids)
+
+
+def canonical(x: csr_array) -> csr_array:
+    """`x` as float32 CSR with sorted unique indices, every stored value one; never changes `x`."""
+    x = csr_array(x)
+    if not x.has_canonical_format or (x.data == 0).any():
+        x = x.copy()
+        x.sum_duplicates()
+        x.eliminate_zeros()
+    if x.dtype != np.float32 or (x.data != 1).any():
+        x = csr_array((np.ones(x.nnz, np.float32), x.indices, x.indptr), shape=x.shape)
+    return x
+
+
+@dataclass(frozen=True, eq=False)
+class FoldIn:
+    """Held-out users: what the model may see of each, and what it must find.
+
+    Raises:
+        DataError: the two sides disagree on users or items.
+    """
+
+    fold_in: Interactions
+    held_out: Interactions
+    name: str = field(default="held-out")
+
+    def __post_init__(self) -> None:
+        if self.fold_in.user_ids != self.held_out.user_ids:
+            raise DataError("fold-in and held-out are of different users")
+        if self.fold_in.item_ids != self.held_out.item_ids:
+            raise DataError("fold-in and held-out have different items")
+
+    @property
+    def n_users(self) -> int:
+        return self.fold_in.n_users
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Training users, and two groups of users held out for choosing and for reporting.
+
+    `protocol` is JSON-able: what was done to get here, with every parameter and count.
+    """
+
+    train: Interactions
+    validation: FoldIn
+    test: FoldIn
+    protocol: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for part in (self.validation, self.test):
+            if part.fold_in.item_ids != self.train.item_ids:
+                raise DataError("train and held-out users have different items")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A checksum of all five matrices and their vocabularies."""
+        state = hashlib.sha256(self.train.fingerprint.encode())
+        for part in (self.validation, self.test):
+            state.update(part.fold_in.fingerprint.encode())
+            state.update(part.held_out.fingerprint.encode())
+        return state.hexdigest()
