@@ -1,0 +1,194 @@
+"""Settings as frozen dataclasses: from TOML, JSON or `key=value`, and back.
+
+A field typed with an abstract class is filled by name from the modules beside that class:
+`corruption = "mask"`, or `corruption = {kind = "mask", keep_prob = 0.5}`. Unknown keys are
+refused by name with the nearest known one; nothing is converted silently, except that a whole
+number will do for a float and a list for a tuple.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nearfar.core import discovery
+from nearfar.core.errors import SettingsError, UnknownNameError
+
+T = TypeVar("T")
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
+    """An instance of a settings dataclass from plain values.
+
+    Args:
+        cls: a frozen dataclass.
+        values: field name -> plain value; absent fields keep their defaults.
+        where: how error messages name this place, as "alignment".
+
+    Raises:
+        UnknownNameError: a key is not a field.
+        SettingsError: a value has the wrong type, or the dataclass refused it.
+    """
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # pyright: ignore[reportArgumentType]
+    arguments = {}
+    for key, value in values.items():
+        if key not in fields:
+            raise UnknownNameError("setting", _join(where, key), [_join(where, f) for f in fields])
+        arguments[key] = _convert(hints[key], value, _join(where, key))
+    try:
+        return cls(**arguments)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{where or discovery.name_of(cls)}: {error}") from None
+
+
+def to_plain(value: Any) -> Any:
+    """Settings as JSON-able values; `build` of the same class takes them back."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        plain = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"kind": discovery.name_of(type(value)), **plain} if _base_of(type(value)) else plain
+    if isinstance(value, tuple | list):
+        return [to_plain(v) for v in value]
+    return value
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Settings from a TOML file.
+
+    Raises:
+        SettingsError: the file is missing or is not TOML.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise SettingsError(f"{path} does not exist") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from None
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """`["epochs=50", "alignment.weight=1"]` as a nested mapping; values are read as TOML.
+
+    A value that is not TOML is taken as text, so that `corruption=mask` needs no quotes.
+
+    Raises:
+        SettingsError: there is no "=", or a key is given both a value and keys of its own.
+    """
+    result: dict[str, Any] = {}
+    for assignment in assignments:
+        key, sign, text = assignment.partition("=")
+        if not sign or not key.strip():
+            raise SettingsError(f"{assignment!r} is not of the form key=value")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = None if text.strip() == "none" else text.strip()
+        _insert(result, key.strip().split("."), value, assignment)
+    return result
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings laid over each other; `over` wins."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            result[key] = merge(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _insert(tree: dict[str, Any], path: list[str], value: Any, assignment: str) -> None:
+    for part in path[:-1]:
+        below = tree.setdefault(part, {})
+        if isinstance(below, str):  # alignment=pia alignment.weight=1
+            below = tree[part] = {"kind": below}
+        if not isinstance(below, dict):
+            raise SettingsError(f"{assignment!r}: {part!r} already has a value")
+        tree = below
+    tree[path[-1]] = value
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _base_of(cls: type) -> type | None:
+    """The abstract class whose package `cls` is found in, if it is of an open kind."""
+    for base in cls.__mro__[1:]:
+        if inspect.isabstract(base):
+            return base
+    return None
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(typing.get_args(hint), value, where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise SettingsError(f"{where} is {value!r}; a list was expected")
+        element = typing.get_args(hint)[0]
+        return tuple(_convert(element, v, f"{where}[{i}]") for i, v in enumerate(value))
+    if origin is typing.Literal:
+        if value not in typing.get_args(hint):
+            raise UnknownNameError(where, str(value), map(str, typing.get_args(hint)))
+        return value
+    if inspect.isclass(hint) and isinstance(value, hint) and not isinstance(value, bool):
+        return _finite(value, where)
+    if hint is bool and isinstance(value, bool):
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if inspect.isclass(hint) and (dataclasses.is_dataclass(hint) or inspect.isabstract(hint)):
+        return _convert_object(hint, value, where)
+    expected = getattr(hint, "__name__", str(hint))
+    raise SettingsError(f"{where} is {value!r}; {expected} was expected")
+
+
+def _finite(value: Any, where: str) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SettingsError(f"{where} is {value}; a finite number was expected")
+    return value
+
+
+def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
+    if (value is None or value == "none") and type(None) in options:
+        return None
+    rest = [o for o in options if o is not type(None)]
+    errors = []
+    for option in rest:
+        try:
+            return _convert(option, value, where)
+        except SettingsError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _convert_object(hint: type, value: Any, where: str) -> Any:
+    if isinstance(value, str):
+        value = {"kind": value}
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{where} is {value!r}; a name or a table of settings was expected")
+    rest = {k: v for k, v in value.items() if k != "kind"}
+    if inspect.isabstract(hint):
+        if "kind" not in value:
+            raise SettingsError(f"{where} lacks 'kind'")
+        package = hint.__module__.rpartition(".")[0]
+        return build(discovery.find(package, hint, str(value["kind"])), rest, where)
+    kind = value.get("kind")
+    if kind is not None and str(kind).lower() not in (
+        hint.__name__.lower(),
+        discovery.name_of(hint),
+    ):
+        raise UnknownNameError(where, str(kind), [hint.__name__.lower()])
+    return build(hint, rest, where)

@@ -1,0 +1,31 @@
+"""The constant model: the same scores for everyone."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+
+from nearfar.models.model import Model
+
+
+class Constant(Model):
+    """Every history gets the same scores: the popularity of the items."""
+
+    def _score(self, histories: csr_array) -> Float[np.ndarray, "users items"]:
+        return np.tile(self.popularity.astype(np.float32), (histories.shape[0], 1))
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        return {}, {}
+
+    @classmethod
+    def restore(
+        cls,
+        description: dict[str, Any],
+        arrays: dict[str, np.ndarray],
+        popularity: Int[np.ndarray, " items"],
+        n_train_users: int,
+    ) -> Self:
+        return cls(popularity, n_train_users)

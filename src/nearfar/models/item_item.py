@@ -1,0 +1,48 @@
+"""The item-item model: a history times a square matrix."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+
+from nearfar.core.errors import ArtefactError
+from nearfar.models.model import Model
+
+
+class ItemItem(Model):
+    """scores = x B.
+
+    Args:
+        weights: B; row i is what having met item i adds to every item's score.
+    """
+
+    def __init__(
+        self,
+        weights: Float[np.ndarray, "items items"],
+        popularity: Int[np.ndarray, " items"],
+        n_train_users: int,
+    ) -> None:
+        super().__init__(popularity, n_train_users)
+        self.weights = weights
+
+    def _score(self, histories: csr_array) -> Float[np.ndarray, "users items"]:
+        return np.ascontiguousarray(histories @ self.weights)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        return {}, {"weights": self.weights}
+
+    @classmethod
+    def restore(
+        cls,
+        description: dict[str, Any],
+        arrays: dict[str, np.ndarray],
+        popularity: Int[np.ndarray, " items"],
+        n_train_users: int,
+    ) -> Self:
+        weights = arrays.get("weights")
+        if weights is None or weights.shape != (len(popularity), len(popularity)):
+            raise ArtefactError("an item-item model needs a square array 'weights'")
+        return cls(weights, popularity, n_train_users)

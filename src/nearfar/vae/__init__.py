@@ -1,0 +1,1 @@
+"""The paper's objects: rows, corruption, encoders, posterior, priors, decoder, terms, weights."""

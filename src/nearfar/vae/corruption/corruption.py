@@ -1,0 +1,41 @@
+"""The interface of a corruption."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nearfar.core.errors import SettingsError
+from nearfar.vae.rows import Rows, WeightedRows
+
+
+class Corruption(ABC):
+    """What the encoder is shown of a history x: x~ in training, x afterwards."""
+
+    @abstractmethod
+    def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
+        """x~ (Eq. 1-2); a pure function of the rows and the generator's state."""
+
+    @abstractmethod
+    def clean(self, rows: Rows) -> WeightedRows:
+        """x as the encoder sees it when nothing is hidden."""
+
+
+def normalised(rows: Rows) -> Float[Tensor, " nnz"]:
+    """The values of x / ||x||_2: 1/sqrt(N) at each of a user's N positives."""
+    return rows.counts.clamp(min=1).rsqrt()[rows.users]
+
+
+def kept(rows: Rows, keep_prob: float, rng: torch.Generator) -> Float[Tensor, " nnz"]:
+    """A Bernoulli(keep_prob) mask over the positives, 1 = kept."""
+    draws = torch.rand(rows.indices.shape, generator=rng, device=rng.device)
+    return (draws < keep_prob).float()
+
+
+def check_keep_prob(keep_prob: float) -> None:
+    """Raises: SettingsError where `keep_prob` is not in (0, 1]."""
+    if not 0 < keep_prob <= 1:
+        raise SettingsError(f"keep_prob is {keep_prob}; it must be above 0 and at most 1")

@@ -1,0 +1,30 @@
+"""Dropout of the L2-normalised history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from nearfar.vae.corruption.corruption import Corruption, check_keep_prob, kept, normalised
+from nearfar.vae.rows import Rows, WeightedRows
+
+
+@dataclass(frozen=True)
+class Dropout(Corruption):
+    """x / ||x||, then entries dropped and the kept ones scaled by 1/keep_prob.
+
+    Source: the published code of Mult-VAE (Liang et al. 2018).
+    Differs: the paper's theorems speak of raw 0/1 masks; see `Mask`.
+    """
+
+    keep_prob: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_keep_prob(self.keep_prob)
+
+    def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
+        return self.clean(rows).multiply(kept(rows, self.keep_prob, rng) / self.keep_prob)
+
+    def clean(self, rows: Rows) -> WeightedRows:
+        return WeightedRows(rows, normalised(rows))

@@ -1,0 +1,29 @@
+"""A raw Bernoulli mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from nearfar.vae.corruption.corruption import Corruption, check_keep_prob, kept
+from nearfar.vae.rows import Rows, WeightedRows
+
+
+@dataclass(frozen=True)
+class Mask(Corruption):
+    """x~ = x * b with b i.i.d. Bernoulli(keep_prob), neither normalised nor rescaled (Eq. 2).
+
+    Notation: `keep_prob` = rho.
+    """
+
+    keep_prob: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_keep_prob(self.keep_prob)
+
+    def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
+        return WeightedRows(rows, kept(rows, self.keep_prob, rng))
+
+    def clean(self, rows: Rows) -> WeightedRows:
+        return WeightedRows(rows, torch.ones(rows.indices.shape, device=rows.indices.device))

@@ -1,0 +1,32 @@
+"""From a latent to a logit for every item: f(z)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nearfar.vae.initialise import linear
+
+
+class Decoder(nn.Module):
+    """A multi-layer perceptron, tanh between the layers; (600,) gives the published 200-600-I.
+
+    The last layer's product is the one place where users x items is dense.
+    """
+
+    def __init__(
+        self, n_latent: int, hidden: tuple[int, ...], n_items: int, rng: torch.Generator
+    ) -> None:
+        super().__init__()
+        sizes = (n_latent, *hidden)
+        self.hidden = nn.ModuleList(linear(n, m, rng) for n, m in pairwise(sizes))
+        self.out = linear(sizes[-1], n_items, rng)
+
+    def forward(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
+        h = z
+        for layer in self.hidden:
+            h = torch.tanh(layer(h))
+        return self.out(h)

@@ -1,0 +1,1 @@
+"""From a history to its posterior: one encoder a file."""

@@ -1,0 +1,42 @@
+"""The interface of an encoder, and the sparse first layer that all of them share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nearfar.vae.initialise import small_bias_, xavier_
+from nearfar.vae.posterior import DiagonalGaussian
+from nearfar.vae.rows import WeightedRows
+
+
+class EncoderNetwork(nn.Module, ABC):
+    """A network from weighted rows to posteriors."""
+
+    @abstractmethod
+    def forward(self, history: WeightedRows) -> DiagonalGaussian: ...
+
+
+class Encoder(ABC):
+    """The settings of an encoder."""
+
+    @abstractmethod
+    def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:
+        """A network with fresh weights, drawn from `rng`."""
+
+
+class SparseLinear(nn.Module):
+    """A linear layer on sparse rows; its weight is stored items first, so that a row is an item."""
+
+    def __init__(self, n_items: int, n_out: int, rng: torch.Generator) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_items, n_out))
+        self.bias = nn.Parameter(torch.empty(n_out))
+        xavier_(self.weight, rng)
+        small_bias_(self.bias, rng)
+
+    def forward(self, history: WeightedRows) -> Float[Tensor, "users hidden"]:
+        return history.product(self.weight) + self.bias

@@ -1,0 +1,26 @@
+"""How weights start: the published initialisation of Mult-VAE."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+BIAS_STD = 0.001
+
+
+def xavier_(weight: Tensor, rng: torch.Generator) -> None:
+    """Glorot's uniform distribution, in place (its bound is the same for a transposed matrix)."""
+    nn.init.xavier_uniform_(weight, generator=rng)
+
+
+def small_bias_(bias: Tensor, rng: torch.Generator) -> None:
+    """A normal of standard deviation .001, cut at two of them, in place."""
+    nn.init.trunc_normal_(bias, std=BIAS_STD, a=-2 * BIAS_STD, b=2 * BIAS_STD, generator=rng)
+
+
+def linear(n_in: int, n_out: int, rng: torch.Generator) -> nn.Linear:
+    """A linear layer so initialised."""
+    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    xavier_(layer.weight, rng)
+    small_bias_(layer.bias, rng)
+    return layer

@@ -1,0 +1,44 @@
+"""Personalized Item Alignment: the term A(x) of Eq. 8-9."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nearfar.vae.rows import Rows, mean_of_rows
+from nearfar.vae.terms.term import Step
+
+
+class Alignment(nn.Module):
+    """A(x) = (1/N) sum_{i in S} E ||z - e_i||^2, by the closed form of Proposition 3.1.
+
+    ||mu - c||^2 + tr Sigma + V(S): sparse sums over the user's items, no sampling. The anchors
+    are used in training only (scoring never reads them). A user without items has no term.
+
+    Notation: `anchors` = e_i; `centroid` = c; `spread` = V(S).
+    Differs: how the authors' code reduces A over users and dimensions is not known; here it is
+    a sum over dimensions and a mean over users, like the other terms, so that lambda_A values
+    cannot be carried over from the paper.
+    """
+
+    def __init__(
+        self, n_items: int, n_latent: int, anchor_std: float, rng: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.anchors = nn.Parameter(anchor_std * torch.randn(n_items, n_latent, generator=rng))
+
+    def forward(self, step: Step, /) -> Float[Tensor, " users"]:
+        centroid, spread = centroid_and_spread(self.anchors, step.histories)
+        distance = (step.posterior.mu - centroid).square().sum(1)
+        total = distance + step.posterior.variance.sum(1) + spread
+        return torch.where(step.histories.counts > 0, total, 0.0)
+
+
+def centroid_and_spread(
+    anchors: Float[Tensor, "items latent"], rows: Rows
+) -> tuple[Float[Tensor, "users latent"], Float[Tensor, " users"]]:
+    """c = (1/N) sum_{i in S} e_i and V(S) = (1/N) sum_{i in S} ||e_i - c||^2 (Prop. 3.1)."""
+    centroid = mean_of_rows(rows, anchors)
+    squared = anchors.square().sum(1, keepdim=True)
+    return centroid, mean_of_rows(rows, squared)[:, 0] - centroid.square().sum(1)

@@ -1,0 +1,21 @@
+"""The KL term of Eq. 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from nearfar.vae.priors.prior import Prior
+from nearfar.vae.terms.term import Step
+
+
+@dataclass(frozen=True)
+class KL:
+    """KL(q(z|x~) || p(z)), in nats a user (Eq. 1)."""
+
+    prior: Prior
+
+    def __call__(self, step: Step, /) -> Float[Tensor, " users"]:
+        return self.prior.kl_per_dimension(step.posterior, step.z).sum(1)

@@ -1,0 +1,31 @@
+"""What a term is given, and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from nearfar.vae.posterior import DiagonalGaussian
+from nearfar.vae.rows import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One training step as the terms see it.
+
+    `histories` are the full targets x, not the corrupted input that made the posterior.
+    """
+
+    histories: Rows
+    posterior: DiagonalGaussian
+    z: Float[Tensor, "users latent"]
+    logits: Float[Tensor, "users items"]
+
+
+class Term(Protocol):
+    """One addend of the objective; a term with parameters is a torch module too."""
+
+    def __call__(self, step: Step, /) -> Float[Tensor, " users"]: ...

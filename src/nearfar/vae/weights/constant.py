@@ -1,0 +1,17 @@
+"""A weight that stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nearfar.vae.weights.weight import Progress, Weight
+
+
+@dataclass(frozen=True)
+class Constant(Weight):
+    """`value`, always."""
+
+    value: float = 1.0
+
+    def __call__(self, progress: Progress, /) -> float:
+        return self.value

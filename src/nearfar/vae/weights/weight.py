@@ -1,0 +1,25 @@
+"""The interface of a weight."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands: a weight is a pure function of it, so that resuming is exact.
+
+    `scores` are the validation scores of the epochs ended so far, in order.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    scores: tuple[float, ...] = ()
+
+
+class Weight(ABC):
+    """How much a term counts at a given point of training."""
+
+    @abstractmethod
+    def __call__(self, progress: Progress, /) -> float: ...
