@@ -12,6 +12,8 @@ from jaxtyping import Int64
 
 from nearfar.core.errors import DataError
 
+HASHED_AT_ONCE = 1 << 16
+
 
 class Vocabulary:
     """Unique ids in order, all 64-bit integers or all text, with details where there are any.
@@ -62,8 +64,8 @@ class Vocabulary:
         else:
             lengths = self.ids.str.len_bytes().to_numpy().astype("<i8")
             state.update(lengths.tobytes())
-            for part in self.ids.iter_slices(1 << 16):
-                state.update("".join(part.to_list()).encode())
+            for start in range(0, len(self), HASHED_AT_ONCE):
+                state.update("".join(self.ids.slice(start, HASHED_AT_ONCE).to_list()).encode())
         return state.hexdigest()
 
     @cached_property

@@ -20,7 +20,7 @@ def small_bias_(bias: Tensor, rng: torch.Generator) -> None:
 
 def linear(n_in: int, n_out: int, rng: torch.Generator) -> nn.Linear:
     """A linear layer so initialised."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    layer = nn.Linear(n_in, n_out)
     xavier_(layer.weight, rng)
     small_bias_(layer.bias, rng)
     return layer

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nearfar.vae.priors.prior import Prior
 from nearfar.vae.terms.term import Step, Term
 from nearfar.vae.weights.weight import Progress, Weight
 
@@ -27,9 +29,10 @@ class Objective(nn.Module):
     without the last it is L of Eq. 1. Parameters of the terms (the anchors) are its own.
     """
 
-    def __init__(self, addends: Mapping[str, Addend]) -> None:
+    def __init__(self, addends: Mapping[str, Addend], prior: Prior) -> None:
         super().__init__()
         self.addends = dict(addends)
+        self.prior = prior
         self.term_modules = nn.ModuleDict(
             {name: a.term for name, a in self.addends.items() if isinstance(a.term, nn.Module)}
         )
@@ -43,7 +46,10 @@ class Objective(nn.Module):
     ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
         """The loss, and every term's mean over the batch's users before weighting."""
         means = {name: addend.term(step).mean() for name, addend in self.addends.items()}
-        # A sum over terms in a fixed order; a weight of zero still builds the graph, so that
-        # every parameter has a gradient in every step.
-        loss = sum((weights[name] * mean for name, mean in means.items()), start=0.0 * step.z.sum())
+        loss = torch.stack([weights[name] * mean for name, mean in means.items()]).sum()
         return loss, {name: mean.detach() for name, mean in means.items()}
+
+    @torch.no_grad()
+    def kl_per_dimension(self, step: Step) -> Float[Tensor, "users latent"]:
+        """KL to the prior in nats, to see which dimensions carry nothing (collapse)."""
+        return self.prior.kl_per_dimension(step.posterior, step.z)

@@ -1,0 +1,1 @@
+"""Algorithms: frozen dataclasses of hyper-parameters that fit, one file each."""

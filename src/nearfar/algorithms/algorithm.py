@@ -1,0 +1,59 @@
+"""The interface of an algorithm."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from nearfar.core import discovery, settings
+from nearfar.core.errors import EmptyDataError
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.models.model import Model
+from nearfar.train.run import Run
+
+PACKAGE = __name__.rpartition(".")[0]
+
+
+class Algorithm(ABC):
+    """Hyper-parameters of a method, and how it fits; a second fit starts anew."""
+
+    @abstractmethod
+    def fit(
+        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
+    ) -> Model:
+        """A model of the training interactions.
+
+        Args:
+            train: users x items.
+            validation: held-out users that iterative algorithms choose the best epoch by.
+            run: device, seed, folder, progress.
+
+        Raises:
+            EmptyDataError: there are no interactions.
+        """
+
+
+def find_algorithm(name: str) -> type[Algorithm]:
+    """The algorithm of that name, as "ease"; or a third party's by its dotted path.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    return discovery.find(PACKAGE, Algorithm, name)
+
+
+def make_algorithm(name: str, values: dict[str, Any]) -> Algorithm:
+    """The algorithm of that name with these settings.
+
+    Raises:
+        SettingsError: a setting is unknown or wrong.
+    """
+    return settings.build(find_algorithm(name), values)
+
+
+def check_not_empty(train: Interactions) -> None:
+    """Raises: EmptyDataError where there is nothing to learn from."""
+    if not train.n_interactions:
+        raise EmptyDataError(
+            f"there are no interactions to fit ({train.n_users} users, {train.n_items} items)"
+        )

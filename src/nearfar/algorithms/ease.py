@@ -1,0 +1,118 @@
+"""EASE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg import get_lapack_funcs
+from scipy.sparse import csr_array
+
+from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.core import memory
+from nearfar.core.errors import DivergedError, SettingsError
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.models.item_item import ItemItem
+from nearfar.train.run import Run
+
+BLOCK_COLUMNS = 1024
+
+
+@dataclass(frozen=True)
+class EASE(Algorithm):
+    """The closed-form item-item model with a zero diagonal.
+
+    B = I - P diag(1/P), P = (X'X + l2 I)^-1, B_ii = 0.
+
+    Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, 2019, Eq. 8.
+
+    Args:
+        l2: weight of the ridge penalty, in users.
+    """
+
+    l2: float = 500.0
+
+    def __post_init__(self) -> None:
+        if self.l2 <= 0:
+            raise SettingsError(f"l2 is {self.l2}; it must be above 0")
+
+    def fit(
+        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
+    ) -> ItemItem:
+        """Fit in place in one float32 matrix of items x items.
+
+        Raises:
+            DoesNotFitError: that matrix does not fit in memory; found out before it starts.
+        """
+        check_not_empty(train)
+        require_square(train.n_items, "EASE")
+        precision = gram(train.x)
+        precision.flat[:: train.n_items + 1] += self.l2
+        invert_in_place(precision)
+        return ItemItem(weights_from_inverse(precision), train.item_counts, train.n_users)
+
+
+def require_square(n_items: int, what: str) -> None:
+    """Refuse a float32 items x items matrix that does not fit, saying what would.
+
+    Raises:
+        DoesNotFitError: it does not.
+    """
+    needed = square_bytes(n_items)
+    fits = int((memory.available_bytes() / (needed / n_items**2)) ** 0.5)
+    memory.require(
+        needed,
+        f"{what} on {n_items:,} items",
+        f"about {fits:,} items would fit: keep items with more users (items with at least n), "
+        "or train an autoencoder, whose memory grows with items and not with their square",
+    )
+
+
+def square_bytes(n_items: int) -> int:
+    """Peak memory of the closed form: the float32 matrix, and a block of the Gram product."""
+    return 4 * n_items**2 + 12 * n_items * min(n_items, BLOCK_COLUMNS)
+
+
+def gram(x: csr_array) -> Float[np.ndarray, "items items"]:
+    """X'X, float32, computed sparse by blocks of columns into one dense matrix."""
+    n_items = x.shape[1]
+    result = np.empty((n_items, n_items), np.float32, order="F")
+    transposed, by_item = x.T.tocsr(), x.tocsc()
+    for start in range(0, n_items, BLOCK_COLUMNS):
+        block = slice(start, start + BLOCK_COLUMNS)
+        result[:, block] = (transposed @ by_item[:, block]).toarray()
+    return result
+
+
+def invert_in_place(matrix: Float[np.ndarray, "items items"]) -> None:
+    """The inverse of a symmetric positive definite float32 matrix in Fortran order, in place.
+
+    Raises:
+        DivergedError: the matrix is not positive definite in float32.
+    """
+    potrf, potri = get_lapack_funcs(("potrf", "potri"), (matrix,))
+    _, failed = potrf(matrix, lower=1, overwrite_a=1, clean=0)
+    if not failed:
+        _, failed = potri(matrix, lower=1, overwrite_c=1)
+    if failed:
+        raise DivergedError("the matrix is not positive definite in float32; raise l2")
+    n_items = len(matrix)
+    for start in range(0, n_items, BLOCK_COLUMNS):
+        end = min(start + BLOCK_COLUMNS, n_items)
+        square = matrix[start:end, start:end]
+        square[:] = np.tril(square) + np.tril(square, -1).T
+        matrix[start:end, end:] = matrix[end:, start:end].T
+
+
+def weights_from_inverse(
+    inverse: Float[np.ndarray, "items items"],
+) -> Float[np.ndarray, "items items"]:
+    """B = I - P diag(1/diag P) with a zero diagonal, in P's own memory.
+
+    The result is in C order: a history's rows are then read one after the other.
+    """
+    weights = inverse.T  # the inverse is symmetric: its transpose is itself in C order
+    weights /= -np.diagonal(inverse).copy()[None, :]
+    np.fill_diagonal(weights, 0)
+    return weights

@@ -1,0 +1,44 @@
+"""Personalized Item Alignment as a setting of every autoencoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nearfar.core.errors import SettingsError
+from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.plateau_growth import PlateauGrowth
+from nearfar.vae.weights.weight import Weight
+
+
+@dataclass(frozen=True)
+class PIA:
+    """Pull every user's posterior towards learnable anchors of the user's items, in training.
+
+    Source: Eq. 8-10 and Algorithm 1 of "On the Mechanisms of Collaborative Learning in VAE
+    Recommenders".
+
+    Args:
+        weight: lambda_A at the start. The right one differs between models and data by orders
+            of magnitude: search it on validation, on a log scale.
+        patience: epochs without a better validation score before the weight grows; 0 keeps it.
+        scale: what it is multiplied by then.
+        anchor_std: standard deviation of the anchors at the start.
+    """
+
+    weight: float = 1.0
+    patience: int = 5
+    scale: float = 1.2
+    anchor_std: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.weight < 0 or self.patience < 0 or self.scale <= 0 or self.anchor_std < 0:
+            raise SettingsError(
+                f"weight {self.weight}, patience {self.patience}, scale {self.scale}, anchor_std "
+                f"{self.anchor_std}: scale must be above 0, the others not negative"
+            )
+
+    def schedule(self) -> Weight:
+        """The weight over the course of training."""
+        if self.patience == 0:
+            return Constant(self.weight)
+        return PlateauGrowth(self.weight, self.patience, self.scale)

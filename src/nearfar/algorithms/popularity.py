@@ -1,0 +1,21 @@
+"""Popularity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.models.constant import Constant
+from nearfar.train.run import Run
+
+
+@dataclass(frozen=True)
+class Popularity(Algorithm):
+    """What most training users met comes first, for everyone."""
+
+    def fit(
+        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
+    ) -> Constant:
+        check_not_empty(train)
+        return Constant(train.item_counts, train.n_users)

@@ -1,0 +1,96 @@
+"""Checkpoints: one safetensors file from which a run goes on to the same bits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from nearfar.core.errors import ArtefactError
+from nearfar.core.files import atomic_file
+
+FORMAT = 1
+NAME = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a run needs to go on.
+
+    `identity` says what run it is (settings, data, seed); `position` where it stands, JSON-able.
+    """
+
+    identity: dict[str, Any]
+    position: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+    def write(self, folder: Path) -> None:
+        """Write atomically: a kill leaves the old checkpoint or the new one."""
+        header = {"format": FORMAT, "identity": self.identity, "position": self.position}
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.tensors.items()}
+        with atomic_file(folder / NAME) as file:
+            file.write(save(tensors, metadata={"nearfar": json.dumps(header)}))
+
+    @classmethod
+    def read(cls, folder: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
+        """The checkpoint in `folder`, or None where there is none.
+
+        Raises:
+            ArtefactError: it is damaged, of a newer format, or of another run.
+        """
+        path = folder / NAME
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = json.loads((file.metadata() or {})["nearfar"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+            raise ArtefactError(
+                f"checkpoint {path} is damaged ({error}); delete it to start anew"
+            ) from None
+        if header["format"] > FORMAT:
+            raise ArtefactError(f"checkpoint {path} was written by a newer nearfar; upgrade")
+        different = _differences(header["identity"], identity)
+        if different:
+            raise ArtefactError(
+                f"checkpoint {path} is of another run: {'; '.join(different)}. "
+                "Give the same settings, data and seed, or delete it to start anew"
+            )
+        return cls(header["identity"], header["position"], tensors)
+
+
+def _differences(saved: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> list[str]:
+    result = []
+    now = json.loads(json.dumps(now))
+    for key in sorted(set(saved) | set(now)):
+        a, b, name = saved.get(key), now.get(key), f"{where}{key}"
+        if isinstance(a, dict) and isinstance(b, dict):
+            result += _differences(a, b, f"{name}.")
+        elif a != b:
+            result.append(f"{name} was {a!r}, is {b!r}")
+    return result
+
+
+def flatten_optimiser(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state as named tensors."""
+    state = optimiser.state_dict()["state"]
+    return {f"{i}.{k}": v for i, values in state.items() for k, v in values.items()}
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of `flatten_optimiser`."""
+    saved = optimiser.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    saved["state"] = state
+    optimiser.load_state_dict(saved)

@@ -1,0 +1,82 @@
+"""What is known of a training run: one record an epoch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nearfar.core.files import atomic_file
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Where a run stands in the middle of an epoch (means so far, over the epoch)."""
+
+    epoch: int
+    n_epochs: int
+    step: int
+    n_steps: int
+    terms: dict[str, float]
+    users_per_second: float
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch.
+
+    `terms` are means over users and steps in nats or squared distance, before weighting;
+    `weights` those in force in the last step; `collapsed_dimensions` counts the latent
+    dimensions whose mean KL stayed below .01 nats; `seconds` excludes validation.
+    """
+
+    epoch: int
+    step: int
+    loss: float
+    terms: dict[str, float]
+    weights: dict[str, float]
+    collapsed_dimensions: int
+    validation: dict[str, float]
+    best: bool
+    seconds: float
+    validation_seconds: float
+    users_per_second: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass
+class History:
+    """The epochs of a run in order.
+
+    `interrupted` says that it was stopped by hand, `stopped_early` that validation had not
+    improved for the plan's patience; `best_epoch` is the one whose weights were kept.
+    """
+
+    records: list[EpochRecord] = field(default_factory=list)
+    interrupted: bool = False
+    stopped_early: bool = False
+
+    @property
+    def best_epoch(self) -> int | None:
+        best = [r.epoch for r in self.records if r.best]
+        return best[-1] if best else None
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on steps and on validation, over all epochs."""
+        return sum(r.seconds + r.validation_seconds for r in self.records)
+
+    def write_jsonl(self, path: Path) -> None:
+        """All records as JSON lines, atomically."""
+        with atomic_file(path, text=True) as file:
+            for record in self.records:
+                file.write(json.dumps(record.to_dict()) + "\n")
+
+    @staticmethod
+    def append_jsonl(path: Path, record: EpochRecord) -> None:
+        """One more line at the end."""
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record.to_dict()) + "\n")

@@ -1,0 +1,70 @@
+"""The training loop, to be read in one sitting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from nearfar.core.errors import EmptyDataError
+from nearfar.core.seeding import generator
+from nearfar.train.interrupt import Interruptible
+from nearfar.train.plan import Plan
+from nearfar.train.run import Run
+from nearfar.train.state import State, Validate
+from nearfar.vae.network import VAE
+from nearfar.vae.objective import Objective
+from nearfar.vae.rows import Rows
+
+
+def train(
+    network: VAE,
+    objective: Objective,
+    plan: Plan,
+    x: csr_array,
+    *,
+    validate: Validate | None,
+    run: Run,
+    identity: dict[str, Any],
+) -> None:
+    """Train in place; at the end `network` and `objective` hold the best epoch's weights.
+
+    The best epoch is the one with the highest first value of what `validate` returns; without
+    `validate` it is the last. Everything random is derived from the seed and the number of the
+    step, so that a run resumed from any checkpoint ends in the same bits.
+
+    Args:
+        x: training users x items; users without items are left out.
+        validate: scores the network as it is; the first value decides.
+        run: seed, device, folder, reporter; its history is filled.
+        identity: what makes this run this run; a checkpoint of another one is refused.
+
+    Raises:
+        DivergedError: a term or a weight is no longer finite.
+        EmptyDataError: no user has an item.
+        NearfarError: stopped by hand before the first epoch had ended.
+    """
+    users = np.flatnonzero(np.diff(x.indptr))
+    if not len(users):
+        raise EmptyDataError("no training user has an item")
+    state = State(network, objective, plan, run, identity, len(users))
+    if run.resume:
+        state.resume()
+    state.start_metrics()
+    with Interruptible() as stop:
+        while state.epoch < plan.epochs and not state.exhausted():
+            order = generator(run.seed, "order", state.epoch).permutation(users)
+            while state.step_in_epoch < state.n_steps:
+                start = state.step_in_epoch * plan.batch_size
+                rows = np.sort(order[start : start + plan.batch_size])
+                state.take_step(Rows.from_csr(x, rows, run.torch_device))
+                if stop.requested:
+                    state.write_checkpoint()
+                    run.history.interrupted = True
+                    break
+                state.checkpoint_if_due()
+            if run.history.interrupted:
+                break
+            state.end_epoch(validate)
+    state.keep_best()

@@ -1,0 +1,76 @@
+"""How to run, as opposed to what to fit: device, seed, folder, progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+
+from nearfar.core.errors import SettingsError
+from nearfar.train.history import EpochRecord, History, StepReport
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class Reporter(Protocol):
+    """Who is told how training goes."""
+
+    def step(self, report: StepReport, /) -> None:
+        """A step ended."""
+
+    def epoch(self, record: EpochRecord, /) -> None:
+        """An epoch ended, validation included."""
+
+
+class Silent:
+    """Tells nobody."""
+
+    def step(self, report: StepReport, /) -> None:
+        pass
+
+    def epoch(self, record: EpochRecord, /) -> None:
+        pass
+
+
+@dataclass
+class Run:
+    """Options of one run; never hyper-parameters, and with no effect on the result but `seed`.
+
+    Args:
+        seed: fixes everything that is random; on one CPU with one number of threads, every bit.
+        device: "auto" takes CUDA where present.
+        folder: where checkpoint and metrics.jsonl go; None writes nothing.
+        resume: go on from the checkpoint in `folder`, if there is one.
+        checkpoint_seconds: the longest time between checkpoints.
+        checkpoint_epochs: a checkpoint after every so many epochs too; 0 for none.
+        reporter: who is told of steps and epochs.
+        history: filled while training: one record an epoch.
+
+    Raises:
+        SettingsError: CUDA was asked for and is not there, or an interval is negative.
+    """
+
+    seed: int = 0
+    device: Device = "auto"
+    folder: Path | None = None
+    resume: bool = False
+    checkpoint_seconds: float = 60.0
+    checkpoint_epochs: int = 0
+    reporter: Reporter = field(default_factory=Silent)
+    history: History = field(default_factory=History)
+
+    def __post_init__(self) -> None:
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise SettingsError(f"device is {self.device!r}; it must be auto, cpu or cuda")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise SettingsError("device is cuda, but PyTorch sees no CUDA device; use cpu or auto")
+        if self.checkpoint_seconds < 0 or self.checkpoint_epochs < 0:
+            raise SettingsError("checkpoint intervals must not be negative")
+
+    @property
+    def torch_device(self) -> torch.device:
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(self.device)
