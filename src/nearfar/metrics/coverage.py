@@ -1,0 +1,22 @@
+"""Coverage: how much of the catalogue anybody gets to see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nearfar.metrics.metric import CatalogueMetric, Judged
+
+
+@dataclass(frozen=True)
+class Coverage(CatalogueMetric):
+    """Coverage@k: the share of all items that stand in the top k of at least one user.
+
+    Source: Ge, Delgado-Battenfeld and Jannach 2010, "Beyond accuracy: evaluating recommender
+    systems by coverage and serendipity", catalogue coverage.
+    Differs: it grows with the number of users, so compare only on the same users; others count
+    the users, or the items, for which anything can be recommended.
+    """
+
+    def overall(self, judged: Judged) -> float:
+        shown = judged.first(self.depth).shown_counts()
+        return float((shown > 0).mean())

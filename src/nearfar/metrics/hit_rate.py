@@ -1,0 +1,25 @@
+"""Hit rate: whether anything wanted was shown at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from nearfar.metrics.metric import Judged, UserMetric
+
+
+@dataclass(frozen=True)
+class HitRate(UserMetric):
+    """HitRate@k = 1[some item of the top k is in H].
+
+    Notation: H, the user's held-out items.
+    Source: Deshpande and Karypis 2004, "Item-based top-N recommendation algorithms", where one
+    item a user is held out.
+    Differs: with one held-out item this is Recall@k, and some papers call Recall so with more;
+    information retrieval calls it Success@k.
+    """
+
+    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
+        return np.asarray(judged.first(self.depth).hits.any(axis=1), dtype=np.float64)

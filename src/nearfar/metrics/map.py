@@ -1,0 +1,45 @@
+"""Mean average precision: the precision at every hit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float64
+
+from nearfar.core.errors import UnknownNameError
+from nearfar.metrics.metric import Judged, UserMetric, reachable
+
+
+@dataclass(frozen=True)
+class MAP(UserMetric):
+    """AP@k = sum_{r <= k} 1[item r in H] Precision@r / min(k, |H|); MAP is its mean.
+
+    Notation: H, the user's held-out items; r, the place, from 1.
+    Source: Manning, Raghavan and Schütze 2008, "Introduction to information retrieval",
+    section 8.4, cut at k.
+    Differs: trec_eval divides by |H|, which is `over="held_out"` and prints as "MAP@10(all)";
+    others divide by the number of hits, so that one hit in first place would be perfect.
+    Users without held-out items have NaN.
+
+    Args:
+        k: the cutoff.
+        over: what the sum is divided by: "reachable", min(k, |H|), or "held_out", |H|.
+    """
+
+    over: Literal["reachable", "held_out"] = "reachable"
+
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"all": {"over": "held_out"}}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.over not in ("reachable", "held_out"):
+            raise UnknownNameError("over", self.over, ["reachable", "held_out"])
+
+    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
+        top = judged.first(self.depth)
+        precisions = np.cumsum(top.hits, axis=1) / np.arange(1, self.depth + 1)
+        found = (precisions * top.hits).sum(axis=1)
+        return found / reachable(top, self.depth, self.over)

@@ -1,0 +1,24 @@
+"""Mean reciprocal rank: how high the first hit stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from nearfar.metrics.metric import Judged, UserMetric
+
+
+@dataclass(frozen=True)
+class MRR(UserMetric):
+    """RR@k = 1 / place of the first hit, 0 where the top k holds none; MRR is its mean.
+
+    Source: Voorhees 1999, "The TREC-8 question answering track report".
+    Differs: some recommender code sums the reciprocal places of all hits instead.
+    """
+
+    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
+        hits = judged.first(self.depth).hits
+        first = hits.argmax(axis=1)  # 0 as well where there is no hit
+        return np.where(hits.any(axis=1), 1 / (first + 1), 0.0)

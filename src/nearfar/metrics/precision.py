@@ -1,0 +1,25 @@
+"""Precision: how much of what was shown was wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from nearfar.metrics.metric import Judged, UserMetric
+
+
+@dataclass(frozen=True)
+class Precision(UserMetric):
+    """Precision@k = |top-k in H| / k, also where a user had fewer than k candidates.
+
+    Notation: H, the user's held-out items.
+    Source: Manning, Raghavan and Schütze 2008, "Introduction to information retrieval",
+    section 8.4.
+    Differs: LensKit divides by the length of the list where that is shorter than k. Users with
+    |H| < k cannot reach 1.
+    """
+
+    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
+        return judged.first(self.depth).hits.sum(axis=1) / self.depth
