@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,7 +92,7 @@ class Autoencoder(LatentModel):
         arrays: dict[str, np.ndarray],
         popularity: Int[np.ndarray, " items"],
         n_train_users: int,
-    ) -> Self:
+    ) -> Autoencoder:
         try:
             architecture = settings.build(Architecture, description)
             network = architecture.build(torch.Generator().manual_seed(0))

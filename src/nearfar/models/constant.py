@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -27,5 +27,5 @@ class Constant(Model):
         arrays: dict[str, np.ndarray],
         popularity: Int[np.ndarray, " items"],
         n_train_users: int,
-    ) -> Self:
+    ) -> Constant:
         return cls(popularity, n_train_users)

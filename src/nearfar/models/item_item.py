@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -41,7 +41,7 @@ class ItemItem(Model):
         arrays: dict[str, np.ndarray],
         popularity: Int[np.ndarray, " items"],
         n_train_users: int,
-    ) -> Self:
+    ) -> ItemItem:
         weights = arrays.get("weights")
         if weights is None or weights.shape != (len(popularity), len(popularity)):
             raise ArtefactError("an item-item model needs a square array 'weights'")

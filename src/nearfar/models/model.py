@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -127,5 +127,5 @@ class Model(ABC):
         arrays: dict[str, np.ndarray],
         popularity: Int[np.ndarray, " items"],
         n_train_users: int,
-    ) -> Self:
+    ) -> Model:
         """The inverse of `state`."""

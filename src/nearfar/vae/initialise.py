@@ -20,7 +20,8 @@ def small_bias_(bias: Tensor, rng: torch.Generator) -> None:
 
 def linear(n_in: int, n_out: int, rng: torch.Generator) -> nn.Linear:
     """A linear layer so initialised."""
-    layer = nn.Linear(n_in, n_out)
+    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)  # leaves the global generator alone
+    assert isinstance(layer, nn.Linear)
     xavier_(layer.weight, rng)
     small_bias_(layer.bias, rng)
     return layer

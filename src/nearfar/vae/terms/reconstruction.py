@@ -27,15 +27,17 @@ class _MultinomialNLL(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, items: Tensor, users: Tensor, counts: Tensor) -> Tensor:
-        log_total = torch.logsumexp(logits, dim=1)
-        chosen = torch.zeros_like(log_total).index_add_(0, users, logits[users, items])
-        ctx.save_for_backward(logits, log_total, items, users, counts)
-        return counts * log_total - chosen
+        top = logits.amax(1, keepdim=True)
+        exponentials = (logits - top).exp_()
+        total = exponentials.sum(1)
+        chosen = logits[users, items] - top[users, 0]
+        ctx.save_for_backward(exponentials, total, items, users, counts)
+        return counts * total.log() - torch.zeros_like(total).index_add_(0, users, chosen)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        logits, log_total, items, users, counts = ctx.saved_tensors
+        exponentials, total, items, users, counts = ctx.saved_tensors
         (grad,) = grads
-        gradient = (logits - log_total[:, None]).exp_().mul_((counts * grad)[:, None])
+        gradient = exponentials * (counts * grad / total)[:, None]
         gradient[users, items] -= grad[users]
         return gradient, None, None, None

@@ -1,0 +1,65 @@
+"""Eq. 8: the objective is the weighted sum; at lambda_A = 0 it is Eq. 1."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+
+from nearfar.algorithms.multvae import MultVAE
+from nearfar.algorithms.pia import PIA
+from nearfar.train.run import Run
+from nearfar.vae.rows import Rows
+from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.weight import Progress
+
+
+def small(alignment: PIA | None) -> MultVAE:
+    return MultVAE(
+        n_latent=4,
+        decoder_hidden=(8,),
+        beta=Constant(0.3),
+        epochs=3,
+        batch_size=16,
+        alignment=alignment,
+    )
+
+
+def test_loss_is_the_weighted_sum_of_terms() -> None:
+    algorithm = small(PIA(weight=0.7))
+    x = csr_array((np.random.default_rng(0).random((6, 9)) < 0.4).astype(np.float32))
+    objective = algorithm.objective(9, seed=0)
+    from nearfar.models.autoencoder import Architecture
+
+    network = Architecture(
+        9, 4, algorithm.encoder, algorithm.decoder_hidden, algorithm.corruption
+    ).build(torch.Generator().manual_seed(0))
+    step = network.training_step(Rows.from_csr(x), torch.Generator().manual_seed(1))
+    loss, terms = objective(step, objective.weights(Progress()))
+    assert set(terms) == {"reconstruction", "kl", "alignment"}
+    expected = terms["reconstruction"] + 0.3 * terms["kl"] + 0.7 * terms["alignment"]
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_alignment_of_weight_zero_is_plain_to_the_bit(clusters) -> None:
+    train, validation = clusters
+    plain = small(None).fit(train, validation, run=Run(seed=5))
+    zero = small(PIA(weight=0.0)).fit(train, validation, run=Run(seed=5))
+    histories = validation.fold_in.x
+    np.testing.assert_array_equal(plain.score(histories), zero.score(histories))
+
+
+def test_alignment_of_positive_weight_is_not_plain(clusters) -> None:
+    train, validation = clusters
+    plain = small(None).fit(train, validation, run=Run(seed=5))
+    aligned = small(PIA(weight=2.0)).fit(train, validation, run=Run(seed=5))
+    histories = validation.fold_in.x
+    assert np.abs(plain.score(histories) - aligned.score(histories)).max() > 1e-3
+
+
+def test_scoring_does_not_read_the_anchors(clusters) -> None:
+    train, validation = clusters
+    model = small(PIA(weight=2.0)).fit(train, validation, run=Run(seed=5))
+    before = model.score(validation.fold_in.x)
+    assert model.anchors is not None
+    model.anchors[:] = 1e6
+    np.testing.assert_array_equal(before, model.score(validation.fold_in.x))

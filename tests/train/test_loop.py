@@ -1,0 +1,166 @@
+"""Stopping, divergence, records."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nearfar.algorithms.multvae import MultVAE
+from nearfar.algorithms.pia import PIA
+from nearfar.core.errors import DivergedError, EmptyDataError, SettingsError
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.train.loop import train
+from nearfar.train.plan import Plan
+from nearfar.train.run import Run
+from nearfar.vae.weights.constant import Constant
+
+SMALL = {"n_latent": 4, "decoder_hidden": (8,), "batch_size": 32}
+
+
+def test_the_best_epoch_is_kept_not_the_last(clusters) -> None:
+    interactions, _ = clusters
+    algorithm = MultVAE(**SMALL, epochs=4)
+    from nearfar.models.autoencoder import Architecture
+
+    network = Architecture(
+        24, 4, algorithm.encoder, algorithm.decoder_hidden, algorithm.corruption
+    ).build(torch.Generator().manual_seed(0))
+    scores = iter([0.1, 0.5, 0.4, 0.3])
+    seen = []
+
+    def validate() -> dict[str, float]:
+        seen.append({k: v.clone() for k, v in network.state_dict().items()})
+        return {"made up": next(scores)}
+
+    run = Run()
+    objective = algorithm.objective(24, 0)
+    train(network, objective, algorithm.plan(), interactions.x, validate=validate, run=run,
+          identity={})  # fmt: skip
+    assert run.history.best_epoch == 1
+    assert [r.best for r in run.history.records] == [True, True, False, False]
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, seen[1][name], rtol=0, atol=0)
+
+
+def test_patience_stops_early(clusters) -> None:
+    interactions, validation = clusters
+    run = Run()
+    MultVAE(**SMALL, epochs=200, patience=3).fit(interactions, validation, run=run)
+    history = run.history
+    assert history.stopped_early
+    assert history.best_epoch is not None
+    assert len(history.records) == history.best_epoch + 1 + 3
+
+
+def test_without_validation_all_epochs_run_and_the_last_is_kept(clusters) -> None:
+    interactions, _ = clusters
+    run = Run()
+    MultVAE(**SMALL, epochs=3, patience=1).fit(interactions, run=run)
+    assert run.history.best_epoch == 2
+    assert not run.history.stopped_early
+
+
+def test_divergence_stops_with_its_cause(clusters) -> None:
+    interactions, validation = clusters
+    algorithm = MultVAE(**SMALL, epochs=50, learning_rate=1e18)
+    with pytest.raises(DivergedError, match=r"diverged at step .* is not finite.*learning_rate"):
+        algorithm.fit(interactions, validation)
+
+
+def test_records_are_lines_of_json(clusters, tmp_path: Path) -> None:
+    interactions, validation = clusters
+    run = Run(folder=tmp_path)
+    algorithm = MultVAE(**SMALL, epochs=3, beta=Constant(0.5), alignment=PIA(weight=2.0))
+    algorithm.fit(interactions, validation, run=run)
+    lines = [json.loads(t) for t in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [0, 1, 2]
+    for line in lines:
+        assert line["weights"] == {"reconstruction": 1.0, "kl": 0.5, "alignment": 2.0}
+        weighted = sum(line["weights"][k] * v for k, v in line["terms"].items())
+        assert line["loss"] == pytest.approx(weighted, rel=1e-5)
+        assert "NDCG@100" in line["validation"]
+        assert line["users_per_second"] > 0
+
+
+def test_a_strong_prior_collapses_dimensions(clusters) -> None:
+    interactions, validation = clusters
+    run = Run()
+    MultVAE(**SMALL, epochs=60, learning_rate=0.01, beta=Constant(1000.0), patience=0).fit(
+        interactions, validation, run=run
+    )
+    assert run.history.records[-1].collapsed_dimensions == 4
+
+
+def test_training_lowers_the_loss_and_beats_chance(clusters) -> None:
+    interactions, validation = clusters
+    run = Run()
+    MultVAE(**SMALL, epochs=40, learning_rate=0.01).fit(interactions, validation, run=run)
+    records = run.history.records
+    assert records[-1].loss < records[0].loss - 1
+    assert max(r.validation["NDCG@100"] for r in records) > 0.8
+
+
+def test_users_without_items_do_not_matter(clusters) -> None:
+    interactions, validation = clusters
+    from scipy.sparse import csr_array, vstack
+
+    from nearfar.core.vocabulary import Vocabulary
+
+    padded = Interactions(
+        csr_array(vstack([interactions.x, csr_array((5, 24), dtype=np.float32)])),
+        Vocabulary([*interactions.user_ids.ids.to_list(), *[f"empty{i}" for i in range(5)]]),
+        interactions.item_ids,
+    )
+    algorithm = MultVAE(**SMALL, epochs=2)
+    x = validation.fold_in.x
+    np.testing.assert_array_equal(
+        algorithm.fit(interactions, validation).score(x),
+        algorithm.fit(padded, validation).score(x),
+    )
+
+
+def test_no_interactions_is_an_error(clusters) -> None:
+    interactions, validation = clusters
+    from scipy.sparse import csr_array
+
+    empty = Interactions(
+        csr_array(interactions.x.shape, dtype=np.float32),
+        interactions.user_ids,
+        interactions.item_ids,
+    )
+    with pytest.raises(EmptyDataError):
+        MultVAE(**SMALL).fit(empty)
+    hidden = FoldIn(
+        validation.fold_in,
+        Interactions(
+            csr_array(validation.held_out.x.shape, dtype=np.float32),
+            validation.held_out.user_ids,
+            validation.held_out.item_ids,
+        ),
+    )
+    with pytest.raises(EmptyDataError, match="held-out"):
+        MultVAE(**SMALL).fit(interactions, hidden)
+
+
+@pytest.mark.parametrize("bad", [(0, 1, 1e-3, 0), (1, 0, 1e-3, 0), (1, 1, 0.0, 0), (1, 1, 1.0, -1)])
+def test_bad_plans_are_refused(bad) -> None:
+    with pytest.raises(SettingsError, match="must be at least 1"):
+        Plan(*bad)
+
+
+def test_bad_run_options_are_refused() -> None:
+    with pytest.raises(SettingsError, match="device"):
+        Run(device="tpu")  # pyright: ignore
+    if not torch.cuda.is_available():
+        with pytest.raises(SettingsError, match="CUDA"):
+            Run(device="cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_trains_as_well(clusters) -> None:
+    interactions, validation = clusters
+    run = Run(device="cuda")
+    MultVAE(**SMALL, epochs=40, learning_rate=0.01).fit(interactions, validation, run=run)
+    assert max(r.validation["NDCG@100"] for r in run.history.records) > 0.8
