@@ -1,0 +1,94 @@
+"""EASE: the closed form against its definition and an independent derivation."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array, random_array
+
+from nearfar.algorithms import ease
+from nearfar.algorithms.ease import EASE
+from nearfar.core import memory
+from nearfar.core.errors import DoesNotFitError, SettingsError
+from tests.conftest import interactions
+
+
+def random_interactions(n_users: int = 400, n_items: int = 60, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    x = random_array((n_users, n_items), density=0.1, rng=rng, format="csr")
+    return interactions((x.toarray() > 0).astype(np.float32))
+
+
+def constrained_ridge(x: np.ndarray, l2: float) -> np.ndarray:
+    """Column j of B by its own regression of x_j on all other columns, in float64."""
+    n_items = x.shape[1]
+    weights = np.zeros((n_items, n_items))
+    for j in range(n_items):
+        others = np.delete(np.arange(n_items), j)
+        a = x[:, others]
+        normal = a.T @ a + l2 * np.eye(n_items - 1)
+        weights[others, j] = np.linalg.solve(normal, a.T @ x[:, j])
+    return weights
+
+
+@pytest.mark.parametrize("l2", [1.0, 30.0, 500.0])
+def test_is_the_ridge_regression_with_a_zero_diagonal(l2: float) -> None:
+    data = random_interactions()
+    model = EASE(l2=l2).fit(data)
+    expected = constrained_ridge(data.x.toarray().astype(np.float64), l2)
+    np.testing.assert_allclose(model.weights, expected, atol=1e-5)
+
+
+def test_diagonal_is_zero_and_weights_are_float32_in_c_order() -> None:
+    weights = EASE(l2=10.0).fit(random_interactions()).weights
+    assert (np.diagonal(weights) == 0).all()
+    assert weights.dtype == np.float32
+    assert weights.flags.c_contiguous
+
+
+def test_blocks_do_not_matter(monkeypatch) -> None:
+    data = random_interactions()
+    whole = EASE(l2=10.0).fit(data).weights
+    monkeypatch.setattr(ease, "BLOCK_COLUMNS", 7)
+    np.testing.assert_allclose(EASE(l2=10.0).fit(data).weights, whole, atol=1e-7)
+
+
+def test_gram_is_the_product() -> None:
+    data = random_interactions()
+    dense = data.x.toarray()
+    np.testing.assert_array_equal(ease.gram(csr_array(data.x)), dense.T @ dense)
+
+
+def test_more_than_memory_is_refused_before_it_starts(monkeypatch) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: 10_000)
+    with pytest.raises(DoesNotFitError, match=r"EASE on 60 items needs .* items would fit"):
+        EASE(l2=10.0).fit(random_interactions())
+
+
+def test_peak_memory_is_one_matrix(tmp_path) -> None:
+    """4 bytes an entry and the blocks: measured in a process of its own."""
+    import subprocess
+    import sys
+
+    script = """
+import resource, sys
+import numpy as np
+from scipy.sparse import random_array, csr_array
+from nearfar.algorithms.ease import EASE, square_bytes
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.interactions import Interactions
+n = 4000
+x = csr_array(random_array((2000, n), density=0.005, rng=np.random.default_rng(0), format="csr"))
+data = Interactions(x, Vocabulary(range(2000)), Vocabulary(range(n)))
+EASE(l2=10.).fit(Interactions(x[:, :50], data.user_ids, Vocabulary(range(50))))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+EASE(l2=10.).fit(data)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / square_bytes(n))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 1.25
+
+
+def test_l2_must_be_positive() -> None:
+    with pytest.raises(SettingsError, match="l2"):
+        EASE(l2=0.0)

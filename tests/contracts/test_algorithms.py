@@ -1,0 +1,231 @@
+"""What every algorithm owes, whatever it does inside; run over all that are discovered."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from nearfar.algorithms.algorithm import PACKAGE, Algorithm, make_algorithm
+from nearfar.bundle.bundle import Bundle, describe
+from nearfar.bundle.folder import load_bundle, save_bundle
+from nearfar.core import discovery, settings
+from nearfar.core.errors import DataError, EmptyDataError
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.models.constant import Constant
+from nearfar.models.latent import LatentModel
+from nearfar.train.run import Run
+
+ALGORITHMS = discovery.discover(PACKAGE, Algorithm)
+
+# Sizes that suit 120 users and 24 items; an algorithm without an entry runs on its defaults.
+SMALL = {
+    "ease": {"l2": 5.0},
+    "multvae": {
+        "n_latent": 8,
+        "decoder_hidden": [16],
+        "encoder": {"kind": "base", "hidden": [16]},
+        "epochs": 30,
+        "batch_size": 20,
+        "learning_rate": 0.02,
+    },
+}
+CASES = {name: SMALL.get(name, {}) for name in ALGORITHMS}
+CASES["multvae+pia"] = {**SMALL["multvae"], "alignment": {"kind": "pia", "weight": 0.1}}
+
+
+def make(case: str) -> Algorithm:
+    return make_algorithm(case.partition("+")[0], CASES[case])
+
+
+@pytest.fixture(params=sorted(CASES))
+def case(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def fitted(case, clusters):
+    train, validation = clusters
+    return make(case).fit(train, validation, run=Run(seed=1, device="cpu"))
+
+
+def test_there_are_algorithms() -> None:
+    assert {"popularity", "ease", "multvae"} <= set(ALGORITHMS)
+
+
+def test_scores_have_a_row_a_user_and_are_finite(fitted, clusters) -> None:
+    histories = clusters[1].fold_in.x
+    scores = fitted.score(histories)
+    assert scores.shape == histories.shape
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+
+
+def test_a_batch_scores_as_its_single_rows(fitted, clusters) -> None:
+    histories = clusters[1].fold_in.x
+    together = fitted.score(histories)
+    for row in range(0, histories.shape[0], 7):
+        alone = fitted.score(histories[row : row + 1])[0]
+        np.testing.assert_allclose(alone, together[row], rtol=1e-5, atol=1e-5)
+
+
+def test_batches_of_any_size_rank_alike(fitted, clusters) -> None:
+    histories = clusters[1].fold_in.x
+    expected = fitted.top_k(histories, 8)
+    np.testing.assert_array_equal(fitted.top_k(histories, 8, batch_size=7).items, expected.items)
+
+
+def test_the_same_seed_gives_the_same_bits(case, fitted, clusters) -> None:
+    train, validation = clusters
+    again = make(case).fit(train, validation, run=Run(seed=1, device="cpu"))
+    histories = validation.fold_in.x
+    np.testing.assert_array_equal(fitted.score(histories), again.score(histories))
+
+
+def test_a_second_fit_starts_anew(case, fitted, clusters) -> None:
+    train, validation = clusters
+    algorithm = make(case)
+    algorithm.fit(train.take_users(np.arange(40)), None, run=Run(seed=9, device="cpu"))
+    again = algorithm.fit(train, validation, run=Run(seed=1, device="cpu"))
+    histories = validation.fold_in.x
+    np.testing.assert_array_equal(fitted.score(histories), again.score(histories))
+
+
+def test_fitting_changes_neither_data_nor_settings(case, clusters) -> None:
+    train, validation = clusters
+    before, algorithm = train.fingerprint, make(case)
+    plain = settings.to_plain(algorithm)
+    algorithm.fit(train, validation)
+    fresh = Interactions(train.x, train.user_ids, train.item_ids)
+    assert fresh.fingerprint == before
+    assert settings.to_plain(algorithm) == plain
+
+
+def test_settings_survive_the_round_trip(case) -> None:
+    algorithm = make(case)
+    plain = settings.to_plain(algorithm)
+    assert make_algorithm(plain.pop("kind"), plain) == algorithm
+
+
+def test_default_settings_are_the_default_arguments(case) -> None:
+    cls = ALGORITHMS[case.partition("+")[0]]
+    assert make_algorithm(case.partition("+")[0], {}) == cls()
+    assert dataclasses.is_dataclass(cls)
+    assert cls.__hash__ is not None
+
+
+def test_saving_and_loading_keeps_every_bit(case, fitted, clusters, tmp_path) -> None:
+    train, validation = clusters
+    about = describe(make(case), train, seed=1, protocol={}, metrics={}, history=None)
+    save_bundle(Bundle(fitted, train.item_ids, about), tmp_path / "bundle")
+    loaded = load_bundle(tmp_path / "bundle")
+    histories = validation.fold_in.x
+    assert type(loaded.model) is type(fitted)
+    np.testing.assert_array_equal(fitted.score(histories), loaded.model.score(histories))
+    assert loaded.items == train.item_ids
+
+
+def test_an_empty_history_gets_the_popular_items(fitted, clusters) -> None:
+    train, _ = clusters
+    empty = csr_array((2, train.n_items), dtype=np.float32)
+    ranking = fitted.top_k(empty, 5)
+    expected = np.argsort(-train.item_counts, kind="stable")[:5]
+    np.testing.assert_array_equal(ranking.items, [expected, expected])
+
+
+def test_seen_items_are_left_out_unless_asked_for(fitted, clusters) -> None:
+    histories = clusters[1].fold_in.x
+    n_items = histories.shape[1]
+    without = fitted.top_k(histories, n_items)
+    for row, items in enumerate(without.items):
+        seen = set(histories[[row]].indices.tolist())
+        listed = [i for i in items.tolist() if i >= 0]
+        assert sorted([*listed, *seen]) == list(range(n_items))
+    everything = fitted.top_k(histories, n_items, exclude_seen=False)
+    np.testing.assert_array_equal(np.sort(everything.items, 1)[0], np.arange(n_items))
+
+
+def test_allow_and_deny_are_kept(fitted, clusters) -> None:
+    histories = clusters[1].fold_in.x
+    ranking = fitted.top_k(
+        histories, 6, exclude_seen=False, allow=np.array([1, 5, 20]), deny=np.array([5])
+    )
+    assert set(np.unique(ranking.items).tolist()) == {-1, 1, 20}
+
+
+def test_scores_fall_along_a_ranking(fitted, clusters) -> None:
+    ranking = fitted.top_k(clusters[1].fold_in.x, 10)
+    assert (np.diff(ranking.scores, axis=1) <= 0).all()
+
+
+def test_a_history_of_other_items_is_refused(fitted) -> None:
+    with pytest.raises(DataError, match="items"):
+        fitted.score(csr_array((1, 7), dtype=np.float32))
+
+
+def test_nothing_to_learn_from_is_an_error(case, clusters) -> None:
+    train, _ = clusters
+    empty = Interactions(
+        csr_array(train.x.shape, dtype=np.float32), train.user_ids, train.item_ids
+    )
+    with pytest.raises(EmptyDataError):
+        make(case).fit(empty)
+
+
+def test_two_separate_tastes_are_kept_apart(fitted, clusters) -> None:
+    """Known answer: the best unseen items are of the user's own taste, and Popularity's are not."""
+    histories = clusters[1].fold_in.x
+    ranking = fitted.top_k(histories, 4)
+    own = np.array([histories[[row]].indices[0] // 12 for row in range(histories.shape[0])])
+    right = (ranking.items // 12 == own[:, None]).mean()
+    if isinstance(fitted, Constant):
+        assert right < 0.8
+    else:
+        assert right > 0.97
+
+
+def test_permuting_users_permutes_nothing_learned_in_closed_form(case, clusters) -> None:
+    train, validation = clusters
+    model = make(case).fit(train, validation)
+    if isinstance(model, LatentModel):
+        pytest.skip("stochastic: the order of users is part of the draw")
+    order = np.random.default_rng(0).permutation(train.n_users)
+    shuffled = make(case).fit(train.take_users(order), validation)
+    x = validation.fold_in.x
+    np.testing.assert_allclose(model.score(x), shuffled.score(x), rtol=1e-4, atol=1e-5)
+
+
+def test_permuting_items_permutes_scores(case, clusters) -> None:
+    train, validation = clusters
+    model = make(case).fit(train, validation, run=Run(seed=1))
+    order = np.random.default_rng(0).permutation(train.n_items)
+    x = validation.fold_in.x
+    if isinstance(model, LatentModel):
+        moved = _with_items_moved(model, order)
+    else:
+        moved = make(case).fit(_moved(train, order), _moved_fold_in(validation, order))
+    np.testing.assert_allclose(
+        moved.score(csr_array(x[:, order])), model.score(x)[:, order], rtol=1e-4, atol=1e-4
+    )
+
+
+def _moved(data: Interactions, order: np.ndarray) -> Interactions:
+    items = Vocabulary(data.item_ids.ids.gather(order.tolist()))
+    return Interactions(csr_array(data.x[:, order]), data.user_ids, items)
+
+
+def _moved_fold_in(data: FoldIn, order: np.ndarray) -> FoldIn:
+    return FoldIn(_moved(data.fold_in, order), _moved(data.held_out, order))
+
+
+def _with_items_moved(model: LatentModel, order: np.ndarray) -> LatentModel:
+    """The same network with its item axes in another order (fitting anew would draw anew)."""
+    description, arrays = model.state()
+    n_items = model.n_items
+    moved = {
+        name: value[order] if value.shape and value.shape[0] == n_items else value
+        for name, value in arrays.items()
+    }
+    assert sum(v.shape[:1] == (n_items,) for v in moved.values()) >= 3
+    return type(model).restore(description, moved, model.popularity[order], model.n_train_users)
