@@ -1,1 +1,73 @@
-"""nearfar: recommendation from implicit feedback with variational autoencoders."""
+"""nearfar: recommendation from implicit feedback with variational autoencoders.
+
+What is named here is the public interface; it is imported when first used, so that
+`import nearfar` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from nearfar._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from nearfar.algorithms.ease import EASE as EASE
+    from nearfar.algorithms.multvae import MultVAE as MultVAE
+    from nearfar.algorithms.pia import PIA as PIA
+    from nearfar.algorithms.popularity import Popularity as Popularity
+    from nearfar.bundle.bundle import Bundle as Bundle
+    from nearfar.bundle.bundle import bundle as bundle
+    from nearfar.bundle.folder import load_bundle as load_bundle
+    from nearfar.bundle.folder import save_bundle as save_bundle
+    from nearfar.bundle.recommend import recommend_titles as recommend_titles
+    from nearfar.core.errors import NearfarError as NearfarError
+    from nearfar.core.ranking import Ranking as Ranking
+    from nearfar.core.vocabulary import Vocabulary as Vocabulary
+    from nearfar.data.fetch import fetch as fetch
+    from nearfar.data.filters import Filters as Filters
+    from nearfar.data.interactions import FoldIn as FoldIn
+    from nearfar.data.interactions import Interactions as Interactions
+    from nearfar.data.interactions import Split as Split
+    from nearfar.data.log import read_log as read_log
+    from nearfar.data.splits.folder import load_split as load_split
+    from nearfar.data.splits.folder import save_split as save_split
+    from nearfar.data.splits.strong import split_strong as split_strong
+    from nearfar.evaluate.evaluate import evaluate as evaluate
+    from nearfar.evaluate.paired import compare as compare
+    from nearfar.train.run import Run as Run
+
+_HOMES = {
+    "nearfar.algorithms.ease": ("EASE",),
+    "nearfar.algorithms.multvae": ("MultVAE",),
+    "nearfar.algorithms.pia": ("PIA",),
+    "nearfar.algorithms.popularity": ("Popularity",),
+    "nearfar.bundle.bundle": ("Bundle", "bundle"),
+    "nearfar.bundle.folder": ("load_bundle", "save_bundle"),
+    "nearfar.bundle.recommend": ("recommend_titles",),
+    "nearfar.core.errors": ("NearfarError",),
+    "nearfar.core.ranking": ("Ranking",),
+    "nearfar.core.vocabulary": ("Vocabulary",),
+    "nearfar.data.fetch": ("fetch",),
+    "nearfar.data.filters": ("Filters",),
+    "nearfar.data.interactions": ("FoldIn", "Interactions", "Split"),
+    "nearfar.data.log": ("read_log",),
+    "nearfar.data.splits.folder": ("load_split", "save_split"),
+    "nearfar.data.splits.strong": ("split_strong",),
+    "nearfar.evaluate.evaluate": ("evaluate",),
+    "nearfar.evaluate.paired": ("compare",),
+    "nearfar.train.run": ("Run",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME_OF)]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'nearfar' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -66,6 +66,16 @@ class Interactions:
         """The interactions of the users at `rows`, in that order."""
         return Interactions(self.x[rows], self.user_ids.take(rows), self.item_ids)
 
+    def on_items(self, item_ids: Vocabulary) -> Interactions:
+        """The same users over other items, matched by id; what these lack is left out."""
+        columns = item_ids.index(self.item_ids.ids)
+        entries = self.x.tocoo()
+        new = columns[entries.col]
+        known = new >= 0
+        shape = (self.n_users, len(item_ids))
+        x = csr_array((entries.data[known], (entries.row[known], new[known])), shape=shape)
+        return Interactions(x, self.user_ids, item_ids)
+
 
 def canonical(x: csr_array) -> csr_array:
     """`x` as float32 CSR with sorted unique indices, every stored value one; never changes `x`."""
@@ -100,6 +110,10 @@ class FoldIn:
     @property
     def n_users(self) -> int:
         return self.fold_in.n_users
+
+    def on_items(self, item_ids: Vocabulary) -> FoldIn:
+        """The same users over other items, matched by id; what these lack is left out."""
+        return FoldIn(self.fold_in.on_items(item_ids), self.held_out.on_items(item_ids), self.name)
 
 
 @dataclass(frozen=True, eq=False)

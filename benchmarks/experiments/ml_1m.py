@@ -1,0 +1,145 @@
+"""MovieLens-1M under the reference protocol: EASE, Mult-VAE, Mult-VAE + PIA, five seeds.
+
+    python benchmarks/experiments/ml_1m.py [--data ml-1m.zip] [--out ml_1m.json] [--seeds 5]
+
+Every seed is a split of its own (600 validation and 600 test users) and a training of its own.
+Settings are chosen anew in every split, from a small grid, by that split's validation users;
+the test users are touched once, by what was chosen. Stops and goes on: seeds that are in the
+result already are not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.stats
+import torch
+from nearfar.evaluate.paired import compare
+
+import nearfar as nf
+from nearfar.core import settings
+from nearfar.core.files import write_json
+from nearfar.metrics.ndcg import NDCG
+from nearfar.vae.weights.linear_anneal import LinearAnneal
+
+HERE = Path(__file__).parent
+DEFAULT_DATA = HERE.parents[2] / "shared" / "data" / "ml-1m.zip"
+N_HELD_OUT = 600
+REFERENCE_SEED = 98765
+
+BASE = nf.MultVAE(batch_size=500, epochs=200, patience=25)
+GRIDS: dict[str, list[Any]] = {
+    "EASE": [nf.EASE(l2=500.0)],
+    "Mult-VAE": [
+        replace(BASE, beta=LinearAnneal(0.2, 1000)),
+        replace(BASE, beta=LinearAnneal(0.4, 1000)),
+    ],
+    "Mult-VAE + PIA": [
+        replace(BASE, beta=LinearAnneal(0.2, 1000), alignment=nf.PIA(weight=0.5)),
+        replace(BASE, beta=LinearAnneal(0.2, 1000), alignment=nf.PIA(weight=1.0)),
+    ],
+}
+
+
+def run_seed(log: Any, seed: int) -> dict[str, Any]:
+    """One split: the best of each grid by validation, then test once."""
+    split = nf.split_strong(log, N_HELD_OUT, seed=REFERENCE_SEED + seed)
+    result: dict[str, Any] = {"seed": seed, "split_seed": REFERENCE_SEED + seed,
+                              "split": split.fingerprint, "algorithms": {}}  # fmt: skip
+    tests = {}
+    for name, grid in GRIDS.items():
+        tried, fitted = [], []
+        for algorithm in grid:
+            run = nf.Run(seed=seed, device="cpu")
+            started = time.perf_counter()
+            model = algorithm.fit(split.train, split.validation, run=run)
+            seconds = time.perf_counter() - started
+            score = nf.evaluate(model, split.validation).mean(NDCG(100))
+            tried.append({
+                "settings": settings.to_plain(algorithm), "validation_ndcg_100": score,
+                "seconds": seconds, "best_epoch": run.history.best_epoch,
+                "epochs": len(run.history.records),
+            })  # fmt: skip
+            fitted.append(model)
+            print(f"seed {seed} {name}: validation {score:.4f} in {seconds:.0f} s", flush=True)
+        chosen = int(np.argmax([t["validation_ndcg_100"] for t in tried]))
+        tests[name] = nf.evaluate(fitted[chosen], split.test)
+        print(f"seed {seed} {name}: test\n{tests[name]}", flush=True)
+        result["algorithms"][name] = {
+            "tried": tried, "chosen": chosen, "test": tests[name].to_dict()
+        }  # fmt: skip
+    result["pia_minus_plain"] = [
+        compare(tests["Mult-VAE"], tests["Mult-VAE + PIA"], metric).to_dict()
+        for metric in tests["Mult-VAE"].per_user
+    ]
+    return result
+
+
+def t_interval(values: list[float], level: float = 0.95) -> dict[str, float]:
+    """Mean, standard deviation and t interval of the mean over seeds."""
+    n, mean, sd = len(values), float(np.mean(values)), float(np.std(values, ddof=1))
+    half = float(scipy.stats.t.ppf(0.5 + level / 2, n - 1)) * sd / math.sqrt(n)
+    return {"mean": mean, "sd": sd, "low": mean - half, "high": mean + half}
+
+
+def summary(seeds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Over the seeds: each algorithm's metrics, and the gain of PIA."""
+    metrics = list(seeds[0]["algorithms"]["EASE"]["test"]["metrics"])
+
+    def values(name: str, metric: str) -> list[float]:
+        return [s["algorithms"][name]["test"]["metrics"][metric]["mean"] for s in seeds]
+
+    gains = {
+        m: [p - q for p, q in zip(values("Mult-VAE + PIA", m), values("Mult-VAE", m), strict=True)]
+        for m in metrics
+    }
+    return {
+        "algorithms": {n: {m: t_interval(values(n, m)) for m in metrics} for n in GRIDS},
+        "pia_gain": {m: {**t_interval(g), "by_seed": g} for m, g in gains.items()},
+    }
+
+
+def commit() -> str:
+    """The commit that the numbers come from, marked where the tree differs from it."""
+    git = ["git", "-C", str(HERE)]
+    text = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "../../src"], check=False)
+    return text.stdout.strip() + ("+changes" if changed.returncode else "")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
+    parser.add_argument("--out", type=Path, default=HERE / "ml_1m.json")
+    parser.add_argument("--seeds", type=int, default=5)
+    arguments = parser.parse_args()
+    log = nf.read_log(arguments.data, filters=nf.Filters(min_rating=4, min_user=5))
+    done = json.loads(arguments.out.read_text())["seeds"] if arguments.out.exists() else []
+    for seed in range(arguments.seeds):
+        if any(s["seed"] == seed for s in done):
+            continue
+        done.append(run_seed(log, seed) | {"commit": commit()})
+        done.sort(key=lambda s: s["seed"])
+        write_json(arguments.out, {
+            "data": "MovieLens-1M, ratings >= 4, users with >= 5 of them",
+            "protocol": f"reference protocol, {N_HELD_OUT} + {N_HELD_OUT} held-out users, split "
+                        f"seeds {REFERENCE_SEED} + seed; settings chosen by validation NDCG@100",
+            "machine": {"platform": platform.platform(), "cpus": os.cpu_count(),
+                        "threads": torch.get_num_threads(), "torch": torch.__version__},
+            "summary": summary(done) if len(done) > 1 else None,
+            "seeds": done,
+        })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""What several commands are given: a log with its columns and filters, or a split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearfar.cli.output import Output
+from nearfar.data.events import Log
+from nearfar.data.filters import Filters
+from nearfar.data.interactions import FoldIn, Interactions, Split
+from nearfar.data.log import read_log
+from nearfar.data.splits.folder import is_split, load_split
+from nearfar.data.splits.hold_out import hold_out_users
+
+UserColumn = Annotated[
+    str | None, typer.Option("--user-column", help="The log's column of users, if not recognised.")
+]
+ItemColumn = Annotated[
+    str | None, typer.Option("--item-column", help="The log's column of items, if not recognised.")
+]
+RatingColumn = Annotated[
+    str | None,
+    typer.Option("--rating-column", help="The log's column of ratings, if not recognised."),
+]
+TimeColumn = Annotated[
+    str | None,
+    typer.Option("--time-column", help="The log's column of timestamps, if not recognised."),
+]
+MinRating = Annotated[
+    float | None, typer.Option("--min-rating", help="Keep ratings of at least this.")
+]
+MinUser = Annotated[
+    int, typer.Option("--min-user", help="Keep users with at least so many items.", min=0)
+]
+MinItem = Annotated[
+    int, typer.Option("--min-item", help="Keep items with at least so many users.", min=0)
+]
+Core = Annotated[
+    bool, typer.Option("--core", help="Repeat --min-user and --min-item until both hold.")
+]
+Since = Annotated[
+    str | None, typer.Option("--since", help="Keep events from this date (or epoch second) on.")
+]
+Until = Annotated[
+    str | None, typer.Option("--until", help="Keep events before this date (or epoch second).")
+]
+
+
+def moment(text: str | None) -> int | str | None:
+    """An epoch second or an ISO date, as typed."""
+    return int(text) if text is not None and text.lstrip("-").isdigit() else text
+
+
+def open_log(
+    source: str,
+    *,
+    user: str | None = None,
+    item: str | None = None,
+    rating: str | None = None,
+    timestamp: str | None = None,
+    filters: Filters | None = None,
+) -> Log:
+    """A log by path or by the name of a data set."""
+    return read_log(
+        source, user=user, item=item, rating=rating, timestamp=timestamp, filters=filters
+    )
+
+
+def open_training(
+    source: str, filters: Filters, columns: dict[str, str | None], share: float, seed: int
+) -> tuple[Interactions, FoldIn | None, dict[str, object]]:
+    """Training users, validation users (none at share 0), and what is known of the data.
+
+    A split folder says itself who is who; of a log, a share of the users is held out.
+    """
+    if is_split(Path(source)):
+        split = load_split(Path(source))
+        return split.train, split.validation, {"split": split.fingerprint, **split.protocol}
+    log = open_log(source, filters=filters, **columns)  # pyright: ignore[reportArgumentType]
+    everyone = log.interactions()
+    about: dict[str, object] = {"log": log.name, "steps": [str(step) for step in log.steps]}
+    if share == 0:
+        return everyone, None, about
+    train, validation = hold_out_users(everyone, share, seed=seed)
+    return train, validation, {**about, "validation_share": share, "validation_seed": seed}
+
+
+def open_held_out(source: Path, part: str) -> tuple[Split, FoldIn]:
+    """The test or the validation users of a split folder."""
+    split = load_split(source)
+    return split, split.test if part == "test" else split.validation
+
+
+def aligned(data: FoldIn, items, output: Output) -> FoldIn:
+    """The held-out users over a bundle's items; says so if that loses anything."""
+    if data.fold_in.item_ids == items:
+        return data
+    moved = data.on_items(items)
+    lost = data.held_out.n_interactions - moved.held_out.n_interactions
+    output.warning(
+        f"the bundle knows other items than the split: {lost:,} of "
+        f"{data.held_out.n_interactions:,} held-out interactions are of items that it cannot "
+        "recommend and are left out"
+    )
+    return moved

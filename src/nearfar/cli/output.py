@@ -1,0 +1,68 @@
+"""What commands print, and where: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nearfar.train.run import Device
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no remarks.")]
+Seed = Annotated[int, typer.Option("--seed", help="Fixes everything that is random.")]
+DeviceOption = Annotated[
+    Device, typer.Option("--device", help="Where to compute; auto takes CUDA where present.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+class Output:
+    """Where one command's words go.
+
+    Args:
+        as_json: stdout gets one JSON object, at the end.
+        quiet: stderr gets errors only.
+    """
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.stdout = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self.stderr = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+    def remark(self, text: str) -> None:
+        """A line for people on how it goes."""
+        if not self.quiet:
+            self.stderr.print(text, markup=False)
+
+    def warning(self, text: str) -> None:
+        """A line that people should not miss; not even --quiet hides it."""
+        self.stderr.print(f"warning: {text}", style="yellow", markup=False)
+
+    def result(self, value: dict[str, Any], *shown: Table | str) -> None:
+        """The result: `value` as JSON, or what is shown to people."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+            return
+        for part in shown:
+            if isinstance(part, str):
+                self.stdout.print(part, markup=False)
+            else:
+                self.stdout.print(part)
+
+
+def table(title: str | None, columns: list[str], rows: list[list[str]], *, left: int = 1) -> Table:
+    """A table whose first `left` columns are text and whose others are numbers."""
+    result = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for i, column in enumerate(columns):
+        result.add_column(column, justify="left" if i < left else "right", no_wrap=i >= left)
+    for row in rows:
+        result.add_row(*row)
+    return result

@@ -1,0 +1,122 @@
+"""`nearfar train`."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nearfar.algorithms.algorithm import find_algorithm, make_algorithm
+from nearfar.bundle.bundle import Bundle, describe
+from nearfar.bundle.folder import check_destination, save_bundle
+from nearfar.cli import inputs
+from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
+from nearfar.cli.progress import TrainingProgress
+from nearfar.core import settings
+from nearfar.data.filters import Filters
+from nearfar.evaluate.evaluate import evaluate
+from nearfar.train.run import Run
+
+
+def train(
+    algorithm: Annotated[str, typer.Argument(help="popularity, ease, multvae, or a dotted path.")],
+    data: Annotated[str, typer.Option("--data", help="A split folder, a log, or a data set.")],
+    out: Annotated[Path, typer.Option("--out", help="The bundle's folder.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings of the algorithm, TOML.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="One setting: key=value; nested: alignment.weight=2."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint beside the bundle.")
+    ] = False,
+    validation_share: Annotated[
+        float,
+        typer.Option(help="Of a log: share of users held out to choose the epoch; 0 for none."),
+    ] = 0.1,
+    user: inputs.UserColumn = None,
+    item: inputs.ItemColumn = None,
+    rating: inputs.RatingColumn = None,
+    timestamp: inputs.TimeColumn = None,
+    min_rating: inputs.MinRating = None,
+    min_user: inputs.MinUser = 0,
+    min_item: inputs.MinItem = 0,
+    core: inputs.Core = False,
+    since: inputs.Since = None,
+    until: inputs.Until = None,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(help="Longest time between checkpoints.", min=0)
+    ] = 60.0,
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Fit an algorithm and save a bundle.
+
+    Personalized Item Alignment is a setting: nearfar train multvae --set alignment=pia
+    --set alignment.weight=1 --data SPLIT --out BUNDLE. What can be set is listed by giving
+    an unknown key. While it trains, OUT.run holds the checkpoint and metrics.jsonl;
+    Ctrl-C saves the best so far, --resume goes on.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    values = settings.read_toml(config) if config else {}
+    values = settings.merge(values, settings.parse_assignments(assignments or []))
+    find_algorithm(algorithm)
+    made = make_algorithm(algorithm, values)
+    check_destination(out)
+    filters = Filters(
+        min_rating=min_rating, min_user=min_user, min_item=min_item, fixed_point=core,
+        since=inputs.moment(since), until=inputs.moment(until),
+    )  # fmt: skip
+    columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
+    interactions, validation, about = inputs.open_training(
+        data, filters, columns, validation_share, seed
+    )
+    output.remark(
+        f"{interactions.n_users:,} training users, {interactions.n_items:,} items, "
+        f"{interactions.n_interactions:,} interactions"
+        + (f"; {validation.n_users:,} validation users" if validation else "")
+    )
+    folder = out.with_name(out.name + ".run")
+    started = time.perf_counter()
+    with TrainingProgress(output, algorithm) as progress:
+        run = Run(
+            seed=seed, device=device, folder=folder, resume=resume,
+            checkpoint_seconds=checkpoint_seconds, reporter=progress,
+        )  # fmt: skip
+        model = made.fit(interactions, validation, run=run)
+    seconds = time.perf_counter() - started
+    metrics: dict[str, Any] = {}
+    rows = []
+    if validation is not None:
+        result = evaluate(model, validation)
+        metrics["validation"] = result.to_dict()
+        rows = [[str(m), f"{result.mean(m):.4f}"] for m in result.per_user]
+    about_bundle = describe(
+        made, interactions, seed=seed, protocol=about, metrics=metrics, history=run.history
+    )
+    save_bundle(Bundle(model, interactions.item_ids, about_bundle), out)
+    if run.history.interrupted:
+        output.warning(
+            f"stopped by hand: {out} holds the best so far; the same command with --resume goes on"
+        )
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    output.result(
+        {
+            "bundle": str(out), "algorithm": algorithm, "settings": settings.to_plain(made),
+            "n_users": interactions.n_users, "n_items": interactions.n_items,
+            "fit_seconds": seconds, "metrics": metrics, "n_epochs": len(run.history.records),
+            "best_epoch": run.history.best_epoch, "stopped_early": run.history.stopped_early,
+            "interrupted": run.history.interrupted,
+        },
+        table(None, ["validation", "mean"], rows) if rows else "no validation users",
+        f"fitted in {seconds:.1f} s; saved {out}",
+    )  # fmt: skip

@@ -1,0 +1,64 @@
+"""Hold a few users out of a matrix, to choose the best epoch by."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.seeding import generator
+from nearfar.data.interactions import FoldIn, Interactions
+
+MIN_ITEMS = 5
+
+
+def hold_out_users(
+    interactions: Interactions, share: float, *, seed: int = 0, target_share: float = 0.2
+) -> tuple[Interactions, FoldIn]:
+    """Training users, and held-out users with a part of their items as targets.
+
+    Users with at least five items are drawn at random; of each, `target_share` of the items
+    (rounded down, at least one) are targets. Items keep their columns, so that an item known
+    only to held-out users has no training user. This is for training on all of a log; the
+    protocol for reported numbers is `split_strong`.
+
+    Args:
+        share: of all users, between 0 and 1; at least one user.
+
+    Raises:
+        SettingsError: a share is not between 0 and 1.
+        EmptyDataError: no user has five items, or no user would be left to train on.
+    """
+    if not 0 < share < 1 or not 0 < target_share < 1:
+        raise SettingsError(f"shares are {share} and {target_share}; they must be between 0 and 1")
+    rng = generator(seed, "hold out users")
+    x = interactions.x
+    able = np.flatnonzero(np.diff(x.indptr) >= MIN_ITEMS)
+    n_wanted = min(len(able), max(1, int(share * interactions.n_users)))
+    if n_wanted == 0 or n_wanted >= interactions.n_users:
+        raise EmptyDataError(
+            f"of {interactions.n_users} users {len(able)} have {MIN_ITEMS} items or more; that is "
+            "too few to hold any out: train without validation (share 0) or on more data"
+        )
+    chosen = np.sort(rng.choice(able, n_wanted, replace=False))
+    rest = np.setdiff1d(np.arange(interactions.n_users), chosen)
+    held = interactions.take_users(chosen)
+    is_target = _targets(held.x, target_share, rng)
+    return interactions.take_users(rest), FoldIn(
+        _masked(held, ~is_target), _masked(held, is_target), name="validation"
+    )
+
+
+def _targets(x: csr_array, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Which stored entries are targets: of every row the lowest of as many random keys."""
+    counts = np.diff(x.indptr)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    order = np.lexsort((rng.random(x.nnz), rows))
+    place = np.empty(x.nnz, np.int64)
+    place[order] = np.arange(x.nnz) - np.repeat(x.indptr[:-1], counts)
+    return place < np.maximum(1, (share * counts).astype(np.int64))[rows]
+
+
+def _masked(data: Interactions, keep: np.ndarray) -> Interactions:
+    x = csr_array((keep.astype(np.float32), data.x.indices, data.x.indptr), shape=data.x.shape)
+    return Interactions(x, data.user_ids, data.item_ids)

@@ -1,0 +1,1 @@
+"""Whole experiments: several algorithms on one split, compared; the demo; its figure."""

@@ -1,0 +1,80 @@
+"""A figure of training: loss terms, KL, lambda_A and validation NDCG by epoch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nearfar.core.errors import MissingExtraError
+from nearfar.core.files import atomic_file
+from nearfar.train.history import EpochRecord
+
+# Okabe and Ito's palette: told apart by readers with any colour vision.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+def training_figure(runs: Mapping[str, Sequence[EpochRecord]], path: Path) -> None:
+    """Draw the runs side by side into one file, its format by the suffix (.png, .svg, .pdf).
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plots", "the figure of the training") from None
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 2, sharex=True)
+    panels = (
+        (axes[0, 0], "Reconstruction loss", "nats a user", lambda r: r.terms["reconstruction"]),
+        (axes[0, 1], "KL to the prior", "nats a user", lambda r: r.terms["kl"]),
+        (axes[1, 0], "Alignment weight λ_A and term A", "", None),
+        (axes[1, 1], "Validation", "NDCG@100", lambda r: r.validation.get("NDCG@100")),
+    )
+    for axis, title, unit, value in panels:
+        axis.set_title(title, fontsize=10, loc="left")
+        axis.set_ylabel(unit)
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        if value is None:
+            continue
+        for (name, records), colour in zip(runs.items(), COLOURS, strict=False):
+            points = [(r.epoch + 1, value(r)) for r in records if value(r) is not None]
+            axis.plot(*zip(*points, strict=True), color=colour, label=name, lw=1.6)
+            for r in records:
+                if r.best and r.epoch == max(s.epoch for s in records if s.best) and r.validation:
+                    axis.plot(r.epoch + 1, value(r), "o", color=colour, ms=5)
+    _alignment_panel(axes[1, 0], runs)
+    for axis in axes[1]:
+        axis.set_xlabel("epoch")
+    axes[1, 1].legend(frameon=False, title="dot = epoch kept", title_fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix.lstrip(".") or "png", dpi=140)
+    with atomic_file(path) as file:
+        file.write(buffer.getvalue())
+
+
+def _alignment_panel(axis, runs: Mapping[str, Sequence[EpochRecord]]) -> None:
+    lines = []
+    right = axis.twinx()
+    right.spines[["top"]].set_visible(False)
+    for (name, records), colour in zip(runs.items(), COLOURS, strict=False):
+        aligned = [r for r in records if "alignment" in r.terms]
+        if not aligned:
+            continue
+        epochs = [r.epoch + 1 for r in aligned]
+        lines += axis.plot(
+            epochs, [r.weights["alignment"] for r in aligned], color=colour, lw=1.6,
+            drawstyle="steps-post", label=f"λ_A ({name})",
+        )  # fmt: skip
+        lines += right.plot(
+            epochs, [r.terms["alignment"] for r in aligned], color=colour, lw=1.2, ls=":",
+            label=f"A ({name})",
+        )  # fmt: skip
+    axis.set_ylabel("λ_A")
+    right.set_ylabel("A, squared distance")
+    if lines:
+        axis.legend(lines, [line.get_label() for line in lines], frameon=False, fontsize=8)
