@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,6 +92,21 @@ def judge(
         n_held_out=n_held_out,
         item_counts=np.asarray(item_counts),
         n_train_users=n_train_users,
+    )
+
+
+def joined(parts: Sequence[Judged]) -> Judged:
+    """The users of all parts, one part after the other; all parts share their training counts."""
+    if len(parts) == 1:
+        return parts[0]
+    return replace(
+        parts[0],
+        ranking=Ranking(
+            np.concatenate([part.ranking.items for part in parts]),
+            np.concatenate([part.ranking.scores for part in parts]),
+        ),
+        hits=np.concatenate([part.hits for part in parts]),
+        n_held_out=np.concatenate([part.n_held_out for part in parts]),
     )
 
 

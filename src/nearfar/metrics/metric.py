@@ -123,9 +123,7 @@ def parse_metric(text: str) -> Metric:
     match = _SPELLING.fullmatch(text.strip())
     if match is None:
         raise SettingsError(f"{text!r} is not a metric with a cutoff, such as ndcg@100")
-    cls: Callable[..., Metric] = discovery.find(
-        PACKAGE, Metric, _known_spelling(match["name"].strip())
-    )
+    cls: type[Any] = discovery.find(PACKAGE, Metric, _known_spelling(match["name"].strip()))
     cutoff = (match["k"] or "").strip()
     if not (cutoff.isascii() and cutoff.isdigit()):
         raise SettingsError(

@@ -1,0 +1,245 @@
+"""Whether one model serves the same users better than another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float64
+from scipy import stats
+
+from nearfar.core.errors import DataError, UnknownNameError
+from nearfar.core.seeding import generator
+from nearfar.evaluate.evaluation import Evaluation
+from nearfar.evaluate.intervals import (
+    N_RESAMPLES,
+    Interval,
+    blocks,
+    mean_interval,
+    resampled_means,
+    standard_error,
+)
+from nearfar.metrics.metric import Metric
+
+Test = Literal["t", "bootstrap", "permutation"]
+
+ROUNDING = 1e-12
+"""Means this close, relatively, count as equal: their sums were only rounded otherwise."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """What `b` gains over `a` on the same users: every difference is b - a.
+
+    Args:
+        metric: what was measured.
+        a: the name of the model compared with.
+        b: the name of the model that may be better.
+        n_users: how many users both served.
+        mean_a: the mean of `a`.
+        mean_b: the mean of `b`.
+        difference: mean_b - mean_a.
+        interval: of the difference; None where there are fewer than two users.
+        effect: the difference in standard errors; None where that error is 0 or unknown.
+        p: the chance of a difference this large, up or down, between equal models; None where
+            there are fewer than two users.
+        method: the test.
+        better_share: users whom `b` serves better.
+        worse_share: users whom `b` serves worse.
+        tied_share: users whom both serve equally.
+        p_holm: `p` after Holm's correction for all comparisons made together; None for one.
+    """
+
+    metric: Metric
+    a: str
+    b: str
+    n_users: int
+    mean_a: float
+    mean_b: float
+    difference: float
+    interval: Interval | None
+    effect: float | None
+    p: float | None
+    method: str
+    better_share: float
+    worse_share: float
+    tied_share: float
+    p_holm: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as JSON-able values; what does not exist is None."""
+        rest = {k: v for k, v in vars(self).items() if k not in ("metric", "interval")}
+        return {
+            "metric": str(self.metric),
+            **rest,
+            "low": self.interval.low if self.interval else None,
+            "high": self.interval.high if self.interval else None,
+            "level": self.interval.level if self.interval else None,
+        }
+
+
+def compare(
+    a: Evaluation,
+    b: Evaluation,
+    metric: Metric,
+    *,
+    method: Test = "t",
+    level: float = 0.95,
+    seed: int = 0,
+    n_resamples: int = N_RESAMPLES,
+) -> Paired:
+    """Test what `b` gains over `a`, user by user.
+
+    Methods, all two-sided: "t", the paired t test; "bootstrap", the resampled mean of
+    differences, its interval by percentiles and its p-value from differences shifted to mean 0;
+    "permutation", the sign of every user's difference flipped at random, its interval the t
+    interval. Resampled p-values are (1 + as extreme) / (1 + resamples), so never 0. Where no
+    user's value differs p is 1.
+
+    Source: Efron and Tibshirani 1993, "An introduction to the bootstrap", chapters 15
+    (permutation) and 16 (bootstrap tests).
+
+    Raises:
+        DataError: the two are not of the same users with the same number of items to find.
+        UnknownNameError: the metric was not evaluated, or there is no such method.
+        SettingsError: the metric has no values of single users, or the level is no level.
+    """
+    tests: dict[str, Callable[[np.ndarray], float]] = {
+        "t": _t_test,
+        "bootstrap": lambda gains: _shifted_bootstrap(gains, seed, n_resamples),
+        "permutation": lambda gains: _sign_flips(gains, seed, n_resamples),
+    }
+    if method not in tests:
+        raise UnknownNameError("paired test", method, tests)
+    _check_same_users(a, b)
+    gains = b.values(metric) - a.values(metric)
+    error = _error(gains)
+    difference = _mean(gains)
+    by = "bootstrap" if method == "bootstrap" else "t"
+    return Paired(
+        metric=metric,
+        a=a.name,
+        b=b.name,
+        n_users=a.n_users,
+        mean_a=a.mean(metric),
+        mean_b=b.mean(metric),
+        difference=difference,
+        interval=mean_interval(gains, level, by, seed, n_resamples),
+        effect=difference / error if error else None,
+        p=tests[method](gains) if len(gains) > 1 else None,
+        method=method,
+        better_share=_mean(gains > 0),
+        worse_share=_mean(gains < 0),
+        tied_share=_mean(gains == 0),
+    )
+
+
+def compare_all(
+    evaluations: Mapping[str, Evaluation],
+    baseline: str,
+    metrics: Sequence[Metric] | None = None,
+    *,
+    method: Test = "t",
+    level: float = 0.95,
+    seed: int = 0,
+    n_resamples: int = N_RESAMPLES,
+) -> list[Paired]:
+    """Compare every model with the baseline on every metric, metrics outermost.
+
+    `p_holm` corrects for all comparisons returned; the models are called by their keys.
+
+    Args:
+        evaluations: name -> evaluation, all of the same users.
+        baseline: the name of the one that the others are compared with.
+        metrics: by default all metrics of the baseline with one value a user.
+        method: the test, see `compare`.
+        level: of the intervals, which are not corrected.
+        seed: of the resampling.
+        n_resamples: how many.
+
+    Raises:
+        UnknownNameError: no evaluation is called `baseline`; see also `compare`.
+        DataError: the evaluations are not of the same users.
+    """
+    if baseline not in evaluations:
+        raise UnknownNameError("baseline", baseline, evaluations)
+    named = {name: replace(evaluation, name=name) for name, evaluation in evaluations.items()}
+    base = named.pop(baseline)
+    chosen = tuple(base.per_user) if metrics is None else metrics
+    found = [
+        compare(base, other, metric, method=method, level=level, seed=seed, n_resamples=n_resamples)
+        for metric in chosen
+        for other in named.values()
+    ]
+    tested = np.array([pair.p for pair in found if pair.p is not None], dtype=np.float64)
+    corrected = iter(holm(tested).tolist())
+    return [pair if pair.p is None else replace(pair, p_holm=next(corrected)) for pair in found]
+
+
+def holm(p: Float64[np.ndarray, " tests"]) -> Float64[np.ndarray, " tests"]:
+    """p-values adjusted so that the chance of any false finding among them stays below the level.
+
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure": the j-th
+    smallest of m is multiplied by m - j + 1, and none may fall below a smaller one.
+    """
+    order = np.argsort(p, kind="stable")
+    scaled = np.minimum(p[order] * np.arange(len(p), 0, -1), 1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.maximum.accumulate(scaled)
+    return adjusted
+
+
+def _check_same_users(a: Evaluation, b: Evaluation) -> None:
+    if a.user_ids.fingerprint != b.user_ids.fingerprint:
+        raise DataError(
+            f"{a.name!r} was evaluated on {a.n_users} users and {b.name!r} on {b.n_users}, and "
+            "they are not the same users in the same order; evaluate both on one split"
+        )
+    if not np.array_equal(a.n_held_out, b.n_held_out):
+        raise DataError(
+            f"{a.name!r} and {b.name!r} had different held-out items of the same users; "
+            "evaluate both on one split"
+        )
+    if a.n_users == 0:
+        raise DataError(f"{a.name!r} and {b.name!r} have no users to compare")
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean())
+
+
+def _error(gains: Float64[np.ndarray, " users"]) -> float:
+    """The standard error; 0 where it is unknown, or nothing but rounding of equal gains."""
+    error = standard_error(gains) or 0.0
+    return 0.0 if error <= ROUNDING * abs(gains.mean()) else error
+
+
+def _t_test(gains: Float64[np.ndarray, " users"]) -> float:
+    if not gains.any():
+        return 1.0
+    error = _error(gains)
+    if not error:
+        return 0.0  # every user gains or loses the same
+    return float(2 * stats.t.sf(abs(gains.mean()) / error, len(gains) - 1))
+
+
+def _shifted_bootstrap(gains: Float64[np.ndarray, " users"], seed: int, n_resamples: int) -> float:
+    means = resampled_means(gains - gains.mean(), n_resamples, generator(seed, "bootstrap test"))
+    return _share_as_extreme(means, gains.mean())
+
+
+def _sign_flips(gains: Float64[np.ndarray, " users"], seed: int, n_resamples: int) -> float:
+    rng = generator(seed, "sign flips")
+    moved = gains[gains != 0]  # the sign of 0 changes nothing
+    means = np.empty(n_resamples)
+    for block in blocks(n_resamples, len(moved)):
+        signs = rng.integers(0, 2, size=(block.stop - block.start, len(moved)), dtype=np.int8)
+        means[block] = (2.0 * signs - 1) @ moved / len(gains)
+    return _share_as_extreme(means, gains.mean())
+
+
+def _share_as_extreme(means: Float64[np.ndarray, " resamples"], mean: float) -> float:
+    as_extreme = np.abs(means) >= abs(mean) * (1 - ROUNDING)
+    return float((1 + as_extreme.sum()) / (1 + len(means)))

@@ -1,0 +1,58 @@
+"""Numbers and rows as plain text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from nearfar.metrics.metric import Metric
+
+
+def number(value: float | None, metric: Metric, digits: int = 4, *, signed: bool = False) -> str:
+    """A metric's value as ".4246" for shares, "9.1300" for other units, "-" for no value."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    if metric.unit == "share":
+        sign = text[0] if text[0] in "+-" else ""
+        body = text.removeprefix(sign)
+        text = sign + (body[1:] if body.startswith("0.") else body)
+    return text
+
+
+def with_half_width(
+    value: float | None,
+    half_width: float | None,
+    metric: Metric,
+    digits: int = 4,
+    *,
+    signed: bool = False,
+) -> str:
+    """A value with what it may be off by: ".4246 ±.0045"; without it where that is None."""
+    text = number(value, metric, digits, signed=signed)
+    if text == "-" or half_width is None:
+        return text
+    return f"{text} ±{number(half_width, metric, digits)}"
+
+
+def p_value(p: float | None) -> str:
+    """A p-value as ".031", "<.001", "1.000", or "-" for none."""
+    if p is None:
+        return "-"
+    if p < 0.001:
+        return "<.001"
+    text = f"{p:.3f}"
+    return text.removeprefix("0")
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text under their header, the first to the left, the others to the right."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
