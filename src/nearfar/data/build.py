@@ -1,0 +1,162 @@
+"""From blocks of rows to a Log, in memory bounded by what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from nearfar.core.errors import DataError, EmptyDataError, SchemaError
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.events import OPTIONAL, Log, Step, compacted, with_details
+from nearfar.data.filters import Filters, row_mask
+
+CANONICAL = r"^(0|-?[1-9][0-9]*)$"
+
+
+class GrowingIds:
+    """Ids coded 0, 1, ... as they appear, block after block."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        self._known: pl.DataFrame | None = None
+
+    def encode(self, ids: pl.Series) -> pl.Series:
+        """The codes (UInt32) of a block's ids, new ones added."""
+        column = ids.rename("id")
+        runs = column.rle()  # logs grouped by user or item repeat an id many times in a row
+        if len(runs) * 2 < len(column):
+            short = self._encode(runs.struct.field("value").rename("id"))
+            return pl.Series(np.repeat(short.to_numpy(), runs.struct.field("len").to_numpy()))
+        return self._encode(column)
+
+    def _encode(self, column: pl.Series) -> pl.Series:
+        unique = pl.DataFrame({"id": column.unique(maintain_order=True)})
+        if self._known is None:
+            self._known = unique.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias("code"))
+        else:
+            new = unique.join(self._known, on="id", how="anti", maintain_order="left")
+            start = self._known.height
+            self._known = pl.concat(
+                [
+                    self._known,
+                    new.with_columns(
+                        pl.int_range(start, start + pl.len(), dtype=pl.UInt32).alias("code")
+                    ),
+                ]
+            )
+        found = pl.DataFrame({"id": column}).join(
+            self._known, on="id", how="left", maintain_order="left"
+        )
+        return found["code"]
+
+    def __len__(self) -> int:
+        return 0 if self._known is None else self._known.height
+
+    def vocabulary(self, *, typed: bool = False) -> Vocabulary:
+        """All ids seen, in order; integers where every one is a canonical decimal integer.
+
+        "7" and "-7" are canonical; "007", "+7", "7.0" and "" are not, and make the whole
+        column text, since as integers they could not be told from "7". With `typed` text stays
+        text in any case.
+
+        Raises:
+            SchemaError: the ids are integers, but beyond 64 bits.
+        """
+        if self._known is None:
+            return Vocabulary([])
+        ids = self._known["id"]
+        if not typed and ids.dtype == pl.String and ids.str.contains(CANONICAL).all():
+            numbers = ids.cast(pl.Int64, strict=False)
+            if numbers.null_count():
+                raise beyond(self.role, ids.filter(numbers.is_null())[0])
+            ids = numbers
+        return Vocabulary(ids)
+
+
+def beyond(role: str, value: object) -> SchemaError:
+    """The error for an integer id that 64 bits do not hold."""
+    return SchemaError(
+        f"{role} id {value} does not fit a signed 64-bit integer; "
+        "put a letter before such ids to have them read as text"
+    )
+
+
+class LogBuilder:
+    """Collects blocks of rows, checked, coded and filtered; `log` hands out the result.
+
+    Args:
+        name: how messages call the data.
+        filters: the part that looks at one row alone (rating, time) is applied to each block.
+        typed: text ids stay text even where all are integers; for data that has types.
+    """
+
+    def __init__(self, name: str, filters: Filters | None = None, *, typed: bool = False) -> None:
+        self.name = name
+        self.typed = typed
+        self.filters = filters or Filters()
+        self.n_read = 0
+        self._users = GrowingIds("user")
+        self._items = GrowingIds("item")
+        self._blocks: list[pl.DataFrame] = []
+
+    def add(self, rows: pl.DataFrame, first_row: int | None = None) -> None:
+        """Add rows with canonical columns; ids as Int64 or String, the same in every block.
+
+        Raises:
+            DataError: an id, rating or time is missing, or a rating is negative or not finite;
+                the message counts rows from `first_row` (from where the last block ended).
+        """
+        first = self.n_read + 1 if first_row is None else first_row
+        self.n_read += rows.height
+        for column in rows.columns:
+            if rows[column].null_count():
+                row = first + int(rows[column].is_null().arg_max() or 0)
+                raise DataError(f"{self.name}, row {row}: the {column} is missing")
+        for column in ("rating", "weight"):
+            if column in rows.columns:
+                self._check_numbers(rows[column], first)
+        coded = rows.with_columns(
+            self._users.encode(rows["user"]).alias("user"),
+            self._items.encode(rows["item"]).alias("item"),
+            *(pl.col(c).cast(t) for c, t in OPTIONAL.items() if c in rows.columns),
+        )
+        mask = row_mask(coded, self.filters, self.name)
+        self._blocks.append(coded if mask is None else coded.filter(mask))
+
+    def _check_numbers(self, values: pl.Series, first: int) -> None:
+        bad = ~(values.is_finite() & (values >= 0)) if values.dtype.is_float() else values < 0
+        if bad.any():
+            row = int(bad.arg_max() or 0)
+            raise DataError(
+                f"{self.name}, row {first + row}: the {values.name} is {values[row]}; "
+                "a number of at least 0 was expected"
+            )
+
+    def log(self, items: pl.DataFrame | None = None) -> Log:
+        """The log of all rows added, with item details from `items` (column `item`, ...).
+
+        Raises:
+            EmptyDataError: no row was added.
+            SchemaError: integer ids are beyond 64 bits.
+        """
+        if not self.n_read:
+            raise EmptyDataError(f"{self.name} has no rows; at least one event was expected")
+        events = pl.concat(self._blocks, rechunk=True)
+        self._blocks.clear()
+        user_ids, item_ids = (
+            self._users.vocabulary(typed=self.typed),
+            self._items.vocabulary(typed=self.typed),
+        )
+        log = compacted(Log(events, user_ids, item_ids, self.name))
+        step = self.filters.row_step
+        if step:
+            lost = Step(
+                step,
+                self.n_read - log.n_events,
+                len(user_ids) - log.n_users,
+                len(item_ids) - log.n_items,
+            )
+            log = replace(log, steps=(lost,))
+        return replace(log, item_ids=with_details(log.item_ids, items))

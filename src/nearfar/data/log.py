@@ -1,0 +1,145 @@
+"""Reading a log, whatever holds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from scipy.sparse import issparse
+
+from nearfar.core import discovery
+from nearfar.core.errors import DataError, SettingsError
+from nearfar.data import tables
+from nearfar.data.cache import cached, source_named
+from nearfar.data.columns import Columns
+from nearfar.data.events import Log, Step, Unknown
+from nearfar.data.filters import Filters
+from nearfar.data.raw import BLOCK_BYTES, RawFiles
+from nearfar.data.sources.source import Request, Source
+
+__all__ = ["Log", "Step", "Unknown", "detect", "read_log", "read_parts"]
+
+PACKAGE = "nearfar.data.sources"
+
+
+def read_log(
+    source: Any,
+    *,
+    user: str | None = None,
+    item: str | None = None,
+    rating: str | None = None,
+    timestamp: str | None = None,
+    weight: str | None = None,
+    items: pl.DataFrame | None = None,
+    filters: Filters | None = None,
+    format: str | None = None,
+    name: str | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> Log:
+    """The log in a file, folder or archive, of a fetched data set, or in a table in memory.
+
+    Args:
+        source: a path; the name of a data set in the cache ("ml-100k"); a Polars or pandas
+            frame; or a SciPy sparse matrix (ids are row and column numbers; values are ratings
+            unless all are one).
+        user, item, rating, timestamp, weight: names of columns; by default told by usual names.
+        items: details of items: a column `item`, and "title", "genres" or others.
+        filters: applied; ratings and times while reading, so that memory is bounded by what
+            is kept.
+        format: the source to read with ("ml-1m", "table", a dotted path); told by the files.
+        name: how messages call the data.
+        block_bytes: how much text is parsed at a time.
+
+    Ids of text files are integers where every id of the column is a canonical decimal one, else
+    text, so that "007" stays "007". Typed tables keep their type. Rows in messages are counted
+    from 1 without the header.
+
+    Raises:
+        DataError: the data cannot be read; SchemaError and EmptyDataError are kinds of it.
+        UnknownNameError: no such `format`.
+    """
+    columns = Columns(user, item, rating, timestamp, weight)
+    chosen = filters or Filters(merge_duplicates=False)
+    if isinstance(source, str | Path):
+        request = Request(columns, chosen, items, block_bytes)
+        log = _from_files(source, request, format)
+    elif isinstance(source, pl.DataFrame | pl.LazyFrame):
+        log = tables.from_polars(source, columns, chosen, name or "the frame", items)
+    elif tables.is_pandas(source):
+        log = tables.from_pandas(source, columns, chosen, name or "the frame", items)
+    elif issparse(source):
+        log = tables.from_sparse(source, chosen, name or "the matrix", items)
+    else:
+        raise DataError(
+            f"a log cannot be read from a {type(source).__name__}; give a path, the name of a "
+            "data set, a Polars or pandas frame, or a SciPy sparse matrix"
+        )
+    if name is not None:
+        log = Log(log.events, log.user_ids, log.item_ids, name, log.steps)
+    return chosen.beyond_rows.apply(log) if filters is not None else _nonempty(log)
+
+
+def read_parts(source: str | Path, *, format: str | None = None) -> tuple[Log, Log]:
+    """The training and the test log of a data set that is published split ("gowalla").
+
+    Raises:
+        DataError: the data cannot be read, or is not published split.
+    """
+    files = RawFiles(_located(source))
+    reader = _reader(files, format)
+    parts = reader.parts(files, Request())
+    if parts is None:
+        raise DataError(
+            f"{files.path} is read as {reader.name}, which is not published split; "
+            "read each part with read_log"
+        )
+    return parts
+
+
+def detect(path: str | Path) -> Source:
+    """The source whose layout the files at `path` have.
+
+    Raises:
+        DataError: no source or more than one knows them.
+    """
+    files = RawFiles(path)
+    known = [cls() for cls in discovery.discover(PACKAGE, Source).values()]
+    matching = [s for s in known if not s.generic and s.matches(files)]
+    matching = matching or [s for s in known if s.generic and s.matches(files)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        names = ", ".join(s.name for s in matching)
+        raise DataError(f"{path} could be read as {names}; choose with format=...")
+    held = ", ".join(files.names[:5]) or "nothing"
+    raise DataError(
+        f"{path} holds no data in a known format (it holds {held}); known: "
+        + ", ".join(s.name for s in known)
+    )
+
+
+def _from_files(source: str | Path, request: Request, format: str | None) -> Log:
+    files = RawFiles(_located(source))
+    reader = _reader(files, format)
+    if reader.own_columns and request.columns != Columns():
+        raise SettingsError(
+            f"{files.path} is read as {reader.name}, whose columns are fixed; leave the column "
+            "names out, or choose another format=..."
+        )
+    return reader.read(files, request)
+
+
+def _reader(files: RawFiles, format: str | None) -> Source:
+    return detect(files.path) if format is None else source_named(format)
+
+
+def _located(source: str | Path) -> Path:
+    path = Path(source)
+    if path.exists() or isinstance(source, Path):
+        return path
+    return cached(source)
+
+
+def _nonempty(log: Log) -> Log:
+    return Filters(merge_duplicates=False).apply(log)

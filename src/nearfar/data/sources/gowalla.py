@@ -1,0 +1,73 @@
+"""Gowalla as LightGCN published it: train.txt and test.txt, a line a user: "user item item ..."."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from nearfar.core.errors import DataError
+from nearfar.data.build import LogBuilder
+from nearfar.data.events import Log
+from nearfar.data.raw import RawFiles
+from nearfar.data.sources._rows import required
+from nearfar.data.sources.source import Download, Request, Source
+
+_RAW = "https://raw.githubusercontent.com/kuandeng/LightGCN/master/Data/gowalla"
+TRAIN, TEST = r"train\.txt", r"test\.txt"
+
+
+class Gowalla(Source):
+    """Check-ins of 29,858 users at 40,981 places, published split; no times, no ratings.
+
+    Other data sets in the same layout (Yelp2018, Amazon-Book of LightGCN) are read as well.
+    """
+
+    label = "Gowalla, LightGCN split"
+    licence = "published for research by the authors of LightGCN (He et al. 2020)"
+    # No checksum is published with these files.
+    downloads = (
+        Download(f"{_RAW}/train.txt", "train.txt", max_bytes=50 << 20),
+        Download(f"{_RAW}/test.txt", "test.txt", max_bytes=50 << 20),
+    )
+
+    def matches(self, files: RawFiles) -> bool:
+        return files.find(TRAIN) is not None and files.find(TEST) is not None
+
+    def read(self, files: RawFiles, request: Request) -> Log:
+        """The training events, then the test events."""
+        return self._log(files, (TRAIN, TEST), request)
+
+    def parts(self, files: RawFiles, request: Request) -> tuple[Log, Log]:
+        return self._log(files, (TRAIN,), request), self._log(files, (TEST,), request)
+
+    def _log(self, files: RawFiles, patterns: tuple[str, ...], request: Request) -> Log:
+        builder = LogBuilder(str(files.path), request.filters)
+        for pattern in patterns:
+            name = required(files, pattern, "train.txt and test.txt")
+            builder.name = files.where(name)
+            first = 1
+            for block in files.blocks(name, size=request.block_bytes):
+                rows = _exploded(block, files.where(name), first)
+                first += block.count(b"\n")
+                builder.add(rows)
+        return builder.log(request.items)
+
+
+def _exploded(block: bytes, where: str, first: int) -> pl.DataFrame:
+    """The (user, item) pairs of lines "user item item ..."; a line without items has none."""
+    try:
+        lines = pl.Series("line", block.decode("utf-8").splitlines(), dtype=pl.String)
+    except UnicodeDecodeError:
+        raise DataError(f"{where} is not UTF-8 text; lines of numbers were expected") from None
+    words = lines.str.strip_chars().str.split(" ")
+    user = words.list.first()
+    pairs = pl.DataFrame({"user": user, "item": words.list.slice(1)}).with_row_index("row", first)
+    pairs = pairs.filter(pl.col("item").list.len() > 0).explode("item")
+    for column in ("user", "item"):
+        values = pairs[column].cast(pl.Int64, strict=False)
+        if values.null_count():
+            bad = pairs.filter(values.is_null()).row(0, named=True)
+            raise DataError(
+                f"{where}, row {bad['row']}: {column} is {bad[column]!r}; an integer was expected"
+            )
+        pairs = pairs.with_columns(values)
+    return pairs.select("user", "item")

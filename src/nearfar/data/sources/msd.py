@@ -1,0 +1,40 @@
+"""The Million Song Dataset's taste profile: train_triplets.txt (user, song, plays)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from nearfar.data.build import LogBuilder
+from nearfar.data.delimited import Dialect
+from nearfar.data.events import Log
+from nearfar.data.raw import RawFiles
+from nearfar.data.sources._rows import add_rows, required
+from nearfar.data.sources.source import Download, Request, Source
+
+TRIPLETS = r"train_triplets\.txt"
+
+
+class MillionSong(Source):
+    """Forty-eight million play counts of 1,019,318 listeners, 2011; plays are the weight."""
+
+    label = "Million Song Dataset, taste profile"
+    licence = "research use with acknowledgement (Bertin-Mahieux et al. 2011, The Echo Nest)"
+    # The publisher gives no checksum, and none could be verified.
+    downloads = (
+        Download(
+            "http://millionsongdataset.com/sites/default/files/challenge/train_triplets.txt.zip",
+            "train_triplets.txt.zip",
+            max_bytes=2 << 30,
+        ),
+    )
+
+    def matches(self, files: RawFiles) -> bool:
+        return files.find(TRIPLETS) is not None
+
+    def read(self, files: RawFiles, request: Request) -> Log:
+        name = required(files, TRIPLETS, "train_triplets.txt")
+        builder = LogBuilder(files.where(name), request.filters)
+        columns = ("user", "item", "weight")
+        dialect = Dialect("\t", header=False)
+        add_rows(builder, files, name, columns, request, ids=pl.String, dialect=dialect)
+        return builder.log(request.items)

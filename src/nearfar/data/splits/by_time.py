@@ -1,0 +1,100 @@
+"""A split in time: train on the past, find what its users did after."""
+
+from __future__ import annotations
+
+from nearfar.core.errors import EmptyDataError, SchemaError, SettingsError
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.events import Log
+from nearfar.data.filters import merge_duplicates, time_window
+from nearfar.data.interactions import FoldIn, Interactions, Split
+from nearfar.data.times import epoch_seconds
+
+
+def split_by_time(
+    log: Log,
+    validation_from: int | str,
+    test_from: int | str,
+    until: int | str | None = None,
+) -> Split:
+    """Train on events before `validation_from`; two windows after it are to be foretold.
+
+        ... train ... | validation window | test window |
+                      validation_from     test_from     until
+
+    Validation users are those with an event in the validation window whose item train knows:
+    fold-in is their history before `validation_from`, targets are those events. Test users
+    likewise in the test window, with all their history before `test_from`, that of the
+    validation window with it, restricted to the items of train: what a model trained up to
+    `validation_from` would be asked on the day `test_from`.
+
+    A user without history before the window (or none with known items) stays, with an empty
+    fold-in: such newcomers come to every deployed system, and a model must have an answer. They
+    are counted in the protocol. An item that a user has met before is no target again.
+
+    Users and items stand in order of first appearance. Moments are seconds since 1970 or ISO
+    dates.
+
+    Raises:
+        SchemaError: the log has no timestamps.
+        SettingsError: the moments do not follow each other.
+        EmptyDataError: a part has no users.
+    """
+    if not log.has("timestamp"):
+        raise SchemaError(f"{log.name} has no timestamps; name their column with timestamp=...")
+    cut, second, end = (epoch_seconds(m) for m in (validation_from, test_from, until))
+    assert cut is not None and second is not None
+    if cut >= second or (end is not None and second >= end):
+        raise SettingsError(
+            f"validation_from {validation_from}, test_from {test_from}, until {until} "
+            "do not follow each other"
+        )
+    past = time_window(log, until=cut)
+    if not past.n_events:
+        raise EmptyDataError(f"{log.name} has no events before {validation_from} to train on")
+    train = past.interactions()
+    validation, dropped_v = _window(log, cut, second, train, "validation")
+    test, dropped_t = _window(log, second, end, train, "test")
+    counts = {
+        part.name: {
+            "users": part.n_users,
+            "users_without_history": int((part.fold_in.x.sum(axis=1) == 0).sum()),
+            "fold_in": part.fold_in.n_interactions,
+            "held_out": part.held_out.n_interactions,
+            "events_of_unknown_items": dropped,
+        }
+        for part, dropped in ((validation, dropped_v), (test, dropped_t))
+    }
+    protocol: dict[str, object] = {
+        "kind": "by_time",
+        "validation_from": cut,
+        "test_from": second,
+        "until": end,
+        "items": train.n_items,
+        "train": {"users": train.n_users, "interactions": train.n_interactions},
+        "counts": counts,
+        "log": log.name,
+        "filters": [str(step) for step in log.steps],
+    }
+    return Split(train, validation, test, protocol)
+
+
+def _window(
+    log: Log, start: int, end: int | None, train: Interactions, name: str
+) -> tuple[FoldIn, int]:
+    """The users of one window, and how many of its events are of items not in train."""
+    window = merge_duplicates(time_window(log, since=start, until=end))
+    unknown = window.unknown(item_ids=train.item_ids)
+    met = window.interactions(item_ids=train.item_ids) if window.n_events else None
+    history = time_window(log, until=start)
+    if met is not None:
+        before = history.interactions(met.user_ids, train.item_ids)
+        new = (met.x - met.x.multiply(before.x)).tocsr()
+        new.eliminate_zeros()
+        users = (new.sum(axis=1) > 0).nonzero()[0]
+        if len(users):
+            ids: Vocabulary = met.user_ids.take(users)
+            held_out = Interactions(new[users], ids, train.item_ids)
+            return FoldIn(before.take_users(users), held_out, name), unknown.events
+    raise EmptyDataError(
+        f"{log.name}: no user has a new event of a known item in the {name} window; move its bounds"
+    )

@@ -1,0 +1,87 @@
+"""Weak generalisation on data published in two parts: every user is in training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.seeding import generator
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.events import Log, binary_matrix
+from nearfar.data.interactions import FoldIn, Interactions, Split
+
+
+def split_given(
+    train: Log, test: Log, *, validation_share: float = 0.1, seed: int = 98765
+) -> Split:
+    """A split whose test targets are the events of `test`.
+
+    For the test, a user's fold-in is the whole row of `train`, and the targets are the user's
+    row of `test`. For validation, a share of each user's row of `train`, drawn by the seed and
+    rounded down, is the target and the rest the fold-in. `Split.train` holds the whole of
+    `train`, as results published on such data train on all of it: validation targets are
+    therefore seen in training, and validation numbers are too good, alike for all models.
+    Train on `split.validation.fold_in` to choose settings without that.
+
+    Users are those of `train`, ascending by id; items those of `train`, ascending. Users and
+    items that only `test` has are dropped and counted in the protocol; so are targets that the
+    fold-in has already.
+
+    Raises:
+        EmptyDataError: no event of `test` is of a user and an item of `train`.
+        SettingsError: the share is not in [0, 1).
+    """
+    if not 0 <= validation_share < 1:
+        raise SettingsError(f"validation_share is {validation_share}; it must be in [0, 1)")
+    user_ids = _ascending(train.user_ids)
+    item_ids = _ascending(train.item_ids)
+    history = train.interactions(user_ids, item_ids)
+    unknown = test.unknown(user_ids, item_ids)
+    targets = test.interactions(user_ids, item_ids)
+    repeated = int(targets.x.multiply(history.x).sum())
+    new = targets.x - targets.x.multiply(history.x)
+    targets = Interactions(new.tocsr(), user_ids, item_ids)
+    if not targets.n_interactions:
+        raise EmptyDataError(
+            f"no event of {test.name} is new and of a user and an item of {train.name}; "
+            "are the two parts of the same data?"
+        )
+    validation = _carved(history, validation_share, seed)
+    protocol: dict[str, object] = {
+        "kind": "given",
+        "validation_share": validation_share,
+        "seed": seed,
+        "users": history.n_users,
+        "items": history.n_items,
+        "train": history.n_interactions,
+        "test": targets.n_interactions,
+        "test_events_of_unknown_users_or_items": unknown.events,
+        "test_events_known_from_train": repeated,
+        "log": [train.name, test.name],
+    }
+    return Split(history, validation, FoldIn(history, targets, "test"), protocol)
+
+
+def _ascending(ids: Vocabulary) -> Vocabulary:
+    return ids.take(ids.ids.arg_sort().to_numpy())
+
+
+def _carved(history: Interactions, share: float, seed: int) -> FoldIn:
+    """A share of each row as targets: those with the smallest of random keys, one an event."""
+    x = history.x
+    counts = np.diff(x.indptr)
+    rows = np.repeat(np.arange(history.n_users), counts)
+    keys = generator(seed, "validation").random(x.nnz)
+    order = np.lexsort((keys, rows))
+    place = np.empty(x.nnz, np.int64)
+    place[order] = np.arange(x.nnz) - np.repeat(x.indptr[:-1], counts)
+    is_target = place < (share * counts).astype(np.int64)[rows]
+    parts = [
+        Interactions(
+            binary_matrix(rows[m], x.indices[m], history.x.shape),
+            history.user_ids,
+            history.item_ids,
+        )
+        for m in (~is_target, is_target)
+    ]
+    return FoldIn(parts[0], parts[1], "validation")
