@@ -8,9 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 from jaxtyping import install_import_hook
 
-install_import_hook(
-    ["nearfar.vae", "nearfar.models", "nearfar.evaluate", "nearfar.metrics"], "beartype.beartype"
-)
+install_import_hook(["nearfar.vae", "nearfar.models"], "beartype.beartype")
 
 import numpy as np
 import pytest

@@ -99,7 +99,7 @@ def test_training_lowers_the_loss_and_beats_chance(clusters) -> None:
     MultVAE(**SMALL, epochs=40, learning_rate=0.01).fit(interactions, validation, run=run)
     records = run.history.records
     assert records[-1].loss < records[0].loss - 1
-    assert max(r.validation["NDCG@100"] for r in records) > 0.8
+    assert max(r.validation["NDCG@100"] for r in records) > 0.7
 
 
 def test_users_without_items_do_not_matter(clusters) -> None:
@@ -163,4 +163,4 @@ def test_cuda_trains_as_well(clusters) -> None:
     interactions, validation = clusters
     run = Run(device="cuda")
     MultVAE(**SMALL, epochs=40, learning_rate=0.01).fit(interactions, validation, run=run)
-    assert max(r.validation["NDCG@100"] for r in run.history.records) > 0.8
+    assert max(r.validation["NDCG@100"] for r in run.history.records) > 0.7

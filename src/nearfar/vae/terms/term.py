@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -25,6 +25,7 @@ class Step:
     logits: Float[Tensor, "users items"]
 
 
+@runtime_checkable
 class Term(Protocol):
     """One addend of the objective; a term with parameters is a torch module too."""
 

@@ -1,0 +1,121 @@
+"""Settings from plain values and back; errors name the key."""
+
+import pytest
+
+from nearfar.algorithms.ease import EASE
+from nearfar.algorithms.multvae import MultVAE
+from nearfar.algorithms.pia import PIA
+from nearfar.core import settings
+from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.vae.corruption.mask import Mask
+from nearfar.vae.weights.constant import Constant
+
+
+def test_plain_values_become_nested_settings() -> None:
+    made = settings.build(
+        MultVAE,
+        {
+            "epochs": 3,
+            "learning_rate": 1,
+            "decoder_hidden": [50, 60],
+            "corruption": {"kind": "mask", "keep_prob": 0.25},
+            "beta": {"kind": "constant", "value": 0.1},
+            "alignment": {"weight": 2},
+        },
+    )
+    assert made == MultVAE(
+        epochs=3,
+        learning_rate=1.0,
+        decoder_hidden=(50, 60),
+        corruption=Mask(0.25),
+        beta=Constant(0.1),
+        alignment=PIA(weight=2.0),
+    )
+
+
+def test_a_name_alone_takes_the_defaults() -> None:
+    made = settings.build(MultVAE, {"corruption": "mask", "alignment": "pia"})
+    assert made == MultVAE(corruption=Mask(), alignment=PIA())
+
+
+@pytest.mark.parametrize("nothing", [None, "none"])
+def test_an_optional_setting_can_be_none(nothing) -> None:
+    assert settings.build(MultVAE, {"alignment": nothing}).alignment is None
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"epoch": 3}, "'epoch'; did you mean 'epochs'"),
+        ({"alignment": {"wieght": 3}}, "alignment.wieght'; did you mean 'alignment.weight'"),
+        ({"corruption": "maks"}, "unknown corruption 'maks'; did you mean 'mask'"),
+        ({"corruption": {"keep_prob": 0.5}}, "corruption lacks 'kind'"),
+        ({"epochs": "many"}, "epochs is 'many'; int was expected"),
+        ({"epochs": 2.5}, "epochs is 2.5; int was expected"),
+        ({"epochs": True}, "epochs is True; int was expected"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan; a finite number"),
+        ({"decoder_hidden": 600}, "decoder_hidden is 600; a list was expected"),
+        ({"decoder_hidden": ["a"]}, r"decoder_hidden\[0\] is 'a'"),
+        ({"alignment": {"kind": "pai"}}, "unknown alignment 'pai'"),
+        ({"corruption": {"kind": "mask", "keep_prob": 0}}, "keep_prob is 0"),
+    ],
+)
+def test_what_is_wrong_is_named(values, told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        settings.build(MultVAE, values)
+
+
+def test_plain_and_back() -> None:
+    original = MultVAE(alignment=PIA(weight=3.0), corruption=Mask(0.3), beta=Constant(0.7))
+    plain = settings.to_plain(original)
+    assert plain.pop("kind") == "multvae"
+    assert plain["corruption"] == {"kind": "mask", "keep_prob": 0.3}
+    assert settings.build(MultVAE, plain) == original
+
+
+def test_assignments_are_read_as_toml_or_text() -> None:
+    parsed = settings.parse_assignments(
+        ["epochs=5", "alignment=pia", "alignment.weight=0.5", "corruption=mask", "beta=none",
+         "decoder_hidden=[10, 20]"]
+    )  # fmt: skip
+    assert parsed == {
+        "epochs": 5,
+        "alignment": {"kind": "pia", "weight": 0.5},
+        "corruption": "mask",
+        "beta": None,
+        "decoder_hidden": [10, 20],
+    }
+
+
+@pytest.mark.parametrize("bad", ["epochs", "=3", ""])
+def test_an_assignment_needs_key_and_value(bad: str) -> None:
+    with pytest.raises(SettingsError, match="key=value"):
+        settings.parse_assignments([bad])
+
+
+def test_a_value_cannot_have_keys_of_its_own() -> None:
+    with pytest.raises(SettingsError, match="already has a value"):
+        settings.parse_assignments(["epochs=5", "epochs.weight=1"])
+
+
+def test_merge_lays_tables_over_each_other() -> None:
+    base = {"a": 1, "b": {"c": 2, "d": 3}}
+    assert settings.merge(base, {"b": {"c": 5}, "e": 6}) == {"a": 1, "b": {"c": 5, "d": 3}, "e": 6}
+
+
+def test_toml_files(tmp_path) -> None:
+    path = tmp_path / "ease.toml"
+    path.write_text("l2 = 20.0\n")
+    assert settings.build(EASE, settings.read_toml(path)) == EASE(20.0)
+    path.write_text("l2 = = 3")
+    with pytest.raises(SettingsError, match="is not TOML"):
+        settings.read_toml(path)
+    with pytest.raises(SettingsError, match="does not exist"):
+        settings.read_toml(tmp_path / "absent.toml")
+
+
+def test_unknown_names_offer_the_nearest() -> None:
+    error = UnknownNameError("algorithm", "multvea", ["ease", "multvae"])
+    assert str(error) == (
+        "unknown algorithm 'multvea'; did you mean 'multvae'? known: ease, multvae"
+    )

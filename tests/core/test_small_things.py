@@ -1,0 +1,41 @@
+"""Seeds, memory, discovery."""
+
+import pytest
+
+from nearfar.algorithms.algorithm import PACKAGE, Algorithm, find_algorithm
+from nearfar.algorithms.ease import EASE
+from nearfar.core import discovery, memory, seeding
+from nearfar.core.errors import DoesNotFitError, SettingsError, UnknownNameError
+
+
+def test_streams_are_a_function_of_seed_and_name() -> None:
+    assert seeding.derive(1, "a", 2) == seeding.derive(1, "a", 2)
+    values = {seeding.derive(s, n, i) for s in range(5) for n in "ab" for i in range(50)}
+    assert len(values) == 500
+    assert all(0 <= v < 2**63 for v in values)
+    assert seeding.generator(1, "a").random() == seeding.generator(1, "a").random()
+
+
+def test_memory_is_required_before_work() -> None:
+    assert memory.available_bytes() > 2**20
+    memory.require(1, "this", "that")
+    with pytest.raises(DoesNotFitError, match=r"this needs 1024\.0 TiB .* that"):
+        memory.require(2**50, "this", "that")
+
+
+def test_algorithms_are_found_by_file_or_dotted_path() -> None:
+    assert find_algorithm("ease") is EASE
+    assert find_algorithm("EASE") is EASE
+    assert find_algorithm("nearfar.algorithms.ease.EASE") is EASE
+    assert discovery.name_of(EASE) == "ease"
+    with pytest.raises(UnknownNameError, match="did you mean 'ease'"):
+        find_algorithm("eas")
+    with pytest.raises(SettingsError, match="cannot import"):
+        find_algorithm("no.such.Thing")
+    with pytest.raises(SettingsError, match="is not a"):
+        find_algorithm("nearfar.core.errors.NearfarError")
+
+
+def test_every_algorithm_file_is_discovered() -> None:
+    assert "algorithm" not in discovery.discover(PACKAGE, Algorithm)
+    assert "pia" not in discovery.discover(PACKAGE, Algorithm)

@@ -1,0 +1,36 @@
+"""Sparse rows against dense arithmetic."""
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from nearfar.vae.rows import Rows, WeightedRows, mean_of_rows
+
+
+@given(st.integers(0, 10_000))
+def test_rows_products_and_means_agree_with_dense(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = (rng.random((7, 11)) < 0.3).astype(np.float32)
+    picked = rng.permutation(7)[:4]
+    rows = Rows.from_csr(csr_array(x), picked)
+    values = torch.from_numpy(rng.random(len(rows.indices)).astype(np.float32))
+    weight = torch.from_numpy(rng.normal(size=(11, 3)).astype(np.float32))
+    dense = torch.zeros(4, 11)
+    dense[rows.users, rows.indices] = values
+    assert rows.n_users == 4
+    np.testing.assert_array_equal((dense != 0).numpy() | False, x[picked] > 0)
+    torch.testing.assert_close(WeightedRows(rows, values).product(weight), dense @ weight)
+    sums = torch.from_numpy(x[picked]) @ weight
+    torch.testing.assert_close(
+        mean_of_rows(rows, weight), sums / rows.counts.clamp(min=1)[:, None], atol=1e-6, rtol=1e-5
+    )
+
+
+def test_gradient_reaches_only_the_rows_present() -> None:
+    rows = Rows.from_csr(csr_array(np.array([[1, 0, 1, 0]], np.float32)))
+    weight = torch.ones(4, 2, requires_grad=True)
+    WeightedRows(rows, torch.tensor([2.0, 3.0])).product(weight).sum().backward()
+    assert weight.grad is not None
+    np.testing.assert_array_equal(weight.grad.numpy(), [[2, 2], [0, 0], [3, 3], [0, 0]])
