@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from nearfar.evaluate.table import Table as Found
 from nearfar.train.run import Device
 
 Json = Annotated[
@@ -56,6 +57,14 @@ class Output:
                 self.stdout.print(part, markup=False)
             else:
                 self.stdout.print(part)
+
+
+def drawn(found: Found, title: str | None = None, *, left: int = 1) -> Table:
+    """A table of the evaluation as one of the terminal, its notes below."""
+    result = table(title, list(found.header), [list(row) for row in found.rows], left=left)
+    result.caption = "\n".join(found.notes) or None
+    result.caption_justify = "left"
+    return result
 
 
 def table(title: str | None, columns: list[str], rows: list[list[str]], *, left: int = 1) -> Table:

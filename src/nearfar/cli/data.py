@@ -1,0 +1,171 @@
+"""`nearfar data fetch`, `inspect` and `split`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+from nearfar.cli import inputs
+from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
+from nearfar.core.errors import SettingsError
+from nearfar.data.cache import data_sets
+from nearfar.data.fetch import fetch as fetch_data
+from nearfar.data.filters import Filters, preset
+from nearfar.data.inspect import inspect_log
+from nearfar.data.interactions import Split
+from nearfar.data.log import read_parts
+from nearfar.data.splits.by_time import split_by_time
+from nearfar.data.splits.folder import save_split
+from nearfar.data.splits.given import split_given
+from nearfar.data.splits.strong import SEED, split_strong
+
+app = typer.Typer(
+    name="data",
+    help="Fetch data sets, look at a log, split it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+LogArgument = Annotated[
+    str, typer.Argument(help="A log (CSV, TSV, Parquet, ...), a folder, or a data set's name.")
+]
+
+
+@app.command("fetch")
+def fetch(
+    name: Annotated[
+        str | None, typer.Argument(help="The data set; without a name all are listed.")
+    ] = None,
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Download a data set into the cache ($NEARFAR_CACHE or ~/.cache/nearfar), once."""
+    output = Output(as_json=as_json, quiet=quiet)
+    if name is None:
+        known = data_sets()
+        rows = [[n, source.licence] for n, source in known.items()]
+        output.result({"data_sets": sorted(known)}, table(None, ["data set", "licence"], rows))
+        return
+    shown = output.stderr.is_terminal and not quiet
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=output.stderr, transient=True, disable=not shown) as bar:
+        task = bar.add_task(name, total=None)
+
+        def progress(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        path = fetch_data(name, progress=progress)
+    output.result({"name": name, "path": str(path)}, str(path))
+
+
+@app.command("inspect")
+def inspect(
+    log: LogArgument,
+    user: inputs.UserColumn = None,
+    item: inputs.ItemColumn = None,
+    rating: inputs.RatingColumn = None,
+    timestamp: inputs.TimeColumn = None,
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Describe a log: sizes, quantiles, time span, what filters would drop, what training costs."""
+    output = Output(as_json=as_json, quiet=quiet)
+    opened = inputs.open_log(log, user=user, item=item, rating=rating, timestamp=timestamp)
+    report = inspect_log(opened)
+    output.result(report.to_dict(), str(report))
+
+
+@app.command("split")
+def split(
+    log: LogArgument,
+    out: Annotated[Path, typer.Option("--out", help="The split's folder.")],
+    protocol: Annotated[
+        Literal["strong", "time", "given"],
+        typer.Option(
+            help="strong: users never seen in training (the published protocol); time: train "
+            "before a date; given: data published in two parts."
+        ),
+    ] = "strong",
+    held_out: Annotated[
+        float, typer.Option(help="strong: users each for validation and test; below 1, a share.")
+    ] = 0.1,
+    split_seed: Annotated[int, typer.Option(help="strong and given: seed of the draws.")] = SEED,
+    validation_from: Annotated[
+        str | None, typer.Option(help="time: start of the validation window (ISO date).")
+    ] = None,
+    test_from: Annotated[
+        str | None, typer.Option(help="time: start of the test window (ISO date).")
+    ] = None,
+    filters_of: Annotated[
+        str | None, typer.Option("--preset", help="Published filters of: ml-20m, netflix, msd.")
+    ] = None,
+    user: inputs.UserColumn = None,
+    item: inputs.ItemColumn = None,
+    rating: inputs.RatingColumn = None,
+    timestamp: inputs.TimeColumn = None,
+    min_rating: inputs.MinRating = None,
+    min_user: inputs.MinUser = 0,
+    min_item: inputs.MinItem = 0,
+    core: inputs.Core = False,
+    since: inputs.Since = None,
+    until: inputs.Until = None,
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Split a log into training, validation and test users; a folder to use again."""
+    output = Output(as_json=as_json, quiet=quiet)
+    filters = Filters(
+        min_rating=min_rating, min_user=min_user, min_item=min_item, fixed_point=core,
+        since=inputs.moment(since), until=inputs.moment(until),
+    )  # fmt: skip
+    if filters_of is not None:
+        if filters != Filters():
+            raise SettingsError("--preset and filters of your own exclude each other")
+        filters = preset(filters_of)
+    if protocol == "given":
+        if filters != Filters():
+            raise SettingsError("the given protocol takes the parts as published; drop the filters")
+        made = split_given(*read_parts(log), seed=split_seed)
+    else:
+        columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
+        opened = inputs.open_log(log, filters=filters, **columns)
+        for step in opened.steps:
+            output.remark(str(step))
+        if protocol == "time":
+            if validation_from is None or test_from is None:
+                raise SettingsError("time needs --validation-from and --test-from")
+            windows = inputs.moment(validation_from), inputs.moment(test_from)
+            made = split_by_time(opened, windows[0] or 0, windows[1] or 0)
+        else:
+            made = split_strong(opened, held_out if held_out < 1 else int(held_out), split_seed)
+    save_split(made, out)
+    output.result(_summary(made, out), _table(made), f"saved {out}")
+
+
+def _summary(made: Split, out: Path) -> dict[str, Any]:
+    return {"split": str(out), "fingerprint": made.fingerprint, "protocol": made.protocol}
+
+
+def _table(made: Split):
+    rows = [["train", f"{made.train.n_users:,}", f"{made.train.n_interactions:,}", ""]]
+    for name, part in (("validation", made.validation), ("test", made.test)):
+        rows.append(
+            [
+                name, f"{part.n_users:,}", f"{part.fold_in.n_interactions:,}",
+                f"{part.held_out.n_interactions:,}",
+            ]
+        )  # fmt: skip
+    columns = ["", "users", "interactions", "to find"]
+    return table(f"{made.train.n_items:,} items", columns, rows)
