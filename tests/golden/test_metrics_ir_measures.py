@@ -59,5 +59,5 @@ def test_agrees(metric: UserMetric, measure: type, k: int, rankings: tuple) -> N
     for row in ir_measures.iter_calc([measure() @ k], relevant, run):
         theirs[row.query_id] = row.value
     expected = [theirs[f"u{u}"] for u in range(N_USERS)]
-    assert np.std(expected) > 0
+    assert np.max(expected) > 0
     assert_allclose((metric @ k).per_user(seen), expected, rtol=0, atol=1e-12)

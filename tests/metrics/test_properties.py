@@ -16,7 +16,7 @@ from nearfar.metrics.mrr import MRR
 from nearfar.metrics.ndcg import NDCG
 from nearfar.metrics.precision import Precision
 from nearfar.metrics.recall import Recall
-from tests.metrics.cases import judged_rankings
+from tests.metrics.cases import judged, judged_rankings
 
 RELEVANCE: list[UserMetric] = [
     Recall(),
@@ -78,8 +78,6 @@ def test_promoting_a_hit_never_lowers(
 
 @pytest.mark.parametrize("metric", [NDCG(), MRR(), MAP()], ids=str)
 def test_the_place_matters(metric: UserMetric) -> None:
-    from tests.metrics.cases import judged
-
     high, low = judged([[0, 1, 2]], [[0]]), judged([[1, 2, 0]], [[0]])
     assert (metric @ 3).overall(high) > (metric @ 3).overall(low)
 

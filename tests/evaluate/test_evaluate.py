@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from nearfar.core.errors import DataError, EmptyDataError, SettingsError, UnknownNameError
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.evaluate.evaluate import DEFAULT_METRICS, Evaluation, evaluate
+from nearfar.metrics.coverage import Coverage
+from nearfar.metrics.gini import Gini
+from nearfar.metrics.hit_rate import HitRate
+from nearfar.metrics.ndcg import NDCG
+from nearfar.metrics.novelty import Novelty
+from nearfar.metrics.recall import Recall
+from tests.conftest import interactions
+from tests.evaluate.cases import Fixed
+
+
+@pytest.fixture
+def data() -> FoldIn:
+    """Four users and five items; the second user has nothing to find."""
+    fold_in = [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 1], [1, 1, 1, 0, 0]]
+    held_out = [[0, 1, 0, 0, 1], [0, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1]]
+    return FoldIn(interactions(np.array(fold_in)), interactions(np.array(held_out)))
+
+
+POPULARITY = np.array([50, 40, 30, 20, 10])
+
+
+def test_by_hand(data: FoldIn) -> None:
+    """By popularity the users are shown 1 2 3 4, 0 1 2 and 3 4 in this order."""
+    found = evaluate(Fixed(POPULARITY), data, [Recall(2), HitRate(1), "coverage@2"])
+    assert found.per_user[Recall(2)].tolist() == [1 / 2, 1, 1]
+    assert found.per_user[HitRate(1)].tolist() == [1, 1, 0]
+    assert found.overall == {Coverage(2): 1.0}
+    assert found.user_ids.ids.to_list() == ["u0", "u2", "u3"]
+    assert found.n_fold_in.tolist() == [1, 2, 3]
+    assert found.n_held_out.tolist() == [2, 1, 1]
+    assert (found.n_users, found.n_dropped, found.name) == (3, 1, "Fixed")
+    assert found.mean(Recall(2)) == pytest.approx(2.5 / 3)
+    assert found.mean(Coverage(2)) == 1
+    assert found.metrics == (Recall(2), HitRate(1), Coverage(2))
+
+
+def test_the_default_is_the_papers_three(data: FoldIn) -> None:
+    assert (Recall(20), Recall(50), NDCG(100)) == DEFAULT_METRICS
+    model = Fixed(POPULARITY)
+    assert tuple(evaluate(model, data).per_user) == DEFAULT_METRICS
+    assert model.batches == [(3, 100)]  # once, at the deepest cutoff, without the user dropped
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 1000])
+def test_batches_change_nothing(clusters: tuple[Interactions, FoldIn], batch_size: int) -> None:
+    train, held_out = clusters
+    metrics = [Recall(5), NDCG(8), Novelty(5), Coverage(5), Gini(5)]
+    whole = evaluate(Fixed(train.item_counts, train.n_users), held_out, metrics)
+    model, told = Fixed(train.item_counts, train.n_users), []
+    parts = evaluate(
+        model, held_out, metrics, batch_size=batch_size, on_batch=lambda *done: told.append(done)
+    )
+    assert whole.per_user.keys() == parts.per_user.keys()
+    for metric, values in whole.per_user.items():
+        np.testing.assert_allclose(parts.per_user[metric], values, rtol=1e-13)
+    assert parts.overall == whole.overall
+    assert max(n for n, _ in model.batches) <= batch_size
+    assert told[-1] == (whole.n_users, whole.n_users)
+    assert len(told) == len(model.batches) == -(-whole.n_users // batch_size)
+
+
+def test_training_counts_can_be_given(data: FoldIn) -> None:
+    model = Fixed(POPULARITY, n_train_users=100)
+    own = evaluate(model, data, [Novelty(1)])
+    halved = evaluate(model, data, [Novelty(1)], n_train_users=200)
+    np.testing.assert_allclose(halved.per_user[Novelty(1)] - own.per_user[Novelty(1)], 1)
+    even = evaluate(model, data, [Novelty(2)], item_counts=np.full(5, 25.0))
+    assert even.per_user[Novelty(2)].tolist() == [2, 2, 2]
+
+
+def test_nobody_to_evaluate(data: FoldIn) -> None:
+    empty = FoldIn(data.fold_in, interactions(np.zeros((4, 5))))
+    with pytest.raises(EmptyDataError, match="none of the 4 users"):
+        evaluate(Fixed(POPULARITY), empty)
+
+
+def test_refuses_a_model_of_other_items(data: FoldIn) -> None:
+    with pytest.raises(DataError, match="counts 3 items, the data has 5"):
+        evaluate(Fixed(POPULARITY[:3]), data)
+
+
+def test_refuses_no_metrics_and_unknown_ones(data: FoldIn) -> None:
+    with pytest.raises(SettingsError, match="no metrics"):
+        evaluate(Fixed(POPULARITY), data, [])
+    with pytest.raises(UnknownNameError, match="did you mean 'recall'"):
+        evaluate(Fixed(POPULARITY), data, ["recal@20"])
+    with pytest.raises(SettingsError, match="no cutoff"):
+        evaluate(Fixed(POPULARITY), data, [Recall()])
+    with pytest.raises(SettingsError, match="batch_size is 0"):
+        evaluate(Fixed(POPULARITY), data, batch_size=0)
+
+
+def test_one_metric_named_twice_is_measured_once(data: FoldIn) -> None:
+    found = evaluate(Fixed(POPULARITY), data, ["recall@2", Recall(2)])
+    assert found.metrics == (Recall(2),)
+
+
+def test_a_summary_is_json_and_text(data: FoldIn) -> None:
+    found = evaluate(Fixed(POPULARITY), data, [Recall(2), Coverage(2)], name="popularity")
+    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert (plain["name"], plain["n_users"], plain["n_dropped"]) == ("popularity", 3, 1)
+    assert plain["metrics"]["Recall@2"]["mean"] == pytest.approx(2.5 / 3)
+    interval = found.interval(Recall(2))
+    assert interval is not None
+    assert plain["metrics"]["Recall@2"]["high"] == interval.high
+    assert plain["metrics"]["Coverage@2"] == {
+        "mean": 1.0,
+        "standard_error": None,
+        "low": None,
+        "high": None,
+    }
+    assert str(found).splitlines() == [
+        "popularity     mean ±95%",
+        "Recall@2    .8333 ±.7171",
+        "Coverage@2        1.0000",
+        "3 users, 1 dropped with nothing held out",
+    ]
+
+
+def test_asking_for_what_was_not_measured(data: FoldIn) -> None:
+    found: Evaluation = evaluate(Fixed(POPULARITY), data, [Recall(2), Coverage(2)])
+    for ask in (found.mean, found.values, found.interval, found.standard_error):
+        with pytest.raises(UnknownNameError, match="did you mean 'Recall@2'"):
+            ask(Recall(3))
+    with pytest.raises(SettingsError, match="one value for all users"):
+        found.values(Coverage(2))
+    assert found.interval(Coverage(2)) is None
+    assert found.standard_error(Coverage(2)) is None
