@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from nearfar.core import discovery
 from nearfar.core.errors import DataError, UnknownNameError
+from nearfar.data.formats import all_sources, source_named
 from nearfar.data.raw import RawFiles
 from nearfar.data.sources.source import Source
-
-PACKAGE = "nearfar.data.sources"
 
 
 def cache_folder(cache: str | Path | None = None) -> Path:
@@ -24,19 +22,9 @@ def cache_folder(cache: str | Path | None = None) -> Path:
     return Path.home() / ".cache" / "nearfar"
 
 
-def source_named(name: str) -> Source:
-    """The source called `name`.
-
-    Raises:
-        UnknownNameError: there is none.
-    """
-    return discovery.find(PACKAGE, Source, name)()
-
-
 def data_sets() -> dict[str, Source]:
     """The sources that are data sets rather than formats, by name."""
-    found = (cls() for cls in discovery.discover(PACKAGE, Source).values())
-    return {s.name: s for s in found if s.downloads or s.instructions}
+    return {s.name: s for s in all_sources() if s.downloads or s.instructions}
 
 
 def find_cached(source: Source, cache: str | Path | None = None) -> Path | None:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import polars as pl
 from polars.datatypes import DataType
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError, SchemaError
-from nearfar.data.raw import BLOCK_BYTES, RawFiles
+from nearfar.data.raw import BLOCK_BYTES
 
-ID_TYPES = (pl.Int64, pl.String)
 PolarsType = DataType | type[DataType]
+
+
+class TextFiles(Protocol):
+    """Named text in blocks of whole lines; `RawFiles` is one."""
+
+    def where(self, name: str) -> str:
+        """How a message names one file."""
+        ...
+
+    def blocks(self, name: str, *, size: int, quoted: bool) -> Iterator[bytes]:
+        """The text in blocks of about `size` bytes."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,7 @@ class Dialect:
 
 
 def read_blocks(
-    files: RawFiles,
+    files: TextFiles,
     name: str,
     columns: Sequence[str],
     types: Mapping[str, PolarsType],

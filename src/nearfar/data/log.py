@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from scipy.sparse import issparse
 
-from nearfar.core import discovery
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.data import tables
-from nearfar.data.cache import cached, source_named
+from nearfar.data.cache import cached
 from nearfar.data.columns import Columns
 from nearfar.data.events import Log, Step, Unknown
 from nearfar.data.filters import Filters
+from nearfar.data.formats import detect, source_named
 from nearfar.data.raw import BLOCK_BYTES, RawFiles
 from nearfar.data.sources.source import Request, Source
 
 __all__ = ["Log", "Step", "Unknown", "detect", "read_log", "read_parts"]
-
-PACKAGE = "nearfar.data.sources"
 
 
 def read_log(
@@ -76,7 +75,7 @@ def read_log(
             "data set, a Polars or pandas frame, or a SciPy sparse matrix"
         )
     if name is not None:
-        log = Log(log.events, log.user_ids, log.item_ids, name, log.steps)
+        log = _named(log, name)
     return chosen.beyond_rows.apply(log) if filters is not None else _nonempty(log)
 
 
@@ -94,29 +93,8 @@ def read_parts(source: str | Path, *, format: str | None = None) -> tuple[Log, L
             f"{files.path} is read as {reader.name}, which is not published split; "
             "read each part with read_log"
         )
-    return parts
-
-
-def detect(path: str | Path) -> Source:
-    """The source whose layout the files at `path` have.
-
-    Raises:
-        DataError: no source or more than one knows them.
-    """
-    files = RawFiles(path)
-    known = [cls() for cls in discovery.discover(PACKAGE, Source).values()]
-    matching = [s for s in known if not s.generic and s.matches(files)]
-    matching = matching or [s for s in known if s.generic and s.matches(files)]
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
-        names = ", ".join(s.name for s in matching)
-        raise DataError(f"{path} could be read as {names}; choose with format=...")
-    held = ", ".join(files.names[:5]) or "nothing"
-    raise DataError(
-        f"{path} holds no data in a known format (it holds {held}); known: "
-        + ", ".join(s.name for s in known)
-    )
+    first, second = (_named(p, p.name.replace(":", "/").rpartition("/")[2]) for p in parts)
+    return first, second
 
 
 def _from_files(source: str | Path, request: Request, format: str | None) -> Log:
@@ -127,7 +105,11 @@ def _from_files(source: str | Path, request: Request, format: str | None) -> Log
             f"{files.path} is read as {reader.name}, whose columns are fixed; leave the column "
             "names out, or choose another format=..."
         )
-    return reader.read(files, request)
+    return _named(reader.read(files, request), files.path.name)
+
+
+def _named(log: Log, name: str) -> Log:
+    return replace(log, name=name)
 
 
 def _reader(files: RawFiles, format: str | None) -> Source:

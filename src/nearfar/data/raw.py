@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from nearfar.core.errors import DataError
 
@@ -128,7 +128,7 @@ class RawFiles:
                 stream = stack.enter_context(file.open("rb"))
             assert stream is not None
             if name.lower().endswith(".gz"):
-                stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
+                stream = stack.enter_context(cast(IO[bytes], gzip.GzipFile(fileobj=stream)))
             yield stream
 
     def text(self, name: str, encoding: str) -> str:

@@ -8,7 +8,7 @@ import polars as pl
 
 from nearfar.core.errors import DataError
 from nearfar.data.build import LogBuilder
-from nearfar.data.delimited import Dialect, read_blocks
+from nearfar.data.delimited import Dialect, PolarsType, read_blocks
 from nearfar.data.events import Log
 from nearfar.data.raw import RawFiles
 from nearfar.data.sources._rows import films
@@ -17,7 +17,7 @@ from nearfar.data.times import Clock
 
 COLUMNS = ("user", "rating", "timestamp")
 # The movie's line has no second column, so that everything must be read as text at first.
-TYPES = dict.fromkeys(COLUMNS, pl.String)
+TYPES: dict[str, PolarsType] = dict.fromkeys(COLUMNS, pl.String)
 
 
 class Netflix(Source):
@@ -52,7 +52,7 @@ class Netflix(Source):
         return builder.log(request.items if request.items is not None else _titles(files))
 
 
-class _Joined(RawFiles):
+class _Joined:
     """Small files read one after the other as if they were one."""
 
     def __init__(self, files: RawFiles, names: list[str], label: str) -> None:
@@ -61,7 +61,7 @@ class _Joined(RawFiles):
     def where(self, name: str) -> str:
         return self.label
 
-    def blocks(self, name: str, *, size: int, quoted: bool = False) -> Iterator[bytes]:
+    def blocks(self, name: str, *, size: int, quoted: bool) -> Iterator[bytes]:
         held: list[bytes] = []
         for part in self.parts:
             for block in self.files.blocks(part, size=size, quoted=quoted):

@@ -41,8 +41,8 @@ def split_by_time(
     """
     if not log.has("timestamp"):
         raise SchemaError(f"{log.name} has no timestamps; name their column with timestamp=...")
-    cut, second, end = (epoch_seconds(m) for m in (validation_from, test_from, until))
-    assert cut is not None and second is not None
+    cut, second = _moment(validation_from), _moment(test_from)
+    end = None if until is None else _moment(until)
     if cut >= second or (end is not None and second >= end):
         raise SettingsError(
             f"validation_from {validation_from}, test_from {test_from}, until {until} "
@@ -76,6 +76,12 @@ def split_by_time(
         "filters": [str(step) for step in log.steps],
     }
     return Split(train, validation, test, protocol)
+
+
+def _moment(moment: int | str) -> int:
+    seconds = epoch_seconds(moment)
+    assert seconds is not None
+    return seconds
 
 
 def _window(

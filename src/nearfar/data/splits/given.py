@@ -16,12 +16,13 @@ def split_given(
 ) -> Split:
     """A split whose test targets are the events of `test`.
 
-    For the test, a user's fold-in is the whole row of `train`, and the targets are the user's
-    row of `test`. For validation, a share of each user's row of `train`, drawn by the seed and
-    rounded down, is the target and the rest the fold-in. `Split.train` holds the whole of
-    `train`, as results published on such data train on all of it: validation targets are
-    therefore seen in training, and validation numbers are too good, alike for all models.
-    Train on `split.validation.fold_in` to choose settings without that.
+    Of each user's row of `train`, a share drawn by the seed and rounded down is the validation
+    target, and the rest both what is trained on and the fold-in: settings chosen on validation
+    were never trained on its targets. For the test, a user's fold-in is the whole row of
+    `train`, and the targets are the row of `test`.
+
+    Published results train on all of `train`: once settings are chosen, split again with
+    `validation_share=0`, which leaves the validation without targets and the training whole.
 
     Users are those of `train`, ascending by id; items those of `train`, ascending. Users and
     items that only `test` has are dropped and counted in the protocol; so are targets that the
@@ -47,19 +48,21 @@ def split_given(
             "are the two parts of the same data?"
         )
     validation = _carved(history, validation_share, seed)
+    known = validation.fold_in
     protocol: dict[str, object] = {
         "kind": "given",
         "validation_share": validation_share,
         "seed": seed,
         "users": history.n_users,
         "items": history.n_items,
-        "train": history.n_interactions,
+        "train": known.n_interactions,
+        "validation": validation.held_out.n_interactions,
         "test": targets.n_interactions,
         "test_events_of_unknown_users_or_items": unknown.events,
         "test_events_known_from_train": repeated,
         "log": [train.name, test.name],
     }
-    return Split(history, validation, FoldIn(history, targets, "test"), protocol)
+    return Split(known, validation, FoldIn(history, targets, "test"), protocol)
 
 
 def _ascending(ids: Vocabulary) -> Vocabulary:
@@ -76,9 +79,10 @@ def _carved(history: Interactions, share: float, seed: int) -> FoldIn:
     place = np.empty(x.nnz, np.int64)
     place[order] = np.arange(x.nnz) - np.repeat(x.indptr[:-1], counts)
     is_target = place < (share * counts).astype(np.int64)[rows]
+    shape = (history.n_users, history.n_items)
     parts = [
         Interactions(
-            binary_matrix(rows[m], x.indices[m], history.x.shape),
+            binary_matrix(rows[m], x.indices[m], shape),
             history.user_ids,
             history.item_ids,
         )

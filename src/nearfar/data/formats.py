@@ -1,0 +1,53 @@
+"""The sources there are: by name, and by the look of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from nearfar.core import discovery
+from nearfar.core.errors import DataError
+from nearfar.data.raw import RawFiles
+from nearfar.data.sources.source import Source
+
+PACKAGE = "nearfar.data.sources"
+
+
+def all_sources() -> list[Source]:
+    """Every source, by name."""
+    return [_made(cls) for cls in discovery.discover(PACKAGE, Source).values()]
+
+
+def source_named(name: str) -> Source:
+    """The source called `name`, or found at a dotted path.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    return _made(discovery.find(PACKAGE, Source, name))
+
+
+def _made(concrete: Callable[[], Source]) -> Source:
+    return concrete()
+
+
+def detect(path: str | Path) -> Source:
+    """The source whose layout the files at `path` have.
+
+    Raises:
+        DataError: no source or more than one knows them.
+    """
+    files = RawFiles(path)
+    known = all_sources()
+    matching = [s for s in known if not s.generic and s.matches(files)]
+    matching = matching or [s for s in known if s.generic and s.matches(files)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        names = ", ".join(s.name for s in matching)
+        raise DataError(f"{path} could be read as {names}; choose with format=...")
+    held = ", ".join(files.names[:5]) or "nothing"
+    raise DataError(
+        f"{path} holds no data in a known format (it holds {held}); known: "
+        + ", ".join(s.name for s in known)
+    )
