@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from nearfar.core.errors import DataError, UnknownNameError
+from nearfar.evaluate.intervals import mean_interval
 from nearfar.evaluate.paired import compare, compare_all, holm
 from nearfar.metrics.ndcg import NDCG
 from tests.evaluate.cases import RECALL, evaluation
@@ -62,6 +63,17 @@ def test_resampled_p_is_near_the_t_test(pair: tuple[np.ndarray, np.ndarray], met
     assert exact is not None
     assert 0.01 < exact < 0.5  # or nearness would show nothing
     assert found == pytest.approx(exact, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("method", "by"), [("t", "t"), ("bootstrap", "bootstrap"), ("permutation", "t")]
+)
+def test_the_interval_is_of_the_gains(
+    pair: tuple[np.ndarray, np.ndarray], method: str, by: str
+) -> None:
+    a, b = pair
+    found = compare(evaluation(a, "a"), evaluation(b, "b"), RECALL, method=method, seed=3)
+    assert found.interval == mean_interval(b - a, 0.95, by, seed=3)
 
 
 def test_permutation_is_the_exact_share_of_signs() -> None:
