@@ -1,0 +1,1 @@
+"""The saved artefact: a model with its items and its story, and recommending from it."""

@@ -1,0 +1,184 @@
+"""A bundle: a fitted model, the items it knows, and how it came to be."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from nearfar._version import __version__
+from nearfar.algorithms.algorithm import Algorithm
+from nearfar.bundle.titles import TitleIndex
+from nearfar.core import discovery, settings
+from nearfar.core.errors import ArtefactError, DataError
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.interactions import Interactions
+from nearfar.models.model import Model
+from nearfar.train.history import History
+
+LIBRARIES = ("torch", "numpy", "scipy", "polars")
+
+
+@dataclass(frozen=True)
+class About:
+    """Where a model comes from; every value is JSON-able.
+
+    Args:
+        algorithm: its discovery name; `make_algorithm(algorithm, settings)` makes it again.
+        settings: its hyper-parameters.
+        data: name, fingerprint, n_users, n_items, n_interactions and protocol.
+        metrics: what was measured, by part: {"validation": {...}}.
+        training: one record an epoch.
+        seed: of the run, where it had one.
+        created: when, ISO 8601 in UTC.
+        versions: of nearfar, python and the libraries that compute.
+    """
+
+    algorithm: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    training: list[dict[str, Any]] = field(default_factory=list)
+    seed: int | None = None
+    created: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON-able values; numbers that are not finite become None."""
+        return {f.name: jsonable(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> About:
+        """The inverse of `to_dict`; fields that this version does not know are left out.
+
+        Raises:
+            ArtefactError: the algorithm is missing, or a field has the wrong type.
+        """
+        kinds = {"algorithm": str, "training": list, "created": str, "seed": int | None}
+        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        if "algorithm" not in known:
+            raise ArtefactError("what is known about the model lacks the 'algorithm'")
+        for name, value in known.items():
+            if not isinstance(value, kinds.get(name, dict)):
+                raise ArtefactError(
+                    f"what is known about the model is broken: {name!r} is a {type(value).__name__}"
+                )
+        return cls(**known)
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A model with the ids and details of its items, and what is known about it.
+
+    Raises:
+        DataError: the model scores another number of items.
+    """
+
+    model: Model
+    items: Vocabulary
+    about: About
+
+    def __post_init__(self) -> None:
+        if self.model.n_items != len(self.items):
+            raise DataError(f"a model of {self.model.n_items} items with {len(self.items)} ids")
+
+    @property
+    def n_items(self) -> int:
+        return len(self.items)
+
+    @cached_property
+    def titles(self) -> TitleIndex:
+        """The items by title; made at the first look-up."""
+        return TitleIndex(self.items, self.model.popularity)
+
+
+def describe(
+    algorithm: Algorithm,
+    train: Interactions,
+    *,
+    seed: int | None = None,
+    protocol: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    history: History | None = None,
+) -> About:
+    """What is known about a model just fitted.
+
+    Args:
+        algorithm: what fitted it.
+        train: what it was fitted on.
+        seed: of the run.
+        protocol: how the data was made; its "log" is taken for the data's name.
+        metrics: what was measured, by part.
+        history: the epochs, where there were any.
+    """
+    plain = settings.to_plain(algorithm)
+    protocol = dict(protocol or {})
+    log = protocol.get("log")
+    data = {
+        "name": ", ".join(map(str, log)) if isinstance(log, list | tuple) else log,
+        "fingerprint": train.fingerprint,
+        "n_users": train.n_users,
+        "n_items": train.n_items,
+        "n_interactions": train.n_interactions,
+        "protocol": protocol,
+    }
+    return About(
+        algorithm=discovery.name_of(type(algorithm)),
+        settings={k: v for k, v in plain.items() if k != "kind"},
+        data=jsonable(data),
+        metrics=jsonable(dict(metrics or {})),
+        training=jsonable([r.to_dict() for r in history.records] if history else []),
+        seed=seed,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+    )
+
+
+def bundle(
+    model: Model,
+    algorithm: Algorithm,
+    train: Interactions,
+    *,
+    seed: int | None = None,
+    protocol: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    history: History | None = None,
+) -> Bundle:
+    """The bundle of a model just fitted on `train`; for the rest see `describe`."""
+    about = describe(
+        algorithm, train, seed=seed, protocol=protocol, metrics=metrics, history=history
+    )
+    return Bundle(model, train.item_ids, about)
+
+
+def versions() -> dict[str, str]:
+    """The versions of nearfar, Python and the libraries that compute."""
+    result = {"nearfar": __version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            result[name] = version(name)
+        except PackageNotFoundError:
+            result[name] = "unknown"
+    return result
+
+
+def jsonable(value: Any) -> Any:
+    """`value` of JSON's own types; numbers that are not finite become None."""
+    if isinstance(value, Mapping):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return jsonable(value.tolist())
+    if isinstance(value, list | tuple):
+        return [jsonable(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return str(value)

@@ -1,0 +1,220 @@
+"""A bundle on disk: a folder with manifest.json, model.safetensors, items.parquet.
+
+No file is a program: nothing is pickled, and loading imports no class from outside nearfar
+unless the caller says that the bundle is to be trusted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from polars.exceptions import PolarsError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from torch import nn
+
+from nearfar.bundle.bundle import About, Bundle
+from nearfar.bundle.manifest import NAME, REMEDY, check_files, read_manifest, write_manifest
+from nearfar.bundle.manifest import is_bundle as is_bundle
+from nearfar.core import discovery
+from nearfar.core.errors import ArtefactError, DataError, NearfarError, UnknownNameError
+from nearfar.core.files import atomic_folder
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.models.model import Model
+from nearfar.train.run import Device, Run
+
+MODELS = "nearfar.models"
+ARRAYS = "model.safetensors"
+ITEMS = "items.parquet"
+TRAINING = "training.jsonl"
+POPULARITY = "popularity"
+
+
+def check_destination(path: str | Path) -> None:
+    """Refuse a place that `save_bundle` would refuse, before hours are spent on training.
+
+    Raises:
+        ArtefactError: something that is no bundle stands there, or nothing can be written there.
+    """
+    path = Path(path)
+    if path.exists() or path.is_symlink():
+        ours = path.is_dir() and (not any(path.iterdir()) or is_bundle(path))
+        if not ours:
+            raise ArtefactError(f"{path} exists and is not a nearfar bundle; name another folder")
+    parent = next((p for p in path.absolute().parents if p.exists()), Path("/"))
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ArtefactError(f"{path} cannot be made: {parent} is no folder that can be written to")
+
+
+def save_bundle(bundle: Bundle, path: str | Path) -> Path:
+    """Write a bundle as a folder, whole or not at all; a bundle that stands there is replaced.
+
+    `manifest.json` holds the format, the model's kind and description, what is known about it,
+    and size and checksum of every other file. Arrays are in `model.safetensors` (with
+    `popularity`), ids and details of items in `items.parquet`, epochs in `training.jsonl`.
+
+    Raises:
+        ArtefactError: something else stands at `path`, or the model could not be loaded again.
+    """
+    path = Path(path)
+    check_destination(path)
+    model = bundle.model
+    description, arrays = model.state()
+    if POPULARITY in arrays:
+        raise ArtefactError(f"a model's own array must not be called {POPULARITY!r}; rename it")
+    arrays = {**arrays, POPULARITY: model.popularity}
+    about = bundle.about.to_dict()
+    training = about.pop("training")
+    content = {
+        "model": {
+            "kind": _kind(type(model)),
+            "n_items": model.n_items,
+            "n_train_users": model.n_train_users,
+            "description": description,
+        },
+        "about": about,
+    }
+    with atomic_folder(path, overwrite_if=is_bundle) as folder:
+        save_file({k: np.asarray(v, order="C") for k, v in arrays.items()}, folder / ARRAYS)
+        bundle.items.frame().write_parquet(folder / ITEMS)
+        if training:
+            lines = (json.dumps(record) + "\n" for record in training)
+            (folder / TRAINING).write_text("".join(lines), encoding="utf-8")
+        write_manifest(folder, content)
+    return path
+
+
+def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False) -> Bundle:
+    """Read a bundle, every file checked against its size and checksum.
+
+    Args:
+        path: the folder.
+        device: where the model shall score; "auto" takes CUDA where present.
+        trust: import the classes that the bundle names by dotted path. Importing runs code:
+            only where you know who wrote the bundle and have installed what it names.
+
+    Raises:
+        ArtefactError: it is no bundle, or damaged, or newer than this nearfar, or of a kind
+            that is unknown or not trusted.
+        SettingsError: the device is not there.
+    """
+    path = Path(path)
+    torch_device = Run(device=device).torch_device
+    manifest = read_manifest(path)
+    files = manifest.get("files")
+    check_files(path, files)
+    for name in (ARRAYS, ITEMS):
+        if name not in manifest["files"]:
+            raise ArtefactError(f"{path / NAME} is damaged: it lists no {name}; {REMEDY}")
+    try:
+        items = _read_items(path / ITEMS)
+        about = About.from_dict(
+            {**manifest["about"], "training": _read_training(path, manifest["files"])}
+        )
+        model = _restore(manifest["model"], _read_arrays(path / ARRAYS), len(items), trust)
+    except ArtefactError as error:
+        raise ArtefactError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise ArtefactError(f"{path} cannot be read ({reason}); {REMEDY}") from None
+    network = getattr(model, "network", None)
+    if isinstance(network, nn.Module):
+        network.to(torch_device)
+    return Bundle(model, items, about)
+
+
+def _kind(cls: type[Model]) -> str:
+    """The name that leads back to a model's class."""
+    name = discovery.name_of(cls)
+    try:
+        found = discovery.find(MODELS, Model, name)
+    except NearfarError:
+        found = None
+    if found is not cls:
+        raise ArtefactError(
+            f"a model of class {cls.__qualname__} cannot be loaded again: {name!r} does not lead "
+            "to it; define it at the top of an importable module"
+        )
+    return name
+
+
+def _restore(
+    written: dict[str, Any], arrays: dict[str, np.ndarray], n_ids: int, trust: bool
+) -> Model:
+    kind, description = written["kind"], written["description"]
+    if not isinstance(kind, str) or not isinstance(description, dict):
+        raise ArtefactError(f"the model's kind is {kind!r}; a name was expected; {REMEDY}")
+    if not trust:
+        refuse_dotted(kind, "model.kind")
+        refuse_dotted(description, "model.description")
+    popularity = arrays.pop(POPULARITY, None)
+    if popularity is None or popularity.ndim != 1 or popularity.dtype.kind not in "iu":
+        raise ArtefactError(f"{ARRAYS} holds no whole-number array {POPULARITY!r}; {REMEDY}")
+    sizes = {len(popularity), written["n_items"], description.get("n_items", n_ids)}
+    if sizes != {n_ids}:
+        raise ArtefactError(
+            f"the model is of {max(sizes - {n_ids})} items and {ITEMS} holds {n_ids} ids; {REMEDY}"
+        )
+    try:
+        cls = discovery.find(MODELS, Model, kind)
+    except UnknownNameError as error:
+        raise ArtefactError(f"{error}; it may be of a newer nearfar: upgrade") from None
+    except NearfarError as error:
+        raise ArtefactError(f"{error}; install the package that defines the model") from None
+    return cls.restore(description, arrays, popularity, int(written["n_train_users"]))
+
+
+def refuse_dotted(value: Any, where: str) -> None:
+    """Refuse text that could name a class by dotted path, anywhere inside `value`.
+
+    Settings take a class's name as `{"kind": name}` and as the bare name alike, and turn what
+    is no text into text; so every string counts, and a kind must be one.
+
+    Raises:
+        ArtefactError: there is such text.
+    """
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "kind" and not isinstance(inner, str):
+                raise ArtefactError(f"{where}.kind is {inner!r}; a name was expected")
+            refuse_dotted(inner, f"{where}.{key}")
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            refuse_dotted(inner, f"{where}[{i}]")
+    elif isinstance(value, str) and "." in value:
+        raise ArtefactError(
+            f"{where} names {value!r}, from outside nearfar; importing it would run its code: if "
+            "you trust who wrote the bundle, load it with trust=True"
+        )
+
+
+def _read_items(file: Path) -> Vocabulary:
+    try:
+        # A folder's name may hold "*" or "key=value", which polars would read as instructions.
+        return Vocabulary.from_frame(pl.read_parquet(file, glob=False, hive_partitioning=False))
+    except (PolarsError, DataError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ArtefactError(f"{ITEMS} cannot be read ({reason}); {REMEDY}") from None
+
+
+def _read_arrays(file: Path) -> dict[str, np.ndarray]:
+    try:
+        try:
+            # Mapped pages would count a second time beside the arrays copied from them.
+            return load_file(file, backend="pread")
+        except TypeError:  # safetensors before 0.8 knows no backends
+            return load_file(file)
+    except SafetensorError as error:
+        raise ArtefactError(f"{ARRAYS} cannot be read ({error}); {REMEDY}") from None
+
+
+def _read_training(path: Path, files: dict[str, Any]) -> list[dict[str, Any]]:
+    if TRAINING not in files:
+        return []
+    lines = (path / TRAINING).read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines if line]

@@ -1,0 +1,62 @@
+"""Lists of item ids as histories over a bundle's items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+import polars as pl
+from scipy.sparse import csr_array
+
+from nearfar.bundle.bundle import Bundle
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.interactions import canonical
+
+
+def histories_from_items(
+    bundle: Bundle, lists: Sequence[Sequence[int | str]]
+) -> tuple[csr_array, np.ndarray]:
+    """One history a list, and how many ids of each list the bundle does not know (int64).
+
+    Numbers given as text find integer ids, and integers find text ids. What is repeated counts
+    once in the history.
+    """
+    counts = np.fromiter((len(ids) for ids in lists), np.int64, len(lists))
+    columns = positions(bundle.items, list(chain.from_iterable(lists)))
+    rows = np.repeat(np.arange(len(lists)), counts)
+    return csr_of(rows, columns, (len(lists), bundle.n_items)), unknown_by_row(
+        rows, columns, len(lists)
+    )
+
+
+def positions(items: Vocabulary, ids: Sequence[object]) -> np.ndarray:
+    """The positions of `ids` (int64); -1 for what is unknown, or is no whole number or text."""
+    if not ids:
+        return np.empty(0, np.int64)
+    kinds = set(map(type, ids))
+    if kinds == {str}:
+        return items.index(pl.Series("id", ids, dtype=pl.String))
+    return items.index(pl.Series("id", [_as_text(value) for value in ids], dtype=pl.String))
+
+
+def _as_text(value: object) -> str | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    return value if isinstance(value, str) else None
+
+
+def csr_of(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_array:
+    """The binary matrix of these entries; columns below 0 are left out."""
+    known = columns >= 0
+    # Left out only where there are any: these arrays can be as long as a log.
+    if not known.all():
+        rows, columns = rows[known], columns[known]
+    return canonical(csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape))
+
+
+def unknown_by_row(rows: np.ndarray, columns: np.ndarray, n_rows: int) -> np.ndarray:
+    """How many entries of each row have a column below 0 (int64)."""
+    return np.bincount(rows[columns < 0], minlength=n_rows)

@@ -1,0 +1,93 @@
+"""The manifest: what a bundle's folder holds, with a checksum of everything and of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from nearfar.core.errors import ArtefactError
+from nearfar.core.files import digest, read_json, write_json
+
+NAME = "manifest.json"
+KIND = "nearfar bundle"
+FORMAT = 1
+REMEDY = "copy it again or train again"
+
+
+def is_bundle(path: str | Path) -> bool:
+    """Whether a folder holds the manifest of a bundle, of this or of another format."""
+    try:
+        return read_json(Path(path) / NAME).get("kind") == KIND
+    except (ArtefactError, OSError):
+        return False
+
+
+def write_manifest(folder: Path, content: dict[str, Any]) -> None:
+    """Write the manifest of a folder that holds its other files already."""
+    files = {
+        p.name: {"bytes": p.stat().st_size, "sha256": digest(p)} for p in sorted(folder.iterdir())
+    }
+    manifest = {"kind": KIND, "format": FORMAT, **content, "files": files}
+    write_json(folder / NAME, {**manifest, "sha256": _own_digest(manifest)})
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a bundle, checked for being whole and of a format that is understood.
+
+    Raises:
+        ArtefactError: the folder is no bundle, or one of a newer format, or the manifest is
+            damaged.
+    """
+    if not path.exists():
+        raise ArtefactError(f"{path} does not exist; name the folder of a bundle")
+    if not path.is_dir() or not (path / NAME).is_file():
+        raise ArtefactError(f"{path} is not a nearfar bundle: it is no folder with a {NAME}")
+    manifest = read_json(path / NAME)
+    if manifest.get("kind") != KIND:
+        raise ArtefactError(
+            f"{path} is not a nearfar bundle: the kind in its {NAME} is "
+            f"{manifest.get('kind')!r}, not {KIND!r}"
+        )
+    written = manifest.get("format")
+    if isinstance(written, bool) or not isinstance(written, int) or written < 1:
+        raise ArtefactError(f"{path / NAME} is damaged: its format is {written!r}; {REMEDY}")
+    if written > FORMAT:
+        raise ArtefactError(
+            f"{path} was written by a newer nearfar (format {written}; this one reads {FORMAT}); "
+            "upgrade"
+        )
+    own = manifest.pop("sha256", None)
+    if own != _own_digest(manifest):
+        raise ArtefactError(f"{path / NAME} is damaged: its checksum differs; {REMEDY}")
+    return manifest
+
+
+def check_files(path: Path, files: Any) -> None:
+    """Check every file that a manifest lists: its name, its size, its bytes.
+
+    Raises:
+        ArtefactError: a name leads out of the folder, or a file is missing or damaged.
+    """
+    if not isinstance(files, dict) or not all(isinstance(v, dict) for v in files.values()):
+        raise ArtefactError(f"{path / NAME} is damaged: it lists no files; {REMEDY}")
+    for name in files:
+        if name in ("", ".", "..") or any(c in name for c in "/\\:\0"):
+            raise ArtefactError(
+                f"{path / NAME} lists {name!r}, which is no plain file name; do not trust it"
+            )
+    for name, expected in files.items():
+        file = path / name
+        if not file.is_file():
+            raise ArtefactError(f"{file} is missing; {REMEDY}")
+        size, wanted = file.stat().st_size, expected.get("bytes")
+        if size != wanted:
+            raise ArtefactError(f"{file} is damaged: it has {size} bytes, not {wanted}; {REMEDY}")
+        if digest(file) != expected.get("sha256"):
+            raise ArtefactError(f"{file} is damaged: its checksum differs; {REMEDY}")
+
+
+def _own_digest(manifest: dict[str, Any]) -> str:
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,216 @@
+"""Recommending from a bundle: for histories at hand, for titles, or for a file of users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from scipy.sparse import csr_array
+
+from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.histories import HistoryChunk, match_items
+from nearfar.bundle.lookup import positions
+from nearfar.bundle.writers import check_output, open_writer
+from nearfar.core.errors import DataError
+from nearfar.core.ranking import Ranking
+
+ROWS_AT_ONCE = 500_000
+
+Ids = Sequence[int] | Sequence[str] | pl.Series
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendations(Ranking):
+    """A ranking, and how many ids of the lists of allowed and denied items were unknown."""
+
+    n_unknown_allowed: int = 0
+    n_unknown_denied: int = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was written: users and rows, and what of the histories the bundle did not know.
+
+    Users of an empty history, one without a known item, are among `n_users`: they were given
+    what is popular.
+    """
+
+    n_users: int
+    n_rows: int
+    n_unknown_items: int
+    n_empty_histories: int
+    n_unknown_allowed: int = 0
+    n_unknown_denied: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidates:
+    """The lists of allowed and denied items as positions."""
+
+    allow: np.ndarray | None
+    deny: np.ndarray | None
+    n_unknown_allowed: int
+    n_unknown_denied: int
+
+
+def recommend(
+    bundle: Bundle,
+    histories: csr_array,
+    *,
+    k: int = 10,
+    exclude_seen: bool = True,
+    allow: Ids | None = None,
+    deny: Ids | None = None,
+    batch_size: int | None = None,
+) -> Recommendations:
+    """The best k items for every history; for an empty one, the popular items.
+
+    Args:
+        bundle: the model and its items.
+        histories: users x items, over the bundle's items.
+        k: how many items; rows end in -1 where there are fewer candidates.
+        exclude_seen: leave out the items of the history itself.
+        allow: ids of the only items that are candidates.
+        deny: ids of items that never are. Unknown ids in either list are counted, no more.
+        batch_size: users scored at once; by default as many as fit 128 MiB of scores.
+
+    Raises:
+        DataError: k is below 1, the histories are over other items, or no allowed item is known.
+    """
+    chosen = _candidates(bundle, allow, deny)
+    ranking = _rank(bundle, histories, k, exclude_seen, chosen, batch_size)
+    return Recommendations(
+        ranking.items, ranking.scores, chosen.n_unknown_allowed, chosen.n_unknown_denied
+    )
+
+
+def recommend_titles(bundle: Bundle, titles: Sequence[str], *, k: int = 10) -> pl.DataFrame:
+    """What to recommend to someone who likes these titles (or ids): rank, item, title, score.
+
+    Raises:
+        DataError: not one of them is known, or one is the title of several items.
+    """
+    matches = match_items(bundle, titles)
+    if matches.problems:
+        raise DataError(" | ".join(matches.problems))
+    ranking = recommend(bundle, matches.history(), k=k)
+    return recommendations_frame(bundle, pl.Series("user", [0]), ranking).drop("user")
+
+
+def recommendations_frame(bundle: Bundle, user_ids: pl.Series, ranking: Ranking) -> pl.DataFrame:
+    """A ranking as a table: user, rank (from 1), item, title (where there are any), score.
+
+    Raises:
+        DataError: there are not as many users as rows in the ranking.
+    """
+    if len(user_ids) != ranking.n_users:
+        raise DataError(f"{len(user_ids)} user ids for a ranking of {ranking.n_users} users")
+    rows, places = np.nonzero(ranking.items >= 0)
+    items = pl.Series(ranking.items[rows, places])
+    columns = [
+        user_ids.rename("user").gather(pl.Series(rows)),
+        pl.Series("rank", places + 1, dtype=pl.Int64),
+        bundle.items.ids.gather(items).rename("item"),
+    ]
+    if bundle.items.titles is not None:
+        columns.append(bundle.items.titles.gather(items).rename("title"))
+    columns.append(pl.Series("score", ranking.scores[rows, places]))
+    return pl.DataFrame(columns)
+
+
+def recommend_to_file(
+    bundle: Bundle,
+    chunks: Iterable[HistoryChunk],
+    out: str | Path,
+    *,
+    k: int = 10,
+    exclude_seen: bool = True,
+    allow: Ids | None = None,
+    deny: Ids | None = None,
+    batch_size: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Summary:
+    """Recommendations for many users into a file that appears whole or not at all.
+
+    Memory depends on the size of a chunk, on k and on the number of items, never on the number
+    of users.
+
+    Args:
+        bundle: the model and its items.
+        chunks: the users; `read_histories` reads them from a file.
+        out: .csv, .tsv or .parquet (user, rank, item, title, score: a row a recommendation), or
+            .jsonl ({"user": ..., "items": [{"item", "score", "title"}, ...]}: a line a user).
+        progress: is told how many users are done so far.
+        k, exclude_seen, allow, deny, batch_size: as of `recommend`.
+
+    Raises:
+        DataError: the suffix is none of these, or see `recommend`; nothing is written then.
+    """
+    out = Path(out)
+    check_output(out)
+    if k < 1:
+        raise DataError(f"k is {k}; it must be at least 1")
+    chosen = _candidates(bundle, allow, deny)
+    n_users = n_rows = n_unknown = n_empty = 0
+    step = max(1, ROWS_AT_ONCE // k)
+    with open_writer(out) as writer:
+        for chunk in chunks:
+            n_chunk = chunk.histories.shape[0]
+            for start in range(0, max(1, n_chunk), step):
+                part = chunk.histories[start : start + step]
+                users = chunk.user_ids.slice(start, step)
+                ranking = _rank(bundle, part, k, exclude_seen, chosen, batch_size)
+                frame = recommendations_frame(bundle, users, ranking)
+                writer.write(users, (ranking.items >= 0).sum(1), frame)
+                n_users += len(users)
+                n_rows += frame.height
+                n_empty += int((np.diff(part.indptr) == 0).sum())
+                if progress is not None:
+                    progress(n_users)
+            n_unknown += chunk.n_unknown
+        if not n_users:
+            nobody = Ranking(np.empty((0, k), np.int64), np.empty((0, k), np.float32))
+            users = pl.Series("user", [], dtype=pl.String)
+            writer.write(users, np.empty(0, np.int64), recommendations_frame(bundle, users, nobody))
+    return Summary(
+        n_users, n_rows, n_unknown, n_empty, chosen.n_unknown_allowed, chosen.n_unknown_denied
+    )
+
+
+def _rank(
+    bundle: Bundle,
+    histories: csr_array,
+    k: int,
+    exclude_seen: bool,
+    chosen: _Candidates,
+    batch_size: int | None,
+) -> Ranking:
+    return bundle.model.top_k(
+        histories,
+        k,
+        exclude_seen=exclude_seen,
+        allow=chosen.allow,
+        deny=chosen.deny,
+        batch_size=batch_size,
+    )
+
+
+def _candidates(bundle: Bundle, allow: Ids | None, deny: Ids | None) -> _Candidates:
+    allowed, n_unknown_allowed = _known(bundle, allow)
+    denied, n_unknown_denied = _known(bundle, deny)
+    if allowed is not None and not len(allowed):
+        raise DataError(
+            f"none of the {n_unknown_allowed} allowed items is known, so that nothing could be "
+            "recommended; check the ids, or allow everything"
+        )
+    return _Candidates(allowed, denied, n_unknown_allowed, n_unknown_denied)
+
+
+def _known(bundle: Bundle, ids: Ids | None) -> tuple[np.ndarray | None, int]:
+    if ids is None:
+        return None, 0
+    found = positions(bundle.items, list(ids))
+    return found[found >= 0], int((found < 0).sum())
