@@ -15,47 +15,73 @@ from nearfar.data.filters import Filters, row_mask
 CANONICAL = r"^(0|-?[1-9][0-9]*)$"
 
 
+TABLE_LIMIT = 1 << 26  # 256 MB at most
+UNSEEN = np.uint32(0xFFFFFFFF)
+
+
 class GrowingIds:
-    """Ids coded 0, 1, ... as they appear, block after block."""
+    """Ids coded 0, 1, ... block after block, in no particular order.
+
+    Integers from 0 to `TABLE_LIMIT` are looked up in an array; all others are joined.
+    """
 
     def __init__(self, role: str) -> None:
         self.role = role
         self._known: pl.DataFrame | None = None
+        self._table: np.ndarray | None = np.full(1 << 16, UNSEEN)
 
     def encode(self, ids: pl.Series) -> pl.Series:
         """The codes (UInt32) of a block's ids, new ones added."""
         column = ids.rename("id")
+        if self._table is not None and len(column):
+            if column.dtype == pl.Int64 and _least(column) >= 0 and _most(column) < TABLE_LIMIT:
+                return self._look_up(column.to_numpy())
+            self._table = None
         runs = column.rle()  # logs grouped by user or item repeat an id many times in a row
         if len(runs) * 2 < len(column):
-            short = self._encode(runs.struct.field("value").rename("id"))
+            short = self._join(runs.struct.field("value").rename("id"))
             return pl.Series(np.repeat(short.to_numpy(), runs.struct.field("len").to_numpy()))
-        return self._encode(column)
+        return self._join(column)
 
-    def _encode(self, column: pl.Series) -> pl.Series:
-        unique = pl.DataFrame({"id": column.unique(maintain_order=True)})
+    def _look_up(self, ids: np.ndarray) -> pl.Series:
+        table = self._table
+        assert table is not None
+        most = int(ids.max())
+        if most >= len(table):
+            larger = np.full(max(most + 1, 2 * len(table)), UNSEEN)
+            larger[: len(table)] = table
+            table = self._table = larger
+        codes = table[ids]
+        unseen = codes == UNSEEN
+        if unseen.any():
+            new = np.unique(ids[unseen])
+            table[new] = len(self) + np.arange(len(new), dtype=np.uint32)
+            self._add(pl.DataFrame({"id": new}))
+            codes = table[ids]
+        return pl.Series(codes)
+
+    def _join(self, column: pl.Series) -> pl.Series:
+        unique = pl.DataFrame({"id": column.unique()})
         if self._known is None:
-            self._known = unique.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias("code"))
+            self._add(unique)
         else:
-            new = unique.join(self._known, on="id", how="anti", maintain_order="left")
-            start = self._known.height
-            self._known = pl.concat(
-                [
-                    self._known,
-                    new.with_columns(
-                        pl.int_range(start, start + pl.len(), dtype=pl.UInt32).alias("code")
-                    ),
-                ]
-            )
+            self._add(unique.join(self._known, on="id", how="anti"))
+        assert self._known is not None
         found = pl.DataFrame({"id": column}).join(
             self._known, on="id", how="left", maintain_order="left"
         )
         return found["code"]
 
+    def _add(self, new: pl.DataFrame) -> None:
+        start = len(self)
+        coded = new.with_columns(code=pl.int_range(start, start + pl.len(), dtype=pl.UInt32))
+        self._known = coded if self._known is None else pl.concat([self._known, coded])
+
     def __len__(self) -> int:
         return 0 if self._known is None else self._known.height
 
     def vocabulary(self, *, typed: bool = False) -> Vocabulary:
-        """All ids seen, in order; integers where every one is a canonical decimal integer.
+        """All ids seen, by code; integers where every one is a canonical decimal integer.
 
         "7" and "-7" are canonical; "007", "+7", "7.0" and "" are not, and make the whole
         column text, since as integers they could not be told from "7". With `typed` text stays
@@ -73,6 +99,14 @@ class GrowingIds:
                 raise beyond(self.role, ids.filter(numbers.is_null())[0])
             ids = numbers
         return Vocabulary(ids)
+
+
+def _least(column: pl.Series) -> int:
+    return int(column.min())  # pyright: ignore[reportArgumentType]
+
+
+def _most(column: pl.Series) -> int:
+    return int(column.max())  # pyright: ignore[reportArgumentType]
 
 
 def beyond(role: str, value: object) -> SchemaError:

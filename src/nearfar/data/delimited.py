@@ -74,14 +74,16 @@ def read_blocks(
         if skip:
             end = block.find(b"\n") + 1
             block, skip = (block[end:] if end else b""), False
-        if not block.strip():
+        if block.isspace() or not block:
             continue
         if dialect.separator == "::":
             block = block.replace(b"::", b"\t")
         parser = _Parser(files.where(name), columns, types, separator, dialect.quoted)
         frame = parser.parse(block, first_row)
         n_rows = frame.height
-        yield frame.filter(~pl.all_horizontal(pl.all().is_null())), first_row
+        if all(frame[c].null_count() for c in frame.columns):
+            frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
+        yield frame, first_row
         first_row += n_rows
 
 

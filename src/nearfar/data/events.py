@@ -182,7 +182,10 @@ def compacted(log: Log) -> Log:
 
 
 def _compact(codes: pl.Series, ids: Vocabulary) -> tuple[pl.Series, Vocabulary]:
-    present = codes.unique(maintain_order=True).to_numpy()
+    n = len(codes)
+    first = np.full(len(ids), n, np.int64)
+    first[codes.to_numpy()[::-1]] = np.arange(n - 1, -1, -1)  # of equal indices the last is kept
+    present = np.argsort(first, kind="stable")[: np.count_nonzero(first < n)]
     if len(present) == len(ids) and (present == np.arange(len(ids))).all():
         return codes, ids
     new = np.zeros(len(ids), np.uint32)

@@ -147,9 +147,11 @@ def _row_filtered(log: Log, filters: Filters) -> Log:
 
 def merge_duplicates(log: Log) -> Log:
     """Of events with the same user and item, the first of the log."""
-    pair = pl.col("user").cast(pl.UInt64) * log.n_items + pl.col("item")
-    first = log.events.select(pair.is_first_distinct()).to_series()
-    return log if first.all() else _kept(log, first, "merging repeated events")
+    pairs = log.users.astype(np.uint64) * np.uint64(log.n_items) + log.items_met
+    ordered = np.sort(pairs)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return log
+    return _kept(log, pl.Series(pairs).is_first_distinct(), "merging repeated events")
 
 
 def min_items_per_user(log: Log, n: int) -> Log:

@@ -185,7 +185,7 @@ class RawFiles:
                         f"{self.where(name)} has a line of more than {MAX_LINE_BYTES >> 20} MiB; "
                         "is a quote left open, or is it no text file?"
                     )
-        if rest.strip():
+        if rest and not rest.isspace():
             yield rest
 
 

@@ -1,0 +1,224 @@
+"""What is in a log, what filters would drop, and what training on it would take."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from nearfar.core.errors import EmptyDataError
+from nearfar.data.events import Log
+from nearfar.data.filters import Filters, merge_duplicates
+
+QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
+MAX_HISTOGRAM = 50
+USUAL_FILTERS = {
+    "rating >= 4": Filters(min_rating=4),
+    "users >= 5": Filters(min_user=5),
+    "items >= 5": Filters(min_item=5),
+    "rating >= 4, users >= 5": Filters(min_rating=4, min_user=5),
+    "5-core": Filters(min_user=5, min_item=5, fixed_point=True),
+}
+BATCH, N_HIDDEN, N_LATENT, EPOCHS = 500, 600, 200, 200
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What a filter would drop of a log, repeated events aside."""
+
+    filter: str
+    events: int
+    users: int
+    items: int
+    left_events: int
+    left_users: int
+    left_items: int
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Estimates of what training takes, from sizes alone and one measured matrix product.
+
+    Attributes:
+        ease_bytes: two items x items matrices of 32-bit floats: the Gram matrix and its inverse.
+        mult_vae_parameters: of the published network, I-600-200-600-I.
+        mult_vae_bytes: parameters, gradients and Adam's two moments, and a batch of 500.
+        mult_vae_epoch_flop: floating-point operations of one pass over all users.
+        measured_flop_per_second: of a NumPy product on this machine's processor, now.
+        mult_vae_hours: 200 epochs at that speed; a GPU takes a small part of it.
+    """
+
+    ease_bytes: int
+    mult_vae_parameters: int
+    mult_vae_bytes: int
+    mult_vae_epoch_flop: float
+    measured_flop_per_second: float | None
+    mult_vae_hours: float | None
+
+
+@dataclass(frozen=True)
+class LogReport:
+    """A log described; `to_dict` is JSON-able.
+
+    Attributes:
+        n_interactions: unique (user, item) pairs; `n_repeated` is the rest of the events.
+        density: the share of users x items that are interactions.
+        activity, popularity: interactions a user, and an item, by quantile ("0.5": the median).
+        ratings: how many events have each rating, where there are at most 50 different.
+        rating_quantiles: of the ratings.
+        first, last: the moments of the first and the last event, ISO in UTC.
+        span_days: between the two.
+        would_drop: what the usual filters would drop.
+        needs: what training takes, estimated.
+    """
+
+    name: str
+    n_users: int
+    n_items: int
+    n_events: int
+    n_interactions: int
+    n_repeated: int
+    density: float
+    activity: dict[str, float]
+    popularity: dict[str, float]
+    ratings: dict[str, int] | None
+    rating_quantiles: dict[str, float] | None
+    first: str | None
+    last: str | None
+    span_days: float | None
+    columns: list[str]
+    item_details: list[str]
+    dropped_while_reading: list[str]
+    would_drop: list[Dropped]
+    needs: Needs
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON-able values."""
+        return asdict(self)
+
+
+def inspect_log(log: Log, *, measure_speed: bool = True) -> LogReport:
+    """Describe a log.
+
+    Args:
+        measure_speed: time a matrix product (a fraction of a second) to estimate training time;
+            without it there is no such estimate.
+
+    Raises:
+        EmptyDataError: the log has no events.
+    """
+    if not log.n_events:
+        raise EmptyDataError(f"{log.name} has no events to inspect")
+    unique = merge_duplicates(log)
+    activity = np.bincount(unique.users, minlength=log.n_users)
+    popularity = np.bincount(unique.items_met, minlength=log.n_items)
+    first, last, span = _span(log)
+    ratings = log.events["rating"].to_numpy() if log.has("rating") else None
+    return LogReport(
+        name=log.name,
+        n_users=log.n_users,
+        n_items=log.n_items,
+        n_events=log.n_events,
+        n_interactions=unique.n_events,
+        n_repeated=log.n_events - unique.n_events,
+        density=unique.n_events / (log.n_users * log.n_items),
+        activity=_quantiles(activity),
+        popularity=_quantiles(popularity),
+        ratings=None if ratings is None else _histogram(ratings),
+        rating_quantiles=None if ratings is None else _quantiles(ratings),
+        first=first,
+        last=last,
+        span_days=span,
+        columns=log.events.columns,
+        item_details=log.item_ids.details.columns,
+        dropped_while_reading=[str(step) for step in log.steps],
+        would_drop=[
+            _dropped(unique, name, filters)
+            for name, filters in USUAL_FILTERS.items()
+            if log.has("rating") or filters.min_rating is None
+        ],
+        needs=estimate_needs(
+            log.n_users, log.n_items, unique.n_events, measure_speed=measure_speed
+        ),
+    )
+
+
+def estimate_needs(
+    n_users: int, n_items: int, n_interactions: int, *, measure_speed: bool = True
+) -> Needs:
+    """What EASE and the published Mult-VAE take for data of this size."""
+    inner = N_HIDDEN * 2 * N_LATENT + N_LATENT * N_HIDDEN
+    biases = N_HIDDEN + 2 * N_LATENT + N_HIDDEN + n_items
+    parameters = 2 * n_items * N_HIDDEN + inner + biases
+    # A dense batch of targets, logits, log-probabilities and their gradient; hidden layers twice.
+    buffers = BATCH * (4 * n_items + 2 * (2 * N_HIDDEN + 3 * N_LATENT))
+    # Two operations a weight and user forward, four backward; the first layer is sparse.
+    flop = 6.0 * (N_HIDDEN * n_interactions + (inner + N_HIDDEN * n_items) * n_users)
+    speed = _flop_per_second() if measure_speed else None
+    return Needs(
+        ease_bytes=2 * n_items**2 * FLOAT_BYTES,
+        mult_vae_parameters=parameters,
+        mult_vae_bytes=(4 * parameters + buffers) * FLOAT_BYTES,
+        mult_vae_epoch_flop=flop,
+        measured_flop_per_second=speed,
+        mult_vae_hours=None if speed is None else EPOCHS * flop / speed / 3600,
+    )
+
+
+def _flop_per_second() -> float:
+    left = np.ones((BATCH, N_HIDDEN), np.float32)
+    right = np.ones((N_HIDDEN, 4096), np.float32)
+    best = float("inf")
+    for _ in range(4):
+        start = time.perf_counter()
+        np.matmul(left, right)
+        best = min(best, time.perf_counter() - start)
+    return 2.0 * BATCH * N_HIDDEN * 4096 / best
+
+
+def _quantiles(values: np.ndarray) -> dict[str, float]:
+    found = np.quantile(values, QUANTILES)
+    return {f"{q:g}": float(v) for q, v in zip(QUANTILES, found, strict=True)}
+
+
+def _histogram(ratings: np.ndarray) -> dict[str, int] | None:
+    values, counts = np.unique(ratings, return_counts=True)
+    if len(values) > MAX_HISTOGRAM:
+        return None
+    return {f"{v:g}": int(n) for v, n in zip(values, counts, strict=True)}
+
+
+def _span(log: Log) -> tuple[str | None, str | None, float | None]:
+    if not log.has("timestamp"):
+        return None, None, None
+    moments = log.events["timestamp"].to_numpy()
+    first, last = int(moments.min()), int(moments.max())
+    return _iso(first), _iso(last), (last - first) / 86400
+
+
+def _iso(seconds: int) -> str | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _dropped(log: Log, name: str, filters: Filters) -> Dropped:
+    try:
+        left = filters.apply(log)
+        n_events, n_users, n_items = left.n_events, left.n_users, left.n_items
+    except EmptyDataError:
+        n_events = n_users = n_items = 0
+    return Dropped(
+        filter=name,
+        events=log.n_events - n_events,
+        users=log.n_users - n_users,
+        items=log.n_items - n_items,
+        left_events=n_events,
+        left_users=n_users,
+        left_items=n_items,
+    )
