@@ -7,6 +7,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import merge_duplicates, time_window
 from nearfar.data.interactions import FoldIn, Interactions, Split
+from nearfar.data.splits._checks import enough_items
 from nearfar.data.times import epoch_seconds
 
 
@@ -38,6 +39,7 @@ def split_by_time(
         SchemaError: the log has no timestamps.
         SettingsError: the moments do not follow each other.
         EmptyDataError: a part has no users.
+        DataError: train has a single item.
     """
     if not log.has("timestamp"):
         raise SchemaError(f"{log.name} has no timestamps; name their column with timestamp=...")
@@ -51,7 +53,7 @@ def split_by_time(
     past = time_window(log, until=cut)
     if not past.n_events:
         raise EmptyDataError(f"{log.name} has no events before {validation_from} to train on")
-    train = past.interactions()
+    train = enough_items(past.interactions(), log.name)
     validation, dropped_v = _window(log, cut, second, train, "validation")
     test, dropped_t = _window(log, second, end, train, "test")
     counts = {

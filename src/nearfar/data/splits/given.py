@@ -9,6 +9,7 @@ from nearfar.core.seeding import generator
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log, binary_matrix
 from nearfar.data.interactions import FoldIn, Interactions, Split
+from nearfar.data.splits._checks import enough_items
 
 
 def split_given(
@@ -31,12 +32,13 @@ def split_given(
     Raises:
         EmptyDataError: no event of `test` is of a user and an item of `train`.
         SettingsError: the share is not in [0, 1).
+        DataError: train has a single item.
     """
     if not 0 <= validation_share < 1:
         raise SettingsError(f"validation_share is {validation_share}; it must be in [0, 1)")
     user_ids = _ascending(train.user_ids)
     item_ids = _ascending(train.item_ids)
-    history = train.interactions(user_ids, item_ids)
+    history = enough_items(train.interactions(user_ids, item_ids), train.name)
     unknown = test.unknown(user_ids, item_ids)
     targets = test.interactions(user_ids, item_ids)
     repeated = int(targets.x.multiply(history.x).sum())

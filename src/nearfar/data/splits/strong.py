@@ -8,6 +8,7 @@ from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.data.events import Log, binary_matrix
 from nearfar.data.filters import merge_duplicates
 from nearfar.data.interactions import FoldIn, Interactions, Split
+from nearfar.data.splits._checks import enough_items
 
 SEED = 98765
 TEST_SHARE = 0.2
@@ -45,6 +46,7 @@ def split_strong(
     Raises:
         SettingsError: no user would be left to train on, or none is held out.
         EmptyDataError: the log is empty.
+        DataError: train has a single item.
     """
     if not log.n_events:
         raise EmptyDataError(f"{log.name} has no events to split")
@@ -59,7 +61,7 @@ def split_strong(
 
     n_train = log.n_users - 2 * n
     groups = (shuffled[:n_train], shuffled[n_train:-n], shuffled[-n:])
-    train = _train(merged, groups[0])
+    train = enough_items(_train(merged, groups[0]), log.name)
     columns = train.item_ids.index(merged.item_ids.ids)
     parts, counts = [], {}
     for name, group in zip(("validation", "test"), groups[1:], strict=True):

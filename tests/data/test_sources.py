@@ -1,0 +1,161 @@
+"""Every source reads its layout alike from a folder, a zip, a tar and .gz files."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from nearfar.core.errors import DataError, SettingsError
+from nearfar.data.filters import Filters
+from nearfar.data.formats import all_sources, detect
+from nearfar.data.log import Log, read_log, read_parts
+from tests.data import layouts
+
+SOURCES = [s.name for s in all_sources()]
+
+
+def expected(source: str) -> pl.DataFrame:
+    rows = layouts.ROWS
+    frame = pl.DataFrame(rows, schema=["user", "item", "rating", "timestamp"], orient="row")
+    frame = frame.with_columns(pl.col("rating").cast(pl.Float32))
+    if source == "msd":
+        ids = (pl.format("u{}", "user").alias("user"), pl.format("S{}", "item").alias("item"))
+        return frame.select(*ids, weight="rating")
+    if source == "gowalla":
+        return frame.select("user", "item")
+    if source == "netflix":
+        days = pl.Series("timestamp", range(5)) * 86400 + 978307200
+        return frame.with_columns(days).sort("item", maintain_order=True)
+    return frame
+
+
+def test_every_source_has_a_layout_here():
+    assert sorted(layouts.LAYOUTS) == sorted(SOURCES)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_is_told_by_its_files_and_by_no_other(source, tmp_path):
+    assert detect(layouts.folder(source, tmp_path / "d")).name == source
+    assert detect(layouts.zipped(source, tmp_path / "d.zip")).name == source
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("form", ["folder", "zip", "tar", "gz"])
+def test_reads_the_same_rows_from_every_container(source, form, tmp_path):
+    if form == "zip":
+        path = layouts.zipped(source, tmp_path / "x.zip")
+    elif form == "tar":
+        path = layouts.tarred(source, tmp_path / "x.tar", tmp_path / "d")
+    else:
+        path = layouts.folder(source, tmp_path / "d", gz=form == "gz")
+    log = read_log(path)
+    assert_frame_equal(log.frame, expected(source), check_column_order=False)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_small_blocks_change_nothing(source, tmp_path):
+    path = layouts.folder(source, tmp_path / "d")
+    whole = read_log(path)
+    pieces = read_log(path, block_bytes=16)
+    assert_frame_equal(pieces.frame, whole.frame)
+    assert pieces.user_ids == whole.user_ids
+    assert pieces.item_ids == whole.item_ids
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_filters_while_reading_equal_filters_after(source, tmp_path):
+    path = layouts.folder(source, tmp_path / "d")
+    after = read_log(path)
+    filters = Filters(min_item=2) if not after.has("rating") else Filters(min_rating=4, min_item=2)
+    while_reading = read_log(path, filters=filters, block_bytes=16)
+    assert_frame_equal(while_reading.frame, filters.apply(after).frame)
+    assert while_reading.steps == filters.apply(after).steps
+
+
+@pytest.mark.parametrize("source", ["ml-100k", "ml-1m", "ml-10m", "ml-20m", "recbole", "netflix"])
+def test_titles_stand_beside_their_items(source, tmp_path):
+    log = read_log(layouts.zipped(source, tmp_path / "x.zip"))
+    assert log.items is not None
+    titles = dict(log.items.select("item", "title").iter_rows())
+    assert titles == layouts.TITLES
+    if source != "netflix":
+        assert log.item_ids.details["genres"].to_list() == [["Drama", "War"]] * 3
+    assert log.interactions().item_ids.titles is not None
+
+
+def test_netflix_training_set_equals_the_combined_files(tmp_path):
+    combined = read_log(layouts.folder("netflix", tmp_path / "combined"))
+    single = tmp_path / "single" / "training_set"
+    single.mkdir(parents=True)
+    for movie, text in layouts._netflix(layouts.ROWS):
+        (single / f"mv_{movie:07d}.txt").write_text(text)
+    assert_frame_equal(read_log(single.parent).frame, combined.frame)
+
+
+def test_single_files_are_told_too(tmp_path):
+    folder = layouts.folder("ml-1m", tmp_path / "d")
+    assert detect(folder / "ratings.dat").name == "ml-1m"
+    (tmp_path / "e.csv.gz").write_bytes(gzip.compress(b"user,item\n1,2\n1,3\n"))
+    assert read_log(tmp_path / "e.csv.gz").n_events == 2
+
+
+def test_published_parts_stay_apart(tmp_path):
+    train, test = read_parts(layouts.folder("gowalla", tmp_path / "d"))
+    assert (train.name, test.name) == ("train.txt", "test.txt")
+    assert (train.n_events, test.n_events) == (3, 2)
+    with pytest.raises(DataError, match="not published split"):
+        read_parts(layouts.folder("ml-1m", tmp_path / "m"))
+
+
+def test_fixed_columns_cannot_be_renamed(tmp_path):
+    path = layouts.folder("ml-1m", tmp_path / "d")
+    with pytest.raises(SettingsError, match="columns are fixed"):
+        read_log(path, user="userId")
+
+
+def test_a_format_can_be_forced(tmp_path):
+    path = layouts.folder("ml-20m", tmp_path / "d") / "ratings.csv"
+    assert read_log(path, format="ml-20m").n_events == 5
+    assert read_log(path, format="table", rating="timestamp").has("rating")
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "text", "message"),
+    [
+        ("ml-1m", "ratings.dat", "1::2::5::9\n1::3::x::9\n", "row 2: rating is 'x'"),
+        ("ml-100k", "u.data", "1\t2\t5\t9\n1\t\t4\t9\n", "row 2: the item is missing"),
+        ("netflix", "combined_data_1.txt", "5,3,2001-01-01\n", "no line 'movie:'"),
+        ("netflix", "combined_data_1.txt", "5:\na,3,2001-01-01\n", "row 2: user is 'a'"),
+        ("gowalla", "train.txt", "1 2\n3 x\n", "row 2: item is 'x'"),
+        ("recbole", "toy.inter", "user\titem\n1\t2\n", "'user' has no type"),
+        ("msd", "train_triplets.txt", "a\tb\t-1\n", "row 1: the weight is -1"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_row(source, name, text, message, tmp_path):
+    folder = layouts.folder(source, tmp_path / "d")
+    Path(folder / name).write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        read_log(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_recbole_form_of_100k_is_the_same_data(tmp_path):
+    atomic = tmp_path / "ml-100k"
+    atomic.mkdir()
+    rows = "".join("\t".join(map(str, r)) + "\n" for r in layouts.ROWS)
+    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+    (atomic / "ml-100k.inter").write_text(header + rows)
+    (atomic / "ml-100k.item").write_text(
+        "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
+        "7\tSisters, The\t1980\tDrama War\n55\tKöln\t1999\tDrama War\n100\tWalk\t2000\tDrama War\n"
+    )
+    raw = read_log(layouts.folder("ml-100k", tmp_path / "raw"))
+    same: Log = read_log(atomic)
+    assert_frame_equal(same.frame, raw.frame)
+    assert same.items is not None
+    assert raw.items is not None
+    assert_frame_equal(same.items, raw.items)
