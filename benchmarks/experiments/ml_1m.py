@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import scipy.stats
 import torch
-from nearfar.evaluate.paired import compare
+from nearfar.evaluation.paired import compare
 
 import nearfar as nf
 from nearfar.core import settings

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from nearfar.data.splits.folder import load_split as load_split
     from nearfar.data.splits.folder import save_split as save_split
     from nearfar.data.splits.strong import split_strong as split_strong
-    from nearfar.evaluate.evaluate import evaluate as evaluate
-    from nearfar.evaluate.paired import compare as compare
+    from nearfar.evaluation.evaluate import evaluate as evaluate
+    from nearfar.evaluation.paired import compare as compare
     from nearfar.train.run import Run as Run
 
 _HOMES = {
@@ -54,8 +54,8 @@ _HOMES = {
     "nearfar.data.log": ("read_log",),
     "nearfar.data.splits.folder": ("load_split", "save_split"),
     "nearfar.data.splits.strong": ("split_strong",),
-    "nearfar.evaluate.evaluate": ("evaluate",),
-    "nearfar.evaluate.paired": ("compare",),
+    "nearfar.evaluation.evaluate": ("evaluate",),
+    "nearfar.evaluation.paired": ("compare",),
     "nearfar.train.run": ("Run",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

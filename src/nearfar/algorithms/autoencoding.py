@@ -8,7 +8,7 @@ from nearfar.algorithms.algorithm import Algorithm
 from nearfar.core import discovery, settings
 from nearfar.core.errors import EmptyDataError
 from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.evaluate.evaluate import DEFAULT_METRICS, evaluate
+from nearfar.evaluation.evaluate import DEFAULT_METRICS, evaluate
 from nearfar.metrics.metric import Metric
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Autoencoder

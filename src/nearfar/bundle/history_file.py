@@ -217,7 +217,7 @@ def _parsed(line: bytes, where: str) -> tuple[int | str, list[int | str]]:
         value = json.loads(line)
     except ValueError as error:
         raise DataError(
-            f'{where} is not JSON ({error}); one {{"user": ..., "items": [...]}} a line was expected'
+            f'{where} is not JSON ({error}); {{"user": ..., "items": [...]}} was expected'
         ) from None
     user = value.get("user") if isinstance(value, dict) else None
     items = value.get("items") if isinstance(value, dict) else None

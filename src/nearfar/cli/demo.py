@@ -13,7 +13,7 @@ from nearfar.bundle.recommend import recommend, recommendations_frame
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, drawn, table
 from nearfar.cli.progress import TrainingProgress
 from nearfar.data.fetch import fetch
-from nearfar.evaluate.table import comparison_table
+from nearfar.evaluation.table import comparison_table
 from nearfar.experiments.demo import ALIGNED, PLAIN, Demo, run_demo, taste
 from nearfar.train.run import Run
 

@@ -12,11 +12,11 @@ from nearfar.bundle.folder import load_bundle
 from nearfar.cli import inputs
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, drawn
 from nearfar.data.interactions import FoldIn, Split
-from nearfar.evaluate.evaluate import DEFAULT_METRICS, Evaluation
-from nearfar.evaluate.evaluate import evaluate as evaluate_model
-from nearfar.evaluate.groups import parse_groups
-from nearfar.evaluate.paired import compare_all
-from nearfar.evaluate.table import comparison_table, group_table, paired_table
+from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation
+from nearfar.evaluation.evaluate import evaluate as evaluate_model
+from nearfar.evaluation.groups import parse_groups
+from nearfar.evaluation.paired import compare_all
+from nearfar.evaluation.table import comparison_table, group_table, paired_table
 from nearfar.metrics.metric import Metric, UserMetric, parse_metric
 
 Part = Annotated[

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nearfar.evaluate.table import Table as Found
+from nearfar.evaluation.table import Table as Found
 from nearfar.train.run import Device
 
 Json = Annotated[

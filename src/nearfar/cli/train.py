@@ -17,7 +17,7 @@ from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, t
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
 from nearfar.data.filters import Filters
-from nearfar.evaluate.evaluate import evaluate
+from nearfar.evaluation.evaluate import evaluate
 from nearfar.train.run import Run
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from nearfar.core.errors import DataError
+from nearfar.core.errors import DataError, EmptyDataError
 
 BLOCK_BYTES = 32 << 20
 MAX_LINE_BYTES = 256 << 20
@@ -140,12 +140,13 @@ class RawFiles:
         """The first line of a text file, without its end.
 
         Raises:
-            DataError: the file is empty or is no UTF-8 text.
+            EmptyDataError: the file is empty.
+            DataError: it is no UTF-8 text.
         """
         with self.open(name) as stream:
             line = stream.readline(1 << 20)
         if not line.strip():
-            raise DataError(f"{self.where(name)} is empty; a table with a header was expected")
+            raise EmptyDataError(f"{self.where(name)} is empty; a table with a header was expected")
         try:
             if b"\0" in line:
                 raise ValueError

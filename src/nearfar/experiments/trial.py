@@ -10,8 +10,8 @@ from typing import Any
 from nearfar.algorithms.algorithm import Algorithm
 from nearfar.core import settings
 from nearfar.data.interactions import Split
-from nearfar.evaluate.evaluate import DEFAULT_METRICS, Evaluation, evaluate
-from nearfar.evaluate.paired import compare
+from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation, evaluate
+from nearfar.evaluation.paired import compare
 from nearfar.metrics.metric import Metric
 from nearfar.models.model import Model
 from nearfar.train.history import EpochRecord

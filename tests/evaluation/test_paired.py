@@ -9,10 +9,10 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from nearfar.core.errors import DataError, UnknownNameError
-from nearfar.evaluate.intervals import mean_interval
-from nearfar.evaluate.paired import compare, compare_all, holm
+from nearfar.evaluation.intervals import mean_interval
+from nearfar.evaluation.paired import compare, compare_all, holm
 from nearfar.metrics.ndcg import NDCG
-from tests.evaluate.cases import RECALL, evaluation
+from tests.evaluation.cases import RECALL, evaluation
 
 METHODS = ["t", "bootstrap", "permutation"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from nearfar.core.errors import EmptyDataError
-from nearfar.evaluate.evaluation import Activity, Evaluation
-from nearfar.evaluate.groups import Group
-from nearfar.evaluate.intervals import Method
-from nearfar.evaluate.paired import Paired, Test, compare_all
-from nearfar.evaluate.text import aligned, number, p_value, with_half_width
+from nearfar.evaluation.evaluation import Activity, Evaluation
+from nearfar.evaluation.groups import Group
+from nearfar.evaluation.intervals import Method
+from nearfar.evaluation.paired import Paired, Test, compare_all
+from nearfar.evaluation.text import aligned, number, p_value, with_half_width
 from nearfar.metrics.metric import Metric
 
 

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError
 from nearfar.core.ranking import Ranking
 from nearfar.data.interactions import FoldIn
-from nearfar.evaluate.evaluation import Evaluation as Evaluation
+from nearfar.evaluation.evaluation import Evaluation as Evaluation
 from nearfar.metrics.judged import Judged, joined, judge
 from nearfar.metrics.metric import CatalogueMetric, Metric, UserMetric, parse_metric
 from nearfar.metrics.ndcg import NDCG

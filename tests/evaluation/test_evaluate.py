@@ -7,7 +7,7 @@ import pytest
 
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError, UnknownNameError
 from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.evaluate.evaluate import DEFAULT_METRICS, Evaluation, evaluate
+from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation, evaluate
 from nearfar.metrics.coverage import Coverage
 from nearfar.metrics.gini import Gini
 from nearfar.metrics.hit_rate import HitRate
@@ -15,7 +15,7 @@ from nearfar.metrics.ndcg import NDCG
 from nearfar.metrics.novelty import Novelty
 from nearfar.metrics.recall import Recall
 from tests.conftest import interactions
-from tests.evaluate.cases import Fixed
+from tests.evaluation.cases import Fixed
 
 
 @pytest.fixture

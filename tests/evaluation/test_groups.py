@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nearfar.core.errors import SettingsError, UnknownNameError
-from nearfar.evaluate.groups import Group, parse_groups
-from tests.evaluate.cases import RECALL, evaluation
+from nearfar.evaluation.groups import Group, parse_groups
+from tests.evaluation.cases import RECALL, evaluation
 
 
 def test_parses_the_papers_groups() -> None:

@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 
 from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.evaluate.evaluation import Evaluation
+from nearfar.evaluation.evaluation import Evaluation
 from nearfar.metrics.metric import Metric
 from nearfar.metrics.recall import Recall
 

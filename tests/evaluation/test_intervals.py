@@ -10,7 +10,7 @@ from scipy import stats
 
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.core.seeding import generator
-from nearfar.evaluate.intervals import mean_interval, resampled_means, standard_error
+from nearfar.evaluation.intervals import mean_interval, resampled_means, standard_error
 
 METHODS = ["t", "bootstrap", "bca"]
 

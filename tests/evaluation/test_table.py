@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from nearfar.core.errors import EmptyDataError
-from nearfar.evaluate.evaluation import Evaluation
-from nearfar.evaluate.paired import compare_all
-from nearfar.evaluate.table import comparison_table, group_table, paired_table
-from nearfar.evaluate.text import aligned, number, p_value, with_half_width
+from nearfar.evaluation.evaluation import Evaluation
+from nearfar.evaluation.paired import compare_all
+from nearfar.evaluation.table import comparison_table, group_table, paired_table
+from nearfar.evaluation.text import aligned, number, p_value, with_half_width
 from nearfar.metrics.coverage import Coverage
 from nearfar.metrics.novelty import Novelty
-from tests.evaluate.cases import RECALL, evaluation
+from tests.evaluation.cases import RECALL, evaluation
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float64, Int
 
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.evaluate.groups import Group, ordered_groups, parse_groups
-from nearfar.evaluate.intervals import Interval, Method, mean_interval, standard_error
-from nearfar.evaluate.text import aligned, with_half_width
+from nearfar.evaluation.groups import Group, ordered_groups, parse_groups
+from nearfar.evaluation.intervals import Interval, Method, mean_interval, standard_error
+from nearfar.evaluation.text import aligned, with_half_width
 from nearfar.metrics.metric import Metric
 
 Activity = Literal["total", "fold_in"]

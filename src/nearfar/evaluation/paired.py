@@ -12,8 +12,8 @@ from scipy import stats
 
 from nearfar.core.errors import DataError, UnknownNameError
 from nearfar.core.seeding import generator
-from nearfar.evaluate.evaluation import Evaluation
-from nearfar.evaluate.intervals import (
+from nearfar.evaluation.evaluation import Evaluation
+from nearfar.evaluation.intervals import (
     N_RESAMPLES,
     Interval,
     blocks,
