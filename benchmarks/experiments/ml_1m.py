@@ -37,17 +37,11 @@ DEFAULT_DATA = HERE.parents[2] / "shared" / "data" / "ml-1m.zip"
 N_HELD_OUT = 600
 REFERENCE_SEED = 98765
 
-BASE = nf.MultVAE(batch_size=500, epochs=200, patience=25)
+BASE = nf.MultVAE(batch_size=500, beta=LinearAnneal(0.2, 1000), epochs=200, patience=25)
 GRIDS: dict[str, list[Any]] = {
     "EASE": [nf.EASE(l2=500.0)],
-    "Mult-VAE": [
-        replace(BASE, beta=LinearAnneal(0.2, 1000)),
-        replace(BASE, beta=LinearAnneal(0.4, 1000)),
-    ],
-    "Mult-VAE + PIA": [
-        replace(BASE, beta=LinearAnneal(0.2, 1000), alignment=nf.PIA(weight=0.5)),
-        replace(BASE, beta=LinearAnneal(0.2, 1000), alignment=nf.PIA(weight=1.0)),
-    ],
+    "Mult-VAE": [BASE, replace(BASE, batch_size=100, beta=LinearAnneal(0.4, 4000))],
+    "Mult-VAE + PIA": [replace(BASE, alignment=nf.PIA(weight=1.0))],
 }
 
 
