@@ -85,7 +85,7 @@ class Columns:
                     f"{where} has no column known as the {role}; it has {_quoted(present)}: "
                     f"name one with {role}='...'"
                 )
-        return result
+        return {role: result[role] for role in SYNONYMS if role in result}
 
     def _by_name(self, role: str, candidates: Sequence[str], where: str) -> str | None:
         plain = {_plain(c): c for c in reversed(candidates)}
