@@ -93,6 +93,24 @@ class Bundle:
     def n_items(self) -> int:
         return len(self.items)
 
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        algorithm: Algorithm,
+        train: Interactions,
+        *,
+        seed: int | None = None,
+        protocol: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        history: History | None = None,
+    ) -> Bundle:
+        """The bundle of a model just fitted on `train`; for the rest see `describe`."""
+        about = describe(
+            algorithm, train, seed=seed, protocol=protocol, metrics=metrics, history=history
+        )
+        return cls(model, train.item_ids, about)
+
     @cached_property
     def titles(self) -> TitleIndex:
         """The items by title; made at the first look-up."""
@@ -139,23 +157,6 @@ def describe(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(),
     )
-
-
-def bundle(
-    model: Model,
-    algorithm: Algorithm,
-    train: Interactions,
-    *,
-    seed: int | None = None,
-    protocol: Mapping[str, Any] | None = None,
-    metrics: Mapping[str, Any] | None = None,
-    history: History | None = None,
-) -> Bundle:
-    """The bundle of a model just fitted on `train`; for the rest see `describe`."""
-    about = describe(
-        algorithm, train, seed=seed, protocol=protocol, metrics=metrics, history=history
-    )
-    return Bundle(model, train.item_ids, about)
 
 
 def versions() -> dict[str, str]:

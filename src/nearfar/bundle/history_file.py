@@ -137,24 +137,46 @@ def _read_table(
     bundle: Bundle, path: Path, blocks: Iterator[tuple[pl.DataFrame, int]], chunk_users: int
 ) -> Iterator[HistoryChunk]:
     known = GrowingIds("user")
+    seen = np.empty(0, np.int64)
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
     for frame, first in blocks:
         if frame["user"].null_count():
             row = first + int(frame["user"].is_null().arg_max() or 0)
             raise DataError(f"{path}, row {row}: the user is missing")
-        rows.append(known.encode(frame["user"]).to_numpy().astype(np.int32))
+        codes = known.encode(frame["user"]).to_numpy().astype(np.int32)
+        seen = _first_seen(seen, codes, len(known), first)
+        rows.append(codes)
         found = bundle.items.index(frame["item"]).astype(np.int32)
         # A row without an item is not an unknown item.
         found[frame["item"].is_null().to_numpy()] = bundle.n_items
         columns.append(found)
-    users = known.vocabulary(typed=path.suffix.lower() in PARQUET).ids
-    matrix = _grouped(rows, columns, (len(users), bundle.n_items))
+    order = np.argsort(seen)
+    place = np.empty(len(order), np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    users = known.vocabulary(typed=path.suffix.lower() in PARQUET).ids.gather(pl.Series(order))
+    matrix = _grouped([place[r] for r in _emptied(rows)], columns, (len(users), bundle.n_items))
     for start in range(0, len(users), chunk_users):
         part = matrix[start : start + chunk_users]
         unknown = int(part.data[part.indices == bundle.n_items + 1].sum())
         histories = canonical(part[:, : bundle.n_items])
         yield HistoryChunk(users.slice(start, chunk_users), histories, unknown)
+
+
+def _first_seen(seen: np.ndarray, codes: np.ndarray, n_known: int, first_row: int) -> np.ndarray:
+    """The row that each code was first seen in, with the codes of one more block of rows."""
+    n_before = len(seen)
+    seen = np.concatenate([seen, np.empty(n_known - n_before, np.int64)])
+    new = np.flatnonzero(codes >= n_before)[::-1]
+    seen[codes[new]] = first_row + new  # backwards, so that the first row is written last
+    return seen
+
+
+def _emptied(arrays: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """The arrays in order, each let go of before the next is taken."""
+    arrays.reverse()
+    while arrays:
+        yield arrays.pop()
 
 
 def _grouped(rows: list[np.ndarray], columns: list[np.ndarray], shape: tuple[int, int]) -> Any:

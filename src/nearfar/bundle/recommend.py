@@ -206,6 +206,8 @@ def _candidates(bundle: Bundle, allow: Ids | None, deny: Ids | None) -> _Candida
             f"none of the {n_unknown_allowed} allowed items is known, so that nothing could be "
             "recommended; check the ids, or allow everything"
         )
+    if allowed is not None and denied is not None:
+        allowed, denied = np.setdiff1d(allowed, denied), None
     return _Candidates(allowed, denied, n_unknown_allowed, n_unknown_denied)
 
 

@@ -84,7 +84,7 @@ class TitleIndex:
         for row in self._short_list(wanted, pairs):
             key = self._keys[row]
             ratio = difflib.SequenceMatcher(None, wanted, key).ratio()
-            if f" {wanted} " in f" {key} ":
+            if f" {_words(wanted)} " in f" {_words(key)} ":
                 ratio = max(ratio, CONTAINED)
             if ratio >= MIN_LIKENESS:
                 positions = self._undated[key]
@@ -118,6 +118,10 @@ def folded(text: str) -> str:
         decomposed = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in decomposed if not unicodedata.combining(c))
     return " ".join(text.casefold().split())
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text))
 
 
 def split_year(title: str) -> tuple[str, str]:
