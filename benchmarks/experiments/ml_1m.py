@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 import scipy.stats
 import torch
-from nearfar.evaluation.paired import compare
 
 import nearfar as nf
 from nearfar.core import settings
 from nearfar.core.files import write_json
+from nearfar.evaluation.paired import compare
 from nearfar.metrics.ndcg import NDCG
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 

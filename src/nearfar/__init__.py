@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from nearfar.algorithms.pia import PIA as PIA
     from nearfar.algorithms.popularity import Popularity as Popularity
     from nearfar.bundle.bundle import Bundle as Bundle
-    from nearfar.bundle.bundle import bundle as bundle
     from nearfar.bundle.folder import load_bundle as load_bundle
     from nearfar.bundle.folder import save_bundle as save_bundle
     from nearfar.bundle.recommend import recommend_titles as recommend_titles
@@ -42,7 +41,7 @@ _HOMES = {
     "nearfar.algorithms.multvae": ("MultVAE",),
     "nearfar.algorithms.pia": ("PIA",),
     "nearfar.algorithms.popularity": ("Popularity",),
-    "nearfar.bundle.bundle": ("Bundle", "bundle"),
+    "nearfar.bundle.bundle": ("Bundle",),
     "nearfar.bundle.folder": ("load_bundle", "save_bundle"),
     "nearfar.bundle.recommend": ("recommend_titles",),
     "nearfar.core.errors": ("NearfarError",),

@@ -51,6 +51,14 @@ def test_public_names_can_be_imported() -> None:
         _ = nearfar.no_such_name
 
 
+def test_no_public_name_is_that_of_a_room() -> None:
+    """A submodule becomes an attribute of its package when imported, and would hide the name."""
+    import nearfar
+
+    rooms = {p.name for p in (ROOT / "src" / "nearfar").iterdir()}
+    assert not rooms & set(nearfar.__all__)
+
+
 def test_importing_nearfar_is_cheap() -> None:
     import subprocess
     import sys

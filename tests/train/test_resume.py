@@ -117,7 +117,13 @@ def test_interrupted_keeps_the_best_and_resumes_to_the_same_bits(
 ) -> None:
     train, validation = data()
     expected = ALGORITHM.fit(train, validation, run=Run(seed=7, device="cpu"))
-    stopped = Run(seed=7, device="cpu", folder=tmp_path, reporter=Interrupter(epoch, step))
+    stopped = Run(
+        seed=7,
+        device="cpu",
+        folder=tmp_path,
+        reporter=Interrupter(epoch, step),
+        keep_on_interrupt=True,
+    )
     partial = ALGORITHM.fit(train, validation, run=stopped)
     assert stopped.history.interrupted
     assert len(stopped.history.records) == epoch
@@ -129,8 +135,22 @@ def test_interrupted_keeps_the_best_and_resumes_to_the_same_bits(
 
 def test_interrupted_before_the_first_epoch_says_so(tmp_path: Path) -> None:
     train, validation = data()
-    run = Run(seed=7, device="cpu", folder=tmp_path, reporter=Interrupter(0, 1))
+    run = Run(
+        seed=7,
+        device="cpu",
+        folder=tmp_path,
+        reporter=Interrupter(0, 1),
+        keep_on_interrupt=True,
+    )
     with pytest.raises(NearfarError, match="before the first epoch"):
+        ALGORITHM.fit(train, validation, run=run)
+    assert (tmp_path / NAME).exists()
+
+
+def test_interrupt_raises_after_a_checkpoint_unless_the_best_is_asked_for(tmp_path: Path) -> None:
+    train, validation = data()
+    run = Run(seed=7, device="cpu", folder=tmp_path, reporter=Interrupter(2, 1))
+    with pytest.raises(KeyboardInterrupt):
         ALGORITHM.fit(train, validation, run=run)
     assert (tmp_path / NAME).exists()
 

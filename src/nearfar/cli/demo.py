@@ -6,9 +6,10 @@ import contextlib
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 import typer
 
-from nearfar.bundle.histories import histories_from_items, match_items
+from nearfar.bundle.matching import match_items
 from nearfar.bundle.recommend import recommend, recommendations_frame
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, drawn, table
 from nearfar.cli.progress import TrainingProgress
@@ -50,13 +51,13 @@ def demo(
 
         found = run_demo(source, out, seed=seed, make_run=make_run)
     liked = match_items(found.bundle, taste(like))
-    for unknown in liked.unknown:
-        output.warning(str(unknown))
-    histories, _ = histories_from_items(found.bundle, [liked.ids])
-    ranking = recommend(found.bundle, histories, k=10).ranking
-    frame = recommendations_frame(found.bundle, None, ranking)
-    value = {**found.to_dict(), "taste": liked.titles, "recommended": frame.to_dicts()}
-    output.result(value, *_shown(found, liked.titles, frame["title"].to_list()))
+    for problem in liked.problems:
+        output.warning(problem)
+    titles = [str(item.title) for item in liked.found]
+    ranking = recommend(found.bundle, liked.history(), k=10)
+    frame = recommendations_frame(found.bundle, pl.Series("user", [0]), ranking).drop("user")
+    value = {**found.to_dict(), "taste": titles, "recommended": frame.to_dicts()}
+    output.result(value, *_shown(found, titles, frame["title"].to_list()))
 
 
 def _shown(found: Demo, liked: list[str], titles: list[str]) -> list:

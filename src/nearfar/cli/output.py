@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+import time
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from nearfar.evaluation.table import Table as Found
@@ -46,6 +50,22 @@ class Output:
     def warning(self, text: str) -> None:
         """A line that people should not miss; not even --quiet hides it."""
         self.stderr.print(f"warning: {text}", style="yellow", markup=False)
+
+    @contextlib.contextmanager
+    def counting(self, what: str, unit: str) -> Iterator[Callable[[int], None]]:
+        """A count on the terminal while work of unknown length goes on; silent elsewhere."""
+        shown = self.stderr.is_terminal and not self.quiet
+        columns = (TextColumn("{task.description}"), TextColumn("{task.fields[told]}"))
+        with Progress(*columns, TimeElapsedColumn(), console=self.stderr, transient=True,
+                      disable=not shown) as bar:  # fmt: skip
+            task = bar.add_task(what, total=None, told="")
+            started = time.monotonic()
+
+            def tell(done: int) -> None:
+                rate = done / max(time.monotonic() - started, 1e-9)
+                bar.update(task, told=f"{done:,} {unit}, {rate:,.0f} {unit}/s")
+
+            yield tell
 
     def result(self, value: dict[str, Any], *shown: Table | str) -> None:
         """The result: `value` as JSON, or what is shown to people."""

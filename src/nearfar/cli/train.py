@@ -89,7 +89,7 @@ def train(
     with TrainingProgress(output, algorithm) as progress:
         run = Run(
             seed=seed, device=device, folder=folder, resume=resume,
-            checkpoint_seconds=checkpoint_seconds, reporter=progress,
+            checkpoint_seconds=checkpoint_seconds, reporter=progress, keep_on_interrupt=True,
         )  # fmt: skip
         model = made.fit(interactions, validation, run=run)
     seconds = time.perf_counter() - started

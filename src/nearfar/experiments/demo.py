@@ -37,7 +37,7 @@ TASTE = ("Star Wars", "Empire Strikes Back", "Raiders of the Lost Ark")
 def algorithms() -> dict[str, Algorithm]:
     """The four, with settings chosen on validation users of MovieLens-100K."""
     common: dict[str, Any] = {
-        "beta": LinearAnneal(end=0.4, steps=500),
+        "beta": LinearAnneal(end=0.2, steps=500),
         "batch_size": 100,
         "epochs": 100,
         "patience": 20,

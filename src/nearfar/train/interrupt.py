@@ -8,13 +8,13 @@ from types import FrameType, TracebackType
 
 
 class Interruptible:
-    """While entered, the first Ctrl-C (or SIGTERM) only sets `requested`; the second one raises.
+    """While entered, the first Ctrl-C or SIGTERM only sets `requested`; a second one raises.
 
     Outside the main thread it does nothing, since signals go to the main thread.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested: int | None = None
         self._old: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> Interruptible:
@@ -34,6 +34,6 @@ class Interruptible:
         self._old.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self.requested is not None:
             raise KeyboardInterrupt
-        self.requested = True
+        self.requested = number

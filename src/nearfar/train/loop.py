@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def train(
                 start = state.step_in_epoch * plan.batch_size
                 rows = np.sort(order[start : start + plan.batch_size])
                 state.take_step(Rows.from_csr(x, rows, run.torch_device))
-                if stop.requested:
+                if stop.requested is not None:
                     state.write_checkpoint()
                     run.history.interrupted = True
                     break
@@ -67,4 +68,8 @@ def train(
             if run.history.interrupted:
                 break
             state.end_epoch(validate)
+    if stop.requested == signal.SIGTERM:
+        signal.raise_signal(signal.SIGTERM)
+    if stop.requested is not None and not run.keep_on_interrupt:
+        raise KeyboardInterrupt
     state.keep_best()

@@ -45,6 +45,9 @@ class Run:
         resume: go on from the checkpoint in `folder`, if there is one.
         checkpoint_seconds: the longest time between checkpoints.
         checkpoint_epochs: a checkpoint after every so many epochs too; 0 for none.
+        keep_on_interrupt: what Ctrl-C does, after a checkpoint: end this fit with the best model
+            so far (`history.interrupted` tells), or raise KeyboardInterrupt. SIGTERM ends the
+            process after a checkpoint.
         reporter: who is told of steps and epochs.
         history: filled while training: one record an epoch.
 
@@ -58,6 +61,7 @@ class Run:
     resume: bool = False
     checkpoint_seconds: float = 60.0
     checkpoint_epochs: int = 0
+    keep_on_interrupt: bool = False
     reporter: Reporter = field(default_factory=Silent)
     history: History = field(default_factory=History)
 

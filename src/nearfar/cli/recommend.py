@@ -1,0 +1,204 @@
+"""`nearfar recommend`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.folder import load_bundle
+from nearfar.bundle.history_file import read_histories
+from nearfar.bundle.lookup import histories_from_items
+from nearfar.bundle.matching import match_items
+from nearfar.bundle.recommend import (
+    Recommendations,
+    recommend_to_file,
+    recommendations_frame,
+)
+from nearfar.bundle.recommend import recommend as recommend_items
+from nearfar.bundle.writers import check_output
+from nearfar.cli import inputs
+from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
+from nearfar.core.errors import DataError, SettingsError
+
+Ids = list[int] | list[str] | None
+
+
+def recommend(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    items: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--items",
+            help="A history: ids or titles, separated by commas (by semicolons if a title has "
+            "a comma); may be given several times.",
+        ),
+    ] = None,
+    user_id: Annotated[
+        list[str] | None, typer.Option("--user", help="A user of the log --data; several times.")
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", help="The log that holds --user.")] = None,
+    histories: Annotated[
+        Path | None,
+        typer.Option(
+            "--histories",
+            help="A file of histories: user and item columns (.csv, .tsv, "
+            '.parquet), or JSON lines {"user": ..., "items": [...]}.',
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write .csv, .tsv, .jsonl or .parquet.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="How many items.", min=1)] = 10,
+    include_seen: Annotated[
+        bool, typer.Option("--include-seen", help="Recommend items of the history, too.")
+    ] = False,
+    allow: Annotated[
+        Path | None, typer.Option("--allow", help="A file of ids, one a line: only these.")
+    ] = None,
+    deny: Annotated[
+        Path | None, typer.Option("--deny", help="A file of ids, one a line: never these.")
+    ] = None,
+    user_column: inputs.UserColumn = None,
+    item_column: inputs.ItemColumn = None,
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Recommend: for items typed by hand, for users of a log, or for a file of histories.
+
+    nearfar recommend BUNDLE --items "Toy Story, Alien"
+    nearfar recommend BUNDLE --user 42 --data ratings.csv
+    nearfar recommend BUNDLE --histories histories.parquet --out recommended.parquet -k 100
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    given = [name for name, value in (("--items", items), ("--user", user_id),
+                                      ("--histories", histories)) if value]  # fmt: skip
+    if len(given) != 1:
+        raise SettingsError("give one of --items, --user (with --data), --histories")
+    if out is not None:
+        check_output(out)
+    loaded = load_bundle(bundle, device=device)
+    rules: dict[str, Any] = {
+        "k": k, "exclude_seen": not include_seen, "allow": _ids(allow), "deny": _ids(deny)
+    }  # fmt: skip
+    if histories is not None:
+        _for_file(output, loaded, histories, out, rules, user_column, item_column)
+        return
+    if items:
+        matches = match_items(loaded, _typed(loaded, items))
+        for problem in matches.problems:
+            output.warning(f"{problem}; left out")
+        users, x, n_unknown = pl.Series("user", ["you"]), matches.history(), len(matches.problems)
+    else:
+        users, x, n_unknown = _of_log(loaded, user_id or [], data, user_column, item_column)
+    ranking = recommend_items(loaded, x, **rules)
+    _warn(output, ranking, n_unknown if user_id else 0)
+    frame = recommendations_frame(loaded, users, ranking)
+    if out is not None:
+        from nearfar.bundle.history_file import HistoryChunk
+
+        recommend_to_file(loaded, [HistoryChunk(users, x, n_unknown)], out, **rules)
+        output.remark(f"saved {out}")
+    value = {"bundle": str(bundle), "n_unknown_items": n_unknown, "recommended": frame.to_dicts()}
+    output.result(value, *([] if out is not None else _tables(frame)))
+
+
+def _ids(path: Path | None) -> list[str] | None:
+    if path is None:
+        return None
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _typed(bundle: Bundle, texts: list[str]) -> list[str]:
+    """What was typed, item by item: a text with a comma may be one title, or several items."""
+    result = []
+    for text in texts:
+        if ";" in text:
+            result += text.split(";")
+        elif "," in text and not _is_title(bundle, text):
+            result += text.split(",")
+        else:
+            result.append(text)
+    return [part.strip() for part in result if part.strip()]
+
+
+def _is_title(bundle: Bundle, text: str) -> bool:
+    try:
+        return bool(match_items(bundle, [text]).found)
+    except DataError:
+        return False
+
+
+def _of_log(
+    bundle: Bundle,
+    wanted: list[str],
+    data: str | None,
+    user_column: str | None,
+    item_column: str | None,
+) -> tuple[pl.Series, Any, int]:
+    if data is None:
+        raise SettingsError("--user needs --data, the log with the user's history")
+    log = inputs.open_log(data, user=user_column, item=item_column)
+    rows = log.user_ids.index(wanted)
+    missing = [u for u, row in zip(wanted, rows, strict=True) if row < 0]
+    if missing:
+        raise DataError(f"{log.name} has no user {', '.join(missing)}")
+    everyone = log.interactions()
+    lists = [log.item_ids.ids.gather(everyone.x[[row]].indices).to_list() for row in rows]
+    x, unknown = histories_from_items(bundle, lists)
+    return log.user_ids.ids.gather(rows.tolist()).rename("user"), x, int(sum(unknown))
+
+
+def _for_file(
+    output: Output,
+    bundle: Bundle,
+    path: Path,
+    out: Path | None,
+    rules: dict[str, Any],
+    user_column: str | None,
+    item_column: str | None,
+) -> None:
+    if out is None:
+        raise SettingsError("--histories needs --out, the file for the recommendations")
+    chunks = read_histories(bundle, path, user=user_column, item=item_column)
+    with output.counting(f"recommending for {path.name}", "users") as progress:
+        done = recommend_to_file(bundle, chunks, out, progress=progress, **rules)
+    if done.n_unknown_items:
+        output.warning(f"{done.n_unknown_items:,} items of the histories are unknown; ignored")
+    if done.n_empty_histories:
+        output.remark(f"{done.n_empty_histories:,} users without a known item got popular items")
+    output.result(
+        {"out": str(out), **vars(done)},
+        f"{done.n_rows:,} recommendations for {done.n_users:,} users in {out}",
+    )
+
+
+def _warn(output: Output, ranking: Recommendations, n_unknown: int) -> None:
+    for count, what in (
+        (n_unknown, "items of the history are unknown to the bundle"),
+        (ranking.n_unknown_allowed, "allowed ids are unknown"),
+        (ranking.n_unknown_denied, "denied ids are unknown"),
+    ):
+        if count:
+            output.warning(f"{count:,} {what}; ignored")
+
+
+def _tables(frame: pl.DataFrame) -> list[Any]:
+    result = []
+    named = "title" in frame.columns
+    for (user,), part in frame.group_by(["user"], maintain_order=True):
+        rows = [
+            [f"{r['rank']}.", str(r["title"] or r["item"]) if named else str(r["item"]),
+             str(r["item"]), f"{r['score']:.3f}"]
+            for r in part.iter_rows(named=True)
+        ]  # fmt: skip
+        columns = ["", "title" if named else "item", "id", "score"]
+        heading = None if user == "you" else f"user {user}"
+        result.append(table(heading, columns, rows, left=2))
+    return result
