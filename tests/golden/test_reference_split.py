@@ -188,6 +188,7 @@ class TestMovieLens1M:
         log = read_log(SHARED / "ml-1m.zip", filters=Filters(min_rating=4, min_user=5))
         assert (log.n_users, log.n_items, log.n_events) == (6034, 3533, 575272)
 
+    @pytest.mark.slow
     def test_split_equals_the_transcription(self):
         log = read_log(SHARED / "ml-1m.zip", filters=Filters(min_rating=4, min_user=5))
         events = pd.DataFrame(log.frame.select("user", "item").to_dict(as_series=False))

@@ -17,7 +17,7 @@ def enough_items(train: Interactions, name: str) -> Interactions:
     if train.n_items < MIN_ITEMS:
         only = ", ".join(map(str, train.item_ids.ids.to_list())) or "none"
         raise DataError(
-            f"{name} has {train.n_items} items to train on ({only}); at least {MIN_ITEMS} are "
+            f"{name} has too few items to train on: {only}; at least {MIN_ITEMS} are "
             "needed: loosen the filters, or check which column is the item"
         )
     return train
