@@ -10,6 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from nearfar.cli import inputs
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
+from nearfar.cli.report import log_tables
 from nearfar.core.errors import SettingsError
 from nearfar.data.cache import data_sets
 from nearfar.data.fetch import fetch as fetch_data
@@ -50,7 +51,7 @@ def fetch(
     if name is None:
         known = data_sets()
         rows = [[n, source.licence] for n, source in known.items()]
-        output.result({"data_sets": sorted(known)}, table(None, ["data set", "licence"], rows))
+        output.result({"data_sets": sorted(known)}, table(None, ["data set", "licence"], rows, left=2))
         return
     shown = output.stderr.is_terminal and not quiet
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
@@ -81,7 +82,7 @@ def inspect(
     output = Output(as_json=as_json, quiet=quiet)
     opened = inputs.open_log(log, user=user, item=item, rating=rating, timestamp=timestamp)
     report = inspect_log(opened)
-    output.result(report.to_dict(), str(report))
+    output.result(report.to_dict(), *log_tables(report))
 
 
 @app.command("split")

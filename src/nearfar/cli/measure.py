@@ -102,21 +102,29 @@ def compare(
         raise typer.BadParameter("name two bundles or more", param_hint="BUNDLES")
     chosen = tuple(m for m in _metrics(metrics) if isinstance(m, UserMetric))
     split, held_out = inputs.open_held_out(data, part)
+    names = _short(bundles)
     results = {
-        str(path): _measure(load_bundle(path, device=device), split, held_out, chosen, output)
-        for path in bundles
+        name: _measure(load_bundle(path, device=device), split, held_out, chosen, output)
+        for name, path in names.items()
     }
-    pairs = compare_all(results, str(bundles[0]), chosen, level=level, seed=seed)
+    baseline = next(iter(names))
+    pairs = compare_all(results, baseline, chosen, level=level, seed=seed)
     found = comparison_table(results, chosen, level=level, seed=seed)
     first = next(iter(results.values()))
     output.result(
         {
             "part": part,
-            "baseline": str(bundles[0]),
+            "baseline": baseline,
             "level": level,
             "evaluations": {n: r.to_dict(level=level) for n, r in results.items()},
             "paired": [p.to_dict() for p in pairs],
         },
         drawn(found, f"{part} users" + _dropped(first)),
-        drawn(paired_table(pairs), f"\ngain over {bundles[0]}, user by user", left=3),
+        drawn(paired_table(pairs), f"\ngain over {baseline}, user by user", left=3),
     )
+
+
+def _short(paths: list[Path]) -> dict[str, Path]:
+    """The folders by their last name, or by the whole path where two end alike."""
+    names = {path.name for path in paths}
+    return {path.name if len(names) == len(paths) else str(path): path for path in paths}

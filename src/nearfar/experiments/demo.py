@@ -31,7 +31,7 @@ from nearfar.vae.weights.linear_anneal import LinearAnneal
 PLAIN, ALIGNED = "Mult-VAE", "Mult-VAE + PIA"
 HELD_OUT_SHARE = 0.15
 FILTERS = Filters(min_rating=4, min_user=5)
-TASTE = ("Star Wars", "Empire Strikes Back", "Raiders of the Lost Ark")
+TASTE = ("Star Wars", "The Empire Strikes Back", "Raiders of the Lost Ark")
 
 
 def algorithms() -> dict[str, Algorithm]:
