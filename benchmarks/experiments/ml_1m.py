@@ -37,7 +37,7 @@ DEFAULT_DATA = HERE.parents[2] / "shared" / "data" / "ml-1m.zip"
 N_HELD_OUT = 600
 REFERENCE_SEED = 98765
 
-BASE = nf.MultVAE(batch_size=500, beta=LinearAnneal(0.2, 1000), epochs=200, patience=25)
+BASE = nf.MultVAE(batch_size=500, beta=LinearAnneal(0.2, 1000), epochs=150, patience=20)
 GRIDS: dict[str, list[Any]] = {
     "EASE": [nf.EASE(l2=500.0)],
     "Mult-VAE": [BASE, replace(BASE, batch_size=100, beta=LinearAnneal(0.4, 4000))],
