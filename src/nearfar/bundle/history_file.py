@@ -136,7 +136,7 @@ def _id_column(values: pl.Series, path: Path) -> pl.Series:
 def _read_table(
     bundle: Bundle, path: Path, blocks: Iterator[tuple[pl.DataFrame, int]], chunk_users: int
 ) -> Iterator[HistoryChunk]:
-    known = GrowingIds("user")
+    known = GrowingIds("user", typed=path.suffix.lower() in PARQUET)
     seen = np.empty(0, np.int64)
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
@@ -154,7 +154,7 @@ def _read_table(
     order = np.argsort(seen)
     place = np.empty(len(order), np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
-    users = known.vocabulary(typed=path.suffix.lower() in PARQUET).ids.gather(pl.Series(order))
+    users = known.vocabulary().ids.gather(pl.Series(order))
     matrix = _grouped([place[r] for r in _emptied(rows)], columns, (len(users), bundle.n_items))
     for start in range(0, len(users), chunk_users):
         part = matrix[start : start + chunk_users]

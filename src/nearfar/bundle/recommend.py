@@ -202,10 +202,12 @@ def _candidates(bundle: Bundle, allow: Ids | None, deny: Ids | None) -> _Candida
     allowed, n_unknown_allowed = _known(bundle, allow)
     denied, n_unknown_denied = _known(bundle, deny)
     if allowed is not None and not len(allowed):
-        raise DataError(
-            f"none of the {n_unknown_allowed} allowed items is known, so that nothing could be "
-            "recommended; check the ids, or allow everything"
+        what = (
+            f"none of the {n_unknown_allowed} allowed items is known"
+            if n_unknown_allowed
+            else "the list of allowed items is empty"
         )
+        raise DataError(f"{what}, so that nothing could be recommended; check the ids")
     if allowed is not None and denied is not None:
         allowed, denied = np.setdiff1d(allowed, denied), None
     return _Candidates(allowed, denied, n_unknown_allowed, n_unknown_denied)
