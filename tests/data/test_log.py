@@ -132,6 +132,13 @@ class TestIds:
         log = read_log(written(tmp_path, f"user,item\n1,5\n{odd},6\n"))
         assert log.frame["user"].to_list() == ["1", odd]
 
+    def test_text_that_comes_late_makes_the_earlier_ids_text_too(self, tmp_path):
+        numbers = [*range(300, 0, -1), *range(300)]
+        text = "user,item\n" + "".join(f"{n},{n}\n" for n in numbers) + "x,5\n007,7\n5,0\n"
+        log = read_log(written(tmp_path, text), block_bytes=100)
+        assert log.frame["user"].to_list() == [*map(str, numbers), "x", "007", "5"]
+        assert log.frame["item"].to_list() == [*numbers, 5, 7, 0]
+
     @pytest.mark.parametrize("form", ["csv", "frame", "ml-20m"])
     @pytest.mark.parametrize("big", [2**31 - 1, 2**31, 2**32 + 1, 2**63 - 1, -5])
     def test_ids_up_to_64_bits_work(self, big, form, tmp_path):

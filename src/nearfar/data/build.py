@@ -15,24 +15,31 @@ from nearfar.data.filters import Filters, row_mask
 CANONICAL = r"^(0|-?[1-9][0-9]*)$"
 
 
-TABLE_LIMIT = 1 << 26  # 256 MB at most
+TABLE_LIMIT = 1 << 24  # 64 MB at most
 UNSEEN = np.uint32(0xFFFFFFFF)
 
 
 class GrowingIds:
     """Ids coded 0, 1, ... block after block, in no particular order.
 
-    Integers from 0 to `TABLE_LIMIT` are looked up in an array; all others are joined.
+    Integers from 0 to `TABLE_LIMIT` are looked up in an array; all others are joined. Text is
+    held as integers until an id comes that is no canonical one ("007"), for their speed.
+
+    Args:
+        role: "user" or "item", for messages.
+        typed: text stays text even where all of it is integers.
     """
 
-    def __init__(self, role: str) -> None:
+    def __init__(self, role: str, *, typed: bool = False) -> None:
         self.role = role
+        self.typed = typed
+        self._canonical = not typed
         self._known: pl.DataFrame | None = None
         self._table: np.ndarray | None = np.full(1 << 16, UNSEEN)
 
     def encode(self, ids: pl.Series) -> pl.Series:
         """The codes (UInt32) of a block's ids, new ones added."""
-        column = ids.rename("id")
+        column = self._as_integers(ids.rename("id"))
         if self._table is not None and len(column):
             if column.dtype == pl.Int64 and _least(column) >= 0 and _most(column) < TABLE_LIMIT:
                 return self._look_up(column.to_numpy())
@@ -42,6 +49,17 @@ class GrowingIds:
             short = self._join(runs.struct.field("value").rename("id"))
             return pl.Series(np.repeat(short.to_numpy(), runs.struct.field("len").to_numpy()))
         return self._join(column)
+
+    def _as_integers(self, column: pl.Series) -> pl.Series:
+        if column.dtype != pl.String or not self._canonical:
+            return column
+        numbers = column.cast(pl.Int64, strict=False)
+        if not numbers.null_count() and (numbers.cast(pl.String) == column).all():
+            return numbers
+        self._canonical, self._table = False, None
+        if self._known is not None:
+            self._known = self._known.with_columns(pl.col("id").cast(pl.String))
+        return column
 
     def _look_up(self, ids: np.ndarray) -> pl.Series:
         table = self._table
@@ -80,24 +98,21 @@ class GrowingIds:
     def __len__(self) -> int:
         return 0 if self._known is None else self._known.height
 
-    def vocabulary(self, *, typed: bool = False) -> Vocabulary:
+    def vocabulary(self) -> Vocabulary:
         """All ids seen, by code; integers where every one is a canonical decimal integer.
 
         "7" and "-7" are canonical; "007", "+7", "7.0" and "" are not, and make the whole
-        column text, since as integers they could not be told from "7". With `typed` text stays
-        text in any case.
+        column text, since as integers they could not be told from "7".
 
         Raises:
-            SchemaError: the ids are integers, but beyond 64 bits.
+            SchemaError: all ids are integers, but some are beyond 64 bits.
         """
         if self._known is None:
             return Vocabulary([])
         ids = self._known["id"]
-        if not typed and ids.dtype == pl.String and ids.str.contains(CANONICAL).all():
-            numbers = ids.cast(pl.Int64, strict=False)
-            if numbers.null_count():
-                raise beyond(self.role, ids.filter(numbers.is_null())[0])
-            ids = numbers
+        if ids.dtype == pl.String and not self.typed and ids.str.contains(CANONICAL).all():
+            large = ids.filter(ids.cast(pl.Int64, strict=False).is_null())
+            raise beyond(self.role, large[0])
         return Vocabulary(ids)
 
 
@@ -128,11 +143,10 @@ class LogBuilder:
 
     def __init__(self, name: str, filters: Filters | None = None, *, typed: bool = False) -> None:
         self.name = name
-        self.typed = typed
         self.filters = filters or Filters()
         self.n_read = 0
-        self._users = GrowingIds("user")
-        self._items = GrowingIds("item")
+        self._users = GrowingIds("user", typed=typed)
+        self._items = GrowingIds("item", typed=typed)
         self._blocks: list[pl.DataFrame] = []
 
     def add(self, rows: pl.DataFrame, first_row: int | None = None) -> None:
@@ -180,8 +194,8 @@ class LogBuilder:
         events = pl.concat(self._blocks, rechunk=True)
         self._blocks.clear()
         user_ids, item_ids = (
-            self._users.vocabulary(typed=self.typed),
-            self._items.vocabulary(typed=self.typed),
+            self._users.vocabulary(),
+            self._items.vocabulary(),
         )
         log = compacted(Log(events, user_ids, item_ids, self.name))
         step = self.filters.row_step
