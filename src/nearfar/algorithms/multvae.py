@@ -61,7 +61,7 @@ class MultVAE(Algorithm):
     epochs: int = 200
     batch_size: int = 500
     learning_rate: float = 1e-3
-    patience: int = 50
+    patience: int = 20
 
     def __post_init__(self) -> None:
         if self.n_latent < 1 or any(n < 1 for n in self.decoder_hidden):

@@ -51,7 +51,9 @@ def fetch(
     if name is None:
         known = data_sets()
         rows = [[n, source.licence] for n, source in known.items()]
-        output.result({"data_sets": sorted(known)}, table(None, ["data set", "licence"], rows, left=2))
+        output.result(
+            {"data_sets": sorted(known)}, table(None, ["data set", "licence"], rows, left=2)
+        )
         return
     shown = output.stderr.is_terminal and not quiet
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
@@ -60,24 +59,16 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if not app.registered_commands:
             _add_commands()
-        code = typer.main.get_command(app).main(
-            args=list(arguments), prog_name="nearfar", standalone_mode=False
-        )
-    except click.ClickException as error:
-        error.show(file=sys.stderr)
-        return 2
-    except click.Abort:
-        return 1
+        app(args=list(arguments), prog_name="nearfar")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0
     except (NearfarError, OSError, MemoryError) as error:
         if debug:
             raise
         told = str(error) or type(error).__name__
         errors.print(f"nearfar: {told}", style="red", markup=False)
         return 1
-    except KeyboardInterrupt:
-        errors.print("nearfar: stopped", style="red")
-        return 1
-    return code if isinstance(code, int) else 0
+    return 0
 
 
 def main() -> None:

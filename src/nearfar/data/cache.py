@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from nearfar.core.errors import DataError, UnknownNameError
-from nearfar.data.formats import all_sources, source_named
+from nearfar.core.errors import DataError
+from nearfar.data.formats import all_sources
 from nearfar.data.raw import RawFiles
 from nearfar.data.sources.source import Source
 
@@ -45,13 +45,12 @@ def cached(name: str, cache: str | Path | None = None) -> Path:
     Raises:
         DataError: `name` is no data set (nor, presumably, a path), or is not fetched yet.
     """
-    try:
-        source = source_named(name)
-    except UnknownNameError:
-        known = ", ".join(data_sets())
+    known = data_sets()
+    source = known.get(name.lower().replace("_", "-"))
+    if source is None:
         raise DataError(
-            f"{name!r} is neither a path that exists nor a data set; known: {known}"
-        ) from None
+            f"{name!r} is neither a path that exists nor a data set; known: {', '.join(known)}"
+        )
     found = find_cached(source, cache)
     if found is None:
         raise DataError(

@@ -1,0 +1,209 @@
+"""The commands as a user would type them."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from nearfar import __version__
+from nearfar.cli.main import run
+from tests.cli.conftest import TINY, write_log
+
+COMMANDS = [
+    ["demo"], ["train"], ["evaluate"], ["compare"], ["recommend"],
+    ["data", "fetch"], ["data", "inspect"], ["data", "split"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_teaches_and_lists_the_common_options(command, capsys) -> None:
+    assert run([*command, "--help"]) == 0
+    told = capsys.readouterr().out
+    for option in ("--json", "--seed", "--device", "--quiet", "--debug"):
+        assert option in told
+    assert len(told.splitlines()) > 8
+
+
+def test_version(capsys) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"nearfar {__version__}"
+
+
+def test_inspect_counts(work: Path, as_json) -> None:
+    report = as_json("data", "inspect", work / "log.csv")
+    assert (report["n_users"], report["n_items"]) == (200, 30)
+    assert report["n_interactions"] == pl.read_csv(work / "log.csv").height
+    assert run(["data", "inspect", str(work / "log.csv")]) == 0
+
+
+def test_split_says_what_it_made(work: Path, as_json, tmp_path: Path) -> None:
+    made = as_json("data", "split", work / "log.csv", "--out", tmp_path / "s", "--held-out", 30)
+    assert made["protocol"]["counts"]["test"]["users"] == 30
+    again = as_json("data", "split", work / "log.csv", "--out", tmp_path / "t", "--held-out", 30)
+    assert made["fingerprint"] == again["fingerprint"]
+
+
+def test_split_by_time(work: Path, as_json, tmp_path: Path) -> None:
+    made = as_json(
+        "data", "split", work / "log.csv", "--out", tmp_path / "s", "--protocol", "time",
+        "--validation-from", 1_600_000_150, "--test-from", 1_600_000_170,
+    )  # fmt: skip
+    assert made["protocol"]["kind"] == "by_time"
+
+
+def test_evaluate(work: Path, as_json) -> None:
+    result = as_json(
+        "evaluate", work / "ease", "--data", work / "split", "--metrics", "ndcg@10,coverage@5",
+        "--groups", "5-8,9-",
+    )  # fmt: skip
+    summary = result["metrics"]["NDCG@10"]
+    assert summary["low"] < summary["mean"] < summary["high"]
+    assert 0 < result["metrics"]["Coverage@5"]["mean"] <= 1
+    assert [g["group"] for g in result["groups"]] == ["5-8", "9-"]
+    assert sum(g["n_users"] for g in result["groups"]) == result["n_users"]
+
+
+def test_compare_tests_against_the_first(work: Path, as_json) -> None:
+    result = as_json(
+        "compare", work / "pop", work / "ease", work / "pia", "--data", work / "split",
+        "--metrics", "ndcg@10",
+    )  # fmt: skip
+    assert result["baseline"] == "pop"
+    gains = {p["b"]: p for p in result["paired"]}
+    assert gains["ease"]["difference"] > 0.1
+    assert gains["ease"]["p_holm"] < 1e-3
+    assert run(["compare", str(work / "pop"), str(work / "ease"), "--data",
+                str(work / "split")]) == 0  # fmt: skip
+
+
+def test_measuring_on_users_that_were_trained_on_is_warned_of(work, tmp_path, capsys) -> None:
+    split = str(tmp_path / "other")
+    assert run(["data", "split", str(work / "log.csv"), "--out", split, "--split-seed", "5",
+                "--held-out", "0.2", "--quiet"]) == 0  # fmt: skip
+    assert run(["evaluate", str(work / "ease"), "--data", split]) == 0
+    assert "may have seen the users" in capsys.readouterr().err
+
+
+def test_recommend_for_items_users_and_files_agrees(work: Path, as_json, tmp_path: Path) -> None:
+    log = pl.read_csv(work / "log.csv")
+    own = log.filter(pl.col("user_id") == "user3")["item_id"].to_list()
+    by_items = as_json("recommend", work / "ease", "--items", ",".join(map(str, own)), "-k", 4)
+    by_user = as_json(
+        "recommend", work / "ease", "--user", "user3", "--data", work / "log.csv", "-k", 4
+    )
+    log.filter(pl.col("user_id").is_in(["user3", "user4"])).write_csv(tmp_path / "h.csv")
+    out = tmp_path / "out.jsonl"
+    summary = as_json(
+        "recommend", work / "ease", "--histories", tmp_path / "h.csv", "--out", out, "-k", 4
+    )
+    assert (summary["n_users"], summary["n_rows"]) == (2, 8)
+    first = json.loads(out.read_text().splitlines()[0])
+    items = [row["item"] for row in by_items["recommended"]]
+    assert len(items) == 4
+    assert not set(items) & set(own)
+    assert [row["item"] for row in by_user["recommended"]] == items
+    assert first["user"] == "user3"
+    assert [row["item"] for row in first["items"]] == items
+
+
+def test_recommend_keeps_rules(work: Path, as_json, tmp_path: Path) -> None:
+    (tmp_path / "allow").write_text("1\n2\n3\n999\n")
+    (tmp_path / "deny").write_text("2\n")
+    result = as_json(
+        "recommend", work / "ease", "--items", "1,5", "--include-seen",
+        "--allow", tmp_path / "allow", "--deny", tmp_path / "deny",
+    )  # fmt: skip
+    assert {row["item"] for row in result["recommended"]} == {1, 3}
+
+
+def test_recommend_writes_each_format(work: Path, as_json, tmp_path: Path) -> None:
+    for suffix, read in ((".csv", pl.read_csv), (".parquet", pl.read_parquet)):
+        out = tmp_path / f"r{suffix}"
+        as_json("recommend", work / "pia", "--items", "1,5", "--out", out, "-k", 3)
+        assert read(out)["rank"].to_list() == [1, 2, 3]
+
+
+def test_train_from_a_log_with_a_config(work: Path, as_json, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("epochs = 9\nn_latent = 5\n")
+    result = as_json(
+        "train", "multvae", "--data", work / "log.csv", "--out", tmp_path / "b", "--config",
+        tmp_path / "c.toml", *TINY[:4], "--set", "epochs=2", "--min-rating", 4, "--min-user", 2,
+    )  # fmt: skip
+    assert result["settings"]["epochs"] == 2
+    assert result["n_epochs"] == 2
+    assert result["metrics"]["validation"]["n_users"] > 5
+    assert not (tmp_path / "b.run").exists()
+    lines = (tmp_path / "b" / "training.jsonl").read_text().splitlines()
+    assert len(lines) == 2
+
+
+def test_train_without_validation(work: Path, as_json, tmp_path: Path) -> None:
+    result = as_json(
+        "train", "ease", "--data", work / "log.csv", "--out", tmp_path / "b",
+        "--validation-share", 0,
+    )  # fmt: skip
+    assert (result["n_users"], result["metrics"]) == (200, {})
+
+
+def test_a_bundle_is_not_written_over_what_is_not_one(work: Path, fails, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    told = fails("train", "ease", "--data", work / "split", "--out", tmp_path / "mine", "--quiet")
+    assert "mine" in told
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["train", "multvea", "--data", "x", "--out", "y"], "did you mean 'multvae'"),
+        (["train", "ease", "--set", "l3=1", "--data", "x", "--out", "y"], "did you mean 'l2'"),
+        (["train", "ease", "--set", "l2=-1", "--data", "x", "--out", "y"], "l2 is -1"),
+        (["train", "ease", "--data", "no-such-file.csv", "--out", "y"], "no-such-file.csv"),
+        (["data", "inspect", "no-such-file.csv"], "neither a path"),
+        (["data", "fetch", "ml-100"], "did you mean 'ml-100k'"),
+        (["recommend", "no-bundle", "--items", "1"], "no-bundle"),
+        (["recommend", "no-bundle"], "give one of"),
+        (["evaluate", "no-bundle", "--data", "no-split"], "no-split"),
+    ],
+)
+def test_failures_are_one_line_and_exit_1(arguments, told, fails, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert told in fails(*arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_metrics_and_groups_are_named(work: Path, fails) -> None:
+    start = ["evaluate", work / "ease", "--data", work / "split"]
+    assert "ndcg" in fails(*start, "--metrics", "ndgc@10")
+    assert "overlap" in fails(*start, "--groups", "5-10,8-")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["no-such-command"], ["train"], ["train", "ease", "--nonsense"], ["data"]]
+)
+def test_wrong_usage_exits_2(arguments, capsys) -> None:
+    assert run(arguments) == 2
+
+
+def test_debug_shows_the_traceback() -> None:
+    from nearfar.core.errors import NearfarError
+
+    with pytest.raises(NearfarError):
+        run(["recommend", "no-bundle", "--items", "1", "--debug"])
+
+
+def test_unknown_items_are_counted_and_ignored(work: Path, as_json, capsys) -> None:
+    assert run(["recommend", str(work / "ease"), "--items", "1,777"]) == 0
+    assert "'777' is unknown" in capsys.readouterr().err
+    assert as_json("recommend", work / "ease", "--items", "1,777")["n_unknown_items"] == 1
+
+
+def test_the_same_commands_give_the_same_bits(work: Path, tmp_path: Path) -> None:
+    log = str(write_log(tmp_path / "log.csv"))
+    for name in ("a", "b"):
+        arguments = ["train", "multvae", *TINY, "--data", log, "--out", str(tmp_path / name)]
+        assert run([*arguments, "--seed", "3", "--device", "cpu", "--quiet"]) == 0
+    same = [(tmp_path / n / "model.safetensors").read_bytes() for n in ("a", "b")]
+    assert same[0] == same[1]
