@@ -53,7 +53,7 @@ def test_an_empty_log_is_refused():
 
 def test_needs_of_movielens_20m():
     needs = estimate_needs(136677, 20108, 9990682, measure_speed=False)
-    assert needs.ease_bytes == 2 * 20108**2 * 4  # 3.2 GB
+    assert needs.ease_bytes == 20108**2 * 4  # 1.6 GB
     layers = [(20108, 600), (600, 400), (200, 600), (600, 20108)]
     assert needs.mult_vae_parameters == sum(i * o + o for i, o in layers)
     assert needs.mult_vae_hours is None

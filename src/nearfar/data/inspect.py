@@ -44,9 +44,10 @@ class Needs:
     """Estimates of what training takes, from sizes alone and one measured matrix product.
 
     Attributes:
-        ease_bytes: two items x items matrices of 32-bit floats: the Gram matrix and its inverse.
+        ease_bytes: one items x items matrix of 32-bit floats, inverted in place.
         mult_vae_parameters: of the published network, I-600-200-600-I.
-        mult_vae_bytes: parameters, gradients and Adam's two moments, and a batch of 500.
+        mult_vae_bytes: parameters, gradients, Adam's two moments, the best epoch's parameters, and
+            a batch of 500.
         mult_vae_epoch_flop: floating-point operations of one pass over all users.
         measured_flop_per_second: of a NumPy product on this machine's processor, now.
         mult_vae_hours: 200 epochs at that speed; a GPU takes a small part of it.
@@ -154,15 +155,15 @@ def estimate_needs(
     inner = N_HIDDEN * 2 * N_LATENT + N_LATENT * N_HIDDEN
     biases = N_HIDDEN + 2 * N_LATENT + N_HIDDEN + n_items
     parameters = 2 * n_items * N_HIDDEN + inner + biases
-    # A dense batch of targets, logits, log-probabilities and their gradient; hidden layers twice.
-    buffers = BATCH * (4 * n_items + 2 * (2 * N_HIDDEN + 3 * N_LATENT))
+    # A dense batch of logits, their exponentials, and the gradient; hidden layers twice.
+    buffers = BATCH * (3 * n_items + 2 * (2 * N_HIDDEN + 3 * N_LATENT))
     # Two operations a weight and user forward, four backward; the first layer is sparse.
     flop = 6.0 * (N_HIDDEN * n_interactions + (inner + N_HIDDEN * n_items) * n_users)
     speed = _flop_per_second() if measure_speed else None
     return Needs(
-        ease_bytes=2 * n_items**2 * FLOAT_BYTES,
+        ease_bytes=n_items**2 * FLOAT_BYTES,
         mult_vae_parameters=parameters,
-        mult_vae_bytes=(4 * parameters + buffers) * FLOAT_BYTES,
+        mult_vae_bytes=(5 * parameters + buffers) * FLOAT_BYTES,
         mult_vae_epoch_flop=flop,
         measured_flop_per_second=speed,
         mult_vae_hours=None if speed is None else EPOCHS * flop / speed / 3600,

@@ -55,8 +55,8 @@ class Model(ABC):
         k: int,
         *,
         exclude_seen: bool = True,
-        allow: Int[np.ndarray, " some_items"] | None = None,
-        deny: Int[np.ndarray, " some_items"] | None = None,
+        allow: Int[np.ndarray, " allowed"] | None = None,
+        deny: Int[np.ndarray, " denied"] | None = None,
         batch_size: int | None = None,
     ) -> Ranking:
         """The best k items of every user, scored batch by batch.

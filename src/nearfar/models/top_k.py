@@ -17,12 +17,15 @@ def rank(
     """
     table = torch.from_numpy(scores)
     table.nan_to_num_(nan=float("-inf"), posinf=float("inf"), neginf=float("-inf"))
-    values, items = torch.topk(table, k, dim=1)
-    last = values[:, -1:]
-    # topk chooses freely among items that tie with the last place: choose again, lowest first.
-    tied = ((table >= last).sum(1) > k) & (last[:, 0] > float("-inf"))
-    if tied.any():
-        items[tied] = _lowest_of_ties(table[tied], last[tied], k)
+    n_items = table.shape[1]
+    values, items = torch.topk(table, min(k + 1, n_items), dim=1)
+    if n_items > k:
+        # topk chooses freely among items that tie with the last place: choose again, lowest first.
+        last, next_best = values[:, k - 1 : k], values[:, k]
+        tied = (last[:, 0] == next_best) & (next_best > float("-inf"))
+        values, items = values[:, :k], items[:, :k]
+        if tied.any():
+            items[tied] = _lowest_of_ties(table[tied], last[tied], k)
     items = items.sort(1).values
     values = table.gather(1, items)
     order = torch.argsort(values, dim=1, descending=True, stable=True)

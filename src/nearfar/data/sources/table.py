@@ -89,7 +89,7 @@ def _read_parquet(files: RawFiles, name: str, request: Request) -> Log:
                 table = pl.read_parquet(io.BytesIO(stream.read())).lazy()
         else:
             path = files.path if files.kind == "file" else files.path / name
-            table = pl.scan_parquet(path)
+            table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         roles = request.columns.resolve(table.collect_schema().names(), where)
         n_rows = int(table.select(pl.len()).collect().item())
         builder = LogBuilder(where, request.filters, typed=True)

@@ -87,8 +87,8 @@ def load_split(path: str | Path) -> Split:
             raise ArtefactError(f"{file} is damaged (its checksum differs); make the split again")
     try:
         arrays = load_file(path / MATRICES)
-        items = Vocabulary.from_frame(pl.read_parquet(path / ITEMS))
-        users = {g: Vocabulary.from_frame(pl.read_parquet(path / _users_file(g))) for g in GROUPS}
+        items = _read_ids(path / ITEMS)
+        users = {g: _read_ids(path / _users_file(g)) for g in GROUPS}
         parts = {}
         for name in PARTS:
             ids = users[name.partition("_")[0]]
@@ -151,3 +151,8 @@ def _matrices(split: Split) -> dict[str, Interactions]:
         "test_fold_in": split.test.fold_in,
         "test_held_out": split.test.held_out,
     }
+
+
+def _read_ids(file: Path) -> Vocabulary:
+    # Without these two a folder called "x[1]" or "key=value" would be an instruction.
+    return Vocabulary.from_frame(pl.read_parquet(file, glob=False, hive_partitioning=False))

@@ -1,0 +1,78 @@
+"""What the README shows is run, as it stands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nearfar.cli.main import run
+from nearfar.core.errors import FetchError
+from nearfar.data.fetch import fetch
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str, heading: str) -> list[str]:
+    section = README.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def movielens() -> Path:
+    try:
+        return fetch("ml-100k")
+    except FetchError as error:
+        pytest.skip(f"MovieLens-100K cannot be fetched here: {error}")
+
+
+@pytest.mark.slow
+def test_the_python_lines_run(movielens: Path, tmp_path: Path) -> None:
+    (code,) = blocks("python", "In Python")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (shown,) = blocks("text", "In Python")
+    words = ("NDCG@100", "140 users", "rank", "title", "score")
+    assert all(word in done.stdout for word in words)
+    assert all(word in shown for word in words)
+    assert (tmp_path / "my-bundle" / "manifest.json").exists()
+
+
+@pytest.mark.slow
+def test_the_commands_run(movielens: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    (commands,) = blocks("sh", "On the command line")
+    monkeypatch.chdir(tmp_path)
+    lines = commands.strip().splitlines()
+    assert len(lines) >= 9
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "nearfar"
+        assert run(arguments) == 0, (line, capsys.readouterr().err)
+    assert (tmp_path / "recommended.jsonl").exists()
+
+
+def test_the_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for target in re.findall(r"\bmake ([a-z0-9-]+)", README):
+        if target not in ("it",):
+            assert target in targets, target
+
+
+def test_links_lead_somewhere() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
+
+
+def test_the_public_names_shown_exist() -> None:
+    import nearfar
+
+    for name in set(re.findall(r"\bnf\.([A-Za-z_]+)", README)):
+        assert name in nearfar.__all__, name
