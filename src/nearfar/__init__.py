@@ -19,21 +19,31 @@ if TYPE_CHECKING:
     from nearfar.bundle.bundle import Bundle as Bundle
     from nearfar.bundle.folder import load_bundle as load_bundle
     from nearfar.bundle.folder import save_bundle as save_bundle
+    from nearfar.bundle.histories import match_items as match_items
+    from nearfar.bundle.histories import read_histories as read_histories
+    from nearfar.bundle.recommend import recommend as recommend
     from nearfar.bundle.recommend import recommend_titles as recommend_titles
+    from nearfar.bundle.recommend import recommend_to_file as recommend_to_file
     from nearfar.core.errors import NearfarError as NearfarError
     from nearfar.core.ranking import Ranking as Ranking
     from nearfar.core.vocabulary import Vocabulary as Vocabulary
     from nearfar.data.fetch import fetch as fetch
     from nearfar.data.filters import Filters as Filters
+    from nearfar.data.inspect import inspect_log as inspect_log
     from nearfar.data.interactions import FoldIn as FoldIn
     from nearfar.data.interactions import Interactions as Interactions
     from nearfar.data.interactions import Split as Split
     from nearfar.data.log import read_log as read_log
+    from nearfar.data.log import read_parts as read_parts
+    from nearfar.data.splits.by_time import split_by_time as split_by_time
     from nearfar.data.splits.folder import load_split as load_split
     from nearfar.data.splits.folder import save_split as save_split
+    from nearfar.data.splits.given import split_given as split_given
+    from nearfar.data.splits.hold_out import hold_out_users as hold_out_users
     from nearfar.data.splits.strong import split_strong as split_strong
     from nearfar.evaluation.evaluate import evaluate as evaluate
     from nearfar.evaluation.paired import compare as compare
+    from nearfar.metrics.metric import parse_metric as parse_metric
     from nearfar.train.run import Run as Run
 
 _HOMES = {
@@ -42,19 +52,45 @@ _HOMES = {
     "nearfar.algorithms.pia": ("PIA",),
     "nearfar.algorithms.popularity": ("Popularity",),
     "nearfar.bundle.bundle": ("Bundle",),
-    "nearfar.bundle.folder": ("load_bundle", "save_bundle"),
-    "nearfar.bundle.recommend": ("recommend_titles",),
+    "nearfar.bundle.folder": (
+        "load_bundle",
+        "save_bundle",
+    ),
+    "nearfar.bundle.histories": (
+        "match_items",
+        "read_histories",
+    ),
+    "nearfar.bundle.recommend": (
+        "recommend",
+        "recommend_titles",
+        "recommend_to_file",
+    ),
     "nearfar.core.errors": ("NearfarError",),
     "nearfar.core.ranking": ("Ranking",),
     "nearfar.core.vocabulary": ("Vocabulary",),
     "nearfar.data.fetch": ("fetch",),
     "nearfar.data.filters": ("Filters",),
-    "nearfar.data.interactions": ("FoldIn", "Interactions", "Split"),
-    "nearfar.data.log": ("read_log",),
-    "nearfar.data.splits.folder": ("load_split", "save_split"),
+    "nearfar.data.inspect": ("inspect_log",),
+    "nearfar.data.interactions": (
+        "FoldIn",
+        "Interactions",
+        "Split",
+    ),
+    "nearfar.data.log": (
+        "read_log",
+        "read_parts",
+    ),
+    "nearfar.data.splits.by_time": ("split_by_time",),
+    "nearfar.data.splits.folder": (
+        "load_split",
+        "save_split",
+    ),
+    "nearfar.data.splits.given": ("split_given",),
+    "nearfar.data.splits.hold_out": ("hold_out_users",),
     "nearfar.data.splits.strong": ("split_strong",),
     "nearfar.evaluation.evaluate": ("evaluate",),
     "nearfar.evaluation.paired": ("compare",),
+    "nearfar.metrics.metric": ("parse_metric",),
     "nearfar.train.run": ("Run",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

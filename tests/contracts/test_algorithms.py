@@ -166,9 +166,7 @@ def test_a_history_of_other_items_is_refused(fitted) -> None:
 
 def test_nothing_to_learn_from_is_an_error(case, clusters) -> None:
     train, _ = clusters
-    empty = Interactions(
-        csr_array(train.x.shape, dtype=np.float32), train.user_ids, train.item_ids
-    )
+    empty = Interactions(csr_array(train.x.shape, dtype=np.float32), train.user_ids, train.item_ids)
     with pytest.raises(EmptyDataError):
         make(case).fit(empty)
 

@@ -1,0 +1,56 @@
+"""Holding users out of a matrix; moving a matrix to other items."""
+
+import numpy as np
+import pytest
+
+from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.splits.hold_out import hold_out_users
+from tests.conftest import interactions
+
+
+def some(n_users: int = 60, n_items: int = 20, density: float = 0.4):
+    return interactions(np.random.default_rng(1).random((n_users, n_items)) < density)
+
+
+def test_users_are_parted_and_nothing_is_lost() -> None:
+    data = some()
+    train, part = hold_out_users(data, 0.2, seed=3)
+    assert part.n_users == 12
+    ids = [*train.user_ids.ids.to_list(), *part.fold_in.user_ids.ids.to_list()]
+    assert sorted(ids) == sorted(data.user_ids.ids.to_list())
+    rows = data.user_ids.index(part.fold_in.user_ids.ids)
+    both = part.fold_in.x + part.held_out.x
+    np.testing.assert_array_equal(both.toarray(), data.x[rows].toarray())
+
+
+def test_a_fifth_of_the_items_rounded_down_and_at_least_one_is_to_be_found() -> None:
+    _, part = hold_out_users(some(), 0.5)
+    held, kept = np.diff(part.held_out.x.indptr), np.diff(part.fold_in.x.indptr)
+    assert (held + kept >= 5).all()
+    np.testing.assert_array_equal(held, np.maximum(1, (0.2 * (held + kept)).astype(int)))
+
+
+def test_the_seed_decides() -> None:
+    prints = [hold_out_users(some(), 0.3, seed=s)[1].held_out.fingerprint for s in (1, 1, 2)]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_every_item_of_a_user_is_as_likely_a_target() -> None:
+    data = interactions(np.ones((4000, 10), bool))
+    _, part = hold_out_users(data, 0.9)
+    np.testing.assert_allclose(part.held_out.x.sum(0) / part.n_users, 0.2, atol=0.03)
+
+
+def test_what_cannot_be_held_out_is_refused() -> None:
+    with pytest.raises(SettingsError, match="between 0 and 1"):
+        hold_out_users(some(), 1.0)
+    with pytest.raises(EmptyDataError, match="too few"):
+        hold_out_users(interactions(np.eye(6)), 0.5)
+
+
+def test_moving_to_other_items_matches_by_id() -> None:
+    data = interactions(np.array([[1, 1, 0], [0, 1, 1]]))
+    moved = data.on_items(Vocabulary([102, 7, 100]))
+    np.testing.assert_array_equal(moved.x.toarray(), [[0, 0, 1], [1, 0, 0]])
+    assert moved.user_ids == data.user_ids
