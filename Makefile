@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-quick check format lint types imports clean bench-ml-1m
+.PHONY: help demo test test-quick check format lint types imports clean bench-ml-1m bench-data bench-recommend
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -49,7 +49,13 @@ imports: .venv/.dev ## which room may import which
 check: lint types imports test ## everything: format, lint, types, imports, tests
 
 bench-ml-1m: .venv/.dev ## five seeds of EASE, Mult-VAE and PIA on MovieLens-1M (about an hour)
-	$(BIN)/python benchmarks/experiments/ml_1m.py
+	$(BIN)/python -m benchmarks.experiments.ml_1m
+
+bench-data: .venv/.dev ## 20 million rows of CSV to CSR: seconds and peak memory
+	$(BIN)/python -m benchmarks.data_prep
+
+bench-recommend: .venv/.dev ## a million users from file to file: users/s and peak memory
+	$(BIN)/python -m benchmarks.recommend_users
 
 clean: ## remove the environment and caches
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -1,6 +1,6 @@
 """MovieLens-1M under the reference protocol: EASE, Mult-VAE, Mult-VAE + PIA, five seeds.
 
-    python benchmarks/experiments/ml_1m.py [--data ml-1m.zip] [--out ml_1m.json] [--seeds 5]
+    python -m benchmarks.experiments.ml_1m [--data ml-1m.zip] [--out ml_1m.json] [--seeds 5]
 
 Every seed is a split of its own (600 validation and 600 test users) and a training of its own.
 Where more than one setting is named below, a split's own validation users choose; the test
@@ -15,7 +15,6 @@ import json
 import math
 import os
 import platform
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ import scipy.stats
 import torch
 
 import nearfar as nf
+from benchmarks.machine import commit
 from nearfar.core import settings
 from nearfar.core.files import write_json
 from nearfar.evaluation.paired import compare
@@ -105,14 +105,6 @@ def summary(seeds: list[dict[str, Any]]) -> dict[str, Any]:
         "algorithms": {n: {m: t_interval(values(n, m)) for m in metrics} for n in GRIDS},
         "pia_gain": {m: {**t_interval(g), "by_seed": g} for m, g in gains.items()},
     }
-
-
-def commit() -> str:
-    """The commit that the numbers come from, marked where the tree differs from it."""
-    git = ["git", "-C", str(HERE)]
-    text = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "../../src"], check=False)
-    return text.stdout.strip() + ("+changes" if changed.returncode else "")
 
 
 def main() -> None:

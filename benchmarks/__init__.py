@@ -1,0 +1,1 @@
+"""Measurements, one command each; every one prints what it found and writes JSON."""

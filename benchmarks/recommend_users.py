@@ -1,0 +1,84 @@
+"""Recommendations for a million users from a file to a file: users/s and peak memory.
+
+    python -m benchmarks.recommend_users [--users 1000000] [--out benchmarks/recommend_users.json]
+
+Histories of 20 random items out of 3,500; a Mult-VAE of the published size (600-200-600) with
+fresh weights, since a fitted one computes the same; ten items a user; Parquet in and out. The
+floor is the model's matrix products alone, on users as many, batch by batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+import nearfar as nf
+from benchmarks.machine import provenance
+from nearfar.core.files import write_json
+from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.vae.corruption.dropout import Dropout
+from nearfar.vae.encoders.base import Base
+
+N_ITEMS, N_EVENTS, BATCH = 3500, 20, 9586
+
+
+def fresh_bundle() -> nf.Bundle:
+    """A bundle of the published size with weights that were never fitted."""
+    architecture = Architecture(N_ITEMS, 200, Base(), (600,), Dropout())
+    network = architecture.build(torch.Generator().manual_seed(0))
+    model = Autoencoder(architecture, network, np.arange(N_ITEMS)[::-1], 1000)
+    from nearfar.bundle.bundle import About
+
+    return nf.Bundle(model, nf.Vocabulary(range(N_ITEMS)), About("multvae"))
+
+
+def floor_seconds(n_users: int) -> float:
+    """The dense products of encoder head and decoder for as many users."""
+    x = torch.randn(BATCH, 600)
+    weights = [torch.randn(600, 400), torch.randn(200, 600), torch.randn(600, N_ITEMS)]
+    started, n_timed = time.perf_counter(), 4
+    for _ in range(n_timed):
+        h = (x @ weights[0])[:, :200]
+        h @ weights[1] @ weights[2]
+    return (time.perf_counter() - started) / n_timed * n_users / BATCH
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--users", type=int, default=1_000_000)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        histories, out = Path(folder) / "histories.parquet", Path(folder) / "out.parquet"
+        users = np.repeat(np.arange(arguments.users, dtype=np.int32), N_EVENTS)
+        items = rng.integers(0, N_ITEMS, len(users), dtype=np.int32)
+        pl.DataFrame({"user": users, "item": items}).write_parquet(histories)
+        del users, items
+        bundle = fresh_bundle()
+        started = time.perf_counter()
+        summary = nf.recommend_to_file(bundle, nf.read_histories(bundle, histories), out, k=10)
+        seconds = time.perf_counter() - started
+        result = {
+            "users": summary.n_users,
+            "rows": summary.n_rows,
+            "seconds": seconds,
+            "users_per_second": summary.n_users / seconds,
+            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "floor_products_seconds": floor_seconds(arguments.users),
+            "provenance": provenance(),
+        }
+    write_json(arguments.out, result)
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
