@@ -150,6 +150,16 @@ def test_bad_plans_are_refused(bad) -> None:
         Plan(*bad)
 
 
+def test_a_run_can_be_used_again(clusters) -> None:
+    interactions, validation = clusters
+    run, algorithm = Run(seed=2), MultVAE(**SMALL, epochs=3, alignment=PIA(patience=1))
+    x = validation.fold_in.x
+    first = algorithm.fit(interactions, validation, run=run).score(x)
+    second = algorithm.fit(interactions, validation, run=run).score(x)
+    np.testing.assert_array_equal(first, second)
+    assert len(run.history.records) == 3
+
+
 def test_bad_run_options_are_refused() -> None:
     with pytest.raises(SettingsError, match="device"):
         Run(device="tpu")  # pyright: ignore

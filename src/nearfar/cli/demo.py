@@ -11,7 +11,7 @@ import typer
 
 from nearfar.bundle.matching import match_items
 from nearfar.bundle.recommend import recommend, recommendations_frame
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, drawn, table
+from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
 from nearfar.cli.progress import TrainingProgress
 from nearfar.data.fetch import fetch
 from nearfar.evaluation.table import comparison_table
@@ -65,13 +65,13 @@ def _shown(found: Demo, liked: list[str], titles: list[str]) -> list:
     results = {trial.name: trial.test for trial in found.trials}
     compared = comparison_table(results)
     seconds = {trial.name: trial.fit_seconds for trial in found.trials}
-    main = drawn(
-        compared,
+    main = table(
         f"\n{counts.n_users} training users, {counts.n_items:,} films; measured on "
         f"{found.split.test.n_users} test users never seen in training",
+        [*compared.header, "fit"],
+        [[*row, f"{seconds[row[0]]:.1f} s"] for row in compared.rows],
     )
-    main.add_column("fit", justify="right")
-    main.columns[-1]._cells = [f"{seconds[row[0]]:.1f} s" for row in compared.rows]
+    main.caption, main.caption_justify = "\n".join(compared.notes), "left"
     differences = [
         [
             d["metric"], f"{d['difference']:+.4f}",

@@ -69,6 +69,11 @@ class History:
         """Time spent on steps and on validation, over all epochs."""
         return sum(r.seconds + r.validation_seconds for r in self.records)
 
+    def clear(self) -> None:
+        """Forget an earlier run."""
+        self.records.clear()
+        self.interrupted = self.stopped_early = False
+
     def write_jsonl(self, path: Path) -> None:
         """All records as JSON lines, atomically."""
         with atomic_file(path, text=True) as file:

@@ -50,6 +50,7 @@ class State:
         self.optimiser = torch.optim.Adam(
             self.modules.parameters(), lr=plan.learning_rate, fused=True
         )
+        run.history.clear()
         self.epoch = 0
         self.step_in_epoch = 0
         self.sums: dict[str, float] = {}
