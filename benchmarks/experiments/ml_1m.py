@@ -107,6 +107,22 @@ def summary(seeds: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def markdown(found: dict[str, Any]) -> str:
+    """The summary as the README's table."""
+    metrics = list(found["pia_gain"])
+    lines = ["| | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]
+
+    def cell(value: dict[str, float], sign: str = "") -> str:
+        half = (value["high"] - value["low"]) / 2
+        return f"{value['mean']:{sign}.4f} ± {half:.4f}"
+
+    for name, by_metric in found["algorithms"].items():
+        lines.append(f"| {name} | " + " | ".join(cell(by_metric[m]) for m in metrics) + " |")
+    gains = " | ".join(cell(found["pia_gain"][m], "+") for m in metrics)
+    lines.append(f"| PIA minus plain, split by split | {gains} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
@@ -129,6 +145,7 @@ def main() -> None:
             "summary": summary(done) if len(done) > 1 else None,
             "seeds": done,
         })  # fmt: skip
+    print(markdown(summary(done)))
 
 
 if __name__ == "__main__":
