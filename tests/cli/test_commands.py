@@ -164,7 +164,6 @@ def test_a_bundle_is_not_written_over_what_is_not_one(work: Path, fails, tmp_pat
         (["data", "inspect", "no-such-file.csv"], "neither a path"),
         (["data", "fetch", "ml-100"], "did you mean 'ml-100k'"),
         (["recommend", "no-bundle", "--items", "1"], "no-bundle"),
-        (["recommend", "no-bundle"], "give one of"),
         (["evaluate", "no-bundle", "--data", "no-split"], "no-split"),
     ],
 )
@@ -181,7 +180,16 @@ def test_bad_metrics_and_groups_are_named(work: Path, fails) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["no-such-command"], ["train"], ["train", "ease", "--nonsense"], ["data"]]
+    "arguments",
+    [
+        ["no-such-command"],
+        ["train"],
+        ["train", "ease", "--nonsense"],
+        ["data"],
+        ["recommend", "b"],
+        ["recommend", "b", "--user", "3"],
+        ["compare", "a", "a", "--data", "s"],
+    ],
 )
 def test_wrong_usage_exits_2(arguments, capsys) -> None:
     assert run(arguments) == 2
@@ -207,3 +215,115 @@ def test_the_same_commands_give_the_same_bits(work: Path, tmp_path: Path) -> Non
         assert run([*arguments, "--seed", "3", "--device", "cpu", "--quiet"]) == 0
     same = [(tmp_path / n / "model.safetensors").read_bytes() for n in ("a", "b")]
     assert same[0] == same[1]
+
+
+def test_titles_of_ones_own(work: Path, as_json, tmp_path: Path) -> None:
+    titles = "item_id,title,genres\n" + "".join(f"{i},Film {i},A|B\n" for i in range(30))
+    (tmp_path / "titles.csv").write_text(titles)
+    as_json(
+        "train", "ease", "--data", work / "log.csv", "--out", tmp_path / "b",
+        "--item-details", tmp_path / "titles.csv",
+    )  # fmt: skip
+    found = as_json("recommend", tmp_path / "b", "--items", "film 3, Film 5", "-k", 2)
+    assert found["n_unknown_items"] == 0
+    assert [row["title"] for row in found["recommended"]] == [
+        f"Film {row['item']}" for row in found["recommended"]
+    ]
+
+
+def test_details_without_an_item_column_are_refused(work: Path, fails, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("name\nx\n")
+    arguments = ["train", "ease", "--data", work / "log.csv", "--out", tmp_path / "b"]
+    assert "none is the item's" in fails(*arguments, "--item-details", tmp_path / "t.csv")
+
+
+def test_lists_of_ids_may_start_with_a_byte_order_mark(
+    work: Path, as_json, fails, tmp_path
+) -> None:
+    (tmp_path / "allow").write_bytes(b"\xef\xbb\xbf5\r\n6\r\n")
+    found = as_json("recommend", work / "ease", "--items", "0", "--allow", tmp_path / "allow")
+    assert {row["item"] for row in found["recommended"]} == {5, 6}
+    (tmp_path / "bad").write_bytes(b"\xff\xfe\x00")
+    told = fails("recommend", work / "ease", "--items", "0", "--deny", tmp_path / "bad")
+    assert "not UTF-8" in told
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf", "2.7", "0", "500"])
+def test_impossible_numbers_of_held_out_users(work: Path, fails, tmp_path: Path, bad: str) -> None:
+    told = fails(
+        "data", "split", work / "log.csv", "--out", tmp_path / "s", "--held-out", bad, "-q"
+    )
+    assert "n_held_out" in told
+    assert "seed is -1" in fails(
+        "data", "split", work / "log.csv", "--out", tmp_path / "s", "--split-seed", "-1", "-q"
+    )
+
+
+def test_the_histories_are_never_written_over(work: Path, fails) -> None:
+    log = work / "log.csv"
+    before = log.read_bytes()
+    assert "itself" in fails("recommend", work / "ease", "--histories", log, "--out", log, code=2)
+    assert log.read_bytes() == before
+
+
+def test_an_unfinished_run_is_neither_lost_nor_made_up(work: Path, tmp_path: Path) -> None:
+    """Ctrl-C in a real process: exit 130, a bundle, a checkpoint; then resume to the same bits."""
+    import os
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    def command(out: str, *more: str) -> list[str]:
+        return [
+            sys.executable, "-c", "from nearfar.cli.main import main; main()",
+            "train", "multvae", *TINY[:-4], "--set", "epochs=40", "--set", "batch_size=2",
+            "--set", "patience=0", "--data", str(work / "split"), "--out", str(tmp_path / out),
+            "--checkpoint-seconds", "0", "--device", "cpu", *more,
+        ]  # fmt: skip
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+
+    process = subprocess.Popen(command("b"), stderr=subprocess.PIPE, text=True)
+    metrics = tmp_path / "b.run" / "metrics.jsonl"
+    for _ in range(1200):
+        if metrics.exists() and metrics.read_text().count("\n") >= 2:
+            break
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "--resume goes on" in told
+    assert (tmp_path / "b" / "manifest.json").exists()
+    again = call("b")
+    assert again.returncode == 1
+    assert "unfinished run: go on with --resume" in again.stderr
+    assert call("b", "--resume").returncode == 0
+    assert call("alone").returncode == 0
+    bits = [(tmp_path / n / "model.safetensors").read_bytes() for n in ("b", "alone")]
+    assert bits[0] == bits[1]
+
+
+def test_resuming_nothing_is_said(work: Path, tmp_path: Path, capsys) -> None:
+    arguments = ["train", "ease", "--data", str(work / "split"), "--out", str(tmp_path / "b")]
+    assert run([*arguments, "--resume"]) == 0
+    assert "no checkpoint" in capsys.readouterr().err
+
+
+def test_what_is_left_of_a_split_is_named(work: Path, fails, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(work / "split", tmp_path / "s")
+    (tmp_path / "s" / "split.json").write_text("{")
+    told = fails("train", "ease", "--data", tmp_path / "s", "--out", tmp_path / "b")
+    assert "split.json" in told
+    told = fails("recommend", work / "ease", "--user", "5", "--data", work / "split")
+    assert "is a split" in told
+
+
+def test_written_files_can_be_read_by_others(work: Path) -> None:
+    for file in (work / "pia").iterdir():
+        assert (
+            file.stat().st_mode & 0o777 == (work / "pia" / "manifest.json").stat().st_mode & 0o777
+        )

@@ -7,7 +7,9 @@ from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.corruption.mask import Mask
+from nearfar.vae.encoders.base import Base
 from nearfar.vae.weights.constant import Constant
 
 
@@ -49,7 +51,6 @@ def test_an_optional_setting_can_be_none(nothing) -> None:
         ({"epoch": 3}, "'epoch'; did you mean 'epochs'"),
         ({"alignment": {"wieght": 3}}, "alignment.wieght'; did you mean 'alignment.weight'"),
         ({"corruption": "maks"}, "unknown corruption 'maks'; did you mean 'mask'"),
-        ({"corruption": {"keep_prob": 0.5}}, "corruption lacks 'kind'"),
         ({"epochs": "many"}, "epochs is 'many'; int was expected"),
         ({"epochs": 2.5}, "epochs is 2.5; int was expected"),
         ({"epochs": True}, "epochs is True; int was expected"),
@@ -119,3 +120,19 @@ def test_unknown_names_offer_the_nearest() -> None:
     assert str(error) == (
         "unknown algorithm 'multvea'; did you mean 'multvae'? known: ease, multvae"
     )
+
+
+def test_a_table_without_kind_is_of_the_defaults_kind() -> None:
+    made = settings.build(MultVAE, {"corruption": {"keep_prob": 0.2}, "encoder": {"hidden": [8]}})
+    assert made.corruption == Dropout(0.2)
+    assert made.encoder == Base((8,))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"alignment": "pia"}, {"epochs": 2.5}, {"epochs": "a"}, {"decoder_hidden": 8},
+     {"encoder": "base"}, {"beta": 0.2}],
+)  # fmt: skip
+def test_constructors_hold_their_types(bad) -> None:
+    with pytest.raises(SettingsError, match=next(iter(bad))):
+        MultVAE(**bad)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from nearfar.core import discovery, settings
-from nearfar.core.errors import EmptyDataError
+from nearfar.core.errors import DataError, EmptyDataError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.model import Model
 from nearfar.train.run import Run
@@ -15,7 +15,16 @@ PACKAGE = __name__.rpartition(".")[0]
 
 
 class Algorithm(ABC):
-    """Hyper-parameters of a method, and how it fits; a second fit starts anew."""
+    """Hyper-parameters of a method, and how it fits; a second fit starts anew.
+
+    Subclasses are frozen dataclasses; one with a `__post_init__` of its own calls this one.
+
+    Raises:
+        SettingsError: a hyper-parameter has the wrong type.
+    """
+
+    def __post_init__(self) -> None:
+        settings.check(self)
 
     @abstractmethod
     def fit(
@@ -52,7 +61,12 @@ def make_algorithm(name: str, values: dict[str, Any]) -> Algorithm:
 
 
 def check_not_empty(train: Interactions) -> None:
-    """Raises: EmptyDataError where there is nothing to learn from."""
+    """Raises: EmptyDataError where there is nothing to learn from; DataError for other data."""
+    if not isinstance(train, Interactions):
+        raise DataError(
+            f"an algorithm fits Interactions, not a {type(train).__name__}; a log gives them by "
+            "log.interactions(), a split by split.train"
+        )
     if not train.n_interactions:
         raise EmptyDataError(
             f"there are no interactions to fit ({train.n_users} users, {train.n_items} items)"

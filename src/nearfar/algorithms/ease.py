@@ -34,6 +34,7 @@ class EASE(Algorithm):
     l2: float = 500.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.l2 <= 0:
             raise SettingsError(f"l2 is {self.l2}; it must be above 0")
 

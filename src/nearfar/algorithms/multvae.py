@@ -64,6 +64,7 @@ class MultVAE(Algorithm):
     patience: int = 20
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.n_latent < 1 or any(n < 1 for n in self.decoder_hidden):
             raise SettingsError(
                 f"n_latent is {self.n_latent} and decoder_hidden {list(self.decoder_hidden)}; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nearfar.core import settings
 from nearfar.core.errors import SettingsError
 from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.plateau_growth import PlateauGrowth
@@ -31,6 +32,7 @@ class PIA:
     anchor_std: float = 0.01
 
     def __post_init__(self) -> None:
+        settings.check(self)
         if self.weight < 0 or self.patience < 0 or self.scale <= 0 or self.anchor_std < 0:
             raise SettingsError(
                 f"weight {self.weight}, patience {self.patience}, scale {self.scale}, anchor_std "

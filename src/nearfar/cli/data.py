@@ -11,7 +11,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from nearfar.cli import inputs
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
 from nearfar.cli.report import log_tables
-from nearfar.core.errors import SettingsError
 from nearfar.data.cache import data_sets
 from nearfar.data.fetch import fetch as fetch_data
 from nearfar.data.filters import Filters, preset
@@ -115,6 +114,7 @@ def split(
     item: inputs.ItemColumn = None,
     rating: inputs.RatingColumn = None,
     timestamp: inputs.TimeColumn = None,
+    details: inputs.ItemDetails = None,
     min_rating: inputs.MinRating = None,
     min_user: inputs.MinUser = 0,
     min_item: inputs.MinItem = 0,
@@ -129,32 +129,38 @@ def split(
 ) -> None:
     """Split a log into training, validation and test users; a folder to use again."""
     output = Output(as_json=as_json, quiet=quiet)
+    if protocol != "time" and (validation_from or test_from):
+        raise typer.BadParameter("--validation-from and --test-from go with --protocol time")
     filters = Filters(
         min_rating=min_rating, min_user=min_user, min_item=min_item, fixed_point=core,
         since=inputs.moment(since), until=inputs.moment(until),
     )  # fmt: skip
     if filters_of is not None:
         if filters != Filters():
-            raise SettingsError("--preset and filters of your own exclude each other")
+            raise typer.BadParameter("--preset and filters of your own exclude each other")
         filters = preset(filters_of)
     if protocol == "given":
         if filters != Filters():
-            raise SettingsError("the given protocol takes the parts as published; drop the filters")
+            raise typer.BadParameter("given takes the parts as published; drop the filters")
         made = split_given(*read_parts(log), seed=split_seed)
     else:
         columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
-        opened = inputs.open_log(log, filters=filters, **columns)
+        opened = inputs.open_log(log, filters=filters, details=details, **columns)
         for step in opened.steps:
             output.remark(str(step))
         if protocol == "time":
             if validation_from is None or test_from is None:
-                raise SettingsError("time needs --validation-from and --test-from")
+                raise typer.BadParameter("time needs --validation-from and --test-from")
             windows = inputs.moment(validation_from), inputs.moment(test_from)
             made = split_by_time(opened, windows[0] or 0, windows[1] or 0)
         else:
-            made = split_strong(opened, held_out if held_out < 1 else int(held_out), split_seed)
+            made = split_strong(opened, _users(held_out), split_seed)
     save_split(made, out)
     output.result(_summary(made, out), _table(made), f"saved {out}")
+
+
+def _users(held_out: float) -> int | float:
+    return int(held_out) if held_out.is_integer() else held_out
 
 
 def _summary(made: Split, out: Path) -> dict[str, Any]:

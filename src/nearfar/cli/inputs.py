@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 import typer
 
 from nearfar.cli.output import Output
+from nearfar.core.errors import DataError
+from nearfar.data.columns import SYNONYMS
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters
 from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.log import read_log
-from nearfar.data.splits.folder import is_split, load_split
+from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.data.splits.hold_out import hold_out_users
 
 UserColumn = Annotated[
@@ -28,6 +31,13 @@ RatingColumn = Annotated[
 TimeColumn = Annotated[
     str | None,
     typer.Option("--time-column", help="The log's column of timestamps, if not recognised."),
+]
+ItemDetails = Annotated[
+    Path | None,
+    typer.Option(
+        "--item-details",
+        help="A CSV, TSV or Parquet file with a column item (or as in the log), title, genres.",
+    ),
 ]
 MinRating = Annotated[
     float | None, typer.Option("--min-rating", help="Keep ratings of at least this.")
@@ -62,24 +72,70 @@ def open_log(
     rating: str | None = None,
     timestamp: str | None = None,
     filters: Filters | None = None,
+    details: Path | None = None,
 ) -> Log:
-    """A log by path or by the name of a data set."""
+    """A log by path or by the name of a data set.
+
+    Raises:
+        DataError: it is empty text, or a split.
+    """
+    if not source.strip():
+        raise DataError("the log's path is empty; give a file, a folder or a data set's name")
+    if is_split_folder(Path(source)):
+        raise DataError(f"{source} is a split; give the log that it was made of")
     return read_log(
-        source, user=user, item=item, rating=rating, timestamp=timestamp, filters=filters
+        source,
+        user=user,
+        item=item,
+        rating=rating,
+        timestamp=timestamp,
+        filters=filters,
+        items=None if details is None else read_details(details, item),
     )
 
 
+def read_details(path: Path, item: str | None = None) -> pl.DataFrame:
+    """Titles and the like of items, a row an item; the item's column is called "item".
+
+    Raises:
+        DataError: the file cannot be read, or no column is the item's.
+    """
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            table = pl.read_parquet(path, glob=False, hive_partitioning=False)
+        else:
+            separator = "\t" if path.suffix.lower() == ".tsv" else ","
+            table = pl.read_csv(path, separator=separator, infer_schema=False, glob=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        told = str(error).splitlines()[0]
+        raise DataError(f"item details {path} cannot be read: {told}") from None
+    if item is None:
+        squeezed = {name.lower().replace("_", ""): name for name in reversed(table.columns)}
+        item = next((squeezed[n] for n in SYNONYMS["item"] if n in squeezed), None)
+    if item is None or item not in table.columns:
+        raise DataError(
+            f"item details {path} have columns {', '.join(table.columns)}; none is the item's: "
+            "call it item, or as --item-column says"
+        )
+    return table.rename({item: "item"})
+
+
 def open_training(
-    source: str, filters: Filters, columns: dict[str, str | None], share: float, seed: int
+    source: str,
+    filters: Filters,
+    columns: dict[str, str | None],
+    share: float,
+    seed: int,
+    details: Path | None = None,
 ) -> tuple[Interactions, FoldIn | None, dict[str, object]]:
     """Training users, validation users (none at share 0), and what is known of the data.
 
     A split folder says itself who is who; of a log, a share of the users is held out.
     """
-    if is_split(Path(source)):
+    if is_split_folder(Path(source)):
         split = load_split(Path(source))
         return split.train, split.validation, {"split": split.fingerprint, **split.protocol}
-    log = open_log(source, filters=filters, **columns)  # pyright: ignore[reportArgumentType]
+    log = open_log(source, filters=filters, details=details, **columns)  # pyright: ignore[reportArgumentType]
     everyone = log.interactions()
     about: dict[str, object] = {"log": log.name, "steps": [str(step) for step in log.steps]}
     if share == 0:
@@ -100,9 +156,10 @@ def aligned(data: FoldIn, items, output: Output) -> FoldIn:
         return data
     moved = data.on_items(items)
     lost = data.held_out.n_interactions - moved.held_out.n_interactions
-    output.warning(
-        f"the bundle knows other items than the split: {lost:,} of "
-        f"{data.held_out.n_interactions:,} held-out interactions are of items that it cannot "
-        "recommend and are left out"
-    )
+    if lost:
+        output.warning(
+            f"the bundle knows other items than the split: {lost:,} of "
+            f"{data.held_out.n_interactions:,} held-out interactions are of items that it cannot "
+            "recommend and are left out"
+        )
     return moved

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from nearfar._version import __version__
+from nearfar.cli.exit_codes import INTERRUPTED
 from nearfar.core.errors import NearfarError
 
 app = typer.Typer(
@@ -53,7 +54,7 @@ def _add_commands() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line; the exit code is 0 for done, 1 for failed, 2 for wrong usage."""
+    """Run one command line; 0 for done, 1 for failed, 2 for wrong usage, 130 for Ctrl-C."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     debug = "--debug" in arguments
     try:
@@ -62,15 +63,31 @@ def run(arguments: Sequence[str]) -> int:
         app(args=list(arguments), prog_name="nearfar")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
-    except (NearfarError, OSError, MemoryError) as error:
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
         if debug:
             raise
-        told = str(error) or type(error).__name__
-        errors.print(f"nearfar: {told}", style="red", markup=False)
+        errors.print(f"nearfar: {_told(error)}", style="red", markup=False)
         return 1
     return 0
 
 
+def _told(error: Exception) -> str:
+    """One line on what went wrong; what was not foreseen says how to learn more."""
+    if isinstance(error, NearfarError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this"
+    text = " ".join(str(error).split())
+    return f"unexpected {type(error).__name__}: {text} (--debug shows where; please report it)"
+
+
 def main() -> None:
     """The console script."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

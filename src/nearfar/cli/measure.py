@@ -11,6 +11,7 @@ from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
 from nearfar.cli import inputs
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, drawn
+from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Split
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation
 from nearfar.evaluation.evaluate import evaluate as evaluate_model
@@ -100,7 +101,14 @@ def compare(
     output = Output(as_json=as_json, quiet=quiet)
     if len(bundles) < 2:
         raise typer.BadParameter("name two bundles or more", param_hint="BUNDLES")
-    chosen = tuple(m for m in _metrics(metrics) if isinstance(m, UserMetric))
+    if len({path.resolve() for path in bundles}) < len(bundles):
+        raise typer.BadParameter("a bundle is named twice", param_hint="BUNDLES")
+    chosen = _metrics(metrics)
+    if overall := [str(m) for m in chosen if not isinstance(m, UserMetric)]:
+        raise SettingsError(
+            f"{', '.join(overall)}: one value for all users, which cannot be compared user by "
+            "user; see nearfar evaluate"
+        )
     split, held_out = inputs.open_held_out(data, part)
     names = _short(bundles)
     results = {

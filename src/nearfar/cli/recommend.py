@@ -22,7 +22,7 @@ from nearfar.bundle.recommend import recommend as recommend_items
 from nearfar.bundle.writers import check_output
 from nearfar.cli import inputs
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
-from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.errors import DataError
 
 Ids = list[int] | list[str] | None
 
@@ -80,14 +80,20 @@ def recommend(
     given = [name for name, value in (("--items", items), ("--user", user_id),
                                       ("--histories", histories)) if value]  # fmt: skip
     if len(given) != 1:
-        raise SettingsError("give one of --items, --user (with --data), --histories")
+        raise typer.BadParameter("give one of --items, --user (with --data), --histories")
+    if histories is not None and out is None:
+        raise typer.BadParameter("--histories needs --out, the file for the recommendations")
+    if user_id and data is None:
+        raise typer.BadParameter("--user needs --data, the log with the user's history")
+    if histories is not None and out is not None and out.resolve() == histories.resolve():
+        raise typer.BadParameter(f"--out {out} is the file of histories itself; name another")
     if out is not None:
         check_output(out)
     loaded = load_bundle(bundle, device=device)
     rules: dict[str, Any] = {
         "k": k, "exclude_seen": not include_seen, "allow": _ids(allow), "deny": _ids(deny)
     }  # fmt: skip
-    if histories is not None:
+    if histories is not None and out is not None:
         _for_file(output, loaded, histories, out, rules, user_column, item_column)
         return
     if items:
@@ -96,7 +102,7 @@ def recommend(
             output.warning(f"{problem}; left out")
         users, x, n_unknown = pl.Series("user", ["you"]), matches.history(), len(matches.problems)
     else:
-        users, x, n_unknown = _of_log(loaded, user_id or [], data, user_column, item_column)
+        users, x, n_unknown = _of_log(loaded, user_id or [], data or "", user_column, item_column)
     ranking = recommend_items(loaded, x, **rules)
     _warn(output, ranking, n_unknown if user_id else 0)
     frame = recommendations_frame(loaded, users, ranking)
@@ -112,7 +118,11 @@ def recommend(
 def _ids(path: Path | None) -> list[str] | None:
     if path is None:
         return None
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text; give a file of ids, one a line") from None
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _typed(bundle: Bundle, texts: list[str]) -> list[str]:
@@ -138,12 +148,11 @@ def _is_title(bundle: Bundle, text: str) -> bool:
 def _of_log(
     bundle: Bundle,
     wanted: list[str],
-    data: str | None,
+    data: str,
     user_column: str | None,
     item_column: str | None,
 ) -> tuple[pl.Series, Any, int]:
-    if data is None:
-        raise SettingsError("--user needs --data, the log with the user's history")
+    wanted = list(dict.fromkeys(wanted))
     log = inputs.open_log(data, user=user_column, item=item_column)
     rows = log.user_ids.index(wanted)
     missing = [u for u, row in zip(wanted, rows, strict=True) if row < 0]
@@ -159,13 +168,11 @@ def _for_file(
     output: Output,
     bundle: Bundle,
     path: Path,
-    out: Path | None,
+    out: Path,
     rules: dict[str, Any],
     user_column: str | None,
     item_column: str | None,
 ) -> None:
-    if out is None:
-        raise SettingsError("--histories needs --out, the file for the recommendations")
     chunks = read_histories(bundle, path, user=user_column, item=item_column)
     with output.counting(f"recommending for {path.name}", "users") as progress:
         done = recommend_to_file(bundle, chunks, out, progress=progress, **rules)

@@ -13,11 +13,14 @@ from nearfar.algorithms.algorithm import find_algorithm, make_algorithm
 from nearfar.bundle.bundle import Bundle, describe
 from nearfar.bundle.folder import check_destination, save_bundle
 from nearfar.cli import inputs
+from nearfar.cli.exit_codes import INTERRUPTED
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
+from nearfar.core.errors import SettingsError
 from nearfar.data.filters import Filters
 from nearfar.evaluation.evaluate import evaluate
+from nearfar.train.checkpoint import NAME as CHECKPOINT
 from nearfar.train.run import Run
 
 
@@ -43,6 +46,7 @@ def train(
     item: inputs.ItemColumn = None,
     rating: inputs.RatingColumn = None,
     timestamp: inputs.TimeColumn = None,
+    details: inputs.ItemDetails = None,
     min_rating: inputs.MinRating = None,
     min_user: inputs.MinUser = 0,
     min_item: inputs.MinItem = 0,
@@ -63,7 +67,7 @@ def train(
     Personalized Item Alignment is a setting: nearfar train multvae --set alignment=pia
     --set alignment.weight=1 --data SPLIT --out BUNDLE. What can be set is listed by giving
     an unknown key. While it trains, OUT.run holds the checkpoint and metrics.jsonl;
-    Ctrl-C saves the best so far, --resume goes on.
+    Ctrl-C saves the best so far (exit code 130), --resume goes on.
     """
     output = Output(as_json=as_json, quiet=quiet)
     values = settings.read_toml(config) if config else {}
@@ -77,7 +81,7 @@ def train(
     )  # fmt: skip
     columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
     interactions, validation, about = inputs.open_training(
-        data, filters, columns, validation_share, seed
+        data, filters, columns, validation_share, seed, details
     )
     output.remark(
         f"{interactions.n_users:,} training users, {interactions.n_items:,} items, "
@@ -85,6 +89,13 @@ def train(
         + (f"; {validation.n_users:,} validation users" if validation else "")
     )
     folder = out.with_name(out.name + ".run")
+    unfinished = (folder / CHECKPOINT).exists()
+    if unfinished and not resume:
+        raise SettingsError(
+            f"{folder} holds the checkpoint of an unfinished run: go on with --resume, or delete it"
+        )
+    if resume and not unfinished:
+        output.warning(f"there is no checkpoint in {folder}; starting from the beginning")
     started = time.perf_counter()
     with TrainingProgress(output, algorithm) as progress:
         run = Run(
@@ -120,3 +131,5 @@ def train(
         table(None, ["validation", "mean"], rows) if rows else "no validation users",
         f"fitted in {seconds:.1f} s; saved {out}",
     )  # fmt: skip
+    if run.history.interrupted:
+        raise typer.Exit(INTERRUPTED)

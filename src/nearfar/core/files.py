@@ -83,6 +83,7 @@ def atomic_folder(path: Path, *, overwrite_if: Callable[[Path], bool]) -> Iterat
         yield temporary
         for file in temporary.rglob("*"):
             if file.is_file():
+                file.chmod(_mode(0o666))
                 with file.open("rb") as opened:
                     os.fsync(opened.fileno())
         _sync_folder(temporary)

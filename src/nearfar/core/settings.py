@@ -42,11 +42,38 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     for key, value in values.items():
         if key not in fields:
             raise UnknownNameError("setting", _join(where, key), [_join(where, f) for f in fields])
+        value = _with_default_kind(fields[key], hints[key], value)
         arguments[key] = _convert(hints[key], value, _join(where, key))
     try:
         return cls(**arguments)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{where or discovery.name_of(cls)}: {error}") from None
+
+
+def check(value: Any) -> None:
+    """Hold the fields of a settings dataclass to their types.
+
+    Raises:
+        SettingsError: a value has another type than its field; a whole number will do for a
+            float.
+    """
+    hints = typing.get_type_hints(type(value))
+    for field in dataclasses.fields(value):
+        given = getattr(value, field.name)
+        hint = hints[field.name]
+        converted = _convert(hint, given, field.name)
+        if type(converted) is not type(given) and not isinstance(given, int):
+            expected = getattr(hint, "__name__", str(hint))
+            raise SettingsError(f"{field.name} is {given!r}; {expected} was expected")
+
+
+def _with_default_kind(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
+    """A table of settings without a kind is of the default's kind."""
+    if not (isinstance(value, Mapping) and "kind" not in value and inspect.isabstract(hint)):
+        return value
+    if field.default_factory is dataclasses.MISSING:
+        return value
+    return {"kind": discovery.name_of(type(field.default_factory())), **value}
 
 
 def to_plain(value: Any) -> Any:

@@ -72,6 +72,12 @@ def evaluate(
         DataError: the model is of other items, or its rankings name an item twice.
         SettingsError: there is no metric, or one is unknown or has no cutoff.
     """
+    if not isinstance(data, FoldIn):
+        raise DataError(
+            f"a model is evaluated on held-out users (split.test), not on a {type(data).__name__}"
+        )
+    if not hasattr(model, "top_k"):
+        raise DataError(f"a {type(model).__name__} does not rank; of a bundle give bundle.model")
     chosen = _metrics(metrics)
     if batch_size < 1:
         raise SettingsError(f"batch_size is {batch_size}; it must be at least 1")

@@ -34,6 +34,11 @@ def is_split(path: str | Path) -> bool:
         return False
 
 
+def is_split_folder(path: str | Path) -> bool:
+    """Whether a folder is a split or what is left of one, which `load_split` can name."""
+    return any((Path(path) / name).is_file() for name in (MANIFEST, MATRICES))
+
+
 def save_split(split: Split, path: str | Path) -> Path:
     """Write a split as a folder, whole or not at all; one that stands there is replaced.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from nearfar.core.errors import EmptyDataError, SettingsError
@@ -52,6 +54,8 @@ def split_strong(
         raise EmptyDataError(f"{log.name} has no events to split")
     if not 0 < test_share < 1:
         raise SettingsError(f"test_share is {test_share}; it must lie between 0 and 1")
+    if not 0 <= seed < 2**32:
+        raise SettingsError(f"seed is {seed}; NumPy's legacy generator takes 0 to 2^32 - 1")
     n = _count(n_held_out, log.n_users)
     merged = merge_duplicates(log)
     ascending = merged.user_ids.ids.arg_sort().to_numpy()
@@ -91,6 +95,8 @@ def split_strong(
 
 
 def _count(n_held_out: int | float, n_users: int) -> int:
+    if not math.isfinite(n_held_out):
+        raise SettingsError(f"n_held_out is {n_held_out}; a number of users or a share is needed")
     share = isinstance(n_held_out, float) and 0 < n_held_out < 1
     n = int(n_held_out * n_users) if share else int(n_held_out)
     if n < 1 or 2 * n >= n_users or (not share and n != n_held_out):
