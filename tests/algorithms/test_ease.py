@@ -63,6 +63,7 @@ def test_more_than_memory_is_refused_before_it_starts(monkeypatch) -> None:
         EASE(l2=10.0).fit(random_interactions())
 
 
+@pytest.mark.slow
 def test_peak_memory_is_one_matrix(tmp_path) -> None:
     """4 bytes an entry and the blocks: measured in a process of its own."""
     import subprocess

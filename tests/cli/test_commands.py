@@ -266,6 +266,7 @@ def test_the_histories_are_never_written_over(work: Path, fails) -> None:
     assert log.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_is_neither_lost_nor_made_up(work: Path, tmp_path: Path) -> None:
     """Ctrl-C in a real process: exit 130, a bundle, a checkpoint; then resume to the same bits."""
     import os

@@ -87,6 +87,7 @@ def same_bits(a, b) -> None:
         assert a[name].tobytes() == b[name].tobytes(), name
 
 
+@pytest.mark.slow
 def test_killed_in_mid_epoch_and_resumed_ends_in_the_same_bits(tmp_path: Path) -> None:
     train, validation = data()
     left_alone = Run(seed=7, device="cpu", folder=tmp_path / "alone")

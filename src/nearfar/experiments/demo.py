@@ -35,7 +35,7 @@ TASTE = ("Star Wars", "The Empire Strikes Back", "Raiders of the Lost Ark")
 
 
 def algorithms() -> dict[str, Algorithm]:
-    """The four, with settings chosen on validation users of MovieLens-100K."""
+    """The four; EASE's l2 was chosen on validation users, the others' settings come from ML-1M."""
     common: dict[str, Any] = {
         "beta": LinearAnneal(end=0.2, steps=500),
         "batch_size": 100,
