@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Tests run side by side, on networks too small for threads to help.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from jaxtyping import install_import_hook
 
@@ -29,7 +30,7 @@ def interactions(dense: np.ndarray) -> Interactions:
     return Interactions(csr_array(dense.astype(np.float32)), users, items)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def clusters() -> tuple[Interactions, FoldIn]:
     """Two tastes that share nothing: users meet about half of items 0-11, or of items 12-23.
 

@@ -39,12 +39,12 @@ def make(case: str) -> Algorithm:
     return make_algorithm(case.partition("+")[0], CASES[case])
 
 
-@pytest.fixture(params=sorted(CASES))
+@pytest.fixture(scope="module", params=sorted(CASES))
 def case(request) -> str:
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fitted(case, clusters):
     train, validation = clusters
     return make(case).fit(train, validation, run=Run(seed=1, device="cpu"))
