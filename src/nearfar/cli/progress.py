@@ -13,11 +13,14 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from nearfar.cli.output import Output
 from nearfar.train.history import EpochRecord, StepReport
 
 LINE_SECONDS = 10.0
+SHORT = {"reconstruction": "nll", "kl": "KL", "alignment": "A"}
+"""Names that leave the rest of a line of 80 characters room."""
 
 
 class TrainingProgress:
@@ -34,19 +37,20 @@ class TrainingProgress:
         self.best = ""
         self.bar: Progress | None = None
         self.task: TaskID | None = None
-        self.state = ""
+        self.state = self.short = self.short_best = ""
 
     def __enter__(self) -> TrainingProgress:
         if self.live:
             self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TextColumn("epochs"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[state]}"),
+                TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+                BarColumn(bar_width=None, table_column=Column(min_width=6, max_width=24, ratio=1)),
+                TextColumn("epoch"),
+                MofNCompleteColumn(table_column=Column(no_wrap=True)),
+                TimeRemainingColumn(compact=True),
+                TextColumn("{task.fields[state]}", table_column=Column(ratio=4, no_wrap=True)),
                 console=self.output.stderr,
                 transient=True,
+                expand=True,
             )
             self.bar.start()
             self.task = self.bar.add_task(self.name, total=None, state="")
@@ -64,18 +68,22 @@ class TrainingProgress:
     def step(self, report: StepReport, /) -> None:
         if self.bar is None or self.task is None:
             return
-        terms = " ".join(f"{name} {value:.4g}" for name, value in report.terms.items())
+        terms = " ".join(
+            f"{SHORT.get(name, name)} {value:.3g}" for name, value in report.terms.items()
+        )
         self.bar.update(
             self.task,
             total=report.n_epochs,
             completed=report.epoch + report.step / report.n_steps,
-            state=f"{terms} | {report.users_per_second:,.0f} users/s {self.state}",
+            state=f"{terms} {self.short} {report.users_per_second:,.0f} users/s",
         )
 
     def epoch(self, record: EpochRecord, /) -> None:
         score = next(iter(record.validation.items()), None)
         if record.best and score:
             self.best = f"best {score[0]} {score[1]:.4f}, epoch {record.epoch + 1}"
+            self.short_best = f"best {score[1]:.4f}"
+        self.short = f"{self.short_best} collapsed {record.collapsed_dimensions}".strip()
         self.state = f"| {self.best} | collapsed {record.collapsed_dimensions}"
         if self.live or self.output.quiet:
             return
