@@ -121,6 +121,13 @@ def recommendations_frame(bundle: Bundle, user_ids: pl.Series, ranking: Ranking)
     return pl.DataFrame(columns)
 
 
+def ranking_to_file(bundle: Bundle, user_ids: pl.Series, ranking: Ranking, out: str | Path) -> None:
+    """A ranking into a file, its format by the suffix; see `recommend_to_file`."""
+    frame = recommendations_frame(bundle, user_ids, ranking)
+    with open_writer(Path(out)) as writer:
+        writer.write(user_ids, (ranking.items >= 0).sum(1), frame)
+
+
 def recommend_to_file(
     bundle: Bundle,
     chunks: Iterable[HistoryChunk],

@@ -131,10 +131,7 @@ def split(
     output = Output(as_json=as_json, quiet=quiet)
     if protocol != "time" and (validation_from or test_from):
         raise typer.BadParameter("--validation-from and --test-from go with --protocol time")
-    filters = Filters(
-        min_rating=min_rating, min_user=min_user, min_item=min_item, fixed_point=core,
-        since=inputs.moment(since), until=inputs.moment(until),
-    )  # fmt: skip
+    filters = inputs.filters(min_rating, min_user, min_item, core, since, until)
     if filters_of is not None:
         if filters != Filters():
             raise typer.BadParameter("--preset and filters of your own exclude each other")

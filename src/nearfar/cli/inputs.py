@@ -64,6 +64,25 @@ def moment(text: str | None) -> int | str | None:
     return int(text) if text is not None and text.lstrip("-").isdigit() else text
 
 
+def filters(
+    min_rating: float | None,
+    min_user: int,
+    min_item: int,
+    core: bool,
+    since: str | None,
+    until: str | None,
+) -> Filters:
+    """The filters that the options ask for."""
+    return Filters(
+        min_rating=min_rating,
+        min_user=min_user,
+        min_item=min_item,
+        fixed_point=core,
+        since=moment(since),
+        until=moment(until),
+    )
+
+
 def open_log(
     source: str,
     *,

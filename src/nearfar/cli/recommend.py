@@ -15,6 +15,7 @@ from nearfar.bundle.lookup import histories_from_items
 from nearfar.bundle.matching import match_items
 from nearfar.bundle.recommend import (
     Recommendations,
+    ranking_to_file,
     recommend_to_file,
     recommendations_frame,
 )
@@ -107,9 +108,7 @@ def recommend(
     _warn(output, ranking, n_unknown if user_id else 0)
     frame = recommendations_frame(loaded, users, ranking)
     if out is not None:
-        from nearfar.bundle.history_file import HistoryChunk
-
-        recommend_to_file(loaded, [HistoryChunk(users, x, n_unknown)], out, **rules)
+        ranking_to_file(loaded, users, ranking, out)
         output.remark(f"saved {out}")
     value = {"bundle": str(bundle), "n_unknown_items": n_unknown, "recommended": frame.to_dicts()}
     output.result(value, *([] if out is not None else _tables(frame)))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nearfar.algorithms.algorithm import find_algorithm, make_algorithm
+from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.bundle.bundle import Bundle, describe
 from nearfar.bundle.folder import check_destination, save_bundle
 from nearfar.cli import inputs
@@ -18,7 +18,6 @@ from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, t
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError
-from nearfar.data.filters import Filters
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.train.checkpoint import NAME as CHECKPOINT
 from nearfar.train.run import Run
@@ -72,13 +71,9 @@ def train(
     output = Output(as_json=as_json, quiet=quiet)
     values = settings.read_toml(config) if config else {}
     values = settings.merge(values, settings.parse_assignments(assignments or []))
-    find_algorithm(algorithm)
     made = make_algorithm(algorithm, values)
     check_destination(out)
-    filters = Filters(
-        min_rating=min_rating, min_user=min_user, min_item=min_item, fixed_point=core,
-        since=inputs.moment(since), until=inputs.moment(until),
-    )  # fmt: skip
+    filters = inputs.filters(min_rating, min_user, min_item, core, since, until)
     columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
     interactions, validation, about = inputs.open_training(
         data, filters, columns, validation_share, seed, details

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float64
 
-from nearfar.core.errors import UnknownNameError
-from nearfar.metrics.metric import Judged, UserMetric, reachable
+from nearfar.metrics.metric import DividedMetric, Judged, reachable
 
 
 @dataclass(frozen=True)
-class MAP(UserMetric):
+class MAP(DividedMetric):
     """AP@k = sum_{r <= k} 1[item r in H] Precision@r / min(k, |H|); MAP is its mean.
 
     Notation: H, the user's held-out items; r, the place, from 1.
@@ -28,15 +25,6 @@ class MAP(UserMetric):
         k: the cutoff.
         over: what the sum is divided by: "reachable", min(k, |H|), or "held_out", |H|.
     """
-
-    over: Literal["reachable", "held_out"] = "reachable"
-
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"all": {"over": "held_out"}}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.over not in ("reachable", "held_out"):
-            raise UnknownNameError("over", self.over, ["reachable", "held_out"])
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
         top = judged.first(self.depth)

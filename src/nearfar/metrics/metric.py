@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from jaxtyping import Float64
@@ -94,6 +94,28 @@ class UserMetric(Metric):
 
     def overall(self, judged: Judged) -> float:
         return float(self.per_user(judged).mean())
+
+
+@dataclass(frozen=True)
+class DividedMetric(UserMetric):
+    """A metric whose hits are divided by what could be found, on which the field disagrees.
+
+    Args:
+        k: the cutoff.
+        over: what the hits are divided by: "reachable", min(k, |H|), or "held_out", |H|.
+
+    Raises:
+        UnknownNameError: `over` is neither.
+    """
+
+    over: Literal["reachable", "held_out"] = "reachable"
+
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"all": {"over": "held_out"}}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.over not in ("reachable", "held_out"):
+            raise UnknownNameError("over", self.over, ["reachable", "held_out"])
 
 
 class CatalogueMetric(Metric):

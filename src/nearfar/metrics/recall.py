@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float64
 
-from nearfar.core.errors import UnknownNameError
-from nearfar.metrics.metric import Judged, UserMetric, reachable
+from nearfar.metrics.metric import DividedMetric, Judged, reachable
 
 
 @dataclass(frozen=True)
-class Recall(UserMetric):
+class Recall(DividedMetric):
     """Recall@k = |top-k in H| / min(k, |H|).
 
     Notation: H, the user's held-out items.
@@ -28,15 +25,6 @@ class Recall(UserMetric):
         k: the cutoff.
         over: what the hits are divided by: "reachable", min(k, |H|), or "held_out", |H|.
     """
-
-    over: Literal["reachable", "held_out"] = "reachable"
-
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"all": {"over": "held_out"}}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.over not in ("reachable", "held_out"):
-            raise UnknownNameError("over", self.over, ["reachable", "held_out"])
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
         top = judged.first(self.depth)

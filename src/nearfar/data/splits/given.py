@@ -7,9 +7,10 @@ import numpy as np
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.seeding import generator
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.events import Log, binary_matrix
+from nearfar.data.events import Log
 from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.splits._checks import enough_items
+from nearfar.data.splits.targets import parted, random_targets
 
 
 def split_given(
@@ -73,21 +74,6 @@ def _ascending(ids: Vocabulary) -> Vocabulary:
 
 def _carved(history: Interactions, share: float, seed: int) -> FoldIn:
     """A share of each row as targets: those with the smallest of random keys, one an event."""
-    x = history.x
-    counts = np.diff(x.indptr)
-    rows = np.repeat(np.arange(history.n_users), counts)
-    keys = generator(seed, "validation").random(x.nnz)
-    order = np.lexsort((keys, rows))
-    place = np.empty(x.nnz, np.int64)
-    place[order] = np.arange(x.nnz) - np.repeat(x.indptr[:-1], counts)
-    is_target = place < (share * counts).astype(np.int64)[rows]
-    shape = (history.n_users, history.n_items)
-    parts = [
-        Interactions(
-            binary_matrix(rows[m], x.indices[m], shape),
-            history.user_ids,
-            history.item_ids,
-        )
-        for m in (~is_target, is_target)
-    ]
-    return FoldIn(parts[0], parts[1], "validation")
+    n_targets = (share * np.diff(history.x.indptr)).astype(np.int64)
+    is_target = random_targets(history.x, n_targets, generator(seed, "validation"))
+    return parted(history, is_target, "validation")

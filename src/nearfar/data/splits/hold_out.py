@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.seeding import generator
 from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.data.splits.targets import parted, random_targets
 
 MIN_ITEMS = 5
 
@@ -43,22 +43,6 @@ def hold_out_users(
     chosen = np.sort(rng.choice(able, n_wanted, replace=False))
     rest = np.setdiff1d(np.arange(interactions.n_users), chosen)
     held = interactions.take_users(chosen)
-    is_target = _targets(held.x, target_share, rng)
-    return interactions.take_users(rest), FoldIn(
-        _masked(held, ~is_target), _masked(held, is_target), name="validation"
-    )
-
-
-def _targets(x: csr_array, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Which stored entries are targets: of every row the lowest of as many random keys."""
-    counts = np.diff(x.indptr)
-    rows = np.repeat(np.arange(len(counts)), counts)
-    order = np.lexsort((rng.random(x.nnz), rows))
-    place = np.empty(x.nnz, np.int64)
-    place[order] = np.arange(x.nnz) - np.repeat(x.indptr[:-1], counts)
-    return place < np.maximum(1, (share * counts).astype(np.int64))[rows]
-
-
-def _masked(data: Interactions, keep: np.ndarray) -> Interactions:
-    x = csr_array((keep.astype(np.float32), data.x.indices, data.x.indptr), shape=data.x.shape)
-    return Interactions(x, data.user_ids, data.item_ids)
+    n_targets = np.maximum(1, (target_share * np.diff(held.x.indptr)).astype(np.int64))
+    is_target = random_targets(held.x, n_targets, rng)
+    return interactions.take_users(rest), parted(held, is_target, "validation")
