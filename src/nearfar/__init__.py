@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from nearfar.data.interactions import Split as Split
     from nearfar.data.log import read_log as read_log
     from nearfar.data.log import read_parts as read_parts
+    from nearfar.data.shapes import Synthetic as Synthetic
     from nearfar.data.splits.by_time import split_by_time as split_by_time
     from nearfar.data.splits.folder import load_split as load_split
     from nearfar.data.splits.folder import save_split as save_split
     from nearfar.data.splits.given import split_given as split_given
     from nearfar.data.splits.hold_out import hold_out_users as hold_out_users
     from nearfar.data.splits.strong import split_strong as split_strong
+    from nearfar.data.synthetic import synthetic_interactions as synthetic_interactions
     from nearfar.evaluation.evaluate import evaluate as evaluate
     from nearfar.evaluation.paired import compare as compare
     from nearfar.metrics.metric import parse_metric as parse_metric
@@ -80,6 +82,7 @@ _HOMES = {
         "read_log",
         "read_parts",
     ),
+    "nearfar.data.shapes": ("Synthetic",),
     "nearfar.data.splits.by_time": ("split_by_time",),
     "nearfar.data.splits.folder": (
         "load_split",
@@ -88,6 +91,7 @@ _HOMES = {
     "nearfar.data.splits.given": ("split_given",),
     "nearfar.data.splits.hold_out": ("hold_out_users",),
     "nearfar.data.splits.strong": ("split_strong",),
+    "nearfar.data.synthetic": ("synthetic_interactions",),
     "nearfar.evaluation.evaluate": ("evaluate",),
     "nearfar.evaluation.paired": ("compare",),
     "nearfar.metrics.metric": ("parse_metric",),

@@ -24,7 +24,7 @@ def cache_folder(cache: str | Path | None = None) -> Path:
 
 def data_sets() -> dict[str, Source]:
     """The sources that are data sets rather than formats, by name."""
-    return {s.name: s for s in all_sources() if s.downloads or s.instructions}
+    return {s.name: s for s in all_sources() if s.downloads or s.instructions or s.generated}
 
 
 def find_cached(source: Source, cache: str | Path | None = None) -> Path | None:

@@ -18,6 +18,7 @@ from typing import IO, Any
 from nearfar.core.errors import FetchError, UnknownNameError
 from nearfar.core.files import atomic_file
 from nearfar.data.cache import cache_folder, data_sets, find_cached
+from nearfar.data.formats import generated
 from nearfar.data.sources.source import Download, Packaged, Source
 
 CONNECT_SECONDS = 10
@@ -41,10 +42,12 @@ def fetch(name: str, cache: str | Path | None = None, progress: Progress | None 
 
     Raises:
         UnknownNameError: no data set is called so.
-        FetchError: it could not be had; says which file to put where.
+        FetchError: it could not be had, or there is nothing to fetch; says what to do.
     """
     known = data_sets()
     key = name.lower().replace("_", "-")
+    if maker := generated(name):
+        raise FetchError(f"{maker.name} data are made, not fetched: {maker.instructions}")
     if key not in known:
         raise UnknownNameError("data set", name, known)
     source = known[key]

@@ -27,6 +27,12 @@ def source_named(name: str) -> Source:
     return _made(discovery.find(PACKAGE, Source, name))
 
 
+def generated(text: str) -> Source | None:
+    """The source that makes the log called `text` ("synthetic:ml-1m"), or None."""
+    name = text.partition(":")[0].strip().lower().replace("_", "-")
+    return next((s for s in all_sources() if s.generated and s.name == name), None)
+
+
 def _made(concrete: Callable[[], Source]) -> Source:
     return concrete()
 

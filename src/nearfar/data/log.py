@@ -15,7 +15,7 @@ from nearfar.data.cache import cached
 from nearfar.data.columns import Columns
 from nearfar.data.events import Log, Step, Unknown
 from nearfar.data.filters import Filters
-from nearfar.data.formats import detect, source_named
+from nearfar.data.formats import detect, generated, source_named
 from nearfar.data.raw import BLOCK_BYTES, RawFiles
 from nearfar.data.sources.source import Request, Source
 
@@ -39,9 +39,10 @@ def read_log(
     """The log in a file, folder or archive, of a fetched data set, or in a table in memory.
 
     Args:
-        source: a path; the name of a data set in the cache ("ml-100k"); a Polars or pandas
-            frame; or a SciPy sparse matrix (ids are row and column numbers; values are ratings
-            unless all are one).
+        source: a path; the name of a data set in the cache ("ml-100k"); "synthetic:ml-20m" or
+            another description of data to make up (`data.synthetic`); a Polars or pandas frame;
+            or a SciPy sparse matrix (ids are row and column numbers; values are ratings unless
+            all are one).
         user, item, rating, timestamp, weight: names of columns; by default told by usual names.
         items: details of items: a column `item`, and "title", "genres" or others.
         filters: applied; ratings and times while reading, so that memory is bounded by what
@@ -56,7 +57,8 @@ def read_log(
 
     Raises:
         DataError: the data cannot be read; SchemaError and EmptyDataError are kinds of it.
-        UnknownNameError: no such `format`.
+        UnknownNameError: no such `format`, or no such shape of synthetic data.
+        SettingsError: synthetic data cannot be so.
     """
     columns = Columns(user, item, rating, timestamp, weight)
     chosen = filters or Filters(merge_duplicates=False)
@@ -85,6 +87,8 @@ def read_parts(source: str | Path, *, format: str | None = None) -> tuple[Log, L
     Raises:
         DataError: the data cannot be read, or is not published split.
     """
+    if _maker(source):
+        raise DataError(f"{source} is not published split; read it whole with read_log")
     files = RawFiles(_located(source))
     reader = _reader(files, format)
     parts = reader.parts(files, Request())
@@ -98,14 +102,23 @@ def read_parts(source: str | Path, *, format: str | None = None) -> tuple[Log, L
 
 
 def _from_files(source: str | Path, request: Request, format: str | None) -> Log:
+    if maker := _maker(source):
+        if format not in (None, maker.name):
+            raise SettingsError(f"{source} is made, not read as {format}; leave the format out")
+        _refuse_columns(str(source), maker, request)
+        return maker.make(str(source).partition(":")[2], request)
     files = RawFiles(_located(source))
     reader = _reader(files, format)
+    _refuse_columns(str(files.path), reader, request)
+    return _named(reader.read(files, request), files.path.name)
+
+
+def _refuse_columns(where: str, reader: Source, request: Request) -> None:
     if reader.own_columns and request.columns != Columns():
         raise SettingsError(
-            f"{files.path} is read as {reader.name}, whose columns are fixed; leave the column "
+            f"{where} is read as {reader.name}, whose columns are fixed; leave the column "
             "names out, or choose another format=..."
         )
-    return _named(reader.read(files, request), files.path.name)
 
 
 def _named(log: Log, name: str) -> Log:
@@ -121,6 +134,11 @@ def _located(source: str | Path) -> Path:
     if path.exists() or isinstance(source, Path):
         return path
     return cached(source)
+
+
+def _maker(source: str | Path) -> Source | None:
+    """What makes the log of that name; a file so called comes first."""
+    return None if isinstance(source, Path) or Path(source).exists() else generated(source)
 
 
 def _nonempty(log: Log) -> Log:

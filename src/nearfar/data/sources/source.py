@@ -79,6 +79,7 @@ class Source(ABC):
         instructions: how to get the files by hand, where they cannot be fetched.
         generic: a format that is taken only where no other source knows the files.
         own_columns: the columns are fixed; naming them is a mistake.
+        generated: there are no files; "NAME:..." in place of a path has the log made (`make`).
     """
 
     label: ClassVar[str]
@@ -88,6 +89,7 @@ class Source(ABC):
     instructions: ClassVar[str] = ""
     generic: ClassVar[bool] = False
     own_columns: ClassVar[bool] = True
+    generated: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -105,6 +107,14 @@ class Source(ABC):
         Raises:
             DataError: the files cannot be read; one line says where.
         """
+
+    def make(self, description: str, request: Request) -> Log:
+        """The log that `description`, the text after "NAME:", asks of a `generated` source.
+
+        Raises:
+            SettingsError: the description is none.
+        """
+        raise NotImplementedError(f"{self.name} reads files")
 
     def parts(self, files: RawFiles, request: Request) -> tuple[Log, Log] | None:
         """The training and the test log of data that is published split; None for others."""

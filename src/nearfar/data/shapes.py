@@ -1,0 +1,127 @@
+"""What made-up data look like: settings, and the sizes of published data sets by name."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from nearfar.core import settings
+from nearfar.core.errors import SettingsError, UnknownNameError
+
+SHAPES: dict[str, dict[str, int]] = {
+    "ml-1m": {"users": 6_034, "items": 3_533, "interactions": 575_272},
+    "ml-20m": {"users": 136_677, "items": 20_108, "interactions": 9_990_682},
+    "msd": {"users": 571_355, "items": 41_140, "interactions": 33_633_450, "min_user": 20},
+    "netflix": {"users": 463_435, "items": 17_769, "interactions": 56_880_037},
+}
+SIZE = "USERSxITEMSxINTERACTIONS"
+FULLEST = 0.5  # of all pairs; beyond it most draws would be of pairs that stand already
+FULLEST_USER = 0.75
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """What made-up data look like.
+
+    Attributes:
+        users, items, interactions: how many, met to the one: every user and every item has an
+            interaction, and no pair occurs twice.
+        seed: of all draws.
+        min_user: every user has at least so many items.
+        spread: standard deviation of the logarithm of users' activity, before `min_user` lifts
+            the least active; heavy users end at three quarters of the items.
+        exponent, head: an item of popularity rank r = 0, 1, ... is drawn in proportion to
+            (r + 1 + head * items) ** -exponent: a power law whose head is flat.
+        clusters: kinds of items, of unequal size; None for a quarter of the square root of
+            `items`, at least 2.
+        tastes: how many clusters (some perhaps twice) a user mixes, in shares of their own.
+        breadth: share of draws from the whole catalogue instead of the user's clusters.
+
+    Raises:
+        SettingsError: a value is out of range, or no data can be so; says what would do.
+    """
+
+    users: int
+    items: int
+    interactions: int
+    seed: int = 0
+    min_user: int = 5
+    spread: float = 1.0
+    exponent: float = 2.0
+    head: float = 0.05
+    clusters: int | None = None
+    tastes: int = 3
+    breadth: float = 0.2
+
+    def __post_init__(self) -> None:
+        settings.check(self)
+        for name, least in (("users", 1), ("items", 2), ("min_user", 1), ("tastes", 1)):
+            if getattr(self, name) < least:
+                raise SettingsError(f"{name} is {getattr(self, name)}; at least {least} is needed")
+        for name in ("spread", "exponent", "head"):
+            if not 0 <= getattr(self, name) <= 10:
+                raise SettingsError(f"{name} is {getattr(self, name)}; 0 to 10 was expected")
+        if not 0 <= self.breadth <= 1:
+            raise SettingsError(f"breadth is {self.breadth}; a share from 0 to 1 was expected")
+        if not 1 <= self.n_clusters <= self.items:
+            raise SettingsError(
+                f"clusters is {self.clusters}; 1 to {self.items:,}, the number of items, can be had"
+            )
+        if self.min_user > self.max_user:
+            raise SettingsError(
+                f"min_user is {self.min_user}; with {self.items:,} items a user has at most "
+                f"{self.max_user:,}: ask for more items or a smaller min_user"
+            )
+        least = max(self.users * self.min_user, self.items)
+        most = int(FULLEST * self.users * self.items)
+        if least > most:
+            raise SettingsError(
+                f"{self.users:,} users are too few for {self.items:,} items: at most half of all "
+                f"pairs are filled, {most:,}, and {least:,} are needed at least; ask for more users"
+            )
+        if not least <= self.interactions <= most:
+            raise SettingsError(
+                f"{self.interactions:,} interactions of {self.users:,} users and {self.items:,} "
+                f"items cannot be had; from {least:,} ({self.min_user} a user, one an item) to "
+                f"{most:,} (half of all pairs) can"
+            )
+
+    @property
+    def max_user(self) -> int:
+        """The most items that a user can have."""
+        return int(FULLEST_USER * self.items)
+
+    @property
+    def n_clusters(self) -> int:
+        """How many kinds of items there are."""
+        return max(2, round(math.sqrt(self.items) / 4)) if self.clusters is None else self.clusters
+
+    @classmethod
+    def parse(cls, text: str) -> Synthetic:
+        """From "ml-20m", "5000x2000x100000" or either with settings: "ml-1m,seed=3,clusters=40".
+
+        Settings follow "," or "?" and stand between "," or "&".
+
+        Raises:
+            UnknownNameError: no shape or setting is called so; the nearest is offered.
+            SettingsError: the size or a setting is out of range.
+        """
+        shape, *assignments = re.split(r"[?,&]", text.strip())
+        return settings.build(cls, {**_sizes(shape), **settings.parse_assignments(assignments)})
+
+
+def _sizes(shape: str) -> dict[str, int]:
+    known = SHAPES.get(shape.strip().lower().replace("_", "-"))
+    if known is not None:
+        return known
+    size = re.fullmatch(r"([0-9_]+)x([0-9_]+)x([0-9_]+)", shape.strip(), re.IGNORECASE)
+    if size is not None and all(part.strip("_") for part in size.groups()):
+        numbers = (int(part.replace("_", "")) for part in size.groups())
+        return dict(zip(("users", "items", "interactions"), numbers, strict=True))
+    if shape[:1].isdigit():
+        raise SettingsError(
+            f"{shape!r} is no size of synthetic data; {SIZE} was expected, as 5000x2000x100000, "
+            f"or one of {', '.join(SHAPES)}"
+        )
+    raise UnknownNameError("shape of synthetic data", shape, [*SHAPES, SIZE])
