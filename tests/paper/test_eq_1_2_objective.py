@@ -5,12 +5,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
+from torch import Tensor
 
+from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.rows import Rows
+from nearfar.vae.softmax import linear_multinomial_nll
 from nearfar.vae.terms.kl import KL
-from nearfar.vae.terms.reconstruction import multinomial_nll
 from nearfar.vae.terms.term import Step
 
 
@@ -20,25 +22,38 @@ def random_rows(seed: int, n_users: int = 5, n_items: int = 7) -> tuple[np.ndarr
     return dense, Rows.from_csr(csr_array(dense))
 
 
+def layer(seed: int, n_items: int, n_hidden: int = 4) -> OutputLayer:
+    rng = torch.Generator().manual_seed(seed)
+    return OutputLayer(n_hidden, n_items, rng).double()
+
+
 @given(st.integers(0, 10_000))
 def test_likelihood_is_its_definition(seed: int) -> None:
     x, rows = random_rows(seed)
-    logits = torch.from_numpy(np.random.default_rng(seed + 1).normal(0, 3, x.shape))
-    expected = -(torch.from_numpy(x) * torch.log_softmax(logits, 1)).sum(1)
-    torch.testing.assert_close(multinomial_nll(logits, rows), expected)
+    output = layer(seed, x.shape[1])
+    hidden = torch.from_numpy(np.random.default_rng(seed + 1).normal(0, 3, (len(x), 4)))
+    expected = -(torch.from_numpy(x) * torch.log_softmax(output(hidden), 1)).sum(1)
+    torch.testing.assert_close(output.multinomial_nll(hidden, rows), expected)
 
 
 @given(st.integers(0, 10_000))
 def test_likelihood_gradient_agrees_with_finite_differences(seed: int) -> None:
-    x, rows = random_rows(seed, 3, 5)
-    logits = torch.from_numpy(np.random.default_rng(seed + 1).normal(0, 2, x.shape))
-    logits.requires_grad_()
-    assert torch.autograd.gradcheck(lambda f: multinomial_nll(f, rows), logits)
+    _, rows = random_rows(seed, 3, 5)
+    output = layer(seed, 5)
+    hidden = torch.from_numpy(np.random.default_rng(seed + 1).normal(0, 2, (3, 4)))
+    hidden.requires_grad_()
+
+    def nll(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return linear_multinomial_nll(hidden, weight, bias, rows, output.workspace)
+
+    assert torch.autograd.gradcheck(nll, (hidden, output.weight, output.bias))
 
 
 def test_likelihood_survives_huge_logits() -> None:
     _, rows = random_rows(0)
-    nll = multinomial_nll(torch.full((5, 7), 1e30), rows)
+    output = layer(0, 7)
+    torch.nn.init.constant_(output.bias, 1e30)
+    nll = output.multinomial_nll(torch.zeros(5, 4, dtype=torch.float64), rows)
     torch.testing.assert_close(nll, rows.counts * np.log(7), check_dtype=False)
 
 
@@ -56,7 +71,7 @@ def test_kl_is_torchs(seed: int) -> None:
     x, rows = random_rows(seed)
     rng = torch.Generator().manual_seed(seed)
     q = DiagonalGaussian(torch.randn(5, 4, generator=rng), torch.randn(5, 4, generator=rng))
-    step = Step(rows, q, q.mu, torch.zeros(x.shape))
+    step = Step(rows, q, q.mu, q.mu, layer(0, x.shape[1]))
     expected = torch.distributions.kl_divergence(
         torch.distributions.Normal(q.mu, q.variance.sqrt()), torch.distributions.Normal(0.0, 1.0)
     ).sum(1)

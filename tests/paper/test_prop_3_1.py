@@ -1,11 +1,14 @@
 """Proposition 3.1 (Eq. 9 = Eq. 10): the closed form of the alignment term."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.rows import Rows
 from nearfar.vae.terms.alignment import Alignment, centroid_and_spread
@@ -23,7 +26,10 @@ def make(seed: int) -> tuple[np.ndarray, Step, Alignment]:
         torch.randn(N_USERS, K, generator=torch_rng), torch.randn(N_USERS, K, generator=torch_rng)
     )
     term = Alignment(N_ITEMS, K, anchor_std=1.0, rng=torch_rng)
-    step = Step(Rows.from_csr(csr_array(dense)), posterior, posterior.mu, torch.zeros(dense.shape))
+    step = Step(
+        Rows.from_csr(csr_array(dense)), posterior, posterior.mu, posterior.mu,
+        OutputLayer(K, N_ITEMS, torch_rng),
+    )  # fmt: skip
     return dense, step, term
 
 
@@ -70,7 +76,7 @@ def test_centroid_and_spread_are_their_definitions(seed: int) -> None:
 def test_gradient_pulls_mu_and_anchors_together() -> None:
     _, step, term = make(4)
     mu = step.posterior.mu.clone().requires_grad_()
-    moved = Step(step.histories, DiagonalGaussian(mu, step.posterior.logvar), mu, step.logits)
+    moved = replace(step, posterior=DiagonalGaussian(mu, step.posterior.logvar))
     term(moved).sum().backward()
     centroid, _ = centroid_and_spread(term.anchors.detach(), step.histories)
     assert mu.grad is not None

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -77,20 +76,3 @@ def _differences(saved: Mapping[str, Any], now: Mapping[str, Any], where: str = 
         elif a != b:
             result.append(f"{name} was {a!r}, is {b!r}")
     return result
-
-
-def flatten_optimiser(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's state as named tensors."""
-    state = optimiser.state_dict()["state"]
-    return {f"{i}.{k}": v for i, values in state.items() for k, v in values.items()}
-
-
-def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of `flatten_optimiser`."""
-    saved = optimiser.state_dict()
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = value
-    saved["state"] = state
-    optimiser.load_state_dict(saved)

@@ -10,13 +10,13 @@ from scipy.sparse import csr_array
 
 from nearfar.core.errors import EmptyDataError
 from nearfar.core.seeding import generator
+from nearfar.train.feed import Feed
 from nearfar.train.interrupt import Interruptible
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.train.state import State, Validate
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
-from nearfar.vae.rows import Rows
 
 
 def train(
@@ -53,13 +53,12 @@ def train(
     if run.resume:
         state.resume()
     state.start_metrics()
+    feed = Feed(x, run.torch_device)
     with Interruptible() as stop:
         while state.epoch < plan.epochs and not state.exhausted():
             order = generator(run.seed, "order", state.epoch).permutation(users)
-            while state.step_in_epoch < state.n_steps:
-                start = state.step_in_epoch * plan.batch_size
-                rows = np.sort(order[start : start + plan.batch_size])
-                state.take_step(Rows.from_csr(x, rows, run.torch_device))
+            for rows in feed.batches(order, plan.batch_size, state.step_in_epoch):
+                state.take_step(rows)
                 if stop.requested is not None:
                     state.write_checkpoint()
                     run.history.interrupted = True

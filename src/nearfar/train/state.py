@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from nearfar.core.errors import DivergedError, NearfarError
 from nearfar.core.seeding import derive
-from nearfar.train.checkpoint import Checkpoint, flatten_optimiser, restore_optimiser
+from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import EpochRecord, History, StepReport
+from nearfar.train.optimiser import Optimiser
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.vae.network import VAE
@@ -47,9 +48,7 @@ class State:
         self.n_users = n_users
         self.n_steps = -(-n_users // plan.batch_size)
         self.modules = nn.ModuleDict({"network": self.network, "objective": self.objective})
-        self.optimiser = torch.optim.Adam(
-            self.modules.parameters(), lr=plan.learning_rate, fused=True
-        )
+        self.optimiser = Optimiser(self.modules, plan.learning_rate)
         run.history.clear()
         self.epoch = 0
         self.step_in_epoch = 0
@@ -90,7 +89,7 @@ class State:
         loss, terms = self.objective(step, weights)
         values = {"loss": float(loss.detach()), **{name: float(v) for name, v in terms.items()}}
         self.check(values, progress)
-        self.optimiser.zero_grad()
+        self.optimiser.zero()
         loss.backward()
         self.optimiser.step()
         for name, value in values.items():
@@ -167,6 +166,7 @@ class State:
                 "stopped before the first epoch had ended: there is no model yet; "
                 "resume to go on" + ("" if self.run.folder else " (needs a run folder)")
             )
+        self.optimiser.release()
         self.modules.load_state_dict(self.best)
 
     def checkpoint_if_due(self) -> None:
@@ -178,7 +178,7 @@ class State:
             return
         tensors = {f"now.{k}": v for k, v in self.modules.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
-        tensors |= {f"adam.{k}": v for k, v in flatten_optimiser(self.optimiser).items()}
+        tensors |= {f"adam.{k}": v for k, v in self.optimiser.state().items()}
         tensors["kl_sums"] = self.kl_sums
         position = {
             "epoch": self.epoch,
@@ -205,7 +205,7 @@ class State:
 
         self.modules.load_state_dict(part("now."))
         self.best = {k: v.to(self.run.torch_device) for k, v in part("best.").items()}
-        restore_optimiser(self.optimiser, part("adam."))
+        self.optimiser.restore(part("adam."))
         self.kl_sums = found.tensors["kl_sums"]
         position = found.position
         self.epoch = position["epoch"]

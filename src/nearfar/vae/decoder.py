@@ -9,13 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nearfar.vae.initialise import linear
+from nearfar.vae.output import OutputLayer
 
 
 class Decoder(nn.Module):
-    """A multi-layer perceptron, tanh between the layers; (600,) gives the published 200-600-I.
-
-    The last layer's product is the one place where users x items is dense.
-    """
+    """A multi-layer perceptron, tanh between the layers; (600,) gives the published 200-600-I."""
 
     def __init__(
         self, n_latent: int, hidden: tuple[int, ...], n_items: int, rng: torch.Generator
@@ -23,10 +21,14 @@ class Decoder(nn.Module):
         super().__init__()
         sizes = (n_latent, *hidden)
         self.hidden = nn.ModuleList(linear(n, m, rng) for n, m in pairwise(sizes))
-        self.out = linear(sizes[-1], n_items, rng)
+        self.out = OutputLayer(sizes[-1], n_items, rng)
 
-    def forward(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
+    def body(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users hidden"]:
+        """All but the last layer."""
         h = z
         for layer in self.hidden:
             h = torch.tanh(layer(h))
-        return self.out(h)
+        return h
+
+    def forward(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users items"]:
+        return self.out(self.body(z))

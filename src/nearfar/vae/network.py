@@ -43,8 +43,14 @@ class VAE(nn.Module):
         return self.decoder(self.encode(rows).mu)
 
     def training_step(self, rows: Rows, rng: torch.Generator) -> Step:
-        """Corrupt, encode, sample, decode (Eq. 2): what the terms of the objective look at."""
+        """Corrupt, encode, sample, decode (Eq. 2) up to the last layer: what the terms look at."""
         posterior = self.encoder(self.corruption.corrupt(rows, rng))
         noise = torch.randn(posterior.mu.shape, generator=rng, device=rng.device)
         z = posterior.sample(noise)
-        return Step(histories=rows, posterior=posterior, z=z, logits=self.decoder(z))
+        return Step(
+            histories=rows,
+            posterior=posterior,
+            z=z,
+            hidden=self.decoder.body(z),
+            output=self.decoder.out,
+        )

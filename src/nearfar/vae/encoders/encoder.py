@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nearfar.vae.gradients import Table
 from nearfar.vae.initialise import small_bias_, xavier_
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.rows import WeightedRows
@@ -28,8 +29,10 @@ class Encoder(ABC):
         """A network with fresh weights, drawn from `rng`."""
 
 
-class SparseLinear(nn.Module):
+class SparseLinear(Table):
     """A linear layer on sparse rows; its weight is stored items first, so that a row is an item."""
+
+    tables = ("weight",)
 
     def __init__(self, n_items: int, n_out: int, rng: torch.Generator) -> None:
         super().__init__()

@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nearfar.vae.rows import Rows, mean_of_rows
+from nearfar.vae.gradients import Table
+from nearfar.vae.rows import Rows, mean_of_rows, rows_present
 from nearfar.vae.terms.term import Step
 
 
-class Alignment(nn.Module):
+class Alignment(Table):
     """A(x) = (1/N) sum_{i in S} E ||z - e_i||^2, by the closed form of Proposition 3.1.
 
     ||mu - c||^2 + tr Sigma + V(S): sparse sums over the user's items, no sampling. The anchors
@@ -21,6 +22,8 @@ class Alignment(nn.Module):
     a sum over dimensions and a mean over users, like the other terms, so that lambda_A values
     cannot be carried over from the paper.
     """
+
+    tables = ("anchors",)
 
     def __init__(
         self, n_items: int, n_latent: int, anchor_std: float, rng: torch.Generator
@@ -40,5 +43,8 @@ def centroid_and_spread(
 ) -> tuple[Float[Tensor, "users latent"], Float[Tensor, " users"]]:
     """c = (1/N) sum_{i in S} e_i and V(S) = (1/N) sum_{i in S} ||e_i - c||^2 (Prop. 3.1)."""
     centroid = mean_of_rows(rows, anchors)
-    squared = anchors.square().sum(1, keepdim=True)
-    return centroid, mean_of_rows(rows, squared)[:, 0] - centroid.square().sum(1)
+    by_item = rows.by_item
+    squared = rows_present(rows, anchors).square().sum(1)[by_item.inverse]
+    shares = squared / rows.counts[by_item.users]
+    mean = torch.zeros_like(centroid[:, 0]).index_add(0, by_item.users, shares)
+    return centroid, mean - centroid.square().sum(1)

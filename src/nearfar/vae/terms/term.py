@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
+from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.rows import Rows
 
@@ -16,13 +18,20 @@ from nearfar.vae.rows import Rows
 class Step:
     """One training step as the terms see it.
 
-    `histories` are the full targets x, not the corrupted input that made the posterior.
+    `histories` are the full targets x, not the corrupted input that made the posterior;
+    `hidden` is what the decoder hands to its last layer, `output`.
     """
 
     histories: Rows
     posterior: DiagonalGaussian
     z: Float[Tensor, "users latent"]
-    logits: Float[Tensor, "users items"]
+    hidden: Float[Tensor, "users hidden"]
+    output: OutputLayer
+
+    @cached_property
+    def logits(self) -> Float[Tensor, "users items"]:
+        """f(z), dense: for terms that need every score at once."""
+        return self.output(self.hidden)
 
 
 @runtime_checkable

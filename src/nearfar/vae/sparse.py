@@ -1,0 +1,72 @@
+"""Products with sparse rows whose backward pass touches only the rows present."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from nearfar.vae.gradients import attached
+
+if TYPE_CHECKING:
+    from nearfar.vae.rows import Rows
+
+
+def row_product(
+    weight: Float[Tensor, "items hidden"], rows: Rows, values: Float[Tensor, " nnz"]
+) -> Float[Tensor, "users hidden"]:
+    """X W for sparse rows X with these values, as a sum of W's rows."""
+    return _RowProduct.apply(weight, rows, values)  # pyright: ignore[reportReturnType]
+
+
+def selected_rows(
+    weight: Float[Tensor, "items hidden"], items: Int64[Tensor, " present"]
+) -> Float[Tensor, "present hidden"]:
+    """The rows `items` of W, each of which comes once."""
+    return _SelectedRows.apply(weight, items)  # pyright: ignore[reportReturnType]
+
+
+class _RowProduct(torch.autograd.Function):
+    """X W, and for W the gradient X' G: the same product with the transposed rows."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, rows: Rows, values: Tensor) -> Tensor:
+        ctx.rows, ctx.weight = rows, weight
+        ctx.save_for_backward(values)
+        return _weighted_sums(weight, rows.indices, rows.indptr, values)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None]:
+        (values,) = ctx.saved_tensors
+        by_item = ctx.rows.by_item
+        sums = _weighted_sums(
+            grads[0].contiguous(), by_item.users, by_item.indptr, values[by_item.order]
+        )
+        return _row_gradient(ctx.weight, by_item.items, sums), None, None
+
+
+class _SelectedRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, items: Tensor) -> Tensor:
+        ctx.items, ctx.weight = items, weight
+        return weight.index_select(0, items)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None]:
+        return _row_gradient(ctx.weight, ctx.items, grads[0]), None
+
+
+def _weighted_sums(weight: Tensor, indices: Tensor, indptr: Tensor, values: Tensor) -> Tensor:
+    return torch.nn.functional.embedding_bag(
+        indices, weight, indptr, mode="sum", per_sample_weights=values, include_last_offset=True
+    )
+
+
+def _row_gradient(weight: Tensor, items: Tensor, values: Tensor) -> Tensor | None:
+    gradient = attached(weight)
+    if gradient is None:
+        return torch.zeros_like(weight).index_copy_(0, items, values)
+    gradient.add_rows(items, values)
+    return None
