@@ -5,7 +5,7 @@ Training goes through the recommender's own `start_learning` and `run_epoch`, wh
 is wrapped to time steps; each waits for its result there, since JAX would return before it is
 computed. The first step, and the first of every other batch size, compiles. Where it differs from
 the published Mult-VAE: the weight of the divergence reaches 0.2 after 50 epochs rather than after
-200,000 steps; Haiku's default weights; PRNG keys start from 42 whatever the seed, which decides
+40,000 steps; Haiku's default weights; PRNG keys start from 42 whatever the seed, which decides
 on the order of users alone.
 
 `rank` is `get_score_cold_user`, made for users that are not trained on.
