@@ -11,7 +11,8 @@ on the order of users alone.
 `rank` is `get_score_cold_user`, made for users that are not trained on.
 
 `recommend` is `IDMapper.recommend_for_known_user_batch`, the library's scores without seen items
-and their top k, in one call for all users as the library would have it.
+and their top k, in one call for all users as the library would have it. The first call for any
+number of users compiles each operation for the sizes it meets; the second one tells its speed.
 """
 
 from __future__ import annotations
