@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
+from torch import Tensor
 
 from nearfar.models.model import Model
 
@@ -14,8 +16,8 @@ from nearfar.models.model import Model
 class Constant(Model):
     """Every history gets the same scores: the popularity of the items."""
 
-    def _score(self, histories: csr_array) -> Float[np.ndarray, "users items"]:
-        return np.tile(self.popularity.astype(np.float32), (histories.shape[0], 1))
+    def _write_scores(self, histories: csr_array, out: Float[Tensor, "users items"]) -> None:
+        out[:] = torch.from_numpy(self.popularity.astype(np.float32))
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return {}, {}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
+from torch import Tensor
 
 from nearfar.core.errors import ArtefactError
 from nearfar.models.model import Model
@@ -28,8 +30,14 @@ class ItemItem(Model):
         super().__init__(popularity, n_train_users)
         self.weights = weights
 
-    def _score(self, histories: csr_array) -> Float[np.ndarray, "users items"]:
-        return np.ascontiguousarray(histories @ self.weights)
+    def _write_scores(self, histories: csr_array, out: Float[Tensor, "users items"]) -> None:
+        out[:] = torch.nn.functional.embedding_bag(
+            torch.from_numpy(histories.indices.astype(np.int64)),
+            torch.from_numpy(self.weights),
+            torch.from_numpy(histories.indptr.astype(np.int64)),
+            mode="sum",
+            include_last_offset=True,
+        )
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return {}, {"weights": self.weights}

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
+from torch import Tensor
 
 from nearfar.core.errors import DataError
 from nearfar.core.ranking import Ranking
 from nearfar.data.interactions import canonical
+from nearfar.models.candidates import Candidates
 from nearfar.models.top_k import rank
 
-BATCH_BYTES = 128 << 20
+BATCH_BYTES = 32 << 20
+
+RankBatch = Callable[[csr_array], tuple[Tensor, Tensor]]
+"""Histories -> item positions and scores of the best k of each."""
 
 
 class Model(ABC):
@@ -42,12 +49,7 @@ class Model(ABC):
         Raises:
             DataError: the histories have another number of items than the model.
         """
-        histories = self._checked(histories)
-        scores = self._score(histories)
-        empty = np.diff(histories.indptr) == 0
-        if empty.any():
-            scores[empty] = self.popularity.astype(np.float32)
-        return scores
+        return self._scores(self._checked(histories), None).cpu().numpy()
 
     def top_k(
         self,
@@ -67,7 +69,7 @@ class Model(ABC):
             exclude_seen: leave out the items of the history itself.
             allow: only these item positions are candidates.
             deny: these never are.
-            batch_size: users scored at once; by default as many as fit 128 MiB of scores.
+            batch_size: users scored at once; by default as many as fit 32 MiB of scores.
 
         Raises:
             DataError: k is below 1, or the histories have another number of items.
@@ -76,30 +78,51 @@ class Model(ABC):
             raise DataError(f"k is {k}; it must be at least 1")
         histories = self._checked(histories)
         batch_size = batch_size or self.batch_size()
-        banned = np.zeros(self.n_items, bool)
-        if allow is not None:
-            banned[:] = True
-            banned[allow] = False
-        if deny is not None:
-            banned[deny] = True
-        n_users = histories.shape[0]
+        candidates = Candidates.of(self.n_items, exclude_seen, allow, deny)
+        n_users, n_places = histories.shape[0], min(k, self.n_items)
         items = np.full((n_users, k), -1, np.int64)
         scores = np.full((n_users, k), -np.inf, np.float32)
+        rank_batch = self._ranker(n_places, candidates, min(batch_size, n_users))
         for start in range(0, n_users, batch_size):
-            batch = histories[start : start + batch_size]
-            block = self.score(batch)
-            if exclude_seen:
-                seen_by = np.repeat(np.arange(batch.shape[0]), np.diff(batch.indptr))
-                block[seen_by, batch.indices] = -np.inf
-            block[:, banned] = -np.inf
-            best, best_scores = rank(block, min(k, self.n_items))
-            items[start : start + len(best), : best.shape[1]] = best
-            scores[start : start + len(best), : best.shape[1]] = best_scores
+            rows = slice(start, start + batch_size)
+            best, values = rank_batch(histories[rows])
+            items[rows, :n_places] = best.cpu().numpy()
+            scores[rows, :n_places] = values.cpu().numpy()
         return Ranking(items, scores)
 
     def batch_size(self) -> int:
-        """How many users' scores fit 128 MiB."""
+        """How many users' scores fit 32 MiB: batches that stay in a processor's last cache."""
         return max(1, min(16_384, BATCH_BYTES // (4 * max(1, self.n_items))))
+
+    def _ranker(self, k: int, candidates: Candidates, batch_size: int) -> RankBatch:
+        """A function that ranks batches of at most `batch_size` users, in memory of its own."""
+        memory = torch.empty(batch_size, self.n_items, device=self.device)
+
+        def rank_batch(histories: csr_array) -> tuple[Tensor, Tensor]:
+            scores = self._scores(histories, memory[: histories.shape[0]])
+            candidates.apply(scores, histories)
+            return rank(scores, k)
+
+        return rank_batch
+
+    @property
+    def device(self) -> torch.device:
+        """Where scores are computed."""
+        return torch.device("cpu")
+
+    @torch.inference_mode()
+    def _scores(
+        self, histories: csr_array, memory: Float[Tensor, "users items"] | None
+    ) -> Float[Tensor, "users items"]:
+        """Scores as `score` gives them, on the model's device, in `memory` where it is given."""
+        if memory is None:
+            memory = torch.empty(histories.shape, device=self.device)
+        self._write_scores(histories, memory)
+        empty = torch.from_numpy(np.flatnonzero(np.diff(histories.indptr) == 0))
+        if len(empty):
+            popularity = torch.from_numpy(self.popularity.astype(np.float32))
+            memory[empty.to(memory.device)] = popularity.to(memory.device)
+        return memory
 
     def _checked(self, histories: csr_array) -> csr_array:
         if histories.shape[1] != self.n_items:
@@ -109,8 +132,8 @@ class Model(ABC):
         return canonical(histories)
 
     @abstractmethod
-    def _score(self, histories: csr_array) -> Float[np.ndarray, "users items"]:
-        """Fresh float32 scores; rows of empty histories will be overwritten."""
+    def _write_scores(self, histories: csr_array, out: Float[Tensor, "users items"]) -> None:
+        """Write float32 scores into `out`; rows of empty histories will be overwritten."""
 
     @abstractmethod
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -2,39 +2,75 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+GROUP = 8
+"""Columns a group: of 4 to 16 the fastest at 20,108 columns and k = 100."""
 
 
 def rank(
-    scores: Float[np.ndarray, "users items"], k: int
-) -> tuple[Int[np.ndarray, "users k"], Float[np.ndarray, "users k"]]:
+    scores: Float[Tensor, "users items"], k: int
+) -> tuple[Int64[Tensor, "users k"], Float[Tensor, "users k"]]:
     """Item positions and scores of each row's best k, best first; the lower index wins a tie.
 
     -inf marks what is no candidate: rows with fewer than k candidates end in -1 and -inf.
     NaN is no candidate either.
     """
-    table = torch.from_numpy(scores)
-    table.nan_to_num_(nan=float("-inf"), posinf=float("inf"), neginf=float("-inf"))
-    n_items = table.shape[1]
-    values, items = torch.topk(table, min(k + 1, n_items), dim=1)
+    n_items = scores.shape[1]
+    items = best(scores, min(k + 1, n_items))
+    values = scores.gather(1, items)
+    if values.isnan().any():
+        scores = scores.nan_to_num(nan=float("-inf"), posinf=float("inf"), neginf=float("-inf"))
+        items = best(scores, min(k + 1, n_items))
+        values = scores.gather(1, items)
     if n_items > k:
-        # topk chooses freely among items that tie with the last place: choose again, lowest first.
+        # any of the items that tie with the last place may be there: choose again, lowest first
+        values, order = values.sort(dim=1, descending=True)
+        items = items.gather(1, order)
         last, next_best = values[:, k - 1 : k], values[:, k]
         tied = (last[:, 0] == next_best) & (next_best > float("-inf"))
-        values, items = values[:, :k], items[:, :k]
+        items = items[:, :k]
         if tied.any():
-            items[tied] = _lowest_of_ties(table[tied], last[tied], k)
+            items = items.clone()
+            items[tied] = _lowest_of_ties(scores[tied], last[tied], k)
+    return ordered(items, scores)
+
+
+def ordered(
+    items: Int64[Tensor, "users k"], scores: Float[Tensor, "users items"]
+) -> tuple[Int64[Tensor, "users k"], Float[Tensor, "users k"]]:
+    """These items by score, best first, the lower index first of equals; -1 for -inf."""
     items = items.sort(1).values
-    values = table.gather(1, items)
+    values = scores.gather(1, items)
     order = torch.argsort(values, dim=1, descending=True, stable=True)
     items, values = items.gather(1, order), values.gather(1, order)
-    items[values == float("-inf")] = -1
-    return items.numpy(), values.numpy()
+    return items.masked_fill(values == float("-inf"), -1), values
 
 
-def _lowest_of_ties(table: torch.Tensor, last: torch.Tensor, k: int) -> torch.Tensor:
+def best(scores: Float[Tensor, "users items"], k: int) -> Int64[Tensor, "users k"]:
+    """Positions of each row's best k in no order; of equals at the last place, any. NaN is best.
+
+    Wide rows are cut into groups first: the best k lie in the k groups with the best maxima.
+    """
+    n = scores.shape[1]
+    if n < 2 * GROUP * k:
+        return torch.topk(scores, k, dim=1, sorted=False).indices
+    n_groups = n // GROUP
+    whole = n_groups * GROUP
+    # a group is every n_groups-th column: neighbours, often alike, fall into different groups
+    maxima = scores[:, :whole].view(-1, GROUP, n_groups).amax(1)
+    steps = torch.arange(0, whole, n_groups, device=scores.device)
+    members = (best(maxima, k)[:, :, None] + steps).flatten(1)
+    if whole < n:
+        rest = torch.arange(whole, n, device=scores.device).expand(len(scores), -1)
+        members = torch.cat([members, rest], 1)
+    chosen = torch.topk(scores.gather(1, members), k, dim=1, sorted=False).indices
+    return members.gather(1, chosen)
+
+
+def _lowest_of_ties(table: Tensor, last: Tensor, k: int) -> Tensor:
     above, equal = table > last, table == last
     room = k - above.sum(1, keepdim=True)
     chosen = above | (equal & (equal.cumsum(1) <= room))

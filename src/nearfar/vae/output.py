@@ -11,6 +11,8 @@ from nearfar.vae.initialise import small_bias_, xavier_
 from nearfar.vae.rows import Rows
 from nearfar.vae.softmax import Workspace, linear_multinomial_nll
 
+BLOCK_ITEMS = 1024
+
 
 class OutputLayer(Table):
     """Scores f = W h + b; `weight` is stored items first, so that a row is an item.
@@ -31,6 +33,25 @@ class OutputLayer(Table):
 
     def forward(self, hidden: Float[Tensor, "users hidden"]) -> Float[Tensor, "users items"]:
         return nn.functional.linear(hidden, self.weight, self.bias)
+
+    def scores(
+        self,
+        hidden: Float[Tensor, "users hidden"],
+        out: Float[Tensor, "users items"],
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+    ) -> None:
+        """`forward` into memory that is there, without gradients.
+
+        By blocks of items on a CPU, whose products are a quarter faster than one wide one.
+        `weight` and `bias` are the layer's own unless given, as in another precision.
+        """
+        weight = self.weight.detach() if weight is None else weight
+        bias = self.bias.detach() if bias is None else bias
+        width = BLOCK_ITEMS if out.device.type == "cpu" else len(weight)
+        for start in range(0, len(weight), width):
+            block = slice(start, start + width)
+            torch.addmm(bias[block], hidden, weight[block].T, out=out[:, block])
 
     def multinomial_nll(
         self, hidden: Float[Tensor, "users hidden"], rows: Rows
