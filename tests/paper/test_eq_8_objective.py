@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.train.run import Run
+from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.rows import Rows
 from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.weight import Progress
@@ -27,7 +28,7 @@ def small(alignment: PIA | None) -> MultVAE:
 def test_loss_is_the_weighted_sum_of_terms() -> None:
     algorithm = small(PIA(weight=0.7))
     x = csr_array((np.random.default_rng(0).random((6, 9)) < 0.4).astype(np.float32))
-    objective = algorithm.objective(9, seed=0)
+    objective = algorithm.objective(Catalogue(np.ones(9, np.int64), 6), seed=0)
     from nearfar.models.autoencoder import Architecture
 
     network = Architecture(

@@ -14,6 +14,7 @@ from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.train.loop import train
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
+from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.weights.constant import Constant
 
 SMALL = {"n_latent": 4, "decoder_hidden": (8,), "batch_size": 32}
@@ -35,7 +36,7 @@ def test_the_best_epoch_is_kept_not_the_last(clusters) -> None:
         return {"made up": next(scores)}
 
     run = Run()
-    objective = algorithm.objective(24, 0)
+    objective = algorithm.objective(Catalogue(interactions.item_counts, 120), 0)
     train(network, objective, algorithm.plan(), interactions.x, validate=validate, run=run,
           identity={})  # fmt: skip
     assert run.history.best_epoch == 1

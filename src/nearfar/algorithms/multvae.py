@@ -13,21 +13,26 @@ from nearfar.core.errors import SettingsError
 from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.autoencoder import Architecture, Autoencoder
-from nearfar.train.plan import Plan
+from nearfar.train.plan import OptimiserName, Plan
 from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.multinomial import Multinomial
+from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.priors.prior import Prior
 from nearfar.vae.terms.alignment import Alignment
 from nearfar.vae.terms.kl import KL
-from nearfar.vae.terms.reconstruction import reconstruction
 from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.weight import Weight
+
+EXACT_ITEMS = 200_000
+"""Up to so many items the exact likelihood is the default."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,15 @@ class MultVAE(Algorithm):
         decoder_hidden: sizes of the decoder's hidden layers.
         corruption: what the encoder is shown in training.
         prior: p(z).
+        likelihood: p(x|z); by default the exact multinomial up to 200,000 items, and above it
+            the sampled one.
         beta: weight of the KL term.
         alignment: Personalized Item Alignment, or none.
         epochs, batch_size, learning_rate: of Adam.
+        schedule: what the learning rate is multiplied by over the course of training.
+        optimiser: "adam"; or for tables with one row an item "lazy_adam", whose rows rest while
+            no batch touches them, or "row_adam", which keeps no moments of them either (a third
+            of the memory). By default "adam" with the exact likelihood, else "lazy_adam".
         patience: epochs without a better validation score before training stops; 0 for never.
     """
 
@@ -56,12 +67,15 @@ class MultVAE(Algorithm):
     decoder_hidden: tuple[int, ...] = (600,)
     corruption: Corruption = field(default_factory=Dropout)
     prior: Prior = field(default_factory=Normal)
+    likelihood: Likelihood | None = None
     beta: Weight = field(default_factory=LinearAnneal)
     alignment: PIA | None = None
     epochs: int = 200
     batch_size: int = 500
     learning_rate: float = 1e-3
     patience: int = 20
+    schedule: Weight = field(default_factory=Constant)
+    optimiser: OptimiserName | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,8 +86,17 @@ class MultVAE(Algorithm):
             )
         self.plan()
 
-    def plan(self) -> Plan:
-        return Plan(self.epochs, self.batch_size, self.learning_rate, self.patience)
+    def plan(self, likelihood: Likelihood | None = None) -> Plan:
+        """How a network with this likelihood is trained."""
+        by_default = "lazy_adam" if isinstance(likelihood, Sampled) else "adam"
+        return Plan(
+            self.epochs,
+            self.batch_size,
+            self.learning_rate,
+            self.patience,
+            self.schedule,
+            self.optimiser or by_default,
+        )
 
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
@@ -89,22 +112,31 @@ class MultVAE(Algorithm):
             train.n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
         )
         network = architecture.build(torch.Generator().manual_seed(derive(run.seed, "weights")))
-        objective = self.objective(train.n_items, run.seed)
+        catalogue = Catalogue(train.item_counts, train.n_users)
+        objective = self.objective(catalogue, run.seed)
+        plan = self.plan(self.likelihood_of(catalogue))
         model = Autoencoder(architecture, network, train.item_counts, train.n_users)
-        fit_autoencoder(self, model, objective, self.plan(), train, validation, run)
+        fit_autoencoder(self, model, objective, plan, train, validation, run)
         alignment = objective.addends.get("alignment")
         if alignment is not None and isinstance(alignment.term, Alignment):
             model.anchors = alignment.term.anchors.detach().cpu().numpy()
         return model
 
-    def objective(self, n_items: int, seed: int) -> Objective:
+    def likelihood_of(self, catalogue: Catalogue) -> Likelihood:
+        """The likelihood that was chosen, or the one for a catalogue of this size."""
+        if self.likelihood is not None:
+            return self.likelihood
+        return Multinomial() if catalogue.n_items <= EXACT_ITEMS else Sampled()
+
+    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
         """Eq. 1, or Eq. 8 with alignment."""
+        likelihood = self.likelihood_of(catalogue)
         addends = {
-            "reconstruction": Addend(reconstruction, Constant(1.0)),
+            "reconstruction": Addend(likelihood.term(catalogue), Constant(1.0)),
             "kl": Addend(KL(self.prior), self.beta),
         }
         if self.alignment is not None:
             rng = torch.Generator().manual_seed(derive(seed, "anchors"))
-            term = Alignment(n_items, self.n_latent, self.alignment.anchor_std, rng)
+            term = Alignment(catalogue.n_items, self.n_latent, self.alignment.anchor_std, rng)
             addends["alignment"] = Addend(term, self.alignment.schedule())
         return Objective(addends, self.prior)

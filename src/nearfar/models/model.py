@@ -19,6 +19,7 @@ from nearfar.models.candidates import Candidates
 from nearfar.models.top_k import rank
 
 BATCH_BYTES = 32 << 20
+MIN_BATCH = 64
 
 RankBatch = Callable[[csr_array], tuple[Tensor, Tensor]]
 """Histories -> item positions and scores of the best k of each."""
@@ -91,8 +92,8 @@ class Model(ABC):
         return Ranking(items, scores)
 
     def batch_size(self) -> int:
-        """How many users' scores fit 32 MiB: batches that stay in a processor's last cache."""
-        return max(1, min(16_384, BATCH_BYTES // (4 * max(1, self.n_items))))
+        """Users whose scores fit 32 MiB, so that a batch stays in the last cache; at least 64."""
+        return max(MIN_BATCH, min(16_384, BATCH_BYTES // (4 * max(1, self.n_items))))
 
     def _ranker(self, k: int, candidates: Candidates, batch_size: int) -> RankBatch:
         """A function that ranks batches of at most `batch_size` users, in memory of its own."""
@@ -115,14 +116,16 @@ class Model(ABC):
         self, histories: csr_array, memory: Float[Tensor, "users items"] | None
     ) -> Float[Tensor, "users items"]:
         """Scores as `score` gives them, on the model's device, in `memory` where it is given."""
-        if memory is None:
-            memory = torch.empty(histories.shape, device=self.device)
-        self._write_scores(histories, memory)
+        n_users = len(histories.indptr) - 1
+        scores = (
+            torch.empty(n_users, self.n_items, device=self.device) if memory is None else memory
+        )
+        self._write_scores(histories, scores)
         empty = torch.from_numpy(np.flatnonzero(np.diff(histories.indptr) == 0))
         if len(empty):
             popularity = torch.from_numpy(self.popularity.astype(np.float32))
-            memory[empty.to(memory.device)] = popularity.to(memory.device)
-        return memory
+            scores[empty.to(scores.device)] = popularity.to(scores.device)
+        return scores
 
     def _checked(self, histories: csr_array) -> csr_array:
         if histories.shape[1] != self.n_items:

@@ -27,42 +27,38 @@ class Feed:
     """
 
     def __init__(self, x: csr_array, device: torch.device) -> None:
+        self.x = x
         self.device = device
-        self.matrix = SparseMatrix.from_csr(x)
+        self.resident: SparseMatrix | None = None
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
-            if self.matrix.n_bytes <= SHARE * free:
-                self.matrix = SparseMatrix.from_csr(x, device)
-
-    @property
-    def resident(self) -> bool:
-        """Whether the matrix is on the GPU."""
-        return self.matrix.indices.device.type == "cuda"
+            if x.indices.nbytes + x.indptr.nbytes <= SHARE * free:
+                self.resident = SparseMatrix.from_csr(x, device)
 
     def batches(self, order: np.ndarray, batch_size: int, first: int = 0) -> Iterator[Rows]:
         """The histories of the users `order`, `batch_size` at a time, from batch `first` on."""
-        starts = iter(range(first * batch_size, len(order), batch_size))
-
-        def prepare(start: int) -> Rows:
-            users = torch.from_numpy(np.sort(order[start : start + batch_size]))
-            return self._ready(self.matrix.take(users))
-
-        if self.resident:
-            yield from map(prepare, starts)
+        parts = (
+            np.sort(order[start : start + batch_size])
+            for start in range(first * batch_size, len(order), batch_size)
+        )
+        if self.resident is not None:
+            yield from (self.resident.take(torch.from_numpy(users)) for users in parts)
             return
         with ThreadPoolExecutor(1, "nearfar-feed") as pool:
             waiting: deque[Future[Rows]] = deque()
-            for start in starts:
-                waiting.append(pool.submit(prepare, start))
+            for users in parts:
+                waiting.append(pool.submit(self._prepare, users))
                 if len(waiting) > AHEAD:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
 
-    def _ready(self, rows: Rows) -> Rows:
-        if self.device.type == "cuda" and not self.resident:
-            pinned = [t.pin_memory().to(self.device, non_blocking=True)
-                      for t in (rows.indices, rows.indptr)]  # fmt: skip
-            rows = Rows(pinned[0], pinned[1], rows.n_items)
-        rows.by_item  # noqa: B018 - made here, ahead of the step that needs it
-        return rows
+    def _prepare(self, users: np.ndarray) -> Rows:
+        rows = Rows.from_csr(self.x, users)
+        if self.device.type == "cpu":
+            rows.transpose()
+            return rows
+        indices, indptr = (
+            t.pin_memory().to(self.device, non_blocking=True) for t in (rows.indices, rows.indptr)
+        )
+        return Rows(indices, indptr, rows.n_items)

@@ -1,62 +1,100 @@
-"""The optimiser: dense Adam, fused, with large parameters' gradients gathered by rows."""
+"""The optimiser: fused Adam, with the gradients of large parameters gathered by rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from nearfar.vae.gradients import DenseGradient, attach, detach, tables
+from nearfar.train.plan import OptimiserName
+from nearfar.train.row_updates import LazyAdam, RowAdam, RowUpdate
+from nearfar.vae.gradients import DenseGradient, RowGradient, attach, detach, tables
+from nearfar.vae.memory import zeros_like
+
+ROW_UPDATES: dict[str, Callable[[Tensor], RowUpdate]] = {"lazy_adam": LazyAdam, "row_adam": RowAdam}
 
 
 class Optimiser:
-    """Adam over all parameters of a module.
+    """Adam over the parameters of a module; tables (one row an item) may be updated by rows.
 
-    The result is that of `torch.optim.Adam` on dense gradients: rows that a batch does not touch
-    move by their momentum as they do there. Only the gradients' memory is kept (`DenseGradient`).
+    "adam" gives the result of `torch.optim.Adam` on dense gradients: rows that a batch does not
+    touch move by their momentum as they do there, and only the gradients' memory is kept from
+    step to step. With the others, rows that a batch does not touch rest.
     """
 
-    def __init__(self, module: nn.Module, learning_rate: float) -> None:
-        self.tables = {parameter: DenseGradient(parameter) for parameter in tables(module)}
-        for parameter, gradient in self.tables.items():
+    def __init__(self, module: nn.Module, name: OptimiserName, learning_rate: float) -> None:
+        self.dense: dict[nn.Parameter, DenseGradient] = {}
+        self.by_row: dict[nn.Parameter, tuple[RowGradient, RowUpdate]] = {}
+        for parameter in tables(module):
+            if name == "adam":
+                self.dense[parameter] = gradient = DenseGradient(parameter)
+            else:
+                gradient = RowGradient()
+                self.by_row[parameter] = (gradient, ROW_UPDATES[name](parameter.detach()))
             attach(parameter, gradient)
-        self.adam = torch.optim.Adam(module.parameters(), lr=learning_rate, fused=True)
+        rest = [p for p in module.parameters() if p not in self.by_row]
+        self.adam = torch.optim.Adam(rest, lr=learning_rate, fused=True)
+        for parameter in self.dense:  # moments in memory of our choice
+            self.adam.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device),
+                "exp_avg": zeros_like(parameter.detach()),
+                "exp_avg_sq": zeros_like(parameter.detach()),
+            }
 
     def zero(self) -> None:
         """Forget all gradients."""
         self.adam.zero_grad()
-        for gradient in self.tables.values():
+        for gradient in self.dense.values():
+            gradient.clear()
+        for parameter, (gradient, _) in self.by_row.items():
+            parameter.grad = None
             gradient.clear()
 
-    def step(self) -> None:
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
         """Move the parameters by the gradients gathered since `zero`."""
-        for parameter, gradient in self.tables.items():
+        for parameter, gradient in self.dense.items():
             gathered = gradient.gathered()
             if gathered is None:
                 continue
             if parameter.grad is not None:  # autograd's share, where a term took the dense way
                 gathered += parameter.grad
             parameter.grad = gathered
+        for group in self.adam.param_groups:
+            group["lr"] = learning_rate
         self.adam.step()
+        for parameter, (gradient, update) in self.by_row.items():
+            if parameter.grad is not None:
+                gradient.add_rows(torch.arange(len(parameter)), parameter.grad)
+            gathered = gradient.gathered()
+            if gathered is not None:
+                update.move(parameter, *gathered, learning_rate)
 
     def release(self) -> None:
         """Give the parameters back to plain autograd."""
-        for parameter in self.tables:
+        for parameter in (*self.dense, *self.by_row):
             parameter.grad = None
             detach(parameter)
 
     def state(self) -> dict[str, Tensor]:
         """Everything to go on from, as named tensors."""
         state = self.adam.state_dict()["state"]
-        return {f"{i}.{k}": v for i, values in state.items() for k, v in values.items()}
+        named = {f"{i}.{k}": v for i, values in state.items() for k, v in values.items()}
+        for i, (_, update) in enumerate(self.by_row.values()):
+            named |= {f"row{i}.{k}": v for k, v in update.state().items()}
+        return named
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """The inverse of `state`."""
         saved = self.adam.state_dict()
         state: dict[int, dict[str, Tensor]] = {}
+        by_row: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             index, _, name = key.partition(".")
-            state.setdefault(int(index), {})[name] = value
+            into, number = (by_row, index[3:]) if index.startswith("row") else (state, index)
+            into.setdefault(int(number), {})[name] = value
         saved["state"] = state
         self.adam.load_state_dict(saved)
+        for i, (_, update) in enumerate(self.by_row.values()):
+            update.restore(by_row[i])

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from nearfar.core.errors import SettingsError
+from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.weight import Weight
+
+OptimiserName = Literal["adam", "lazy_adam", "row_adam"]
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,8 @@ class Plan:
         batch_size: users a step.
         learning_rate: Adam's.
         patience: stop after so many epochs without a new best validation score; 0 for never.
+        schedule: what the learning rate is multiplied by over the course of training.
+        optimiser: how tables of one row an item are updated; all else by Adam.
 
     Raises:
         SettingsError: a value is out of range.
@@ -25,6 +32,8 @@ class Plan:
     batch_size: int
     learning_rate: float
     patience: int
+    schedule: Weight = field(default_factory=Constant)
+    optimiser: OptimiserName = "adam"
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or self.learning_rate <= 0 or self.patience < 0:

@@ -48,7 +48,7 @@ class State:
         self.n_users = n_users
         self.n_steps = -(-n_users // plan.batch_size)
         self.modules = nn.ModuleDict({"network": self.network, "objective": self.objective})
-        self.optimiser = Optimiser(self.modules, plan.learning_rate)
+        self.optimiser = Optimiser(self.modules, plan.optimiser, plan.learning_rate)
         run.history.clear()
         self.epoch = 0
         self.step_in_epoch = 0
@@ -68,7 +68,8 @@ class State:
         scores = tuple(
             next(iter(r.validation.values())) for r in self.history.records if r.validation
         )
-        return Progress(self.epoch * self.n_steps + self.step_in_epoch, self.epoch, scores)
+        step = self.epoch * self.n_steps + self.step_in_epoch
+        return Progress(step, self.epoch, scores, self.n_steps)
 
     def exhausted(self) -> bool:
         """Whether validation has not improved for longer than patience allows."""
@@ -91,7 +92,7 @@ class State:
         self.check(values, progress)
         self.optimiser.zero()
         loss.backward()
-        self.optimiser.step()
+        self.optimiser.step(self.plan.learning_rate * self.plan.schedule(progress))
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value * rows.n_users
         kl = self.objective.kl_per_dimension(step)

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from nearfar.vae.memory import zeros_like
+
 ATTRIBUTE = "nearfar_gradient"
 
 
@@ -71,7 +73,7 @@ class DenseGradient:
     """
 
     def __init__(self, parameter: Tensor) -> None:
-        self._values = torch.zeros_like(parameter)
+        self._values = zeros_like(parameter)
         self._touched: list[Int64[Tensor, " rows"]] = []
         self._whole = False
         self._stale = False
@@ -104,3 +106,32 @@ class DenseGradient:
                 self._values.index_fill_(0, items, 0)
         self._touched.clear()
         self._whole = False
+
+
+class RowGradient:
+    """A gradient as the rows that were touched and their values: for tables too large to zero."""
+
+    def __init__(self) -> None:
+        self._pieces: list[tuple[Tensor, Tensor]] = []
+
+    def add_rows(
+        self, items: Int64[Tensor, " rows"], values: Float[Tensor, "rows columns"]
+    ) -> None:
+        self._pieces.append((items, values))
+
+    def overwritten(self) -> Tensor | None:
+        return None
+
+    def gathered(self) -> tuple[Tensor, Tensor] | None:
+        """Rows in ascending order and their values since `clear`, or None."""
+        if len(self._pieces) < 2:
+            return self._pieces[0] if self._pieces else None
+        items, inverse = torch.unique(
+            torch.cat([items for items, _ in self._pieces]), return_inverse=True
+        )
+        values = torch.cat([values for _, values in self._pieces])
+        return items, values.new_zeros(len(items), values.shape[1]).index_add_(0, inverse, values)
+
+    def clear(self) -> None:
+        """Forget what was gathered."""
+        self._pieces.clear()

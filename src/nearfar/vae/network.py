@@ -53,4 +53,5 @@ class VAE(nn.Module):
             z=z,
             hidden=self.decoder.body(z),
             output=self.decoder.out,
+            rng=rng,
         )

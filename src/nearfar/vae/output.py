@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nearfar.vae.gradients import Table
 from nearfar.vae.initialise import small_bias_, xavier_
+from nearfar.vae.memory import empty
 from nearfar.vae.rows import Rows
 from nearfar.vae.softmax import Workspace, linear_multinomial_nll
 
@@ -25,7 +26,7 @@ class OutputLayer(Table):
 
     def __init__(self, n_hidden: int, n_items: int, rng: torch.Generator) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(n_items, n_hidden))
+        self.weight = nn.Parameter(empty((n_items, n_hidden)))
         self.bias = nn.Parameter(torch.empty(n_items))
         self.workspace = Workspace()
         xavier_(self.weight, rng)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Bool, Int, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
-
-from nearfar.vae.sparse import row_product, selected_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +53,58 @@ class Rows:
         cls, x: csr_array, rows: np.ndarray | None = None, device: str | torch.device = "cpu"
     ) -> Rows:
         """The rows of a CSR matrix, or those at positions `rows`, moved to `device`."""
-        all_rows = SparseMatrix.from_csr(x, device)
-        if rows is None:
-            rows = np.arange(x.shape[0])
-        return all_rows.take(torch.from_numpy(np.asarray(rows, np.int64)))
+        indices, indptr = x.indices, x.indptr
+        if rows is not None:
+            indices, indptr = gather_rows(indices, indptr, rows)
+        return cls(
+            torch.from_numpy(indices.astype(np.int64)).to(device),
+            torch.from_numpy(indptr.astype(np.int64)).to(device),
+            x.shape[1],
+        )
+
+    def transpose(self) -> None:
+        """Make `by_item` now, on the CPU and in one thread.
+
+        A thread of its own can do this beside training without starting a second team of
+        OpenMP threads, which would have both wait for each other.
+        """
+        n = self.indices.shape[0]
+        x = csr_array(
+            (np.arange(n), self.indices.numpy(), self.indptr.numpy()),
+            shape=(self.n_users, self.n_items),
+        ).tocsc()
+        counts = np.diff(x.indptr)
+        items = np.flatnonzero(counts)
+        counts = counts[items]
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        parts = (
+            items,
+            indptr,
+            x.indices,
+            np.repeat(items, counts),
+            x.data,
+            np.repeat(np.arange(len(items)), counts),
+        )
+        tensors = [torch.from_numpy(part.astype(np.int64, copy=False)) for part in parts]
+        self.__dict__["by_item"] = ByItem(*tensors)
+
+    def where(self, kept: Bool[Tensor, " nnz"]) -> Rows:
+        """The entries where `kept` is true; if the transpose is known, so is the result's."""
+        before = _before(kept)
+        rows = Rows(self.indices[kept], before[self.indptr], self.n_items)
+        if "by_item" in self.__dict__:
+            by_item = self.by_item
+            among = kept[by_item.order]
+            places = among.nonzero()[:, 0]
+            rows.__dict__["by_item"] = ByItem(
+                by_item.items,
+                _before(among)[by_item.indptr],
+                by_item.users[places],
+                by_item.indices[places],
+                before[by_item.order[places]],
+                by_item.inverse[places],
+            )
+        return rows
 
     def part(self, start: int, end: int) -> Rows:
         """The users from position `start` to before `end`."""
@@ -67,13 +113,31 @@ class Rows:
         return Rows(self.indices[low:high], indptr - indptr[0], self.n_items)
 
 
+def gather_rows(
+    indices: np.ndarray, indptr: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`indices` and `indptr` of the rows at positions `rows`, without a loop over them."""
+    counts = indptr[rows + 1] - indptr[rows]
+    new_indptr = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(counts, out=new_indptr[1:])
+    positions = np.arange(new_indptr[-1]) + np.repeat(indptr[rows] - new_indptr[:-1], counts)
+    return indices[positions], new_indptr
+
+
+def _before(kept: Tensor) -> Tensor:
+    """How many are kept before each position, and in all."""
+    before = torch.zeros(len(kept) + 1, dtype=torch.int64, device=kept.device)
+    torch.cumsum(kept, 0, out=before[1:])
+    return before
+
+
 @dataclass(frozen=True, eq=False)
 class ByItem:
     """The entries of sparse rows sorted by item, then by user: their transpose.
 
-    `items` are those present, `indptr` where each one's entries begin; entry by entry, `users`
-    and `indices` are row and item, `order` the position in the rows, `inverse` the position of
-    the entry's item in `items`.
+    `items` are those present, and maybe some that were; `indptr` tells where each one's entries
+    begin. Entry by entry, `users` and `indices` are row and item, `order` is the position in the
+    rows, `inverse` that of the entry's item in `items`.
     """
 
     items: Int64[Tensor, " present"]
@@ -86,7 +150,7 @@ class ByItem:
 
 @dataclass(frozen=True, eq=False)
 class SparseMatrix:
-    """All rows of a CSR matrix on a device, to take batches from."""
+    """All rows of a CSR matrix on a GPU, to take batches from."""
 
     indices: Int[Tensor, " nnz"]
     indptr: Int64[Tensor, " rows_plus_1"]
@@ -94,7 +158,7 @@ class SparseMatrix:
 
     @classmethod
     def from_csr(cls, x: csr_array, device: str | torch.device = "cpu") -> SparseMatrix:
-        """Shares memory with `x` on the CPU."""
+        """The matrix `x` on `device`; on the CPU it shares its memory."""
         indptr = torch.from_numpy(x.indptr.astype(np.int64, copy=False))
         return cls(torch.from_numpy(x.indices).to(device), indptr.to(device), x.shape[1])
 
@@ -113,37 +177,3 @@ class SparseMatrix:
         shifts = torch.repeat_interleave(starts - indptr[:-1], counts, output_size=n_entries)
         positions = shifts + torch.arange(n_entries, device=rows.device)
         return Rows(self.indices[positions].long(), indptr, self.n_items)
-
-
-@dataclass(frozen=True, eq=False)
-class WeightedRows:
-    """What the encoder reads: sparse rows with a value at every kept index."""
-
-    rows: Rows
-    values: Float[Tensor, " nnz"]
-
-    def multiply(self, factors: Float[Tensor, " nnz"]) -> WeightedRows:
-        return replace(self, values=self.values * factors)
-
-    def product(self, weight: Float[Tensor, "items hidden"]) -> Float[Tensor, "users hidden"]:
-        """The sparse-dense product of the rows with `weight`: a weighted sum of its rows.
-
-        Forward and backward touch only the rows of `weight` that are present; `values` get no
-        gradient.
-        """
-        return row_product(weight, self.rows, self.values)
-
-
-def mean_of_rows(
-    rows: Rows, weight: Float[Tensor, "items latent"]
-) -> Float[Tensor, "users latent"]:
-    """The mean of `weight` over each user's set S; zero where S is empty."""
-    values = rows.counts.clamp(min=1).to(weight.dtype).reciprocal()[rows.users]
-    return row_product(weight, rows, values)
-
-
-def rows_present(
-    rows: Rows, weight: Float[Tensor, "items latent"]
-) -> Float[Tensor, "present latent"]:
-    """The rows of `weight` whose items somebody has, in the order of `rows.by_item.items`."""
-    return selected_rows(weight, rows.by_item.items)

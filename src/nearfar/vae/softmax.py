@@ -15,10 +15,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nearfar.vae.gradients import attached
+from nearfar.vae.memory import empty
 from nearfar.vae.rows import Rows
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 2 << 20
 """About the scores of one block on a CPU: they should stay in the cores' second-level caches."""
+
+SAFE_TOTALS = (1e-20, 1e30)
+"""Sums of exponentials of unshifted scores that nothing was lost of."""
 
 MIN_WIDTH = 128
 
@@ -46,7 +50,7 @@ class Workspace:
         memory = self._memory
         if memory is None or memory.dtype != dtype or memory.device != device or len(memory) < n:
             self._memory = None  # the old memory goes before the new comes
-            memory = self._memory = torch.empty(n, dtype=dtype, device=device)
+            memory = self._memory = empty((n,), torch.empty(0, dtype=dtype, device=device))
         return memory[:n]
 
     def users_at_once(self, n_users: int, n_items: int, dtype: torch.dtype) -> int:
@@ -60,9 +64,13 @@ def linear_multinomial_nll(
     bias: Float[Tensor, " items"],
     rows: Rows,
     workspace: Workspace,
+    own: Float[Tensor, " nnz"] | None = None,
 ) -> Float[Tensor, " users"]:
-    """-sum_{i in S} log softmax(W h + b)_i, in nats a user (Eq. 1)."""
-    return _LinearMultinomialNLL.apply(hidden, weight, bias, rows, workspace)  # pyright: ignore[reportReturnType]
+    """-sum_{i in S} log softmax(W h + b)_i, in nats a user (Eq. 1).
+
+    `own`, one number an entry of the rows, is added to the entry's score.
+    """
+    return _LinearMultinomialNLL.apply(hidden, weight, bias, rows, workspace, own)  # pyright: ignore[reportReturnType]
 
 
 class _LinearMultinomialNLL(torch.autograd.Function):
@@ -70,12 +78,18 @@ class _LinearMultinomialNLL(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, rows: Rows, workspace: Workspace
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        rows: Rows,
+        workspace: Workspace,
+        own: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(hidden)
-        ctx.weight, ctx.bias, ctx.rows, ctx.workspace = weight, bias, rows, workspace
-        parts = _parts(rows, weight, workspace)
-        found = [_scores(hidden[s:e], weight, bias, part, workspace) for s, e, part in parts]
+        ctx.weight, ctx.bias, ctx.workspace = weight, bias, workspace
+        parts = _parts(rows, own, weight, workspace)
+        found = [_scores(part, hidden, weight, bias, workspace) for part in parts]
         ctx.parts, ctx.scores, ctx.uses = parts, found[-1], workspace.uses
         return torch.cat([scores.nll for scores in found])
 
@@ -88,26 +102,40 @@ class _LinearMultinomialNLL(torch.autograd.Function):
         grad_weight = torch.empty_like(weight) if kept is None else kept
         grad_bias = torch.zeros_like(bias)
         grad_hidden = torch.zeros_like(hidden)
-        for i, (start, end, part) in enumerate(ctx.parts):
+        for i, part in enumerate(ctx.parts):
             # the scores stand if they are this pass's own and nothing took their memory since
             fresh = len(ctx.parts) == 1 and ctx.uses == workspace.uses
-            h = hidden[start:end]
-            scores = ctx.scores if fresh else _scores(h, weight, bias, part, workspace)
+            scores = ctx.scores if fresh else _scores(part, hidden, weight, bias, workspace)
             workspace.uses += 1
+            users = slice(part.start, part.end)
             _gradients(
-                scores, h, weight, grads[0][start:end], workspace.dtype,
-                grad_hidden[start:end], grad_weight, grad_bias, add=i > 0,
+                scores, hidden[users], weight, grads[0][users], workspace.dtype,
+                grad_hidden[users], grad_weight, grad_bias, add=i > 0,
             )  # fmt: skip
-        return grad_hidden, None if kept is not None else grad_weight, grad_bias, None, None
+        return grad_hidden, None if kept is not None else grad_weight, grad_bias, None, None, None
 
 
-def _parts(rows: Rows, weight: Tensor, workspace: Workspace) -> list[tuple[int, int, Rows]]:
-    dtype = workspace.dtype or weight.dtype
-    size = workspace.users_at_once(rows.n_users, weight.shape[0], dtype)
-    if size >= rows.n_users:
-        return [(0, rows.n_users, rows)]
-    starts = range(0, rows.n_users, size)
-    return [(s, min(s + size, rows.n_users), rows.part(s, s + size)) for s in starts]
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Users `start` to before `end` of a batch, with their entries' additions."""
+
+    start: int
+    end: int
+    rows: Rows
+    own: Tensor | None
+
+
+def _parts(rows: Rows, own: Tensor | None, weight: Tensor, workspace: Workspace) -> list[_Part]:
+    n = rows.n_users
+    size = workspace.users_at_once(n, weight.shape[0], workspace.dtype or weight.dtype)
+    if size >= n:
+        return [_Part(0, n, rows, own)]
+    ends = [(start, min(start + size, n)) for start in range(0, n, size)]
+    entries = [slice(int(rows.indptr[s]), int(rows.indptr[e])) for s, e in ends]
+    return [
+        _Part(s, e, rows.part(s, e), None if own is None else own[among])
+        for (s, e), among in zip(ends, entries, strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,14 +150,13 @@ class _Block:
 
 @dataclass(frozen=True, eq=False)
 class _Scores:
-    """exp(f - top) block by block, `tops` being each user's highest score in the block.
+    """exp(f - shift) block by block, and their sums over all items.
 
     `places` are the rows' entries, by item, within their block's memory.
     """
 
     blocks: list[_Block]
-    tops: Float[Tensor, "blocks users"]
-    log_total: Float[Tensor, " users"]
+    totals: Float[Tensor, " users"]
     places: Tensor
     users: Tensor
     counts: Tensor
@@ -137,43 +164,70 @@ class _Scores:
 
 
 def _scores(
-    hidden: Tensor, weight: Tensor, bias: Tensor, rows: Rows, workspace: Workspace
+    part: _Part, hidden: Tensor, weight: Tensor, bias: Tensor, workspace: Workspace
 ) -> _Scores:
+    hidden = hidden[part.start : part.end]
+    if hidden.device.type == "cpu":
+        # nearly always exp f neither overflows nor vanishes, and two passes can be saved
+        scores = _exponentials(part, hidden, weight, bias, workspace, None)
+        low, high = SAFE_TOTALS
+        if bool(((scores.totals > low) & (scores.totals < high)).all()):
+            return scores
+    shift = _highest(part, hidden, weight, bias)
+    return _exponentials(part, hidden, weight, bias, workspace, shift)
+
+
+def _highest(part: _Part, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Each user's highest score."""
+    width = _width(part.rows.n_users, len(weight), hidden.dtype, hidden.device)
+    tops = [
+        torch.addmm(b, hidden, w.T).amax(1)
+        for w, b in zip(weight.split(width), bias.split(width), strict=True)
+    ]
+    return torch.stack(tops).amax(0)
+
+
+def _exponentials(
+    part: _Part,
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    workspace: Workspace,
+    shift: Tensor | None,
+) -> _Scores:
+    rows, by_item = part.rows, part.rows.by_item
     n_users, n_items = rows.n_users, rows.n_items
+    own = None if part.own is None else part.own[by_item.order]
     dtype = workspace.dtype or hidden.dtype
     memory = workspace.take(n_users * n_items, dtype, hidden.device)
     width = _width(n_users, n_items, dtype, hidden.device)
-    by_item = rows.by_item
     number = by_item.indices.div(width, rounding_mode="floor")
     widths = (n_items - number * width).clamp(max=width)
     places = by_item.users * widths + by_item.indices - number * width
     starts = range(0, n_items, width)
     bounds = _bounds(number, len(starts))
     h = hidden.to(dtype)
-    blocks, tops, totals = [], [], []
-    chosen = hidden.new_empty(len(places))
+    blocks = []
+    totals, chosen = torch.zeros_like(hidden[:, 0]), hidden.new_empty(len(places))
     for i, start in enumerate(starts):
         end = min(start + width, n_items)
         values = memory[start * n_users : end * n_users].view(n_users, end - start)
-        w, b = weight[start:end].to(dtype), bias[start:end].to(dtype)
-        torch.addmm(b, h, w.T, out=values)
+        torch.addmm(bias[start:end].to(dtype), h, weight[start:end].to(dtype).T, out=values)
         f = values.to(hidden.dtype)
-        entries = slice(bounds[i], bounds[i + 1])
-        torch.index_select(f.view(-1), 0, places[entries], out=chosen[entries])
-        top = f.amax(1)
-        f.sub_(top[:, None]).exp_()
-        totals.append(f.sum(1))
-        tops.append(top)
+        if shift is not None:
+            f.sub_(shift[:, None])
+        low, high = bounds[i], bounds[i + 1]
+        if own is not None:
+            f.view(-1).index_add_(0, places[low:high], own[low:high])
+        torch.index_select(f.view(-1), 0, places[low:high], out=chosen[low:high])
+        f.exp_()
+        totals += f.sum(1)
         if f is not values:
             values.copy_(f)
-        blocks.append(_Block(start, end, entries, values))
-    all_tops = torch.stack(tops)
-    top = all_tops.amax(0)
-    above_top = (torch.stack(totals) * (all_tops - top).exp()).sum(0).log()
-    chosen -= top[by_item.users]  # both differences are small where the scores are huge
+        blocks.append(_Block(start, end, slice(low, high), values))
     counts = rows.counts.to(hidden.dtype)
-    nll = counts * above_top - torch.zeros_like(top).index_add_(0, by_item.users, chosen)
-    return _Scores(blocks, all_tops, top + above_top, places, by_item.users, counts, nll)
+    nll = counts * totals.log() - torch.zeros_like(totals).index_add_(0, by_item.users, chosen)
+    return _Scores(blocks, totals, places, by_item.users, counts, nll)
 
 
 def _gradients(
@@ -189,18 +243,17 @@ def _gradients(
     add: bool,
 ) -> None:
     """Turn the exponentials into the gradient in f, and that into the three asked for."""
-    factors = (scores.tops - scores.log_total).exp() * (scores.counts * grad)
+    factors = (scores.counts * grad / scores.totals)[:, None]
     ones = -grad[scores.users]
     dtype = dtype or hidden.dtype
     h = hidden.to(dtype)
-    for block, factor in zip(scores.blocks, factors, strict=True):
+    for block in scores.blocks:
+        items = slice(block.start, block.end)
         f = block.values.to(hidden.dtype)
-        f.mul_(factor[:, None])
+        f.mul_(factors)
         f.view(-1).index_add_(0, scores.places[block.entries], ones[block.entries])
-        grad_bias[block.start : block.end] += f.sum(0)
-        g = f.to(dtype)
-        w = weight[block.start : block.end].to(dtype)
-        out = grad_weight[block.start : block.end]
+        grad_bias[items] += f.sum(0)
+        g, w, out = f.to(dtype), weight[items].to(dtype), grad_weight[items]
         if dtype == hidden.dtype:
             grad_hidden.addmm_(g, w)
             torch.addmm(out, g.T, h, beta=int(add), out=out)

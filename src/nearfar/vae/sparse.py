@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from nearfar.vae.gradients import attached
+from nearfar.vae.rows import Rows
 
-if TYPE_CHECKING:
-    from nearfar.vae.rows import Rows
+
+@dataclass(frozen=True, eq=False)
+class WeightedRows:
+    """What the encoder reads: sparse rows with a value at every kept index."""
+
+    rows: Rows
+    values: Float[Tensor, " nnz"]
+
+    def thin(self, kept: Bool[Tensor, " nnz"], scale: float = 1.0) -> WeightedRows:
+        """The entries where `kept` is true, times `scale`."""
+        return WeightedRows(self.rows.where(kept), self.values[kept] * scale)
+
+    def product(self, weight: Float[Tensor, "items hidden"]) -> Float[Tensor, "users hidden"]:
+        """The sparse-dense product of the rows with `weight`: a weighted sum of its rows.
+
+        Forward and backward touch only the rows of `weight` that are present; `values` get no
+        gradient.
+        """
+        return row_product(weight, self.rows, self.values)
+
+
+def mean_of_rows(
+    rows: Rows, weight: Float[Tensor, "items latent"]
+) -> Float[Tensor, "users latent"]:
+    """The mean of `weight` over each user's set S; zero where S is empty."""
+    values = rows.counts.clamp(min=1).to(weight.dtype).reciprocal()[rows.users]
+    return row_product(weight, rows, values)
+
+
+def rows_present(
+    rows: Rows, weight: Float[Tensor, "items latent"]
+) -> Float[Tensor, "present latent"]:
+    """The rows of `weight` whose items somebody has, in the order of `rows.by_item.items`."""
+    return selected_rows(weight, rows.by_item.items)
 
 
 def row_product(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from nearfar.vae.corruption.corruption import Corruption, normalised
-from nearfar.vae.rows import Rows, WeightedRows
+from nearfar.vae.rows import Rows
+from nearfar.vae.sparse import WeightedRows
 
 
 @dataclass(frozen=True)

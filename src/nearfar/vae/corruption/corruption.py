@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from nearfar.core.errors import SettingsError
-from nearfar.vae.rows import Rows, WeightedRows
+from nearfar.vae.rows import Rows
+from nearfar.vae.sparse import WeightedRows
 
 
 class Corruption(ABC):
@@ -29,10 +30,9 @@ def normalised(rows: Rows) -> Float[Tensor, " nnz"]:
     return rows.counts.clamp(min=1).rsqrt()[rows.users]
 
 
-def kept(rows: Rows, keep_prob: float, rng: torch.Generator) -> Float[Tensor, " nnz"]:
-    """A Bernoulli(keep_prob) mask over the positives, 1 = kept."""
-    draws = torch.rand(rows.indices.shape, generator=rng, device=rng.device)
-    return (draws < keep_prob).float()
+def kept(rows: Rows, keep_prob: float, rng: torch.Generator) -> Bool[Tensor, " nnz"]:
+    """A Bernoulli(keep_prob) mask over the positives, true = kept."""
+    return torch.rand(rows.indices.shape, generator=rng, device=rng.device) < keep_prob
 
 
 def check_keep_prob(keep_prob: float) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from nearfar.vae.corruption.corruption import Corruption, check_keep_prob, kept, normalised
-from nearfar.vae.rows import Rows, WeightedRows
+from nearfar.vae.rows import Rows
+from nearfar.vae.sparse import WeightedRows
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Dropout(Corruption):
         check_keep_prob(self.keep_prob)
 
     def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
-        return self.clean(rows).multiply(kept(rows, self.keep_prob, rng) / self.keep_prob)
+        return self.clean(rows).thin(kept(rows, self.keep_prob, rng), 1 / self.keep_prob)
 
     def clean(self, rows: Rows) -> WeightedRows:
         return WeightedRows(rows, normalised(rows))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from nearfar.vae.corruption.corruption import Corruption, check_keep_prob, kept
-from nearfar.vae.rows import Rows, WeightedRows
+from nearfar.vae.rows import Rows
+from nearfar.vae.sparse import WeightedRows
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Mask(Corruption):
         check_keep_prob(self.keep_prob)
 
     def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
-        return WeightedRows(rows, kept(rows, self.keep_prob, rng))
+        return self.clean(rows).thin(kept(rows, self.keep_prob, rng))
 
     def clean(self, rows: Rows) -> WeightedRows:
         return WeightedRows(rows, torch.ones(rows.indices.shape, device=rows.indices.device))

@@ -12,7 +12,7 @@ from nearfar.core.errors import SettingsError
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork, SparseLinear
 from nearfar.vae.initialise import linear
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import WeightedRows
+from nearfar.vae.sparse import WeightedRows
 
 
 @dataclass(frozen=True)

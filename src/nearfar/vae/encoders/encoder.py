@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from nearfar.vae.gradients import Table
 from nearfar.vae.initialise import small_bias_, xavier_
+from nearfar.vae.memory import empty
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import WeightedRows
+from nearfar.vae.sparse import WeightedRows
 
 
 class EncoderNetwork(nn.Module, ABC):
@@ -36,7 +37,7 @@ class SparseLinear(Table):
 
     def __init__(self, n_items: int, n_out: int, rng: torch.Generator) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(n_items, n_out))
+        self.weight = nn.Parameter(empty((n_items, n_out)))
         self.bias = nn.Parameter(torch.empty(n_out))
         xavier_(self.weight, rng)
         small_bias_(self.bias, rng)

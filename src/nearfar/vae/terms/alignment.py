@@ -7,7 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nearfar.vae.gradients import Table
-from nearfar.vae.rows import Rows, mean_of_rows, rows_present
+from nearfar.vae.memory import empty
+from nearfar.vae.rows import Rows
+from nearfar.vae.sparse import mean_of_rows, rows_present
 from nearfar.vae.terms.term import Step
 
 
@@ -29,7 +31,8 @@ class Alignment(Table):
         self, n_items: int, n_latent: int, anchor_std: float, rng: torch.Generator
     ) -> None:
         super().__init__()
-        self.anchors = nn.Parameter(anchor_std * torch.randn(n_items, n_latent, generator=rng))
+        self.anchors = nn.Parameter(empty((n_items, n_latent)))
+        nn.init.normal_(self.anchors, std=anchor_std, generator=rng)
 
     def forward(self, step: Step, /) -> Float[Tensor, " users"]:
         centroid, spread = centroid_and_spread(self.anchors, step.histories)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -19,7 +20,8 @@ class Step:
     """One training step as the terms see it.
 
     `histories` are the full targets x, not the corrupted input that made the posterior;
-    `hidden` is what the decoder hands to its last layer, `output`.
+    `hidden` is what the decoder hands to its last layer, `output`; terms that sample draw from
+    `rng`, the step's own generator.
     """
 
     histories: Rows
@@ -27,6 +29,7 @@ class Step:
     z: Float[Tensor, "users latent"]
     hidden: Float[Tensor, "users hidden"]
     output: OutputLayer
+    rng: torch.Generator = field(default_factory=torch.Generator)
 
     @cached_property
     def logits(self) -> Float[Tensor, "users items"]:

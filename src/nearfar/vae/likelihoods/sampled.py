@@ -1,0 +1,35 @@
+"""The multinomial likelihood over a sample of the catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from nearfar.core.errors import SettingsError
+from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.terms.sampled_reconstruction import SampledReconstruction
+from nearfar.vae.terms.term import Term
+
+
+@dataclass(frozen=True)
+class Sampled(Likelihood):
+    """The multinomial likelihood with a sampled normaliser, for catalogues of 10^5 to 10^7 items.
+
+    Every step scores the items that somebody in the batch has (in-batch negatives) and
+    `negatives` more, drawn uniformly; each is weighted by the inverse of its chance to be there
+    (the logQ correction).
+
+    Args:
+        negatives: uniform draws a step, with replacement.
+    """
+
+    negatives: int = 8192
+
+    def __post_init__(self) -> None:
+        if self.negatives < 1:
+            raise SettingsError(f"negatives is {self.negatives}; it must be at least 1")
+
+    def term(self, catalogue: Catalogue) -> Term:
+        shares = torch.from_numpy(catalogue.item_counts / max(1, catalogue.n_users))
+        return SampledReconstruction(shares.float(), self.negatives)
