@@ -54,6 +54,7 @@ class Peer:
         self.name = name
         self.python = python or python_of(name)
         self.adapter = adapter or HERE / f"{name}_peer.py"
+        self.arguments: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._unread = b""
 
@@ -135,7 +136,7 @@ class Peer:
         self._unread = b""
         # A session of its own is a group of its own, so that its children end with it.
         self._process = subprocess.Popen(
-            [str(self.python), str(self.adapter)],
+            [str(self.python), str(self.adapter), *self.arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any
 
 from nearfar.core import discovery, settings
-from nearfar.core.errors import DataError, EmptyDataError
+from nearfar.core.errors import DataError, EmptyDataError, UnknownNameError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.model import Model
 from nearfar.train.run import Run
@@ -58,6 +59,19 @@ def make_algorithm(name: str, values: dict[str, Any]) -> Algorithm:
         SettingsError: a setting is unknown or wrong.
     """
     return settings.build(find_algorithm(name), values)
+
+
+def preset(name: str, which: str) -> dict[str, Any]:
+    """The settings that are kept for an algorithm under the name `which`.
+
+    Raises:
+        UnknownNameError: there is none of that name; those there are, are named.
+    """
+    path = Path(__file__).parent / "presets" / f"{discovery.name_of(find_algorithm(name))}.toml"
+    found = settings.read_toml(path) if path.exists() else {}
+    if which not in found:
+        raise UnknownNameError(f"preset of {name}", which, found)
+    return found[which]
 
 
 def check_not_empty(train: Interactions) -> None:

@@ -25,6 +25,8 @@ from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.priors.prior import Prior
+from nearfar.vae.starts.start import Start
+from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.terms.alignment import Alignment
 from nearfar.vae.terms.kl import KL
 from nearfar.vae.weights.constant import Constant
@@ -52,9 +54,12 @@ class MultVAE(Algorithm):
         prior: p(z).
         likelihood: p(x|z); by default the exact multinomial up to 200,000 items, and above it
             the sampled one.
+        start: what the network's weights start from.
         beta: weight of the KL term.
         alignment: Personalized Item Alignment, or none.
         epochs, batch_size, learning_rate: of Adam.
+        averaging: the share that a running mean of the weights keeps a step, for validating and
+            keeping that mean instead; 0 for the weights themselves.
         schedule: what the learning rate is multiplied by over the course of training.
         optimiser: "adam"; or for tables with one row an item "lazy_adam", whose rows rest while
             no batch touches them, or "row_adam", which keeps no moments of them either (a third
@@ -68,12 +73,14 @@ class MultVAE(Algorithm):
     corruption: Corruption = field(default_factory=Dropout)
     prior: Prior = field(default_factory=Normal)
     likelihood: Likelihood | None = None
+    start: Start = field(default_factory=Xavier)
     beta: Weight = field(default_factory=LinearAnneal)
     alignment: PIA | None = None
     epochs: int = 200
     batch_size: int = 500
     learning_rate: float = 1e-3
     patience: int = 20
+    averaging: float = 0.0
     schedule: Weight = field(default_factory=Constant)
     optimiser: OptimiserName | None = None
 
@@ -94,6 +101,7 @@ class MultVAE(Algorithm):
             self.batch_size,
             self.learning_rate,
             self.patience,
+            self.averaging,
             self.schedule,
             self.optimiser or by_default,
         )
@@ -112,6 +120,7 @@ class MultVAE(Algorithm):
             train.n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
         )
         network = architecture.build(torch.Generator().manual_seed(derive(run.seed, "weights")))
+        self.start.apply(network, train.x, run.seed)
         catalogue = Catalogue(train.item_counts, train.n_users)
         objective = self.objective(catalogue, run.seed)
         plan = self.plan(self.likelihood_of(catalogue))

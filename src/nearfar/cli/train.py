@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nearfar.algorithms.algorithm import make_algorithm
+from nearfar.algorithms.algorithm import make_algorithm, preset
 from nearfar.bundle.bundle import Bundle, describe
 from nearfar.bundle.folder import check_destination, save_bundle
 from nearfar.cli import inputs
@@ -20,7 +20,7 @@ from nearfar.core import settings
 from nearfar.core.errors import SettingsError
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.train.checkpoint import NAME as CHECKPOINT
-from nearfar.train.run import Run
+from nearfar.train.run import Precision, Run
 
 
 def train(
@@ -29,6 +29,10 @@ def train(
     out: Annotated[Path, typer.Option("--out", help="The bundle's folder.")],
     config: Annotated[
         Path | None, typer.Option("--config", help="Settings of the algorithm, TOML.")
+    ] = None,
+    named: Annotated[
+        str | None,
+        typer.Option("--preset", help="Settings kept under a name: multvae has published, fast."),
     ] = None,
     assignments: Annotated[
         list[str] | None,
@@ -55,6 +59,10 @@ def train(
     checkpoint_seconds: Annotated[
         float, typer.Option(help="Longest time between checkpoints.", min=0)
     ] = 60.0,
+    precision: Annotated[
+        Precision,
+        typer.Option(help="Of the output layer's products; bfloat16 is faster where supported."),
+    ] = "float32",
     seed: Seed = 0,
     device: DeviceOption = "auto",
     as_json: Json = False,
@@ -69,7 +77,8 @@ def train(
     Ctrl-C saves the best so far (exit code 130), --resume goes on.
     """
     output = Output(as_json=as_json, quiet=quiet)
-    values = settings.read_toml(config) if config else {}
+    values = preset(algorithm, named) if named else {}
+    values = settings.merge(values, settings.read_toml(config) if config else {})
     values = settings.merge(values, settings.parse_assignments(assignments or []))
     made = make_algorithm(algorithm, values)
     check_destination(out)
@@ -94,7 +103,7 @@ def train(
     started = time.perf_counter()
     with TrainingProgress(output, algorithm) as progress:
         run = Run(
-            seed=seed, device=device, folder=folder, resume=resume,
+            seed=seed, device=device, precision=precision, folder=folder, resume=resume,
             checkpoint_seconds=checkpoint_seconds, reporter=progress, keep_on_interrupt=True,
         )  # fmt: skip
         model = made.fit(interactions, validation, run=run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from nearfar.core.errors import DivergedError, NearfarError
 from nearfar.core.seeding import derive
+from nearfar.train.averaging import Averaging
 from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import EpochRecord, History, StepReport
 from nearfar.train.optimiser import Optimiser
@@ -44,11 +46,17 @@ class State:
         self.objective = objective.to(run.torch_device)
         self.plan = plan
         self.run = run
-        self.identity = {**identity, "plan": asdict(plan), "seed": run.seed}
+        self.identity = {
+            **identity, "plan": asdict(plan), "seed": run.seed, "precision": run.precision,
+        }  # fmt: skip
+        workspace = self.network.decoder.out.workspace
+        workspace.limit_bytes = run.scores_mib << 20
+        workspace.dtype = torch.bfloat16 if run.precision == "bfloat16" else None
         self.n_users = n_users
         self.n_steps = -(-n_users // plan.batch_size)
         self.modules = nn.ModuleDict({"network": self.network, "objective": self.objective})
         self.optimiser = Optimiser(self.modules, plan.optimiser, plan.learning_rate)
+        self.averaging = Averaging(self.modules, plan.averaging) if plan.averaging else None
         run.history.clear()
         self.epoch = 0
         self.step_in_epoch = 0
@@ -93,6 +101,8 @@ class State:
         self.optimiser.zero()
         loss.backward()
         self.optimiser.step(self.plan.learning_rate * self.plan.schedule(progress))
+        if self.averaging is not None:
+            self.averaging.update()
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value * rows.n_users
         kl = self.objective.kl_per_dimension(step)
@@ -128,13 +138,8 @@ class State:
 
     def end_epoch(self, validate: Validate | None) -> None:
         started = time.perf_counter()
-        self.network.eval()
-        scores = validate() if validate else {}
-        score = next(iter(scores.values())) if scores else float(self.epoch)
-        better = score > self.best_score
-        if better:
-            self.best_score = score
-            self.best = {k: v.detach().clone() for k, v in self.modules.state_dict().items()}
+        with self.averaging.applied() if self.averaging is not None else nullcontext():
+            scores, better = self.judge(validate)
         means = self.means()
         record = EpochRecord(
             epoch=self.epoch,
@@ -161,6 +166,21 @@ class State:
         if every and self.epoch % every == 0:
             self.write_checkpoint()
 
+    def judge(self, validate: Validate | None) -> tuple[dict[str, float], bool]:
+        """Validation scores of the weights as they are, and whether they are the best so far.
+
+        The best are copied, but for the last epoch's: these are where they should be.
+        """
+        self.network.eval()
+        scores = validate() if validate else {}
+        score = next(iter(scores.values())) if scores else float(self.epoch)
+        better = score > self.best_score
+        if better:
+            self.best_score = score
+            self.best = {}  # the old copy goes before the new comes
+            self.best = {k: v.detach().clone() for k, v in self.modules.state_dict().items()}
+        return scores, better
+
     def keep_best(self) -> None:
         if not self.best:
             raise NearfarError(
@@ -181,6 +201,8 @@ class State:
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= {f"adam.{k}": v for k, v in self.optimiser.state().items()}
         tensors["kl_sums"] = self.kl_sums
+        if self.averaging is not None:
+            tensors |= {f"mean.{k}": v for k, v in self.averaging.state().items()}
         position = {
             "epoch": self.epoch,
             "step_in_epoch": self.step_in_epoch,
@@ -208,6 +230,8 @@ class State:
         self.best = {k: v.to(self.run.torch_device) for k, v in part("best.").items()}
         self.optimiser.restore(part("adam."))
         self.kl_sums = found.tensors["kl_sums"]
+        if self.averaging is not None:
+            self.averaging.restore(part("mean."))
         position = found.position
         self.epoch = position["epoch"]
         self.step_in_epoch = position["step_in_epoch"]

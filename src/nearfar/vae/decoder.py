@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nearfar.vae.initialise import linear
+from nearfar.vae.initialise import linear, pass_through
 from nearfar.vae.output import OutputLayer
 
 
@@ -22,6 +22,19 @@ class Decoder(nn.Module):
         sizes = (n_latent, *hidden)
         self.hidden = nn.ModuleList(linear(n, m, rng) for n, m in pairwise(sizes))
         self.out = OutputLayer(sizes[-1], n_items, rng)
+
+    @property
+    def n_passed(self) -> int:
+        """How many latent dimensions can be passed on to the last layer."""
+        sizes = [layer.weight.shape[1] for layer in self.hidden]
+        return min([*sizes, self.out.weight.shape[1]])
+
+    def pass_on(self, directions: Float[Tensor, "items k"]) -> None:
+        """Set weights so that the first k latents add about themselves times `directions`."""
+        k = directions.shape[1]
+        for layer in self.hidden:
+            pass_through(layer.weight, k)
+        self.out.weight[:, :k] = directions
 
     def body(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users hidden"]:
         """All but the last layer."""

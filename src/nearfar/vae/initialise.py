@@ -18,6 +18,12 @@ def small_bias_(bias: Tensor, rng: torch.Generator) -> None:
     nn.init.trunc_normal_(bias, std=BIAS_STD, a=-2 * BIAS_STD, b=2 * BIAS_STD, generator=rng)
 
 
+def pass_through(weight: Tensor, k: int) -> None:
+    """Let a layer's first k units be its first k inputs, in place."""
+    weight[:k] = 0
+    weight[:k, :k].fill_diagonal_(1)
+
+
 def linear(n_in: int, n_out: int, rng: torch.Generator) -> nn.Linear:
     """A linear layer so initialised."""
     layer = nn.utils.skip_init(nn.Linear, n_in, n_out)  # leaves the global generator alone

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from nearfar.core.errors import SettingsError
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork, SparseLinear
-from nearfar.vae.initialise import linear
+from nearfar.vae.initialise import linear, pass_through
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.sparse import WeightedRows
 
@@ -42,6 +43,19 @@ class _BaseNetwork(EncoderNetwork):
         self.first = SparseLinear(n_items, hidden[0], rng)
         self.middle = nn.ModuleList(linear(n, m, rng) for n, m in pairwise(hidden))
         self.head = linear(hidden[-1], 2 * n_latent, rng)
+
+    @property
+    def n_passed(self) -> int:
+        widths = [layer.out_features for layer in self.middle]
+        return min([self.first.weight.shape[1], *widths, self.head.out_features // 2])
+
+    def pass_on(self, directions: Float[Tensor, "items k"]) -> None:
+        self.first.weight[:, : directions.shape[1]] = directions
+        for layer in (*self.middle, self.head):
+            pass_through(layer.weight, directions.shape[1])
+
+    def set_log_variance(self, value: float) -> None:
+        self.head.bias[self.head.out_features // 2 :] = value
 
     def forward(self, history: WeightedRows) -> DiagonalGaussian:
         h = torch.tanh(self.first(history))

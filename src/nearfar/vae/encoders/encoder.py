@@ -21,6 +21,19 @@ class EncoderNetwork(nn.Module, ABC):
     @abstractmethod
     def forward(self, history: WeightedRows) -> DiagonalGaussian: ...
 
+    @property
+    @abstractmethod
+    def n_passed(self) -> int:
+        """How many directions of the items can be passed on to the posterior's mean."""
+
+    @abstractmethod
+    def pass_on(self, directions: Float[Tensor, "items k"]) -> None:
+        """Set weights so that the mean's first k dimensions are about x~ times `directions`."""
+
+    @abstractmethod
+    def set_log_variance(self, value: float) -> None:
+        """Set biases so that the log variance starts about `value`."""
+
 
 class Encoder(ABC):
     """The settings of an encoder."""

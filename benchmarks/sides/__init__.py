@@ -1,0 +1,1 @@
+"""What is measured against the peers: nearfar in several settings, and the floor."""

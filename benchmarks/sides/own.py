@@ -1,0 +1,106 @@
+"""nearfar, as the peers are run: a process that answers the commands of the peers` protocol.
+
+    python own.py [float32|bfloat16] [PRESET]
+
+Training goes through the library's own `Feed` and `State`, checks, records and progress reports
+included. A start from the data is part of the first epoch's time.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "peers"))
+
+import protocol
+
+
+class NearFar(protocol.Adapter):
+    """See the module."""
+
+    distributions = ("nearfar", "torch", "numpy", "scipy")
+
+    def __init__(self, precision: str, preset: str) -> None:
+        self.precision, self.preset = precision, preset
+
+    def check(self) -> None:
+        """Import what is measured."""
+        import nearfar
+
+        assert nearfar.MultVAE
+
+    def load(self, train: Any, settings: protocol.Settings) -> None:
+        """Build the network and all that a step needs."""
+        import numpy as np
+        import torch
+        from scipy.sparse import csr_array
+
+        from nearfar.algorithms.algorithm import make_algorithm, preset
+        from nearfar.models.autoencoder import Architecture, Autoencoder
+        from nearfar.train.feed import Feed
+        from nearfar.train.run import Run
+        from nearfar.train.state import State
+        from nearfar.vae.likelihoods.likelihood import Catalogue
+
+        torch.set_num_threads(settings.threads)
+        self.x = csr_array(train)
+        named = preset("multvae", self.preset) if self.preset else {}
+        algorithm = make_algorithm("multvae", named)
+        if not named:
+            asked = {"batch_size": settings.batch_size, "learning_rate": settings.learning_rate}
+            algorithm = replace(algorithm, **asked)
+        n_users, n_items = train.shape
+        counts = np.bincount(train.indices, minlength=n_items)
+        architecture = Architecture(
+            n_items,
+            algorithm.n_latent,
+            algorithm.encoder,
+            algorithm.decoder_hidden,
+            algorithm.corruption,
+        )
+        network = architecture.build(torch.Generator().manual_seed(settings.seed))
+        objective = algorithm.objective(Catalogue(counts, n_users), settings.seed)
+        run = Run(seed=settings.seed, device="cpu", precision=self.precision)
+        self.state = State(network, objective, algorithm.plan(), run, {}, n_users)
+        self.model = Autoencoder(architecture, network, counts, n_users)
+        self.algorithm, self.started = algorithm, False
+        self.feed = Feed(self.x, torch.device("cpu"))
+
+    def train(self, n_steps: int | None) -> list[float]:
+        """The library's steps over one epoch or the first of it."""
+        from nearfar.core.seeding import generator
+
+        if not self.started:
+            self.algorithm.start.apply(self.model.network, self.x, self.state.run.seed)
+            self.started = True
+        ticker = protocol.Ticker(n_steps)
+        order = generator(0, "order", self.state.epoch).permutation(self.x.shape[0])
+        batches = self.feed.batches(order, self.algorithm.batch_size)
+        for rows in ticker(batches):
+            self.state.take_step(rows)
+        self.state.end_epoch(None)
+        return ticker.seconds
+
+    def scores(self, histories: Any) -> Any:
+        """The model's scores."""
+        from scipy.sparse import csr_array
+
+        self.model.network.eval()
+        return self.model.score(csr_array(histories))
+
+    def recommend(self, k: int, n_users: int) -> Any:
+        """`top_k` of the training users' histories."""
+        self.model.network.eval()
+        return self.model.top_k(self.x[:n_users], k)
+
+    def columns(self, recommended: Any) -> Any:
+        """The ranking's items are columns."""
+        return recommended.items
+
+
+if __name__ == "__main__":
+    _, precision, *named = [*sys.argv, *(["float32"] if len(sys.argv) < 2 else [])]
+    protocol.serve(NearFar(precision, named[0] if named else ""))

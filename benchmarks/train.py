@@ -1,0 +1,92 @@
+"""A training step: milliseconds and users a second against the floor and the peers.
+
+    python -m benchmarks.train [--shape ml-20m|ml-1m|npm] [--rounds 8] [--only nearfar,recbole]
+
+Sizes I-600-200-600-I, batches of 500, float32 but for "nearfar bf16". All take turns, a few steps
+at a time; a ratio is taken within a round, against the floor of the same round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.contest import everyone, interactions, interval, started
+from benchmarks.machine import provenance
+from nearfar.core.files import write_json
+
+OWN = ["floor", "nearfar", "nearfar bf16"]
+STEPS = 4
+
+
+def measure(shape: str, n_users: int | None, rounds: int, only: list[str] | None) -> dict:
+    """Steps in turns; per side its milliseconds and its ratio to the floor."""
+    x = interactions(shape, n_users)
+    times: dict[str, list[float]] = {}
+    with started(everyone(OWN, only), x, batch_size=500) as (alive, absent):
+        versions = {name: side.ask("versions") for name, side in alive.items()}
+        for side in alive.values():
+            side.ask("steps", n=3, timeout=1800)  # compiles, allocates, warms
+        for number in range(rounds):
+            for name, side in alive.items():
+                seconds = side.ask("steps", n=STEPS, timeout=1800)["seconds"]
+                times.setdefault(name, []).append(float(np.median(seconds)))
+            print(f"round {number + 1} of {rounds}", flush=True)
+    floor = times["floor"]
+    ours = times.get("nearfar", floor)
+    sides = {
+        name: {
+            "milliseconds": interval([1000 * s for s in seconds]),
+            "users_per_second": 500 / float(np.median(seconds)),
+            "times_floor": interval([s / f for s, f in zip(seconds, floor, strict=True)]),
+            "times_nearfar": interval([s / n for s, n in zip(seconds, ours, strict=True)]),
+            "versions": versions[name],
+        }
+        for name, seconds in times.items()
+    }
+    return {
+        "users": x.shape[0], "items": x.shape[1], "interactions": int(x.nnz), "rounds": rounds,
+        "steps_a_round": STEPS, "sides": sides, "absent": absent, "provenance": provenance(),
+    }  # fmt: skip
+
+
+def show(shape: str, result: dict) -> None:
+    """The table."""
+    table = Table(title=f"a training step of 500 users, {shape}, {result['items']:,} items")
+    for column in ("", "ms", "users/s", "x floor (quarters)", "x nearfar"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, side in result["sides"].items():
+        ratio = side["times_floor"]
+        table.add_row(
+            name, f"{side['milliseconds']['median']:.1f}", f"{side['users_per_second']:,.0f}",
+            f"{ratio['median']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f})",
+            f"{side['times_nearfar']['median']:.2f}",
+        )  # fmt: skip
+    Console(width=100).print(table)
+    for name, reason in result["absent"].items():
+        print(f"{name} did not take part: {reason}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", action="append", choices=["ml-20m", "ml-1m", "npm"])
+    parser.add_argument("--users", type=int, help="training users of the synthetic shape")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--only", help="sides, cut at commas; the floor always takes part")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    arguments = parser.parse_args()
+    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    only = arguments.only.split(",") if arguments.only else None
+    for shape in arguments.shape or ["ml-20m", "ml-1m"]:
+        found[shape] = measure(shape, arguments.users, arguments.rounds, only)
+        write_json(arguments.out, found)
+        show(shape, found[shape])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""The published start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scipy.sparse import csr_array
+
+from nearfar.vae.network import VAE
+from nearfar.vae.starts.start import Start
+
+
+@dataclass(frozen=True)
+class Xavier(Start):
+    """Weights as they were drawn: Glorot's, with small biases. Knows nothing of the data.
+
+    Source: the published code of Mult-VAE (Liang et al. 2018).
+    """
+
+    def apply(self, network: VAE, x: csr_array, seed: int) -> None:
+        pass
