@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-quick check format lint types imports clean bench-ml-1m bench-data bench-recommend
+.PHONY: help demo test test-quick check format lint types imports clean bench-ml-1m bench-train bench-score bench-quality bench-prepare bench-memory bench-large \
+	bench-recommend bench-peers
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -51,8 +52,26 @@ check: lint types imports test ## everything: format, lint, types, imports, test
 bench-ml-1m: .venv/.dev ## five seeds of EASE, Mult-VAE and PIA on MovieLens-1M (about an hour)
 	$(BIN)/python -m benchmarks.experiments.ml_1m
 
-bench-data: .venv/.dev ## 20 million rows of CSV to CSR: seconds and peak memory
-	$(BIN)/python -m benchmarks.data_prep
+bench-peers: .venv/.dev ## environments of the four libraries that benchmarks compare with (5 GB)
+	$(BIN)/python -m benchmarks.peers.setup
+
+bench-train: .venv/.dev ## a training step against the floor and the peers
+	$(BIN)/python -m benchmarks.train
+
+bench-score: .venv/.dev ## the best 100 items of every user against the floor and the peers
+	$(BIN)/python -m benchmarks.score
+
+bench-quality: .venv/.dev ## seconds to a given validation NDCG@100 against the peers
+	$(BIN)/python -m benchmarks.quality
+
+bench-prepare: .venv/.dev ## 20 million ratings from CSV to a split and to CSR, against pandas
+	$(BIN)/python -m benchmarks.prepare
+
+bench-memory: .venv/.dev ## peak memory, and how it grows with users, items, interactions
+	$(BIN)/python -m benchmarks.memory
+
+bench-large: .venv/.dev ## a million users and a million items: an epoch of sampled softmax
+	$(BIN)/python -m benchmarks.large_catalogue
 
 bench-recommend: .venv/.dev ## a million users from file to file: users/s and peak memory
 	$(BIN)/python -m benchmarks.recommend_users
