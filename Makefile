@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-quick check format lint types imports clean bench-ml-1m bench-train bench-score bench-quality bench-prepare bench-memory bench-large \
-	bench-recommend bench-peers
+.PHONY: help demo test test-quick check format lint types imports clean bench-ml-1m \
+	bench-train bench-score bench-quality bench-prepare bench-memory bench-large \
+	bench-closed-form bench-recommend bench-peers
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -69,6 +70,9 @@ bench-prepare: .venv/.dev ## 20 million ratings from CSV to a split and to CSR, 
 
 bench-memory: .venv/.dev ## peak memory, and how it grows with users, items, interactions
 	$(BIN)/python -m benchmarks.memory
+
+bench-closed-form: .venv/.dev ## EASE on MovieLens-20M's shape against LAPACK alone
+	$(BIN)/python -m benchmarks.closed_form
 
 bench-large: .venv/.dev ## a million users and a million items: an epoch of sampled softmax
 	$(BIN)/python -m benchmarks.large_catalogue

@@ -13,6 +13,7 @@ from nearfar._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from nearfar.algorithms.ease import EASE as EASE
+    from nearfar.algorithms.edlae import EDLAE as EDLAE
     from nearfar.algorithms.multvae import MultVAE as MultVAE
     from nearfar.algorithms.pia import PIA as PIA
     from nearfar.algorithms.popularity import Popularity as Popularity
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "nearfar.algorithms.ease": ("EASE",),
+    "nearfar.algorithms.edlae": ("EDLAE",),
     "nearfar.algorithms.multvae": ("MultVAE",),
     "nearfar.algorithms.pia": ("PIA",),
     "nearfar.algorithms.popularity": ("Popularity",),

@@ -138,6 +138,18 @@ def test_train_from_a_log_with_a_config(work: Path, as_json, tmp_path: Path) -> 
     assert len(lines) == 2
 
 
+def test_train_with_a_preset(work: Path, as_json, tmp_path: Path) -> None:
+    split = str(work / "split")
+    found = as_json("train", "multvae", "--data", split, "--out", str(tmp_path / "fast"),
+                    "--preset", "fast", "--precision", "bfloat16", "--set", "epochs=2",
+                    "--set", "schedule.epochs=2", "--set", "n_latent=6")  # fmt: skip
+    assert found["n_epochs"] == 2
+    assert found["settings"]["start"]["kind"] == "spectral"
+    assert found["settings"]["batch_size"] == 250
+    assert run(["train", "multvae", "--data", split, "--out", str(tmp_path / "x"),
+                "--preset", "quick"]) == 1  # fmt: skip
+
+
 def test_train_without_validation(work: Path, as_json, tmp_path: Path) -> None:
     result = as_json(
         "train", "ease", "--data", work / "log.csv", "--out", tmp_path / "b",

@@ -32,6 +32,12 @@ SMALL = {
     },
 }
 CASES = {name: SMALL.get(name, {}) for name in ALGORITHMS}
+CASES["multvae+sampled"] = {
+    **SMALL["multvae"],
+    "likelihood": {"kind": "sampled", "negatives": 12},
+    "optimiser": "lazy_adam",
+    "start": "spectral",
+}
 CASES["multvae+pia"] = {**SMALL["multvae"], "alignment": {"kind": "pia", "weight": 0.1}}
 
 

@@ -5,6 +5,7 @@ import pytest
 from nearfar.algorithms.algorithm import PACKAGE, Algorithm, find_algorithm
 from nearfar.algorithms.ease import EASE
 from nearfar.core import discovery, memory, seeding
+from nearfar.core.cpu import multiplies_bfloat16
 from nearfar.core.errors import DoesNotFitError, SettingsError, UnknownNameError
 
 
@@ -39,3 +40,16 @@ def test_algorithms_are_found_by_file_or_dotted_path() -> None:
 def test_every_algorithm_file_is_discovered() -> None:
     assert "algorithm" not in discovery.discover(PACKAGE, Algorithm)
     assert "pia" not in discovery.discover(PACKAGE, Algorithm)
+
+
+def test_processors_that_multiply_bfloat16_are_known(tmp_path) -> None:
+    for flags, expected in [
+        ("flags\t\t: fpu avx2 avx512_bf16 sse", True),
+        ("Features\t: fp asimd bf16", True),
+        ("flags\t\t: fpu avx2 avx512f", False),
+        ("", False),
+    ]:
+        path = tmp_path / f"{expected}{len(flags)}"
+        path.write_text(f"processor : 0\n{flags}\n")
+        assert multiplies_bfloat16(path) is expected
+    assert multiplies_bfloat16(tmp_path / "absent") is False

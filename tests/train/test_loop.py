@@ -6,16 +6,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 
-from nearfar.algorithms.multvae import MultVAE
+from nearfar.algorithms.multvae import EXACT_ITEMS, MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.core.errors import DivergedError, EmptyDataError, SettingsError
+from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.train.feed import Feed
 from nearfar.train.loop import train
+from nearfar.train.optimiser import Optimiser
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.multinomial import Multinomial
+from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.cosine import Cosine
 
 SMALL = {"n_latent": 4, "decoder_hidden": (8,), "batch_size": 32}
 
@@ -105,9 +112,7 @@ def test_training_lowers_the_loss_and_beats_chance(clusters) -> None:
 
 def test_users_without_items_do_not_matter(clusters) -> None:
     interactions, validation = clusters
-    from scipy.sparse import csr_array, vstack
-
-    from nearfar.core.vocabulary import Vocabulary
+    from scipy.sparse import vstack
 
     padded = Interactions(
         csr_array(vstack([interactions.x, csr_array((5, 24), dtype=np.float32)])),
@@ -124,8 +129,6 @@ def test_users_without_items_do_not_matter(clusters) -> None:
 
 def test_no_interactions_is_an_error(clusters) -> None:
     interactions, validation = clusters
-    from scipy.sparse import csr_array
-
     empty = Interactions(
         csr_array(interactions.x.shape, dtype=np.float32),
         interactions.user_ids,
@@ -162,16 +165,104 @@ def test_a_run_can_be_used_again(clusters) -> None:
 
 
 def test_bad_run_options_are_refused() -> None:
-    with pytest.raises(SettingsError, match="device"):
-        Run(device="tpu")  # pyright: ignore
+    for name, value in [("device", "tpu"), ("precision", "float8"), ("scores_mib", 0)]:
+        with pytest.raises(SettingsError, match=name):
+            Run(**{name: value})
     if not torch.cuda.is_available():
         with pytest.raises(SettingsError, match="CUDA"):
             Run(device="cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_trains_as_well(clusters) -> None:
+def test_scores_in_parts_train_the_same(clusters) -> None:
+    """A batch whose scores do not fit is taken in parts: rounding apart, nothing changes."""
+    rng = np.random.default_rng(0)
+    wide = np.zeros((120, 9000), np.float32)
+    wide[:, ::375] = clusters[0].x.toarray()
+    wide[np.arange(120), rng.integers(9000, size=120)] = 1
+    train_on = Interactions(csr_array(wide), Vocabulary(range(120)), Vocabulary(range(9000)))
+    algorithm = MultVAE(**{**SMALL, "batch_size": 120}, epochs=2)
+    whole = algorithm.fit(train_on, run=Run(seed=1))
+    parts = algorithm.fit(train_on, run=Run(seed=1, scores_mib=1))
+    np.testing.assert_allclose(parts.score(train_on.x), whole.score(train_on.x), atol=1e-4)
+
+
+def test_bfloat16_trains_as_well(clusters) -> None:
     interactions, validation = clusters
-    run = Run(device="cuda")
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        run = Run(seed=0, precision=precision)
+        MultVAE(**SMALL, epochs=30, learning_rate=0.01).fit(interactions, validation, run=run)
+        found[precision] = max(r.validation["NDCG@100"] for r in run.history.records)
+    assert found["bfloat16"] == pytest.approx(found["float32"], abs=0.02)
+
+
+def test_large_catalogues_are_sampled_and_others_are_not() -> None:
+    def chosen(n_items: int) -> tuple[object, str]:
+        algorithm = MultVAE()
+        likelihood = algorithm.likelihood_of(Catalogue(np.ones(n_items, np.int64), 10))
+        return type(likelihood), algorithm.plan(likelihood).optimiser
+
+    assert chosen(EXACT_ITEMS) == (Multinomial, "adam")
+    assert chosen(EXACT_ITEMS + 1) == (Sampled, "lazy_adam")
+    asked = MultVAE(likelihood=Multinomial(), optimiser="row_adam")
+    assert (
+        asked.plan(asked.likelihood_of(Catalogue(np.ones(9, np.int64), 1))).optimiser == "row_adam"
+    )
+
+
+def test_the_learning_rate_follows_its_schedule(clusters, monkeypatch) -> None:
+    rates = []
+    step = Optimiser.step
+    monkeypatch.setattr(
+        Optimiser, "step", lambda self, rate: rates.append(rate) or step(self, rate)
+    )
+    schedule = Cosine(epochs=2, end=0.1, warm_up=2)
+    settings = {**SMALL, "batch_size": 30, "epochs": 3, "learning_rate": 0.01}
+    MultVAE(**settings, schedule=schedule).fit(clusters[0])
+    assert rates[:2] == pytest.approx([0.005, 0.01])
+    half_way = 0.1 + 0.9 * 0.5
+    assert rates[4] == pytest.approx(0.01 * half_way)
+    assert rates[8:] == pytest.approx([0.001] * 4)
+
+
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@cuda
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_cuda_trains_as_well(clusters, precision) -> None:
+    interactions, validation = clusters
+    run = Run(device="cuda", precision=precision)
     MultVAE(**SMALL, epochs=40, learning_rate=0.01).fit(interactions, validation, run=run)
     assert max(r.validation["NDCG@100"] for r in run.history.records) > 0.7
+
+
+@cuda
+def test_cuda_ranks_as_the_cpu_does(clusters) -> None:
+    interactions, validation = clusters
+    model = MultVAE(**SMALL, epochs=5, learning_rate=0.01).fit(
+        interactions, validation, run=Run(device="cuda")
+    )
+    on_gpu = model.top_k(validation.fold_in.x, 5)
+    model.network.cpu()
+    on_cpu = model.top_k(validation.fold_in.x, 5)
+    np.testing.assert_allclose(on_gpu.scores, on_cpu.scores, rtol=1e-4, atol=1e-4)
+
+
+@cuda
+def test_cuda_samples_large_catalogues(clusters) -> None:
+    interactions, validation = clusters
+    for optimiser in ("adam", "lazy_adam", "row_adam"):
+        run = Run(device="cuda")
+        MultVAE(**SMALL, epochs=30, learning_rate=0.01, likelihood=Sampled(12),
+                optimiser=optimiser).fit(interactions, validation, run=run)  # fmt: skip
+        assert max(r.validation["NDCG@100"] for r in run.history.records) > 0.6
+
+
+@cuda
+def test_the_matrix_lives_on_the_gpu_where_it_fits(clusters) -> None:
+    feed = Feed(clusters[0].x, torch.device("cuda"))
+    assert feed.resident is not None
+    (rows,) = feed.batches(np.arange(120), 120)
+    assert rows.indices.device.type == "cuda"
+    assert rows.indices.cpu().tolist() == clusters[0].x.indices.tolist()

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from nearfar.algorithms.pia import PIA
 from nearfar.core.errors import ArtefactError, NearfarError
 from nearfar.train.checkpoint import NAME
 from nearfar.train.run import Run, Silent
+from nearfar.vae.likelihoods.sampled import Sampled
+from nearfar.vae.starts.spectral import Spectral
+from nearfar.vae.weights.cosine import Cosine
 
 ALGORITHM = MultVAE(
     n_latent=6,
@@ -23,6 +27,14 @@ ALGORITHM = MultVAE(
     batch_size=25,
     learning_rate=0.01,
     alignment=PIA(weight=0.5, patience=1),
+)
+
+SAMPLED = replace(
+    ALGORITHM,
+    likelihood=Sampled(negatives=8),
+    optimiser="lazy_adam",
+    schedule=Cosine(epochs=5, warm_up=3),
+    start=Spectral(),
 )
 
 KILLED = """
@@ -112,12 +124,13 @@ def test_killed_in_mid_epoch_and_resumed_ends_in_the_same_bits(tmp_path: Path) -
     ] == comparable
 
 
+@pytest.mark.parametrize("algorithm", [ALGORITHM, SAMPLED], ids=["exact", "sampled"])
 @pytest.mark.parametrize(("epoch", "step"), [(1, 1), (2, 4), (3, 5)])
 def test_interrupted_keeps_the_best_and_resumes_to_the_same_bits(
-    tmp_path: Path, epoch: int, step: int
+    tmp_path: Path, epoch: int, step: int, algorithm: MultVAE
 ) -> None:
     train, validation = data()
-    expected = ALGORITHM.fit(train, validation, run=Run(seed=7, device="cpu"))
+    expected = algorithm.fit(train, validation, run=Run(seed=7, device="cpu"))
     stopped = Run(
         seed=7,
         device="cpu",
@@ -125,12 +138,12 @@ def test_interrupted_keeps_the_best_and_resumes_to_the_same_bits(
         reporter=Interrupter(epoch, step),
         keep_on_interrupt=True,
     )
-    partial = ALGORITHM.fit(train, validation, run=stopped)
+    partial = algorithm.fit(train, validation, run=stopped)
     assert stopped.history.interrupted
     assert len(stopped.history.records) == epoch
     assert np.isfinite(partial.score(validation.fold_in.x)).all()
     resumed = Run(seed=7, device="cpu", folder=tmp_path, resume=True)
-    same_bits(expected, ALGORITHM.fit(train, validation, run=resumed))
+    same_bits(expected, algorithm.fit(train, validation, run=resumed))
     assert not resumed.history.interrupted
 
 

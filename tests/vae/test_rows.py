@@ -35,3 +35,34 @@ def test_gradient_reaches_only_the_rows_present() -> None:
     WeightedRows(rows, torch.tensor([2.0, 3.0])).product(weight).sum().backward()
     assert weight.grad is not None
     np.testing.assert_array_equal(weight.grad.numpy(), [[2, 2], [0, 0], [3, 3], [0, 0]])
+
+
+@given(st.integers(0, 10_000))
+def test_entries_that_are_kept_and_their_transpose(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = (rng.random((6, 9)) < 0.4).astype(np.float32)
+    rows = Rows.from_csr(csr_array(x))
+    kept = torch.from_numpy(rng.random(len(rows.indices)) < 0.5)
+    dense = torch.zeros(6, 9)
+    dense[rows.users[kept], rows.indices[kept]] = 1
+    fresh = rows.where(kept)
+    rows.transpose()
+    thinned = rows.where(kept)
+    for result in (fresh, thinned):
+        again = torch.zeros(6, 9)
+        again[result.users, result.indices] = 1
+        torch.testing.assert_close(again, dense)
+        by_item = result.by_item
+        assert by_item.indices.tolist() == result.indices[by_item.order].tolist()
+        assert by_item.users.tolist() == result.users[by_item.order].tolist()
+        assert by_item.items[by_item.inverse].tolist() == by_item.indices.tolist()
+        counts = dense.sum(0)
+        assert by_item.items.tolist() == counts.nonzero()[:, 0].tolist()
+        assert by_item.indptr.diff().tolist() == counts[by_item.items].tolist()
+
+
+def test_parts_of_rows() -> None:
+    rows = Rows.from_csr(csr_array(np.tril(np.ones((5, 5), np.float32))))
+    part = rows.part(1, 3)
+    assert part.indices.tolist() == [0, 1, 0, 1, 2]
+    assert part.indptr.tolist() == [0, 2, 5]

@@ -47,11 +47,21 @@ class EASE(Algorithm):
             DoesNotFitError: that matrix does not fit in memory; found out before it starts.
         """
         check_not_empty(train)
-        require_square(train.n_items, "EASE")
-        precision = gram(train.x)
-        precision.flat[:: train.n_items + 1] += self.l2
-        invert_in_place(precision)
-        return ItemItem(weights_from_inverse(precision), train.item_counts, train.n_users)
+        return closed_form(train, np.full(train.n_items, self.l2, np.float32), "EASE")
+
+
+def closed_form(train: Interactions, penalties: Float[np.ndarray, " items"], what: str) -> ItemItem:
+    """B = I - P diag(1/P) with P = (X'X + diag(penalties))^-1 and a zero diagonal.
+
+    Raises:
+        DoesNotFitError: the matrix of items x items does not fit in memory.
+        DivergedError: it is not positive definite in float32.
+    """
+    require_square(train.n_items, what)
+    precision = gram(train.x)
+    precision.flat[:: train.n_items + 1] += penalties
+    invert_in_place(precision)
+    return ItemItem(weights_from_inverse(precision), train.item_counts, train.n_users)
 
 
 def require_square(n_items: int, what: str) -> None:

@@ -58,8 +58,6 @@ class MultVAE(Algorithm):
         beta: weight of the KL term.
         alignment: Personalized Item Alignment, or none.
         epochs, batch_size, learning_rate: of Adam.
-        averaging: the share that a running mean of the weights keeps a step, for validating and
-            keeping that mean instead; 0 for the weights themselves.
         schedule: what the learning rate is multiplied by over the course of training.
         optimiser: "adam"; or for tables with one row an item "lazy_adam", whose rows rest while
             no batch touches them, or "row_adam", which keeps no moments of them either (a third
@@ -80,7 +78,6 @@ class MultVAE(Algorithm):
     batch_size: int = 500
     learning_rate: float = 1e-3
     patience: int = 20
-    averaging: float = 0.0
     schedule: Weight = field(default_factory=Constant)
     optimiser: OptimiserName | None = None
 
@@ -101,7 +98,6 @@ class MultVAE(Algorithm):
             self.batch_size,
             self.learning_rate,
             self.patience,
-            self.averaging,
             self.schedule,
             self.optimiser or by_default,
         )

@@ -24,7 +24,9 @@ from nearfar.train.run import Precision, Run
 
 
 def train(
-    algorithm: Annotated[str, typer.Argument(help="popularity, ease, multvae, or a dotted path.")],
+    algorithm: Annotated[
+        str, typer.Argument(help="popularity, ease, edlae, multvae, or a dotted path.")
+    ],
     data: Annotated[str, typer.Option("--data", help="A split folder, a log, or a data set.")],
     out: Annotated[Path, typer.Option("--out", help="The bundle's folder.")],
     config: Annotated[

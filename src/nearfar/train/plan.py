@@ -21,8 +21,6 @@ class Plan:
         batch_size: users a step.
         learning_rate: Adam's.
         patience: stop after so many epochs without a new best validation score; 0 for never.
-        averaging: what is validated and kept is a running mean of the weights, of which every
-            step keeps this share; 0 for the weights themselves.
         schedule: what the learning rate is multiplied by over the course of training.
         optimiser: how tables of one row an item are updated; all else by Adam.
 
@@ -34,7 +32,6 @@ class Plan:
     batch_size: int
     learning_rate: float
     patience: int
-    averaging: float = 0.0
     schedule: Weight = field(default_factory=Constant)
     optimiser: OptimiserName = "adam"
 
@@ -45,5 +42,3 @@ class Plan:
                 f"{self.learning_rate}, patience {self.patience}: epochs and batch_size must be at "
                 "least 1, learning_rate above 0, patience not negative"
             )
-        if not 0 <= self.averaging < 1:
-            raise SettingsError(f"averaging is {self.averaging}; it must be from 0 to below 1")

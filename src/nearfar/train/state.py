@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 
 from nearfar.core.errors import DivergedError, NearfarError
 from nearfar.core.seeding import derive
-from nearfar.train.averaging import Averaging
 from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import EpochRecord, History, StepReport
 from nearfar.train.optimiser import Optimiser
@@ -56,7 +54,6 @@ class State:
         self.n_steps = -(-n_users // plan.batch_size)
         self.modules = nn.ModuleDict({"network": self.network, "objective": self.objective})
         self.optimiser = Optimiser(self.modules, plan.optimiser, plan.learning_rate)
-        self.averaging = Averaging(self.modules, plan.averaging) if plan.averaging else None
         run.history.clear()
         self.epoch = 0
         self.step_in_epoch = 0
@@ -101,8 +98,6 @@ class State:
         self.optimiser.zero()
         loss.backward()
         self.optimiser.step(self.plan.learning_rate * self.plan.schedule(progress))
-        if self.averaging is not None:
-            self.averaging.update()
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value * rows.n_users
         kl = self.objective.kl_per_dimension(step)
@@ -138,8 +133,7 @@ class State:
 
     def end_epoch(self, validate: Validate | None) -> None:
         started = time.perf_counter()
-        with self.averaging.applied() if self.averaging is not None else nullcontext():
-            scores, better = self.judge(validate)
+        scores, better = self.judge(validate)
         means = self.means()
         record = EpochRecord(
             epoch=self.epoch,
@@ -201,8 +195,6 @@ class State:
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= {f"adam.{k}": v for k, v in self.optimiser.state().items()}
         tensors["kl_sums"] = self.kl_sums
-        if self.averaging is not None:
-            tensors |= {f"mean.{k}": v for k, v in self.averaging.state().items()}
         position = {
             "epoch": self.epoch,
             "step_in_epoch": self.step_in_epoch,
@@ -230,8 +222,6 @@ class State:
         self.best = {k: v.to(self.run.torch_device) for k, v in part("best.").items()}
         self.optimiser.restore(part("adam."))
         self.kl_sums = found.tensors["kl_sums"]
-        if self.averaging is not None:
-            self.averaging.restore(part("mean."))
         position = found.position
         self.epoch = position["epoch"]
         self.step_in_epoch = position["step_in_epoch"]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nearfar.vae.initialise import linear, pass_through
+from nearfar.vae.initialise import linear, pass_through, weight_of
 from nearfar.vae.output import OutputLayer
 
 
@@ -26,14 +26,14 @@ class Decoder(nn.Module):
     @property
     def n_passed(self) -> int:
         """How many latent dimensions can be passed on to the last layer."""
-        sizes = [layer.weight.shape[1] for layer in self.hidden]
+        sizes = [weight_of(layer).shape[1] for layer in self.hidden]
         return min([*sizes, self.out.weight.shape[1]])
 
     def pass_on(self, directions: Float[Tensor, "items k"]) -> None:
         """Set weights so that the first k latents add about themselves times `directions`."""
         k = directions.shape[1]
         for layer in self.hidden:
-            pass_through(layer.weight, k)
+            pass_through(layer, k)
         self.out.weight[:, :k] = directions
 
     def body(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users hidden"]:

@@ -18,8 +18,15 @@ def small_bias_(bias: Tensor, rng: torch.Generator) -> None:
     nn.init.trunc_normal_(bias, std=BIAS_STD, a=-2 * BIAS_STD, b=2 * BIAS_STD, generator=rng)
 
 
-def pass_through(weight: Tensor, k: int) -> None:
-    """Let a layer's first k units be its first k inputs, in place."""
+def weight_of(layer: nn.Module) -> Tensor:
+    """The weight of a linear layer in a list, outputs x inputs."""
+    assert isinstance(layer, nn.Linear)
+    return layer.weight
+
+
+def pass_through(layer: nn.Module, k: int) -> None:
+    """Let a linear layer's first k units be its first k inputs, in place."""
+    weight = weight_of(layer)
     weight[:k] = 0
     weight[:k, :k].fill_diagonal_(1)
 

@@ -96,13 +96,15 @@ class Rows:
             by_item = self.by_item
             among = kept[by_item.order]
             places = among.nonzero()[:, 0]
+            limits = _before(among)[by_item.indptr]
+            present = limits.diff() > 0
             rows.__dict__["by_item"] = ByItem(
-                by_item.items,
-                _before(among)[by_item.indptr],
+                by_item.items[present],
+                torch.cat([limits[:1], limits[1:][present]]),
                 by_item.users[places],
                 by_item.indices[places],
                 before[by_item.order[places]],
-                by_item.inverse[places],
+                _before(present)[by_item.inverse[places]],
             )
         return rows
 
@@ -135,9 +137,9 @@ def _before(kept: Tensor) -> Tensor:
 class ByItem:
     """The entries of sparse rows sorted by item, then by user: their transpose.
 
-    `items` are those present, and maybe some that were; `indptr` tells where each one's entries
-    begin. Entry by entry, `users` and `indices` are row and item, `order` is the position in the
-    rows, `inverse` that of the entry's item in `items`.
+    `items` are those present, `indptr` tells where each one's entries begin. Entry by entry,
+    `users` and `indices` are row and item, `order` is the position in the rows, `inverse` that
+    of the entry's item in `items`.
     """
 
     items: Int64[Tensor, " present"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nearfar.core.errors import SettingsError
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork, SparseLinear
-from nearfar.vae.initialise import linear, pass_through
+from nearfar.vae.initialise import linear, pass_through, weight_of
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.sparse import WeightedRows
 
@@ -46,13 +46,13 @@ class _BaseNetwork(EncoderNetwork):
 
     @property
     def n_passed(self) -> int:
-        widths = [layer.out_features for layer in self.middle]
+        widths = [len(weight_of(layer)) for layer in self.middle]
         return min([self.first.weight.shape[1], *widths, self.head.out_features // 2])
 
     def pass_on(self, directions: Float[Tensor, "items k"]) -> None:
         self.first.weight[:, : directions.shape[1]] = directions
         for layer in (*self.middle, self.head):
-            pass_through(layer.weight, directions.shape[1])
+            pass_through(layer, directions.shape[1])
 
     def set_log_variance(self, value: float) -> None:
         self.head.bias[self.head.out_features // 2 :] = value

@@ -58,7 +58,7 @@ class Spectral(Start):
         network.encoder.set_log_variance(self.logvar)
         if self.scale == 0:
             return
-        k = min(network.encoder.n_passed, network.decoder.n_passed, *x.shape)
+        k = min(network.encoder.n_passed, network.decoder.n_passed, x.shape[0], x.shape[1])
         rng = torch.Generator().manual_seed(derive(seed, "spectral"))
         rows = Rows.from_csr(x)
         values = network.corruption.clean(rows).values

@@ -1,0 +1,81 @@
+"""Where training begins."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+
+from nearfar.algorithms.algorithm import make_algorithm, preset
+from nearfar.algorithms.multvae import MultVAE
+from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.models.autoencoder import Architecture
+from nearfar.train.run import Run
+from nearfar.vae.encoders.base import Base
+from nearfar.vae.rows import Rows
+from nearfar.vae.starts.spectral import Spectral, leading_directions
+
+
+def test_leading_directions_are_the_singular_vectors() -> None:
+    rng = np.random.default_rng(0)
+    tastes = rng.random((3, 40)) < 0.4
+    x = (rng.random((200, 40)) < 0.1 + 0.6 * tastes[rng.integers(3, size=200)]).astype(np.float32)
+    rows = Rows.from_csr(csr_array(x))
+    values = torch.ones(len(rows.indices))
+    found = leading_directions(rows, values, 3, 4, torch.Generator().manual_seed(0)).numpy()
+    _, _, vt = np.linalg.svd(x, full_matrices=False)
+    np.testing.assert_allclose(found.T @ found, np.eye(3), atol=1e-5)
+    np.testing.assert_allclose(np.abs(np.sum(found * vt[:3].T, 0)), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("hidden", [(12,), (12, 10)])
+def test_histories_pass_through_as_a_linear_autoencoder(clusters, hidden) -> None:
+    """With all other weights zero and small signals, logits are x~ V V' plus log popularity."""
+    train, validation = clusters
+    algorithm = MultVAE(n_latent=4, encoder=Base(hidden), decoder_hidden=(9, 8))
+    network = Architecture(24, 4, Base(hidden), (9, 8), algorithm.corruption).build(
+        torch.Generator().manual_seed(0)
+    )
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    scale = 0.05  # tanh is nearly the identity there
+    Spectral(scale=scale).apply(network, train.x, 0)
+    x = validation.fold_in.x
+    popularity = np.log(train.item_counts + 1.0)
+    shown = x.toarray() / np.sqrt(np.maximum(x.toarray().sum(1, keepdims=True), 1))
+    directions = network.decoder.out.weight.detach().numpy()[:, :4] / scale
+    with torch.no_grad():
+        logits = network(Rows.from_csr(x)).numpy()
+        posterior = network.encode(Rows.from_csr(x))
+    expected = shown @ directions @ directions.T * scale**2 + popularity - popularity.mean()
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+    assert (posterior.logvar == -3).all()
+
+
+def test_a_start_from_the_data_is_ahead_after_one_epoch(clusters) -> None:
+    train, validation = clusters
+    scores = {}
+    for start in ("xavier", "spectral"):
+        run = Run(seed=0)
+        settings = {"n_latent": 4, "decoder_hidden": [8], "epochs": 1, "start": start}
+        make_algorithm("multvae", settings).fit(train, validation, run=run)
+        scores[start] = run.history.records[0].validation["NDCG@100"]
+    assert scores["spectral"] > scores["xavier"] + 0.05
+
+
+def test_presets_are_settings(clusters) -> None:
+    published = make_algorithm("multvae", preset("multvae", "published"))
+    assert published == MultVAE(
+        beta=type(published.beta)(0.2, 200_000), patience=0
+    )  # the published settings differ from the defaults in annealing and stopping alone
+    fast = make_algorithm("multvae", preset("multvae", "fast"))
+    assert isinstance(fast.start, Spectral)
+    assert fast.epochs == fast.schedule.epochs
+    with pytest.raises(UnknownNameError, match="preset of multvae 'fsat'; did you mean 'fast'"):
+        preset("multvae", "fsat")
+    with pytest.raises(UnknownNameError, match="known: none"):
+        preset("ease", "fast")
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(SettingsError, match="scale -1"):
+        Spectral(scale=-1.0)
