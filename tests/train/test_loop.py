@@ -18,6 +18,7 @@ from nearfar.train.loop import train
 from nearfar.train.optimiser import Optimiser
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
+from nearfar.train.state import UNREAD_STEPS
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
@@ -266,3 +267,23 @@ def test_the_matrix_lives_on_the_gpu_where_it_fits(clusters) -> None:
     (rows,) = feed.batches(np.arange(120), 120)
     assert rows.indices.device.type == "cuda"
     assert rows.indices.cpu().tolist() == clusters[0].x.indices.tolist()
+
+
+def test_terms_that_wait_to_be_read_come_out_the_same(
+    clusters, tmp_path: Path, monkeypatch
+) -> None:
+    """A GPU's terms are read seldom; what is recorded is what reading each step records."""
+    interactions, validation = clusters
+    records = {}
+    for every in (1, 3):
+        monkeypatch.setitem(UNREAD_STEPS, "cpu", every)
+        run = Run(seed=3, folder=tmp_path / str(every), checkpoint_epochs=1)
+        MultVAE(**SMALL, epochs=3).fit(interactions, validation, run=run)
+        records[every] = [(r.loss, r.terms, r.validation) for r in run.history.records]
+    for one, other in zip(records[1], records[3], strict=True):
+        assert one[0] == pytest.approx(other[0], rel=1e-12)
+        assert one[1] == pytest.approx(other[1], rel=1e-12)
+        assert one[2] == other[2]
+    monkeypatch.setitem(UNREAD_STEPS, "cpu", 3)
+    with pytest.raises(DivergedError, match="is not finite"):
+        MultVAE(**SMALL, epochs=50, learning_rate=1e18).fit(interactions, validation)

@@ -48,7 +48,8 @@ class Run:
             Parameters, sums, softmax and optimiser are float32 in both. "bfloat16" is two to
             three times faster on GPUs and on processors made for it, and slower on others.
         scores_mib: no more than so many MiB of scores (users x items) are held at a time; a
-            batch that has more is taken in parts, at four products for three.
+            batch that has more is taken in parts, at four products for three. By default 512
+            on a CPU and a quarter of a GPU's free memory.
         folder: where checkpoint and metrics.jsonl go; None writes nothing.
         resume: go on from the checkpoint in `folder`, if there is one.
         checkpoint_seconds: the longest time between checkpoints.
@@ -66,7 +67,7 @@ class Run:
     seed: int = 0
     device: Device = "auto"
     precision: Precision = "float32"
-    scores_mib: int = 512
+    scores_mib: int | None = None
     folder: Path | None = None
     resume: bool = False
     checkpoint_seconds: float = 60.0
@@ -82,10 +83,19 @@ class Run:
             raise SettingsError("device is cuda, but PyTorch sees no CUDA device; use cpu or auto")
         if self.precision not in ("float32", "bfloat16"):
             raise SettingsError(f"precision is {self.precision!r}; it must be float32 or bfloat16")
-        if self.scores_mib < 1:
+        if self.scores_mib is not None and self.scores_mib < 1:
             raise SettingsError(f"scores_mib is {self.scores_mib}; it must be at least 1")
         if self.checkpoint_seconds < 0 or self.checkpoint_epochs < 0:
             raise SettingsError("checkpoint intervals must not be negative")
+
+    @property
+    def scores_bytes(self) -> int:
+        """`scores_mib`, or its default, in bytes."""
+        if self.scores_mib is not None:
+            return self.scores_mib << 20
+        if self.torch_device.type == "cuda":
+            return torch.cuda.mem_get_info(self.torch_device)[0] // 4
+        return 512 << 20
 
     @property
     def torch_device(self) -> torch.device:

@@ -25,6 +25,9 @@ from nearfar.vae.weights.weight import Progress
 
 COLLAPSED_NATS = 0.01
 
+UNREAD_STEPS = {"cpu": 1, "cuda": 50}
+"""How many steps' terms may wait on the device before they are read."""
+
 Validate = Callable[[], dict[str, float]]
 
 
@@ -48,7 +51,7 @@ class State:
             **identity, "plan": asdict(plan), "seed": run.seed, "precision": run.precision,
         }  # fmt: skip
         workspace = self.network.decoder.out.workspace
-        workspace.limit_bytes = run.scores_mib << 20
+        workspace.limit_bytes = run.scores_bytes
         workspace.dtype = torch.bfloat16 if run.precision == "bfloat16" else None
         self.n_users = n_users
         self.n_steps = -(-n_users // plan.batch_size)
@@ -58,8 +61,9 @@ class State:
         self.epoch = 0
         self.step_in_epoch = 0
         self.sums: dict[str, float] = {}
-        self.kl_sums = torch.zeros(network.n_latent, dtype=torch.float64)
-        self.users_done = 0
+        self.unread: list[Tensor] = []
+        self.kl_sums = torch.zeros(network.n_latent, dtype=torch.float64, device=run.torch_device)
+        self.users_done = self.users_read = 0
         self.seconds = 0.0
         self.last_checkpoint = time.monotonic()
         self.best: dict[str, Tensor] = {}
@@ -93,16 +97,14 @@ class State:
         self.network.train()
         step = self.network.training_step(rows, rng)
         loss, terms = self.objective(step, weights)
-        values = {"loss": float(loss.detach()), **{name: float(v) for name, v in terms.items()}}
-        self.check(values, progress)
+        self.unread.append(torch.stack([loss.detach(), *terms.values()]).double() * rows.n_users)
+        self.users_done += rows.n_users
+        if len(self.unread) >= UNREAD_STEPS[self.run.torch_device.type]:
+            self.read_terms(progress)
         self.optimiser.zero()
         loss.backward()
         self.optimiser.step(self.plan.learning_rate * self.plan.schedule(progress))
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * rows.n_users
-        kl = self.objective.kl_per_dimension(step)
-        self.kl_sums += kl.sum(0).double().cpu()
-        self.users_done += rows.n_users
+        self.kl_sums += self.objective.kl_per_dimension(step).sum(0)
         self.step_in_epoch += 1
         self.seconds += time.perf_counter() - started
         self.run.reporter.step(
@@ -117,11 +119,23 @@ class State:
         )
 
     def means(self) -> dict[str, float]:
-        return {name: value / self.users_done for name, value in self.sums.items()}
+        return {name: value / max(1, self.users_read) for name, value in self.sums.items()}
 
-    def check(self, values: dict[str, float], progress: Progress) -> None:
-        """Stop where a term is no longer a finite number, before it reaches the weights."""
-        bad = [name for name, value in values.items() if not np.isfinite(value)]
+    def read_terms(self, progress: Progress) -> None:
+        """Add up what steps since the last reading have left; stop where it is not finite.
+
+        On a CPU that is every step, before the weights are touched. Reading from a GPU waits for
+        it, so there it is done seldom: the weights may be spoilt by then, the best ones are not.
+        """
+        if not self.unread:
+            return
+        names = ("loss", *self.objective.addends)
+        found = torch.stack(self.unread).sum(0).tolist()
+        self.unread.clear()
+        self.users_read = self.users_done
+        for name, value in zip(names, found, strict=True):
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        bad = [name for name in names if not np.isfinite(self.sums[name])]
         if not bad:
             return
         kept = f"; the best epoch so far is {self.history.best_epoch}" if self.best else ""
@@ -134,6 +148,7 @@ class State:
     def end_epoch(self, validate: Validate | None) -> None:
         started = time.perf_counter()
         scores, better = self.judge(validate)
+        self.read_terms(self.progress())
         means = self.means()
         record = EpochRecord(
             epoch=self.epoch,
@@ -153,7 +168,7 @@ class State:
             History.append_jsonl(self.run.folder / "metrics.jsonl", record)
         self.epoch += 1
         self.step_in_epoch = 0
-        self.sums, self.users_done, self.seconds = {}, 0, 0.0
+        self.sums, self.users_done, self.users_read, self.seconds = {}, 0, 0, 0.0
         self.kl_sums.zero_()
         self.run.reporter.epoch(record)
         every = self.run.checkpoint_epochs
@@ -191,6 +206,7 @@ class State:
     def write_checkpoint(self) -> None:
         if self.run.folder is None:
             return
+        self.read_terms(self.progress())
         tensors = {f"now.{k}": v for k, v in self.modules.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= {f"adam.{k}": v for k, v in self.optimiser.state().items()}
@@ -221,12 +237,12 @@ class State:
         self.modules.load_state_dict(part("now."))
         self.best = {k: v.to(self.run.torch_device) for k, v in part("best.").items()}
         self.optimiser.restore(part("adam."))
-        self.kl_sums = found.tensors["kl_sums"]
+        self.kl_sums = found.tensors["kl_sums"].to(self.run.torch_device)
         position = found.position
         self.epoch = position["epoch"]
         self.step_in_epoch = position["step_in_epoch"]
         self.sums = position["sums"]
-        self.users_done = position["users_done"]
+        self.users_done = self.users_read = position["users_done"]
         self.seconds = position["seconds"]
         if position["best_score"] is not None:
             self.best_score = position["best_score"]
