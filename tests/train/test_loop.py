@@ -19,6 +19,7 @@ from nearfar.train.optimiser import Optimiser
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.train.state import UNREAD_STEPS
+from nearfar.vae.gradients import attached, tables
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
@@ -224,6 +225,16 @@ def test_the_learning_rate_follows_its_schedule(clusters, monkeypatch) -> None:
     half_way = 0.1 + 0.9 * 0.5
     assert rates[4] == pytest.approx(0.01 * half_way)
     assert rates[8:] == pytest.approx([0.001] * 4)
+
+
+def test_what_only_training_needs_is_given_back(clusters) -> None:
+    interactions, validation = clusters
+    model = MultVAE(**SMALL, epochs=1).fit(interactions, validation)
+    output = model.network.decoder.out
+    assert output.workspace._memory is None
+    assert all(attached(p) is None and p.grad is None for p in tables(model.network))
+    output(torch.zeros(1, 8)).sum().backward()
+    assert output.weight.grad is not None
 
 
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

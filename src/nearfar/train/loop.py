@@ -50,9 +50,23 @@ def train(
     if not len(users):
         raise EmptyDataError("no training user has an item")
     state = State(network, objective, plan, run, identity, len(users))
-    if run.resume:
-        state.resume()
-    state.start_metrics()
+    try:
+        if run.resume:
+            state.resume()
+        state.start_metrics()
+        stopped_by = _epochs(state, x, users, validate)
+        if stopped_by == signal.SIGTERM:
+            signal.raise_signal(signal.SIGTERM)
+        if stopped_by is not None and not run.keep_on_interrupt:
+            raise KeyboardInterrupt
+        state.keep_best()
+    finally:
+        state.release()
+
+
+def _epochs(state: State, x: csr_array, users: np.ndarray, validate: Validate | None) -> int | None:
+    """Train to the end, or until a signal, which is returned, says stop."""
+    run, plan = state.run, state.plan
     feed = Feed(x, run.torch_device)
     with Interruptible() as stop:
         while state.epoch < plan.epochs and not state.exhausted():
@@ -62,13 +76,7 @@ def train(
                 if stop.requested is not None:
                     state.write_checkpoint()
                     run.history.interrupted = True
-                    break
+                    return stop.requested
                 state.checkpoint_if_due()
-            if run.history.interrupted:
-                break
             state.end_epoch(validate)
-    if stop.requested == signal.SIGTERM:
-        signal.raise_signal(signal.SIGTERM)
-    if stop.requested is not None and not run.keep_on_interrupt:
-        raise KeyboardInterrupt
-    state.keep_best()
+    return stop.requested

@@ -190,13 +190,17 @@ class State:
             self.best = {k: v.detach().clone() for k, v in self.modules.state_dict().items()}
         return scores, better
 
+    def release(self) -> None:
+        """Give back the memory that only training needs, whether it ended well or not."""
+        self.optimiser.release()
+        self.network.decoder.out.workspace.release()
+
     def keep_best(self) -> None:
         if not self.best:
             raise NearfarError(
                 "stopped before the first epoch had ended: there is no model yet; "
                 "resume to go on" + ("" if self.run.folder else " (needs a run folder)")
             )
-        self.optimiser.release()
         self.modules.load_state_dict(self.best)
 
     def checkpoint_if_due(self) -> None:

@@ -53,6 +53,11 @@ class Workspace:
             memory = self._memory = empty((n,), torch.empty(0, dtype=dtype, device=device))
         return memory[:n]
 
+    def release(self) -> None:
+        """Give the memory back."""
+        self.uses += 1
+        self._memory = None
+
     def users_at_once(self, n_users: int, n_items: int, dtype: torch.dtype) -> int:
         """How many users' scores are held at a time."""
         return max(1, min(n_users, self.limit_bytes // (n_items * dtype.itemsize)))
