@@ -79,8 +79,7 @@ class Screen:
         exclude(memory)
         items = best(memory, keep).sort(1).values
         rough = memory.gather(1, items).float()
-        ranked = rough.sort(dim=1, descending=True).values
-        kth, last = ranked[:, k - 1], ranked[:, -1]
+        kth, last = torch.kthvalue(rough, keep - k + 1, dim=1).values, rough.amin(1)
         doubt = self.bound(hidden)
         certain = last + last.abs() * ROUNDING + doubt < kth - kth.abs() * ROUNDING - doubt
         certain |= last == float("-inf")
