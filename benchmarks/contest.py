@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import scipy.sparse
 import nearfar as nf
 from benchmarks.peers import client
 from benchmarks.peers.client import Peer, PeerError
+from nearfar.core.files import write_json
 
 SIDES = Path(__file__).parent / "sides"
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -87,6 +90,34 @@ def real_split(name: str) -> nf.Split:
         return nf.split_strong(log, 600, seed=12345)
     log = nf.read_log(SHARED / "npm.parquet")
     return nf.split_strong(log, 2000, seed=12345)
+
+
+def command(
+    doc: str | None,
+    out: Path,
+    measure: Callable[[str, argparse.Namespace, list[str] | None], dict[str, Any]],
+    show: Callable[[str, dict[str, Any]], None],
+    **numbers: int | None,
+) -> None:
+    """The command line of a benchmark over shapes: measure each, write it, show it.
+
+    `numbers` are further whole-number options with their defaults.
+    """
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--shape", action="append", choices=["ml-20m", "ml-1m", "npm"])
+    parser.add_argument("--only", help="sides, cut at commas; the floor always takes part")
+    parser.add_argument("--out", type=Path, default=out)
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    arguments = parser.parse_args()
+    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    only = arguments.only.split(",") if arguments.only else None
+    for shape in arguments.shape or ["ml-20m", "ml-1m"]:
+        found[shape] = measure(shape, arguments, only)
+        write_json(arguments.out, found)
+        show(shape, found[shape])
+        for name, reason in found[shape]["absent"].items():
+            print(f"{name} did not take part: {reason}")
 
 
 def interval(values: list[float]) -> dict[str, float]:

@@ -9,24 +9,23 @@ at a time; a ratio is taken within a round, against the floor of the same round.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.contest import everyone, interactions, interval, started
+from benchmarks.contest import command, everyone, interactions, interval, started
 from benchmarks.machine import provenance
-from nearfar.core.files import write_json
 
 OWN = ["floor", "nearfar", "nearfar bf16"]
 STEPS = 4
 
 
-def measure(shape: str, n_users: int | None, rounds: int, only: list[str] | None) -> dict:
+def measure(shape: str, arguments: argparse.Namespace, only: list[str] | None) -> dict:
     """Steps in turns; per side its milliseconds and its ratio to the floor."""
-    x = interactions(shape, n_users)
+    rounds = arguments.rounds
+    x = interactions(shape, arguments.users)
     times: dict[str, list[float]] = {}
     with started(everyone(OWN, only), x, batch_size=500) as (alive, absent):
         versions = {name: side.ask("versions") for name, side in alive.items()}
@@ -68,25 +67,7 @@ def show(shape: str, result: dict) -> None:
             f"{side['times_nearfar']['median']:.2f}",
         )  # fmt: skip
     Console(width=100).print(table)
-    for name, reason in result["absent"].items():
-        print(f"{name} did not take part: {reason}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shape", action="append", choices=["ml-20m", "ml-1m", "npm"])
-    parser.add_argument("--users", type=int, help="training users of the synthetic shape")
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--only", help="sides, cut at commas; the floor always takes part")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
-    arguments = parser.parse_args()
-    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    only = arguments.only.split(",") if arguments.only else None
-    for shape in arguments.shape or ["ml-20m", "ml-1m"]:
-        found[shape] = measure(shape, arguments.users, arguments.rounds, only)
-        write_json(arguments.out, found)
-        show(shape, found[shape])
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, Path(__file__).with_suffix(".json"), measure, show, users=None, rounds=8)

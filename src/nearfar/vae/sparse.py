@@ -69,13 +69,13 @@ class _RowProduct(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, rows: Rows, values: Tensor) -> Tensor:
         ctx.rows, ctx.weight = rows, weight
         ctx.save_for_backward(values)
-        return _weighted_sums(weight, rows.indices, rows.indptr, values)
+        return weighted_sums(weight, rows.indices, rows.indptr, values)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None]:
         (values,) = ctx.saved_tensors
         by_item = ctx.rows.by_item
-        sums = _weighted_sums(
+        sums = weighted_sums(
             grads[0].contiguous(), by_item.users, by_item.indptr, values[by_item.order]
         )
         return _row_gradient(ctx.weight, by_item.items, sums), None, None
@@ -92,7 +92,8 @@ class _SelectedRows(torch.autograd.Function):
         return _row_gradient(ctx.weight, ctx.items, grads[0]), None
 
 
-def _weighted_sums(weight: Tensor, indices: Tensor, indptr: Tensor, values: Tensor) -> Tensor:
+def weighted_sums(weight: Tensor, indices: Tensor, indptr: Tensor, values: Tensor) -> Tensor:
+    """The product of a CSR matrix, given by its parts, with `weight`; no gradients."""
     return torch.nn.functional.embedding_bag(
         indices, weight, indptr, mode="sum", per_sample_weights=values, include_last_offset=True
     )

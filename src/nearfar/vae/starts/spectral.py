@@ -14,6 +14,7 @@ from nearfar.core.errors import SettingsError
 from nearfar.core.seeding import derive
 from nearfar.vae.network import VAE
 from nearfar.vae.rows import Rows
+from nearfar.vae.sparse import weighted_sums
 from nearfar.vae.starts.start import Start
 
 SMOOTHING = 1.0
@@ -83,12 +84,12 @@ def leading_directions(
     basis = torch.randn(rows.n_items, size, generator=rng)
 
     def to_users(of_items: Tensor) -> Tensor:
-        return _product(rows.indices, of_items, rows.indptr, values)
+        return weighted_sums(of_items, rows.indices, rows.indptr, values)
 
     def to_items(of_users: Tensor) -> Tensor:
         result = torch.zeros(rows.n_items, of_users.shape[1])
-        result[by_item.items] = _product(
-            by_item.users, of_users, by_item.indptr, values[by_item.order]
+        result[by_item.items] = weighted_sums(
+            of_users, by_item.users, by_item.indptr, values[by_item.order]
         )
         return result
 
@@ -97,9 +98,3 @@ def leading_directions(
     # in the subspace the decomposition is small and exact
     _, _, turned = torch.linalg.svd(torch.linalg.qr(to_users(basis)).R, full_matrices=False)
     return (basis @ turned.T)[:, :k].contiguous()
-
-
-def _product(indices: Tensor, weight: Tensor, indptr: Tensor, values: Tensor) -> Tensor:
-    return torch.nn.functional.embedding_bag(
-        indices, weight, indptr, mode="sum", per_sample_weights=values, include_last_offset=True
-    )
