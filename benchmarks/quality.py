@@ -51,7 +51,7 @@ def measure(data: str, minutes: float, patience: int, only: list[str] | None) ->
     courses: dict[str, list[tuple[float, float]]] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
-        started(everyone(OWN, only)[:], split.train.x, batch_size=500) as (alive, absent),
+        started(everyone(OWN, only), split.train.x, batch_size=500) as (alive, absent),
     ):
         alive.pop("floor", None)
         versions = {name: side.ask("versions") for name, side in alive.items()}

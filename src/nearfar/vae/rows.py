@@ -164,10 +164,6 @@ class SparseMatrix:
         indptr = torch.from_numpy(x.indptr.astype(np.int64, copy=False))
         return cls(torch.from_numpy(x.indices).to(device), indptr.to(device), x.shape[1])
 
-    @property
-    def n_bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for t in (self.indices, self.indptr))
-
     def take(self, rows: Int64[Tensor, " users"]) -> Rows:
         """The rows at these positions, in their order, without a loop over them."""
         rows = rows.to(self.indptr.device)
