@@ -66,7 +66,8 @@ class Optimiser:
         self.adam.step()
         for parameter, (gradient, update) in self.by_row.items():
             if parameter.grad is not None:
-                gradient.add_rows(torch.arange(len(parameter)), parameter.grad)
+                everything = torch.arange(len(parameter), device=parameter.device)
+                gradient.add_rows(everything, parameter.grad)
             gathered = gradient.gathered()
             if gathered is not None:
                 update.move(parameter, *gathered, learning_rate)

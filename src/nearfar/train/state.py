@@ -147,8 +147,8 @@ class State:
 
     def end_epoch(self, validate: Validate | None) -> None:
         started = time.perf_counter()
+        self.read_terms(self.progress())  # weights that have diverged are not worth judging
         scores, better = self.judge(validate)
-        self.read_terms(self.progress())
         means = self.means()
         record = EpochRecord(
             epoch=self.epoch,
@@ -178,7 +178,7 @@ class State:
     def judge(self, validate: Validate | None) -> tuple[dict[str, float], bool]:
         """Validation scores of the weights as they are, and whether they are the best so far.
 
-        The best are copied, but for the last epoch's: these are where they should be.
+        The best are copied.
         """
         self.network.eval()
         scores = validate() if validate else {}
