@@ -67,11 +67,20 @@ def preset(name: str, which: str) -> dict[str, Any]:
     Raises:
         UnknownNameError: there is none of that name; those there are, are named.
     """
-    path = Path(__file__).parent / "presets" / f"{discovery.name_of(find_algorithm(name))}.toml"
-    found = settings.read_toml(path) if path.exists() else {}
+    found = presets(name)
     if which not in found:
         raise UnknownNameError(f"preset of {name}", which, found)
     return found[which]
+
+
+def presets(name: str) -> dict[str, dict[str, Any]]:
+    """All settings that are kept for an algorithm (presets/NAME.toml), by their names.
+
+    Raises:
+        UnknownNameError: there is no such algorithm.
+    """
+    path = Path(__file__).parent / "presets" / f"{discovery.name_of(find_algorithm(name))}.toml"
+    return settings.read_toml(path) if path.exists() else {}
 
 
 def check_not_empty(train: Interactions) -> None:
