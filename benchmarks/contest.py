@@ -88,7 +88,7 @@ def real_split(name: str) -> nf.Split:
     if name == "ml-1m":
         log = nf.read_log(SHARED / "ml-1m.zip", filters=nf.Filters(min_rating=4, min_user=5))
         return nf.split_strong(log, 600, seed=12345)
-    log = nf.read_log(SHARED / "npm.parquet")
+    log = nf.read_log(SHARED / "npm.parquet", user="package", item="dependency")
     return nf.split_strong(log, 2000, seed=12345)
 
 

@@ -39,7 +39,7 @@ class NearFar(protocol.Adapter):
         from scipy.sparse import csr_array
 
         from nearfar.algorithms.algorithm import make_algorithm, preset
-        from nearfar.models.autoencoder import Architecture, Autoencoder
+        from nearfar.models.autoencoder import Autoencoder
         from nearfar.train.feed import Feed
         from nearfar.train.run import Run
         from nearfar.train.state import State
@@ -54,13 +54,7 @@ class NearFar(protocol.Adapter):
             algorithm = replace(algorithm, **asked)
         n_users, n_items = train.shape
         counts = np.bincount(train.indices, minlength=n_items)
-        architecture = Architecture(
-            n_items,
-            algorithm.n_latent,
-            algorithm.encoder,
-            algorithm.decoder_hidden,
-            algorithm.corruption,
-        )
+        architecture = algorithm.architecture(n_items)
         network = architecture.build(torch.Generator().manual_seed(settings.seed))
         objective = algorithm.objective(Catalogue(counts, n_users), settings.seed)
         run = Run(seed=settings.seed, device="cpu", precision=self.precision)
@@ -79,8 +73,9 @@ class NearFar(protocol.Adapter):
         ticker = protocol.Ticker(n_steps)
         order = generator(0, "order", self.state.epoch).permutation(self.x.shape[0])
         batches = self.feed.batches(order, self.algorithm.batch_size)
+        (phase,) = self.algorithm.plan().passes(0)
         for rows in ticker(batches):
-            self.state.take_step(rows)
+            self.state.take_step(phase, rows)
         self.state.end_epoch(None)
         return ticker.seconds
 

@@ -14,9 +14,12 @@ from nearfar._version import __version__ as __version__
 if TYPE_CHECKING:
     from nearfar.algorithms.ease import EASE as EASE
     from nearfar.algorithms.edlae import EDLAE as EDLAE
+    from nearfar.algorithms.hvamp import HVamp as HVamp
+    from nearfar.algorithms.multdae import MultDAE as MultDAE
     from nearfar.algorithms.multvae import MultVAE as MultVAE
     from nearfar.algorithms.pia import PIA as PIA
     from nearfar.algorithms.popularity import Popularity as Popularity
+    from nearfar.algorithms.recvae import RecVAE as RecVAE
     from nearfar.bundle.bundle import Bundle as Bundle
     from nearfar.bundle.folder import load_bundle as load_bundle
     from nearfar.bundle.folder import save_bundle as save_bundle
@@ -52,6 +55,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "nearfar.algorithms.ease": ("EASE",),
     "nearfar.algorithms.edlae": ("EDLAE",),
+    "nearfar.algorithms.multdae": ("MultDAE",),
+    "nearfar.algorithms.recvae": ("RecVAE",),
+    "nearfar.algorithms.hvamp": ("HVamp",),
     "nearfar.algorithms.multvae": ("MultVAE",),
     "nearfar.algorithms.pia": ("PIA",),
     "nearfar.algorithms.popularity": ("Popularity",),

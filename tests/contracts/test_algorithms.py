@@ -30,6 +30,29 @@ SMALL = {
         "batch_size": 20,
         "learning_rate": 0.02,
     },
+    "multdae": {
+        "n_latent": 8,
+        "encoder": {"kind": "base", "hidden": [16]},
+        "epochs": 30,
+        "batch_size": 20,
+        "learning_rate": 0.02,
+    },
+    "recvae": {
+        "n_latent": 8,
+        "encoder": {"kind": "dense", "width": 16, "layers": 3},
+        "epochs": 15,
+        "batch_size": 20,
+        "learning_rate": 0.01,
+    },
+    "hvamp": {
+        "n_latent": 6,
+        "hidden": 16,
+        "pseudo_inputs": 10,
+        "epochs": 40,
+        "batch_size": 20,
+        "learning_rate": 0.02,
+        "beta": {"kind": "linear_anneal", "end": 0.1, "steps": 100},
+    },
 }
 CASES = {name: SMALL.get(name, {}) for name in ALGORITHMS}
 CASES["multvae+sampled"] = {
@@ -37,6 +60,20 @@ CASES["multvae+sampled"] = {
     "likelihood": {"kind": "sampled", "negatives": 12},
     "optimiser": "lazy_adam",
     "start": "spectral",
+}
+for algorithm in ("recvae", "hvamp"):
+    CASES[f"{algorithm}+pia"] = {**SMALL[algorithm], "alignment": {"kind": "pia", "weight": 0.02}}
+CASES["multvae+iaf"] = {
+    **SMALL["multvae"],
+    "encoder": {"kind": "iaf", "before": {"kind": "base", "hidden": [16]}, "hidden": 16},
+    "prior": {"kind": "vamp", "pseudo_inputs": 10},
+    "beta": {"kind": "cyclic", "end": 0.1},
+}
+CASES["multvae+gated"] = {
+    **SMALL["multvae"],
+    "encoder": {"kind": "base", "hidden": [16, 16], "units": "gated"},
+    "decoder_units": "gated",
+    "prior": {"kind": "mixture", "components": 4},
 }
 CASES["multvae+pia"] = {**SMALL["multvae"], "alignment": {"kind": "pia", "weight": 0.1}}
 

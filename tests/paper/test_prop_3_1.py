@@ -13,6 +13,7 @@ from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.rows import Rows
 from nearfar.vae.terms.alignment import Alignment, centroid_and_spread
 from nearfar.vae.terms.term import Step
+from tests.vae.steps import make_step
 
 N_USERS, N_ITEMS, K = 6, 9, 3
 
@@ -26,10 +27,7 @@ def make(seed: int) -> tuple[np.ndarray, Step, Alignment]:
         torch.randn(N_USERS, K, generator=torch_rng), torch.randn(N_USERS, K, generator=torch_rng)
     )
     term = Alignment(N_ITEMS, K, anchor_std=1.0, rng=torch_rng)
-    step = Step(
-        Rows.from_csr(csr_array(dense)), posterior, posterior.mu, posterior.mu,
-        OutputLayer(K, N_ITEMS, torch_rng),
-    )  # fmt: skip
+    step = make_step(Rows.from_csr(csr_array(dense)), posterior, OutputLayer(K, N_ITEMS, torch_rng))
     return dense, step, term
 
 
@@ -76,7 +74,7 @@ def test_centroid_and_spread_are_their_definitions(seed: int) -> None:
 def test_gradient_pulls_mu_and_anchors_together() -> None:
     _, step, term = make(4)
     mu = step.posterior.mu.clone().requires_grad_()
-    moved = replace(step, posterior=DiagonalGaussian(mu, step.posterior.logvar))
+    moved = replace(step, draw=DiagonalGaussian(mu, step.posterior.logvar).draw(None))
     term(moved).sum().backward()
     centroid, _ = centroid_and_spread(term.anchors.detach(), step.histories)
     assert mu.grad is not None

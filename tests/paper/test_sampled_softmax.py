@@ -10,6 +10,7 @@ from nearfar.vae.rows import Rows
 from nearfar.vae.terms.reconstruction import reconstruction
 from nearfar.vae.terms.sampled_reconstruction import SampledReconstruction
 from nearfar.vae.terms.term import Step
+from tests.vae import steps
 
 N_USERS, N_ITEMS, N_HIDDEN = 5, 60, 4
 
@@ -19,10 +20,12 @@ def make_step(seed: int, x: np.ndarray) -> Step:
     hidden = torch.randn(len(x), N_HIDDEN, generator=rng)
     output = OutputLayer(N_HIDDEN, N_ITEMS, rng)
     torch.nn.init.normal_(output.weight, generator=rng)
-    return Step(
-        Rows.from_csr(csr_array(x)), DiagonalGaussian(hidden, hidden), hidden, hidden, output,
-        torch.Generator().manual_seed(seed),
-    )  # fmt: skip
+    return steps.make_step(
+        Rows.from_csr(csr_array(x)),
+        DiagonalGaussian(hidden, hidden),
+        output,
+        rng=torch.Generator().manual_seed(seed),
+    )
 
 
 def histories(seed: int) -> np.ndarray:

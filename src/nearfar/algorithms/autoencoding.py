@@ -1,38 +1,68 @@
-"""What the algorithms that train autoencoders share: validation, identity of a run."""
+"""What the algorithms that train autoencoders share: their objective, validation, identity."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from nearfar.algorithms.algorithm import Algorithm
+from nearfar.algorithms.pia import PIA
 from nearfar.core import discovery, settings
 from nearfar.core.errors import EmptyDataError
+from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, evaluate
 from nearfar.metrics.metric import Metric
 from nearfar.metrics.ndcg import NDCG
-from nearfar.models.autoencoder import Autoencoder
+from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.train.loop import train
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.train.state import Validate
-from nearfar.vae.objective import Objective
+from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.objective import Addend, Objective
+from nearfar.vae.priors.prior import Prior
+from nearfar.vae.starts.start import Start
+from nearfar.vae.terms.alignment import Alignment
+from nearfar.vae.terms.kl import KL
+from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.weight import Weight
 
 STOPPING_METRIC = NDCG(100)
 
 
 def fit_autoencoder(
     algorithm: Algorithm,
-    model: Autoencoder,
+    architecture: Architecture,
     objective: Objective,
     plan: Plan,
     interactions: Interactions,
     validation: FoldIn | None,
     run: Run,
-) -> None:
-    """Train the model's network in place by the objective; the best epoch's weights stay."""
+    start: Start | None = None,
+) -> Autoencoder:
+    """Train a network of this architecture by the objective; the best epoch's weights are kept.
+
+    Args:
+        algorithm: whose run it is.
+        architecture: what is built.
+        objective: what is minimised; its parameters are trained too.
+        plan: how long, and by what steps.
+        interactions: training users.
+        validation: who the best epoch is chosen by; without it the last is kept.
+        run: seed, device, folder, progress.
+        start: what a fresh network is given of the data.
+
+    Raises:
+        DivergedError: a term or a weight is no longer finite.
+    """
+    network = architecture.build(torch.Generator().manual_seed(derive(run.seed, "weights")))
+    if start is not None:
+        start.apply(network, interactions.x, run.seed)
+    model = Autoencoder(architecture, network, interactions.item_counts, interactions.n_users)
     train(
-        model.network,
+        network,
         objective,
         plan,
         interactions.x,
@@ -40,7 +70,35 @@ def fit_autoencoder(
         run=run,
         identity=identity(algorithm, interactions, validation),
     )
-    model.network.eval()
+    network.eval()
+    alignment = objective.addends.get("alignment")
+    if alignment is not None and isinstance(alignment.term, Alignment):
+        model.anchors = alignment.term.anchors.detach().cpu().numpy()
+    return model
+
+
+def evidence_bound(
+    catalogue: Catalogue,
+    n_latent: int,
+    seed: int,
+    *,
+    likelihood: Likelihood,
+    prior: Prior,
+    beta: Weight,
+    alignment: PIA | None,
+) -> Objective:
+    """Eq. 1, or Eq. 8 with alignment, of any likelihood and prior."""
+    rng = torch.Generator().manual_seed(derive(seed, "prior"))
+    of_latents = prior.build(catalogue.n_items, n_latent, rng)
+    addends = {
+        "reconstruction": Addend(likelihood.term(catalogue), Constant(1.0)),
+        "kl": Addend(KL(of_latents), beta),
+    }
+    if alignment is not None:
+        rng = torch.Generator().manual_seed(derive(seed, "anchors"))
+        term = Alignment(catalogue.n_items, n_latent, alignment.anchor_std, rng)
+        addends["alignment"] = Addend(term, alignment.schedule())
+    return Objective(addends, of_latents)
 
 
 def validator(model: Autoencoder, validation: FoldIn) -> Validate:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch
-
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.algorithms.autoencoding import fit_autoencoder
+from nearfar.algorithms.autoencoding import evidence_bound, fit_autoencoder
 from nearfar.algorithms.pia import PIA
 from nearfar.core.errors import SettingsError
-from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.train.plan import OptimiserName, Plan
@@ -19,16 +16,15 @@ from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.layers import Units
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
-from nearfar.vae.objective import Addend, Objective
+from nearfar.vae.objective import Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.priors.prior import Prior
 from nearfar.vae.starts.start import Start
 from nearfar.vae.starts.xavier import Xavier
-from nearfar.vae.terms.alignment import Alignment
-from nearfar.vae.terms.kl import KL
 from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.weight import Weight
@@ -50,6 +46,7 @@ class MultVAE(Algorithm):
         n_latent: latent dimensions K.
         encoder: from history to posterior.
         decoder_hidden: sizes of the decoder's hidden layers.
+        decoder_units: their units, "tanh" as published, or "gated".
         corruption: what the encoder is shown in training.
         prior: p(z).
         likelihood: p(x|z); by default the exact multinomial up to 200,000 items, and above it
@@ -58,6 +55,7 @@ class MultVAE(Algorithm):
         beta: weight of the KL term.
         alignment: Personalized Item Alignment, or none.
         epochs, batch_size, learning_rate: of Adam.
+        noise: whether z is drawn in training, as published, or is the posterior's mean.
         schedule: what the learning rate is multiplied by over the course of training.
         optimiser: "adam"; or for tables with one row an item "lazy_adam", whose rows rest while
             no batch touches them, or "row_adam", which keeps no moments of them either (a third
@@ -68,6 +66,7 @@ class MultVAE(Algorithm):
     n_latent: int = 200
     encoder: Encoder = field(default_factory=Base)
     decoder_hidden: tuple[int, ...] = (600,)
+    decoder_units: Units = "tanh"
     corruption: Corruption = field(default_factory=Dropout)
     prior: Prior = field(default_factory=Normal)
     likelihood: Likelihood | None = None
@@ -78,6 +77,7 @@ class MultVAE(Algorithm):
     batch_size: int = 500
     learning_rate: float = 1e-3
     patience: int = 20
+    noise: bool = True
     schedule: Weight = field(default_factory=Constant)
     optimiser: OptimiserName | None = None
 
@@ -100,6 +100,7 @@ class MultVAE(Algorithm):
             self.patience,
             self.schedule,
             self.optimiser or by_default,
+            noise=self.noise,
         )
 
     def fit(
@@ -112,20 +113,28 @@ class MultVAE(Algorithm):
         """
         check_not_empty(train)
         run = run or Run()
-        architecture = Architecture(
-            train.n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
-        )
-        network = architecture.build(torch.Generator().manual_seed(derive(run.seed, "weights")))
-        self.start.apply(network, train.x, run.seed)
         catalogue = Catalogue(train.item_counts, train.n_users)
-        objective = self.objective(catalogue, run.seed)
-        plan = self.plan(self.likelihood_of(catalogue))
-        model = Autoencoder(architecture, network, train.item_counts, train.n_users)
-        fit_autoencoder(self, model, objective, plan, train, validation, run)
-        alignment = objective.addends.get("alignment")
-        if alignment is not None and isinstance(alignment.term, Alignment):
-            model.anchors = alignment.term.anchors.detach().cpu().numpy()
-        return model
+        return fit_autoencoder(
+            self,
+            self.architecture(train.n_items),
+            self.objective(catalogue, run.seed),
+            self.plan(self.likelihood_of(catalogue)),
+            train,
+            validation,
+            run,
+            self.start,
+        )
+
+    def architecture(self, n_items: int) -> Architecture:
+        """What the network is built from."""
+        return Architecture(
+            n_items,
+            self.n_latent,
+            self.encoder,
+            self.decoder_hidden,
+            self.corruption,
+            self.decoder_units,
+        )
 
     def likelihood_of(self, catalogue: Catalogue) -> Likelihood:
         """The likelihood that was chosen, or the one for a catalogue of this size."""
@@ -135,13 +144,12 @@ class MultVAE(Algorithm):
 
     def objective(self, catalogue: Catalogue, seed: int) -> Objective:
         """Eq. 1, or Eq. 8 with alignment."""
-        likelihood = self.likelihood_of(catalogue)
-        addends = {
-            "reconstruction": Addend(likelihood.term(catalogue), Constant(1.0)),
-            "kl": Addend(KL(self.prior), self.beta),
-        }
-        if self.alignment is not None:
-            rng = torch.Generator().manual_seed(derive(seed, "anchors"))
-            term = Alignment(catalogue.n_items, self.n_latent, self.alignment.anchor_std, rng)
-            addends["alignment"] = Addend(term, self.alignment.schedule())
-        return Objective(addends, self.prior)
+        return evidence_bound(
+            catalogue,
+            self.n_latent,
+            seed,
+            likelihood=self.likelihood_of(catalogue),
+            prior=self.prior,
+            beta=self.beta,
+            alignment=self.alignment,
+        )

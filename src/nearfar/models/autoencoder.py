@@ -20,6 +20,7 @@ from nearfar.models.model import RankBatch
 from nearfar.models.screening import Screen
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.layers import Units
 from nearfar.vae.network import VAE
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.rows import Rows
@@ -38,6 +39,7 @@ class Architecture:
     encoder: Encoder
     decoder_hidden: tuple[int, ...]
     corruption: Corruption
+    decoder_units: Units = "tanh"
 
     def build(self, rng: torch.Generator) -> VAE:
         """A network with fresh weights."""
@@ -48,11 +50,12 @@ class Architecture:
             decoder_hidden=self.decoder_hidden,
             corruption=self.corruption,
             rng=rng,
+            decoder_units=self.decoder_units,
         )
 
 
 class Autoencoder(LatentModel):
-    """Scores are the decoder's logits at z = mu of the clean history.
+    """Scores are the decoder's logits at z = mu of the clean history, through its flow if any.
 
     Args:
         architecture: what the network is built from.
@@ -114,8 +117,8 @@ class Autoencoder(LatentModel):
         return rank_batch
 
     def _hidden(self, histories: csr_array) -> Float[Tensor, "users hidden"]:
-        mu = self.network.encode(Rows.from_csr(histories, device=self.device)).mu
-        return self.network.decoder.body(mu)
+        rows = Rows.from_csr(histories, device=self.device)
+        return self.network.decoder.body(self.network.latents(rows))
 
     @torch.inference_mode()
     def encode(self, histories: csr_array) -> DiagonalGaussian:

@@ -58,7 +58,9 @@ class Feed:
         if self.device.type == "cpu":
             rows.transpose()
             return rows
-        indices, indptr = (
-            t.pin_memory().to(self.device, non_blocking=True) for t in (rows.indices, rows.indptr)
+        moved = (
+            t.pin_memory().to(self.device, non_blocking=True)
+            for t in (rows.indices, rows.indptr, torch.from_numpy(users))
         )
-        return Rows(indices, indptr, rows.n_items)
+        indices, indptr, positions = moved
+        return Rows(indices, indptr, rows.n_items, positions)

@@ -70,13 +70,23 @@ def _epochs(state: State, x: csr_array, users: np.ndarray, validate: Validate | 
     feed = Feed(x, run.torch_device)
     with Interruptible() as stop:
         while state.epoch < plan.epochs and not state.exhausted():
-            order = generator(run.seed, "order", state.epoch).permutation(users)
-            for rows in feed.batches(order, plan.batch_size, state.step_in_epoch):
-                state.take_step(rows)
-                if stop.requested is not None:
-                    state.write_checkpoint()
-                    run.history.interrupted = True
-                    return stop.requested
-                state.checkpoint_if_due()
+            passes = plan.passes(state.epoch)
+            for number in range(state.pass_in_epoch, len(passes)):
+                phase = passes[number]
+                order = generator(run.seed, *_stream(state.epoch, number)).permutation(users)
+                for rows in feed.batches(order, plan.batch_size, state.step_in_pass):
+                    state.take_step(phase, rows)
+                    if stop.requested is not None:
+                        state.write_checkpoint()
+                        run.history.interrupted = True
+                        return stop.requested
+                    state.checkpoint_if_due()
+                after = passes[number + 1 : number + 2]
+                state.end_pass(phase, last_of_phase=after != [phase])
             state.end_epoch(validate)
     return stop.requested
+
+
+def _stream(epoch: int, number: int) -> tuple[str | int, ...]:
+    """The name of the stream of randomness that orders the users in a pass of an epoch."""
+    return ("order", epoch, number) if number else ("order", epoch)

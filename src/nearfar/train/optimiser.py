@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,26 +22,59 @@ class Optimiser:
     "adam" gives the result of `torch.optim.Adam` on dense gradients: rows that a batch does not
     touch move by their momentum as they do there, and only the gradients' memory is kept from
     step to step. With the others, rows that a batch does not touch rest.
+
+    Args:
+        module: whose parameters it moves.
+        name: how tables are updated.
+        learning_rate: Adam's.
+        moving: only these parameters of the module, if not all.
+        weight_decay: of matrices, as in `torch.optim.Adam`: added to the gradient.
     """
 
-    def __init__(self, module: nn.Module, name: OptimiserName, learning_rate: float) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        name: OptimiserName,
+        learning_rate: float,
+        moving: Collection[nn.Parameter] | None = None,
+        weight_decay: float = 0.0,
+    ) -> None:
+        chosen = list(module.parameters())
+        if moving is not None:
+            identities = {id(p) for p in moving}
+            chosen = [p for p in chosen if id(p) in identities]
         self.dense: dict[nn.Parameter, DenseGradient] = {}
         self.by_row: dict[nn.Parameter, tuple[RowGradient, RowUpdate]] = {}
+        among = {id(p) for p in chosen}
         for parameter in tables(module):
+            if id(parameter) not in among:
+                continue
             if name == "adam":
-                self.dense[parameter] = gradient = DenseGradient(parameter)
+                self.dense[parameter] = DenseGradient(parameter)
             else:
-                gradient = RowGradient()
-                self.by_row[parameter] = (gradient, ROW_UPDATES[name](parameter.detach()))
-            attach(parameter, gradient)
-        rest = [p for p in module.parameters() if p not in self.by_row]
-        self.adam = torch.optim.Adam(rest, lr=learning_rate, fused=True)
+                update = ROW_UPDATES[name](parameter.detach())
+                self.by_row[parameter] = (RowGradient(), update)
+        rest = [p for p in chosen if p not in self.by_row]
+        groups: list[dict[str, Any]] = [{"params": rest}]
+        if weight_decay:
+            matrices = [p for p in rest if p.ndim > 1]
+            vectors = [p for p in rest if p.ndim < 2]
+            groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors}]
+        self.adam = torch.optim.Adam(groups, lr=learning_rate, fused=True)
         for parameter in self.dense:  # moments in memory of our choice
             self.adam.state[parameter] = {
                 "step": torch.zeros((), device=parameter.device),
                 "exp_avg": zeros_like(parameter.detach()),
                 "exp_avg_sq": zeros_like(parameter.detach()),
             }
+        self.hold()
+
+    def hold(self) -> None:
+        """Let the gradients of tables come here; the inverse of `release`."""
+        for parameter, gradient in self.dense.items():
+            attach(parameter, gradient)
+        for parameter, (gradient, _) in self.by_row.items():
+            attach(parameter, gradient)
 
     def zero(self) -> None:
         """Forget all gradients."""

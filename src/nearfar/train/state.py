@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,9 +14,12 @@ from nearfar.core.errors import DivergedError, NearfarError
 from nearfar.core.seeding import derive
 from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import EpochRecord, History, StepReport
-from nearfar.train.optimiser import Optimiser
+from nearfar.train.means import Means
+from nearfar.train.optimisers import Optimisers
+from nearfar.train.phase import Phase
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
+from nearfar.vae.information import Information
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
 from nearfar.vae.rows import Rows
@@ -54,16 +56,15 @@ class State:
         workspace.limit_bytes = run.scores_bytes
         workspace.dtype = torch.bfloat16 if run.precision == "bfloat16" else None
         self.n_users = n_users
-        self.n_steps = -(-n_users // plan.batch_size)
+        self.steps_per_pass = -(-n_users // plan.batch_size)
         self.modules = nn.ModuleDict({"network": self.network, "objective": self.objective})
-        self.optimiser = Optimiser(self.modules, plan.optimiser, plan.learning_rate)
+        if self.objective.prior is not None:
+            self.objective.prior.renew(self.network.encoder)
+        self.optimisers = Optimisers(self.modules, plan)
         run.history.clear()
-        self.epoch = 0
-        self.step_in_epoch = 0
-        self.sums: dict[str, float] = {}
-        self.unread: list[Tensor] = []
-        self.kl_sums = torch.zeros(network.n_latent, dtype=torch.float64, device=run.torch_device)
-        self.users_done = self.users_read = 0
+        self.epoch = self.pass_in_epoch = self.step_in_pass = self.steps_before = 0
+        self.means = Means(run.torch_device)
+        self.information = Information(network.n_latent).to(run.torch_device)
         self.seconds = 0.0
         self.last_checkpoint = time.monotonic()
         self.best: dict[str, Tensor] = {}
@@ -77,8 +78,17 @@ class State:
         scores = tuple(
             next(iter(r.validation.values())) for r in self.history.records if r.validation
         )
-        step = self.epoch * self.n_steps + self.step_in_epoch
+        step = self.steps_before + self.step_in_epoch
         return Progress(step, self.epoch, scores, self.n_steps)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of this epoch."""
+        return len(self.plan.passes(self.epoch)) * self.steps_per_pass
+
+    @property
+    def step_in_epoch(self) -> int:
+        return self.pass_in_epoch * self.steps_per_pass + self.step_in_pass
 
     def exhausted(self) -> bool:
         """Whether validation has not improved for longer than patience allows."""
@@ -88,24 +98,25 @@ class State:
         self.history.stopped_early = done
         return done
 
-    def take_step(self, rows: Rows) -> None:
+    def take_step(self, phase: Phase, rows: Rows) -> None:
         started = time.perf_counter()
         progress = self.progress()
         rng = torch.Generator(self.run.torch_device)
         rng.manual_seed(derive(self.run.seed, "step", progress.step))
-        weights = self.objective.weights(progress)
+        weights = self.weights(progress, phase)
+        optimiser = self.optimisers.of(phase)
         self.network.train()
-        step = self.network.training_step(rows, rng)
+        step = self.network.training_step(rows, rng, corrupt=phase.corrupt, noise=self.plan.noise)
         loss, terms = self.objective(step, weights)
-        self.unread.append(torch.stack([loss.detach(), *terms.values()]).double() * rows.n_users)
-        self.users_done += rows.n_users
-        if len(self.unread) >= UNREAD_STEPS[self.run.torch_device.type]:
-            self.read_terms(progress)
-        self.optimiser.zero()
+        self.means.add({"loss": loss.detach(), **terms}, rows.n_users)
+        if self.means.unread >= UNREAD_STEPS[self.run.torch_device.type]:
+            self.read_terms()
+        optimiser.zero()
         loss.backward()
-        self.optimiser.step(self.plan.learning_rate * self.plan.schedule(progress))
-        self.kl_sums += self.objective.kl_per_dimension(step).sum(0)
-        self.step_in_epoch += 1
+        rate = phase.learning_rate or self.plan.learning_rate
+        optimiser.step(rate * self.plan.schedule(progress))
+        self.information.add(step.posterior)
+        self.step_in_pass += 1
         self.seconds += time.perf_counter() - started
         self.run.reporter.step(
             StepReport(
@@ -113,63 +124,66 @@ class State:
                 n_epochs=self.plan.epochs,
                 step=self.step_in_epoch,
                 n_steps=self.n_steps,
-                terms=self.means(),
-                users_per_second=self.users_done / max(self.seconds, 1e-9),
+                terms=self.means.read,
+                users_per_second=self.means.users_done / max(self.seconds, 1e-9),
             )
         )
 
-    def means(self) -> dict[str, float]:
-        return {name: value / max(1, self.users_read) for name, value in self.sums.items()}
+    def weights(self, progress: Progress, phase: Phase) -> dict[str, float]:
+        """The weights of the terms that a phase adds up."""
+        weights = self.objective.weights(progress)
+        return {name: weights[name] for name in phase.terms or weights}
 
-    def read_terms(self, progress: Progress) -> None:
+    def end_pass(self, phase: Phase, *, last_of_phase: bool) -> None:
+        """All users had their turn."""
+        if last_of_phase and phase.renews_prior and self.objective.prior is not None:
+            self.objective.prior.renew(self.network.encoder)
+        self.pass_in_epoch += 1
+        self.step_in_pass = 0
+
+    def read_terms(self) -> None:
         """Add up what steps since the last reading have left; stop where it is not finite.
 
         On a CPU that is every step, before the weights are touched. Reading from a GPU waits for
         it, so there it is done seldom: the weights may be spoilt by then, the best ones are not.
         """
-        if not self.unread:
-            return
-        names = ("loss", *self.objective.addends)
-        found = torch.stack(self.unread).sum(0).tolist()
-        self.unread.clear()
-        self.users_read = self.users_done
-        for name, value in zip(names, found, strict=True):
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        bad = [name for name in names if not np.isfinite(self.sums[name])]
+        bad = self.means.read_all()
         if not bad:
             return
         kept = f"; the best epoch so far is {self.history.best_epoch}" if self.best else ""
         raise DivergedError(
-            f"training diverged at step {progress.step} (epoch {self.epoch}): "
+            f"training diverged at step {self.progress().step} (epoch {self.epoch}): "
             f"{', '.join(sorted(bad, key=lambda n: n == 'loss'))} is not finite{kept}. "
             f"Lower learning_rate (it is {self.plan.learning_rate:g}) or the term's weight"
         )
 
     def end_epoch(self, validate: Validate | None) -> None:
         started = time.perf_counter()
-        self.read_terms(self.progress())  # weights that have diverged are not worth judging
+        self.read_terms()  # weights that have diverged are not worth judging
         scores, better = self.judge(validate)
-        means = self.means()
+        means = self.means.read
         record = EpochRecord(
             epoch=self.epoch,
-            step=(self.epoch + 1) * self.n_steps,
+            step=self.steps_before + self.n_steps,
             loss=means.pop("loss"),
             terms=means,
             weights=self.objective.weights(self.progress()),
-            collapsed_dimensions=int((self.kl_sums / self.users_done < COLLAPSED_NATS).sum()),
+            collapsed_dimensions=int((self.information.nats() < COLLAPSED_NATS).sum()),
             validation=scores,
             best=better,
             seconds=self.seconds,
             validation_seconds=time.perf_counter() - started,
-            users_per_second=self.users_done / max(self.seconds, 1e-9),
+            users_per_second=self.means.users_done / max(self.seconds, 1e-9),
         )
         self.history.records.append(record)
         if self.run.folder is not None:
             History.append_jsonl(self.run.folder / "metrics.jsonl", record)
+        self.steps_before += self.n_steps
         self.epoch += 1
-        self.step_in_epoch = 0
-        self.sums, self.users_done, self.users_read, self.seconds = {}, 0, 0, 0.0
-        self.kl_sums.zero_()
+        self.pass_in_epoch = self.step_in_pass = 0
+        self.means.clear()
+        self.information.clear()
+        self.seconds = 0.0
         self.run.reporter.epoch(record)
         every = self.run.checkpoint_epochs
         if every and self.epoch % every == 0:
@@ -192,7 +206,7 @@ class State:
 
     def release(self) -> None:
         """Give back the memory that only training needs, whether it ended well or not."""
-        self.optimiser.release()
+        self.optimisers.release()
         self.network.decoder.out.workspace.release()
 
     def keep_best(self) -> None:
@@ -210,16 +224,18 @@ class State:
     def write_checkpoint(self) -> None:
         if self.run.folder is None:
             return
-        self.read_terms(self.progress())
+        self.read_terms()
         tensors = {f"now.{k}": v for k, v in self.modules.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
-        tensors |= {f"adam.{k}": v for k, v in self.optimiser.state().items()}
-        tensors["kl_sums"] = self.kl_sums
+        tensors |= {f"adam.{k}": v for k, v in self.optimisers.state().items()}
+        tensors["information"] = self.information.sums
         position = {
             "epoch": self.epoch,
-            "step_in_epoch": self.step_in_epoch,
-            "sums": self.sums,
-            "users_done": self.users_done,
+            "pass_in_epoch": self.pass_in_epoch,
+            "step_in_pass": self.step_in_pass,
+            "steps_before": self.steps_before,
+            "means": self.means.state(),
+            "informed_users": self.information.n_users,
             "seconds": self.seconds,
             "best_score": self.best_score if self.best else None,
             "records": [r.to_dict() for r in self.history.records],
@@ -240,13 +256,15 @@ class State:
 
         self.modules.load_state_dict(part("now."))
         self.best = {k: v.to(self.run.torch_device) for k, v in part("best.").items()}
-        self.optimiser.restore(part("adam."))
-        self.kl_sums = found.tensors["kl_sums"].to(self.run.torch_device)
+        self.optimisers.restore(part("adam."))
         position = found.position
         self.epoch = position["epoch"]
-        self.step_in_epoch = position["step_in_epoch"]
-        self.sums = position["sums"]
-        self.users_done = self.users_read = position["users_done"]
+        self.pass_in_epoch = position["pass_in_epoch"]
+        self.step_in_pass = position["step_in_pass"]
+        self.steps_before = position["steps_before"]
+        self.means.restore(position["means"])
+        self.information.sums.copy_(found.tensors["information"])
+        self.information.n_users = position["informed_users"]
         self.seconds = position["seconds"]
         if position["best_score"] is not None:
             self.best_score = position["best_score"]

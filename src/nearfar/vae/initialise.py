@@ -1,4 +1,4 @@
-"""How weights start: the published initialisation of Mult-VAE."""
+"""How weights start: as published for Mult-VAE, and PyTorch's own way."""
 
 from __future__ import annotations
 
@@ -18,17 +18,10 @@ def small_bias_(bias: Tensor, rng: torch.Generator) -> None:
     nn.init.trunc_normal_(bias, std=BIAS_STD, a=-2 * BIAS_STD, b=2 * BIAS_STD, generator=rng)
 
 
-def weight_of(layer: nn.Module) -> Tensor:
-    """The weight of a linear layer in a list, outputs x inputs."""
-    assert isinstance(layer, nn.Linear)
-    return layer.weight
-
-
-def pass_through(layer: nn.Module, k: int) -> None:
+def pass_through(layer: nn.Linear, k: int) -> None:
     """Let a linear layer's first k units be its first k inputs, in place."""
-    weight = weight_of(layer)
-    weight[:k] = 0
-    weight[:k, :k].fill_diagonal_(1)
+    layer.weight[:k] = 0
+    layer.weight[:k, :k].fill_diagonal_(1)
 
 
 def linear(n_in: int, n_out: int, rng: torch.Generator) -> nn.Linear:
@@ -37,4 +30,12 @@ def linear(n_in: int, n_out: int, rng: torch.Generator) -> nn.Linear:
     assert isinstance(layer, nn.Linear)
     xavier_(layer.weight, rng)
     small_bias_(layer.bias, rng)
+    return layer
+
+
+def uniform_linear(n_in: int, n_out: int, rng: torch.Generator) -> nn.Linear:
+    """A linear layer as PyTorch starts it: weights and biases uniform within 1 / sqrt(inputs)."""
+    layer = linear(n_in, n_out, rng)
+    for parameter in (layer.weight, layer.bias):
+        nn.init.uniform_(parameter, -(n_in**-0.5), n_in**-0.5, generator=rng)
     return layer

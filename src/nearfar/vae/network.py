@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.decoder import Decoder
 from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.layers import Units
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.rows import Rows
 from nearfar.vae.terms.term import Step
@@ -26,32 +27,49 @@ class VAE(nn.Module):
         decoder_hidden: tuple[int, ...],
         corruption: Corruption,
         rng: torch.Generator,
+        decoder_units: Units = "tanh",
     ) -> None:
         super().__init__()
         self.n_items = n_items
         self.n_latent = n_latent
         self.corruption = corruption
         self.encoder = encoder.build(n_items, n_latent, rng)
-        self.decoder = Decoder(n_latent, decoder_hidden, n_items, rng)
+        self.decoder = Decoder(n_latent, decoder_hidden, n_items, rng, decoder_units)
 
     def encode(self, rows: Rows) -> DiagonalGaussian:
-        """The posterior of clean histories."""
+        """The posterior of clean histories; where a flow follows, q(z_0|x)."""
         return self.encoder(self.corruption.clean(rows))
 
-    def forward(self, rows: Rows) -> Float[Tensor, "users items"]:
-        """Logits at z = mu, as at test time."""
-        return self.decoder(self.encode(rows).mu)
+    def latents(self, rows: Rows) -> Float[Tensor, "users latent"]:
+        """What stands for each user at test time: the mean, through the flow if there is one."""
+        return self.encoder.draw(self.corruption.clean(rows), None).z
 
-    def training_step(self, rows: Rows, rng: torch.Generator) -> Step:
-        """Corrupt, encode, sample, decode (Eq. 2) up to the last layer: what the terms look at."""
-        posterior = self.encoder(self.corruption.corrupt(rows, rng))
-        noise = torch.randn(posterior.mu.shape, generator=rng, device=rng.device)
-        z = posterior.sample(noise)
+    def forward(self, rows: Rows) -> Float[Tensor, "users items"]:
+        """Logits as at test time."""
+        return self.decoder(self.latents(rows))
+
+    def training_step(
+        self, rows: Rows, rng: torch.Generator, *, corrupt: bool = True, noise: bool = True
+    ) -> Step:
+        """Corrupt, encode, sample, decode (Eq. 2) up to the last layer: what the terms look at.
+
+        Args:
+            rows: histories of some users.
+            rng: what corruption and noise are drawn from.
+            corrupt: whether the encoder is shown x~, or x.
+            noise: whether z is drawn, or is what stands for the user at test time.
+        """
+        shown = self.corruption.corrupt(rows, rng) if corrupt else self.corruption.clean(rows)
+        shape = (rows.n_users, self.n_latent)
+        eps = torch.randn(shape, generator=rng, device=rng.device) if noise else None
+        draw = self.encoder.draw(shown, eps)
         return Step(
             histories=rows,
-            posterior=posterior,
-            z=z,
-            hidden=self.decoder.body(z),
+            draw=draw,
+            hidden=self.decoder.body(draw.z),
             output=self.decoder.out,
+            encoder=self.encoder,
+            shown=shown,
+            corruption=self.corruption,
             rng=rng,
         )

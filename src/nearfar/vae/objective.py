@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nearfar.vae.priors.prior import Prior
+from nearfar.vae.priors.prior import PriorNetwork
 from nearfar.vae.terms.term import Step, Term
 from nearfar.vae.weights.weight import Progress, Weight
 
@@ -26,10 +26,15 @@ class Objective(nn.Module):
     """The sum of weighted terms, each averaged over the users of the batch.
 
     With reconstruction at 1, KL at beta and alignment at lambda_A this is L_PIA of Eq. 8;
-    without the last it is L of Eq. 1. Parameters of the terms (the anchors) are its own.
+    without the last it is L of Eq. 1. Parameters of the terms (the anchors) and of the prior
+    are its own.
+
+    Args:
+        addends: terms by name.
+        prior: p(z), where a term looks at one.
     """
 
-    def __init__(self, addends: Mapping[str, Addend], prior: Prior) -> None:
+    def __init__(self, addends: Mapping[str, Addend], prior: PriorNetwork | None = None) -> None:
         super().__init__()
         self.addends = dict(addends)
         self.prior = prior
@@ -44,12 +49,13 @@ class Objective(nn.Module):
     def forward(
         self, step: Step, weights: Mapping[str, float]
     ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-        """The loss, and every term's mean over the batch's users before weighting."""
-        means = {name: addend.term(step).mean() for name, addend in self.addends.items()}
-        loss = torch.stack([weights[name] * mean for name, mean in means.items()]).sum()
-        return loss, {name: mean.detach() for name, mean in means.items()}
-
-    @torch.no_grad()
-    def kl_per_dimension(self, step: Step) -> Float[Tensor, "users latent"]:
-        """KL to the prior in nats, to see which dimensions carry nothing (collapse)."""
-        return self.prior.kl_per_dimension(step.posterior, step.z)
+        """The loss, and the mean over the batch's users of every term that has a weight here."""
+        parts, means = [], {}
+        for name, weight in weights.items():
+            addend = self.addends[name]
+            values = addend.term(step)
+            means[name] = values.detach().mean()
+            if addend.weight.by_interactions:
+                values = values * step.histories.counts
+            parts.append(weight * values.mean())
+        return torch.stack(parts).sum(), means

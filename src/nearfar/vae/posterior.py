@@ -1,12 +1,15 @@
-"""The approximate posterior q(z|x~)."""
+"""The approximate posterior q(z|x~), and a latent drawn from it."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+LOG_2_PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,3 +29,44 @@ class DiagonalGaussian:
     @property
     def variance(self) -> Float[Tensor, "users latent"]:
         return torch.exp(self.logvar)
+
+    def draw(self, noise: Float[Tensor, "users latent"] | None) -> Draw:
+        """A latent of this noise; without any, the mean."""
+        if noise is None:
+            return Draw(self, torch.zeros_like(self.mu), self.mu)
+        return Draw(self, noise, self.sample(noise))
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """A latent drawn from q(z|x~), with its density.
+
+    Notation: `posterior` = q(z_0|x~); `noise` = eps, z_0 = mu + sigma eps; `z` = z_T, which is
+    z_0 where no flow follows; `log_det` = sum_t log |det dz_t/dz_{t-1}|, None without a flow
+    (Eq. 11-13).
+    """
+
+    posterior: DiagonalGaussian
+    noise: Float[Tensor, "users latent"]
+    z: Float[Tensor, "users latent"]
+    log_det: Float[Tensor, " users"] | None = None
+
+    @property
+    def log_density(self) -> Float[Tensor, " users"]:
+        """log q(z|x~) in nats, a flow's change of volume included."""
+        own = self.log_densities.sum(1)
+        return own if self.log_det is None else own - self.log_det
+
+    @property
+    def log_densities(self) -> Float[Tensor, "users latent"]:
+        """log q(z_0|x~), dimension by dimension."""
+        return -0.5 * (self.posterior.logvar + self.noise.square() + LOG_2_PI)
+
+
+def log_normal(
+    z: Float[Tensor, "*users latent"],
+    mu: Float[Tensor, "*#users latent"],
+    logvar: Float[Tensor, "*#users latent"],
+) -> Float[Tensor, "*users latent"]:
+    """log N(z; mu, exp(logvar)) in nats, dimension by dimension."""
+    return -0.5 * (logvar + (z - mu).square() * torch.exp(-logvar) + LOG_2_PI)

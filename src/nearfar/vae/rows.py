@@ -16,12 +16,15 @@ from torch import Tensor
 class Rows:
     """A batch of sparse rows, the sets S of positives of its users.
 
+    `positions` are the rows' own in the matrix that they were taken from, where that is known.
+
     Notation: `counts` = N = |S|.
     """
 
     indices: Int64[Tensor, " nnz"]
     indptr: Int64[Tensor, " users_plus_1"]
     n_items: int
+    positions: Int64[Tensor, " users"] | None = None
 
     @property
     def n_users(self) -> int:
@@ -60,6 +63,7 @@ class Rows:
             torch.from_numpy(indices.astype(np.int64)).to(device),
             torch.from_numpy(indptr.astype(np.int64)).to(device),
             x.shape[1],
+            None if rows is None else torch.from_numpy(rows.astype(np.int64)).to(device),
         )
 
     def transpose(self) -> None:
@@ -91,7 +95,7 @@ class Rows:
     def where(self, kept: Bool[Tensor, " nnz"]) -> Rows:
         """The entries where `kept` is true; if the transpose is known, so is the result's."""
         before = _before(kept)
-        rows = Rows(self.indices[kept], before[self.indptr], self.n_items)
+        rows = Rows(self.indices[kept], before[self.indptr], self.n_items, self.positions)
         if "by_item" in self.__dict__:
             by_item = self.by_item
             among = kept[by_item.order]
@@ -112,7 +116,8 @@ class Rows:
         """The users from position `start` to before `end`."""
         indptr = self.indptr[start : end + 1]
         low, high = int(indptr[0]), int(indptr[-1])
-        return Rows(self.indices[low:high], indptr - indptr[0], self.n_items)
+        positions = None if self.positions is None else self.positions[start:end]
+        return Rows(self.indices[low:high], indptr - indptr[0], self.n_items, positions)
 
 
 def gather_rows(
@@ -174,4 +179,4 @@ class SparseMatrix:
         n_entries = int(indptr[-1])
         shifts = torch.repeat_interleave(starts - indptr[:-1], counts, output_size=n_entries)
         positions = shifts + torch.arange(n_entries, device=rows.device)
-        return Rows(self.indices[positions].long(), indptr, self.n_items)
+        return Rows(self.indices[positions].long(), indptr, self.n_items, rows)

@@ -102,11 +102,13 @@ class _LinearMultinomialNLL(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (hidden,) = ctx.saved_tensors
         weight, bias, workspace = ctx.weight, ctx.bias, ctx.workspace
-        gradient = attached(weight)
-        kept = gradient.overwritten() if gradient is not None else None
-        grad_weight = torch.empty_like(weight) if kept is None else kept
+        kept, grad_weight = None, None
+        if ctx.needs_input_grad[1]:  # a layer that rests costs a product less
+            gradient = attached(weight)
+            kept = gradient.overwritten() if gradient is not None else None
+            grad_weight = torch.empty_like(weight) if kept is None else kept
         grad_bias = torch.zeros_like(bias)
-        grad_hidden = torch.zeros_like(hidden)
+        grad_hidden = torch.zeros_like(hidden) if ctx.needs_input_grad[0] else None
         for i, part in enumerate(ctx.parts):
             # the scores stand if they are this pass's own and nothing took their memory since
             fresh = len(ctx.parts) == 1 and ctx.uses == workspace.uses
@@ -115,7 +117,8 @@ class _LinearMultinomialNLL(torch.autograd.Function):
             users = slice(part.start, part.end)
             _gradients(
                 scores, hidden[users], weight, grads[0][users], workspace.dtype,
-                grad_hidden[users], grad_weight, grad_bias, add=i > 0,
+                None if grad_hidden is None else grad_hidden[users],
+                grad_weight, grad_bias, add=i > 0,
             )  # fmt: skip
         return grad_hidden, None if kept is not None else grad_weight, grad_bias, None, None, None
 
@@ -241,13 +244,13 @@ def _gradients(
     weight: Tensor,
     grad: Tensor,
     dtype: torch.dtype | None,
-    grad_hidden: Tensor,
-    grad_weight: Tensor,
+    grad_hidden: Tensor | None,
+    grad_weight: Tensor | None,
     grad_bias: Tensor,
     *,
     add: bool,
 ) -> None:
-    """Turn the exponentials into the gradient in f, and that into the three asked for."""
+    """Turn the exponentials into the gradient in f, and that into those asked for."""
     factors = (scores.counts * grad / scores.totals)[:, None]
     ones = -grad[scores.users]
     dtype = dtype or hidden.dtype
@@ -258,12 +261,17 @@ def _gradients(
         f.mul_(factors)
         f.view(-1).index_add_(0, scores.places[block.entries], ones[block.entries])
         grad_bias[items] += f.sum(0)
-        g, w, out = f.to(dtype), weight[items].to(dtype), grad_weight[items]
+        g = f.to(dtype)
+        if grad_hidden is not None and dtype == hidden.dtype:
+            grad_hidden.addmm_(g, weight[items])
+        elif grad_hidden is not None:
+            grad_hidden += g @ weight[items].to(dtype)
+        if grad_weight is None:
+            continue
+        out = grad_weight[items]
         if dtype == hidden.dtype:
-            grad_hidden.addmm_(g, w)
             torch.addmm(out, g.T, h, beta=int(add), out=out)
         else:
-            grad_hidden += g @ w
             product = g.T @ h
             out.copy_(product + out if add else product)
 

@@ -9,30 +9,63 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nearfar.vae.gradients import Table
-from nearfar.vae.initialise import small_bias_, xavier_
+from nearfar.vae.initialise import linear, small_bias_, xavier_
 from nearfar.vae.memory import empty
-from nearfar.vae.posterior import DiagonalGaussian
+from nearfar.vae.posterior import DiagonalGaussian, Draw
 from nearfar.vae.sparse import WeightedRows
 
 
 class EncoderNetwork(nn.Module, ABC):
-    """A network from weighted rows to posteriors."""
+    """A network from weighted rows to posteriors: a sparse layer, `features`, a linear head.
+
+    Args:
+        n_items: items I.
+        n_first: weighted sums that the sparse layer makes.
+        n_features: width of what the head is given.
+        n_latent: latent dimensions K.
+        rng: what the weights are drawn from.
+    """
+
+    def __init__(
+        self, n_items: int, n_first: int, n_features: int, n_latent: int, rng: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.first = SparseLinear(n_items, n_first, rng)
+        self.head = linear(n_features, 2 * n_latent, rng)
 
     @abstractmethod
-    def forward(self, history: WeightedRows) -> DiagonalGaussian: ...
+    def features(self, sums: Float[Tensor, "users first"]) -> Float[Tensor, "users features"]:
+        """All between the first layer's weighted sums and the head."""
+
+    def forward(self, history: WeightedRows) -> DiagonalGaussian:
+        """q(z|x~); where a flow follows, q(z_0|x~)."""
+        return self.gaussian(self.features(self.first(history)))
+
+    def of_dense(self, inputs: Float[Tensor, "users items"]) -> DiagonalGaussian:
+        """The same of dense inputs, of which there are few: the pseudo-inputs of a VampPrior."""
+        return self.gaussian(self.features(inputs @ self.first.weight + self.first.bias))
+
+    def gaussian(self, features: Float[Tensor, "users features"]) -> DiagonalGaussian:
+        """What the head makes of the features."""
+        mu, logvar = self.head(features).chunk(2, dim=1)
+        return DiagonalGaussian(mu, logvar)
+
+    def draw(self, history: WeightedRows, noise: Float[Tensor, "users latent"] | None) -> Draw:
+        """A latent of this noise; without any, the one that stands for the user at test time."""
+        return self(history).draw(noise)
 
     @property
-    @abstractmethod
     def n_passed(self) -> int:
         """How many directions of the items can be passed on to the posterior's mean."""
+        return 0
 
-    @abstractmethod
     def pass_on(self, directions: Float[Tensor, "items k"]) -> None:
         """Set weights so that the mean's first k dimensions are about x~ times `directions`."""
+        raise NotImplementedError(f"{type(self).__name__} passes no directions on")
 
-    @abstractmethod
     def set_log_variance(self, value: float) -> None:
         """Set biases so that the log variance starts about `value`."""
+        self.head.bias[self.head.out_features // 2 :] = value
 
 
 class Encoder(ABC):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from nearfar.vae.priors.prior import Prior
+from nearfar.vae.priors.prior import PriorNetwork
 from nearfar.vae.terms.term import Step
 
 
@@ -15,7 +15,7 @@ from nearfar.vae.terms.term import Step
 class KL:
     """KL(q(z|x~) || p(z)), in nats a user (Eq. 1)."""
 
-    prior: Prior
+    prior: PriorNetwork
 
     def __call__(self, step: Step, /) -> Float[Tensor, " users"]:
-        return self.prior.kl_per_dimension(step.posterior, step.z).sum(1)
+        return self.prior.kl(step)

@@ -10,26 +10,46 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nearfar.vae.corruption.corruption import Corruption
+from nearfar.vae.encoders.encoder import EncoderNetwork
 from nearfar.vae.output import OutputLayer
-from nearfar.vae.posterior import DiagonalGaussian
+from nearfar.vae.posterior import DiagonalGaussian, Draw
 from nearfar.vae.rows import Rows
+from nearfar.vae.sparse import WeightedRows
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
     """One training step as the terms see it.
 
-    `histories` are the full targets x, not the corrupted input that made the posterior;
-    `hidden` is what the decoder hands to its last layer, `output`; terms that sample draw from
-    `rng`, the step's own generator.
+    `histories` are the full targets x; `shown` is the corrupted history x~ that made the `draw`;
+    `hidden` is what the decoder hands to its last layer, `output`; `encoder` and `corruption` are
+    the network's own, for terms that encode something else; terms that sample draw from `rng`,
+    the step's own generator.
     """
 
     histories: Rows
-    posterior: DiagonalGaussian
-    z: Float[Tensor, "users latent"]
+    draw: Draw
     hidden: Float[Tensor, "users hidden"]
     output: OutputLayer
+    encoder: EncoderNetwork
+    shown: WeightedRows
+    corruption: Corruption
     rng: torch.Generator = field(default_factory=torch.Generator)
+
+    @property
+    def posterior(self) -> DiagonalGaussian:
+        """q(z|x~), or q(z_0|x~) where a flow follows."""
+        return self.draw.posterior
+
+    @property
+    def z(self) -> Float[Tensor, "users latent"]:
+        return self.draw.z
+
+    @cached_property
+    def clean_history(self) -> WeightedRows:
+        """x as the encoder sees it when nothing is hidden."""
+        return self.corruption.clean(self.histories)
 
     @cached_property
     def logits(self) -> Float[Tensor, "users items"]:

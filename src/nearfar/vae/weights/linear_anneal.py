@@ -15,14 +15,23 @@ class LinearAnneal(Weight):
     Differs: the published settings are end .2 over 200,000 steps, which 200 epochs of
     MovieLens-20M never reach (beta ends near .047). The default of 1,000 steps was good on
     validation users of MovieLens-1M and 100K, where an epoch has few steps.
+
+    Args:
+        end: the full value.
+        steps: how many steps it takes to get there.
+        epochs: how many epochs instead, where it is above 0 (as published for H+Vamp).
     """
 
     end: float = 0.2
     steps: int = 1000
+    epochs: int = 0
 
     def __post_init__(self) -> None:
-        if self.end < 0 or self.steps < 0:
-            raise SettingsError(f"end {self.end} and steps {self.steps} must not be negative")
+        if self.end < 0 or self.steps < 0 or self.epochs < 0:
+            raise SettingsError(
+                f"end {self.end}, steps {self.steps} and epochs {self.epochs} must not be negative"
+            )
 
     def __call__(self, progress: Progress, /) -> float:
-        return self.end * min(1.0, progress.step / self.steps) if self.steps else self.end
+        steps = self.epochs * progress.n_steps if self.epochs else self.steps
+        return self.end * min(1.0, progress.step / steps) if steps else self.end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,13 @@ class Progress:
 
 
 class Weight(ABC):
-    """How much a term counts at a given point of training."""
+    """How much a term counts at a given point of training.
+
+    Class attributes:
+        by_interactions: whether it counts for a user as often as the user has interactions.
+    """
+
+    by_interactions: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, progress: Progress, /) -> float: ...

@@ -1,0 +1,126 @@
+"""H+Vamp (gated), with or without Personalized Item Alignment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.algorithms.autoencoding import evidence_bound, fit_autoencoder
+from nearfar.algorithms.pia import PIA
+from nearfar.core.errors import SettingsError
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.train.plan import Plan
+from nearfar.train.run import Run
+from nearfar.vae.corruption.corruption import Corruption
+from nearfar.vae.corruption.dropout import Dropout
+from nearfar.vae.encoders.hierarchical import Hierarchical
+from nearfar.vae.layers import Units
+from nearfar.vae.likelihoods.bernoulli import Bernoulli
+from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.objective import Objective
+from nearfar.vae.priors.hierarchical import HierarchicalVamp
+from nearfar.vae.priors.vamp import Vamp
+from nearfar.vae.starts.start import Start
+from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.linear_anneal import LinearAnneal
+from nearfar.vae.weights.weight import Weight
+
+
+@dataclass(frozen=True)
+class HVamp(Algorithm):
+    """A hierarchical variational autoencoder with a VampPrior and gated units.
+
+    q(z2|x) q(z1|x, z2) against p(z2) p(z1|z2), p(z2) the VampPrior; the decoder sees (z1, z2).
+
+    Source: Kim and Suh, Enhancing VAEs for Collaborative Filtering: Flexible Priors and Gating
+    Mechanisms, 2019; with `alignment`, Eq. 8-9 of the paper.
+    Differs: the KL of z1 is taken by the same one sample as that of z2. The anchors of the
+    alignment stand in the space of (z1, z2); which of the two the paper's authors align is not
+    known.
+
+    Args:
+        n_latent: dimensions of z1, and of z2.
+        hidden: units of each hidden layer, in encoder, decoder and p(z1|z2).
+        units: their kind.
+        pseudo_inputs: of the VampPrior.
+        corruption: what the encoder is shown in training.
+        likelihood: p(x|z).
+        start: what the network's weights start from.
+        beta: weight of the KL term.
+        alignment: Personalized Item Alignment, or none.
+        epochs, batch_size, learning_rate: of Adam.
+        schedule: what the learning rate is multiplied by over the course of training.
+        patience: epochs without a better validation score before training stops; 0 for never.
+    """
+
+    n_latent: int = 200
+    hidden: int = 600
+    units: Units = "gated"
+    pseudo_inputs: int = 1000
+    corruption: Corruption = field(default_factory=Dropout)
+    likelihood: Likelihood = field(default_factory=Bernoulli)
+    start: Start = field(default_factory=Xavier)
+    beta: Weight = field(default_factory=lambda: LinearAnneal(end=0.3, epochs=100))
+    alignment: PIA | None = None
+    epochs: int = 200
+    batch_size: int = 200
+    learning_rate: float = 5e-4
+    schedule: Weight = field(default_factory=Constant)
+    patience: int = 50
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_latent < 1 or self.hidden < 1 or self.pseudo_inputs < 1:
+            raise SettingsError(
+                f"n_latent {self.n_latent}, hidden {self.hidden}, pseudo_inputs "
+                f"{self.pseudo_inputs}: sizes must be above 0"
+            )
+        self.plan()
+
+    def plan(self) -> Plan:
+        """How the network is trained."""
+        return Plan(self.epochs, self.batch_size, self.learning_rate, self.patience, self.schedule)
+
+    def architecture(self, n_items: int) -> Architecture:
+        """What the network is built from: its latent is (z1, z2)."""
+        encoder = Hierarchical(self.hidden, self.units)
+        decoder_hidden = (self.hidden, self.hidden)
+        return Architecture(
+            n_items, 2 * self.n_latent, encoder, decoder_hidden, self.corruption, self.units
+        )
+
+    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+        """Eq. 1 with the hierarchical prior, or Eq. 8 with alignment."""
+        return evidence_bound(
+            catalogue,
+            2 * self.n_latent,
+            seed,
+            likelihood=self.likelihood,
+            prior=HierarchicalVamp(Vamp(self.pseudo_inputs), self.hidden, self.units),
+            beta=self.beta,
+            alignment=self.alignment,
+        )
+
+    def fit(
+        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
+    ) -> Autoencoder:
+        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
+
+        Raises:
+            DivergedError: a term or a weight is no longer finite.
+        """
+        check_not_empty(train)
+        run = run or Run()
+        catalogue = Catalogue(train.item_counts, train.n_users)
+        return fit_autoencoder(
+            self,
+            self.architecture(train.n_items),
+            self.objective(catalogue, run.seed),
+            self.plan(),
+            train,
+            validation,
+            run,
+            self.start,
+        )

@@ -1,0 +1,101 @@
+"""Mult-DAE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.algorithms.autoencoding import fit_autoencoder
+from nearfar.core.errors import SettingsError
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.train.plan import Plan
+from nearfar.train.run import Run
+from nearfar.vae.corruption.corruption import Corruption
+from nearfar.vae.corruption.dropout import Dropout
+from nearfar.vae.encoders.base import Base
+from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.multinomial import Multinomial
+from nearfar.vae.objective import Addend, Objective
+from nearfar.vae.starts.start import Start
+from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.weight import Weight
+
+
+@dataclass(frozen=True)
+class MultDAE(Algorithm):
+    """The denoising autoencoder with a multinomial likelihood: no sampling, no prior.
+
+    Source: Liang et al., Variational Autoencoders for Collaborative Filtering, 2018.
+    Differs: the published I-200-I has one tanh layer; here a linear layer stands between it and
+    the decoder, as in Mult-VAE, whose special case without noise and KL this is. The published
+    penalty, l2 times the squared length of all weights, is Adam's weight decay of twice l2; it is
+    taken of matrices and not of biases.
+
+    Args:
+        n_latent: latent dimensions K.
+        encoder: from history to latent.
+        decoder_hidden: sizes of the decoder's hidden layers.
+        corruption: what the encoder is shown in training.
+        likelihood: p(x|z).
+        start: what the network's weights start from.
+        l2: weight of the squared length of all weight matrices.
+        epochs, batch_size, learning_rate: of Adam.
+        schedule: what the learning rate is multiplied by over the course of training.
+        patience: epochs without a better validation score before training stops; 0 for never.
+    """
+
+    n_latent: int = 200
+    encoder: Encoder = field(default_factory=lambda: Base((200,)))
+    decoder_hidden: tuple[int, ...] = ()
+    corruption: Corruption = field(default_factory=Dropout)
+    likelihood: Likelihood = field(default_factory=Multinomial)
+    start: Start = field(default_factory=Xavier)
+    l2: float = 1e-5
+    epochs: int = 200
+    batch_size: int = 500
+    learning_rate: float = 1e-3
+    schedule: Weight = field(default_factory=Constant)
+    patience: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_latent < 1 or any(n < 1 for n in self.decoder_hidden) or self.l2 < 0:
+            raise SettingsError(
+                f"n_latent {self.n_latent}, decoder_hidden {list(self.decoder_hidden)}, l2 "
+                f"{self.l2}: sizes must be above 0, l2 not negative"
+            )
+        self.plan()
+
+    def plan(self) -> Plan:
+        """How the network is trained."""
+        return Plan(
+            self.epochs,
+            self.batch_size,
+            self.learning_rate,
+            self.patience,
+            self.schedule,
+            weight_decay=2 * self.l2,
+            noise=False,
+        )
+
+    def fit(
+        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
+    ) -> Autoencoder:
+        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
+
+        Raises:
+            DivergedError: a term or a weight is no longer finite.
+        """
+        check_not_empty(train)
+        catalogue = Catalogue(train.item_counts, train.n_users)
+        term = self.likelihood.term(catalogue)
+        objective = Objective({"reconstruction": Addend(term, Constant(1.0))})
+        architecture = Architecture(
+            train.n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
+        )
+        return fit_autoencoder(
+            self, architecture, objective, self.plan(), train, validation, run or Run(), self.start
+        )

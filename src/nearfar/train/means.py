@@ -1,0 +1,69 @@
+"""Means of the objective's terms over an epoch, read from the device now and then."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Means:
+    """Means over users, term by term: phases of an epoch may have different terms.
+
+    Attributes:
+        unread: how many steps' terms wait on the device.
+        users_done: users of all steps, also of those that wait.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._sums: dict[str, float] = {}
+        self._users: dict[str, int] = {}
+        self._waiting: list[tuple[tuple[str, ...], Tensor, int]] = []
+        self.users_done = 0
+
+    @property
+    def unread(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def read(self) -> dict[str, float]:
+        """The means of what has been read."""
+        return {name: value / max(1, self._users[name]) for name, value in self._sums.items()}
+
+    def add(self, terms: Mapping[str, Tensor], n_users: int) -> None:
+        """A step's means."""
+        values = torch.stack(list(terms.values())).double() * n_users
+        self._waiting.append((tuple(terms), values, n_users))
+        self.users_done += n_users
+
+    def read_all(self) -> list[str]:
+        """Take in what waits; the names of those that are not finite."""
+        by_names: dict[tuple[str, ...], list[tuple[Tensor, int]]] = {}
+        for names, values, n_users in self._waiting:
+            by_names.setdefault(names, []).append((values, n_users))
+        self._waiting.clear()
+        for names, steps in by_names.items():
+            found = torch.stack([values for values, _ in steps]).sum(0).tolist()
+            n_users = sum(n for _, n in steps)
+            for name, value in zip(names, found, strict=True):
+                self._sums[name] = self._sums.get(name, 0.0) + value
+                self._users[name] = self._users.get(name, 0) + n_users
+        return [name for name, value in self._sums.items() if not math.isfinite(value)]
+
+    def clear(self) -> None:
+        """Forget the epoch."""
+        self._sums, self._users, self.users_done = {}, {}, 0
+        self._waiting.clear()
+
+    def state(self) -> dict[str, Any]:
+        """What has been read, as JSON-able values."""
+        return {"sums": self._sums, "users": self._users, "users_done": self.users_done}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+        self._sums, self._users = dict(state["sums"]), dict(state["users"])
+        self.users_done = state["users_done"]

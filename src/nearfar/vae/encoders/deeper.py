@@ -1,0 +1,21 @@
+"""The deeper encoder of the paper's Table 6."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nearfar.vae.encoders.base import Base
+
+
+@dataclass(frozen=True)
+class Deeper(Base):
+    """The base encoder with two more hidden layers.
+
+    Source: "deeper" in the paper's Table 6, which does not tell their sizes.
+
+    Args:
+        hidden: sizes of the hidden layers.
+        units: "tanh" as published, or "gated".
+    """
+
+    hidden: tuple[int, ...] = (600, 600, 600)

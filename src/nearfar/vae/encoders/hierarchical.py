@@ -1,0 +1,90 @@
+"""The encoder of two levels of H+Vamp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nearfar.core.errors import SettingsError
+from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork, SparseLinear
+from nearfar.vae.initialise import linear
+from nearfar.vae.layers import Units, activate, hidden_layer, widened
+from nearfar.vae.posterior import DiagonalGaussian, Draw
+from nearfar.vae.sparse import WeightedRows
+
+
+@dataclass(frozen=True)
+class Hierarchical(Encoder):
+    """q(z2|x~) and q(z1|x~, z2): the latent is (z1, z2), half of the dimensions each.
+
+    The posterior that terms see is that of (z1, z2) given the z2 that was drawn; at test time
+    z2 is its mean.
+
+    Source: Kim and Suh, Enhancing VAEs for Collaborative Filtering, 2019, after Tomczak and
+    Welling, VAE with a VampPrior, 2018, section 4.
+
+    Args:
+        hidden: units of each hidden layer; two for z2, and for z1 one of x~ and one of z2 that
+            meet in a third.
+        units: "gated", or "tanh".
+    """
+
+    hidden: int = 600
+    units: Units = "gated"
+
+    def __post_init__(self) -> None:
+        if self.hidden < 1:
+            raise SettingsError(f"hidden is {self.hidden}; it must be above 0")
+
+    def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:
+        if n_latent % 2:
+            raise SettingsError(f"n_latent is {n_latent}; two levels need an even number")
+        return _HierarchicalNetwork(n_items, self.hidden, self.units, n_latent // 2, rng)
+
+
+class _HierarchicalNetwork(EncoderNetwork):
+    """`first`, `middle` and `head` make q(z2|x~), the others q(z1|x~, z2)."""
+
+    def __init__(
+        self, n_items: int, hidden: int, units: Units, n_level: int, rng: torch.Generator
+    ) -> None:
+        super().__init__(n_items, widened(units, hidden), hidden, n_level, rng)
+        self.units: Units = units
+        self.middle = hidden_layer(units, hidden, hidden, rng)
+        self.of_history = SparseLinear(n_items, widened(units, hidden), rng)
+        self.of_upper = hidden_layer(units, n_level, hidden, rng)
+        self.joint = hidden_layer(units, 2 * hidden, hidden, rng)
+        self.lower_head = linear(hidden, 2 * n_level, rng)
+
+    def features(self, sums: Float[Tensor, "users first"]) -> Float[Tensor, "users features"]:
+        return self.middle(activate(self.units, sums))
+
+    def lower(self, history: WeightedRows, z2: Float[Tensor, "users level"]) -> DiagonalGaussian:
+        """q(z1|x~, z2)."""
+        of_history = activate(self.units, self.of_history(history))
+        joint = self.joint(torch.cat([of_history, self.of_upper(z2)], 1))
+        mu, logvar = self.lower_head(joint).chunk(2, dim=1)
+        return DiagonalGaussian(mu, logvar)
+
+    def forward(self, history: WeightedRows) -> DiagonalGaussian:
+        return self.draw(history, None).posterior
+
+    def draw(self, history: WeightedRows, noise: Float[Tensor, "users latent"] | None) -> Draw:
+        noise1, noise2 = (None, None) if noise is None else noise.chunk(2, dim=1)
+        upper = self.gaussian(self.features(self.first(history))).draw(noise2)
+        lower = self.lower(history, upper.z).draw(noise1)
+        pairs = (
+            (lower.posterior.mu, upper.posterior.mu),
+            (lower.posterior.logvar, upper.posterior.logvar),
+            (lower.noise, upper.noise),
+            (lower.z, upper.z),
+        )
+        mu, logvar, noise, z = (torch.cat(pair, 1) for pair in pairs)
+        return Draw(DiagonalGaussian(mu, logvar), noise, z)
+
+    def set_log_variance(self, value: float) -> None:
+        super().set_log_variance(value)
+        self.lower_head.bias[self.lower_head.out_features // 2 :] = value

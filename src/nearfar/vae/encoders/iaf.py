@@ -1,0 +1,84 @@
+"""An encoder with an inverse autoregressive flow behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nearfar.core.errors import SettingsError
+from nearfar.vae.encoders.base import Base
+from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork
+from nearfar.vae.flows.autoregressive import AutoregressiveStep
+from nearfar.vae.posterior import Draw
+from nearfar.vae.sparse import WeightedRows
+
+
+@dataclass(frozen=True)
+class IAF(Encoder):
+    """z_0 from a diagonal Gaussian, then steps of an inverse autoregressive flow.
+
+    At test time the mean of q(z_0|x) goes through the flow. Alignment and the terms that look at
+    means and variances see q(z_0|x~); the KL is taken at z_T.
+
+    Source: Kingma et al. 2016; the paper's Eq. 11-13 and Table 6, "base + 2 IAF layers".
+    Differs: the paper does not tell the steps' width; the order of the latents turns round after
+    each step, as in Kingma et al.
+
+    Args:
+        before: the encoder that gives q(z_0|x~) and, as its last features, the steps' context.
+        steps: how many there are.
+        hidden: units of each step's hidden layer.
+    """
+
+    before: Encoder = field(default_factory=Base)
+    steps: int = 2
+    hidden: int = 320
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.hidden < 1:
+            raise SettingsError(f"steps {self.steps} and hidden {self.hidden} must be above 0")
+
+    def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:
+        return _IAFNetwork(self.before.build(n_items, n_latent, rng), self, n_latent, rng)
+
+
+class _IAFNetwork(EncoderNetwork):
+    def __init__(
+        self, before: EncoderNetwork, settings: IAF, n_latent: int, rng: torch.Generator
+    ) -> None:
+        nn.Module.__init__(self)  # first layer and head are those of the encoder before
+        self.before = before
+        width = before.head.in_features
+        self.steps = nn.ModuleList(
+            AutoregressiveStep(n_latent, settings.hidden, width, rng) for _ in range(settings.steps)
+        )
+
+    @property
+    def first(self):
+        return self.before.first
+
+    @property
+    def head(self):
+        return self.before.head
+
+    def features(self, sums: Float[Tensor, "users first"]) -> Float[Tensor, "users features"]:
+        return self.before.features(sums)
+
+    def draw(self, history: WeightedRows, noise: Float[Tensor, "users latent"] | None) -> Draw:
+        context = self.features(self.first(history))
+        start = self.gaussian(context).draw(noise)
+        z, log_det = start.z, torch.zeros_like(start.z[:, 0])
+        for step in self.steps:
+            z, more = step(z, context)
+            z, log_det = z.flip(1), log_det + more
+        return Draw(start.posterior, start.noise, z, log_det)
+
+    @property
+    def n_passed(self) -> int:
+        return self.before.n_passed
+
+    def pass_on(self, directions: Float[Tensor, "items k"]) -> None:
+        self.before.pass_on(directions)

@@ -1,0 +1,1 @@
+"""Flows: invertible steps from z_0 to z_T."""

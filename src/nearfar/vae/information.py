@@ -1,0 +1,45 @@
+"""What each latent dimension tells of the user."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor, nn
+
+from nearfar.vae.posterior import DiagonalGaussian
+
+
+class Information(nn.Module):
+    """An upper bound of I(x; z_d) in nats for every latent dimension d, over many users.
+
+    (1/2) (log (E sigma_d^2 + Var mu_d) - E log sigma_d^2): the entropy of a Gaussian with the
+    moments of the aggregated posterior, less the mean entropy of a user's. Zero where all
+    posteriors are alike (a collapsed dimension), whatever the prior.
+
+    Source: Eq. 5-7, E KL = I(X; Z) + KL(qbar || p), with qbar taken for a Gaussian.
+    """
+
+    sums: Float64[Tensor, "moments latent"]
+
+    def __init__(self, n_latent: int) -> None:
+        super().__init__()
+        self.register_buffer("sums", torch.zeros(4, n_latent, dtype=torch.float64))
+        self.n_users = 0
+
+    @torch.no_grad()
+    def add(self, q: DiagonalGaussian) -> None:
+        """Some more users."""
+        moments = (q.mu, q.mu.square(), q.variance, q.logvar)
+        self.sums += torch.stack([m.sum(0) for m in moments])
+        self.n_users += len(q.mu)
+
+    def nats(self) -> Float64[Tensor, " latent"]:
+        """The bound, from all users so far."""
+        mean, square, variance, logvar = self.sums / max(1, self.n_users)
+        total = (variance + square - mean.square()).clamp(min=1e-300)
+        return (0.5 * (total.log() - logvar)).clamp(min=0)
+
+    def clear(self) -> None:
+        """Forget all users."""
+        self.sums.zero_()
+        self.n_users = 0

@@ -1,0 +1,68 @@
+"""Hidden layers: one class a kind of unit, all named by `Units`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nearfar.vae.initialise import pass_through, small_bias_, xavier_
+
+Units = Literal["tanh", "gated"]
+"""tanh(W x + b), or the same times sigmoid(V x + c)."""
+
+
+class Tanh(nn.Linear):
+    """tanh(W x + b)."""
+
+    def forward(self, input: Float[Tensor, "users inputs"]) -> Float[Tensor, "users outputs"]:
+        return torch.tanh(super().forward(input))
+
+    def pass_on(self, k: int) -> None:
+        """Let the first k units be the first k inputs (where tanh is about linear), in place."""
+        pass_through(self, k)
+
+
+class Gated(nn.Linear):
+    """tanh(W x + b) * sigmoid(V x + c).
+
+    Source: Dauphin et al., Language Modeling with Gated Convolutional Networks, 2017; in
+    recommenders Kim and Suh, Enhancing VAEs for Collaborative Filtering, 2019.
+    """
+
+    def forward(self, input: Float[Tensor, "users inputs"]) -> Float[Tensor, "users outputs"]:
+        return gate(super().forward(input))
+
+
+def gate(x: Float[Tensor, "users twice"]) -> Float[Tensor, "users outputs"]:
+    """tanh of the first half of the columns times the sigmoid of the second."""
+    content, opening = x.chunk(2, dim=1)
+    return torch.tanh(content) * torch.sigmoid(opening)
+
+
+def activate(units: Units, x: Float[Tensor, "users inputs"]) -> Float[Tensor, "users outputs"]:
+    """What the units make of their weighted sums; `widened` tells how many sums they need."""
+    return torch.tanh(x) if units == "tanh" else gate(x)
+
+
+def widened(units: Units, n_out: int) -> int:
+    """How many weighted sums `n_out` units need."""
+    return n_out if units == "tanh" else 2 * n_out
+
+
+def passable(layers: nn.ModuleList) -> list[Tanh] | None:
+    """The layers, if all of them can pass on what they are given; else None."""
+    found = [layer for layer in layers if isinstance(layer, Tanh)]
+    return found if len(found) == len(layers) else None
+
+
+def hidden_layer(units: Units, n_in: int, n_out: int, rng: torch.Generator) -> Tanh | Gated:
+    """A layer of these units with fresh weights."""
+    kind = Tanh if units == "tanh" else Gated
+    layer = nn.utils.skip_init(kind, n_in, widened(units, n_out))  # no global generator
+    assert isinstance(layer, Tanh | Gated)
+    xavier_(layer.weight, rng)
+    small_bias_(layer.bias, rng)
+    return layer

@@ -1,0 +1,89 @@
+"""The composite prior of RecVAE."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nearfar.core.errors import SettingsError
+from nearfar.vae.encoders.encoder import EncoderNetwork
+from nearfar.vae.posterior import log_normal
+from nearfar.vae.priors.prior import Prior, PriorNetwork
+from nearfar.vae.terms.term import Step
+
+
+@dataclass(frozen=True)
+class Composite(Prior):
+    """Dimension by dimension a mixture of N(0, 1), the old posterior of the clean x, N(0, e^10).
+
+    The old posterior is that of the encoder as it was when the prior was last renewed, frozen.
+
+    Source: Shenbin et al., RecVAE, 2020, Eq. 6-7, and its published code.
+    Differs: the old encoder starts as the new one; in the published code it has weights of its
+    own until it is renewed first.
+
+    Args:
+        normal: share of the standard normal.
+        old_posterior: share of the old posterior.
+        wide: share of the wide normal.
+        wide_logvar: the wide normal's log variance.
+    """
+
+    normal: float = 3 / 20
+    old_posterior: float = 3 / 4
+    wide: float = 1 / 10
+    wide_logvar: float = 10.0
+
+    def __post_init__(self) -> None:
+        shares = self.shares
+        if min(shares) < 0 or not math.isclose(sum(shares), 1, abs_tol=1e-9):
+            raise SettingsError(
+                f"normal {self.normal}, old_posterior {self.old_posterior}, wide {self.wide}: "
+                "shares must not be negative and must add up to 1"
+            )
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        return self.normal, self.old_posterior, self.wide
+
+    def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
+        return _CompositeNetwork(self)
+
+
+class _CompositeNetwork(PriorNetwork):
+    def __init__(self, settings: Composite) -> None:
+        super().__init__()
+        self.settings = settings
+        self.old_encoder: EncoderNetwork | None = None
+
+    def renew(self, encoder: EncoderNetwork) -> None:
+        if self.settings.old_posterior == 0:
+            return
+        if self.old_encoder is None:
+            self.old_encoder = copy.deepcopy(encoder).requires_grad_(False)
+        else:
+            self.old_encoder.load_state_dict(encoder.state_dict())
+
+    def log_density(self, step: Step) -> Float[Tensor, " users"]:
+        normal, old_posterior, wide = self.settings.shares
+        zero = torch.zeros_like(step.z[:1])
+        parts = []
+        if normal:
+            parts.append(log_normal(step.z, zero, zero) + math.log(normal))
+        if old_posterior:
+            parts.append(self._old_posterior(step) + math.log(old_posterior))
+        if wide:
+            logvar = torch.full_like(zero, self.settings.wide_logvar)
+            parts.append(log_normal(step.z, zero, logvar) + math.log(wide))
+        return torch.logsumexp(torch.stack(parts), 0).sum(1)
+
+    def _old_posterior(self, step: Step) -> Float[Tensor, "users latent"]:
+        assert self.old_encoder is not None, "a prior is renewed before training"
+        with torch.no_grad():
+            old = self.old_encoder(step.clean_history)
+        return log_normal(step.z, old.mu, old.logvar)

@@ -1,0 +1,59 @@
+"""The prior of two levels of H+Vamp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nearfar.core.errors import SettingsError
+from nearfar.vae.initialise import linear
+from nearfar.vae.layers import Units, hidden_layer
+from nearfar.vae.posterior import log_normal
+from nearfar.vae.priors.prior import Prior, PriorNetwork
+from nearfar.vae.priors.vamp import Vamp, VampNetwork
+from nearfar.vae.terms.term import Step
+
+
+@dataclass(frozen=True)
+class HierarchicalVamp(Prior):
+    """p(z1, z2) = p(z1|z2) p(z2): a VampPrior above, a learned Gaussian below.
+
+    For the hierarchical encoder, whose latent is (z1, z2).
+
+    Source: Tomczak and Welling 2018, section 4; Kim and Suh 2019.
+
+    Args:
+        upper: p(z2).
+        hidden: units of the two hidden layers of p(z1|z2).
+        units: "gated", or "tanh".
+    """
+
+    upper: Vamp = field(default_factory=Vamp)
+    hidden: int = 600
+    units: Units = "gated"
+
+    def __post_init__(self) -> None:
+        if self.hidden < 1:
+            raise SettingsError(f"hidden is {self.hidden}; it must be above 0")
+
+    def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
+        return _HierarchicalNetwork(self, n_items, n_latent // 2, rng)
+
+
+class _HierarchicalNetwork(PriorNetwork):
+    def __init__(
+        self, settings: HierarchicalVamp, n_items: int, n_level: int, rng: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.upper = VampNetwork(settings.upper, n_items, rng)
+        self.first = hidden_layer(settings.units, n_level, settings.hidden, rng)
+        self.second = hidden_layer(settings.units, settings.hidden, settings.hidden, rng)
+        self.head = linear(settings.hidden, 2 * n_level, rng)
+
+    def log_density(self, step: Step) -> Float[Tensor, " users"]:
+        z1, z2 = step.z.chunk(2, dim=1)
+        mu, logvar = self.head(self.second(self.first(z2))).chunk(2, dim=1)
+        return log_normal(z1, mu, logvar).sum(1) + self.upper.log_mixture(step.encoder, z2)

@@ -1,0 +1,67 @@
+"""A mixture of Gaussians as prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nearfar.core.errors import SettingsError
+from nearfar.vae.posterior import LOG_2_PI
+from nearfar.vae.priors.prior import Prior, PriorNetwork
+from nearfar.vae.terms.term import Step
+
+
+@dataclass(frozen=True)
+class Mixture(Prior):
+    """p(z) = sum_k w_k N(m_k, diag s_k^2), all of it learned; the KL by the step's sample.
+
+    Source: the mixture-of-Gaussians prior that Tomczak and Welling 2018 compare the VampPrior
+    with.
+    Differs: there weights are equal; here they are learned, equal at the start.
+
+    Args:
+        components: how many Gaussians.
+        spread: standard deviation of their means at the start; variances start at 1.
+    """
+
+    components: int = 10
+    spread: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.components < 1 or self.spread < 0:
+            raise SettingsError(
+                f"components {self.components} must be above 0, spread {self.spread} not negative"
+            )
+
+    def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
+        return _MixtureNetwork(self.components, n_latent, self.spread, rng)
+
+
+class _MixtureNetwork(PriorNetwork):
+    def __init__(self, components: int, n_latent: int, spread: float, rng: torch.Generator) -> None:
+        super().__init__()
+        self.mu = nn.Parameter(torch.empty(components, n_latent))
+        nn.init.normal_(self.mu, std=spread, generator=rng)
+        self.logvar = nn.Parameter(torch.zeros(components, n_latent))
+        self.score = nn.Parameter(torch.zeros(components))
+
+    def log_density(self, step: Step) -> Float[Tensor, " users"]:
+        return log_mixture(step.z, self.mu, self.logvar, torch.log_softmax(self.score, 0))
+
+
+def log_mixture(
+    z: Float[Tensor, "users latent"],
+    mu: Float[Tensor, "components latent"],
+    logvar: Float[Tensor, "components latent"],
+    log_weights: Float[Tensor, " components"],
+) -> Float[Tensor, " users"]:
+    """log sum_k w_k N(z; m_k, diag s_k^2) in nats, by two products and no users x K x latent."""
+    precision = torch.exp(-logvar)
+    squares = (
+        z.square() @ precision.T - 2 * z @ (mu * precision).T + (mu.square() * precision).sum(1)
+    )
+    constants = (logvar.sum(1) + mu.shape[1] * LOG_2_PI) / 2
+    return torch.logsumexp(log_weights - constants - squares / 2, 1)

@@ -1,0 +1,68 @@
+"""The VampPrior: a mixture of the encoder's own posteriors of learned pseudo-inputs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nearfar.core.errors import SettingsError
+from nearfar.vae.encoders.encoder import EncoderNetwork
+from nearfar.vae.memory import empty
+from nearfar.vae.priors.mixture import log_mixture
+from nearfar.vae.priors.prior import Prior, PriorNetwork
+from nearfar.vae.terms.term import Step
+
+
+@dataclass(frozen=True)
+class Vamp(Prior):
+    """p(z) = (1/C) sum_c q(z|u_c), u_c learned histories with entries from 0 to 1.
+
+    Source: Tomczak and Welling, VAE with a VampPrior, 2018; in recommenders Kim and Suh 2019.
+    Differs: pseudo-inputs are cut to [0, 1] by hardtanh of a table, as in their code, and shown
+    to the encoder as long as an L2-normalised history where they are longer than 1. Behind a flow
+    the components are its q(z_0|u_c).
+
+    Args:
+        pseudo_inputs: C.
+        mean: of their entries at the start.
+        std: of their entries at the start.
+    """
+
+    pseudo_inputs: int = 1000
+    mean: float = 0.05
+    std: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.pseudo_inputs < 1 or self.std < 0:
+            raise SettingsError(
+                f"pseudo_inputs {self.pseudo_inputs} must be above 0, std {self.std} not negative"
+            )
+
+    def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
+        return VampNetwork(self, n_items, rng)
+
+
+class VampNetwork(PriorNetwork):
+    """The pseudo-inputs and the mixture that the encoder makes of them."""
+
+    def __init__(self, settings: Vamp, n_items: int, rng: torch.Generator) -> None:
+        super().__init__()
+        self.inputs = nn.Parameter(empty((settings.pseudo_inputs, n_items)))
+        nn.init.normal_(self.inputs, settings.mean, settings.std, generator=rng)
+
+    def log_density(self, step: Step) -> Float[Tensor, " users"]:
+        return self.log_mixture(step.encoder, step.z)
+
+    def log_mixture(
+        self, encoder: EncoderNetwork, z: Float[Tensor, "users latent"]
+    ) -> Float[Tensor, " users"]:
+        """log p(z) in nats."""
+        histories = self.inputs.clamp(0, 1)
+        lengths = histories.norm(dim=1, keepdim=True).clamp(min=1)
+        components = encoder.of_dense(histories / lengths)
+        equal = torch.full_like(components.mu[:, 0], -math.log(len(self.inputs)))
+        return log_mixture(z, components.mu, components.logvar, equal)

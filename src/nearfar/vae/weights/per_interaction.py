@@ -1,0 +1,29 @@
+"""A weight in proportion to a user's history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nearfar.core.errors import SettingsError
+from nearfar.vae.weights.weight import Progress, Weight
+
+
+@dataclass(frozen=True)
+class PerInteraction(Weight):
+    """gamma |x_u|: the KL weight of RecVAE, user by user.
+
+    Notation: `gamma`; |x_u|, interactions of user u, uncorrupted.
+    Source: Shenbin et al., RecVAE, 2020, Eq. 8; .005 on MovieLens-20M.
+    """
+
+    by_interactions: ClassVar[bool] = True
+
+    gamma: float = 0.005
+
+    def __post_init__(self) -> None:
+        if self.gamma < 0:
+            raise SettingsError(f"gamma is {self.gamma}; it must not be negative")
+
+    def __call__(self, progress: Progress, /) -> float:
+        return self.gamma
