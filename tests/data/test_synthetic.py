@@ -162,6 +162,16 @@ def test_settings_follow_the_shape():
         assert Synthetic.parse(shape).interactions == SHAPES[shape]["interactions"]
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_scaled_shape_keeps_its_activity(shape):
+    whole, small = Synthetic.parse(shape), Synthetic.parse(f"{shape},scale=0.01,seed=4")
+    assert small.users == round(whole.users / 100)
+    assert small.items == round(whole.items / 10)
+    assert (small.seed, small.min_user) == (4, whole.min_user)
+    activity = [s.interactions / s.users for s in (whole, small)]
+    assert activity[1] == pytest.approx(activity[0], rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
     [
@@ -181,6 +191,7 @@ def test_settings_follow_the_shape():
         ("ml-1m,clusters=0", SettingsError, "clusters is 0; 1 to 3,533"),
         ("ml-1m,breadth=1.5", SettingsError, "breadth is 1.5"),
         ("ml-1m,spread=-1", SettingsError, "spread is -1"),
+        ("ml-1m,scale=2", SettingsError, "scale is 2; a number above 0 and up to 1"),
     ],
 )
 def test_what_cannot_be_had_is_said_in_a_line(text, kind, message):

@@ -101,14 +101,25 @@ class Synthetic:
     def parse(cls, text: str) -> Synthetic:
         """From "ml-20m", "5000x2000x100000" or either with settings: "ml-1m,seed=3,clusters=40".
 
-        Settings follow "," or "?" and stand between "," or "&".
+        Settings follow "," or "?" and stand between "," or "&". "scale=0.01" makes a shape
+        smaller: users and interactions a hundredth, so that users stay as active, and items by
+        the square root, so that these users find enough of them.
 
         Raises:
             UnknownNameError: no shape or setting is called so; the nearest is offered.
             SettingsError: the size or a setting is out of range.
         """
         shape, *assignments = re.split(r"[?,&]", text.strip())
-        return settings.build(cls, {**_sizes(shape), **settings.parse_assignments(assignments)})
+        values = settings.parse_assignments(assignments)
+        sizes = _scaled(_sizes(shape), values.pop("scale", 1))
+        return settings.build(cls, {**sizes, **values})
+
+
+def _scaled(sizes: dict[str, int], scale: object) -> dict[str, int]:
+    if not isinstance(scale, int | float) or not 0 < scale <= 1:
+        raise SettingsError(f"scale is {scale!r}; a number above 0 and up to 1 was expected")
+    by = {"users": scale, "interactions": scale, "items": math.sqrt(scale)}
+    return {name: round(size * by.get(name, 1)) for name, size in sizes.items()}
 
 
 def _sizes(shape: str) -> dict[str, int]:
