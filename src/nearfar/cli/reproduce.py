@@ -1,0 +1,213 @@
+"""`nearfar reproduce`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nearfar.cli import inputs
+from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed
+from nearfar.cli.progress import TrainingProgress
+from nearfar.cli.stopped import CODES, REASONS, same_command, slug
+from nearfar.core import settings
+from nearfar.core.errors import SettingsError
+from nearfar.data.columns import Columns
+from nearfar.data.filters import Filters
+from nearfar.evaluation.groups import parse_groups
+from nearfar.evaluation.text import aligned
+from nearfar.experiments.reproduction.datasets import NAMES, OwnData, data_set
+from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, Report
+from nearfar.experiments.reproduction.reproduce import reproduce as run_reproduction
+from nearfar.experiments.reproduction.rows import Table
+from nearfar.experiments.reproduction.study import Entry, Plan, Study
+from nearfar.metrics.metric import parse_metric
+from nearfar.train.run import Precision
+
+
+def reproduce(
+    ctx: typer.Context,
+    which: Annotated[
+        Table,
+        typer.Argument(
+            metavar="TABLE",
+            help="table1: all models; groups: Table 3, users by activity; table6: encoders; "
+            "figure2: the latent map.",
+        ),
+    ],
+    dataset: Annotated[
+        str,
+        typer.Option("--dataset", help=f"{', '.join(NAMES)}, synthetic:SHAPE, a log, or a split."),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="The named data set's raw file, if not in the cache."),
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option("--only", help='Rows wanted, as ease,multvae+pia or "EASE,Multi-VAE + PIA".'),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(help="How many splits, each with its own training.", min=1)
+    ] = 1,
+    budget: Annotated[
+        float | None, typer.Option(metavar="MINUTES", help="Stop after so long; see exit code 3.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write; by default reproduction/DATASET.")
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Show the cells and which are there; run nothing.")
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="Settings of your own, TOML: a table an algorithm."),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="One setting: multvae.epochs=5, multvae+pia.epochs=9."),
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", help="In place of the data set's: ndcg@10,recall@5.")
+    ] = None,
+    groups: Annotated[
+        str | None, typer.Option("--groups", help="Of `groups`; by default 5-10,11-50,51-100,101-.")
+    ] = None,
+    level: Annotated[float, typer.Option("--level", help="Confidence level of intervals.")] = 0.95,
+    keep_models: Annotated[
+        bool, typer.Option("--keep-models", help="Save every model as a bundle in OUT/models.")
+    ] = False,
+    precision: Annotated[
+        Precision, typer.Option(help="Of the output layer's products; see nearfar train.")
+    ] = "float32",
+    held_out: Annotated[
+        float | None,
+        typer.Option(help="Own log: users for validation, and for test; below 1, a share."),
+    ] = None,
+    settings_of: Annotated[
+        str | None,
+        typer.Option(help="Own log: the data set whose settings are taken; by default ml-1m."),
+    ] = None,
+    user: inputs.UserColumn = None,
+    item: inputs.ItemColumn = None,
+    rating: inputs.RatingColumn = None,
+    timestamp: inputs.TimeColumn = None,
+    min_rating: inputs.MinRating = None,
+    min_user: inputs.MinUser = 0,
+    min_item: inputs.MinItem = 0,
+    core: inputs.Core = False,
+    since: inputs.Since = None,
+    until: inputs.Until = None,
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Reproduce a table or figure of the paper: ours with intervals beside the published.
+
+    Fits what is missing and goes on where it was stopped: what is done is kept in OUT by a
+    fingerprint of settings, split and seed. Writes OUT/TABLE.json, .md and .png. Exit code 0:
+    complete; 1: a row failed, the rest stands; 3: the budget was used up, the same command
+    goes on.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    filters = inputs.filters(min_rating, min_user, min_item, core, since, until)
+    own = OwnData(
+        filters=None if filters == Filters() else filters,
+        columns=Columns(user, item, rating, timestamp),
+        held_out=None if held_out is None else _users(held_out),
+        settings_of=settings_of,
+    )
+    plan = Plan(
+        table=which,
+        data=data_set(dataset, data=data, own=own),
+        folder=out or Path("reproduction") / slug(dataset),
+        only=tuple(name.strip() for name in only.split(",")) if only else (),
+        seeds=seeds,
+        seed=seed,
+        metrics=tuple(parse_metric(part) for part in metrics.split(",")) if metrics else (),
+        overrides=_overrides(config, assignments),
+        keep_models=keep_models,
+        device=device,
+        precision=precision,
+    )
+    bounds = parse_groups(groups) if groups else DEFAULT_GROUPS
+    if listed:
+        entries = Study(plan).entries()
+        output.result({"cells": [_cell(e) for e in entries]}, _listed(entries))
+        return
+    found = run_reproduction(
+        plan, minutes=budget, groups=bounds, level=level, say=output.remark,
+        reporting=lambda title: TrainingProgress(output, title), raise_errors=debug,
+    )  # fmt: skip
+    _show(found, output)
+    again = same_command(ctx)
+    for summary in found.failed:
+        output.warning(f"{summary.row.label} failed: {'; '.join(summary.troubles)}")
+    if found.stop is not None and not found.complete:
+        output.warning(f"{REASONS[found.stop]}; go on with: {again}")
+        if found.stop != "budget" or not found.failed:
+            raise typer.Exit(CODES[found.stop])
+    if found.failed:
+        output.warning(f"what failed is tried again by: {again}")
+        raise typer.Exit(1)
+
+
+def _users(held_out: float) -> int | float:
+    return int(held_out) if held_out.is_integer() else held_out
+
+
+def _overrides(config: Path | None, assignments: list[str] | None) -> dict[str, Any]:
+    """Settings by algorithm, from the file and then from the command line."""
+    values = settings.read_toml(config) if config else {}
+    values = settings.merge(values, settings.parse_assignments(assignments or []))
+    for name, value in values.items():
+        if not isinstance(value, dict):
+            raise SettingsError(f"{name}={value!r} names no algorithm; write multvae.{name}=...")
+    return values
+
+
+def _show(found: Report, output: Output) -> None:
+    shown = [found.title]
+    for section in found.sections:
+        shown += ["", *([section.title] if section.title else []), str(section.table)]
+    files = ", ".join(
+        found.path(s).name for s in (".json", ".md", ".png") if found.path(s).exists()
+    )
+    output.result(found.to_dict(), *shown, f"\nwritten to {found.plan.folder}/: {files}")
+
+
+def _cell(entry: Entry) -> dict[str, Any]:
+    fit = entry.measured.fit if entry.measured else {}
+    return {
+        "row": entry.row.label,
+        "seed": entry.seed,
+        "state": _state(entry),
+        "fit_seconds": fit.get("fit_seconds"),
+        "fingerprint": entry.cell.fingerprint if entry.cell else None,
+        "reason": entry.trouble,
+    }
+
+
+def _state(entry: Entry) -> str:
+    if entry.measured is not None:
+        return "done"
+    if entry.trouble is not None:
+        return "failed"
+    if entry.begun:
+        return "begun"
+    return "missing" if entry.cell is not None else "missing, split not made"
+
+
+def _listed(entries: list[Entry]) -> str:
+    cells = [_cell(entry) for entry in entries]
+    rows = []
+    for cell in cells:
+        seconds = "" if cell["fit_seconds"] is None else f"{cell['fit_seconds']:,.1f} s"
+        rows.append(
+            (cell["row"], f"{cell['seed']}", cell["state"], seconds, cell["fingerprint"] or "")
+        )
+    reasons = dict.fromkeys(f"{c['row']}: {c['reason']}" for c in cells if c["reason"])
+    return "\n".join([aligned(("row", "seed", "state", "fit", "fingerprint"), rows), *reasons])

@@ -1,0 +1,89 @@
+"""Dots with intervals, published values as hollow marks beside them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nearfar.core.errors import MissingExtraError
+from nearfar.core.files import atomic_file
+from nearfar.experiments.figure import COLOURS
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One value of a panel; `filled` ones are ours, with an interval where there is one."""
+
+    label: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    published: float | None = None
+    highlight: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The values of one metric; all panels of a figure have the same labels in the same order."""
+
+    title: str
+    dots: Sequence[Dot]
+
+
+def dots_figure(
+    panels: Sequence[Panel], path: Path, title: str, *, level: float, highlighted: str
+) -> None:
+    """Draw the panels side by side into one file, its format by the suffix (.png, .svg, .pdf).
+
+    Args:
+        level: of the intervals, for the legend.
+        highlighted: what the highlighted dots have in common, for the legend.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plots", "the figure of the table") from None
+    labels = [dot.label for dot in panels[0].dots]
+    height = 1.4 + 0.3 * len(labels)
+    figure = Figure(figsize=(2.2 + 3.2 * len(panels), height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, panel in zip(axes, panels, strict=True):
+        axis.set_title(panel.title, fontsize=10, loc="left")
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        for place, dot in enumerate(panel.dots):
+            _draw(axis, place, dot)
+    axes[0].set_yticks(range(len(labels)), labels, fontsize=9)
+    axes[0].set_ylim(len(labels) - 0.5, -0.5)
+    dots = [dot for panel in panels for dot in panel.dots]
+    marks = [
+        Line2D([], [], color=COLOURS[0], marker="o", label=f"ours, {level:.0%} interval"),
+        *(Line2D([], [], color=COLOURS[1], marker="o", label=highlighted),)
+        * any(dot.highlight for dot in dots),
+        *(Line2D([], [], color="0.3", marker="D", mfc="none", ls="", label="published"),)
+        * any(dot.published is not None for dot in dots),
+    ]
+    figure.legend(handles=marks, loc="outside lower left", frameon=False, ncols=3, fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix.lstrip(".") or "png", dpi=140)
+    with atomic_file(path) as file:
+        file.write(buffer.getvalue())
+
+
+def _draw(axis, place: int, dot: Dot) -> None:
+    colour = COLOURS[1 if dot.highlight else 0]
+    if dot.value is not None:
+        if dot.low is not None and dot.high is not None:
+            axis.plot([dot.low, dot.high], [place, place], color=colour, lw=1.6)
+        axis.plot(dot.value, place, "o", color=colour, ms=5)
+    if dot.published is not None:
+        axis.plot(dot.published, place, "D", mfc="none", mec="0.3", ms=5)

@@ -1,0 +1,75 @@
+"""A table or figure of the paper, from its data set to the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from nearfar.core.errors import MissingExtraError
+from nearfar.core.files import atomic_file, write_json
+from nearfar.evaluation.groups import Group
+from nearfar.experiments.reproduction.figure import dots_figure
+from nearfar.experiments.reproduction.latent_map import check_can_be_drawn, draw_latent_map
+from nearfar.experiments.reproduction.page import markdown
+from nearfar.experiments.reproduction.panels import panels
+from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, Report, report
+from nearfar.experiments.reproduction.study import Plan, Reporting, Study, silent
+from nearfar.experiments.stopping import Budget
+
+
+def reproduce(
+    plan: Plan,
+    *,
+    minutes: float | None = None,
+    groups: Sequence[Group] = DEFAULT_GROUPS,
+    level: float = 0.95,
+    say: Callable[[str], None] = lambda text: None,
+    reporting: Reporting = silent,
+    raise_errors: bool = False,
+) -> Report:
+    """Fit and measure what is missing, and write what stands.
+
+    The plan's folder gets TABLE.json, TABLE.md and TABLE.png; `cells`, `splits`, `runs` (unfinished
+    trainings) and `models` are what a second call goes on from. Stopping by Ctrl-C, SIGTERM or the
+    budget loses nothing but the running step: what stands is written all the same.
+
+    Args:
+        plan: the table, its data and how to run.
+        minutes: how long to go on fitting; None for as long as it takes.
+        groups: those of the table "groups".
+        level: of all intervals.
+        say: told, in lines, how it goes.
+        reporting: who is told of each training's steps.
+        raise_errors: let the first error of a cell through in place of noting it.
+
+    Raises:
+        DataError, FetchError: the data cannot be had; says where to put them.
+        MissingExtraError: figure2 is asked for, and what draws it is not installed.
+    """
+    if plan.table == "figure2":
+        check_can_be_drawn(plan.folder / "figure2.png")
+    study = Study(plan, say, reporting, raise_errors)
+    stop = study.run(Budget(minutes))
+    found = report(study, stop=stop, groups=groups, level=level)
+    if plan.table == "figure2" and found.complete:
+        say("drawing the latent map")
+        found = replace(found, latent_map=draw_latent_map(study, found))
+    write(found, say)
+    return found
+
+
+def write(found: Report, say: Callable[[str], None] = lambda text: None) -> None:
+    """Write a report's JSON, Markdown and figure; without matplotlib no figure."""
+    figure = bool(found.latent_map)
+    if found.plan.table != "figure2" and any(s.measured for s in found.summaries):
+        try:
+            dots_figure(
+                panels(found), found.path(".png"), found.title, level=found.level,
+                highlighted="with PIA",
+            )  # fmt: skip
+            figure = True
+        except MissingExtraError as error:
+            say(f"no figure: {error}")
+    write_json(found.path(".json"), found.to_dict())
+    with atomic_file(found.path(".md"), text=True) as file:
+        file.write(markdown(found, figure=figure))

@@ -1,0 +1,127 @@
+"""The rows of the paper's tables: what each is called, and which algorithm it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from nearfar.core.errors import SettingsError, UnknownNameError
+
+Table = Literal["table1", "groups", "table6", "figure2"]
+
+PIA = "pia"
+"""The variant whose settings hold the alignment."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Args:
+        label: its name in the paper.
+        algorithm: its name here.
+        variants: which sections of the algorithm's settings are laid over each other, after the
+            one of the data set; see `row_settings`.
+        fixed: settings that make the row what it is; they replace those of the data set.
+        extra: the paper's table does not have it.
+        vae: whether it competes for the best autoencoder.
+        validates: whether training looks at validation users; where not, and every user is in
+            training, it learns from all.
+        plain: the label of the row that it is compared with, user by user.
+    """
+
+    label: str
+    algorithm: str
+    variants: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    extra: bool = False
+    vae: bool = False
+    validates: bool = True
+    plain: str | None = None
+
+    def answers_to(self, name: str) -> bool:
+        """Whether a user means this row: by label, algorithm, a variant, or all of these."""
+        whole = "+".join((self.algorithm, *self.variants))
+        own = {self.label, self.algorithm, *self.variants, whole}
+        return _squeezed(name) in map(_squeezed, own)
+
+
+def _closed(label: str, algorithm: str, *, extra: bool = False) -> Row:
+    return Row(label, algorithm, extra=extra, validates=False)
+
+
+def _pair(row: Row, label: str | None = None) -> tuple[Row, Row]:
+    """A row, and the same with alignment."""
+    aligned = replace(
+        row,
+        label=label or f"{row.label} + PIA",
+        variants=(*row.variants, PIA),
+        fixed={**row.fixed, "alignment": {"kind": PIA}},
+        plain=row.label,
+    )
+    return row, aligned
+
+
+EASE = "EASE"
+MULTI_VAE = _pair(Row("Multi-VAE", "multvae", vae=True))
+
+TABLES: dict[Table, tuple[Row, ...]] = {
+    "table1": (
+        _closed("Popularity", "popularity"),
+        _closed(EASE, "ease"),
+        _closed("EDLAE", "edlae", extra=True),
+        _closed("MF", "mf"),
+        _closed("WMF", "wmf"),
+        _closed("GRALS", "grals"),
+        _closed("PLRec", "plrec"),
+        Row("WARP", "warp"),
+        Row("LambdaNet", "lambdanet"),
+        Row("CDAE", "cdae"),
+        Row("Multi-DAE", "multdae", extra=True),
+        Row("RaCT", "ract", vae=True),
+        *MULTI_VAE,
+        *_pair(Row("RecVAE", "recvae", vae=True)),
+        *_pair(Row("H+Vamp (gated)", "hvamp", extra=True, vae=True), "H+Vamp + PIA"),
+    ),
+    "groups": MULTI_VAE,
+    "table6": (
+        *_pair(Row("Shallow encoder", "multvae", ("base",), {"encoder": {"kind": "base"}})),
+        *_pair(Row("Deeper encoder", "multvae", ("deeper",), {"encoder": {"kind": "deeper"}})),
+        *_pair(Row("Shallow (IAF) encoder", "multvae", ("iaf",), {"encoder": {"kind": "iaf"}})),
+    ),
+    "figure2": (
+        Row("Clean input", "multvae", ("clean",), {"corruption": {"kind": "clean"}}),
+        *_pair(Row("Masking", "multvae")),
+    ),
+}
+
+
+def rows_of(table: Table, only: Sequence[str] = ()) -> tuple[Row, ...]:
+    """The rows of a table, or those of them that `only` names, in the table's order.
+
+    Args:
+        only: labels, algorithms ("multvae"), variants ("pia", "iaf") or both ("multvae+pia");
+            case and punctuation do not matter.
+
+    Raises:
+        UnknownNameError: no table or row is called so.
+        SettingsError: figure2 is asked for in part.
+    """
+    if table not in TABLES:
+        raise UnknownNameError("table", table, TABLES)
+    rows = TABLES[table]
+    if not only:
+        return rows
+    if table == "figure2":
+        raise SettingsError("figure2 needs all three of its settings; leave --only out")
+    for name in only:
+        if not any(row.answers_to(name) for row in rows):
+            known = {k for row in rows for k in (row.label, row.algorithm, *row.variants)}
+            raise UnknownNameError(f"row of {table}", name, known)
+    return tuple(row for row in rows if any(row.answers_to(name) for name in only))
+
+
+def _squeezed(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,0 +1,187 @@
+"""What a study came to, row by row: values with intervals, beside published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from nearfar.core import settings
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.evaluation.evaluation import Evaluation
+from nearfar.evaluation.intervals import mean_interval, standard_error
+from nearfar.experiments.reproduction.cells import Measured
+from nearfar.experiments.reproduction.published import Published
+from nearfar.experiments.reproduction.rows import Row
+from nearfar.experiments.reproduction.study import Entry
+from nearfar.metrics.metric import Metric
+
+Status = Literal["done", "partial", "missing", "failed"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """One metric of one row.
+
+    Args:
+        mean: over test users; with several splits, the mean of the splits' means.
+        low, high: the interval; None where one user or nothing says how values differ.
+        standard_error: of the mean, over splits where there are several, else over users.
+        over: what interval and standard error are over.
+        by_seed: the mean of each split.
+        published: the published value, or None.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    standard_error: float | None
+    over: Literal["splits", "users"]
+    by_seed: dict[int, float]
+    published: float | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus published."""
+        return None if self.published is None else self.mean - self.published
+
+    @property
+    def in_standard_errors(self) -> float | None:
+        """The difference in standard errors of our mean."""
+        if self.difference is None or not self.standard_error:
+            return None
+        return self.difference / self.standard_error
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **vars(self),
+            "by_seed": {str(seed): mean for seed, mean in self.by_seed.items()},
+            "difference": self.difference,
+            "difference_in_standard_errors": self.in_standard_errors,
+        }
+
+
+@dataclass(frozen=True)
+class RowSummary:
+    """One row over its seeds.
+
+    Args:
+        row: the row.
+        entries: one a seed.
+        values: metric -> value; empty while nothing is measured.
+    """
+
+    row: Row
+    entries: tuple[Entry, ...]
+    values: dict[Metric, Value] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> dict[int, Measured]:
+        """What is measured, by seed."""
+        return {e.seed: e.measured for e in self.entries if e.measured is not None}
+
+    @property
+    def status(self) -> Status:
+        if len(self.measured) == len(self.entries):
+            return "done"
+        if any(entry.trouble for entry in self.entries):
+            return "failed"
+        return "partial" if self.measured else "missing"
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why cells could not be had, each reason once."""
+        return list(dict.fromkeys(e.trouble for e in self.entries if e.trouble))
+
+    @property
+    def fit_seconds(self) -> float | None:
+        """The mean time of a fit."""
+        seconds = [m.fit["fit_seconds"] for m in self.measured.values()]
+        return float(np.mean(seconds)) if seconds else None
+
+    def validation(self, metric: Metric) -> float | None:
+        """The mean over splits of validation users' means, or None where training took them."""
+        found = [m.validation.get(str(metric)) for m in self.measured.values()]
+        values = [value for value in found if value is not None]
+        return float(np.mean(values)) if values else None
+
+    def pooled(self) -> Evaluation:
+        """The test users of all measured splits, one after the other."""
+        return pooled(self.measured)
+
+    def to_dict(self) -> dict[str, Any]:
+        cells = [e.cell for e in self.entries if e.cell is not None]
+        return {
+            "label": self.row.label,
+            "algorithm": self.row.algorithm,
+            "in_the_paper": not self.row.extra,
+            "settings": settings.to_plain(cells[0].algorithm) if cells else None,
+            "status": self.status,
+            "troubles": self.troubles,
+            "metrics": {str(metric): value.to_dict() for metric, value in self.values.items()},
+            "fits": {str(seed): m.fit for seed, m in self.measured.items()},
+            "validation": {str(seed): m.validation for seed, m in self.measured.items()},
+            "cells": [cell.fingerprint for cell in cells],
+        }
+
+
+def summarise(
+    entries: Sequence[Entry], metrics: Sequence[Metric], published: Published, level: float = 0.95
+) -> list[RowSummary]:
+    """The rows of a study in their order."""
+    result = []
+    for row in dict.fromkeys(entry.row.label for entry in entries):
+        own = tuple(entry for entry in entries if entry.row.label == row)
+        summary = RowSummary(own[0].row, own)
+        if summary.measured:
+            values = {
+                m: _value(summary.measured, m, published.value(row, m), level) for m in metrics
+            }
+            summary = replace(summary, values=values)
+        result.append(summary)
+    return result
+
+
+def pooled(measured: dict[int, Measured]) -> Evaluation:
+    """The test users of several splits together; a user of two splits counts twice."""
+    parts = {seed: m.test for seed, m in measured.items()}
+    first = next(iter(parts.values()))
+    if len(parts) == 1:
+        return first
+    ids = [
+        pl.select(pl.format("{}/{}", pl.lit(seed), part.user_ids.ids)).to_series()
+        for seed, part in parts.items()
+    ]
+    return Evaluation(
+        name=first.name,
+        per_user={m: np.concatenate([p.values(m) for p in parts.values()]) for m in first.per_user},
+        user_ids=Vocabulary(pl.concat(ids)),
+        n_fold_in=np.concatenate([p.n_fold_in for p in parts.values()]),
+        n_held_out=np.concatenate([p.n_held_out for p in parts.values()]),
+        n_dropped=sum(p.n_dropped for p in parts.values()),
+    )
+
+
+def _value(
+    measured: dict[int, Measured], metric: Metric, published: float | None, level: float
+) -> Value:
+    by_seed = {seed: m.test.mean(metric) for seed, m in measured.items()}
+    over_splits = len(by_seed) > 1
+    values = (
+        np.array(list(by_seed.values()))
+        if over_splits
+        else next(iter(measured.values())).test.values(metric)
+    )
+    interval = mean_interval(values, level)
+    return Value(
+        mean=float(values.mean()),
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        standard_error=standard_error(values),
+        over="splits" if over_splits else "users",
+        by_seed=by_seed,
+        published=published,
+    )

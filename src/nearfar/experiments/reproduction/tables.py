@@ -1,0 +1,218 @@
+"""A study's findings as tables of text, each with the numbers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+from nearfar.evaluation.evaluation import Evaluation
+from nearfar.evaluation.groups import Group
+from nearfar.evaluation.paired import compare
+from nearfar.evaluation.table import Table
+from nearfar.evaluation.text import number, p_value, with_half_width
+from nearfar.experiments.reproduction.gains import Gain
+from nearfar.experiments.reproduction.published import Published
+from nearfar.experiments.reproduction.rows import EASE
+from nearfar.experiments.reproduction.summary import RowSummary, Value, pooled
+from nearfar.metrics.metric import Metric
+
+NOT_IN_PAPER = "†"
+
+
+def main_table(
+    summaries: Sequence[RowSummary],
+    metrics: Sequence[Metric],
+    published: Published,
+    n_seeds: int,
+    level: float = 0.95,
+) -> Table:
+    """One row a row of the paper; with published values, three columns a metric."""
+    beside = bool(published.rows)
+    header = ["model"]
+    for metric in metrics:
+        header += [str(metric), "published", "diff/se"] if beside else [str(metric)]
+    rows = []
+    for summary in summaries:
+        label = summary.row.label + (f" {NOT_IN_PAPER}" if summary.row.extra else "")
+        cells = [_cells(summary, metric, published, beside) for metric in metrics]
+        if not summary.values:
+            cells[0][0] = summary.status
+        rows.append((label, *chain(*cells), _seconds(summary), _seeds(summary, n_seeds)))
+    for label in published.beyond([s.row.label for s in summaries]):
+        only = [["", _known(published.value(label, m), m), ""] for m in metrics]
+        rows.append((f"{label} {NOT_IN_PAPER}", *chain(*only), "", ""))
+    header += ["fit", "splits"]
+    data = tuple(summary.to_dict() for summary in summaries)
+    return Table(tuple(header), tuple(rows), _notes(summaries, published, n_seeds, level), data)
+
+
+def gain_table(found: Sequence[Gain], level: float = 0.95) -> Table:
+    """One row a comparison and metric."""
+    several = any(len(gain.by_seed) > 1 for gain in found)
+    header = ["gain", "metric", "difference", "p", "p Holm", "better", "worse"]
+    header += ["over splits", "p", "splits up"] if several else []
+    rows = []
+    for gain in found:
+        pair = gain.users
+        row = [
+            f"{pair.b} over {pair.a}", str(pair.metric), _signed(pair.difference, pair),
+            p_value(pair.p), p_value(pair.p_holm), f"{pair.better_share:.1%}",
+            f"{pair.worse_share:.1%}",
+        ]  # fmt: skip
+        if several:
+            mean = sum(gain.by_seed.values()) / len(gain.by_seed)
+            half = None if gain.high is None or gain.low is None else (gain.high - gain.low) / 2
+            up = sum(value > 0 for value in gain.by_seed.values())
+            row += [
+                with_half_width(mean, half, pair.metric, signed=True), p_value(gain.p_splits),
+                f"{up} of {len(gain.by_seed)}",
+            ]  # fmt: skip
+        rows.append(tuple(row))
+    notes = [
+        f"± half the {level:.0%} interval of the mean difference, user by user"
+        + (", over the test users of all splits." if several else "."),
+        "p: paired t test; p Holm: corrected for all tests of this table.",
+    ]
+    if best := next((gain.users.b for gain in found if gain.users.a == EASE), None):
+        notes.append(f"{best}: of the variational autoencoders the best on validation users.")
+    return Table(tuple(header), tuple(rows), tuple(notes), tuple(g.to_dict() for g in found))
+
+
+def grouped_table(
+    plain: RowSummary,
+    aligned: RowSummary,
+    metrics: Sequence[Metric],
+    groups: Sequence[Group],
+    published: Published,
+    level: float = 0.95,
+) -> Table:
+    """Both rows by groups of users, with what the second gains over the first."""
+    shared = [seed for seed in plain.measured if seed in aligned.measured]
+    whole = [pooled({seed: s.measured[seed] for seed in shared}) for s in (plain, aligned)]
+    parts = [evaluation.groups(groups) for evaluation in whole]
+    beside = bool(published.rows)
+    labels = [plain.row.label, aligned.row.label]
+    header = ["interactions", "users", "metric", *labels, "gain", "p"]
+    header += ["published", "published gain"] if beside else []
+    rows, data = [], []
+    for group in groups:
+        a, b = (part[group] for part in parts)
+        for metric in metrics:
+            row, entry = _group_row(a, b, group, metric, labels, published, level)
+            rows.append(tuple(row[: len(header)]))
+            data.append(entry)
+    outside = whole[0].n_users - sum(part.n_users for part in parts[0].values())
+    notes = [
+        "Groups by all interactions of a test user, fold-in and held-out together.",
+        f"± half the {level:.0%} interval of the mean gain, user by user.",
+    ]
+    if outside:
+        notes.append(f"{outside} test users are in no group.")
+    return Table(tuple(header), tuple(rows), tuple(notes), tuple(data))
+
+
+def _group_row(
+    a: Evaluation,
+    b: Evaluation,
+    group: Group,
+    metric: Metric,
+    labels: Sequence[str],
+    published: Published,
+    level: float,
+) -> tuple[list[str], dict[str, object]]:
+    pair = compare(a, b, metric, level=level) if a.n_users else None
+    old, new = (published.value(f"{group} {label}", metric) for label in labels)
+    row = [
+        str(group), f"{a.n_users:,}", str(metric), number(a.mean(metric), metric),
+        number(b.mean(metric), metric), _signed(pair.difference, pair) if pair else "-",
+        p_value(pair.p) if pair else "-",
+        *_published_gain(old, new, metric),
+    ]  # fmt: skip
+    data = {
+        "group": str(group),
+        "metric": str(metric),
+        "n_users": a.n_users,
+        "gain": pair.to_dict() if pair else None,
+        "values": {
+            label: {**_summary(part, metric, level), "published": value}
+            for label, part, value in zip(labels, (a, b), (old, new), strict=True)
+        },
+    }
+    return row, data
+
+
+def _published_gain(old: float | None, new: float | None, metric: Metric) -> tuple[str, str]:
+    if old is None or new is None:
+        return "", ""
+    return f"{_known(old, metric)} → {_known(new, metric)}", number(
+        new - old, metric, 3, signed=True
+    )
+
+
+def _summary(part: Evaluation, metric: Metric, level: float) -> dict[str, float | None]:
+    interval = part.interval(metric, level)
+    return {
+        "mean": part.mean(metric) if part.n_users else None,
+        "standard_error": part.standard_error(metric),
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+    }
+
+
+def _cells(summary: RowSummary, metric: Metric, published: Published, beside: bool) -> list[str]:
+    value = summary.values.get(metric)
+    ours = with_half_width(value.mean, _half(value), metric) if value else ""
+    if not beside:
+        return [ours]
+    known = published.value(summary.row.label, metric)
+    errors = value.in_standard_errors if value else None
+    return [
+        ours,
+        _known(known, metric),
+        "" if errors is None else f"{errors:+.1f}",
+    ]
+
+
+def _known(value: float | None, metric: Metric) -> str:
+    """A published value with the digits that it was published with."""
+    if value is None:
+        return ""
+    return number(value, metric, 3 if round(value, 3) == value else 4)
+
+
+def _half(value: Value) -> float | None:
+    if value.low is None or value.high is None:
+        return None
+    return (value.high - value.low) / 2
+
+
+def _signed(difference: float, pair) -> str:
+    half = pair.interval.half_width if pair.interval else None
+    return with_half_width(difference, half, pair.metric, signed=True)
+
+
+def _seconds(summary: RowSummary) -> str:
+    seconds = summary.fit_seconds
+    return "" if seconds is None else f"{seconds:,.1f} s"
+
+
+def _seeds(summary: RowSummary, n_seeds: int) -> str:
+    return f"{len(summary.measured)} of {n_seeds}"
+
+
+def _notes(
+    summaries: Sequence[RowSummary], published: Published, n_seeds: int, level: float
+) -> tuple[str, ...]:
+    over = "over splits" if n_seeds > 1 else "over users"
+    notes = [f"± half the {level:.0%} t interval of the mean {over}."]
+    if n_seeds > 1 and any(len(s.measured) == 1 for s in summaries):
+        notes.append("Rows with one split: over its users.")
+    if published.rows:
+        notes.append("diff/se: ours minus published, in standard errors of ours.")
+    labels = [s.row.label for s in summaries]
+    if any(s.row.extra for s in summaries) or published.beyond(labels):
+        notes.append(f"{NOT_IN_PAPER} not a row of the paper's table.")
+    if elsewhere := [label for label in labels if label in published.elsewhere]:
+        notes.append(f"Published in other work under this protocol: {', '.join(elsewhere)}.")
+    notes += [f"{s.row.label}: {reason}" for s in summaries for reason in s.troubles]
+    return tuple(notes)

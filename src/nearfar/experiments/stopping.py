@@ -1,0 +1,86 @@
+"""Stopping long work cleanly: a budget of minutes, and SIGTERM as an exception."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Literal
+
+from nearfar.core.errors import SettingsError
+from nearfar.train.history import EpochRecord, StepReport
+from nearfar.train.run import Reporter
+
+Stop = Literal["budget", "interrupted", "terminated"]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+class Budget:
+    """So many minutes from now on; None is without end.
+
+    Raises:
+        SettingsError: it is negative.
+    """
+
+    def __init__(self, minutes: float | None) -> None:
+        if minutes is not None and minutes < 0:
+            raise SettingsError(f"the budget is {minutes} minutes; it must not be negative")
+        self.deadline = None if minutes is None else time.monotonic() + 60 * minutes
+
+    @property
+    def used_up(self) -> bool:
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+class Watch:
+    """A reporter that stops the training, as Ctrl-C would, when the budget is used up.
+
+    The training writes its checkpoint and raises KeyboardInterrupt. Work that reports no steps
+    is not stopped, since it could not be taken up again.
+    """
+
+    def __init__(self, inner: Reporter, budget: Budget) -> None:
+        self.inner = inner
+        self.budget = budget
+        self.stopped = False
+
+    def step(self, report: StepReport, /) -> None:
+        self.inner.step(report)
+        if self.budget.used_up and not self.stopped:
+            self.stopped = True
+            if threading.current_thread() is not threading.main_thread():
+                raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
+
+    def epoch(self, record: EpochRecord, /) -> None:
+        self.inner.epoch(record)
+
+
+@contextlib.contextmanager
+def raising_on_sigterm() -> Iterator[None]:
+    """While entered, SIGTERM raises `Terminated` in place of ending the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    old = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
+
+
+def reason_of(stop: KeyboardInterrupt, budget: Budget) -> Stop:
+    """Why work was stopped."""
+    if isinstance(stop, Terminated):
+        return "terminated"
+    return "budget" if budget.used_up else "interrupted"
