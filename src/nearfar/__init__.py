@@ -14,12 +14,16 @@ from nearfar._version import __version__ as __version__
 if TYPE_CHECKING:
     from nearfar.algorithms.ease import EASE as EASE
     from nearfar.algorithms.edlae import EDLAE as EDLAE
+    from nearfar.algorithms.grals import GRALS as GRALS
     from nearfar.algorithms.hvamp import HVamp as HVamp
+    from nearfar.algorithms.mf import MF as MF
     from nearfar.algorithms.multdae import MultDAE as MultDAE
     from nearfar.algorithms.multvae import MultVAE as MultVAE
     from nearfar.algorithms.pia import PIA as PIA
+    from nearfar.algorithms.plrec import PLRec as PLRec
     from nearfar.algorithms.popularity import Popularity as Popularity
     from nearfar.algorithms.recvae import RecVAE as RecVAE
+    from nearfar.algorithms.wmf import WMF as WMF
     from nearfar.bundle.bundle import Bundle as Bundle
     from nearfar.bundle.folder import load_bundle as load_bundle
     from nearfar.bundle.folder import save_bundle as save_bundle
@@ -55,12 +59,16 @@ if TYPE_CHECKING:
 _HOMES = {
     "nearfar.algorithms.ease": ("EASE",),
     "nearfar.algorithms.edlae": ("EDLAE",),
-    "nearfar.algorithms.multdae": ("MultDAE",),
-    "nearfar.algorithms.recvae": ("RecVAE",),
+    "nearfar.algorithms.grals": ("GRALS",),
     "nearfar.algorithms.hvamp": ("HVamp",),
+    "nearfar.algorithms.mf": ("MF",),
+    "nearfar.algorithms.multdae": ("MultDAE",),
     "nearfar.algorithms.multvae": ("MultVAE",),
     "nearfar.algorithms.pia": ("PIA",),
+    "nearfar.algorithms.plrec": ("PLRec",),
     "nearfar.algorithms.popularity": ("Popularity",),
+    "nearfar.algorithms.recvae": ("RecVAE",),
+    "nearfar.algorithms.wmf": ("WMF",),
     "nearfar.bundle.bundle": ("Bundle",),
     "nearfar.bundle.folder": (
         "load_bundle",

@@ -1,0 +1,79 @@
+"""PLRec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.algorithms.als import Sides
+from nearfar.algorithms.mf import projection
+from nearfar.core.errors import SettingsError
+from nearfar.core.seeding import derive
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.models.factors import Factors
+from nearfar.models.folding import Linear
+from nearfar.models.least_squares import row_sums
+from nearfar.train.run import Run
+from nearfar.vae.starts.spectral import leading_directions
+
+
+@dataclass(frozen=True)
+class PLRec(Algorithm):
+    """Projected linear recommendation: a ridge regression on histories in a space of k dimensions.
+
+    Z = X D V, W = (Z'Z + l2 I)^-1 Z'X, scores = x D V W; V the k leading right singular vectors
+    of X, D = diag(popularity^-e).
+
+    Source: Sedhain, Bui, Kawale, Vlassis, Kveton, Menon, Bui and Sanner, Practical Linear Models
+    for Large-Scale One-Class Collaborative Filtering, 2016 (e = 0); the weights and settings of
+    Shenbin and Nikolenko, ImplicitSLIM, 2024, and its code.
+
+    Differs: Wu et al., Noise Contrastive Estimation for One-Class Collaborative Filtering, 2019,
+    scale V by the root of the singular values, and use popularity within the decomposition.
+
+    Args:
+        n_factors: k.
+        l2: weight of the ridge penalty.
+        popularity_exponent: e; the higher, the less popular items of a history tell.
+        iterations: power iterations of the randomised decomposition.
+    """
+
+    n_factors: int = 256
+    l2: float = 0.01
+    popularity_exponent: float = 1 / 1.278
+    iterations: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_factors < 1 or self.iterations < 0 or self.l2 <= 0:
+            raise SettingsError(
+                f"n_factors {self.n_factors} must be at least 1, iterations {self.iterations} not "
+                f"negative, l2 {self.l2} above 0"
+            )
+
+    @torch.no_grad()
+    def fit(
+        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
+    ) -> Factors:
+        """Fit on the CPU, in memory for about (users + items) k numbers."""
+        check_not_empty(train)
+        run = run or Run()
+        sides = Sides.of(train, torch.device("cpu"))
+        rng = torch.Generator().manual_seed(derive(run.seed, "plrec"))
+        ones = torch.ones(train.n_interactions)
+        k = min(self.n_factors, train.n_users, train.n_items)
+        directions = leading_directions(sides.by_user, ones, k, self.iterations, rng)
+        popularity = sides.by_item.counts.clamp(min=1)
+        projected = directions * popularity[:, None] ** -self.popularity_exponent
+        users = row_sums(projected, sides.by_user)
+        weights = row_sums(projection(users, self.l2), sides.by_item)
+        return Factors(
+            sides.as_in_data(weights),
+            np.zeros(train.n_items, np.float32),
+            Linear(sides.as_in_data(projected), np.zeros(k, np.float32)),
+            train.item_counts,
+            train.n_users,
+        )

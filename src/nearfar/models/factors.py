@@ -1,0 +1,108 @@
+"""The factor model: a history's factors times the items'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from nearfar.core.errors import ArtefactError
+from nearfar.models.folding import Folding, LeastSquares, Linear
+from nearfar.models.least_squares import Confidence
+from nearfar.models.model import Model
+from nearfar.vae.rows import Rows
+
+
+class Factors(Model):
+    """scores = u V' + b, with the user's factors u folded in from the history.
+
+    Args:
+        item_factors: V.
+        item_bias: b.
+        folding: how a history becomes u.
+    """
+
+    def __init__(
+        self,
+        item_factors: Float[np.ndarray, "items k"],
+        item_bias: Float[np.ndarray, " items"],
+        folding: Folding,
+        popularity: Int[np.ndarray, " items"],
+        n_train_users: int,
+    ) -> None:
+        super().__init__(popularity, n_train_users)
+        self.item_factors = item_factors
+        self.item_bias = item_bias
+        self.folding = folding
+
+    @property
+    def n_factors(self) -> int:
+        return self.item_factors.shape[1]
+
+    def fold_in(self, histories: csr_array) -> Float[np.ndarray, "users k"]:
+        """The factors of any histories, also unseen users'.
+
+        Raises:
+            DataError: the histories have another number of items than the model.
+        """
+        return self._fold_in(self._checked(histories)).numpy()
+
+    @torch.inference_mode()
+    def _fold_in(self, histories: csr_array) -> Float[Tensor, "users k"]:
+        return self.folding.fold_in(Rows.from_csr(histories))
+
+    def _write_scores(self, histories: csr_array, out: Float[Tensor, "users items"]) -> None:
+        users = self._fold_in(histories)
+        bias, items = torch.from_numpy(self.item_bias), torch.from_numpy(self.item_factors)
+        torch.addmm(bias, users, items.T, out=out)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        description, arrays = self.folding.state()
+        return description, {
+            "item_factors": self.item_factors,
+            "item_bias": self.item_bias,
+            **arrays,
+        }
+
+    @classmethod
+    def restore(
+        cls,
+        description: dict[str, Any],
+        arrays: dict[str, np.ndarray],
+        popularity: Int[np.ndarray, " items"],
+        n_train_users: int,
+    ) -> Factors:
+        n_items = len(popularity)
+        factors = _array(arrays, "item_factors", (n_items, -1))
+        k = factors.shape[1]
+        bias = _array(arrays, "item_bias", (n_items,))
+        kind = description.get("folding")
+        if kind == "linear":
+            folding: Folding = Linear(
+                _array(arrays, "projection", (n_items, k)), _array(arrays, "offset", (k,))
+            )
+        elif kind == "least_squares":
+            values = (description[n] for n in ("unobserved_weight", "l2", "l2_exponent"))
+            folding = LeastSquares(factors, Confidence(*map(float, values)))
+        else:
+            raise ArtefactError(f"a factor model folds in by {kind!r}, which is not known; upgrade")
+        return cls(factors, bias, folding, popularity, n_train_users)
+
+
+def _array(
+    arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]
+) -> Float[np.ndarray, ...]:
+    """The float32 array of that name and shape; -1 stands for any length."""
+    found = arrays.get(name)
+    if (
+        found is None
+        or found.dtype != np.float32
+        or found.ndim != len(shape)
+        or any(n not in (-1, m) for n, m in zip(shape, found.shape, strict=True))
+    ):
+        raise ArtefactError(f"a factor model needs a float32 array {name!r} of shape {shape}")
+    return found

@@ -1,0 +1,177 @@
+"""Weighted ridge regression for many sparse rows at once, against the same factors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from nearfar.core.errors import DivergedError, SettingsError
+from nearfar.vae.rows import Rows
+from nearfar.vae.sparse import weighted_sums
+
+BLOCK_VALUES = 1 << 22
+"""Numbers gathered at once, unless one row alone has more; no array of a block is larger."""
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How much an entry of the matrix counts, and how strongly a row's factors are held small.
+
+    An entry weighs 1 where the row has it and `unobserved_weight` elsewhere. A row whose
+    entries weigh s in all is penalised by `l2` s^`l2_exponent`.
+
+    Args:
+        unobserved_weight: weight of what was not met; 1 weighs all entries alike.
+        l2: weight of the ridge penalty.
+        l2_exponent: 0 penalises all rows alike, 1 in proportion to the weight of their entries.
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+
+    unobserved_weight: float
+    l2: float
+    l2_exponent: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.unobserved_weight <= 1:
+            raise SettingsError(
+                f"unobserved_weight is {self.unobserved_weight}; it must be above 0 and at most 1"
+            )
+        if self.l2 <= 0:
+            raise SettingsError(f"l2 is {self.l2}; it must be above 0")
+        if self.l2_exponent < 0:
+            raise SettingsError(f"l2_exponent is {self.l2_exponent}; it must not be negative")
+
+    def penalties(self, rows: Rows) -> Float[Tensor, " rows"]:
+        """Each row's penalty, float64."""
+        weights = rows.counts + self.unobserved_weight * (rows.n_items - rows.counts)
+        return self.l2 * weights.double() ** self.l2_exponent
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedRidge:
+    """The least squares of any row against fixed factors V.
+
+    For a row with the entries S, a the unobserved weight and p the penalty,
+    u = argmin sum_i w_i (x_i - u.v_i)^2 + p |u|^2 = (a V'V + (1 - a) V_S'V_S + p I)^-1 V_S' 1.
+
+    The factors are turned so that V'V is diagonal. A row of fewer entries than factors is then
+    solved in as many unknowns as it has entries, which is the same by
+    (D + c V_S'V_S)^-1 V_S' = D^-1 V_S' (I + c V_S D^-1 V_S')^-1.
+
+    Attributes:
+        factors: V turned, and a row of zeros that pads short rows.
+        eigenvalues: of V'V.
+        basis: what turned them; its columns are the eigenvectors.
+        unobserved_weight: a.
+    """
+
+    factors: Float[Tensor, "columns_plus_1 k"]
+    eigenvalues: Float[Tensor, " k"]
+    basis: Float[Tensor, "k k"]
+    unobserved_weight: float
+
+    @classmethod
+    def against(
+        cls, factors: Float[Tensor, "columns k"], unobserved_weight: float
+    ) -> WeightedRidge:
+        """Ready to solve in the precision of `factors`."""
+        eigenvalues, basis = torch.linalg.eigh((factors.T @ factors).double())
+        basis = basis.to(factors.dtype)
+        turned = torch.nn.functional.pad(factors @ basis, (0, 0, 0, 1))
+        return cls(turned, eigenvalues.clamp(min=0).to(factors.dtype), basis, unobserved_weight)
+
+    def solve(self, rows: Rows, penalties: Float[Tensor, " rows"]) -> Float[Tensor, "rows k"]:
+        """The factors of every row; zero for a row without entries.
+
+        Raises:
+            DivergedError: a system is singular in this precision.
+        """
+        diagonals = self.unobserved_weight * self.eigenvalues + penalties[:, None].to(
+            self.factors.dtype
+        )
+        if self.unobserved_weight == 1:
+            return (row_sums(self.factors, rows) / diagonals) @ self.basis.T
+        result = torch.zeros_like(diagonals)
+        for block in blocks(rows, len(self.eigenvalues)):
+            met, diagonal = self.factors[block.columns], diagonals[block.rows]
+            solved = _few if met.shape[1] < met.shape[2] else _many
+            result[block.rows] = solved(met, diagonal, 1 - self.unobserved_weight)
+        return result @ self.basis.T
+
+
+def weighted_least_squares(
+    rows: Rows, factors: Float[Tensor, "columns k"], confidence: Confidence
+) -> Float[Tensor, "rows k"]:
+    """A half step of weighted alternating least squares: every row's factors against `factors`.
+
+    Raises:
+        DivergedError: a system is singular in the precision of `factors`.
+    """
+    ridge = WeightedRidge.against(factors, confidence.unobserved_weight)
+    return ridge.solve(rows, confidence.penalties(rows))
+
+
+def row_sums(factors: Float[Tensor, "columns k"], rows: Rows) -> Float[Tensor, "rows k"]:
+    """X V for sparse rows X of ones: V's rows summed over each row's entries."""
+    ones = torch.ones(len(rows.indices), dtype=factors.dtype, device=factors.device)
+    return weighted_sums(factors, rows.indices, rows.indptr, ones)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows of similar length: their positions, and their columns padded with `n_items`."""
+
+    rows: Int64[Tensor, " block"]
+    columns: Int64[Tensor, "block width"]
+
+
+def blocks(rows: Rows, k: int) -> Iterator[Block]:
+    """The rows that have entries, longest first, in blocks that gather `BLOCK_VALUES` at most."""
+    counts = rows.counts.cpu().numpy()
+    order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    start = 0
+    while start < len(order):
+        width = int(counts[order[start]])
+        end = start + max(1, BLOCK_VALUES // (width * k))
+        chosen = torch.from_numpy(order[start:end]).to(rows.indices.device)
+        steps = torch.arange(width, device=chosen.device)
+        places = (rows.indptr[chosen][:, None] + steps).clamp(max=len(rows.indices) - 1)
+        present = steps < rows.counts[chosen][:, None]
+        yield Block(chosen, torch.where(present, rows.indices[places], rows.n_items))
+        start = end
+
+
+def _few(
+    met: Float[Tensor, "block width k"], diagonal: Float[Tensor, "block k"], extra: float
+) -> Float[Tensor, "block k"]:
+    """D^-1 A' (I + c A D^-1 A')^-1 1 for each row's A: as many unknowns as entries."""
+    scaled = met * diagonal.rsqrt()[:, None, :]
+    system = torch.eye(met.shape[1], dtype=met.dtype, device=met.device) + extra * (
+        scaled @ scaled.mT
+    )
+    found = _solve(system, torch.ones_like(met[:, :, :1]))
+    return (scaled.mT @ found)[:, :, 0] * diagonal.rsqrt()
+
+
+def _many(
+    met: Float[Tensor, "block width k"], diagonal: Float[Tensor, "block k"], extra: float
+) -> Float[Tensor, "block k"]:
+    """(D + c A'A)^-1 A' 1 for each row's A: as many unknowns as factors."""
+    system = torch.diag_embed(diagonal) + extra * (met.mT @ met)
+    return _solve(system, met.sum(1)[:, :, None])[:, :, 0]
+
+
+def _solve(
+    system: Float[Tensor, "block n n"], right: Float[Tensor, "block n 1"]
+) -> Float[Tensor, "block n 1"]:
+    triangle, failed = torch.linalg.cholesky_ex(system)
+    if failed.any():
+        raise DivergedError("a row's least squares are not positive definite; raise l2")
+    return torch.cholesky_solve(right, triangle)
