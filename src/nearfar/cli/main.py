@@ -43,7 +43,7 @@ def _root(
 
 
 def _add_commands() -> None:
-    from nearfar.cli import data, demo, measure, recommend, train
+    from nearfar.cli import data, demo, map, measure, recommend, reproduce, train
 
     app.command("demo")(demo.demo)
     app.add_typer(data.app, name="data")
@@ -51,6 +51,8 @@ def _add_commands() -> None:
     app.command("evaluate")(measure.evaluate)
     app.command("compare")(measure.compare)
     app.command("recommend")(recommend.recommend)
+    app.command("reproduce")(reproduce.reproduce)
+    app.command("map")(map.draw_map)
 
 
 def run(arguments: Sequence[str]) -> int:

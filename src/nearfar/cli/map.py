@@ -1,0 +1,146 @@
+"""`nearfar map`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import typer
+
+from nearfar.bundle.folder import load_bundle
+from nearfar.cli import inputs
+from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, drawn
+from nearfar.core.errors import SettingsError
+from nearfar.data.interactions import Interactions, Split
+from nearfar.data.splits.folder import load_split
+from nearfar.evaluation.evaluate import evaluate
+from nearfar.maps.atlas import Mapped, make_atlas
+from nearfar.maps.cohorts import SIZES, Cohorts, cohorts_by_interactions
+from nearfar.maps.genres import N_GENRES, cohorts_by_genre
+from nearfar.maps.panels import N_USERS, check_drawable, draw
+from nearfar.maps.projections.projection import find_projection
+from nearfar.maps.table import distances_table, separability_table
+from nearfar.maps.users import Part, whole_histories
+from nearfar.metrics.ndcg import NDCG
+from nearfar.models.latent import LatentModel
+
+By = Literal["interactions", "genre"]
+
+
+def draw_map(
+    bundles: Annotated[list[Path], typer.Argument(help="Bundles' folders, one map each.")],
+    data: Annotated[Path, typer.Option("--data", help="A split folder.")],
+    out: Annotated[
+        list[Path],
+        typer.Option("--out", help="A .png, .svg, .pdf or .html file; may be given several times."),
+    ],
+    by: Annotated[
+        By, typer.Option("--by", help="What makes a cohort: how many, or which, interactions.")
+    ] = "interactions",
+    sizes: Annotated[
+        str, typer.Option("--sizes", help="Interactions of the cohorts, in rising order.")
+    ] = ",".join(map(str, SIZES)),
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", help="How far from these a user may be, as a share.")
+    ] = 0.1,
+    n_genres: Annotated[
+        int, typer.Option("--genres", help="How many genres, those of most users.", min=2)
+    ] = N_GENRES,
+    projection: Annotated[
+        str, typer.Option("--projection", help="tsne, pca, umap, or a dotted path.")
+    ] = "tsne",
+    users: Annotated[
+        int, typer.Option("--users", help="Draw at most so many, evenly from the cohorts.", min=1)
+    ] = N_USERS,
+    of: Annotated[
+        Part, typer.Option("--of", help="Whose histories: all users, train, or held-out.")
+    ] = "all",
+    anchors: Annotated[
+        int, typer.Option("--anchors", help="Draw the anchors of so many popular items.", min=0)
+    ] = 100,
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Draw the latent space of bundles: users by cohort, and how far the cohorts are apart.
+
+    One panel a bundle, with its NDCG@100 on the test users below. A .html file tells of a user's
+    history where one points. By default the cohorts of the paper's Figure 2: users with about 5,
+    50 and 350 interactions. Three bundles of 3,000 users take a minute or two.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    titles = _titles(bundles)
+    wanted = _numbers(sizes)
+    chosen = find_projection(projection)
+    chosen.check_installed()
+    for path in out:
+        check_drawable(path)
+    split = load_split(data)
+    models = {title: _mapped(title, path, split, device, output) for title, path in titles.items()}
+    everyone = whole_histories(split, of)
+    cohorts = _cohorts(by, everyone, wanted, tolerance, n_genres, users, seed)
+    for note in cohorts.notes:
+        output.remark(note)
+    started = time.perf_counter()
+    atlas = make_atlas(
+        models, everyone, cohorts, chosen, seed=seed, n_anchors=anchors,
+        on_map=lambda title: output.remark(
+            f"{title}: {cohorts.n_users:,} users by {chosen.label} ..."
+        ),
+    )  # fmt: skip
+    for path in out:
+        draw(atlas, path)
+    seconds = time.perf_counter() - started
+    files = [str(path) for path in out]
+    output.result(
+        {"figures": files, "by": by, "seconds": seconds, **atlas.to_dict()},
+        drawn(separability_table(atlas), f"{cohorts.n_users:,} users"),
+        drawn(distances_table(atlas), "\nhow far cohorts are apart"),
+        f"\ndrawn in {seconds:.0f} s: {', '.join(files)}",
+    )
+
+
+def _mapped(title: str, path: Path, split: Split, device, output: Output) -> Mapped:
+    bundle = load_bundle(path, device=device)
+    if not isinstance(bundle.model, LatentModel):
+        raise SettingsError(
+            f"{title} is a bundle of {bundle.about.algorithm}, which has no latent space to map; "
+            "give one of an autoencoder, as multvae"
+        )
+    test = inputs.aligned(split.test, bundle.items, output)
+    ndcg = evaluate(bundle.model, test, [NDCG(100)]).mean(NDCG(100))
+    return Mapped(bundle.model, bundle.items, ndcg)
+
+
+def _cohorts(
+    by: By,
+    everyone: Interactions,
+    sizes: list[int],
+    tolerance: float,
+    n_genres: int,
+    users: int,
+    seed: int,
+) -> Cohorts:
+    if by == "genre":
+        return cohorts_by_genre(everyone, n_genres=n_genres, max_users=users, seed=seed)
+    counts = np.diff(everyone.x.indptr)
+    return cohorts_by_interactions(counts, sizes, tolerance=tolerance, max_users=users, seed=seed)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise SettingsError(f"sizes are {text!r}; write them as 5,50,350") from None
+
+
+def _titles(paths: list[Path]) -> dict[str, Path]:
+    """The folders by their last name, or by the whole path where two end alike."""
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise typer.BadParameter("a bundle is named twice", param_hint="BUNDLES")
+    names = {path.name for path in paths}
+    return {path.name if len(names) == len(paths) else str(path): path for path in paths}

@@ -1,0 +1,1 @@
+"""Ways from the latent space to the plane, one a file."""

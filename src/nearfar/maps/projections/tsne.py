@@ -1,0 +1,75 @@
+"""t-SNE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from nearfar.core.errors import SettingsError
+from nearfar.core.seeding import derive
+from nearfar.maps.projections.pca import components
+from nearfar.maps.projections.projection import Projected, Projection
+from nearfar.maps.requirements import check_installed
+
+THREADS_FROM = 20_000
+"""From so many points on two threads work; the coordinates differ by the number of threads, so
+that it must not depend on the machine."""
+
+
+@dataclass(frozen=True)
+class TSNE(Projection):
+    """t-distributed stochastic neighbour embedding: who is near stays near.
+
+    Distances between groups and the sizes of groups mean little on such a map.
+
+    Source: van der Maaten and Hinton 2008, Visualizing Data using t-SNE, computed by openTSNE
+    (Poličar et al. 2024): gradients by Barnes-Hut up to 10,000 points and by interpolation (FFT)
+    above, neighbours exactly up to 1,000 points and by Annoy above.
+    Differs: the paper does not name its perplexity; new points are placed by openTSNE's partial
+    embedding, by their neighbours among the points that are there.
+
+    Args:
+        perplexity: about how many neighbours count; at most a third of the points.
+        iterations: after the 250 of early exaggeration.
+        dimensions: principal components that the neighbours are sought in.
+    """
+
+    perplexity: int = 30
+    iterations: int = 500
+    dimensions: int = 50
+
+    label = "t-SNE"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.perplexity < 1 or self.iterations < 1 or self.dimensions < 2:
+            raise SettingsError(
+                f"perplexity {self.perplexity}, iterations {self.iterations}, dimensions "
+                f"{self.dimensions}: they must be at least 1, 1 and 2"
+            )
+
+    def check_installed(self) -> None:
+        check_installed("openTSNE", "sklearn")
+
+    def _fit(self, points: Float[np.ndarray, "points latent"], seed: int) -> Projected:
+        from openTSNE import TSNE as OpenTSNE  # noqa: N811
+
+        reduced = components(points, self.dimensions)
+        perplexity = max(1, min(self.perplexity, (len(points) - 2) // 3))
+        embedding = OpenTSNE(
+            perplexity=perplexity,
+            n_iter=self.iterations,
+            initialization="pca",
+            n_jobs=1 if len(points) < THREADS_FROM else 2,
+            random_state=derive(seed, "maps", "t-SNE") % 2**32,
+        ).fit(reduced.transform(points))
+        # Placing points centres the embedding in place; all coordinates are those before it.
+        xy = np.array(embedding)
+
+        def place(more: Float[np.ndarray, "points latent"]) -> Float[np.ndarray, "points 2"]:
+            placed = np.array(embedding.transform(reduced.transform(more)))
+            return placed + (xy - np.array(embedding)).mean(axis=0)
+
+        return Projected(xy, place)
