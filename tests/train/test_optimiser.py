@@ -68,7 +68,9 @@ def test_a_term_that_goes_the_dense_way_counts_too() -> None:
     for number, rows in enumerate(batches[:3]):
         for side in (modules, plain):
             (ours.zero if side is modules else adam.zero_grad)()
-            extra = side["network"].decoder.out.weight.square().sum()
+            network = side["network"]
+            extra = network.decoder.out.weight.square().sum()
+            extra += network.encoder.first.weight.square().sum()
             (loss(side, rows, number) + extra).backward()
         ours.step(0.01)
         adam.step()

@@ -92,9 +92,10 @@ class Optimiser:
             gathered = gradient.gathered()
             if gathered is None:
                 continue
-            if parameter.grad is not None:  # autograd's share, where a term took the dense way
-                gathered += parameter.grad
-            parameter.grad = gathered
+            if parameter.grad is None:
+                parameter.grad = gathered
+            else:  # autograd's share, where a term took the dense way, is not for us to clear
+                parameter.grad += gathered
         for group in self.adam.param_groups:
             group["lr"] = learning_rate
         self.adam.step()
@@ -107,7 +108,8 @@ class Optimiser:
                 update.move(parameter, *gathered, learning_rate)
 
     def release(self) -> None:
-        """Give the parameters back to plain autograd."""
+        """Give the parameters back to plain autograd, without gradients."""
+        self.adam.zero_grad()
         for parameter in (*self.dense, *self.by_row):
             parameter.grad = None
             detach(parameter)
