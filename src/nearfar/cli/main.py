@@ -43,7 +43,7 @@ def _root(
 
 
 def _add_commands() -> None:
-    from nearfar.cli import data, demo, map, measure, recommend, reproduce, train
+    from nearfar.cli import data, demo, map, measure, recommend, reproduce, train, tune
 
     app.command("demo")(demo.demo)
     app.add_typer(data.app, name="data")
@@ -52,6 +52,7 @@ def _add_commands() -> None:
     app.command("compare")(measure.compare)
     app.command("recommend")(recommend.recommend)
     app.command("reproduce")(reproduce.reproduce)
+    app.command("tune")(tune.tune)
     app.command("map")(map.draw_map)
 
 

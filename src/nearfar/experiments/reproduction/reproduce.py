@@ -8,12 +8,13 @@ from dataclasses import replace
 from nearfar.core.errors import MissingExtraError
 from nearfar.core.files import atomic_file, write_json
 from nearfar.evaluation.groups import Group
+from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.reproduction.figure import dots_figure
 from nearfar.experiments.reproduction.latent_map import check_can_be_drawn, draw_latent_map
 from nearfar.experiments.reproduction.page import markdown
 from nearfar.experiments.reproduction.panels import panels
 from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, Report, report
-from nearfar.experiments.reproduction.study import Plan, Reporting, Study, silent
+from nearfar.experiments.reproduction.study import Plan, Study
 from nearfar.experiments.stopping import Budget
 
 

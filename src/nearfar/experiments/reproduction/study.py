@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from nearfar.core.errors import NearfarError, SettingsError
 from nearfar.data.interactions import Split
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.provenance import provenance
+from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.reproduction.cells import Cell, Measured, Store
 from nearfar.experiments.reproduction.datasets import DataSet
 from nearfar.experiments.reproduction.preparing import Splits, training_of
@@ -27,16 +27,7 @@ from nearfar.experiments.reproduction.row_settings import (
 from nearfar.experiments.reproduction.rows import TABLES, Row, Table, rows_of
 from nearfar.experiments.stopping import Budget, Stop, Watch, raising_on_sigterm, reason_of
 from nearfar.metrics.metric import Metric, UserMetric
-from nearfar.train.run import Device, Precision, Reporter, Run, Silent
-
-Reporting = Callable[[str], AbstractContextManager[Reporter]]
-"""Given what is being fitted, who is told of its steps and epochs."""
-
-
-@contextmanager
-def silent(title: str) -> Iterator[Reporter]:
-    """Tells nobody."""
-    yield Silent()
+from nearfar.train.run import Device, Precision, Reporter, Run
 
 
 @dataclass(frozen=True)

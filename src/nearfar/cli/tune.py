@@ -1,0 +1,147 @@
+"""`nearfar tune`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearfar.algorithms.algorithm import preset
+from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed
+from nearfar.cli.progress import TrainingProgress
+from nearfar.cli.stopped import CODES, REASONS, same_command
+from nearfar.core import settings
+from nearfar.core.errors import DataError
+from nearfar.data.splits.folder import is_split_folder, load_split
+from nearfar.evaluation.text import aligned
+from nearfar.experiments.tuning.space import Space
+from nearfar.experiments.tuning.trials import Trial
+from nearfar.experiments.tuning.tune import METRIC, Search, Tuned
+from nearfar.experiments.tuning.tune import tune as run_search
+from nearfar.train.run import Precision
+
+SHOWN = 10
+
+
+def tune(
+    ctx: typer.Context,
+    algorithm: Annotated[str, typer.Argument(help="Its name, as ease or multvae.")],
+    data: Annotated[Path, typer.Option("--data", help="A split folder; its test is not read.")],
+    trials: Annotated[
+        int, typer.Option(help="How many in all, those of earlier calls included.", min=1)
+    ] = 50,
+    space: Annotated[
+        Path | None,
+        typer.Option("--space", help="What to search, TOML; by default what is kept for it."),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option("--only", help="Of the space: alignment.weight,beta.end.")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(metavar="MINUTES", help="Stop after so long; see exit code 3.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write; by default tuning/ALGORITHM.")
+    ] = None,
+    named: Annotated[
+        str | None, typer.Option("--preset", help="Start from settings kept under a name.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings that are not searched, TOML.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="One of them: key=value, alignment=pia.")
+    ] = None,
+    warm_up: Annotated[
+        int, typer.Option(help="Epochs that no trial is given up on in.", min=0)
+    ] = 10,
+    precision: Annotated[
+        Precision, typer.Option(help="Of the output layer's products; see nearfar train.")
+    ] = "float32",
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Search settings by the NDCG@100 of validation users; needs the extra "tune".
+
+    The first trial is of the settings as they are, the others are proposed by Optuna, and given
+    up on where they stay below the median. Settings of an alignment are searched where it is
+    switched on: --set alignment=pia. OUT gets trials.json, and best.toml for --config or a
+    preset. Ctrl-C keeps everything; the same command goes on to the same results. Exit code 3:
+    the budget was used up before all trials were done.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    if not is_split_folder(data):
+        raise DataError(f"{data} is no split; make one with: nearfar data split LOG --out {data}")
+    values = preset(algorithm, named) if named else {}
+    values = settings.merge(values, settings.read_toml(config) if config else {})
+    values = settings.merge(values, settings.parse_assignments(assignments or []))
+    search = Search(
+        algorithm=algorithm,
+        folder=out or Path("tuning") / algorithm,
+        values=values,
+        space=Space.read(space) if space else None,
+        only=tuple(key.strip() for key in only.split(",")) if only else (),
+        seed=seed,
+        warm_up=warm_up,
+        device=device,
+        precision=precision,
+    )
+    split = load_split(data)
+    found = run_search(
+        search, split.train, split.validation, trials, minutes=budget, say=output.remark,
+        reporting=lambda title: TrainingProgress(output, title),
+    )  # fmt: skip
+    _show(found, search, data, output)
+    if found.stop is not None:
+        output.warning(f"{REASONS[found.stop]}; go on with: {same_command(ctx)}")
+        raise typer.Exit(CODES[found.stop])
+    if found.best is None:
+        output.warning("no trial came through; the reasons are in the table")
+        raise typer.Exit(1)
+
+
+def _show(found: Tuned, search: Search, data: Path, output: Output) -> None:
+    ranked = sorted(found.trials, key=lambda t: (-(t.score or -1.0), t.number))
+    keys = list(search.searched().parameters)
+    rows = [
+        [str(t.number), _outcome(t), str(len(t.epochs) or ""), *(_short(t.values[k]) for k in keys)]
+        for t in ranked[:SHOWN]
+    ]
+    pruned = sum(t.state == "pruned" for t in found.trials)
+    reasons = dict.fromkeys(t.reason for t in found.trials if t.reason)
+    shown = [
+        aligned(["trial", f"validation {METRIC}", "epochs", *keys], rows),
+        *(f"failed: {reason}" for reason in reasons),
+        f"{len(found.trials)} trials, {pruned} given up on early; {search.folder}/trials.json",
+    ]
+    best = search.folder / "best.toml"
+    if found.best is not None:
+        shown += [
+            "", best.read_text().rstrip(),
+            f"\nnearfar train {search.algorithm} --data {data} --config {best} --out BUNDLE",
+        ]  # fmt: skip
+    output.result(
+        {
+            "algorithm": search.algorithm,
+            "metric": str(METRIC),
+            "best": asdict(found.best) if found.best else None,
+            "settings": found.settings,
+            "stopped": found.stop,
+            "trials": [asdict(trial) for trial in found.trials],
+            "folder": str(search.folder),
+        },
+        *shown,
+    )
+
+
+def _outcome(trial: Trial) -> str:
+    return trial.state if trial.score is None else f"{trial.score:.4f}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

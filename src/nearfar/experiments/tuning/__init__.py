@@ -1,0 +1,1 @@
+"""Searching settings on validation users: the space, the trials, what was best."""

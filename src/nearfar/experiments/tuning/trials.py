@@ -1,0 +1,86 @@
+"""The trials of a search, kept in one JSON file that a stopped search goes on from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from nearfar.core.errors import SettingsError
+from nearfar.core.files import read_json, write_json
+
+FORMAT = 1
+
+State = Literal["complete", "pruned", "failed"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One try.
+
+    Args:
+        number: counted from 0.
+        state: complete, pruned after some epochs, or failed.
+        values: the searched settings, by dotted name.
+        told: whether the sampler learns from it; not where a value lies outside the space.
+        score: the validation metric of the model kept; None unless complete.
+        epochs: the validation metric after each epoch; empty for what has none.
+        seconds: how long the fit took.
+        reason: why it failed.
+    """
+
+    number: int
+    state: State
+    values: dict[str, Any]
+    told: bool = True
+    score: float | None = None
+    epochs: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    reason: str | None = None
+
+
+@dataclass
+class TrialFile:
+    """The file, and what is in it.
+
+    Args:
+        path: of the file.
+        identity: what the trials are of; trials of anything else are not gone on from.
+        trials: in order.
+
+    Raises:
+        SettingsError: the file holds the trials of another search.
+    """
+
+    path: Path
+    identity: dict[str, Any]
+    trials: list[Trial] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.path.exists():
+            return
+        found = read_json(self.path)
+        changed = [
+            key
+            for key in sorted({*found["identity"], *self.identity})
+            if found["identity"].get(key) != self.identity.get(key)
+        ]
+        if changed:
+            raise SettingsError(
+                f"{self.path} is of another search (other {', '.join(changed)}); name another "
+                "folder with --out, or delete it"
+            )
+        self.trials = [Trial(**trial) for trial in found["trials"]]
+
+    def add(self, trial: Trial, about: dict[str, Any]) -> None:
+        """One more trial, written at once, with what is to be known of the search so far."""
+        self.trials.append(trial)
+        content = {"identity": self.identity, **about, "trials": [asdict(t) for t in self.trials]}
+        write_json(self.path, content)
+
+
+def best_of(trials: Sequence[Trial]) -> Trial | None:
+    """The complete trial with the highest score, the first of equals; None without any."""
+    complete = [trial for trial in trials if trial.score is not None]
+    return max(complete, key=lambda t: (t.score or 0.0, -t.number)) if complete else None
