@@ -31,12 +31,22 @@ WITH_WEBGL = 4_000
 
 PANEL_PIXELS = 420
 
+CONFIG = {
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d"],
+    "plotlyServerURL": "",
+    "responsive": True,
+    "scrollZoom": True,
+    "showSendToCloud": False,  # a button that would upload the users shown, there by default
+}
+
 STYLE = """
 :root { color-scheme: light dark; }
 body { font-family: system-ui, sans-serif; margin: 1rem auto; max-width: 90rem; padding: 0 1rem;
   background: #ffffff; color: #222222; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; }
+ul { font-size: .9rem; padding-left: 1.2rem; }
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; vertical-align: top;
   border-bottom: 1px solid #99999955; }
 @media (prefers-color-scheme: dark) { body { background: #16181c; color: #e4e4e4; } }
@@ -76,7 +86,7 @@ def write_page(atlas: Atlas, path: Path) -> None:
         include_mathjax=False,
         div_id="maps",
         default_width="100%",
-        config={"displaylogo": False, "responsive": True, "scrollZoom": True},
+        config=CONFIG,
         post_script=FOLLOW_THEME.replace("{plot_id}", "maps"),
     )
     least = PANEL_PIXELS * min(3, len(atlas.maps))
@@ -99,8 +109,10 @@ def maps_figure(atlas: Atlas) -> Figure:
 
     n_columns = min(3, len(atlas.maps))
     n_rows = -(-len(atlas.maps) // n_columns)
-    titles = [f"{escape(m.title)}<br><sup>{'<br>'.join(m.told())}</sup>" for m in atlas.maps]
-    figure = make_subplots(n_rows, n_columns, subplot_titles=titles, horizontal_spacing=0.02)
+    titles = [escape(m.title) for m in atlas.maps]
+    figure = make_subplots(
+        n_rows, n_columns, subplot_titles=titles, horizontal_spacing=0.02, vertical_spacing=0.2
+    )
     shown = _shown(atlas)
     words = _words(atlas, shown)
     for position, one in enumerate(atlas.maps):
@@ -109,10 +121,10 @@ def maps_figure(atlas: Atlas) -> Figure:
     figure.update_yaxes(showticklabels=False, showgrid=False, zeroline=False, ticks="")
     figure.update_layout(
         height=(PANEL_PIXELS + 60) * n_rows + 60,
-        margin={"l": 10, "r": 10, "t": 70, "b": 10},
+        margin={"l": 10, "r": 10, "t": 80, "b": 10},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(127,127,127,0.06)",
-        legend={"orientation": "h", "y": -0.02, "yanchor": "top", "itemsizing": "constant"},
+        legend={"orientation": "h", "y": -0.14, "yanchor": "top", "itemsizing": "constant"},
         hoverlabel={"align": "left"},
         dragmode="pan",
     )
@@ -149,6 +161,8 @@ def _add_panel(figure, one: LatentMap, atlas: Atlas, shown, words, position, n_c
             ),
             row, column,
         )  # fmt: skip
+    told = {"text": "<br>".join(one.told()), "font": {"size": 13}}
+    figure.update_xaxes(title=told, row=row, col=column)
     axis = "" if position == 0 else str(position + 1)
     figure.update_yaxes(scaleanchor=f"x{axis}", row=row, col=column)
 
@@ -195,5 +209,5 @@ def _table(table: Table) -> str:
     rows = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
     )
-    notes = "".join(f"<p>{escape(note)}</p>" for note in table.notes)
-    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>{notes}'
+    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
+    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div><ul>{notes}</ul>'

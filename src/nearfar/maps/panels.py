@@ -33,6 +33,7 @@ TITLE_WIDTH, TITLE_HEIGHT = 0.4, 0.05
 """Room of an anchor's title, in shares of a panel."""
 
 COLUMNS = 3
+PANEL_INCHES = 4.2
 PICTURES = (".png", ".svg", ".pdf")
 PAGES = (".html", ".htm")
 
@@ -153,15 +154,18 @@ def _write_picture(atlas: Atlas, path: Path) -> None:
     n_rows = -(-len(atlas.maps) // n_columns)
     # Text stays text, and the same maps give the same bytes.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nearfar"}):
-        size = (4.2 * n_columns, 4.5 * n_rows + 0.5)
-        figure = Figure(figsize=size, layout="constrained")
+        labels = [*atlas.legend(), "item anchor"]
+        width = PANEL_INCHES * n_columns
+        n_side_by_side = max(1, int(width / (0.6 + 0.075 * max(map(len, labels)))))
+        height = (PANEL_INCHES + 0.3) * n_rows + 0.3 * -(-len(labels) // n_side_by_side)
+        figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         axes = np.atleast_1d(figure.subplots(n_rows, n_columns)).ravel()
         for axis, shown in zip(axes, atlas.maps, strict=False):
             _draw_panel(axis, shown, atlas)
         for axis in axes[len(atlas.maps) :]:
             axis.set_visible(False)
-        _draw_legend(figure, atlas)
+        _draw_legend(figure, atlas, n_side_by_side)
         suffix = path.suffix.lower().lstrip(".")
         undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})
         buffer = io.BytesIO()
@@ -193,33 +197,40 @@ def _draw_anchors(axis, xy, titles: Sequence[str]) -> None:
     from matplotlib.patheffects import withStroke
 
     axis.scatter(*xy.T, marker="x", s=14, c=ANCHOR, linewidths=0.8)
-    middle = axis.dataLim.get_points()[:, 0].mean()
-    for anchor in _apart(axis, xy)[:N_TITLED]:
+    for anchor, on_left in _with_room(axis, xy)[:N_TITLED]:
         title = titles[anchor]
-        left = xy[anchor][0] > middle
         axis.annotate(
             title if len(title) <= 32 else f"{title[:31]}…", xy[anchor],
-            xytext=(-3 if left else 3, 3), ha="right" if left else "left",
+            xytext=(-3 if on_left else 3, 3), ha="right" if on_left else "left",
             textcoords="offset points", fontsize=6.5, color=ANCHOR, parse_math=False,
             path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
 
 
-def _apart(axis, xy) -> list[int]:
-    """The first anchors whose titles have room: each far enough from those before it."""
-    width, height = np.ptp(axis.dataLim.get_points(), axis=0)
-    chosen: list[int] = []
+def _with_room(axis, xy) -> list[tuple[int, bool]]:
+    """The first anchors whose titles have room, and whether these stand on their left.
+
+    Titles are written towards the middle, where they stay inside the panel.
+    """
+    box = axis.dataLim
+    room = TITLE_WIDTH * box.width
+    middle = (box.x0 + box.x1) / 2
+    chosen: list[tuple[int, bool]] = []
+    starts: list[tuple[float, float]] = []
     for i, (x, y) in enumerate(xy):
+        on_left = bool(x > middle)
+        start = x - room if on_left else x
         taken = (
-            abs(x - xy[j][0]) < TITLE_WIDTH * width and abs(y - xy[j][1]) < TITLE_HEIGHT * height
-            for j in chosen
+            abs(start - other) < room and abs(y - height) < TITLE_HEIGHT * box.height
+            for other, height in starts
         )
         if not any(taken):
-            chosen.append(i)
+            chosen.append((i, on_left))
+            starts.append((start, y))
     return chosen
 
 
-def _draw_legend(figure, atlas: Atlas) -> None:
+def _draw_legend(figure, atlas: Atlas, n_columns: int) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
@@ -229,8 +240,8 @@ def _draw_legend(figure, atlas: Atlas) -> None:
     if any(m.anchors is not None for m in atlas.maps):
         handles.append(Line2D([], [], ls="", marker="x", ms=5, color=ANCHOR, label="item anchor"))
     legend = figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(len(handles), 4), frameon=False,
-        fontsize=9,
+        handles=handles, loc="outside lower center", ncols=min(len(handles), n_columns),
+        frameon=False, fontsize=9,
     )  # fmt: skip
     for text in legend.get_texts():
         text.set_parse_math(False)
