@@ -35,14 +35,20 @@ class HVamp(Algorithm):
     q(z2|x) q(z1|x, z2) against p(z2) p(z1|z2), p(z2) the VampPrior; the decoder sees (z1, z2).
 
     Source: Kim and Suh, Enhancing VAEs for Collaborative Filtering: Flexible Priors and Gating
-    Mechanisms, 2019; with `alignment`, Eq. 8-9 of the paper.
-    Differs: the KL of z1 is taken by the same one sample as that of z2. The anchors of the
+    Mechanisms, 2019, and its published code; with `alignment`, Eq. 8-9 of the paper.
+    Differs: q(z2|x) and q(z1|x, z2) are shown the same corrupted history, and pseudo-inputs stay
+    whole; in the published code each has a dropout of its own. The decoder's first layer is as
+    wide, but all of it sees z1 and z2; there one half sees z1, the other z2. Weights start by
+    Glorot's distribution, there by He's. Adam is plain; there each parameter's gradient is first
+    scaled to length 1. Beta grows with every step and patience counts from the first epoch; there
+    beta grows once an epoch, and patience counts from the end of its growth. The anchors of the
     alignment stand in the space of (z1, z2); which of the two the paper's authors align is not
     known.
 
     Args:
         n_latent: dimensions of z1, and of z2.
-        hidden: units of each hidden layer, in encoder, decoder and p(z1|z2).
+        hidden: units of each hidden layer, in encoder, decoder and p(z1|z2); twice as many in the
+            decoder's first.
         units: their kind.
         pseudo_inputs: of the VampPrior.
         corruption: what the encoder is shown in training.
@@ -86,7 +92,7 @@ class HVamp(Algorithm):
     def architecture(self, n_items: int) -> Architecture:
         """What the network is built from: its latent is (z1, z2)."""
         encoder = Hierarchical(self.hidden, self.units)
-        decoder_hidden = (self.hidden, self.hidden)
+        decoder_hidden = (2 * self.hidden, self.hidden)
         return Architecture(
             n_items, 2 * self.n_latent, encoder, decoder_hidden, self.corruption, self.units
         )

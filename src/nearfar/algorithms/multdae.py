@@ -30,9 +30,9 @@ class MultDAE(Algorithm):
 
     Source: Liang et al., Variational Autoencoders for Collaborative Filtering, 2018.
     Differs: the published I-200-I has one tanh layer; here a linear layer stands between it and
-    the decoder, as in Mult-VAE, whose special case without noise and KL this is. The published
-    penalty, l2 times the squared length of all weights, is Adam's weight decay of twice l2; it is
-    taken of matrices and not of biases.
+    the decoder, as in Mult-VAE, whose special case without noise and KL this is. The penalty is
+    the published one, of matrices and not of biases, as Adam's weight decay of twice l2. The
+    published l2 of .01 is for a batch of 500: for the mean over its users, .01 / 500.
 
     Args:
         n_latent: latent dimensions K.
@@ -53,7 +53,7 @@ class MultDAE(Algorithm):
     corruption: Corruption = field(default_factory=Dropout)
     likelihood: Likelihood = field(default_factory=Multinomial)
     start: Start = field(default_factory=Xavier)
-    l2: float = 1e-5
+    l2: float = 2e-5
     epochs: int = 200
     batch_size: int = 500
     learning_rate: float = 1e-3

@@ -39,10 +39,11 @@ class RecVAE(Algorithm):
 
     Source: Shenbin et al., RecVAE: a New Variational Autoencoder for Top-N Recommendations with
     Implicit Feedback, 2020, and its published code; with `alignment`, Eq. 8-9 of the paper.
-    Differs: users without an item are left out of the batches, and every user has one turn a pass
-    (the published code draws batches anew). The decoder's loss is the reconstruction alone: the
-    other terms do not depend on it. The anchors of the alignment move with the encoder. The
-    noise has standard deviation sigma; RecBole and Cornac scale it by .01.
+    Differs: users without an item are left out of the batches. The decoder starts by Glorot's
+    distribution with small biases, in the published code uniform within 1 / sqrt(K). Its loss is
+    the reconstruction alone: the other terms do not depend on it. The anchors of the alignment
+    move with the encoder. The noise has standard deviation sigma, as in the published code;
+    RecBole and Cornac scale it by .01.
 
     Args:
         n_latent: latent dimensions K.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nearfar.vae.initialise import pass_through, small_bias_, xavier_
 
 Units = Literal["tanh", "gated"]
-"""tanh(W x + b), or the same times sigmoid(V x + c)."""
+"""tanh(W x + b), or (W x + b) times sigmoid(V x + c)."""
 
 
 class Tanh(nn.Linear):
@@ -26,7 +26,7 @@ class Tanh(nn.Linear):
 
 
 class Gated(nn.Linear):
-    """tanh(W x + b) * sigmoid(V x + c).
+    """(W x + b) * sigmoid(V x + c): the gated linear unit.
 
     Source: Dauphin et al., Language Modeling with Gated Convolutional Networks, 2017; in
     recommenders Kim and Suh, Enhancing VAEs for Collaborative Filtering, 2019.
@@ -37,9 +37,8 @@ class Gated(nn.Linear):
 
 
 def gate(x: Float[Tensor, "users twice"]) -> Float[Tensor, "users outputs"]:
-    """tanh of the first half of the columns times the sigmoid of the second."""
-    content, opening = x.chunk(2, dim=1)
-    return torch.tanh(content) * torch.sigmoid(opening)
+    """The first half of the columns times the sigmoid of the second."""
+    return nn.functional.glu(x, dim=1)
 
 
 def activate(units: Units, x: Float[Tensor, "users inputs"]) -> Float[Tensor, "users outputs"]:

@@ -15,6 +15,9 @@ from nearfar.vae.layers import Units, activate, hidden_layer, widened
 from nearfar.vae.posterior import DiagonalGaussian, Draw
 from nearfar.vae.sparse import WeightedRows
 
+LOGVAR_BOUNDS = (-12.0, 4.0)
+"""Log variances are cut here, as in the published code."""
+
 
 @dataclass(frozen=True)
 class Hierarchical(Encoder):
@@ -62,12 +65,14 @@ class _HierarchicalNetwork(EncoderNetwork):
     def features(self, sums: Float[Tensor, "users first"]) -> Float[Tensor, "users features"]:
         return self.middle(activate(self.units, sums))
 
+    def gaussian(self, features: Float[Tensor, "users features"]) -> DiagonalGaussian:
+        return bounded_gaussian(self.head(features))
+
     def lower(self, history: WeightedRows, z2: Float[Tensor, "users level"]) -> DiagonalGaussian:
         """q(z1|x~, z2)."""
         of_history = activate(self.units, self.of_history(history))
         joint = self.joint(torch.cat([of_history, self.of_upper(z2)], 1))
-        mu, logvar = self.lower_head(joint).chunk(2, dim=1)
-        return DiagonalGaussian(mu, logvar)
+        return bounded_gaussian(self.lower_head(joint))
 
     def forward(self, history: WeightedRows) -> DiagonalGaussian:
         return self.draw(history, None).posterior
@@ -88,3 +93,9 @@ class _HierarchicalNetwork(EncoderNetwork):
     def set_log_variance(self, value: float) -> None:
         super().set_log_variance(value)
         self.lower_head.bias[self.lower_head.out_features // 2 :] = value
+
+
+def bounded_gaussian(sums: Float[Tensor, "users twice"]) -> DiagonalGaussian:
+    """The Gaussian of means and, beside them, log variances that are cut at `LOGVAR_BOUNDS`."""
+    mu, logvar = sums.chunk(2, dim=1)
+    return DiagonalGaussian(mu, logvar.clamp(*LOGVAR_BOUNDS))

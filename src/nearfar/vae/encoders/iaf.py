@@ -24,11 +24,13 @@ class IAF(Encoder):
     means and variances see q(z_0|x~); the KL is taken at z_T.
 
     Source: Kingma et al. 2016; the paper's Eq. 11-13 and Table 6, "base + 2 IAF layers".
-    Differs: the paper does not tell the steps' width; the order of the latents turns round after
-    each step, as in Kingma et al.
+    Differs: the paper does not tell the steps' width. Every other step goes through the latents
+    from the last to the first: Kingma et al. turn their order round after each step, which is the
+    same but for the order that they end in.
 
     Args:
-        before: the encoder that gives q(z_0|x~) and, as its last features, the steps' context.
+        before: the encoder that gives q(z_0|x~) and, as its last features, the steps' context;
+            one whose latent is a plain Gaussian.
         steps: how many there are.
         hidden: units of each step's hidden layer.
     """
@@ -42,7 +44,13 @@ class IAF(Encoder):
             raise SettingsError(f"steps {self.steps} and hidden {self.hidden} must be above 0")
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:
-        return _IAFNetwork(self.before.build(n_items, n_latent, rng), self, n_latent, rng)
+        before = self.before.build(n_items, n_latent, rng)
+        if type(before).draw is not EncoderNetwork.draw:
+            raise SettingsError(
+                f"before is {type(self.before).__name__}; a flow needs an encoder whose latent is "
+                "a plain Gaussian, such as Base"
+            )
+        return _IAFNetwork(before, self, n_latent, rng)
 
 
 class _IAFNetwork(EncoderNetwork):
@@ -71,9 +79,10 @@ class _IAFNetwork(EncoderNetwork):
         context = self.features(self.first(history))
         start = self.gaussian(context).draw(noise)
         z, log_det = start.z, torch.zeros_like(start.z[:, 0])
-        for step in self.steps:
-            z, more = step(z, context)
-            z, log_det = z.flip(1), log_det + more
+        for number, step in enumerate(self.steps):
+            backwards = number % 2 == 1
+            z, more = step(z.flip(1) if backwards else z, context)
+            z, log_det = z.flip(1) if backwards else z, log_det + more
         return Draw(start.posterior, start.noise, z, log_det)
 
     @property

@@ -38,8 +38,9 @@ class AutoregressiveStep(nn.Module):
         self.out = linear(n_hidden, 2 * n_latent, rng)
         with torch.no_grad():
             self.out.bias[n_latent:] = OPEN
-        # a hidden unit of degree d sees the first d latents; an output sees units of lower degree
-        degrees = torch.arange(n_hidden) % max(1, n_latent - 1) + 1
+        # a hidden unit of degree d sees the first d latents; an output sees units of lower degree;
+        # those of degree 0 bring the context to the first latent
+        degrees = torch.arange(n_hidden) % n_latent
         places = torch.arange(1, n_latent + 1)
         inner = (degrees[:, None] >= places[None, :]).float()
         outer = (places[:, None] > degrees[None, :]).float().repeat(2, 1)

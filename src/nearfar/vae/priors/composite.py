@@ -21,9 +21,11 @@ from nearfar.vae.terms.term import Step
 class Composite(Prior):
     """Dimension by dimension a mixture of N(0, 1), the old posterior of the clean x, N(0, e^10).
 
-    The old posterior is that of the encoder as it was when the prior was last renewed, frozen.
+    The old posterior is that of the encoder as it was when the prior was last renewed, frozen;
+    behind a flow, its q(z_0|x).
 
-    Source: Shenbin et al., RecVAE, 2020, Eq. 6-7, and its published code.
+    Source: Shenbin et al., RecVAE, 2020, and its published code, which mixes dimension by
+    dimension; the paper's formula mixes whole vectors.
     Differs: the old encoder starts as the new one; in the published code it has weights of its
     own until it is renewed first.
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nearfar.core.errors import SettingsError
+from nearfar.vae.encoders.hierarchical import bounded_gaussian
 from nearfar.vae.initialise import linear
 from nearfar.vae.layers import Units, hidden_layer
 from nearfar.vae.posterior import log_normal
@@ -40,6 +41,8 @@ class HierarchicalVamp(Prior):
             raise SettingsError(f"hidden is {self.hidden}; it must be above 0")
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
+        if n_latent % 2:
+            raise SettingsError(f"n_latent is {n_latent}; two levels need an even number")
         return _HierarchicalNetwork(self, n_items, n_latent // 2, rng)
 
 
@@ -55,5 +58,6 @@ class _HierarchicalNetwork(PriorNetwork):
 
     def log_density(self, step: Step) -> Float[Tensor, " users"]:
         z1, z2 = step.z.chunk(2, dim=1)
-        mu, logvar = self.head(self.second(self.first(z2))).chunk(2, dim=1)
-        return log_normal(z1, mu, logvar).sum(1) + self.upper.log_mixture(step.encoder, z2)
+        upper = self.upper.log_mixture(step.encoder, z2)
+        lower = bounded_gaussian(self.head(self.second(self.first(z2))))
+        return log_normal(z1, lower.mu, lower.logvar).sum(1) + upper

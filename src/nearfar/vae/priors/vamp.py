@@ -21,10 +21,13 @@ from nearfar.vae.terms.term import Step
 class Vamp(Prior):
     """p(z) = (1/C) sum_c q(z|u_c), u_c learned histories with entries from 0 to 1.
 
-    Source: Tomczak and Welling, VAE with a VampPrior, 2018; in recommenders Kim and Suh 2019.
-    Differs: pseudo-inputs are cut to [0, 1] by hardtanh of a table, as in their code, and shown
-    to the encoder as long as an L2-normalised history where they are longer than 1. Behind a flow
-    the components are its q(z_0|u_c).
+    For encoders whose q(z|x~) is a plain Gaussian. Behind a flow the components are its
+    q(z_0|u_c).
+
+    Source: Tomczak and Welling, VAE with a VampPrior, 2018; in recommenders Kim and Suh 2019,
+    whose code too cuts the entries of a table to [0, 1] and shows them to the encoder as they
+    are, not normalised.
+    Differs: in that code dropout falls on pseudo-inputs too; here nothing of them is hidden.
 
     Args:
         pseudo_inputs: C.
@@ -61,8 +64,12 @@ class VampNetwork(PriorNetwork):
         self, encoder: EncoderNetwork, z: Float[Tensor, "users latent"]
     ) -> Float[Tensor, " users"]:
         """log p(z) in nats."""
-        histories = self.inputs.clamp(0, 1)
-        lengths = histories.norm(dim=1, keepdim=True).clamp(min=1)
-        components = encoder.of_dense(histories / lengths)
+        components = encoder.of_dense(self.inputs.clamp(0, 1))
+        if components.mu.shape[1] != z.shape[1]:
+            raise SettingsError(
+                f"the encoder's q(z|u) has {components.mu.shape[1]} dimensions where the prior "
+                f"needs {z.shape[1]}; a hierarchical encoder goes with a hierarchical prior, any "
+                "other with a plain one"
+            )
         equal = torch.full_like(components.mu[:, 0], -math.log(len(self.inputs)))
         return log_mixture(z, components.mu, components.logvar, equal)

@@ -29,7 +29,8 @@ class Spectral(Start):
 
     The decoder's last biases are the items' log popularity. The encoder's first units and the
     decoder's last read and write the leading right singular vectors of the histories as the
-    encoder sees them; the layers between pass them on. All other weights stay as drawn. Noise
+    encoder sees them; the layers between pass them on, where they can: gated and densely
+    connected ones do not, and then popularity is all. All other weights stay as drawn. Noise
     starts low, so that it does not drown the signal.
 
     Differs: not in the paper. On MovieLens-1M the first epochs of ten are saved and the result
@@ -57,9 +58,9 @@ class Spectral(Start):
         popularity = torch.from_numpy(np.log(counts).astype(np.float32))
         network.decoder.out.bias.copy_(popularity - popularity.mean())
         network.encoder.set_log_variance(self.logvar)
-        if self.scale == 0:
-            return
         k = min(network.encoder.n_passed, network.decoder.n_passed, x.shape[0], x.shape[1])
+        if self.scale == 0 or k == 0:
+            return
         rng = torch.Generator().manual_seed(derive(seed, "spectral"))
         rows = Rows.from_csr(x)
         values = network.corruption.clean(rows).values

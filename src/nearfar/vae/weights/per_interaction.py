@@ -14,7 +14,7 @@ class PerInteraction(Weight):
     """gamma |x_u|: the KL weight of RecVAE, user by user.
 
     Notation: `gamma`; |x_u|, interactions of user u, uncorrupted.
-    Source: Shenbin et al., RecVAE, 2020, Eq. 8; .005 on MovieLens-20M.
+    Source: Shenbin et al., RecVAE, 2020, and its published code; .005 on MovieLens-20M.
     """
 
     by_interactions: ClassVar[bool] = True
