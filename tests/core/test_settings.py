@@ -104,6 +104,24 @@ def test_merge_lays_tables_over_each_other() -> None:
     assert settings.merge(base, {"b": {"c": 5}, "e": 6}) == {"a": 1, "b": {"c": 5, "d": 3}, "e": 6}
 
 
+def test_merge_never_mixes_two_kinds() -> None:
+    annealed = {"beta": {"kind": "linear_anneal", "end": 0.2, "steps": 9}}
+    constant = {"beta": {"kind": "constant", "value": 0.1}}
+    assert settings.merge(annealed, constant) == constant
+    assert settings.merge(annealed, {"beta": {"end": 0.3}})["beta"] == {
+        "kind": "linear_anneal", "end": 0.3, "steps": 9
+    }  # fmt: skip
+    assert settings.merge({"corruption": "mask"}, {"corruption": {"keep_prob": 0.3}}) == {
+        "corruption": {"kind": "mask", "keep_prob": 0.3}
+    }
+    assert settings.merge({"alignment": {"weight": 8.0}}, {"alignment": {"kind": "pia"}}) == {
+        "alignment": {"kind": "pia", "weight": 8.0}
+    }
+    assert settings.merge({"alignment": "none"}, {"alignment": {"weight": 1}}) == {
+        "alignment": {"weight": 1}
+    }
+
+
 def test_toml_files(tmp_path) -> None:
     path = tmp_path / "ease.toml"
     path.write_text("l2 = 20.0\n")

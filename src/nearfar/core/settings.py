@@ -123,15 +123,25 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings laid over each other; `over` wins."""
+    """Nested mappings laid over each other; `over` wins.
+
+    Settings of another kind replace the old ones whole; those that name no kind are laid over
+    settings of any kind, also where these are but a name.
+    """
     result = dict(base)
     for key, value in over.items():
         old = result.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
+        if isinstance(value, Mapping) and isinstance(old, str) and old != "none":
+            old = {"kind": old}
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and _same_kind(old, value):
             result[key] = merge(old, value)
         else:
             result[key] = value
     return result
+
+
+def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return "kind" not in old or new.get("kind", old["kind"]) == old["kind"]
 
 
 def _insert(tree: dict[str, Any], path: list[str], value: Any, assignment: str) -> None:
