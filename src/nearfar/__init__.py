@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nearfar.algorithms.pia import PIA as PIA
     from nearfar.algorithms.plrec import PLRec as PLRec
     from nearfar.algorithms.popularity import Popularity as Popularity
+    from nearfar.algorithms.ract import RaCT as RaCT
     from nearfar.algorithms.recvae import RecVAE as RecVAE
     from nearfar.algorithms.wmf import WMF as WMF
     from nearfar.bundle.bundle import Bundle as Bundle
@@ -67,6 +68,7 @@ _HOMES = {
     "nearfar.algorithms.pia": ("PIA",),
     "nearfar.algorithms.plrec": ("PLRec",),
     "nearfar.algorithms.popularity": ("Popularity",),
+    "nearfar.algorithms.ract": ("RaCT",),
     "nearfar.algorithms.recvae": ("RecVAE",),
     "nearfar.algorithms.wmf": ("WMF",),
     "nearfar.bundle.bundle": ("Bundle",),

@@ -48,6 +48,16 @@ SMALL = {
         "batch_size": 20,
         "learning_rate": 0.01,
     },
+    "ract": {
+        "n_latent": 8,
+        "decoder_hidden": [16],
+        "encoder": {"kind": "base", "hidden": [16]},
+        "pretraining_epochs": 25,
+        "critic_epochs": 3,
+        "joint_epochs": 3,
+        "batch_size": 20,
+        "learning_rate": 0.02,
+    },
     "hvamp": {
         "n_latent": 6,
         "hidden": 16,

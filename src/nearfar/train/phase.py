@@ -21,6 +21,7 @@ class Phase:
         first_epoch: the first epoch with this phase.
         end_epoch: the first epoch without it again; None for never.
         renews_prior: whether the prior takes over the encoder at the end of it.
+        from_best: whether its first epoch starts from the best epoch's weights, not the last's.
 
     Raises:
         SettingsError: a value is out of range.
@@ -34,6 +35,7 @@ class Phase:
     first_epoch: int = 0
     end_epoch: int | None = None
     renews_prior: bool = False
+    from_best: bool = False
 
     def __post_init__(self) -> None:
         if self.passes < 1:

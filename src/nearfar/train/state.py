@@ -180,6 +180,8 @@ class State:
             History.append_jsonl(self.run.folder / "metrics.jsonl", record)
         self.steps_before += self.n_steps
         self.epoch += 1
+        if any(p.from_best and p.first_epoch == self.epoch for p in self.plan.phases):
+            self.modules.load_state_dict(self.best)
         self.pass_in_epoch = self.step_in_pass = 0
         self.means.clear()
         self.information.clear()

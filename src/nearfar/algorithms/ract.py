@@ -1,0 +1,155 @@
+"""RaCT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.algorithms.autoencoding import fit_autoencoder
+from nearfar.core.errors import SettingsError
+from nearfar.core.seeding import derive
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.train.phase import Phase
+from nearfar.train.plan import Plan
+from nearfar.train.run import Run
+from nearfar.vae.corruption.corruption import Corruption
+from nearfar.vae.corruption.dropout import Dropout
+from nearfar.vae.encoders.base import Base
+from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.objective import Addend, Objective
+from nearfar.vae.priors.normal import Normal
+from nearfar.vae.starts.start import Start
+from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.terms.critic import Critic
+from nearfar.vae.terms.critic_value import CriticValue
+from nearfar.vae.terms.kl import KL
+from nearfar.vae.terms.watched_reconstruction import WatchedReconstruction
+from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.linear_anneal import LinearAnneal
+from nearfar.vae.weights.weight import Weight
+
+
+@dataclass(frozen=True)
+class RaCT(Algorithm):
+    """Ranking-critical training: Mult-VAE, then a critic of its rankings, then both.
+
+    In the first epochs the network (the actor) is trained as Mult-VAE. Then it rests, and the
+    critic learns to tell a user's NDCG@100 on what was masked from three features. At last the
+    network raises what the critic expects, and the critic goes on learning. The fitted model is
+    the network alone.
+
+    Source: Lobel et al., RaCT: Toward Amortized Ranking-Critical Training for Collaborative
+    Filtering, 2020, and its published code, which has no KL term in the last stage.
+    Differs: in the last stage network and critic move in turns of one pass over the users, not
+    of one step. Users without an item are left out of the batches. As in the published code,
+    the second stage starts from the first one's best epoch where there is validation, and the
+    best epoch of all is kept.
+
+    Args:
+        n_latent: latent dimensions K.
+        encoder: from history to posterior.
+        decoder_hidden: sizes of the decoder's hidden layers.
+        corruption: what the encoder is shown; what it hides is to be ranked.
+        start: what the network's weights start from.
+        beta: weight of the KL term in pre-training.
+        pretraining_epochs: of the network, by its likelihood.
+        critic_epochs: of the critic alone.
+        joint_epochs: of both; each has a pass for the critic and one for the network.
+        batch_size: users a step.
+        learning_rate: of the network's Adam in pre-training.
+        critic_learning_rate: of the critic's Adam.
+        joint_learning_rate: of the network's Adam in the last stage.
+    """
+
+    n_latent: int = 200
+    encoder: Encoder = field(default_factory=Base)
+    decoder_hidden: tuple[int, ...] = (600,)
+    corruption: Corruption = field(default_factory=Dropout)
+    start: Start = field(default_factory=Xavier)
+    beta: Weight = field(default_factory=LinearAnneal)
+    pretraining_epochs: int = 100
+    critic_epochs: int = 50
+    joint_epochs: int = 50
+    batch_size: int = 500
+    learning_rate: float = 1e-3
+    critic_learning_rate: float = 1e-4
+    joint_learning_rate: float = 2e-6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_latent < 1 or any(n < 1 for n in self.decoder_hidden):
+            raise SettingsError(
+                f"n_latent is {self.n_latent} and decoder_hidden {list(self.decoder_hidden)}; "
+                "sizes must be above 0"
+            )
+        if self.pretraining_epochs < 1 or min(self.critic_epochs, self.joint_epochs) < 0:
+            raise SettingsError(
+                f"pretraining_epochs {self.pretraining_epochs}, critic_epochs "
+                f"{self.critic_epochs}, joint_epochs {self.joint_epochs}: pretraining_epochs must "
+                "be at least 1, the others not negative"
+            )
+        self.plan()
+
+    def plan(self) -> Plan:
+        """The three stages."""
+        pretrained = self.pretraining_epochs
+        pretraining = Phase(("network",), ("reconstruction", "kl"), end_epoch=pretrained)
+        critic = Phase(
+            ("objective.term_modules.critic",),
+            ("critic",),
+            learning_rate=self.critic_learning_rate,
+            first_epoch=pretrained,
+            from_best=True,
+        )
+        actor = Phase(
+            ("network",),
+            ("ranking",),
+            learning_rate=self.joint_learning_rate,
+            first_epoch=pretrained + self.critic_epochs,
+        )
+        return Plan(
+            pretrained + self.critic_epochs + self.joint_epochs,
+            self.batch_size,
+            self.learning_rate,
+            patience=0,
+            phases=(pretraining, critic, actor),
+        )
+
+    def objective(self, n_items: int, seed: int) -> Objective:
+        """Eq. 1, the critic's error, and minus its value: the terms that the stages choose from."""
+        rng = torch.Generator().manual_seed(derive(seed, "critic"))
+        prior, critic = Normal().build(n_items, self.n_latent, rng), Critic(rng)
+        addends = {
+            "reconstruction": Addend(WatchedReconstruction(critic), Constant()),
+            "kl": Addend(KL(prior), self.beta),
+            "critic": Addend(critic, Constant()),
+            "ranking": Addend(CriticValue(critic), Constant()),
+        }
+        return Objective(addends, prior)
+
+    def fit(
+        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
+    ) -> Autoencoder:
+        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
+
+        Raises:
+            DivergedError: a term or a weight is no longer finite.
+        """
+        check_not_empty(train)
+        run = run or Run()
+        architecture = Architecture(
+            train.n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
+        )
+        return fit_autoencoder(
+            self,
+            architecture,
+            self.objective(train.n_items, run.seed),
+            self.plan(),
+            train,
+            validation,
+            run,
+            self.start,
+        )
