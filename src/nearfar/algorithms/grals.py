@@ -51,7 +51,7 @@ class GRALS(Algorithm):
     graph_weight: float = 1.0
     n_neighbours: int = 20
     unobserved_weight: float = 1.0
-    l2: float = 30.0
+    l2: float = 12.0
     l2_exponent: float = 0.0
     iterations: int = 15
     init_scale: float = 0.1

@@ -139,7 +139,10 @@ def conjugate_gradient(
         if _dot(residual, residual) <= goal:
             break
         image = product(direction)
-        step = along / _dot(direction, image)
+        curvature = _dot(direction, image)
+        if curvature == 0:  # all is so small that it underflows
+            break
+        step = along / curvature
         found = found + step * direction
         residual = residual - step * image
         preconditioned = residual / diagonal

@@ -18,6 +18,8 @@ def neighbour_graph(x: csr_array, n_neighbours: int) -> csr_array:
     is nearer. The similarities of no more than a block of items are dense at a time.
     """
     n_items = x.shape[1]
+    if n_items == 1:
+        return csr_array((1, 1), dtype=np.float32)
     k = min(n_neighbours, n_items - 1)
     transposed, by_item = x.T.tocsr(), x.tocsc()
     lengths = np.sqrt(np.maximum(np.diff(by_item.indptr), 1)).astype(np.float32)

@@ -41,7 +41,7 @@ class MF(Algorithm):
     """
 
     n_factors: int = 256
-    l2: float = 30.0
+    l2: float = 17.0
     iterations: int = 15
     item_bias: bool = True
 

@@ -42,8 +42,8 @@ class PLRec(Algorithm):
     """
 
     n_factors: int = 256
-    l2: float = 0.01
-    popularity_exponent: float = 1 / 1.278
+    l2: float = 10.0
+    popularity_exponent: float = 0.4
     iterations: int = 4
 
     def __post_init__(self) -> None:

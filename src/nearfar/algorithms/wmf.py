@@ -46,10 +46,10 @@ class WMF(Algorithm):
     """
 
     n_factors: int = 256
-    unobserved_weight: float = 0.1
-    l2: float = 0.003
+    unobserved_weight: float = 0.2
+    l2: float = 0.01
     l2_exponent: float = 1.0
-    iterations: int = 16
+    iterations: int = 10
     init_scale: float = 0.1
 
     def __post_init__(self) -> None:

@@ -1,1 +1,1 @@
-"""The few kinds of fitted model: constant, item-item, autoencoder."""
+"""The few kinds of fitted model: constant, item-item, factors, autoencoder."""

@@ -14,7 +14,7 @@ from nearfar.core.errors import DivergedError, SettingsError
 from nearfar.vae.rows import Rows
 from nearfar.vae.sparse import weighted_sums
 
-BLOCK_VALUES = 1 << 22
+BLOCK_VALUES = 1 << 20
 """Numbers gathered at once, unless one row alone has more; no array of a block is larger."""
 
 
@@ -81,8 +81,15 @@ class WeightedRidge:
     def against(
         cls, factors: Float[Tensor, "columns k"], unobserved_weight: float
     ) -> WeightedRidge:
-        """Ready to solve in the precision of `factors`."""
-        eigenvalues, basis = torch.linalg.eigh((factors.T @ factors).double())
+        """Ready to solve in the precision of `factors`.
+
+        Raises:
+            DivergedError: the factors left the real numbers.
+        """
+        gram = (factors.T @ factors).double()
+        if not gram.isfinite().all():
+            raise DivergedError("factors are no longer finite; raise l2")
+        eigenvalues, basis = torch.linalg.eigh(gram)
         basis = basis.to(factors.dtype)
         turned = torch.nn.functional.pad(factors @ basis, (0, 0, 0, 1))
         return cls(turned, eigenvalues.clamp(min=0).to(factors.dtype), basis, unobserved_weight)
