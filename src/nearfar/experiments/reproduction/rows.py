@@ -66,6 +66,9 @@ def _pair(row: Row, label: str | None = None) -> tuple[Row, Row]:
 
 EASE = "EASE"
 MULTI_VAE = _pair(Row("Multi-VAE", "multvae", vae=True))
+SPECTRAL = _pair(
+    Row("Multi-VAE, spectral", "multvae", ("spectral",), {"start": "spectral"}, True, vae=True)
+)
 
 TABLES: dict[Table, tuple[Row, ...]] = {
     "table1": (
@@ -82,6 +85,7 @@ TABLES: dict[Table, tuple[Row, ...]] = {
         Row("Multi-DAE", "multdae", extra=True),
         Row("RaCT", "ract", vae=True),
         *MULTI_VAE,
+        *SPECTRAL,
         *_pair(Row("RecVAE", "recvae", vae=True)),
         *_pair(Row("H+Vamp (gated)", "hvamp", extra=True, vae=True), "H+Vamp + PIA"),
     ),
