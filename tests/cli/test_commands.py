@@ -11,7 +11,7 @@ from nearfar.cli.main import run
 from tests.cli.conftest import TINY, write_log
 
 COMMANDS = [
-    ["demo"], ["train"], ["evaluate"], ["compare"], ["recommend"],
+    ["demo"], ["train"], ["evaluate"], ["compare"], ["recommend"], ["reproduce"], ["tune"],
     ["data", "fetch"], ["data", "inspect"], ["data", "split"],
 ]  # fmt: skip
 

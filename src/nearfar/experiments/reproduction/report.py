@@ -120,7 +120,8 @@ def report(
     of_rows = Published() if plan.table == "groups" else known
     metrics = plan.measured
     summaries = summarise(study.entries(), metrics, of_rows, level)
-    main = main_table(summaries, metrics, of_rows, plan.seeds, level)
+    same_users = plan.data.protocol != "strong"
+    main = main_table(summaries, metrics, of_rows, plan.seeds, level, same_users)
     sections = [Section("rows", "All test users" if plan.table == "groups" else "", main)]
     if plan.table == "groups" and len(summaries) == 2 and all(s.measured for s in summaries):
         grouped = grouped_table(summaries[0], summaries[1], metrics, groups, known, level)

@@ -146,22 +146,29 @@ def summarise(
 
 
 def pooled(measured: dict[int, Measured]) -> Evaluation:
-    """The test users of several splits together; a user of two splits counts twice."""
-    parts = {seed: m.test for seed, m in measured.items()}
-    first = next(iter(parts.values()))
+    """The test users of several splits together.
+
+    A user of several splits counts once, with the mean of their values: so users are as many as
+    say something of how users differ. Numbers of interactions are those of the first split.
+    """
+    parts = [m.test for m in measured.values()]
     if len(parts) == 1:
-        return first
-    ids = [
-        pl.select(pl.format("{}/{}", pl.lit(seed), part.user_ids.ids)).to_series()
-        for seed, part in parts.items()
-    ]
+        return parts[0]
+    ids = pl.concat([part.user_ids.ids for part in parts])
+    users = Vocabulary(ids.unique(maintain_order=True))
+    place = users.index(ids)
+    times = np.bincount(place)
+    first = np.unique(place, return_index=True)[1]
     return Evaluation(
-        name=first.name,
-        per_user={m: np.concatenate([p.values(m) for p in parts.values()]) for m in first.per_user},
-        user_ids=Vocabulary(pl.concat(ids)),
-        n_fold_in=np.concatenate([p.n_fold_in for p in parts.values()]),
-        n_held_out=np.concatenate([p.n_held_out for p in parts.values()]),
-        n_dropped=sum(p.n_dropped for p in parts.values()),
+        name=parts[0].name,
+        per_user={
+            m: np.bincount(place, np.concatenate([p.values(m) for p in parts])) / times
+            for m in parts[0].per_user
+        },
+        user_ids=users,
+        n_fold_in=np.concatenate([p.n_fold_in for p in parts])[first],
+        n_held_out=np.concatenate([p.n_held_out for p in parts])[first],
+        n_dropped=sum(p.n_dropped for p in parts),
     )
 
 

@@ -25,8 +25,14 @@ def main_table(
     published: Published,
     n_seeds: int,
     level: float = 0.95,
+    same_users: bool = False,
 ) -> Table:
-    """One row a row of the paper; with published values, three columns a metric."""
+    """One row a row of the paper; with published values, three columns a metric.
+
+    Args:
+        n_seeds: how many splits there are to be.
+        same_users: whether the test users are the same in all of them.
+    """
     beside = bool(published.rows)
     header = ["model"]
     for metric in metrics:
@@ -43,7 +49,8 @@ def main_table(
         rows.append((f"{label} {NOT_IN_PAPER}", *chain(*only), "", ""))
     header += ["fit", "splits"]
     data = tuple(summary.to_dict() for summary in summaries)
-    return Table(tuple(header), tuple(rows), _notes(summaries, published, n_seeds, level), data)
+    notes = _notes(summaries, published, n_seeds, level, same_users)
+    return Table(tuple(header), tuple(rows), notes, data)
 
 
 def gain_table(found: Sequence[Gain], level: float = 0.95) -> Table:
@@ -70,7 +77,7 @@ def gain_table(found: Sequence[Gain], level: float = 0.95) -> Table:
         rows.append(tuple(row))
     notes = [
         f"± half the {level:.0%} interval of the mean difference, user by user"
-        + (", over the test users of all splits." if several else "."),
+        + (", over the test users of all splits, each once." if several else "."),
         "p: paired t test; p Holm: corrected for all tests of this table.",
     ]
     if best := next((gain.users.b for gain in found if gain.users.a == EASE), None):
@@ -201,10 +208,16 @@ def _seeds(summary: RowSummary, n_seeds: int) -> str:
 
 
 def _notes(
-    summaries: Sequence[RowSummary], published: Published, n_seeds: int, level: float
+    summaries: Sequence[RowSummary],
+    published: Published,
+    n_seeds: int,
+    level: float,
+    same_users: bool,
 ) -> tuple[str, ...]:
     over = "over splits" if n_seeds > 1 else "over users"
     notes = [f"± half the {level:.0%} t interval of the mean {over}."]
+    if n_seeds > 1 and same_users:
+        notes.append("All splits have the same test users: they differ by training alone.")
     if n_seeds > 1 and any(len(s.measured) == 1 for s in summaries):
         notes.append("Rows with one split: over its users.")
     if published.rows:
