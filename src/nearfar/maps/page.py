@@ -34,7 +34,6 @@ PANEL_PIXELS = 420
 CONFIG = {
     "displaylogo": False,
     "modeBarButtonsToRemove": ["select2d", "lasso2d"],
-    "plotlyServerURL": "",
     "responsive": True,
     "scrollZoom": True,
     "showSendToCloud": False,  # a button that would upload the users shown, there by default

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -11,8 +11,7 @@ from jaxtyping import Float
 from nearfar.maps.projections.projection import Projected, Projection
 from nearfar.maps.requirements import check_installed
 
-if TYPE_CHECKING:
-    from sklearn import decomposition
+Reduce = Callable[[Float[np.ndarray, "points latent"]], Float[np.ndarray, "points reduced"]]
 
 
 @dataclass(frozen=True)
@@ -25,22 +24,21 @@ class PCA(Projection):
         check_installed("sklearn")
 
     def _fit(self, points: Float[np.ndarray, "points latent"], seed: int) -> Projected:
-        reduced = components(points, 2)
-
-        def place(more: Float[np.ndarray, "points latent"]) -> Float[np.ndarray, "points 2"]:
-            return _two_columns(reduced.transform(more))
-
+        place = reduction(points, 2)
         return Projected(place(points), place)
 
 
-def components(points: Float[np.ndarray, "points latent"], n: int) -> decomposition.PCA:
-    """The leading principal components, at most n of them, exactly and without randomness."""
-    from sklearn import decomposition
+def reduction(points: Float[np.ndarray, "points latent"], n: int) -> Reduce:
+    """The map to the n leading principal components of the points, exact and without randomness.
 
-    n_components = min(n, *points.shape)
-    return decomposition.PCA(n_components, svd_solver="covariance_eigh").fit(points)
+    Where the space has fewer dimensions these are all, and at least two: the second is 0 then.
+    """
+    from sklearn.decomposition import PCA as Decomposition  # noqa: N811
 
+    fitted = Decomposition(min(n, *points.shape), svd_solver="covariance_eigh").fit(points)
 
-def _two_columns(xy: Float[np.ndarray, "points axes"]) -> Float[np.ndarray, "points 2"]:
-    """With a second axis of zeros where the latent space has one dimension."""
-    return np.hstack([xy, np.zeros((len(xy), 2 - xy.shape[1]))])
+    def reduce(more: Float[np.ndarray, "points latent"]) -> Float[np.ndarray, "points reduced"]:
+        reduced = fitted.transform(more)
+        return np.pad(reduced, ((0, 0), (0, max(0, 2 - reduced.shape[1]))))
+
+    return reduce

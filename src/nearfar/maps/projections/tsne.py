@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from nearfar.core.errors import SettingsError
 from nearfar.core.seeding import derive
-from nearfar.maps.projections.pca import components
+from nearfar.maps.projections.pca import reduction
 from nearfar.maps.projections.projection import Projected, Projection
 from nearfar.maps.requirements import check_installed
 
@@ -56,7 +56,7 @@ class TSNE(Projection):
     def _fit(self, points: Float[np.ndarray, "points latent"], seed: int) -> Projected:
         from openTSNE import TSNE as OpenTSNE  # noqa: N811
 
-        reduced = components(points, self.dimensions)
+        reduce = reduction(points, self.dimensions)
         perplexity = max(1, min(self.perplexity, (len(points) - 2) // 3))
         embedding = OpenTSNE(
             perplexity=perplexity,
@@ -64,12 +64,12 @@ class TSNE(Projection):
             initialization="pca",
             n_jobs=1 if len(points) < THREADS_FROM else 2,
             random_state=derive(seed, "maps", "t-SNE") % 2**32,
-        ).fit(reduced.transform(points))
+        ).fit(reduce(points))
         # Placing points centres the embedding in place; all coordinates are those before it.
         xy = np.array(embedding)
 
         def place(more: Float[np.ndarray, "points latent"]) -> Float[np.ndarray, "points 2"]:
-            placed = np.array(embedding.transform(reduced.transform(more)))
+            placed = np.array(embedding.transform(reduce(more)))
             return placed + (xy - np.array(embedding)).mean(axis=0)
 
         return Projected(xy, place)

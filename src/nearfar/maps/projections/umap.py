@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from nearfar.core.errors import SettingsError
 from nearfar.core.seeding import derive
-from nearfar.maps.projections.pca import components
+from nearfar.maps.projections.pca import reduction
 from nearfar.maps.projections.projection import Projected, Projection
 from nearfar.maps.requirements import check_installed
 
@@ -51,16 +51,16 @@ class UMAP(Projection):
             warnings.simplefilter("ignore", ImportWarning)
             from umap import UMAP as LearnedUMAP  # noqa: N811
 
-        reduced = components(points, self.dimensions)
+        reduce = reduction(points, self.dimensions)
         fitted = LearnedUMAP(
             n_neighbors=min(self.n_neighbors, len(points) - 1),
             min_dist=self.min_dist,
             init="pca",
             n_jobs=1,
             random_state=derive(seed, "maps", "UMAP") % 2**32,
-        ).fit(reduced.transform(points))
+        ).fit(reduce(points))
 
         def place(more: Float[np.ndarray, "points latent"]) -> Float[np.ndarray, "points 2"]:
-            return np.asarray(fitted.transform(reduced.transform(more)), np.float64)
+            return np.asarray(fitted.transform(reduce(more)), np.float64)
 
         return Projected(np.asarray(fitted.embedding_, np.float64), place)

@@ -1,0 +1,148 @@
+"""The page: one file, nothing fetched, words of a history on every point."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.interactions import Interactions
+from nearfar.maps import page
+from nearfar.maps.anchors import Anchors
+from nearfar.maps.atlas import Atlas, LatentMap, Mapped, make_atlas
+from nearfar.maps.cohorts import cohorts_by_interactions
+from nearfar.maps.page import maps_figure, write_page
+from nearfar.maps.projections.pca import PCA
+from nearfar.maps.users import whole_histories
+from tests.maps.cases import Linear, split_of_sizes
+
+SIZES = (2, 6, 18)
+EVIL = '</script><a href="http://evil.example">x</a>'
+
+
+@pytest.fixture(scope="module")
+def atlas() -> Atlas:
+    everyone = whole_histories(split_of_sizes())
+    titles = pl.DataFrame({"title": [EVIL] + [f"Film {i}" for i in range(1, 40)]})
+    items = Vocabulary(everyone.item_ids.ids, titles)
+    everyone = Interactions(everyone.x, everyone.user_ids, items)
+    cohorts = cohorts_by_interactions(np.diff(everyone.x.indptr), SIZES)
+    rng = np.random.default_rng(0)
+    models = {
+        "first <map>": Mapped(Linear(rng.standard_normal((40, 3))), items, 0.4321),
+        "second": Mapped(Linear(np.ones((40, 2))), items),
+    }
+    made = make_atlas(models, everyone, cohorts, PCA())
+    first, second = made.maps
+    anchors = Anchors(np.zeros((2, 2)), (EVIL, "Film 1"), second.numbers)
+    with_anchors = LatentMap(second.title, second.xy, anchors, None, second.numbers)
+    return Atlas(made.users, cohorts, made.projection, 0, (first, with_anchors))
+
+
+@pytest.fixture(scope="module")
+def html(atlas, tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("page") / "map.html"
+    write_page(atlas, path)
+    return path.read_text(encoding="utf-8")
+
+
+class Tags(HTMLParser):
+    """All tags with their attributes, and the text outside of scripts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.inside = ""
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.inside = tag
+
+    def handle_endtag(self, tag) -> None:
+        self.inside = ""
+
+    def handle_data(self, data) -> None:
+        if self.inside not in ("script", "style"):
+            self.words.append(data)
+
+
+def test_nothing_is_fetched_and_nothing_can_be_sent(html: str) -> None:
+    parser = Tags()
+    parser.feed(html)
+    kinds = {tag for tag, _ in parser.tags}
+    assert not kinds & {"link", "img", "iframe", "object", "embed", "a", "base"}
+    assert all("src" not in attrs for tag, attrs in parser.tags if tag == "script")
+    assert not re.search(r"@import|url\(\s*['\"]?https?:", page.STYLE)
+    assert '"showSendToCloud": false' in html
+
+
+def test_titles_cannot_break_out(html: str, atlas: Atlas) -> None:
+    data = html[html.rindex("Plotly.newPlot(") :]
+    plain = re.sub(r"\\u([0-9a-f]{4})", lambda m: chr(int(m[1], 16)), data)
+    assert page.escape(EVIL) in plain  # told as words
+    assert EVIL not in plain
+    assert "</script><a" not in data
+
+
+def test_every_user_has_words_and_every_cohort_one_place_in_the_legend(atlas: Atlas) -> None:
+    figure = maps_figure(atlas)
+    markers = [t for t in figure.data if t.name != "item anchor"]
+    assert len(markers) == 6
+    assert [t.name for t in markers if t.showlegend] == [
+        f"{s} interactions: 30 users" for s in SIZES
+    ]
+    assert {t.legendgroup for t in markers[:3]} == {t.legendgroup for t in markers[3:]}
+    assert sum(len(t.x) for t in markers) == 180
+    x, names = atlas.users.x, page.item_names(atlas.users.item_ids, np.arange(40))
+    popularity = atlas.users.item_counts
+    lines = markers[1].text[4].split("<br>")
+    history = x.indices[x.indptr[34] : x.indptr[35]]
+    assert lines[:2] == ["6 interactions", "6 interactions"]
+    expected = sorted(history, key=lambda i: (-popularity[i], i))
+    assert lines[2:] == [page.escape(names[i]) for i in expected]
+    long = markers[2].text[0].split("<br>")
+    assert long[1] == "18 interactions, among them"
+    assert len(long) == 2 + page.N_TITLES
+    assert np.allclose(np.stack([markers[1].x, markers[1].y]).T, atlas.maps[0].xy[30:60], atol=1e-4)
+
+
+def test_anchors_have_their_titles(atlas: Atlas) -> None:
+    (anchors,) = [t for t in maps_figure(atlas).data if t.name == "item anchor"]
+    assert anchors.showlegend
+    assert anchors.text == (page.escape(EVIL), "Film 1")
+
+
+def test_titles_and_numbers_stand_on_the_page(html: str, atlas: Atlas) -> None:
+    parser = Tags()
+    parser.feed(html)
+    words = " ".join(parser.words)
+    assert "90 users" in words
+    assert "first <map>" in words
+    assert ".4321" in words
+    assert "2 to 18" in words
+    figure = maps_figure(atlas)
+    assert [a.text for a in figure.layout.annotations] == ["first &lt;map&gt;", "second"]
+    assert figure.layout.xaxis.title.text.startswith("NDCG@100 0.4321<br>silhouette")
+
+
+def test_user_ids_are_not_told(html: str) -> None:
+    assert not re.search(r'"u\d+"', html[html.rindex("Plotly.newPlot(") :])
+
+
+def test_of_many_users_a_sample_is_shown_and_the_page_says_so(
+    atlas: Atlas, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(page, "MAX_POINTS", 50)
+    monkeypatch.setattr(page, "WITH_WEBGL", 40)
+    figure = maps_figure(atlas)
+    markers = [t for t in figure.data if t.name != "item anchor"]
+    assert sum(len(t.x) for t in markers) == 100
+    assert {t.type for t in markers} == {"scattergl"}
+    write_page(atlas, tmp_path / "map.html")
+    assert "50 of them, drawn at random" in (tmp_path / "map.html").read_text()
