@@ -17,7 +17,7 @@ TINY = [
     "--set", "multvae.epochs=3", "--set", "multvae.batch_size=60", "--set", "multvae.patience=0",
     "--set", "multvae.beta.kind=constant", "--set", "multvae.beta.value=0.1",
 ]  # fmt: skip
-ONLY = ["--only", "ease,multvae"]
+ONLY = ["--only", "ease,Multi-VAE,Multi-VAE + PIA"]
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +179,26 @@ def test_figure_2_draws_three_panels(tmp_path: Path, as_json) -> None:
         assert "silhouette" in panel
     assert (tmp_path / "figure2.png").read_bytes().startswith(b"\x89PNG")
     assert "Numbers of the map" in (tmp_path / "figure2.md").read_text()
+
+
+def test_a_log_of_ones_own(work: Path, tmp_path: Path, as_json) -> None:
+    """Its columns are recognised, its filters kept, users with fewer than five items dropped."""
+    found = as_json(
+        "reproduce", "table1", "--dataset", work / "log.csv", "--only", "ease", "--min-rating", 4,
+        "--held-out", 30, "--metrics", "ndcg@10,recall@5", "--set", "ease.l2=10", "--out", tmp_path,
+    )  # fmt: skip
+    (ease,) = found["rows"]["rows"]
+    assert list(ease["metrics"]) == ["NDCG@10", "Recall@5"]
+    assert found["data"]["protocol"]["counts"]["test"]["users"] == 30
+    assert (found["data"]["filters"]["min_rating"], found["data"]["filters"]["min_user"]) == (4, 5)
+    assert len(found["data"]["protocol"]["filters"]) == 2
+
+
+def test_a_split_made_before(work: Path, tmp_path: Path, as_json) -> None:
+    found = as_json(
+        "reproduce", "table1", "--dataset", work / "split", "--only", "ease", "--seeds", 2,
+        "--out", tmp_path,
+    )  # fmt: skip
+    (ease,) = found["rows"]["rows"]
+    assert len(set(ease["metrics"]["NDCG@100"]["by_seed"].values())) == 1
+    assert any("same test users" in note for note in found["rows"]["notes"])

@@ -14,7 +14,6 @@ from nearfar.cli.stopped import CODES, REASONS, same_command, slug
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError
 from nearfar.data.columns import Columns
-from nearfar.data.filters import Filters
 from nearfar.evaluation.groups import parse_groups
 from nearfar.evaluation.text import aligned
 from nearfar.experiments.reproduction.datasets import NAMES, OwnData, data_set
@@ -94,7 +93,10 @@ def reproduce(
     rating: inputs.RatingColumn = None,
     timestamp: inputs.TimeColumn = None,
     min_rating: inputs.MinRating = None,
-    min_user: inputs.MinUser = 0,
+    min_user: Annotated[
+        int | None,
+        typer.Option("--min-user", help="Own log: items that a user needs; by default 5.", min=0),
+    ] = None,
     min_item: inputs.MinItem = 0,
     core: inputs.Core = False,
     since: inputs.Since = None,
@@ -113,9 +115,11 @@ def reproduce(
     goes on.
     """
     output = Output(as_json=as_json, quiet=quiet)
-    filters = inputs.filters(min_rating, min_user, min_item, core, since, until)
+    chosen = (min_rating, min_user, min_item or None, core or None, since, until)
+    wanted = 5 if min_user is None else min_user
+    filters = inputs.filters(min_rating, wanted, min_item, core, since, until)
     own = OwnData(
-        filters=None if filters == Filters() else filters,
+        filters=None if chosen == (None,) * len(chosen) else filters,
         columns=Columns(user, item, rating, timestamp),
         held_out=None if held_out is None else _users(held_out),
         settings_of=settings_of,

@@ -23,7 +23,7 @@ def plan(folder: Path, **changed: Any) -> Plan:
         "table": "table1",
         "data": data_set(NAME),
         "folder": folder,
-        "only": ("popularity", "ease", "multvae"),
+        "only": ("popularity", "ease", "Multi-VAE", "Multi-VAE + PIA"),
         "overrides": OVERRIDES,
     }
     return Plan(**options | changed)

@@ -186,17 +186,17 @@ def test_the_table_shows_ours_published_and_the_difference() -> None:
     half = (value.high - value.low) / 2
     assert ease[2] == ".3765"
     assert ease[4:7] == (
-        f"{value.mean:.4f} ±{half:.4f}".replace("0.", "."), ".420",
+        f"{value.mean:.4f} ±{half:.4f}".replace("0.", "."), ".4200",
         f"{(value.mean - 0.42) / value.standard_error:+.1f}",
     )  # fmt: skip
     assert ease[7:] == ("2.0 s", "1 of 1")
     assert edlae[:2] == ("EDLAE †", "missing")
-    assert (vasp[0], vasp[5]) == ("VASP †", ".448")
+    assert (vasp[0], vasp[5]) == ("VASP †", ".4480")
     assert any("not a row of the paper" in note for note in table.notes)
     page = markdown_table(table)
     assert page.splitlines()[0].startswith("| model | Recall@20 | published | diff/se |")
     assert page.splitlines()[1] == "| :-- |" + " --: |" * 8
-    assert f"| {ease[4]} | .420 |" in page
+    assert f"| {ease[4]} | .4200 |" in page
     assert (
         json.loads(json.dumps(table.to_dict(), allow_nan=False))["rows"][0]["metrics"]["NDCG@100"][
             "published"

@@ -34,16 +34,26 @@ def presets(monkeypatch) -> None:
     ("only", "labels"),
     [
         (("ease",), ["EASE"]),
-        (("multvae", "Popularity"), ["Popularity", "Multi-VAE", "Multi-VAE + PIA"]),
+        (("recvae", "Popularity"), ["Popularity", "RecVAE", "RecVAE + PIA"]),
         (("multi-vae",), ["Multi-VAE"]),
         (("Multi-VAE + PIA",), ["Multi-VAE + PIA"]),
         (("recvae+pia",), ["RecVAE + PIA"]),
-        (("pia",), ["Multi-VAE + PIA", "RecVAE + PIA", "H+Vamp + PIA"]),
         (("H+Vamp (gated)",), ["H+Vamp (gated)"]),
     ],
 )
 def test_rows_are_named_as_people_name_them(only, labels) -> None:
     assert [row.label for row in rows_of("table1", only)] == labels
+
+
+@pytest.mark.parametrize(
+    ("name", "means"),
+    [
+        ("pia", lambda row: "pia" in row.variants),
+        ("multvae", lambda row: row.algorithm == "multvae"),
+    ],
+)
+def test_a_variant_or_an_algorithm_means_all_its_rows(name, means) -> None:
+    assert rows_of("table1", (name,)) == tuple(filter(means, TABLES["table1"]))
 
 
 def test_an_unknown_row_is_told_with_the_nearest() -> None:

@@ -30,6 +30,12 @@ class Published:
         """The published mean of a row, or None."""
         return self.rows.get(label, {}).get(str(metric))
 
+    @property
+    def digits(self) -> int:
+        """How many digits were published."""
+        values = [value for row in self.rows.values() for value in row.values()]
+        return 3 if all(round(value, 3) == value for value in values) else 4
+
     def beyond(self, labels: Sequence[str]) -> list[str]:
         """Labels that only other work has, so that no row of ours stands beside them."""
         return [label for label in self.rows if label in self.elsewhere and label not in labels]

@@ -45,7 +45,7 @@ def main_table(
             cells[0][0] = summary.status
         rows.append((label, *chain(*cells), _seconds(summary), _seeds(summary, n_seeds)))
     for label in published.beyond([s.row.label for s in summaries]):
-        only = [["", _known(published.value(label, m), m), ""] for m in metrics]
+        only = [["", _known(published, label, m), ""] for m in metrics]
         rows.append((f"{label} {NOT_IN_PAPER}", *chain(*only), "", ""))
     header += ["fit", "splits"]
     data = tuple(summary.to_dict() for summary in summaries)
@@ -133,7 +133,7 @@ def _group_row(
         str(group), f"{a.n_users:,}", str(metric), number(a.mean(metric), metric),
         number(b.mean(metric), metric), _signed(pair.difference, pair) if pair else "-",
         p_value(pair.p) if pair else "-",
-        *_published_gain(old, new, metric),
+        *_published_gain(published, f"{group} {labels[0]}", f"{group} {labels[1]}", metric),
     ]  # fmt: skip
     data = {
         "group": str(group),
@@ -148,12 +148,12 @@ def _group_row(
     return row, data
 
 
-def _published_gain(old: float | None, new: float | None, metric: Metric) -> tuple[str, str]:
-    if old is None or new is None:
+def _published_gain(published: Published, old: str, new: str, metric: Metric) -> tuple[str, str]:
+    values = published.value(old, metric), published.value(new, metric)
+    if values[0] is None or values[1] is None:
         return "", ""
-    return f"{_known(old, metric)} → {_known(new, metric)}", number(
-        new - old, metric, 3, signed=True
-    )
+    told = f"{_known(published, old, metric)} → {_known(published, new, metric)}"
+    return told, number(values[1] - values[0], metric, published.digits, signed=True)
 
 
 def _summary(part: Evaluation, metric: Metric, level: float) -> dict[str, float | None]:
@@ -171,20 +171,17 @@ def _cells(summary: RowSummary, metric: Metric, published: Published, beside: bo
     ours = with_half_width(value.mean, _half(value), metric) if value else ""
     if not beside:
         return [ours]
-    known = published.value(summary.row.label, metric)
     errors = value.in_standard_errors if value else None
     return [
         ours,
-        _known(known, metric),
+        _known(published, summary.row.label, metric),
         "" if errors is None else f"{errors:+.1f}",
     ]
 
 
-def _known(value: float | None, metric: Metric) -> str:
-    """A published value with the digits that it was published with."""
-    if value is None:
-        return ""
-    return number(value, metric, 3 if round(value, 3) == value else 4)
+def _known(published: Published, label: str, metric: Metric) -> str:
+    value = published.value(label, metric)
+    return "" if value is None else number(value, metric, published.digits)
 
 
 def _half(value: Value) -> float | None:
