@@ -88,13 +88,13 @@ def test_hopeless_trials_are_given_up_on(searched) -> None:
     assert all(len(t.epochs) == 6 for t in whole)
 
 
-@pytest.mark.parametrize("stop_at", [10, 70])
-def test_a_stopped_search_goes_on_to_the_same_trials(searched, clusters, tmp_path, monkeypatch,
-                                                     stop_at) -> None:  # fmt: skip
-    """Whether it is stopped in the first trials, or where the sampler learns from others."""
+def test_a_stopped_search_goes_on_to_the_same_trials(
+    searched, clusters, tmp_path, monkeypatch
+) -> None:
+    """It is stopped in a training; the last trials are proposed by learning from the others."""
     budget = Budget(1000)
     monkeypatch.setattr(module, "Budget", lambda minutes: budget)
-    counting = Counting(at=stop_at, act=lambda: setattr(budget, "deadline", 0.0))
+    counting = Counting(at=70, act=lambda: setattr(budget, "deadline", 0.0))
     found = tune(vae(tmp_path), *clusters, 12, reporting=counting)
     assert found.stop == "budget"
     assert len(found.trials) < 12
