@@ -10,7 +10,11 @@ from nearfar.algorithms.multvae import MultVAE
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.run import Run
+from nearfar.vae.corruption.clean import Clean
 from nearfar.vae.encoders.base import Base
+from nearfar.vae.encoders.dense import Dense
+from nearfar.vae.encoders.hierarchical import Hierarchical
+from nearfar.vae.encoders.iaf import IAF
 from nearfar.vae.rows import Rows
 from nearfar.vae.starts.spectral import Spectral, leading_directions
 
@@ -51,6 +55,49 @@ def test_histories_pass_through_as_a_linear_autoencoder(clusters, hidden) -> Non
     assert (posterior.logvar == -3).all()
 
 
+@pytest.mark.parametrize(
+    ("encoder", "decoder_units"),
+    [
+        (Dense(7, 2), "tanh"),
+        (Hierarchical(7), "gated"),
+        (Base((7,), "gated"), "tanh"),
+        (IAF(Dense(7, 2), 1, 8), "tanh"),
+        (Base((7,)), "gated"),
+    ],
+)
+def test_where_nothing_passes_popularity_is_all(clusters, encoder, decoder_units) -> None:
+    train, _ = clusters
+    architecture = Architecture(24, 4, encoder, (9,), Clean(), decoder_units)
+    plain, started = (architecture.build(torch.Generator().manual_seed(0)) for _ in range(2))
+    assert min(started.encoder.n_passed, started.decoder.n_passed) == 0
+    Spectral(logvar=-2.0).apply(started, train.x, 0)
+    popularity = np.log(train.item_counts + 1.0)
+    np.testing.assert_allclose(
+        started.decoder.out.bias.detach(), popularity - popularity.mean(), rtol=1e-5, atol=1e-6
+    )
+    for (name, before), after in zip(plain.named_parameters(), started.parameters(), strict=True):
+        if name != "decoder.out.bias" and not name.endswith("head.bias"):
+            assert torch.equal(before, after), name
+    half = started.encoder.head.out_features // 2
+    assert (started.encoder.head.bias[half:] == -2.0).all()
+    assert torch.equal(started.encoder.head.bias[:half], plain.encoder.head.bias[:half])
+
+
+def test_histories_pass_through_a_flow_in_order(clusters) -> None:
+    """Open gates move nothing, so that the start is the one without a flow; also with one step."""
+    train, validation = clusters
+    logits = []
+    for encoder in (Base((9,)), IAF(Base((9,)), 1, 8)):
+        network = Architecture(24, 4, encoder, (), Clean()).build(torch.Generator().manual_seed(0))
+        for parameter in network.parameters():
+            torch.nn.init.zeros_(parameter)
+        if isinstance(encoder, IAF):
+            torch.nn.init.constant_(network.encoder.steps[0].out.bias[4:], 100)
+        Spectral().apply(network, train.x, 0)
+        logits.append(network(Rows.from_csr(validation.fold_in.x)).detach())
+    torch.testing.assert_close(logits[0], logits[1])
+
+
 def test_a_start_from_the_data_is_ahead_after_one_epoch(clusters) -> None:
     train, validation = clusters
     scores = {}
@@ -73,7 +120,7 @@ def test_presets_are_settings(clusters) -> None:
     with pytest.raises(UnknownNameError, match="preset of multvae 'fsat'; did you mean 'fast'"):
         preset("multvae", "fsat")
     with pytest.raises(UnknownNameError, match="known: none"):
-        preset("ease", "fast")
+        preset("popularity", "fast")
 
 
 def test_bad_settings_are_refused() -> None:

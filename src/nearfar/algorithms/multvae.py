@@ -10,6 +10,7 @@ from nearfar.algorithms.pia import PIA
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.train.phase import Phase
 from nearfar.train.plan import OptimiserName, Plan
 from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Corruption
@@ -48,7 +49,7 @@ class MultVAE(Algorithm):
         decoder_hidden: sizes of the decoder's hidden layers.
         decoder_units: their units, "tanh" as published, or "gated".
         corruption: what the encoder is shown in training.
-        prior: p(z).
+        prior: p(z); a composite one takes over the encoder after every epoch.
         likelihood: p(x|z); by default the exact multinomial up to 200,000 items, and above it
             the sampled one.
         start: what the network's weights start from.
@@ -101,6 +102,7 @@ class MultVAE(Algorithm):
             self.schedule,
             self.optimiser or by_default,
             noise=self.noise,
+            phases=(Phase(renews_prior=True),),
         )
 
     def fit(
