@@ -87,6 +87,16 @@ def test_a_diverged_model_is_told(name) -> None:
         find_projection(name).fit(np.array([[np.nan, 1], [1, 2]]), seed=0)
 
 
+@pytest.mark.slow
+def test_two_threads_are_as_reproducible_as_one(monkeypatch) -> None:
+    points, _ = blobs(3, n=400)
+    monkeypatch.setattr("nearfar.maps.projections.tsne.MANY", 1000)
+    first, second = (TSNE(iterations=50).fit(points, seed=5).xy for _ in range(2))
+    assert (first == second).all()
+    monkeypatch.undo()
+    assert (TSNE(iterations=50).fit(points, seed=5).xy != first).any()
+
+
 def test_principal_components_are_the_widest_directions() -> None:
     rng = np.random.default_rng(0)
     wide = rng.standard_normal((500, 3)) * [10, 3, 0.1]

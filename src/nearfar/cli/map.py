@@ -70,7 +70,7 @@ def draw_map(
 
     One panel a bundle, with its NDCG@100 on the test users below. A .html file tells of a user's
     history where one points. By default the cohorts of the paper's Figure 2: users with about 5,
-    50 and 350 interactions. Three bundles of 3,000 users take a minute or two.
+    50 and 350 interactions. Three bundles of 3,000 users take about a minute.
     """
     output = Output(as_json=as_json, quiet=quiet)
     titles = _titles(bundles)
