@@ -128,10 +128,6 @@ def part(state: dict[str, Tensor], start: str) -> dict[str, Tensor]:
     return {n.removeprefix(start): v for n, v in state.items() if n.startswith(start)}
 
 
-def part_names(state: dict[str, Tensor], start: str) -> list[str]:
-    return [n for n in state if n.startswith(start)]
-
-
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     assert a.keys() == b.keys()
     assert a
@@ -209,14 +205,18 @@ def test_a_phase_may_start_from_the_best_epoch(clusters, from_best: bool) -> Non
     plan = Plan(5, BATCH, 0.01, 0, phases=(first, second))
     states, run = steps_of(clusters, plan, validate=lambda: {"made up": next(scores)})
     assert run.history.best_epoch == 1
-    best, last, encoder, decoder = states[4], states[6], "network.encoder.", "network.decoder."
+    best, last, encoder = states[4], states[6], "network.encoder."
     assert not same(part(best, encoder), part(last, encoder))
     started_from = best if from_best else last
     for number in range(7, 11):  # the encoder rests from here on
         assert same(part(states[number], encoder), part(started_from, encoder))
-    first_step = [(states[7][n] - started_from[n]).abs().max() for n in part_names(best, decoder)]
-    assert float(torch.stack(first_step).max()) == pytest.approx(0.01, rel=0.1)
-    assert not same(part(states[9], decoder), part(states[7], decoder))
+
+    def moved(number: int) -> float:
+        return max(float((states[number][n] - started_from[n]).abs().max()) for n in of_decoder)
+
+    of_decoder = [n for n in best if n.startswith("network.decoder.")]
+    assert moved(7) == pytest.approx(0.01, rel=0.1)  # Adam's first step
+    assert moved(10) > 0.025  # more than the two steps of one epoch: it did not start again
 
 
 class PowerCut(BaseException):
