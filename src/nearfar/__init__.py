@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from nearfar._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from nearfar.algorithms.cdae import CDAE as CDAE
     from nearfar.algorithms.ease import EASE as EASE
     from nearfar.algorithms.edlae import EDLAE as EDLAE
     from nearfar.algorithms.grals import GRALS as GRALS
     from nearfar.algorithms.hvamp import HVamp as HVamp
+    from nearfar.algorithms.lambdanet import LambdaNet as LambdaNet
     from nearfar.algorithms.mf import MF as MF
     from nearfar.algorithms.multdae import MultDAE as MultDAE
     from nearfar.algorithms.multvae import MultVAE as MultVAE
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from nearfar.algorithms.popularity import Popularity as Popularity
     from nearfar.algorithms.ract import RaCT as RaCT
     from nearfar.algorithms.recvae import RecVAE as RecVAE
+    from nearfar.algorithms.warp import WARP as WARP
     from nearfar.algorithms.wmf import WMF as WMF
     from nearfar.bundle.bundle import Bundle as Bundle
     from nearfar.bundle.folder import load_bundle as load_bundle
@@ -58,10 +61,12 @@ if TYPE_CHECKING:
     from nearfar.train.run import Run as Run
 
 _HOMES = {
+    "nearfar.algorithms.cdae": ("CDAE",),
     "nearfar.algorithms.ease": ("EASE",),
     "nearfar.algorithms.edlae": ("EDLAE",),
     "nearfar.algorithms.grals": ("GRALS",),
     "nearfar.algorithms.hvamp": ("HVamp",),
+    "nearfar.algorithms.lambdanet": ("LambdaNet",),
     "nearfar.algorithms.mf": ("MF",),
     "nearfar.algorithms.multdae": ("MultDAE",),
     "nearfar.algorithms.multvae": ("MultVAE",),
@@ -70,6 +75,7 @@ _HOMES = {
     "nearfar.algorithms.popularity": ("Popularity",),
     "nearfar.algorithms.ract": ("RaCT",),
     "nearfar.algorithms.recvae": ("RecVAE",),
+    "nearfar.algorithms.warp": ("WARP",),
     "nearfar.algorithms.wmf": ("WMF",),
     "nearfar.bundle.bundle": ("Bundle",),
     "nearfar.bundle.folder": (

@@ -58,6 +58,18 @@ SMALL = {
         "batch_size": 20,
         "learning_rate": 0.02,
     },
+    "warp": {"n_latent": 8, "tries": 20, "epochs": 15, "batch_size": 20, "learning_rate": 0.02},
+    "lambdanet": {
+        "n_latent": 8,
+        "decoder_hidden": [16],
+        "encoder": {"kind": "base", "hidden": [16]},
+        "top": 6,
+        "sampled": 4,
+        "epochs": 15,
+        "batch_size": 20,
+        "learning_rate": 0.02,
+    },
+    "cdae": {"n_latent": 8, "epochs": 15, "batch_size": 20, "learning_rate": 0.02},
     "hvamp": {
         "n_latent": 6,
         "hidden": 16,
@@ -75,6 +87,13 @@ CASES["multvae+sampled"] = {
     "optimiser": "lazy_adam",
     "start": "spectral",
 }
+CASES["cdae+gaussian"] = {
+    **SMALL["cdae"],
+    "units": "sigmoid",
+    "corruption": "mask",
+    "likelihood": {"kind": "gaussian", "negative_weight": 0.3},
+}
+CASES["warp+spectral"] = {**SMALL["warp"], "start": "spectral"}
 CASES["grals+weighted"] = {**SMALL["grals"], "unobserved_weight": 0.3, "cg_iterations": 50}
 for algorithm in ("recvae", "hvamp"):
     CASES[f"{algorithm}+pia"] = {**SMALL[algorithm], "alignment": {"kind": "pia", "weight": 0.02}}

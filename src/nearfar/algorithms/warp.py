@@ -1,0 +1,103 @@
+"""WARP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.algorithms.autoencoding import fit_autoencoder
+from nearfar.core.errors import SettingsError
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.train.plan import Plan
+from nearfar.train.run import Run
+from nearfar.vae.corruption.corruption import Corruption
+from nearfar.vae.corruption.dropout import Dropout
+from nearfar.vae.encoders.shallow import Shallow
+from nearfar.vae.objective import Addend, Objective
+from nearfar.vae.starts.start import Start
+from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.terms.warp import WARPLoss
+from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.weight import Weight
+
+
+@dataclass(frozen=True)
+class WARP(Algorithm):
+    """A linear autoencoder trained by the Weighted Approximate-Rank Pairwise loss.
+
+    Source: the loss is that of Weston, Bengio and Usunier, WSABIE, 2011; the network that of
+    Lobel et al., RaCT, 2020, and its published code: I-200-I without hidden units, dropout of the
+    L2-normalised history, l2 1e-5.
+    Differs: Lobel et al. do not sample, have no margin, and weigh every violation by L of the
+    positive's rank without dividing by their number; see `WARPLoss` for what is done here.
+
+    Args:
+        n_latent: latent dimensions K.
+        tries: negatives that are drawn for every positive; the more, the smaller the ranks that
+            are still told from 0, and the longer a step takes.
+        margin: by how much a positive shall be above the negatives.
+        corruption: what the encoder is shown in training.
+        start: what the network's weights start from.
+        l2: weight of the squared length of all weight matrices.
+        epochs, batch_size, learning_rate: of Adam.
+        schedule: what the learning rate is multiplied by over the course of training.
+        patience: epochs without a better validation score before training stops; 0 for never.
+    """
+
+    n_latent: int = 200
+    tries: int = 100
+    margin: float = 1.0
+    corruption: Corruption = field(default_factory=Dropout)
+    start: Start = field(default_factory=Xavier)
+    l2: float = 1e-5
+    epochs: int = 200
+    batch_size: int = 500
+    learning_rate: float = 1e-3
+    schedule: Weight = field(default_factory=Constant)
+    patience: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_latent < 1 or self.tries < 1 or self.margin < 0 or self.l2 < 0:
+            raise SettingsError(
+                f"n_latent {self.n_latent} and tries {self.tries} must be above 0, margin "
+                f"{self.margin} and l2 {self.l2} not negative"
+            )
+        self.plan()
+
+    def plan(self) -> Plan:
+        """How the network is trained."""
+        return Plan(
+            self.epochs,
+            self.batch_size,
+            self.learning_rate,
+            self.patience,
+            self.schedule,
+            weight_decay=2 * self.l2,
+            noise=False,
+        )
+
+    def fit(
+        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
+    ) -> Autoencoder:
+        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
+
+        Raises:
+            DivergedError: a term or a weight is no longer finite.
+        """
+        check_not_empty(train)
+        term = WARPLoss(train.n_items, self.tries, self.margin)
+        architecture = Architecture(
+            train.n_items, self.n_latent, Shallow("linear"), (), self.corruption
+        )
+        return fit_autoencoder(
+            self,
+            architecture,
+            Objective({"ranking": Addend(term, Constant(1.0))}),
+            self.plan(),
+            train,
+            validation,
+            run or Run(),
+            self.start,
+        )

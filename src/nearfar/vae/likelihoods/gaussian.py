@@ -1,0 +1,32 @@
+"""The Gaussian likelihood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nearfar.core.errors import SettingsError
+from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.terms.squares import Squares
+from nearfar.vae.terms.term import Term
+
+
+@dataclass(frozen=True)
+class Gaussian(Likelihood):
+    """x_i ~ N(f_i, 1/c_i), c_i = 1 for the user's own items: the weighted square loss.
+
+    Up to a constant. Scores of a batch are dense and kept for the gradient, three times over.
+
+    Source: Liang et al. 2018, section 2.2; the square loss of CDAE (Wu et al. 2016).
+
+    Args:
+        negative_weight: c_i of all other items.
+    """
+
+    negative_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.negative_weight <= 0:
+            raise SettingsError(f"negative_weight is {self.negative_weight}; it must be above 0")
+
+    def term(self, catalogue: Catalogue) -> Term:
+        return Squares(self.negative_weight)

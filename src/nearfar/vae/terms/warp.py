@@ -1,0 +1,79 @@
+"""The WARP loss: a hinge over sampled violations, weighted by the rank that they tell of."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from nearfar.vae.terms.term import Step
+
+CHUNK_DRAWS = 1 << 22
+"""So many draws are looked at at a time, about 100 MB: positives x tries may be far more."""
+
+
+class WARPLoss(nn.Module):
+    """sum_{i in S} L(rank_i) |margin - f_i + f_j|_+, j the first violation among sampled negatives.
+
+    For every positive i, items that the user does not have are drawn until one is a violation,
+    f_j > f_i - margin; after n draws the rank of i is estimated as floor((I - N) / n). L(k) =
+    sum_{j <= k} 1/j counts as a constant in the gradient. Where `tries` draws find no violation
+    there is no loss.
+
+    It is no likelihood, only a term: it says nothing of p(x|z).
+
+    Source: Weston, Bengio and Usunier, WSABIE: Scaling Up To Large Vocabulary Image Annotation,
+    2011, Algorithm 1, there with a single positive: floor((Y - 1) / n).
+    Differs: WSABIE draws up to Y - 1 times; here all `tries` items are drawn at once, the user's
+    own among them, which do not count as draws.
+
+    Args:
+        n_items: items I.
+        tries: draws a positive.
+        margin: by how much a positive shall be above the negatives.
+    """
+
+    harmonic: Float[Tensor, " ranks"]
+
+    def __init__(self, n_items: int, tries: int, margin: float) -> None:
+        super().__init__()
+        self.tries = tries
+        self.margin = margin
+        self.register_buffer("harmonic", harmonic_numbers(n_items), persistent=False)
+
+    def forward(self, step: Step, /) -> Float[Tensor, " users"]:
+        rows, scores = step.histories, step.logits
+        own = scores[rows.users, rows.indices]
+        violations, weights = self._violations(step)
+        losses = weights * (self.margin - own + scores[rows.users, violations])
+        return torch.zeros_like(scores[:, 0]).index_add(0, rows.users, losses)
+
+    @torch.no_grad()
+    def _violations(self, step: Step) -> tuple[Int64[Tensor, " nnz"], Float[Tensor, " nnz"]]:
+        """A violation of every positive, and its weight, which is 0 where none was found."""
+        rows, scores = step.histories, step.logits
+        negatives = scores.index_put((rows.users, rows.indices), scores.new_tensor(-torch.inf))
+        bounds = scores[rows.users, rows.indices] - self.margin
+        n_negatives = (rows.n_items - rows.counts)[rows.users]
+        size = max(1, CHUNK_DRAWS // self.tries)
+        violations, weights = [], []
+        for users, bound, n in zip(
+            rows.users.split(size), bounds.split(size), n_negatives.split(size), strict=True
+        ):
+            shape = (len(users), self.tries)
+            drawn = torch.randint(rows.n_items, shape, generator=step.rng, device=step.rng.device)
+            values = negatives.view(-1)[users[:, None] * rows.n_items + drawn]
+            violates = values > bound[:, None]
+            first = violates.byte().argmax(1, keepdim=True)  # of equals the first
+            draws = (values > -torch.inf).cumsum(1).gather(1, first)[:, 0].clamp(min=1)
+            ranks = n.div(draws, rounding_mode="floor")
+            violations.append(drawn.gather(1, first)[:, 0])
+            weights.append(self.harmonic[ranks] * violates.gather(1, first)[:, 0])
+        return torch.cat(violations), torch.cat(weights)
+
+
+def harmonic_numbers(n: int) -> Float[Tensor, " ranks"]:
+    """L(0) = 0, L(1) = 1, ..., L(n) = 1 + 1/2 + ... + 1/n."""
+    numbers = torch.zeros(n + 1, dtype=torch.float64)
+    torch.cumsum(1 / torch.arange(1, n + 1, dtype=torch.float64), 0, out=numbers[1:])
+    return numbers.float()

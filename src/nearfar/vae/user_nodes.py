@@ -1,0 +1,30 @@
+"""Nodes of training users: what an encoder learns of each user beside the history."""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from nearfar.vae.gradients import Table
+from nearfar.vae.memory import empty
+from nearfar.vae.sparse import selected_rows
+
+
+class UserNodes(Table):
+    """A vector a training user, added to the weighted sums of the encoder's first layer.
+
+    A fitted model knows no users: whoever trains with nodes takes them off the encoder when
+    training ends. All start at zero, which is what users without a node have.
+
+    Notation: `weight` = V_u of CDAE (Wu et al. 2016).
+    """
+
+    tables = ("weight",)
+
+    def __init__(self, n_users: int, n_hidden: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(empty((n_users, n_hidden)).zero_())
+
+    def forward(self, positions: Int64[Tensor, " users"]) -> Float[Tensor, "users hidden"]:
+        """The vectors of the users at these positions, each of which comes once."""
+        return selected_rows(self.weight, positions)
