@@ -112,7 +112,7 @@ def test_a_start_from_the_data_is_ahead_after_one_epoch(clusters) -> None:
 def test_presets_are_settings(clusters) -> None:
     published = make_algorithm("multvae", preset("multvae", "published"))
     assert published == MultVAE(
-        beta=type(published.beta)(0.2, 200_000), patience=0
+        beta=type(published.beta)(0.2, 40_000), patience=0
     )  # the published settings differ from the defaults in annealing and stopping alone
     fast = make_algorithm("multvae", preset("multvae", "fast"))
     assert isinstance(fast.start, Spectral)

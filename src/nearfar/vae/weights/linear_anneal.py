@@ -12,9 +12,9 @@ from nearfar.vae.weights.weight import Progress, Weight
 class LinearAnneal(Weight):
     """min(end, end * step / steps): the KL annealing of Mult-VAE (Liang et al. 2018).
 
-    Differs: the published settings are end .2 over 200,000 steps, which 200 epochs of
-    MovieLens-20M never reach (beta ends near .047). The default of 1,000 steps was good on
-    validation users of MovieLens-1M and 100K, where an epoch has few steps.
+    Differs: published is min(.2, step / 200,000), which is end .2 over 40,000 steps. The default
+    of 1,000 steps was good on validation users of MovieLens-1M and 100K, where an epoch has few
+    steps.
 
     Args:
         end: the full value.
