@@ -1,6 +1,7 @@
 """The sampled normaliser: exact where everything is sampled, unbiased in Z elsewhere."""
 
 import numpy as np
+import pytest
 import torch
 from scipy.sparse import csr_array
 
@@ -44,6 +45,7 @@ def test_with_every_item_sampled_for_certain_it_is_the_exact_likelihood() -> Non
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_normaliser_is_unbiased() -> None:
     """Over batches of other users and over draws, the mean of Z is Z, and so for each user."""
     shares = np.linspace(0.4, 0.01, N_ITEMS).astype(np.float32)
