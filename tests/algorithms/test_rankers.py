@@ -9,6 +9,7 @@ from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.warp import WARP
 from nearfar.core.errors import SettingsError
 from nearfar.train.run import Run
+from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.weights.constant import Constant
 
 SHORT = {"n_latent": 6, "epochs": 2, "batch_size": 50, "learning_rate": 0.01}
@@ -30,7 +31,7 @@ def test_warp_is_linear_in_the_history(clusters) -> None:
 
 
 def test_lambdanet_has_the_network_of_mult_vae() -> None:
-    assert LambdaNet().objective(30, 0).addends.keys() == {"ranking", "kl"}
+    assert LambdaNet().objective(Catalogue(np.ones(30, np.int64), 3), 0).addends.keys() == {"ranking", "kl"}
     assert LambdaNet().encoder == MultVAE().encoder
     assert LambdaNet().decoder_hidden == MultVAE().decoder_hidden
 

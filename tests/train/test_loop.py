@@ -201,15 +201,14 @@ def test_bfloat16_trains_as_well(clusters) -> None:
 def test_large_catalogues_are_sampled_and_others_are_not() -> None:
     def chosen(n_items: int) -> tuple[object, str]:
         algorithm = MultVAE()
-        likelihood = algorithm.likelihood_of(Catalogue(np.ones(n_items, np.int64), 10))
-        return type(likelihood), algorithm.plan(likelihood).optimiser
+        catalogue = Catalogue(np.ones(n_items, np.int64), 10)
+        likelihood = algorithm.likelihood_of(catalogue)
+        return type(likelihood), algorithm.plan(catalogue).optimiser
 
     assert chosen(EXACT_ITEMS) == (Multinomial, "adam")
     assert chosen(EXACT_ITEMS + 1) == (Sampled, "lazy_adam")
     asked = MultVAE(likelihood=Multinomial(), optimiser="row_adam")
-    assert (
-        asked.plan(asked.likelihood_of(Catalogue(np.ones(9, np.int64), 1))).optimiser == "row_adam"
-    )
+    assert asked.plan(Catalogue(np.ones(9, np.int64), 1)).optimiser == "row_adam"
 
 
 def test_the_learning_rate_follows_its_schedule(clusters, monkeypatch) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
 
-from nearfar.algorithms.algorithm import Algorithm
+from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.pia import PIA
 from nearfar.core import discovery, settings
 from nearfar.core.errors import EmptyDataError
@@ -16,11 +17,12 @@ from nearfar.evaluation.evaluate import DEFAULT_METRICS, evaluate
 from nearfar.metrics.metric import Metric
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Architecture, Autoencoder
-from nearfar.train.loop import train
+from nearfar.train.loop import train as train_network
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.train.state import Validate
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.network import VAE
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.prior import Prior
 from nearfar.vae.starts.start import Start
@@ -32,49 +34,68 @@ from nearfar.vae.weights.weight import Weight
 STOPPING_METRIC = NDCG(100)
 
 
-def fit_autoencoder(
-    algorithm: Algorithm,
-    architecture: Architecture,
-    objective: Objective,
-    plan: Plan,
-    interactions: Interactions,
-    validation: FoldIn | None,
-    run: Run,
-    start: Start | None = None,
-) -> Autoencoder:
-    """Train a network of this architecture by the objective; the best epoch's weights are kept.
+class AutoencoderAlgorithm(Algorithm):
+    """An algorithm that trains an autoencoder: it tells what is built, minimised, and how long.
 
-    Args:
-        algorithm: whose run it is.
-        architecture: what is built.
-        objective: what is minimised; its parameters are trained too.
-        plan: how long, and by what steps.
-        interactions: training users.
-        validation: who the best epoch is chosen by; without it the last is kept.
-        run: seed, device, folder, progress.
-        start: what a fresh network is given of the data.
+    `start` is a setting of all of them: what a fresh network is given of the data.
 
     Raises:
-        DivergedError: a term or a weight is no longer finite.
+        SettingsError: a hyper-parameter has the wrong type or is out of range.
     """
-    network = architecture.build(torch.Generator().manual_seed(derive(run.seed, "weights")))
-    if start is not None:
-        start.apply(network, interactions.x, run.seed)
-    model = Autoencoder(architecture, network, interactions.item_counts, interactions.n_users)
-    train(
-        network,
-        objective,
-        plan,
-        interactions.x,
-        validate=validator(model, validation) if validation is not None else None,
-        run=run,
-        identity=identity(algorithm, interactions, validation),
-    )
-    network.eval()
-    alignment = objective.addends.get("alignment")
-    if alignment is not None and isinstance(alignment.term, Alignment):
-        model.anchors = alignment.term.anchors.detach().cpu().numpy()
-    return model
+
+    start: Start
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.plan()
+        self.architecture(n_items=1)  # sizes are checked where they are made
+
+    @abstractmethod
+    def architecture(self, n_items: int) -> Architecture:
+        """What the network is built from."""
+
+    @abstractmethod
+    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+        """What is minimised; its parameters are trained too."""
+
+    @abstractmethod
+    def plan(self, catalogue: Catalogue | None = None) -> Plan:
+        """How long the network is trained, and by what steps."""
+
+    def fit(
+        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
+    ) -> Autoencoder:
+        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
+
+        Raises:
+            DivergedError: a term or a weight is no longer finite.
+        """
+        check_not_empty(train)
+        run = run or Run()
+        catalogue = Catalogue(train.item_counts, train.n_users)
+        architecture = self.architecture(train.n_items)
+        network = architecture.build(torch.Generator().manual_seed(derive(run.seed, "weights")))
+        self.prepare(network, train, run.seed)
+        model = Autoencoder(architecture, network, train.item_counts, train.n_users)
+        objective = self.objective(catalogue, run.seed)
+        train_network(
+            network,
+            objective,
+            self.plan(catalogue),
+            train.x,
+            validate=validator(model, validation) if validation is not None else None,
+            run=run,
+            identity=identity(self, train, validation),
+        )
+        network.eval()
+        alignment = objective.addends.get("alignment")
+        if alignment is not None and isinstance(alignment.term, Alignment):
+            model.anchors = alignment.term.anchors.detach().cpu().numpy()
+        return model
+
+    def prepare(self, network: VAE, train: Interactions, seed: int) -> None:
+        """Give a fresh network what it is to know of the data."""
+        self.start.apply(network, train.x, seed)
 
 
 def evidence_bound(

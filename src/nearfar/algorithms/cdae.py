@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from scipy.sparse import csr_array
-
-from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.algorithms.autoencoding import fit_autoencoder
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.autoencoder import Architecture, Autoencoder
@@ -28,7 +25,7 @@ from nearfar.vae.weights.weight import Weight
 
 
 @dataclass(frozen=True)
-class CDAE(Algorithm):
+class CDAE(AutoencoderAlgorithm):
     """The collaborative denoising autoencoder: one hidden layer, with a node of every user.
 
     f = W h(V' x~ + U_u + b) + b', U_u the node of training user u. Held-out users have none, so
@@ -69,13 +66,14 @@ class CDAE(Algorithm):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_latent < 1 or self.l2 < 0:
-            raise SettingsError(
-                f"n_latent {self.n_latent} must be above 0, l2 {self.l2} not negative"
-            )
-        self.plan()
+        if self.l2 < 0:
+            raise SettingsError(f"l2 is {self.l2}; it must not be negative")
 
-    def plan(self) -> Plan:
+    def architecture(self, n_items: int) -> Architecture:
+        """What the network is built from."""
+        return Architecture(n_items, self.n_latent, Shallow(self.units), (), self.corruption)
+
+    def plan(self, catalogue: Catalogue | None = None) -> Plan:
         """How the network is trained."""
         return Plan(
             self.epochs,
@@ -87,43 +85,22 @@ class CDAE(Algorithm):
             noise=False,
         )
 
+    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+        """The reconstruction alone."""
+        return Objective({"reconstruction": Addend(self.likelihood.term(catalogue), Constant())})
+
+    def prepare(self, network: VAE, train: Interactions, seed: int) -> None:
+        """Give a fresh network its start and nodes for the training users."""
+        super().prepare(network, train, seed)
+        _encoder(network).users = UserNodes(train.n_users, network.n_latent)
+
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
     ) -> Autoencoder:
-        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
-
-        Raises:
-            DivergedError: a term or a weight is no longer finite.
-        """
-        check_not_empty(train)
-        term = self.likelihood.term(Catalogue(train.item_counts, train.n_users))
-        objective = Objective({"reconstruction": Addend(term, Constant(1.0))})
-        architecture = Architecture(
-            train.n_items, self.n_latent, Shallow(self.units), (), self.corruption
-        )
-        model = fit_autoencoder(
-            self,
-            architecture,
-            objective,
-            self.plan(),
-            train,
-            validation,
-            run or Run(),
-            _WithUserNodes(self.start),
-        )
+        """As of every autoencoder; the nodes of the training users are taken off in the end."""
+        model = super().fit(train, validation, run=run)
         _encoder(model.network).users = None
         return model
-
-
-@dataclass(frozen=True)
-class _WithUserNodes(Start):
-    """Another start, and nodes for the training users."""
-
-    before: Start
-
-    def apply(self, network: VAE, x: csr_array, seed: int) -> None:
-        self.before.apply(network, x, seed)
-        _encoder(network).users = UserNodes(x.shape[0], network.n_latent)
 
 
 def _encoder(network: VAE) -> ShallowNetwork:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.algorithms.autoencoding import evidence_bound, fit_autoencoder
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, evidence_bound
 from nearfar.algorithms.pia import PIA
-from nearfar.core.errors import SettingsError
-from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.models.autoencoder import Architecture
 from nearfar.train.plan import Plan
-from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.hierarchical import Hierarchical
@@ -29,7 +25,7 @@ from nearfar.vae.weights.weight import Weight
 
 
 @dataclass(frozen=True)
-class HVamp(Algorithm):
+class HVamp(AutoencoderAlgorithm):
     """A hierarchical variational autoencoder with a VampPrior and gated units.
 
     q(z2|x) q(z1|x, z2) against p(z2) p(z1|z2), p(z2) the VampPrior; the decoder sees (z1, z2).
@@ -78,14 +74,9 @@ class HVamp(Algorithm):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_latent < 1 or self.hidden < 1 or self.pseudo_inputs < 1:
-            raise SettingsError(
-                f"n_latent {self.n_latent}, hidden {self.hidden}, pseudo_inputs "
-                f"{self.pseudo_inputs}: sizes must be above 0"
-            )
-        self.plan()
+        Vamp(self.pseudo_inputs)  # says so where there are none
 
-    def plan(self) -> Plan:
+    def plan(self, catalogue: Catalogue | None = None) -> Plan:
         """How the network is trained."""
         return Plan(self.epochs, self.batch_size, self.learning_rate, self.patience, self.schedule)
 
@@ -107,26 +98,4 @@ class HVamp(Algorithm):
             prior=HierarchicalVamp(Vamp(self.pseudo_inputs), self.hidden, self.units),
             beta=self.beta,
             alignment=self.alignment,
-        )
-
-    def fit(
-        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
-    ) -> Autoencoder:
-        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
-
-        Raises:
-            DivergedError: a term or a weight is no longer finite.
-        """
-        check_not_empty(train)
-        run = run or Run()
-        catalogue = Catalogue(train.item_counts, train.n_users)
-        return fit_autoencoder(
-            self,
-            self.architecture(train.n_items),
-            self.objective(catalogue, run.seed),
-            self.plan(),
-            train,
-            validation,
-            run,
-            self.start,
         )

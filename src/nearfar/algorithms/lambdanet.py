@@ -6,18 +6,16 @@ from dataclasses import dataclass, field
 
 import torch
 
-from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.algorithms.autoencoding import fit_autoencoder
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.core.errors import SettingsError
 from nearfar.core.seeding import derive
-from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.models.autoencoder import Architecture
 from nearfar.train.plan import Plan
-from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.starts.start import Start
@@ -30,7 +28,7 @@ from nearfar.vae.weights.weight import Weight
 
 
 @dataclass(frozen=True)
-class LambdaNet(Algorithm):
+class LambdaNet(AutoencoderAlgorithm):
     """The network of Mult-VAE, trained by LambdaRank's gradients in the place of a likelihood.
 
     Source: Lobel et al., RaCT, 2020, which compares with it, and its published code; LambdaRank
@@ -71,53 +69,29 @@ class LambdaNet(Algorithm):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_latent < 1 or any(n < 1 for n in self.decoder_hidden):
-            raise SettingsError(
-                f"n_latent is {self.n_latent} and decoder_hidden {list(self.decoder_hidden)}; "
-                "sizes must be above 0"
-            )
         if self.sigma <= 0 or self.top < 0 or self.sampled < 1:
             raise SettingsError(
                 f"sigma {self.sigma} and sampled {self.sampled} must be above 0, top {self.top} "
                 "not negative"
             )
-        self.plan()
 
-    def plan(self) -> Plan:
+    def architecture(self, n_items: int) -> Architecture:
+        """What the network is built from."""
+        return Architecture(
+            n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
+        )
+
+    def plan(self, catalogue: Catalogue | None = None) -> Plan:
         """How the network is trained."""
         return Plan(self.epochs, self.batch_size, self.learning_rate, self.patience, self.schedule)
 
-    def objective(self, n_items: int, seed: int) -> Objective:
+    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
         """LambdaRank's cost plus beta times the KL term."""
         rng = torch.Generator().manual_seed(derive(seed, "prior"))
-        prior = Normal().build(n_items, self.n_latent, rng)
+        prior = Normal().build(catalogue.n_items, self.n_latent, rng)
         ranking = LambdaRank(self.sigma, self.top, self.sampled)
         addends = {
             "ranking": Addend(ranking, Constant(1.0)),
             "kl": Addend(KL(prior), self.beta),
         }
         return Objective(addends, prior)
-
-    def fit(
-        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
-    ) -> Autoencoder:
-        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
-
-        Raises:
-            DivergedError: a term or a weight is no longer finite.
-        """
-        check_not_empty(train)
-        run = run or Run()
-        architecture = Architecture(
-            train.n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
-        )
-        return fit_autoencoder(
-            self,
-            architecture,
-            self.objective(train.n_items, run.seed),
-            self.plan(),
-            train,
-            validation,
-            run,
-            self.start,
-        )

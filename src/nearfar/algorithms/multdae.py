@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.algorithms.autoencoding import fit_autoencoder
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.core.errors import SettingsError
-from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.models.autoencoder import Architecture
 from nearfar.train.plan import Plan
-from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.base import Base
@@ -25,7 +22,7 @@ from nearfar.vae.weights.weight import Weight
 
 
 @dataclass(frozen=True)
-class MultDAE(Algorithm):
+class MultDAE(AutoencoderAlgorithm):
     """The denoising autoencoder with a multinomial likelihood: no sampling, no prior.
 
     Source: Liang et al., Variational Autoencoders for Collaborative Filtering, 2018.
@@ -62,14 +59,16 @@ class MultDAE(Algorithm):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_latent < 1 or any(n < 1 for n in self.decoder_hidden) or self.l2 < 0:
-            raise SettingsError(
-                f"n_latent {self.n_latent}, decoder_hidden {list(self.decoder_hidden)}, l2 "
-                f"{self.l2}: sizes must be above 0, l2 not negative"
-            )
-        self.plan()
+        if self.l2 < 0:
+            raise SettingsError(f"l2 is {self.l2}; it must not be negative")
 
-    def plan(self) -> Plan:
+    def architecture(self, n_items: int) -> Architecture:
+        """What the network is built from."""
+        return Architecture(
+            n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
+        )
+
+    def plan(self, catalogue: Catalogue | None = None) -> Plan:
         """How the network is trained."""
         return Plan(
             self.epochs,
@@ -81,21 +80,6 @@ class MultDAE(Algorithm):
             noise=False,
         )
 
-    def fit(
-        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
-    ) -> Autoencoder:
-        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
-
-        Raises:
-            DivergedError: a term or a weight is no longer finite.
-        """
-        check_not_empty(train)
-        catalogue = Catalogue(train.item_counts, train.n_users)
-        term = self.likelihood.term(catalogue)
-        objective = Objective({"reconstruction": Addend(term, Constant(1.0))})
-        architecture = Architecture(
-            train.n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
-        )
-        return fit_autoencoder(
-            self, architecture, objective, self.plan(), train, validation, run or Run(), self.start
-        )
+    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+        """The reconstruction alone."""
+        return Objective({"reconstruction": Addend(self.likelihood.term(catalogue), Constant())})

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.algorithms.autoencoding import evidence_bound, fit_autoencoder
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, evidence_bound
 from nearfar.algorithms.pia import PIA
-from nearfar.core.errors import SettingsError
-from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.models.autoencoder import Architecture
 from nearfar.train.phase import Phase
 from nearfar.train.plan import OptimiserName, Plan
-from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.base import Base
@@ -35,7 +31,7 @@ EXACT_ITEMS = 200_000
 
 
 @dataclass(frozen=True)
-class MultVAE(Algorithm):
+class MultVAE(AutoencoderAlgorithm):
     """The variational autoencoder with a multinomial likelihood; PIA is one of its settings.
 
     Source: Liang et al., Variational Autoencoders for Collaborative Filtering, 2018; with
@@ -82,18 +78,10 @@ class MultVAE(Algorithm):
     schedule: Weight = field(default_factory=Constant)
     optimiser: OptimiserName | None = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.n_latent < 1 or any(n < 1 for n in self.decoder_hidden):
-            raise SettingsError(
-                f"n_latent is {self.n_latent} and decoder_hidden {list(self.decoder_hidden)}; "
-                "sizes must be above 0"
-            )
-        self.plan()
-
-    def plan(self, likelihood: Likelihood | None = None) -> Plan:
-        """How a network with this likelihood is trained."""
-        by_default = "lazy_adam" if isinstance(likelihood, Sampled) else "adam"
+    def plan(self, catalogue: Catalogue | None = None) -> Plan:
+        """How the network is trained, on a catalogue of this size."""
+        sampled = catalogue is not None and isinstance(self.likelihood_of(catalogue), Sampled)
+        by_default = "lazy_adam" if sampled else "adam"
         return Plan(
             self.epochs,
             self.batch_size,
@@ -103,28 +91,6 @@ class MultVAE(Algorithm):
             self.optimiser or by_default,
             noise=self.noise,
             phases=(Phase(renews_prior=True),),
-        )
-
-    def fit(
-        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
-    ) -> Autoencoder:
-        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
-
-        Raises:
-            DivergedError: a term or a weight is no longer finite.
-        """
-        check_not_empty(train)
-        run = run or Run()
-        catalogue = Catalogue(train.item_counts, train.n_users)
-        return fit_autoencoder(
-            self,
-            self.architecture(train.n_items),
-            self.objective(catalogue, run.seed),
-            self.plan(self.likelihood_of(catalogue)),
-            train,
-            validation,
-            run,
-            self.start,
         )
 
     def architecture(self, n_items: int) -> Architecture:

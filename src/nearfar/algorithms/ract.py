@@ -6,19 +6,17 @@ from dataclasses import dataclass, field
 
 import torch
 
-from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.algorithms.autoencoding import fit_autoencoder
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.core.errors import SettingsError
 from nearfar.core.seeding import derive
-from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.models.autoencoder import Architecture
 from nearfar.train.phase import Phase
 from nearfar.train.plan import Plan
-from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.starts.start import Start
@@ -33,7 +31,7 @@ from nearfar.vae.weights.weight import Weight
 
 
 @dataclass(frozen=True)
-class RaCT(Algorithm):
+class RaCT(AutoencoderAlgorithm):
     """Ranking-critical training: Mult-VAE, then a critic of its rankings, then both.
 
     In the first epochs the network (the actor) is trained as Mult-VAE. Then it rests, and the
@@ -80,20 +78,20 @@ class RaCT(Algorithm):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_latent < 1 or any(n < 1 for n in self.decoder_hidden):
-            raise SettingsError(
-                f"n_latent is {self.n_latent} and decoder_hidden {list(self.decoder_hidden)}; "
-                "sizes must be above 0"
-            )
         if self.pretraining_epochs < 1 or min(self.critic_epochs, self.joint_epochs) < 0:
             raise SettingsError(
                 f"pretraining_epochs {self.pretraining_epochs}, critic_epochs "
                 f"{self.critic_epochs}, joint_epochs {self.joint_epochs}: pretraining_epochs must "
                 "be at least 1, the others not negative"
             )
-        self.plan()
 
-    def plan(self) -> Plan:
+    def architecture(self, n_items: int) -> Architecture:
+        """What the network is built from."""
+        return Architecture(
+            n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
+        )
+
+    def plan(self, catalogue: Catalogue | None = None) -> Plan:
         """The three stages."""
         pretrained = self.pretraining_epochs
         pretraining = Phase(("network",), ("reconstruction", "kl"), end_epoch=pretrained)
@@ -118,10 +116,10 @@ class RaCT(Algorithm):
             phases=(pretraining, critic, actor),
         )
 
-    def objective(self, n_items: int, seed: int) -> Objective:
+    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
         """Eq. 1, the critic's error, and minus its value: the terms that the stages choose from."""
         rng = torch.Generator().manual_seed(derive(seed, "critic"))
-        prior, critic = Normal().build(n_items, self.n_latent, rng), Critic(rng)
+        prior, critic = Normal().build(catalogue.n_items, self.n_latent, rng), Critic(rng)
         addends = {
             "reconstruction": Addend(WatchedReconstruction(critic), Constant()),
             "kl": Addend(KL(prior), self.beta),
@@ -129,27 +127,3 @@ class RaCT(Algorithm):
             "ranking": Addend(CriticValue(critic), Constant()),
         }
         return Objective(addends, prior)
-
-    def fit(
-        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
-    ) -> Autoencoder:
-        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
-
-        Raises:
-            DivergedError: a term or a weight is no longer finite.
-        """
-        check_not_empty(train)
-        run = run or Run()
-        architecture = Architecture(
-            train.n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
-        )
-        return fit_autoencoder(
-            self,
-            architecture,
-            self.objective(train.n_items, run.seed),
-            self.plan(),
-            train,
-            validation,
-            run,
-            self.start,
-        )

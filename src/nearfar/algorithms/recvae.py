@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.algorithms.autoencoding import evidence_bound, fit_autoencoder
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, evidence_bound
 from nearfar.algorithms.pia import PIA
-from nearfar.core.errors import SettingsError
-from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.models.autoencoder import Architecture
 from nearfar.train.phase import Phase
 from nearfar.train.plan import Plan
-from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.dense import Dense
@@ -30,7 +26,7 @@ from nearfar.vae.weights.weight import Weight
 
 
 @dataclass(frozen=True)
-class RecVAE(Algorithm):
+class RecVAE(AutoencoderAlgorithm):
     """Mult-VAE with a composite prior, a KL weight by history, and turns of encoder and decoder.
 
     An epoch is some passes in which the encoder moves, shown corrupted histories; then the prior
@@ -78,16 +74,13 @@ class RecVAE(Algorithm):
     schedule: Weight = field(default_factory=Constant)
     patience: int = 20
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.n_latent < 1 or any(n < 1 for n in self.decoder_hidden):
-            raise SettingsError(
-                f"n_latent is {self.n_latent} and decoder_hidden {list(self.decoder_hidden)}; "
-                "sizes must be above 0"
-            )
-        self.plan()
+    def architecture(self, n_items: int) -> Architecture:
+        """What the network is built from."""
+        return Architecture(
+            n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
+        )
 
-    def plan(self) -> Plan:
+    def plan(self, catalogue: Catalogue | None = None) -> Plan:
         """The passes of an epoch."""
         encoder = Phase(
             ("network.encoder", "objective"), passes=self.encoder_passes, renews_prior=True
@@ -102,25 +95,6 @@ class RecVAE(Algorithm):
             self.patience,
             self.schedule,
             phases=(encoder, decoder),
-        )
-
-    def fit(
-        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
-    ) -> Autoencoder:
-        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
-
-        Raises:
-            DivergedError: a term or a weight is no longer finite.
-        """
-        check_not_empty(train)
-        run = run or Run()
-        catalogue = Catalogue(train.item_counts, train.n_users)
-        architecture = Architecture(
-            train.n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
-        )
-        objective = self.objective(catalogue, run.seed)
-        return fit_autoencoder(
-            self, architecture, objective, self.plan(), train, validation, run, self.start
         )
 
     def objective(self, catalogue: Catalogue, seed: int) -> Objective:

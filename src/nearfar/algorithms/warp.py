@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.algorithms.autoencoding import fit_autoencoder
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.core.errors import SettingsError
-from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.models.autoencoder import Architecture
 from nearfar.train.plan import Plan
-from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.shallow import Shallow
+from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.starts.start import Start
 from nearfar.vae.starts.xavier import Xavier
@@ -23,7 +21,7 @@ from nearfar.vae.weights.weight import Weight
 
 
 @dataclass(frozen=True)
-class WARP(Algorithm):
+class WARP(AutoencoderAlgorithm):
     """A linear autoencoder trained by the Weighted Approximate-Rank Pairwise loss.
 
     Source: the loss is that of Weston, Bengio and Usunier, WSABIE, 2011; the network that of
@@ -59,14 +57,17 @@ class WARP(Algorithm):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_latent < 1 or self.tries < 1 or self.margin < 0 or self.l2 < 0:
+        if self.tries < 1 or self.margin < 0 or self.l2 < 0:
             raise SettingsError(
-                f"n_latent {self.n_latent} and tries {self.tries} must be above 0, margin "
-                f"{self.margin} and l2 {self.l2} not negative"
+                f"tries {self.tries} must be above 0, margin {self.margin} and l2 {self.l2} not "
+                "negative"
             )
-        self.plan()
 
-    def plan(self) -> Plan:
+    def architecture(self, n_items: int) -> Architecture:
+        """What the network is built from."""
+        return Architecture(n_items, self.n_latent, Shallow("linear"), (), self.corruption)
+
+    def plan(self, catalogue: Catalogue | None = None) -> Plan:
         """How the network is trained."""
         return Plan(
             self.epochs,
@@ -78,26 +79,7 @@ class WARP(Algorithm):
             noise=False,
         )
 
-    def fit(
-        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
-    ) -> Autoencoder:
-        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
-
-        Raises:
-            DivergedError: a term or a weight is no longer finite.
-        """
-        check_not_empty(train)
-        term = WARPLoss(train.n_items, self.tries, self.margin)
-        architecture = Architecture(
-            train.n_items, self.n_latent, Shallow("linear"), (), self.corruption
-        )
-        return fit_autoencoder(
-            self,
-            architecture,
-            Objective({"ranking": Addend(term, Constant(1.0))}),
-            self.plan(),
-            train,
-            validation,
-            run or Run(),
-            self.start,
-        )
+    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+        """The ranking loss alone."""
+        term = WARPLoss(catalogue.n_items, self.tries, self.margin)
+        return Objective({"ranking": Addend(term, Constant())})

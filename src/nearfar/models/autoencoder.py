@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nearfar.core import settings
 from nearfar.core.cpu import multiplies_bfloat16
-from nearfar.core.errors import ArtefactError, NearfarError
+from nearfar.core.errors import ArtefactError, NearfarError, SettingsError
 from nearfar.models.candidates import Candidates
 from nearfar.models.latent import LatentModel
 from nearfar.models.model import RankBatch
@@ -32,7 +32,11 @@ SCREENED_ITEMS = 4096
 
 @dataclass(frozen=True)
 class Architecture:
-    """All that a network is built from, but its weights."""
+    """All that a network is built from, but its weights.
+
+    Raises:
+        SettingsError: a size is below 1.
+    """
 
     n_items: int
     n_latent: int
@@ -40,6 +44,13 @@ class Architecture:
     decoder_hidden: tuple[int, ...]
     corruption: Corruption
     decoder_units: Units = "tanh"
+
+    def __post_init__(self) -> None:
+        if self.n_latent < 1 or any(n < 1 for n in self.decoder_hidden):
+            raise SettingsError(
+                f"n_latent is {self.n_latent} and decoder_hidden {list(self.decoder_hidden)}; "
+                "sizes must be above 0"
+            )
 
     def build(self, rng: torch.Generator) -> VAE:
         """A network with fresh weights."""
