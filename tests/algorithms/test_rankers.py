@@ -31,7 +31,10 @@ def test_warp_is_linear_in_the_history(clusters) -> None:
 
 
 def test_lambdanet_has_the_network_of_mult_vae() -> None:
-    assert LambdaNet().objective(Catalogue(np.ones(30, np.int64), 3), 0).addends.keys() == {"ranking", "kl"}
+    assert LambdaNet().objective(Catalogue(np.ones(30, np.int64), 3), 0).addends.keys() == {
+        "ranking",
+        "kl",
+    }
     assert LambdaNet().encoder == MultVAE().encoder
     assert LambdaNet().decoder_hidden == MultVAE().decoder_hidden
 
