@@ -1,0 +1,1 @@
+"""The statements of the paper as functions: what they bound, measured and predicted."""
