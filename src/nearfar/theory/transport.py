@@ -1,0 +1,145 @@
+"""Wasserstein distances between posteriors: closed forms, bounds and samples."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+from torch import Tensor
+
+from nearfar.core.errors import DataError
+from nearfar.core.seeding import generator
+from nearfar.vae.posterior import DiagonalGaussian
+
+BATCH_USERS = 1024
+
+
+def w2(q: DiagonalGaussian, other: DiagonalGaussian) -> Float64[np.ndarray, " users"]:
+    """W2(q_u, q'_u) user by user: sqrt(||mu - mu'||^2 + ||sigma - sigma'||^2).
+
+    At least W1, by Jensen's inequality. A posterior that is a point has sigma = 0.
+
+    Source: Eq. 18, the closed form for diagonal Gaussians.
+    Raises: DataError where the two are not of the same shape.
+    """
+    return np.linalg.norm(_points(q) - _points(other, q), axis=1)
+
+
+def mean_distance(q: DiagonalGaussian, other: DiagonalGaussian) -> Float64[np.ndarray, " users"]:
+    """||mu_u - mu'_u|| user by user: at most W1, which equals it where the variances are equal.
+
+    Raises: DataError where the two are not of the same shape.
+    """
+    return np.linalg.norm(_float64(q.mu) - _float64(other.mu, q.mu), axis=1)
+
+
+def pairwise_w2(
+    q: DiagonalGaussian, others: DiagonalGaussian | None = None, batch_size: int = BATCH_USERS
+) -> Float64[np.ndarray, "users others"]:
+    """W2(q_u, q_v) of all pairs, an upper bound of W1; see `w2`.
+
+    Made of Gram products, so that nothing is users x others x latent. What rounding leaves is
+    at most about 1e-7 of the posteriors' distance from their common mean; `w2` is exact.
+
+    Args:
+        q: the posteriors of the rows.
+        others: those of the columns; without any, `q` itself, with a diagonal of exact zeros.
+        batch_size: rows made at once.
+    """
+    return _pairwise(_points(q), None if others is None else _points(others), batch_size)
+
+
+def pairwise_mean_distance(
+    q: DiagonalGaussian, others: DiagonalGaussian | None = None, batch_size: int = BATCH_USERS
+) -> Float64[np.ndarray, "users others"]:
+    """||mu_u - mu_v|| of all pairs, a lower bound of W1; arguments as for `pairwise_w2`."""
+    return _pairwise(_float64(q.mu), None if others is None else _float64(others.mu), batch_size)
+
+
+def sampled_w1(
+    q: DiagonalGaussian,
+    other: DiagonalGaussian,
+    n_samples: int = 256,
+    seed: int = 0,
+) -> Float64[np.ndarray, " users"]:
+    """W1(q_u, q'_u) user by user, by optimal transport between samples: the oracle.
+
+    Each pair's samples are moved onto each other at the least total cost; n_samples^2 numbers
+    and about n_samples^3 steps a pair.
+
+    Both sides are drawn with the same noise, which leaves the samples those of their posteriors
+    and makes the estimate symmetric, zero for equal posteriors, and ||mu - mu'|| for equal
+    variances. Its expectation lies between W1 and W2: it is biased upwards, in many dimensions
+    slowly vanishing with `n_samples`. So it can refute a lower bound of W1, and of an upper
+    bound only shows by how much it holds.
+
+    Raises: DataError where the two are not of the same shape.
+    """
+    first, second = _points(q), _points(other, q)
+    n_latent = q.mu.shape[1]
+    rng = generator(seed, "sampled-w1")
+    found = np.zeros(len(first))
+    for user in range(len(first)):
+        noise = rng.standard_normal((n_samples, n_latent))
+        a, b = (p[:n_latent] + p[n_latent:] * noise for p in (first[user], second[user]))
+        found[user] = empirical_w1(a, b)
+    return found
+
+
+def empirical_w1(
+    first: Float[np.ndarray, "samples latent"], second: Float[np.ndarray, "samples latent"]
+) -> float:
+    """W1 between two equally large sets of points, exactly: the cheapest one-to-one assignment.
+
+    Raises: DataError where the two are not of the same shape.
+    """
+    if first.shape != second.shape:
+        raise DataError(
+            f"samples have shapes {first.shape} and {second.shape}; give equally many of both"
+        )
+    costs = cdist(first, second)
+    rows, columns = linear_sum_assignment(costs)
+    return math.fsum(costs[rows, columns]) / len(costs)
+
+
+def _points(
+    q: DiagonalGaussian, like: DiagonalGaussian | None = None
+) -> Float64[np.ndarray, "users twice"]:
+    """(mu, sigma): W2 is the Euclidean distance of these."""
+    mu = _float64(q.mu, None if like is None else like.mu)
+    return np.concatenate([mu, np.exp(0.5 * _float64(q.logvar))], axis=1)
+
+
+def _float64(x: Tensor, like: Tensor | None = None) -> np.ndarray:
+    if like is not None and x.shape != like.shape:
+        raise DataError(
+            f"posteriors have shapes {tuple(like.shape)} and {tuple(x.shape)}; "
+            "give as many users and dimensions of both"
+        )
+    return x.detach().to("cpu", torch.float64).numpy()
+
+
+def _pairwise(
+    points: np.ndarray, others: np.ndarray | None, batch_size: int
+) -> Float64[np.ndarray, "users others"]:
+    """Euclidean distances of all pairs, by ||a||^2 + ||b||^2 - 2 <a, b>."""
+    centre = points.mean(0)  # the nearer to the origin, the less cancels
+    rows = points - centre
+    columns = rows if others is None else others - centre
+    squares = np.square(columns).sum(1)
+    found = np.empty((len(rows), len(columns)))
+    for start in range(0, len(rows), batch_size):
+        part = rows[start : start + batch_size]
+        block = found[start : start + batch_size]
+        np.matmul(part, columns.T, out=block)
+        block *= -2
+        block += np.square(part).sum(1)[:, None]
+        block += squares
+        np.sqrt(np.maximum(block, 0, out=block), out=block)
+    if others is None:
+        np.fill_diagonal(found, 0)
+    return found
