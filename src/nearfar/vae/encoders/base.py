@@ -36,10 +36,12 @@ class Base(Encoder):
             )
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:
-        return _BaseNetwork(n_items, self.hidden, self.units, n_latent, rng)
+        return BaseNetwork(n_items, self.hidden, self.units, n_latent, rng)
 
 
-class _BaseNetwork(EncoderNetwork):
+class BaseNetwork(EncoderNetwork):
+    """The sparse first layer, `middle`, the hidden layers after it, and the head."""
+
     def __init__(
         self,
         n_items: int,
