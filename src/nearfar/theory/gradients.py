@@ -1,0 +1,69 @@
+"""Norms of the decoder's gradients, user by user, of which Theorem 2.3 is made."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nearfar.vae.decoder import Decoder
+
+
+def gradient_norms(
+    decoder: Decoder,
+    z: Float[Tensor, "draws latent"],
+    weights: Float[Tensor, " draws"],
+    totals: Float[Tensor, " losses"],
+    x: Float[Tensor, "losses items"],
+) -> Float[Tensor, " losses"]:
+    """|| sum_s w_s grad_theta l(z_s) ||, theta all parameters of the decoder, for many losses.
+
+    A loss is l(z) = total logsumexp f(z) - x . f(z): the multinomial one, in nats, of a history x
+    with total = |x|; or the difference of two such losses. With weights 1 / draws this is the
+    norm of the mean gradient, with weights 1 and -1 the norm of its change between two latents.
+
+    The last layer's gradients, items x hidden each, are never made: they are sums of outer
+    products, whose norm follows from inner products. Memory is losses x draws x hidden, draws x
+    items and losses x the hidden layers' parameters.
+
+    Args:
+        decoder: f.
+        z: the latents.
+        weights: w_s.
+        totals: |x| of each loss, or the difference.
+        x: the history of each loss, or the difference.
+
+    Source: Theorem 2.3, the g_u and Delta_uv of which are such norms.
+    """
+    weights, totals = weights.double(), totals.double()
+    with torch.enable_grad():
+        hidden = decoder.body(z)
+    outer = hidden.detach()
+    with torch.no_grad():
+        shares = torch.softmax(decoder.out(outer).double(), 1)
+    x = x.double()
+    squared = _last_layer(outer.double(), shares, weights, totals, x)
+    parameters = list(decoder.hidden.parameters())
+    if parameters:
+        weight = decoder.out.weight.detach().double()
+        pull = totals[:, None, None] * (shares @ weight) - (x @ weight)[:, None]
+        given = (weights[:, None] * pull).to(hidden.dtype)
+        found = torch.autograd.grad(hidden, parameters, given, is_grads_batched=True)
+        squared = squared + sum(g.double().square().flatten(1).sum(1) for g in found)
+    return squared.clamp(min=0).sqrt()
+
+
+def _last_layer(
+    hidden: Float[Tensor, "draws hidden"],
+    shares: Float[Tensor, "draws items"],
+    weights: Float[Tensor, " draws"],
+    totals: Float[Tensor, " losses"],
+    x: Float[Tensor, "losses items"],
+) -> Float[Tensor, " losses"]:
+    """|| sum_s w_s (total p_s - x) (h_s, 1)^T ||^2, (h, 1) for the weight and the bias."""
+    one = torch.ones_like(hidden[:, :1])
+    inputs = weights[:, None] * torch.cat([hidden, one], 1)
+    mean = inputs.sum(0)
+    curved = ((shares @ shares.T) * (inputs @ inputs.T)).sum()
+    mixed = (x @ shares.T) @ (inputs @ mean)
+    return totals.square() * curved - 2 * totals * mixed + x.square().sum(1) * mean.square().sum()
