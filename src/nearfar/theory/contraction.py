@@ -27,7 +27,7 @@ class AlignmentParts:
     Source: Proposition 3.1 (Eq. 10).
 
     Args:
-        squared_drift: ||mu(x~) - c||^2, how far the mean is from the centroid of the user's anchors.
+        squared_drift: ||mu(x~) - c||^2, of the mean from the centroid of the user's anchors.
         trace: tr Sigma(x~), the posterior's own variance.
         spread: V(S), how far the user's anchors are from their centroid; no encoder can lower it.
         centroids: c, the mean of the anchors of the user's items.
