@@ -151,6 +151,9 @@ def test_what_is_refused() -> None:
     q, x = gaussian([0.0]), rows([1, 0])
     with pytest.raises(DataError, match="empty"):
         gap(q, q, x, rows([0, 0]))
+    point = DiagonalGaussian(q.mu, torch.full_like(q.mu, -math.inf))
+    with pytest.raises(DataError, match="a point"):
+        gap(q, point, x, x)
     with pytest.raises(SettingsError, match="n_samples is 1"):
         gap(q, q, x, x, n=1)
     with pytest.raises(SettingsError, match="constant is 0"):

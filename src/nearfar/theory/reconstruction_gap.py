@@ -81,13 +81,18 @@ def reconstruction_gap(
 
     Raises:
         SettingsError: n_samples is below 2.
-        DataError: a history is empty, so that T is not defined.
+        DataError: a history is empty, so that T is not defined; or a posterior is a point (a
+            variance of 0), which has no density.
     """
     if n_samples < 2:
         raise SettingsError(f"n_samples is {n_samples}; an error of the mean needs at least 2")
     n_u, n_v = (torch.from_numpy(np.diff(x.indptr)).double() for x in (x_u, x_v))
     if not (n_u.all() and n_v.all()):
         raise DataError("a history is empty; leave out users without interactions")
+    if not (q_u.logvar.isfinite().all() and q_v.logvar.isfinite().all()):
+        raise DataError(
+            "a posterior is a point without a density; give those of a variational autoencoder"
+        )
     shared = torch.from_numpy(np.asarray(x_u.multiply(x_v).sum(1)).ravel()).double()
     q_u, q_v = (DiagonalGaussian(q.mu.double(), q.logvar.double()) for q in (q_u, q_v))
     total, variance = torch.zeros_like(n_u), torch.zeros_like(n_u)
