@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from nearfar.vae.decoder import Decoder
+from nearfar.vae.layers import Gated, Tanh, activate
 
 
 def gradient_norms(
@@ -22,9 +23,9 @@ def gradient_norms(
     with total = |x|; or the difference of two such losses. With weights 1 / draws this is the
     norm of the mean gradient, with weights 1 and -1 the norm of its change between two latents.
 
-    The last layer's gradients, items x hidden each, are never made: they are sums of outer
-    products, whose norm follows from inner products. Memory is losses x draws x hidden, draws x
-    items and losses x the hidden layers' parameters.
+    The gradients themselves are never made: a layer's is a sum of outer products, one a latent,
+    whose norm follows from inner products. Memory is losses x draws x (draws + hidden) and
+    (losses + draws) x items.
 
     Args:
         decoder: f.
@@ -37,20 +38,33 @@ def gradient_norms(
     """
     weights, totals = weights.double(), totals.double()
     with torch.enable_grad():
-        hidden = decoder.body(z)
-    outer = hidden.detach()
+        hidden, inputs, sums = _traced(decoder, z)
     with torch.no_grad():
-        shares = torch.softmax(decoder.out(outer).double(), 1)
+        shares = torch.softmax(decoder.out(hidden).double(), 1)
     x = x.double()
-    squared = _last_layer(outer.double(), shares, weights, totals, x)
-    parameters = list(decoder.hidden.parameters())
-    if parameters:
+    squared = _last_layer(hidden.detach().double(), shares, weights, totals, x)
+    if sums:
         weight = decoder.out.weight.detach().double()
         pull = totals[:, None, None] * (shares @ weight) - (x @ weight)[:, None]
         given = (weights[:, None] * pull).to(hidden.dtype)
-        found = torch.autograd.grad(hidden, parameters, given, is_grads_batched=True)
-        squared = squared + sum(g.double().square().flatten(1).sum(1) for g in found)
+        errors = torch.autograd.grad(hidden, sums, given, is_grads_batched=True)
+        for error, input in zip(errors, inputs, strict=True):
+            error, input = error.double(), input.detach().double()
+            squared = squared + ((error @ error.mT) * (input @ input.T + 1)).sum((1, 2))
     return squared.clamp(min=0).sqrt()
+
+
+def _traced(
+    decoder: Decoder, z: Float[Tensor, "draws latent"]
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """`decoder.body(z)`, with the inputs and the weighted sums of each hidden layer."""
+    hidden, inputs, sums = z.detach().clone().requires_grad_(), [], []
+    for layer in decoder.hidden:
+        assert isinstance(layer, Tanh | Gated)
+        inputs.append(hidden)
+        sums.append(nn.functional.linear(hidden, layer.weight, layer.bias))
+        hidden = activate("tanh" if isinstance(layer, Tanh) else "gated", sums[-1])
+    return hidden, inputs, sums
 
 
 def _last_layer(

@@ -125,7 +125,7 @@ def sharing_graph(
     """Theorem 2.3 measured on a sample of users.
 
     For a sample: time grows with its square, one pass of back-propagation through the hidden
-    layers a pair; memory is users x items, 64 x the hidden layers' parameters and users x users.
+    layers a pair; memory is users x items and users x users.
 
     Args:
         decoder: f, without a flow before it.
