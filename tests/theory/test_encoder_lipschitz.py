@@ -61,7 +61,9 @@ def test_upper_bound_is_never_violated(
     encoder, histories, q = make(settings, corruption, seed, scale)
     bound = lipschitz_upper_bound(encoder) * pairwise_overlap(histories)[0]
     assert (pairwise_w2(q) <= bound * (1 + 1e-6) + 1e-6).all()
-    assert lipschitz_from_pairs(q, histories) <= lipschitz_upper_bound(encoder) * (1 + 1e-6)
+    among = lipschitz_upper_bound(encoder, q)
+    assert lipschitz_from_pairs(q, histories) <= among * (1 + 1e-6) + 1e-6
+    assert among <= lipschitz_upper_bound(encoder) * (1 + 1e-9)
 
 
 @given(SEEDS)
@@ -91,6 +93,15 @@ def test_bound_is_reached_by_a_linear_encoder_of_small_weights() -> None:
         q = encoder(type(shown)(shown.rows, shown.values.double()))
     assert lipschitz_upper_bound(encoder) == pytest.approx(15e-4)
     assert lipschitz_from_pairs(q, histories) == pytest.approx(15e-4, rel=1e-5)
+
+
+def test_layers_multiply() -> None:
+    encoder = Base((1, 1)).build(2, 1, torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        encoder.first.weight.copy_(torch.tensor([[0.1], [0.3]]))
+        encoder.middle[0].weight.fill_(2)
+        encoder.head.weight.copy_(torch.tensor([[5.0], [0.0]]))
+    assert lipschitz_upper_bound(encoder) == pytest.approx(0.3 * 2 * 5)
 
 
 @given(SEEDS)

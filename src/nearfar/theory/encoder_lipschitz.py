@@ -44,14 +44,16 @@ def lipschitz_from_pairs(q: DiagonalGaussian, histories: csr_array) -> float:
 
 
 @torch.no_grad()
-def lipschitz_upper_bound(encoder: EncoderNetwork) -> float:
+def lipschitz_upper_bound(encoder: EncoderNetwork, among: DiagonalGaussian | None = None) -> float:
     """An L_phi for which the lemma holds for every pair of binary histories, from layer norms.
 
     From the l1 norm to the first layer's sums it is the longest row w_i of its weights, an
     item's; tanh adds nothing; a hidden layer adds its spectral norm; and the head that of
     (W_mu, diag(s) W_logvar), where s = sigma_max / 2 bounds d sigma / d logvar, as features of
-    tanh lie in [-1, 1] and so logvar below its bias plus the l1 norm of its weights. Usually far
-    above the slope that is seen (`lipschitz_from_pairs`).
+    tanh lie in [-1, 1] and so logvar below its bias plus the l1 norm of its weights. With
+    hundreds of features that is so much that the bound says nothing. Then give posteriors
+    `among` whose users it shall hold: their own greatest sigma is enough, as the two sigmas of a
+    pair differ by at most half the greater one times the difference of the logvars.
 
     It holds for raw histories and masks (`Mask`: a masked history is a history), and for
     L2-normalised ones (`Clean`, and `Dropout` at test time): to add an item i to N turns the sums
@@ -59,6 +61,10 @@ def lipschitz_upper_bound(encoder: EncoderNetwork) -> float:
     max ||w||, in all at most max ||w||; and the way from x_u to x_v has ||x_u - x_v||_1 such
     steps. It does not hold for `Dropout`'s inputs in training, which are scaled by the norm of
     what was dropped too.
+
+    Args:
+        encoder: a base or deeper encoder with tanh units.
+        among: posteriors of the users whose pairs are bounded; without any, all histories.
 
     Source: Lemma 2.4 assumes an L_phi; how to bound it is ours.
     Raises: SettingsError for an encoder of which no such bound is known: gated units multiply,
@@ -76,7 +82,10 @@ def lipschitz_upper_bound(encoder: EncoderNetwork) -> float:
         slope *= _spectral_norm(_float64(layer.weight))
     mean, log_variance = _float64(encoder.head.weight).chunk(2)
     bias = _float64(encoder.head.bias).chunk(2)[1]
-    sigma_max = torch.exp(0.5 * (bias + log_variance.abs().sum(1)))
+    highest = bias + log_variance.abs().sum(1)
+    if among is not None:
+        highest = torch.minimum(highest, _float64(among.logvar).amax(0))
+    sigma_max = torch.exp(0.5 * highest)
     return slope * _spectral_norm(torch.cat([mean, 0.5 * sigma_max[:, None] * log_variance]))
 
 
