@@ -182,3 +182,15 @@ def aligned(data: FoldIn, items, output: Output) -> FoldIn:
             "recommend and are left out"
         )
     return moved
+
+
+def named_bundles(paths: list[Path]) -> dict[str, Path]:
+    """Bundles' folders by their last name, or by the whole path where two end alike.
+
+    Raises:
+        BadParameter: one is named twice.
+    """
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise typer.BadParameter("a bundle is named twice", param_hint="BUNDLES")
+    names = {path.name for path in paths}
+    return {path.name if len(names) == len(paths) else str(path): path for path in paths}

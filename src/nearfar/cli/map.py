@@ -73,7 +73,7 @@ def draw_map(
     50 and 350 interactions. Three bundles of 3,000 users take about a minute.
     """
     output = Output(as_json=as_json, quiet=quiet)
-    titles = _titles(bundles)
+    titles = inputs.named_bundles(bundles)
     wanted = _numbers(sizes)
     chosen = find_projection(projection)
     chosen.check_installed()
@@ -136,11 +136,3 @@ def _numbers(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise SettingsError(f"sizes are {text!r}; write them as 5,50,350") from None
-
-
-def _titles(paths: list[Path]) -> dict[str, Path]:
-    """The folders by their last name, or by the whole path where two end alike."""
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise typer.BadParameter("a bundle is named twice", param_hint="BUNDLES")
-    names = {path.name for path in paths}
-    return {path.name if len(names) == len(paths) else str(path): path for path in paths}

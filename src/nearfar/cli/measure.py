@@ -101,8 +101,7 @@ def compare(
     output = Output(as_json=as_json, quiet=quiet)
     if len(bundles) < 2:
         raise typer.BadParameter("name two bundles or more", param_hint="BUNDLES")
-    if len({path.resolve() for path in bundles}) < len(bundles):
-        raise typer.BadParameter("a bundle is named twice", param_hint="BUNDLES")
+    names = inputs.named_bundles(bundles)
     chosen = _metrics(metrics)
     if overall := [str(m) for m in chosen if not isinstance(m, UserMetric)]:
         raise SettingsError(
@@ -110,7 +109,6 @@ def compare(
             "user; see nearfar evaluate"
         )
     split, held_out = inputs.open_held_out(data, part)
-    names = _short(bundles)
     results = {
         name: _measure(load_bundle(path, device=device), split, held_out, chosen, output)
         for name, path in names.items()
@@ -130,9 +128,3 @@ def compare(
         drawn(found, f"{part} users" + _dropped(first)),
         drawn(paired_table(pairs), f"\ngain over {baseline}, user by user", left=3),
     )
-
-
-def _short(paths: list[Path]) -> dict[str, Path]:
-    """The folders by their last name, or by the whole path where two end alike."""
-    names = {path.name for path in paths}
-    return {path.name if len(names) == len(paths) else str(path): path for path in paths}

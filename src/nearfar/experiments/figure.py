@@ -8,10 +8,8 @@ from pathlib import Path
 
 from nearfar.core.errors import MissingExtraError
 from nearfar.core.files import atomic_file
+from nearfar.maps.colours import COLOURS
 from nearfar.train.history import EpochRecord
-
-# Okabe and Ito's palette: told apart by readers with any colour vision.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def training_figure(runs: Mapping[str, Sequence[EpochRecord]], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Colours of cohorts."""
+"""The colours of all figures."""
 
 from __future__ import annotations
 

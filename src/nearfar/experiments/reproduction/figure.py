@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nearfar.core.errors import MissingExtraError
 from nearfar.core.files import atomic_file
-from nearfar.experiments.figure import COLOURS
+from nearfar.maps.colours import COLOURS
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,11 @@ class EncoderNetwork(nn.Module, ABC):
         return 0
 
     def pass_on(self, directions: Float[Tensor, "items k"]) -> None:
-        """Set weights so that the mean's first k dimensions are about x~ times `directions`."""
+        """Set weights so that the mean's first k dimensions are about x~ times `directions`.
+
+        Raises:
+            NotImplementedError: `n_passed` is 0: these units turn whatever they are given.
+        """
         raise NotImplementedError(f"{type(self).__name__} passes no directions on")
 
     def set_log_variance(self, value: float) -> None:
