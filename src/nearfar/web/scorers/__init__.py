@@ -1,0 +1,1 @@
+"""What the service asks for recommendations, one runtime a file."""

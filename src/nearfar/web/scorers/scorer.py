@@ -1,0 +1,94 @@
+"""What the service needs of a model, in whatever runtime; imports no runtime itself.
+
+A runtime is a module of this folder with `load_scorer(path, *, version, threads) -> Scorer`.
+Scorers are called from one thread at a time, and never change once they are loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+
+from nearfar.core.ranking import Ranking
+from nearfar.core.vocabulary import Vocabulary
+
+Ability = Literal["explain", "similar", "latent"]
+"""What a scorer may offer beyond `top_k`: `scores_at`, `similarities`, `latents`."""
+
+
+class Scorer(Protocol):
+    """A fitted model that answers, and what it answers in.
+
+    Attributes:
+        version: which model it is; tells one from the next after a swap.
+        runtime: "torch" or "onnx".
+        items: ids of the items by position, titles where there are any.
+        popularity: how many training users met each item.
+        about: where it comes from, JSON-able; as far as known "algorithm", "kind", "created"
+            (ISO 8601), "metrics", "data", "settings", "n_train_users", "versions".
+        abilities: which of the methods below `top_k` may be called.
+        anchors: the item anchors of PIA, in the space of `latents`, or None.
+    """
+
+    version: str
+    runtime: str
+    items: Vocabulary
+    popularity: Int[np.ndarray, " items"]
+    about: Mapping[str, Any]
+    abilities: frozenset[Ability]
+    anchors: Float[np.ndarray, "items latent"] | None
+
+    def top_k(self, histories: csr_array, k: int, exclude: csr_array | None = None) -> Ranking:
+        """The best k items of every history; an empty history gets what is popular.
+
+        Args:
+            histories: users x items, binary float32, canonical (sorted, no doubles).
+            k: places in each row; those without a candidate hold -1 and -inf.
+            exclude: users x items, canonical: exactly the items that are no candidates of each
+                user. Who wants the history's own items left out puts them in here; None leaves
+                out nothing.
+        """
+        ...
+
+    def scores_at(
+        self, histories: csr_array, items: Int[np.ndarray, "users k"]
+    ) -> Float[np.ndarray, "users k"]:
+        """The scores of the given items for each history, comparable between histories.
+
+        The logits of an autoencoder mean nothing but their differences within a history, so
+        that they come less the logarithm of the sum of their exponentials: log-probabilities.
+        """
+        ...
+
+    def similarities(
+        self, rows: Int[np.ndarray, " rows"], columns: Int[np.ndarray, " columns"] | None = None
+    ) -> Float[np.ndarray, "rows columns"]:
+        """How alike items are, from -1 to 1; `columns` None stands for all items."""
+        ...
+
+    def latents(self, histories: csr_array) -> Float[np.ndarray, "users latent"]:
+        """Where histories lie in the latent space: the means of their posteriors."""
+        ...
+
+
+class LoadScorer(Protocol):
+    """The function `load_scorer` of a runtime."""
+
+    def __call__(self, path: Path, *, version: str, threads: int) -> Scorer:
+        """Read a model.
+
+        Args:
+            path: a bundle's folder, or an exported file.
+            version: what to call it.
+            threads: computing at most.
+
+        Raises:
+            ArtefactError: it is damaged, or none of this runtime's.
+            MissingExtraError: the runtime is not installed.
+        """
+        ...
