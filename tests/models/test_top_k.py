@@ -4,7 +4,9 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
+from nearfar.models.constant import Constant
 from nearfar.models.top_k import rank
 
 
@@ -34,3 +36,12 @@ def test_large_rows_agree_too() -> None:
     items, values = (t.numpy() for t in rank(torch.from_numpy(scores), 100))
     np.testing.assert_array_equal(items, plain(scores, 100))
     np.testing.assert_array_equal(values, np.take_along_axis(scores, items, 1))
+
+
+def test_items_excluded_for_one_user_stay_candidates_of_another() -> None:
+    model = Constant(np.array([5, 4, 3, 2]), 9)
+    histories = csr_array(np.array([[1, 0, 0, 0], [1, 0, 0, 0]], np.float32))
+    exclude = csr_array(np.array([[0, 1, 0, 0], [0, 0, 0, 0]], np.float32))
+    found = model.top_k(histories, 2, exclude=exclude, batch_size=1)
+    # In place of the history's own item, which the second user is given again.
+    np.testing.assert_array_equal(found.items, [[0, 2], [0, 1]])

@@ -110,19 +110,21 @@ class Autoencoder(LatentModel):
         memory = torch.empty(batch_size, self.n_items, dtype=torch.bfloat16)
 
         @torch.inference_mode()
-        def rank_batch(histories: csr_array) -> tuple[Tensor, Tensor]:
+        def rank_batch(histories: csr_array, excluded: csr_array | None) -> tuple[Tensor, Tensor]:
             n_users = histories.shape[0]
             items, scores, certain = screen.rank(
                 self._hidden(histories),
                 k,
                 keep,
-                lambda rough: candidates.apply(rough, histories),
+                lambda rough: candidates.apply(rough, excluded),
                 memory[:n_users],
             )
             certain &= torch.from_numpy(np.diff(histories.indptr) > 0)
             left = (~certain).nonzero()[:, 0]
             if len(left):
-                items[left], scores[left] = plain(histories[left.numpy()])
+                rows = left.numpy()
+                left_out = None if excluded is None else excluded[rows]
+                items[left], scores[left] = plain(histories[rows], left_out)
             return items, scores
 
         return rank_batch

@@ -21,8 +21,8 @@ from nearfar.models.top_k import rank
 BATCH_BYTES = 32 << 20
 MIN_BATCH = 64
 
-RankBatch = Callable[[csr_array], tuple[Tensor, Tensor]]
-"""Histories -> item positions and scores of the best k of each."""
+RankBatch = Callable[[csr_array, csr_array | None], tuple[Tensor, Tensor]]
+"""Histories, and each one's items that are no candidates -> positions and scores of the best k."""
 
 
 class Model(ABC):
@@ -60,6 +60,7 @@ class Model(ABC):
         exclude_seen: bool = True,
         allow: Int[np.ndarray, " allowed"] | None = None,
         deny: Int[np.ndarray, " denied"] | None = None,
+        exclude: csr_array | None = None,
         batch_size: int | None = None,
     ) -> Ranking:
         """The best k items of every user, scored batch by batch.
@@ -70,6 +71,8 @@ class Model(ABC):
             exclude_seen: leave out the items of the history itself.
             allow: only these item positions are candidates.
             deny: these never are.
+            exclude: users x items, what is left out for each user, in place of the history's own
+                items.
             batch_size: users scored at once; by default as many as fit 32 MiB of scores.
 
         Raises:
@@ -79,14 +82,17 @@ class Model(ABC):
             raise DataError(f"k is {k}; it must be at least 1")
         histories = self._checked(histories)
         batch_size = batch_size or self.batch_size()
-        candidates = Candidates.of(self.n_items, exclude_seen, allow, deny)
+        candidates = Candidates.of(self.n_items, allow, deny)
+        own = histories if exclude_seen else None
+        excluded = own if exclude is None else self._checked(exclude)
         n_users, n_places = histories.shape[0], min(k, self.n_items)
         items = np.full((n_users, k), -1, np.int64)
         scores = np.full((n_users, k), -np.inf, np.float32)
         rank_batch = self._ranker(n_places, candidates, min(batch_size, n_users))
         for start in range(0, n_users, batch_size):
             rows = slice(start, start + batch_size)
-            best, values = rank_batch(histories[rows])
+            left_out = None if excluded is None else excluded[rows]
+            best, values = rank_batch(histories[rows], left_out)
             items[rows, :n_places] = best.cpu().numpy()
             scores[rows, :n_places] = values.cpu().numpy()
         return Ranking(items, scores)
@@ -99,9 +105,9 @@ class Model(ABC):
         """A function that ranks batches of at most `batch_size` users, in memory of its own."""
         memory = torch.empty(batch_size, self.n_items, device=self.device)
 
-        def rank_batch(histories: csr_array) -> tuple[Tensor, Tensor]:
+        def rank_batch(histories: csr_array, excluded: csr_array | None) -> tuple[Tensor, Tensor]:
             scores = self._scores(histories, memory[: histories.shape[0]])
-            candidates.apply(scores, histories)
+            candidates.apply(scores, excluded)
             return rank(scores, k)
 
         return rank_batch
