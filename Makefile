@@ -5,7 +5,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 .PHONY: help demo test test-quick check format lint types imports clean bench-ml-1m \
 	bench-train bench-score bench-quality bench-prepare bench-memory bench-large \
-	bench-closed-form bench-recommend bench-peers
+	bench-closed-form bench-recommend bench-peers bench-store
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -79,6 +79,9 @@ bench-large: .venv/.dev ## a million users and a million items: an epoch of samp
 
 bench-recommend: .venv/.dev ## a million users from file to file: users/s and peak memory
 	$(BIN)/python -m benchmarks.recommend_users
+
+bench-store: .venv/.dev ## 20 million recommendations into PostgreSQL against COPY alone
+	$(BIN)/python -m benchmarks.store
 
 clean: ## remove the environment and caches
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -1,0 +1,128 @@
+"""A PostgreSQL server of its own, started for a test or benchmark and thrown away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+USER = "postgres"
+PASSWORD_VARIABLE = "NEARFAR_THROWAWAY_PASSWORD"
+START_SECONDS = 60
+
+
+def binaries() -> Path | None:
+    """The folder of the newest initdb and postgres of this machine."""
+    packaged = Path("/usr/lib/postgresql").glob("*/bin")
+    found = sorted(packaged, key=lambda p: float(p.parent.name), reverse=True)
+    on_path = shutil.which("initdb")
+    if on_path is not None:
+        found.append(Path(on_path).resolve().parent)
+    return next((p for p in found if (p / "initdb").exists() and (p / "postgres").exists()), None)
+
+
+def why_not() -> str | None:
+    """Why no server can be started here; None where one can."""
+    if binaries() is None:
+        return "PostgreSQL's initdb is not installed (Debian: apt-get install postgresql)"
+    if os.geteuid() == 0:
+        try:
+            pwd.getpwnam(USER)
+        except KeyError:
+            return f"PostgreSQL does not run as root, and there is no user {USER!r}"
+    return None
+
+
+def _as_user() -> dict[str, Any]:
+    return {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+class Server:
+    """A running server, reached through a socket in its own folder, with a password.
+
+    Args:
+        folder: where its data and its socket are.
+        password: of its user, "nearfar".
+    """
+
+    def __init__(self, folder: Path, password: str) -> None:
+        self.folder = folder
+        self.password = password
+
+    @property
+    def url(self) -> str:
+        """Its address; the password stands in an environment variable."""
+        return f"postgresql://nearfar:${{{PASSWORD_VARIABLE}}}@/postgres?host={self.folder}"
+
+    @property
+    def plain_url(self) -> str:
+        """Its address with the password in it."""
+        return self.url.replace(f"${{{PASSWORD_VARIABLE}}}", quote(self.password, safe=""))
+
+
+@contextlib.contextmanager
+def running(**options: str) -> Iterator[Server]:
+    """A server, whose password is in the environment as long as it runs.
+
+    Args:
+        options: settings of the server that differ from PostgreSQL's own, as fsync="off".
+    """
+    place = binaries()
+    assert place is not None, why_not()
+    # Outside the folders of tests, which only their owner may enter.
+    folder = Path(tempfile.mkdtemp(prefix="nearfar-pg-", dir="/tmp"))
+    password = f"p@ss/{secrets.token_hex(8)}:%"
+    os.environ[PASSWORD_VARIABLE] = password
+    process = None
+    try:
+        (folder / "password").write_text(password)
+        if os.geteuid() == 0:
+            for path in (folder, folder / "password"):
+                shutil.chown(path, USER, USER)
+        subprocess.run(
+            [place / "initdb", "--pgdata", folder / "data", "--username=nearfar", "--no-sync",
+             "--auth=scram-sha-256", f"--pwfile={folder / 'password'}", "--encoding=UTF8",
+             "--locale=C"],
+            check=True, capture_output=True, cwd=folder, **_as_user(),
+        )  # fmt: skip
+        settings = {"listen_addresses": "", "unix_socket_directories": str(folder), **options}
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [place / "postgres", "-D", folder / "data",
+                 *(word for k, v in settings.items() for word in ("-c", f"{k}={v}"))],
+                stdout=log, stderr=subprocess.STDOUT, cwd=folder, **_as_user(),
+            )  # fmt: skip
+        server = Server(folder, password)
+        _wait(server, process)
+        yield server
+    finally:
+        if process is not None:
+            process.terminate()
+            process.wait(START_SECONDS)
+        os.environ.pop(PASSWORD_VARIABLE, None)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(server: Server, process: subprocess.Popen[Any]) -> None:
+    import psycopg
+
+    began = time.monotonic()
+    while True:
+        try:
+            psycopg.connect(server.plain_url).close()
+            return
+        except psycopg.OperationalError as error:
+            late = time.monotonic() - began > START_SECONDS
+            if process.poll() is not None or late:
+                log = (server.folder / "log").read_text()
+                raise RuntimeError(f"PostgreSQL did not start: {log}") from error
+        time.sleep(0.05)

@@ -1,0 +1,199 @@
+"""A day of recommendations into PostgreSQL and swapped in, against COPY alone.
+
+    python -m benchmarks.store [--users 1000000] [--out benchmarks/store.json]
+
+20 items for each of a million users, in parts of 50,000 users, into a PostgreSQL of its own with
+stock settings. The floor is COPY of the same rows, all seven columns of them, as text that was
+made beforehand, in one go into a table without an index: what the server takes to swallow them.
+The sink makes its text, writes parts that survive a crash, builds the index, and swaps the day
+in. It does so twice: the second time two readers ask for 50 users of the day over and over; every
+answer must be whole and of one version.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks import postgres
+from benchmarks.machine import provenance
+from nearfar.core.files import write_json
+from nearfar.store.sinks.sink import RecommendationSink
+from nearfar.store.sinks.sql import SQLRecommendations
+
+K, N_ITEMS, PART_USERS, ASKED = 20, 20_000, 50_000, 50
+DAY = date(2026, 3, 5)
+SCORED = datetime(2026, 3, 5, 4, tzinfo=UTC)
+BLOCK_BYTES = 1 << 20
+FLOOR = """
+CREATE TABLE plain (date date NOT NULL, user_id text COLLATE "C" NOT NULL, rank integer NOT NULL,
+    item_id text COLLATE "C" NOT NULL, score real NOT NULL, model_version text NOT NULL,
+    scored_at timestamptz NOT NULL)
+"""
+
+
+def part(first: int, n_users: int) -> pl.DataFrame:
+    """Recommendations for some users, best first."""
+    rng = np.random.default_rng(first)
+    scores = -np.sort(-rng.random((n_users, K), np.float32), axis=1)
+    users = pl.Series("user", np.arange(first, first + n_users)).cast(pl.String)
+    return pl.DataFrame(
+        {
+            "user": users.gather(np.repeat(np.arange(n_users), K)),
+            "rank": pl.Series(np.tile(np.arange(1, K + 1), n_users), dtype=pl.Int64),
+            "item": pl.Series(rng.integers(N_ITEMS, size=n_users * K)).cast(pl.String),
+            "score": scores.ravel(),
+        }
+    )
+
+
+def as_text(parts: list[pl.DataFrame], path: Path) -> None:
+    """The rows as COPY takes them, all columns."""
+    with path.open("wb") as file:
+        for frame in parts:
+            rows = frame.select(
+                pl.lit(DAY).alias("date"), "user", "rank", "item", "score",
+                pl.lit("v1").alias("version"), pl.lit(str(SCORED)).alias("scored_at"),
+            )  # fmt: skip
+            rows.write_csv(file, include_header=False, separator="\t", quote_style="never")
+
+
+def floor_seconds(server: postgres.Server, path: Path) -> float:
+    """COPY alone."""
+    import psycopg
+
+    with psycopg.connect(server.plain_url) as connection:
+        connection.execute("DROP TABLE IF EXISTS plain")
+        connection.execute(FLOOR)
+        connection.commit()
+        started = time.perf_counter()
+        with path.open("rb") as file, connection.cursor().copy("COPY plain FROM STDIN") as copy:
+            while block := file.read(BLOCK_BYTES):
+                copy.write(block)
+        connection.commit()
+        seconds = time.perf_counter() - started
+        connection.execute("DROP TABLE plain")
+    return seconds
+
+
+def publish(sink: RecommendationSink, parts: list[pl.DataFrame], name: str) -> dict[str, float]:
+    """Seconds to write the parts, and from there until readers see them."""
+    started = time.perf_counter()
+    with sink.writing(DAY, name, scored_at=SCORED) as writer:
+        for frame in parts:
+            writer.write(frame)
+        written = time.perf_counter()
+    ended = time.perf_counter()
+    return {"seconds": ended - started, "index_and_swap_seconds": ended - written}
+
+
+def ask(url: str, n_users: int) -> None:
+    """A reader: asks until its input ends, then tells what it saw; its own process."""
+    import threading
+
+    import psycopg
+
+    over = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    chance, versions, longest, partial = random.Random(), set(), 0.0, 0
+    query = """SELECT model_version, count(*) FROM recommendations
+        WHERE date = %s AND user_id = ANY(%s) GROUP BY 1"""
+    n_asked = 0
+    with psycopg.connect(url, autocommit=True) as connection:
+        while not over.is_set():
+            users = [str(u) for u in chance.sample(range(n_users), ASKED)]
+            started = time.perf_counter()
+            found = connection.execute(query, (DAY, users)).fetchall()
+            longest = max(longest, time.perf_counter() - started)
+            n_asked += 1
+            versions |= {v for v, _ in found}
+            partial += len(found) != 1 or found[0][1] != ASKED * K
+            time.sleep(0.02)
+    print(json.dumps({"asked": n_asked, "partial": partial, "versions": sorted(versions),
+                      "longest_seconds": longest}))  # fmt: skip
+
+
+def publish_while_read(
+    server: postgres.Server, sink: RecommendationSink, parts: list[pl.DataFrame], n_users: int
+) -> dict[str, Any]:
+    """`publish`, with two readers."""
+    command = [sys.executable, "-m", "benchmarks.store", "--users", str(n_users), "--ask",
+               server.plain_url]  # fmt: skip
+    readers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    time.sleep(2)
+    result: dict[str, Any] = dict(publish(sink, parts, "v2"))
+    time.sleep(1)
+    result["readers"] = [json.loads(r.communicate("")[0]) for r in readers]
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--users", type=int, default=1_000_000)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--ask", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.ask:
+        ask(arguments.ask, arguments.users)
+        return
+    n_users = arguments.users
+    parts = [
+        part(first, min(PART_USERS, n_users - first)) for first in range(0, n_users, PART_USERS)
+    ]
+    n_rows = n_users * K
+    with tempfile.TemporaryDirectory() as folder, postgres.running() as server:
+        text = Path(folder) / "rows.txt"
+        as_text(parts, text)
+        sink = SQLRecommendations(server.url)
+        floors = [floor_seconds(server, text)]
+        alone = publish(sink, parts, "v1")
+        read = publish_while_read(server, sink, parts, n_users)
+        floors.append(floor_seconds(server, text))
+        n_found = sink.read(DAY, "0").height
+        server_version = server_version_of(server)
+    assert n_found == K
+    floor = n_rows / (sum(floors) / len(floors))
+    for found in (alone, read):
+        found["rows_per_second"] = n_rows / found["seconds"]
+        found["of_copy_alone"] = found["rows_per_second"] / floor
+    result = {
+        "users": n_users,
+        "rows": n_rows,
+        "copy_alone": {"seconds": floors, "rows_per_second": floor},
+        "sink": alone,
+        "sink_while_read": read,
+        "postgres": server_version,
+        "psycopg": version("psycopg"),
+        "provenance": provenance(),
+    }
+    write_json(arguments.out, result)
+    print(json.dumps(result, indent=2))
+
+
+def server_version_of(server: postgres.Server) -> str:
+    """PostgreSQL's version."""
+    import psycopg
+
+    with psycopg.connect(server.plain_url) as connection:
+        found = connection.execute("SHOW server_version").fetchone()
+    assert found is not None
+    return found[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Where events come from and recommendations go: Parquet, CSV, SQL; checked at the edge."""

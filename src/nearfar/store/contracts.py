@@ -1,0 +1,246 @@
+"""What events must be before anything is trained or scored on them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import polars as pl
+
+from nearfar.core import settings
+from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.files import atomic_file
+from nearfar.store.rejection import REASONS, check_schema, rejections
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a contract found; `to_dict` is JSON-able.
+
+    Attributes:
+        since, until: the window, ISO dates, [since, until).
+        n_read, n_accepted, n_rejected: rows.
+        rejected: how many rows for each reason there was.
+        shares: of all rows, those rejected as "missing", "unusable", "misdated", "repeated", and
+            "rejected" altogether.
+        daily: accepted events of each day of the window.
+        usual: of each day that was looked at, the median of the days before.
+        broken: what of the contract does not hold; empty where all does.
+        quarantine: the file that the rejected rows are in; None where there are none.
+    """
+
+    since: str
+    until: str
+    n_read: int
+    n_accepted: int
+    n_rejected: int
+    rejected: dict[str, int]
+    shares: dict[str, float]
+    daily: dict[str, int]
+    usual: dict[str, float]
+    broken: list[str]
+    quarantine: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON-able values."""
+        return asdict(self)
+
+
+class BrokenContractError(DataError):
+    """Events are not what they must be; `report` tells what was found."""
+
+    def __init__(self, report: Report) -> None:
+        kept = f"; the rows rejected are in {report.quarantine}" if report.quarantine else ""
+        super().__init__(
+            f"events of {report.since} to {report.until}: {'; '.join(report.broken)}{kept}"
+        )
+        self.report = report
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """Events that hold a contract.
+
+    Attributes:
+        events: the rows accepted, in the order they came in.
+        report: what was found.
+    """
+
+    events: pl.DataFrame
+    report: Report
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What events must be; the defaults suit a log of some thousand events a day or more.
+
+    Rows that do not hold it are rejected: those without a user, item or timestamp, or with a
+    rating or weight that is missing, negative or not finite where others have one; with an
+    id that is empty, holds the character NUL or is longer than 1,024 bytes; outside the window;
+    and repeats of an earlier (user, item, timestamp). Some of that is usual. Too much of it, or
+    a day with far fewer or far more events than usual, breaks the contract.
+
+    Args:
+        max_missing_share: of rows rejected for something missing.
+        max_unusable_share: of rows rejected for an unusable value.
+        max_misdated_share: of rows rejected for lying outside the window or in the future.
+        max_repeated_share: of rows rejected as repeated.
+        max_rejected_share: of rows rejected, for whatever reason.
+        clock_tolerance_seconds: how far ahead of this machine's clock an event may be.
+        min_volume_ratio: least events of a day, as a share of the median of the days before.
+        max_volume_ratio: most events of a day, likewise.
+        volume_days: how many of the window's last days are looked at so; 0 for none. Give the
+            days since the last run, so that an old outage does not stop every run after it.
+        median_days: how many days before a day make its median.
+        min_median_days: with fewer days of data before it, a day is not looked at.
+    """
+
+    max_missing_share: float = 0.01
+    max_unusable_share: float = 0.01
+    max_misdated_share: float = 0.05
+    max_repeated_share: float = 0.1
+    max_rejected_share: float = 0.1
+    clock_tolerance_seconds: float = 300.0
+    min_volume_ratio: float = 0.3
+    max_volume_ratio: float = 3.0
+    volume_days: int = 1
+    median_days: int = 28
+    min_median_days: int = 7
+
+    def __post_init__(self) -> None:
+        settings.check(self)
+        for name in ("missing", "unusable", "misdated", "repeated", "rejected"):
+            share = getattr(self, f"max_{name}_share")
+            if not 0 <= share <= 1:
+                raise SettingsError(f"max_{name}_share is {share}; 0 to 1 was expected")
+        if not 0 <= self.min_volume_ratio <= 1 <= self.max_volume_ratio:
+            raise SettingsError(
+                f"min_volume_ratio {self.min_volume_ratio} and max_volume_ratio "
+                f"{self.max_volume_ratio}: 0 to 1, and 1 or more, were expected"
+            )
+        if self.volume_days < 0 or not 1 <= self.min_median_days <= self.median_days:
+            raise SettingsError(
+                f"volume_days {self.volume_days}, min_median_days {self.min_median_days}, "
+                f"median_days {self.median_days}: at least 0, and at least 1 in this order, "
+                "were expected"
+            )
+        if self.clock_tolerance_seconds < 0:
+            raise SettingsError(
+                f"clock_tolerance_seconds is {self.clock_tolerance_seconds}; at least 0 was "
+                "expected"
+            )
+
+    def check(
+        self,
+        events: pl.DataFrame,
+        since: date,
+        until: date,
+        *,
+        quarantine: Path | None = None,
+        now: datetime | None = None,
+    ) -> Checked:
+        """The events that hold the contract; writes nothing but the quarantine.
+
+        Args:
+            events: as `EventSource.read` hands them out.
+            since, until: the window, [since, until).
+            quarantine: a Parquet file for the rows rejected, with their `reason`; written also
+                where the contract is broken, and removed where an earlier run left one and no
+                row is rejected.
+            now: the moment that events of the future are told by; by default this machine's.
+
+        Raises:
+            BrokenContractError: the contract is broken; a kind of DataError.
+            SchemaError: a column is missing or of the wrong type.
+        """
+        check_schema(events)
+        moment = datetime.now(UTC) if now is None else now
+        latest = moment + timedelta(seconds=self.clock_tolerance_seconds)
+        reasons = rejections(events, _midnight(since), _midnight(until), latest)
+        accepted = events.filter(reasons.is_null())
+        rejected = events.with_columns(reasons).filter(reasons.is_not_null())
+        if quarantine is not None:
+            _write_quarantine(Path(quarantine), rejected)
+        counts = dict(rejected["reason"].value_counts().iter_rows())
+        daily = _daily(accepted, since, until)
+        usual = self._usual(daily, moment)
+        shares = _shares(counts, events.height)
+        report = Report(
+            since=since.isoformat(),
+            until=until.isoformat(),
+            n_read=events.height,
+            n_accepted=accepted.height,
+            n_rejected=rejected.height,
+            rejected={r: counts[r] for r in REASONS if r in counts},
+            shares=shares,
+            daily={d.isoformat(): n for d, n in daily.items()},
+            usual={d.isoformat(): n for d, n in usual.items()},
+            broken=self._broken(accepted.height, shares, daily, usual),
+            quarantine=str(quarantine) if quarantine is not None and rejected.height else None,
+        )
+        if report.broken:
+            raise BrokenContractError(report)
+        return Checked(accepted, report)
+
+    def _usual(self, daily: dict[date, int], now: datetime) -> dict[date, float]:
+        """The median of the days before, for each day to be looked at that is over by `now`."""
+        days = sorted(daily)
+        began = next((i for i, d in enumerate(days) if daily[d]), len(days))
+        usual = {}
+        for i in range(max(len(days) - self.volume_days, 0), len(days)):
+            before = days[max(began, i - self.median_days) : i]
+            over = _midnight(days[i]) + timedelta(days=1) <= now
+            if over and len(before) >= self.min_median_days:
+                usual[days[i]] = float(median(daily[d] for d in before))
+        return usual
+
+    def _broken(
+        self,
+        n_accepted: int,
+        shares: dict[str, float],
+        daily: dict[date, int],
+        usual: dict[date, float],
+    ) -> list[str]:
+        found = [] if n_accepted else ["there are none"]
+        for name, share in shares.items():
+            limit = getattr(self, f"max_{name}_share")
+            if share > limit:
+                found.append(f"{share:.2%} of rows are {name}, at most {limit:.2%} may be")
+        for day, typical in usual.items():
+            n, low, high = daily[day], self.min_volume_ratio, self.max_volume_ratio
+            if not low * typical <= n <= high * typical:
+                found.append(
+                    f"{day} has {n:,} events, {low * typical:,.0f} to {high * typical:,.0f} were "
+                    f"expected from a median of {typical:,.0f} on the days before"
+                )
+        return found
+
+
+def _shares(counts: dict[str, int], n_read: int) -> dict[str, float]:
+    kinds = dict.fromkeys(REASONS.values(), 0)
+    for reason, n in counts.items():
+        kinds[REASONS[reason]] += n
+    kinds["rejected"] = sum(counts.values())
+    return {kind: n / n_read if n_read else 0.0 for kind, n in kinds.items()}
+
+
+def _daily(events: pl.DataFrame, since: date, until: date) -> dict[date, int]:
+    counted = events.group_by(pl.col("timestamp").dt.date()).len()
+    found: dict[date, int] = dict(counted.iter_rows())
+    days = (since + timedelta(days=i) for i in range((until - since).days))
+    return {day: found.get(day, 0) for day in days}
+
+
+def _write_quarantine(path: Path, rejected: pl.DataFrame) -> None:
+    if not rejected.height:
+        path.unlink(missing_ok=True)
+        return
+    with atomic_file(path) as file:
+        rejected.select("reason", pl.exclude("reason")).write_parquet(file)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

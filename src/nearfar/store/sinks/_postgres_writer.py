@@ -1,0 +1,213 @@
+"""Writing a day of recommendations into PostgreSQL."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from nearfar.core.errors import DataError
+from nearfar.store.sinks._copy_text import copy_text
+from nearfar.store.sinks._postgres_table import PostgresTable, partition_suffix
+from nearfar.store.sinks._rows import duplicate_error
+from nearfar.store.sinks.sink import Writer
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.sql import Composed
+
+ROWS_AT_ONCE = 50_000
+SQL_NAMES = {"user": "user_id", "item": "item_id"}
+# The check lets the table be attached without being scanned. Vacuum would hold it when it is to
+# be attached, while readers wait.
+STAGE = """
+CREATE TABLE {staged} (LIKE {table} INCLUDING DEFAULTS, CHECK (date IS NOT NULL AND date = {date}))
+WITH (autovacuum_enabled = off)
+"""
+CONSTANTS = """
+ALTER TABLE {staged} ALTER date SET DEFAULT {date}, ALTER model_version SET DEFAULT {version},
+    ALTER scored_at SET DEFAULT {scored_at}
+"""
+STAGED = """
+SELECT relname FROM pg_class
+WHERE relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = {named}::regclass)
+    AND relkind = 'r' AND relname ~ {pattern}
+"""
+INDEXED = "SELECT 1 FROM pg_index WHERE indrelid = {named}::regclass"
+WRITTEN = """
+SELECT 1 FROM {parts} WHERE date = {date} AND version = {version} AND n_rows > 0 LIMIT 1
+"""
+FORGOTTEN = "DELETE FROM {days} WHERE date = {date}"
+ATTACH = (
+    "ALTER TABLE {staged} RESET (autovacuum_enabled)",
+    "ALTER TABLE {table} ATTACH PARTITION {staged} FOR VALUES IN ({date})",
+    "ALTER TABLE {staged} RENAME TO {partition}",
+    FORGOTTEN,
+    """
+    INSERT INTO {days} (date, model_version, n_rows) SELECT {date}, {version}, sum(n_rows)
+    FROM {parts} WHERE date = {date} AND version = {version}
+    """,
+    "DELETE FROM {parts} WHERE date = {date}",
+)
+
+
+class PostgresWriter(Writer):
+    """Collects a day's parts in a table of their own, and publishes it as a partition.
+
+    Args:
+        database: the table of recommendations.
+        connection: the one that alone writes this day.
+        day, version, scored_at: of the rows.
+        resume: keep the parts of an earlier run.
+    """
+
+    def __init__(
+        self,
+        database: PostgresTable,
+        connection: Connection,
+        day: date,
+        version: str,
+        scored_at: datetime,
+        *,
+        resume: bool,
+    ) -> None:
+        from psycopg.sql import Identifier
+
+        super().__init__(day, version, scored_at, database.ids)
+        self._database = database
+        self._connection = connection
+        self._suffix = _staged_suffix(day, version)
+        base = database.table.rpartition(".")[2]
+        self._values = {
+            "staged": database.name(self._suffix),
+            "partition": Identifier(base + partition_suffix(day)),
+            "date": day,
+            "version": version,
+            "scored_at": scored_at,
+        }
+        with database.errors("write it"), connection.transaction():
+            keep = self._suffix if resume else None
+            drop_staged(database, connection, day, keep)
+            if not database.exists(connection, self._suffix):
+                self._execute("DELETE FROM {parts} WHERE date = {date}")
+                self._execute(STAGE)
+            self._execute(CONSTANTS)
+
+    def _statement(self, text: str, **values: object) -> Composed:
+        return self._database.statement(text, **self._values, **values)
+
+    def _execute(self, text: str, **values: object) -> list[tuple]:
+        done = self._connection.execute(self._statement(text, **values))
+        return done.fetchall() if done.description else []
+
+    @property
+    def parts(self) -> list[int]:
+        query = "SELECT part FROM {parts} WHERE date = {date} AND version = {version} ORDER BY part"
+        with self._database.errors("read it"):
+            return [p for (p,) in self._execute(query)]
+
+    def _stage(self, rows: pl.DataFrame, part: int) -> None:
+        rows = rows.select(self._sent(rows))
+        with self._database.errors("write it"), self._connection.transaction():
+            self._copy(rows)
+            self._execute(
+                "INSERT INTO {parts} VALUES ({date}, {version}, {part}, {n_rows})",
+                part=part,
+                n_rows=rows.height,
+            )
+
+    def _sent(self, rows: pl.DataFrame) -> list[str]:
+        """The columns to send: those that are the same in all rows are the table's defaults."""
+        constants = {"model_version": self.version, "scored_at": self.scored_at}
+        return [c for c in rows.columns if c not in constants or (rows[c] != constants[c]).any()]
+
+    def _copy(self, rows: pl.DataFrame) -> None:
+        from psycopg.sql import SQL, Identifier
+
+        columns = SQL(", ").join(Identifier(SQL_NAMES.get(c, c)) for c in rows.columns)
+        command = self._statement("COPY {staged} ({columns}) FROM STDIN", columns=columns)
+        with self._connection.cursor() as cursor, cursor.copy(command) as copy:
+            for start in range(0, rows.height, ROWS_AT_ONCE):
+                copy.write(copy_text(rows.slice(start, ROWS_AT_ONCE)))
+
+    def publish(self) -> None:
+        from psycopg.errors import UniqueViolation
+
+        with self._database.errors("publish it"):
+            if not self._execute(WRITTEN):
+                raise DataError(f"no rows of {self.day} were written; nothing was published")
+            try:
+                if not self._execute(INDEXED, named=self._database.text(self._suffix)):
+                    self._execute("CREATE UNIQUE INDEX ON {staged} (user_id, rank)")
+            except UniqueViolation:
+                raise duplicate_error() from None
+            self._execute("ANALYZE {staged}")
+            _swap(self._database, self._connection, self.day, *map(self._statement, ATTACH))
+
+
+def drop_staged(
+    database: PostgresTable, connection: Connection, day: date, but: str | None = None
+) -> None:
+    """Drop the tables that earlier runs collected parts of a day in."""
+    base = database.table.rpartition(".")[2]
+    query = database.statement(
+        STAGED,
+        named=database.text("_parts"),
+        pattern=f"^{base}{partition_suffix(day)}_new_[0-9a-f]{{8}}$",
+    )
+    for (found,) in connection.execute(query).fetchall():
+        suffix = found.removeprefix(base)
+        if suffix != but:
+            connection.execute(database.statement("DROP TABLE {old}", old=database.name(suffix)))
+    if but is None:
+        query = database.statement("DELETE FROM {parts} WHERE date = {date}", date=day)
+        connection.execute(query)
+
+
+def withdraw(database: PostgresTable, connection: Connection, day: date) -> None:
+    """Drop a day's partition.
+
+    Raises:
+        DataError: readers held the table for all of `publish_seconds`.
+    """
+    _swap(database, connection, day, database.statement(FORGOTTEN, date=day))
+
+
+def _swap(database: PostgresTable, connection: Connection, day: date, *then: Composed) -> None:
+    """Drop a day's partition, if there is one, then do the rest, in one transaction.
+
+    It has the table for itself, also where there is no partition yet: a reader that had planned
+    its query before would look for the new day's rows where they are not.
+    """
+    from psycopg.errors import DeadlockDetected, LockNotAvailable
+
+    began, tries = time.monotonic(), 0
+    lock = f"SET LOCAL lock_timeout = {max(round(database.lock_seconds * 1000), 1)}"
+    lock += "; LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE"
+    drop = "DROP TABLE IF EXISTS {partition}"
+    partition = database.name(partition_suffix(day))
+    while True:
+        try:
+            with connection.transaction():
+                connection.execute(database.statement(lock))
+                connection.execute(database.statement(drop, partition=partition))
+                for statement in then:
+                    connection.execute(statement)
+            return
+        except (LockNotAvailable, DeadlockDetected):
+            if time.monotonic() - began > database.publish_seconds:
+                raise DataError(
+                    f"{database.address}: readers held {database.table} for "
+                    f"{database.publish_seconds:g} s, so {day} was not changed; end their long "
+                    "transactions and run again, its parts are kept"
+                ) from None
+        tries += 1
+        time.sleep(min(0.1 * 2**tries, 5.0))
+
+
+def _staged_suffix(day: date, version: str) -> str:
+    """What the table is called that collects a day's parts."""
+    return f"{partition_suffix(day)}_new_{hashlib.sha256(version.encode()).hexdigest()[:8]}"

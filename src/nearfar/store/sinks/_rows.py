@@ -1,0 +1,94 @@
+"""Rows of recommendations in the one form that every sink keeps."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import polars as pl
+
+from nearfar.core.errors import DataError, SchemaError
+from nearfar.store.rejection import MAX_ID_BYTES, unusable
+
+IdKind = Literal["text", "integer"]
+ID_TYPES = {"text": pl.String, "integer": pl.Int64}
+MOMENT = pl.Datetime("us", "UTC")
+NEEDED = ("user", "rank", "item", "score")
+
+
+def schema(ids: IdKind) -> dict[str, pl.DataType | type[pl.DataType]]:
+    """The columns that `RecommendationSink.read` hands out."""
+    return {
+        "user": ID_TYPES[ids],
+        "rank": pl.Int32,
+        "item": ID_TYPES[ids],
+        "score": pl.Float32,
+        "model_version": pl.String,
+        "scored_at": MOMENT,
+    }
+
+
+def canonical(rows: pl.DataFrame, ids: IdKind, version: str, scored_at: datetime) -> pl.DataFrame:
+    """Rows in the columns of `schema`, each value checked.
+
+    Raises:
+        SchemaError: a column is missing or of the wrong type.
+        DataError: a value is missing or cannot be kept.
+    """
+    missing = [c for c in NEEDED if c not in rows.columns]
+    if missing:
+        raise SchemaError(
+            f"recommendations have columns {', '.join(rows.columns)}; {', '.join(missing)} missing"
+        )
+    constants = {"model_version": pl.lit(version), "scored_at": pl.lit(scored_at)}
+    rows = rows.with_columns(**{c: v for c, v in constants.items() if c not in rows.columns})
+    _check_types(rows)
+    rows = rows.with_columns(pl.col("scored_at").dt.convert_time_zone("UTC"))
+    frame = rows.select(pl.col(c).cast(kind, strict=False) for c, kind in schema(ids).items())
+    problems = {
+        **{f"{c} missing": pl.col(c).is_null() for c in frame.columns},
+        "rank below 1": pl.col("rank") < 1,
+        "score not finite": ~pl.col("score").is_finite(),
+    }
+    if ids == "text":
+        told = f"empty, with the character NUL or longer than {MAX_ID_BYTES:,} bytes"
+        problems |= {f"{c} {told}": unusable(pl.col(c)) for c in ("user", "item")}
+    counts = frame.select(**{name: test.sum() for name, test in problems.items()}).row(0)
+    wrong = [f"{n} with the {p}" for p, n in zip(problems, counts, strict=True) if n]
+    if wrong:
+        kind = " (ids must be integers)" if ids == "integer" else ""
+        raise DataError(f"of {rows.height} rows, {'; '.join(wrong)}{kind}; nothing was written")
+    return frame
+
+
+def _check_types(rows: pl.DataFrame) -> None:
+    for column in ("user", "item"):
+        kind = rows.schema[column]
+        if not (kind.is_integer() or kind == pl.String):
+            raise SchemaError(f"{column} ids are {kind}; make them integers or text")
+    if not rows.schema["rank"].is_integer():
+        raise SchemaError(f"ranks are {rows.schema['rank']}; integers from 1 were expected")
+    if not rows.schema["score"].is_numeric():
+        raise SchemaError(f"scores are {rows.schema['score']}; numbers were expected")
+    kind = rows.schema["scored_at"]
+    if not (isinstance(kind, pl.Datetime) and kind.time_zone is not None):
+        raise SchemaError(f"scored_at is {kind}; moments with a time zone were expected")
+
+
+def duplicate_error(told: str = "") -> DataError:
+    """The error for a day in which a user has two items at one rank."""
+    return DataError(
+        f"a user has two items at one rank{told}; nothing was published. Was a user scored in "
+        "two parts?"
+    )
+
+
+def as_id(user: int | str, ids: IdKind) -> int | str | None:
+    """A user's id as the sink keeps it; None where it cannot be one of these."""
+    if ids == "text":
+        return str(user)
+    try:
+        number = int(user)
+    except ValueError:
+        return None
+    return number if -(1 << 63) <= number < 1 << 63 else None

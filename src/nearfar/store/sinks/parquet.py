@@ -1,0 +1,295 @@
+"""Recommendations in folders of Parquet files, one a day."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from nearfar.core.errors import ArtefactError, DataError, SettingsError
+from nearfar.core.files import atomic_file
+from nearfar.store.secrets import Url
+from nearfar.store.sinks._rows import ID_TYPES, IdKind, as_id, duplicate_error
+from nearfar.store.sinks.sink import MAX_VERSION, RecommendationSink, Writer
+
+PREFIX = "date="
+
+
+@dataclass(frozen=True)
+class ParquetRecommendations(RecommendationSink):
+    """Recommendations under one folder: `date=2024-05-01/part-00000-00001.parquet` and so on.
+
+    ```text
+    date=2024-05-01 -> .days/2024-05-01/00002-pia-7        the link that readers follow
+    .days/2024-05-01/00002-pia-7/part-00000-00002.parquet
+    .days/2024-05-01/published.00002-pia-7
+    .days/2024-05-01/00001-pia-6/part-00000-00001.parquet  the day as it was before
+    ```
+
+    Parts are written where they stay, into a folder that is never changed once it is published.
+    To publish is to replace the link by one rename, which is atomic, so that there is no state in
+    between to repair: a folder without a link to it is one that was not published, and the next
+    run goes on with it or drops it. The folder published before stays until the next time, for
+    readers that are still in it.
+
+    Other programs read `PATH/date=*/*.parquet`. One that lists a day and opens its files while
+    the day is published again may find a file gone, and tries again; it cannot mix two days, as
+    no file of one is called as one of the other. The file system must know symbolic links.
+
+    Args:
+        path: the folder; `${NAME}` stands for an environment variable.
+        ids: whether ids are kept as "text" or "integer".
+    """
+
+    path: str
+    ids: IdKind = "text"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "path", Url(self.path))
+
+    def check(self) -> None:
+        revealed = Url(self.path).reveal()
+        if "://" in revealed:
+            raise SettingsError(
+                f"{Url(self.path)} is no path; recommendations are published by renaming, which "
+                "remote files do not know: publish to a path and copy, or to a database"
+            )
+
+    @contextmanager
+    def _writer(
+        self, day: date, version: str, scored_at: datetime, resume: bool
+    ) -> Iterator[Writer]:
+        address = Url(self.path)
+        home = _Day(self._root(), day)
+        with address.errors("write it", OSError):
+            home.settle()
+            folder = home.unpublished(version) if resume else None
+            home.drop_unpublished(but=folder)
+            folder = folder or home.next(version)
+        yield _ParquetWriter(home, folder, address, version, scored_at, self.ids)
+
+    def delete(self, day: date) -> None:
+        with Url(self.path).errors("write it", OSError):
+            _Day(self._root(), day).delete()
+
+    def dates(self) -> list[date]:
+        found = []
+        for entry in self._root().glob(f"{PREFIX}*"):
+            with contextlib.suppress(ValueError):
+                found.append(date.fromisoformat(entry.name.removeprefix(PREFIX)))
+        return sorted(found)
+
+    def read(self, day: date, user: int | str | None = None) -> pl.DataFrame:
+        home = _Day(self._root(), day)
+        with Url(self.path).errors("read it", OSError, PolarsError):
+            folder = home.published()
+            while folder is not None:
+                try:
+                    return _read(folder, user, self.ids)
+                except (OSError, PolarsError):
+                    now = home.published()
+                    if now == folder:
+                        raise
+                    folder = now  # it was published twice while it was read
+        raise self._absent(day)
+
+    def _root(self) -> Path:
+        self.check()
+        return Path(Url(self.path).reveal()).expanduser()
+
+
+@dataclass(frozen=True)
+class _Day:
+    """The folders of a day, numbered in the order of their making."""
+
+    root: Path
+    day: date
+
+    @property
+    def folder(self) -> Path:
+        return self.root / ".days" / self.day.isoformat()
+
+    @property
+    def link(self) -> Path:
+        return self.root / f"{PREFIX}{self.day}"
+
+    def published(self) -> Path | None:
+        """The folder that readers are led to."""
+        try:
+            return self.root / self.link.readlink()
+        except FileNotFoundError:
+            return None
+        except OSError:
+            raise ArtefactError(
+                f"{self.link} exists and was not written by nearfar; name another folder"
+            ) from None
+
+    def settle(self) -> None:
+        """End what an earlier run could not: note what it published, remove what it dropped."""
+        folder = self.published()
+        if folder is not None:
+            _mark(folder).touch()
+        for left in (*self.folder.glob("dropped.*"), _dropped(self.folder)):
+            shutil.rmtree(left, ignore_errors=True)
+
+    def _folders(self) -> list[Path]:
+        found = (p for p in self.folder.glob("[0-9]*") if p.is_dir())
+        return sorted(found, key=lambda p: int(p.name.partition("-")[0]))
+
+    def _unpublished(self) -> list[Path]:
+        return [p for p in self._folders() if not _mark(p).exists()]
+
+    def unpublished(self, version: str) -> Path | None:
+        """The folder that an earlier run left behind."""
+        found = [p for p in self._unpublished() if p.name.partition("-")[2] == _slug(version)]
+        return found[-1] if found else None
+
+    def drop_unpublished(self, but: Path | None) -> None:
+        """Remove what earlier runs left behind."""
+        for folder in self._unpublished():
+            if folder != but:
+                _drop(folder)
+
+    def next(self, version: str) -> Path:
+        """A new folder."""
+        folders = self._folders()
+        number = int(folders[-1].name.partition("-")[0]) + 1 if folders else 1
+        folder = self.folder / f"{number:05d}-{_slug(version)}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def publish(self, folder: Path) -> None:
+        """Lead readers to a folder, and remove those older than the one it replaces."""
+        before = self.published()
+        for unfinished in folder.glob(".*"):
+            unfinished.unlink()
+        for changed in (folder, self.folder, self.folder.parent):
+            _sync(changed)
+        made = self.root / f".{self.link.name}.part"
+        made.unlink(missing_ok=True)
+        made.symlink_to(folder.relative_to(self.root))
+        made.replace(self.link)
+        _sync(self.root)
+        self.settle()
+        for old in self._folders():
+            if old not in (folder, before):
+                _drop(old)
+                _mark(old).unlink(missing_ok=True)
+
+    def delete(self) -> None:
+        """Remove the link, then all folders."""
+        self.settle()
+        self.link.unlink(missing_ok=True)
+        if self.folder.exists():
+            _drop(self.folder)
+
+
+class _ParquetWriter(Writer):
+    def __init__(
+        self,
+        home: _Day,
+        folder: Path,
+        address: Url,
+        version: str,
+        scored_at: datetime,
+        ids: IdKind,
+    ) -> None:
+        super().__init__(home.day, version, scored_at, ids)
+        self._home = home
+        self._folder = folder
+        self._address = address
+
+    @property
+    def parts(self) -> list[int]:
+        return sorted(int(p.stem.split("-")[1]) for p in _files(self._folder))
+
+    def _stage(self, rows: pl.DataFrame, part: int) -> None:
+        # The folder's number, so that no path leads to one file before publishing and to
+        # another after: a reader that listed the old ones finds them gone, not changed.
+        name = f"part-{part:05d}-{self._folder.name.partition('-')[0]}.parquet"
+        with (
+            self._address.errors("write it", OSError),
+            atomic_file(self._folder / name) as file,
+        ):
+            rows.write_parquet(file)
+
+    def publish(self) -> None:
+        with self._address.errors("write it", OSError, PolarsError):
+            files = _files(self._folder)
+            if not files or not _n_rows(files):
+                raise DataError(f"no rows of {self.day} were written; nothing was published")
+            self._home.publish(self._folder)
+
+
+def _n_rows(files: list[Path]) -> int:
+    """How many rows the files have.
+
+    Raises:
+        DataError: a user has two items at one rank.
+    """
+    rows = pl.scan_parquet(files, glob=False, hive_partitioning=False)
+    place = pl.struct("user", "rank")
+    n_rows, n_hashes = rows.select(pl.len(), n=place.hash().n_unique()).collect().row(0)
+    # Equal hashes of unequal places are rare, but would stop a good day.
+    if n_hashes < n_rows and rows.select(place.n_unique()).collect().item() < n_rows:
+        raise duplicate_error()
+    return n_rows
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def _read(folder: Path, user: int | str | None, ids: IdKind) -> pl.DataFrame:
+    files = _files(folder)
+    if not files:
+        raise FileNotFoundError(f"{folder} has no files")
+    rows = pl.scan_parquet(files, glob=False, hive_partitioning=False)
+    rows = rows.with_columns(pl.col("user", "item").cast(ID_TYPES[ids]))
+    if user is not None:
+        rows = rows.filter(pl.col("user") == pl.lit(as_id(user, ids), ID_TYPES[ids]))
+    return rows.sort("user", "rank").collect()
+
+
+def _slug(version: str) -> str:
+    """A version as a name that every file system takes."""
+    quoted = quote(version, safe="")
+    if len(quoted) <= MAX_VERSION:
+        return quoted
+    return f"{quoted[:MAX_VERSION]}-{hashlib.sha256(version.encode()).hexdigest()[:16]}"
+
+
+def _mark(folder: Path) -> Path:
+    """The file that says that a folder was published."""
+    return folder.with_name(f"published.{folder.name}")
+
+
+def _dropped(folder: Path) -> Path:
+    return folder.with_name(f"dropped.{folder.name}")
+
+
+def _drop(folder: Path) -> None:
+    """Remove a folder so that what is left of it after a crash is not taken for whole."""
+    gone = _dropped(folder)
+    shutil.rmtree(gone, ignore_errors=True)
+    folder.rename(gone)
+    shutil.rmtree(gone)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Where events come from: one file a kind of source, found by its name."""

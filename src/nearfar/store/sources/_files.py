@@ -1,0 +1,179 @@
+"""Files in a folder that may be partitioned by date: here, or at any address that fsspec knows."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import IO, Any
+
+from nearfar.core.errors import DataError, SettingsError
+from nearfar.store.requirements import check_installed
+from nearfar.store.secrets import Url
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or folder inside a folder.
+
+    Attributes:
+        path: where it is.
+        name: the last part of that.
+        is_folder: whether it is a folder.
+    """
+
+    path: str
+    name: str
+    is_folder: bool
+
+
+@dataclass(frozen=True)
+class DatedFile:
+    """A file, and the day of the partition that it lies in.
+
+    Attributes:
+        path: where it is.
+        day: None where no folder above it names a day.
+    """
+
+    path: str
+    day: date | None
+
+
+class Place(ABC):
+    """Where files lie."""
+
+    @abstractmethod
+    def entry(self, path: str) -> Entry | None:
+        """What is at a path; None where there is nothing."""
+
+    @abstractmethod
+    def entries(self, path: str) -> list[Entry]:
+        """What lies in a folder."""
+
+    @abstractmethod
+    def open(self, path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+        """A file's bytes."""
+
+
+class Local(Place):
+    """The file system of this machine."""
+
+    def entry(self, path: str) -> Entry | None:
+        at = Path(path)
+        return Entry(path, at.name, at.is_dir()) if at.exists() else None
+
+    def entries(self, path: str) -> list[Entry]:
+        return [Entry(str(p), p.name, p.is_dir()) for p in Path(path).iterdir()]
+
+    def open(self, path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+        return Path(path).open("rb")
+
+
+class Remote(Place):
+    """A file system of fsspec, as s3:// or memory://."""
+
+    def __init__(self, filesystem: Any) -> None:
+        self._files = filesystem
+
+    def entry(self, path: str) -> Entry | None:
+        if not self._files.exists(path):
+            return None
+        return Entry(path, _last(path), bool(self._files.isdir(path)))
+
+    def entries(self, path: str) -> list[Entry]:
+        listed = self._files.ls(path, detail=True)
+        return [Entry(e["name"], _last(e["name"]), e["type"] == "directory") for e in listed]
+
+    def open(self, path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+        return self._files.open(path, "rb")
+
+
+def is_remote(address: str) -> bool:
+    """Whether an address is one for fsspec rather than a path."""
+    return "://" in address
+
+
+def located(address: Url) -> tuple[Place, str]:
+    """The place of an address, and its path there.
+
+    Raises:
+        MissingExtraError: fsspec, or what it needs for this kind of address, is missing.
+        DataError: fsspec does not know this kind of address.
+    """
+    revealed = address.reveal()
+    if not is_remote(revealed):
+        return Local(), str(Path(revealed).expanduser())
+    check_installed("fsspec", purpose=f"reading {address}", extra="remote")
+    import fsspec
+
+    with address.errors("open", ImportError, ValueError, OSError):
+        filesystem, path = fsspec.core.url_to_fs(revealed)
+    return Remote(filesystem), path
+
+
+def dated_files(
+    address: Url, endings: tuple[str, ...], partition: str, since: date, until: date
+) -> tuple[Place, list[DatedFile]]:
+    """The files at an address by name; folders of days outside [since, until) are not looked into.
+
+    Names that begin with "." or "_" are left out, as temporary files and notes are called so.
+
+    Raises:
+        DataError: nothing is at the address, or a partition is of no day.
+    """
+    place, path = located(address)
+    with address.errors("list it", OSError):
+        root = place.entry(path)
+        if root is None:
+            raise DataError(f"{address}: there is nothing; give the path of a file or folder")
+        if not root.is_folder:
+            return place, [DatedFile(path, None)]
+        walk = _Walk(place, endings, f"{partition}=", since, until, address)
+        return place, list(walk.below(path, None))
+
+
+def check_partition(partition: str) -> None:
+    """Raises SettingsError where this is no name of a partition."""
+    if not partition or "/" in partition or "=" in partition or partition[0] in "._":
+        raise SettingsError(
+            f"partition is {partition!r}; the text before the '=' of a folder's name was expected"
+        )
+
+
+@dataclass(frozen=True)
+class _Walk:
+    place: Place
+    endings: tuple[str, ...]
+    prefix: str
+    since: date
+    until: date
+    address: Url
+
+    def below(self, folder: str, day: date | None) -> Iterator[DatedFile]:
+        for entry in sorted(self.place.entries(folder), key=lambda e: e.name):
+            if entry.name.startswith((".", "_")):
+                continue
+            if not entry.is_folder:
+                if entry.name.lower().endswith(self.endings):
+                    yield DatedFile(entry.path, day)
+                continue
+            own = self._day(entry.name) if entry.name.startswith(self.prefix) else day
+            if own is None or self.since <= own < self.until:
+                yield from self.below(entry.path, own)
+
+    def _day(self, name: str) -> date:
+        try:
+            return date.fromisoformat(name.removeprefix(self.prefix))
+        except ValueError:
+            raise DataError(
+                f"{self.address}: the folder {name!r} is of no day; "
+                f"{self.prefix}2024-05-01 was expected"
+            ) from None
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]

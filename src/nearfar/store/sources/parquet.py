@@ -1,0 +1,117 @@
+"""Events in Parquet files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from nearfar.core.errors import DataError
+from nearfar.data.columns import Columns
+from nearfar.data.tables import BATCH_ROWS
+from nearfar.store.secrets import Url
+from nearfar.store.sources._files import (
+    DatedFile,
+    Local,
+    Place,
+    check_partition,
+    dated_files,
+    located,
+)
+from nearfar.store.sources._moments import TimeUnit, midnight
+from nearfar.store.sources._rows import EventRows
+from nearfar.store.sources.source import EventSource
+
+ENDINGS = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class ParquetEvents(EventSource):
+    """Events in a Parquet file or a folder of them, which may be partitioned by day.
+
+    Of a partitioned folder (`date=2024-05-01/`, at any depth) only the days of the window are
+    listed and read. Files that lie in no such folder are read as far as their timestamps are in
+    the window; where these are dates or moments, row groups outside are skipped.
+
+    Args:
+        path: of a file or folder, or an address that fsspec knows, as `s3://bucket/events`;
+            `${NAME}` stands for an environment variable.
+        columns: names of columns; by default told by usual names.
+        partition: what folders of days are called before the "=".
+        time_unit: what numbers in the timestamp count since 1970; "auto" tells it by their size.
+    """
+
+    path: str
+    columns: Columns = field(default_factory=Columns)
+    partition: str = "date"
+    time_unit: TimeUnit = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "path", Url(self.path))
+        check_partition(self.partition)
+
+    def check(self) -> None:
+        located(Url(self.path))
+
+    def _read(self, since: date, until: date) -> pl.DataFrame:
+        address = Url(self.path)
+        rows = EventRows(self.columns, self.time_unit, since, until)
+        place, files = dated_files(address, ENDINGS, self.partition, since, until)
+        for file in files:
+            with address.errors(f"read {file.path}", OSError):
+                _add(rows, place, file, since, until)
+        return rows.frame()
+
+
+def _add(rows: EventRows, place: Place, file: DatedFile, since: date, until: date) -> None:
+    """Add the rows of one file.
+
+    Raises:
+        DataError: it is no Parquet file.
+    """
+    where = file.path
+    try:
+        if isinstance(place, Local):
+            table = pl.scan_parquet(file.path, glob=False, hive_partitioning=False)
+        else:
+            with place.open(file.path) as stream:
+                table = pl.scan_parquet(io.BytesIO(stream.read()), hive_partitioning=False)
+        schema = table.collect_schema()
+        roles = rows.roles(schema.names(), where)
+        time = roles["timestamp"]
+        inside = None if file.day else _window(time, schema[time], since, until)
+        moments = rows.moments(where)
+        for batch, first in _batches(table.select(list(roles.values())), inside):
+            rows.add(batch, roles, moments, where, first, whole=file.day is not None)
+    except PolarsError as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{where} is no whole Parquet file ({reason}); get it again") from None
+
+
+def _batches(table: pl.LazyFrame, inside: pl.Expr | None) -> Iterator[tuple[pl.DataFrame, int]]:
+    if inside is not None:
+        yield table.filter(inside).collect(), 1
+        return
+    n_rows = int(table.select(pl.len()).collect().item())
+    for start in range(0, n_rows, BATCH_ROWS):
+        yield table.slice(start, BATCH_ROWS).collect(), start + 1
+
+
+def _window(column: str, kind: pl.DataType, since: date, until: date) -> pl.Expr | None:
+    """The rows in the window, as far as the file itself can tell; None where it cannot."""
+    moment = pl.col(column)
+    if kind == pl.Date:
+        low, high = pl.lit(since), pl.lit(until)
+    elif isinstance(kind, pl.Datetime) and kind.time_zone is None:
+        low, high = (pl.lit(midnight(d).replace(tzinfo=None)) for d in (since, until))
+    elif isinstance(kind, pl.Datetime):
+        zone = kind.time_zone or "UTC"
+        low, high = (pl.lit(midnight(d)).dt.convert_time_zone(zone) for d in (since, until))
+    else:
+        return None
+    return moment.is_null() | ((moment >= low) & (moment < high))

@@ -1,0 +1,245 @@
+"""Events in a database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from nearfar.core.errors import DataError, SchemaError, SettingsError
+from nearfar.data.columns import Columns
+from nearfar.data.times import MS_FROM, NS_FROM, US_FROM
+from nearfar.store.requirements import check_installed
+from nearfar.store.secrets import Url
+from nearfar.store.sources._moments import PER_SECOND, TimeUnit, midnight
+from nearfar.store.sources._rows import EventRows
+from nearfar.store.sources.source import EventSource
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, FromClause
+
+# How text begins whose order is that of time, and the form of a day in it.
+SORTED_TEXT = (
+    (re.compile(r"\d{4}-\d\d-\d\d"), "%Y-%m-%d"),
+    (re.compile(r"\d{4}/\d\d/\d\d"), "%Y/%m/%d"),
+    (re.compile(r"\d{8}$"), "%Y%m%d"),
+)
+
+
+@dataclass(frozen=True)
+class SQLEvents(EventSource):
+    """Events in a table of a database, or what a query finds.
+
+    The database filters by time, so that an index on the timestamp is used, and rows come in
+    chunks. Timestamps may be moments, dates, numbers or ISO text. Moments without a zone are
+    UTC. Held to SQLite and PostgreSQL by tests; others that SQLAlchemy knows should do.
+
+    Args:
+        url: as SQLAlchemy takes it: `sqlite:///events.db`,
+            `postgresql://nearfar:${PGPASSWORD}@host/shop`; `${NAME}` stands for an environment
+            variable, and passwords are never shown.
+        table: the name of a table or view, perhaps with its schema ("shop.events").
+        query: in its place, a SELECT; the time window is put around it.
+        columns: names of columns; by default told by usual names.
+        time_unit: what numbers in the timestamp count since 1970; "auto" tells it by the largest.
+        chunk_rows: how many rows are fetched at a time.
+    """
+
+    url: str
+    table: str | None = None
+    query: str | None = None
+    columns: Columns = field(default_factory=Columns)
+    time_unit: TimeUnit = "auto"
+    chunk_rows: int = 100_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "url", Url(self.url))
+        if (self.table is None) == (self.query is None):
+            raise SettingsError("an SQL source needs either a table or a query")
+        if self.chunk_rows < 1:
+            raise SettingsError(f"chunk_rows is {self.chunk_rows}; at least 1 was expected")
+
+    def check(self) -> None:
+        check_installed("sqlalchemy", purpose="reading events from a database")
+        revealed = Url(self.url).for_database()
+        if not re.match(r"\w+(\+\w+)?://", revealed):
+            raise SettingsError(
+                f"{Url(self.url)} is no address of a database; "
+                "sqlite:///events.db or postgresql://user@host/database was expected"
+            )
+        if is_postgres(revealed):
+            check_installed("psycopg", purpose="reading events from PostgreSQL")
+
+    def _read(self, since: date, until: date) -> pl.DataFrame:
+        rows = EventRows(self.columns, self.time_unit, since, until)
+        where = self.table or "the query"
+        with _connected(Url(self.url)) as connection:
+            events = self._events()
+            roles = rows.roles(_names(connection, events), where)
+            moments = rows.moments(where)
+            for fetched in self._fetched(connection, events, roles, since, until):
+                values = zip(roles, zip(*fetched, strict=True), strict=True)
+                frame = pl.DataFrame([_series(role, found, where) for role, found in values])
+                rows.add(frame, {r: r for r in roles}, moments, where)
+        return rows.frame()
+
+    def _events(self) -> FromClause:
+        from sqlalchemy import table, text
+
+        if self.table is not None:
+            schema, _, name = self.table.rpartition(".")
+            return table(name, schema=schema or None)
+        query = (self.query or "").strip().rstrip(";").replace(":", "\\:")
+        return text(query).columns().subquery("events")
+
+    def _fetched(
+        self,
+        connection: Connection,
+        events: FromClause,
+        roles: dict[str, str],
+        since: date,
+        until: date,
+    ) -> Iterator[Sequence[Any]]:
+        from sqlalchemy import and_, column, func, or_, select
+
+        moment = column(roles["timestamp"])
+        latest = connection.execute(select(func.max(moment)).select_from(events)).scalar()
+        inside = moment.is_(None)
+        if latest is not None:
+            low, high = _bounds(latest, self.time_unit, since, until)
+            inside = or_(inside, and_(moment >= low, moment < high))
+        chosen = [column(c).label(r) for r, c in roles.items()]
+        wanted = select(*chosen).select_from(events).where(inside)
+        options = {"yield_per": self.chunk_rows}
+        yield from connection.execute(wanted, execution_options=options).partitions()
+
+
+@contextmanager
+def _connected(address: Url) -> Iterator[Connection]:
+    """A connection for reading.
+
+    Raises:
+        DataError: there is none to be had, or the reading fails; without secrets.
+    """
+    from sqlalchemy import create_engine, event, make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with address.errors("be understood", SQLAlchemyError, ValueError):
+        url = make_url(address.for_database())
+    with address.errors("read it", SQLAlchemyError, ImportError):
+        on_disk = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+        if on_disk and not Path(str(url.database)).is_file():  # which SQLite would make, empty
+            raise DataError(f"{address}: the file does not exist")
+        if is_postgres(url.drivername):
+            url = url.set(drivername="postgresql+psycopg")
+        engine = create_engine(url, hide_parameters=True)
+        if is_postgres(url.drivername):
+            # Moments without a zone are compared and handed out as UTC.
+            event.listen(engine, "connect", _set_utc)
+        try:
+            with engine.connect() as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
+
+def is_postgres(url: str) -> bool:
+    """Whether an address is one of PostgreSQL, whatever driver it names."""
+    return url.partition("://")[0].partition("+")[0] in ("postgresql", "postgres")
+
+
+def _set_utc(connection: Any, _: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET TIME ZONE 'UTC'")
+    connection.commit()
+
+
+def _names(connection: Connection, events: FromClause) -> list[str]:
+    from sqlalchemy import false, literal_column, select
+
+    probe = select(literal_column("*")).select_from(events).where(false())
+    return list(connection.execute(probe).keys())
+
+
+def _bounds(latest: Any, unit: TimeUnit, since: date, until: date) -> tuple[Any, Any]:
+    """The window's ends, as the database can compare them with its timestamps.
+
+    Text is compared a day too wide, as it may name a zone; what is beyond is dropped later.
+
+    Raises:
+        SchemaError: the timestamps are of no kind that could be compared.
+    """
+    if isinstance(latest, datetime):
+        first, last = midnight(since), midnight(until)
+        return first.replace(tzinfo=None), last.replace(tzinfo=None)
+    if isinstance(latest, date):
+        return since, until
+    if isinstance(latest, int | float | Decimal) and not isinstance(latest, bool):
+        steps = ((NS_FROM, "ns"), (US_FROM, "us"), (MS_FROM, "ms"))
+        told = next((u for bound, u in steps if latest >= bound), "s")
+        ticks = PER_SECOND[told if unit == "auto" else unit]
+        first, last = (int(midnight(d).timestamp()) * ticks for d in (since, until))
+        return first, last
+    if isinstance(latest, str):
+        form = next((f for pattern, f in SORTED_TEXT if pattern.match(latest)), None)
+        if form is not None:
+            day = timedelta(days=1)
+            return (since - day).strftime(form), (until + day).strftime(form)
+    raise SchemaError(
+        f"the latest timestamp is {latest!r}, which the database cannot order by time; give a "
+        "query that casts it to a timestamp"
+    )
+
+
+def _series(role: str, values: Sequence[Any], where: str) -> pl.Series:
+    """Values as a database hands them out, as a column.
+
+    Raises:
+        SchemaError: the values are of several kinds, or of none that the role can have.
+    """
+    plain = [PLAIN[role](v) for v in values]
+    kinds = {type(v) for v in plain} - {type(None)}
+    if kinds == {int, float}:
+        plain = [None if v is None else float(v) for v in plain]
+    elif len(kinds) > 1:
+        told = ", ".join(sorted(k.__name__ for k in kinds))
+        raise SchemaError(
+            f"{where}: the {role} is of several kinds ({told}); cast it to one in a query"
+        )
+    try:
+        return pl.Series(role, plain)
+    except (TypeError, OverflowError, PolarsError):
+        raise SchemaError(
+            f"{where}: the {role} holds a {kinds.pop().__name__} that is neither text nor a "
+            "number of 64 bits nor a moment"
+        ) from None
+
+
+def _id(value: Any) -> Any:
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _moment(value: Any) -> Any:
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.astimezone(UTC).replace(tzinfo=None)
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+PLAIN = {"user": _id, "item": _id, "timestamp": _moment, "rating": _number, "weight": _number}
