@@ -1,0 +1,44 @@
+"""How alike items are, by what a fitted model holds of them; needs no runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+TINY = 1e-12
+
+
+def unit_vectors(vectors: Float[np.ndarray, "items d"]) -> Float[np.ndarray, "items d"]:
+    """Items' vectors less the mean of all, at length one."""
+    centred = vectors - vectors.mean(0)
+    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), TINY)
+    return centred.astype(np.float32)
+
+
+def cosines(
+    units: Float[np.ndarray, "items d"],
+    rows: Int[np.ndarray, " rows"],
+    columns: Int[np.ndarray, " columns"] | None,
+) -> Float[np.ndarray, "rows columns"]:
+    """The cosines of some items with others, or with all."""
+    others = units if columns is None else units[columns]
+    return np.clip(units[rows] @ others.T, -1, 1)
+
+
+def shares_added(
+    weights: Float[np.ndarray, "rows items"],
+    rows: Int[np.ndarray, " rows"],
+    columns: Int[np.ndarray, " columns"] | None,
+) -> Float[np.ndarray, "rows columns"]:
+    """What items add to others' scores, as shares of the most that each adds to any.
+
+    Args:
+        weights: the rows of an item-item model that belong to the items; changed in place.
+        rows: the items.
+        columns: the others; None for all.
+    """
+    own = np.arange(len(rows)), rows
+    weights[own] = 0
+    weights /= np.maximum(np.abs(weights).max(1, keepdims=True), TINY)
+    weights[own] = 1
+    return weights if columns is None else weights[:, columns]

@@ -1,0 +1,155 @@
+"""A bundle exported to ONNX, scored by ONNX Runtime: needs no PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+
+from nearfar.bundle.exported import LATENTS, RECOMMEND, SCORES_AT, Exported, read_exported
+from nearfar.core.errors import DataError, MissingExtraError
+from nearfar.core.ranking import Ranking
+from nearfar.web.scorers.alike import cosines, shares_added, unit_vectors
+from nearfar.web.scorers.scorer import Ability
+
+BATCH_BYTES = 32 << 20
+MIN_BATCH = 64
+ERRORS_ONLY = 3
+"""ONNX Runtime's severity; its warnings are of no use to who runs a service."""
+
+
+class OnnxScorer:
+    """See `Scorer`; items are alike as in `BundleScorer`.
+
+    Args:
+        exported: what stands beside the graphs.
+        version: what it is called.
+        threads: computing.
+
+    Raises:
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+
+    runtime = "onnx"
+
+    def __init__(self, exported: Exported, *, version: str, threads: int) -> None:
+        if find_spec("onnxruntime") is None:
+            raise MissingExtraError("onnxruntime", "serve", "scoring an ONNX export")
+        self.version = version
+        self.items = exported.items
+        self.popularity = exported.popularity
+        self.about: Mapping[str, Any] = {
+            **exported.about,
+            "kind": exported.model["kind"],
+            "n_train_users": exported.model["n_train_users"],
+        }
+        self.anchors = exported.anchors
+        self._exported = exported
+        self._vectors = _vectors(exported)
+        self._graphs = {n: _session(exported.path / n, threads) for n in exported.graphs}
+        abilities: set[Ability] = set()
+        if SCORES_AT in self._graphs:
+            abilities.add("explain")
+        if LATENTS in self._graphs:
+            abilities.add("latent")
+        if self._vectors is not None or self.about["kind"] == "item_item":
+            abilities.add("similar")
+        self.abilities = frozenset(abilities)
+
+    def top_k(self, histories: csr_array, k: int, exclude: csr_array | None = None) -> Ranking:
+        fixed = self._exported.settings["k"]
+        if k < 1 or (fixed is not None and k > fixed):
+            most = "any number" if fixed is None else f"no more than {fixed}"
+            raise DataError(f"k is {k}; it must be at least 1, and {most} by this export")
+        n_users = histories.shape[0]
+        items = np.full((n_users, k), -1, np.int64)
+        scores = np.full((n_users, k), -np.inf, np.float32)
+        for rows in self._batches(n_users):
+            given = self._rows("histories", histories[rows])
+            if exclude is not None:
+                given |= self._rows("exclude", exclude[rows])
+            else:
+                given |= self._rows("exclude", csr_array(histories[rows].shape, dtype=np.float32))
+            given["exclude_seen"] = np.array(False)
+            if fixed is None:
+                given["k"] = np.array(k, np.int64)
+            ids, values = self._graphs[RECOMMEND].run(["ids", "scores"], given)
+            items[rows], scores[rows] = ids[:, :k], values[:, :k]
+        return Ranking(items, scores)
+
+    def scores_at(
+        self, histories: csr_array, items: Int[np.ndarray, "users k"]
+    ) -> Float[np.ndarray, "users k"]:
+        found = np.empty(items.shape, np.float32)
+        for rows in self._batches(len(items)):
+            given = self._rows("histories", histories[rows])
+            given["items"] = items[rows].astype(np.int64)
+            (found[rows],) = self._graphs[SCORES_AT].run(["scores"], given)
+        return found
+
+    def similarities(
+        self, rows: Int[np.ndarray, " rows"], columns: Int[np.ndarray, " columns"] | None = None
+    ) -> Float[np.ndarray, "rows columns"]:
+        if self._vectors is not None:
+            return cosines(self._vectors, rows, columns)
+        weights = self._exported.rows("weights", rows)
+        if weights is None:
+            raise TypeError(f"{self.about['algorithm']} has no item vectors")
+        return shares_added(weights, rows, columns)
+
+    def latents(self, histories: csr_array) -> Float[np.ndarray, "users latent"]:
+        if LATENTS not in self._graphs:
+            raise TypeError(f"{self.about['algorithm']} has no latent space")
+        graph = self._graphs[LATENTS]
+        parts = [
+            graph.run(["latents"], self._rows("histories", histories[rows]))[0]
+            for rows in self._batches(histories.shape[0])
+        ]
+        return np.concatenate(parts)
+
+    def _batches(self, n_users: int) -> list[slice]:
+        """Parts whose scores fit 32 MiB; at least one, empty where there is nobody."""
+        size = max(MIN_BATCH, BATCH_BYTES // (4 * len(self.items)))
+        return [slice(start, start + size) for start in range(0, max(n_users, 1), size)]
+
+    def _rows(self, name: str, x: csr_array) -> dict[str, np.ndarray]:
+        """Rows as the graphs take them."""
+        if x.shape[1] != len(self.items):
+            raise DataError(f"{name} over {x.shape[1]} items for a model of {len(self.items)}")
+        if self._exported.settings["input"] == "dense":
+            return {name: x.astype(bool).toarray()}
+        return {
+            f"{name}_indices": x.indices.astype(np.int64),
+            f"{name}_offsets": x.indptr[:-1].astype(np.int64),
+        }
+
+
+def _session(path: Path, threads: int) -> Any:
+    """A graph ready to run."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = ERRORS_ONLY
+    # Each graph has threads of its own, which would wait for work at full speed.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _vectors(exported: Exported) -> Float[np.ndarray, "items d"] | None:
+    """A vector of length one an item, or None where the model has none."""
+    if exported.anchors is not None:
+        return unit_vectors(exported.anchors)
+    vectors = exported.item_vectors()
+    return None if vectors is None else unit_vectors(vectors)
+
+
+def load_scorer(path: Path, *, version: str, threads: int) -> OnnxScorer:
+    """Read an export; see `LoadScorer`."""
+    return OnnxScorer(read_exported(path), version=version, threads=threads)
