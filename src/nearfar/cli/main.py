@@ -10,11 +10,13 @@ import typer
 from rich.console import Console
 
 from nearfar._version import __version__
+from nearfar.cli.commands import Lazy
 from nearfar.cli.exit_codes import INTERRUPTED
 from nearfar.core.errors import NearfarError
 
 app = typer.Typer(
     name="nearfar",
+    cls=Lazy,
     help="Recommend from implicit feedback with variational autoencoders.\n\n"
     "Start with `nearfar demo`. A run goes: data split, train, compare, recommend.",
     no_args_is_help=True,
@@ -42,27 +44,11 @@ def _root(
     pass
 
 
-def _add_commands() -> None:
-    from nearfar.cli import data, demo, map, measure, recommend, reproduce, train, tune
-
-    app.command("demo")(demo.demo)
-    app.add_typer(data.app, name="data")
-    app.command("train")(train.train)
-    app.command("evaluate")(measure.evaluate)
-    app.command("compare")(measure.compare)
-    app.command("recommend")(recommend.recommend)
-    app.command("reproduce")(reproduce.reproduce)
-    app.command("tune")(tune.tune)
-    app.command("map")(map.draw_map)
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; 0 for done, 1 for failed, 2 for wrong usage, 130 for Ctrl-C."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     debug = "--debug" in arguments
     try:
-        if not app.registered_commands:
-            _add_commands()
         app(args=list(arguments), prog_name="nearfar")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0

@@ -1,0 +1,114 @@
+"""How often the intervals of an A/B test hold the truth, over thousands of simulated experiments.
+
+`python -m benchmarks.abtest_coverage` writes benchmarks/abtest_coverage.json; some minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import provenance
+from nearfar.abtest.bootstrap import percentiles, resampled_means
+from nearfar.abtest.cuped import coefficient, covariate_of
+from nearfar.abtest.metrics import METRICS
+from nearfar.abtest.moments import Moments
+from nearfar.abtest.simulate import Simulation, simulated_sums
+from nearfar.abtest.uplift import measure
+from nearfar.core.files import write_json
+
+N_EXPERIMENTS = 2000
+N_USERS = 800
+"""Users in each arm."""
+N_RESAMPLES = 300
+UPLIFT = 0.2
+SIMULATION = Simulation(days=7, pre_days=7, cards=("home",), seed=1)
+
+
+def arm(
+    simulation: Simulation, treated: bool, rng: np.random.Generator
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """The sums of users who saw a card."""
+    names, values = simulated_sums(simulation, np.full(2 * N_USERS, treated), rng)
+    return names, values[values[:, names.index("views")] > 0][:N_USERS]
+
+
+def run(uplift: float) -> dict[str, Any]:
+    """Shares of experiments, by metric and kind of interval."""
+    rng = np.random.default_rng(int(1000 * uplift))
+    simulation = replace(SIMULATION, uplift=uplift)
+    held: dict[str, dict[str, list[bool]]] = {m.name: {} for m in METRICS}
+    reductions: dict[str, list[float]] = {m.name: [] for m in METRICS}
+
+    for i in range(N_EXPERIMENTS):
+        sums, control = arm(simulation, False, rng)
+        _, treatment = arm(simulation, True, rng)
+        pair = (Moments.of(sums, control), Moments.of(sums, treatment))
+        total = Moments.of(sums, np.concatenate([control, treatment]))
+        means = [
+            resampled_means(values, N_RESAMPLES, i, name)
+            for name, values in (("control", control), ("treatment", treatment))
+        ]
+        for metric in METRICS:
+            covariate = covariate_of(metric, total)
+            assert covariate is not None
+            theta = coefficient(metric, covariate, total)
+            share = len(treatment) / (len(control) + len(treatment))
+            widths = []
+            for kind, by, adjustment in (
+                ("delta", None, None),
+                ("cuped", covariate, (covariate, theta, share)),
+            ):
+                found = measure(metric, *pair, covariate=by)
+                boot = percentiles(metric, sums, *means, 0.95, adjustment)
+                assert boot is not None
+                assert found.p is not None
+                widths.append((found.difference_high or 0) - (found.difference_low or 0))
+                for name, true in {
+                    f"{kind} relative": _within(uplift, found.relative_low, found.relative_high),
+                    f"{kind} bootstrap relative": _within(
+                        uplift, boot.relative_low, boot.relative_high
+                    ),
+                    f"{kind} p < .05": found.p < 0.05,
+                }.items():
+                    held[metric.name].setdefault(name, []).append(true)
+            reductions[metric.name].append(1 - (widths[1] / widths[0]) ** 2)
+    return {
+        name: {
+            **{kind: float(np.mean(values)) for kind, values in kinds.items()},
+            "cuped variance reduction": float(np.mean(reductions[name])),
+        }
+        for name, kinds in held.items()
+    }
+
+
+def _within(value: float, low: float | None, high: float | None) -> bool:
+    return low is not None and high is not None and low <= value <= high
+
+
+def main() -> None:
+    """Measure and write."""
+    started = time.perf_counter()
+    found = {f"uplift {uplift:g}": run(uplift) for uplift in (0.0, UPLIFT)}
+    value = {
+        "experiments": N_EXPERIMENTS,
+        "users_an_arm": N_USERS,
+        "resamples": N_RESAMPLES,
+        "level": 0.95,
+        "found": found,
+        "seconds": time.perf_counter() - started,
+        **provenance(),
+    }
+    write_json(Path(__file__).with_suffix(".json"), value)
+    for title, metrics in found.items():
+        print(title)
+        for name, kinds in metrics.items():
+            print(f"  {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in kinds.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The A/A test: users spread again and again at random must not be found to differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import stats
+
+from nearfar.abtest.checks import Check
+from nearfar.abtest.logs import Logs
+from nearfar.abtest.metrics import METRICS, UpliftMetric
+from nearfar.abtest.moments import Moments
+from nearfar.abtest.requirements import check_statistics
+from nearfar.abtest.units import known_sums, sums_of, user_sums
+from nearfar.abtest.uplift import measure
+from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.seeding import generator
+from nearfar.evaluation.paired import holm
+
+N_SPLITS = 200
+MIN_SPLITS = 20
+
+
+def check_aa(
+    logs: Logs,
+    metrics: tuple[UpliftMetric, ...] = METRICS,
+    *,
+    weights: tuple[int, int] = (1, 1),
+    n_splits: int = N_SPLITS,
+    alpha: float = 0.001,
+    seed: int = 0,
+    on_split: Callable[[int, int], object] | None = None,
+) -> Check:
+    """Whether p-values are uniform when users of the log are split in two at random.
+
+    Every split is analysed as an experiment would be. If p-values are not uniform (Kolmogorov and
+    Smirnov's test, Holm's correction over metrics), a few users or a day weigh so much that the
+    delta method does not hold for this log and metric: take more users, or leave the metric out.
+
+    Args:
+        logs: of days without a test, or of a test, whose arms are not looked at.
+        metrics: what is measured.
+        weights: how users are spread over the two halves.
+        n_splits: how many random splits.
+        alpha: adjusted p-values of the uniformity below this fail.
+        seed: of the splits.
+        on_split: called with (splits done, splits in all).
+
+    Raises:
+        MissingExtraError: tea-tasting is not installed.
+        SettingsError: there are fewer than 20 splits.
+        EmptyDataError: there are fewer than 40 users, or nothing that varies.
+    """
+    check_statistics()
+    if n_splits < MIN_SPLITS:
+        raise SettingsError(f"{n_splits} splits tell nothing; take {MIN_SPLITS} or more")
+    users = user_sums(logs)
+    if users.height < 2 * MIN_SPLITS:
+        least = 2 * MIN_SPLITS
+        raise EmptyDataError(f"{users.height} users; {least} are the least for an A/A test")
+    sums, values = known_sums(users), sums_of(users)
+    chosen = [
+        m for m in metrics if set(m.sums) <= set(sums) and values[:, sums.index(m.sums[0])].any()
+    ]
+    if not chosen:
+        raise EmptyDataError("there are no clicks; nothing can be tested")
+    found = np.ones((len(chosen), n_splits))
+    rng = generator(seed, "abtest a/a")
+    for split in range(n_splits):
+        second = rng.random(len(values)) < weights[1] / sum(weights)
+        halves = [Moments.of(sums, values[~second]), Moments.of(sums, values[second])]
+        for i, metric in enumerate(chosen):
+            p = measure(metric, *halves).p
+            found[i, split] = 1.0 if p is None else p
+        if on_split is not None:
+            on_split(split + 1, n_splits)
+    uniform = np.array([stats.kstest(p, "uniform").pvalue for p in found])
+    adjusted = holm(uniform)
+    rates = (found < 0.05).mean(axis=1)
+    passed = bool((adjusted >= alpha).all())
+    told = ", ".join(
+        f"{m.name} {100 * rate:.1f} %" for m, rate in zip(chosen, rates.tolist(), strict=True)
+    )
+    numbers = {
+        m.name: {"below_05": float(rate), "p_uniform": float(p)}
+        for m, rate, p in zip(chosen, rates, adjusted, strict=True)
+    }
+    return Check(
+        "a_a", passed, f"{n_splits} random splits, p below .05 in: {told} (5 % expected)",
+        {"n_splits": n_splits, "metrics": numbers},
+    )  # fmt: skip

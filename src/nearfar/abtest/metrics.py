@@ -1,0 +1,81 @@
+"""What an A/B test measures: sums over a user's days, divided by another such sum, or by users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nearfar.core.errors import UnknownNameError
+
+SUMS = ("views", "user_days", "clicks", "play_seconds")
+"""What is summed over the days of a user: views of the cards, days with a view, clicks, seconds."""
+
+Unit = Literal["share", "count", "seconds"]
+
+
+@dataclass(frozen=True)
+class UpliftMetric:
+    """A ratio of two means over users; without a denominator a plain mean.
+
+    Notation: with sums X of users, the metric of an arm is mean(numerator) / mean(denominator),
+    the ratio of totals; active users weigh more in it than others.
+
+    Args:
+        name: what options, tables and JSON call it.
+        title: what sentences call it.
+        numerator: one of `SUMS`.
+        denominator: one of `SUMS`, or None for users.
+        unit: how it is printed.
+    """
+
+    name: str
+    title: str
+    numerator: str
+    denominator: str | None
+    unit: Unit
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """The sums of a user that it needs."""
+        return tuple(s for s in (self.numerator, self.denominator) if s is not None)
+
+
+METRICS = (
+    UpliftMetric("clicks_per_view", "Clicks a daily view", "clicks", "views", "share"),
+    UpliftMetric(
+        "clicks_per_user_view", "Clicks a daily user view", "clicks", "user_days", "share"
+    ),
+    UpliftMetric("clicks_per_user", "Clicks a user", "clicks", None, "count"),
+    UpliftMetric("play_seconds_per_user", "Play time a user", "play_seconds", None, "seconds"),
+)
+"""The card click rates of the paper's online test (per daily view, per daily user view), clicks
+and play time.
+
+Source: the paper's section 4.1, A/B testing, and the online part of its table.
+Differs: the paper does not say how days are pooled; here a rate is of all days together. A user
+view is a user and day with at least one view.
+"""
+
+
+def find_metrics(names: str | None) -> tuple[UpliftMetric, ...]:
+    """Metrics by their names, cut at commas; all of them for None.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+    """
+    known = {metric.name: metric for metric in METRICS}
+    chosen = list(known) if names is None else [name.strip() for name in names.split(",")]
+    for name in chosen:
+        if name not in known:
+            raise UnknownNameError("metric", name, known)
+    return tuple(known[name] for name in dict.fromkeys(chosen))
+
+
+def shown(value: float, metric: UpliftMetric, *, signed: bool = False) -> str:
+    """A value of the metric for people: "4.41 %", "0.5203", "12 min 5 s"."""
+    sign = "+" if signed else ""
+    if metric.unit == "share":
+        return f"{100 * value:{sign}.3g} %"
+    if metric.unit == "seconds":
+        return f"{value:{sign}.4g} s" if abs(value) < 1000 else f"{value:{sign},.0f} s"
+    return f"{value:{sign}.4g}"

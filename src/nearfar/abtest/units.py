@@ -1,0 +1,188 @@
+"""The users of an experiment, a row each: arm, sums while it ran, sums before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float64
+
+from nearfar.abtest.assignment import Experiment
+from nearfar.abtest.logs import Logs
+from nearfar.abtest.metrics import SUMS, UpliftMetric
+from nearfar.core.errors import DataError, EmptyDataError, SchemaError
+
+PRE = "pre_"
+"""Before the name of a sum: the same sum before the experiment began."""
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Users who saw a card while the experiment ran.
+
+    Args:
+        experiment: whose arms they are in.
+        frame: columns user, arm, the sums that are known, and these before the start with "pre_"
+            before their names, where the logs reach back.
+        first_day: the first day that counts.
+        last_day: the last day that counts.
+        n_mixed: users left out because they were in several arms.
+    """
+
+    experiment: Experiment
+    frame: pl.DataFrame
+    first_day: date
+    last_day: date
+    n_mixed: int = 0
+
+    @property
+    def n_days(self) -> int:
+        """How many days count."""
+        return (self.last_day - self.first_day).days + 1
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """The sums there are, those before the start last."""
+        return known_sums(self.frame)
+
+    @property
+    def has_pre(self) -> bool:
+        """Whether anything is known of the days before the start."""
+        return any(s.startswith(PRE) for s in self.sums)
+
+    def has(self, metric: UpliftMetric) -> bool:
+        """Whether the logs tell what the metric needs."""
+        return all(s in self.frame.columns for s in metric.sums)
+
+    def values(self, arm: str) -> Float64[np.ndarray, "users sums"]:
+        """The sums of an arm's users, columns as in `sums`."""
+        return sums_of(self.frame.filter(pl.col("arm") == arm))
+
+
+def make_units(logs: Logs, experiment: Experiment, card: str | None = None) -> Units:
+    """The users of an experiment, from its logs.
+
+    A user is in from the first day with an exposure on; clicks before that day, and those of
+    users without an exposure, do not count. Users exposed in several arms are left out. Days
+    before the experiment's start, if the logs have them, give the sums before it, whatever arm
+    stands there.
+
+    Args:
+        logs: exposures and clicks.
+        experiment: arms and window.
+        card: only what concerns this card; None for all cards together.
+
+    Raises:
+        SchemaError: the exposures have no arms.
+        DataError: an exposure has no arm, or one that the experiment does not have.
+        EmptyDataError: an arm has fewer than two users.
+    """
+    first, last = window(logs, experiment)
+    within = logs.between(first, last)
+    arms = arms_of_users(within.exposures, experiment)
+    before = logs.between(None, first - timedelta(days=1))
+    if card is not None:
+        within, before = within.of_card(card), before.of_card(card)
+    users = user_sums(within, before).join(
+        arms.filter(pl.col("n_arms") == 1).select("user", "arm"), on="user", maintain_order="left"
+    )
+    for arm in experiment.arms:
+        found = users.filter(pl.col("arm") == arm).height
+        if found < 2:
+            where = f" of card {card!r}" if card is not None else ""
+            raise EmptyDataError(
+                f"arm {arm!r} has {found} users{where} from {first} to {last}; two or more are "
+                "needed to compare it"
+            )
+    return Units(experiment, users, first, last, arms.filter(pl.col("n_arms") > 1).height)
+
+
+def window(logs: Logs, experiment: Experiment) -> tuple[date, date]:
+    """The first and last day that count.
+
+    Raises:
+        EmptyDataError: the logs have no exposure in the experiment's window.
+    """
+    first = experiment.start or logs.first_day
+    last = experiment.end or logs.last_day
+    if logs.between(first, last).exposures.is_empty():
+        raise EmptyDataError(
+            f"exposures are from {logs.first_day} to {logs.last_day}, the experiment runs from "
+            f"{first} to {last}; there is nothing in common"
+        )
+    return first, last
+
+
+def days_without_arms(logs: Logs, experiment: Experiment) -> Logs:
+    """The days before the experiment, or those of it where the logs have none before."""
+    first, last = window(logs, experiment)
+    before = logs.between(None, first - timedelta(days=1))
+    return logs.between(first, last) if before.exposures.is_empty() else before
+
+
+def arms_of_users(exposures: pl.DataFrame, experiment: Experiment) -> pl.DataFrame:
+    """The first arm of every user and in how many arms they were: user, arm, n_arms.
+
+    Raises:
+        SchemaError: the exposures have no arms.
+        DataError: an exposure has no arm, or one that the experiment does not have.
+    """
+    if "arm" not in exposures.columns:
+        raise SchemaError("the exposures have no column 'arm'; an experiment needs to know it")
+    if n := exposures["arm"].null_count():
+        raise DataError(
+            f"{n:,} exposures (summed by user and day) while the experiment ran have no arm; if "
+            "they are from before it, give its start"
+        )
+    if unknown := sorted(set(exposures["arm"].unique().to_list()) - set(experiment.arms)):
+        raise DataError(
+            f"exposures are of arm {unknown[0]!r}; experiment {experiment.name!r} has "
+            f"{', '.join(experiment.arms)}"
+        )
+    return (
+        exposures.group_by("user")
+        .agg(pl.col("arm").n_unique().alias("n_arms"), pl.col("arm").min())
+        .sort("user")
+    )
+
+
+def user_sums(within: Logs, before: Logs | None = None) -> pl.DataFrame:
+    """A row a user with an exposure in `within`, by id: the sums there, and those in `before`.
+
+    Clicks count from the day of the first exposure on.
+    """
+    users = _of_exposures(within.exposures)
+    counted = within.clicks.join(
+        users.select("user", "first_day"), on="user", maintain_order="left"
+    ).filter(pl.col("day") >= pl.col("first_day"))
+    users = users.drop("first_day").join(_of_clicks(counted), on="user", how="left")
+    if before is not None and len(before.exposures) + len(before.clicks):
+        for part in (_of_exposures(before.exposures).drop("first_day"), _of_clicks(before.clicks)):
+            renamed = part.rename({c: PRE + c for c in part.columns if c != "user"})
+            users = users.join(renamed, on="user", how="left")
+    return users.with_columns(pl.col(known_sums(users)).fill_null(0)).sort("user")
+
+
+def known_sums(users: pl.DataFrame) -> tuple[str, ...]:
+    """The sums among the columns, those before the start last."""
+    return tuple(s for s in (*SUMS, *(PRE + s for s in SUMS)) if s in users.columns)
+
+
+def sums_of(users: pl.DataFrame) -> Float64[np.ndarray, "users sums"]:
+    """The sums of users, columns as in `known_sums`."""
+    return users.select(known_sums(users)).cast(pl.Float64).to_numpy()
+
+
+def _of_exposures(exposures: pl.DataFrame) -> pl.DataFrame:
+    return exposures.group_by("user").agg(
+        pl.col("day").min().alias("first_day"),
+        pl.col("views").sum(),
+        pl.col("day").n_unique().cast(pl.Int64).alias("user_days"),
+    )
+
+
+def _of_clicks(clicks: pl.DataFrame) -> pl.DataFrame:
+    sums = [c for c in ("clicks", "play_seconds") if c in clicks.columns]
+    return clicks.group_by("user", maintain_order=True).agg(pl.col(sums).sum())

@@ -1,0 +1,274 @@
+"""`nearfar abtest plan`, `check`, `analyse` and `simulate`."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearfar.abtest.aa import N_SPLITS, check_aa
+from nearfar.abtest.analysis import AnalysisSettings
+from nearfar.abtest.analysis import analyse as analyse_logs
+from nearfar.abtest.assignment import Experiment, read_experiment
+from nearfar.abtest.bootstrap import N_RESAMPLES
+from nearfar.abtest.checks import CheckSettings, check_logs
+from nearfar.abtest.logs import Logs, parse_columns, read_logs
+from nearfar.abtest.metrics import find_metrics
+from nearfar.abtest.plan import make_plan
+from nearfar.abtest.plan_settings import PlanSettings, parse_numbers
+from nearfar.abtest.requirements import check_statistics
+from nearfar.abtest.simulate import Simulation, write_simulation
+from nearfar.abtest.sources import Query
+from nearfar.abtest.units import days_without_arms
+from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed
+from nearfar.core.errors import SettingsError
+
+app = typer.Typer(
+    name="abtest",
+    help="Prove an uplift online: how long to test, whether the test is sound, what it found.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Exposures = Annotated[
+    str,
+    typer.Option(
+        "--exposures",
+        help="Who saw a card: a Parquet file or folder with user, timestamp, arm, and if there "
+        "are card, views, served. With --database a table or a SELECT.",
+    ),
+]
+Clicks = Annotated[
+    str,
+    typer.Option(
+        "--clicks",
+        help="Who clicked: a Parquet file or folder with user, timestamp, and if there are card, "
+        "play_seconds. With --database a table or a SELECT.",
+    ),
+]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        help="A SQLAlchemy URL to read both logs from; ${NAME} in it is an environment variable.",
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", help="Another name of a column, as user=customer_id; several are possible."
+    ),
+]
+ExperimentFile = Annotated[
+    Path,
+    typer.Option("--experiment", help="A TOML file with name, arms, weights, salt, start and end."),
+]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics",
+        help="Of clicks_per_view, clicks_per_user_view, clicks_per_user, play_seconds_per_user, "
+        "cut at commas; by default all.",
+    ),
+]
+
+
+def _read(
+    exposures: str, clicks: str, database: str | None, columns: list[str] | None, output: Output
+) -> Logs:
+    output.remark("reading the logs ...")
+    named = parse_columns(columns or [])
+    if database is None:
+        return read_logs(exposures, clicks, named)
+    return read_logs(Query(database, exposures), Query(database, clicks), named)
+
+
+@app.command("plan")
+def plan(
+    exposures: Exposures,
+    clicks: Clicks,
+    database: Database = None,
+    column: Columns = None,
+    uplift: Annotated[
+        float | None,
+        typer.Option("--uplift", help="The relative uplift to be shown, as 0.05 for 5 %."),
+    ] = None,
+    days: Annotated[
+        str, typer.Option("--days", help="Lengths to tell the smallest uplift of, in days.")
+    ] = "7,14,21,28",
+    users: Annotated[
+        int | None, typer.Option("--users", help="So many users in all arms, not as in the log.")
+    ] = None,
+    weights: Annotated[
+        str, typer.Option("--weights", help="Of the arms, as 1,1 or 90,10; the control first.")
+    ] = "1,1",
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="Chance of a difference found where none is.")
+    ] = 0.05,
+    power: Annotated[
+        float, typer.Option("--power", help="Chance of finding the uplift where it is.")
+    ] = 0.8,
+    metrics: Metrics = None,
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """How long to test: users, days and the smallest uplift shown, each from the others.
+
+    The logs are of past days without a test. A test of d days is taken to meet the users of the
+    last d days, as active as they were then.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    check_statistics()
+    settings = PlanSettings(
+        find_metrics(metrics), parse_numbers(weights, "weights"), uplift,
+        parse_numbers(days, "days"), users, alpha, power,
+    )  # fmt: skip
+    made = make_plan(_read(exposures, clicks, database, column, output), settings)
+    output.result(made.to_dict(), str(made.table()))
+
+
+@app.command("check")
+def check(
+    experiment: ExperimentFile,
+    exposures: Exposures,
+    clicks: Clicks,
+    database: Database = None,
+    column: Columns = None,
+    max_share: Annotated[
+        float, typer.Option("--max-share", help="Users in a wrong or several arms that are borne.")
+    ] = CheckSettings.max_share,
+    max_orphan_share: Annotated[
+        float, typer.Option("--max-orphan-share", help="Clicks without exposure that are borne.")
+    ] = CheckSettings.max_orphan_share,
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="p-values of checks below this fail.")
+    ] = CheckSettings.alpha,
+    splits: Annotated[
+        int, typer.Option("--splits", help="Random splits of the A/A test; 0 for none.", min=0)
+    ] = N_SPLITS,
+    metrics: Metrics = None,
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Whether the test is sound; exit code 1 where it is not.
+
+    Sizes of arms (sample-ratio mismatch), users in several arms or in another than their id says,
+    recommendations of another arm, clicks without exposure, and an A/A test on the days before
+    the start (on those of the test itself where there are none).
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    check_statistics()
+    chosen = find_metrics(metrics)
+    of = read_experiment(experiment)
+    logs = _read(exposures, clicks, database, column, output)
+    settings = CheckSettings(alpha, max_share, max_orphan_share)
+    done = [*check_logs(logs, of, settings)]
+    if splits:
+        output.remark(f"{splits} random splits ...")
+        with output.counting("A/A test", "splits") as tell:
+            done.append(
+                check_aa(
+                    days_without_arms(logs, of), chosen,
+                    weights=(of.weights[0], min(of.weights[1:])), n_splits=splits, alpha=alpha,
+                    seed=seed, on_split=lambda split, of_all: tell(split),
+                )
+            )  # fmt: skip
+    passed = all(one.passed is not False for one in done)
+    words = {True: "good", False: "BAD ", None: "-   "}
+    output.result(
+        {"experiment": of.name, "passed": passed, "checks": [one.to_dict() for one in done]},
+        "\n".join(f"{words[one.passed]}  {one.told}" for one in done),
+    )
+    if not passed:
+        raise typer.Exit(1)
+
+
+@app.command("analyse")
+def analyse(
+    experiment: ExperimentFile,
+    exposures: Exposures,
+    clicks: Clicks,
+    database: Database = None,
+    column: Columns = None,
+    level: Annotated[float, typer.Option("--level", help="Confidence level of intervals.")] = 0.95,
+    daily: Annotated[
+        float | None,
+        typer.Option(
+            "--daily",
+            help="Make intervals and p-values valid for daily looks; the uplift hoped for, as "
+            "0.05, the same on every day.",
+        ),
+    ] = None,
+    cuped: Annotated[
+        bool, typer.Option(help="Adjust by the days before the start, where the logs have them.")
+    ] = True,
+    by_card: Annotated[bool, typer.Option(help="Also every card alone.")] = True,
+    resamples: Annotated[
+        int, typer.Option("--resamples", help="Samples of the bootstrap; 0 for none.", min=0)
+    ] = N_RESAMPLES,
+    metrics: Metrics = None,
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """What the test found: uplift of every metric with intervals and corrected p-values.
+
+    Run `nearfar abtest check` first: where it fails, these numbers mean nothing.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    check_statistics()
+    settings = AnalysisSettings(
+        find_metrics(metrics), level, cuped, by_card, resamples, daily, seed
+    )
+    of = read_experiment(experiment)
+    logs = _read(exposures, clicks, database, column, output)
+    found = analyse_logs(logs, of, settings, on_step=output.remark)
+    users = ", ".join(f"{arm} {n:,} users" for arm, n in found.n_users.items())
+    output.result(found.to_dict(), users, str(found.table()), "", "\n".join(found.sentences))
+
+
+@app.command("simulate")
+def simulate(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for exposures, clicks and experiment.toml.")
+    ],
+    users: Annotated[int, typer.Option("--users", help="How many users there are.", min=1)] = (
+        Simulation.n_users
+    ),
+    days: Annotated[int, typer.Option("--days", help="Length of the experiment.", min=1)] = (
+        Simulation.days
+    ),
+    pre_days: Annotated[int, typer.Option("--pre-days", help="Days before it.", min=0)] = (
+        Simulation.pre_days
+    ),
+    uplift: Annotated[
+        float, typer.Option("--uplift", help="The true relative uplift of the chance of a click.")
+    ] = Simulation.uplift,
+    start: Annotated[
+        str, typer.Option("--start", help="The first day of the experiment.")
+    ] = Simulation.start.isoformat(),
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Made-up logs with a known uplift, to try the other commands on."""
+    output = Output(as_json=as_json, quiet=quiet)
+    try:
+        first = date.fromisoformat(start)
+    except ValueError:
+        raise SettingsError(f"start is {start!r}; a day such as 2025-09-01 was expected") from None
+    simulation = Simulation(users, days, pre_days, uplift, start=first, seed=seed)
+    written = [str(p) for p in write_simulation(simulation, Experiment("simulated"), out)]
+    output.result({"files": written, "uplift": uplift}, *written)

@@ -1,0 +1,75 @@
+"""The commands, each imported when it is first needed: importing PyTorch takes seconds."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command's function, or its group of commands, is.
+
+    Args:
+        module: below `nearfar.cli`.
+        function: its function; "app" for a group.
+        told: the first sentence of its help.
+    """
+
+    module: str
+    function: str
+    told: str
+
+
+COMMANDS = {
+    "demo": Command("demo", "demo", "Compare four algorithms on real MovieLens-100K."),
+    "data": Command("data", "app", "Fetch data sets, look at a log, split it."),
+    "train": Command("train", "train", "Fit an algorithm and save a bundle."),
+    "evaluate": Command("measure", "evaluate", "Measure a bundle on a split's held-out users."),
+    "compare": Command("measure", "compare", "Compare bundles on the same held-out users."),
+    "recommend": Command(
+        "recommend", "recommend", "Recommend for items, for users of a log, or for a file."
+    ),
+    "reproduce": Command("reproduce", "reproduce", "Reproduce a table or figure of the paper."),
+    "tune": Command("tune", "tune", "Search settings by validation users' NDCG@100."),
+    "map": Command("map", "draw_map", "Draw the latent space of bundles."),
+    "pipeline": Command("pipeline", "app", "Train weekly, publish, score daily."),
+    "diagnose": Command(
+        "diagnose", "diagnose_bundles", "Measure the paper's theory on a fitted model."
+    ),
+    "report": Command(
+        "report_page", "report_page", "Write one page on bundles: how good, for whom, and why."
+    ),
+    "abtest": Command("abtest", "app", "Prove an uplift online: plan, check and analyse a test."),
+}
+
+
+class Lazy(TyperGroup):
+    """A group whose commands are imported one by one.
+
+    `Any` where Typer names classes of its private copy of Click.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = COMMANDS.get(cmd_name)
+        if found is None:
+            return None
+        value = getattr(importlib.import_module(f"nearfar.cli.{found.module}"), found.function)
+        if not isinstance(value, typer.Typer):
+            app = typer.Typer(add_completion=False, rich_markup_mode=None)
+            app.command(cmd_name)(value)
+            value = app
+        command = typer.main.get_command(value)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, found.told) for name, found in COMMANDS.items()])
