@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nearfar.core.files import atomic_file
 from nearfar.core.seeding import generator
-from nearfar.evaluation.table import Table
 from nearfar.maps.anchors import item_names
 from nearfar.maps.atlas import Atlas, LatentMap
-from nearfar.maps.colours import colour_of
+from nearfar.maps.colours import ANCHOR, colour_of
 from nearfar.maps.requirements import check_installed
 from nearfar.maps.table import distances_table, separability_table
+from nearfar.pages import shell
+from nearfar.pages.charts import INK, Chart, as_words
+from nearfar.pages.markup import bullets, paragraph, table
+from nearfar.pages.section import Section
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -31,43 +32,6 @@ WITH_WEBGL = 4_000
 
 PANEL_PIXELS = 420
 
-CONFIG = {
-    "displaylogo": False,
-    "modeBarButtonsToRemove": ["select2d", "lasso2d"],
-    "responsive": True,
-    "scrollZoom": True,
-    "showSendToCloud": False,  # a button that would upload the users shown, there by default
-}
-
-STYLE = """
-:root { color-scheme: light dark; }
-body { font-family: system-ui, sans-serif; margin: 1rem auto; max-width: 90rem; padding: 0 1rem;
-  background: #ffffff; color: #222222; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; }
-ul { font-size: .9rem; padding-left: 1.2rem; }
-th, td { text-align: left; padding: .25rem .8rem .25rem 0; vertical-align: top;
-  border-bottom: 1px solid #99999955; }
-@media (prefers-color-scheme: dark) { body { background: #16181c; color: #e4e4e4; } }
-"""
-
-FOLLOW_THEME = """
-var dark = window.matchMedia("(prefers-color-scheme: dark)");
-var plot = document.getElementById("{plot_id}");
-function follow() {
-  var ink = dark.matches ? "#e4e4e4" : "#222222";
-  var title = {"font.color": ink};
-  Plotly.relayout(plot, title);
-  plot.data.forEach(function (trace, i) {
-    if (trace.name === "item anchor") {
-      Plotly.restyle(plot, {"marker.color": ink, "textfont.color": ink}, [i]);
-    }
-  });
-}
-follow();
-dark.addEventListener("change", follow);
-"""
-
 
 def write_page(atlas: Atlas, path: Path) -> None:
     """Write the maps as one HTML file; pointing at a user tells of their history.
@@ -78,28 +42,13 @@ def write_page(atlas: Atlas, path: Path) -> None:
         MissingExtraError: plotly is not installed.
     """
     check_installed("plotly", purpose="a map as a page")
-    figure = maps_figure(atlas)
-    plot = figure.to_html(
-        full_html=False,
-        include_plotlyjs=True,
-        include_mathjax=False,
-        div_id="maps",
-        default_width="100%",
-        config=CONFIG,
-        post_script=FOLLOW_THEME.replace("{plot_id}", "maps"),
-    )
-    least = PANEL_PIXELS * min(3, len(atlas.maps))
-    text = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Latent maps</title><style>{STYLE}</style></head><body>\n"
-        f"<h1>Latent maps</h1>\n{_introduction(atlas)}\n"
-        f'<div class="wide"><div style="min-width:{least}px">{plot}</div></div>\n'
-        f"{_table(separability_table(atlas))}\n{_table(distances_table(atlas))}\n"
-        "</body></html>\n"
-    )
-    with atomic_file(path, text=True) as file:
-        file.write(text)
+    chart = Chart(
+        "maps-chart", "Users in the latent space", in_words(atlas), maps_figure(atlas),
+        least_width=PANEL_PIXELS * min(3, len(atlas.maps)), wheel_zooms=True,
+    )  # fmt: skip
+    numbers = number_tables(atlas)
+    sections = (Section("maps", "Maps", chart.markup()), Section("numbers", "Numbers", numbers))
+    shell.write_page(path, "Latent maps", introduction(atlas), sections)
 
 
 def maps_figure(atlas: Atlas) -> Figure:
@@ -108,7 +57,7 @@ def maps_figure(atlas: Atlas) -> Figure:
 
     n_columns = min(3, len(atlas.maps))
     n_rows = -(-len(atlas.maps) // n_columns)
-    titles = [escape(m.title) for m in atlas.maps]
+    titles = [as_words(m.title) for m in atlas.maps]
     figure = make_subplots(
         n_rows, n_columns, subplot_titles=titles, horizontal_spacing=0.02, vertical_spacing=0.2
     )
@@ -141,7 +90,7 @@ def _add_panel(figure, one: LatentMap, atlas: Atlas, shown, words, position, n_c
         mine = np.flatnonzero(labels == cohort)
         figure.add_trace(
             kind(
-                x=xy[mine, 0], y=xy[mine, 1], mode="markers", name=escape(label),
+                x=xy[mine, 0], y=xy[mine, 1], mode="markers", name=as_words(label),
                 legendgroup=f"cohort {cohort}", showlegend=position == 0,
                 marker={"color": colour_of(cohort), "size": 5, "opacity": 0.65},
                 text=[words[i] for i in mine], hovertemplate="%{text}<extra></extra>",
@@ -154,8 +103,8 @@ def _add_panel(figure, one: LatentMap, atlas: Atlas, shown, words, position, n_c
             go.Scatter(
                 x=one.anchors.xy[:, 0], y=one.anchors.xy[:, 1], mode="markers",
                 name="item anchor", legendgroup="anchors", showlegend=not before,
-                marker={"color": "#222222", "size": 6, "symbol": "x-thin-open"},
-                text=[escape(t) for t in one.anchors.titles],
+                marker={"color": ANCHOR, "size": 6, "symbol": "x-thin-open"}, meta=INK,
+                text=[as_words(t) for t in one.anchors.titles],
                 hovertemplate="anchor of %{text}<extra></extra>",
             ),
             row, column,
@@ -176,13 +125,13 @@ def _shown(atlas: Atlas) -> np.ndarray:
 
 def _words(atlas: Atlas, shown: np.ndarray) -> list[str]:
     """What is told of each user: cohort, number of interactions, some titles."""
-    names = [escape(t) for t in item_names(atlas.users.item_ids, np.arange(atlas.users.n_items))]
+    names = [as_words(t) for t in item_names(atlas.users.item_ids, np.arange(atlas.users.n_items))]
     popularity = atlas.users.item_counts
     x, result = atlas.users.x, []
     for user in shown:
         items = x.indices[x.indptr[user] : x.indptr[user + 1]]
         first = items[np.argsort(-popularity[items], kind="stable")][:N_TITLES]
-        lines = [escape(atlas.cohorts.names[atlas.cohorts.labels[user]])]
+        lines = [as_words(atlas.cohorts.names[atlas.cohorts.labels[user]])]
         lines.append(
             f"{len(items):,} interactions" + (", among them" if len(items) > len(first) else "")
         )
@@ -190,7 +139,8 @@ def _words(atlas: Atlas, shown: np.ndarray) -> list[str]:
     return result
 
 
-def _introduction(atlas: Atlas) -> str:
+def introduction(atlas: Atlas) -> str:
+    """What is drawn, of whom, and what became of the cohorts, as markup."""
     n = atlas.cohorts.n_users
     parts = [
         f"{n:,} users, each at the mean of the posterior of the whole history, drawn by "
@@ -199,14 +149,16 @@ def _introduction(atlas: Atlas) -> str:
     ]
     if n > MAX_POINTS:
         parts.append(f"{MAX_POINTS:,} of them, drawn at random, are on this page.")
-    parts += [f"{note}." for note in atlas.cohorts.notes]
-    return f"<p>{escape(' '.join(parts))}</p>"
+    return paragraph(" ".join(parts)) + bullets(f"{note}." for note in atlas.cohorts.notes)
 
 
-def _table(table: Table) -> str:
-    head = "".join(f"<th>{escape(h)}</th>" for h in table.header)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
-    )
-    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
-    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div><ul>{notes}</ul>'
+def in_words(atlas: Atlas) -> str:
+    """The maps in words, for readers who cannot see them."""
+    maps = [f"{each.title}: {', '.join(each.told())}" for each in atlas.maps]
+    return f"Users as points, {'; '.join(atlas.legend())}. {'. '.join(maps)}."
+
+
+def number_tables(atlas: Atlas) -> str:
+    """The numbers beside the maps, as markup."""
+    apart = table(separability_table(atlas), "How far the cohorts are apart")
+    return apart + table(distances_table(atlas), "Distances between the cohorts' means")

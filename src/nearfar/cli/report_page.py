@@ -1,0 +1,110 @@
+"""`nearfar report`."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearfar.bundle.folder import load_bundle
+from nearfar.bundle.manifest import is_bundle
+from nearfar.cli import inputs
+from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, drawn
+from nearfar.cli.stopped import same_command
+from nearfar.core.errors import ArtefactError
+from nearfar.data.interactions import Split
+from nearfar.data.splits.folder import load_split
+from nearfar.evaluation.table import comparison_table
+from nearfar.experiments.reproduction.kept import is_study, kept_models
+from nearfar.report.measured import QUALITY
+from nearfar.report.page import check_page, write_report
+from nearfar.report.report import N_USERS, Options, make_report
+
+
+def report_page(
+    ctx: typer.Context,
+    bundles: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Bundles' folders, the first the baseline; a folder of bundles, as nearfar demo "
+            "writes; or one of nearfar reproduce --keep-models."
+        ),
+    ],
+    data: Annotated[Path, typer.Option("--data", help="A split folder.")],
+    out: Annotated[Path, typer.Option("--out", help="The page, a .html file.")],
+    users: Annotated[
+        int, typer.Option("--users", help="Map and diagnostics: at most so many users.", min=20)
+    ] = N_USERS,
+    no_diagnostics: Annotated[
+        bool, typer.Option("--no-diagnostics", help="Leave out the paper's instruments.")
+    ] = False,
+    no_map: Annotated[bool, typer.Option("--no-map", help="Leave out the latent map.")] = False,
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write one page on bundles: how good, for whom, and why.
+
+    Data, training, quality, groups, popularity, map, diagnostics, settings to reproduce it.
+
+    Bundles of any algorithm will do; map and diagnostics are of autoencoders. The page is one
+    file that needs no network. Three autoencoders on MovieLens-1M take a few minutes, most of it
+    diagnostics.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    check_page(out)
+    options = Options(users, seed, diagnostics=not no_diagnostics, latent_map=not no_map)
+    options.check_installed()
+    split = load_split(data)
+    named = _named(bundles, split)
+    loaded = {title: load_bundle(path, device=device) for title, path in named.items()}
+    started = time.perf_counter()
+    found = make_report(loaded, split, options, output.remark)
+    for note in found.notes:
+        output.warning(note)
+    write_report(found, out, source=str(data), command=_command(ctx))
+    seconds = time.perf_counter() - started
+    output.result(
+        {
+            "page": str(out), "bundles": {title: str(path) for title, path in named.items()},
+            "seconds": seconds, **found.to_dict(),
+        },
+        drawn(comparison_table(found.evaluations, QUALITY, seed=seed), "test users"),
+        f"\nwritten in {seconds:.0f} s: {out}",
+    )  # fmt: skip
+
+
+def _command(ctx: typer.Context) -> str:
+    """The command line that was given, but for what the page does not depend on."""
+    apart = ("--json", "--quiet", "--debug")
+    return shlex.join(w for w in shlex.split(same_command(ctx)) if w not in apart)
+
+
+def _named(paths: list[Path], split: Split) -> dict[str, Path]:
+    """The bundles by title; folders that hold several stand for all of them.
+
+    Raises:
+        ArtefactError: a folder holds no bundle, or no model of the split.
+    """
+    single: list[Path] = []
+    studied: dict[str, Path] = {}
+    for path in paths:
+        if is_bundle(path) or not path.is_dir():
+            single.append(path)
+        elif is_study(path):
+            models = kept_models(path, split.fingerprint)
+            if not models:
+                raise ArtefactError(
+                    f"{path} keeps no model that was fitted on this split; name the split in "
+                    f"{path / 'splits'}, and run nearfar reproduce with --keep-models"
+                )
+            studied |= models
+        else:
+            inside = sorted(each for each in path.iterdir() if is_bundle(each))
+            single += inside or [path]
+    return {**inputs.named_bundles(single), **studied}

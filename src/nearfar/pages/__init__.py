@@ -1,0 +1,1 @@
+"""Pages of one HTML file that need no network: their shell, tables and charts."""

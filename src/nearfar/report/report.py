@@ -1,0 +1,182 @@
+"""All that a report tells, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.examined import subject_of
+from nearfar.bundle.sample import common_sample
+from nearfar.core.errors import NearfarError, SettingsError
+from nearfar.data.interactions import Interactions, Split
+from nearfar.evaluation.evaluation import Evaluation
+from nearfar.maps.atlas import Atlas, Mapped, make_atlas
+from nearfar.maps.projections.projection import find_projection
+from nearfar.maps.requirements import check_installed
+from nearfar.maps.users import whole_histories
+from nearfar.metrics.ndcg import NDCG
+from nearfar.models.autoencoder import Autoencoder
+from nearfar.models.latent import LatentModel
+from nearfar.report.cohorts import report_cohorts
+from nearfar.report.measured import Measured, measure
+from nearfar.theory.diagnosis import Diagnosis, diagnose, estimated_seconds
+
+N_USERS = 1000
+N_ANCHORS = 100
+PROJECTION = "tsne"
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a report is made.
+
+    Args:
+        users: the map, and the diagnostics, look at no more than so many users each.
+        seed: of all that is random.
+        diagnostics: whether the instruments of the theory are read.
+        latent_map: whether latents are drawn.
+
+    Raises:
+        SettingsError: there are no users.
+    """
+
+    users: int = N_USERS
+    seed: int = 0
+    diagnostics: bool = True
+    latent_map: bool = True
+
+    def __post_init__(self) -> None:
+        if self.users < 1:
+            raise SettingsError(f"users is {self.users}; it must be at least 1")
+
+    def check_installed(self) -> None:
+        """Raises MissingExtraError where a library that the report needs is missing."""
+        check_installed("plotly", purpose="a report")
+        if self.latent_map:
+            find_projection(PROJECTION).check_installed()
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What is known of some bundles and a split.
+
+    Args:
+        split: the data.
+        everyone: its users' whole histories.
+        measured: the bundles by title, the first of them the baseline.
+        atlas: the maps, or why there are none.
+        diagnosis: what the instruments found, or why there is nothing.
+        options: how it was made.
+    """
+
+    split: Split
+    everyone: Interactions
+    measured: dict[str, Measured]
+    atlas: Atlas | str
+    diagnosis: Diagnosis | str
+    options: Options = field(default_factory=Options)
+
+    @property
+    def evaluations(self) -> dict[str, Evaluation]:
+        return {title: one.test for title, one in self.measured.items()}
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know of all the measurements."""
+        return [note for one in self.measured.values() for note in one.notes]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers, JSON-able; what there is not is None."""
+        atlas, diagnosis = self.atlas, self.diagnosis
+        return {
+            "split": self.split.fingerprint,
+            "evaluations": {title: e.to_dict() for title, e in self.evaluations.items()},
+            "map": None if isinstance(atlas, str) else atlas.to_dict(),
+            "diagnosis": None if isinstance(diagnosis, str) else diagnosis.to_dict(),
+            "notes": self.notes,
+        }
+
+
+def make_report(
+    bundles: Mapping[str, Bundle],
+    split: Split,
+    options: Options | None = None,
+    say: Say = lambda text: None,
+) -> Report:
+    """Measure bundles on a split's test users, map and examine those with a latent space.
+
+    Args:
+        bundles: by title; the first is the one that the others are compared with.
+        split: the data.
+        options: see `Options`.
+        say: told, in lines, how it goes.
+
+    Raises:
+        SettingsError: there is no bundle.
+        EmptyDataError: no test user has anything to find.
+        MissingExtraError: a library that it needs is missing.
+    """
+    options = options or Options()
+    options.check_installed()
+    if not bundles:
+        raise SettingsError("there is no bundle to report on")
+    measured = {}
+    for title, bundle in bundles.items():
+        say(f"{title}: recommending to {split.test.n_users:,} test users ...")
+        measured[title] = measure(title, bundle, split)
+    everyone = whole_histories(split)
+    return Report(
+        split,
+        everyone,
+        measured,
+        _atlas(measured, everyone, options, say),
+        _diagnosis(bundles, everyone, options, say),
+        options,
+    )
+
+
+def _atlas(
+    measured: Mapping[str, Measured], everyone: Interactions, options: Options, say: Say
+) -> Atlas | str:
+    if not options.latent_map:
+        return "The map was left out."
+    models: dict[str, Mapped] = {}
+    for title, one in measured.items():
+        model = one.bundle.model
+        if isinstance(model, LatentModel):
+            models[title] = Mapped(model, one.bundle.items, one.test.mean(NDCG(100)))
+    if not models:
+        return "None of the bundles is of an autoencoder; others have no latent space to draw."
+    try:
+        cohorts = report_cohorts(np.diff(everyone.x.indptr), options.users, options.seed)
+        return make_atlas(
+            models, everyone, cohorts, find_projection(PROJECTION), seed=options.seed,
+            n_anchors=N_ANCHORS,
+            on_map=lambda title: say(f"{title}: a map of {cohorts.n_users:,} users ..."),
+        )  # fmt: skip
+    except NearfarError as error:
+        return f"There is no map: {error}."
+
+
+def _diagnosis(
+    bundles: Mapping[str, Bundle], everyone: Interactions, options: Options, say: Say
+) -> Diagnosis | str:
+    if not options.diagnostics:
+        return "The diagnostics were left out."
+    able = {t: b for t, b in bundles.items() if isinstance(b.model, Autoencoder)}
+    if not able:
+        return "None of the bundles is of an autoencoder, which is what the theory speaks of."
+    try:
+        users = common_sample(everyone, able.values(), options.users, options.seed)
+        subjects = {t: subject_of(b, users, seed=options.seed) for t, b in able.items()}
+        seconds = estimated_seconds(subjects)
+        say(f"the theory on {users.n_users:,} users: about {max(1, round(seconds)):,} s")
+        return diagnose(subjects, on_start=lambda what, title: say(f"{title}: {what} ..."))
+    except NearfarError as error:
+        return f"There are no diagnostics: {error}."

@@ -1,0 +1,113 @@
+"""The data at a glance."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Int
+
+from nearfar.data.interactions import FoldIn, Interactions, Split
+from nearfar.evaluation.table import Table
+from nearfar.maps.anchors import item_names
+from nearfar.pages.charts import Chart
+from nearfar.pages.markup import folded, paragraph, side_by_side, table
+from nearfar.pages.section import Section
+from nearfar.report.charts import Bars, Line, bar_chart, line_chart, lines_in_words
+from nearfar.report.flat import flat, plain
+
+N_POPULAR = 10
+N_RANKS = 120
+QUANTILES = {"least": 0.0, "10%": 0.1, "25%": 0.25, "median": 0.5, "75%": 0.75, "90%": 0.9,
+             "99%": 0.99, "most": 1.0}  # fmt: skip
+
+
+def section(split: Split, everyone: Interactions) -> Section:
+    """How many users, items and interactions there are, and how they are spread.
+
+    Args:
+        split: the data.
+        everyone: the whole histories of all its users.
+    """
+    train = split.train
+    density = train.n_interactions / max(1, train.n_users * train.n_items)
+    name = split.protocol.get("log")
+    text = (
+        f"{plain(name) if name else 'The data'}: {everyone.n_users:,} users, {train.n_items:,} "
+        f"items and {everyone.n_interactions:,} interactions. Of the training users' matrix "
+        f"{density:.2%} is filled."
+    )
+    activity = np.diff(everyone.x.indptr)
+    charts = side_by_side([_activity(activity).markup(), _popularity(train).markup()])
+    parts = [paragraph(text), table(_parts(split), "Users of the split"), charts]
+    parts += [
+        table(_quantiles(activity, train.item_counts), "How interactions are spread"),
+        table(_popular(train), "The most popular items among training users"),
+    ]
+    if split.protocol:
+        rows = tuple(flat(split.protocol).items())
+        made = Table(("what", "value"), rows)
+        parts.append(folded("How the split was made", table(made, "Protocol")))
+    return Section("data", "Data", "\n".join(parts))
+
+
+def _parts(split: Split) -> Table:
+    rows = [("training", f"{split.train.n_users:,}", f"{split.train.n_interactions:,}", "-")]
+    for name, part in (("validation", split.validation), ("test", split.test)):
+        rows.append(_held_out(name, part))
+    notes = (
+        "to find: interactions hidden from the model, by which it is judged; validation users "
+        "choose settings and epochs, test users give the numbers on this page.",
+    )
+    return Table(("part", "users", "interactions shown", "to find"), tuple(rows), notes)
+
+
+def _held_out(name: str, part: FoldIn) -> tuple[str, str, str, str]:
+    shown, hidden = part.fold_in.n_interactions, part.held_out.n_interactions
+    return name, f"{part.n_users:,}", f"{shown:,}", f"{hidden:,}"
+
+
+def _activity(activity: Int[np.ndarray, " users"]) -> Chart:
+    """Users by number of interactions, in groups that double in size."""
+    place = np.ceil(np.log2(activity[activity > 0])).astype(int)
+    first = place.min()
+    n_users = np.bincount(place)[first:]
+    names = [_between(2**p // 2 + 1, 2**p) for p in range(first, first + len(n_users))]
+    bars = [Bars("users", n_users.tolist(), 0)]
+    told = "; ".join(f"{name}: {n:,} users" for name, n in zip(names, n_users, strict=True))
+    return Chart(
+        "data-activity", "Users by number of interactions", f"Interactions and users. {told}.",
+        bar_chart(names, bars, "interactions", "users"),
+    )  # fmt: skip
+
+
+def _between(low: int, high: int) -> str:
+    return str(high) if low == high else f"{low}-{high}"
+
+
+def _popularity(train: Interactions) -> Chart:
+    """The training users of the items, the most popular first."""
+    counts = np.sort(train.item_counts[train.item_counts > 0])[::-1]
+    ranks = np.unique(np.geomspace(1, max(1, len(counts)), N_RANKS).astype(int))[: len(counts)]
+    line = Line("", ranks.tolist(), counts[ranks - 1].tolist())
+    labels = ("rank of the item", "training users")
+    return Chart(
+        "data-popularity", "Items by popularity", lines_in_words([line], *labels),
+        line_chart([line], *labels, logarithmic=True),
+    )  # fmt: skip
+
+
+def _quantiles(activity: np.ndarray, popularity: np.ndarray) -> Table:
+    rows = []
+    for name, values in (("interactions of a user", activity), ("users of an item", popularity)):
+        found = np.quantile(values, list(QUANTILES.values()))
+        rows.append((name, *(f"{v:,.0f}" for v in found)))
+    return Table(("of", *QUANTILES), tuple(rows))
+
+
+def _popular(train: Interactions) -> Table:
+    chosen = np.argsort(-train.item_counts, kind="stable")[:N_POPULAR]
+    names = item_names(train.item_ids, chosen)
+    rows = tuple(
+        (str(place), name, f"{n:,}", f"{n / max(1, train.n_users):.1%}")
+        for place, (name, n) in enumerate(zip(names, train.item_counts[chosen], strict=True), 1)
+    )
+    return Table(("place", "item", "users", "share of users"), rows)

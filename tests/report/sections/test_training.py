@@ -1,0 +1,58 @@
+"""Training curves: the records, the epoch that was kept, and bundles without records."""
+
+from dataclasses import replace
+
+from nearfar.bundle.bundle import Bundle
+from nearfar.report.measured import Measured
+from nearfar.report.sections.training import section
+from tests.pages.reading import Page
+from tests.report.cases import EVIL_NAME, plain_report
+
+
+def page(*names: str) -> Page:
+    return Page(section(plain_report(*names).measured).body)
+
+
+def test_curves_are_the_records() -> None:
+    found = page()
+    measured = plain_report().measured
+    titles = [caption for caption in ("Validation NDCG@100", "Reconstruction loss",
+              "KL divergence from the prior", "Distance to the item anchors (A)",
+              "Weight of the KL divergence (beta)", "Weight of alignment (lambda_A)",
+              "Collapsed latent dimensions") if caption in found.words]  # fmt: skip
+    assert len(titles) == 7
+    lines = [t for t in found.figures["training-1"]["data"] if t["mode"] != "markers"]
+    assert [line["name"] for line in lines] == [
+        "plain",
+        EVIL_NAME.replace("<", "&lt;").replace(">", "&gt;"),
+    ]
+    records = measured["plain"].bundle.about.training
+    name = next(iter(records[0]["validation"]))
+    assert lines[0]["x"] == [1, 2, 3, 4, 5]
+    assert lines[0]["y"] == [record["validation"][name] for record in records]
+
+
+def test_the_epoch_that_was_kept_is_marked_and_told() -> None:
+    found = page("plain")
+    records = plain_report("plain").measured["plain"].bundle.about.training
+    kept = max(place for place, record in enumerate(records) if record["best"])
+    (mark,) = [t for t in found.figures["training-1"]["data"] if t["mode"] == "markers"]
+    assert mark["x"] == [kept + 1]
+
+
+def test_bundles_without_epochs_say_so() -> None:
+    found = page("pop", "ease")
+    assert "pop keeps no record of epochs" in found.words
+    assert not found.figures
+    assert not found.of("table")
+
+
+def test_odd_records_are_drawn_as_far_as_they_go() -> None:
+    """Records of other versions may lack anything; what is not finite was stored as None."""
+    one = plain_report("plain").measured["plain"]
+    training = [{"epoch": 0, "loss": 1.0}, {"terms": {"reconstruction": None, "own": 2.0}}, {}]
+    odd = Bundle(one.bundle.model, one.bundle.items, replace(one.bundle.about, training=training))
+    measured = Measured(odd, one.test, one.shown)
+    found = Page(section({"odd": measured}).body)
+    assert "Term own" in found.words
+    assert "Reconstruction loss" not in found.words

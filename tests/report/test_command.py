@@ -1,0 +1,80 @@
+"""The command that trains a bundle again gives the same settings, or there is none."""
+
+import shlex
+import sys
+
+import pytest
+
+from nearfar.algorithms.algorithm import make_algorithm, presets
+from nearfar.bundle.bundle import About, jsonable
+from nearfar.core import settings
+from nearfar.report.command import train_command
+from tests.report.cases import ALGORITHMS, EVIL_NAME, bundle
+
+VARIED = [
+    ("popularity", {}),
+    ("ease", {"l2": 33.5}),
+    ("multvae", {"encoder": "iaf", "prior": "vamp", "beta": {"kind": "cyclic"}}),
+    ("multvae", {"encoder": {"hidden": [30, 20]}}),
+    ("multvae", {"corruption": {"kind": "mask", "keep_prob": 0.25}}),
+    ("multvae", {"alignment": {"weight": 3.0}, "learning_rate": 1e-05, "noise": False}),
+    ("multvae", presets("multvae")["fast"]),
+    ("recvae", {"alignment": "pia"}),
+    ("hvamp", {}),
+    ("wmf", {}),
+]  # fmt: skip
+
+
+def about_of(name: str, values: dict) -> About:
+    plain = jsonable(settings.to_plain(make_algorithm(name, values)))
+    return About(name, {k: v for k, v in plain.items() if k != "kind"}, seed=4)
+
+
+@pytest.mark.parametrize(("name", "values"), VARIED)
+def test_it_gives_the_settings_back(name: str, values: dict) -> None:
+    line = train_command(about_of(name, values), "my split", "out")
+    assert line is not None
+    words = shlex.split(line)
+    assert words[:9] == [
+        "nearfar", "train", name, "--data", "my split", "--out", "out", "--seed", "4",
+    ]  # fmt: skip
+    assert set(words[9::2]) <= {"--set"}
+    again = make_algorithm(name, settings.parse_assignments(words[10::2]))
+    assert again == make_algorithm(name, values)
+
+
+def test_only_what_differs_from_the_defaults_is_spelled_out() -> None:
+    assert "--set" not in str(train_command(about_of("ease", {}), "d", "o"))
+    assert "--seed" not in str(train_command(About("popularity"), "d", "o"))
+    line = train_command(bundle(EVIL_NAME).about, "d", EVIL_NAME)
+    assert line is not None
+    assert shlex.split(line)[6] == EVIL_NAME
+    assert "epochs=5" in line
+    values = settings.parse_assignments(shlex.split(line)[10::2])
+    assert make_algorithm("multvae", values) == ALGORITHMS[EVIL_NAME]
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        About("tests.report.hostile.Algorithm"),
+        About("multvae", {"corruption": {"kind": "tests.report.hostile.Mask"}}),
+        About("multvae", {"start": "tests.report.hostile.Start"}),
+    ],
+)
+def test_nothing_that_a_bundle_names_is_imported(about: About) -> None:
+    assert train_command(about, "d", "o") is None
+    assert "tests.report.hostile" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        About("no_such_algorithm"),
+        About("ease", {"no_such_setting": 3}),
+        About("ease", {"l2": "much"}),
+        About("ease", {"a=b": 1.0}),
+    ],
+)
+def test_what_cannot_be_said_is_not_said(about: About) -> None:
+    assert train_command(about, "d", "o") is None

@@ -1,0 +1,60 @@
+"""Measuring: the numbers of the evaluation, and what is shown to whom."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nearfar.bundle.bundle import Bundle
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.evaluation.evaluate import evaluate
+from nearfar.metrics.coverage import Coverage
+from nearfar.report.measured import LISTS, QUALITY, K, measure, trained_here
+from tests.report.cases import bundle, split
+
+
+def test_values_are_those_of_the_evaluation() -> None:
+    found = measure("some name", bundle("ease"), split())
+    expected = evaluate(bundle("ease").model, split().test, [*QUALITY, *LISTS])
+    assert found.test.name == "some name"
+    assert found.test.metrics == expected.metrics
+    for metric in QUALITY:
+        assert np.array_equal(found.test.values(metric), expected.values(metric))
+    assert found.notes == ()
+
+
+def test_shown_counts_every_place_of_every_list() -> None:
+    found = measure("ease", bundle("ease"), split())
+    users = split().test
+    ranked = bundle("ease").model.top_k(users.fold_in.x, K).items
+    assert found.shown.sum() == (ranked >= 0).sum()
+    assert found.shown[7] == (ranked == 7).sum()
+    assert (found.shown > 0).mean() == pytest.approx(found.test.mean(Coverage(K)))
+
+
+def test_items_of_a_bundle_are_matched_by_id() -> None:
+    """The same model with its items' ids reversed shows the items of these ids."""
+    old = bundle("pop")
+    turned = Bundle(old.model, Vocabulary(list(reversed(old.items.ids.to_list()))), old.about)
+    straight, reversed_ = measure("a", old, split()), measure("b", turned, split())
+    assert straight.shown[0] > 0
+    assert reversed_.shown[-1] > 0
+    assert straight.shown[-1] == 0
+
+
+def test_unknown_items_and_foreign_training_users_are_told() -> None:
+    old = bundle("pop")
+    ids = [*range(100, 130), *range(900, 930)]
+    about = replace(old.about, data={**old.about.data, "fingerprint": "of other data"})
+    found = measure("pop", Bundle(old.model, Vocabulary(ids), about), split())
+    lost = split().test.held_out.x[:, 30:].nnz
+    assert f"{lost} of {split().test.held_out.n_interactions} held-out" in found.notes[0]
+    assert "was not trained on the training users" in found.notes[1]
+    assert found.shown[30:].sum() == 0
+
+
+def test_where_it_was_trained_is_known_by_fingerprint() -> None:
+    old = bundle("pop")
+    assert trained_here(old, split())
+    unknown = Bundle(old.model, old.items, replace(old.about, data={}))
+    assert trained_here(unknown, split())
