@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearfar.core.errors import SettingsError
-from nearfar.theory.gradients import gradient_norms
+from nearfar.theory.gradients import gradient_norms, gradient_products
 from nearfar.theory.lipschitz import lipschitz_bound, lipschitz_estimate
 from nearfar.vae.decoder import Decoder
 from nearfar.vae.layers import Units
@@ -100,3 +100,34 @@ def test_what_is_refused() -> None:
         lipschitz_bound(decoder, x.sum(1), 1.0)
     with pytest.raises(SettingsError, match="n_pairs is 0"):
         lipschitz_estimate(decoder, z, x, 0, torch.Generator())
+
+
+@given(st.integers(0, 10_000), HIDDEN, st.sampled_from(["tanh", "gated"]))
+@settings(max_examples=15)
+def test_products_are_those_of_the_mean_gradients(
+    seed: int, hidden: tuple[int, ...], units: Units
+) -> None:
+    decoder, _, x = make(seed, hidden, units)
+    rng = torch.Generator().manual_seed(seed)
+    z = torch.randn(5, 3, K, generator=rng, dtype=torch.float64)
+    weights = torch.full((3,), 1 / 3, dtype=torch.float64)
+    gradients = torch.stack([gradient(decoder, z[u], weights, x[u].sum(), x[u]) for u in range(5)])
+    found = gradient_products(decoder, z, x)
+    torch.testing.assert_close(found, gradients @ gradients.T, atol=1e-8, rtol=1e-8)
+
+
+def test_the_bound_counts_the_bend_of_tanh() -> None:
+    """Far out, with small output weights, the slope is nearly all tanh'': 7.7 of it."""
+    decoder = Decoder(1, (1,), 2, torch.Generator().manual_seed(0)).double()
+    far, steepest_at = 1000.0, float(np.arctanh(1 / np.sqrt(3)))
+    with torch.no_grad():
+        decoder.hidden[0].weight.fill_(1.0)
+        decoder.hidden[0].bias.fill_(steepest_at - far)
+        decoder.out.weight.copy_(torch.tensor([[0.01], [-0.01]]))
+        decoder.out.bias.zero_()
+    x = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    z = torch.tensor([[far], [far - 1e-4]], dtype=torch.float64)
+    change = torch.tensor([1.0, -1.0], dtype=torch.float64)
+    local = float(gradient_norms(decoder, z, change, x.sum(1), x)) / 1e-4
+    assert local > 7
+    assert local <= float(lipschitz_bound(decoder, x.sum(1), far))

@@ -301,4 +301,10 @@ def test_cut_off_at_any_step_and_resumed_ends_in_the_same_bits(
         assert torch.equal(found[0][name], value), name
     if isinstance(algorithm, RaCT):
         assert {"now.objective.term_modules.critic.moments.totals"} < found[0].keys()
-        assert {key.partition(".")[0] for key in found[0]} == {"now", "best", "adam", "information"}
+        assert {key.partition(".")[0] for key in found[0]} == {
+            "now",
+            "best",
+            "adam",
+            "information",
+            "neighbours",
+        }

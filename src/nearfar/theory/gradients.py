@@ -1,4 +1,4 @@
-"""Norms of the decoder's gradients, user by user, of which Theorem 2.3 is made."""
+"""Norms and products of the decoder's gradients, of which Theorem 2.3 is made."""
 
 from __future__ import annotations
 
@@ -52,6 +52,49 @@ def gradient_norms(
             error, input = error.double(), input.detach().double()
             squared = squared + ((error @ error.mT) * (input @ input.T + 1)).sum((1, 2))
     return squared.clamp(min=0).sqrt()
+
+
+def gradient_products(
+    decoder: Decoder,
+    z: Float[Tensor, "users draws latent"],
+    x: Float[Tensor, "users items"],
+) -> Float[Tensor, "users users"]:
+    """<G_u, G_v> of all pairs, G_u = mean_s grad_theta l_u(z_us) at the user's own latents.
+
+    A small SGD step of size eta on v lowers u's loss by eta <G_u, G_v> nats to first order:
+    positive is help, negative is harm; the diagonal is what a user's own step does.
+
+    Memory is users x draws x items and (users x draws)^2 numbers: give a part of the users.
+
+    Args:
+        decoder: f.
+        z: latents drawn of each user's posterior.
+        x: histories of ones.
+
+    Source: Theorem 2.3, which bounds this from below by norms.
+    """
+    n_users, n_draws, _ = z.shape
+    flat = z.flatten(0, 1)
+    with torch.enable_grad():
+        hidden, inputs, sums = _traced(decoder, flat)
+    with torch.no_grad():
+        errors = torch.softmax(decoder.out(hidden), 1)
+        errors *= x.sum(1).repeat_interleave(n_draws)[:, None]
+        errors -= x.repeat_interleave(n_draws, 0)
+    given = errors @ decoder.out.weight.detach()
+    products = _outer_products(errors, hidden.detach())
+    if sums:
+        for error, input in zip(torch.autograd.grad(hidden, sums, given), inputs, strict=True):
+            products += _outer_products(error, input.detach())
+    return products.view(n_users, n_draws, n_users, n_draws).mean((1, 3))
+
+
+def _outer_products(
+    errors: Float[Tensor, "latents outputs"], inputs: Float[Tensor, "latents inputs"]
+) -> Float[Tensor, "latents latents"]:
+    """Inner products of the gradients error x (input, 1)^T of one layer, of all pairs."""
+    errors, inputs = errors.double(), inputs.double()
+    return (errors @ errors.T) * (inputs @ inputs.T + 1)
 
 
 def _traced(

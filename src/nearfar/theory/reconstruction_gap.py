@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Real
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -29,9 +29,9 @@ class ReconstructionGap:
 
 def jensen_gap(
     share: Float[Tensor, "*draws pairs"],
-    n_u: Int[Tensor, " pairs"],
-    n_v: Int[Tensor, " pairs"],
-    n_shared: Int[Tensor, " pairs"],
+    n_u: Real[Tensor, " pairs"],
+    n_v: Real[Tensor, " pairs"],
+    n_shared: Real[Tensor, " pairs"],
 ) -> Float[Tensor, "*draws pairs"]:
     """J = r A*(T_u) + (1 - r) A*(T_v) - A*(r T_u + (1 - r) T_v) in nats, at least 0.
 

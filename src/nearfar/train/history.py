@@ -28,7 +28,9 @@ class EpochRecord:
 
     `terms` are means over users and steps in nats or squared distance, before weighting;
     `weights` those in force in the last step; `collapsed_dimensions` counts the latent
-    dimensions whose mean KL stayed below .01 nats; `seconds` excludes validation.
+    dimensions that tell less than .01 nats of the user (see `Information`); `seconds` excludes
+    validation; `neighbours_kept` is the share of their ten nearest neighbours in the latent
+    space that 256 training users kept since the epoch before, None in the first.
     """
 
     epoch: int
@@ -42,6 +44,7 @@ class EpochRecord:
     seconds: float
     validation_seconds: float
     users_per_second: float
+    neighbours_kept: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

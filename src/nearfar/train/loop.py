@@ -12,6 +12,7 @@ from nearfar.core.errors import EmptyDataError
 from nearfar.core.seeding import generator
 from nearfar.train.feed import Feed
 from nearfar.train.interrupt import Interruptible
+from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.train.state import State, Validate
@@ -49,7 +50,8 @@ def train(
     users = np.flatnonzero(np.diff(x.indptr))
     if not len(users):
         raise EmptyDataError("no training user has an item")
-    state = State(network, objective, plan, run, identity, len(users))
+    near = Neighbourhoods(x, users, run.seed, run.torch_device)
+    state = State(network, objective, plan, run, identity, len(users), near)
     try:
         if run.resume:
             state.resume()

@@ -15,6 +15,7 @@ from nearfar.core.seeding import derive
 from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import EpochRecord, History, StepReport
 from nearfar.train.means import Means
+from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.optimisers import Optimisers
 from nearfar.train.phase import Phase
 from nearfar.train.plan import Plan
@@ -44,6 +45,7 @@ class State:
         run: Run,
         identity: dict[str, Any],
         n_users: int,
+        neighbourhoods: Neighbourhoods,
     ) -> None:
         self.network = network.to(run.torch_device)
         self.objective = objective.to(run.torch_device)
@@ -65,6 +67,7 @@ class State:
         self.epoch = self.pass_in_epoch = self.step_in_pass = self.steps_before = 0
         self.means = Means(run.torch_device)
         self.information = Information(network.n_latent).to(run.torch_device)
+        self.neighbourhoods = neighbourhoods
         self.seconds = 0.0
         self.last_checkpoint = time.monotonic()
         self.best: dict[str, Tensor] = {}
@@ -174,6 +177,7 @@ class State:
             seconds=self.seconds,
             validation_seconds=time.perf_counter() - started,
             users_per_second=self.means.users_done / max(self.seconds, 1e-9),
+            neighbours_kept=self.neighbourhoods.kept(self.network),
         )
         self.history.records.append(record)
         if self.run.folder is not None:
@@ -231,6 +235,8 @@ class State:
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= {f"adam.{k}": v for k, v in self.optimisers.state().items()}
         tensors["information"] = self.information.sums
+        if self.neighbourhoods.last is not None:
+            tensors["neighbours"] = self.neighbourhoods.last
         position = {
             "epoch": self.epoch,
             "pass_in_epoch": self.pass_in_epoch,
@@ -267,6 +273,8 @@ class State:
         self.means.restore(position["means"])
         self.information.sums.copy_(found.tensors["information"])
         self.information.n_users = position["informed_users"]
+        near = found.tensors.get("neighbours")
+        self.neighbourhoods.last = None if near is None else near.to(self.run.torch_device)
         self.seconds = position["seconds"]
         if position["best_score"] is not None:
             self.best_score = position["best_score"]

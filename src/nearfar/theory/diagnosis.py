@@ -1,0 +1,115 @@
+"""All instruments on several models: what `nearfar diagnose` shows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from nearfar.core.errors import SettingsError
+from nearfar.theory.finding import Finding
+from nearfar.theory.instrument import Instrument, all_instruments
+from nearfar.theory.subject import Subject
+from nearfar.vae.neighbours import nearest, overlap
+
+PROBE = 768
+K_NEIGHBOURS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What the instruments found.
+
+    Args:
+        findings: by instrument, then by model, in the order in which they were measured.
+        neighbours: mean share of a user's nearest neighbours that two models have in common, by
+            the titles of both; empty for one model.
+        seconds: how long each instrument took, all models together.
+    """
+
+    findings: dict[str, dict[str, Finding]]
+    neighbours: dict[tuple[str, str], float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "findings": {
+                name: {title: found.to_dict() for title, found in by_title.items()}
+                for name, by_title in self.findings.items()
+            },
+            "neighbours_in_common": [
+                {"first": a, "second": b, "share": share}
+                for (a, b), share in self.neighbours.items()
+            ],
+            "seconds": self.seconds,
+        }
+
+
+def diagnose(
+    subjects: Mapping[str, Subject],
+    instruments: Mapping[str, Instrument] | None = None,
+    on_start: Callable[[str, str], object] | None = None,
+) -> Diagnosis:
+    """Measure every model by every instrument.
+
+    An instrument that cannot measure a model says so in its finding; the others go on.
+
+    Args:
+        subjects: models by title, all with the same users.
+        instruments: by name; all of them unless given.
+        on_start: called with an instrument's and a model's title before the measurement.
+
+    Raises: SettingsError where there is no model, or they have different users.
+    """
+    if not subjects:
+        raise SettingsError("there is no model to examine")
+    if len({s.n_users for s in subjects.values()}) > 1:
+        raise SettingsError("the models are examined on different users; give the same ones")
+    findings: dict[str, dict[str, Finding]] = {}
+    seconds: dict[str, float] = {}
+    for name, instrument in (instruments or all_instruments()).items():
+        findings[name] = {}
+        started = time.perf_counter()
+        for title, subject in subjects.items():
+            if on_start is not None:
+                on_start(instrument.title, title)
+            findings[name][title] = instrument.measure(subject)
+        seconds[name] = time.perf_counter() - started
+    return Diagnosis(findings, _in_common(subjects), seconds)
+
+
+def estimated_seconds(
+    subjects: Mapping[str, Subject], instruments: Mapping[str, Instrument] | None = None
+) -> float:
+    """About how long `diagnose` will take here: multiplications over a product's speed.
+
+    Right to a factor of about three.
+    """
+    work = sum(
+        instrument.work(subject)
+        for instrument in (instruments or all_instruments()).values()
+        for subject in subjects.values()
+    )
+    square = torch.ones(PROBE, PROBE)
+    torch.mm(square, square)  # the first product starts the threads
+    started = time.perf_counter()
+    torch.mm(square, square)
+    return work * (time.perf_counter() - started) / PROBE**3
+
+
+def _in_common(subjects: Mapping[str, Subject]) -> dict[tuple[str, str], float]:
+    """The mean overlap of nearest neighbours of each two models."""
+    if len(subjects) < 2:
+        return {}
+    k = min(K_NEIGHBOURS, min(s.n_users for s in subjects.values()) // 2)
+    near = {title: nearest(s.posterior.mu, k) for title, s in subjects.items()}
+    titles = list(subjects)
+    return {
+        (a, b): float(overlap(near[a], near[b]).mean())
+        for i, a in enumerate(titles)
+        for b in titles[i + 1 :]
+    }

@@ -1,0 +1,60 @@
+"""An instrument: one statement of the paper, measured on one fitted model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nearfar.core import discovery
+from nearfar.core.errors import NearfarError
+from nearfar.theory.finding import Curve, Finding, Number
+from nearfar.theory.subject import Subject
+
+PACKAGE = "nearfar.theory.instruments"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an instrument read off; see `Finding` for the fields."""
+
+    meaning: str
+    numbers: tuple[Number, ...]
+    curves: tuple[Curve, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Instrument(ABC):
+    """Measures one statement of the paper; subclasses are frozen dataclasses, one a file."""
+
+    title: ClassVar[str]
+    source: ClassVar[str]
+
+    @abstractmethod
+    def read(self, subject: Subject) -> Measured:
+        """Measure; whatever is random is drawn from `subject.rng` or `subject.generator`.
+
+        Raises: NearfarError where this kind of model, or this sample, cannot be measured.
+        """
+
+    @abstractmethod
+    def work(self, subject: Subject) -> float:
+        """About how many multiplications it takes, to tell the cost before it is paid."""
+
+    def measure(self, subject: Subject) -> Finding:
+        """The finding; `absent` says why where there is none."""
+        name = discovery.name_of(type(self))
+        try:
+            found = self.read(subject)
+        except NearfarError as error:
+            return Finding(name, self.title, self.source, absent=str(error))
+        return Finding(
+            name, self.title, self.source, found.meaning, found.numbers, found.curves, found.notes
+        )
+
+
+def all_instruments() -> dict[str, Instrument]:
+    """Every instrument with its defaults, by name."""
+    kinds: dict[str, Callable[[], Instrument]] = {**discovery.discover(PACKAGE, Instrument)}
+    return {name: make() for name, make in kinds.items()}

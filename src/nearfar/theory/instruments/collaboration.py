@@ -1,0 +1,92 @@
+"""Whom a user's help comes from: near users or far ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nearfar.theory.collaboration import Collaboration, collaboration, jaccard_distance
+from nearfar.theory.finding import Curve, Number
+from nearfar.theory.gradients import gradient_products
+from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.masking import pairwise_overlap
+from nearfar.theory.subject import Subject
+
+
+@dataclass(frozen=True)
+class LocalAndGlobal(Instrument):
+    """Shares of first-order help by nearness of histories.
+
+    Args:
+        near_share: which share of the others counts as near.
+        n_users: no more than so many users of the sample.
+        n_draws: latents a user.
+    """
+
+    title = "Local and global collaboration"
+    source = "section 2; Theorem 2.3"
+
+    near_share: float = 0.1
+    n_users: int = 500
+    n_draws: int = 2
+
+    def read(self, subject: Subject) -> Measured:
+        users = np.arange(min(self.n_users, subject.n_users))
+        q, histories = subject.part(users)
+        decoder = subject.network.decoder
+        noise = torch.randn(
+            (len(users), self.n_draws, q.mu.shape[1]), generator=subject.generator("collaboration")
+        )
+        z = (q.mu[:, None] + q.variance.sqrt()[:, None] * noise).to(decoder.out.weight)
+        x = torch.from_numpy(histories.toarray()).to(decoder.out.weight)
+        products = gradient_products(decoder, z, x).cpu().numpy()
+        n_different, n_shared = pairwise_overlap(histories)
+        by_items = collaboration(products, n_different.astype(float), self.near_share)
+        by_taste = collaboration(products, jaccard_distance(n_different, n_shared), self.near_share)
+        local = _share("local", "help from near users, by ||x_u - x_v||_1", by_items.local)
+        taste = _share("local_taste", "help from near users, by Jaccard distance", by_taste.local)
+        return Measured(
+            meaning=f"The nearest {100 * self.near_share:.0f} % of users give "
+            f"{100 * taste.value:.0f} % of the help if near means alike in taste, and "
+            f"{100 * local.value:.0f} % if it means few items apart; the rest comes from far "
+            "users.",
+            numbers=(
+                local,
+                taste,
+                _share("harm", "harm in all that others' steps do", by_items.harm),
+            ),
+            curves=(
+                _curve("few items apart, ||x_u - x_v||_1", by_items),
+                _curve("alike in taste, Jaccard distance", by_taste),
+            ),
+            notes=(
+                f"Of {len(users)} users of the sample; without any preference the near ones would "
+                f"give {100 * self.near_share:.0f} %.",
+                "By ||x_u - x_v||_1, users of few items are near to all, and their steps are "
+                "small.",
+            ),
+        )
+
+    def work(self, subject: Subject) -> float:
+        n = min(self.n_users, subject.n_users) * self.n_draws
+        return 4.0 * n * n * subject.model.n_items + 6.0 * n * subject.n_decoder
+
+
+def _share(key: str, label: str, values: np.ndarray) -> Number:
+    values = values[np.isfinite(values)]
+    if len(values) < 2:
+        return Number(key, label, math.nan, "share")
+    error = float(values.std(ddof=1) / math.sqrt(len(values)))
+    return Number(key, label, float(values.mean()), "share", error)
+
+
+def _curve(name: str, found: Collaboration) -> Curve:
+    tenths = len(found.by_distance)
+    return Curve(
+        "Where does help come from?", name, "tenth of the others, nearest first",
+        "share of the help", tuple(map(float, range(1, tenths + 1))),
+        tuple(map(float, found.by_distance)),
+    )  # fmt: skip

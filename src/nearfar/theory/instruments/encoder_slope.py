@@ -1,0 +1,66 @@
+"""How steep the encoder is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nearfar.core.errors import SettingsError
+from nearfar.theory.encoder_lipschitz import lipschitz_from_pairs, lipschitz_upper_bound
+from nearfar.theory.finding import Number
+from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.subject import Subject
+from nearfar.theory.transport import w2
+from nearfar.vae.posterior import DiagonalGaussian
+
+
+@dataclass(frozen=True)
+class EncoderSlope(Instrument):
+    """L_phi, from pairs and from layer norms, and how far one more item moves a user.
+
+    Args:
+        n_users: no more than so many users of the sample; all their pairs are looked at.
+    """
+
+    title = "Near histories, near posteriors"
+    source = "Lemma 2.4"
+
+    n_users: int = 1000
+
+    def read(self, subject: Subject) -> Measured:
+        q, histories = subject.part(np.arange(min(self.n_users, subject.n_users)))
+        steepest = lipschitz_from_pairs(q, histories)
+        notes = [
+            "The slope from pairs is a lower bound of L_phi: other pairs may be steeper.",
+        ]
+        try:
+            bound = lipschitz_upper_bound(subject.network.encoder, among=q)
+        except SettingsError as error:
+            bound = float("nan")
+            notes.append(f"No upper bound: {error}.")
+        moved, hidden = _moves(subject)
+        spread = float(subject.posterior.mu.double().var(0, unbiased=False).sum() ** 0.5)
+        return Measured(
+            meaning=f"To hide half of a history moves its posterior by {moved / spread:.2f} of the "
+            f"users' spread, {moved / hidden:.3g} latent units an item.",
+            numbers=(
+                Number("slope", "L_phi from pairs, at least", steepest, "units an item"),
+                Number("bound", "L_phi from layer norms, at most", bound, "units an item"),
+                Number("moved", "W2 when items are hidden", moved, "latent units"),
+                Number("per_item", "the same an item", moved / hidden, "units an item"),
+                Number("spread", "spread of the users' means", spread, "latent units"),
+            ),
+            notes=tuple(notes),
+        )
+
+    def work(self, subject: Subject) -> float:
+        n = min(self.n_users, subject.n_users)
+        return 300.0 * n * n + subject.network.n_latent * n * n
+
+
+def _moves(subject: Subject) -> tuple[float, float]:
+    """Mean W2 from the clean to a masked posterior, and mean number of items hidden."""
+    masked: DiagonalGaussian = subject.masked[0]
+    hidden = np.diff(subject.histories.indptr) - np.diff(subject.masked_histories[0].indptr)
+    return float(w2(subject.posterior, masked).mean()), float(hidden.mean())

@@ -1,0 +1,46 @@
+"""Which latent dimensions are in use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nearfar.theory.finding import Curve, Number
+from nearfar.theory.health import latent_health
+from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.subject import Subject
+
+
+@dataclass(frozen=True)
+class Health(Instrument):
+    """KL by dimension, active units, collapsed dimensions."""
+
+    title = "Latent dimensions in use"
+    source = "Eq. 5-7; Burda et al. 2016 for active units"
+
+    def read(self, subject: Subject) -> Measured:
+        found = latent_health(subject.posterior)
+        n_latent = len(found.kl)
+        kl = np.sort(found.kl)[::-1]
+        total = float(kl.sum())
+        half = int(np.searchsorted(np.cumsum(kl), total / 2)) + 1
+        return Measured(
+            meaning=f"{n_latent - found.n_collapsed} of {n_latent} dimensions tell something of "
+            f"the user; {half} of them carry half of the {total:.1f} nats that a user costs.",
+            numbers=(
+                Number("kl", "KL to N(0, I), a user", total, "nats"),
+                Number("active", "active units, Var mu > .01", found.n_active, "dimensions"),
+                Number("collapsed", "collapsed, below .01 nats", found.n_collapsed, "dimensions"),
+                Number("half", "dimensions with half of the KL", half, "dimensions"),
+                Number("information", "information, at most, all dimensions",
+                       float(found.information.sum()), "nats"),
+            ),
+            curves=(
+                Curve("KL of each dimension", "", "dimension, by rank", "nats a user",
+                      tuple(map(float, range(1, n_latent + 1))), tuple(map(float, kl))),
+            ),
+        )  # fmt: skip
+
+    def work(self, subject: Subject) -> float:
+        return 100.0 * subject.n_users * subject.network.n_latent

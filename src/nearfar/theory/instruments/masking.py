@@ -1,0 +1,80 @@
+"""What masks do to the distance of two histories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nearfar.theory.finding import Curve, Number
+from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.masking import MaskedDistance, pairwise_overlap
+from nearfar.theory.subject import Subject
+
+RATES = tuple(round(0.1 * i, 1) for i in range(1, 10))
+
+
+@dataclass(frozen=True)
+class Masking(Instrument):
+    """Contraction and expansion of random pairs under independent masks; no model is asked.
+
+    Args:
+        n_pairs: random pairs of users.
+    """
+
+    title = "Masked distance of histories"
+    source = "Theorem 2.6"
+
+    n_pairs: int = 100
+
+    def read(self, subject: Subject) -> Measured:
+        u, v = subject.pairs(self.n_pairs)
+        pairs = [
+            tuple(int(part[0, 0]) for part in pairwise_overlap(subject.histories[[a]],
+                                                              subject.histories[[b]]))
+            for a, b in zip(u, v, strict=True)
+        ]  # fmt: skip
+        rates = sorted({*RATES, subject.keep_prob})
+        nearer, further, ratio = (np.zeros((len(rates), len(pairs))) for _ in range(3))
+        for i, rho in enumerate(rates):
+            for j, (d, m) in enumerate(pairs):
+                law = MaskedDistance(d, m, rho)
+                nearer[i, j], further[i, j] = law.contraction(1), law.expansion(1)
+                ratio[i, j] = law.mean / d if d else np.nan
+        own = rates.index(subject.keep_prob)
+        rng = subject.rng("masking")
+        first, second = rng.choice(subject.n_masks, 2, replace=False)
+        measured = [
+            int(pairwise_overlap(subject.masked_histories[first][[a]],
+                                 subject.masked_histories[second][[b]])[0][0, 0])
+            for a, b in zip(u, v, strict=True)
+        ]  # fmt: skip
+        d_mean = float(np.mean([d for d, _ in pairs]))
+        x = tuple(rates)
+        return Measured(
+            meaning=f"With {100 * subject.keep_prob:.0f} % of items kept, a random pair of "
+            f"histories comes nearer with probability {nearer[own].mean():.2f} and further apart "
+            f"with {further[own].mean():.3f}: masks bring far users near.",
+            numbers=(
+                Number("distance", "||x_u - x_v||_1, mean", d_mean, "items"),
+                Number("shared", "shared items, mean",
+                       float(np.mean([m for _, m in pairs])), "items"),
+                Number("expected", "masked distance, expected",
+                       float(np.mean([MaskedDistance(d, m, subject.keep_prob).mean
+                                      for d, m in pairs])), "items"),
+                Number("measured", "masked distance, one draw", float(np.mean(measured)), "items"),
+                Number("nearer", "P(nearer)", float(nearer[own].mean())),
+                Number("further", "P(further apart)", float(further[own].mean())),
+            ),
+            curves=(
+                Curve("What masks do to a random pair", "P(nearer)", "keep_prob", "probability",
+                      x, tuple(map(float, nearer.mean(1)))),
+                Curve("What masks do to a random pair", "P(further apart)", "keep_prob",
+                      "probability", x, tuple(map(float, further.mean(1)))),
+            ),
+            notes=("Of the histories alone: the same for all models of these users.",),
+        )  # fmt: skip
+
+    def work(self, subject: Subject) -> float:
+        mean = subject.histories.nnz / subject.n_users
+        return 1e6 * self.n_pairs * len(RATES) / 100 + self.n_pairs * len(RATES) * mean**2

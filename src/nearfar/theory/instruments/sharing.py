@@ -1,0 +1,95 @@
+"""Which users' steps must help which others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nearfar.theory.finding import Curve, Number
+from nearfar.theory.gradients import gradient_products
+from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.sharing import sharing_graph
+from nearfar.theory.subject import Subject
+
+N_TENTHS = 10
+
+
+@dataclass(frozen=True)
+class Sharing(Instrument):
+    """The sharing radius of pairs, and what a step really does to first order.
+
+    Args:
+        n_draws: latents a user.
+        n_pairs: pairs of latents that L is estimated from.
+    """
+
+    title = "Sharing radius"
+    source = "Theorem 2.3"
+
+    n_draws: int = 4
+    n_pairs: int = 64
+
+    def read(self, subject: Subject) -> Measured:
+        users = subject.sharing_users
+        q, histories = subject.part(users)
+        decoder = subject.network.decoder
+        graph = sharing_graph(
+            decoder, q, histories, rng=subject.generator("sharing"), n_draws=self.n_draws,
+            n_pairs=self.n_pairs,
+        )  # fmt: skip
+        noise = torch.randn(
+            (len(users), self.n_draws, q.mu.shape[1]), generator=subject.generator("products")
+        )
+        z = (q.mu[:, None] + q.variance.sqrt()[:, None] * noise).to(decoder.out.weight)
+        x = torch.from_numpy(histories.toarray()).to(decoder.out.weight)
+        helps = gradient_products(decoder, z, x).cpu().numpy() > 0
+        others = ~np.eye(len(users), dtype=bool)
+        sure, maybe = graph.surely_within[others], graph.maybe_within[others]
+        found, w2 = helps[others], graph.most_distance[others]
+        radius = graph.radius[others]
+        hit, n_sure = float(maybe.mean()), int(sure.sum())
+        edges = np.quantile(w2, np.linspace(0, 1, N_TENTHS + 1))
+        tenth = np.clip(np.searchsorted(edges, w2, side="right") - 1, 0, N_TENTHS - 1)
+        present = [t for t in range(N_TENTHS) if (tenth == t).any()]
+        middle = tuple(float(w2[tenth == t].mean()) for t in present)
+        return Measured(
+            meaning=f"At most {100 * hit:.1f} % of pairs are within the sharing radius, where help "
+            f"is certain; to first order a step on one user helps {100 * found.mean():.0f} % of "
+            "the others.",
+            numbers=(
+                Number("hit", "pairs within radius, at most", hit, "share"),
+                Number("sure", "pairs within radius by W2", float(sure.mean()), "share"),
+                Number("positive", "pairs with r > 0", float((radius > 0).mean()), "share"),
+                Number("helps", "pairs whose step helps", float(found.mean()), "share"),
+                Number("sign", "of those within radius, whose step helps",
+                       float(found[sure].mean()) if n_sure else float("nan"), "share"),
+                Number("radius", "r, median", float(np.median(radius)), "latent units"),
+                Number("w2", "W2, median", float(np.median(w2)), "latent units"),
+                Number("norm", "||g_v||, median", float(np.median(graph.gradient_norm)), "nats"),
+                Number("mismatch", "mismatch, median",
+                       float(np.median(graph.mismatch[others])), "nats"),
+                Number("lipschitz", "L, median", float(np.median(graph.lipschitz)), "nats a unit"),
+            ),
+            curves=(
+                Curve("Whose step helps whom?", "helps", "W2, tenths of all pairs",
+                      "share of pairs", middle,
+                      tuple(float(found[tenth == t].mean()) for t in present)),
+                Curve("Whose step helps whom?", "within radius", "W2, tenths of all pairs",
+                      "share of pairs", middle,
+                      tuple(float(maybe[tenth == t].mean()) for t in present)),
+            ),
+            notes=(
+                f"Of {len(users)} users of the sample.",
+                "L is estimated from pairs of latents, at most the true one, so that the radii "
+                "shown are at least the true ones.",
+            ),
+        )  # fmt: skip
+
+    def work(self, subject: Subject) -> float:
+        n = len(subject.sharing_users)
+        hidden = sum(p.numel() for p in subject.network.decoder.hidden.parameters())
+        a_pair = self.n_draws * (hidden + subject.network.decoder.out.weight.shape[1])
+        products = 3.0 * self.n_draws * n * subject.n_decoder
+        return n * n * a_pair * 2 + n * products + self.n_pairs * n * subject.n_decoder

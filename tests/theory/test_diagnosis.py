@@ -1,0 +1,149 @@
+"""Every instrument on every kind of autoencoder, and the story that two tastes must tell."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+
+from nearfar.core.errors import DataError, EmptyDataError, SettingsError
+from nearfar.theory.diagnosis import diagnose, estimated_seconds
+from nearfar.theory.finding import Curve, Finding, Number
+from nearfar.theory.instrument import all_instruments
+from nearfar.theory.instruments.collaboration import LocalAndGlobal
+from nearfar.theory.instruments.sharing import Sharing
+from nearfar.theory.subject import Subject
+from tests.theory.cases import MODELS, model, subject, two_tastes
+
+INSTRUMENTS = all_instruments()
+NEEDS_DENSITY = {"health", "overlap_cost", "information"}
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+@pytest.mark.parametrize("name", MODELS)
+def test_contract(name: str, instrument: str) -> None:
+    examined = subject(name)
+    found = INSTRUMENTS[instrument].measure(examined)
+    assert found.instrument == instrument
+    if name in ("pia", "linear", "plain") and (instrument, name) != ("alignment", "plain"):
+        assert found.absent is None, found.absent
+    if found.absent is not None:
+        assert not found.numbers
+        assert len(found.absent) > 20
+        return
+    keys = [n.key for n in found.numbers]
+    assert len(set(keys)) == len(keys) > 0
+    assert found.meaning.endswith(".")
+    assert "nan" not in found.meaning
+    for number in found.numbers:
+        assert (
+            number.unit != "share"
+            or math.isnan(number.value)
+            or 0 <= number.value <= 1
+            or (number.key == "variance")
+        )
+        assert number.told()
+    for curve in found.curves:
+        assert len(curve.x) == len(curve.y) > 0
+        assert list(curve.x) == sorted(curve.x)
+    again = INSTRUMENTS[instrument].measure(subject(name))
+    assert json.dumps(again.to_dict(), allow_nan=False) == json.dumps(found.to_dict())
+    assert INSTRUMENTS[instrument].work(examined) >= 0
+
+
+def test_points_and_models_without_anchors_say_so() -> None:
+    for instrument in NEEDS_DENSITY:
+        assert "point" in (INSTRUMENTS[instrument].measure(subject("point")).absent or "")
+    assert "without PIA" in (INSTRUMENTS["alignment"].measure(subject("plain")).absent or "")
+
+
+def test_who_shares_a_taste_helps() -> None:
+    """With two tastes that share nothing, help is of one's own taste: the nearest half."""
+    found = LocalAndGlobal(near_share=0.49).measure(subject())
+    assert found.value("local_taste") > 0.85  # .49 without any preference
+    assert found.value("harm") > 0.1
+    curve = next(c for c in found.curves if "taste" in c.name)
+    assert sum(curve.y) == pytest.approx(1)
+    assert curve.y[0] > 5 * curve.y[-1]
+
+
+def test_the_step_on_whom_the_radius_covers_helps() -> None:
+    found = Sharing().measure(subject())
+    assert found.value("sure") > 0
+    assert found.value("sure") <= found.value("hit") <= found.value("positive")
+    assert found.value("sign") == 1
+
+
+def test_masks_of_a_subject_are_those_of_the_seed_and_keep_their_share() -> None:
+    examined, same = subject(), subject("pia")
+    total = sum(m.nnz for m in examined.masked_histories)
+    assert total / (4 * two_tastes().nnz) == pytest.approx(0.5, abs=0.05)
+    for ours, others in zip(examined.masked_histories, same.masked_histories, strict=True):
+        assert (ours != others).nnz == 0
+    other = subject(seed=1)
+    assert (examined.masked_histories[0] != other.masked_histories[0]).nnz > 0
+    kept = examined.masked_histories[0].toarray() > two_tastes().toarray()
+    assert not kept.any()
+
+
+def test_hidden_items_move_a_user_as_the_encoder_says() -> None:
+    examined = subject()
+    expected = model("plain").encode(examined.masked_histories[2]).mu
+    torch.testing.assert_close(examined.masked[2].mu, expected)
+
+
+def test_a_linear_decoder_contracts_about_as_the_hessian_predicts() -> None:
+    """Of one linear layer the objective is nearly quadratic where masks move the optimum."""
+    found = INSTRUMENTS["alignment"].measure(subject("linear", keep_prob=0.9))
+    predicted, measured = found.value("variance_predicted"), found.value("variance_measured")
+    assert 0 < measured < 1
+    assert measured == pytest.approx(predicted, rel=0.5)
+    assert found.value("kappa") < 1
+    assert found.value("drift") + found.value("trace") + found.value("spread") == pytest.approx(1)
+
+
+def test_several_models_side_by_side() -> None:
+    told = []
+    subjects = {"a": subject("plain"), "b": subject("pia"), "c": subject("plain")}
+    chosen = {name: INSTRUMENTS[name] for name in ("health", "mask_drift")}
+    found = diagnose(subjects, chosen, lambda what, title: told.append((what, title)))
+    assert list(found.findings) == list(chosen)
+    assert [title for _, title in told] == ["a", "b", "c"] * 2
+    assert found.neighbours["a", "c"] == 1
+    assert 0 < found.neighbours["a", "b"] < 1
+    assert found.findings["health"]["a"] == found.findings["health"]["c"]
+    assert set(found.seconds) == set(chosen)
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["neighbours_in_common"]
+    assert estimated_seconds(subjects, chosen) > 0
+
+
+def test_numbers_are_told_with_their_units_and_intervals() -> None:
+    assert Number("a", "", 0.1234, "share", 0.01).told() == "12.3 ± 2.0 %"
+    assert Number("a", "", 1234.0, "users").told() == "1,234"
+    assert Number("a", "", 0.00123456).told() == "0.00123"
+    assert Number("a", "", math.nan).told() == "-"
+    finding = Finding("i", "t", "s", numbers=(Number("a", "", math.inf),),
+                      curves=(Curve("c", "", "x", "y", (1.0,), (math.nan,)),))  # fmt: skip
+    assert finding.to_dict()["numbers"][0]["value"] is None
+    assert finding.to_dict()["curves"][0]["y"] == [None]
+    with pytest.raises(KeyError):
+        finding.value("b")
+
+
+def test_what_is_refused() -> None:
+    x, groups = two_tastes(), np.zeros(60, int)
+    with pytest.raises(EmptyDataError, match="5 users"):
+        Subject(model("plain"), x[:5], groups[:5], ("all",))
+    empty = csr_array(x.shape, dtype=np.float32)
+    with pytest.raises(EmptyDataError, match="each with an item"):
+        Subject(model("plain"), empty, groups, ("all",))
+    with pytest.raises(DataError, match="9 groups"):
+        Subject(model("plain"), x, groups[:9], ("all",))
+    with pytest.raises(SettingsError, match="keep_prob is 1"):
+        Subject(model("plain"), x, groups, ("all",), keep_prob=1)
+    with pytest.raises(SettingsError, match="no model"):
+        diagnose({})
+    with pytest.raises(SettingsError, match="different users"):
+        diagnose({"a": subject(), "b": Subject(model("plain"), x[:30], groups[:30], ("all",))})
