@@ -1,4 +1,4 @@
-"""The manifest: what a bundle's folder holds, with a checksum of everything and of itself."""
+"""The manifest: what a folder of ours holds, with a checksum of everything and of itself."""
 
 from __future__ import annotations
 
@@ -18,37 +18,43 @@ REMEDY = "copy it again or train again"
 
 def is_bundle(path: str | Path) -> bool:
     """Whether a folder holds the manifest of a bundle, of this or of another format."""
+    return holds(path, KIND)
+
+
+def holds(path: str | Path, kind: str) -> bool:
+    """Whether a folder holds the manifest of this kind, of this or of another format."""
     try:
-        return read_json(Path(path) / NAME).get("kind") == KIND
+        return read_json(Path(path) / NAME).get("kind") == kind
     except (ArtefactError, OSError):
         return False
 
 
-def write_manifest(folder: Path, content: dict[str, Any]) -> None:
+def write_manifest(folder: Path, content: dict[str, Any], kind: str = KIND) -> None:
     """Write the manifest of a folder that holds its other files already."""
     files = {
         p.name: {"bytes": p.stat().st_size, "sha256": digest(p)} for p in sorted(folder.iterdir())
     }
-    manifest = {"kind": KIND, "format": FORMAT, **content, "files": files}
+    manifest = {"kind": kind, "format": FORMAT, **content, "files": files}
     write_json(folder / NAME, {**manifest, "sha256": _own_digest(manifest)})
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a bundle, checked for being whole and of a format that is understood.
+def read_manifest(path: Path, kind: str = KIND) -> dict[str, Any]:
+    """The manifest of a folder, checked for being whole and of a format that is understood.
 
     Raises:
-        ArtefactError: the folder is no bundle, or one of a newer format, or the manifest is
-            damaged.
+        ArtefactError: the folder is none of this kind, or one of a newer format, or the manifest
+            is damaged.
     """
     if not path.exists():
-        raise ArtefactError(f"{path} does not exist; name the folder of a bundle")
+        what = kind.removeprefix("nearfar ")
+        raise ArtefactError(f"{path} does not exist; name the folder of a {what}")
     if not path.is_dir() or not (path / NAME).is_file():
-        raise ArtefactError(f"{path} is not a nearfar bundle: it is no folder with a {NAME}")
+        raise ArtefactError(f"{path} is not a {kind}: it is no folder with a {NAME}")
     manifest = read_json(path / NAME)
-    if manifest.get("kind") != KIND:
+    if manifest.get("kind") != kind:
         raise ArtefactError(
-            f"{path} is not a nearfar bundle: the kind in its {NAME} is "
-            f"{manifest.get('kind')!r}, not {KIND!r}"
+            f"{path} is not a {kind}: the kind in its {NAME} is "
+            f"{manifest.get('kind')!r}, not {kind!r}"
         )
     written = manifest.get("format")
     if isinstance(written, bool) or not isinstance(written, int) or written < 1:

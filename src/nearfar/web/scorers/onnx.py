@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from nearfar.bundle.exported import LATENTS, RECOMMEND, SCORES_AT, Exported, read_exported
-from nearfar.core.errors import DataError, MissingExtraError
+from nearfar.core.errors import ArtefactError, DataError, MissingExtraError
 from nearfar.core.ranking import Ranking
 from nearfar.web.scorers.alike import cosines, shares_added, unit_vectors
 from nearfar.web.scorers.scorer import Ability
@@ -139,7 +139,14 @@ def _session(path: Path, threads: int) -> Any:
     options.log_severity_level = ERRORS_ONLY
     # Each graph has threads of its own, which would wait for work at full speed.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no base of their own
+        reason = str(error).partition("\n")[0]
+        raise ArtefactError(
+            f"ONNX Runtime {onnxruntime.__version__} cannot read {path} ({reason}); upgrade "
+            "onnxruntime, or export the bundle again"
+        ) from None
 
 
 def _vectors(exported: Exported) -> Float[np.ndarray, "items d"] | None:

@@ -1,0 +1,106 @@
+"""A bundle exported to ONNX, on disk; read without PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float, Int
+from polars.exceptions import PolarsError
+from safetensors import SafetensorError, safe_open
+
+from nearfar.bundle.manifest import NAME, REMEDY, check_files, read_manifest
+from nearfar.core.errors import ArtefactError, DataError
+from nearfar.core.vocabulary import Vocabulary
+
+KIND = "nearfar ONNX export"
+RECOMMEND, SCORES_AT, LATENTS = "recommend.onnx", "scores.onnx", "latents.onnx"
+WEIGHTS = "model.safetensors"
+ITEMS = "items.parquet"
+POPULARITY, ANCHORS = "popularity", "anchors"
+OUTPUT = "output"
+"""Items' vectors, their bias and their popularity, one below the other."""
+
+N_CONSTANT = 2
+"""Rows of `OUTPUT` that are no item vectors: bias and popularity."""
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """What stands beside the graphs.
+
+    Args:
+        path: the folder.
+        items: ids by position, with their details.
+        popularity: how many training users met each item.
+        anchors: the item anchors of PIA, or None.
+        model: kind, n_items, n_train_users.
+        settings: "input" is sparse or dense, "k" a number or None.
+        about: where the model comes from, as of its bundle, without the epochs.
+        graphs: which of the graphs there are.
+    """
+
+    path: Path
+    items: Vocabulary
+    popularity: Int[np.ndarray, " items"]
+    anchors: Float[np.ndarray, "items latent"] | None
+    model: dict[str, Any]
+    settings: dict[str, Any]
+    about: dict[str, Any]
+    graphs: tuple[str, ...]
+
+    def item_vectors(self) -> Float[np.ndarray, "items d"] | None:
+        """The decoder's or the factor model's vectors of the items; None of other models."""
+        output = _array(self.path, OUTPUT)
+        return None if output is None else output[:-N_CONSTANT].T
+
+    def rows(
+        self, name: str, rows: Int[np.ndarray, " rows"]
+    ) -> Float[np.ndarray, "rows columns"] | None:
+        """Some rows of a stored table, read alone; None where there is no such table."""
+        with safe_open(self.path / WEIGHTS, framework="numpy") as file:
+            if name not in set(file.keys()):
+                return None
+            table = file.get_slice(name)
+            return np.concatenate([table[int(i) : int(i) + 1] for i in rows])
+
+
+def read_exported(path: str | Path) -> Exported:
+    """Read what `nearfar export --format onnx` wrote, every file checked against its checksum.
+
+    Raises:
+        ArtefactError: it is no such folder, or damaged, or newer than this nearfar.
+    """
+    path = Path(path)
+    manifest = read_manifest(path, KIND)
+    check_files(path, manifest.get("files"))
+    try:
+        for name in (RECOMMEND, WEIGHTS, ITEMS):
+            if name not in manifest["files"]:
+                raise ArtefactError(f"it lists no {name}")
+        # A folder's name may hold "*" or "key=value", which polars would read as instructions.
+        frame = pl.read_parquet(path / ITEMS, glob=False, hive_partitioning=False)
+        popularity = _array(path, POPULARITY)
+        if popularity is None or len(popularity) != frame.height:
+            raise ArtefactError(f"it has no popularity of its {frame.height} items")
+        return Exported(
+            path,
+            Vocabulary.from_frame(frame),
+            popularity,
+            _array(path, ANCHORS),
+            dict(manifest["model"]),
+            {"input": manifest["settings"]["input"], "k": manifest["settings"]["k"]},
+            dict(manifest["about"]),
+            tuple(name for name in manifest["files"] if name.endswith(".onnx")),
+        )
+    except (ArtefactError, KeyError, TypeError, PolarsError, DataError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ArtefactError(f"{path / NAME} is damaged ({reason}); {REMEDY}") from None
+
+
+def _array(path: Path, name: str) -> np.ndarray | None:
+    with safe_open(path / WEIGHTS, framework="numpy") as file:
+        return file.get_tensor(name) if name in set(file.keys()) else None

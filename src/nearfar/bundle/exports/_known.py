@@ -1,0 +1,37 @@
+"""What can be exported: the parts that nearfar itself defines."""
+
+from __future__ import annotations
+
+from nearfar.core import discovery
+from nearfar.core.errors import SettingsError
+from nearfar.models.autoencoder import Autoencoder
+from nearfar.models.factors import Factors
+from nearfar.models.model import Model
+from nearfar.vae.encoders.iaf import IAF
+
+
+def check_own(model: Model) -> None:
+    """Refuse what a third party defined, also by changing a class of nearfar's.
+
+    Raises:
+        SettingsError: the model or a part of it is from elsewhere.
+    """
+    parts: list[object] = [model]
+    if isinstance(model, Autoencoder):
+        encoder = model.architecture.encoder
+        parts += [model.architecture.corruption, encoder]
+        while isinstance(encoder, IAF):
+            encoder = encoder.before
+            parts.append(encoder)
+    if isinstance(model, Factors):
+        parts.append(model.folding)
+    for part in parts:
+        if "." in discovery.name_of(type(part)):
+            raise SettingsError(
+                f"{type(part).__qualname__} is not nearfar's own, and cannot be exported to ONNX"
+            )
+
+
+def unknown(part: object) -> SettingsError:
+    """The error on a part that no graph is known of."""
+    return SettingsError(f"no ONNX graph is known of {type(part).__name__}")

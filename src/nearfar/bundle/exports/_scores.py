@@ -1,0 +1,93 @@
+"""Fitted models as graphs: one function a kind."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import numpy as np
+from onnx import TensorProto
+
+from nearfar.bundle.exported import OUTPUT
+from nearfar.bundle.exports._encoders import Latent, Part, latent, present
+from nearfar.bundle.exports._foldings import folded
+from nearfar.bundle.exports._graph import Value
+from nearfar.bundle.exports._history import Entries
+from nearfar.bundle.exports._known import unknown
+from nearfar.models.autoencoder import Autoencoder
+from nearfar.models.constant import Constant
+from nearfar.models.factors import Factors
+from nearfar.models.item_item import ItemItem
+from nearfar.models.model import Model
+
+POPULARITY = "popularity_scores"
+
+
+@singledispatch
+def scores(model: Model, entries: Entries) -> Value:
+    """A model's scores, [batch, n_items]; those of empty histories are popularity.
+
+    Raises:
+        SettingsError: its kind is not known here.
+    """
+    raise unknown(model)
+
+
+@scores.register
+def _(model: Constant, entries: Entries) -> Value:
+    g = entries.graph
+    shape = g.op("Concat", entries.batch, g.constant([model.n_items]), axis=0)
+    return g.op("Expand", g.weight(POPULARITY, _popularity(model)), shape)
+
+
+@scores.register
+def _(model: ItemItem, entries: Entries) -> Value:
+    g = entries.graph
+    sums = entries.row_sums(g.weight("weights", model.weights), model.n_items)
+    return g.op("Where", entries.empty, g.weight(POPULARITY, _popularity(model)), sums)
+
+
+@scores.register
+def _(model: Factors, entries: Entries) -> Value:
+    return _linear(
+        model, entries, folded(model.folding, entries), model.item_factors, model.item_bias
+    )
+
+
+@scores.register
+def _(model: Autoencoder, entries: Entries) -> Value:
+    part = network(model, entries)
+    hidden = encoded(model, entries).z
+    for number in range(len(model.architecture.decoder_hidden)):
+        layer = part.of("decoder.hidden")
+        hidden = layer.hidden(hidden, str(number), model.architecture.decoder_units)
+    out = part.of("decoder.out")
+    return _linear(model, entries, hidden, out.array("weight"), out.array("bias"))
+
+
+def encoded(model: Autoencoder, entries: Entries) -> Latent:
+    """Where an autoencoder places histories."""
+    history = present(entries, model.architecture.corruption)
+    return latent(model.architecture.encoder, network(model, entries).of("encoder"), history)
+
+
+def network(model: Autoencoder, entries: Entries) -> Part:
+    """An autoencoder's network, to be taken apart."""
+    named = [*model.network.named_parameters(), *model.network.named_buffers()]
+    return Part(entries.graph, {k: v.detach().cpu().numpy() for k, v in named}, "")
+
+
+def _linear(
+    model: Model, entries: Entries, hidden: Value, weight: np.ndarray, bias: np.ndarray
+) -> Value:
+    """W h + b, or the popularity of the items, in one product: [h, 1, 0] or [0, 0, 1]."""
+    g = entries.graph
+    rows = [weight.T, bias[None], _popularity(model)]
+    table = g.weight(OUTPUT, np.ascontiguousarray(np.concatenate(rows)))
+    empty = g.op("Cast", entries.empty, to=TensorProto.FLOAT)
+    present = g.op("Sub", g.constant([1], np.float32), empty)
+    wide = g.op("Concat", g.op("Mul", hidden, present), present, empty, axis=1)
+    return g.op("MatMul", wide, table)
+
+
+def _popularity(model: Model) -> np.ndarray:
+    return model.popularity.astype(np.float32)[None]

@@ -1,0 +1,98 @@
+"""ONNX: from histories to recommendations where neither PyTorch nor nearfar need be."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from nearfar._version import __version__
+from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.exported import (
+    ANCHORS,
+    ITEMS,
+    KIND,
+    LATENTS,
+    POPULARITY,
+    RECOMMEND,
+    SCORES_AT,
+    WEIGHTS,
+)  # fmt: skip
+from nearfar.bundle.exports.export import Export, check_finite
+from nearfar.bundle.manifest import holds, write_manifest
+from nearfar.core import discovery
+from nearfar.core.errors import MissingExtraError, SettingsError
+from nearfar.core.files import atomic_folder
+from nearfar.models.autoencoder import Autoencoder
+
+
+@dataclass(frozen=True)
+class Onnx(Export):
+    """A folder of graphs on the same weights, with the items' ids and titles.
+
+    `recommend.onnx` goes from histories to the best k items, `scores.onnx` to the scores of
+    given items, `latents.onnx`, of autoencoders, to means of posteriors. All read their weights
+    from `model.safetensors`, so that the 2 GiB that a graph may have are no limit.
+    docs/guide/export.md has inputs and outputs.
+
+    Args:
+        input: how histories are given: "sparse", as item positions and where each history
+            begins, or "dense", a table of booleans.
+        k: how many items are recommended; None makes it an input of the graph.
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+
+    input: Literal["sparse", "dense"] = "sparse"
+    k: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.input not in ("sparse", "dense"):
+            raise SettingsError(f"input is {self.input!r}; it must be sparse or dense")
+        if self.k is not None and self.k < 1:
+            raise SettingsError(f"k is {self.k}; it must be at least 1")
+
+    def write(self, bundle: Bundle, path: Path) -> None:
+        if find_spec("onnx") is None:
+            raise MissingExtraError("onnx", "onnx", "exporting to ONNX")
+        import onnx
+
+        from nearfar.bundle.exports._graphs import Graphs
+        from nearfar.bundle.exports._known import check_own
+
+        model = bundle.model
+        check_own(model)
+        made = Graphs(model, self.input, self.k)
+        graphs = {RECOMMEND: made.recommend(), SCORES_AT: made.scores_at()}
+        if isinstance(model, Autoencoder):
+            graphs[LATENTS] = made.latents()
+        check_finite(made.weights.arrays)
+        kept = {POPULARITY: model.popularity}
+        if isinstance(model, Autoencoder) and model.anchors is not None:
+            kept[ANCHORS] = model.anchors
+        made.weights.arrays.update(kept)
+        about = bundle.about.to_dict()
+        about.pop("training")
+        known = {
+            "kind": discovery.name_of(type(model)),
+            "n_items": model.n_items,
+            "n_train_users": model.n_train_users,
+        }
+        metadata = {
+            "nearfar.version": __version__,
+            "nearfar.model": json.dumps({"algorithm": about["algorithm"], **known}),
+            "nearfar.items": bundle.items.fingerprint,
+        }
+        with atomic_folder(Path(path), overwrite_if=lambda p: holds(p, KIND)) as folder:
+            places = made.weights.save(folder / WEIGHTS)
+            for name, graph in graphs.items():
+                proto = graph.model(Path(name).stem, metadata, WEIGHTS, places)
+                (folder / name).write_bytes(proto.SerializeToString(deterministic=True))
+                onnx.checker.check_model(folder / name, full_check=True)
+            bundle.items.frame().write_parquet(folder / ITEMS)
+            settings = {"input": self.input, "k": self.k}
+            content = {"model": known, "settings": settings, "about": about}
+            write_manifest(folder, content, KIND)

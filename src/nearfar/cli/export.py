@@ -1,0 +1,47 @@
+"""`nearfar export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearfar.bundle.exports.export import PACKAGE, Export
+from nearfar.bundle.folder import load_bundle
+from nearfar.cli.output import Debug, Json, Output, Quiet
+from nearfar.core import discovery, settings
+
+
+def export(
+    bundle: Annotated[Path, typer.Argument(help="The folder of a bundle.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="A folder for onnx; a file ending in .npz for npz.")
+    ],
+    form: Annotated[str, typer.Option("--format", help="onnx, npz, or a dotted path.")] = "onnx",
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="One setting of the format: input=dense and k=20 of onnx."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write a bundle for others to read: as ONNX graphs, or as plain NumPy arrays.
+
+    An ONNX export recommends without PyTorch: nearfar serve --runtime onnx --bundle OUT. It needs
+    pip install 'nearfar[onnx]'.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    cls = discovery.find(PACKAGE, Export, form)
+    made = settings.build(cls, settings.parse_assignments(assignments or []))
+    loaded = load_bundle(bundle)
+    made.write(loaded, out)
+    files = sorted(out.iterdir()) if out.is_dir() else [out]
+    sizes = {file.name: file.stat().st_size for file in files}
+    value = {
+        "bundle": str(bundle), "format": form, "settings": settings.to_plain(made),
+        "out": str(out), "n_items": loaded.n_items, "files": sizes,
+    }  # fmt: skip
+    total = sum(sizes.values())
+    output.result(value, f"wrote {out}: {loaded.n_items:,} items, {total / 1e6:,.1f} MB")

@@ -1,0 +1,283 @@
+"""An ONNX export recommends what the bundle recommends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from scipy.sparse import csr_array
+
+from nearfar.bundle.bundle import About, Bundle
+from nearfar.bundle.exported import read_exported
+from nearfar.bundle.exports import onnx as onnx_module
+from nearfar.bundle.exports.export import PACKAGE, Export
+from nearfar.bundle.exports.onnx import Onnx
+from nearfar.bundle.folder import save_bundle
+from nearfar.core import discovery
+from nearfar.core.errors import ArtefactError, MissingExtraError, SettingsError
+from nearfar.core.ranking import Ranking
+from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.models.item_item import ItemItem
+from nearfar.vae.corruption.mask import Mask
+from nearfar.vae.encoders.base import Base
+from nearfar.vae.encoders.iaf import IAF
+from tests.bundle.exports.cases import (
+    KINDS,
+    N_ITEMS,
+    assert_same_but_for_ties,
+    make_bundle,
+    make_model,
+    some_histories,
+)
+
+
+def given(name: str, x: csr_array, form: str = "sparse") -> dict[str, np.ndarray]:
+    if form == "dense":
+        return {name: x.toarray() > 0}
+    return {
+        f"{name}_indices": x.indices.astype(np.int64),
+        f"{name}_offsets": x.indptr[:-1].astype(np.int64),
+    }
+
+
+def ranked(path, histories, k, *, exclude=None, seen=True, form="sparse") -> Ranking:
+    """What `recommend.onnx` gives, by ONNX Runtime alone."""
+    session = onnxruntime.InferenceSession(path / "recommend.onnx")
+    inputs = given("histories", histories, form) | {"exclude_seen": np.array(seen)}
+    inputs |= given("exclude", csr_array(histories.shape) if exclude is None else exclude, form)
+    if any(i.name == "k" for i in session.get_inputs()):
+        inputs["k"] = np.array(k, np.int64)
+    return Ranking(*session.run(["ids", "scores"], inputs))
+
+
+@pytest.mark.parametrize("form", ["sparse", "dense"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_ranks_as_the_bundle_does(kind, form, tmp_path) -> None:
+    """Also empty histories, a history of all items, and more places than candidates."""
+    bundle, histories = make_bundle(kind), some_histories()
+    Onnx(input=form).write(bundle, tmp_path / "x")
+    for k in (1, 10, N_ITEMS, N_ITEMS + 5):
+        wanted = bundle.model.top_k(histories, k)
+        found = ranked(tmp_path / "x", histories, k, form=form)
+        assert_same_but_for_ties(found, wanted, bundle.model.score(histories))
+    assert (found.items[1] == -1).all()  # who met everything
+    by_popularity = np.argsort(-bundle.model.popularity)
+    assert found.items[0, :N_ITEMS].tolist() == by_popularity.tolist()
+
+
+@pytest.mark.parametrize("form", ["sparse", "dense"])
+def test_what_is_excluded_is_no_candidate(form, tmp_path) -> None:
+    bundle, histories = make_bundle("base"), some_histories()
+    excluded = some_histories(len(histories.indptr) - 1)[::-1]
+    Onnx(input=form).write(bundle, tmp_path / "x")
+    both = ranked(tmp_path / "x", histories, N_ITEMS, exclude=excluded, form=form)
+    other = ranked(tmp_path / "x", histories, N_ITEMS, exclude=excluded, seen=False, form=form)
+    everything = ranked(tmp_path / "x", histories, N_ITEMS, seen=False, form=form)
+    for row in range(histories.shape[0]):
+        seen, banned = set(histories[[row]].indices), set(excluded[[row]].indices)
+        assert set(both.items[row]) - {-1} == set(range(N_ITEMS)) - seen - banned
+        assert set(other.items[row]) - {-1} == set(range(N_ITEMS)) - banned
+        assert set(everything.items[row]) == set(range(N_ITEMS))
+
+
+def test_ties_go_to_the_lower_item(tmp_path) -> None:
+    model = make_model("item_item")
+    assert isinstance(model, ItemItem)
+    model.weights = np.round(model.weights)  # whole numbers: every sum is exact
+    bundle = Bundle(model, make_bundle("constant").items, About("x"))
+    Onnx().write(bundle, tmp_path / "x")
+    histories = some_histories()
+    found, wanted = ranked(tmp_path / "x", histories, 30), model.top_k(histories, 30)
+    np.testing.assert_array_equal(found.items, wanted.items)
+    np.testing.assert_array_equal(found.scores, wanted.scores)
+
+
+@pytest.mark.parametrize("k", [3, N_ITEMS + 2])
+def test_k_can_be_fixed(k, tmp_path) -> None:
+    bundle, histories = make_bundle("projection"), some_histories()
+    Onnx(k=k).write(bundle, tmp_path / "x")
+    session = onnxruntime.InferenceSession(tmp_path / "x" / "recommend.onnx")
+    assert "k" not in {i.name for i in session.get_inputs()}
+    assert [o.shape for o in session.get_outputs()] == [["batch", k], ["batch", k]]
+    found = ranked(tmp_path / "x", histories, k)
+    np.testing.assert_array_equal(found.items, bundle.model.top_k(histories, k).items)
+
+
+@pytest.mark.parametrize("kind", ["base", "item_item", "wmf", "constant"])
+def test_a_user_gets_the_same_alone_and_among_others(kind, tmp_path) -> None:
+    bundle, histories = make_bundle(kind), some_histories(12)
+    Onnx().write(bundle, tmp_path / "x")
+    together = ranked(tmp_path / "x", histories, 5)
+    for row in range(12):
+        alone = ranked(tmp_path / "x", histories[[row]], 5)
+        np.testing.assert_array_equal(alone.items[0], together.items[row])
+        np.testing.assert_allclose(alone.scores[0], together.scores[row], rtol=1e-5)
+
+
+def test_the_interface_is_as_documented(tmp_path) -> None:
+    Onnx().write(make_bundle("base"), tmp_path / "sparse")
+    Onnx(input="dense").write(make_bundle("base"), tmp_path / "dense")
+    shapes = {}
+    for form in ("sparse", "dense"):
+        session = onnxruntime.InferenceSession(tmp_path / form / "recommend.onnx")
+        shapes[form] = {i.name: (i.type, i.shape) for i in session.get_inputs()}
+        assert {o.name: (o.type, o.shape) for o in session.get_outputs()} == {
+            "ids": ("tensor(int64)", ["batch", "k"]),
+            "scores": ("tensor(float)", ["batch", "k"]),
+        }
+    rest = {"exclude_seen": ("tensor(bool)", []), "k": ("tensor(int64)", [])}
+    assert shapes["sparse"] == {
+        "histories_indices": ("tensor(int64)", ["histories_entries"]),
+        "histories_offsets": ("tensor(int64)", ["batch"]),
+        "exclude_indices": ("tensor(int64)", ["exclude_entries"]),
+        "exclude_offsets": ("tensor(int64)", ["batch"]),
+        **rest,
+    }
+    dense = ("tensor(bool)", ["batch", N_ITEMS])
+    assert shapes["dense"] == {"histories": dense, "exclude": dense, **rest}
+
+
+@pytest.mark.parametrize("kind", ["iaf", "wmf", "item_item"])
+def test_graphs_are_sound_and_small_and_their_weights_beside_them(kind, tmp_path) -> None:
+    bundle = make_bundle(kind)
+    Onnx().write(bundle, tmp_path / "x")
+    for path in (tmp_path / "x").glob("*.onnx"):
+        onnx.checker.check_model(path, full_check=True)
+        proto = onnx.load(path, load_external_data=False)
+        assert [(i.domain, i.version) for i in proto.opset_import] == [("", 18)]
+        assert proto.ir_version == 8
+        known = {p.key: p.value for p in proto.metadata_props}
+        assert known["nearfar.items"] == bundle.items.fingerprint
+        inline = [t for t in proto.graph.initializer if not t.external_data]
+        assert max(np.prod(t.dims) for t in inline) <= 4
+        produced = {o for n in proto.graph.node for o in n.output}
+        assert not produced & {i.name for i in proto.graph.initializer}
+
+
+@pytest.mark.parametrize("kind", ["iaf", "wmf"])
+def test_the_same_bundle_gives_the_same_bytes(kind, tmp_path) -> None:
+    Onnx().write(make_bundle(kind), tmp_path / "a")
+    Onnx().write(make_bundle(kind), tmp_path / "b")
+    files = sorted(p.name for p in (tmp_path / "a").iterdir())
+    assert files == sorted(p.name for p in (tmp_path / "b").iterdir())
+    for name in files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_an_export_is_replaced_and_nothing_else(tmp_path) -> None:
+    Onnx().write(make_bundle("base"), tmp_path / "x")
+    Onnx().write(make_bundle("constant"), tmp_path / "x")
+    assert not (tmp_path / "x" / "latents.onnx").exists()
+    save_bundle(make_bundle("constant"), tmp_path / "bundle")
+    with pytest.raises(ArtefactError, match="exists"):
+        Onnx().write(make_bundle("base"), tmp_path / "bundle")
+    with pytest.raises(ArtefactError, match="not a nearfar ONNX export"):
+        read_exported(tmp_path / "bundle")
+
+
+def test_damage_is_noticed(tmp_path) -> None:
+    Onnx().write(make_bundle("base"), tmp_path / "x")
+    weights = tmp_path / "x" / "model.safetensors"
+    blob = bytearray(weights.read_bytes())
+    blob[-1] ^= 1
+    weights.write_bytes(blob)
+    with pytest.raises(ArtefactError, match=r"model\.safetensors is damaged"):
+        read_exported(tmp_path / "x")
+
+
+def test_what_stands_beside_the_graphs(tmp_path) -> None:
+    bundle = make_bundle("autoencoder-anchors")
+    Onnx(k=7).write(bundle, tmp_path / "x")
+    read = read_exported(tmp_path / "x")
+    assert read.items.frame().equals(bundle.items.frame())
+    np.testing.assert_array_equal(read.popularity, bundle.model.popularity)
+    np.testing.assert_array_equal(read.anchors, bundle.model.anchors)
+    assert read.settings == {"input": "sparse", "k": 7}
+    assert read.about["settings"] == {"l2": 1.0}
+    assert "training" not in read.about
+    assert read.model == {"kind": "autoencoder", "n_items": N_ITEMS, "n_train_users": 500}
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path) -> None:
+    bundle = make_bundle("item_item")
+    bundle.model.weights[3, 4] = np.nan
+    with pytest.raises(ArtefactError, match="weights holds numbers that are not finite"):
+        Onnx().write(bundle, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+@dataclass(frozen=True)
+class OtherMask(Mask):
+    """May do what it likes to histories."""
+
+
+@dataclass(frozen=True)
+class OtherBase(Base):
+    """May build what it likes."""
+
+
+class OtherModel(ItemItem):
+    """May score as it likes."""
+
+
+@pytest.mark.parametrize(
+    ("encoder", "corruption", "named"),
+    [
+        (Base((9,)), OtherMask(), "OtherMask"),
+        (OtherBase((9,)), Mask(), "OtherBase"),
+        (IAF(OtherBase((9,))), Mask(), "OtherBase"),
+    ],
+)
+def test_parts_from_elsewhere_are_refused(encoder, corruption, named, tmp_path) -> None:
+    architecture = Architecture(N_ITEMS, 4, encoder, (7,), corruption)
+    network = architecture.build(torch.Generator().manual_seed(0))
+    model = Autoencoder(architecture, network, np.ones(N_ITEMS, np.int64), 3)
+    with pytest.raises(SettingsError, match=f"{named} is not nearfar's own"):
+        Onnx().write(Bundle(model, make_bundle("base").items, About("x")), tmp_path / "x")
+
+
+def test_a_model_from_elsewhere_is_refused(tmp_path) -> None:
+    model = OtherModel(np.eye(N_ITEMS, dtype=np.float32), np.ones(N_ITEMS, np.int64), 3)
+    with pytest.raises(SettingsError, match="OtherModel is not nearfar's own"):
+        Onnx().write(Bundle(model, make_bundle("base").items, About("x")), tmp_path / "x")
+
+
+def test_settings_are_checked() -> None:
+    assert discovery.find(PACKAGE, Export, "onnx") is Onnx
+    assert set(discovery.discover(PACKAGE, Export)) == {"npz", "onnx"}
+    with pytest.raises(SettingsError, match="k is 0"):
+        Onnx(k=0)
+    with pytest.raises(SettingsError, match="input is 'csr'"):
+        Onnx(input="csr")  # pyright: ignore[reportArgumentType]
+
+
+def test_without_onnx_it_says_what_to_install(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(onnx_module, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"nearfar\[onnx\]"):
+        Onnx().write(make_bundle("base"), tmp_path / "x")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["base", "wmf", "item_item"])
+def test_ten_thousand_histories(kind, tmp_path) -> None:
+    """A catalogue of 2,000 items; on the way histories of none and of all."""
+    n_items, n_users = 2_000, 10_000
+    bundle = make_bundle(kind, n_items)
+    rng = np.random.default_rng(1)
+    counts = np.minimum(rng.geometric(1 / 30, n_users), n_items)
+    counts[:3] = 0, n_items, n_items - 5
+    indices = np.concatenate([np.sort(rng.choice(n_items, n, replace=False)) for n in counts])
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    shape = (n_users, n_items)
+    histories = csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=shape)
+    Onnx().write(bundle, tmp_path / "x")
+    differing = 0
+    for start in range(0, n_users, 1_000):
+        part = histories[start : start + 1_000]
+        wanted, found = bundle.model.top_k(part, 20), ranked(tmp_path / "x", part, 20)
+        differing += assert_same_but_for_ties(found, wanted, bundle.model.score(part))
+    assert differing <= n_users * 20 / 1_000
