@@ -3,7 +3,8 @@
     python -m tests.store.publishing MODE NAME SETTINGS
 
 MODE "write": parts of the day without end, saying each that is safe. MODE "publish": the day
-again and again in two versions, of as many rows as their names say.
+again and again in two versions, of as many rows as their names say. MODE "sleep": nothing, with
+the day of a PostgreSQL table for itself, while the server does what takes a minute.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import sys
 
 import polars as pl
 
+from nearfar.store.secrets import Url
+from nearfar.store.sinks._postgres_table import PostgresTable
 from nearfar.store.sinks.sink import make_sink
+from nearfar.store.sinks.sql import SQLRecommendations
 from tests.store.cases import DAY, SCORED
 
 SIZES = {"small-3000": 3000, "large-7000": 7000}
@@ -51,6 +55,11 @@ def main() -> None:
             for number in itertools.count():
                 writer.write(part_of(number), number)
                 say(number)
+    if mode == "sleep":
+        assert isinstance(sink, SQLRecommendations)
+        with PostgresTable(Url(sink.url), sink.table, "text", 1.0, 1.0).for_writing(DAY) as day:
+            say("asleep")
+            day.execute("SELECT pg_sleep(60)")
     for version in itertools.cycle(SIZES):
         with sink.writing(DAY, version, scored_at=SCORED) as writer:
             writer.write(day_of(version)[::2])

@@ -167,6 +167,47 @@ def test_readers_see_one_day_or_the_other(sink: RecommendationSink) -> None:
     assert set(readers.seen) == set(SIZES)
 
 
+@pytest.mark.slow
+def test_readers_see_a_day_or_none_while_it_comes_and_goes(sink: RecommendationSink) -> None:
+    whole = expected(recommendations(["a", "b"]))
+
+    def read() -> str:
+        try:
+            rows = sink.read(DAY)
+        except DataError as error:
+            return str(error).partition(" of ")[0]
+        assert_frame_equal(rows, whole)
+        return "whole"
+
+    with Readers(read) as readers:
+        for _ in range(15):
+            write(sink, DAY, recommendations(["a", "b"]))
+            sink.delete(DAY)
+    assert set(readers.seen) == {"no recommendations", "whole"}
+
+
+def test_other_programs_see_the_latest_day_whole_in_postgres(postgres: Any) -> None:
+    import psycopg
+
+    table = f"r{uuid4().hex[:10]}"
+    sink = SQLRecommendations(postgres.url, table)
+    frame = day_of("small-3000")
+    write(sink, DAY, frame)
+    query = f"SELECT count(*) FROM {table} WHERE date = (SELECT max(date) FROM {table}_days)"
+
+    def read() -> str:
+        with psycopg.connect(postgres.plain_url, autocommit=True) as connection:
+            seen = {connection.execute(query).fetchall()[0][0] for _ in range(20)}
+        (n,) = seen
+        return str(n)
+
+    with Readers(read) as readers:
+        for later in range(1, 7):
+            write(sink, DAY + timedelta(days=later), frame)
+    assert set(readers.seen) == {"3000"}
+    assert len(sink.dates()) == 7
+
+
 def test_other_programs_see_one_day_or_the_other_in_postgres(postgres: Any) -> None:
     import psycopg
 
@@ -340,6 +381,14 @@ def test_one_process_writes_a_day_of_postgres(postgres: Any, monkeypatch: Any) -
     assert len(sink.dates()) == 2
 
 
+def test_what_a_killed_process_had_asked_of_postgres_does_not_hold_the_day(postgres: Any) -> None:
+    settings = "sql", {"url": postgres.url, "table": f"r{uuid4().hex[:10]}"}
+    with process("sleep", settings) as started:
+        assert next_line(started) == "asleep"
+        time.sleep(0.3)
+    write(make_sink(*settings), DAY, recommendations(["a"]))
+
+
 def test_a_reader_that_holds_the_table_is_waited_for_and_then_told(postgres: Any) -> None:
     import psycopg
 
@@ -351,6 +400,8 @@ def test_a_reader_that_holds_the_table_is_waited_for_and_then_told(postgres: Any
         holder.execute(f"SELECT count(*) FROM {table}")
         with pytest.raises(DataError, match=f"readers held {table} for 1 s"):
             write(sink, DAY, new, "v2")
+        with pytest.raises(DataError, match=f"readers held {table} for 1 s"):
+            write(sink, DAY + timedelta(days=1), new, "v2")
         # Others are not kept waiting behind the one that waits.
         assert_frame_equal(sink.read(DAY), expected(old))
         timer = threading.Timer(0.4, holder.rollback)
