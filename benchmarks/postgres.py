@@ -7,6 +7,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -106,7 +107,7 @@ def running(**options: str) -> Iterator[Server]:
         yield server
     finally:
         if process is not None:
-            process.terminate()
+            process.send_signal(signal.SIGQUIT)  # at once: nothing is to be kept
             process.wait(START_SECONDS)
         os.environ.pop(PASSWORD_VARIABLE, None)
         shutil.rmtree(folder, ignore_errors=True)
