@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -41,6 +41,10 @@ class Feed:
             np.sort(order[start : start + batch_size])
             for start in range(first * batch_size, len(order), batch_size)
         )
+        return self.each(parts)
+
+    def each(self, parts: Iterable[np.ndarray]) -> Iterator[Rows]:
+        """The histories of the users at these ascending positions, a batch an array."""
         if self.resident is not None:
             yield from (self.resident.take(torch.from_numpy(users)) for users in parts)
             return

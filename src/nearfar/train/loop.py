@@ -56,7 +56,7 @@ def train(
         if run.resume:
             state.resume()
         state.start_metrics()
-        stopped_by = _epochs(state, x, users, validate)
+        stopped_by = epochs(state, Feed(x, run.torch_device), users, validate)
         if stopped_by == signal.SIGTERM:
             signal.raise_signal(signal.SIGTERM)
         if stopped_by is not None and not run.keep_on_interrupt:
@@ -66,10 +66,9 @@ def train(
         state.release()
 
 
-def _epochs(state: State, x: csr_array, users: np.ndarray, validate: Validate | None) -> int | None:
+def epochs(state: State, feed: Feed, users: np.ndarray, validate: Validate | None) -> int | None:
     """Train to the end, or until a signal, which is returned, says stop."""
     run, plan = state.run, state.plan
-    feed = Feed(x, run.torch_device)
     with Interruptible() as stop:
         while state.epoch < plan.epochs and not state.exhausted():
             passes = plan.passes(state.epoch)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.decoder import Decoder
+from nearfar.vae.draws import normal_by_user
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.layers import Units
 from nearfar.vae.posterior import DiagonalGaussian
@@ -60,8 +61,7 @@ class VAE(nn.Module):
             noise: whether z is drawn, or is what stands for the user at test time.
         """
         shown = self.corruption.corrupt(rows, rng) if corrupt else self.corruption.clean(rows)
-        shape = (rows.n_users, self.n_latent)
-        eps = torch.randn(shape, generator=rng, device=rng.device) if noise else None
+        eps = normal_by_user(rows, self.n_latent, rng) if noise else None
         draw = self.encoder.draw(shown, eps)
         return Step(
             histories=rows,

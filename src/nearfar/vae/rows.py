@@ -13,10 +13,27 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
+class Whole:
+    """The batch that rows are a part of, where several processes share its users.
+
+    `n_users` and `n_entries` are its own, `first_user` and `first_entry` tell where the part
+    begins in it; `items` are those that somebody in it has, in ascending order, where a term of
+    the objective asks for them.
+    """
+
+    n_users: int
+    n_entries: int
+    first_user: int
+    first_entry: int
+    items: Int64[Tensor, " present"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Rows:
     """A batch of sparse rows, the sets S of positives of its users.
 
-    `positions` are the rows' own in the matrix that they were taken from, where that is known.
+    `positions` are the rows' own in the matrix that they were taken from, where that is known;
+    `whole` is the batch that they are a part of, where they are not all of it.
 
     Notation: `counts` = N = |S|.
     """
@@ -25,6 +42,7 @@ class Rows:
     indptr: Int64[Tensor, " users_plus_1"]
     n_items: int
     positions: Int64[Tensor, " users"] | None = None
+    whole: Whole | None = None
 
     @property
     def n_users(self) -> int:
@@ -50,6 +68,24 @@ class Rows:
         indptr = torch.zeros(len(items) + 1, dtype=torch.int64, device=items.device)
         torch.cumsum(counts, 0, out=indptr[1:])
         return ByItem(items, indptr, self.users[order], indices, order, inverse)
+
+    @property
+    def users_of_batch(self) -> int:
+        """Users of the whole batch."""
+        return self.n_users if self.whole is None else self.whole.n_users
+
+    @property
+    def items_of_batch(self) -> Int64[Tensor, " present"]:
+        """Items that somebody in the whole batch has, in ascending order."""
+        known = None if self.whole is None else self.whole.items
+        return self.by_item.items if known is None else known
+
+    def within(self, whole: Whole) -> Rows:
+        """The same rows as a part of a batch."""
+        rows = Rows(self.indices, self.indptr, self.n_items, self.positions, whole)
+        if "by_item" in self.__dict__:
+            rows.__dict__["by_item"] = self.by_item
+        return rows
 
     @classmethod
     def from_csr(

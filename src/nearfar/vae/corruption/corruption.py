@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from nearfar.core.errors import SettingsError
+from nearfar.vae.draws import uniform_by_entry
 from nearfar.vae.rows import Rows
 from nearfar.vae.sparse import WeightedRows
 
@@ -32,7 +33,7 @@ def normalised(rows: Rows) -> Float[Tensor, " nnz"]:
 
 def kept(rows: Rows, keep_prob: float, rng: torch.Generator) -> Bool[Tensor, " nnz"]:
     """A Bernoulli(keep_prob) mask over the positives, true = kept."""
-    return torch.rand(rows.indices.shape, generator=rng, device=rng.device) < keep_prob
+    return uniform_by_entry(rows, rng) < keep_prob
 
 
 def check_keep_prob(keep_prob: float) -> None:

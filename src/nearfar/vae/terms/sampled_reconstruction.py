@@ -42,7 +42,7 @@ class SampledReconstruction(nn.Module):
     def forward(self, step: Step, /) -> Float[Tensor, " users"]:
         rows, output = step.histories, step.output
         items, compact = self._sample(rows, step.rng)
-        shift = -self.log_chance(items, rows.n_users)
+        shift = -self.log_chance(items, rows.users_of_batch)
         weight = selected_rows(output.weight, items)
         bias = output.bias[items] + shift
         # a user's own items are in the sum for certain: their scores stand as they are
@@ -59,7 +59,7 @@ class SampledReconstruction(nn.Module):
         """C in ascending order, and the rows with positions in C for indices."""
         by_item = rows.by_item
         drawn = torch.randint(len(self.shares), (self.negatives,), generator=rng, device=rng.device)
-        items = torch.unique(torch.cat([by_item.items, drawn]))
+        items = torch.unique(torch.cat([rows.items_of_batch, drawn]))
         places = torch.searchsorted(items, by_item.items)
         indices = torch.empty_like(rows.indices)
         entries = places[by_item.inverse]
