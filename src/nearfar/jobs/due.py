@@ -1,0 +1,84 @@
+"""What is due: train if a week is over, publish what passed, score if the day is not scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.publish import publish
+from nearfar.jobs.registry import Registry
+from nearfar.jobs.score_daily import Scored, score_daily
+from nearfar.jobs.train_weekly import Trained, train_weekly
+from nearfar.train.run import Reporter
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What a run of the pipeline came to.
+
+    Args:
+        trained: the weekly training, if it was due.
+        published: the version that was made current, if any.
+        scored: the daily scoring.
+    """
+
+    trained: Trained | None
+    published: str | None
+    scored: Scored
+
+
+def yesterday() -> date:
+    """The last whole day in UTC."""
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+def training_due(pipeline: Pipeline, as_of: date) -> bool:
+    """Whether the newest version is as old as `every_days`, or there is none.
+
+    A candidate that the gates refused counts: it is tried again when the next training is due,
+    not every day.
+    """
+    versions = Registry(pipeline.registry).versions()
+    if not versions:
+        return True
+    newest = max(date.fromisoformat(v.as_of) for v in versions)
+    return (as_of - newest).days >= pipeline.train.every_days
+
+
+def run_due(
+    pipeline: Pipeline,
+    as_of: date,
+    *,
+    say: Say = lambda text: None,
+    reporter: Reporter | None = None,
+    on_users: Callable[[int, int], object] = lambda done, total: None,
+) -> Done:
+    """Train if it is due, publish what passed the gates, and score the day.
+
+    A training that fails or is refused does not keep the day from being scored by the version
+    that is current; its failure is raised after that.
+
+    Raises: as `train_weekly` and `score_daily`.
+    """
+    trained, published, failure = None, None, None
+    registry = Registry(pipeline.registry)
+    if training_due(pipeline, as_of):
+        try:
+            trained = train_weekly(pipeline, as_of, say=say, reporter=reporter)
+            if trained.passed and pipeline.train.publish:
+                published = publish(pipeline.registry, trained.version.name).name
+        except Exception as error:
+            if registry.current() is None:
+                raise
+            say(f"training failed: {error}")
+            failure = error
+    else:
+        say("no training is due")
+    scored = score_daily(pipeline, as_of, say=say, on_users=on_users)
+    if failure is not None:
+        raise failure
+    return Done(trained, published, scored)

@@ -1,0 +1,189 @@
+"""Gates: what a candidate must be before it may take the champion's place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nearfar.core.errors import SettingsError
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.evaluation.evaluation import Evaluation
+from nearfar.evaluation.groups import Group
+from nearfar.metrics.coverage import Coverage
+from nearfar.metrics.ndcg import NDCG
+
+NDCG_AT = NDCG(100)
+COVERAGE_AT = Coverage(100)
+METRICS = (NDCG_AT, COVERAGE_AT)
+
+
+@dataclass(frozen=True)
+class Gates:
+    """How much worse than the champion a candidate may be; shares unless said.
+
+    Args:
+        max_ndcg_drop: of NDCG@100, relative to the champion on the same users.
+        min_over_popularity: by which share NDCG@100 must be above that of popularity.
+        max_coverage_drop: of catalogue coverage, relative to the champion.
+        max_group_drop: of NDCG@100 in any group of users by activity, relative to the champion.
+        min_group_users: groups with fewer users are not judged.
+        max_catalogue_change: items that are new or gone, of all items of both.
+        max_activity_change: of the mean number of interactions a user, relative.
+        max_collapsed: latent dimensions that tell nothing, of all.
+
+    Raises: SettingsError where a limit is negative.
+    """
+
+    max_ndcg_drop: float = 0.02
+    min_over_popularity: float = 0.0
+    max_coverage_drop: float = 0.2
+    max_group_drop: float = 0.1
+    min_group_users: int = 100
+    max_catalogue_change: float = 0.5
+    max_activity_change: float = 0.5
+    max_collapsed: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 0:
+                raise SettingsError(f"gates: {name} is {value}; it must not be negative")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one gate said.
+
+    Args:
+        gate: its setting's name.
+        value: what was measured; None where there was nothing to compare with.
+        limit: what it was held against.
+        passed: whether the candidate may go on.
+        told: in words.
+    """
+
+    gate: str
+    value: float | None
+    limit: float
+    passed: bool
+    told: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class State:
+    """What is compared of a training's data and model.
+
+    Args:
+        items: the catalogue.
+        mean_interactions: a user.
+        collapsed: share of latent dimensions; None of a model without any.
+    """
+
+    items: Vocabulary
+    mean_interactions: float
+    collapsed: float | None = None
+
+
+def judge(
+    gates: Gates,
+    candidate: Evaluation,
+    popularity: Evaluation,
+    champion: Evaluation | None,
+    state: State,
+    before: State | None,
+    groups: tuple[Group, ...],
+) -> list[Verdict]:
+    """All gates; without a champion those that compare with it pass.
+
+    Args:
+        candidate: measured on the held-out users with `METRICS`.
+        popularity: the same users, recommended what is popular.
+        champion: the same users by the current version, if there is one.
+        state: of the candidate.
+        before: of the champion.
+        groups: of users by activity.
+    """
+    own, base = candidate.mean(NDCG_AT), popularity.mean(NDCG_AT)
+    found = [
+        _at_least("min_over_popularity", _gain(own, base), gates.min_over_popularity,
+                  f"NDCG@100 {own:.4f} against {base:.4f} of popularity"),
+        _at_most("max_collapsed", state.collapsed, gates.max_collapsed,
+                 "share of latent dimensions that tell nothing"),
+    ]  # fmt: skip
+    if champion is not None:
+        theirs = champion.mean(NDCG_AT)
+        found.append(
+            _at_most("max_ndcg_drop", -_gain(own, theirs), gates.max_ndcg_drop,
+                     f"NDCG@100 {own:.4f} against {theirs:.4f} of the champion")
+        )  # fmt: skip
+        coverage = candidate.mean(COVERAGE_AT), champion.mean(COVERAGE_AT)
+        found.append(
+            _at_most("max_coverage_drop", -_gain(*coverage), gates.max_coverage_drop,
+                     f"coverage {coverage[0]:.3f} against {coverage[1]:.3f}")
+        )  # fmt: skip
+        found.append(_groups(gates, candidate, champion, groups))
+    if before is not None:
+        found.append(
+            _at_most("max_catalogue_change", catalogue_change(state.items, before.items),
+                     gates.max_catalogue_change, "items new or gone, of all items of both")
+        )  # fmt: skip
+        change = abs(_gain(state.mean_interactions, before.mean_interactions))
+        found.append(
+            _at_most("max_activity_change", change, gates.max_activity_change,
+                     f"{state.mean_interactions:.1f} interactions a user after "
+                     f"{before.mean_interactions:.1f}")
+        )  # fmt: skip
+    return found
+
+
+def catalogue_change(items: Vocabulary, before: Vocabulary) -> float:
+    """Items of one of two catalogues only, as a share of the items of both together."""
+    shared = int((before.index(items.ids) >= 0).sum())
+    union = len(items) + len(before) - shared
+    return 1 - shared / union
+
+
+def state_of(record: Mapping[str, Any], items: Vocabulary) -> State:
+    """The state that a version's record kept."""
+    data = record.get("data", {})
+    collapsed = record.get("collapsed")
+    return State(items, float(data.get("mean_interactions", 0.0)), collapsed)
+
+
+def _groups(
+    gates: Gates, candidate: Evaluation, champion: Evaluation, groups: tuple[Group, ...]
+) -> Verdict:
+    """The worst group's loss."""
+    activity = candidate.activity()
+    worst, name = 0.0, "none"
+    for group in groups:
+        inside = group.contains(activity)
+        if inside.sum() < gates.min_group_users:
+            continue
+        own = float(np.mean(candidate.values(NDCG_AT)[inside]))
+        theirs = float(np.mean(champion.values(NDCG_AT)[inside]))
+        if -_gain(own, theirs) > worst:
+            worst, name = -_gain(own, theirs), str(group)
+    return _at_most("max_group_drop", worst, gates.max_group_drop,
+                    f"NDCG@100 of users with {name} interactions" if name != "none"
+                    else "no group of users lost anything")  # fmt: skip
+
+
+def _gain(value: float, base: float) -> float:
+    """By which share a value is above another; 0 where both are 0."""
+    if base == 0:
+        return 0.0 if value == 0 else float("inf")
+    return value / base - 1
+
+
+def _at_most(gate: str, value: float | None, limit: float, told: str) -> Verdict:
+    return Verdict(gate, value, limit, value is None or value <= limit, told)
+
+
+def _at_least(gate: str, value: float, limit: float, told: str) -> Verdict:
+    return Verdict(gate, value, limit, value >= limit, told)

@@ -1,0 +1,178 @@
+"""The settings of a production pipeline: one TOML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nearfar.algorithms.algorithm import Algorithm, make_algorithm, preset
+from nearfar.core import settings
+from nearfar.core.errors import SettingsError
+from nearfar.data.filters import Filters
+from nearfar.jobs.gates import Gates
+from nearfar.store.contracts import Contract
+from nearfar.store.sinks.sink import RecommendationSink, make_sink
+from nearfar.store.sources.source import EventSource, make_source
+from nearfar.train.run import Device, Precision
+
+
+@dataclass(frozen=True)
+class Weekly:
+    """When and on what to train.
+
+    Args:
+        every_days: a training is due when the last one is so many days old.
+        window_days: events of so many days up to the day of training.
+        filters: what of them is kept; see `Filters`.
+        held_out: share of users that no version is trained on, half of them to stop by, half
+            for the gates.
+        holdout_days: what held-out users met in so many last days is to be foretold.
+        warm_start: go on from the published version's weights where the architecture is the same.
+        publish: make a version current as soon as it passed the gates.
+        seed: of the training.
+        device: where to train and score.
+        precision: of the output layer's products.
+    """
+
+    every_days: int = 7
+    window_days: int = 90
+    filters: Filters = field(default_factory=Filters)
+    held_out: float = 0.05
+    holdout_days: int = 7
+    warm_start: bool = False
+    publish: bool = True
+    seed: int = 0
+    device: Device = "auto"
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        if self.every_days < 1 or not 0 < self.holdout_days < self.window_days:
+            raise SettingsError(
+                f"every_days is {self.every_days}, window_days {self.window_days} and holdout_days "
+                f"{self.holdout_days}; at least a day each, and the window the longest"
+            )
+        if not 0 < self.held_out < 0.5:
+            raise SettingsError(f"held_out is {self.held_out}; a share below .5 was expected")
+
+
+@dataclass(frozen=True)
+class Daily:
+    """Whom to recommend what.
+
+    Args:
+        active_days: users with an event in so many days up to the day of scoring.
+        k: recommendations a user.
+        exclude_seen: leave out the items of the user's history in the window.
+        deny: ids of items that are never recommended.
+        deny_file: a text file with one such id a line, read at every scoring.
+        part_users: users a part; a run that was killed goes on after its last part.
+    """
+
+    active_days: int = 28
+    k: int = 20
+    exclude_seen: bool = True
+    deny: tuple[str, ...] = ()
+    deny_file: str | None = None
+    part_users: int = 20_000
+
+    def __post_init__(self) -> None:
+        for name in ("active_days", "k", "part_users"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A production pipeline.
+
+    Args:
+        registry: the folder of versions, pointer and events.
+        source: where events come from.
+        sink: where recommendations go.
+        algorithm: what is trained.
+        train: when and on what.
+        score: whom to recommend what.
+        gates: what a candidate must be.
+        contract: what events must be.
+        metrics_file: for Prometheus; none by default.
+    """
+
+    registry: Path
+    source: EventSource
+    sink: RecommendationSink
+    algorithm: Algorithm
+    train: Weekly = field(default_factory=Weekly)
+    score: Daily = field(default_factory=Daily)
+    gates: Gates = field(default_factory=Gates)
+    contract: Contract = field(default_factory=Contract)
+    metrics_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.score.active_days > self.train.window_days:
+            raise SettingsError(
+                f"score.active_days is {self.score.active_days} and train.window_days "
+                f"{self.train.window_days}; histories are read from the window"
+            )
+
+
+def read_pipeline(path: Path) -> Pipeline:
+    """The pipeline of a TOML file; relative paths in it start from the file's folder.
+
+    Raises:
+        SettingsError: the file is missing, is not TOML, or a setting is unknown or wrong.
+    """
+    return make_pipeline(settings.read_toml(path), path.parent)
+
+
+def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
+    """The pipeline of plain values; see `read_pipeline`."""
+    known = {"registry", "metrics_file", "source", "sink", "algorithm", "train", "score", "gates",
+             "contract"}  # fmt: skip
+    if unknown := sorted(set(values) - known):
+        raise SettingsError(
+            f"unknown {', '.join(unknown)}; a pipeline has {', '.join(sorted(known))}"
+        )
+    for name in ("source", "sink"):
+        if "kind" not in values.get(name, {}):
+            raise SettingsError(f'[{name}] lacks its kind, as kind = "parquet"')
+    metrics = values.get("metrics_file")
+    source, sink = ({k: v for k, v in values[n].items() if k != "kind"} for n in ("source", "sink"))
+    return Pipeline(
+        registry=folder / str(values.get("registry", "registry")),
+        source=make_source(str(values["source"]["kind"]), _from(source, folder)),
+        sink=make_sink(str(values["sink"]["kind"]), _from(sink, folder)),
+        algorithm=_algorithm(values.get("algorithm", {"kind": "multvae", "preset": "fast"})),
+        train=settings.build(Weekly, values.get("train", {}), "train"),
+        score=_score(values.get("score", {}), folder),
+        gates=settings.build(Gates, values.get("gates", {}), "gates"),
+        contract=settings.build(Contract, values.get("contract", {}), "contract"),
+        metrics_file=folder / str(metrics) if metrics else None,
+    )
+
+
+def _algorithm(values: Mapping[str, Any]) -> Algorithm:
+    if "kind" not in values:
+        raise SettingsError('[algorithm] lacks its kind, as kind = "multvae"')
+    rest = {k: v for k, v in values.items() if k not in ("kind", "preset")}
+    name = str(values["kind"])
+    start = preset(name, str(values["preset"])) if "preset" in values else {}
+    return make_algorithm(name, settings.merge(start, rest))
+
+
+def _score(values: Mapping[str, Any], folder: Path) -> Daily:
+    values = dict(values)
+    if "deny" in values:
+        values["deny"] = [str(v) for v in values["deny"]]
+    if values.get("deny_file"):
+        values["deny_file"] = str(folder / str(values["deny_file"]))
+    return settings.build(Daily, values, "score")
+
+
+def _from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Relative paths of the file system, put where the settings' file is."""
+    path = values.get("path")
+    if isinstance(path, str) and "://" not in path and not path.startswith("${"):
+        values = {**values, "path": str(folder / path)}
+    return values

@@ -1,0 +1,72 @@
+"""Which version is current: publish a candidate, go back to the one before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nearfar.core.errors import NearfarError, SettingsError
+from nearfar.jobs.lock import locked
+from nearfar.jobs.registry import Registry, Version
+
+
+class RefusedError(NearfarError):
+    """A candidate did not pass the gates."""
+
+
+def publish(
+    registry_folder: str | Path, name: str | None = None, *, force: bool = False
+) -> Version:
+    """Make a version current, by one atomic move of the pointer.
+
+    The bundle is read whole, every file against its checksum, before the pointer moves.
+
+    Args:
+        registry_folder: the registry.
+        name: the version; by default the latest that passed the gates.
+        force: also one that the gates refused.
+
+    Raises:
+        SettingsError: there is no such version, or none that passed.
+        RefusedError: the gates refused it.
+        ArtefactError: its bundle is damaged; the pointer stays.
+    """
+    registry = Registry(Path(registry_folder))
+    with locked(registry.folder, "publish"):
+        version = registry.version(name) if name else _latest(registry)
+        if not version.passed and not force:
+            failed = [g["gate"] for g in version.record.get("gates", []) if not g["passed"]]
+            registry.note("publish", "refused", version=version.name, gates=failed)
+            raise RefusedError(
+                f"{version.name} did not pass {', '.join(failed)}; publish another version, or "
+                "this one with --force"
+            )
+        registry.bundle(version.name)
+        registry.point_to(version.name)
+        registry.note("publish", "done", version=version.name, forced=force)
+    return version
+
+
+def rollback(registry_folder: str | Path) -> Version:
+    """Make the version current that was before; the one that is left is not gone back to.
+
+    Raises: SettingsError where nothing was published before.
+    """
+    registry = Registry(Path(registry_folder))
+    with locked(registry.folder, "rollback"):
+        pointer = registry.pointer()
+        before = pointer.get("before", [])
+        if not before:
+            raise SettingsError("no version was published before the current one")
+        version = registry.version(before[-1])
+        registry.bundle(version.name)
+        registry.point_to(version.name, forget_last=True)
+        registry.note("rollback", "done", version=version.name, left=pointer["version"])
+    return version
+
+
+def _latest(registry: Registry) -> Version:
+    """The newest version that passed."""
+    versions = [v for v in registry.versions() if v.passed]
+    if not versions:
+        raise SettingsError("the registry has no version that passed the gates; train first")
+    return versions[-1]

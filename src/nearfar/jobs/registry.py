@@ -1,0 +1,198 @@
+"""The registry: versions of the model, which one is current, and everything that happened.
+
+registry/
+    versions/VERSION/bundle/        the bundle
+    versions/VERSION/version.json   lineage, metrics, gates
+    current.json                    the pointer that scoring and serving follow
+    registry.db                     a row for everything that happened (SQLite)
+    events.jsonl                    the same as lines
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nearfar.bundle.bundle import Bundle, jsonable
+from nearfar.bundle.folder import load_bundle, save_bundle
+from nearfar.core.errors import ArtefactError, SettingsError
+from nearfar.core.files import atomic_folder, read_json, write_json
+
+RECORD = "version.json"
+BUNDLE = "bundle"
+POINTER = "current.json"
+DATABASE = "registry.db"
+LINES = "events.jsonl"
+
+SCHEMA = """
+create table if not exists events (
+    id integer primary key, at text not null, job text not null, outcome text not null,
+    version text, as_of text, seconds real, detail text not null
+)
+"""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One trained model.
+
+    Args:
+        name: of the version, unique; later ones sort after earlier ones.
+        as_of: the day up to which events were used.
+        passed: whether every gate let it through.
+        record: all that is known: lineage, metrics, gates.
+    """
+
+    name: str
+    as_of: str
+    passed: bool
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Versions, the pointer and the events, in one folder."""
+
+    folder: Path
+
+    def versions(self) -> list[Version]:
+        """All versions, the oldest first.
+
+        Raises: ArtefactError where a version's record is damaged.
+        """
+        root = self.folder / "versions"
+        if not root.is_dir():
+            return []
+        names = sorted(p.name for p in root.iterdir() if (p / RECORD).is_file())
+        return [self.version(name) for name in names]
+
+    def version(self, name: str) -> Version:
+        """One version by its name.
+
+        Raises: SettingsError where there is none of that name.
+        """
+        path = self._folder(name) / RECORD
+        if not path.is_file():
+            known = ", ".join(v.name for v in self.versions()[-5:]) if name else ""
+            raise SettingsError(f"there is no version {name!r}; the last ones: {known or 'none'}")
+        record = read_json(path)
+        try:
+            return Version(record["name"], record["as_of"], bool(record["passed"]), record)
+        except KeyError as error:
+            raise ArtefactError(f"{path} is damaged: it has no {error}") from None
+
+    def bundle(self, name: str, **options: Any) -> Bundle:
+        """The bundle of a version; options as for `load_bundle`."""
+        return load_bundle(self._folder(self.version(name).name) / BUNDLE, **options)
+
+    def bundle_folder(self, name: str) -> Path:
+        """Where a version's bundle lies."""
+        return self._folder(name) / BUNDLE
+
+    def new_name(self, as_of: str) -> str:
+        """A name for a version trained as of a day: the day and a number."""
+        taken = {v.name for v in self.versions() if v.as_of == as_of}
+        number = 1 + max((int(name.rpartition("-")[2]) for name in taken), default=0)
+        return f"{as_of}-{number:03d}"
+
+    def register(self, bundle: Bundle, name: str, record: Mapping[str, Any]) -> Version:
+        """Keep a bundle and what is known of it as a version, whole or not at all."""
+        content = {"name": name, "created": _now(), **jsonable(dict(record))}
+        with atomic_folder(self._folder(name), overwrite_if=lambda _: False) as folder:
+            save_bundle(bundle, folder / BUNDLE)
+            write_json(folder / RECORD, content)
+        return self.version(name)
+
+    def current(self) -> str | None:
+        """The version that is published, or None."""
+        path = self.folder / POINTER
+        return read_json(path)["version"] if path.exists() else None
+
+    def pointer(self) -> dict[str, Any]:
+        """What the pointer says: version, previous ones, when it was moved; empty without one."""
+        path = self.folder / POINTER
+        return read_json(path) if path.exists() else {}
+
+    def point_to(self, name: str, *, forget_last: bool = False) -> None:
+        """Move the pointer, in one rename; the versions before are remembered for rollback.
+
+        Args:
+            name: a version.
+            forget_last: `name` is the one before, and what was current is not to be gone back to.
+        """
+        self.version(name)
+        old = self.pointer()
+        before = list(old.get("before", []))
+        if forget_last:
+            before = before[:-1]
+        elif old.get("version") not in (None, name):
+            before.append(old["version"])
+        write_json(
+            self.folder / POINTER, {"version": name, "before": before[-20:], "moved": _now()}
+        )
+
+    def note(
+        self,
+        job: str,
+        outcome: str,
+        *,
+        version: str | None = None,
+        as_of: str | None = None,
+        seconds: float | None = None,
+        **detail: Any,
+    ) -> dict[str, Any]:
+        """Something happened: a row in the database and a line in the file; returns it."""
+        event = {
+            "at": _now(), "job": job, "outcome": outcome, "version": version, "as_of": as_of,
+            "seconds": seconds, "detail": jsonable(detail),
+        }  # fmt: skip
+        with self._database() as database:
+            row = {**event, "detail": json.dumps(event["detail"], ensure_ascii=False)}
+            database.execute(
+                "insert into events (at, job, outcome, version, as_of, seconds, detail) values "
+                "(:at, :job, :outcome, :version, :as_of, :seconds, :detail)",
+                row,
+            )
+        with (self.folder / LINES).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event, ensure_ascii=False) + "\n")
+        return event
+
+    def events(self, job: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """What happened, the latest first."""
+        if not (self.folder / DATABASE).exists():
+            return []
+        with self._database() as database:
+            rows = database.execute(
+                "select at, job, outcome, version, as_of, seconds, detail from events "
+                "where ? is null or job = ? order by id desc limit ?",
+                (job, job, limit),
+            ).fetchall()
+        names = ("at", "job", "outcome", "version", "as_of", "seconds")
+        return [{**dict(zip(names, row, strict=False)), "detail": json.loads(row[6])}
+                for row in rows]  # fmt: skip
+
+    @contextlib.contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self.folder / DATABASE, timeout=30)
+        try:
+            with connection:
+                connection.execute(SCHEMA)
+                yield connection
+        finally:
+            connection.close()
+
+    def _folder(self, name: str) -> Path:
+        if not name or Path(name).name != name or name.startswith("."):
+            raise SettingsError(f"{name!r} is no name of a version")
+        return self.folder / "versions" / name
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

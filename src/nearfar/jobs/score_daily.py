@@ -1,0 +1,187 @@
+"""The daily scoring: recommendations for all active users, published at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.recommend import recommend, recommendations_frame
+from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.files import read_json, write_json
+from nearfar.data.events import Log
+from nearfar.data.interactions import Interactions
+from nearfar.jobs.events import window_events
+from nearfar.jobs.lock import locked
+from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.registry import Registry
+from nearfar.jobs.window import moment
+
+STARTED = "scoring.json"
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a daily scoring came to.
+
+    Args:
+        version: whose recommendations.
+        n_users: that were given any.
+        n_rows: recommendations.
+        n_unknown: users of whose history the version knows no item; they were given what is
+            popular.
+        n_resumed: users of parts that a run before had written.
+        already: the day was published before with this version and these events; nothing was
+            done.
+        seconds: of the whole job.
+    """
+
+    version: str
+    n_users: int
+    n_rows: int
+    n_unknown: int
+    n_resumed: int
+    already: bool
+    seconds: float
+
+
+def score_daily(
+    pipeline: Pipeline,
+    as_of: date,
+    *,
+    again: bool = False,
+    say: Say = lambda text: None,
+    on_users: Callable[[int, int], object] = lambda done, total: None,
+) -> Scored:
+    """Recommend to every user who was active in the days up to `as_of`, by the current version.
+
+    Idempotent: a day that is published with this version and these events is left as it is. A
+    run that was killed is taken up after its last part; readers see nothing of it before all is
+    written.
+
+    Args:
+        pipeline: the settings.
+        as_of: the day; its recommendations are filed under it.
+        again: score also what is published already.
+        say: told what is being done.
+        on_users: told how many users are done, of how many.
+
+    Raises:
+        LockedError: another job is at work.
+        SettingsError: no version is published.
+        DataError: the events break the contract, or nobody was active.
+    """
+    registry = Registry(pipeline.registry)
+    started = time.perf_counter()
+    with locked(registry.folder, "score"):
+        try:
+            found = _score(pipeline, registry, as_of, again, say, on_users)
+        except Exception as error:
+            registry.note("score", "failed", as_of=str(as_of), reason=str(error))
+            raise
+        seconds = time.perf_counter() - started
+        registry.note(
+            "score", "already done" if found.already else "done", version=found.version,
+            as_of=str(as_of), seconds=seconds, users=found.n_users, rows=found.n_rows,
+            unknown=found.n_unknown, resumed=found.n_resumed,
+        )  # fmt: skip
+    return Scored(**{**vars(found), "seconds": seconds})
+
+
+def _score(
+    pipeline: Pipeline,
+    registry: Registry,
+    as_of: date,
+    again: bool,
+    say: Say,
+    on_users: Callable[[int, int], object],
+) -> Scored:
+    version = registry.current()
+    if version is None:
+        raise SettingsError("no version is published; train and publish one first")
+    bundle = registry.bundle(version, device=pipeline.train.device)
+    events = window_events(pipeline, as_of, "score", say)
+    active = _active(events.frame, pipeline, as_of)
+    deny = _denied(pipeline, bundle)
+    inputs = {
+        "day": str(as_of), "version": version, "users": active.fingerprint,
+        "deny": sorted(map(str, deny)), "k": pipeline.score.k,
+        "exclude_seen": pipeline.score.exclude_seen, "part_users": pipeline.score.part_users,
+    }  # fmt: skip
+    if not again and _published(pipeline, registry, as_of, inputs):
+        say(f"{as_of} is published by {version} from the same events; nothing to do")
+        return Scored(version, active.n_users, 0, 0, 0, True, 0.0)
+    say(f"{active.n_users:,} users were active in {pipeline.score.active_days} days; {version}")
+    mark = registry.folder / STARTED
+    resume = not again and mark.exists() and read_json(mark) == inputs
+    write_json(mark, inputs)
+    rows = unknown = resumed = 0
+    known = active if active.item_ids == bundle.items else active.on_items(bundle.items)
+    step = pipeline.score.part_users
+    with pipeline.sink.writing(as_of, version, resume=resume) as writer:
+        done = set(writer.parts)
+        for part, start in enumerate(range(0, active.n_users, step)):
+            end = min(start + step, active.n_users)
+            histories = known.x[start:end]
+            unknown += int((np.diff(histories.indptr) == 0).sum())
+            if part in done:
+                resumed += end - start
+            else:
+                found = recommend(
+                    bundle, histories, k=pipeline.score.k,
+                    exclude_seen=pipeline.score.exclude_seen, deny=deny if len(deny) else None,
+                )  # fmt: skip
+                users = active.user_ids.ids.slice(start, end - start)
+                writer.write(recommendations_frame(bundle, users, found), part)
+            rows += int((end - start) * pipeline.score.k)
+            on_users(end, active.n_users)
+    write_json(registry.folder / "scored" / f"{as_of}.json", inputs)
+    mark.unlink()
+    return Scored(version, active.n_users, rows, unknown, resumed, False, 0.0)
+
+
+def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date) -> Interactions:
+    """Whole histories in the window of users with an event in the last days, by id."""
+    log = pipeline.train.filters.apply(Log.from_frame(frame, name="events"))
+    first = moment(as_of - timedelta(days=pipeline.score.active_days - 1))
+    # A user who met nothing new is active too: filters keep the first of repeated events.
+    ids = frame.filter(pl.col("timestamp") >= first)["user"].unique()
+    recent = log.user_ids.index(ids)
+    recent = recent[recent >= 0]
+    if not len(recent):
+        raise DataError(f"nobody was active in the {pipeline.score.active_days} days up to {as_of}")
+    users = log.user_ids.take(recent)
+    order = users.ids.arg_sort().to_numpy()
+    return log.interactions().take_users(recent[order])
+
+
+def _denied(pipeline: Pipeline, bundle: Bundle) -> pl.Series:
+    """Ids of the items that are never recommended, of the catalogue's kind; unknown ones too."""
+    names = list(pipeline.score.deny)
+    if pipeline.score.deny_file is not None:
+        path = Path(pipeline.score.deny_file)
+        try:
+            names += [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"deny_file {path} cannot be read: {error}") from None
+    ids = pl.Series("item", [name for name in names if name], dtype=pl.String)
+    if not bundle.items.is_integer:
+        return ids
+    numbers = ids.cast(pl.Int64, strict=False)
+    if numbers.null_count():
+        raise SettingsError(f"{ids.filter(numbers.is_null())[0]!r} is denied; ids are integers")
+    return numbers
+
+
+def _published(pipeline: Pipeline, registry: Registry, as_of: date, inputs: dict) -> bool:
+    """Whether the day was published by the same version from the same events."""
+    mark = registry.folder / "scored" / f"{as_of}.json"
+    return mark.exists() and read_json(mark) == inputs and as_of in pipeline.sink.dates()

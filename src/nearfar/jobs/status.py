@@ -1,0 +1,79 @@
+"""Where a pipeline stands, for people and for monitoring."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nearfar.jobs.prometheus import write_metrics
+from nearfar.jobs.registry import Registry
+
+SHOWN = 10
+
+
+def status(registry_folder: Path) -> dict[str, Any]:
+    """Versions, the latest last, the pointer, and the last run of each job; JSON-able."""
+    registry = Registry(registry_folder)
+    versions = registry.versions()
+    last: dict[str, Any] = {}
+    for event in registry.events():
+        last.setdefault(event["job"], event)
+    current = registry.current()
+    return {
+        "current": current,
+        "age_seconds": _age(registry),
+        "versions": [
+            {
+                "version": v.name, "as_of": v.as_of, "passed": v.passed,
+                "current": v.name == current,
+                "metrics": v.record.get("metrics", {}).get("candidate", {}),
+                "failed_gates": [g["gate"] for g in v.record.get("gates", []) if not g["passed"]],
+                "warm_from": v.record.get("lineage", {}).get("warm_from"),
+            }
+            for v in versions[-SHOWN:]
+        ],
+        "n_versions": len(versions),
+        "last": last,
+    }  # fmt: skip
+
+
+def write_prometheus(registry_folder: Path, path: Path) -> None:
+    """The state as metrics, for Prometheus' node exporter."""
+    registry = Registry(registry_folder)
+    values: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    events = registry.events()
+    for event in reversed(events):
+        job = (("job", event["job"]),)
+        at = datetime.fromisoformat(event["at"]).timestamp()
+        values["last_run_timestamp_seconds", job] = at
+        failed = event["outcome"] in ("failed", "refused")
+        values["last_run_failed", job] = float(failed)
+        if not failed:
+            values["last_success_timestamp_seconds", job] = at
+        if event["seconds"] is not None:
+            values["last_run_seconds", job] = event["seconds"]
+        detail = event["detail"]
+        if event["job"] == "train" and "gates" in detail:
+            values["gates_failed", ()] = float(sum(not g["passed"] for g in detail["gates"]))
+            values["events", ()] = float(detail["events"])
+            values["events_rejected", ()] = float(detail["rejected"])
+        if event["job"] == "score" and event["outcome"] == "done":
+            values["users_scored", ()] = float(detail["users"])
+    for version in registry.versions()[-SHOWN:]:
+        measured = version.record.get("metrics", {}).get("candidate", {}).get("NDCG@100")
+        if measured is not None:
+            values["ndcg_at_100", (("version", version.name),)] = measured
+    age = _age(registry)
+    if age is not None:
+        values["current_version_age_seconds", ()] = age
+    write_metrics(path, values)
+
+
+def _age(registry: Registry) -> float | None:
+    """Seconds since the current version was trained."""
+    current = registry.current()
+    if current is None:
+        return None
+    created = datetime.fromisoformat(registry.version(current).record["created"])
+    return (datetime.now(UTC) - created).total_seconds()

@@ -1,0 +1,58 @@
+"""The commented settings that `nearfar pipeline init` writes."""
+
+TEMPLATE = """\
+# A nearfar pipeline. Paths start from this file's folder; ${NAME} is an environment variable.
+# What is commented out shows the default.
+
+registry = "registry"                # versions of the model, the pointer, what happened
+# metrics_file = "nearfar.prom"      # for Prometheus' node exporter
+
+[source]                             # where events come from
+kind = "parquet"                     # a file or folder; date=YYYY-MM-DD folders are told by name
+path = "events"                      # or "s3://bucket/events", any address that fsspec knows
+# kind = "csv"
+# kind = "sql"; url = "postgresql+psycopg://reader:${DB_PASSWORD}@host/db"; table = "events"
+# columns = { user = "customer_id", item = "sku", timestamp = "at" }
+
+[sink]                               # where recommendations go
+kind = "parquet"
+path = "recommendations"             # date=YYYY-MM-DD folders, swapped whole
+# kind = "sql"; url = "sqlite:///recommendations.db"; table = "recommendations"
+
+[algorithm]                          # as in nearfar train
+kind = "multvae"
+preset = "fast"
+# alignment = { kind = "pia", weight = 1.0 }
+
+[train]
+# every_days = 7                     # a training is due when the last one is so old
+# window_days = 90                   # the paper's three months
+# held_out = 0.05                    # users that no version is trained on: half for the gates
+# holdout_days = 7                   # what they met in the last days is to be foretold
+# warm_start = false                 # go on from the published version's weights
+# publish = true                     # make a version current as soon as it passed the gates
+# filters = { min_user = 2, min_item = 2 }
+# seed = 0
+
+[score]
+# active_days = 28                   # users with an event in so many days
+# k = 20
+# deny_file = "deny.txt"             # an id a line; read at every scoring
+# part_users = 20000                 # a killed run goes on after its last part
+
+[gates]                              # relative to the current version, on the same users
+# max_ndcg_drop = 0.02
+# min_over_popularity = 0.0
+# max_coverage_drop = 0.2
+# max_group_drop = 0.1               # of users by activity, groups of 100 and more
+# max_catalogue_change = 0.5
+# max_activity_change = 0.5
+# max_collapsed = 0.9
+
+[contract]                           # what events must be; the rest goes to registry/quarantine
+# max_missing_share = 0.01
+# max_repeated_share = 0.1
+# max_rejected_share = 0.1
+# min_volume_ratio = 0.3             # of a day, to the median of the days before
+# max_volume_ratio = 3.0
+"""

@@ -1,0 +1,226 @@
+"""The weekly training: a window of events to a candidate, judged by the gates."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, cast
+
+from nearfar.algorithms.algorithm import Algorithm
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
+from nearfar.algorithms.popularity import Popularity
+from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.translated import Translated
+from nearfar.bundle.warm import fits, write_warm
+from nearfar.core.errors import SettingsError
+from nearfar.data.interactions import Interactions
+from nearfar.evaluation.evaluate import evaluate
+from nearfar.evaluation.groups import parse_groups
+from nearfar.jobs.events import window_events
+from nearfar.jobs.gates import METRICS, Verdict, judge, state_of
+from nearfar.jobs.lock import locked
+from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.registry import Registry, Version
+from nearfar.jobs.window import Training, training_of, window_of
+from nearfar.models.autoencoder import Autoencoder
+from nearfar.models.model import Model
+from nearfar.train.run import Reporter, Run, Silent
+from nearfar.vae.starts.saved import Saved
+
+GROUPS = parse_groups("1-10,11-50,51-100,101-")
+UNFINISHED = "unfinished"
+SALT = "nearfar/held-out"
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a weekly training came to.
+
+    Args:
+        version: the candidate, registered.
+        verdicts: of the gates.
+        warm: whether it went on from the champion's weights.
+        seconds: of the whole job.
+    """
+
+    version: Version
+    verdicts: list[Verdict]
+    warm: bool
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        return all(v.passed for v in self.verdicts)
+
+
+def train_weekly(
+    pipeline: Pipeline,
+    as_of: date,
+    *,
+    say: Say = lambda text: None,
+    reporter: Reporter | None = None,
+) -> Trained:
+    """Train a candidate on the window that ends with `as_of` and register it.
+
+    A training that was killed is taken up from its checkpoint by the next call for the same day
+    and settings; nothing is registered before the candidate is judged.
+
+    Args:
+        pipeline: the settings.
+        as_of: the last day whose events are used.
+        say: told what is being done, in one line each.
+        reporter: of steps and epochs.
+
+    Raises:
+        LockedError: another job is at work.
+        DataError: the events break the contract, or are too few.
+    """
+    registry = Registry(pipeline.registry)
+    started = time.perf_counter()
+    with locked(registry.folder, "train"):
+        try:
+            found = _train(pipeline, registry, as_of, say, reporter or Silent())
+        except Exception as error:
+            registry.note("train", "failed", as_of=str(as_of), reason=str(error))
+            raise
+        seconds = time.perf_counter() - started
+        registry.note(
+            "train", "passed" if found.passed else "refused", version=found.version.name,
+            as_of=str(as_of), seconds=seconds, warm=found.warm,
+            gates=[v.to_dict() for v in found.verdicts], metrics=found.version.record["metrics"],
+            rejected=found.version.record["data"]["rejected"],
+            events=found.version.record["data"]["events"],
+        )  # fmt: skip
+        return replace(found, seconds=seconds)
+
+
+def _train(
+    pipeline: Pipeline, registry: Registry, as_of: date, say: Say, reporter: Reporter
+) -> Trained:
+    weekly = pipeline.train
+    events = window_events(pipeline, as_of, "train", say)
+    data = training_of(
+        events.frame, weekly.filters, as_of=as_of, share=weekly.held_out,
+        holdout_days=weekly.holdout_days, salt=SALT,
+    )  # fmt: skip
+    say(
+        f"{data.train.n_users:,} training users, {data.train.n_items:,} items, "
+        f"{data.train.n_interactions:,} interactions; {data.test.n_users:,} users for the gates"
+    )
+    champion = _champion(registry, say)
+    folder = registry.folder / UNFINISHED / str(as_of)
+    algorithm, warm = _algorithm(pipeline, champion, data.train, folder, say)
+    run = Run(
+        seed=weekly.seed, device=weekly.device, precision=weekly.precision, folder=folder,
+        resume=True, reporter=reporter,
+    )  # fmt: skip
+    model = algorithm.fit(data.train, data.validation, run=run)
+    say("judging the candidate")
+    verdicts, measured, collapsed = _judged(pipeline, model, run, data, champion, registry)
+    window = window_of(as_of, weekly.window_days)
+    record = {
+        "as_of": str(as_of),
+        "passed": all(v.passed for v in verdicts),
+        "gates": [v.to_dict() for v in verdicts],
+        "metrics": measured,
+        "collapsed": collapsed,
+        "data": {
+            "since": str(window[0]), "events": data.n_events, "rejected": events.n_rejected,
+            "users": data.train.n_users, "items": data.train.n_items,
+            "interactions": data.train.n_interactions,
+            "mean_interactions": data.train.n_interactions / data.train.n_users,
+            "fingerprint": data.train.fingerprint, "contract": events.report,
+        },
+        "lineage": {
+            "champion": champion.name if champion else None,
+            "warm_from": champion.name if champion and warm else None,
+            "epochs": len(run.history.records), "best_epoch": run.history.best_epoch,
+            "seed": weekly.seed,
+        },
+    }  # fmt: skip
+    bundle = Bundle.of(
+        model, pipeline.algorithm, data.train, seed=weekly.seed,
+        protocol={"kind": "weekly", "as_of": str(as_of), "window_days": weekly.window_days},
+        metrics={"gates": measured}, history=run.history,
+    )  # fmt: skip
+    version = registry.register(bundle, registry.new_name(str(as_of)), record)
+    _forget(folder)
+    return Trained(version, verdicts, warm, 0.0)
+
+
+def _champion(registry: Registry, say: Say) -> Version | None:
+    name = registry.current()
+    if name is None:
+        say("no version is published yet; the gates compare with popularity alone")
+        return None
+    return registry.version(name)
+
+
+def _algorithm(
+    pipeline: Pipeline, champion: Version | None, train: Interactions, folder: Path, say: Say
+) -> tuple[Algorithm, bool]:
+    """The algorithm as set, started from the champion's weights where that is wanted."""
+    algorithm = pipeline.algorithm
+    if not (pipeline.train.warm_start and champion and isinstance(algorithm, AutoencoderAlgorithm)):
+        return algorithm, False
+    registry = Registry(pipeline.registry)
+    before = registry.bundle(champion.name)
+    if not fits(before, algorithm.architecture(train.n_items)):
+        say(f"{champion.name} has another architecture; starting afresh")
+        return algorithm, False
+    path = folder / "warm.safetensors"
+    try:
+        n_known = write_warm(before, train.item_ids, path)
+    except SettingsError as error:
+        say(str(error))
+        return algorithm, False
+    say(f"going on from {champion.name}: {n_known:,} of {train.n_items:,} items are known to it")
+    start = Saved(str(path), algorithm.start)
+    warmed = replace(cast("Any", algorithm), start=start)
+    return warmed, True
+
+
+def _judged(
+    pipeline: Pipeline,
+    model: Model,
+    run: Run,
+    data: Training,
+    champion: Version | None,
+    registry: Registry,
+) -> tuple[list[Verdict], dict[str, Any], float | None]:
+    """The gates' verdicts, what was measured of whom, and the share of collapsed dimensions."""
+    candidate = evaluate(model, data.test, METRICS)
+    popular = evaluate(Popularity().fit(data.train, None), data.test, METRICS)
+    theirs = before = None
+    if champion is not None:
+        bundle = registry.bundle(champion.name, device=pipeline.train.device)
+        theirs = evaluate(Translated(bundle, data.train), data.test, METRICS)
+        before = state_of(champion.record, bundle.items)
+    records = run.history.records
+    collapsed = None
+    if isinstance(model, Autoencoder) and records:
+        best = records[run.history.best_epoch if run.history.best_epoch is not None else -1]
+        collapsed = best.collapsed_dimensions / model.architecture.n_latent
+    state = state_of(
+        {"data": {"mean_interactions": data.train.n_interactions / data.train.n_users},
+         "collapsed": collapsed},
+        data.train.item_ids,
+    )  # fmt: skip
+    verdicts = judge(pipeline.gates, candidate, popular, theirs, state, before, GROUPS)
+    measured = {
+        name: {str(m): e.mean(m) for m in METRICS}
+        for name, e in (("candidate", candidate), ("popularity", popular), ("champion", theirs))
+        if e is not None
+    }
+    return verdicts, measured, collapsed
+
+
+def _forget(folder: Path) -> None:
+    """The checkpoint of a training that is registered."""
+    shutil.rmtree(folder, ignore_errors=True)

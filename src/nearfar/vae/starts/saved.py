@@ -1,0 +1,87 @@
+"""A start from the weights of an earlier network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from nearfar.core.errors import ArtefactError, SettingsError
+from nearfar.vae.gradients import Table
+from nearfar.vae.network import VAE
+from nearfar.vae.starts.start import Start
+from nearfar.vae.starts.xavier import Xavier
+
+COLUMNS = "item_columns"
+"""The array that tells, item by item, which of the earlier items it is; -1 for a new one."""
+
+
+@dataclass(frozen=True)
+class Saved(Start):
+    """Training goes on from the weights in a file; new items start as `before` leaves them.
+
+    Args:
+        path: a safetensors file of the earlier network's weights by name, with the array
+            "item_columns"; `nearfar.bundle.warm` writes it.
+        before: what the network is given first, and what new items keep.
+    """
+
+    path: str
+    before: Start = field(default_factory=Xavier)
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise SettingsError("path is empty; name the file of the earlier weights")
+
+    @torch.no_grad()
+    def apply(self, network: VAE, x: csr_array, seed: int) -> None:
+        self.before.apply(network, x, seed)
+        try:
+            old = load_file(Path(self.path))
+        except (OSError, SafetensorError) as error:
+            raise ArtefactError(f"the weights to start from cannot be read: {error}") from None
+        columns = old.pop(COLUMNS, None)
+        if columns is None or len(columns) != network.n_items:
+            raise ArtefactError(
+                f"{self.path} is of {0 if columns is None else len(columns)} items; the network "
+                f"has {network.n_items}: write it for the items at hand"
+            )
+        own = network.state_dict()
+        if set(old) != set(own):
+            strange = ", ".join(sorted(set(old) ^ set(own))[:3])
+            raise ArtefactError(f"{self.path} is of another architecture: {strange}")
+        by_item = _item_weights(network)
+        known = columns >= 0
+        for name, weight in own.items():
+            before = old[name]
+            if name in by_item:
+                if before.shape[1:] != weight.shape[1:] or len(before) <= int(columns.max()):
+                    raise ArtefactError(_other(name, before, weight))
+                weight[known] = before[columns[known]].to(weight)
+            elif before.shape == weight.shape:
+                weight.copy_(before)
+            else:
+                raise ArtefactError(_other(name, before, weight))
+
+
+def _item_weights(network: VAE) -> set[str]:
+    """Names of the weights whose rows are items."""
+    found = {
+        f"{prefix}.{name}"
+        for prefix, part in network.named_modules()
+        if isinstance(part, Table)
+        for name in part.tables
+    }
+    return {*found, "decoder.out.bias"}
+
+
+def _other(name: str, before: Tensor, weight: Tensor) -> str:
+    return (
+        f"{name} has shape {tuple(before.shape)} in the earlier weights and {tuple(weight.shape)} "
+        "now: the architecture changed; start afresh"
+    )

@@ -1,0 +1,72 @@
+"""Gates on evaluations that are known."""
+
+import numpy as np
+import pytest
+
+from nearfar.core.errors import SettingsError
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.evaluation.evaluation import Evaluation
+from nearfar.evaluation.groups import parse_groups
+from nearfar.jobs.gates import COVERAGE_AT, NDCG_AT, Gates, State, catalogue_change, judge
+
+GROUPS = parse_groups("1-10,11-")
+
+
+def measured(few: float, many: float, coverage: float = 0.5, n: int = 200) -> Evaluation:
+    """Half of the users have 5 interactions, half 50."""
+    counts = np.repeat([4, 49], n // 2)
+    return Evaluation(
+        name="m", per_user={NDCG_AT: np.repeat([few, many], n // 2)},
+        overall={COVERAGE_AT: coverage}, user_ids=Vocabulary(range(n)), n_fold_in=counts,
+        n_held_out=np.ones(n, int), n_dropped=0,
+    )  # fmt: skip
+
+
+def refused(candidate: Evaluation, *, state: State | None = None, **settings) -> set[str]:
+    before = State(Vocabulary(range(100)), 10.0, 0.0)
+    verdicts = judge(
+        Gates(**settings), candidate, measured(0.1, 0.1), measured(0.4, 0.4), state or before,
+        before, GROUPS,
+    )  # fmt: skip
+    return {v.gate for v in verdicts if not v.passed}
+
+
+def test_the_champions_equal_passes_and_each_loss_has_its_gate() -> None:
+    assert refused(measured(0.4, 0.4)) == set()
+    assert refused(measured(0.39, 0.39), max_ndcg_drop=0.02) == {"max_ndcg_drop"}
+    assert refused(measured(0.39, 0.39), max_ndcg_drop=0.03) == set()
+    assert refused(measured(0.3, 0.5)) == {"max_group_drop"}
+    assert refused(measured(0.3, 0.5), min_group_users=101) == set()
+    assert refused(measured(0.4, 0.4, coverage=0.3)) == {"max_coverage_drop"}
+    assert refused(measured(0.05, 0.05)) == {
+        "min_over_popularity", "max_ndcg_drop", "max_group_drop"
+    }  # fmt: skip
+
+
+def test_drift_of_data_and_collapse() -> None:
+    items = Vocabulary(range(100))
+    other = State(Vocabulary(range(80, 180)), 10.0, 0.0)
+    assert refused(measured(0.4, 0.4), state=other) == {"max_catalogue_change"}
+    assert refused(measured(0.4, 0.4), state=State(items, 16.0, 0.0)) == {"max_activity_change"}
+    assert refused(measured(0.4, 0.4), state=State(items, 10.0, 0.95)) == {"max_collapsed"}
+    assert refused(measured(0.4, 0.4), state=State(items, 10.0, None)) == set()
+
+
+def test_without_a_champion_only_popularity_and_collapse_count() -> None:
+    verdicts = judge(
+        Gates(), measured(0.4, 0.4), measured(0.1, 0.1), None,
+        State(Vocabulary(range(3)), 1.0, 0.0), None, GROUPS,
+    )  # fmt: skip
+    assert [v.gate for v in verdicts] == ["min_over_popularity", "max_collapsed"]
+    assert all(v.passed for v in verdicts)
+
+
+def test_catalogue_change() -> None:
+    assert catalogue_change(Vocabulary([1, 2, 3]), Vocabulary([1, 2, 3])) == 0
+    assert catalogue_change(Vocabulary([1, 2]), Vocabulary([2, 3])) == pytest.approx(2 / 3)
+    assert catalogue_change(Vocabulary(["a"]), Vocabulary(["b"])) == 1
+
+
+def test_a_negative_limit_is_refused() -> None:
+    with pytest.raises(SettingsError, match="max_ndcg_drop is -1"):
+        Gates(max_ndcg_drop=-1)

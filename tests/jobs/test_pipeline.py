@@ -1,0 +1,131 @@
+"""A pipeline's settings, its window, its registry's records."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from nearfar.core import settings
+from nearfar.core.errors import ArtefactError, EmptyDataError, SettingsError
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.filters import Filters
+from nearfar.jobs.pipeline import make_pipeline, read_pipeline
+from nearfar.jobs.prometheus import write_metrics
+from nearfar.jobs.registry import Registry
+from nearfar.jobs.template import TEMPLATE
+from nearfar.jobs.window import held_out, moment, training_of, window_of
+from tests.jobs.cases import FIRST, SETTINGS, day_of_events, pipeline_in
+
+
+def test_the_template_is_a_pipeline_and_its_comments_show_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(TEMPLATE)
+    found = read_pipeline(tmp_path / "a.toml")
+    assert found.registry == tmp_path / "registry"
+    assert found.train.window_days == 90
+    spoken = "\n".join(
+        line.removeprefix("# ") for line in TEMPLATE.splitlines()
+        if not line.startswith(("# kind", "# metrics", "# columns", "# alignment", "# filters",
+                                "# deny", "# A nearfar", "# What"))
+    )  # fmt: skip
+    (tmp_path / "b.toml").write_text(spoken)
+    assert settings.to_plain(read_pipeline(tmp_path / "b.toml").train) == settings.to_plain(
+        found.train
+    )
+    for name in ("gates", "contract", "score"):
+        assert getattr(read_pipeline(tmp_path / "b.toml"), name) == getattr(found, name)
+
+
+def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
+    found = pipeline_in(tmp_path)
+    assert str(tmp_path / "events") in str(vars(found.source)["path"])
+    far = make_pipeline({**SETTINGS, "source": {"kind": "parquet", "path": "s3://x/y"}}, tmp_path)
+    assert str(vars(far.source)["path"]) == "s3://x/y"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"sourc": {}}, "unknown sourc"),
+        ({"source": {"path": "x"}}, "lacks its kind"),
+        ({"algorithm": {"epochs": 3}}, "lacks its kind"),
+        ({"train": {"window_dayz": 3}}, "train.window_dayz"),
+        ({"train": {"window_days": 5}}, "the window the longest"),
+        ({"train": {"held_out": 0.9}}, "held_out is 0.9"),
+        ({"score": {"active_days": 99}}, "active_days is 99"),
+        ({"score": {"k": 0}}, "k is 0"),
+    ],
+)
+def test_what_is_wrong_is_named(values: dict, told: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=told):
+        make_pipeline({**SETTINGS, **values}, tmp_path)
+
+
+def test_the_window_ends_with_the_day() -> None:
+    assert window_of(date(2026, 3, 31), 90) == (date(2026, 1, 1), date(2026, 4, 1))
+    assert moment(date(1970, 1, 2)) == 86_400
+
+
+def test_whom_is_held_out_depends_on_the_user_alone() -> None:
+    users = Vocabulary([f"u{i}" for i in range(5000)])
+    out = held_out(users, 0.1, "salt")
+    assert out.mean() == pytest.approx(0.1, abs=0.015)
+    order = np.random.default_rng(0).permutation(5000)[:700]
+    np.testing.assert_array_equal(held_out(users.take(order), 0.1, "salt"), out[order])
+    more = held_out(users, 0.2, "salt")
+    assert (more | ~out).all()
+    assert (held_out(users, 0.1, "other") != out).any()
+
+
+def test_held_out_users_are_shown_the_past_and_asked_for_the_last_days() -> None:
+    days = [day_of_events(date.fromordinal(FIRST.toordinal() + n)) for n in range(28)]
+    events = pl.concat(days).with_columns(pl.col("timestamp").dt.epoch("s"))
+    as_of = date.fromordinal(FIRST.toordinal() + 27)
+    found = training_of(
+        events, Filters(), as_of=as_of, share=0.4, holdout_days=7, salt="s"
+    )  # fmt: skip
+    trained = set(found.train.user_ids.ids)
+    cut = moment(as_of) - 6 * 86_400
+    judged = [*found.validation.fold_in.user_ids.ids, *found.test.fold_in.user_ids.ids]
+    assert len(set(judged)) == len(judged) > 20
+    assert not trained & set(judged)
+    for part in (found.validation, found.test):
+        for row, user in enumerate(part.fold_in.user_ids.ids):
+            own = events.filter(pl.col("user") == user)
+            known = pl.col("item").is_in(found.train.item_ids.ids.implode())
+            before = set(own.filter((pl.col("timestamp") < cut) & known)["item"])
+            after = set(own.filter((pl.col("timestamp") >= cut) & known)["item"])
+            shown = part.fold_in.item_ids.ids.gather(part.fold_in.x[[row]].indices)
+            asked = part.held_out.item_ids.ids.gather(part.held_out.x[[row]].indices)
+            assert set(shown) == before
+            assert set(asked) == after - before
+    with pytest.raises(EmptyDataError, match="raise held_out"):
+        training_of(events, Filters(), as_of=as_of, share=0.01, holdout_days=7, salt="s")
+
+
+def test_a_registry_refuses_names_that_lead_elsewhere_and_damage(tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    for name in ("../x", "", ".hidden", "a/b"):
+        with pytest.raises(SettingsError):
+            registry.version(name)
+    with pytest.raises(SettingsError, match="the last ones: none"):
+        registry.version("2026-01-01-001")
+    folder = tmp_path / "versions" / "v"
+    folder.mkdir(parents=True)
+    (folder / "version.json").write_text('{"name": "v"}')
+    with pytest.raises(ArtefactError, match="damaged"):
+        registry.versions()
+
+
+def test_prometheus_text(tmp_path: Path) -> None:
+    path = tmp_path / "m.prom"
+    write_metrics(path, {("last_run_failed", (("job", 'a"b\\\n'),)): 1.0, ("events", ()): 3.0})
+    assert path.read_text().splitlines() == [
+        "# HELP nearfar_last_run_failed 1 if the last run of a job failed, else 0.",
+        "# TYPE nearfar_last_run_failed gauge",
+        'nearfar_last_run_failed{job="a\\"b\\\\\\n"} 1.0',
+        "# HELP nearfar_events Events of the last training's window.",
+        "# TYPE nearfar_events gauge",
+        "nearfar_events 3.0",
+    ]
