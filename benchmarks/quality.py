@@ -29,8 +29,8 @@ from nearfar.core.ranking import Ranking
 from nearfar.metrics.judged import judge
 from nearfar.metrics.ndcg import NDCG
 
-OWN = ["nearfar", "nearfar fast", "nearfar fast bf16"]
-EPOCHS = {"nearfar fast": 20, "nearfar fast bf16": 20}
+OWN = ["nearfar", "nearfar fast", "nearfar fast bf16", "nearfar fast-large bf16"]
+EPOCHS = {"nearfar fast": 20, "nearfar fast bf16": 20, "nearfar fast-large bf16": 4}
 """Their schedules end there."""
 
 
@@ -93,7 +93,7 @@ def seconds_to(course: list[tuple[float, float]], score: float) -> float | None:
 def show(data: str, result: dict, target: float | None) -> None:
     """Seconds to the target and to each peer's own best, beside the fastest of ours."""
     courses = result["courses"]
-    ours = courses.get("nearfar fast bf16") or courses.get("nearfar fast") or courses["nearfar"]
+    ours = next(courses[name] for name in reversed(OWN) if name in courses)
     table = Table(title=f"seconds of training on {data}, validation NDCG@100")
     columns = ["", "best", "after s", "ours to that, s", "times sooner"]
     if target is not None:

@@ -41,6 +41,7 @@ class NearFar(protocol.Adapter):
         from nearfar.algorithms.algorithm import make_algorithm, preset
         from nearfar.models.autoencoder import Autoencoder
         from nearfar.train.feed import Feed
+        from nearfar.train.neighbourhoods import Neighbourhoods
         from nearfar.train.run import Run
         from nearfar.train.state import State
         from nearfar.vae.likelihoods.likelihood import Catalogue
@@ -58,7 +59,8 @@ class NearFar(protocol.Adapter):
         network = architecture.build(torch.Generator().manual_seed(settings.seed))
         objective = algorithm.objective(Catalogue(counts, n_users), settings.seed)
         run = Run(seed=settings.seed, device="cpu", precision=self.precision)
-        self.state = State(network, objective, algorithm.plan(), run, {}, n_users)
+        near = Neighbourhoods(self.x, np.flatnonzero(np.diff(self.x.indptr)), 0, "cpu")
+        self.state = State(network, objective, algorithm.plan(), run, {}, n_users, near)
         self.model = Autoencoder(architecture, network, counts, n_users)
         self.algorithm, self.started = algorithm, False
         self.feed = Feed(self.x, torch.device("cpu"))
