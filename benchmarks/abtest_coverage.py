@@ -1,4 +1,5 @@
-"""How often the intervals of an A/B test hold the truth, over thousands of simulated experiments.
+"""How often the intervals of an A/B test hold the truth, over thousands of simulated experiments,
+and what daily looks do to them.
 
 `python -m benchmarks.abtest_coverage` writes benchmarks/abtest_coverage.json; some minutes.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from nearfar.abtest.bootstrap import percentiles, resampled_means
 from nearfar.abtest.cuped import coefficient, covariate_of
 from nearfar.abtest.metrics import METRICS
 from nearfar.abtest.moments import Moments
-from nearfar.abtest.simulate import Simulation, simulated_sums
+from nearfar.abtest.sequential import always_valid
+from nearfar.abtest.simulate import Simulation, draw_users, simulated_sums
 from nearfar.abtest.uplift import measure
 from nearfar.core.files import write_json
 
@@ -27,6 +30,9 @@ N_USERS = 800
 N_RESAMPLES = 300
 UPLIFT = 0.2
 SIMULATION = Simulation(days=7, pre_days=7, cards=("home",), seed=1)
+N_LOOKED_AT = 1000
+"""Experiments with a look on every day but the first."""
+LOOK_DAYS = 28
 
 
 def arm(
@@ -86,6 +92,36 @@ def run(uplift: float) -> dict[str, Any]:
     }
 
 
+def daily_looks(uplift: float) -> dict[str, float]:
+    """Shares of experiments in which the click rate was found to differ."""
+    rng = np.random.default_rng(int(1000 * uplift) + 1)
+    simulation = replace(SIMULATION, days=LOOK_DAYS, pre_days=0, uplift=uplift)
+    found: dict[str, list[bool]] = {}
+    for _ in range(N_LOOKED_AT):
+        arms = [_cumulated(simulation, treated, rng) for treated in (False, True)]
+        fixed, valid = [], []
+        for day in range(1, LOOK_DAYS):
+            pair = [Moments.of(("views", "clicks"), a[a[:, day, 0] > 0, day]) for a in arms]
+            p = measure(METRICS[0], *pair).p
+            always = always_valid(METRICS[0], *pair, expected=UPLIFT)
+            fixed.append(p is not None and p < 0.05)
+            valid.append(always is not None and always.p < 0.05)
+        for name, true in {
+            "one look at the end": fixed[-1],
+            "daily looks at p": any(fixed),
+            "daily looks at the always valid p": any(valid),
+        }.items():
+            found.setdefault(name, []).append(true)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _cumulated(simulation: Simulation, treated: bool, rng: np.random.Generator) -> np.ndarray:
+    """Views and clicks of users by the end of every day."""
+    drawn = draw_users(simulation, np.full(N_USERS, treated), rng)
+    sums = [counts.sum(axis=2).cumsum(axis=1) for counts in (drawn.views, drawn.clicks)]
+    return np.stack(sums, axis=2).astype(np.float64)
+
+
 def _within(value: float, low: float | None, high: float | None) -> bool:
     return low is not None and high is not None and low <= value <= high
 
@@ -94,12 +130,15 @@ def main() -> None:
     """Measure and write."""
     started = time.perf_counter()
     found = {f"uplift {uplift:g}": run(uplift) for uplift in (0.0, UPLIFT)}
+    looks = {f"uplift {uplift:g}": daily_looks(uplift) for uplift in (0.0, UPLIFT)}
     value = {
         "experiments": N_EXPERIMENTS,
         "users_an_arm": N_USERS,
         "resamples": N_RESAMPLES,
         "level": 0.95,
         "found": found,
+        "looked_at": {"experiments": N_LOOKED_AT, "days": LOOK_DAYS, "found": looks},
+        "tea_tasting": version("tea-tasting"),
         "seconds": time.perf_counter() - started,
         **provenance(),
     }
@@ -108,6 +147,7 @@ def main() -> None:
         print(title)
         for name, kinds in metrics.items():
             print(f"  {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in kinds.items()))
+        print("  found: " + ", ".join(f"{k} {v:.3f}" for k, v in looks[title].items()))
 
 
 if __name__ == "__main__":

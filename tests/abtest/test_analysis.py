@@ -13,9 +13,9 @@ from numpy.testing import assert_allclose
 
 from nearfar.abtest.analysis import AnalysisSettings, analyse
 from nearfar.abtest.assignment import Experiment
-from nearfar.abtest.comparison import Comparison, corrected, percent
+from nearfar.abtest.comparison import Comparison, corrected
 from nearfar.abtest.logs import Logs, read_logs
-from nearfar.abtest.metrics import METRICS
+from nearfar.abtest.metrics import METRICS, percent
 from nearfar.abtest.simulate import Simulation, simulate_logs
 from nearfar.abtest.uplift import Uplift
 from nearfar.core.errors import MissingExtraError, SettingsError

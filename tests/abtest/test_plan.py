@@ -40,10 +40,8 @@ def test_both_directions_agree(logs: Logs) -> None:
         assert by_days[found.days_needed].smallest_uplift <= 0.3
         if found.days_needed > 7:
             assert by_days[found.days_needed - 7].smallest_uplift > 0.3
-        again = PlanSettings(users=found.users_needed, days=(found.days_needed,))
-        (horizon,) = next(
-            m for m in make_plan(logs, again).metrics if m.metric == found.metric
-        ).horizons
+        again = PlanSettings((found.metric,), users=found.users_needed, days=(found.days_needed,))
+        (horizon,) = make_plan(logs, again).metrics[0].horizons
         assert horizon.smallest_uplift == pytest.approx(0.3, rel=0.005)
         assert found.users_needed <= by_days[found.days_needed].users
 
@@ -71,6 +69,19 @@ def test_users_are_counted_as_they_arrive(logs: Logs) -> None:
     )
     last_week = logs.between(logs.last_day - timedelta(days=6), None)
     assert plan.metrics[0].horizons[0].users == last_week.exposures["user"].n_unique()
+
+
+def test_a_long_log_is_not_read_for_every_week(logs: Logs, monkeypatch) -> None:
+    lengths = set()
+
+    def told(self, metric, days: int) -> float:
+        lengths.add(days)
+        return 1 / days
+
+    monkeypatch.setattr(History, "smallest_uplift", told)
+    (found,) = make_plan(logs, PlanSettings(METRICS[:1], uplift=1 / 80, days=(7,))).metrics
+    assert found.days_needed == 84
+    assert len(lengths) <= 6  # of 16 weeks
 
 
 def test_a_known_number() -> None:

@@ -229,8 +229,8 @@ def test_metrics_are_found_by_name() -> None:
 
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
-    [(0.0441, "share", "4.41 %"), (0.52031, "count", "0.5203"), (85.2, "seconds", "85.2 s"),
-     (12345.6, "seconds", "12,346 s"), (999.7, "seconds", "999.7 s")],
+    [(0.0441, "share", "4.41 %"), (19.4321, "share", "1,943 %"), (0.52031, "count", "0.5203"),
+     (85.2, "seconds", "85.2 s"), (12345.6, "seconds", "12,346 s"), (999.7, "seconds", "999.7 s")],
 )  # fmt: skip
 def test_values_for_people(value: float, unit, text: str) -> None:
     assert shown(value, UpliftMetric("m", "M", "clicks", None, unit)) == text

@@ -10,10 +10,10 @@ import numpy as np
 
 from nearfar.abtest.assignment import Experiment
 from nearfar.abtest.bootstrap import N_RESAMPLES, percentiles, resampled_means
-from nearfar.abtest.comparison import Comparison, corrected, percent
+from nearfar.abtest.comparison import Comparison, corrected
 from nearfar.abtest.cuped import coefficient, covariate_of
 from nearfar.abtest.logs import Logs
-from nearfar.abtest.metrics import METRICS, UpliftMetric, shown
+from nearfar.abtest.metrics import METRICS, UpliftMetric, percent, shown
 from nearfar.abtest.moments import Moments
 from nearfar.abtest.requirements import check_statistics
 from nearfar.abtest.sequential import always_valid
@@ -109,7 +109,7 @@ class Analysis:
                 shown(row.uplift.treatment, row.metric), row.change,
                 row.interval_text.partition("interval ")[2] or "-", _bootstrap_text(row),
                 p_value(row.p), p_value(row.p_holm), p_value(row.p_bh),
-                "-" if row.variance_reduction is None else f"-{100 * row.variance_reduction:.0f} %",
+                _reduction_text(row),
             )
             for row in self.rows
         ]  # fmt: skip
@@ -217,6 +217,11 @@ def _notes(units: Units, settings: AnalysisSettings, n_rows: int) -> tuple[str, 
     if missing:
         notes.append(f"Not in the logs: {', '.join(missing)}.")
     return tuple(notes)
+
+
+def _reduction_text(row: Comparison) -> str:
+    reduction = row.variance_reduction
+    return "-" if reduction is None else percent(0.0 - round(reduction, 2))
 
 
 def _bootstrap_text(row: Comparison) -> str:

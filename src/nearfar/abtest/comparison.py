@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from nearfar.abtest.bootstrap import Resampled
-from nearfar.abtest.metrics import UpliftMetric, shown
+from nearfar.abtest.metrics import UpliftMetric, percent, shown
 from nearfar.abtest.sequential import AlwaysValid
 from nearfar.abtest.uplift import Uplift
 from nearfar.evaluation.paired import holm
@@ -149,12 +149,6 @@ def corrected(rows: list[Comparison]) -> list[Comparison]:
         row if row.p is None else replace(row, p_holm=next(by_holm), p_bh=next(by_bh))
         for row in rows
     ]
-
-
-def percent(share: float) -> str:
-    """A relative change as "+116 %", "-0.83 %"."""
-    value = 100 * share
-    return f"{value:+,.0f} %" if abs(value) >= 100 else f"{value:+.3g} %"
 
 
 def _width(uplift: Uplift) -> float | None:

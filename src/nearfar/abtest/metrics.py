@@ -72,10 +72,16 @@ def find_metrics(names: str | None) -> tuple[UpliftMetric, ...]:
 
 
 def shown(value: float, metric: UpliftMetric, *, signed: bool = False) -> str:
-    """A value of the metric for people: "4.41 %", "0.5203", "12 min 5 s"."""
+    """A value of the metric for people: "4.41 %", "0.5203", "85.2 s"."""
     sign = "+" if signed else ""
     if metric.unit == "share":
-        return f"{100 * value:{sign}.3g} %"
+        return percent(value, signed=signed)
     if metric.unit == "seconds":
         return f"{value:{sign}.4g} s" if abs(value) < 1000 else f"{value:{sign},.0f} s"
     return f"{value:{sign}.4g}"
+
+
+def percent(share: float, *, signed: bool = True) -> str:
+    """A share or a relative change as "+116 %", "-0.83 %"."""
+    sign, value = "+" if signed else "", 100 * share
+    return f"{value:{sign},.0f} %" if abs(value) >= 100 else f"{value:{sign}.3g} %"

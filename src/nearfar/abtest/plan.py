@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from nearfar.abtest.history import History, solve
 from nearfar.abtest.logs import Logs
-from nearfar.abtest.metrics import UpliftMetric, shown
+from nearfar.abtest.metrics import UpliftMetric, percent, shown
 from nearfar.abtest.plan_settings import PlanSettings
 from nearfar.abtest.requirements import check_statistics
 from nearfar.core.errors import EmptyDataError, SettingsError
@@ -99,8 +100,7 @@ class Plan:
         for found in self.metrics:
             row = [found.metric.name, shown(found.baseline, found.metric)]
             row += [
-                f"{100 * h.smallest_uplift:+.3g} %{'*' if h.extrapolated else ''}"
-                for h in found.horizons
+                percent(h.smallest_uplift) + ("*" if h.extrapolated else "") for h in found.horizons
             ]
             if uplift is not None:
                 needed = found.days_needed
@@ -165,7 +165,11 @@ def _plan_of(metric: UpliftMetric, history: History) -> MetricPlan:
     if wanted is None:
         return MetricPlan(metric, baseline, horizons, None, None)
     weeks = range(WEEK, REACH * history.n_days + 1, WEEK)
-    needed = next((d for d in weeks if history.smallest_uplift(metric, d) <= wanted), None)
+    # longer tests show less, so that halving finds the length; long logs are read ten times only
+    place = bisect_left(
+        weeks, True, key=lambda days: history.smallest_uplift(metric, days) <= wanted
+    )
+    needed = weeks[place] if place < len(weeks) else None
     active = history.moments(min(needed or WEEK, history.n_days))
     users = math.ceil(solve(metric, active, settings, uplift=wanted))
     return MetricPlan(metric, baseline, horizons, needed, users)

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -29,7 +29,8 @@ class Query:
 
     Args:
         url: a SQLAlchemy URL; `${NAME}` in it stands for an environment variable, so that no
-            password needs to be written down. It is in no message.
+            password needs to be written down, percent-encoded where it is user or password. It
+            is in no message.
         text: a SELECT, or the name of a table or view, as `events` or `web.events`.
     """
 
@@ -143,8 +144,8 @@ def _of_query(query: Query, choose: Chooser, block_rows: int) -> Iterator[Block]
                 yield Block(_frame([], names, roles), where, first)
     except (SQLAlchemyError, ImportError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        for secret in (url.password, quote_plus(url.password or "")):
-            reason = reason.replace(secret, "***") if secret else reason
+        for secret in (str(url.password), quote(str(url.password), safe="")):
+            reason = reason.replace(secret, "***") if url.password else reason
         raise DataError(f"{where} cannot be read: {reason}") from None
 
 
@@ -170,11 +171,14 @@ def _url(text: str) -> Any:
     import sqlalchemy
     from sqlalchemy.exc import ArgumentError
 
+    start, end = text.find("://"), text.rfind("@")
+
     def value(match: re.Match[str]) -> str:
         name = match[1]
         if name not in os.environ:
             raise SettingsError(f"the database's URL names ${{{name}}}, which is not set")
-        return os.environ[name]
+        inside = 0 <= start < match.start() < end
+        return quote(os.environ[name], safe="") if inside else os.environ[name]
 
     filled = re.sub(r"\$\{(\w+)\}", value, text)
     try:
