@@ -16,7 +16,6 @@ import polars as pl
 from polars.exceptions import PolarsError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from torch import nn
 
 from nearfar.bundle.bundle import About, Bundle
 from nearfar.bundle.manifest import NAME, REMEDY, check_files, read_manifest, write_manifest
@@ -122,6 +121,8 @@ def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise ArtefactError(f"{path} cannot be read ({reason}); {REMEDY}") from None
+    from torch import nn
+
     network = getattr(model, "network", None)
     if isinstance(network, nn.Module):
         network.to(torch_device)

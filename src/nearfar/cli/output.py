@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from nearfar.core.device import Device
 from nearfar.evaluation.table import Table as Found
-from nearfar.train.run import Device
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")

@@ -67,7 +67,7 @@ class DivergedError(NearfarError):
     """Training left the real numbers."""
 
 
-class MissingExtraError(NearfarError):
+class MissingExtraError(NearfarError, ImportError):
     """An optional dependency is not installed."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:

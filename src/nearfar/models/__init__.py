@@ -1,1 +1,5 @@
 """The few kinds of fitted model: constant, item-item, factors, autoencoder."""
+
+from nearfar.core.needs import check_torch
+
+check_torch()

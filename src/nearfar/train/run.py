@@ -8,10 +8,10 @@ from typing import Literal, Protocol
 
 import torch
 
+from nearfar.core.device import Device as Device
 from nearfar.core.errors import SettingsError
 from nearfar.train.history import EpochRecord, History, StepReport
 
-Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 
 
