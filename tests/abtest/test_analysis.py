@@ -18,7 +18,7 @@ from nearfar.abtest.logs import Logs, read_logs
 from nearfar.abtest.metrics import METRICS, percent
 from nearfar.abtest.simulate import Simulation, simulate_logs
 from nearfar.abtest.uplift import Uplift
-from nearfar.core.errors import MissingExtraError, SettingsError
+from nearfar.core.errors import EmptyDataError, MissingExtraError, SettingsError
 from tests.abtest.cases import clicks, exposures
 
 SIMULATION = Simulation(n_users=4000, uplift=0.3, seed=11)
@@ -124,6 +124,8 @@ def test_no_uplift_is_said_to_be_none() -> None:
 def test_what_is_missing_is_noted(logs: Logs) -> None:
     short = replace(EXPERIMENT, end=SIMULATION.start + timedelta(days=9))
     bare = Logs(logs.exposures, logs.clicks.drop("play_seconds"))
+    with pytest.raises(EmptyDataError, match="play time needs play_seconds"):
+        analyse(bare, short, replace(QUICK, metrics=METRICS[3:]))
     notes = " ".join(analyse(bare, short, replace(QUICK, by_card=False, n_resamples=0)).notes)
     assert "10 days are not whole weeks" in notes
     assert "Not in the logs: play_seconds_per_user" in notes

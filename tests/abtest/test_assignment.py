@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +98,7 @@ def test_weights_count_by_their_ratio_and_growing_only_moves_users_in() -> None:
         ({"weights": (1,)}, "one whole number"),
         ({"weights": (1, 0)}, "one whole number"),
         ({"weights": (0.5, 0.5)}, "one whole number"),
+        ({"start": datetime(2025, 9, 2, 0, 0)}, "start is a moment"),
         ({"start": date(2025, 9, 2), "end": date(2025, 9, 1)}, "ends on 2025-09-01"),
     ],
 )

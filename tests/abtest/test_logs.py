@@ -215,6 +215,9 @@ def test_passwords_come_from_the_environment_and_go_nowhere(tmp_path, monkeypatc
 
 
 def test_wrong_queries_are_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.db does not exist"):
+        read_logs(Query(f"sqlite:///{tmp_path / 'none.db'}", "seen"), DONE)
+    assert not (tmp_path / "none.db").exists()
     url = database(tmp_path / "logs.db")
     with pytest.raises(DataError, match="cannot be read: no such table: missing"):
         read_logs(Query(url, "missing"), DONE)

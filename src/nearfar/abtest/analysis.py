@@ -19,7 +19,7 @@ from nearfar.abtest.requirements import check_statistics
 from nearfar.abtest.sequential import always_valid
 from nearfar.abtest.units import Units, make_units
 from nearfar.abtest.uplift import measure
-from nearfar.core.errors import SettingsError
+from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.evaluation.intervals import check_level
 from nearfar.evaluation.table import Table
 from nearfar.evaluation.text import p_value
@@ -134,7 +134,7 @@ def analyse(
     Raises:
         MissingExtraError: tea-tasting is not installed.
         DataError: an exposure has no arm, or one that the experiment does not have.
-        EmptyDataError: an arm has fewer than two users.
+        EmptyDataError: an arm has fewer than two users, or no metric can be told.
     """
     check_statistics()
     chosen = settings or AnalysisSettings()
@@ -150,6 +150,9 @@ def analyse(
         of_all = of_all or units
         rows += _rows(units, card, chosen)
     assert of_all is not None
+    if not rows:
+        wanted = ", ".join(m.name for m in chosen.metrics)
+        raise EmptyDataError(f"the logs tell nothing of {wanted}; play time needs play_seconds")
     return Analysis(of_all, tuple(corrected(rows)), _notes(of_all, chosen, len(rows)))
 
 

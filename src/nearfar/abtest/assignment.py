@@ -6,7 +6,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from itertools import accumulate
 from pathlib import Path
 
@@ -44,7 +44,8 @@ class Experiment:
 
     Raises:
         SettingsError: there are fewer than two arms, two of one name, weights that do not match
-            them, a name or salt with a NUL, no name, or an end before the start.
+            them, a name or salt with a NUL, no name, a moment as start or end, or an end before
+            the start.
     """
 
     name: str
@@ -68,6 +69,9 @@ class Experiment:
                 f"weights are {list(self.weights)} for {len(self.arms)} arms; one whole number "
                 "above 0 an arm was expected"
             )
+        for name in ("start", "end"):
+            if isinstance(getattr(self, name), datetime):
+                raise SettingsError(f"{name} is a moment; a day was expected, as 2025-09-01")
         if self.start is not None and self.end is not None and self.end < self.start:
             raise SettingsError(f"the experiment starts on {self.start} and ends on {self.end}")
 

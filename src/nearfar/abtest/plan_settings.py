@@ -44,7 +44,9 @@ class PlanSettings:
         if self.users is not None and self.users < 4:
             raise SettingsError(f"users are {self.users}; four or more were expected")
         if len(self.weights) < 2 or min(self.weights) < 1:
-            raise SettingsError(f"weights are {list(self.weights)}; give two or more")
+            raise SettingsError(
+                f"weights are {list(self.weights)}; give two or more whole numbers above 0"
+            )
 
 
 def parse_numbers(text: str, what: str) -> tuple[int, ...]:

@@ -126,6 +126,9 @@ def _of_query(query: Query, choose: Chooser, block_rows: int) -> Iterator[Block]
 
     url = _url(query.url)
     where = f"{query.text!r} of the {url.get_backend_name()} database"
+    file = url.database if url.get_backend_name() == "sqlite" else None
+    if file and not file.startswith((":memory:", "file:")) and not Path(file).exists():
+        raise DataError(f"{file} does not exist; give the file of an SQLite database")
     options = {"stream_results": True, "max_row_buffer": block_rows}
     try:
         # no pool: what is read once needs no connection kept
