@@ -20,8 +20,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 from scipy.sparse import csr_array
 
-from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.lookup import histories_from_items
+from nearfar.bundle.lookup import HasItems, histories_from_items
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.data.build import GrowingIds, beyond
 from nearfar.data.columns import Columns
@@ -47,7 +46,7 @@ class HistoryChunk:
 
 
 def read_histories(
-    bundle: Bundle,
+    bundle: HasItems,
     path: str | Path,
     *,
     user: str | None = None,
@@ -134,7 +133,7 @@ def _id_column(values: pl.Series, path: Path) -> pl.Series:
 
 
 def _read_table(
-    bundle: Bundle, path: Path, blocks: Iterator[tuple[pl.DataFrame, int]], chunk_users: int
+    bundle: HasItems, path: Path, blocks: Iterator[tuple[pl.DataFrame, int]], chunk_users: int
 ) -> Iterator[HistoryChunk]:
     known = GrowingIds("user", typed=path.suffix.lower() in PARQUET)
     seen = np.empty(0, np.int64)
@@ -196,7 +195,7 @@ def _grouped(rows: list[np.ndarray], columns: list[np.ndarray], shape: tuple[int
 
 
 def _read_json_lines(
-    bundle: Bundle, files: RawFiles, chunk_users: int, block_bytes: int
+    bundle: HasItems, files: RawFiles, chunk_users: int, block_bytes: int
 ) -> Iterator[HistoryChunk]:
     users: list[int | str] = []
     lists: list[list[int | str]] = []
@@ -218,7 +217,7 @@ def _read_json_lines(
         yield _chunk(bundle, users, lists)
 
 
-def _chunk(bundle: Bundle, users: list[int | str], lists: list[list[int | str]]) -> HistoryChunk:
+def _chunk(bundle: HasItems, users: list[int | str], lists: list[list[int | str]]) -> HistoryChunk:
     histories, unknown = histories_from_items(bundle, lists)
     return HistoryChunk(pl.Series("user", users), histories, int(unknown.sum()))
 

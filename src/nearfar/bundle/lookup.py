@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
-from nearfar.bundle.bundle import Bundle
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import canonical
 
 
+class HasItems(Protocol):
+    """A bundle, or whatever else knows items; so that finding them does not need PyTorch."""
+
+    @property
+    def items(self) -> Vocabulary: ...
+
+    @property
+    def n_items(self) -> int: ...
+
+
 def histories_from_items(
-    bundle: Bundle, lists: Sequence[Sequence[int | str]]
+    bundle: HasItems, lists: Sequence[Sequence[int | str]]
 ) -> tuple[csr_array, np.ndarray]:
     """One history a list, and how many ids of each list the bundle does not know (int64).
 

@@ -1,0 +1,132 @@
+"""`nearfar serve`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nearfar.cli.output import Debug, Output, Quiet
+from nearfar.core.errors import MissingExtraError, SettingsError
+
+LIBRARIES = ("fastapi", "uvicorn", "httptools", "orjson", "prometheus_client", "rapidfuzz")
+
+
+def serve(
+    bundle: Annotated[
+        list[Path] | None,
+        typer.Option("--bundle", help="A bundle's folder; several are served side by side."),
+    ] = None,
+    registry: Annotated[
+        Path | None,
+        typer.Option("--registry", help="A pipeline's registry: serve what is published there."),
+    ] = None,
+    runtime: Annotated[
+        Literal["torch", "onnx"],
+        typer.Option("--runtime", help="onnx serves exports, without PyTorch."),
+    ] = "torch",
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store", help="Recommendations made before: a database's URL or a Parquet folder."
+        ),
+    ] = None,
+    store_ids: Annotated[
+        Literal["text", "integer"], typer.Option("--store-ids", help="How the store keeps ids.")
+    ] = "text",
+    histories: Annotated[
+        Path | None,
+        typer.Option("--histories", help="Histories of known users: CSV, Parquet or JSON lines."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A split folder, whose users the map shows.")
+    ] = None,
+    experiment: Annotated[
+        Path | None, typer.Option("--experiment", help="A TOML file of an A/B test.")
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", help="0 takes any that is free.", min=0, max=65_535)
+    ] = 8000,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", help="That compute; by default one less than processors.", min=1),
+    ] = None,
+    queue: Annotated[
+        int, typer.Option("--queue", help="Histories that may wait; then 429.", min=1)
+    ] = 512,
+    batch: Annotated[
+        int, typer.Option("--batch", help="Histories scored at once, at most.", min=1)
+    ] = 32,
+    wait_ms: Annotated[
+        float, typer.Option("--wait-ms", help="The first of a batch waits for others.", min=0)
+    ] = 2.0,
+    deadline: Annotated[
+        float, typer.Option("--deadline", help="Seconds to answer in; then 504.", min=0.001)
+    ] = 2.0,
+    max_body: Annotated[
+        int, typer.Option("--max-body", help="Bytes of a request; then 413.", min=1)
+    ] = 1 << 20,
+    body_seconds: Annotated[
+        float, typer.Option("--body-seconds", help="For a request to arrive; then 408.", min=0.001)
+    ] = 10.0,
+    watch_seconds: Annotated[
+        float, typer.Option("--watch-seconds", help="Between looks at the registry.", min=0.01)
+    ] = 2.0,
+    drain_seconds: Annotated[
+        float, typer.Option("--drain-seconds", help="To end requests in, when stopped.", min=1)
+    ] = 30.0,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Answer requests for recommendations over HTTP.
+
+    The interface is described at /openapi.json. The environment may name NEARFAR_TOKEN, which
+    requests must then bear, and NEARFAR_CORS_ORIGINS, origins of pages elsewhere, with commas
+    between. Logs are JSON lines on stderr, without personal data. SIGTERM and Ctrl-C stop it once
+    the requests at work are answered.
+    """
+    for library in LIBRARIES:
+        if find_spec(library) is None:
+            raise MissingExtraError(library, "serve", "the service")
+    from nearfar.abtest.assignment import read_experiment
+    from nearfar.cli.inputs import named_bundles
+    from nearfar.web.limits import Limits
+    from nearfar.web.logs import to_stream
+    from nearfar.web.server import serve as listen
+    from nearfar.web.setup import Setup, from_environment, open_store
+
+    if not bundle and registry is None:
+        raise typer.BadParameter("name a --bundle, or a --registry", param_hint="--bundle")
+    token, origins = from_environment(os.environ)
+    options = {} if threads is None else {"threads": threads}
+    limits = Limits(
+        batch_users=batch, wait_seconds=wait_ms / 1000, queue_users=queue,
+        deadline_seconds=deadline, body_bytes=max_body, body_seconds=body_seconds,
+        watch_seconds=watch_seconds, drain_seconds=drain_seconds,
+    )  # fmt: skip
+    setup = Setup(
+        bundles=named_bundles(bundle or []),
+        registry=registry,
+        runtime=runtime,
+        store=None if store is None else open_store(store, store_ids),
+        histories=histories,
+        data=data,
+        experiment=None if experiment is None else read_experiment(experiment),
+        token=token,
+        origins=origins,
+        limits=limits,
+        **options,
+    )
+    if registry is not None and not registry.is_dir():
+        raise SettingsError(f"{registry} is no folder; name a pipeline's registry")
+    if sys.stderr.isatty():
+        where = f"http://{host}:{port}" if port else "the port that the log tells"
+        Output(quiet=quiet).remark(f"nearfar serves at {where}; Ctrl-C stops it")
+    to_stream(level=logging.WARNING if quiet else logging.INFO)
+    listen(setup, host, port)

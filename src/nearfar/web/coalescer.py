@@ -1,0 +1,177 @@
+"""Requests gathered into batches, and scored in one thread beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from nearfar.web.limits import Limits
+from nearfar.web.metrics import Metrics
+from nearfar.web.problems import ProblemError, queue_full, too_late
+from nearfar.web.served import Served
+from nearfar.web.work import Found, Wanted, answer
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False)
+class _Entry:
+    """What waits: a history for a model, or any other call."""
+
+    future: asyncio.Future[Any]
+    expiry: asyncio.TimerHandle
+    cost: int
+    served: Served | None = None
+    wanted: Wanted | None = None
+    call: Callable[[], Any] | None = None
+
+
+class Coalescer:
+    """Histories wait until the scoring thread is free, and then go as many at once as may.
+
+    While nothing is scored the first waits `wait_seconds` for company. Histories that cost more,
+    as with explanations, count as so many. What waits beyond its deadline is dropped unscored;
+    what is being scored then is answered to nobody.
+
+    Args:
+        limits: of batch, queue and time.
+        metrics: are told.
+    """
+
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+        self._limits = limits
+        self._metrics = metrics
+        self._waiting: deque[_Entry] = deque()
+        self._n_waiting = 0
+        self._wake = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="scoring")
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to work; within the event loop."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="coalescer")
+
+    async def stop(self) -> None:
+        """Answer what waits, then end."""
+        deadline = time.monotonic() + self._limits.deadline_seconds
+        while self._waiting and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for entry in self._waiting:
+            _fail(entry, ProblemError(503, "stopping", "the service is being stopped"))
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def rank(self, served: Served, wanted: Sequence[Wanted]) -> list[Found]:
+        """The best items for some histories by one model.
+
+        Raises:
+            ProblemError: the queue is full, or the deadline passed.
+        """
+        cost = sum(one.cost for one in wanted)
+        self._admit(cost)
+        entries = [self._entry(one.cost, served=served, wanted=one) for one in wanted]
+        if len(entries) == 1:
+            return [await entries[0].future]
+        return list(await asyncio.gather(*(entry.future for entry in entries)))
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """A function's result, called in the scoring thread in its turn.
+
+        Raises:
+            ProblemError: as of `rank`.
+        """
+        self._admit(1)
+        return await self._entry(1, call=partial(function, *args)).future
+
+    def _admit(self, cost: int) -> None:
+        # A request that alone exceeds the queue is let in when nothing waits.
+        if self._n_waiting and self._n_waiting + cost > self._limits.queue_users:
+            self._metrics.refused.labels("queue-full").inc()
+            raise queue_full()
+
+    def _entry(self, cost: int, **what: Any) -> _Entry:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        expiry = loop.call_later(self._limits.deadline_seconds, self._expire, future)
+        entry = _Entry(future, expiry, cost, **what)
+        self._waiting.append(entry)
+        self._count(cost)
+        self._wake.set()
+        return entry
+
+    def _expire(self, future: asyncio.Future[Any]) -> None:
+        if not future.done():
+            self._metrics.refused.labels("deadline").inc()
+            future.set_exception(too_late())
+
+    def _count(self, cost: int) -> None:
+        self._n_waiting += cost
+        self._metrics.waiting.set(self._n_waiting)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+                if self._n_waiting < self._limits.batch_users:
+                    await asyncio.sleep(self._limits.wait_seconds)
+            batch = self._take()
+            if not batch:
+                continue
+            started = time.perf_counter()
+            try:
+                results = await loop.run_in_executor(self._thread, _work, batch)
+            except Exception as error:
+                for entry in batch:
+                    _fail(entry, error)
+            else:
+                for entry, result in zip(batch, results, strict=True):
+                    entry.expiry.cancel()
+                    if not entry.future.done():
+                        entry.future.set_result(result)
+            if batch[0].wanted is not None:
+                self._metrics.batch_users.observe(len(batch))
+                self._metrics.batch_seconds.observe(time.perf_counter() - started)
+
+    def _take(self) -> list[_Entry]:
+        """The next batch: the first that waits, and others of its kind for its model."""
+        batch: list[_Entry] = []
+        others: list[_Entry] = []
+        cost = 0
+        while self._waiting and cost < self._limits.batch_users:
+            entry = self._waiting.popleft()
+            if entry.future.done():
+                self._count(-entry.cost)
+            elif batch and (entry.served is not batch[0].served or entry.call is not None):
+                others.append(entry)
+            else:
+                self._count(-entry.cost)
+                batch.append(entry)
+                cost += entry.cost
+                if entry.call is not None:
+                    break
+        self._waiting.extendleft(reversed(others))
+        return batch
+
+
+def _work(batch: list[_Entry]) -> list[Any]:
+    first = batch[0]
+    if first.call is not None:
+        return [first.call()]
+    assert first.served is not None
+    return list(answer(first.served.scorer, [e.wanted for e in batch if e.wanted is not None]))
+
+
+def _fail(entry: _Entry, error: BaseException) -> None:
+    entry.expiry.cancel()
+    if not entry.future.done():
+        entry.future.set_exception(error)

@@ -1,0 +1,100 @@
+"""Examples for the description of the interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TOY_STORY = {"item": 1, "title": "Toy Story (1995)"}
+ALADDIN = {"item": 95, "title": "Aladdin (1992)"}
+FARGO = {"item": 100, "title": "Fargo (1996)"}
+NAMED = {"model": "pia", "version": "2026-08-01-001"}
+
+RECOMMEND: dict[str, Any] = {
+    "by id": {"items": [1, 95], "k": 2, "explain": True},
+    "by title": {"titles": ["Toy Story", "Aladdin"], "k": 2, "diversity": 0.3},
+    "somebody new": {"k": 2},
+}
+RECOMMENDED = {
+    **NAMED,
+    "source": "history",
+    "reason": "folded in from the history",
+    "arm": None,
+    "history": [TOY_STORY, ALADDIN],
+    "unknown": [],
+    "unmatched": [],
+    "recommendations": [
+        {
+            "rank": 1,
+            "item": 71,
+            "title": "Lion King, The (1994)",
+            "score": 7.91,
+            "because": [{**ALADDIN, "share": 0.82}, {**TOY_STORY, "share": 0.18}],
+        }
+    ],
+}
+BATCH: dict[str, Any] = {"two people": {"histories": [[1, 95], [100]], "k": 1}}
+BATCHED = {
+    **NAMED,
+    "results": [
+        {
+            "source": "history",
+            "n_unknown": 0,
+            "recommendations": [
+                {"rank": 1, "item": 71, "title": "Lion King, The (1994)", "score": 7.9,
+                 "because": None}
+            ],
+        }
+    ],
+}  # fmt: skip
+USER = {
+    "model": None,
+    "version": "2026-08-01-001",
+    "source": "stored",
+    "reason": "made before, for 2026-08-03, by version 2026-08-01-001",
+    "arm": "treatment",
+    "date": "2026-08-03",
+    "scored_at": "2026-08-04T02:00:00+00:00",
+    "recommendations": [
+        {"rank": 1, **FARGO, "score": 6.2, "because": None},
+    ],
+}
+SEARCHED = {**NAMED, "items": [{**TOY_STORY, "popularity": 452}]}
+SIMILAR = {
+    **NAMED,
+    "item": {**TOY_STORY, "popularity": 452},
+    "similar": [{**ALADDIN, "popularity": 219, "similarity": 0.61}],
+}
+MAP = {
+    **NAMED,
+    "projection": "PCA",
+    "notes": [],
+    "cohorts": [{"name": "about 50 interactions (46-55)", "n_users": 2, "x": [0.1, 0.4],
+                 "y": [-0.2, 0.3]}],
+    "anchors": [{**TOY_STORY, "x": 0.2, "y": 0.5}],
+}  # fmt: skip
+PLACE: dict[str, Any] = {"by id": {"items": [1, 95]}}
+POINT = {**NAMED, "x": 0.31, "y": -0.12, "n_known": 2}
+ALIVE = {"status": "alive"}
+READY = {"ready": True, "models": {"current": "2026-08-01-001"}, "troubles": []}
+MODELS = {
+    "models": [
+        {
+            "name": "current",
+            "version": "2026-08-01-001",
+            "runtime": "torch",
+            "algorithm": "pia",
+            "kind": "autoencoder",
+            "n_items": 1349,
+            "n_train_users": 743,
+            "created": "2026-08-01T02:11:09+00:00",
+            "age_seconds": 86400.0,
+            "loaded_seconds": 3600.0,
+            "metrics": {"validation": {"NDCG@100": 0.41}},
+            "settings": {},
+            "abilities": ["explain", "latent", "similar"],
+            "titles": True,
+            "map": False,
+        }
+    ],
+    "experiment": None,
+}

@@ -1,0 +1,119 @@
+"""Requests read and answers written, and how the description of the interface tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from nearfar.web.problems import MEDIA_TYPE, ProblemError
+from nearfar.web.service import Service
+
+B = TypeVar("B", bound=BaseModel)
+
+MAX_ERRORS = 20
+OF_UNION = ("constrained-int", "constrained-str", "int", "str")
+"""What Pydantic calls the kinds of an id in the place of an error."""
+
+JSON = "application/json"
+TOLD = {
+    400: "The body is no JSON.",
+    401: "The token is missing or wrong.",
+    404: "No such item, model, map or path.",
+    408: "The body did not arrive in time.",
+    413: "The body is too large.",
+    415: "The body is not called application/json.",
+    422: "A field is missing, unknown or out of range, or the model cannot do this.",
+    429: "The queue is full; come again after Retry-After seconds.",
+    500: "The service failed.",
+    503: "Nothing to answer with yet, or the service stops.",
+    504: "Not answered within the deadline.",
+}
+OF_BODY = (400, 408, 413, 415)
+
+
+class Json(Response):
+    """An answer in JSON."""
+
+    media_type = JSON
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
+
+
+def service_of(request: Request) -> Service:
+    """The service that a request is for."""
+    return request.app.state.service
+
+
+async def read_body(request: Request, model: type[B]) -> B:
+    """The body of a request, checked.
+
+    Raises:
+        ProblemError: it is no JSON, or not what was expected.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != JSON:
+        raise ProblemError(415, "not-json", f"send the header Content-Type: {JSON}")
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise of_validation(error.errors(include_url=False, include_context=False)) from None
+
+
+def of_validation(errors: Sequence[Mapping[str, Any]]) -> ProblemError:
+    """The problem of what Pydantic refused; values are not repeated."""
+    if errors and errors[0]["type"] == "json_invalid":
+        return ProblemError(400, "bad-json", f"the body is no JSON ({errors[0]['msg']})")
+    at: dict[str, list[str]] = {}
+    for error in errors[:MAX_ERRORS]:
+        parts = [_token(part) for part in error["loc"] if part not in OF_UNION]
+        at.setdefault("/" + "/".join(parts), []).append(error["msg"])
+    told = [{"pointer": pointer, "detail": "; or: ".join(msgs)} for pointer, msgs in at.items()]
+    first = f"{told[0]['pointer']}: {told[0]['detail']}" if told else "not as expected"
+    return ProblemError(422, "invalid", f"the request is not valid; {first}", errors=told)
+
+
+def answers(model: type[BaseModel], example: Any, *problems: int) -> dict[int | str, Any]:
+    """The `responses` of a route: what it answers when all is well, and its errors."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    done = {
+        "description": (model.__doc__ or "").strip().partition("\n")[0],
+        "content": {JSON: {"schema": schema, "example": example}},
+        "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
+    }
+    return {200: done, **problem_answers(*problems)}
+
+
+def problem_answers(*statuses: int) -> dict[int | str, Any]:
+    """The errors of a route."""
+    reference = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {
+            "description": TOLD[status],
+            "content": {MEDIA_TYPE: {"schema": reference}},
+            **(
+                {"headers": {"Retry-After": {"schema": {"type": "string"}}}}
+                if status in (429, 503)
+                else {}
+            ),
+        }
+        for status in sorted({*statuses, 401, 500})
+    }
+
+
+def takes(model: type[BaseModel], **examples: Any) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads a body by `read_body`."""
+    content = {
+        "schema": {"$ref": f"#/components/schemas/{model.__name__}"},
+        "examples": {name: {"value": value} for name, value in examples.items()},
+    }
+    return {"requestBody": {"required": True, "content": {JSON: content}}}
+
+
+def _token(part: Any) -> str:
+    return str(part)[:100].replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,180 @@
+"""Models read, made ready and put in service; the registry's pointer followed."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from nearfar.core.errors import ArtefactError, NearfarError
+from nearfar.core.files import read_json
+from nearfar.web.catalogue import Catalogue
+from nearfar.web.logs import failure, log
+from nearfar.web.metrics import Metrics
+from nearfar.web.scorers.scorer import LoadScorer, Scorer
+from nearfar.web.served import Models, Served
+from nearfar.web.setup import Setup
+
+if TYPE_CHECKING:
+    from nearfar.data.interactions import Interactions
+    from nearfar.web.latent_map import LatentMap
+
+CURRENT = "current"
+POINTER = "current.json"
+RETRY_SECONDS = 30.0
+MODULES = {"torch": "bundle", "onnx": "onnx"}
+FOLDERS = {"torch": "bundle", "onnx": "onnx"}
+"""Where in a version's folder of the registry the runtime's files are."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a model is."""
+
+    name: str
+    version: str
+    path: Path
+
+
+class Loader:
+    """Loads models beside the event loop and puts them in service.
+
+    Args:
+        setup: what to serve.
+        models: where they go.
+        metrics: are told.
+    """
+
+    def __init__(self, setup: Setup, models: Models, metrics: Metrics) -> None:
+        self._setup = setup
+        self._models = models
+        self._metrics = metrics
+        self._users: Interactions | None = None
+        self._refused: Address | None = None
+        self._again = 0.0
+        self.troubles: dict[str, str] = {}
+
+    def load_all(self) -> None:
+        """Load what there is at the start; a registry may have nothing published yet.
+
+        Raises:
+            NearfarError: a model, the split or the file of histories cannot be read.
+        """
+        if self._setup.data is not None:
+            from nearfar.data.splits.folder import load_split
+            from nearfar.maps.requirements import check_installed
+            from nearfar.maps.users import whole_histories
+
+            check_installed("sklearn")
+            self._users = whole_histories(load_split(self._setup.data))
+        for address in self._addresses():
+            self._serve(address, self._load(address))
+
+    async def watch(self) -> None:
+        """Follow the pointer for ever; what cannot be loaded leaves the model before in service."""
+        while self._setup.registry is not None:
+            await asyncio.sleep(self._setup.limits.watch_seconds)
+            try:
+                await self._look()
+            except Exception as error:
+                log("watch-failed", logging.ERROR, **failure(error))
+
+    async def _look(self) -> None:
+        try:
+            addresses = await asyncio.to_thread(self._addresses)
+        except (NearfarError, OSError) as error:
+            self._trouble(CURRENT, "the registry's pointer cannot be read", error)
+            return
+        for address in addresses:
+            serving = address.name in self._models and self._models.get(address.name)
+            if serving and serving.scorer.version == address.version:
+                self._clear(address.name)
+            elif address != self._refused or time.monotonic() >= self._again:
+                await self._swap(address)
+
+    async def _swap(self, address: Address) -> None:
+        try:
+            served = await asyncio.to_thread(self._load, address)
+        except Exception as error:
+            self._refused = address
+            self._again = time.monotonic() + RETRY_SECONDS
+            self._metrics.loads.labels(address.name, "failed").inc()
+            self._trouble(
+                address.name, f"version {address.version} is published and cannot be loaded", error
+            )
+            return
+        self._serve(address, served)
+        self._clear(address.name)
+
+    def _trouble(self, name: str, told: str, error: Exception) -> None:
+        before = "the one before serves on" if name in self._models else "nothing serves"
+        if name not in self.troubles:
+            log("not-loaded", logging.ERROR, model=name, told=told, **failure(error))
+        self.troubles[name] = f"{told} ({type(error).__name__}); {before}"
+        self._metrics.stale.labels(name).set(1)
+
+    def _clear(self, name: str) -> None:
+        self.troubles.pop(name, None)
+        self._metrics.stale.labels(name).set(0)
+
+    def _serve(self, address: Address, served: Served) -> None:
+        before = self._models.put(served)
+        if before is not None:
+            self._metrics.loaded.remove(before.name, before.scorer.version)
+        self._metrics.loads.labels(address.name, "done").inc()
+        self._metrics.loaded.labels(address.name, address.version).set(served.loaded)
+        log("serving", model=address.name, version=address.version)
+
+    def _addresses(self) -> list[Address]:
+        """What is to be served now.
+
+        Raises:
+            ArtefactError: the pointer is damaged.
+        """
+        registry, runtime = self._setup.registry, self._setup.runtime
+        if registry is None:
+            return [Address(name, path.name, path) for name, path in self._setup.bundles.items()]
+        # Read here and not by the registry's own class, which needs PyTorch.
+        if not (registry / POINTER).exists():
+            return []
+        version = read_json(registry / POINTER).get("version")
+        if not isinstance(version, str) or not version or Path(version).name != version:
+            raise ArtefactError(f"{registry / POINTER} is damaged: its version is {version!r}")
+        return [Address(CURRENT, version, registry / "versions" / version / FOLDERS[runtime])]
+
+    def _load(self, address: Address) -> Served:
+        module = importlib.import_module(f"nearfar.web.scorers.{MODULES[self._setup.runtime]}")
+        load: LoadScorer = module.load_scorer
+        scorer = load(address.path, version=address.version, threads=self._setup.threads)
+        catalogue = Catalogue(scorer.items, scorer.popularity)
+        histories = None
+        if self._setup.histories is not None:
+            from nearfar.web.stored import StoredHistories
+
+            histories = StoredHistories(self._setup.histories, scorer.items)
+        served = Served(address.name, scorer, catalogue, histories, self._map(scorer))
+        _warm_up(scorer, self._setup.limits.batch_users)
+        return served
+
+    def _map(self, scorer: Scorer) -> LatentMap | None:
+        if self._users is None or "latent" not in scorer.abilities:
+            return None
+        from nearfar.web.latent_map import make_map
+
+        return make_map(scorer, self._users)
+
+
+def _warm_up(scorer: Scorer, batch_users: int) -> None:
+    """One small and one whole batch, so that the first requests are as fast as the others."""
+    n_items = len(scorer.items)
+    for n in (1, batch_users):
+        rows = np.arange(n)
+        x = csr_array((np.ones(n, np.float32), (rows, rows % n_items)), shape=(n, n_items))
+        scorer.top_k(x, 1, x)

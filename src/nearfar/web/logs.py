@@ -1,0 +1,63 @@
+"""Logs as JSON lines, without personal data.
+
+What is logged is chosen field by field: no histories, no user ids, no paths or queries as sent,
+and of errors the type and the places in the code, never the message, which may quote what was
+sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import orjson
+
+LOGGER = logging.getLogger("nearfar.web")
+SERVER = "uvicorn.error"
+
+
+class JsonLines(logging.Formatter):
+    """A line is {"at", "level", "event", ...}."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", None)
+        line: dict[str, Any] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": "server" if fields is None else record.msg,
+            **(fields or {}),
+        }
+        if fields is None:
+            line["message"] = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            line |= failure(record.exc_info[1])
+        return orjson.dumps(line, default=str).decode()
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """The type of an error and where it was raised, without its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "error": type(error).__name__,
+        "where": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
+    }
+
+
+def log(event: str, level: int = logging.INFO, **fields: Any) -> None:
+    """One line."""
+    if LOGGER.isEnabledFor(level):
+        LOGGER.log(level, event, extra={"fields": fields})
+
+
+def to_stream(stream: TextIO | None = None, level: int = logging.INFO) -> None:
+    """Send the lines of the service and of its server to a stream; stderr by default."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines())
+    for name, at in ((LOGGER.name, level), (SERVER, max(level, logging.WARNING))):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(at)
+        logger.propagate = False

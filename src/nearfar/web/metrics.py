@@ -1,0 +1,65 @@
+"""What Prometheus is told; nothing of any person."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+USERS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class Metrics:
+    """Counters and gauges of one service, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "nearfar_http_requests", "Requests answered.", ("route", "method", "status"),
+            registry=registry,
+        )  # fmt: skip
+        self.request_seconds = Histogram(
+            "nearfar_http_request_seconds", "From a request's head to its answer's end.",
+            ("route",), buckets=SECONDS, registry=registry,
+        )  # fmt: skip
+        self.refused = Counter(
+            "nearfar_requests_refused", "Requests not scored: queue-full, deadline.", ("reason",),
+            registry=registry,
+        )  # fmt: skip
+        self.batch_users = Histogram(
+            "nearfar_batch_users", "Histories scored at once.", buckets=USERS, registry=registry
+        )
+        self.batch_seconds = Histogram(
+            "nearfar_batch_seconds", "Scoring of a batch.", buckets=SECONDS, registry=registry
+        )
+        self.waiting = Gauge(
+            "nearfar_queue_users", "Histories that wait to be scored.", registry=registry
+        )
+        self.sources = Counter(
+            "nearfar_recommendations",
+            "Answers with recommendations, by where these come from: stored, history, popular.",
+            ("source",), registry=registry,
+        )  # fmt: skip
+        self.store_failures = Counter(
+            "nearfar_store_failures", "Reads of the store that failed.", registry=registry
+        )
+        self.loads = Counter(
+            "nearfar_model_loads", "Models loaded: done, failed.", ("model", "outcome"),
+            registry=registry,
+        )  # fmt: skip
+        self.loaded = Gauge(
+            "nearfar_model_loaded_timestamp_seconds", "When the model that is served was loaded.",
+            ("model", "version"), registry=registry,
+        )  # fmt: skip
+        self.stale = Gauge(
+            "nearfar_model_stale",
+            "1 while a version is published that could not be loaded and an older one serves.",
+            ("model",), registry=registry,
+        )  # fmt: skip
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
+
+    def text(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,104 @@
+"""Errors in one form: application/problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+URN = "urn:problem-type:nearfar:"
+
+
+class ProblemError(Exception):
+    """What a request is answered in place of a result.
+
+    Args:
+        status: of HTTP.
+        name: of the problem, stable: the last part of its type.
+        detail: what was got, what was expected and what to do; no personal data.
+        errors: where in the request, as JSON pointers, and what.
+        headers: of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        name: str,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.name = name
+        self.detail = detail
+        self.errors = list(errors)
+        self.headers = dict(headers or {})
+
+    def body(self, request_id: str | None) -> bytes:
+        """The answer's body."""
+        content: dict[str, Any] = {
+            "type": URN + self.name,
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "request_id": request_id,
+        }
+        if self.errors:
+            content["errors"] = self.errors
+        return orjson.dumps(content)
+
+    def response(self, request_id: str | None) -> Response:
+        """The answer."""
+        return Response(self.body(request_id), self.status, self.headers, MEDIA_TYPE)
+
+
+def queue_full() -> ProblemError:
+    """Too many histories wait."""
+    return ProblemError(
+        429, "queue-full", "more requests wait than are answered in time; come again",
+        headers={"Retry-After": "1"},
+    )  # fmt: skip
+
+
+def too_late() -> ProblemError:
+    """The deadline passed."""
+    return ProblemError(
+        504, "deadline", "not answered within the deadline; ask for less or come again"
+    )
+
+
+def not_ready(detail: str) -> ProblemError:
+    """What was asked for is not there yet."""
+    return ProblemError(503, "not-ready", detail, headers={"Retry-After": "5"})
+
+
+def unknown_item() -> ProblemError:
+    """An item in the path that the model does not know."""
+    return ProblemError(
+        404, "unknown-item", "the model knows no such item; search /v1/items?query="
+    )
+
+
+def not_found() -> ProblemError:
+    """A path that leads nowhere."""
+    return ProblemError(404, "not-found", "there is nothing at this path; see /openapi.json")
+
+
+def internal() -> ProblemError:
+    """A fault of the service."""
+    return ProblemError(500, "internal", "the service failed; its log knows why, by the request id")
+
+
+def of_status(status: int, headers: Mapping[str, str] | None = None) -> ProblemError:
+    """The problem of a bare status, as the router raises it."""
+    if status == 404:
+        return not_found()
+    names = {405: ("method-not-allowed", "this path does not know the method; see /openapi.json")}
+    name, detail = names.get(status, ("http", HTTPStatus(status).phrase))
+    return ProblemError(status, name, detail, headers=headers)

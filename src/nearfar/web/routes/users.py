@@ -1,0 +1,99 @@
+"""Recommendations for users who are known by id."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Path, Query, Request
+
+from nearfar.web import examples
+from nearfar.web.exchange import Json, answers, service_of
+from nearfar.web.limits import MAX_ID, MAX_K
+from nearfar.web.routes.recommend import ARM
+from nearfar.web.schemas import UserResponse
+from nearfar.web.served import Served
+from nearfar.web.service import Service
+from nearfar.web.shown import number, recommendations
+from nearfar.web.work import Wanted
+
+router = APIRouter(tags=["recommend"])
+
+STORED = "made before, for {day}, by version {version}"
+FOLDED = "{before}; folded in from the stored history"
+POPULAR = "{before}, and no history is known; this is what is popular"
+
+
+@router.get(
+    "/v1/users/{user}/recommendations",
+    summary="Recommend to a user known by id",
+    responses=answers(UserResponse, examples.USER, 404, 422, 429, 503, 504),
+)
+async def of_user(
+    request: Request,
+    user: Annotated[str, Path(min_length=1, max_length=MAX_ID, examples=["42"])],
+    k: Annotated[int, Query(ge=1, le=MAX_K, description="How many items.")] = 10,
+    model: Annotated[
+        str | None,
+        Query(max_length=MAX_ID, description="Scores now, by this model, whatever was stored."),
+    ] = None,
+) -> Json:
+    """What was made before, where there is any; else the stored history folded in; else what is
+    popular. `source` and `reason` tell which it is, and why."""
+    service = service_of(request)
+    arm = service.arm_of(user)
+    content, before = None, "a model was asked for"
+    if model is None:
+        content, before = await _stored(service, user, k)
+    if content is None:
+        served = service.choose(model, arm)
+        content = await _scored(service, served, user, k, before)
+    service.metrics.sources.labels(content["source"]).inc()
+    return Json({**content, "arm": arm}, headers=None if arm is None else {ARM: arm})
+
+
+async def _stored(service: Service, user: str, k: int) -> tuple[dict[str, Any] | None, str]:
+    """Recommendations made before; or None, and why there are none."""
+    if service.store is None:
+        return None, "no store is served"
+    from nearfar.web.stored import StoreDownError
+
+    try:
+        found = await service.store.of(user)
+    except StoreDownError:
+        return None, "the store cannot be read now"
+    if found is None:
+        return None, "nothing is stored for the user"
+    rows = found.rows.head(k).to_dicts()
+    version = rows[0]["model_version"]
+    catalogue = service.models.get(None).catalogue if len(service.models) else None
+    listed = []
+    for row in rows:
+        position = -1 if catalogue is None else catalogue.position(row["item"])
+        title = None if catalogue is None or position < 0 else catalogue.titles[position]
+        listed.append(
+            {"rank": row["rank"], "item": row["item"], "title": title,
+             "score": number(row["score"]), "because": None}
+        )  # fmt: skip
+    scored_at: datetime = rows[0]["scored_at"]
+    content = {
+        "model": None, "version": version, "source": "stored",
+        "reason": STORED.format(day=found.day, version=version), "date": str(found.day),
+        "scored_at": scored_at.isoformat(), "recommendations": listed,
+    }  # fmt: skip
+    return content, ""
+
+
+async def _scored(
+    service: Service, served: Served, user: str, k: int, before: str
+) -> dict[str, Any]:
+    """Recommendations made now."""
+    history = np.empty(0, np.int64) if served.histories is None else served.histories.of(user)
+    source, told = ("history", FOLDED) if len(history) else ("popular", POPULAR)
+    (found,) = await service.coalescer.rank(served, [Wanted(history, history, k)])
+    return {
+        "model": served.name, "version": served.scorer.version, "source": source,
+        "reason": told.format(before=before), "date": None, "scored_at": None,
+        "recommendations": recommendations(served, found),
+    }  # fmt: skip

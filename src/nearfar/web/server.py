@@ -1,0 +1,111 @@
+"""The service on a port."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+from importlib.util import find_spec
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from nearfar.core.errors import SettingsError
+from nearfar.web.app import make_app
+from nearfar.web.logs import log
+from nearfar.web.service import Service
+from nearfar.web.setup import Setup
+
+KEEP_ALIVE_SECONDS = 30
+
+
+def serve(setup: Setup, host: str, port: int) -> None:
+    """Answer requests until a signal stops it; what is at work then is answered first.
+
+    Args:
+        setup: what to serve.
+        host: the address to listen at.
+        port: 0 for any that is free; the log tells which.
+
+    Raises:
+        NearfarError: what is to be served cannot be read, or the address is not free.
+    """
+    listener = _bind(host, port)
+    try:
+        service = Service(setup)
+        service.load()
+        # What stands now stays; collections need not look at it again.
+        gc.collect()
+        gc.freeze()
+        config = uvicorn.Config(
+            make_app(service),
+            http=_patient(setup.limits.body_seconds),
+            loop="auto" if find_spec("uvloop") is None else "uvloop",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=max(1, round(setup.limits.drain_seconds)),
+            limit_concurrency=setup.limits.connections,
+        )
+        address = listener.getsockname()
+        log("listening", host=address[0], port=address[1])
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except (OSError, OverflowError) as error:
+        raise SettingsError(f"cannot listen at {host}:{port} ({error}); name another") from None
+    return listener
+
+
+def _patient(seconds: float) -> type[asyncio.Protocol]:
+    """Uvicorn's protocol, but that a request's head must arrive in so many seconds.
+
+    Uvicorn itself waits for ever, and slow clients would take all connections.
+    """
+
+    class Patient(HttpToolsProtocol):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            self._late: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+            super().connection_made(transport)
+            self._wait()
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._wait()
+
+        def on_headers_complete(self) -> None:
+            self._arrived()
+            super().on_headers_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._arrived()
+            super().connection_lost(exc)
+
+        def _wait(self) -> None:
+            self._arrived()
+            self._late = self.loop.call_later(seconds, self.transport.close)
+
+        def _arrived(self) -> None:
+            if self._late is not None:
+                self._late.cancel()
+                self._late = None
+
+    return Patient

@@ -1,0 +1,107 @@
+"""The service: models, queue, store and metrics, from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from nearfar.core.errors import DataError
+from nearfar.web.coalescer import Coalescer
+from nearfar.web.loading import Loader
+from nearfar.web.logs import log
+from nearfar.web.metrics import Metrics
+from nearfar.web.problems import ProblemError
+from nearfar.web.served import Models, Served
+from nearfar.web.setup import Setup
+
+if TYPE_CHECKING:
+    from nearfar.web.stored import StoredRecommendations
+
+
+class Service:
+    """What the routes share.
+
+    Args:
+        setup: what it is started with.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.metrics = Metrics()
+        self.models = Models()
+        self.loader = Loader(setup, self.models, self.metrics)
+        self.store: StoredRecommendations | None = None
+        self.coalescer = Coalescer(setup.limits, self.metrics)
+        self.stopping = False
+
+    def load(self) -> None:
+        """Read all that is served at the start; see `Loader.load_all` for what it raises."""
+        self.loader.load_all()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Answers requests while the block runs."""
+        if self.setup.store is not None:
+            from nearfar.web.stored import StoredRecommendations
+
+            self.store = StoredRecommendations(self.setup.store, self.metrics)
+        self.coalescer.start()
+        watching = asyncio.get_running_loop().create_task(self.loader.watch(), name="watch")
+        try:
+            yield
+        finally:
+            self.stopping = True
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+            await self.coalescer.stop()
+            if self.store is not None:
+                self.store.close()
+            log("stopped")
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are answered."""
+        return bool(len(self.models)) and not self.stopping
+
+    def arm_of(self, user: int | str | None) -> str | None:
+        """The user's arm, where an experiment runs and the user is told.
+
+        Raises:
+            ProblemError: the id is no text.
+        """
+        if self.setup.experiment is None or user is None:
+            return None
+        try:
+            return self.setup.experiment.arm_of(user)
+        except DataError:
+            raise ProblemError(422, "invalid", "the user's id is no text of UTF-8") from None
+
+    @property
+    def arms_choose(self) -> bool:
+        """Whether all arms are names of models, and so choose among them."""
+        experiment = self.setup.experiment
+        return experiment is not None and all(arm in self.models for arm in experiment.arms)
+
+    def choose(self, name: str | None, arm: str | None) -> Served:
+        """The model asked for, else that of the arm, else the default.
+
+        Raises:
+            ProblemError: there is none of that name.
+        """
+        if name is None and arm is not None and self.arms_choose:
+            name = arm
+        return self.models.get(name)
+
+    def experiment(self) -> dict[str, Any] | None:
+        """What `/v1/model` tells of the experiment."""
+        experiment = self.setup.experiment
+        if experiment is None:
+            return None
+        return {
+            "name": experiment.name, "arms": list(experiment.arms),
+            "chooses_model": self.arms_choose,
+        }  # fmt: skip

@@ -1,0 +1,86 @@
+"""What the service is started with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from nearfar.abtest.assignment import Experiment
+from nearfar.core.errors import SettingsError
+from nearfar.store.sinks.sink import RecommendationSink, make_sink
+from nearfar.web.limits import Limits
+
+Runtime = Literal["torch", "onnx"]
+
+TOKEN = "NEARFAR_TOKEN"
+ORIGINS = "NEARFAR_CORS_ORIGINS"
+MIN_TOKEN = 16
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What to serve, and to whom.
+
+    Args:
+        bundles: folders of bundles, or of exports for the runtime "onnx", by name; the first is
+            the default.
+        registry: the folder of a pipeline's registry, whose current version is served under the
+            name "current", and the next as soon as it is published; in place of bundles.
+        runtime: what computes.
+        threads: that compute; by default one less than there are processors.
+        store: recommendations that were made before.
+        histories: a file of users' histories, for those without any; see `read_histories`.
+        data: a split folder, whose users the map shows.
+        experiment: tells users' arms; arms called as models choose these.
+        token: that requests must bear, if any.
+        origins: of pages elsewhere that may ask (CORS).
+        limits: see `Limits`.
+
+    Raises:
+        SettingsError: neither bundles nor a registry are given, or both; or the token is short.
+    """
+
+    bundles: Mapping[str, Path] = field(default_factory=dict)
+    registry: Path | None = None
+    runtime: Runtime = "torch"
+    threads: int = field(default_factory=lambda: max(1, (os.cpu_count() or 2) - 1))
+    store: RecommendationSink | None = None
+    histories: Path | None = None
+    data: Path | None = None
+    experiment: Experiment | None = None
+    token: str | None = field(default=None, repr=False)
+    origins: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if bool(self.bundles) == (self.registry is not None):
+            raise SettingsError("name bundles (--bundle) or a registry (--registry), one of them")
+        if self.threads < 1:
+            raise SettingsError(f"threads is {self.threads}; it must be at least 1")
+        if self.token is not None and (len(self.token) < MIN_TOKEN or not self.token.isascii()):
+            raise SettingsError(
+                f"{TOKEN} is shorter than {MIN_TOKEN} characters, or has others than ASCII's; "
+                "make one, as by: openssl rand -hex 32"
+            )
+
+
+def from_environment(environment: Mapping[str, str]) -> tuple[str | None, tuple[str, ...]]:
+    """The token and the origins that the environment names."""
+    origins = tuple(o.strip() for o in environment.get(ORIGINS, "").split(",") if o.strip())
+    return environment.get(TOKEN) or None, origins
+
+
+def open_store(address: str, ids: str) -> RecommendationSink:
+    """The sink at an address: a database's URL, or a folder of Parquet files.
+
+    Raises:
+        SettingsError: it is no such address, or a variable in it is not set.
+        MissingExtraError: the database's library is not installed.
+    """
+    kind, name = ("sql", "url") if "://" in address else ("parquet", "path")
+    sink = make_sink(kind, {name: address, "ids": ids})
+    sink.check()
+    return sink
