@@ -6,14 +6,16 @@
 stock settings. The floor is COPY of the same rows, all seven columns of them, as text that was
 made beforehand, in one go into a table without an index: what the server takes to swallow them.
 The sink makes its text, writes parts that survive a crash, builds the index, and swaps the day
-in. It does so twice: the second time two readers ask for 50 users of the day over and over; every
-answer must be whole and of one version.
+in. Both are done in turn, and compared by the least time of each, which other work on the
+machine lengthens least. Once more the sink writes while two readers ask for 50 users of the day
+over and over; every answer must be whole and of one version.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -33,7 +35,7 @@ from nearfar.core.files import write_json
 from nearfar.store.sinks.sink import RecommendationSink
 from nearfar.store.sinks.sql import SQLRecommendations
 
-K, N_ITEMS, PART_USERS, ASKED = 20, 20_000, 50_000, 50
+K, N_ITEMS, PART_USERS, ASKED, TURNS = 20, 20_000, 50_000, 50, 3
 DAY = date(2026, 3, 5)
 SCORED = datetime(2026, 3, 5, 4, tzinfo=UTC)
 BLOCK_BYTES = 1 << 20
@@ -136,7 +138,7 @@ def publish_while_read(
         for _ in range(2)
     ]
     time.sleep(2)
-    result: dict[str, Any] = dict(publish(sink, parts, "v2"))
+    result: dict[str, Any] = dict(publish(sink, parts, "read"))
     time.sleep(1)
     result["readers"] = [json.loads(r.communicate("")[0]) for r in readers]
     return result
@@ -151,7 +153,7 @@ def main() -> None:
     if arguments.ask:
         ask(arguments.ask, arguments.users)
         return
-    n_users = arguments.users
+    n_users, load_before = arguments.users, os.getloadavg()
     parts = [
         part(first, min(PART_USERS, n_users - first)) for first in range(0, n_users, PART_USERS)
     ]
@@ -160,25 +162,33 @@ def main() -> None:
         text = Path(folder) / "rows.txt"
         as_text(parts, text)
         sink = SQLRecommendations(server.url)
-        floors = [floor_seconds(server, text)]
-        alone = publish(sink, parts, "v1")
+        floors, published = [], []
+        for turn in range(TURNS):
+            floors.append(floor_seconds(server, text))
+            published.append(publish(sink, parts, f"v{turn}"))
         read = publish_while_read(server, sink, parts, n_users)
-        floors.append(floor_seconds(server, text))
         n_found = sink.read(DAY, "0").height
         server_version = server_version_of(server)
     assert n_found == K
-    floor = n_rows / (sum(floors) / len(floors))
+    floor = n_rows / min(floors)
+    alone: dict[str, Any] = dict(min(published, key=lambda found: found["seconds"]))
+    alone["all_seconds"] = [found["seconds"] for found in published]
     for found in (alone, read):
         found["rows_per_second"] = n_rows / found["seconds"]
         found["of_copy_alone"] = found["rows_per_second"] / floor
     result = {
         "users": n_users,
         "rows": n_rows,
-        "copy_alone": {"seconds": floors, "rows_per_second": floor},
+        "copy_alone": {
+            "seconds": min(floors),
+            "rows_per_second": floor,
+            "all_seconds": floors,
+        },
         "sink": alone,
         "sink_while_read": read,
         "postgres": server_version,
         "psycopg": version("psycopg"),
+        "load_average": {"before": load_before, "after": os.getloadavg()},
         "provenance": provenance(),
     }
     write_json(arguments.out, result)
