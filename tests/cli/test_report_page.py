@@ -79,6 +79,11 @@ def test_a_study_stands_for_its_models_of_the_split(work, as_json, fails, tmp_pa
         (study / "cells" / f"{name}.json").write_text(json.dumps(content))
     common = ["--data", work / "split", "--out", tmp_path / "page.html", *QUICK]
     assert list(as_json("report", study, *common)["bundles"]) == ["The pop"]
+    mixed = as_json("report", study, work / "ease", *common)  # the first is the baseline
+    assert list(mixed["bundles"]) == ["The pop", "ease"]
+    shutil.copytree(work / "ease", tmp_path / "The pop")
+    same = as_json("report", tmp_path / "The pop", study, *common)["bundles"]
+    assert list(same) == [f"The pop ({path})" for path in same.values()]
     shutil.rmtree(study / "models" / "pop")
     assert "--keep-models" in fails("report", study, *common)
 

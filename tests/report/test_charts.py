@@ -62,7 +62,7 @@ def test_bars_keep_categories_and_leave_out_what_there_is_not() -> None:
 @pytest.mark.parametrize(("errors", "top"), [([0.1, 0.2], 0.7), ([0.1, 0.9], 1.0), (None, 0.5)])
 def test_intervals_beyond_what_there_can_be_do_not_flatten_the_bars(errors, top: float) -> None:
     figure = bar_chart(["a", "b"], [Bars("x", [0.3, 0.5], 0, errors)], "g", "share", at_most=1.0)
-    assert figure.to_plotly_json()["layout"]["yaxis"]["range"] == [0, pytest.approx(top)]
+    assert figure.to_plotly_json()["layout"]["yaxis"]["range"] == [0, pytest.approx(1.03 * top)]
 
 
 def test_lines_are_told_in_words() -> None:

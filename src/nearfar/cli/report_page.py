@@ -86,25 +86,34 @@ def _command(ctx: typer.Context) -> str:
 
 
 def _named(paths: list[Path], split: Split) -> dict[str, Path]:
-    """The bundles by title; folders that hold several stand for all of them.
+    """The bundles by title, in the order given; folders that hold several stand for all of them.
 
     Raises:
         ArtefactError: a folder holds no bundle, or no model of the split.
     """
-    single: list[Path] = []
-    studied: dict[str, Path] = {}
+    found: list[tuple[str | None, Path]] = []
     for path in paths:
         if is_bundle(path) or not path.is_dir():
-            single.append(path)
+            found.append((None, path))
         elif is_study(path):
-            models = kept_models(path, split.fingerprint)
-            if not models:
-                raise ArtefactError(
-                    f"{path} keeps no model that was fitted on this split; name the split in "
-                    f"{path / 'splits'}, and run nearfar reproduce with --keep-models"
-                )
-            studied |= models
+            found += _kept(path, split)
         else:
             inside = sorted(each for each in path.iterdir() if is_bundle(each))
-            single += inside or [path]
-    return {**inputs.named_bundles(single), **studied}
+            found += [(None, each) for each in inside or [path]]
+    named = inputs.named_bundles([path for label, path in found if label is None])
+    by_path = {path: name for name, path in named.items()}
+    titles = [by_path[path] if label is None else label for label, path in found]
+    return {
+        title if titles.count(title) == 1 else f"{title} ({path})": path
+        for title, (_, path) in zip(titles, found, strict=True)
+    }
+
+
+def _kept(study: Path, split: Split) -> list[tuple[str | None, Path]]:
+    models = kept_models(study, split.fingerprint)
+    if not models:
+        raise ArtefactError(
+            f"{study} keeps no model that was fitted on this split; name the split in "
+            f"{study / 'splits'}, and run nearfar reproduce with --keep-models"
+        )
+    return list(models.items())

@@ -38,6 +38,7 @@ def table(found: Table, caption: str) -> str:
     """
     columns = zip(*found.rows, strict=True) if found.rows else ((),) * len(found.header)
     kinds = ["number" if all(map(NUMBER.fullmatch, cells)) else "text" for cells in columns]
+    kinds[0] = "text"
     head = "".join(
         f'<th scope="col" class="{kind}">{escape(name)}</th>'
         for kind, name in zip(kinds, found.header, strict=True)
@@ -45,7 +46,7 @@ def table(found: Table, caption: str) -> str:
     rows = "\n".join(f"<tr>{_cells(row, kinds)}</tr>" for row in found.rows)
     return (
         f'<div class="wide" role="region" aria-label="{escape(caption)}" tabindex="0"><table>'
-        f"<caption>{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
+        f"<caption><span>{escape(caption)}</span></caption>\n<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{rows}\n</tbody></table></div>\n{bullets(found.notes)}"
     )
 

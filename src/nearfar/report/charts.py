@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 HEIGHT = 290
 ROW_PIXELS = 34
-LEGEND_PIXELS = 19
-"""Of a row of the legend, which on a phone holds two names."""
+LEGEND_ROW_PIXELS = 19
+LEGEND_MARK_PIXELS = 45
+LETTER_PIXELS = 6.5
+PHONE_PIXELS = 320
+"""Room that a legend has in a row on a phone, where it takes the most rows."""
 
 FEW_POINTS = 30
 """A line of no more points than these shows them."""
@@ -76,7 +79,7 @@ def line_chart(
     """Lines with a legend below; both axes logarithmic if wanted."""
     from plotly import graph_objects as go
 
-    height = HEIGHT + _legend_pixels(len(lines))
+    height = HEIGHT + _legend_pixels([line.name for line in lines])
     figure = go.Figure(layout=_layout(height, x_label, y_label))
     for line in lines:
         colour = _colour(line.colour)
@@ -131,29 +134,39 @@ def bar_chart(
     categories: Sequence[str], bars: Sequence[Bars], x_label: str, y_label: str, *,
     tick_format: str | None = None, at_most: float | None = None,
 ) -> Figure:  # fmt: skip
-    """Bars side by side, category after category; `at_most` cuts intervals that no value reaches.
+    """Bars side by side, category after category.
 
-    The axis then goes from 0 to that bound, or to the highest end of an interval below it.
+    Args:
+        categories: their names, in lines that fit beside each other on a phone.
+        bars: with the legend below where there are several.
+        x_label: of the categories.
+        y_label: of the values.
+        tick_format: of the values, in D3's notation.
+        at_most: no value can be higher; intervals are cut there, and at 0.
     """
     from plotly import graph_objects as go
 
-    height = HEIGHT + _legend_pixels(len(bars))
+    height = HEIGHT + _legend_pixels([each.name for each in bars])
     layout = {**_layout(height, x_label, y_label), "barmode": "group", "bargap": 0.25}
     figure = go.Figure(layout=layout)
+    names = [as_words(c).replace("\n", "<br>") for c in categories]
     for each in bars:
         error = None
         if each.errors is not None:
             lengths = list(map(_finite, each.errors))
             error = {"type": "data", "array": lengths, "thickness": 1.5, "color": NEUTRAL}
         figure.add_bar(
-            x=[as_words(c) for c in categories], y=list(map(_finite, each.values)),
+            x=names, y=list(map(_finite, each.values)),
             name=as_words(each.name), error_y=error, showlegend=len(bars) > 1,
             marker={"color": _colour(each.colour)},
         )  # fmt: skip
-    figure.update_xaxes(type="category")
+    # Turned names would run into the legend, and those of two lines need more room above it.
+    figure.update_xaxes(type="category", tickangle=0 if len(bars) > 1 else None)
+    figure.update_layout(legend_y=-0.3)
     figure.update_yaxes(tickformat=tick_format)
     if at_most is not None:
-        figure.update_yaxes(range=[0, min(at_most, max(map(_top, bars), default=at_most))])
+        top = max(map(_top, bars), default=at_most)
+        figure.update_yaxes(range=[0, 1.03 * min(at_most, top)])
     return figure
 
 
@@ -200,8 +213,11 @@ def _layout(height: int, x_label: str, y_label: str) -> dict[str, Any]:
     }
 
 
-def _legend_pixels(n_names: int) -> int:
-    return LEGEND_PIXELS * -(-n_names // 2)
+def _legend_pixels(names: Sequence[str]) -> int:
+    """What a legend takes on a phone, in columns as wide as the longest name."""
+    column = LEGEND_MARK_PIXELS + LETTER_PIXELS * max(map(len, names), default=0)
+    in_a_row = max(1, int(PHONE_PIXELS / column))
+    return LEGEND_ROW_PIXELS * -(-len(names) // in_a_row)
 
 
 def _colour(number: int | None) -> str:

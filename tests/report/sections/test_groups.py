@@ -12,7 +12,7 @@ def test_bars_are_the_means_of_the_groups() -> None:
     found = Page(section(plain_report()).body)
     parts = plain_report().evaluations["ease"].groups(BOUNDS)
     bars = found.figures["groups-1"]["data"][1]
-    assert bars["x"] == [f"{group} ({part.n_users})" for group, part in parts.items()]
+    assert bars["x"] == [f"{group}<br>({part.n_users})" for group, part in parts.items()]
     assert [str(group) for group in parts] == ["5-10", "11-50", "51-100", "101-"]
     means = [part.mean(Recall(20)) for part in parts.values()]
     assert bars["y"][:2] == pytest.approx(means[:2])

@@ -36,7 +36,7 @@ def test_shares_are_of_what_was_chosen_and_shown() -> None:
 
 def test_the_page_tells_coverage_and_shares() -> None:
     found = Page(section(plain_report()).body)
-    for word in ("Coverage@20", "Gini@20", "Novelty@20", "0-10%", "90-100%"):
+    for word in ("Coverage@20", "Gini@20", "Novelty@20", "the most popular first"):
         assert word in found.words
     (to_find, *bundles) = found.figures["popularity-tenths"]["data"]
     assert to_find["name"] == "to find"

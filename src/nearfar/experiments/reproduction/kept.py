@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nearfar.bundle.manifest import is_bundle
 from nearfar.core.files import read_json
+from nearfar.experiments.reproduction.rows import TABLES
 
 
 def is_study(folder: Path) -> bool:
@@ -15,6 +16,8 @@ def is_study(folder: Path) -> bool:
 
 def kept_models(folder: Path, split: str) -> dict[str, Path]:
     """The bundles of a study that were fitted on one split, by the labels of their rows.
+
+    They come in the order of the rows in the paper's tables.
 
     A label that several have is followed by the fingerprint of the cell.
 
@@ -28,6 +31,8 @@ def kept_models(folder: Path, split: str) -> dict[str, Path]:
         content = read_json(summary)
         if content.get("identity", {}).get("split") == split and is_bundle(model):
             found.append((str(content.get("test", {}).get("name", summary.stem)), model))
+    order = list(dict.fromkeys(row.label for rows in TABLES.values() for row in rows))
+    found.sort(key=lambda each: order.index(each[0]) if each[0] in order else len(order))
     labels = [label for label, _ in found]
     return {
         label if labels.count(label) == 1 else f"{label} {model.name}": model

@@ -29,7 +29,7 @@ def section(report: Report) -> Section:
 
 def _charts(report: Report) -> list[Chart]:
     parts = {title: one.groups(BOUNDS) for title, one in report.evaluations.items()}
-    names = [f"{group} ({part.n_users:,})" for group, part in next(iter(parts.values())).items()]
+    names = [f"{group}\n({part.n_users:,})" for group, part in next(iter(parts.values())).items()]
     charts = []
     for number, metric in enumerate(QUALITY):
         bars, words = [], []

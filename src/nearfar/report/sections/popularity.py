@@ -16,7 +16,7 @@ from nearfar.report.measured import LISTS, K
 from nearfar.report.report import Report
 
 N_PARTS = 10
-NAMES = [f"{100 * n // N_PARTS}-{100 * (n + 1) // N_PARTS}%" for n in range(N_PARTS)]
+NAMES = [str(n) for n in range(1, N_PARTS + 1)]
 
 
 def section(report: Report) -> Section:
@@ -38,7 +38,9 @@ def section(report: Report) -> Section:
         table(lists, f"What stands in the first {K}"),
         paragraph(explained),
         _chart(chosen, shown).markup(),
-        table(_table([*chosen, *shown]), "Share of each tenth of the items"),
+        table(
+            _table([*chosen, *shown]), "Share of each tenth of the items, the most popular first"
+        ),
     ]
     return Section("popularity", "Popularity and coverage", "\n".join(body))
 
@@ -85,7 +87,9 @@ def _chart(chosen: list[Shares], shown: list[Shares]) -> Chart:
     return Chart(
         "popularity-tenths", "Recommendations by popularity of the item",
         f"Share of the most popular tenth of the items: {words}. The table below has all tenths.",
-        bar_chart(NAMES, bars, "items by popularity", "share", tick_format=".0%"),
+        bar_chart(
+            NAMES, bars, "tenth of the items, the most popular first", "share", tick_format=".0%"
+        ),
     )  # fmt: skip
 
 
@@ -94,4 +98,4 @@ def _table(columns: list[Shares]) -> Table:
         (name, *(f"{one.of_tenth[number]:.1%}" for one in columns))
         for number, name in enumerate(NAMES)
     )
-    return Table(("items by popularity", *(one.name for one in columns)), rows)
+    return Table(("tenth", *(one.name for one in columns)), rows)
