@@ -17,19 +17,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
+from nearfar.jobs.example import FIRST, shop_events, write_shop
 from nearfar.jobs.pipeline import read_pipeline
 
-FIRST = date(2026, 1, 5)
 WEEKS = 14
-TASTES = 20
-PER_TASTE = 30
 
 CONFIG = """
 [source]
@@ -58,29 +55,12 @@ max_repeated_share = 0.3
 """
 
 
-def day_of_events(day: date, n_users: int) -> pl.DataFrame:
-    """About an event a user and day for a third of the users; a new item a taste every week."""
-    n = (day - FIRST).days
-    rng = np.random.default_rng([7, n])
-    users = rng.integers(n_users, size=n_users // 2)
-    tastes = (
-        users + (rng.random(len(users)) < 0.2) * rng.integers(TASTES, size=len(users))
-    ) % TASTES
-    known = PER_TASTE + n // 7
-    ranks = (known * rng.random(len(users)) ** 2).astype(int)
-    items = tastes * 1000 + (ranks + n // 4) % known  # what is popular drifts
-    seconds = np.sort(rng.integers(86_400, size=len(users)))
-    start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
-    return pl.DataFrame({"user": users, "item": items, "timestamp": start + seconds}).with_columns(
-        pl.from_epoch("timestamp").dt.replace_time_zone("UTC")
-    )
-
-
 def write_day(folder: Path, day: date, n_users: int, times: int = 1) -> None:
     target = folder / "events" / f"date={day}"
     target.mkdir(parents=True, exist_ok=True)
-    frame = day_of_events(day, n_users)
-    frame = pl.concat([frame] * times)  # poisoned: every event several times
+    frame = shop_events(day, n_users)
+    shifts = [pl.col("item") + 100_000 * n for n in range(times)]  # poisoned: as if by robots
+    frame = pl.concat([frame.with_columns(item=shifted) for shifted in shifts])
     frame.write_parquet(target / "events.parquet")
 
 
@@ -98,8 +78,7 @@ class Shop:
             if name == "bad":
                 text = text.replace('preset = "fast"', "")
             (folder / f"{name}.toml").write_text(text)
-        for n in range(7 * WEEKS):
-            write_day(folder, FIRST + timedelta(days=n), n_users)
+        write_shop(folder / "events", n_users, 7 * WEEKS)
 
     def command(
         self, *arguments: object, code: int = 0, config: str = "pipeline"

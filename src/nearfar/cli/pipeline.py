@@ -16,6 +16,7 @@ from nearfar.cli.progress import TrainingProgress
 from nearfar.core.errors import ArtefactError, SettingsError
 from nearfar.core.files import atomic_file
 from nearfar.jobs.due import Done, run_due, yesterday
+from nearfar.jobs.example import write_shop
 from nearfar.jobs.pipeline import Pipeline, read_pipeline
 from nearfar.jobs.publish import publish as publish_version
 from nearfar.jobs.publish import rollback as roll_back
@@ -45,21 +46,33 @@ DEFAULT = Path("pipeline.toml")
 @app.command()
 def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT,
+    example: Annotated[
+        bool,
+        typer.Option("--example", help="Also 14 weeks of a made-up shop's events beside it."),
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Write commented settings to start from."""
     output = Output(as_json=as_json, quiet=quiet)
-    if path.exists():
-        raise ArtefactError(f"{path} exists; name another file")
+    events = path.parent / "events"
+    for made in (path, events) if example else (path,):
+        if made.exists():
+            raise ArtefactError(f"{made} exists; name another file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    told: dict[str, Any] = {"path": str(path)}
+    if example:
+        first, last = write_shop(events)
+        told |= {"events": str(events), "first_day": str(first), "last_day": str(last)}
     with atomic_file(path, text=True) as file:
         file.write(TEMPLATE)
-    output.result(
-        {"path": str(path)},
-        f"{path} is written; say in it where events come from, "
-        f"then: nearfar pipeline run -c {path}",
-    )
+    say = f"then: nearfar pipeline run -c {path}"
+    if example:
+        say = f"events of a made-up shop, {first} to {last}, are in {events}; {say} --as-of {last}"
+    else:
+        say = f"say in it where events come from, {say}"
+    output.result(told, f"{path} is written; {say}")
 
 
 @app.command()

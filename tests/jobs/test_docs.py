@@ -1,0 +1,33 @@
+"""The commands of docs/production.md are run, as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from nearfar.cli.main import run
+
+TEXT = (Path(__file__).parents[2] / "docs" / "production.md").read_text()
+
+
+@pytest.mark.slow
+def test_from_an_empty_folder_to_a_daily_job(tmp_path: Path, monkeypatch, capsys) -> None:
+    section = TEXT.split("## From an empty folder", 1)[1].split("\n## ", 1)[0]
+    (block,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    lines = block.strip().splitlines()
+    assert len(lines) == 10
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        if program == "cd":
+            os.chdir(arguments[0])
+            continue
+        assert program == "nearfar"
+        assert run(arguments) == 0, (line, capsys.readouterr().err)
+    assert sorted(p.name for p in Path("recommendations").glob("date=*")) == [
+        "date=2026-04-05", "date=2026-04-12"
+    ]  # fmt: skip
