@@ -1,0 +1,72 @@
+"""Batches of a training whose users lie on several workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from nearfar.cluster.team import Team
+from nearfar.train.feed import Feed
+from nearfar.vae.rows import Rows, Whole
+
+
+class SharedFeed(Feed):
+    """This worker's part of every batch, in step with the other workers.
+
+    The order of all users is known to all from the seed; a worker trains on those users of a
+    batch that it holds. So a batch consists of the same users as in one process, however many
+    workers there are, and their parts of it are about even, not exactly. As each holds a
+    stretch of the users and batches are sorted, its part is a stretch of the batch too.
+
+    Args:
+        x: this worker's users x items.
+        device: where batches go.
+        team: the workers.
+        with_items: tell each batch the items of all its parts, which sampled likelihoods need.
+    """
+
+    def __init__(self, x: csr_array, device: torch.device, team: Team, *, with_items: bool) -> None:
+        super().__init__(x, device)
+        self.team = team
+        self.with_items = with_items
+        held = team.gather(np.array([x.shape[0]]))[:, 0]
+        self.first_user = int(held[: team.rank].sum())
+        self.n_users = int(held.sum())
+
+    def batches(self, order: np.ndarray, batch_size: int, first: int = 0) -> Iterator[Rows]:
+        """This worker's part of the batches of the users `order`, from batch `first` on."""
+        order = order[first * batch_size :]
+        n_batches = -(-len(order) // batch_size)
+        mine = np.flatnonzero(
+            (order >= self.first_user) & (order < self.first_user + self.x.shape[0])
+        )
+        users, batch = order[mine] - self.first_user, mine // batch_size
+        sizes = np.bincount(batch, minlength=n_batches)
+        lengths = np.diff(self.x.indptr)[users]
+        entries = np.bincount(batch, lengths, n_batches).astype(np.int64)
+        told = self.team.gather(np.stack([sizes, entries]))
+        before, whole = told[: self.team.rank].sum(0), told.sum(0)
+        own = (np.sort(part) for part in np.split(users, np.cumsum(sizes)[:-1]))
+        for number, rows in enumerate(self.each(own)):
+            self.team.own_users = rows.n_users
+            self.team.all_users = int(whole[0, number])
+            items = self._items_of_all(rows) if self.with_items else None
+            yield rows.within(
+                Whole(
+                    n_users=int(whole[0, number]),
+                    n_entries=int(whole[1, number]),
+                    first_user=int(before[0, number]),
+                    first_entry=int(before[1, number]),
+                    items=items,
+                )
+            )
+
+    def _items_of_all(self, rows: Rows) -> Int64[Tensor, " present"]:
+        present = torch.zeros(rows.n_items, dtype=torch.uint8, device=rows.indices.device)
+        present[rows.indices] = 1
+        return self.team.greatest(present).nonzero()[:, 0]

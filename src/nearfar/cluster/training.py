@@ -1,0 +1,172 @@
+"""The training of one worker: `nearfar.train.loop` over its own users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, validator
+from nearfar.cluster.feed import SharedFeed
+from nearfar.cluster.histories import Histories
+from nearfar.cluster.state import SharedState
+from nearfar.cluster.team import Team
+from nearfar.core import discovery, settings
+from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.seeding import derive
+from nearfar.data.interactions import FoldIn
+from nearfar.models.autoencoder import Autoencoder
+from nearfar.train.checkpoint import Checkpoint
+from nearfar.train.history import History
+from nearfar.train.loop import epochs
+from nearfar.train.run import Precision, Run
+from nearfar.train.state import Validate
+from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.starts.saved import Saved
+from nearfar.vae.starts.start import Start
+from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.terms.alignment import Alignment
+from nearfar.vae.terms.bernoulli import bernoulli
+from nearfar.vae.terms.kl import KL
+from nearfar.vae.terms.reconstruction import reconstruction
+from nearfar.vae.terms.sampled_reconstruction import SampledReconstruction
+from nearfar.vae.terms.squares import Squares
+
+BY_USER = (KL, Alignment, SampledReconstruction, Squares)
+"""Terms that know of other users of a batch at most what `Rows.whole` tells."""
+
+FITTED = "fitted"
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What the workers of a training are told.
+
+    Args:
+        algorithm: what is fitted.
+        histories: of the training users.
+        validation: held-out users, which the first worker scores.
+        folder: where checkpoint, metrics and the fitted weights go; the same for all.
+        seed: of the run.
+        precision: of the output layer's products.
+        device: where to compute.
+        checkpoint_seconds: as of `Run`.
+        checkpoint_epochs: as of `Run`.
+    """
+
+    algorithm: AutoencoderAlgorithm
+    histories: Histories
+    validation: FoldIn | None
+    folder: Path
+    seed: int
+    precision: Precision
+    device: str
+    checkpoint_seconds: float
+    checkpoint_epochs: int
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree on; the number of workers is not part of it."""
+        held_out = self.validation
+        return {
+            "algorithm": discovery.name_of(type(self.algorithm)),
+            "settings": settings.to_plain(self.algorithm),
+            "train": self.histories.fingerprint,
+            "validation": None
+            if held_out is None
+            else [held_out.fold_in.fingerprint, held_out.held_out.fingerprint],
+        }
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return Catalogue(self.histories.item_counts, self.histories.n_users)
+
+
+def check_shareable(algorithm: object) -> AutoencoderAlgorithm:
+    """The algorithm, if several workers can train it.
+
+    Raises:
+        SettingsError: it is none that trains an autoencoder, or one that looks at all users at
+            once or at how the users of a batch lie together.
+    """
+    name = discovery.name_of(type(algorithm))
+    if not isinstance(algorithm, AutoencoderAlgorithm):
+        raise SettingsError(
+            f"{name} is fitted on one machine; autoencoders are trained on several, as multvae"
+        )
+    if type(algorithm).prepare is not AutoencoderAlgorithm.prepare:
+        raise SettingsError(f"{name} learns of each training user apart; train it on one machine")
+    start: Start | None = algorithm.start
+    while isinstance(start, Saved):
+        start = start.before
+    if not isinstance(start, Xavier):
+        raise SettingsError(
+            f"start is {discovery.name_of(type(start))}, which reads all users at once; take "
+            "xavier, or saved weights"
+        )
+    terms = [
+        a.term for a in algorithm.objective(Catalogue(np.ones(2, np.int64), 2), 0).addends.values()
+    ]
+    for term in terms:
+        if not (isinstance(term, BY_USER) or term in (reconstruction, bernoulli)):
+            raise SettingsError(
+                f"{name} has the term {type(term).__name__}, which draws for a batch as a whole; "
+                "train it on one machine"
+            )
+    return algorithm
+
+
+def train_part(task: Task, team: Team) -> History:
+    """Train as one of the team; the first worker leaves the weights in the task's folder.
+
+    Raises:
+        DivergedError: a term or a weight is no longer finite.
+        EmptyDataError: no user has an item.
+    """
+    algorithm, histories = task.algorithm, task.histories
+    run = Run(
+        seed=task.seed, device="cuda" if task.device == "cuda" else "cpu",
+        precision=task.precision, folder=task.folder if team.rank == 0 else None,
+        checkpoint_seconds=task.checkpoint_seconds, checkpoint_epochs=task.checkpoint_epochs,
+    )  # fmt: skip
+    x = histories.stretch(team.rank, team.size)
+    x = x[np.flatnonzero(np.diff(x.indptr))]
+    architecture = algorithm.architecture(len(histories.items))
+    network = architecture.build(torch.Generator().manual_seed(derive(run.seed, "weights")))
+    nobody = csr_array((0, len(histories.items)), dtype=np.float32)
+    algorithm.start.apply(network, nobody, run.seed)
+    objective = algorithm.objective(task.catalogue, run.seed)
+    sampled = any(isinstance(a.term, SampledReconstruction) for a in objective.addends.values())
+    feed = SharedFeed(x, run.torch_device, team, with_items=sampled)
+    if not feed.n_users:
+        raise EmptyDataError("no training user has an item")
+    plan = algorithm.plan(task.catalogue)
+    state = SharedState(network, objective, plan, run, task.identity, feed)
+    model = Autoencoder(architecture, network, histories.item_counts, histories.n_users)
+    try:
+        state.resume_from(task.folder)
+        state.start_metrics()
+        epochs(state, feed, np.arange(feed.n_users), _validate(model, task, team))
+        state.keep_best()
+    finally:
+        state.release()
+    if team.rank == 0:
+        tensors = {k: v.detach() for k, v in state.modules.state_dict().items()}
+        position = {
+            "records": [r.to_dict() for r in run.history.records],
+            "stopped_early": run.history.stopped_early,
+        }
+        Checkpoint(state.identity, position, tensors).write(task.folder / FITTED)
+    return run.history
+
+
+def _validate(model: Autoencoder, task: Task, team: Team) -> Validate | None:
+    """Scores of the validation users, which the first worker computes and all are told."""
+    held_out = task.validation
+    if held_out is None:
+        return None
+    return lambda: team.of_first(validator(model, held_out))

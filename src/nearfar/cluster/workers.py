@@ -1,0 +1,85 @@
+"""How many processes work, and in which Ray cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from nearfar.cluster.requirements import check_installed
+from nearfar.core.errors import NearfarError, SettingsError
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who does the work.
+
+    A worker is a process with as many threads as it has CPUs. The folders that workers are given
+    must be the same on all machines, as on a network file system.
+
+    Args:
+        count: workers.
+        address: of a running Ray cluster, as "auto" or "10.0.0.1:6379"; without one, Ray is
+            started on this machine and stopped at the end.
+        cpus: CPUs a worker.
+        gpus: GPUs a worker, 0 or 1.
+        max_failures: how often training is taken up again after workers were lost.
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+
+    count: int = 2
+    address: str | None = None
+    cpus: int = 1
+    gpus: int = 0
+    max_failures: int = 3
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.cpus < 1 or self.max_failures < 0 or self.gpus not in (0, 1):
+            raise SettingsError(
+                f"count is {self.count}, cpus {self.cpus}, gpus {self.gpus}, max_failures "
+                f"{self.max_failures}; at least one worker with a CPU, at most a GPU each, and "
+                "no negative number of failures were expected"
+            )
+
+    @property
+    def device(self) -> str:
+        """Where workers compute."""
+        return "cuda" if self.gpus else "cpu"
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Ray while the block lasts; a connection that is there already is used and stays.
+
+        Raises:
+            MissingExtraError: Ray is not installed.
+            NearfarError: there is no cluster at the address.
+        """
+        check_installed()
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+
+        if ray.is_initialized():
+            yield
+            return
+        here = self.address is None
+        try:
+            ray.init(
+                address="local" if here else self.address,
+                num_cpus=self.count * self.cpus if here else None,
+                include_dashboard=False if here else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (ConnectionError, RuntimeError) as error:
+            raise NearfarError(
+                f"no Ray cluster can be reached at {self.address!r} ({error}); start one with "
+                "`ray start --head`, or leave the address out"
+            ) from None
+        try:
+            yield
+        finally:
+            ray.shutdown()
