@@ -36,4 +36,4 @@ def test_w2_is_that_of_gaussians(seed: int) -> None:
     expected = ot.gaussian.bures_wasserstein_distance(
         means[0], means[1], np.diag(np.exp(logvars[0])), np.diag(np.exp(logvars[1]))
     )
-    assert float(w2(q, p)) == pytest.approx(float(expected), rel=1e-10)
+    assert w2(q, p).item() == pytest.approx(float(expected), rel=1e-10)
