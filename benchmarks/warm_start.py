@@ -1,0 +1,95 @@
+"""Epochs that a weekly training saves by going on from last week's weights.
+
+    python -m benchmarks.warm_start [--users 20000] [--seeds 5]
+
+A made-up shop, its catalogue growing by an item a taste and week: a version is trained on the
+window up to a day and published, then one on the window a week later, once afresh and once warm.
+Epochs to the fresh one's best validation NDCG@100, less .005 of it, by seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.machine import provenance
+from nearfar.core.files import write_json
+from nearfar.jobs.example import write_shop
+from nearfar.jobs.pipeline import make_pipeline
+from nearfar.jobs.publish import publish
+from nearfar.jobs.registry import Registry
+from nearfar.jobs.train_weekly import train_weekly
+
+NEAR = 0.995
+
+
+def course(folder: Path, version: str) -> list[float]:
+    """Validation NDCG@100 by epoch."""
+    bundle = Registry(folder / "registry").bundle(version)
+    return [record["validation"]["NDCG@100"] for record in bundle.about.training]
+
+
+def measure(folder: Path, last, seed: int) -> dict:
+    """The courses of a fresh and a warm training a week after the first."""
+    found = {}
+    for name, warm in (("fresh", False), ("warm", True)):
+        root = folder / f"{name}-{seed}"
+        root.mkdir()
+        (root / "events").symlink_to(folder / "events")
+        settings = {
+            "source": {"kind": "parquet", "path": "events"},
+            "sink": {"kind": "parquet", "path": "recommendations"},
+            "algorithm": {
+                "kind": "multvae", "epochs": 40, "batch_size": 250, "learning_rate": 1e-3,
+                "n_latent": 64, "encoder": {"kind": "base", "hidden": [256]},
+                "decoder_hidden": [256], "patience": 6,
+                "beta": {"kind": "constant", "value": 0.2},
+            },
+            "train": {"held_out": 0.1, "seed": seed, "warm_start": warm},
+        }  # fmt: skip
+        pipeline = make_pipeline(settings, root)
+        first = train_weekly(pipeline, last - timedelta(days=7)).version.name
+        publish(pipeline.registry, first, force=True)
+        found[name] = course(root, train_weekly(pipeline, last).version.name)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    arguments = parser.parse_args()
+    table = Table(title=f"epochs to {NEAR:.1%} of the fresh training's best")
+    for column in ("seed", "fresh", "warm", "best fresh", "best warm"):
+        table.add_column(column, justify="right")
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        _, last = write_shop(folder / "events", arguments.users)
+        for seed in range(arguments.seeds):
+            courses = measure(folder, last, seed)
+            goal = NEAR * max(courses["fresh"])
+            epochs = {
+                name: next((n for n, value in enumerate(c, 1) if value >= goal), None)
+                for name, c in courses.items()
+            }
+            rows.append({"seed": seed, "epochs": epochs, "courses": courses})
+            best = [f"{max(courses[name]):.4f}" for name in ("fresh", "warm")]
+            table.add_row(str(seed), str(epochs["fresh"]), str(epochs["warm"]), *best)
+    Console().print(table)
+    saved = [r["epochs"]["fresh"] - r["epochs"]["warm"] for r in rows if r["epochs"]["warm"]]
+    print(f"saved on average: {np.mean(saved):.1f} epochs ({len(saved)} of {len(rows)} seeds)")
+    write_json(arguments.out, {
+        "users": arguments.users, "near": NEAR, "runs": rows, "provenance": provenance(),
+    })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
