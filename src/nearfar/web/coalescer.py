@@ -49,12 +49,12 @@ class Coalescer:
         self._metrics = metrics
         self._waiting: deque[_Entry] = deque()
         self._n_waiting = 0
-        self._wake = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="scoring")
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to work; within the event loop."""
+        self._wake = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="scoring")
         self._task = asyncio.get_running_loop().create_task(self._run(), name="coalescer")
 
     async def stop(self) -> None:

@@ -35,14 +35,12 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        path = scope["path"]
-        if self._token is not None and (path.startswith(GUARDED) or path == METRICS):
-            self._authorize(headers.get(b"authorization", b""))
-        if b"transfer-encoding" not in headers and headers.get(b"content-length", b"0") == b"0":
-            await self._app(scope, receive, send)
+        try:
+            body = await self._admit(scope, receive)
+        except ProblemError as problem:
+            # Answered here and not raised: the layer of CORS must see the answer.
+            await problem.response(scope["state"]["request_id"])(scope, receive, send)
             return
-        body = await self._body(headers, receive)
         given = False
 
         async def replayed() -> Message:
@@ -53,6 +51,15 @@ class Guard:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, replayed, send)
+
+    async def _admit(self, scope: Scope, receive: Receive) -> bytes:
+        headers = dict(scope["headers"])
+        path = scope["path"]
+        if self._token is not None and (path.startswith(GUARDED) or path == METRICS):
+            self._authorize(headers.get(b"authorization", b""))
+        if b"transfer-encoding" not in headers and headers.get(b"content-length", b"0") == b"0":
+            return b""
+        return await self._body(headers, receive)
 
     def _authorize(self, value: bytes) -> None:
         scheme, _, given = value.partition(b" ")

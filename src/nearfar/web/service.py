@@ -44,6 +44,7 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Answers requests while the block runs."""
+        self.stopping = False
         if self.setup.store is not None:
             from nearfar.web.stored import StoredRecommendations
 
