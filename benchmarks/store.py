@@ -35,7 +35,7 @@ from nearfar.core.files import write_json
 from nearfar.store.sinks.sink import RecommendationSink
 from nearfar.store.sinks.sql import SQLRecommendations
 
-K, N_ITEMS, PART_USERS, ASKED, TURNS = 20, 20_000, 50_000, 50, 3
+K, N_ITEMS, PART_USERS, ASKED, TURNS = 20, 20_000, 50_000, 50, 2
 DAY = date(2026, 3, 5)
 SCORED = datetime(2026, 3, 5, 4, tzinfo=UTC)
 BLOCK_BYTES = 1 << 20

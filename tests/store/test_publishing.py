@@ -412,6 +412,26 @@ def test_a_reader_that_holds_the_table_is_waited_for_and_then_told(postgres: Any
     assert_frame_equal(sink.read(DAY), expected(new, "v2"))
 
 
+def test_readers_do_not_wait_while_vacuum_is_in_the_old_day(postgres: Any) -> None:
+    import psycopg
+
+    table = f"r{uuid4().hex[:10]}"
+    sink = SQLRecommendations(postgres.url, table, lock_seconds=30.0)
+    old, new = recommendations(["a"]), recommendations(["b"])
+    write(sink, DAY, old)
+    publishing = threading.Thread(target=write, args=(sink, DAY, new, "v2"))
+    with psycopg.connect(postgres.plain_url) as vacuum:
+        vacuum.execute(f"LOCK TABLE {table}_20260305 IN SHARE UPDATE EXCLUSIVE MODE")
+        publishing.start()
+        publishing.join(1.0)
+        assert publishing.is_alive()
+        began = time.monotonic()
+        assert_frame_equal(sink.read(DAY), expected(old))
+        assert time.monotonic() - began < 10
+    publishing.join()
+    assert_frame_equal(sink.read(DAY), expected(new, "v2"))
+
+
 def test_postgres_leaves_no_table_behind_and_finds_users_by_an_index(postgres: Any) -> None:
     import psycopg
 

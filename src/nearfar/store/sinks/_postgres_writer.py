@@ -184,11 +184,15 @@ def _swap(database: PostgresTable, connection: Connection, day: date, *then: Com
     """
     from psycopg.errors import DeadlockDetected, LockNotAvailable
 
+    partition = database.name(partition_suffix(day))
+    # Vacuum may be in the old partition and gives way only after a second, for which readers
+    # would wait too, were the table held already.
+    calm = "ALTER TABLE IF EXISTS {partition} SET (autovacuum_enabled = off)"
+    connection.execute(database.statement(calm, partition=partition))
     began, tries = time.monotonic(), 0
     lock = f"SET LOCAL lock_timeout = {max(round(database.lock_seconds * 1000), 1)}"
     lock += "; LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE"
     drop = "DROP TABLE IF EXISTS {partition}"
-    partition = database.name(partition_suffix(day))
     while True:
         try:
             with connection.transaction():
