@@ -53,8 +53,8 @@ def report_page(
     Data, training, quality, groups, popularity, map, diagnostics, settings to reproduce it.
 
     Bundles of any algorithm will do; map and diagnostics are of autoencoders. The page is one
-    file that needs no network. Three autoencoders on MovieLens-1M take a few minutes, most of it
-    diagnostics.
+    file that needs no network. Three autoencoders on MovieLens-1M take about a minute of one core,
+    most of it diagnostics.
     """
     output = Output(as_json=as_json, quiet=quiet)
     check_page(out)
