@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-quick check format lint types imports clean bench-ml-1m \
+.PHONY: help demo docs e2e test test-quick check format lint types imports clean bench-ml-1m \
 	bench-train bench-score bench-quality bench-prepare bench-memory bench-large \
 	bench-closed-form bench-recommend bench-peers bench-store
 
@@ -79,6 +79,12 @@ bench-large: .venv/.dev ## a million users and a million items: an epoch of samp
 
 bench-recommend: .venv/.dev ## a million users from file to file: users/s and peak memory
 	$(BIN)/python -m benchmarks.recommend_users
+
+docs: .venv/.dev ## the documentation site, in build/site
+	$(BIN)/zensical build --strict
+
+e2e: .venv/.dev ## fourteen weeks of a shop, trained, scored, poisoned, killed, rolled back
+	$(BIN)/python -m tests.e2e.fourteen_weeks
 
 bench-store: .venv/.dev ## 20 million recommendations into PostgreSQL against COPY alone
 	$(BIN)/python -m benchmarks.store
