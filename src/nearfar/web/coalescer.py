@@ -49,6 +49,7 @@ class Coalescer:
         self._metrics = metrics
         self._waiting: deque[_Entry] = deque()
         self._n_waiting = 0
+        self._scoring = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -60,7 +61,7 @@ class Coalescer:
     async def stop(self) -> None:
         """Answer what waits, then end."""
         deadline = time.monotonic() + self._limits.deadline_seconds
-        while self._waiting and time.monotonic() < deadline:
+        while (self._waiting or self._scoring) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         if self._task is not None:
             self._task.cancel()
@@ -128,6 +129,7 @@ class Coalescer:
             if not batch:
                 continue
             started = time.perf_counter()
+            self._scoring = True
             try:
                 results = await loop.run_in_executor(self._thread, _work, batch)
             except Exception as error:
@@ -138,6 +140,7 @@ class Coalescer:
                     entry.expiry.cancel()
                     if not entry.future.done():
                         entry.future.set_result(result)
+            self._scoring = False
             if batch[0].wanted is not None:
                 self._metrics.batch_users.observe(len(batch))
                 self._metrics.batch_seconds.observe(time.perf_counter() - started)

@@ -60,15 +60,20 @@ def serve(setup: Setup, host: str, port: int) -> None:
 
 
 def _bind(host: str, port: int) -> socket.socket:
+    refusal = f"cannot listen at {host}:{port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise SettingsError(f"{refusal} ({error}); name another address") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except (OSError, OverflowError) as error:
-        raise SettingsError(f"cannot listen at {host}:{port} ({error}); name another") from None
+    except OSError as error:
+        listener.close()
+        raise SettingsError(f"{refusal} ({error}); name another --port") from None
     return listener
 
 
