@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from polars.exceptions import PolarsError
 from safetensors import SafetensorError, safe_open
 
-from nearfar.bundle.manifest import NAME, REMEDY, check_files, read_manifest
+from nearfar.bundle.manifest import NAME, REMEDY, check_files, is_bundle, read_manifest
 from nearfar.core.errors import ArtefactError, DataError
 from nearfar.core.vocabulary import Vocabulary
 
@@ -75,6 +75,10 @@ def read_exported(path: str | Path) -> Exported:
         ArtefactError: it is no such folder, or damaged, or newer than this nearfar.
     """
     path = Path(path)
+    if is_bundle(path):
+        raise ArtefactError(
+            f"{path} is a bundle and no ONNX export: nearfar export {path} --out FOLDER makes one"
+        )
     manifest = read_manifest(path, KIND)
     check_files(path, manifest.get("files"))
     try:

@@ -13,6 +13,7 @@ import typer
 
 from nearfar.cli.output import Debug, Output, Quiet
 from nearfar.core.errors import MissingExtraError, SettingsError
+from nearfar.core.needs import check_torch
 
 LIBRARIES = ("fastapi", "uvicorn", "httptools", "orjson", "prometheus_client", "rapidfuzz")
 
@@ -94,6 +95,8 @@ def serve(
     for library in LIBRARIES:
         if find_spec(library) is None:
             raise MissingExtraError(library, "serve", "the service")
+    if runtime == "torch":
+        check_torch()
     from nearfar.abtest.assignment import read_experiment
     from nearfar.cli.inputs import named_bundles
     from nearfar.web.limits import Limits

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -175,7 +178,7 @@ def test_an_export_is_replaced_and_nothing_else(tmp_path) -> None:
     save_bundle(make_bundle("constant"), tmp_path / "bundle")
     with pytest.raises(ArtefactError, match="exists"):
         Onnx().write(make_bundle("base"), tmp_path / "bundle")
-    with pytest.raises(ArtefactError, match="not a nearfar ONNX export"):
+    with pytest.raises(ArtefactError, match="is a bundle and no ONNX export"):
         read_exported(tmp_path / "bundle")
 
 
@@ -259,6 +262,17 @@ def test_without_onnx_it_says_what_to_install(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(onnx_module, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"nearfar\[onnx\]"):
         Onnx().write(make_bundle("base"), tmp_path / "x")
+
+
+def test_the_guide_s_lines_run(tmp_path, monkeypatch, capsys) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "guide" / "export.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    Onnx().write(make_bundle("base"), tmp_path / "EXPORT")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lines.py").write_text(code)
+    found = runpy.run_path("lines.py")
+    assert found["ids"].shape == (2, 10)
+    assert "Film" in capsys.readouterr().out
 
 
 @pytest.mark.slow

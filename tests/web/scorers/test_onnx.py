@@ -175,6 +175,22 @@ def test_commands_that_need_none_run(command) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_service_needs_no_pytorch_but_for_its_own_runtime(tmp_path) -> None:
+    code = """
+import importlib, pkgutil
+import nearfar.web
+for found in pkgutil.walk_packages(nearfar.web.__path__, "nearfar.web."):
+    if found.name != "nearfar.web.scorers.bundle":
+        importlib.import_module(found.name)
+from nearfar.cli.main import run
+sys.exit(run(["serve", "--bundle", sys.argv[1]]))
+"""
+    done = without_torch(code, tmp_path)
+    assert done.returncode == 1
+    assert "pip install 'nearfar[torch]'" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_public_names_are_there_or_say_what_to_install() -> None:
     code = """
 import nearfar

@@ -20,6 +20,7 @@ from nearfar.models.factors import Factors
 from nearfar.models.item_item import ItemItem
 from nearfar.models.latent import LatentModel
 from nearfar.models.model import Model
+from nearfar.web.scorers.alike import cosines, shares_added, unit_vectors
 from nearfar.web.scorers.scorer import Ability
 
 
@@ -90,15 +91,10 @@ class BundleScorer:
         self._bound_threads()
         model = self._model
         if isinstance(model, ItemItem):
-            added = model.weights[rows]
-            added[np.arange(len(rows)), rows] = 0
-            added /= np.maximum(np.abs(added).max(1, keepdims=True), 1e-12)
-            added[np.arange(len(rows)), rows] = 1
-            return added if columns is None else added[:, columns]
+            return shares_added(model.weights[rows], rows, columns)
         if self._vectors is None:
             raise TypeError(f"{self.about['algorithm']} has no item vectors")
-        others = self._vectors if columns is None else self._vectors[columns]
-        return np.clip(self._vectors[rows] @ others.T, -1, 1)
+        return cosines(self._vectors, rows, columns)
 
     def latents(self, histories: csr_array) -> Float[np.ndarray, "users latent"]:
         self._bound_threads()
@@ -116,14 +112,10 @@ def _vectors(model: Model) -> Float[np.ndarray, "items d"] | None:
     """A vector of length one an item, or None where the model has none."""
     if isinstance(model, Autoencoder):
         out = model.network.decoder.out.weight.detach().cpu().numpy()
-        vectors = out if model.anchors is None else model.anchors
-    elif isinstance(model, Factors):
-        vectors = model.item_factors
-    else:
-        return None
-    vectors = vectors - vectors.mean(0)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return vectors.astype(np.float32)
+        return unit_vectors(out if model.anchors is None else model.anchors)
+    if isinstance(model, Factors):
+        return unit_vectors(model.item_factors)
+    return None
 
 
 def load_scorer(path: Path, *, version: str, threads: int) -> BundleScorer:
