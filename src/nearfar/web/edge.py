@@ -72,8 +72,7 @@ class Edge:
         route, method = route_of(scope), scope["method"]
         if method not in ("GET", "POST", "HEAD", "OPTIONS"):
             method = "other"
-        self._metrics.requests.labels(route, method, str(status)).inc()
-        self._metrics.request_seconds.labels(route).observe(seconds)
+        self._metrics.answered(route, method, status, seconds)
         level = logging.ERROR if fault else logging.INFO
         if route in QUIET and status < 400:
             level = logging.DEBUG

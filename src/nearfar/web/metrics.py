@@ -60,6 +60,18 @@ class Metrics:
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
 
+        self._by_route: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """A request was answered; routes are as many as the service has."""
+        key = (route, method, status)
+        if key not in self._by_route:
+            counter = self.requests.labels(route, method, str(status))
+            self._by_route[key] = counter, self.request_seconds.labels(route)
+        counter, histogram = self._by_route[key]
+        counter.inc()
+        histogram.observe(seconds)
+
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""
         return generate_latest(self.registry)

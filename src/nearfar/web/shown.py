@@ -17,20 +17,18 @@ REASONS = {
 
 def recommendations(served: Served, found: Found) -> list[dict[str, Any]]:
     """Found items as answers list them."""
-    show = served.catalogue.item
-    listed = []
-    for place, (position, score) in enumerate(
-        zip(found.items.tolist(), found.scores.tolist(), strict=True)
-    ):
-        because = None
-        if found.carried is not None:
-            because = [
-                {**show(carrier), "share": round(share, 4)}
-                for carrier, share in found.carried[place]
+    ids, titles = served.catalogue.ids, served.catalogue.titles
+    # Scores stay float32, which is written with the digits that it has, or as null.
+    listed: list[dict[str, Any]] = [
+        {"rank": rank, "item": ids[p], "title": titles[p], "score": score, "because": None}
+        for rank, (p, score) in enumerate(zip(found.items.tolist(), found.scores, strict=True), 1)
+    ]
+    if found.carried is not None:
+        for entry, carried in zip(listed, found.carried, strict=True):
+            entry["because"] = [
+                {"item": ids[p], "title": titles[p], "share": round(share, 4)}
+                for p, share in carried
             ]
-        listed.append(
-            {"rank": place + 1, **show(position), "score": number(score), "because": because}
-        )
     return listed
 
 

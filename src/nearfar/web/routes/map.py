@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from fastapi import APIRouter, Request
 
 from nearfar.web import examples
 from nearfar.web.exchange import OF_BODY, Json, answers, read_body, service_of, takes
-from nearfar.web.latent_map import LatentMap
 from nearfar.web.problems import ProblemError
 from nearfar.web.routes.items import ModelQuery
 from nearfar.web.routes.recommend import known_of
 from nearfar.web.rows import csr_of_lists
 from nearfar.web.schemas import MapResponse, PointRequest, PointResponse
 from nearfar.web.served import Served
+
+if TYPE_CHECKING:
+    # Drawing needs libraries that serving does not.
+    from nearfar.web.latent_map import LatentMap
 
 router = APIRouter(tags=["map"])
 

@@ -64,7 +64,8 @@ def banned(
     """
     denied = np.array(served.catalogue.positions(deny)[0], np.int64)
     if allow is None:
-        return np.sort(denied)
+        denied.sort()
+        return denied
     allowed = served.catalogue.positions(allow)[0]
     if not allowed:
         raise ProblemError(
@@ -73,6 +74,11 @@ def banned(
         )  # fmt: skip
     others = np.setdiff1d(np.arange(len(served.catalogue)), allowed)
     return np.union1d(others, denied)
+
+
+def _union(excluded: Int[np.ndarray, " excluded"], more: list[int]) -> Int[np.ndarray, " all"]:
+    """Both, sorted and without doubles."""
+    return np.array(sorted({*excluded.tolist(), *more} if len(excluded) else set(more)), np.int64)
 
 
 @router.post(
@@ -101,19 +107,19 @@ async def recommend(request: Request) -> Json:
     if body.exclude_seen:
         own += known.positions
     if own:
-        excluded = np.union1d(excluded, own)
+        excluded = _union(excluded, own)
     wanted = Wanted(positions, excluded, body.k, body.diversity, body.explain)
     (found,) = await service.coalescer.rank(served, [wanted])
     source = "history" if known.positions else "popular"
     service.metrics.sources.labels(source).inc()
-    show = served.catalogue.item
+    ids, titles, show = served.catalogue.ids, served.catalogue.titles, served.catalogue.item
     content = {
         "model": served.name,
         "version": served.scorer.version,
         "source": source,
         "reason": REASONS[source],
         "arm": arm,
-        "history": [show(p) for p in known.positions],
+        "history": [{"item": ids[p], "title": titles[p]} for p in known.positions],
         "unknown": known.unknown,
         "unmatched": [
             {"title": u.title, "candidates": [show(p) for p in u.candidates]}
@@ -140,7 +146,7 @@ async def recommend_batch(request: Request) -> Json:
     for history in body.histories:
         positions, missing = served.catalogue.positions(history)
         own = np.array(positions, np.int64)
-        excluded = np.union1d(shared, own) if body.exclude_seen else shared
+        excluded = _union(shared, positions) if body.exclude_seen else shared
         wanted.append(Wanted(own, excluded, body.k))
         unknown.append(len(missing))
     found = await service.coalescer.rank(served, wanted)
