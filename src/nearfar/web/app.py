@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,12 +14,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
 
 from nearfar._version import __version__
 from nearfar.web import schemas
 from nearfar.web.edge import Edge
 from nearfar.web.exchange import of_validation
+from nearfar.web.explorer import mount_page
 from nearfar.web.guard import Guard
 from nearfar.web.problems import ProblemError, of_status
 from nearfar.web.routes import items, map, recommend, state, users
@@ -40,7 +38,6 @@ ANSWERS = (
     schemas.Health, schemas.Ready, schemas.Problem,
 )  # fmt: skip
 EXPOSED = ["X-Request-Id", "X-Nearfar-Arm", "Retry-After"]
-PAGE = "page"
 
 
 def make_app(service: Service) -> FastAPI:
@@ -59,7 +56,7 @@ def make_app(service: Service) -> FastAPI:
     app.state.service = service
     for module in (recommend, users, items, map, state):
         app.include_router(module.router)
-    _mount_page(app)
+    mount_page(app)
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(RequestValidationError, _problem)
     app.add_exception_handler(HTTPException, _problem)
@@ -82,13 +79,6 @@ async def _problem(request: Request, error: Exception) -> Response:
         error = of_status(error.status_code, error.headers)
     assert isinstance(error, ProblemError)
     return error.response(request.state.request_id)
-
-
-def _mount_page(app: FastAPI) -> None:
-    """Serve the page's files at /, where the package holds them."""
-    folder = Path(str(files("nearfar.web"))) / PAGE
-    if (folder / "index.html").is_file():
-        app.mount("/", StaticFiles(directory=folder, html=True), name=PAGE)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -1,0 +1,283 @@
+// The latent map of a model: cohorts of users, anchors of items, and the reader's own way.
+
+import { ask } from "./api.js";
+import { el } from "./dom.js";
+import { placeLabels } from "./labels.js";
+import { plotly } from "./library.js";
+
+const STEPS = 8;
+const MOVE = 500;
+const MARGIN = 0.08;
+const NAMED = 4;
+const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false };
+const COHORT = /^about [\d,]+ interactions \((.+)\)$/;
+
+const still = window.matchMedia("(prefers-reduced-motion: reduce)");
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+
+/** Text that Plotly shows as it stands, tags and entities too. */
+const asWords = (text) =>
+  String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+const clip = (text) => (text.length > 32 ? `${text.slice(0, 30).trimEnd()} …` : text);
+const cohortName = (name) => name.replace(COHORT, "$1");
+
+export class LatentMap {
+  constructor(info, id) {
+    this.info = info;
+    this.content = null;
+    this.items = [];
+    this.way = [];
+    this.known = new Map();
+    this.asking = null;
+    this.plot = el("div", { class: "plot", role: "img", "aria-label": "The map is loading" });
+    this.legend = el("ul", { class: "legend", "aria-label": "On the map" });
+    this.where = el("p", { class: "where" });
+    this.notes = el("p", { class: "soft" });
+    this.element = el(
+      "figure",
+      { class: "map", "aria-busy": "true" },
+      this.plot,
+      el(
+        "figcaption", {}, this.where, this.legend,
+        el("details", {}, el("summary", {}, "About this map"), this.notes),
+      ),
+    );
+    dark.addEventListener("change", () => this.drawn && this.draw());
+    this.read();
+  }
+
+  async read() {
+    try {
+      const asked = new URLSearchParams({ model: this.info.name });
+      const [content] = await Promise.all([ask(`v1/map?${asked}`), plotly()]);
+      this.content = content;
+      this.tell();
+      await this.draw();
+      this.drawn = true;
+      this.element.removeAttribute("aria-busy");
+      this.place(this.items);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  failed(error) {
+    const why = error.detail
+      ? `The map is missing: ${error.detail}`
+      : "The map is missing: the service has no Plotly; install nearfar[maps] where it runs.";
+    this.element.removeAttribute("aria-busy");
+    this.element.replaceChildren(el("p", { class: "soft nomap" }, why));
+    this.content = null;
+  }
+
+  /** Legend and notes. */
+  tell() {
+    const { cohorts, anchors, projection, notes } = this.content;
+    const total = cohorts.reduce((sum, each) => sum + each.n_users, 0);
+    const key = (shape, text) =>
+      el("li", {}, el("span", { class: `key ${shape}`, "aria-hidden": "true" }), text);
+    this.legend.replaceChildren(
+      el("li", {}, "Users by interactions:"),
+      ...cohorts.map((each, at) => key(`cohort-${at % 3}`, cohortName(each.name))),
+      ...(anchors.length ? [key("anchor", "item anchor")] : []),
+      key("you", "you"),
+    );
+    this.notes.textContent =
+      `${total.toLocaleString("en")} users of the data, grouped by their number of interactions, ` +
+      `in the plane of the latent space's widest directions (${projection}).` +
+      (anchors.length ? ` Anchors are those of the ${anchors.length} most popular items.` : "") +
+      notes.map((note) => ` ${note}.`).join("");
+  }
+
+  /** Moves the reader's point to where these items put it. */
+  async place(items) {
+    this.items = items;
+    if (this.asking) this.asking.abort();
+    if (!this.content) return;
+    this.asking = new AbortController();
+    const { signal } = this.asking;
+    const first = Math.max(1, items.length - STEPS + 1);
+    const lengths = items.map((_, at) => at + 1).filter((length) => length >= first);
+    try {
+      const way = await Promise.all(lengths.map((n) => this.point(items.slice(0, n), signal)));
+      if (signal.aborted) return;
+      this.way = way.filter((point) => point.n_known > 0);
+      await this.move();
+    } catch (error) {
+      if (signal.aborted) return;
+      this.where.textContent = "Your point could not be placed.";
+    }
+  }
+
+  async point(items, signal) {
+    const key = JSON.stringify(items);
+    if (!this.known.has(key)) {
+      const found = await ask("v1/map/point", { body: { items, model: this.info.name }, signal });
+      this.known.set(key, found);
+    }
+    return this.known.get(key);
+  }
+
+  colours() {
+    const styles = getComputedStyle(this.element);
+    const probe = el("span", { hidden: true });
+    this.element.append(probe);
+    const of = (name) => {
+      probe.style.color = `var(--${name})`;
+      return getComputedStyle(probe).color;
+    };
+    const found = {
+      cohorts: [of("cohort-0"), of("cohort-1"), of("cohort-2")], anchor: of("anchor"),
+      ink: of("ink"), paper: of("raised"), accent: of("accent"), soft: of("soft"),
+      rule: of("rule"), font: styles.fontFamily,
+    };
+    probe.remove();
+    return found;
+  }
+
+  traces(colours) {
+    const { cohorts, anchors } = this.content;
+    const users = cohorts.map((each, at) => ({
+      x: each.x, y: each.y, mode: "markers", type: "scatter", name: asWords(each.name),
+      marker: { color: colours.cohorts[at % 3], size: 5, opacity: 0.8 },
+      hovertemplate: `a user: ${asWords(each.name)}<extra></extra>`,
+    }));
+    const near = {
+      x: anchors.map((each) => each.x), y: anchors.map((each) => each.y), mode: "markers",
+      type: "scatter", text: anchors.map((each) => asWords(nameOf(each))),
+      marker: { symbol: "x-thin", size: 6, line: { color: colours.anchor, width: 1.2 } },
+      hovertemplate: "anchor of %{text}<extra></extra>",
+    };
+    return [...users, near, ...this.own(colours)];
+  }
+
+  /** The anchors of what is picked, the way, and where the reader is now. */
+  own(colours) {
+    const here = this.way.slice(-1);
+    const mine = this.mine();
+    const halo = `0 0 3px ${colours.paper}, 0 0 3px ${colours.paper}, 0 0 2px ${colours.paper}`;
+    return [
+      {
+        x: mine.map((each) => each.x), y: mine.map((each) => each.y), mode: "markers+text",
+        type: "scatter", text: mine.map((each) => (each.place ? asWords(each.text) : "")),
+        textposition: mine.map((each) => each.place ?? "top center"),
+        textfont: { size: 11, color: colours.ink, shadow: halo },
+        customdata: mine.map((each) => asWords(nameOf(each))),
+        marker: { symbol: "x-thin", size: 9, line: { color: colours.accent, width: 2.5 } },
+        hovertemplate: "anchor of %{customdata}<extra></extra>",
+      },
+      {
+        x: this.way.map((each) => each.x), y: this.way.map((each) => each.y),
+        mode: "lines+markers", type: "scatter", hoverinfo: "skip",
+        line: { color: colours.accent, width: 2, dash: "dot" },
+        marker: { color: colours.accent, size: 5 },
+      },
+      {
+        x: here.map((each) => each.x), y: here.map((each) => each.y), mode: "markers+text",
+        type: "scatter", text: here.map(() => "<b>you</b>"), textposition: "top center",
+        textfont: { size: 13, color: colours.ink, shadow: halo },
+        marker: { color: colours.accent, size: 17, line: { color: colours.paper, width: 3 } },
+        hovertemplate: "you<extra></extra>",
+      },
+    ];
+  }
+
+  /** The anchors of the latest picks, with their labels placed. */
+  mine() {
+    const at = new Map(this.items.map((id, place) => [id, place]));
+    const mine = this.content.anchors
+      .filter((each) => at.has(String(each.item)))
+      .sort((a, b) => at.get(String(b.item)) - at.get(String(a.item)))
+      .map((each) => ({ ...each, text: clip(nameOf(each)) }));
+    const frame = { width: this.plot.clientWidth, height: this.plot.clientHeight };
+    const pixel = this.pixels(frame);
+    const here = this.way.slice(-1).map((each) => {
+      const { x, y } = pixel(each);
+      return { left: x - 16, right: x + 16, top: y - 30, bottom: y + 12 };
+    });
+    const points = mine.slice(0, NAMED).map((each) => ({ ...pixel(each), text: each.text }));
+    const places = placeLabels(points, here, frame);
+    return mine.map((each, i) => ({ ...each, place: places[i] ?? null }));
+  }
+
+  /** From the plane to pixels, both ways drawn to one scale as the layout has it. */
+  pixels({ width, height }) {
+    const [xs, ys] = this.ranges();
+    const scale = Math.max((xs[1] - xs[0]) / width, (ys[1] - ys[0]) / height);
+    const [midX, midY] = [(xs[0] + xs[1]) / 2, (ys[0] + ys[1]) / 2];
+    return ({ x, y }) => ({ x: width / 2 + (x - midX) / scale, y: height / 2 - (y - midY) / scale });
+  }
+
+  layout(colours) {
+    const bare = { showgrid: false, zeroline: false, showticklabels: false, ticks: "", fixedrange: true };
+    const [xs, ys] = this.ranges();
+    return {
+      margin: { l: 0, r: 0, t: 0, b: 0 }, showlegend: false, dragmode: false, hovermode: "closest",
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: colours.font, color: colours.ink },
+      hoverlabel: { align: "left", namelength: -1, font: { size: 12 } },
+      xaxis: { ...bare, range: xs }, yaxis: { ...bare, range: ys, scaleanchor: "x" },
+    };
+  }
+
+  /** What has to be seen: all users and anchors, and the reader's way. */
+  ranges() {
+    const { cohorts, anchors } = this.content;
+    return ["x", "y"].map((axis) => {
+      const all = [...cohorts.flatMap((each) => each[axis]), ...anchors.map((each) => each[axis]),
+        ...this.way.map((each) => each[axis])];
+      const low = all.reduce((least, value) => Math.min(least, value), Infinity);
+      const high = all.reduce((most, value) => Math.max(most, value), -Infinity);
+      const room = MARGIN * (high - low || 1);
+      return [low - room, high + room];
+    });
+  }
+
+  draw() {
+    const colours = this.colours();
+    return window.Plotly.react(this.plot, this.traces(colours), this.layout(colours), CONFIG);
+  }
+
+  async move() {
+    const before = this.plot.data?.at(-1);
+    const here = this.way.at(-1);
+    this.describe(here);
+    const from = before && before.x.length ? { x: before.x[0], y: before.y[0] } : null;
+    const far = here && from && (from.x !== here.x || from.y !== here.y);
+    await this.draw();
+    if (!far || still.matches || document.hidden) return;
+    const you = this.plot.data.length - 1;
+    await window.Plotly.restyle(this.plot, { x: [[from.x]], y: [[from.y]] }, [you]);
+    const moved = { data: [{ x: [here.x], y: [here.y] }], traces: [you] };
+    const pace = { duration: MOVE, easing: "cubic-in-out" };
+    const frame = { duration: MOVE, redraw: false };
+    // A later move ends this one, which then is no error.
+    await window.Plotly.animate(this.plot, moved, { transition: pace, frame, mode: "immediate" }).catch(() => {});
+  }
+
+  /** In words what the map shows. */
+  describe(here) {
+    const { cohorts, anchors } = this.content;
+    const distance = (x, y) => Math.hypot(x - here.x, y - here.y);
+    let told = "Pick something, and your point appears among the users.";
+    if (here) {
+      const middles = cohorts
+        .filter((each) => each.n_users)
+        .map((each) => ({ name: cohortName(each.name), far: distance(mean(each.x), mean(each.y)) }));
+      const nearest = middles.sort((a, b) => a.far - b.far)[0];
+      const items = [...anchors]
+        .sort((a, b) => distance(a.x, a.y) - distance(b.x, b.y))
+        .slice(0, 2)
+        .map(nameOf);
+      told = nearest ? `You are nearest the middle of users with ${nearest.name} interactions` : "You";
+      if (items.length) told += `; the nearest anchors are those of ${items.join(" and ")}`;
+      told += ".";
+    }
+    this.where.textContent = told;
+    this.plot.setAttribute("aria-label", `Latent map of ${this.info.name}. ${told}`);
+  }
+}
+
+const nameOf = (each) => each.title ?? `Item ${each.item}`;
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
