@@ -1,7 +1,7 @@
 """How often the intervals of an A/B test hold the truth, over thousands of simulated experiments,
 and what daily looks do to them.
 
-`python -m benchmarks.abtest_coverage` writes benchmarks/abtest_coverage.json; some minutes.
+`python -m benchmarks.abtest_coverage` writes benchmarks/abtest_coverage.json; five minutes.
 """
 
 from __future__ import annotations

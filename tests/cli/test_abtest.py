@@ -12,7 +12,8 @@ import pytest
 
 from nearfar.cli.main import run
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "guide" / "abtest.md").read_text()
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "guide" / "abtest.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +174,19 @@ def test_the_python_of_the_guide_runs(tmp_path: Path, monkeypatch) -> None:
     namespace: dict[str, object] = {}
     exec(compile(code, "guide", "exec"), namespace)
     assert namespace["arm"] in ("control", "treatment")
+
+
+def test_the_numbers_of_the_guide_are_the_recorded_ones() -> None:
+    recorded = json.loads((ROOT / "benchmarks" / "abtest_coverage.json").read_text())
+    none, some = (recorded["found"][f"uplift {uplift}"] for uplift in ("0", "0.2"))
+    looks = recorded["looked_at"]["found"]
+    rows = {}
+    for name, kinds in some.items():
+        held = ("delta relative", "delta bootstrap relative", "cuped relative",
+                "cuped bootstrap relative")  # fmt: skip
+        found = [none[name]["delta p < .05"], none[name]["cuped p < .05"]]
+        rows[f"`{name}`"] = [*(kinds[kind] for kind in held), *found]
+    for name in looks["uplift 0"]:
+        rows[name] = [looks["uplift 0"][name], looks["uplift 0.2"][name]]
+    for name, shares in rows.items():
+        assert f"| {name} | {' | '.join(f'{100 * s:.1f} %' for s in shares)} |" in GUIDE
