@@ -62,16 +62,16 @@ def init(
             raise ArtefactError(f"{made} exists; name another file")
     path.parent.mkdir(parents=True, exist_ok=True)
     told: dict[str, Any] = {"path": str(path)}
+    say = f"say in it where events come from, then: nearfar pipeline run -c {path}"
     if example:
         first, last = write_shop(events)
         told |= {"events": str(events), "first_day": str(first), "last_day": str(last)}
+        say = (
+            f"events of a made-up shop, {first} to {last}, are in {events}; "
+            f"then: nearfar pipeline run -c {path} --as-of {last}"
+        )
     with atomic_file(path, text=True) as file:
         file.write(TEMPLATE)
-    say = f"then: nearfar pipeline run -c {path}"
-    if example:
-        say = f"events of a made-up shop, {first} to {last}, are in {events}; {say} --as-of {last}"
-    else:
-        say = f"say in it where events come from, {say}"
     output.result(told, f"{path} is written; {say}")
 
 
