@@ -59,12 +59,17 @@ export function keepingFocus(box, change, fallback) {
   if (next) next.focus();
 }
 
-let speaking = 0;
+let waiting = [];
 
-/** Tells screen readers; of several things in a moment the last. */
+/** Tells screen readers; what comes in one moment is told as one. */
 export function announce(text) {
-  clearTimeout(speaking);
-  speaking = setTimeout(() => (byId("announced").textContent = text), 80);
+  if (!waiting.length) {
+    setTimeout(() => {
+      byId("announced").textContent = waiting.join(" ");
+      waiting = [];
+    }, 80);
+  }
+  waiting.push(text);
 }
 
 /** Calls after a pause of `wait` ms without another call. */
