@@ -29,7 +29,7 @@ from nearfar.web.service import Service
 from nearfar.web.setup import Setup
 from tests.bundle.cases import ABOUT, make_bundle, make_model
 
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 def bundles(folder: Path, *kinds: str, text: bool = False) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -23,7 +24,10 @@ COMMANDS = [
     for command in block.replace("\\\n", " ").strip().splitlines()
 ]
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("curl") is None, reason="the commands are curl's"),
+]
 
 
 @pytest.fixture(scope="module")
