@@ -25,6 +25,7 @@ from nearfar.jobs.status import status as status_of
 from nearfar.jobs.status import write_prometheus
 from nearfar.jobs.template import TEMPLATE
 from nearfar.jobs.train_weekly import Trained, train_weekly
+from nearfar.jobs.work import HERE, Work
 
 app = typer.Typer(
     name="pipeline",
@@ -39,6 +40,17 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The pipeline's TOM
 AsOf = Annotated[
     str | None,
     typer.Option("--as-of", metavar="DATE", help="The last day of events; by default yesterday."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N",
+        help="Share the work among N processes, by Ray; needs nearfar\\[cluster].",
+    ),
+]  # fmt: skip
+Ray = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of the Ray cluster to work on, as auto."),
 ]
 DEFAULT = Path("pipeline.toml")
 
@@ -79,6 +91,8 @@ def init(
 def train(
     config: Config = DEFAULT,
     as_of: AsOf = None,
+    workers: Workers = None,
+    ray: Ray = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -86,7 +100,10 @@ def train(
     """Train a candidate on the window up to a day, judge it, register it; publishes nothing."""
     output, pipeline = Output(as_json=as_json, quiet=quiet), read_pipeline(config)
     with _measured(pipeline), TrainingProgress(output, "training") as reporter:
-        found = train_weekly(pipeline, _day(as_of), say=output.remark, reporter=reporter)
+        found = train_weekly(
+            pipeline, _day(as_of), say=output.remark, reporter=reporter,
+            work=_work(pipeline, workers, ray),
+        )  # fmt: skip
     output.result(_of_training(found), *_gates(found))
     if not found.passed:
         raise typer.Exit(REFUSED)
@@ -128,6 +145,8 @@ def score(
     again: Annotated[
         bool, typer.Option("--again", help="Also a day that is published already.")
     ] = False,
+    workers: Workers = None,
+    ray: Ray = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -137,9 +156,23 @@ def score(
     with _measured(pipeline), output.counting("scoring", "users") as tell:
         found = score_daily(
             pipeline, _day(as_of), again=again, say=output.remark,
-            on_users=lambda done, _: tell(done),
+            on_users=lambda done, _: tell(done), work=_work(pipeline, workers, ray),
         )  # fmt: skip
     output.result(dict(vars(found)), _told(found))
+
+
+def _work(pipeline: Pipeline, workers: int | None, address: str | None) -> Work:
+    """This process, or workers on one machine or a cluster."""
+    if workers is None and address is None:
+        return HERE
+    from nearfar.cluster import requirements
+
+    requirements.check_installed()
+    from nearfar.cluster import work
+    from nearfar.cluster.workers import Workers as Settings
+
+    gpus = int(pipeline.train.device == "cuda")
+    return work.OnWorkers(Settings(count=workers or 2, address=address, gpus=gpus))
 
 
 @app.command()

@@ -178,7 +178,7 @@ def open_histories(folder: str | Path) -> Histories:
     Raises:
         ArtefactError: it was not described, is damaged, or was changed since.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     noted = read_json(folder / MANIFEST)
     try:
         frame = pl.read_parquet(folder / ITEMS, glob=False, hive_partitioning=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -58,14 +59,18 @@ class PartDone:
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What is the same for all parts; it travels to each machine once."""
+    """What is the same for all parts; it travels to each machine once.
+
+    Paths in `writer` may be relative; they start from the folder where the call was made.
+    """
 
     shared: SharedBundle
     parts: tuple[Part, ...]
     request: Request
     device: str
     writer: Writer | None
-    folder: Path = field(default_factory=Path)
+    staging: Path
+    start: Path = field(default_factory=Path.cwd)
 
 
 def score_histories(
@@ -111,14 +116,14 @@ def score_histories(
         return []
     job = _Job(
         SharedBundle.of(bundle), histories.parts, request, workers.device,
-        writer if staging is None else None, staging or Path(),
+        writer if staging is None else None, (staging or Path()).absolute(),
     )  # fmt: skip
     done = []
     with workers.connected():
         for row in _rows(job, todo, workers):
             found = PartDone(**row)
             if staging is not None:
-                staged = _staged(staging, found.part)
+                staged = _staged(job.staging, found.part)
                 writer.write(pl.read_parquet(staged, glob=False), found.part)
                 staged.unlink()
             done.append(found)
@@ -149,7 +154,6 @@ def _rows(job: _Job, todo: Sequence[int], workers: Workers) -> Any:
         num_gpus=workers.gpus or None,
         max_calls=0,  # by default a process that used a GPU ends, and its model with it
         compute=ray.data.TaskPoolStrategy(size=workers.count),
-        max_retries=-1,
     )
     try:
         yield from results.iter_rows()
@@ -188,13 +192,15 @@ def _score(bundle: Bundle, job: _Job, part: Part) -> PartDone:
     rows = recommendations_frame(bundle, users, found)
     if job.writer is not None:
         try:
-            job.writer.write(rows, part.number)
+            with contextlib.chdir(job.start):
+                job.writer.write(rows, part.number)
         except DataError:
-            if part.number not in job.writer.parts:
-                raise
+            with contextlib.chdir(job.start):
+                if part.number not in job.writer.parts:
+                    raise
             # an attempt on a machine that was lost had written it, the same to the bit
     else:
-        with atomic_file(_staged(job.folder, part.number)) as file:
+        with atomic_file(_staged(job.staging, part.number)) as file:
             rows.write_parquet(file)
     unknown = int((np.diff(histories.indptr) == 0).sum())
     return PartDone(part.number, len(users), rows.height, unknown)

@@ -11,6 +11,7 @@ from nearfar.jobs.publish import publish
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.score_daily import Scored, score_daily
 from nearfar.jobs.train_weekly import Trained, train_weekly
+from nearfar.jobs.work import HERE, Work
 from nearfar.train.run import Reporter
 
 Say = Callable[[str], object]
@@ -56,6 +57,7 @@ def run_due(
     say: Say = lambda text: None,
     reporter: Reporter | None = None,
     on_users: Callable[[int, int], object] = lambda done, total: None,
+    work: Work = HERE,
 ) -> Done:
     """Train if it is due, publish what passed the gates, and score the day.
 
@@ -68,7 +70,7 @@ def run_due(
     registry = Registry(pipeline.registry)
     if training_due(pipeline, as_of):
         try:
-            trained = train_weekly(pipeline, as_of, say=say, reporter=reporter)
+            trained = train_weekly(pipeline, as_of, say=say, reporter=reporter, work=work)
             if trained.passed and pipeline.train.publish:
                 published = publish(pipeline.registry, trained.version.name).name
         except Exception as error:
@@ -78,7 +80,7 @@ def run_due(
             failure = error
     else:
         say("no training is due")
-    scored = score_daily(pipeline, as_of, say=say, on_users=on_users)
+    scored = score_daily(pipeline, as_of, say=say, on_users=on_users, work=work)
     if failure is not None:
         raise failure
     return Done(trained, published, scored)

@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.recommend import recommend, recommendations_frame
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.files import read_json, write_json
 from nearfar.data.events import Log
@@ -22,6 +21,7 @@ from nearfar.jobs.lock import locked
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.window import moment
+from nearfar.jobs.work import HERE, Work
 
 STARTED = "scoring.json"
 
@@ -60,6 +60,7 @@ def score_daily(
     again: bool = False,
     say: Say = lambda text: None,
     on_users: Callable[[int, int], object] = lambda done, total: None,
+    work: Work = HERE,
 ) -> Scored:
     """Recommend to every user who was active in the days up to `as_of`, by the current version.
 
@@ -73,6 +74,7 @@ def score_daily(
         again: score also what is published already.
         say: told what is being done.
         on_users: told how many users are done, of how many.
+        work: who scores.
 
     Raises:
         LockedError: another job is at work.
@@ -83,7 +85,7 @@ def score_daily(
     started = time.perf_counter()
     with locked(registry.folder, "score"):
         try:
-            found = _score(pipeline, registry, as_of, again, say, on_users)
+            found = _score(pipeline, registry, as_of, again, say, on_users, work)
         except Exception as error:
             registry.note("score", "failed", as_of=str(as_of), reason=str(error))
             raise
@@ -103,6 +105,7 @@ def _score(
     again: bool,
     say: Say,
     on_users: Callable[[int, int], object],
+    work: Work,
 ) -> Scored:
     version = registry.current()
     if version is None:
@@ -123,26 +126,24 @@ def _score(
     mark = registry.folder / STARTED
     resume = not again and mark.exists() and read_json(mark) == inputs
     write_json(mark, inputs)
-    rows = unknown = resumed = 0
     known = active if active.item_ids == bundle.items else active.on_items(bundle.items)
-    step = pipeline.score.part_users
+    step, n_users = pipeline.score.part_users, active.n_users
+
+    def size(part: int) -> int:
+        return min((part + 1) * step, n_users) - part * step
+
     with pipeline.sink.writing(as_of, version, resume=resume) as writer:
-        done = set(writer.parts)
-        for part, start in enumerate(range(0, active.n_users, step)):
-            end = min(start + step, active.n_users)
-            histories = known.x[start:end]
-            unknown += int((np.diff(histories.indptr) == 0).sum())
-            if part in done:
-                resumed += end - start
-            else:
-                found = recommend(
-                    bundle, histories, k=pipeline.score.k,
-                    exclude_seen=pipeline.score.exclude_seen, deny=deny if len(deny) else None,
-                )  # fmt: skip
-                users = active.user_ids.ids.slice(start, end - start)
-                writer.write(recommendations_frame(bundle, users, found), part)
-            rows += int((end - start) * pipeline.score.k)
-            on_users(end, active.n_users)
+        resumed = done = sum(size(part) for part in writer.parts)
+
+        def tell(part: int) -> None:
+            nonlocal done
+            done += size(part)
+            on_users(done, n_users)
+
+        on_users(done, n_users)
+        work.score(pipeline, bundle, known, deny, writer, tell)
+    rows = n_users * pipeline.score.k
+    unknown = int((np.diff(known.x.indptr) == 0).sum())
     write_json(registry.folder / "scored" / f"{as_of}.json", inputs)
     mark.unlink()
     return Scored(version, active.n_users, rows, unknown, resumed, False, 0.0)

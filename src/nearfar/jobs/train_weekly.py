@@ -26,6 +26,7 @@ from nearfar.jobs.lock import locked
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.registry import Registry, Version
 from nearfar.jobs.window import Training, training_of, window_of
+from nearfar.jobs.work import HERE, Work
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.model import Model
 from nearfar.train.run import Reporter, Run, Silent
@@ -65,6 +66,7 @@ def train_weekly(
     *,
     say: Say = lambda text: None,
     reporter: Reporter | None = None,
+    work: Work = HERE,
 ) -> Trained:
     """Train a candidate on the window that ends with `as_of` and register it.
 
@@ -76,6 +78,7 @@ def train_weekly(
         as_of: the last day whose events are used.
         say: told what is being done, in one line each.
         reporter: of steps and epochs.
+        work: who trains.
 
     Raises:
         LockedError: another job is at work.
@@ -85,7 +88,7 @@ def train_weekly(
     started = time.perf_counter()
     with locked(registry.folder, "train"):
         try:
-            found = _train(pipeline, registry, as_of, say, reporter or Silent())
+            found = _train(pipeline, registry, as_of, say, reporter or Silent(), work)
         except Exception as error:
             registry.note("train", "failed", as_of=str(as_of), reason=str(error))
             raise
@@ -101,7 +104,7 @@ def train_weekly(
 
 
 def _train(
-    pipeline: Pipeline, registry: Registry, as_of: date, say: Say, reporter: Reporter
+    pipeline: Pipeline, registry: Registry, as_of: date, say: Say, reporter: Reporter, work: Work
 ) -> Trained:
     weekly = pipeline.train
     events = window_events(pipeline, as_of, "train", say)
@@ -120,7 +123,7 @@ def _train(
         seed=weekly.seed, device=weekly.device, precision=weekly.precision, folder=folder,
         resume=True, reporter=reporter,
     )  # fmt: skip
-    model = algorithm.fit(data.train, data.validation, run=run)
+    model = work.fit(algorithm, data.train, data.validation, run)
     say("judging the candidate")
     verdicts, measured, collapsed = _judged(pipeline, model, run, data, champion, registry)
     window = window_of(as_of, weekly.window_days)
