@@ -179,6 +179,8 @@ def _work(pipeline: Pipeline, workers: int | None, address: str | None) -> Work:
 def run(
     config: Config = DEFAULT,
     as_of: AsOf = None,
+    workers: Workers = None,
+    ray: Ray = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -186,7 +188,10 @@ def run(
     """Do what is due: train if a week is over, publish what passed, score the day."""
     output, pipeline = Output(as_json=as_json, quiet=quiet), read_pipeline(config)
     with _measured(pipeline), TrainingProgress(output, "training") as reporter:
-        found = run_due(pipeline, _day(as_of), say=output.remark, reporter=reporter)
+        found = run_due(
+            pipeline, _day(as_of), say=output.remark, reporter=reporter,
+            work=_work(pipeline, workers, ray),
+        )  # fmt: skip
     output.result(_of_run(found), *_shown(found))
     if found.trained is not None and not found.trained.passed:
         raise typer.Exit(REFUSED)

@@ -71,6 +71,7 @@ class Workers:
                 address="local" if here else self.address,
                 num_cpus=self.count * self.cpus if here else None,
                 include_dashboard=False if here else None,
+                _node_ip_address="127.0.0.1" if here else None,  # closed to the network
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
