@@ -12,6 +12,7 @@ import torch
 
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.bundle.bundle import Bundle
+from nearfar.cli.main import run
 from nearfar.cluster import fit as fitting
 from nearfar.cluster.fit import fit
 from nearfar.cluster.histories import describe_histories, open_histories, write_histories
@@ -131,3 +132,20 @@ def test_numbers_of_any_length_are_joined() -> None:
     team = Team(torch.device("cpu"))
     assert team.join(np.array([3, 4])).tolist() == [3, 4]
     assert team.of_first(lambda: {"a": [1, "ü"]}) == {"a": [1, "ü"]}
+
+
+def test_the_command_says_that_ray_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "nearfar.cluster.requirements.find_spec",
+        lambda name: None if name == "ray" else found(name),
+    )
+    config = tmp_path / "p.toml"
+    assert run(["pipeline", "init", str(config)]) == 0
+    for command in ("train", "score", "run"):
+        capsys.readouterr()
+        assert run(["pipeline", command, "-c", str(config), "--workers", "2"]) == 1
+        assert "pip install 'nearfar[cluster]'" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.toml"]
