@@ -17,7 +17,7 @@ help: ## list the targets
 
 .venv/.demo: .venv/pyvenv.cfg pyproject.toml constraints.txt
 	@echo "installing nearfar and what it needs into .venv ..."
-	$(INSTALL) -e '.[torch,plots]'
+	$(INSTALL) -e '.[torch,plots,serve,maps]'
 	@touch $@
 
 .venv/.dev: .venv/pyvenv.cfg pyproject.toml constraints.txt

@@ -92,5 +92,8 @@ def _shown(found: Demo, liked: list[str], titles: list[str]) -> list:
         "bundle-plain, split, results.json and training.png; try:\n"
         f'  nearfar recommend {found.folder}/bundle-pia --items "Toy Story; Alien"\n'
         f"  nearfar compare {found.folder}/bundle-plain {found.folder}/bundle-pia "
-        f"--data {found.folder}/split",
+        f"--data {found.folder}/split\n"
+        f"  nearfar serve --bundle {found.folder}/bundle-plain --bundle {found.folder}/bundle-pia "
+        f"--data {found.folder}/split\n"
+        "The last shows both models side by side at http://127.0.0.1:8000 (Ctrl-C stops it).",
     ]

@@ -1,5 +1,7 @@
 // Plotly, from the service's own copy, made to keep to the page's policy.
 
+const TILE_MAPS = /^\.maplibregl/;
+
 let library = null;
 
 /** Plotly; asked for once, and only where there is a map. */
@@ -12,7 +14,7 @@ async function load() {
   const { head } = document;
   // Its rules for tile maps, of which there are none here; the policy would refuse them aloud.
   head.appendChild = (node) =>
-    node.tagName === "STYLE" ? node : Node.prototype.appendChild.call(head, node);
+    TILE_MAPS.test(node.textContent) ? node : Node.prototype.appendChild.call(head, node);
   try {
     await new Promise((done, failed) => {
       const script = document.createElement("script");

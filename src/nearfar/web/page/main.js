@@ -211,7 +211,7 @@ async function start() {
     const told = await ask("v1/model");
     served = told.models;
   } catch (error) {
-    if (error.kind === "problem") byId("lists").replaceChildren(trouble(error, start));
+    if (error.kind !== "offline") byId("lists").replaceChildren(trouble(error, start));
     return;
   }
   if (!served.length) {

@@ -34,21 +34,17 @@ export class LatentMap {
     this.legend = el("ul", { class: "legend", "aria-label": "On the map" });
     this.where = el("p", { class: "where" });
     this.notes = el("p", { class: "soft" });
-    this.element = el(
-      "figure",
-      { class: "map", "aria-busy": "true" },
-      this.plot,
-      el(
-        "figcaption", {}, this.where, this.legend,
-        el("details", {}, el("summary", {}, "About this map"), this.notes),
-      ),
-    );
+    const about = el("details", {}, el("summary", {}, "About this map"), this.notes);
+    this.parts = [this.plot, el("figcaption", {}, this.where, this.legend, about)];
+    this.element = el("figure", { class: "map" });
     dark.addEventListener("change", () => this.drawn && this.draw());
     this.read();
   }
 
   async read() {
     try {
+      this.element.replaceChildren(...this.parts);
+      this.element.setAttribute("aria-busy", "true");
       const asked = new URLSearchParams({ model: this.info.name });
       const [content] = await Promise.all([ask(`v1/map?${asked}`), plotly()]);
       this.content = content;
@@ -66,9 +62,10 @@ export class LatentMap {
     const why = error.detail
       ? `The map is missing: ${error.detail}`
       : "The map is missing: the service has no Plotly; install nearfar[maps] where it runs.";
-    this.element.removeAttribute("aria-busy");
-    this.element.replaceChildren(el("p", { class: "soft nomap" }, why));
+    const again = el("button", { type: "button", class: "link", onclick: () => this.read() }, "Try again");
     this.content = null;
+    this.element.removeAttribute("aria-busy");
+    this.element.replaceChildren(el("p", { class: "soft nomap" }, why, " ", again));
   }
 
   /** Legend and notes. */
@@ -156,7 +153,7 @@ export class LatentMap {
   own(colours) {
     const here = this.way.slice(-1);
     const mine = this.mine();
-    const halo = `0 0 3px ${colours.paper}, 0 0 3px ${colours.paper}, 0 0 2px ${colours.paper}`;
+    const halo = Array(4).fill(`0 0 3px ${colours.paper}`).join(", ");
     return [
       {
         x: mine.map((each) => each.x), y: mine.map((each) => each.y), mode: "markers+text",
