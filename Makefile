@@ -5,7 +5,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 .PHONY: help demo docs e2e test test-quick check format lint types imports clean bench-ml-1m \
 	bench-train bench-score bench-quality bench-prepare bench-memory bench-large \
-	bench-closed-form bench-recommend bench-peers bench-store bench-serve
+	bench-closed-form bench-recommend bench-peers bench-store bench-serve bench-scale
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -88,6 +88,9 @@ e2e: .venv/.dev ## fourteen weeks of a shop, trained, scored, poisoned, killed, 
 
 bench-store: .venv/.dev ## 20 million recommendations into PostgreSQL against COPY alone
 	$(BIN)/python -m benchmarks.store
+
+bench-scale: .venv/.dev ## training and scoring by users, items and k, and on workers
+	$(BIN)/python -m benchmarks.scale
 
 bench-serve: .venv/.dev ## the HTTP service: latency, throughput, memory, startup (an hour and a quarter)
 	$(BIN)/python -m benchmarks.serve
