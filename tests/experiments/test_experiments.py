@@ -1,8 +1,10 @@
 """Trials, the figure, and the demo on real data."""
 
 import json
+import shlex
 from pathlib import Path
 
+import httpx
 import pytest
 
 from nearfar.algorithms.ease import EASE
@@ -17,6 +19,7 @@ from nearfar.experiments import demo
 from nearfar.experiments.figure import training_figure
 from nearfar.experiments.trial import paired, run_trials
 from nearfar.train.run import Run
+from tests.web.cases import Program
 
 TINY = {"n_latent": 4, "decoder_hidden": (8,), "epochs": 3, "batch_size": 40}
 
@@ -76,6 +79,11 @@ def test_the_demo_on_real_data(tmp_path: Path, monkeypatch, capsys) -> None:
     assert "minus Mult-VAE, user by user" in shown
     assert "Who likes Toy Story (1995)" in shown
     assert "10. " in shown
+    assert "http://127.0.0.1:8000" in shown
+    (line,) = [line for line in shown.splitlines() if line.startswith("  nearfar serve ")]
+    with Program(*shlex.split(line)[2:]) as program:
+        models = httpx.get(f"{program.url}/v1/model").json()["models"]
+    assert [(m["name"], m["map"]) for m in models] == [("bundle-plain", True), ("bundle-pia", True)]
     names = {p.name for p in out.iterdir()}
     assert names == {"bundle-plain", "bundle-pia", "split", "results.json", "training.png"}
     results = json.loads((out / "results.json").read_text())
