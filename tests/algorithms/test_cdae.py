@@ -23,6 +23,7 @@ def checkpoint(folder: Path) -> dict[str, np.ndarray]:
     return load_file(folder / "checkpoint.safetensors")
 
 
+@pytest.mark.slow
 def test_every_training_user_with_items_gets_a_node(clusters, tmp_path) -> None:
     train, _ = clusters
     run = Run(device="cpu", folder=tmp_path, checkpoint_epochs=1)

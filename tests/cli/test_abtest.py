@@ -140,6 +140,7 @@ def commands() -> list[str]:
     return [line for line in lines if line.startswith("nearfar ")]
 
 
+@pytest.mark.slow
 def test_every_command_of_the_guide_runs_and_tells_what_stands_there(
     tmp_path: Path, monkeypatch, capsys
 ) -> None:

@@ -19,6 +19,7 @@ def test_help_teaches(capsys) -> None:
         assert option in told
 
 
+@pytest.mark.slow
 def test_bundles_side_by_side_as_json_and_files(work: Path, as_json, tmp_path: Path) -> None:
     files = [tmp_path / "d.json", tmp_path / "d.svg"]
     outs = [part for file in files for part in ("--out", file)]

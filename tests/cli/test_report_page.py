@@ -23,6 +23,7 @@ def test_help_teaches_and_lists_the_common_options(capsys) -> None:
         assert option in told
 
 
+@pytest.mark.slow
 def test_bundles_become_a_page(work: Path, as_json, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
     found = as_json(

@@ -157,6 +157,7 @@ def test_a_poisoned_day_stops_the_job_before_anything(shop: Path) -> None:
     assert score_daily(pipeline, last).n_users > 0
 
 
+@pytest.mark.slow
 def test_a_warm_start_knows_the_old_items_and_needs_fewer_epochs(shop: Path) -> None:
     last = write_days(shop / "events", 42)
     pipeline = pipeline_in(shop, train={"warm_start": True})
@@ -174,6 +175,7 @@ def test_a_warm_start_knows_the_old_items_and_needs_fewer_epochs(shop: Path) -> 
     assert not train_weekly(other, last).warm
 
 
+@pytest.mark.slow
 def test_run_does_what_is_due(shop: Path) -> None:
     pipeline, last = pipeline_in(shop), write_days(shop / "events", 42)
     day = last - timedelta(days=8)
@@ -188,6 +190,7 @@ def test_run_does_what_is_due(shop: Path) -> None:
     assert len(pipeline.sink.dates()) == 3
 
 
+@pytest.mark.slow
 def test_a_failed_training_does_not_keep_the_day_from_being_scored(shop: Path) -> None:
     pipeline, last = pipeline_in(shop), write_days(shop / "events", 42)
     run_due(pipeline, last - timedelta(days=7))

@@ -389,6 +389,7 @@ def test_what_a_killed_process_had_asked_of_postgres_does_not_hold_the_day(postg
     write(make_sink(*settings), DAY, recommendations(["a"]))
 
 
+@pytest.mark.slow
 def test_a_reader_that_holds_the_table_is_waited_for_and_then_told(postgres: Any) -> None:
     import psycopg
 

@@ -88,6 +88,7 @@ def test_hopeless_trials_are_given_up_on(searched) -> None:
     assert all(len(t.epochs) == 6 for t in whole)
 
 
+@pytest.mark.slow
 def test_a_stopped_search_goes_on_to_the_same_trials(
     searched, clusters, tmp_path, monkeypatch
 ) -> None:
