@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +19,6 @@ NODE = {
 
 def start() -> Any:
     """A cluster with a head of one CPU, connected to from here."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # Ray's name for a cluster that is this machine's loopback alone
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    os.environ["RAY_TRAIN_METRICS_ENABLED"] = "0"
-    os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.5"
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     import ray
     from ray.cluster_utils import Cluster
 

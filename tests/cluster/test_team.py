@@ -7,7 +7,6 @@ of about the learning rate. Losses of an epoch are held to 2e-5 of their size, w
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +83,6 @@ def together(
     folder = tmp_path_factory.mktemp("team")
     train, validation = clusters
     write_histories(train, folder / "histories", part_users=50)
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     mp.spawn(work, (folder, validation), nprocs=N_WORKERS)
     return folder
 
