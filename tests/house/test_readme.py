@@ -59,6 +59,16 @@ def test_the_commands_run(movielens: Path, tmp_path: Path, monkeypatch, capsys) 
     assert (tmp_path / "recommended.jsonl").exists()
 
 
+@pytest.mark.slow
+def test_a_day_of_the_pipeline(tmp_path: Path, monkeypatch, capsys) -> None:
+    (commands,) = blocks("sh", "Every day")
+    monkeypatch.chdir(tmp_path)
+    for line in commands.strip().splitlines():
+        _, *arguments = shlex.split(line)
+        assert run(arguments) == 0, (line, capsys.readouterr().err)
+    assert list((tmp_path / "shop" / "recommendations").glob("date=*"))
+
+
 def test_the_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for target in re.findall(r"\bmake ([a-z0-9-]+)", README):
