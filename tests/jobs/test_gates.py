@@ -61,6 +61,17 @@ def test_without_a_champion_only_popularity_and_collapse_count() -> None:
     assert all(v.passed for v in verdicts)
 
 
+def test_a_gate_that_could_not_judge_says_so() -> None:
+    same = State(Vocabulary(range(100)), 10.0, 0.0)
+    verdicts = judge(
+        Gates(min_group_users=101), measured(0.3, 0.5), measured(0.1, 0.1), measured(0.4, 0.4),
+        same, same, GROUPS,
+    )  # fmt: skip
+    (verdict,) = [v for v in verdicts if v.gate == "max_group_drop"]
+    assert verdict.value is None
+    assert verdict.told == "not judged: no group has 101 held-out users"
+
+
 def test_catalogue_change() -> None:
     assert catalogue_change(Vocabulary([1, 2, 3]), Vocabulary([1, 2, 3])) == 0
     assert catalogue_change(Vocabulary([1, 2]), Vocabulary([2, 3])) == pytest.approx(2 / 3)

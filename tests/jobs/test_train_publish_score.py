@@ -142,6 +142,8 @@ def test_a_bad_candidate_is_refused_and_the_champion_stays(shop: Path) -> None:
     told = (shop / "x.prom").read_text()
     assert 'nearfar_last_run_failed{job="train"} 1.0' in told
     assert "# TYPE nearfar_gates_failed gauge" in told
+    assert 'nearfar_last_success_timestamp_seconds{job="score"} 0.0' in told
+    assert "nearfar_current_version_timestamp_seconds 1" in told
 
 
 def test_a_poisoned_day_stops_the_job_before_anything(shop: Path) -> None:

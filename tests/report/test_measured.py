@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nearfar.bundle.bundle import Bundle
+from nearfar.core.errors import DataError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.metrics.coverage import Coverage
@@ -44,13 +45,20 @@ def test_items_of_a_bundle_are_matched_by_id() -> None:
 
 def test_unknown_items_and_foreign_training_users_are_told() -> None:
     old = bundle("pop")
-    ids = [*range(100, 130), *range(900, 930)]
+    ids = [*range(100, 145), *range(900, 915)]
     about = replace(old.about, data={**old.about.data, "fingerprint": "of other data"})
     found = measure("pop", Bundle(old.model, Vocabulary(ids), about), split())
-    lost = split().test.held_out.x[:, 30:].nnz
+    lost = split().test.held_out.x[:, 45:].nnz
     assert f"{lost} of {split().test.held_out.n_interactions} held-out" in found.notes[0]
     assert "was not trained on the training users" in found.notes[1]
-    assert found.shown[30:].sum() == 0
+    assert found.shown[45:].sum() == 0
+
+
+def test_a_bundle_of_other_data_is_refused() -> None:
+    old = bundle("pop")
+    ids = Vocabulary([*range(100, 110), *range(900, 950)])
+    with pytest.raises(DataError, match="hardly any item of the split"):
+        measure("pop", Bundle(old.model, ids, old.about), split())
 
 
 def test_where_it_was_trained_is_known_by_fingerprint() -> None:

@@ -45,7 +45,7 @@ Workers = Annotated[
     int | None,
     typer.Option(
         min=1, metavar="N",
-        help="Share the work among N processes, by Ray; needs nearfar\\[cluster].",
+        help="Share the work among N processes, by Ray; needs nearfar[cluster].",
     ),
 ]  # fmt: skip
 Ray = Annotated[

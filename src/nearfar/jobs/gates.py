@@ -160,15 +160,19 @@ def _groups(
 ) -> Verdict:
     """The worst group's loss."""
     activity = candidate.activity()
-    worst, name = 0.0, "none"
+    worst, name, judged = 0.0, "none", 0
     for group in groups:
         inside = group.contains(activity)
         if inside.sum() < gates.min_group_users:
             continue
+        judged += 1
         own = float(np.mean(candidate.values(NDCG_AT)[inside]))
         theirs = float(np.mean(champion.values(NDCG_AT)[inside]))
         if -_gain(own, theirs) > worst:
             worst, name = -_gain(own, theirs), str(group)
+    if not judged:
+        told = f"not judged: no group has {gates.min_group_users} held-out users"
+        return _at_most("max_group_drop", None, gates.max_group_drop, told)
     return _at_most("max_group_drop", worst, gates.max_group_drop,
                     f"NDCG@100 of users with {name} interactions" if name != "none"
                     else "no group of users lost anything")  # fmt: skip

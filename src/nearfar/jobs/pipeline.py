@@ -134,6 +134,9 @@ def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
         raise SettingsError(
             f"unknown {', '.join(unknown)}; a pipeline has {', '.join(sorted(known))}"
         )
+    for name in ("registry", "metrics_file"):
+        if not isinstance(values.get(name, ""), str):
+            raise SettingsError(f"{name} is {values[name]!r}; it must be text, a path")
     for name in ("source", "sink"):
         if "kind" not in values.get(name, {}):
             raise SettingsError(f'[{name}] lacks its kind, as kind = "parquet"')

@@ -9,7 +9,7 @@ from pathlib import Path
 from nearfar.core.files import atomic_file
 
 HELP = {
-    "last_success_timestamp_seconds": "When a job last succeeded.",
+    "last_success_timestamp_seconds": "When a job last succeeded; 0 for never.",
     "last_run_timestamp_seconds": "When a job last ended, in whatever way.",
     "last_run_failed": "1 if the last run of a job failed, else 0.",
     "last_run_seconds": "How long the last run of a job took.",
@@ -18,7 +18,7 @@ HELP = {
     "users_scored": "Users that the last scoring wrote recommendations for.",
     "ndcg_at_100": "NDCG@100 of a version on its held-out users.",
     "gates_failed": "Gates that the last candidate did not pass.",
-    "current_version_age_seconds": "Age of the version that is published.",
+    "current_version_timestamp_seconds": "When the published version was trained.",
 }
 
 

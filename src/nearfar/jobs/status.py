@@ -42,6 +42,8 @@ def write_prometheus(registry_folder: Path, path: Path) -> None:
     """The state as metrics, for Prometheus' node exporter."""
     registry = Registry(registry_folder)
     values: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    for name in ("train", "publish", "score"):
+        values["last_success_timestamp_seconds", (("job", name),)] = 0.0
     events = registry.events()
     for event in reversed(events):
         job = (("job", event["job"]),)
@@ -64,16 +66,21 @@ def write_prometheus(registry_folder: Path, path: Path) -> None:
         measured = version.record.get("metrics", {}).get("candidate", {}).get("NDCG@100")
         if measured is not None:
             values["ndcg_at_100", (("version", version.name),)] = measured
-    age = _age(registry)
-    if age is not None:
-        values["current_version_age_seconds", ()] = age
+    created = _created(registry)
+    if created is not None:
+        values["current_version_timestamp_seconds", ()] = created.timestamp()
     write_metrics(path, values)
+
+
+def _created(registry: Registry) -> datetime | None:
+    """When the current version was trained."""
+    current = registry.current()
+    if current is None:
+        return None
+    return datetime.fromisoformat(registry.version(current).record["created"])
 
 
 def _age(registry: Registry) -> float | None:
     """Seconds since the current version was trained."""
-    current = registry.current()
-    if current is None:
-        return None
-    created = datetime.fromisoformat(registry.version(current).record["created"])
-    return (datetime.now(UTC) - created).total_seconds()
+    created = _created(registry)
+    return None if created is None else (datetime.now(UTC) - created).total_seconds()

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from nearfar.bundle.bundle import Bundle
+from nearfar.core.errors import DataError
 from nearfar.data.interactions import FoldIn, Split
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation, evaluate
 from nearfar.metrics.coverage import Coverage
@@ -48,12 +49,19 @@ def measure(title: str, bundle: Bundle, split: Split) -> Measured:
         split: whose test users.
 
     Raises:
+        DataError: the bundle knows fewer than half of what is to be found.
         EmptyDataError: no test user has anything to find that the bundle knows.
     """
     test, notes = split.test, []
     if bundle.items != test.fold_in.item_ids:
         test = test.on_items(bundle.items)
         lost = split.test.held_out.n_interactions - test.held_out.n_interactions
+        if lost > 0.5 * split.test.held_out.n_interactions:
+            raise DataError(
+                f"{title} knows hardly any item of the split: {lost:,} of "
+                f"{split.test.held_out.n_interactions:,} held-out interactions are of items that "
+                "it cannot recommend; its numbers would compare with nothing; leave it out"
+            )
         notes.append(
             f"{title} knows other items than the split: {lost:,} of "
             f"{split.test.held_out.n_interactions:,} held-out interactions are of items that it "
