@@ -13,7 +13,7 @@ import pytest
 from nearfar.abtest.assignment import Experiment, read_experiment
 from nearfar.abtest.logs import read_logs
 from nearfar.abtest.simulate import Simulation, draw_users, simulate_logs, write_simulation
-from nearfar.core.errors import SettingsError
+from nearfar.core.errors import ArtefactError, SettingsError
 
 SIMULATION = Simulation(n_users=500, seed=1)
 
@@ -71,6 +71,15 @@ def test_files_are_read_back(tmp_path: Path) -> None:
     found = read_experiment(paths[2])
     assert found == replace(experiment, start=date(2025, 9, 1), end=date(2025, 9, 14))
     assert pl.read_parquet(paths[0]).equals(simulate_logs(SIMULATION, experiment)[0])
+
+
+@pytest.mark.parametrize("name", ["exposures.parquet", "clicks.parquet", "experiment.toml"])
+def test_no_file_is_overwritten(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("of a real test")
+    with pytest.raises(ArtefactError, match=f"{name} exists; name another folder"):
+        write_simulation(SIMULATION, Experiment("e"), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "of a real test"
 
 
 @pytest.mark.parametrize(

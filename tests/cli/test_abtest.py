@@ -129,6 +129,7 @@ def test_what_is_wrong_is_told(folder: Path, fails, monkeypatch) -> None:
     assert "unknown metric" in fails("abtest", "plan", *rest, "--metrics", "revenue")
     assert "uplift is -1.0" in fails("abtest", "plan", *rest, "--uplift", "-1")
     assert "a day such as" in fails("abtest", "simulate", "--out", folder, "--start", "soon")
+    assert "exists; name another folder" in fails("abtest", "simulate", "--out", folder)
     fails("abtest", "plan", code=2)
     monkeypatch.setattr("nearfar.abtest.requirements.find_spec", lambda name: None)
     assert "pip install 'nearfar[abtest]'" in fails("abtest", "plan", *rest)

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float64, Int64
 from nearfar.abtest.assignment import Experiment
 from nearfar.abtest.metrics import SUMS
 from nearfar.abtest.units import PRE
-from nearfar.core.errors import SettingsError
+from nearfar.core.errors import ArtefactError, SettingsError
 from nearfar.core.files import atomic_file
 from nearfar.core.seeding import generator
 
@@ -155,14 +155,18 @@ def simulate_logs(
 
 
 def write_simulation(simulation: Simulation, experiment: Experiment, folder: Path) -> list[Path]:
-    """Write exposures.parquet, clicks.parquet and experiment.toml into a folder."""
-    frames = simulate_logs(simulation, experiment)
-    written = []
-    for name, frame in zip(("exposures", "clicks"), frames, strict=True):
-        path = folder / f"{name}.parquet"
+    """Write exposures.parquet, clicks.parquet and experiment.toml into a folder.
+
+    Raises:
+        ArtefactError: the folder has one of these files already.
+    """
+    paths = [folder / n for n in ("exposures.parquet", "clicks.parquet", "experiment.toml")]
+    for path in paths:
+        if path.exists():
+            raise ArtefactError(f"{path} exists; name another folder")
+    for path, frame in zip(paths, simulate_logs(simulation, experiment), strict=False):
         with atomic_file(path) as file:
             frame.write_parquet(file)
-        written.append(path)
     end = simulation.start + timedelta(days=simulation.days - 1)
     lines = [
         f"name = {json.dumps(experiment.name, ensure_ascii=False)}",
@@ -172,10 +176,9 @@ def write_simulation(simulation: Simulation, experiment: Experiment, folder: Pat
         f"start = {simulation.start}",
         f"end = {end}",
     ]
-    path = folder / "experiment.toml"
-    with atomic_file(path, text=True) as file:
+    with atomic_file(paths[-1], text=True) as file:
         file.write("\n".join(lines) + "\n")
-    return [*written, path]
+    return paths
 
 
 def _log_normal(rng: np.random.Generator, spread: float, n: int) -> Float64[np.ndarray, " n"]:
