@@ -142,6 +142,40 @@ def test_what_is_missing_is_noted(logs: Logs) -> None:
     assert "1 users were in several arms" in " ".join(found.notes)
 
 
+def test_days_are_those_of_the_data_and_an_early_look_is_called_so(logs: Logs) -> None:
+    settings = replace(QUICK, by_card=False, n_resamples=0)
+    longer = replace(EXPERIMENT, end=END + timedelta(days=30))
+    found = analyse(logs, longer, settings)
+    assert found.warnings == (f"data end on {END}, day 14 of 44: an early look",)
+    assert f"{SIMULATION.start} to {END}, 14 days" in found.notes[0]
+    value = found.to_dict()
+    assert (value["last_day"], value["n_days"], value["n_planned_days"]) == (str(END), 14, 44)
+    assert value["warnings"] == list(found.warnings)
+    over = analyse(logs, EXPERIMENT, settings)
+    assert over.warnings == ()
+    assert over.rows == found.rows
+    endless = analyse(logs, replace(EXPERIMENT, end=None), settings)
+    assert endless.warnings == ()
+    assert endless.to_dict()["n_planned_days"] is None
+    # a last day on which somebody still clicks belongs to the data
+    seen = logs.exposures.filter(pl.col("day") < END)
+    assert analyse(Logs(seen, logs.clicks), EXPERIMENT, settings).warnings == ()
+
+
+def test_a_broken_test_is_warned_of(logs: Logs) -> None:
+    settings = replace(QUICK, by_card=False, n_resamples=0)
+    lost = (pl.col("arm") == "pia").fill_null(False) & (pl.col("user").cast(pl.Int64) % 6 == 0)
+    (told,) = analyse(
+        Logs(logs.exposures.filter(~lost), logs.clicks), EXPERIMENT, settings
+    ).warnings
+    assert told.startswith("users of the arms: old ")
+    assert "not by chance (all cards" in told
+    (told,) = analyse(logs, replace(EXPERIMENT, salt="other"), settings).warnings
+    assert "users are in another arm than their id says" in told
+    # without a salt nothing says that arms came from the hash
+    assert analyse(logs, replace(EXPERIMENT, name="other"), settings).warnings == ()
+
+
 def test_daily_looks_never_fall_back_on_what_holds_once() -> None:
     """Where no click in the control leaves no always valid interval, nothing is decided."""
     seen = exposures(*[(f"u{i}", "ab"[i % 2], 0, "home", 1) for i in range(40)])

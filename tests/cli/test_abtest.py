@@ -87,6 +87,7 @@ def test_analyse(folder: Path, as_json, capsys) -> None:
     arguments = ["abtest", "analyse", *whole(folder), "--resamples", "100"]
     found = as_json(*arguments)
     assert len(found["rows"]) == 12
+    assert found["warnings"] == []
     assert found["rows"][0]["relative_low"] < 0.6 < found["rows"][0]["relative_high"]
     assert as_json(*arguments) == found
     one = as_json(*arguments, "--metrics", "clicks_per_user", "--no-by-card", "--no-cuped")
@@ -97,6 +98,25 @@ def test_analyse(folder: Path, as_json, capsys) -> None:
     assert "always valid interval" in told.out
     assert "more than the control." in told.out
     assert "card home ..." in told.err
+
+
+def test_an_unfinished_and_broken_test_is_warned_of(
+    folder: Path, as_json, tmp_path: Path, capsys
+) -> None:
+    toml = (folder / "experiment.toml").read_text()
+    longer = toml.replace("end = 2025-09-14", "end = 2025-10-14").replace('""', '"other"')
+    (tmp_path / "experiment.toml").write_text(longer)
+    arguments = [
+        "abtest", "analyse", "--experiment", str(tmp_path / "experiment.toml"), *logs_of(folder),
+        "--resamples", "0", "--no-by-card",
+    ]  # fmt: skip
+    early, wrong = as_json(*arguments)["warnings"]
+    assert early == "data end on 2025-09-14, day 14 of 44: an early look"
+    assert "in another arm than their id says" in wrong
+    assert run(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:3] == [f"warning: {early}", f"warning: {wrong}"]
+    assert any("2025-09-01 to 2025-09-14, 14 days" in line for line in lines)
 
 
 def test_from_a_database(folder: Path, as_json, tmp_path: Path, monkeypatch) -> None:

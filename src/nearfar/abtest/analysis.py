@@ -10,6 +10,7 @@ import numpy as np
 
 from nearfar.abtest.assignment import Experiment
 from nearfar.abtest.bootstrap import N_RESAMPLES, percentiles, resampled_means
+from nearfar.abtest.checks import check_logs
 from nearfar.abtest.comparison import Comparison, corrected
 from nearfar.abtest.cuped import coefficient, covariate_of
 from nearfar.abtest.logs import Logs
@@ -66,11 +67,13 @@ class Analysis:
         units: the users, all cards together.
         rows: one a card, arm and metric; all cards together come first.
         notes: what the reader must know.
+        warnings: why the numbers may not be believed: the test is not over, or not sound.
     """
 
     units: Units
     rows: tuple[Comparison, ...]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def n_users(self) -> dict[str, int]:
@@ -89,10 +92,13 @@ class Analysis:
             "experiment": self.units.experiment.name,
             "first_day": str(self.units.first_day),
             "last_day": str(self.units.last_day),
+            "n_days": self.units.n_days,
+            "n_planned_days": self.units.n_planned_days,
             "n_users": self.n_users,
             "n_mixed": self.units.n_mixed,
             "rows": [row.to_dict() for row in self.rows],
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
         }
 
     def table(self) -> Table:
@@ -153,7 +159,9 @@ def analyse(
     if not rows:
         wanted = ", ".join(m.name for m in chosen.metrics)
         raise EmptyDataError(f"the logs tell nothing of {wanted}; play time needs play_seconds")
-    return Analysis(of_all, tuple(corrected(rows)), _notes(of_all, chosen, len(rows)))
+    return Analysis(
+        of_all, tuple(corrected(rows)), _notes(of_all, chosen, len(rows)), _warnings(logs, of_all)
+    )
 
 
 def _rows(units: Units, card: str | None, settings: AnalysisSettings) -> list[Comparison]:
@@ -220,6 +228,20 @@ def _notes(units: Units, settings: AnalysisSettings, n_rows: int) -> tuple[str, 
     if missing:
         notes.append(f"Not in the logs: {', '.join(missing)}.")
     return tuple(notes)
+
+
+def _warnings(logs: Logs, units: Units) -> tuple[str, ...]:
+    experiment, n_planned = units.experiment, units.n_planned_days
+    warnings = []
+    if n_planned is not None and units.n_days < n_planned:
+        warnings.append(
+            f"data end on {units.last_day}, day {units.n_days} of {n_planned}: an early look"
+        )
+    # without a salt the arms may have been given by something else than the hash
+    decisive = {"sample_ratio", "assignment"} if experiment.salt else {"sample_ratio"}
+    failed = (c for c in check_logs(logs, experiment) if c.passed is False)
+    warnings += [check.told for check in failed if check.name in decisive]
+    return tuple(warnings)
 
 
 def _reduction_text(row: Comparison) -> str:

@@ -95,6 +95,12 @@ class Logs:
         """The last day with an exposure."""
         return self.exposures["day"].max()  # pyright: ignore[reportReturnType]
 
+    @property
+    def last_event_day(self) -> date:
+        """The last day with an exposure or a click."""
+        days = pl.concat([self.exposures["day"], self.clicks["day"]])
+        return days.max()  # pyright: ignore[reportReturnType]
+
     def of_card(self, card: str) -> Logs:
         """The part of the logs that is of one card."""
         return Logs(*(f.filter(pl.col("card") == card) for f in (self.exposures, self.clicks)))

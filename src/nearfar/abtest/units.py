@@ -27,7 +27,7 @@ class Units:
         frame: columns user, arm, the sums that are known, and these before the start with "pre_"
             before their names, where the logs reach back.
         first_day: the first day that counts.
-        last_day: the last day that counts.
+        last_day: the last day that counts; before the experiment's end where the logs end before.
         n_mixed: users left out because they were in several arms.
     """
 
@@ -41,6 +41,12 @@ class Units:
     def n_days(self) -> int:
         """How many days count."""
         return (self.last_day - self.first_day).days + 1
+
+    @property
+    def n_planned_days(self) -> int | None:
+        """How many days the experiment is to run; None where it names no end."""
+        end = self.experiment.end
+        return None if end is None else (end - self.first_day).days + 1
 
     @property
     def sums(self) -> tuple[str, ...]:
@@ -96,6 +102,7 @@ def make_units(logs: Logs, experiment: Experiment, card: str | None = None) -> U
                 f"arm {arm!r} has {found} users{where} from {first} to {last}; two or more are "
                 "needed to compare it"
             )
+    last = min(last, logs.last_event_day)
     return Units(experiment, users, first, last, arms.filter(pl.col("n_arms") > 1).height)
 
 

@@ -223,7 +223,9 @@ def analyse(
 ) -> None:
     """What the test found: uplift of every metric with intervals and corrected p-values.
 
-    Run `nearfar abtest check` first: where it fails, these numbers mean nothing.
+    Run `nearfar abtest check` first: where it fails, these numbers mean nothing. Warnings tell of
+    a test that is not over, of sizes of arms that chance does not explain, and, where the
+    experiment has a salt, of users in another arm than their id says.
     """
     output = Output(as_json=as_json, quiet=quiet)
     check_statistics()
@@ -234,7 +236,9 @@ def analyse(
     logs = _read(exposures, clicks, database, column, output)
     found = analyse_logs(logs, of, settings, on_step=output.remark)
     users = ", ".join(f"{arm} {n:,} users" for arm, n in found.n_users.items())
-    output.result(found.to_dict(), users, str(found.table()), "", "\n".join(found.sentences))
+    warnings = [f"warning: {told}" for told in found.warnings]
+    told = [users, *warnings, str(found.table()), "", "\n".join(found.sentences)]
+    output.result(found.to_dict(), *told)
 
 
 @app.command("simulate")
