@@ -187,5 +187,7 @@ def test_a_a_needs_users_and_clicks(logs: Logs) -> None:
         check_aa(logs, n_splits=5)
     with pytest.raises(EmptyDataError, match="40 are the least"):
         check_aa(logs.between(logs.first_day, logs.first_day).of_card("nothing"))
-    with pytest.raises(EmptyDataError, match="no clicks"):
+    with pytest.raises(EmptyDataError, match="no clicks that tell of clicks_per_view, "):
         check_aa(Logs(logs.exposures, logs.clicks.clear()))
+    with pytest.raises(EmptyDataError, match="no clicks that tell of play_seconds_per_user"):
+        check_aa(Logs(logs.exposures, logs.clicks.drop("play_seconds")), METRICS[3:])

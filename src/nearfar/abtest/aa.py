@@ -64,7 +64,10 @@ def check_aa(
         m for m in metrics if set(m.sums) <= set(sums) and values[:, sums.index(m.sums[0])].any()
     ]
     if not chosen:
-        raise EmptyDataError("there are no clicks; nothing can be tested")
+        wanted = ", ".join(m.name for m in metrics)
+        raise EmptyDataError(
+            f"from {logs.first_day} to {logs.last_day} there are no clicks that tell of {wanted}"
+        )
     found = np.ones((len(chosen), n_splits))
     rng = generator(seed, "abtest a/a")
     for split in range(n_splits):

@@ -13,7 +13,7 @@ from nearfar.abtest.analysis import AnalysisSettings
 from nearfar.abtest.analysis import analyse as analyse_logs
 from nearfar.abtest.assignment import Experiment, read_experiment
 from nearfar.abtest.bootstrap import N_RESAMPLES
-from nearfar.abtest.checks import CheckSettings, check_logs
+from nearfar.abtest.checks import Check, CheckSettings, check_logs
 from nearfar.abtest.logs import Logs, parse_columns, read_logs
 from nearfar.abtest.metrics import find_metrics
 from nearfar.abtest.plan import make_plan
@@ -23,7 +23,7 @@ from nearfar.abtest.simulate import Simulation, write_simulation
 from nearfar.abtest.sources import Query
 from nearfar.abtest.units import days_without_arms
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed
-from nearfar.core.errors import SettingsError
+from nearfar.core.errors import EmptyDataError, SettingsError
 
 app = typer.Typer(
     name="abtest",
@@ -174,13 +174,15 @@ def check(
     if splits:
         output.remark(f"{splits} random splits ...")
         with output.counting("A/A test", "splits") as tell:
-            done.append(
-                check_aa(
+            try:
+                made = check_aa(
                     days_without_arms(logs, of), chosen,
                     weights=(of.weights[0], min(of.weights[1:])), n_splits=splits, alpha=alpha,
                     seed=seed, on_split=lambda split, of_all: tell(split),
-                )
-            )  # fmt: skip
+                )  # fmt: skip
+            except EmptyDataError as error:
+                made = Check("a_a", None, f"not told: {error}")
+        done.append(made)
     passed = all(one.passed is not False for one in done)
     words = {True: "good", False: "BAD ", None: "-   "}
     output.result(
