@@ -191,6 +191,10 @@ def test_paths_that_hold_nothing_are_told(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_text("no")
     with pytest.raises(DataError, match="no Parquet file that can be read"):
         read_logs(tmp_path, DONE)
+    for name in ("seen.csv", "SEEN.CSV", "seen.csv.gz"):
+        (tmp_path / name).write_text("user,timestamp,arm\n")
+        with pytest.raises(DataError, match=f"{name}: CSV is not read; give Parquet or a database"):
+            read_logs(tmp_path / name, DONE)
 
 
 def test_passwords_come_from_the_environment_and_go_nowhere(tmp_path, monkeypatch) -> None:

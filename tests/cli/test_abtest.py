@@ -83,6 +83,39 @@ def test_a_broken_test_exits_with_1(folder: Path, tmp_path: Path, capsys) -> Non
     assert "BAD   users of the arms" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("log", "rows", "reason"),
+    [
+        ("clicks", pl.lit(False), "there are no clicks that tell of"),
+        ("exposures", pl.col("user") < 30, "40 are the least for an A/A test"),
+    ],
+)
+def test_checks_stand_where_no_a_a_test_can_be_made(
+    log: str, rows: pl.Expr, reason: str, folder: Path, tmp_path: Path, capsys
+) -> None:
+    paths = {name: folder / f"{name}.parquet" for name in ("exposures", "clicks")}
+    few = pl.read_parquet(paths[log]).filter(rows)
+    few.write_parquet(tmp_path / "few.parquet")
+    paths[log] = tmp_path / "few.parquet"
+    arguments = [
+        "abtest", "check", "--experiment", str(folder / "experiment.toml"),
+        "--exposures", str(paths["exposures"]), "--clicks", str(paths["clicks"]),
+        "--max-orphan-share", "0.999",
+    ]  # fmt: skip
+    assert run([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["passed"]
+    assert len(found["checks"]) == 6
+    assert found["checks"][0]["passed"]
+    assert found["checks"][-1]["name"] == "a_a"
+    assert found["checks"][-1]["passed"] is None
+    assert run(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("good  users of the arms")
+    assert lines[-1].startswith("-     not told: ")
+    assert reason in lines[-1]
+
+
 def test_analyse(folder: Path, as_json, capsys) -> None:
     arguments = ["abtest", "analyse", *whole(folder), "--resamples", "100"]
     found = as_json(*arguments)
@@ -149,6 +182,11 @@ def test_what_is_wrong_is_told(folder: Path, fails, monkeypatch) -> None:
     assert "unknown metric" in fails("abtest", "plan", *rest, "--metrics", "revenue")
     assert "uplift is -1.0" in fails("abtest", "plan", *rest, "--uplift", "-1")
     assert "a day such as" in fails("abtest", "simulate", "--out", folder, "--start", "soon")
+    csv = folder / "seen.csv"
+    csv.write_text("user,timestamp,arm\n")
+    given = ["--exposures", csv, *rest[2:]]
+    told = fails("abtest", "check", "--experiment", folder / "experiment.toml", *given, "-q")
+    assert "CSV is not read; give Parquet or a database" in told
     assert "exists; name another folder" in fails("abtest", "simulate", "--out", folder)
     fails("abtest", "plan", code=2)
     monkeypatch.setattr("nearfar.abtest.requirements.find_spec", lambda name: None)

@@ -82,9 +82,11 @@ def parquet_files(path: Path) -> list[Path]:
     """The Parquet files at a path, in the order of their names; folders below are searched.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or the path is of a CSV file.
     """
     if path.is_file():
+        if path.name.lower().endswith((".csv", ".csv.gz")):
+            raise DataError(f"{path}: CSV is not read; give Parquet or a database")
         return [path]
     found = sorted(p for p in path.rglob("*.parquet") if p.is_file() and not _is_hidden(p, path))
     if not found:
