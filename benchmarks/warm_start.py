@@ -4,7 +4,8 @@
 
 A made-up shop, its catalogue growing by an item a taste and week: a version is trained on the
 window up to a day and published, then one on the window a week later, once afresh and once warm.
-Epochs to the fresh one's best validation NDCG@100, less .005 of it, by seed.
+Epochs to 95 and 99.5 % of the fresh one's best validation NDCG@100, by seed; the best of many noisy
+epochs is a target that flatters whoever has more of them, so the first says more.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -26,7 +26,7 @@ from nearfar.jobs.publish import publish
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.train_weekly import train_weekly
 
-NEAR = 0.995
+NEAR = (0.95, 0.995)
 
 
 def course(folder: Path, version: str) -> list[float]:
@@ -66,8 +66,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
-    table = Table(title=f"epochs to {NEAR:.1%} of the fresh training's best")
-    for column in ("seed", "fresh", "warm", "best fresh", "best warm"):
+    table = Table(title="epochs to a share of the fresh training's best")
+    for column in ("seed", "share", "fresh", "warm", "best fresh", "best warm"):
         table.add_column(column, justify="right")
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -75,19 +75,19 @@ def main() -> None:
         _, last = write_shop(folder / "events", arguments.users)
         for seed in range(arguments.seeds):
             courses = measure(folder, last, seed)
-            goal = NEAR * max(courses["fresh"])
-            epochs = {
-                name: next((n for n, value in enumerate(c, 1) if value >= goal), None)
-                for name, c in courses.items()
-            }
-            rows.append({"seed": seed, "epochs": epochs, "courses": courses})
-            best = [f"{max(courses[name]):.4f}" for name in ("fresh", "warm")]
-            table.add_row(str(seed), str(epochs["fresh"]), str(epochs["warm"]), *best)
+            best = {name: f"{max(course):.4f}" for name, course in courses.items()}
+            for near in NEAR:
+                goal = near * max(courses["fresh"])
+                epochs = {
+                    name: next((n for n, value in enumerate(c, 1) if value >= goal), None)
+                    for name, c in courses.items()
+                }
+                rows.append({"seed": seed, "near": near, "epochs": epochs, "courses": courses})
+                told = [str(epochs[name] or "never") for name in ("fresh", "warm")]
+                table.add_row(str(seed), f"{near:.1%}", *told, best["fresh"], best["warm"])
     Console().print(table)
-    saved = [r["epochs"]["fresh"] - r["epochs"]["warm"] for r in rows if r["epochs"]["warm"]]
-    print(f"saved on average: {np.mean(saved):.1f} epochs ({len(saved)} of {len(rows)} seeds)")
     write_json(arguments.out, {
-        "users": arguments.users, "near": NEAR, "runs": rows, "provenance": provenance(),
+        "users": arguments.users, "runs": rows, "provenance": provenance(),
     })  # fmt: skip
 
 
