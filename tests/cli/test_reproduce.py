@@ -140,15 +140,15 @@ def test_gowalla_learns_from_all_and_has_its_own_metrics(tmp_path: Path, as_json
 
 
 def test_a_row_that_fails_is_told_and_the_rest_stands(tmp_path: Path, capsys) -> None:
-    arguments = ["reproduce", "table1", "--dataset", NAME, "--only", "ease,popularity"]
-    wrong = [*arguments, "--set", "ease.l2=-1", "--out", str(tmp_path)]
+    arguments = ["reproduce", "table1", "--dataset", NAME, "--only", "popularity,Multi-VAE"]
+    wrong = [*arguments, *TINY, "--set", "multvae.learning_rate=1e30", "--out", str(tmp_path)]
     assert run([*wrong, "--json", "--quiet"]) == 1
     captured = capsys.readouterr()
-    popularity, ease = json.loads(captured.out)["rows"]["rows"]
+    popularity, diverged = json.loads(captured.out)["rows"]["rows"]
     assert popularity["status"] == "done"
-    assert ease["status"] == "failed"
-    assert "EASE failed: " in captured.err
-    assert "must be above 0" in captured.err
+    assert diverged["status"] == "failed"
+    assert "Multi-VAE failed: " in captured.err
+    assert "diverged" in captured.err
 
 
 @pytest.mark.parametrize(
@@ -158,6 +158,7 @@ def test_a_row_that_fails_is_told_and_the_rest_stands(tmp_path: Path, capsys) ->
         (["--dataset", NAME, "--only", "eese"], "did you mean 'ease'"),
         (["--dataset", NAME, "--set", "epochs=3"], "names no algorithm; write multvae.epochs="),
         (["--dataset", NAME, "--set", "multva.epochs=3"], "did you mean 'multvae'"),
+        (["--dataset", NAME, "--set", "ease.l2=-1"], "EASE: l2 is -1"),
         (["--dataset", NAME, "--metrics", "coverage@5"], "no values of single users"),
         (["--dataset", "ml-1m", "--min-user", "3"], "published protocol"),
     ],

@@ -212,6 +212,14 @@ def test_denied_items_are_not_recommended(shop: Path) -> None:
         score_daily(pipeline_in(shop, score={"deny": ["x"]}), last)
 
 
+def test_a_missing_file_of_denied_items_is_told_of_before_any_training(shop: Path) -> None:
+    last = write_days(shop / "events", 42)
+    pipeline = pipeline_in(shop, score={"deny_file": "none.txt"})
+    with pytest.raises(SettingsError, match=r"none\.txt cannot be read"):
+        run_due(pipeline, last)
+    assert Registry(pipeline.registry).versions() == []
+
+
 def test_nothing_is_published_yet(shop: Path) -> None:
     pipeline, last = pipeline_in(shop), write_days(shop / "events", 42)
     with pytest.raises(SettingsError, match="train and publish"):
@@ -285,8 +293,10 @@ def test_killed_jobs_are_taken_up_without_loss_or_repeat(grown, tmp_path: Path) 
         assert done.returncode == -signal.SIGKILL, done.stderr.decode()
         if job == "train":
             assert Registry(pipeline.registry).versions() == []
+            assert status(pipeline.registry)["unfinished"] == [str(day)]
             version = train_weekly(pipeline, day).version
             assert version.record["metrics"] == trained.version.record["metrics"]
+            assert status(pipeline.registry)["unfinished"] == []
             publish(pipeline.registry)
         else:
             assert pipeline.sink.dates() == []

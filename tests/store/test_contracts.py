@@ -58,7 +58,8 @@ def oracle(values: list[tuple[Any, ...]]) -> list[str | None]:
     for user, item, moment, rating in values:
         missing = [n for n, v in zip(KINDS, (user, item, moment, rating), strict=True) if v is None]
         if missing:
-            told.append(f"{missing[0]} missing")
+            unread = " or unreadable" if missing[0] == "timestamp" else ""
+            told.append(f"{missing[0]} missing{unread}")
         elif not user or "\0" in user or len(user.encode()) > 1024:
             told.append("user unusable")
         elif not (math.isfinite(rating) and rating >= 0):
@@ -176,7 +177,7 @@ def test_repeats_and_the_total_have_their_limits() -> None:
 
 
 def test_no_events_at_all_break_the_contract() -> None:
-    with pytest.raises(DataError, match="of 2026-03-02 to 2026-03-06: there are none"):
+    with pytest.raises(DataError, match="of 2026-03-02 to 2026-03-05: there are none"):
         Contract().check(events().clear(), SINCE, UNTIL)
 
 

@@ -224,6 +224,7 @@ def status(
         if age is None
         else f"{found['current']} is current, {age / 86_400:.1f} days old"
     )
+    lines += [f"a training of {day} is unfinished" for day in found["unfinished"]]
     output.result(
         found, table(None, ["version", "", "gates", *names, "refused by"], rows, left=3),
         "\n".join([current, *lines]),

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.publish import publish
 from nearfar.jobs.registry import Registry
-from nearfar.jobs.score_daily import Scored, score_daily
+from nearfar.jobs.score_daily import Scored, denied_names, score_daily
 from nearfar.jobs.train_weekly import Trained, train_weekly
 from nearfar.jobs.work import HERE, Work
 from nearfar.train.run import Reporter
@@ -66,6 +66,7 @@ def run_due(
 
     Raises: as `train_weekly` and `score_daily`.
     """
+    denied_names(pipeline)  # a file that is missing is told of before the hours of a training
     trained, published, failure = None, None, None
     registry = Registry(pipeline.registry)
     if training_due(pipeline, as_of):

@@ -15,7 +15,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ RECORD = "version.json"
 BUNDLE = "bundle"
 POINTER = "current.json"
 DATABASE = "registry.db"
+UNFINISHED = "unfinished"
 LINES = "events.jsonl"
 
 SCHEMA = """
@@ -71,6 +72,15 @@ class Registry:
             return []
         names = sorted(p.name for p in root.iterdir() if (p / RECORD).is_file())
         return [self.version(name) for name in names]
+
+    def unfinished_folder(self, as_of: date) -> Path:
+        """Where the training of a day keeps its checkpoint until it is registered."""
+        return self.folder / UNFINISHED / str(as_of)
+
+    def unfinished(self) -> list[str]:
+        """Days whose training was stopped and can be taken up, the oldest first."""
+        root = self.folder / UNFINISHED
+        return sorted(p.name for p in root.iterdir()) if root.is_dir() else []
 
     def version(self, name: str) -> Version:
         """One version by its name.

@@ -164,8 +164,11 @@ def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date) -> Interaction
     return log.interactions().take_users(recent[order])
 
 
-def _denied(pipeline: Pipeline, bundle: Bundle) -> pl.Series:
-    """Ids of the items that are never recommended, of the catalogue's kind; unknown ones too."""
+def denied_names(pipeline: Pipeline) -> list[str]:
+    """Ids of the items that are never recommended, as text.
+
+    Raises: SettingsError where their file cannot be read.
+    """
     names = list(pipeline.score.deny)
     if pipeline.score.deny_file is not None:
         path = Path(pipeline.score.deny_file)
@@ -173,7 +176,12 @@ def _denied(pipeline: Pipeline, bundle: Bundle) -> pl.Series:
             names += [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"deny_file {path} cannot be read: {error}") from None
-    ids = pl.Series("item", [name for name in names if name], dtype=pl.String)
+    return [name for name in names if name]
+
+
+def _denied(pipeline: Pipeline, bundle: Bundle) -> pl.Series:
+    """Ids of the items that are never recommended, of the catalogue's kind; unknown ones too."""
+    ids = pl.Series("item", denied_names(pipeline), dtype=pl.String)
     if not bundle.items.is_integer:
         return ids
     numbers = ids.cast(pl.Int64, strict=False)

@@ -34,6 +34,7 @@ def status(registry_folder: Path) -> dict[str, Any]:
             for v in versions[-SHOWN:]
         ],
         "n_versions": len(versions),
+        "unfinished": registry.unfinished(),
         "last": last,
     }  # fmt: skip
 

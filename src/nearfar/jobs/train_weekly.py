@@ -33,7 +33,6 @@ from nearfar.train.run import Reporter, Run, Silent
 from nearfar.vae.starts.saved import Saved
 
 GROUPS = parse_groups("1-10,11-50,51-100,101-")
-UNFINISHED = "unfinished"
 SALT = "nearfar/held-out"
 
 Say = Callable[[str], object]
@@ -117,7 +116,7 @@ def _train(
         f"{data.train.n_interactions:,} interactions; {data.test.n_users:,} users for the gates"
     )
     champion = _champion(registry, say)
-    folder = registry.folder / UNFINISHED / str(as_of)
+    folder = registry.unfinished_folder(as_of)
     algorithm, warm = _algorithm(pipeline, champion, data.train, folder, say)
     run = Run(
         seed=weekly.seed, device=weekly.device, precision=weekly.precision, folder=folder,

@@ -54,9 +54,8 @@ class BrokenContractError(DataError):
 
     def __init__(self, report: Report) -> None:
         kept = f"; the rows rejected are in {report.quarantine}" if report.quarantine else ""
-        super().__init__(
-            f"events of {report.since} to {report.until}: {'; '.join(report.broken)}{kept}"
-        )
+        last = date.fromisoformat(report.until) - timedelta(days=1)
+        super().__init__(f"events of {report.since} to {last}: {'; '.join(report.broken)}{kept}")
         self.report = report
 
 

@@ -11,7 +11,7 @@ from nearfar.core.errors import SchemaError
 REASONS = {
     "user missing": "missing",
     "item missing": "missing",
-    "timestamp missing": "missing",
+    "timestamp missing or unreadable": "missing",
     "rating missing": "missing",
     "weight missing": "missing",
     "user unusable": "unusable",
@@ -72,7 +72,8 @@ def _tests(
     events: pl.DataFrame, since: datetime, until: datetime, latest: datetime
 ) -> dict[str, pl.Expr]:
     numbers = [c for c in NUMBERS if c in events.columns]
-    tests = {f"{c} missing": pl.col(c).is_null() for c in ("user", "item", "timestamp", *numbers)}
+    tests = {f"{c} missing": pl.col(c).is_null() for c in ("user", "item", *numbers)}
+    tests["timestamp missing or unreadable"] = pl.col("timestamp").is_null()
     for column in ("user", "item"):
         if events.schema[column] == pl.String:
             tests[f"{column} unusable"] = unusable(pl.col(column))

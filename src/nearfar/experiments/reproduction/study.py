@@ -11,7 +11,7 @@ from pathlib import Path
 from nearfar.bundle.bundle import Bundle, describe
 from nearfar.bundle.folder import save_bundle
 from nearfar.bundle.manifest import is_bundle
-from nearfar.core.errors import NearfarError, SettingsError
+from nearfar.core.errors import NearfarError, SettingsError, UnknownNameError
 from nearfar.data.interactions import Split
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.provenance import provenance
@@ -47,7 +47,8 @@ class Plan:
         device, precision: of the runs.
 
     Raises:
-        SettingsError: there is no seed, or a metric is of no single user.
+        SettingsError: there is no seed, a metric is of no single user, or a setting of a row is
+            wrong.
         UnknownNameError: a row or an algorithm of `overrides` is not in the table.
     """
 
@@ -71,6 +72,13 @@ class Plan:
                 raise SettingsError(f"{metric} has no values of single users to give intervals by")
         rows_of(self.table, self.only)
         check_overrides(self.overrides, TABLES[self.table])
+        for row in self.rows:
+            try:
+                row_algorithm(row, self.data.settings_names, self.overrides)
+            except UnknownNameError:
+                continue  # an algorithm that is not installed is told of in its place in the table
+            except SettingsError as error:
+                raise SettingsError(f"{row.label}: {error}") from None
         self.run_options()
 
     @property
