@@ -48,6 +48,17 @@ def test_people_read_tables_and_what_they_say(work: Path, capsys) -> None:
     assert "nearest neighbours in common" not in captured.out
 
 
+def test_a_bundle_of_other_users_is_warned_of(work: Path, tmp_path: Path, capsys) -> None:
+    other = tmp_path / "other"
+    split = ["data", "split", str(work / "log.csv"), "--out", str(other), "--seed", "9"]
+    assert run([*split, "--held-out", "0.2", "--quiet"]) == 0
+    for data, warned in ((work / "split", False), (other, True)):
+        capsys.readouterr()
+        arguments = ["diagnose", work / "plain", "--data", data, *FEW, "--only", "health"]
+        assert run([*map(str, arguments)]) == 0
+        assert ("plain was not trained on this split" in capsys.readouterr().err) is warned
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -10,7 +10,7 @@ from nearfar.core.errors import DataError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.metrics.coverage import Coverage
-from nearfar.report.measured import LISTS, QUALITY, K, measure, trained_here
+from nearfar.report.measured import LISTS, QUALITY, K, measure
 from tests.report.cases import bundle, split
 
 
@@ -63,6 +63,6 @@ def test_a_bundle_of_other_data_is_refused() -> None:
 
 def test_where_it_was_trained_is_known_by_fingerprint() -> None:
     old = bundle("pop")
-    assert trained_here(old, split())
+    assert old.trained_on(split().train)
     unknown = Bundle(old.model, old.items, replace(old.about, data={}))
-    assert trained_here(unknown, split())
+    assert unknown.trained_on(split().train)

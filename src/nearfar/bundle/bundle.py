@@ -111,6 +111,10 @@ class Bundle:
         )
         return cls(model, train.item_ids, about)
 
+    def trained_on(self, train: Interactions) -> bool:
+        """Whether the model was fitted on these interactions; True where that is not known."""
+        return self.about.data.get("fingerprint") in (None, train.fingerprint)
+
     @cached_property
     def titles(self) -> TitleIndex:
         """The items by title; made at the first look-up."""

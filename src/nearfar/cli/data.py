@@ -100,7 +100,6 @@ def split(
     held_out: Annotated[
         float, typer.Option(help="strong: users each for validation and test; below 1, a share.")
     ] = 0.1,
-    split_seed: Annotated[int, typer.Option(help="strong and given: seed of the draws.")] = SEED,
     validation_from: Annotated[
         str | None, typer.Option(help="time: start of the validation window (ISO date).")
     ] = None,
@@ -121,7 +120,9 @@ def split(
     core: inputs.Core = False,
     since: inputs.Since = None,
     until: inputs.Until = None,
-    seed: Seed = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", "--split-seed", help="strong and given: seed of the draws.")
+    ] = SEED,
     device: DeviceOption = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -139,7 +140,7 @@ def split(
     if protocol == "given":
         if filters != Filters():
             raise typer.BadParameter("given takes the parts as published; drop the filters")
-        made = split_given(*read_parts(log), seed=split_seed)
+        made = split_given(*read_parts(log), seed=seed)
     else:
         columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
         opened = inputs.open_log(log, filters=filters, details=details, **columns)
@@ -151,7 +152,7 @@ def split(
             windows = inputs.moment(validation_from), inputs.moment(test_from)
             made = split_by_time(opened, windows[0] or 0, windows[1] or 0)
         else:
-            made = split_strong(opened, _users(held_out), split_seed)
+            made = split_strong(opened, _users(held_out), seed)
     save_split(made, out)
     output.result(_summary(made, out), _table(made), f"saved {out}")
 

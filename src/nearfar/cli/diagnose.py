@@ -77,6 +77,8 @@ def diagnose_bundles(
             check_picture(path)
     split = load_split(data)
     bundles = {title: load_bundle(path, device=device) for title, path in named.items()}
+    for title, one in bundles.items():
+        inputs.warn_of_other_data(title, one, split, output)
     sample = common_sample(whole_histories(split, of), bundles.values(), users, seed)
     subjects = {
         title: subject_of(

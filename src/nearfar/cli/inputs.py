@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
 import typer
@@ -17,6 +17,9 @@ from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.log import read_log
 from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.data.splits.hold_out import hold_out_users
+
+if TYPE_CHECKING:
+    from nearfar.bundle.bundle import Bundle
 
 UserColumn = Annotated[
     str | None, typer.Option("--user-column", help="The log's column of users, if not recognised.")
@@ -194,3 +197,12 @@ def named_bundles(paths: list[Path]) -> dict[str, Path]:
         raise typer.BadParameter("a bundle is named twice", param_hint="BUNDLES")
     names = {path.name for path in paths}
     return {path.name if len(names) == len(paths) else str(path): path for path in paths}
+
+
+def warn_of_other_data(title: str, bundle: Bundle, split: Split, output: Output) -> None:
+    """Say so where a bundle that is to be looked at was trained on other users."""
+    if not bundle.trained_on(split.train):
+        output.warning(
+            f"{title} was not trained on this split's training users; what it does with these "
+            "tells little of those that it knows"
+        )

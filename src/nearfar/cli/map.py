@@ -106,6 +106,7 @@ def draw_map(
 
 def _mapped(title: str, path: Path, split: Split, device, output: Output) -> Mapped:
     bundle = load_bundle(path, device=device)
+    inputs.warn_of_other_data(title, bundle, split, output)
     if not isinstance(bundle.model, LatentModel):
         raise SettingsError(
             f"{title} is a bundle of {bundle.about.algorithm}, which has no latent space to map; "

@@ -37,8 +37,7 @@ def _metrics(text: str | None) -> tuple[Metric, ...]:
 def _measure(
     bundle: Bundle, split: Split, part: FoldIn, metrics: tuple[Metric, ...], output: Output
 ) -> Evaluation:
-    trained_on = bundle.about.data.get("fingerprint")
-    if trained_on not in (None, split.train.fingerprint):
+    if not bundle.trained_on(split.train):
         output.warning(
             "the bundle was not trained on this split's training users; it may have seen the "
             "users that it is measured on"

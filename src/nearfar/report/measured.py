@@ -67,18 +67,13 @@ def measure(title: str, bundle: Bundle, split: Split) -> Measured:
             f"{split.test.held_out.n_interactions:,} held-out interactions are of items that it "
             "cannot recommend and are left out."
         )
-    if not trained_here(bundle, split):
+    if not bundle.trained_on(split.train):
         notes.append(
             f"{title} was not trained on the training users of this split; it may have seen the "
             "users that it is measured on."
         )
     found = evaluate(bundle.model, test, [*QUALITY, *LISTS], name=title)
     return Measured(bundle, found, _shown(bundle, test, split), tuple(notes))
-
-
-def trained_here(bundle: Bundle, split: Split) -> bool:
-    """Whether a bundle was trained on the split's training users; True where it is not known."""
-    return bundle.about.data.get("fingerprint") in (None, split.train.fingerprint)
 
 
 def _shown(bundle: Bundle, test: FoldIn, split: Split) -> Int[np.ndarray, " items"]:

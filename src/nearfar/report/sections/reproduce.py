@@ -11,7 +11,6 @@ from nearfar.pages.markup import bullets, commands, heading, paragraph, table
 from nearfar.pages.section import Section
 from nearfar.report.command import train_command
 from nearfar.report.flat import flat, plain
-from nearfar.report.measured import trained_here
 from nearfar.report.report import Report
 
 NO_SETTING = "-"
@@ -90,7 +89,7 @@ def _differ(cells: Sequence[str], algorithms: Sequence[str]) -> bool:
 def _training(report: Report, data: str) -> list[str]:
     lines, notes = [], []
     for title, one in report.measured.items():
-        place = data if trained_here(one.bundle, report.split) else "DATA"
+        place = data if one.bundle.trained_on(report.split.train) else "DATA"
         line = train_command(one.bundle.about, place, title)
         if line is None:
             notes.append(f"{title}: no command line says its settings; they are in the table.")
