@@ -31,6 +31,7 @@ def histories() -> csr_array:
 
 
 def rank_both(monkeypatch, model: Autoencoder, **options):
+    monkeypatch.setattr(autoencoder, "SCREENED_SCORES", 0)
     results = []
     for screened in (True, False):
         monkeypatch.setattr(autoencoder, "multiplies_bfloat16", lambda on=screened: on)
@@ -60,7 +61,7 @@ def test_candidates_are_respected(monkeypatch) -> None:
 def test_no_error_exceeds_its_bound_and_doubt_is_admitted() -> None:
     for spread in (3.0, 1e-3):
         network = model(spread).network
-        screen = Screen(network.decoder.out)
+        screen = Screen.of(network.decoder.out)
         hidden = torch.tanh(torch.randn(50, 16, generator=torch.Generator().manual_seed(0)))
         exact = hidden.double() @ screen.layer.weight.detach().double().T
         exact += screen.layer.bias.detach().double()
@@ -73,7 +74,7 @@ def test_no_error_exceeds_its_bound_and_doubt_is_admitted() -> None:
     with torch.no_grad():
         tied.network.decoder.out.weight.zero_()
         tied.network.decoder.out.bias.zero_()
-    _, _, certain = Screen(tied.network.decoder.out).rank(
+    _, _, certain = Screen.of(tied.network.decoder.out).rank(
         torch.ones(3, 16), K, 2 * K, lambda scores: None, memory[:3]
     )
     assert not certain.any()

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from nearfar.models import top_k
 from nearfar.models.constant import Constant
-from nearfar.models.top_k import rank
+from nearfar.models.top_k import best, rank
 
 
 def plain(scores: np.ndarray, k: int) -> np.ndarray:
@@ -36,6 +37,27 @@ def test_large_rows_agree_too() -> None:
     items, values = (t.numpy() for t in rank(torch.from_numpy(scores), 100))
     np.testing.assert_array_equal(items, plain(scores, 100))
     np.testing.assert_array_equal(values, np.take_along_axis(scores, items, 1))
+
+
+@given(st.integers(0, 10_000), st.integers(1, 60), st.sampled_from([7, 300, 1100]))
+def test_the_best_in_bfloat16_are_those_of_a_sort(seed: int, k: int, n_items: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = torch.from_numpy(rng.normal(size=(6, n_items)).astype(np.float32)).bfloat16()
+    scores[0] = 0.0
+    scores[0, ::2] = -0.0
+    scores[torch.from_numpy(rng.random((6, n_items)) < 0.2)] = float("-inf")
+    k = min(k, n_items)
+    chosen = best(scores, k)
+    assert all(len(set(row)) == k for row in chosen.tolist())
+    found = scores.gather(1, chosen).float().sort(1).values
+    torch.testing.assert_close(found, scores.float().topk(k).values.sort(1).values)
+
+
+def test_more_columns_than_an_index_packs(monkeypatch) -> None:
+    monkeypatch.setattr(top_k, "PACKED_COLUMNS", 16)
+    scores = torch.randn(4, 40, generator=torch.Generator().manual_seed(0)).bfloat16()
+    found = scores.gather(1, best(scores, 30)).float().sort(1).values
+    torch.testing.assert_close(found, scores.float().topk(30).values.sort(1).values)
 
 
 def test_items_excluded_for_one_user_stay_candidates_of_another() -> None:

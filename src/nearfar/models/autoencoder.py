@@ -25,9 +25,11 @@ from nearfar.vae.network import VAE
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.rows import Rows
 
-SCREENED_USERS = 64
-SCREENED_ITEMS = 4096
-"""Fewer users or items than these are ranked at least as fast the plain way."""
+SCREENED_SCORES = 1 << 20
+"""Batches of fewer scores than these are ranked at least as fast the plain way."""
+
+SPARE = 40
+"""As many items beyond the best k as k, and no fewer than these, leave hardly a user in doubt."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +99,15 @@ class Autoencoder(LatentModel):
 
     def _ranker(self, k: int, candidates: Candidates, batch_size: int) -> RankBatch:
         plain = super()._ranker(k, candidates, batch_size)
-        keep = 2 * k
+        keep = k + max(k, SPARE)
         if (
             self.device.type != "cpu"
             or not multiplies_bfloat16()
-            or batch_size < SCREENED_USERS
-            or self.n_items < SCREENED_ITEMS
+            or batch_size * self.n_items < SCREENED_SCORES
             or self.n_items < 4 * keep
         ):
             return plain
-        screen = Screen(self.network.decoder.out)
+        screen = Screen.of(self.network.decoder.out)
         memory = torch.empty(batch_size, self.n_items, dtype=torch.bfloat16)
 
         @torch.inference_mode()

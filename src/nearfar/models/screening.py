@@ -11,7 +11,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -24,27 +23,36 @@ ROUNDING = 2.0**-7
 """Twice what storing a score in bfloat16 can change it by, relative to itself."""
 
 
+BLOCK_ITEMS = 1024
+
+
 @dataclass(frozen=True, eq=False)
 class Screen:
-    """An output layer with its weights in bfloat16, and how far these are off."""
+    """An output layer with its weights in bfloat16, and how far these are off.
+
+    Attributes:
+        errors: the largest row of the weights, row of their error, and error of the biases.
+    """
 
     layer: OutputLayer
+    weight: Tensor
+    bias: Tensor
+    errors: tuple[float, float, float]
 
-    @cached_property
-    def weight(self) -> Tensor:
-        return self.layer.weight.detach().to(torch.bfloat16)
-
-    @cached_property
-    def bias(self) -> Tensor:
-        return self.layer.bias.detach().to(torch.bfloat16)
-
-    @cached_property
-    def errors(self) -> tuple[float, float, float]:
-        """The largest row of the weights, row of their error, and error of the biases."""
-        weight, bias = self.layer.weight.detach(), self.layer.bias.detach()
-        largest = weight.norm(dim=1).max()
-        error = (weight - self.weight).norm(dim=1).max()
-        return float(largest), float(error), float((bias - self.bias).abs().max())
+    @classmethod
+    def of(cls, layer: OutputLayer) -> Screen:
+        """The screen of a layer's weights as they are now."""
+        exact, bias = layer.weight.detach(), layer.bias.detach()
+        weight = torch.empty_like(exact, dtype=torch.bfloat16)
+        largest, error = [], []
+        for start in range(0, len(exact), BLOCK_ITEMS):  # a block stays in cache
+            block = slice(start, start + BLOCK_ITEMS)
+            weight[block] = exact[block]
+            largest.append(exact[block].norm(dim=1).max())
+            error.append((exact[block] - weight[block]).norm(dim=1).max())
+        of_bias = (bias - bias.bfloat16()).abs().max()
+        errors = (float(torch.stack(largest).max()), float(torch.stack(error).max()))
+        return cls(layer, weight, bias.bfloat16(), (*errors, float(of_bias)))
 
     def bound(self, hidden: Float[Tensor, "users hidden"]) -> Float[Tensor, " users"]:
         """By how much any score of a user can be off before it is rounded to bfloat16.

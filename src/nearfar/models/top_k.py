@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-GROUP = 8
-"""Columns a group: of 4 to 16 the fastest at 20,108 columns and k = 100."""
+GROUP = 4
+"""Columns a group: of 4, 8 and 16 the fastest at 20,108 columns and k = 100 and 200."""
+
+PACKED_COLUMNS = 1 << 16
+"""So many columns are told apart by the half of an int32 that a bfloat16 leaves free."""
 
 
 def rank(
@@ -50,13 +54,14 @@ def ordered(
 
 
 def best(scores: Float[Tensor, "users items"], k: int) -> Int64[Tensor, "users k"]:
-    """Positions of each row's best k in no order; of equals at the last place, any. NaN is best.
+    """Positions of each row's best k in no order; of equals at the last place, any.
 
-    Wide rows are cut into groups first: the best k lie in the k groups with the best maxima.
+    A float32 NaN is best. Wide rows are cut into groups first: the best k lie in the k groups
+    with the best maxima.
     """
     n = scores.shape[1]
     if n < 2 * GROUP * k:
-        return torch.topk(scores, k, dim=1, sorted=False).indices
+        return _partitioned(scores, k)
     n_groups = n // GROUP
     whole = n_groups * GROUP
     # a group is every n_groups-th column: neighbours, often alike, fall into different groups
@@ -66,8 +71,25 @@ def best(scores: Float[Tensor, "users items"], k: int) -> Int64[Tensor, "users k
     if whole < n:
         rest = torch.arange(whole, n, device=scores.device).expand(len(scores), -1)
         members = torch.cat([members, rest], 1)
-    chosen = torch.topk(scores.gather(1, members), k, dim=1, sorted=False).indices
-    return members.gather(1, chosen)
+    return members.gather(1, _partitioned(scores.gather(1, members), k))
+
+
+def _partitioned(scores: Float[Tensor, "users columns"], k: int) -> Int64[Tensor, "users k"]:
+    """`best` without groups. NumPy's vectorised partition takes a fifth of the time of topk."""
+    n = scores.shape[1]
+    if scores.device.type != "cpu" or k == n:
+        return torch.topk(scores, k, dim=1, sorted=False).indices
+    if scores.dtype == torch.float32:
+        order = np.argpartition(scores.detach().numpy(), n - k, axis=1)
+        return torch.from_numpy(order[:, n - k :])
+    if scores.dtype != torch.bfloat16 or n > PACKED_COLUMNS:
+        return torch.topk(scores, k, dim=1, sorted=False).indices
+    # an order of integers: score above, column below; negative floats count downwards
+    bits = scores.view(torch.int16).to(torch.int32)
+    packed = torch.where(bits < 0, bits ^ 0x7FFF, bits).bitwise_left_shift_(16)
+    packed.bitwise_or_(torch.arange(n, dtype=torch.int32))
+    packed.numpy().partition(n - k, axis=1)
+    return (packed[:, n - k :] & 0xFFFF).long()
 
 
 def _lowest_of_ties(table: Tensor, last: Tensor, k: int) -> Tensor:
