@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 
 from nearfar.models import top_k
 from nearfar.models.constant import Constant
-from nearfar.models.top_k import best, rank
+from nearfar.models.top_k import best, by_score, rank
 
 
 def plain(scores: np.ndarray, k: int) -> np.ndarray:
@@ -25,6 +25,17 @@ def test_agrees_with_a_stable_sort_under_many_ties(seed: int, k: int, n_values: 
     items, values = (t.numpy() for t in rank(torch.from_numpy(scores), k))
     np.testing.assert_array_equal(items, plain(scores, k))
     assert np.isneginf(values[items == -1]).all()
+
+
+@given(st.integers(0, 10_000), st.integers(1, 30))
+def test_by_score_agrees_with_a_stable_sort(seed: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.choice(np.array([-np.inf, -2.5, -1e-30, -0.0, 0.0, 3.0, np.inf], np.float32), k)
+    items = rng.choice(1 << 31, k, replace=False)
+    found, sorted_values = by_score(torch.from_numpy(items)[None], torch.from_numpy(values)[None])
+    order = np.lexsort((items, -values))
+    np.testing.assert_array_equal(found[0], np.where(np.isneginf(values), -1, items)[order])
+    np.testing.assert_array_equal(sorted_values[0], values[order])
 
 
 def test_nan_is_never_recommended() -> None:

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from nearfar.models.top_k import best
+from nearfar.models.top_k import best, by_score
 from nearfar.vae.output import OutputLayer
 
 ROUNDING = 2.0**-7
@@ -85,16 +85,16 @@ class Screen:
         """
         self.layer.scores(hidden.to(torch.bfloat16), memory, self.weight, self.bias)
         exclude(memory)
-        items = best(memory, keep).sort(1).values
+        items = best(memory, keep)
+        items.numpy().sort(axis=1)
         rough = memory.gather(1, items).float()
         kth, last = torch.kthvalue(rough, keep - k + 1, dim=1).values, rough.amin(1)
         doubt = self.bound(hidden)
         certain = last + last.abs() * ROUNDING + doubt < kth - kth.abs() * ROUNDING - doubt
         certain |= last == float("-inf")
         exact = self._exact(hidden, items).masked_fill_(rough == float("-inf"), float("-inf"))
-        order = torch.argsort(exact, dim=1, descending=True, stable=True)[:, :k]
-        items, exact = items.gather(1, order), exact.gather(1, order)
-        return items.masked_fill(exact == float("-inf"), -1), exact, certain
+        items, exact = by_score(items, exact)
+        return items[:, :k], exact[:, :k], certain
 
     def _exact(
         self, hidden: Float[Tensor, "users hidden"], items: Int64[Tensor, "users kept"]
