@@ -29,6 +29,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "nearfar bf16": ("own.py", "bfloat16"),
     "nearfar fast": ("own.py", "float32", "fast"),
     "nearfar fast bf16": ("own.py", "bfloat16", "fast"),
+    "nearfar fast-large": ("own.py", "float32", "fast-large"),
     "nearfar fast-large bf16": ("own.py", "bfloat16", "fast-large"),
 }
 

@@ -29,8 +29,19 @@ from nearfar.core.ranking import Ranking
 from nearfar.metrics.judged import judge
 from nearfar.metrics.ndcg import NDCG
 
-OWN = ["nearfar", "nearfar fast", "nearfar fast bf16", "nearfar fast-large bf16"]
-EPOCHS = {"nearfar fast": 20, "nearfar fast bf16": 20, "nearfar fast-large bf16": 4}
+OWN = [
+    "nearfar",
+    "nearfar fast",
+    "nearfar fast bf16",
+    "nearfar fast-large",
+    "nearfar fast-large bf16",
+]
+EPOCHS = {
+    "nearfar fast": 20,
+    "nearfar fast bf16": 20,
+    "nearfar fast-large": 8,
+    "nearfar fast-large bf16": 8,
+}
 """Their schedules end there."""
 
 

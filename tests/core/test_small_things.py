@@ -5,7 +5,7 @@ import pytest
 from nearfar.algorithms.algorithm import PACKAGE, Algorithm, find_algorithm
 from nearfar.algorithms.ease import EASE
 from nearfar.core import discovery, memory, seeding
-from nearfar.core.cpu import multiplies_bfloat16
+from nearfar.core.cpu import is_amd_with_avx512, multiplies_bfloat16
 from nearfar.core.errors import DoesNotFitError, SettingsError, UnknownNameError
 
 
@@ -53,3 +53,18 @@ def test_processors_that_multiply_bfloat16_are_known(tmp_path) -> None:
         path.write_text(f"processor : 0\n{flags}\n")
         assert multiplies_bfloat16(path) is expected
     assert multiplies_bfloat16(tmp_path / "absent") is False
+
+
+def test_processors_whose_float32_products_mkl_is_slow_at_are_known(tmp_path) -> None:
+    for i, (lines, expected) in enumerate(
+        [
+            ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2 avx512f", True),
+            ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2", False),
+            ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx2 avx512f", False),
+            ("", False),
+        ]
+    ):
+        path = tmp_path / str(i)
+        path.write_text(f"processor : 0\n{lines}\n")
+        assert is_amd_with_avx512(path) is expected
+    assert is_amd_with_avx512(tmp_path / "absent") is False

@@ -35,7 +35,7 @@ def test_units_of_given_sums_are_those_of_a_layer(units) -> None:
     x = torch.randn(4, 5, generator=generator(1))
     sums = torch.nn.functional.linear(x, layer.weight, layer.bias)
     assert sums.shape == (4, widened(units, 3))
-    assert torch.equal(activate(units, sums), layer(x))
+    torch.testing.assert_close(activate(units, sums), layer(x))
 
 
 def test_fresh_layers_leave_the_global_generator_alone() -> None:

@@ -12,9 +12,23 @@ BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 @cache
 def multiplies_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether it multiplies bfloat16 faster than float32; False where that is not known."""
+    return bool(BFLOAT16_FLAGS & _flags(_lines(cpuinfo)))
+
+
+@cache
+def is_amd_with_avx512(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether it is AMD's and has AVX-512; False where that is not known."""
+    lines = _lines(cpuinfo)
+    return any("AuthenticAMD" in line for line in lines) and "avx512f" in _flags(lines)
+
+
+def _lines(cpuinfo: Path) -> list[str]:
     try:
-        lines = cpuinfo.read_text().splitlines()
+        return cpuinfo.read_text().splitlines()
     except OSError:
-        return False
-    flags = next((t for t in lines if t.lower().startswith(("flags", "features"))), "")
-    return bool(BFLOAT16_FLAGS & set(flags.lower().split()))
+        return []
+
+
+def _flags(lines: list[str]) -> set[str]:
+    found = next((t for t in lines if t.lower().startswith(("flags", "features"))), "")
+    return set(found.lower().split())

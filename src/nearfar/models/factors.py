@@ -14,6 +14,7 @@ from nearfar.core.errors import ArtefactError
 from nearfar.models.folding import Folding, LeastSquares, Linear
 from nearfar.models.least_squares import Confidence
 from nearfar.models.model import Model
+from nearfar.vae.products import affine_into
 from nearfar.vae.rows import Rows
 
 
@@ -58,7 +59,7 @@ class Factors(Model):
     def _write_scores(self, histories: csr_array, out: Float[Tensor, "users items"]) -> None:
         users = self._fold_in(histories)
         bias, items = torch.from_numpy(self.item_bias), torch.from_numpy(self.item_factors)
-        torch.addmm(bias, users, items.T, out=out)
+        affine_into(out, users, items, bias)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         description, arrays = self.folding.state()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nearfar.vae.products import Linear
+
 BIAS_STD = 0.001
 
 
@@ -26,8 +28,8 @@ def pass_through(layer: nn.Linear, k: int) -> None:
 
 def linear(n_in: int, n_out: int, rng: torch.Generator) -> nn.Linear:
     """A linear layer so initialised."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)  # leaves the global generator alone
-    assert isinstance(layer, nn.Linear)
+    layer = nn.utils.skip_init(Linear, n_in, n_out)  # leaves the global generator alone
+    assert isinstance(layer, Linear)
     xavier_(layer.weight, rng)
     small_bias_(layer.bias, rng)
     return layer

@@ -9,12 +9,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nearfar.vae.initialise import pass_through, small_bias_, xavier_
+from nearfar.vae.products import Linear
 
 Units = Literal["tanh", "gated"]
 """tanh(W x + b), or (W x + b) times sigmoid(V x + c)."""
 
 
-class Tanh(nn.Linear):
+class Tanh(Linear):
     """tanh(W x + b)."""
 
     def forward(self, input: Float[Tensor, "users inputs"]) -> Float[Tensor, "users outputs"]:
@@ -25,7 +26,7 @@ class Tanh(nn.Linear):
         pass_through(self, k)
 
 
-class Gated(nn.Linear):
+class Gated(Linear):
     """(W x + b) * sigmoid(V x + c): the gated linear unit.
 
     Source: Dauphin et al., Language Modeling with Gated Convolutional Networks, 2017; in

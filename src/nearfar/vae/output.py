@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from nearfar.vae.gradients import Table
 from nearfar.vae.initialise import small_bias_, xavier_
 from nearfar.vae.memory import empty
+from nearfar.vae.products import affine_into, linear
 from nearfar.vae.rows import Rows
 from nearfar.vae.softmax import Workspace, linear_multinomial_nll
 
@@ -33,7 +34,7 @@ class OutputLayer(Table):
         small_bias_(self.bias, rng)
 
     def forward(self, hidden: Float[Tensor, "users hidden"]) -> Float[Tensor, "users items"]:
-        return nn.functional.linear(hidden, self.weight, self.bias)
+        return linear(hidden, self.weight, self.bias, once=self.training)
 
     def scores(
         self,
@@ -52,7 +53,7 @@ class OutputLayer(Table):
         width = BLOCK_ITEMS if out.device.type == "cpu" else len(weight)
         for start in range(0, len(weight), width):
             block = slice(start, start + width)
-            torch.addmm(bias[block], hidden, weight[block].T, out=out[:, block])
+            affine_into(out[:, block], hidden, weight[block], bias[block])
 
     def multinomial_nll(
         self, hidden: Float[Tensor, "users hidden"], rows: Rows

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nearfar.vae.gradients import attached
 from nearfar.vae.memory import empty
+from nearfar.vae.products import affine, multiply_into
 from nearfar.vae.rows import Rows
 
 BLOCK_BYTES = 2 << 20
@@ -220,8 +221,8 @@ def _exponentials(
     for i, start in enumerate(starts):
         end = min(start + width, n_items)
         values = memory[start * n_users : end * n_users].view(n_users, end - start)
-        torch.addmm(bias[start:end].to(dtype), h, weight[start:end].to(dtype).T, out=values)
-        f = values.to(hidden.dtype)
+        found = affine(h, weight[start:end].to(dtype), bias[start:end].to(dtype), values)
+        f = found.to(hidden.dtype)
         if shift is not None:
             f.sub_(shift[:, None])
         low, high = bounds[i], bounds[i + 1]
@@ -262,18 +263,10 @@ def _gradients(
         f.view(-1).index_add_(0, scores.places[block.entries], ones[block.entries])
         grad_bias[items] += f.sum(0)
         g = f.to(dtype)
-        if grad_hidden is not None and dtype == hidden.dtype:
-            grad_hidden.addmm_(g, weight[items])
-        elif grad_hidden is not None:
-            grad_hidden += g @ weight[items].to(dtype)
-        if grad_weight is None:
-            continue
-        out = grad_weight[items]
-        if dtype == hidden.dtype:
-            torch.addmm(out, g.T, h, beta=int(add), out=out)
-        else:
-            product = g.T @ h
-            out.copy_(product + out if add else product)
+        if grad_hidden is not None:
+            multiply_into(grad_hidden, g, weight[items].to(dtype), add=True)
+        if grad_weight is not None:
+            multiply_into(grad_weight[items], g.T, h, add=add)
 
 
 def _width(n_users: int, n_items: int, dtype: torch.dtype, device: torch.device) -> int:

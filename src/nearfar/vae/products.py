@@ -1,0 +1,128 @@
+"""Products of dense matrices, by the library that is fast on this processor.
+
+PyTorch gives float32 products on x86 to MKL, which on AMD's processors with AVX-512 takes twice
+the time of oneDNN, which PyTorch has inside too (docs/performance.md). Sums are in float32 in
+both, in another order.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from nearfar.core.cpu import is_amd_with_avx512
+
+
+@cache
+def _onednn_is_faster() -> bool:
+    return (
+        is_amd_with_avx512()
+        and torch.backends.mkl.is_available()
+        and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    )
+
+
+def by_onednn(a: Tensor) -> bool:
+    """Whether products of this matrix are oneDNN's."""
+    return (
+        a.dtype == torch.float32
+        and a.device.type == "cpu"
+        and a.numel() > 0
+        and _onednn_is_faster()
+    )
+
+
+def times(a: Float[Tensor, "n k"], b: Float[Tensor, "k m"]) -> Float[Tensor, "n m"]:
+    """a b, without a gradient of its own."""
+    return _linear(a, b.T, None) if by_onednn(a) and b.numel() else a @ b
+
+
+def affine(
+    x: Float[Tensor, "n k"],
+    weight: Float[Tensor, "m k"],
+    bias: Float[Tensor, " m"],
+    out: Float[Tensor, "n m"],
+) -> Float[Tensor, "n m"]:
+    """x W' + b, in `out` or in memory of its own: use what is returned."""
+    if by_onednn(x) and weight.numel():
+        return _linear(x, weight, bias)
+    return torch.addmm(bias, x, weight.T, out=out)
+
+
+def affine_into(
+    out: Float[Tensor, "n m"],
+    x: Float[Tensor, "n k"],
+    weight: Float[Tensor, "m k"],
+    bias: Float[Tensor, " m"],
+) -> None:
+    """Set `out` to x W' + b."""
+    found = affine(x, weight, bias, out)
+    if found is not out:
+        out.copy_(found)
+
+
+def multiply_into(
+    out: Float[Tensor, "n m"], a: Float[Tensor, "n k"], b: Float[Tensor, "k m"], *, add: bool
+) -> None:
+    """Set `out` to a b, or add a b to it; it may be of more precision than they are."""
+    if a.dtype == out.dtype and not by_onednn(a):
+        torch.addmm(out, a, b, beta=int(add), out=out)
+        return
+    product = times(a, b)
+    if add:
+        out += product
+    else:
+        out.copy_(product)
+
+
+class Linear(nn.Linear):
+    """`torch.nn.Linear`; while it trains its gradients are not differentiable themselves."""
+
+    def forward(self, input: Float[Tensor, "users inputs"]) -> Float[Tensor, "users outputs"]:
+        return linear(input, self.weight, self.bias, once=self.training)
+
+
+def linear(
+    x: Float[Tensor, "n k"],
+    weight: Float[Tensor, "m k"],
+    bias: Float[Tensor, " m"],
+    *,
+    once: bool,
+) -> Float[Tensor, "n m"]:
+    """x W' + b with its gradients, which nobody differentiates again if it is `once`."""
+    if not (by_onednn(x) and weight.numel()):
+        return nn.functional.linear(x, weight, bias)
+    if not torch.is_grad_enabled():
+        return _linear(x, weight, bias)
+    if once:
+        return _Linear.apply(x, weight, bias)  # pyright: ignore[reportReturnType]
+    return nn.functional.linear(x, weight, bias)
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _linear(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (grad,) = grads
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        return (
+            times(grad, weight) if of_x else None,
+            times(grad.T, x) if of_weight else None,
+            grad.sum(0) if of_bias else None,
+        )
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
