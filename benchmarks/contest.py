@@ -24,7 +24,8 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 THREADS = 2
 
 OWN: dict[str, tuple[str, ...]] = {
-    "floor": ("floor.py",),
+    "floor": ("floor.py", "mm"),
+    "floor, oneDNN": ("floor.py", "onednn"),
     "nearfar": ("own.py", "float32"),
     "nearfar bf16": ("own.py", "bfloat16"),
     "nearfar fast": ("own.py", "float32", "fast"),

@@ -18,7 +18,7 @@ from rich.table import Table
 from benchmarks.contest import command, everyone, interactions, interval, started
 from benchmarks.machine import provenance
 
-OWN = ["floor", "nearfar", "nearfar bf16"]
+OWN = ["floor", "floor, oneDNN", "nearfar", "nearfar bf16"]
 STEPS = 4
 
 

@@ -1,6 +1,7 @@
 """Stopping, divergence, records."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from nearfar.algorithms.multvae import EXACT_ITEMS, MultVAE
+from nearfar.algorithms.autoencoding import EXACT_ITEMS, likelihood_of
+from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
+from nearfar.algorithms.recvae import RecVAE
 from nearfar.core.errors import DivergedError, EmptyDataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions
@@ -198,16 +201,16 @@ def test_bfloat16_trains_as_well(clusters) -> None:
     assert found["bfloat16"] == pytest.approx(found["float32"], abs=0.02)
 
 
-def test_large_catalogues_are_sampled_and_others_are_not() -> None:
+@pytest.mark.parametrize("algorithm", [MultVAE(), RecVAE()], ids=["multvae", "recvae"])
+def test_large_catalogues_are_sampled_and_others_are_not(algorithm: MultVAE | RecVAE) -> None:
     def chosen(n_items: int) -> tuple[object, str]:
-        algorithm = MultVAE()
         catalogue = Catalogue(np.ones(n_items, np.int64), 10)
-        likelihood = algorithm.likelihood_of(catalogue)
+        likelihood = likelihood_of(algorithm.likelihood, catalogue)
         return type(likelihood), algorithm.plan(catalogue).optimiser
 
     assert chosen(EXACT_ITEMS) == (Multinomial, "adam")
     assert chosen(EXACT_ITEMS + 1) == (Sampled, "lazy_adam")
-    asked = MultVAE(likelihood=Multinomial(), optimiser="row_adam")
+    asked = replace(algorithm, likelihood=Multinomial(), optimiser="row_adam")
     assert asked.plan(Catalogue(np.ones(9, np.int64), 1)).optimiser == "row_adam"
 
 

@@ -18,10 +18,12 @@ from nearfar.metrics.metric import Metric
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.train.loop import train as train_network
-from nearfar.train.plan import Plan
+from nearfar.train.plan import OptimiserName, Plan
 from nearfar.train.run import Run
 from nearfar.train.state import Validate
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.multinomial import Multinomial
+from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.prior import Prior
@@ -32,6 +34,9 @@ from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.weight import Weight
 
 STOPPING_METRIC = NDCG(100)
+
+EXACT_ITEMS = 200_000
+"""Up to so many items the exact multinomial likelihood is the default."""
 
 
 class AutoencoderAlgorithm(Algorithm):
@@ -96,6 +101,23 @@ class AutoencoderAlgorithm(Algorithm):
     def prepare(self, network: VAE, train: Interactions, seed: int) -> None:
         """Give a fresh network what it is to know of the data."""
         self.start.apply(network, train.x, seed)
+
+
+def likelihood_of(chosen: Likelihood | None, catalogue: Catalogue) -> Likelihood:
+    """The likelihood that was chosen, or the multinomial one for a catalogue of this size."""
+    if chosen is not None:
+        return chosen
+    return Multinomial() if catalogue.n_items <= EXACT_ITEMS else Sampled()
+
+
+def optimiser_of(
+    chosen: OptimiserName | None, likelihood: Likelihood | None, catalogue: Catalogue | None
+) -> OptimiserName:
+    """The optimiser that was chosen, or the one for this likelihood."""
+    if chosen is not None:
+        return chosen
+    sampled = catalogue is not None and isinstance(likelihood_of(likelihood, catalogue), Sampled)
+    return "lazy_adam" if sampled else "adam"
 
 
 def evidence_bound(

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, evidence_bound
+from nearfar.algorithms.autoencoding import (
+    AutoencoderAlgorithm,
+    evidence_bound,
+    likelihood_of,
+    optimiser_of,
+)
 from nearfar.algorithms.pia import PIA
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.phase import Phase
@@ -15,8 +20,6 @@ from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.layers import Units
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
-from nearfar.vae.likelihoods.multinomial import Multinomial
-from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.objective import Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.priors.prior import Prior
@@ -25,9 +28,6 @@ from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.weight import Weight
-
-EXACT_ITEMS = 200_000
-"""Up to so many items the exact likelihood is the default."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,13 @@ class MultVAE(AutoencoderAlgorithm):
 
     def plan(self, catalogue: Catalogue | None = None) -> Plan:
         """How the network is trained, on a catalogue of this size."""
-        sampled = catalogue is not None and isinstance(self.likelihood_of(catalogue), Sampled)
-        by_default = "lazy_adam" if sampled else "adam"
         return Plan(
             self.epochs,
             self.batch_size,
             self.learning_rate,
             self.patience,
             self.schedule,
-            self.optimiser or by_default,
+            optimiser_of(self.optimiser, self.likelihood, catalogue),
             noise=self.noise,
             phases=(Phase(renews_prior=True),),
         )
@@ -104,19 +102,13 @@ class MultVAE(AutoencoderAlgorithm):
             self.decoder_units,
         )
 
-    def likelihood_of(self, catalogue: Catalogue) -> Likelihood:
-        """The likelihood that was chosen, or the one for a catalogue of this size."""
-        if self.likelihood is not None:
-            return self.likelihood
-        return Multinomial() if catalogue.n_items <= EXACT_ITEMS else Sampled()
-
     def objective(self, catalogue: Catalogue, seed: int) -> Objective:
         """Eq. 1, or Eq. 8 with alignment."""
         return evidence_bound(
             catalogue,
             self.n_latent,
             seed,
-            likelihood=self.likelihood_of(catalogue),
+            likelihood=likelihood_of(self.likelihood, catalogue),
             prior=self.prior,
             beta=self.beta,
             alignment=self.alignment,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, evidence_bound
+from nearfar.algorithms.autoencoding import (
+    AutoencoderAlgorithm,
+    evidence_bound,
+    likelihood_of,
+    optimiser_of,
+)
 from nearfar.algorithms.pia import PIA
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.phase import Phase
-from nearfar.train.plan import Plan
+from nearfar.train.plan import OptimiserName, Plan
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.encoder import Encoder
-from nearfar.vae.likelihoods.likelihood import Catalogue
-from nearfar.vae.likelihoods.multinomial import Multinomial
+from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
 from nearfar.vae.objective import Objective
 from nearfar.vae.priors.composite import Composite
 from nearfar.vae.priors.prior import Prior
@@ -47,6 +51,8 @@ class RecVAE(AutoencoderAlgorithm):
         decoder_hidden: sizes of the decoder's hidden layers; published is one linear layer.
         corruption: what the encoder is shown while it moves.
         prior: p(z).
+        likelihood: p(x|z); by default the exact multinomial up to 200,000 items, and above it
+            the sampled one.
         start: what the network's weights start from.
         beta: weight of the KL term.
         alignment: Personalized Item Alignment, or none.
@@ -55,6 +61,7 @@ class RecVAE(AutoencoderAlgorithm):
         decoder_passes: passes in which the decoder moves.
         batch_size, learning_rate: of both Adams.
         schedule: what the learning rate is multiplied by over the course of training.
+        optimiser: as in `MultVAE`.
         patience: epochs without a better validation score before training stops; 0 for never.
     """
 
@@ -63,6 +70,7 @@ class RecVAE(AutoencoderAlgorithm):
     decoder_hidden: tuple[int, ...] = ()
     corruption: Corruption = field(default_factory=Dropout)
     prior: Prior = field(default_factory=Composite)
+    likelihood: Likelihood | None = None
     start: Start = field(default_factory=Xavier)
     beta: Weight = field(default_factory=PerInteraction)
     alignment: PIA | None = None
@@ -73,6 +81,7 @@ class RecVAE(AutoencoderAlgorithm):
     learning_rate: float = 5e-4
     schedule: Weight = field(default_factory=Constant)
     patience: int = 20
+    optimiser: OptimiserName | None = None
 
     def architecture(self, n_items: int) -> Architecture:
         """What the network is built from."""
@@ -94,6 +103,7 @@ class RecVAE(AutoencoderAlgorithm):
             self.learning_rate,
             self.patience,
             self.schedule,
+            optimiser_of(self.optimiser, self.likelihood, catalogue),
             phases=(encoder, decoder),
         )
 
@@ -103,7 +113,7 @@ class RecVAE(AutoencoderAlgorithm):
             catalogue,
             self.n_latent,
             seed,
-            likelihood=Multinomial(),
+            likelihood=likelihood_of(self.likelihood, catalogue),
             prior=self.prior,
             beta=self.beta,
             alignment=self.alignment,
