@@ -74,6 +74,13 @@ def test_all_paths_are_described_with_examples_and_problems(answering: Answering
             for status, response in operation["responses"].items():
                 if status != "200":
                     assert list(response["content"]) == ["application/problem+json"]
+    tells_arm = {("post", "/v1/recommend"), ("get", "/v1/users/{user}/recommendations")}
+    assert tells_arm == {
+        (method, path)
+        for path, operations in told["paths"].items()
+        for method, operation in operations.items()
+        if "X-Nearfar-Arm" in operation["responses"]["200"].get("headers", {})
+    }
     names = set(told["components"]["schemas"])
     used = {part.split('"')[0] for part in json.dumps(told).split("#/components/schemas/")[1:]}
     assert used <= names

@@ -1,13 +1,18 @@
 """A user's recommendations: stored, else folded in, else popular; and why."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from nearfar.abtest.assignment import Experiment
+from nearfar.bundle.folder import save_bundle
+from nearfar.core.errors import SettingsError
 from nearfar.store.sinks.parquet import ParquetRecommendations
 from nearfar.web.setup import Setup, open_store
+from tests.bundle.cases import make_bundle
 from tests.web.cases import Answering, bundles
 
 DAY = date(2026, 3, 2)
@@ -103,3 +108,99 @@ def test_a_database_is_a_store_too(tmp_path: Path) -> None:
     answering = Answering(Setup(bundles=bundles(tmp_path), threads=1, store=store))
     assert of(answering, "7")["recommendations"][0]["item"] == 103
     assert of(answering, "not-a-number")["source"] == "popular"
+
+
+def of_arms(tmp_path: Path, *versions: str) -> tuple[Answering, Experiment]:
+    """Two models of a registry as arms, and a day of rows for users 0 to 7 by some versions."""
+    links = {}
+    for name, version, kind in (
+        ("control", "v1", "autoencoder"), ("treatment", "v2", "item_item"),
+    ):  # fmt: skip
+        folder = save_bundle(make_bundle(kind), tmp_path / "versions" / version / "bundle")
+        links[name] = tmp_path / name
+        links[name].symlink_to(folder)
+    rows = pl.DataFrame(
+        {"user": [str(u) for u in range(8) for _ in versions],
+         "rank": [r + 1 for _ in range(8) for r in range(len(versions))],
+         "item": [str(105 + r) for _ in range(8) for r in range(len(versions))],
+         "score": [0.5] * 8 * len(versions), "model_version": list(versions) * 8}
+    )  # fmt: skip
+    with ParquetRecommendations(str(tmp_path / "store")).writing(DAY, "v1") as writer:
+        writer.write(rows)
+    (tmp_path / "histories.csv").write_text(
+        "user,item\n" + "".join(f"{user},{100 + user}\n" for user in range(8))
+    )
+    experiment = Experiment("arms", arms=("control", "treatment"))
+    setup = Setup(
+        bundles=links, threads=1, store=open_store(str(tmp_path / "store"), "text"),
+        histories=tmp_path / "histories.csv", experiment=experiment,
+    )  # fmt: skip
+    return Answering(setup), experiment
+
+
+def test_arms_that_choose_the_model_get_only_its_stored_rows(tmp_path: Path) -> None:
+    answering, experiment = of_arms(tmp_path, "v1")
+    sources = set()
+    for user in map(str, range(8)):
+        response = answering.ask("GET", f"/v1/users/{user}/recommendations", params={"k": 3})
+        body, arm = response.json(), experiment.arm_of(user)
+        assert response.headers["x-nearfar-arm"] == body["arm"] == arm
+        assert body["version"] == {"control": "v1", "treatment": "v2"}[arm]
+        sources.add((arm, body["source"]))
+        if arm == "treatment":
+            asked = {"items": [100 + int(user)], "k": 3, "model": "treatment"}
+            same = answering.post("/v1/recommend", asked).json()
+            assert body["recommendations"] == same["recommendations"]
+            assert body["model"] == "treatment"
+            assert body["reason"] == (
+                "what is stored is by another model than that of the user's arm, version v2; "
+                "folded in from the stored history"
+            )
+    assert sources == {("control", "stored"), ("treatment", "history")}
+
+
+def test_rows_of_several_versions_are_of_no_arm(tmp_path: Path) -> None:
+    answering, _ = of_arms(tmp_path, "v1", "v2")
+    for user in map(str, range(8)):
+        assert of(answering, user)["source"] == "history"
+
+
+def test_models_of_one_version_are_not_told_apart_by_stored_rows(tmp_path: Path) -> None:
+    answering, _ = of_arms(tmp_path, "v1")
+    twice = replace(answering.service.setup, bundles={
+        "control": tmp_path / "control", "treatment": tmp_path / "versions" / "v1" / "bundle",
+    })  # fmt: skip
+    for user in map(str, range(8)):
+        body = of(Answering(twice), user)
+        assert body["source"] == "history"
+        assert body["reason"].startswith("several models served are of version v1, so")
+
+
+def test_an_answer_by_another_model_than_the_arms_is_of_no_arm(tmp_path: Path) -> None:
+    answering, experiment = of_arms(tmp_path, "v1")
+    for user in map(str, range(8)):
+        arm = experiment.arm_of(user)
+        for model in experiment.arms:
+            path = f"/v1/users/{user}/recommendations"
+            answers = [
+                answering.ask("GET", path, params={"model": model}),
+                answering.post("/v1/recommend", {"user": user, "model": model}),
+            ]
+            told = arm if model == arm else None
+            assert [a.headers.get("x-nearfar-arm") for a in answers] == [told, told]
+            assert [a.json()["arm"] for a in answers] == [told, told]
+
+
+def test_arms_that_are_no_models_leave_the_store_as_it_is(tmp_path: Path) -> None:
+    answering, _ = of_arms(tmp_path, "v1")
+    plain = replace(answering.service.setup, experiment=Experiment("arms", arms=("a", "b")))
+    answering = Answering(plain)
+    bodies = [of(answering, user) for user in map(str, range(8))]
+    assert {(b["source"], b["arm"]) for b in bodies} == {("stored", "a"), ("stored", "b")}
+
+
+@pytest.mark.parametrize("arm", ["новый", "two\nlines", " ends "])
+def test_arms_that_fit_no_header_are_refused_at_the_start(tmp_path: Path, arm: str) -> None:
+    experiment = Experiment("arms", arms=("control", arm))
+    with pytest.raises(SettingsError, match="X-Nearfar-Arm"):
+        Setup(bundles=bundles(tmp_path), experiment=experiment)

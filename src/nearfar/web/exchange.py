@@ -19,6 +19,13 @@ MAX_ERRORS = 20
 OF_UNION = ("constrained-int", "constrained-str", "int", "str")
 """What Pydantic calls the kinds of an id in the place of an error."""
 
+ARM = "X-Nearfar-Arm"
+ARM_HEADER = {
+    "description": "The user's arm, for the log of exposures; absent where no experiment runs, the "
+    "user is not told, or the request names another model than the one that the arm chooses.",
+    "required": False,
+    "schema": {"type": "string"},
+}
 JSON = "application/json"
 TOLD = {
     400: "The body is no JSON.",
@@ -78,13 +85,25 @@ def of_validation(errors: Sequence[Mapping[str, Any]]) -> ProblemError:
     return ProblemError(422, "invalid", f"the request is not valid; {first}", errors=told)
 
 
-def answers(model: type[BaseModel], example: Any, *problems: int) -> dict[int | str, Any]:
-    """The `responses` of a route: what it answers when all is well, and its errors."""
+def answers(
+    model: type[BaseModel], example: Any, *problems: int, arm: bool = False
+) -> dict[int | str, Any]:
+    """The `responses` of a route: what it answers when all is well, and its errors.
+
+    Args:
+        model: of the answer's body.
+        example: of it.
+        problems: the statuses of errors, beside 401 and 500.
+        arm: whether the answer tells the arm of an experiment.
+    """
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     done = {
         "description": (model.__doc__ or "").strip().partition("\n")[0],
         "content": {JSON: {"schema": schema, "example": example}},
-        "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
+        "headers": {
+            "X-Request-Id": {"schema": {"type": "string"}},
+            **({ARM: ARM_HEADER} if arm else {}),
+        },
     }
     return {200: done, **problem_answers(*problems)}
 

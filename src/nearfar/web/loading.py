@@ -140,7 +140,8 @@ class Loader:
         """
         registry, runtime = self._setup.registry, self._setup.runtime
         if registry is None:
-            return [Address(name, path.name, path) for name, path in self._setup.bundles.items()]
+            bundles = self._setup.bundles.items()
+            return [Address(name, _version_of(path), path) for name, path in bundles]
         # Read here and not by the registry's own class, which needs PyTorch.
         if not (registry / POINTER).exists():
             return []
@@ -169,6 +170,13 @@ class Loader:
         from nearfar.web.latent_map import make_map
 
         return make_map(scorer, self._users)
+
+
+def _version_of(path: Path) -> str:
+    """The version of a bundle: the registry's where it lies, or a link leads, in one."""
+    real = path.resolve()
+    in_registry = real.name in FOLDERS.values() and real.parent.parent.name == "versions"
+    return real.parent.name if in_registry else path.name
 
 
 def _warm_up(scorer: Scorer, batch_users: int) -> None:

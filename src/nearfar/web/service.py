@@ -68,8 +68,15 @@ class Service:
         """Whether requests are answered."""
         return bool(len(self.models)) and not self.stopping
 
-    def arm_of(self, user: int | str | None) -> str | None:
-        """The user's arm, where an experiment runs and the user is told.
+    def arm_of(self, user: int | str | None, asked: str | None = None) -> str | None:
+        """The arm that the answer is of, where an experiment runs and the user is told.
+
+        An answer by another model than the arm's is of no arm: in the log of exposures it would
+        count for what the user was not shown.
+
+        Args:
+            user: the id.
+            asked: the model that the request names, if any.
 
         Raises:
             ProblemError: the id is no text.
@@ -77,9 +84,10 @@ class Service:
         if self.setup.experiment is None or user is None:
             return None
         try:
-            return self.setup.experiment.arm_of(user)
+            arm = self.setup.experiment.arm_of(user)
         except DataError:
             raise ProblemError(422, "invalid", "the user's id is no text of UTF-8") from None
+        return None if asked is not None and asked != arm and self.arms_choose else arm
 
     @property
     def arms_choose(self) -> bool:
@@ -96,6 +104,11 @@ class Service:
         if name is None and arm is not None and self.arms_choose:
             name = arm
         return self.models.get(name)
+
+    def told_apart(self, served: Served) -> bool:
+        """Whether the model's version is that of no other model served."""
+        version = served.scorer.version
+        return sum(other.scorer.version == version for other in self.models) == 1
 
     def experiment(self) -> dict[str, Any] | None:
         """What `/v1/model` tells of the experiment."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ Runtime = Literal["torch", "onnx"]
 TOKEN = "NEARFAR_TOKEN"
 ORIGINS = "NEARFAR_CORS_ORIGINS"
 MIN_TOKEN = 16
+ARM_NAME = r"[!-~]([ -~]*[!-~])?"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Setup:
         limits: see `Limits`.
 
     Raises:
-        SettingsError: neither bundles nor a registry are given, or both; or the token is short.
+        SettingsError: neither bundles nor a registry are given, or both; the token is short; or
+            an arm's name does not fit a header.
     """
 
     bundles: Mapping[str, Path] = field(default_factory=dict)
@@ -60,6 +63,13 @@ class Setup:
             raise SettingsError("name bundles (--bundle) or a registry (--registry), one of them")
         if self.threads < 1:
             raise SettingsError(f"threads is {self.threads}; it must be at least 1")
+        arms = () if self.experiment is None else self.experiment.arms
+        for arm in arms:
+            if not re.fullmatch(ARM_NAME, arm):
+                raise SettingsError(
+                    f"the experiment has the arm {arm!r}; the service tells arms in the header "
+                    "X-Nearfar-Arm: name it by ASCII's printable characters, no space at its ends"
+                )
         if self.token is not None and (len(self.token) < MIN_TOKEN or not self.token.isascii()):
             raise SettingsError(
                 f"{TOKEN} is shorter than {MIN_TOKEN} characters, or has others than ASCII's; "

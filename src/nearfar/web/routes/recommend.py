@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from nearfar.web import examples
 from nearfar.web.catalogue import ItemId, Unmatched
-from nearfar.web.exchange import OF_BODY, Json, answers, read_body, service_of, takes
+from nearfar.web.exchange import ARM, OF_BODY, Json, answers, read_body, service_of, takes
 from nearfar.web.problems import ProblemError
 from nearfar.web.schemas import (
     BatchRequest,
@@ -26,7 +26,6 @@ from nearfar.web.shown import REASONS, recommendations
 from nearfar.web.work import Wanted
 
 router = APIRouter(tags=["recommend"])
-ARM = "X-Nearfar-Arm"
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,9 @@ def _union(excluded: Int[np.ndarray, " excluded"], more: list[int]) -> Int[np.nd
 @router.post(
     "/v1/recommend",
     summary="Recommend to somebody by what they like",
-    responses=answers(RecommendResponse, examples.RECOMMENDED, *OF_BODY, 404, 422, 429, 503, 504),
+    responses=answers(
+        RecommendResponse, examples.RECOMMENDED, *OF_BODY, 404, 422, 429, 503, 504, arm=True
+    ),
     openapi_extra=takes(RecommendRequest, **examples.RECOMMEND),
 )
 async def recommend(request: Request) -> Json:
@@ -94,7 +95,7 @@ async def recommend(request: Request) -> Json:
     """
     service = service_of(request)
     body = await read_body(request, RecommendRequest)
-    arm = service.arm_of(body.user)
+    arm = service.arm_of(body.user, body.model)
     served = service.choose(body.model, arm)
     if body.explain:
         served.needs("explain")

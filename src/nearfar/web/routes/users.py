@@ -9,9 +9,8 @@ import numpy as np
 from fastapi import APIRouter, Path, Query, Request
 
 from nearfar.web import examples
-from nearfar.web.exchange import Json, answers, service_of
+from nearfar.web.exchange import ARM, Json, answers, service_of
 from nearfar.web.limits import MAX_ID, MAX_K
-from nearfar.web.routes.recommend import ARM
 from nearfar.web.schemas import UserResponse
 from nearfar.web.served import Served
 from nearfar.web.service import Service
@@ -21,6 +20,8 @@ from nearfar.web.work import Wanted
 router = APIRouter(tags=["recommend"])
 
 STORED = "made before, for {day}, by version {version}"
+OF_OTHERS = "what is stored is by another model than that of the user's arm, version {version}"
+AMBIGUOUS = "several models served are of version {version}, so that stored rows tell no arm"
 FOLDED = "{before}; folded in from the stored history"
 POPULAR = "{before}, and no history is known; this is what is popular"
 
@@ -28,7 +29,7 @@ POPULAR = "{before}, and no history is known; this is what is popular"
 @router.get(
     "/v1/users/{user}/recommendations",
     summary="Recommend to a user known by id",
-    responses=answers(UserResponse, examples.USER, 404, 422, 429, 503, 504),
+    responses=answers(UserResponse, examples.USER, 404, 422, 429, 503, 504, arm=True),
 )
 async def of_user(
     request: Request,
@@ -42,10 +43,11 @@ async def of_user(
     """What was made before, where there is any; else the stored history folded in; else what is
     popular. `source` and `reason` tell which it is, and why."""
     service = service_of(request)
-    arm = service.arm_of(user)
+    arm = service.arm_of(user, model)
     content, before = None, "a model was asked for"
     if model is None:
-        content, before = await _stored(service, user, k)
+        by = service.choose(None, arm) if arm is not None and service.arms_choose else None
+        content, before = await _stored(service, user, k, by)
     if content is None:
         served = service.choose(model, arm)
         content = await _scored(service, served, user, k, before)
@@ -53,8 +55,18 @@ async def of_user(
     return Json({**content, "arm": arm}, headers=None if arm is None else {ARM: arm})
 
 
-async def _stored(service: Service, user: str, k: int) -> tuple[dict[str, Any] | None, str]:
-    """Recommendations made before; or None, and why there are none."""
+async def _stored(
+    service: Service, user: str, k: int, by: Served | None
+) -> tuple[dict[str, Any] | None, str]:
+    """Recommendations made before; or None, and why there are none.
+
+    Args:
+        service: with its store.
+        user: the id.
+        k: how many.
+        by: the model that the user's arm chose, whose rows alone may be shown: those of another
+            would be counted for this arm.
+    """
     if service.store is None:
         return None, "no store is served"
     from nearfar.web.stored import StoreDownError
@@ -67,7 +79,13 @@ async def _stored(service: Service, user: str, k: int) -> tuple[dict[str, Any] |
         return None, "nothing is stored for the user"
     rows = found.rows.head(k).to_dicts()
     version = rows[0]["model_version"]
-    catalogue = service.models.get(None).catalogue if len(service.models) else None
+    if by is not None and not service.told_apart(by):
+        return None, AMBIGUOUS.format(version=by.scorer.version)
+    if by is not None and any(row["model_version"] != by.scorer.version for row in rows):
+        return None, OF_OTHERS.format(version=by.scorer.version)
+    if by is None and len(service.models):
+        by = service.models.get(None)
+    catalogue = None if by is None else by.catalogue
     listed = []
     for row in rows:
         position = -1 if catalogue is None else catalogue.position(row["item"])
