@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from nearfar.jobs.pipeline import Pipeline
-from nearfar.jobs.publish import publish
+from nearfar.jobs.publish import publish, waiting
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.score_daily import Scored, denied_names, score_daily
 from nearfar.jobs.train_weekly import Trained, train_weekly
@@ -61,7 +61,8 @@ def run_due(
 ) -> Done:
     """Train if it is due, publish what passed the gates, and score the day.
 
-    A training that fails or is refused does not keep the day from being scored by the version
+    Also a version of an earlier run is published that was stopped before it could, but none that
+    a rollback has left, nor an older one. A training that fails or is refused does not keep the day from being scored by the version
     that is current; its failure is raised after that.
 
     Raises: as `train_weekly` and `score_daily`.
@@ -69,19 +70,27 @@ def run_due(
     denied_names(pipeline)  # a file that is missing is told of before the hours of a training
     trained, published, failure = None, None, None
     registry = Registry(pipeline.registry)
-    if training_due(pipeline, as_of):
-        try:
+    try:
+        if training_due(pipeline, as_of):
             trained = train_weekly(pipeline, as_of, say=say, reporter=reporter, work=work)
-            if trained.passed and pipeline.train.publish:
-                published = publish(pipeline.registry, trained.version.name).name
-        except Exception as error:
-            if registry.current() is None:
-                raise
-            say(f"training failed: {error}")
-            failure = error
-    else:
-        say("no training is due")
+        else:
+            say("no training is due")
+        published = _published(pipeline, as_of, say)
+    except Exception as error:
+        if registry.current() is None:
+            raise
+        say(f"training or publishing failed: {error}")
+        failure = error
     scored = score_daily(pipeline, as_of, say=say, on_users=on_users, work=work)
     if failure is not None:
         raise failure
     return Done(trained, published, scored)
+
+
+def _published(pipeline: Pipeline, as_of: date, say: Say) -> str | None:
+    """The version that was made current, if one waits for it."""
+    version = waiting(Registry(pipeline.registry), as_of) if pipeline.train.publish else None
+    if version is None:
+        return None
+    say(f"publishing {version.name}")
+    return publish(pipeline.registry, version.name).name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 from nearfar.core.errors import NearfarError, SettingsError
@@ -62,6 +63,19 @@ def rollback(registry_folder: str | Path) -> Version:
         registry.point_to(version.name, forget_last=True)
         registry.note("rollback", "done", version=version.name, left=pointer["version"])
     return version
+
+
+def waiting(registry: Registry, as_of: date) -> Version | None:
+    """The newest version up to a day that passed the gates, if nothing as new was ever published.
+
+    So it is found again where a job was stopped between registering and publishing, and what a
+    rollback has left, or what is older than that, is not.
+    """
+    passed = [v for v in registry.versions() if v.passed and v.as_of <= str(as_of)]
+    if not passed:
+        return None
+    newest = max(registry.ever_published(), default="")
+    return passed[-1] if passed[-1].name > newest else None
 
 
 def _latest(registry: Registry) -> Version:

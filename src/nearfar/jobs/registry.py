@@ -174,7 +174,7 @@ class Registry:
         return event
 
     def events(self, job: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
-        """What happened, the latest first."""
+        """What happened, the latest first; a limit of -1 is none."""
         if not (self.folder / DATABASE).exists():
             return []
         with self._database() as database:
@@ -186,6 +186,19 @@ class Registry:
         names = ("at", "job", "outcome", "version", "as_of", "seconds")
         return [{**dict(zip(names, row, strict=False)), "detail": json.loads(row[6])}
                 for row in rows]  # fmt: skip
+
+    def ever_published(self) -> set[str]:
+        """Names of the versions that are or have been current.
+
+        The pointer counts beside the rows: a job may be stopped after it moved the one and before
+        it wrote the other.
+        """
+        pointer = self.pointer()
+        found = {*pointer.get("before", []), *filter(None, [pointer.get("version")])}
+        for event in self.events("publish", limit=-1):
+            if event["outcome"] == "done":
+                found.add(event["version"])
+        return found | {e["detail"].get("left", "") for e in self.events("rollback", limit=-1)}
 
     @contextlib.contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
