@@ -53,6 +53,44 @@ def test_contract(name: str, instrument: str) -> None:
     assert INSTRUMENTS[instrument].work(examined) >= 0
 
 
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_one_cohort_and_light_masks_are_told_as_they_are(instrument: str) -> None:
+    """A meaning speaks of what was measured: no cohort that is not there, no half of a history."""
+    x = two_tastes()
+    alone = Subject(
+        model("pia"), x, np.zeros(60, int), ("all",), beta=0.2, align_weight=0.5, keep_prob=0.8,
+        n_masks=4, n_sharing=20,
+    )  # fmt: skip
+    found = INSTRUMENTS[instrument].measure(alone)
+    assert found.absent is None
+    assert found.meaning.endswith(".")
+    assert "nan" not in found.meaning
+    assert "inf " not in found.meaning
+    assert "half of a history" not in found.meaning
+    assert "half of the history" not in found.meaning
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_meanings_of_light_masks_and_of_one_cohort() -> None:
+    x = two_tastes()
+    alone = Subject(model("plain"), x, np.zeros(60, int), ("all",), keep_prob=0.8)
+    told = {n: INSTRUMENTS[n].measure(alone).meaning for n in ("distances", "encoder_slope")}
+    assert "Cohorts of activity cannot be compared" in told["distances"]
+    assert told["encoder_slope"].startswith("To hide 20 % of a history")
+
+
+def test_masks_that_drive_users_apart_are_not_said_to_bring_them_near() -> None:
+    """Of equal long histories every mask makes two different ones."""
+    x = csr_array(np.ones((30, 16), np.float32))
+    equal = Subject(model("plain"), x, np.zeros(30, int), ("all",))
+    found = INSTRUMENTS["masking"].measure(equal)
+    assert found.value("further") > 0.99
+    assert found.value("nearer") == 0
+    assert found.meaning.endswith("masks drive users apart more often.")
+    for instrument in INSTRUMENTS.values():
+        assert "nan" not in instrument.measure(equal).meaning
+
+
 def test_points_and_models_without_anchors_say_so() -> None:
     for instrument in NEEDS_DENSITY:
         assert "point" in (INSTRUMENTS[instrument].measure(subject("point")).absent or "")

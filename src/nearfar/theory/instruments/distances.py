@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,9 +13,8 @@ from nearfar.theory.finding import Curve, Number
 from nearfar.theory.instrument import Instrument, Measured
 from nearfar.theory.masking import pairwise_overlap
 from nearfar.theory.subject import Subject
+from nearfar.theory.tenths import course
 from nearfar.theory.transport import pairwise_mean_distance, pairwise_w2
-
-N_TENTHS = 10
 
 
 @dataclass(frozen=True)
@@ -38,29 +38,26 @@ class Distances(Instrument):
         groups = subject.groups[: len(q.mu)]
         within = groups[upper[0]] == groups[upper[1]]
         inside, across = _mean(w2[within]), _mean(w2[~within])
-        rank = float(cast("Any", stats.spearmanr(apart, w2)).statistic)
-        edges = np.quantile(apart, np.linspace(0, 1, N_TENTHS + 1))
-        tenth = np.clip(np.searchsorted(edges, apart, side="right") - 1, 0, N_TENTHS - 1)
-        course = tuple(_mean(w2[tenth == t]) / float(w2.mean()) for t in range(N_TENTHS))
-        middle = tuple(_mean(apart[tenth == t]) for t in range(N_TENTHS))
-        present = [t for t in range(N_TENTHS) if np.isfinite(middle[t])]
+        ratio = across / inside if inside > 0 else math.nan
+        rank = _rank_correlation(apart, w2)
+        items, latents = course(apart, w2)
+        mean = float(w2.mean())
         return Measured(
-            meaning=f"Users of different activity are {across / inside:.2f} times as far apart as "
-            f"users of the same; between histories and posteriors, distance has a rank "
-            f"correlation of {rank:.2f}.",
+            meaning=_meaning(ratio, rank),
             numbers=(
-                Number("w2", "W2, mean of pairs", float(w2.mean()), "latent units"),
+                Number("w2", "W2, mean of pairs", mean, "latent units"),
                 Number("within", "within cohorts of activity", inside, "latent units"),
                 Number("across", "across cohorts", across, "latent units"),
-                Number("ratio", "across / within", across / inside),
+                Number("ratio", "across / within", ratio),
                 Number("means", "share of W2^2 that is of the means",
-                       float(np.square(means).sum() / np.square(w2).sum()), "share"),
+                       float(np.square(means).sum() / np.square(w2).sum()) if mean else math.nan,
+                       "share"),
                 Number("rank", "rank correlation with ||x_u - x_v||_1", rank),
             ),
             curves=(
                 Curve("Do near histories have near posteriors?", "",
                       "||x_u - x_v||_1 in items, tenths of all pairs", "W2 / mean W2",
-                      tuple(middle[t] for t in present), tuple(course[t] for t in present)),
+                      items, tuple(each / mean if mean else 0.0 for each in latents)),
             ),
             notes=("W1 lies between the distance of the means and W2.",),
         )  # fmt: skip
@@ -68,6 +65,27 @@ class Distances(Instrument):
     def work(self, subject: Subject) -> float:
         n = min(self.n_users, subject.n_users)
         return 300.0 * n * n + 2.0 * n * n * subject.network.n_latent
+
+
+def _meaning(ratio: float, rank: float) -> str:
+    activity = (
+        f"Users of different activity are {ratio:.2f} times as far apart as users of the same"
+        if math.isfinite(ratio)
+        else "Cohorts of activity cannot be compared here: pairs within one, pairs across two, or "
+        "distances between them are missing"
+    )
+    order = (
+        "between histories and posteriors, distance has a rank correlation of " + f"{rank:.2f}"
+        if math.isfinite(rank)
+        else "all histories, or all posteriors, are equally far apart"
+    )
+    return f"{activity}; {order}."
+
+
+def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return math.nan
+    return float(cast("Any", stats.spearmanr(x, y)).statistic)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,13 +43,17 @@ class EncoderSlope(Instrument):
         moved, hidden = _moves(subject)
         spread = float(subject.posterior.mu.double().var(0, unbiased=False).sum() ** 0.5)
         return Measured(
-            meaning=f"To hide half of a history moves its posterior by {moved / spread:.2f} of the "
-            f"users' spread, {moved / hidden:.3g} latent units an item.",
+            meaning=_meaning(1 - subject.keep_prob, moved, hidden, spread),
             numbers=(
                 Number("slope", "L_phi from pairs, at least", steepest, "units an item"),
                 Number("bound", "L_phi from layer norms, at most", bound, "units an item"),
                 Number("moved", "W2 when items are hidden", moved, "latent units"),
-                Number("per_item", "the same an item", moved / hidden, "units an item"),
+                Number(
+                    "per_item",
+                    "the same an item",
+                    moved / hidden if hidden else math.nan,
+                    "units an item",
+                ),
                 Number("spread", "spread of the users' means", spread, "latent units"),
             ),
             notes=tuple(notes),
@@ -57,6 +62,16 @@ class EncoderSlope(Instrument):
     def work(self, subject: Subject) -> float:
         n = min(self.n_users, subject.n_users)
         return 300.0 * n * n + subject.network.n_latent * n * n
+
+
+def _meaning(share: float, moved: float, hidden: float, spread: float) -> str:
+    if not hidden:
+        return "The masks hid no item, so that nobody moves."
+    of_spread = f" by {moved / spread:.2f} of the users' spread," if spread > 0 else ""
+    return (
+        f"To hide {100 * share:.3g} % of a history moves its posterior{of_spread} "
+        f"{moved / hidden:.3g} latent units an item."
+    )
 
 
 def _moves(subject: Subject) -> tuple[float, float]:

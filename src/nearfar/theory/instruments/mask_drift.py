@@ -41,7 +41,7 @@ class MaskDrift(Instrument):
         chance = k / (subject.n_users - 1)
         means = stacked_means(subject.masked)
         across = means.var(1, unbiased=True).sum(1)
-        population = float(clean.double().var(0, unbiased=True).sum())
+        population = float(clean.double().var(0, unbiased=True).sum()) or math.nan
         course = [n for n in COURSE if n <= subject.n_users // 2]
         values = [float(overlap(nearest(clean, n), nearest(masked[0], n)).mean()) for n in course]
         return Measured(

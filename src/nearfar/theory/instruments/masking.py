@@ -54,7 +54,7 @@ class Masking(Instrument):
         return Measured(
             meaning=f"With {100 * subject.keep_prob:.0f} % of items kept, a random pair of "
             f"histories comes nearer with probability {nearer[own].mean():.2f} and further apart "
-            f"with {further[own].mean():.3f}: masks bring far users near.",
+            f"with {further[own].mean():.3f}: {_verdict(nearer[own].mean(), further[own].mean())}.",
             numbers=(
                 Number("distance", "||x_u - x_v||_1, mean", d_mean, "items"),
                 Number("shared", "shared items, mean",
@@ -78,3 +78,12 @@ class Masking(Instrument):
     def work(self, subject: Subject) -> float:
         mean = subject.histories.nnz / subject.n_users
         return 1e6 * self.n_pairs * len(RATES) / 100 + self.n_pairs * len(RATES) * mean**2
+
+
+def _verdict(nearer: float, further: float) -> str:
+    """What the two probabilities come to, in words."""
+    if nearer > further:
+        return "masks bring users nearer" + (" almost always" if nearer > 0.95 else " more often")
+    if nearer < further:
+        return "masks drive users apart more often"
+    return "masks do both alike"

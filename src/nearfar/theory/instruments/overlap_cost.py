@@ -39,16 +39,13 @@ class OverlapCost(Instrument):
         n_u, n_v = (torch.from_numpy(np.diff(x.indptr)).double() for x in (x_u, x_v))
         shared = torch.from_numpy(np.asarray(x_u.multiply(x_v).sum(1)).ravel()).double()
         most = 2 * jensen_gap(torch.full_like(n_u, 0.5), n_u, n_v, shared)
-        share = float(gap.nats.sum() / most.sum())
+        share = float(gap.nats.sum() / most.sum()) if most.sum() > 0 else math.nan
         kl = [0.5 * (q.mu.square() + q.variance - 1 - q.logvar).double().sum(1) for q in (q_u, q_v)]
         bound = transport_bound(kl[0], kl[1])
         distance = w2(q_u, q_v)
         mean = float(gap.nats.mean())
         return Measured(
-            meaning=f"Overlap costs a random pair {mean:.2g} nats an interaction, "
-            f"{100 * share:.2g} % of what it would if both had one posterior; the pull to the "
-            f"prior would let users be {float(bound.mean()) / float(distance.mean()):.1f} times as "
-            "far apart as they are.",
+            meaning=_meaning(mean, share, float(bound.mean()), float(distance.mean())),
             numbers=(
                 Number("gap", "G, mean of pairs", mean, "nats",
                        float(gap.nats.std()) / math.sqrt(self.n_pairs)),
@@ -61,3 +58,15 @@ class OverlapCost(Instrument):
 
     def work(self, subject: Subject) -> float:
         return 40.0 * self.n_pairs * self.n_samples * subject.network.n_latent
+
+
+def _meaning(mean: float, share: float, bound: float, distance: float) -> str:
+    cost = f"Overlap costs a random pair {mean:.2g} nats an interaction"
+    if math.isfinite(share):
+        cost += f", {100 * share:.2g} % of what it would if both had one posterior"
+    if distance <= 0:
+        return f"{cost}; all posteriors are the same."
+    return (
+        f"{cost}; the pull to the prior would let users be {bound / distance:.1f} times as far "
+        "apart as they are."
+    )

@@ -12,8 +12,7 @@ from nearfar.theory.gradients import gradient_products
 from nearfar.theory.instrument import Instrument, Measured
 from nearfar.theory.sharing import sharing_graph
 from nearfar.theory.subject import Subject
-
-N_TENTHS = 10
+from nearfar.theory.tenths import course
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,7 @@ class Sharing(Instrument):
         found, w2 = helps[others], graph.most_distance[others]
         radius = graph.radius[others]
         hit, n_sure = float(maybe.mean()), int(sure.sum())
-        edges = np.quantile(w2, np.linspace(0, 1, N_TENTHS + 1))
-        tenth = np.clip(np.searchsorted(edges, w2, side="right") - 1, 0, N_TENTHS - 1)
-        present = [t for t in range(N_TENTHS) if (tenth == t).any()]
-        middle = tuple(float(w2[tenth == t].mean()) for t in present)
+        middle, by_help, by_reach = course(w2, found, maybe)
         return Measured(
             meaning=f"At most {100 * hit:.1f} % of pairs are within the sharing radius, where help "
             f"is certain; to first order a step on one user helps {100 * found.mean():.0f} % of "
@@ -74,11 +70,9 @@ class Sharing(Instrument):
             ),
             curves=(
                 Curve("Whose step helps whom?", "helps", "W2, tenths of all pairs",
-                      "share of pairs", middle,
-                      tuple(float(found[tenth == t].mean()) for t in present)),
+                      "share of pairs", middle, by_help),
                 Curve("Whose step helps whom?", "within radius", "W2, tenths of all pairs",
-                      "share of pairs", middle,
-                      tuple(float(maybe[tenth == t].mean()) for t in present)),
+                      "share of pairs", middle, by_reach),
             ),
             notes=(
                 f"Of {len(users)} users of the sample.",
