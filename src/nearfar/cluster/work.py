@@ -48,7 +48,7 @@ class OnWorkers:
         histories: Interactions,
         deny: pl.Series,
         writer: Writer,
-        on_part: Callable[[int], object],
+        on_part: Callable[[int, int], object],
     ) -> None:
         """The same rows as in one process; workers write the parts of a Parquet sink themselves."""
         daily = pipeline.score
@@ -64,7 +64,7 @@ class OnWorkers:
                 request=Request(daily.k, daily.exclude_seen, deny),
                 workers=self.workers,
                 staging=None if direct else folder / "staging",
-                on_part=lambda done: on_part(done.part),
+                on_part=lambda done: on_part(done.part, done.n_rows),
             )
         finally:
             shutil.rmtree(folder, ignore_errors=True)

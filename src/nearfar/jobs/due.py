@@ -62,7 +62,9 @@ def run_due(
     """Train if it is due, publish what passed the gates, and score the day.
 
     Also a version of an earlier run is published that was stopped before it could, but none that
-    a rollback has left, nor an older one. A training that fails or is refused does not keep the day from being scored by the version
+    a rollback has left, nor an older one.
+
+    A training that fails or is refused does not keep the day from being scored by the version
     that is current; its failure is raised after that.
 
     Raises: as `train_weekly` and `score_daily`.

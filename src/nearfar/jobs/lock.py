@@ -11,13 +11,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nearfar.core.errors import NearfarError
+from nearfar.jobs.errors import LockedError as LockedError
 
 NAME = ".lock"
-
-
-class LockedError(NearfarError):
-    """Another job is at work on the registry."""
 
 
 @contextlib.contextmanager

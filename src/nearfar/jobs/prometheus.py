@@ -14,7 +14,7 @@ HELP = {
     "last_run_failed": "1 if the last run of a job failed, else 0.",
     "last_run_seconds": "How long the last run of a job took.",
     "events": "Events of the last training's window.",
-    "events_rejected": "Events that the last job's contract refused.",
+    "events_rejected": "Events that the contract refused in the last training or scoring.",
     "users_scored": "Users that the last scoring wrote recommendations for.",
     "ndcg_at_100": "NDCG@100 of a version on its held-out users.",
     "gates_failed": "Gates that the last candidate did not pass.",

@@ -5,13 +5,10 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from nearfar.core.errors import NearfarError, SettingsError
-from nearfar.jobs.lock import locked
+from nearfar.core.errors import SettingsError
+from nearfar.jobs.errors import RefusedError as RefusedError
+from nearfar.jobs.recorded import recorded
 from nearfar.jobs.registry import Registry, Version
-
-
-class RefusedError(NearfarError):
-    """A candidate did not pass the gates."""
 
 
 def publish(
@@ -30,9 +27,10 @@ def publish(
         SettingsError: there is no such version, or none that passed.
         RefusedError: the gates refused it.
         ArtefactError: its bundle is damaged; the pointer stays.
+        LockedError: another job is at work.
     """
     registry = Registry(Path(registry_folder))
-    with locked(registry.folder, "publish"):
+    with recorded(registry, "publish", version=name):
         version = registry.version(name) if name else _latest(registry)
         if not version.passed and not force:
             failed = [g["gate"] for g in version.record.get("gates", []) if not g["passed"]]
@@ -53,7 +51,7 @@ def rollback(registry_folder: str | Path) -> Version:
     Raises: SettingsError where nothing was published before.
     """
     registry = Registry(Path(registry_folder))
-    with locked(registry.folder, "rollback"):
+    with recorded(registry, "rollback"):
         pointer = registry.pointer()
         before = pointer.get("before", [])
         if not before:

@@ -169,8 +169,9 @@ class Registry:
                 "(:at, :job, :outcome, :version, :as_of, :seconds, :detail)",
                 row,
             )
-        with (self.folder / LINES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event, ensure_ascii=False) + "\n")
+        line = json.dumps(event, ensure_ascii=False) + "\n"
+        with (self.folder / LINES).open("ab", buffering=0) as file:
+            file.write(line.encode())
         return event
 
     def events(self, job: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:

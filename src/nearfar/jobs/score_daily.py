@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from nearfar.core.files import read_json, write_json
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
 from nearfar.jobs.events import window_events
-from nearfar.jobs.lock import locked
 from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.recorded import recorded
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.window import moment
 from nearfar.jobs.work import HERE, Work
@@ -34,11 +34,13 @@ class Scored:
 
     Args:
         version: whose recommendations.
-        n_users: that were given any.
-        n_rows: recommendations.
+        n_users: that were active.
+        n_rows: recommendations that were written, those of parts of a run before among them.
         n_unknown: users of whose history the version knows no item; they were given what is
             popular.
         n_resumed: users of parts that a run before had written.
+        n_events: of the window that the contract accepted.
+        n_rejected: that it refused.
         already: the day was published before with this version and these events; nothing was
             done.
         seconds: of the whole job.
@@ -49,6 +51,8 @@ class Scored:
     n_rows: int
     n_unknown: int
     n_resumed: int
+    n_events: int
+    n_rejected: int
     already: bool
     seconds: float
 
@@ -83,19 +87,16 @@ def score_daily(
     """
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
-    with locked(registry.folder, "score"):
-        try:
-            found = _score(pipeline, registry, as_of, again, say, on_users, work)
-        except Exception as error:
-            registry.note("score", "failed", as_of=str(as_of), reason=str(error))
-            raise
+    with recorded(registry, "score", as_of=str(as_of)):
+        found = _score(pipeline, registry, as_of, again, say, on_users, work)
         seconds = time.perf_counter() - started
         registry.note(
             "score", "already done" if found.already else "done", version=found.version,
             as_of=str(as_of), seconds=seconds, users=found.n_users, rows=found.n_rows,
-            unknown=found.n_unknown, resumed=found.n_resumed,
+            unknown=found.n_unknown, resumed=found.n_resumed, events=found.n_events,
+            rejected=found.n_rejected,
         )  # fmt: skip
-    return Scored(**{**vars(found), "seconds": seconds})
+    return replace(found, seconds=seconds)
 
 
 def _score(
@@ -121,7 +122,9 @@ def _score(
     }  # fmt: skip
     if not again and _published(pipeline, registry, as_of, inputs):
         say(f"{as_of} is published by {version} from the same events; nothing to do")
-        return Scored(version, active.n_users, 0, 0, 0, True, 0.0)
+        return Scored(
+            version, active.n_users, 0, 0, 0, events.frame.height, events.n_rejected, True, 0.0
+        )
     say(f"{active.n_users:,} users were active in {pipeline.score.active_days} days; {version}")
     mark = registry.folder / STARTED
     resume = not again and mark.exists() and read_json(mark) == inputs
@@ -134,19 +137,24 @@ def _score(
 
     with pipeline.sink.writing(as_of, version, resume=resume) as writer:
         resumed = done = sum(size(part) for part in writer.parts)
+        rows = 0
 
-        def tell(part: int) -> None:
-            nonlocal done
+        def tell(part: int, n_rows: int) -> None:
+            nonlocal done, rows
             done += size(part)
+            rows += n_rows
             on_users(done, n_users)
 
         on_users(done, n_users)
         work.score(pipeline, bundle, known, deny, writer, tell)
-    rows = n_users * pipeline.score.k
+    if resumed:  # the run before did not live to tell how many it wrote
+        rows = pipeline.sink.read(as_of).height
     unknown = int((np.diff(known.x.indptr) == 0).sum())
     write_json(registry.folder / "scored" / f"{as_of}.json", inputs)
     mark.unlink()
-    return Scored(version, active.n_users, rows, unknown, resumed, False, 0.0)
+    return Scored(
+        version, n_users, rows, unknown, resumed, events.frame.height, events.n_rejected, False, 0.0
+    )
 
 
 def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date) -> Interactions:

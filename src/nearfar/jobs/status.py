@@ -60,6 +60,7 @@ def write_prometheus(registry_folder: Path, path: Path) -> None:
         if event["job"] == "train" and "gates" in detail:
             values["gates_failed", ()] = float(sum(not g["passed"] for g in detail["gates"]))
             values["events", ()] = float(detail["events"])
+        if "rejected" in detail:
             values["events_rejected", ()] = float(detail["rejected"])
         if event["job"] == "score" and event["outcome"] == "done":
             values["users_scored", ()] = float(detail["users"])

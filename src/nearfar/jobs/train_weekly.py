@@ -22,8 +22,8 @@ from nearfar.evaluation.evaluate import evaluate
 from nearfar.evaluation.groups import parse_groups
 from nearfar.jobs.events import window_events
 from nearfar.jobs.gates import METRICS, Verdict, judge, state_of
-from nearfar.jobs.lock import locked
 from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.recorded import recorded
 from nearfar.jobs.registry import Registry, Version
 from nearfar.jobs.window import Training, training_of, window_of
 from nearfar.jobs.work import HERE, Work
@@ -85,12 +85,8 @@ def train_weekly(
     """
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
-    with locked(registry.folder, "train"):
-        try:
-            found = _train(pipeline, registry, as_of, say, reporter or Silent(), work)
-        except Exception as error:
-            registry.note("train", "failed", as_of=str(as_of), reason=str(error))
-            raise
+    with recorded(registry, "train", as_of=str(as_of)):
+        found = _train(pipeline, registry, as_of, say, reporter or Silent(), work)
         seconds = time.perf_counter() - started
         registry.note(
             "train", "passed" if found.passed else "refused", version=found.version.name,

@@ -32,7 +32,7 @@ class Work(Protocol):
         histories: Interactions,
         deny: pl.Series,
         writer: Writer,
-        on_part: Callable[[int], object],
+        on_part: Callable[[int, int], object],
     ) -> None:
         """Write the recommendations of all users, but for parts that `writer` has.
 
@@ -44,7 +44,7 @@ class Work(Protocol):
             histories: of all users, over the bundle's items.
             deny: ids of items that are never recommended.
             writer: of the day.
-            on_part: told the number of every part that is written.
+            on_part: told the number of every part that is written, and its rows.
         """
         ...
 
@@ -63,7 +63,7 @@ class Here:
         histories: Interactions,
         deny: pl.Series,
         writer: Writer,
-        on_part: Callable[[int], object],
+        on_part: Callable[[int, int], object],
     ) -> None:
         daily = pipeline.score
         done = set(writer.parts)
@@ -75,8 +75,9 @@ class Here:
                 exclude_seen=daily.exclude_seen, deny=deny if len(deny) else None,
             )  # fmt: skip
             users = histories.user_ids.ids.slice(start, daily.part_users)
-            writer.write(recommendations_frame(bundle, users, found), part)
-            on_part(part)
+            rows = recommendations_frame(bundle, users, found)
+            writer.write(rows, part)
+            on_part(part, rows.height)
 
 
 HERE = Here()

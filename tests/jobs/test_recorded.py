@@ -1,0 +1,141 @@
+"""What is counted and recorded of jobs, of those that fail too."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from nearfar.core.errors import ArtefactError, SettingsError
+from nearfar.jobs.lock import LockedError, locked
+from nearfar.jobs.publish import publish, rollback
+from nearfar.jobs.registry import Registry
+from nearfar.jobs.score_daily import score_daily
+from nearfar.jobs.status import write_prometheus
+from nearfar.jobs.train_weekly import train_weekly
+from nearfar.jobs.work import HERE
+from nearfar.store.contracts import BrokenContractError
+from tests.jobs.cases import day_of_events, pipeline_in, write_days
+
+
+def rejected_metric(folder: Path) -> float:
+    write_prometheus(folder / "registry", folder / "x.prom")
+    lines = (folder / "x.prom").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith("nearfar_events_rejected"))
+    return float(line.split()[1])
+
+
+def last_line(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "registry" / "events.jsonl").read_text().splitlines()[-1])
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    last = write_days(tmp_path / "events", 42)
+    pipeline = pipeline_in(tmp_path)
+    train_weekly(pipeline, last - timedelta(days=1))
+    publish(pipeline.registry)
+    return tmp_path
+
+
+def test_events_that_a_scoring_refuses_are_counted(published: Path) -> None:
+    last = write_days(published / "events", 42)
+    pipeline = pipeline_in(published)
+    events = day_of_events(last)
+    bad = events.head(3).with_columns(item=pl.lit(None, pl.Int64))
+    target = published / "events" / f"date={last}" / "events.parquet"
+    pl.concat([events, bad]).write_parquet(target)
+    found = score_daily(pipeline, last)
+    assert found.n_rejected == 3
+    assert rejected_metric(published) == 3
+    for event in (Registry(pipeline.registry).events("score")[0], last_line(published)):
+        assert event["detail"]["rejected"] == 3
+        assert event["detail"]["events"] == found.n_events > 1000
+    again = score_daily(pipeline, last)
+    assert again.already
+    assert (again.n_events, again.n_rejected) == (found.n_events, 3)
+
+
+def test_of_a_broken_contract_the_counts_are_recorded(published: Path) -> None:
+    last = write_days(published / "events", 42)
+    bad = day_of_events(last).with_columns(user=pl.lit(None, pl.String))
+    bad.write_parquet(published / "events" / f"date={last}" / "events.parquet")
+    for job, work in (("score", score_daily), ("train", train_weekly)):
+        with pytest.raises(BrokenContractError) as caught:
+            work(pipeline_in(published), last)
+        event = last_line(published)
+        assert (event["job"], event["outcome"], event["as_of"]) == (job, "failed", str(last))
+        report = caught.value.report
+        assert event["detail"]["rejected"] == report.n_rejected == bad.height
+        assert event["detail"]["events"] == report.n_accepted
+        assert event["detail"]["contract"]["broken"] == report.broken
+        assert rejected_metric(published) == bad.height
+
+
+def test_rows_are_counted_as_they_are_written(published: Path) -> None:
+    last = write_days(published / "events", 42)
+    items = pl.read_parquet(published / "events" / "**" / "*.parquet")["item"].unique().sort()
+    pipeline = pipeline_in(published, score={"deny": [str(i) for i in items[3:]]})
+    found = score_daily(pipeline, last)
+    rows = pipeline.sink.read(last).height
+    assert found.n_rows == rows < found.n_users * pipeline.score.k
+    event = last_line(published)
+    assert event["detail"]["rows"] == rows
+
+    class Dies(type(HERE)):
+        """Scoring that ends after two parts."""
+
+        def score(self, pipeline, bundle, histories, deny, writer, on_part) -> None:
+            def tell(part: int, n_rows: int) -> None:
+                on_part(part, n_rows)
+                if part == 1:
+                    raise KeyboardInterrupt
+
+            super().score(pipeline, bundle, histories, deny, writer, tell)
+
+    less = pipeline_in(published, score={"deny": [str(i) for i in items[4:]]})
+    with pytest.raises(KeyboardInterrupt):
+        score_daily(less, last, work=Dies())
+    resumed = score_daily(less, last)
+    assert resumed.n_resumed == 50
+    assert resumed.n_rows == less.sink.read(last).height > rows
+
+
+def test_what_cannot_be_published_or_gone_back_to_is_recorded(published: Path) -> None:
+    registry = Registry(published / "registry")
+    (version,) = registry.versions()
+    with pytest.raises(SettingsError, match="no version was published before"):
+        rollback(registry.folder)
+    assert (last_line(published)["job"], last_line(published)["outcome"]) == ("rollback", "failed")
+    weights = next(registry.bundle_folder(version.name).glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(ArtefactError):
+        publish(registry.folder, version.name)
+    event = registry.events()[0]
+    assert (event["job"], event["outcome"]) == ("publish", "failed")
+    assert event["version"] == version.name
+    assert event["detail"]["kind"] == "ArtefactError"
+
+
+def test_who_finds_the_registry_locked_records_that(published: Path) -> None:
+    pipeline, last = pipeline_in(published), write_days(published / "events", 42)
+    registry = Registry(pipeline.registry)
+    jobs = {
+        "train": lambda: train_weekly(pipeline, last),
+        "score": lambda: score_daily(pipeline, last),
+        "publish": lambda: publish(pipeline.registry),
+        "rollback": lambda: rollback(pipeline.registry),
+    }
+    with locked(registry.folder, "train"):
+        for name, job in jobs.items():
+            with pytest.raises(LockedError):
+                job()
+            event = registry.events()[0]
+            assert event == last_line(published)
+            assert (event["job"], event["outcome"]) == (name, "failed")
+            assert event["detail"]["busy"]
+    assert registry.current() is not None
