@@ -47,6 +47,10 @@ def serve(
     data: Annotated[
         Path | None, typer.Option("--data", help="A split folder, whose users the map shows.")
     ] = None,
+    items: Annotated[
+        Path | None,
+        typer.Option("--items", help="Titles for models without: CSV or Parquet of item, title."),
+    ] = None,
     experiment: Annotated[
         Path | None, typer.Option("--experiment", help="A TOML file of an A/B test.")
     ] = None,
@@ -120,6 +124,7 @@ def serve(
         store=None if store is None else open_store(store, store_ids),
         histories=histories,
         data=data,
+        items=items,
         experiment=None if experiment is None else read_experiment(experiment),
         token=token,
         origins=origins,

@@ -21,6 +21,7 @@ from nearfar.web.metrics import Metrics
 from nearfar.web.scorers.scorer import LoadScorer, Scorer
 from nearfar.web.served import Models, Served
 from nearfar.web.setup import Setup
+from nearfar.web.titles import Titles
 
 if TYPE_CHECKING:
     from nearfar.data.interactions import Interactions
@@ -57,6 +58,7 @@ class Loader:
         self._models = models
         self._metrics = metrics
         self._users: Interactions | None = None
+        self._titles: Titles | None = None
         self._refused: Address | None = None
         self._again = 0.0
         self.troubles: dict[str, str] = {}
@@ -65,7 +67,7 @@ class Loader:
         """Load what there is at the start; a registry may have nothing published yet.
 
         Raises:
-            NearfarError: a model, the split or the file of histories cannot be read.
+            NearfarError: a model, the split, or the file of histories or titles cannot be read.
         """
         if self._setup.data is not None:
             from nearfar.data.splits.folder import load_split
@@ -74,6 +76,8 @@ class Loader:
 
             check_installed("sklearn")
             self._users = whole_histories(load_split(self._setup.data))
+        if self._setup.items is not None:
+            self._titles = Titles(self._setup.items)
         for address in self._addresses():
             self._serve(address, self._load(address))
 
@@ -154,7 +158,10 @@ class Loader:
         module = importlib.import_module(f"nearfar.web.scorers.{MODULES[self._setup.runtime]}")
         load: LoadScorer = module.load_scorer
         scorer = load(address.path, version=address.version, threads=self._setup.threads)
-        catalogue = Catalogue(scorer.items, scorer.popularity)
+        items = (
+            scorer.items if self._titles is None else self._titles.onto(scorer.items, address.name)
+        )
+        catalogue = Catalogue(items, scorer.popularity)
         histories = None
         if self._setup.histories is not None:
             from nearfar.web.stored import StoredHistories

@@ -36,6 +36,7 @@ class Setup:
         store: recommendations that were made before.
         histories: a file of users' histories, for those without any; see `read_histories`.
         data: a split folder, whose users the map shows.
+        items: a file of titles, for models that have none; see `Titles`.
         experiment: tells users' arms; arms called as models choose these.
         token: that requests must bear, if any.
         origins: of pages elsewhere that may ask (CORS).
@@ -53,6 +54,7 @@ class Setup:
     store: RecommendationSink | None = None
     histories: Path | None = None
     data: Path | None = None
+    items: Path | None = None
     experiment: Experiment | None = None
     token: str | None = field(default=None, repr=False)
     origins: tuple[str, ...] = ()
