@@ -9,7 +9,7 @@ import torch
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError
-from nearfar.theory.diagnosis import diagnose, estimated_seconds
+from nearfar.theory.diagnosis import diagnose, estimated_seconds, examined_on
 from nearfar.theory.finding import Curve, Finding, Number
 from nearfar.theory.instrument import all_instruments
 from nearfar.theory.instruments.collaboration import LocalAndGlobal
@@ -155,6 +155,11 @@ def test_several_models_side_by_side() -> None:
     assert set(found.seconds) == set(chosen)
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["neighbours_in_common"]
     assert estimated_seconds(subjects, chosen) > 0
+
+
+def test_the_sample_is_told_as_it_was_used() -> None:
+    told = examined_on({"a": subject(n_sharing=500, n_masks=3, keep_prob=0.8)})
+    assert told == {"n_users": 60, "n_sharing_users": 60, "n_masks": 3, "keep_prob": 0.8}
 
 
 def test_numbers_are_told_with_their_units_and_intervals() -> None:

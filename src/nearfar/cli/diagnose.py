@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.examined import subject_of
 from nearfar.bundle.folder import load_bundle
+from nearfar.bundle.manifest import NAME as MANIFEST
 from nearfar.bundle.sample import common_sample
 from nearfar.cli import inputs
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
 from nearfar.core.errors import SettingsError
-from nearfar.core.files import write_json
+from nearfar.core.files import read_json, write_json
+from nearfar.data.interactions import Split
 from nearfar.data.splits.folder import load_split
 from nearfar.maps.curves import check_picture, draw_curves
 from nearfar.maps.users import Part, whole_histories
-from nearfar.theory.diagnosis import Diagnosis, diagnose, estimated_seconds
+from nearfar.theory.diagnosis import Diagnosis, diagnose, estimated_seconds, examined_on
 from nearfar.theory.finding import Finding
 from nearfar.theory.instrument import Instrument, all_instruments
 
@@ -98,8 +101,9 @@ def diagnose_bundles(
     seconds = time.perf_counter() - started
     value = {
         "bundles": {title: str(path) for title, path in named.items()},
-        "n_users": sample.n_users, "seed": seed, "keep_prob": keep_prob,
-        "total_seconds": seconds, **found.to_dict(),
+        "split": str(data), "fingerprints": _fingerprints(split, bundles, named),
+        **examined_on(subjects), "of": of, "seed": seed,
+        "estimated_seconds": cost, "total_seconds": seconds, **found.to_dict(),
     }  # fmt: skip
     for path in out or []:
         if path.suffix.lower() == JSON:
@@ -119,6 +123,23 @@ def _instruments(only: str | None) -> dict[str, Instrument]:
             f"there is no instrument {', '.join(map(repr, unknown))}; there are {', '.join(known)}"
         )
     return {name: known[name] for name in names}
+
+
+def _fingerprints(
+    split: Split, bundles: dict[str, Bundle], named: dict[str, Path]
+) -> dict[str, Any]:
+    """SHA-256 of the split, and by bundle of its files and of the users it was trained on."""
+    return {
+        "split": split.fingerprint,
+        "training_users": split.train.fingerprint,
+        "bundles": {
+            title: {
+                "bundle": read_json(path / MANIFEST)["sha256"],
+                "trained_on": bundles[title].about.data.get("fingerprint"),
+            }
+            for title, path in named.items()
+        },
+    }
 
 
 def _shown(found: Diagnosis) -> list[Table | str]:

@@ -82,6 +82,18 @@ def diagnose(
     return Diagnosis(findings, _in_common(subjects), seconds)
 
 
+def examined_on(subjects: Mapping[str, Subject]) -> dict[str, Any]:
+    """How much the models are examined on, JSON-able: users, those of them whose gradients are
+    compared in pairs, masks a user and the share of items that these keep."""
+    first = next(iter(subjects.values()))
+    return {
+        "n_users": first.n_users,
+        "n_sharing_users": len(first.sharing_users),
+        "n_masks": first.n_masks,
+        "keep_prob": first.keep_prob,
+    }
+
+
 def estimated_seconds(
     subjects: Mapping[str, Subject], instruments: Mapping[str, Instrument] | None = None
 ) -> float:
