@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from nearfar.jobs.registry import Registry
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.status import status, write_prometheus
 from nearfar.jobs.train_weekly import train_weekly
+from nearfar.train.history import EpochRecord, StepReport
 from tests.jobs.cases import pipeline_in, write_day, write_days
 
 WITHOUT_CLOCK = pl.exclude("scored_at")
@@ -257,6 +259,7 @@ KILLED = """
 import os, signal, sys
 from datetime import date
 from pathlib import Path
+from nearfar.train.history import EpochRecord, StepReport
 from tests.jobs.cases import pipeline_in
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.train_weekly import train_weekly
@@ -271,11 +274,24 @@ class Reporter:
     def epoch(self, record):
         pass
 if job == "train":
-    pipeline = pipeline_in(folder)
+    pipeline = pipeline_in(folder, train={"checkpoint_seconds": 0})
     train_weekly(pipeline, day, reporter=Reporter())
 else:
     score_daily(pipeline_in(folder), day, on_users=lambda done, total: done >= 50 and die())
 """
+
+
+@dataclass
+class Epochs:
+    """Keeps the epochs of all steps."""
+
+    epochs: list[int]
+
+    def step(self, report: StepReport) -> None:
+        self.epochs.append(report.epoch)
+
+    def epoch(self, record: EpochRecord) -> None:
+        pass
 
 
 @pytest.mark.slow
@@ -294,7 +310,10 @@ def test_killed_jobs_are_taken_up_without_loss_or_repeat(grown, tmp_path: Path) 
         if job == "train":
             assert Registry(pipeline.registry).versions() == []
             assert status(pipeline.registry)["unfinished"] == [str(day)]
-            version = train_weekly(pipeline, day).version
+            seen, said = Epochs([]), []
+            version = train_weekly(pipeline, day, say=said.append, reporter=seen).version
+            assert seen.epochs[0] == 5, "it did not go on from the checkpoint"
+            assert any("going on with the training" in line for line in said)
             assert version.record["metrics"] == trained.version.record["metrics"]
             assert status(pipeline.registry)["unfinished"] == []
             publish(pipeline.registry)

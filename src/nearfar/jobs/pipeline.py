@@ -34,6 +34,8 @@ class Weekly:
         seed: of the training.
         device: where to train and score.
         precision: of the output layer's products.
+        checkpoint_seconds: the longest time between checkpoints of a training, from which one
+            that was killed goes on; 0 writes one after every step.
     """
 
     every_days: int = 7
@@ -46,6 +48,7 @@ class Weekly:
     seed: int = 0
     device: Device = "auto"
     precision: Precision = "float32"
+    checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:
         if self.every_days < 1 or not 0 < self.holdout_days < self.window_days:
@@ -55,6 +58,10 @@ class Weekly:
             )
         if not 0 < self.held_out < 0.5:
             raise SettingsError(f"held_out is {self.held_out}; a share below .5 was expected")
+        if self.checkpoint_seconds < 0:
+            raise SettingsError(
+                f"checkpoint_seconds is {self.checkpoint_seconds}; at least 0 was expected"
+            )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,8 +9,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
+from nearfar._version import __version__
 from nearfar.algorithms.algorithm import Algorithm
-from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, identity
 from nearfar.algorithms.popularity import Popularity
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.translated import Translated
@@ -25,6 +25,7 @@ from nearfar.jobs.gates import METRICS, Verdict, judge, state_of
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.recorded import recorded
 from nearfar.jobs.registry import Registry, Version
+from nearfar.jobs.unfinished import forget, take_up, warm_file
 from nearfar.jobs.window import Training, training_of, window_of
 from nearfar.jobs.work import HERE, Work
 from nearfar.models.autoencoder import Autoencoder
@@ -69,8 +70,9 @@ def train_weekly(
 ) -> Trained:
     """Train a candidate on the window that ends with `as_of` and register it.
 
-    A training that was killed is taken up from its checkpoint by the next call for the same day
-    and settings; nothing is registered before the candidate is judged.
+    A training that was killed is taken up from its checkpoint by the next call for the same day,
+    events and settings; with others it starts anew. Nothing is registered before the candidate is
+    judged.
 
     Args:
         pipeline: the settings.
@@ -114,9 +116,15 @@ def _train(
     champion = _champion(registry, say)
     folder = registry.unfinished_folder(as_of)
     algorithm, warm = _algorithm(pipeline, champion, data.train, folder, say)
+    made_of = {
+        **identity(algorithm, data.train, data.validation), "seed": weekly.seed,
+        "precision": weekly.precision, "warm_from": champion.name if champion and warm else None,
+        "by": type(work).__name__, "nearfar": __version__,
+    }  # fmt: skip
+    take_up(folder, made_of, say)
     run = Run(
         seed=weekly.seed, device=weekly.device, precision=weekly.precision, folder=folder,
-        resume=True, reporter=reporter,
+        resume=True, checkpoint_seconds=weekly.checkpoint_seconds, reporter=reporter,
     )  # fmt: skip
     model = work.fit(algorithm, data.train, data.validation, run)
     say("judging the candidate")
@@ -148,7 +156,7 @@ def _train(
         metrics={"gates": measured}, history=run.history,
     )  # fmt: skip
     version = registry.register(bundle, registry.new_name(str(as_of)), record)
-    _forget(folder)
+    forget(folder.parent, str(as_of))
     return Trained(version, verdicts, warm, 0.0)
 
 
@@ -172,7 +180,7 @@ def _algorithm(
     if not fits(before, algorithm.architecture(train.n_items)):
         say(f"{champion.name} has another architecture; starting afresh")
         return algorithm, False
-    path = folder / "warm.safetensors"
+    path = warm_file(folder, champion.name)
     try:
         n_known = write_warm(before, train.item_ids, path)
     except SettingsError as error:
@@ -217,8 +225,3 @@ def _judged(
         if e is not None
     }
     return verdicts, measured, collapsed
-
-
-def _forget(folder: Path) -> None:
-    """The checkpoint of a training that is registered."""
-    shutil.rmtree(folder, ignore_errors=True)
