@@ -91,6 +91,30 @@ def test_masks_that_drive_users_apart_are_not_said_to_bring_them_near() -> None:
         assert "nan" not in instrument.measure(equal).meaning
 
 
+def test_bounds_stand_on_their_sides_of_what_they_bound() -> None:
+    examined = subject()
+    apart = INSTRUMENTS["distances"].measure(examined)
+    error = next(n.error for n in apart.numbers if n.key == "w1")
+    assert error is not None
+    assert apart.value("w1_low") <= apart.value("w1") + 3 * error
+    assert apart.value("w1") <= apart.value("w1_high") + 3 * error
+    reach = INSTRUMENTS["sharing"].measure(examined)
+    assert reach.value("surely") <= reach.value("sure")
+    assert reach.value("lipschitz_bound") >= reach.value("lipschitz")
+    masks = INSTRUMENTS["masking"].measure(subject(keep_prob=0.3))
+    assert 0 < masks.value("nearer_bound") <= masks.value("nearer")
+    assert masks.value("further_bound") <= masks.value("further")
+    curves = {c.name: np.array(c.y) for c in masks.curves}
+    for name in ("P(nearer)", "P(further apart)"):
+        assert (curves[f"{name}, bound"] <= curves[name] + 1e-12).all()
+
+
+def test_a_decoder_without_an_upper_bound_of_its_slope_says_so() -> None:
+    found = INSTRUMENTS["sharing"].measure(subject("hvamp"))
+    assert math.isnan(found.value("surely"))
+    assert any("No upper bound of L" in note for note in found.notes)
+
+
 def test_points_and_models_without_anchors_say_so() -> None:
     for instrument in NEEDS_DENSITY:
         assert "point" in (INSTRUMENTS[instrument].measure(subject("point")).absent or "")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from nearfar.theory.collaboration import Collaboration, collaboration, jaccard_distance
+from nearfar.theory.far_but_related import far_but_related
 from nearfar.theory.finding import Curve, Number
 from nearfar.theory.gradients import gradient_products
 from nearfar.theory.instrument import Instrument, Measured
@@ -44,18 +45,27 @@ class LocalAndGlobal(Instrument):
         x = torch.from_numpy(histories.toarray()).to(decoder.out.weight)
         products = gradient_products(decoder, z, x).cpu().numpy()
         n_different, n_shared = pairwise_overlap(histories)
-        by_items = collaboration(products, n_different.astype(float), self.near_share)
-        by_taste = collaboration(products, jaccard_distance(n_different, n_shared), self.near_share)
+        apart, unlike = n_different.astype(float), jaccard_distance(n_different, n_shared)
+        by_items = collaboration(products, apart, self.near_share)
+        by_taste = collaboration(products, unlike, self.near_share)
+        far = far_but_related(products, apart, unlike, self.near_share)
         local = _share("local", "help from near users, by ||x_u - x_v||_1", by_items.local)
         taste = _share("local_taste", "help from near users, by Jaccard distance", by_taste.local)
+        related = _share("related", "help from far but related users", far.help_share)
+        by_chance = float(far.user_share.mean())
         return Measured(
             meaning=f"The nearest {100 * self.near_share:.0f} % of users give "
             f"{100 * taste.value:.0f} % of the help if near means alike in taste, and "
-            f"{100 * local.value:.0f} % if it means few items apart; the rest comes from far "
-            "users.",
+            f"{100 * local.value:.0f} % if it means few items apart; {100 * related.value:.0f} % "
+            f"comes from users who are far by items yet alike in taste, {100 * by_chance:.0f} % of "
+            "the others."
+            if math.isfinite(local.value)
+            else "No step on one user helps another, to first order.",
             numbers=(
                 local,
                 taste,
+                related,
+                Number("related_users", "far but related, of the others", by_chance, "share"),
                 _share("harm", "harm in all that others' steps do", by_items.harm),
             ),
             curves=(
@@ -65,6 +75,8 @@ class LocalAndGlobal(Instrument):
             notes=(
                 f"Of {len(users)} users of the sample; without any preference the near ones would "
                 f"give {100 * self.near_share:.0f} %.",
+                f"Far but related: not of the nearest {100 * self.near_share:.0f} % by "
+                "||x_u - x_v||_1, but of those by Jaccard distance.",
                 "By ||x_u - x_v||_1, users of few items are near to all, and their steps are "
                 "small.",
             ),
@@ -72,7 +84,8 @@ class LocalAndGlobal(Instrument):
 
     def work(self, subject: Subject) -> float:
         n = min(self.n_users, subject.n_users) * self.n_draws
-        return 4.0 * n * n * subject.model.n_items + 6.0 * n * subject.n_decoder
+        ranks = 3 * 500.0 * min(self.n_users, subject.n_users) ** 2
+        return ranks + 4.0 * n * n * subject.model.n_items + 6.0 * n * subject.n_decoder
 
 
 def _share(key: str, label: str, values: np.ndarray) -> Number:

@@ -35,12 +35,15 @@ class Masking(Instrument):
             for a, b in zip(u, v, strict=True)
         ]  # fmt: skip
         rates = sorted({*RATES, subject.keep_prob})
-        nearer, further, ratio = (np.zeros((len(rates), len(pairs))) for _ in range(3))
+        nearer, further, least_nearer, least_further = (
+            np.zeros((len(rates), len(pairs))) for _ in range(4)
+        )
         for i, rho in enumerate(rates):
             for j, (d, m) in enumerate(pairs):
                 law = MaskedDistance(d, m, rho)
                 nearer[i, j], further[i, j] = law.contraction(1), law.expansion(1)
-                ratio[i, j] = law.mean / d if d else np.nan
+                least_nearer[i, j] = law.contraction_bound(1)
+                least_further[i, j] = law.expansion_bound(1)
         own = rates.index(subject.keep_prob)
         rng = subject.rng("masking")
         first, second = rng.choice(subject.n_masks, 2, replace=False)
@@ -64,20 +67,26 @@ class Masking(Instrument):
                                       for d, m in pairs])), "items"),
                 Number("measured", "masked distance, one draw", float(np.mean(measured)), "items"),
                 Number("nearer", "P(nearer)", float(nearer[own].mean())),
+                Number("nearer_bound", "P(nearer) by the theorem's bound, at least",
+                       float(least_nearer[own].mean())),
                 Number("further", "P(further apart)", float(further[own].mean())),
+                Number("further_bound", "P(further apart) by its bound, at least",
+                       float(least_further[own].mean())),
             ),
-            curves=(
-                Curve("What masks do to a random pair", "P(nearer)", "keep_prob", "probability",
-                      x, tuple(map(float, nearer.mean(1)))),
-                Curve("What masks do to a random pair", "P(further apart)", "keep_prob",
-                      "probability", x, tuple(map(float, further.mean(1)))),
+            curves=tuple(
+                Curve("What masks do to a random pair", name, "keep_prob", "probability", x,
+                      tuple(map(float, values.mean(1))))
+                for name, values in (
+                    ("P(nearer)", nearer), ("P(nearer), bound", least_nearer),
+                    ("P(further apart)", further), ("P(further apart), bound", least_further),
+                )
             ),
             notes=("Of the histories alone: the same for all models of these users.",),
         )  # fmt: skip
 
     def work(self, subject: Subject) -> float:
         mean = subject.histories.nnz / subject.n_users
-        return 1e6 * self.n_pairs * len(RATES) / 100 + self.n_pairs * len(RATES) * mean**2
+        return 1.5e6 * self.n_pairs * len(RATES) + self.n_pairs * len(RATES) * mean**2
 
 
 def _verdict(nearer: float, further: float) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from nearfar.core.errors import SettingsError
 from nearfar.theory.finding import Curve, Number
 from nearfar.theory.gradients import gradient_products
 from nearfar.theory.instrument import Instrument, Measured
-from nearfar.theory.sharing import sharing_graph
+from nearfar.theory.lipschitz import lipschitz_bound
+from nearfar.theory.sharing import SharingGraph, sharing_graph
 from nearfar.theory.subject import Subject
 from nearfar.theory.tenths import course
+from nearfar.vae.decoder import Decoder
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Sharing(Instrument):
         )
         z = (q.mu[:, None] + q.variance.sqrt()[:, None] * noise).to(decoder.out.weight)
         x = torch.from_numpy(histories.toarray()).to(decoder.out.weight)
+        steepest, beyond_doubt, notes = _by_layers(decoder, graph, z, x)
         helps = gradient_products(decoder, z, x).cpu().numpy() > 0
         others = ~np.eye(len(users), dtype=bool)
         sure, maybe = graph.surely_within[others], graph.maybe_within[others]
@@ -57,6 +63,8 @@ class Sharing(Instrument):
             numbers=(
                 Number("hit", "pairs within radius, at most", hit, "share"),
                 Number("sure", "pairs within radius by W2", float(sure.mean()), "share"),
+                Number("surely", "the same with L from layer norms, for sure", beyond_doubt,
+                       "share"),
                 Number("positive", "pairs with r > 0", float((radius > 0).mean()), "share"),
                 Number("helps", "pairs whose step helps", float(found.mean()), "share"),
                 Number("sign", "of those within radius, whose step helps",
@@ -66,7 +74,10 @@ class Sharing(Instrument):
                 Number("norm", "||g_v||, median", float(np.median(graph.gradient_norm)), "nats"),
                 Number("mismatch", "mismatch, median",
                        float(np.median(graph.mismatch[others])), "nats"),
-                Number("lipschitz", "L, median", float(np.median(graph.lipschitz)), "nats a unit"),
+                Number("lipschitz", "L, median, from pairs of latents",
+                       float(np.median(graph.lipschitz)), "nats a unit"),
+                Number("lipschitz_bound", "L, median, from layer norms, at most", steepest,
+                       "nats a unit"),
             ),
             curves=(
                 Curve("Whose step helps whom?", "helps", "W2, tenths of all pairs",
@@ -78,6 +89,7 @@ class Sharing(Instrument):
                 f"Of {len(users)} users of the sample.",
                 "L is estimated from pairs of latents, at most the true one, so that the radii "
                 "shown are at least the true ones.",
+                *notes,
             ),
         )  # fmt: skip
 
@@ -87,3 +99,18 @@ class Sharing(Instrument):
         a_pair = self.n_draws * (hidden + subject.network.decoder.out.weight.shape[1])
         products = 3.0 * self.n_draws * n * subject.n_decoder
         return n * n * a_pair * 2 + n * products + self.n_pairs * n * subject.n_decoder
+
+
+def _by_layers(
+    decoder: Decoder, graph: SharingGraph, z: Tensor, x: Tensor
+) -> tuple[float, float, list[str]]:
+    """The upper bound of L (median), the share of pairs within the radius by it, and notes."""
+    longest = float(z.norm(dim=-1).max())
+    try:
+        bound = lipschitz_bound(decoder, x.sum(1), longest).cpu().numpy()
+    except SettingsError as error:
+        return math.nan, math.nan, [f"No upper bound of L: {error}."]
+    sure = replace(graph, lipschitz=bound).surely_within
+    n_pairs = len(bound) * (len(bound) - 1)
+    note = f"L from layer norms is of all latents no longer than the longest drawn, {longest:.3g}."
+    return float(np.median(bound)), float(sure.sum() / n_pairs), [note]
