@@ -165,3 +165,19 @@ def test_arms_choose_among_models_called_like_them(paths) -> None:
     assert asked["model"] == "constant"
     assert "x-nearfar-arm" not in answering.post("/v1/recommend", {}).headers
     assert answering.ask("GET", "/v1/model").json()["experiment"]["chooses_model"]
+
+
+def test_whole_numbers_may_be_written_with_a_point(answering: Answering) -> None:
+    as_written = answering.post("/v1/recommend", {"items": [100.0, "101"], "k": 3.0})
+    plain = answering.post("/v1/recommend", {"items": [100, 101], "k": 3})
+    assert as_written.json() == plain.json()
+    for body in ({"items": [100.5]}, {"k": True}, {"k": 1e30}, {"items": [1e300]}):
+        assert answering.post("/v1/recommend", body).status_code == 422
+
+
+def test_deep_and_huge_bodies_are_refused_as_invalid(answering: Answering) -> None:
+    for text in ("[" * 500_000, '{"items": ' + "[" * 900 + "1.0" + "]" * 900 + "}"):
+        answer = answering.ask(
+            "POST", "/v1/recommend", content=text, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code in (400, 422)

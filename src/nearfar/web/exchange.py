@@ -16,6 +16,7 @@ from nearfar.web.service import Service
 B = TypeVar("B", bound=BaseModel)
 
 MAX_ERRORS = 20
+MAX_WHOLE = 2.0**63
 OF_UNION = ("constrained-int", "constrained-str", "int", "str")
 """What Pydantic calls the kinds of an id in the place of an error."""
 
@@ -58,7 +59,7 @@ def service_of(request: Request) -> Service:
 
 
 async def read_body(request: Request, model: type[B]) -> B:
-    """The body of a request, checked.
+    """The body of a request, checked; 7.0 is the whole number 7, as JSON Schema has it.
 
     Raises:
         ProblemError: it is no JSON, or not what was expected.
@@ -66,10 +67,33 @@ async def read_body(request: Request, model: type[B]) -> B:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != JSON:
         raise ProblemError(415, "not-json", f"send the header Content-Type: {JSON}")
+    body = await request.body()
     try:
-        return model.model_validate_json(await request.body())
+        return model.model_validate_json(body)
     except ValidationError as error:
+        # Only here, so that the usual request is parsed once.
+        again = _with_whole_numbers(body, model)
+        if again is not None:
+            return again
         raise of_validation(error.errors(include_url=False, include_context=False)) from None
+
+
+def _with_whole_numbers(body: bytes, model: type[B]) -> B | None:
+    """The body with 7.0 read as 7, or None where it is not valid so either."""
+    try:
+        return model.model_validate_json(orjson.dumps(_whole(orjson.loads(body))))
+    except (ValidationError, ValueError, TypeError, RecursionError):
+        return None
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < MAX_WHOLE else value
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _whole(one) for key, one in value.items()}
+    return value
 
 
 def of_validation(errors: Sequence[Mapping[str, Any]]) -> ProblemError:

@@ -19,7 +19,7 @@ from nearfar.web.limits import (
 Id = Annotated[
     Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
     | Annotated[StrictStr, Field(max_length=MAX_ID)],
-    Field(description='A whole number or text; 7 and "7" are one id.'),
+    Field(description='A whole number or text; 7, 7.0 and "7" are one id.'),
 ]
 Title = Annotated[StrictStr, Field(max_length=MAX_TITLE)]
 Items = Annotated[list[Id], Field(max_length=MAX_ITEMS)]
