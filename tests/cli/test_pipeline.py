@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nearfar.cli.main import run
+from nearfar.jobs.lock import locked
 from tests.jobs.cases import SETTINGS, write_days
 
 
@@ -73,3 +74,47 @@ def test_bad_wishes(tmp_path: Path, fails, monkeypatch, arguments: list[str], to
     monkeypatch.chdir(tmp_path)
     write_settings(tmp_path / "pipeline.toml")
     assert told in fails("pipeline", *arguments)
+
+
+def failing_json(capsys, *arguments: object, code: int = 1) -> dict:
+    """What a command that must fail says on stdout with --json."""
+    capsys.readouterr()
+    assert run([*map(str, arguments), "--json"]) == code
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 1
+    assert captured.err.startswith("nearfar: ") or "nearfar: " in captured.err
+    return json.loads(captured.out)
+
+
+def test_a_failing_command_tells_json_why(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    missing = failing_json(capsys, "pipeline", "score", "-c", "none.toml")
+    assert "does not exist" in missing["error"]
+    assert missing["kind"] == "SettingsError"
+    write_settings(tmp_path / "pipeline.toml")
+    for command in ("rollback", "publish", "score"):
+        assert failing_json(capsys, "pipeline", command)["kind"] == "SettingsError"
+    assert "a date was" in failing_json(capsys, "pipeline", "train", "--as-of", "x")["error"]
+    assert failing_json(capsys, "pipeline", "init")["kind"] == "ArtefactError"
+    with locked(tmp_path / "registry", "train"):
+        busy = failing_json(capsys, "pipeline", "score")
+    assert busy["kind"] == "LockedError"
+    assert "at work on this registry" in busy["error"]
+
+
+def test_a_run_whose_training_failed_tells_of_the_scoring(tmp_path: Path, capsys) -> None:
+    last = write_days(tmp_path / "events", 42)
+    path = tmp_path / "p.toml"
+    write_settings(path)
+    day = last - timedelta(days=7)
+    assert run(["pipeline", "run", "-c", str(path), "--as-of", str(day), "--quiet"]) == 0
+    write_settings(path, train={"held_out": 0.001})
+    found = failing_json(capsys, "pipeline", "run", "-c", path, "--as-of", last)
+    assert found["trained"] is None
+    assert found["scored"]["n_users"] > 0
+    assert "held-out users" in found["error"]
+    assert found["kind"] == "EmptyDataError"
+    assert run(["pipeline", "run", "-c", str(path), "--as-of", str(last)]) == 1
+    told = capsys.readouterr()
+    assert "published already" in told.out
+    assert "held-out users" in told.err

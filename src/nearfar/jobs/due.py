@@ -25,11 +25,13 @@ class Done:
         trained: the weekly training, if it was due.
         published: the version that was made current, if any.
         scored: the daily scoring.
+        failure: of the training or of publishing, where the day could be scored all the same.
     """
 
     trained: Trained | None
     published: str | None
     scored: Scored
+    failure: Exception | None = None
 
 
 def yesterday() -> date:
@@ -65,9 +67,9 @@ def run_due(
     a rollback has left, nor an older one.
 
     A training that fails or is refused does not keep the day from being scored by the version
-    that is current; its failure is raised after that.
+    that is current; what comes back tells of both.
 
-    Raises: as `train_weekly` and `score_daily`.
+    Raises: as `score_daily`; and as `train_weekly` and `publish` where no version is current.
     """
     denied_names(pipeline)  # a file that is missing is told of before the hours of a training
     trained, published, failure = None, None, None
@@ -84,9 +86,7 @@ def run_due(
         say(f"training or publishing failed: {error}")
         failure = error
     scored = score_daily(pipeline, as_of, say=say, on_users=on_users, work=work)
-    if failure is not None:
-        raise failure
-    return Done(trained, published, scored)
+    return Done(trained, published, scored, failure)
 
 
 def _published(pipeline: Pipeline, as_of: date, say: Say) -> str | None:

@@ -36,7 +36,7 @@ def recorded(registry: Registry, job: str, **known: Any) -> Iterator[None]:
     except RefusedError:
         raise
     except Exception as error:
-        detail = counts_of(error) if held else {"busy": True}
+        detail: dict[str, Any] = counts_of(error) if held else {"busy": True}
         registry.note(
             job, "failed", seconds=time.perf_counter() - started, reason=told(error),
             kind=type(error).__name__, **known, **detail,

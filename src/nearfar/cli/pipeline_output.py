@@ -1,0 +1,96 @@
+"""What `nearfar pipeline` prints: JSON for schedulers, words for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from nearfar.cli.output import table
+from nearfar.jobs.due import Done
+from nearfar.jobs.score_daily import Scored
+from nearfar.jobs.train_weekly import Trained
+
+
+def of_training(found: Trained) -> dict[str, Any]:
+    """A training, JSON-able."""
+    return {
+        "version": found.version.name, "passed": found.passed, "warm": found.warm,
+        "seconds": found.seconds, "gates": [v.to_dict() for v in found.verdicts],
+        "metrics": found.version.record["metrics"],
+    }  # fmt: skip
+
+
+def of_run(found: Done) -> dict[str, Any]:
+    """A run, JSON-able; with `error` and `kind` where its training failed."""
+    return {
+        "trained": None if found.trained is None else of_training(found.trained),
+        "published": found.published,
+        "scored": dict(vars(found.scored)),
+        **({} if found.failure is None else of_error(found.failure)),
+    }
+
+
+def of_error(error: Exception) -> dict[str, str]:
+    """What a failed command says, JSON-able: the error in words, and its class."""
+    text = " ".join(str(error).split())
+    return {"error": text or type(error).__name__, "kind": type(error).__name__}
+
+
+def gates(found: Trained) -> list[Table | str]:
+    """The gates of a training, for people."""
+    rows = [
+        ["passed" if v.passed else "REFUSED", v.gate, v.told,
+         "-" if v.value is None else f"{v.value:.3f}", f"{v.limit:g}"]
+        for v in found.verdicts
+    ]  # fmt: skip
+    words = "passed" if found.passed else "was refused; the version that was current still is"
+    return [
+        table(found.version.name, ["", "gate", "", "measured", "limit"], rows, left=3),
+        f"{found.version.name} {words}; {found.seconds:.0f} s",
+    ]
+
+
+def shown(found: Done) -> list[Table | str]:
+    """A run, for people."""
+    parts = gates(found.trained) if found.trained is not None else []
+    if found.published is not None:
+        parts.append(f"{found.published} is current")
+    return [*parts, told(found.scored)]
+
+
+def told(found: Scored) -> str:
+    """A scoring, for people."""
+    if found.already:
+        return f"published already, by {found.version}"
+    more = f"; {found.n_unknown:,} of them got what is popular" if found.n_unknown else ""
+    return f"{found.n_users:,} users scored by {found.version} in {found.seconds:.0f} s{more}"
+
+
+def standing(found: dict[str, Any]) -> list[Table | str]:
+    """What `status` found, for people."""
+    rows = [
+        [
+            v["version"], "current" if v["current"] else "", "passed" if v["passed"] else "refused",
+            *(f"{value:.4f}" for value in v["metrics"].values()), ", ".join(v["failed_gates"]),
+        ]
+        for v in found["versions"]
+    ]  # fmt: skip
+    names = list(found["versions"][-1]["metrics"]) if found["versions"] else []
+    lines = [
+        f"{job}: {event['outcome']} at {event['at']}"
+        + (f" for {event['as_of']}" if event["as_of"] else "")
+        + (f", {event['detail']['reason']}" if "reason" in event["detail"] else "")
+        for job, event in found["last"].items()
+    ]
+    age = found["age_seconds"]
+    current = (
+        "nothing is published yet"
+        if age is None
+        else f"{found['current']} is current, {age / 86_400:.1f} days old"
+    )
+    lines += [f"a training of {day} is unfinished" for day in found["unfinished"]]
+    return [
+        table(None, ["version", "", "gates", *names, "refused by"], rows, left=3),
+        "\n".join([current, *lines]),
+    ]
