@@ -1,6 +1,7 @@
 """A diagnosis as a picture."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,22 @@ def test_the_picture_names_charts_models_and_axes(tmp_path: Path) -> None:
     again = tmp_path / "again.svg"
     draw_curves(DIAGNOSIS, again)
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_points_and_bars_are_drawn_with_their_names(tmp_path: Path) -> None:
+    points = Curve("Users", "users", "x", "y", (0.1, 0.5), (0.2, 0.4), "points")
+    equal = Curve("Users", "equal", "x", "y", (0.0, 0.5), (0.0, 0.5))
+    bars = Curve("Parts", "", "x", "nats", (0.0, 1.0), (9.0, 7.5), "bars", ("K$L$", "most"))
+    higher = replace(bars, y=(12.0, 1.0))
+    found = Diagnosis({"one": {"a": finding(points, equal, bars), "b": finding(higher)}})
+    draw_curves(found, tmp_path / "curves.svg")
+    drawn = (tmp_path / "curves.svg").read_text()
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
+    for expected in ("a, users", "a, equal", "a", "b", "K$L$", "most"):
+        assert expected in texts
+    alone = Diagnosis({"one": {"a": finding(bars)}})
+    draw_curves(alone, tmp_path / "alone.svg")
+    assert "K$L$" in (tmp_path / "alone.svg").read_text()
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:

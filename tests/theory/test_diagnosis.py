@@ -115,6 +115,30 @@ def test_a_decoder_without_an_upper_bound_of_its_slope_says_so() -> None:
     assert any("No upper bound of L" in note for note in found.notes)
 
 
+CURVES = {
+    "encoder_slope": ("How far do hidden items move a user?", "line"),
+    "overlap_cost": ("What overlap costs", "line"),
+    "information": ("What the KL pays for", "bars"),
+    "alignment": ("Variance across masks left by alignment", "points"),
+}
+
+
+@pytest.mark.parametrize("instrument", CURVES)
+def test_instruments_draw_what_they_measure(instrument: str) -> None:
+    found = INSTRUMENTS[instrument].measure(subject("linear"))
+    curve = found.curves[0]
+    assert (curve.chart, curve.kind) == CURVES[instrument]
+    assert np.isfinite(curve.y).all()
+    if curve.kind == "bars":
+        assert len(curve.categories) == len(curve.y)
+        assert curve.y[0] == found.value("shown_kl")
+    if instrument == "encoder_slope":
+        assert curve.y[-1] > curve.y[0]  # who loses more items moves further
+    if instrument == "alignment":
+        assert np.mean(curve.x) == pytest.approx(found.value("variance_predicted"))
+        assert np.mean(curve.y) == pytest.approx(found.value("variance_measured"))
+
+
 def test_points_and_models_without_anchors_say_so() -> None:
     for instrument in NEEDS_DENSITY:
         assert "point" in (INSTRUMENTS[instrument].measure(subject("point")).absent or "")

@@ -17,6 +17,8 @@ from nearfar.theory.finding import Curve
 PICTURES = (".png", ".svg", ".pdf")
 COLUMNS = 3
 PANEL_INCHES = 4.0
+BARS_WIDTH = 0.8
+FEW_POINTS = 20
 DASHES = ("-", "--", ":", "-.")
 
 
@@ -37,20 +39,22 @@ def check_picture(path: Path) -> None:
 def charts(diagnosis: Diagnosis) -> dict[str, list[tuple[str, Curve]]]:
     """The curves by the picture that they belong into, each with its model's title.
 
-    A line that is the same for all models is there once, without a title.
+    A line that is the same for all models is there once, without a title; one that is of a single
+    model among several keeps it.
     """
+    n_models = len({title for by_title in diagnosis.findings.values() for title in by_title})
     found: dict[str, list[tuple[str, Curve]]] = {}
     for by_title in diagnosis.findings.values():
         for title, finding in by_title.items():
             for curve in finding.curves:
                 found.setdefault(curve.chart, []).append((title, curve))
-    return {chart: _told_once(curves) for chart, curves in found.items()}
+    return {chart: _told_once(curves, n_models) for chart, curves in found.items()}
 
 
-def _told_once(curves: list[tuple[str, Curve]]) -> list[tuple[str, Curve]]:
+def _told_once(curves: list[tuple[str, Curve]], n_models: int) -> list[tuple[str, Curve]]:
     names = {curve.name for _, curve in curves}
     same = {name for name in names if len({c for _, c in curves if c.name == name}) == 1}
-    if same != names:
+    if same != names or (n_models > 1 and len({title for title, _ in curves}) == 1):
         return curves
     return [("", curve) for curve in dict.fromkeys(curve for _, curve in curves)]
 
@@ -94,19 +98,30 @@ def draw_curves(diagnosis: Diagnosis, path: Path) -> None:
 
 def _draw_chart(axis, chart: str, curves: list[tuple[str, Curve]], titles: list[str]) -> None:
     names = list(dict.fromkeys(curve.name for _, curve in curves))
-    for title, curve in curves:
-        colour = colour_of(titles.index(title)) if title else colour_of(names.index(curve.name))
-        axis.plot(
-            curve.x, curve.y, DASHES[names.index(curve.name) % len(DASHES)] if title else "-",
-            color=colour, label=", ".join(part for part in (title, curve.name) if part),
-            marker="o" if len(curve.x) <= 20 else None, markersize=3, linewidth=1.4,
-        )  # fmt: skip
     first = curves[0][1]
+    for place, (title, curve) in enumerate(curves):
+        colour = colour_of(titles.index(title)) if title else colour_of(names.index(curve.name))
+        label = ", ".join(part for part in (title, curve.name) if part)
+        if curve.kind == "bars":
+            width = BARS_WIDTH / len(curves)
+            left = np.arange(len(curve.y)) - BARS_WIDTH / 2 + (place + 0.5) * width
+            axis.bar(left, curve.y, width, color=colour, label=label)
+            continue
+        dash = DASHES[names.index(curve.name) % len(DASHES)] if title else "-"
+        few = len(curve.x) <= FEW_POINTS
+        axis.plot(
+            curve.x, curve.y, "none" if curve.kind == "points" else dash, color=colour,
+            label=label, marker="o" if few or curve.kind == "points" else None, markersize=3,
+            linewidth=1.4,
+        )  # fmt: skip
+    if first.kind == "bars":
+        axis.set_xticks(np.arange(len(first.categories)), first.categories, parse_math=False)
     axis.set_title(chart, fontsize=10, parse_math=False)
     axis.set_xlabel(first.x_label, fontsize=8, parse_math=False)
     axis.set_ylabel(first.y_label, fontsize=8, parse_math=False)
     axis.tick_params(labelsize=7)
     axis.set_ylim(bottom=0)
     axis.spines[["top", "right"]].set_visible(False)
-    for text in axis.legend(fontsize=7, frameon=False).get_texts():
-        text.set_parse_math(False)
+    if axis.get_legend_handles_labels()[1]:
+        for text in axis.legend(fontsize=7, frameon=False).get_texts():
+            text.set_parse_math(False)

@@ -42,6 +42,7 @@ class Line:
         colour: the number of its bundle; None for a line of no bundle, or of all.
         dash: the number of its pattern.
         marked: a position whose point is drawn large.
+        points: its points are not joined.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Line:
     colour: int | None = 0
     dash: int = 0
     marked: float | None = None
+    points: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,11 @@ def line_chart(
     for line in lines:
         colour = _colour(line.colour)
         few = len(line.x) <= FEW_POINTS
+        mode = "lines+markers" if few and not logarithmic else "lines"
         group = None if line.marked is None else line.name
         figure.add_scatter(
             x=list(line.x), y=list(map(_finite, line.y)), name=as_words(line.name),
-            mode="lines+markers" if few and not logarithmic else "lines",
+            mode="markers" if line.points else mode,
             line={"color": colour, "width": 2, "dash": DASHES[line.dash % len(DASHES)]},
             marker={"size": 5}, legendgroup=group, showlegend=bool(line.name),
         )  # fmt: skip

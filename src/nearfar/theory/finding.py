@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
+
+Kind = Literal["line", "points", "bars"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line to be drawn; curves of one `chart` belong into one picture.
+    """A line, points or bars to be drawn; curves of one `chart` belong into one picture.
 
     Args:
         chart: the picture's title.
@@ -49,6 +51,8 @@ class Curve:
         y_label: with its unit.
         x: positions, rising.
         y: values; NaN where there is none.
+        kind: how it is drawn. Bars of one chart have the same categories.
+        categories: of bars, their names; one a position.
     """
 
     chart: str
@@ -57,6 +61,8 @@ class Curve:
     y_label: str
     x: tuple[float, ...]
     y: tuple[float, ...]
+    kind: Kind = "line"
+    categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

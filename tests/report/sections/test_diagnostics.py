@@ -64,6 +64,25 @@ def test_curves_of_a_chart_are_lines_with_colours_of_bundles_and_dashes_of_names
     assert found.figures["diagnosis-reach-2"]["layout"]["xaxis"]["title"]["text"] == "k"
 
 
+def test_points_are_not_joined_and_bars_are_of_categories() -> None:
+    curves = (
+        Curve("Users", "users", "predicted", "measured", (0.1, 0.5), (0.2, 0.4), "points"),
+        Curve("Users", "equal", "predicted", "measured", (0.0, 0.5), (0.0, 0.5)),
+        Curve("Parts", "", "of a user", "nats", (0.0, 1.0), (9.0, 7.5), "bars", ("KL", "I,\nmost")),
+    )
+    other = finding(curves=(replace(curves[2], y=(8.0, 1.0)),))
+    page = with_findings({"reach": {"pop": finding(curves=curves), "plain": other}})
+    found = Page(section(page).body)
+    users, equal = found.figures["diagnosis-reach-1"]["data"]
+    assert (users["mode"], equal["mode"]) == ("markers", "lines+markers")
+    pop, plain = found.figures["diagnosis-reach-2"]["data"]
+    assert (pop["type"], pop["name"], pop["y"]) == ("bar", "pop", [9.0, 7.5])
+    assert pop["x"] == ["KL", "I,<br>most"]
+    assert plain["marker"]["color"] == "#D55E00"
+    told = [attributes.get("aria-label") or "" for _, attributes in found.tags]
+    assert "nats, of a user. pop: KL 9, I, most 7.5; plain: KL 8, I, most 1." in " ".join(told)
+
+
 def test_what_could_not_be_measured_says_why() -> None:
     absent = Finding("reach", "Sharing radius", "Theorem 2.3", absent="it is a point")
     found = Page(section(with_findings({"reach": {"pop": absent, "plain": finding()}})).body)

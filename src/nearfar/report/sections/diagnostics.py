@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from nearfar.evaluation.table import Table
 from nearfar.maps.curves import charts as curves_by_chart
@@ -10,10 +11,13 @@ from nearfar.models.autoencoder import Autoencoder
 from nearfar.pages.charts import Chart
 from nearfar.pages.markup import bullets, heading, paragraph, side_by_side, table
 from nearfar.pages.section import Section
-from nearfar.report.charts import Line, line_chart, lines_in_words
+from nearfar.report.charts import Bars, Line, bar_chart, line_chart, lines_in_words
 from nearfar.report.report import Report
 from nearfar.theory.diagnosis import Diagnosis
-from nearfar.theory.finding import Finding
+from nearfar.theory.finding import Curve, Finding
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 
 def section(report: Report) -> Section:
@@ -80,19 +84,42 @@ def _charts(name: str, present: dict[str, Finding], colours: Mapping[str, int]) 
     alone = colours[next(iter(present))] if len(present) == 1 else None
     charts = []
     for number, (chart, curves) in enumerate(curves_by_chart(Diagnosis({name: present})).items()):
-        dashes = {c: place for place, c in enumerate(dict.fromkeys(c.name for _, c in curves))}
-        lines = [
-            Line(
-                ": ".join(part for part in (title, curve.name) if part), curve.x, curve.y,
-                colours.get(title, alone), dashes[curve.name],
-            )
-            for title, curve in curves
-        ]  # fmt: skip
-        x_label, y_label = curves[0][1].x_label, curves[0][1].y_label
-        words = lines_in_words(lines, x_label, y_label)
-        figure = line_chart(lines, x_label, y_label)
+        drawn = [(title, curve, colours.get(title, alone)) for title, curve in curves]
+        words, figure = (_bars if curves[0][1].kind == "bars" else _lines)(drawn)
         charts.append(Chart(f"diagnosis-{name}-{number + 1}", chart, words, figure))
     return charts
+
+
+Drawn = list[tuple[str, Curve, int | None]]
+"""Curves of one chart, each with its model's title and colour."""
+
+
+def _lines(curves: Drawn) -> tuple[str, Figure]:
+    dashes = {c: place for place, c in enumerate(dict.fromkeys(c.name for _, c, _ in curves))}
+    lines = [
+        Line(_name(title, curve), curve.x, curve.y, colour, dashes[curve.name],
+             points=curve.kind == "points")
+        for title, curve, colour in curves
+    ]  # fmt: skip
+    labels = curves[0][1].x_label, curves[0][1].y_label
+    return lines_in_words(lines, *labels), line_chart(lines, *labels)
+
+
+def _bars(curves: Drawn) -> tuple[str, Figure]:
+    first = curves[0][1]
+    bars = [Bars(_name(title, curve), curve.y, colour) for title, curve, colour in curves]
+    names = [category.replace("\n", " ") for category in first.categories]
+    told = [
+        f"{bar.name or 'The bars'}: "
+        + ", ".join(f"{n} {v:.4g}" for n, v in zip(names, curve.y, strict=True))
+        for bar, (_, curve, _) in zip(bars, curves, strict=True)
+    ]
+    words = f"{first.y_label}, {first.x_label}. {'; '.join(told)}."
+    return words, bar_chart(first.categories, bars, first.x_label, first.y_label)
+
+
+def _name(title: str, curve: Curve) -> str:
+    return ": ".join(part for part in (title, curve.name) if part)
 
 
 def _neighbours(found: Diagnosis) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.theory.contraction import Contraction, alignment_parts, mask_variability
-from nearfar.theory.finding import Number
+from nearfar.theory.finding import Curve, Number
 from nearfar.theory.instrument import Instrument, Measured
 from nearfar.theory.latent_hessian import latent_hessian
 from nearfar.theory.latent_optimum import latent_optimum
@@ -49,10 +49,13 @@ class Alignment(Instrument):
             f"anchors, which no encoder can lower, {100 * numbers[1].value:.0f} % the way to their "
             "centroid."
         )
-        notes = []
+        notes: list[str] = []
+        curves: tuple[Curve, ...] = ()
         if subject.align_weight > 0:
-            found, refused = _contractions(subject, parts.centroids, self.n_users)
+            rows, refused = _contractions(subject, parts.centroids, self.n_users)
+            found = _contraction_numbers(rows)
             numbers += found
+            curves = _contraction_curves(rows)
             notes.append(
                 f"Contraction: for {self.n_users - refused} users, by the best latents of a fixed "
                 "decoder for what each mask leaves of the history, with and without alignment at "
@@ -68,7 +71,7 @@ class Alignment(Instrument):
                 f" It leaves {100 * by_key['variance_measured']:.0f} % of the variance across "
                 f"masks; the Hessian predicts {100 * by_key['variance_predicted']:.0f} %."
             )
-        return Measured(meaning, tuple(numbers), (), tuple(notes))
+        return Measured(meaning, tuple(numbers), curves, tuple(notes))
 
     def work(self, subject: Subject) -> float:
         if subject.model.anchors is None or subject.align_weight == 0:
@@ -78,10 +81,12 @@ class Alignment(Instrument):
         return hessians + 2 * 150 * 6.0 * 2 * rows * subject.n_decoder  # twice for float64
 
 
-def _contractions(
-    subject: Subject, centroids: np.ndarray, n_users: int
-) -> tuple[list[Number], int]:
-    """Predicted and measured contraction, means over users, and how many were left out."""
+def _contractions(subject: Subject, centroids: np.ndarray, n_users: int) -> tuple[np.ndarray, int]:
+    """Predicted and measured contraction, a row a user, and how many users were left out.
+
+    Of each user: shares of the variance, then of the drift, that are left, each as predicted and
+    as measured; kappa; whether the bounds hold.
+    """
     network = subject.network
     users = np.sort(subject.rng("alignment").choice(subject.n_users, n_users, replace=False))
     q, histories = subject.part(users)
@@ -124,7 +129,11 @@ def _contractions(
             "no user has a positive Hessian at the best latent and a mask that hides something; "
             "nothing is predicted"
         )
-    mean = np.asarray(rows, dtype=float).mean(0)
+    return np.asarray(rows, dtype=float), n_users - len(rows)
+
+
+def _contraction_numbers(rows: np.ndarray) -> list[Number]:
+    """Means over users."""
     keys = [
         ("variance_predicted", "variance across masks left, predicted", "share"),
         ("variance_measured", "variance across masks left, measured", "share"),
@@ -133,7 +142,16 @@ def _contractions(
         ("kappa", "kappa, at most", ""),
         ("bounded", "users within the proposition's bounds", "share"),
     ]
-    numbers = [
-        Number(key, label, float(mean[i]), unit) for i, (key, label, unit) in enumerate(keys)
-    ]
-    return numbers, n_users - len(rows)
+    mean = rows.mean(0)
+    return [Number(key, label, float(mean[i]), unit) for i, (key, label, unit) in enumerate(keys)]
+
+
+def _contraction_curves(rows: np.ndarray) -> tuple[Curve, ...]:
+    """Each user's variance left as measured against that predicted, and where both are equal."""
+    predicted, measured = rows[np.argsort(rows[:, 0]), :2].T.tolist()
+    chart = ("Variance across masks left by alignment", "predicted, share", "measured, share")
+    ends = (0.0, max(predicted))
+    return (
+        Curve(chart[0], "users", *chart[1:], tuple(predicted), tuple(measured), "points"),
+        Curve(chart[0], "as predicted", *chart[1:], ends, ends),
+    )

@@ -9,11 +9,11 @@ import numpy as np
 
 from nearfar.core.errors import SettingsError
 from nearfar.theory.encoder_lipschitz import lipschitz_from_pairs, lipschitz_upper_bound
-from nearfar.theory.finding import Number
+from nearfar.theory.finding import Curve, Number
 from nearfar.theory.instrument import Instrument, Measured
 from nearfar.theory.subject import Subject
+from nearfar.theory.tenths import course
 from nearfar.theory.transport import w2
-from nearfar.vae.posterior import DiagonalGaussian
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class EncoderSlope(Instrument):
         except SettingsError as error:
             bound = float("nan")
             notes.append(f"No upper bound: {error}.")
-        moved, hidden = _moves(subject)
+        ways, gone = _moves(subject)
+        moved, hidden = float(ways.mean()), float(gone.mean())
         spread = float(subject.posterior.mu.double().var(0, unbiased=False).sum() ** 0.5)
         return Measured(
             meaning=_meaning(1 - subject.keep_prob, moved, hidden, spread),
@@ -55,6 +56,15 @@ class EncoderSlope(Instrument):
                     "units an item",
                 ),
                 Number("spread", "spread of the users' means", spread, "latent units"),
+            ),
+            curves=(
+                Curve(
+                    "How far do hidden items move a user?",
+                    "",
+                    "items hidden, tenths of users and masks",
+                    "W2, latent units",
+                    *course(gone, ways),
+                ),
             ),
             notes=tuple(notes),
         )
@@ -74,8 +84,10 @@ def _meaning(share: float, moved: float, hidden: float, spread: float) -> str:
     )
 
 
-def _moves(subject: Subject) -> tuple[float, float]:
-    """Mean W2 from the clean to a masked posterior, and mean number of items hidden."""
-    masked: DiagonalGaussian = subject.masked[0]
-    hidden = np.diff(subject.histories.indptr) - np.diff(subject.masked_histories[0].indptr)
-    return float(w2(subject.posterior, masked).mean()), float(hidden.mean())
+def _moves(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+    """W2 from the clean to each masked posterior, and how many items that mask hid, of all users
+    and masks."""
+    counts = np.diff(subject.histories.indptr)
+    ways = [w2(subject.posterior, masked) for masked in subject.masked]
+    hidden = [counts - np.diff(masked.indptr) for masked in subject.masked_histories]
+    return np.concatenate(ways), np.concatenate(hidden)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nearfar.theory.finding import Number
+from nearfar.theory.finding import Curve, Number
 from nearfar.theory.instrument import Instrument, Measured
 from nearfar.theory.mutual_information import KLDecomposition, decompose_kl, masked_posterior
 from nearfar.theory.reconstruction_gap import mean_transport_bound
 from nearfar.theory.subject import Subject
+
+PARTS = ("E KL", "I,\nat least", "I,\nat most", "mismatch,\nat most")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class KLParts(Instrument):
         masked = decompose_kl(shown, rng=subject.generator("information", "masked"))
         low, high = clean.information_interval()
         return Measured(
+            curves=(_parts(masked),),
             meaning=f"Of {clean.kl:.1f} nats a user, between {low:.1f} and {high:.1f} tell users "
             f"apart; the rest is an aggregate unlike the prior. With inputs as in training the KL "
             f"is {masked.kl:.1f} nats.",
@@ -62,4 +65,14 @@ def _numbers(key: str, name: str, found: KLDecomposition) -> tuple[Number, ...]:
         Number(f"{key}_mismatch", f"KL(qbar || p), {name}, at most", found.mismatch_high, "nats"),
         Number(f"{key}_bound", f"E W1, {name}, at most", mean_transport_bound(max(found.kl, 0)),
                "latent units"),
+    )  # fmt: skip
+
+
+def _parts(found: KLDecomposition) -> Curve:
+    values = (
+        found.kl, found.information_low, min(found.information_high, found.kl), found.mismatch_high
+    )  # fmt: skip
+    return Curve(
+        "What the KL pays for", "", "with inputs as in training", "nats a user",
+        tuple(map(float, range(len(PARTS)))), values, "bars", PARTS,
     )  # fmt: skip

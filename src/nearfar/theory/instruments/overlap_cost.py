@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nearfar.theory.finding import Number
+from nearfar.theory.finding import Curve, Number
 from nearfar.theory.instrument import Instrument, Measured
 from nearfar.theory.reconstruction_gap import jensen_gap, reconstruction_gap, transport_bound
 from nearfar.theory.subject import Subject
+from nearfar.theory.tenths import course
 from nearfar.theory.transport import w2
 
 
@@ -52,6 +53,10 @@ class OverlapCost(Instrument):
                 Number("share", "of what equal posteriors would cost", share, "share"),
                 Number("bound", "W1 by the KL, at most", float(bound.mean()), "latent units"),
                 Number("w2", "W2, which is at least W1", float(distance.mean()), "latent units"),
+            ),
+            curves=(
+                Curve("What overlap costs", "", "W2, tenths of the pairs",
+                      "G, nats an interaction", *course(distance, gap.nats.numpy())),
             ),
             notes=("The transport bound is that of the prior N(0, I).",),
         )  # fmt: skip
