@@ -1,5 +1,8 @@
 """A pipeline's settings, its window, its registry's records."""
 
+import re
+import tomllib
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from nearfar.core import settings
 from nearfar.core.errors import ArtefactError, EmptyDataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.filters import Filters
+from nearfar.jobs.details import ItemDetails
 from nearfar.jobs.pipeline import make_pipeline, read_pipeline
 from nearfar.jobs.prometheus import write_metrics
 from nearfar.jobs.registry import Registry
@@ -24,17 +28,26 @@ def test_the_template_is_a_pipeline_and_its_comments_show_the_defaults(tmp_path:
     found = read_pipeline(tmp_path / "a.toml")
     assert found.registry == tmp_path / "registry"
     assert found.train.window_days == 90
-    spoken = "\n".join(
-        line.removeprefix("# ") for line in TEMPLATE.splitlines()
-        if not line.startswith(("# kind", "# metrics", "# columns", "# alignment", "# filters",
-                                "# deny", "# A nearfar", "# What"))
-    )  # fmt: skip
+    spoken = re.sub(r"^# ", "", TEMPLATE, flags=re.MULTILINE)
     (tmp_path / "b.toml").write_text(spoken)
-    assert settings.to_plain(read_pipeline(tmp_path / "b.toml").train) == settings.to_plain(
-        found.train
-    )
-    for name in ("gates", "contract", "score"):
-        assert getattr(read_pipeline(tmp_path / "b.toml"), name) == getattr(found, name)
+    same = read_pipeline(tmp_path / "b.toml")
+    for name in ("train", "gates", "contract", "score", "algorithm"):
+        assert settings.to_plain(getattr(same, name)) == settings.to_plain(getattr(found, name))
+    tables = tomllib.loads(spoken)
+    for name in ("train", "gates", "contract", "score"):
+        every = {f.name for f in fields(getattr(found, name))}
+        assert set(tables[name]) == every - {"deny_file"}, name
+
+
+def test_the_examples_of_the_template_are_settings(tmp_path: Path) -> None:
+    lines = TEMPLATE.splitlines()[2:]
+    doubled = ("## kind", "## url", "## table", "## columns")
+    spoken = [x.removeprefix("## ") for x in lines if not x.startswith(doubled)]
+    (tmp_path / "c.toml").write_text("\n".join(spoken))
+    found = read_pipeline(tmp_path / "c.toml")
+    assert found.score.deny_file == str(tmp_path / "deny.txt")
+    assert found.metrics_file == tmp_path / "nearfar.prom"
+    assert found.items == ItemDetails(str(tmp_path / "items.csv"))
 
 
 def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from nearfar.algorithms.algorithm import Algorithm, make_algorithm, preset
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError
 from nearfar.data.filters import Filters
+from nearfar.jobs.details import ItemDetails
 from nearfar.jobs.gates import Gates
 from nearfar.store.contracts import Contract
 from nearfar.store.sinks.sink import RecommendationSink, make_sink
@@ -103,6 +104,7 @@ class Pipeline:
         score: whom to recommend what.
         gates: what a candidate must be.
         contract: what events must be.
+        items: where titles of items are; none by default.
         metrics_file: for Prometheus; none by default.
     """
 
@@ -114,6 +116,7 @@ class Pipeline:
     score: Daily = field(default_factory=Daily)
     gates: Gates = field(default_factory=Gates)
     contract: Contract = field(default_factory=Contract)
+    items: ItemDetails | None = None
     metrics_file: Path | None = None
 
     def __post_init__(self) -> None:
@@ -135,8 +138,8 @@ def read_pipeline(path: Path) -> Pipeline:
 
 def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
     """The pipeline of plain values; see `read_pipeline`."""
-    known = {"registry", "metrics_file", "source", "sink", "algorithm", "train", "score", "gates",
-             "contract"}  # fmt: skip
+    known = {"registry", "metrics_file", "source", "sink", "items", "algorithm", "train", "score",
+             "gates", "contract"}  # fmt: skip
     if unknown := sorted(set(values) - known):
         raise SettingsError(
             f"unknown {', '.join(unknown)}; a pipeline has {', '.join(sorted(known))}"
@@ -147,7 +150,7 @@ def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
     for name in ("source", "sink"):
         if "kind" not in values.get(name, {}):
             raise SettingsError(f'[{name}] lacks its kind, as kind = "parquet"')
-    metrics = values.get("metrics_file")
+    metrics, items = values.get("metrics_file"), values.get("items", {})
     source, sink = ({k: v for k, v in values[n].items() if k != "kind"} for n in ("source", "sink"))
     return Pipeline(
         registry=folder / str(values.get("registry", "registry")),
@@ -158,6 +161,7 @@ def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
         score=_score(values.get("score", {}), folder),
         gates=settings.build(Gates, values.get("gates", {}), "gates"),
         contract=settings.build(Contract, values.get("contract", {}), "contract"),
+        items=settings.build(ItemDetails, _from(dict(items), folder), "items") if items else None,
         metrics_file=folder / str(metrics) if metrics else None,
     )
 

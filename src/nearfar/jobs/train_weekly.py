@@ -104,6 +104,7 @@ def _train(
     pipeline: Pipeline, registry: Registry, as_of: date, say: Say, reporter: Reporter, work: Work
 ) -> Trained:
     weekly = pipeline.train
+    details = None if pipeline.items is None else pipeline.items.read()
     events = window_events(pipeline, as_of, "train", say)
     data = training_of(
         events.frame, weekly.filters, as_of=as_of, share=weekly.held_out,
@@ -155,6 +156,10 @@ def _train(
         protocol={"kind": "weekly", "as_of": str(as_of), "window_days": weekly.window_days},
         metrics={"gates": measured}, history=run.history,
     )  # fmt: skip
+    if pipeline.items is not None and details is not None:
+        items, n_titles = pipeline.items.told_of(bundle.items, details)
+        say(f"{n_titles:,} of {len(items):,} items have a title")
+        bundle = replace(bundle, items=items)
     version = registry.register(bundle, registry.new_name(str(as_of)), record)
     forget(folder.parent, str(as_of))
     return Trained(version, verdicts, warm, 0.0)
