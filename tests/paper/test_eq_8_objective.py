@@ -1,13 +1,18 @@
 """Eq. 8: the objective is the weighted sum; at lambda_A = 0 it is Eq. 1."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
 
+from nearfar.algorithms.hvamp import HVamp
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
+from nearfar.algorithms.recvae import RecVAE
 from nearfar.train.run import Run
+from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.rows import Rows
 from nearfar.vae.weights.constant import Constant
@@ -41,10 +46,19 @@ def test_loss_is_the_weighted_sum_of_terms() -> None:
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_alignment_of_weight_zero_is_plain_to_the_bit(clusters) -> None:
+PLAIN = {
+    "multvae": small(None),
+    "recvae": RecVAE(n_latent=4, encoder=Dense(8, 2), epochs=2, batch_size=16),
+    "hvamp": HVamp(n_latent=4, hidden=8, pseudo_inputs=5, epochs=2, batch_size=16),
+}
+
+
+@pytest.mark.parametrize("algorithm", PLAIN.values(), ids=PLAIN)
+def test_alignment_of_weight_zero_is_plain_to_the_bit(algorithm, clusters) -> None:
     train, validation = clusters
-    plain = small(None).fit(train, validation, run=Run(seed=5))
-    zero = small(PIA(weight=0.0)).fit(train, validation, run=Run(seed=5))
+    plain = algorithm.fit(train, validation, run=Run(seed=5))
+    aligned = replace(algorithm, alignment=PIA(weight=0.0))
+    zero = aligned.fit(train, validation, run=Run(seed=5))
     histories = validation.fold_in.x
     np.testing.assert_array_equal(plain.score(histories), zero.score(histories))
 
