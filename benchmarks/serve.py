@@ -1,6 +1,7 @@
 """The HTTP service: latency, throughput against the bare model, memory, startup.
 
     python -m benchmarks.serve [--requests 360000] [--out benchmarks/serve.json]
+    python -m benchmarks.serve --only startup_onnx      # adds this part to the file, or renews it
 
 A Mult-VAE of MovieLens-20M's size (20,108 items, 600-200-600) with fresh weights, since a fitted
 one computes the same; histories of 40 random items, twenty recommendations. The service is
@@ -13,6 +14,7 @@ process without a service, with the same batch sizes as the service had, and the
 memory: the process's resident set while `--requests` requests come at 100 a second, or, with
 `--fast`, as fast as they are answered; the first tenth is not counted.
 startup: from the start of the process until it answers, and that of `import torch` alone.
+startup_onnx: the same of an export served with `--runtime onnx`, and of `import onnxruntime` alone.
 """
 
 from __future__ import annotations
@@ -285,17 +287,50 @@ def import_seconds(module: str) -> float:
     return min(times)
 
 
+def starts(bundle: Path, *options: str) -> list[float]:
+    """Seconds until the service answers, three times."""
+    found = []
+    for _ in range(3):
+        serving = Serving(bundle, *options)
+        found.append(serving.startup_seconds)
+        serving.stop()
+    return found
+
+
+def startup_onnx(folder: Path, bundle: Path) -> dict[str, Any]:
+    """The start of a service without PyTorch."""
+    program = Path(sys.executable).with_name("nearfar")
+    command = [program, "export", bundle, "--format", "onnx", "--out", folder / "onnx", "--quiet"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    alone = import_seconds("onnxruntime")
+    seconds = min(starts(folder / "onnx", "--runtime", "onnx"))
+    return {
+        "seconds": seconds,
+        "import_onnxruntime_seconds": alone,
+        "over_onnxruntime": seconds - alone,
+        "goal": GOALS["startup_seconds"],
+        "met": seconds - alone < GOALS["startup_seconds"],
+        "provenance": provenance(),
+    }
+
+
+def renew_startup_onnx(out: Path) -> dict[str, Any]:
+    """This part alone; the rest of the file stays."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = startup_onnx(Path(folder), fresh_bundle(Path(folder) / "bundle"))
+    before = json.loads(out.read_text()) if out.exists() else {}
+    write_json(out, {**before, "startup_onnx": found})
+    return found
+
+
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """All of it."""
     threads = max(1, (os.cpu_count() or 2) - 1)
     with tempfile.TemporaryDirectory() as folder:
         bundle = fresh_bundle(Path(folder) / "bundle")
         torch_seconds = import_seconds("torch")
-        starts = []
-        for _ in range(3):
-            serving = Serving(bundle)
-            starts.append(serving.startup_seconds)
-            serving.stop()
+        torch_starts = starts(bundle)
+        without_torch = startup_onnx(Path(folder), bundle)
         serving = Serving(bundle)
         try:
             generate("at_rate", serving.port, 200, RATE)
@@ -311,7 +346,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             grown = memory(serving, arguments.requests, arguments.fast)
         finally:
             serving.stop()
-    over_torch = min(starts) - torch_seconds
+    over_torch = min(torch_starts) - torch_seconds
     share = through["per_second"] / alone["per_second"]
     return {
         "model": "Mult-VAE 20,108 items, 600-200-600, random weights",
@@ -320,14 +355,18 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "throughput": {**through, "bare_model": alone, "of_bare_model": share},
         "memory": grown,
         "startup": {
-            "seconds": min(starts), "import_torch_seconds": torch_seconds, "over_torch": over_torch,
+            "seconds": min(torch_starts),
+            "import_torch_seconds": torch_seconds,
+            "over_torch": over_torch,
         },
+        "startup_onnx": without_torch,
         "goals": GOALS,
         "met": {
             "latency": latency["p99_ms"] < GOALS["p99_ms"],
             "throughput": share >= GOALS["of_bare_model"],
             "memory": grown["growth_mib"] < GOALS["growth_mib"],
             "startup": over_torch < GOALS["startup_seconds"],
+            "startup_onnx": without_torch["met"],
         },
         "provenance": provenance(),
     }  # fmt: skip
@@ -341,6 +380,7 @@ def main() -> None:
     parser.add_argument("--flat-requests", type=int, default=20_000)
     parser.add_argument("--bare-seconds", type=float, default=10.0)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--only", choices=["startup_onnx"], help="one part, into the same file")
     parser.add_argument("--generate", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.generate:
@@ -348,6 +388,9 @@ def main() -> None:
         load = at_rate if kind == "at_rate" else flat_out
         value = float(number) if kind == "at_rate" else int(float(number))
         print(json.dumps(asyncio.run(load(int(port), int(float(n)), value))))  # pyright: ignore
+        return
+    if arguments.only:
+        print(json.dumps(renew_startup_onnx(arguments.out), indent=2))
         return
     result = measure(arguments)
     write_json(arguments.out, result)
