@@ -11,12 +11,15 @@ the same, row by row. Fails with an AssertionError that says what is not.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,8 @@ import polars as pl
 
 from nearfar.jobs.example import FIRST, shop_events, write_shop
 from nearfar.jobs.pipeline import read_pipeline
+from nearfar.jobs.registry import Registry
+from nearfar.train.checkpoint import NAME
 
 WEEKS = 14
 
@@ -46,10 +51,11 @@ decoder_hidden = [128]
 [train]
 window_days = 90
 held_out = 0.1
+checkpoint_seconds = 0.2
 [score]
 active_days = 14
 k = 20
-part_users = 2000
+part_users = 500
 [contract]
 max_repeated_share = 0.3
 """
@@ -68,7 +74,7 @@ class Shop:
     """A folder with events and settings, and the commands that are run in it."""
 
     def __init__(self, folder: Path, n_users: int, sink: str) -> None:
-        self.folder, self.n_users = folder, n_users
+        self.folder, self.n_users, self.sink = folder, n_users, sink
         folder.mkdir(parents=True)
         where = 'path = "recommendations"'
         if sink == "sql":
@@ -79,6 +85,7 @@ class Shop:
                 text = text.replace('preset = "fast"', "")
             (folder / f"{name}.toml").write_text(text)
         write_shop(folder / "events", n_users, 7 * WEEKS)
+        self.said = ""  # by the last command, on stderr
 
     def command(
         self, *arguments: object, code: int = 0, config: str = "pipeline"
@@ -89,22 +96,35 @@ class Shop:
             check=False,
         )  # fmt: skip
         assert done.returncode == code, (arguments, done.returncode, done.stderr)
-        return json.loads(done.stdout) if done.stdout.strip() else {"error": done.stderr.strip()}
+        self.said = done.stderr
+        return json.loads(done.stdout)
 
-    def killed(self, *arguments: object, when: str, after: float) -> None:
-        """Start a command, and kill -9 it some seconds after a line that holds `when`."""
+    def killed(self, *arguments: object, when: Callable[[], bool]) -> None:
+        """Start a command, and kill -9 it as soon as `when` holds."""
         process = subprocess.Popen(
-            self._program(arguments, "pipeline"), stderr=subprocess.PIPE, text=True,
+            self._program(arguments, "pipeline"), stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
-        assert process.stderr is not None
-        for line in process.stderr:
-            if when in line:
-                time.sleep(after)
-                break
+        while process.poll() is None and not when():
+            time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, f"{arguments} ended before it could be killed"
-        process.stderr.close()
+
+    def n_checkpoints(self, day: date) -> int:
+        """1 where the training of a day has written a checkpoint."""
+        folder = Registry(self.folder / "registry").unfinished_folder(day)
+        return int((folder / NAME).is_file())
+
+    def n_parts(self, day: date) -> int:
+        """Parts of a day that are safe and not published."""
+        if self.sink == "parquet":
+            days = self.folder / "recommendations" / ".days" / str(day)
+            return len(list(days.glob("*/part-*.parquet")))
+        with contextlib.closing(
+            sqlite3.connect(f"file:{self.folder}/r.db?mode=ro", uri=True, timeout=30)
+        ) as database:
+            query = "select count(*) from recommendations_parts where date = ?"
+            return database.execute(query, (str(day),)).fetchone()[0]
 
     def _program(self, arguments: tuple[object, ...], config: str) -> list[str]:
         words = [str(a) for a in arguments]
@@ -126,15 +146,19 @@ def undisturbed(shop: Shop, days: list[date]) -> None:
 
 
 def disturbed(shop: Shop, days: list[date]) -> None:
+    first = ""
     for n, day in enumerate(days):
         if n == 0:
-            shop.killed("train", "--as-of", day, when="training users", after=1.0)
+            shop.killed("train", "--as-of", day, when=lambda day=day: shop.n_checkpoints(day) > 0)
             assert shop.command("status")["versions"] == []
             first = shop.command("train", "--as-of", day)["version"]
+            assert "going on with the training" in shop.said, shop.said
             shop.command("publish")
         if n == 7:
             refused = shop.command("train", "--as-of", day, code=4, config="bad")
             assert not refused["passed"]
+            by = {g["gate"] for g in refused["gates"] if not g["passed"]}
+            assert "max_ndcg_drop" in by, f"refused by {by}, not for its NDCG"
             assert shop.command("publish")["current"] == first, "a refused candidate is current"
             second = shop.command("train", "--as-of", day)["version"]
             assert shop.command("publish")["current"] == second
@@ -147,9 +171,11 @@ def disturbed(shop: Shop, days: list[date]) -> None:
             assert str(day) not in map(str, shop.recommendations())
             write_day(shop.folder, day, shop.n_users)
         if n == 9:
-            shop.killed("score", "--as-of", day, when="users were active", after=0.2)
+            shop.killed("score", "--as-of", day, when=lambda day=day: shop.n_parts(day) >= 3)
+            assert str(day) not in map(str, shop.recommendations())
         scored = shop.command("score", "--as-of", day)
         assert not scored["already"]
+        assert (scored["n_resumed"] >= 1500) == (n == 9), scored
         if n == 10:
             assert shop.command("score", "--as-of", day)["already"]
 
