@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from nearfar._version import __version__
 from nearfar.web import schemas
+from nearfar.web.direct import Direct
 from nearfar.web.edge import Edge
 from nearfar.web.exchange import of_validation
 from nearfar.web.explorer import mount_page
@@ -60,6 +61,7 @@ def make_app(service: Service) -> FastAPI:
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(RequestValidationError, _problem)
     app.add_exception_handler(HTTPException, _problem)
+    app.add_middleware(Direct, endpoints=recommend.DIRECT)
     app.add_middleware(Guard, limits=service.setup.limits, token=service.setup.token)
     if service.setup.origins:
         app.add_middleware(

@@ -49,7 +49,10 @@ def failure(error: BaseException) -> dict[str, Any]:
 def log(event: str, level: int = logging.INFO, **fields: Any) -> None:
     """One line."""
     if LOGGER.isEnabledFor(level):
-        LOGGER.log(level, event, extra={"fields": fields})
+        # Not by LOGGER.log, which looks for the caller's line in the stack; no line tells it.
+        record = logging.LogRecord(LOGGER.name, level, "", 0, event, None, None)
+        record.fields = fields
+        LOGGER.handle(record)
 
 
 def to_stream(stream: TextIO | None = None, level: int = logging.INFO) -> None:

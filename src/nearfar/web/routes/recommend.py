@@ -159,3 +159,7 @@ async def recommend_batch(request: Request) -> Json:
         for source, n, one in zip(sources, unknown, found, strict=True)
     ]
     return Json({"model": served.name, "version": served.scorer.version, "results": results})
+
+
+DIRECT = {"/v1/recommend": recommend, "/v1/recommend/batch": recommend_batch}
+"""Called without FastAPI's machinery; see `Direct`."""
