@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, preset
 from nearfar.core import settings
@@ -37,6 +37,8 @@ class Weekly:
         precision: of the output layer's products.
         checkpoint_seconds: the longest time between checkpoints of a training, from which one
             that was killed goes on; 0 writes one after every step.
+        exports: what of a version is written beside its bundle: "onnx", to serve it without
+            PyTorch.
     """
 
     every_days: int = 7
@@ -50,6 +52,7 @@ class Weekly:
     device: Device = "auto"
     precision: Precision = "float32"
     checkpoint_seconds: float = 60.0
+    exports: tuple[Literal["onnx"], ...] = ()
 
     def __post_init__(self) -> None:
         if self.every_days < 1 or not 0 < self.holdout_days < self.window_days:

@@ -2,6 +2,7 @@
 
 registry/
     versions/VERSION/bundle/        the bundle
+    versions/VERSION/onnx/          the same as ONNX graphs, where that is set
     versions/VERSION/version.json   lineage, metrics, gates
     current.json                    the pointer that scoring and serving follow
     registry.db                     a row for everything that happened (SQLite)
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.bundle.bundle import Bundle, jsonable
+from nearfar.bundle.exports.export import Export
 from nearfar.bundle.folder import load_bundle, save_bundle
 from nearfar.core.errors import ArtefactError, SettingsError
 from nearfar.core.files import atomic_folder, read_json, write_json
@@ -111,11 +113,26 @@ class Registry:
         number = 1 + max((int(name.rpartition("-")[2]) for name in taken), default=0)
         return f"{as_of}-{number:03d}"
 
-    def register(self, bundle: Bundle, name: str, record: Mapping[str, Any]) -> Version:
-        """Keep a bundle and what is known of it as a version, whole or not at all."""
+    def register(
+        self,
+        bundle: Bundle,
+        name: str,
+        record: Mapping[str, Any],
+        exports: Mapping[str, Export] | None = None,
+    ) -> Version:
+        """Keep a bundle and what is known of it as a version, whole or not at all.
+
+        Args:
+            bundle: the model.
+            name: of the version.
+            record: what is known of it, JSON-able.
+            exports: of the bundle, by the folder beside it that each goes to.
+        """
         content = {"name": name, "created": _now(), **jsonable(dict(record))}
         with atomic_folder(self._folder(name), overwrite_if=lambda _: False) as folder:
             save_bundle(bundle, folder / BUNDLE)
+            for place, export in (exports or {}).items():
+                export.write(bundle, folder / place)
             write_json(folder / RECORD, content)
         return self.version(name)
 

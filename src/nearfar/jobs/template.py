@@ -46,6 +46,7 @@ preset = "fast"
 # device = "auto"                    # or cpu, cuda; of scoring too
 # precision = "float32"              # or bfloat16: faster where the processor is made for it
 # checkpoint_seconds = 60.0          # at most so long between checkpoints; 0: after every step
+# exports = []                       # ["onnx"]: for nearfar serve --registry --runtime onnx
 
 [score]
 # active_days = 28                   # users with an event in so many days

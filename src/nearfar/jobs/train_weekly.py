@@ -21,6 +21,7 @@ from nearfar.data.interactions import Interactions
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.evaluation.groups import parse_groups
 from nearfar.jobs.events import window_events
+from nearfar.jobs.exports import exports_of
 from nearfar.jobs.gates import METRICS, Verdict, judge, state_of
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.recorded import recorded
@@ -105,6 +106,7 @@ def _train(
 ) -> Trained:
     weekly = pipeline.train
     details = None if pipeline.items is None else pipeline.items.read()
+    exports = exports_of(weekly.exports)
     events = window_events(pipeline, as_of, "train", say)
     data = training_of(
         events.frame, weekly.filters, as_of=as_of, share=weekly.held_out,
@@ -160,7 +162,7 @@ def _train(
         items, n_titles = pipeline.items.told_of(bundle.items, details)
         say(f"{n_titles:,} of {len(items):,} items have a title")
         bundle = replace(bundle, items=items)
-    version = registry.register(bundle, registry.new_name(str(as_of)), record)
+    version = registry.register(bundle, registry.new_name(str(as_of)), record, exports)
     forget(folder.parent, str(as_of))
     return Trained(version, verdicts, warm, 0.0)
 
