@@ -66,6 +66,8 @@ def test_points_and_bars_are_drawn_with_their_names(tmp_path: Path) -> None:
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
     for expected in ("a, users", "a, equal", "a", "b", "K$L$", "most"):
         assert expected in texts
+    joined = re.findall(r'<path d="([^"]*)"[^>]*stroke-width: 1.4', drawn)
+    assert len(joined) == 2  # the line and its sample in the legend; points are not joined
     alone = Diagnosis({"one": {"a": finding(bars)}})
     draw_curves(alone, tmp_path / "alone.svg")
     assert "K$L$" in (tmp_path / "alone.svg").read_text()

@@ -110,9 +110,9 @@ def _draw_chart(axis, chart: str, curves: list[tuple[str, Curve]], titles: list[
         dash = DASHES[names.index(curve.name) % len(DASHES)] if title else "-"
         few = len(curve.x) <= FEW_POINTS
         axis.plot(
-            curve.x, curve.y, "none" if curve.kind == "points" else dash, color=colour,
-            label=label, marker="o" if few or curve.kind == "points" else None, markersize=3,
-            linewidth=1.4,
+            curve.x, curve.y, color=colour, label=label,
+            linestyle="none" if curve.kind == "points" else dash,
+            marker="o" if few or curve.kind == "points" else None, markersize=3, linewidth=1.4,
         )  # fmt: skip
     if first.kind == "bars":
         axis.set_xticks(np.arange(len(first.categories)), first.categories, parse_math=False)
