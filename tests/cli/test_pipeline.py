@@ -82,7 +82,7 @@ def failing_json(capsys, *arguments: object, code: int = 1) -> dict:
     assert run([*map(str, arguments), "--json"]) == code
     captured = capsys.readouterr()
     assert captured.out.count("\n") == 1
-    assert captured.err.startswith("nearfar: ") or "nearfar: " in captured.err
+    assert "nearfar: " in captured.err
     return json.loads(captured.out)
 
 

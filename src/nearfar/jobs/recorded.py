@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from nearfar.jobs.errors import RefusedError
+from nearfar.jobs.errors import LockedError, RefusedError
 from nearfar.jobs.lock import locked
 from nearfar.jobs.registry import Registry
 from nearfar.store.contracts import BrokenContractError
@@ -28,15 +28,15 @@ def recorded(registry: Registry, job: str, **known: Any) -> Iterator[None]:
     Raises: LockedError where another job is at work, and whatever the job raises.
     """
     started = time.perf_counter()
-    held = False
     try:
         with locked(registry.folder, job):
-            held = True
             yield
     except RefusedError:
         raise
     except Exception as error:
-        detail: dict[str, Any] = counts_of(error) if held else {"busy": True}
+        detail: dict[str, Any] = counts_of(error)
+        if isinstance(error, LockedError):
+            detail["busy"] = True
         registry.note(
             job, "failed", seconds=time.perf_counter() - started, reason=told(error),
             kind=type(error).__name__, **known, **detail,
