@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nearfar.maps.atlas import Atlas
@@ -131,6 +133,28 @@ def test_every_chart_is_drawn_and_all_can_be_read(
         )
         assert len(charts) > 20
         assert all(abs(box - drawn) <= 1 and box >= 250 for box, drawn in charts)
+
+
+def test_what_is_seen_is_not_blank(browser, page_file: Path) -> None:
+    """Pixels: a page, and each chart of it, may be complete in the DOM and still show nothing."""
+    from matplotlib.image import imread
+
+    def colours(picture: bytes) -> np.ndarray:
+        """How many pixels have each colour that is there, most first."""
+        pixels = (imread(io.BytesIO(picture), "png")[..., :3] * 255).astype(np.uint32)
+        packed = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+        return np.sort(np.unique(packed, return_counts=True)[1])[::-1]
+
+    for scheme in ("light", "dark"):
+        with Opened(browser, page_file, color_scheme=scheme) as opened:
+            seen = colours(opened.page.screenshot())
+            assert len(seen) > 100
+            assert seen[0] < 0.98 * seen.sum()  # not all is paper
+            for chart in opened.page.query_selector_all(".chart"):
+                seen = colours(chart.screenshot())
+                name = chart.get_attribute("id")
+                assert len(seen) > 20, name
+                assert 1 - seen[0] / seen.sum() > 0.002, name
 
 
 def test_charts_follow_the_scheme_when_it_changes(browser, page_file: Path) -> None:

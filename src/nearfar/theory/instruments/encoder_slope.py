@@ -41,6 +41,7 @@ class EncoderSlope(Instrument):
             bound = float("nan")
             notes.append(f"No upper bound: {error}.")
         ways, gone = _moves(subject)
+        by_items, by_way = course(gone, ways)
         moved, hidden = float(ways.mean()), float(gone.mean())
         spread = float(subject.posterior.mu.double().var(0, unbiased=False).sum() ** 0.5)
         return Measured(
@@ -63,7 +64,8 @@ class EncoderSlope(Instrument):
                     "",
                     "items hidden, tenths of users and masks",
                     "W2, latent units",
-                    *course(gone, ways),
+                    by_items,
+                    by_way,
                 ),
             ),
             notes=tuple(notes),

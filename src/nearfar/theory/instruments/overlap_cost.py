@@ -44,6 +44,7 @@ class OverlapCost(Instrument):
         kl = [0.5 * (q.mu.square() + q.variance - 1 - q.logvar).double().sum(1) for q in (q_u, q_v)]
         bound = transport_bound(kl[0], kl[1])
         distance = w2(q_u, q_v)
+        apart, cost = course(distance, gap.nats.numpy())
         mean = float(gap.nats.mean())
         return Measured(
             meaning=_meaning(mean, share, float(bound.mean()), float(distance.mean())),
@@ -56,7 +57,7 @@ class OverlapCost(Instrument):
             ),
             curves=(
                 Curve("What overlap costs", "", "W2, tenths of the pairs",
-                      "G, nats an interaction", *course(distance, gap.nats.numpy())),
+                      "G, nats an interaction", apart, cost),
             ),
             notes=("The transport bound is that of the prior N(0, I).",),
         )  # fmt: skip
