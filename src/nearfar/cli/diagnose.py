@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from nearfar.bundle.bundle import Bundle
@@ -25,6 +29,7 @@ from nearfar.maps.users import Part, whole_histories
 from nearfar.theory.diagnosis import Diagnosis, diagnose, estimated_seconds, examined_on
 from nearfar.theory.finding import Finding
 from nearfar.theory.instrument import Instrument, all_instruments
+from nearfar.theory.subject import Subject
 
 JSON = ".json"
 
@@ -95,9 +100,8 @@ def diagnose_bundles(
         f"{'bundle' if len(subjects) == 1 else 'bundles'}: about {max(1, round(cost)):,} s"
     )
     started = time.perf_counter()
-    found = diagnose(
-        subjects, instruments, lambda what, title: output.remark(f"{title}: {what} ...")
-    )
+    with _progress(output, subjects, instruments, cost) as tell:
+        found = diagnose(subjects, instruments, tell)
     seconds = time.perf_counter() - started
     value = {
         "bundles": {title: str(path) for title, path in named.items()},
@@ -111,6 +115,38 @@ def diagnose_bundles(
         else:
             draw_curves(found, path)
     output.result(value, *_shown(found), f"measured in {seconds:.0f} s")
+
+
+@contextlib.contextmanager
+def _progress(
+    output: Output,
+    subjects: Mapping[str, Subject],
+    instruments: Mapping[str, Instrument],
+    seconds: float,
+) -> Iterator[Callable[[str, str], None]]:
+    """A bar with the time left on a terminal, a line a measurement elsewhere.
+
+    Args:
+        seconds: the estimate, which stands for the time left until something is measured.
+    """
+    if output.quiet or not output.stderr.is_terminal:
+        yield lambda what, title: output.remark(f"{title}: {what} ...")
+        return
+    works = [i.work(subject) for i in instruments.values() for subject in subjects.values()]
+    before = iter(np.cumsum([0.0, *works]).tolist())
+    total, started = max(sum(works), 1.0), time.monotonic()
+    columns = (TextColumn("{task.fields[left]}"), BarColumn(24), TextColumn("{task.description}"))
+    with Progress(*columns, console=output.stderr, transient=True) as bar:
+        task = bar.add_task("", total=total, left="")
+
+        def tell(what: str, title: str) -> None:
+            done = next(before)
+            gone = time.monotonic() - started
+            left = gone * (total - done) / done if done else seconds
+            told = f"about {max(1, round(left)):,} s left"
+            bar.update(task, completed=done, left=told, description=f"{title}: {what}")
+
+        yield tell
 
 
 def _instruments(only: str | None) -> dict[str, Instrument]:
