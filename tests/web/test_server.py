@@ -1,0 +1,31 @@
+"""How the interpreter is set while the service runs."""
+
+import gc
+import sys
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from nearfar.web import server
+from nearfar.web.setup import Setup
+from tests.web.cases import bundles
+
+
+def test_collections_are_rare_and_threads_switch_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {}
+
+    def run(self: uvicorn.Server, sockets) -> None:
+        seen.update(threshold=gc.get_threshold(), switch=sys.getswitchinterval())
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
+    before = gc.get_threshold(), sys.getswitchinterval()
+    try:
+        server.serve(Setup(bundles=bundles(tmp_path), threads=1), "127.0.0.1", 0)
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before[0])
+        sys.setswitchinterval(before[1])
+    assert seen == {"threshold": server.COLLECT_AFTER, "switch": pytest.approx(2e-5)}
