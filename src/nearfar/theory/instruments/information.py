@@ -36,7 +36,7 @@ class KLParts(Instrument):
             rng = type(rng)(subject.model.device).manual_seed(rng.initial_seed())
         shown = masked_posterior(subject.network, subject.rows(users), rng)
         masked = decompose_kl(shown, rng=subject.generator("information", "masked"))
-        low, high = clean.information_interval()
+        low, high = (min(end, max(clean.kl, 0.0)) for end in clean.information_interval())
         return Measured(
             curves=(_parts(masked),),
             meaning=f"Of {clean.kl:.1f} nats a user, between {low:.1f} and {high:.1f} tell users "
