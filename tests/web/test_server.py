@@ -8,8 +8,10 @@ import pytest
 import uvicorn
 
 from nearfar.web import server
+from nearfar.web.limits import Limits
+from nearfar.web.scorers.bundle import BundleScorer
 from nearfar.web.setup import Setup
-from tests.web.cases import bundles
+from tests.web.cases import Answering, bundles
 
 
 def test_collections_are_rare_and_threads_switch_soon(
@@ -29,3 +31,21 @@ def test_collections_are_rare_and_threads_switch_soon(
         gc.set_threshold(*before[0])
         sys.setswitchinterval(before[1])
     assert seen == {"threshold": server.COLLECT_AFTER, "switch": pytest.approx(2e-5)}
+
+
+def test_every_size_of_batch_is_met_before_requests_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    as_it_is = BundleScorer.top_k
+
+    def top_k(self, histories, *others):
+        sizes.append(histories.shape[0])
+        return as_it_is(self, histories, *others)
+
+    monkeypatch.setattr(BundleScorer, "top_k", top_k)
+    Answering(Setup(bundles=bundles(tmp_path), threads=1, limits=Limits(batch_users=5)))
+    assert sizes == [1, 2, 3, 4, 5]
+    sizes.clear()
+    Answering(Setup(bundles=bundles(tmp_path / "b"), threads=1, limits=Limits(batch_users=300)))
+    assert sizes == [*range(1, 65), 300]

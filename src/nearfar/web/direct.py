@@ -38,8 +38,8 @@ class Direct:
         self._found = {path: (_Route(path), endpoint) for path, endpoint in endpoints.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else None
-        found = self._found.get(asked)
+        posted = scope["type"] == "http" and scope["method"] == "POST"
+        found = self._found.get(scope["path"]) if posted else None
         if found is None:
             await self._app(scope, receive, send)
             return
