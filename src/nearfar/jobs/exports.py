@@ -13,8 +13,8 @@ from nearfar.core.errors import MissingExtraError
 def exports_of(names: Iterable[str]) -> dict[str, Export]:
     """The exports of these names, by the folder of a version that each is written to.
 
-    Raises: MissingExtraError where a library is missing that one needs; so that it is told before
-        a training, not after it.
+    Raises:
+        MissingExtraError: a library is missing that one of them needs; told before a training.
     """
     found: dict[str, Export] = {}
     for name in names:
