@@ -95,7 +95,7 @@ def best(scores: Float[Tensor, "users items"], k: int) -> Int64[Tensor, "users k
 
 
 def _partitioned(scores: Float[Tensor, "users columns"], k: int) -> Int64[Tensor, "users k"]:
-    """`best` without groups. NumPy's vectorised partition takes a fifth of the time of topk."""
+    """`best` without groups; NumPy's partition is vectorised, `torch.topk` is not."""
     n = scores.shape[1]
     if scores.device.type != "cpu" or k == n:
         return torch.topk(scores, k, dim=1, sorted=False).indices

@@ -96,11 +96,7 @@ def linear(
     once: bool,
 ) -> Float[Tensor, "n m"]:
     """x W' + b with its gradients, which nobody differentiates again if it is `once`."""
-    if not (by_onednn(x) and weight.numel()):
-        return nn.functional.linear(x, weight, bias)
-    if not torch.is_grad_enabled():
-        return _linear(x, weight, bias)
-    if once:
+    if by_onednn(x) and weight.numel() and (once or not torch.is_grad_enabled()):
         return _Linear.apply(x, weight, bias)  # pyright: ignore[reportReturnType]
     return nn.functional.linear(x, weight, bias)
 
