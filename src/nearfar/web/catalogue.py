@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 from jaxtyping import Int
 
 from nearfar.bundle.titles import TitleIndex
@@ -14,6 +16,8 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.web.search import Search
 
 SUGGESTED = 3
+INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+"""A 64-bit number as `str` writes it; "07" and "+7" are ids of their own."""
 
 ItemId = int | str
 
@@ -30,7 +34,7 @@ class Catalogue:
     """Items by id and title.
 
     Ids are kept in a dictionary, about 150 bytes an item: a request looks up a few, and that
-    is a thousand times as fast as a join.
+    is a thousand times as fast as a join. Items once shown are kept as JSON, about as much again.
 
     Args:
         items: ids, and titles where there are any.
@@ -45,7 +49,8 @@ class Catalogue:
             if titles is None
             else [None if t is None else str(t) for t in titles]
         )
-        self._position = {str(value): position for position, value in enumerate(self.ids)}
+        self._position = {value: position for position, value in enumerate(self.ids)}
+        self._shown = _Shown(self.item)
         self._by_title = TitleIndex(items, popularity)
         self._search = Search(self.titles, popularity)
 
@@ -54,19 +59,28 @@ class Catalogue:
 
     def position(self, item: ItemId) -> int:
         """Where an item is; -1 for one that is unknown. 7 and "7" are one id."""
-        return self._position.get(str(item), -1)
+        found = self._position.get(item, -1)
+        if found < 0 and isinstance(item, int):
+            return self._position.get(str(item), -1)
+        if found < 0 and isinstance(item, str) and INTEGER.fullmatch(item):
+            return self._position.get(int(item), -1)
+        return found
 
-    def positions(self, items: Iterable[ItemId]) -> tuple[list[int], list[ItemId]]:
+    def positions(self, items: Sequence[ItemId]) -> tuple[list[int], list[ItemId]]:
         """Where items are, each once and in their order, and those that are unknown."""
-        found: dict[int, None] = {}
+        get = self._position.get
+        found = dict.fromkeys([get(item, -1) for item in items])
+        if -1 not in found:
+            return list(found), []
+        known: dict[int, None] = {}
         unknown = []
         for item in items:
-            position = self._position.get(str(item), -1)
+            position = self.position(item)
             if position < 0:
                 unknown.append(item)
             else:
-                found[position] = None
-        return list(found), unknown
+                known[position] = None
+        return list(known), unknown
 
     def match(self, titles: Sequence[str]) -> tuple[list[int], list[Unmatched]]:
         """The items called so, and the titles of none or several with what could be meant."""
@@ -84,7 +98,7 @@ class Catalogue:
     def search(self, query: str, limit: int) -> list[int]:
         """The items that people who type this may mean, best first; an id finds its item."""
         text = query.strip()
-        by_id = self._position.get(text, -1)
+        by_id = self.position(text)
         first = [by_id] if by_id >= 0 else []
         rest = [p for p in self._search.find(text, limit) if p != by_id]
         return (first + rest)[:limit]
@@ -92,3 +106,18 @@ class Catalogue:
     def item(self, position: int) -> dict[str, Any]:
         """An item as answers show it."""
         return {"item": self.ids[position], "title": self.titles[position]}
+
+    def listed(self, positions: Iterable[int]) -> orjson.Fragment:
+        """Items as answers list them, in JSON."""
+        return orjson.Fragment(b"[%b]" % b",".join(map(self._shown.__getitem__, positions)))
+
+
+class _Shown(dict[int, bytes]):
+    """The JSON of items by position, made when first asked for."""
+
+    def __init__(self, item: Callable[[int], dict[str, Any]]) -> None:
+        self._item = item
+
+    def __missing__(self, position: int) -> bytes:
+        self[position] = made = orjson.dumps(self._item(position))
+        return made

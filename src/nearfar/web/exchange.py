@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from nearfar.web.guard import BODY
 from nearfar.web.problems import MEDIA_TYPE, ProblemError
 from nearfar.web.service import Service
 
@@ -58,8 +59,8 @@ def service_of(request: Request) -> Service:
     return request.app.state.service
 
 
-async def read_body(request: Request, model: type[B]) -> B:
-    """The body of a request, checked; 7.0 is the whole number 7, as JSON Schema has it.
+def read_body(request: Request, model: type[B]) -> B:
+    """The body of a request, as the guard read it, checked; 7.0 is the whole number 7, as JSON Schema has it.
 
     Raises:
         ProblemError: it is no JSON, or not what was expected.
@@ -67,7 +68,7 @@ async def read_body(request: Request, model: type[B]) -> B:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != JSON:
         raise ProblemError(415, "not-json", f"send the header Content-Type: {JSON}")
-    body = await request.body()
+    body = request.scope[BODY]
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

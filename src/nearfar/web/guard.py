@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import hmac
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nearfar.web.limits import Limits
 from nearfar.web.problems import ProblemError
 
 GUARDED = "/v1/"
 METRICS = "/metrics"
+BODY = "nearfar.body"
+"""Where in the scope the body stands that was read."""
 
 
 class Guard:
-    """Holds requests to the token and to the limits of the body, which it reads whole.
+    """Holds requests to the token and to the limits of the body, which it reads whole into `BODY`.
 
     Without a token everybody may ask. With one, `/v1/...` and `/metrics` need it; the page, the
     description of the interface and what probes read do not.
@@ -41,16 +43,8 @@ class Guard:
             # Answered here and not raised: the layer of CORS must see the answer.
             await problem.response(scope["state"]["request_id"])(scope, receive, send)
             return
-        given = False
-
-        async def replayed() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self._app(scope, replayed, send)
+        scope[BODY] = body
+        await self._app(scope, receive, send)
 
     async def _admit(self, scope: Scope, receive: Receive) -> bytes:
         headers = dict(scope["headers"])

@@ -53,7 +53,7 @@ async def whole_map(request: Request, model: ModelQuery = None) -> Json:
 async def point(request: Request) -> Json:
     """The place of a history on the map of the same model and version."""
     service = service_of(request)
-    body = await read_body(request, PointRequest)
+    body = read_body(request, PointRequest)
     served = service.models.get(body.model)
     found = _map_of(served)
     known = await known_of(served, body)

@@ -94,7 +94,7 @@ async def recommend(request: Request) -> Json:
     A history without an item that the model knows gets what is popular.
     """
     service = service_of(request)
-    body = await read_body(request, RecommendRequest)
+    body = read_body(request, RecommendRequest)
     arm = service.arm_of(body.user, body.model)
     served = service.choose(body.model, arm)
     if body.explain:
@@ -113,18 +113,17 @@ async def recommend(request: Request) -> Json:
     (found,) = await service.coalescer.rank(served, [wanted])
     source = "history" if known.positions else "popular"
     service.metrics.sources.labels(source).inc()
-    ids, titles, show = served.catalogue.ids, served.catalogue.titles, served.catalogue.item
+    listed = served.catalogue.listed
     content = {
         "model": served.name,
         "version": served.scorer.version,
         "source": source,
         "reason": REASONS[source],
         "arm": arm,
-        "history": [{"item": ids[p], "title": titles[p]} for p in known.positions],
+        "history": listed(known.positions),
         "unknown": known.unknown,
         "unmatched": [
-            {"title": u.title, "candidates": [show(p) for p in u.candidates]}
-            for u in known.unmatched
+            {"title": u.title, "candidates": listed(u.candidates)} for u in known.unmatched
         ],
         "recommendations": recommendations(served, found),
     }
@@ -140,7 +139,7 @@ async def recommend(request: Request) -> Json:
 async def recommend_batch(request: Request) -> Json:
     """Items for each of several histories; what is allowed and denied holds for all."""
     service = service_of(request)
-    body = await read_body(request, BatchRequest)
+    body = read_body(request, BatchRequest)
     served = service.choose(body.model, None)
     shared = banned(served, body.allow, body.deny)
     wanted, unknown = [], []
