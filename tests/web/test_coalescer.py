@@ -144,6 +144,54 @@ def test_the_deadline_is_kept_while_scoring_and_while_waiting() -> None:
     assert scorer.batches == [4]
 
 
+def test_a_batch_handed_ahead_is_dropped_too_when_its_deadline_passes() -> None:
+    scorer = Echo(0.3)
+    model = served(scorer)
+
+    async def late(coalescer):
+        tasks = [asyncio.ensure_future(coalescer.rank(model, asking(i))) for i in range(8)]
+        await asyncio.sleep(0.05)
+        assert coalescer._n_waiting == 0  # both batches are the scoring thread's
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.5)
+        return found
+
+    found = run(replace(LIMITS, deadline_seconds=0.1), late)
+    assert {f.status for f in found} == {504}  # pyright: ignore
+    assert scorer.batches == [4]
+
+
+def test_the_next_batch_goes_ahead_only_when_it_is_whole() -> None:
+    scorer, scoring, go_on = Echo(), threading.Event(), threading.Event()
+    model, top_k = served(scorer), scorer.top_k
+
+    def held(*arguments):
+        scoring.set()
+        go_on.wait(10)
+        return top_k(*arguments)
+
+    scorer.top_k = held  # pyright: ignore
+
+    async def trickle(coalescer):
+        def ask(item: int):
+            return asyncio.ensure_future(coalescer.rank(model, asking(item)))
+
+        tasks = [ask(0)]
+        await asyncio.to_thread(scoring.wait, 10)
+        waiting = []
+        for item in range(1, 8):
+            tasks.append(ask(item))
+            await asyncio.sleep(0.01)
+            waiting.append(coalescer._n_waiting)
+        go_on.set()
+        await asyncio.gather(*tasks)
+        return waiting
+
+    # Of four one goes to the thread, then none: it has two.
+    assert run(LIMITS, trickle) == [1, 2, 3, 0, 1, 2, 3]
+    assert scorer.batches == [1, 4, 3]
+
+
 def test_a_failing_batch_fails_alone() -> None:
     good, bad = Echo(), Echo()
     bad.top_k = lambda *_: 1 / 0  # pyright: ignore

@@ -115,9 +115,9 @@ def test_requests_at_work_are_answered_before_it_stops(bundle: str) -> None:
                 pool.submit(httpx.post, f"{program.url}/v1/recommend", json={}, timeout=60)
                 for _ in range(3)
             ]
-            # One is scored, two wait.
+            # One is scored, one is the scoring thread's next, one waits.
             metrics = f"{program.url}/metrics"
-            program.until(lambda: "nearfar_queue_users 2.0" in httpx.get(metrics).text)
+            program.until(lambda: "nearfar_queue_users 1.0" in httpx.get(metrics).text)
             code = program.stop()
         assert [a.result().status_code for a in answers] == [200] * 3
         assert code in (-signal.SIGTERM, 128 + signal.SIGTERM)

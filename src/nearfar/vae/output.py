@@ -13,7 +13,9 @@ from nearfar.vae.products import affine_into, linear
 from nearfar.vae.rows import Rows
 from nearfar.vae.softmax import Workspace, linear_multinomial_nll
 
-BLOCK_ITEMS = 1024
+BLOCK_SCORES = 1 << 19
+MIN_BLOCK_ITEMS = 1024
+"""A block's scores, 2 MiB, stay in cache; of few users they are of many items."""
 
 
 class OutputLayer(Table):
@@ -50,7 +52,8 @@ class OutputLayer(Table):
         """
         weight = self.weight.detach() if weight is None else weight
         bias = self.bias.detach() if bias is None else bias
-        width = BLOCK_ITEMS if out.device.type == "cpu" else len(weight)
+        width = max(MIN_BLOCK_ITEMS, BLOCK_SCORES // max(1, len(hidden)))
+        width = width if out.device.type == "cpu" else len(weight)
         for start in range(0, len(weight), width):
             block = slice(start, start + width)
             affine_into(out[:, block], hidden, weight[block], bias[block])

@@ -60,7 +60,7 @@ def service_of(request: Request) -> Service:
 
 
 def read_body(request: Request, model: type[B]) -> B:
-    """The body of a request, as the guard read it, checked; 7.0 is the whole number 7, as JSON Schema has it.
+    """The body of a request, checked; 7.0 is the whole number 7, as JSON Schema has it.
 
     Raises:
         ProblemError: it is no JSON, or not what was expected.
