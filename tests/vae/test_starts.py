@@ -55,6 +55,35 @@ def test_histories_pass_through_as_a_linear_autoencoder(clusters, hidden) -> Non
     assert (posterior.logvar == -3).all()
 
 
+def test_damped_directions_are_those_of_histories_whose_popular_items_weigh_less(clusters) -> None:
+    """Logits are x~ D^-a V V' D^a plus log popularity, with V of the damped x~ D^-a."""
+    train, validation = clusters
+    algorithm = MultVAE(n_latent=4, encoder=Base((9,)), decoder_hidden=())
+    network = Architecture(24, 4, Base((9,)), (), algorithm.corruption).build(
+        torch.Generator().manual_seed(0)
+    )
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    Spectral(scale=0.05, damping=0.5, iterations=30).apply(network, train.x, 0)
+
+    def shown(x: csr_array) -> np.ndarray:
+        return x.toarray() / np.sqrt(np.maximum(x.toarray().sum(1, keepdims=True), 1))
+
+    counts = train.item_counts + 1.0
+    damped = (counts / counts.mean()) ** -0.5
+    leading = np.linalg.svd(shown(train.x) * damped)[2][:4].T
+    x = validation.fold_in.x
+    expected = (shown(x) * damped) @ leading @ leading.T / damped * 0.05**2
+    with torch.no_grad():
+        logits = network(Rows.from_csr(x)).numpy() - network.decoder.out.bias.detach().numpy()
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
+    plain = np.linalg.svd(shown(train.x))[2][:4].T
+    assert np.abs(expected - shown(x) @ plain @ plain.T * 0.05**2).max() > 1e-5
+    for wrong in (-0.1, 1.1):
+        with pytest.raises(SettingsError, match="damping"):
+            Spectral(damping=wrong)
+
+
 @pytest.mark.parametrize(
     ("encoder", "decoder_units"),
     [

@@ -20,7 +20,7 @@ COLUMNS = ("Recall@20", "Recall@50", "NDCG@100")
         ("table1", "ml-20m", "EASE", (0.391, 0.521, 0.420)),
         ("table1", "ml-20m", "Multi-VAE + PIA", (0.408, 0.546, 0.437)),
         ("table1", "ml-20m", "RecVAE + PIA", (0.417, 0.556, 0.446)),
-        ("table1", "ml-20m", "H+Vamp (gated)", (0.413, 0.551, 0.445)),
+        ("table1", "ml-20m", "H+Vamp", (0.413, 0.551, 0.445)),
         ("table1", "netflix", "GRALS", (0.335, 0.416, 0.365)),
         ("table1", "netflix", "RaCT", (0.357, 0.450, 0.392)),
         ("table1", "msd", "WARP", (0.162, 0.253, 0.210)),

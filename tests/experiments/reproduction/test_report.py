@@ -76,6 +76,12 @@ def test_one_split_has_its_users_interval() -> None:
     assert (value.low, value.high) == pytest.approx((value.mean - reach, value.mean + reach))
     assert value.published == 0.42
     assert value.in_standard_errors == pytest.approx((value.mean - 0.42) / value.standard_error)
+    known = replace(KNOWN, standard_errors={"NDCG@100": 0.0021})
+    (summary,) = summarise(entries({"EASE": EASE[:1]}), METRICS, known)
+    both = math.sqrt(value.standard_error**2 + 0.0021**2)
+    beside = summary.values[NDCG(100)]
+    assert beside.in_standard_errors == pytest.approx((value.mean - 0.42) / both)
+    assert summary.values[Recall(20)].published_error is None
 
 
 def test_several_splits_have_the_interval_of_their_means() -> None:

@@ -38,7 +38,7 @@ def presets(monkeypatch) -> None:
         (("multi-vae",), ["Multi-VAE"]),
         (("Multi-VAE + PIA",), ["Multi-VAE + PIA"]),
         (("recvae+pia",), ["RecVAE + PIA"]),
-        (("H+Vamp (gated)",), ["H+Vamp (gated)"]),
+        (("h+vamp",), ["H+Vamp", "H+Vamp + PIA"]),
     ],
 )
 def test_rows_are_named_as_people_name_them(only, labels) -> None:

@@ -87,7 +87,7 @@ TABLES: dict[Table, tuple[Row, ...]] = {
         *MULTI_VAE,
         *SPECTRAL,
         *_pair(Row("RecVAE", "recvae", vae=True)),
-        *_pair(Row("H+Vamp (gated)", "hvamp", extra=True, vae=True), "H+Vamp + PIA"),
+        *_pair(Row("H+Vamp", "hvamp", extra=True, vae=True)),
     ),
     "groups": MULTI_VAE,
     "table6": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -33,6 +34,7 @@ class Value:
         over: what interval and standard error are over.
         by_seed: the mean of each split.
         published: the published value, or None.
+        published_error: its standard error, where one is published.
     """
 
     mean: float
@@ -42,6 +44,7 @@ class Value:
     over: Literal["splits", "users"]
     by_seed: dict[int, float]
     published: float | None = None
+    published_error: float | None = None
 
     @property
     def difference(self) -> float | None:
@@ -50,10 +53,10 @@ class Value:
 
     @property
     def in_standard_errors(self) -> float | None:
-        """The difference in standard errors of our mean."""
+        """The difference in standard errors: of our mean, and of the published one if known."""
         if self.difference is None or not self.standard_error:
             return None
-        return self.difference / self.standard_error
+        return self.difference / math.hypot(self.standard_error, self.published_error or 0.0)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -137,9 +140,7 @@ def summarise(
         own = tuple(entry for entry in entries if entry.row.label == row)
         summary = RowSummary(own[0].row, own)
         if summary.measured:
-            values = {
-                m: _value(summary.measured, m, published.value(row, m), level) for m in metrics
-            }
+            values = {m: _value(summary.measured, m, row, published, level) for m in metrics}
             summary = replace(summary, values=values)
         result.append(summary)
     return result
@@ -173,7 +174,7 @@ def pooled(measured: dict[int, Measured]) -> Evaluation:
 
 
 def _value(
-    measured: dict[int, Measured], metric: Metric, published: float | None, level: float
+    measured: dict[int, Measured], metric: Metric, row: str, published: Published, level: float
 ) -> Value:
     by_seed = {seed: m.test.mean(metric) for seed, m in measured.items()}
     over_splits = len(by_seed) > 1
@@ -190,5 +191,6 @@ def _value(
         standard_error=standard_error(values),
         over="splits" if over_splits else "users",
         by_seed=by_seed,
-        published=published,
+        published=published.value(row, metric),
+        published_error=published.standard_errors.get(str(metric)),
     )

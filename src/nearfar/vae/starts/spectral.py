@@ -40,16 +40,22 @@ class Spectral(Start):
         scale: length of the singular vectors in both tables; 0 for popularity alone.
         logvar: where the posterior's log variance starts.
         iterations: power iterations of the randomised decomposition.
+        damping: power of an item's popularity that it is divided by before the decomposition and
+            multiplied by after it, as in the filters of Shen et al. 2021 (GF-CF, which has .5).
+            Where the catalogue is large and histories are short, directions are otherwise spent
+            on a few popular items.
     """
 
     scale: float = 1.0
     logvar: float = -3.0
     iterations: int = 2
+    damping: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.scale < 0 or self.iterations < 0:
+        if self.scale < 0 or self.iterations < 0 or not 0 <= self.damping <= 1:
             raise SettingsError(
-                f"scale {self.scale} and iterations {self.iterations} must not be negative"
+                f"scale {self.scale} and iterations {self.iterations} must not be negative, and "
+                f"damping {self.damping} must be between 0 and 1"
             )
 
     @torch.no_grad()
@@ -63,10 +69,11 @@ class Spectral(Start):
             return
         rng = torch.Generator().manual_seed(derive(seed, "spectral"))
         rows = Rows.from_csr(x)
-        values = network.corruption.clean(rows).values
+        damped = torch.from_numpy(((counts / counts.mean()) ** -self.damping).astype(np.float32))
+        values = network.corruption.clean(rows).values * damped[rows.indices]
         directions = leading_directions(rows, values, k, self.iterations, rng)
-        network.encoder.pass_on(self.scale * directions)
-        network.decoder.pass_on(self.scale * directions)
+        network.encoder.pass_on(self.scale * damped[:, None] * directions)
+        network.decoder.pass_on(self.scale / damped[:, None] * directions)
 
 
 def leading_directions(
