@@ -46,7 +46,7 @@ def test_versions_have_the_titles_of_their_items(tmp_path: Path, suffix: str) ->
 
 def test_an_items_file_that_is_missing_is_told_of_before_any_training(tmp_path: Path) -> None:
     last = write_days(tmp_path / "events", 42)
-    with pytest.raises(DataError, match=r"none\.csv cannot be read"):
+    with pytest.raises(DataError, match=r"none\.csv does not exist"):
         train_weekly(with_items(tmp_path, path="none.csv"), last)
     (tmp_path / "items.csv").write_text("sku,title\n1,One\n")
     with pytest.raises(DataError, match="have no column item, but sku, title"):

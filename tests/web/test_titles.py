@@ -11,7 +11,7 @@ import pytest
 from nearfar.bundle.folder import save_bundle
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.web import titles
+from nearfar.data import item_table
 from nearfar.web.logs import to_stream
 from nearfar.web.setup import Setup
 from nearfar.web.titles import Titles
@@ -92,10 +92,10 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         with pytest.raises(DataError, match=name):
             Titles(tmp_path / name)
     path = written(tmp_path, TEXT)
-    monkeypatch.setattr(titles, "MAX_ROWS", 2)
+    monkeypatch.setattr(item_table, "MAX_ROWS", 2)
     with pytest.raises(DataError, match="more than 2 rows"):
         Titles(path)
-    monkeypatch.setattr(titles, "MAX_BYTES", 2)
+    monkeypatch.setattr(item_table, "MAX_BYTES", 2)
     with pytest.raises(DataError, match="larger than 2 bytes"):
         Titles(path)
 

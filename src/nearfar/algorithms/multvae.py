@@ -37,7 +37,10 @@ class MultVAE(AutoencoderAlgorithm):
     Source: Liang et al., Variational Autoencoders for Collaborative Filtering, 2018; with
     `alignment`, Eq. 8-9 and Algorithm 1 of "On the Mechanisms of Collaborative Learning in VAE
     Recommenders".
-    Differs: users without an item are left out of the training batches.
+    Differs: users without an item are left out of the training batches. As published, terms are
+    means over a batch's users, the KL of each user summed over the latents, and the noise has
+    standard deviation sigma (RecBole scales it by .01). What a step draws comes from the run's
+    seed and the step's number, so that a resumed run draws the same; there from a running state.
 
     Args:
         n_latent: latent dimensions K.

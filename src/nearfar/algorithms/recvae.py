@@ -42,8 +42,9 @@ class RecVAE(AutoencoderAlgorithm):
     Differs: users without an item are left out of the batches. The decoder starts by Glorot's
     distribution with small biases, in the published code uniform within 1 / sqrt(K). Its loss is
     the reconstruction alone: the other terms do not depend on it. The anchors of the alignment
-    move with the encoder. The noise has standard deviation sigma, as in the published code;
-    RecBole and Cornac scale it by .01.
+    move with the encoder. The KL of each user is weighted by that user's whole history, however
+    it is corrupted, and the noise has standard deviation sigma, as in the published code; RecBole
+    and Cornac scale the noise by .01. Draws are as in `MultVAE`.
 
     Args:
         n_latent: latent dimensions K.

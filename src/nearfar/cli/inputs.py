@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from nearfar.data.columns import SYNONYMS
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters
 from nearfar.data.interactions import FoldIn, Interactions, Split
+from nearfar.data.item_table import read_item_table
 from nearfar.data.log import read_log
 from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.data.splits.hold_out import hold_out_users
@@ -122,24 +124,20 @@ def read_details(path: Path, item: str | None = None) -> pl.DataFrame:
     Raises:
         DataError: the file cannot be read, or no column is the item's.
     """
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            table = pl.read_parquet(path, glob=False, hive_partitioning=False)
-        else:
-            separator = "\t" if path.suffix.lower() == ".tsv" else ","
-            table = pl.read_csv(path, separator=separator, infer_schema=False, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        told = str(error).splitlines()[0]
-        raise DataError(f"item details {path} cannot be read: {told}") from None
-    if item is None:
-        squeezed = {name.lower().replace("_", ""): name for name in reversed(table.columns)}
-        item = next((squeezed[n] for n in SYNONYMS["item"] if n in squeezed), None)
-    if item is None or item not in table.columns:
-        raise DataError(
-            f"item details {path} have columns {', '.join(table.columns)}; none is the item's: "
-            "call it item, or as --item-column says"
-        )
-    return table.rename({item: "item"})
+
+    def choose(names: Sequence[str]) -> dict[str, str]:
+        own = item
+        if own is None:
+            squeezed = {name.lower().replace("_", ""): name for name in reversed(names)}
+            own = next((squeezed[n] for n in SYNONYMS["item"] if n in squeezed), None)
+        if own is None or own not in names:
+            raise DataError(
+                f"item details {path} have columns {', '.join(names)}; none is the item's: "
+                "call it item, or as --item-column says"
+            )
+        return {"item": own, **{name: name for name in names if name not in (own, "item")}}
+
+    return read_item_table(path, choose)
 
 
 def open_training(

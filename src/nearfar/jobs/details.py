@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import polars as pl
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import with_details
+from nearfar.data.item_table import read_item_table
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,19 @@ class ItemDetails:
 
         Raises: DataError where the file cannot be read or lacks a column.
         """
-        table = _table(Path(self.path))
-        if missing := [n for n in (self.item, self.title) if n not in table.columns]:
+        found = read_item_table(Path(self.path), self._columns)
+        return found.with_columns(pl.col("title").cast(pl.String)).filter(
+            pl.col("item").is_not_null()
+        )
+
+    def _columns(self, names: Sequence[str]) -> dict[str, str]:
+        if missing := [n for n in (self.item, self.title) if n not in names]:
             raise DataError(
                 f"items {self.path} have no column {' and no '.join(missing)}, but "
-                f"{', '.join(table.columns)}; name theirs in [items]"
+                f"{', '.join(names)}; name theirs in [items]"
             )
-        found = table.select(
-            pl.col(self.item).alias("item"), pl.col(self.title).cast(pl.String).alias("title"),
-            *([pl.col(self.genres).alias("genres")] if self.genres in table.columns else []),
-        )  # fmt: skip
-        return found.filter(pl.col("item").is_not_null())
+        genres = {"genres": self.genres} if self.genres in names else {}
+        return {"item": self.item, "title": self.title, **genres}
 
     def told_of(self, ids: Vocabulary, found: pl.DataFrame) -> tuple[Vocabulary, int]:
         """Ids with their details, and how many of them have a title.
@@ -65,14 +69,3 @@ class ItemDetails:
         vocabulary = with_details(ids, typed.filter(pl.col("item").is_not_null()))
         titles = vocabulary.titles
         return vocabulary, 0 if titles is None else len(titles) - titles.null_count()
-
-
-def _table(path: Path) -> pl.DataFrame:
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return pl.read_parquet(path, glob=False, hive_partitioning=False)
-        separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        return pl.read_csv(path, separator=separator, infer_schema=False, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        told = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"items {path} cannot be read: {told}") from None

@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.columns import OWN_NAMES, SYNONYMS
+from nearfar.data.item_table import read_item_table
 from nearfar.web.limits import MAX_TITLE
 from nearfar.web.logs import failure, log
 
-TEXT = {".csv": ",", ".tsv": "\t"}
-PARQUET = (".parquet", ".pq")
 TITLES = (
     "title", "itemtitle", "movietitle", "filmtitle", "booktitle", "producttitle", "songtitle",
     "tracktitle", "articletitle", "gametitle", "name", "itemname", "productname", "artistname",
@@ -26,8 +24,6 @@ TITLES = (
 )  # fmt: skip
 """In order of preference; a name wins only where nothing is called a title."""
 
-MAX_BYTES = 1 << 30
-MAX_ROWS = 10_000_000
 TOLD = 100
 """So many columns are named in an error."""
 
@@ -91,34 +87,16 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _read(path: Path) -> pl.DataFrame:
     """Columns `item` (Int64 or String) and `title`, without rows that lack either."""
-    suffix = path.suffix.lower()
-    if suffix not in (*TEXT, *PARQUET) or not path.is_file():
-        raise DataError(f"{path} is no .csv, .tsv or .parquet file; name one of items and titles")
-    if path.stat().st_size > MAX_BYTES:
-        raise DataError(f"{path} is larger than {MAX_BYTES:,} bytes; leave other columns out")
-    try:
-        if suffix in PARQUET:
-            table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-        else:
-            table = pl.scan_csv(path, separator=TEXT[suffix], infer_schema=False, glob=False)
-        names = table.collect_schema().names()
-        item, title = _columns(names, path)
-        rows = table.select(item=pl.col(item), title=pl.col(title)).head(MAX_ROWS + 1).collect()
-    except (PolarsError, OSError) as error:
-        told = str(error).partition("\n")[0]
-        raise DataError(f"{path} cannot be read ({told}); write it again, text as UTF-8") from None
-    if rows.height > MAX_ROWS:
-        raise DataError(f"{path} has more than {MAX_ROWS:,} rows; leave other items out")
-    return _checked(rows, path)
+    return _checked(read_item_table(path, lambda names: _columns(names, path)), path)
 
 
-def _columns(names: Sequence[str], path: Path) -> tuple[str, str]:
+def _columns(names: Sequence[str], path: Path) -> dict[str, str]:
     doubled = [name for name, n in Counter(map(_plain, names)).items() if n > 1]
     title = _column("title", TITLES, names, path, len(TITLES))
     item = _column("item", SYNONYMS["item"], names, path, OWN_NAMES["item"])
     if _plain(item) in doubled or _plain(title) in doubled or f"{title}_duplicated_0" in names:
         raise SchemaError(f"{path} has two columns {item!r} or {title!r}; rename one of them")
-    return item, title
+    return {"item": item, "title": title}
 
 
 def _column(role: str, known: Sequence[str], names: Sequence[str], path: Path, n_own: int) -> str:
