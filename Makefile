@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help demo docs e2e test test-quick check format lint types imports clean bench-ml-1m \
-	bench-train bench-score bench-quality bench-prepare bench-memory bench-large \
+	bench-train bench-score bench-quality bench-agreement bench-prepare bench-memory bench-large \
 	bench-closed-form bench-recommend bench-peers bench-store bench-serve bench-scale
 
 help: ## list the targets
@@ -64,6 +64,9 @@ bench-score: .venv/.dev ## the best 100 items of every user against the floor an
 
 bench-quality: .venv/.dev ## seconds to a given validation NDCG@100 against the peers
 	$(BIN)/python -m benchmarks.quality
+
+bench-agreement: .venv/.dev ## Mult-VAE's NDCG here and in irspack, on several splits
+	$(BIN)/python -m benchmarks.agreement
 
 bench-prepare: .venv/.dev ## 20 million ratings from CSV to a split and to CSR, against pandas
 	$(BIN)/python -m benchmarks.prepare
