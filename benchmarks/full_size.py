@@ -1,14 +1,12 @@
-"""Hours and memory of Table 1's rows at the full size of the large sets, from a sample of users.
+"""Hours and memory of Table 1's autoencoders at the full size of the large sets, by a sample.
 
     python -m benchmarks.full_size [--shape ml-20m] [--users 4000]
 
-Users are made up in the shape of the data set, with all of its items. What trains by gradients
-takes time by the user: one epoch of every stage is timed and multiplied by users and by the
-epochs of the settings that `nearfar reproduce` would take (stopping early not counted). What is
-solved alternately takes time by user and by item: an iteration is timed with the sample and with
-twice as many users, and the line through both is followed. Each is a process of its own, whose
-peak resident memory grows by 8 bytes an interaction from the sample to the whole. EASE and EDLAE
-have benchmarks/closed_form.py.
+Users are made up in the shape of the data set, with all of its items. Training by gradients takes
+time by the user: one epoch of every stage is timed and multiplied by users and by the epochs of
+the settings that `nearfar reproduce` would take (stopping early not counted). Each is a process of
+its own, whose peak resident memory grows by 8 bytes an interaction from the sample to the whole.
+EASE and EDLAE have benchmarks/closed_form.py.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -34,13 +31,12 @@ from nearfar.experiments.reproduction.row_settings import row_algorithm
 from nearfar.experiments.reproduction.rows import rows_of
 
 LARGE = ("ml-20m", "netflix", "msd")
-ALTERNATING = ("mf", "wmf", "grals", "plrec")
-LEFT_OUT = ("popularity", "ease", "edlae")
+LEFT_OUT = ("popularity", "ease", "edlae", "mf", "wmf", "grals", "plrec")
 BYTES = 8
 
 
 def once(shape: str, label: str, n_users: int) -> dict[str, Any]:
-    """Seconds of one epoch of every stage, or of one iteration, and the process's peak memory."""
+    """Seconds of one epoch of every stage, and the process's peak memory."""
     size = SHAPES[shape]
     share = n_users / size["users"]
     x = nf.synthetic_interactions(
@@ -50,14 +46,11 @@ def once(shape: str, label: str, n_users: int) -> dict[str, Any]:
     stages = {
         f.name: getattr(algorithm, f.name)
         for f in fields(algorithm)  # pyright: ignore[reportArgumentType]
-        if f.name.endswith("epochs") or f.name == "iterations"
+        if f.name.endswith("epochs")
     }
     run = nf.Run(seed=0)
-    started = time.perf_counter()
     replace(algorithm, **dict.fromkeys(stages, 1)).fit(x, None, run=run)  # pyright: ignore
     seconds = [record.seconds for record in run.history.records]
-    if not seconds:
-        seconds = [time.perf_counter() - started]
     assert len(seconds) == len(stages)
     status = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))
@@ -77,26 +70,21 @@ def in_a_process(shape: str, label: str, n_users: int) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def estimate(shape: str, label: str, algorithm: str, n_users: int) -> dict[str, float]:
+def estimate(shape: str, label: str, n_users: int) -> dict[str, float]:
     """A row at full size."""
-    whole, found = SHAPES[shape]["users"], in_a_process(shape, label, n_users)
-    if algorithm in ALTERNATING:
-        twice = in_a_process(shape, label, 2 * n_users)
-        by_user = (twice["seconds"][0] - found["seconds"][0]) / n_users
-        seconds = [found["seconds"][0] + by_user * (whole - n_users)]
-    else:
-        seconds = [s * whole / n_users for s in found["seconds"]]
-    total = sum(s * n for s, n in zip(seconds, found["times"], strict=True))
-    return {"epochs": sum(found["times"]), "hours": total / 3600, "peak_mib": found["peak_mib"]}
+    found = in_a_process(shape, label, n_users)
+    total = sum(s * n for s, n in zip(found["seconds"], found["times"], strict=True))
+    hours = total * SHAPES[shape]["users"] / n_users / 3600
+    return {"epochs": sum(found["times"]), "hours": hours, "peak_mib": found["peak_mib"]}
 
 
 def measure(shape: str, n_users: int) -> dict[str, Any]:
-    """Every row of one shape."""
+    """Every row of one shape that trains by gradients."""
     found: dict[str, Any] = {}
     for row in rows_of("table1"):
         if row.algorithm in LEFT_OUT or "spectral" in row.variants:
             continue
-        found[row.label] = told = estimate(shape, row.label, row.algorithm, n_users)
+        found[row.label] = told = estimate(shape, row.label, n_users)
         print(
             f"{shape} {row.label}: {told['hours']:.2f} h, {told['peak_mib']:,.0f} MiB", flush=True
         )

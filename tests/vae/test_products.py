@@ -47,6 +47,26 @@ def test_products_are_those_of_float64(onednn: bool, n: int, k: int, m: int) -> 
     check(out, 2 * exact, k)
 
 
+@pytest.mark.skipif(True not in WAYS, reason="this PyTorch has no oneDNN")
+def test_onednn_gets_no_columns_of_wider_matrices(monkeypatch) -> None:
+    """For these it has only its reference, which is hundreds of times as slow."""
+    monkeypatch.setattr(products, "_onednn_is_faster", lambda: True)
+    operator, dense = torch.ops.mkldnn._linear_pointwise, []
+
+    def recorded(x, weight, *rest):
+        dense.append(weight.is_contiguous() or weight.T.is_contiguous())
+        return operator(x, weight, *rest)
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", recorded)
+    wide, other = normal(0, 50, 40), normal(1, 50, 30)
+    half, thirds = wide[:, :20], other[:, ::3]
+    check(times(other.T, half), other.double().T @ half.double(), 50)
+    check(times(half.T, thirds), half.double().T @ thirds.double(), 50)
+    found = linear(half, wide[:, 20:], torch.zeros(50), once=True)
+    check(found, half.double() @ wide[:, 20:].double().T, 20)
+    assert dense == [True] * 3
+
+
 def test_a_more_precise_sum_of_rough_products(onednn: bool) -> None:
     a, b = normal(0, 20, 30).bfloat16(), normal(1, 30, 40).bfloat16()
     out = torch.ones(20, 40)

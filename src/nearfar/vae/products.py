@@ -121,4 +121,8 @@ class _Linear(torch.autograd.Function):
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if not (weight.is_contiguous() or weight.T.is_contiguous()):
+        # A part of another matrix's columns: oneDNN has only its reference for these, which takes
+        # seconds where it takes milliseconds. (Of `x` PyTorch makes a copy itself.)
+        weight = weight.T.contiguous().T
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
