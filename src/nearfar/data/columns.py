@@ -88,7 +88,7 @@ class Columns:
         return {role: result[role] for role in SYNONYMS if role in result}
 
     def _by_name(self, role: str, candidates: Sequence[str], where: str) -> str | None:
-        plain = {_plain(c): c for c in reversed(candidates)}
+        plain = {plain_name(c): c for c in reversed(candidates)}
         matching = [s for s in SYNONYMS[role] if s in plain]
         if not matching:
             return None
@@ -101,7 +101,8 @@ class Columns:
         return plain[matching[0]]
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A column's name as names are compared: without case, spaces and underscores."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 

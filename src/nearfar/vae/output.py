@@ -11,11 +11,7 @@ from nearfar.vae.initialise import small_bias_, xavier_
 from nearfar.vae.memory import empty
 from nearfar.vae.products import affine_into, linear
 from nearfar.vae.rows import Rows
-from nearfar.vae.softmax import Workspace, linear_multinomial_nll
-
-BLOCK_SCORES = 1 << 19
-MIN_BLOCK_ITEMS = 1024
-"""A block's scores, 2 MiB, stay in cache; of few users they are of many items."""
+from nearfar.vae.softmax import Workspace, block_width, linear_multinomial_nll
 
 
 class OutputLayer(Table):
@@ -52,8 +48,7 @@ class OutputLayer(Table):
         """
         weight = self.weight.detach() if weight is None else weight
         bias = self.bias.detach() if bias is None else bias
-        width = max(MIN_BLOCK_ITEMS, BLOCK_SCORES // max(1, len(hidden)))
-        width = width if out.device.type == "cpu" else len(weight)
+        width = block_width(len(hidden), len(weight), out.dtype, out.device)
         for start in range(0, len(weight), width):
             block = slice(start, start + width)
             affine_into(out[:, block], hidden, weight[block], bias[block])

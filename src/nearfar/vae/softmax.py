@@ -188,7 +188,7 @@ def _scores(
 
 def _highest(part: _Part, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Each user's highest score."""
-    width = _width(part.rows.n_users, len(weight), hidden.dtype, hidden.device)
+    width = block_width(part.rows.n_users, len(weight), hidden.dtype, hidden.device)
     tops = [
         torch.addmm(b, hidden, w.T).amax(1)
         for w, b in zip(weight.split(width), bias.split(width), strict=True)
@@ -209,7 +209,7 @@ def _exponentials(
     own = None if part.own is None else part.own[by_item.order]
     dtype = workspace.dtype or hidden.dtype
     memory = workspace.take(n_users * n_items, dtype, hidden.device)
-    width = _width(n_users, n_items, dtype, hidden.device)
+    width = block_width(n_users, n_items, dtype, hidden.device)
     number = by_item.indices.div(width, rounding_mode="floor")
     widths = (n_items - number * width).clamp(max=width)
     places = by_item.users * widths + by_item.indices - number * width
@@ -269,11 +269,11 @@ def _gradients(
             multiply_into(grad_weight[items], g.T, h, add=add)
 
 
-def _width(n_users: int, n_items: int, dtype: torch.dtype, device: torch.device) -> int:
-    """Items a block: all of them on a GPU, whose products want to be large."""
+def block_width(n_users: int, n_items: int, dtype: torch.dtype, device: torch.device) -> int:
+    """Items a block of scores: all of them on a GPU, whose products want to be large."""
     if device.type != "cpu":
         return n_items
-    fitting = BLOCK_BYTES // (n_users * dtype.itemsize)
+    fitting = BLOCK_BYTES // (max(1, n_users) * dtype.itemsize)
     return min(n_items, max(MIN_WIDTH, fitting // 64 * 64))
 
 

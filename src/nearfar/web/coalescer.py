@@ -55,8 +55,7 @@ class Coalescer:
         self._metrics = metrics
         self._waiting: deque[_Entry] = deque()
         self._n_waiting = 0
-        self._handed = 0
-        self._running: set[asyncio.Task[None]] = set()
+        self._handed: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -130,10 +129,9 @@ class Coalescer:
             await self._due()
             batch = self._take()
             if batch:
-                self._handed += 1
-                running = loop.create_task(self._score(batch), name="batch")
-                self._running.add(running)
-                running.add_done_callback(self._running.discard)
+                handed = loop.create_task(self._score(batch), name="batch")
+                self._handed.add(handed)
+                handed.add_done_callback(self._done)
 
     async def _due(self) -> None:
         """Wait until a batch is to be handed to the scoring thread."""
@@ -144,9 +142,13 @@ class Coalescer:
                 if not full:
                     await asyncio.sleep(self._limits.wait_seconds)
                 return
-            if full and self._handed < HANDED:
+            if full and len(self._handed) < HANDED:
                 return
             await self._wake.wait()
+
+    def _done(self, batch: asyncio.Task[None]) -> None:
+        self._handed.discard(batch)
+        self._wake.set()
 
     async def _score(self, batch: list[_Entry]) -> None:
         try:
@@ -164,8 +166,6 @@ class Coalescer:
             if results and batch[0].wanted is not None:
                 self._metrics.batch_users.observe(len(results))
                 self._metrics.batch_seconds.observe(seconds)
-        self._handed -= 1
-        self._wake.set()
 
     def _take(self) -> list[_Entry]:
         """The next batch: the first that waits, and others of its kind for its model."""

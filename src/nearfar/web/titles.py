@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import polars as pl
 
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.columns import OWN_NAMES, SYNONYMS
+from nearfar.data.columns import OWN_NAMES, SYNONYMS, plain_name
 from nearfar.data.item_table import read_item_table
 from nearfar.web.limits import MAX_TITLE
 from nearfar.web.logs import failure, log
@@ -91,17 +90,21 @@ def _read(path: Path) -> pl.DataFrame:
 
 
 def _columns(names: Sequence[str], path: Path) -> dict[str, str]:
-    doubled = [name for name, n in Counter(map(_plain, names)).items() if n > 1]
+    doubled = [name for name, n in Counter(map(plain_name, names)).items() if n > 1]
     title = _column("title", TITLES, names, path, len(TITLES))
     item = _column("item", SYNONYMS["item"], names, path, OWN_NAMES["item"])
-    if _plain(item) in doubled or _plain(title) in doubled or f"{title}_duplicated_0" in names:
+    if (
+        plain_name(item) in doubled
+        or plain_name(title) in doubled
+        or f"{title}_duplicated_0" in names
+    ):
         raise SchemaError(f"{path} has two columns {item!r} or {title!r}; rename one of them")
     return {"item": item, "title": title}
 
 
 def _column(role: str, known: Sequence[str], names: Sequence[str], path: Path, n_own: int) -> str:
     """The column of a role, recognised as in logs: without case, spaces and underscores."""
-    plain = {_plain(name): name for name in reversed(names)}
+    plain = {plain_name(name): name for name in reversed(names)}
     matching = [name for name in known if name in plain]
     quoted = ", ".join(repr(name) for name in names[:TOLD])
     if not matching:
@@ -129,7 +132,3 @@ def _checked(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
     return rows.with_columns(title=text).filter(
         pl.col("item").is_not_null() & (pl.col("title").str.len_bytes() > 0)
     )
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
