@@ -34,6 +34,7 @@ from tests.store.cases import (
     write_and_fail,
 )
 from tests.store.publishing import PART_ROWS, SIZES, day_of, part_of
+from tests.threads import Threads
 
 ROOT = Path(__file__).parents[2]
 Settings = tuple[str, dict[str, str]]
@@ -117,7 +118,7 @@ def test_killed_while_publishing_one_day_or_the_other_stands(
     assert found.total() == 8
 
 
-class Readers:
+class Readers(Threads):
     """Threads that read a day over and over, and what they saw.
 
     Args:
@@ -130,25 +131,17 @@ class Readers:
         self.seen = Counter[str | None]()
         self.errors: list[BaseException] = []
         self._read = read
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(n)]
+        super().__init__(self._run, n)
 
-    def _run(self) -> None:
+    def _run(self, _: int) -> None:
         try:
-            while not self._over.is_set():
+            while not self.over.is_set():
                 self.seen[self._read()] += 1
         except BaseException as error:
             self.errors.append(error)
 
-    def __enter__(self) -> Readers:
-        for thread in self._threads:
-            thread.start()
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
+        super().__exit__()
         assert not self.errors, self.errors
 
 

@@ -1,7 +1,6 @@
 """A quarter of a minute of load on a program while its registry moves on, once to a damaged one."""
 
 import signal
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from nearfar.bundle.bundle import Bundle
 from tests.bundle.cases import ABOUT, make_items, make_model
+from tests.threads import Threads
 from tests.web.cases import Program, point, version
 
 pytestmark = pytest.mark.slow
@@ -30,28 +30,15 @@ def rss_mib(pid: int) -> float:
     return int(kib) / 1024
 
 
-class Load:
+class Load(Threads):
     """Threads that ask for one thing after the other until they are told to stop."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._over = threading.Event()
         self.statuses: Counter[tuple[str, int]] = Counter()
         self.failures: list[str] = []
         self.versions: list[list[str]] = [[] for _ in range(N_THREADS)]
-        self._threads = [
-            threading.Thread(target=self._ask, args=(number,)) for number in range(N_THREADS)
-        ]
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join(60)
+        super().__init__(self._ask, N_THREADS)
 
     def _ask(self, number: int) -> None:
         asked = [
@@ -62,7 +49,7 @@ class Load:
             ("GET", f"/v1/users/{number}/recommendations", None),
         ]
         with httpx.Client(base_url=self._url, timeout=30) as client:
-            while not self._over.is_set():
+            while not self.over.is_set():
                 for method, path, body in asked:
                     try:
                         answer = client.request(method, path, json=body)
