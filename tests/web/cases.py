@@ -122,12 +122,17 @@ class Program:
         self.process.stderr.close()
 
     def stop(self, seconds: float = 20.0) -> int:
-        """Tell it to stop; its exit code."""
+        """Tell it to stop and read its log to the end; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(seconds)
+        code = self.process.wait(seconds)
+        self._reading.join()
+        return code
 
     def log(self) -> list[dict[str, Any]]:
-        """The log so far; every line is JSON."""
+        """The log so far, whole after :meth:`stop`; every line is JSON.
+
+        The lines of a request may be written after its answer is: to assert one, stop first.
+        """
         return [json.loads(line) for line in list(self.lines)]
 
     def wait_for(self, pattern: str) -> re.Match[str]:

@@ -149,6 +149,7 @@ def test_a_store_that_is_down_costs_no_request(bundle: str) -> None:
         answer = httpx.get(f"{program.url}/v1/users/7/recommendations", timeout=20)
         assert answer.status_code == 200
         assert answer.json()["reason"].startswith("the store cannot be read now")
+        program.stop()
         failed = [line for line in program.log() if line["event"] == "store-failed"]
         assert failed[0]["error"] in ("DataError", "TimeoutError", "OperationalError")
         assert "secret-word" not in json.dumps(program.log()) + answer.text
