@@ -11,7 +11,9 @@ from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.rows import Rows
 from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.cosine import Cosine
 from nearfar.vae.weights.cyclic import Cyclic
+from nearfar.vae.weights.exponential import Exponential
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.per_interaction import PerInteraction
 from nearfar.vae.weights.weight import Progress
@@ -35,6 +37,20 @@ def test_cyclic_rises_and_stays_again_and_again() -> None:
         assert weight(Progress(step, n_steps=10)) == pytest.approx(value)
     saw = Cyclic(end=1.0, epochs=1, rising=1.0)
     assert [saw(Progress(step, n_steps=4)) for step in range(5)] == [0, 0.25, 0.5, 0.75, 0]
+
+
+def test_exponential_falls_by_one_factor_a_step() -> None:
+    """To .01 over 2 epochs of 10 steps: a tenth is left at the middle of the course."""
+    weight = Exponential(epochs=2, end=0.01, warm_up=3)
+    values = [weight(Progress(step, n_steps=10)) for step in range(25)]
+    assert values[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
+    assert values[10] == pytest.approx(0.1)
+    assert values[20:] == pytest.approx([0.01] * 5)
+    falls = np.diff(np.log(values[3:21]))
+    np.testing.assert_allclose(falls, np.log(0.01) / 20, rtol=1e-9)
+    # what the docstring says of the other schedule
+    cosine = [Cosine(epochs=1, end=0.01)(Progress(step, n_steps=1000)) for step in range(1000)]
+    assert np.mean(np.array(cosine) < 0.1) == pytest.approx(0.2, abs=0.01)
 
 
 def test_per_interaction_counts_the_full_history() -> None:
@@ -74,6 +90,10 @@ def test_the_history_that_counts_is_not_the_corrupted_one() -> None:
         lambda: Cyclic(rising=0.0),
         lambda: Cyclic(epochs=0),
         lambda: LinearAnneal(epochs=-1),
+        lambda: Exponential(end=0.0),
+        lambda: Exponential(end=1.5),
+        lambda: Exponential(epochs=0),
+        lambda: Exponential(warm_up=-1),
     ],
 )
 def test_impossible_settings_are_refused(bad) -> None:
