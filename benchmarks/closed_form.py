@@ -18,7 +18,8 @@ from scipy.linalg import get_lapack_funcs
 import nearfar as nf
 from benchmarks.machine import provenance
 from benchmarks.peers.protocol import peak_mib
-from nearfar.algorithms.ease import gram, invert_in_place, weights_from_inverse
+from nearfar.algorithms.ease import gram, weights_from_inverse
+from nearfar.algorithms.inverse import invert_in_place
 from nearfar.core.files import write_json
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import get_lapack_funcs
 from scipy.sparse import csr_array
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.algorithms.inverse import invert_in_place
 from nearfar.core import memory
-from nearfar.core.errors import DivergedError, SettingsError
+from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.item_item import ItemItem
 from nearfar.train.run import Run
@@ -81,7 +81,10 @@ def require_square(n_items: int, what: str) -> None:
 
 
 def square_bytes(n_items: int) -> int:
-    """Peak memory of the closed form: the float32 matrix, and a block of the Gram product."""
+    """Peak memory of the closed form: the float32 matrix, and a block of the Gram product.
+
+    The inverse needs less beside the matrix than that block.
+    """
     return 4 * n_items**2 + 12 * n_items * min(n_items, BLOCK_COLUMNS)
 
 
@@ -94,26 +97,6 @@ def gram(x: csr_array) -> Float[np.ndarray, "items items"]:
         block = slice(start, start + BLOCK_COLUMNS)
         result[:, block] = (transposed @ by_item[:, block]).toarray()
     return result
-
-
-def invert_in_place(matrix: Float[np.ndarray, "items items"]) -> None:
-    """The inverse of a symmetric positive definite float32 matrix in Fortran order, in place.
-
-    Raises:
-        DivergedError: the matrix is not positive definite in float32.
-    """
-    potrf, potri = get_lapack_funcs(("potrf", "potri"), (matrix,))
-    _, failed = potrf(matrix, lower=1, overwrite_a=1, clean=0)
-    if not failed:
-        _, failed = potri(matrix, lower=1, overwrite_c=1)
-    if failed:
-        raise DivergedError("the matrix is not positive definite in float32; raise l2")
-    n_items = len(matrix)
-    for start in range(0, n_items, BLOCK_COLUMNS):
-        end = min(start + BLOCK_COLUMNS, n_items)
-        square = matrix[start:end, start:end]
-        square[:] = np.tril(square) + np.tril(square, -1).T
-        matrix[start:end, end:] = matrix[end:, start:end].T
 
 
 def weights_from_inverse(
