@@ -24,7 +24,7 @@ def invert_in_place(matrix: Float[np.ndarray, "n n"]) -> None:
     Beside the matrix are 8 n `PIVOT` bytes and 4 n `PANEL`.
 
     LAPACK is not used, though it has the same in potrf and potri: the one in SciPy ends the
-    process above some 40,000 columns with two threads, and is slower (docs/performance.md).
+    process above some 40,000 columns with two threads, and is no faster (docs/performance.md).
 
     Raises:
         DivergedError: the matrix is not positive definite in float32.
