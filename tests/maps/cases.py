@@ -34,7 +34,7 @@ class Linear(LatentModel):
 
     @classmethod
     def restore(cls, description, arrays, popularity, n_train_users) -> Linear:
-        raise NotImplementedError
+        raise NotImplementedError("the cases are never saved")
 
 
 def blobs(distance: float, n: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
