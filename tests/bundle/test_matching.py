@@ -148,9 +148,9 @@ def test_sixty_thousand_titles_are_searched_at_once() -> None:
     bundle = Bundle(Constant(np.ones(60_000, int), 3), items, ABOUT)
     wanted = titles[777][:-8]
     match_items(bundle, [titles[0]])
-    started = time.perf_counter()
+    started = time.process_time()
     matches = match_items(bundle, ["0", *[wanted[:i] + wanted[i + 1 :] for i in range(10)]])
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     assert all(m.candidates[0].title[:-7] == titles[777][:-7] for m in matches.unknown)
     assert len(matches.unknown) == 10
-    assert seconds < 5  # .1 s a title where nothing else runs
+    assert seconds < 5  # of the processor; .1 s a title where nothing else runs

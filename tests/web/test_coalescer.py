@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -29,21 +28,32 @@ class Echo:
     abilities = frozenset()
     anchors = None
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    def __init__(self) -> None:
         self.about = {}
         self.items = Vocabulary(list(range(100)))
         self.popularity = np.ones(100, np.int64)
-        self.seconds = seconds
         self.batches: list[int] = []
         self.threads: set[int] = set()
 
     def top_k(self, histories, k, exclude=None) -> Ranking:
-        time.sleep(self.seconds)
         self.batches.append(histories.shape[0])
         self.threads.add(threading.get_ident())
         return Ranking(
             histories.indices[:, None].astype(np.int64), np.ones((len(histories.indices), 1))
         )
+
+
+class Held(Echo):
+    """A scorer that begins, says so, and waits until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scoring, self.go_on = threading.Event(), threading.Event()
+
+    def top_k(self, histories, k, exclude=None) -> Ranking:
+        self.scoring.set()
+        assert self.go_on.wait(60)
+        return super().top_k(histories, k, exclude)
 
 
 def served(scorer: Echo, name: str = "echo") -> Served:
@@ -67,7 +77,7 @@ def run(limits: Limits, asked) -> object:
 
 
 def test_everybody_gets_their_own_and_batches_are_bounded() -> None:
-    scorer = Echo(0.01)
+    scorer = Echo()
     model = served(scorer)
 
     async def many(coalescer):
@@ -98,22 +108,24 @@ def test_two_models_do_not_share_a_batch_and_order_is_kept() -> None:
 
 
 def test_who_finds_the_queue_full_is_refused_at_once_and_the_others_are_served() -> None:
-    model = served(Echo(0.05))
+    scorer = Held()
+    model = served(scorer)
 
     async def flood(coalescer):
-        started = time.perf_counter()
         tasks = [asyncio.ensure_future(coalescer.rank(model, asking(i))) for i in range(30)]
         await asyncio.sleep(0)
         refused = [t for t in tasks if t.done() and t.exception()]
-        assert time.perf_counter() - started < 0.04
+        scorer.go_on.set()
         rest = await asyncio.gather(*tasks, return_exceptions=True)
         return refused, rest
 
-    refused, rest = run(LIMITS, flood)  # pyright: ignore
+    refused, rest = run(replace(LIMITS, deadline_seconds=60), flood)  # pyright: ignore
+    # Nothing was scored until the thirty had been looked at once.
     assert len(refused) == 30 - LIMITS.queue_users
     problems = [r for r in rest if isinstance(r, ProblemError)]
     assert len(problems) == len(refused)
     assert {(p.status, p.headers["Retry-After"]) for p in problems} == {(429, "1")}
+    assert [r[0].items[0] for r in rest if isinstance(r, list)] == list(range(LIMITS.queue_users))
 
 
 def test_a_request_larger_than_the_queue_is_let_in_when_nothing_waits() -> None:
@@ -126,69 +138,63 @@ def test_a_request_larger_than_the_queue_is_let_in_when_nothing_waits() -> None:
 
 
 def test_the_deadline_is_kept_while_scoring_and_while_waiting() -> None:
-    scorer = Echo(0.3)
+    scorer = Held()
     model = served(scorer)
 
     async def late(coalescer):
-        started = time.perf_counter()
         tasks = [asyncio.ensure_future(coalescer.rank(model, asking(i))) for i in range(6)]
+        assert await asyncio.to_thread(scorer.scoring.wait, 60)
+        assert coalescer._n_waiting == 2
         found = await asyncio.gather(*tasks, return_exceptions=True)
-        seconds = time.perf_counter() - started
-        await asyncio.sleep(0.5)
-        return found, seconds
+        # All six were answered while the scorer is still at the first four.
+        assert scorer.batches == []
+        scorer.go_on.set()
+        return found
 
-    found, seconds = run(replace(LIMITS, deadline_seconds=0.1), late)  # pyright: ignore
-    assert {f.status for f in found} == {504}
-    assert seconds < 0.28
+    found = run(replace(LIMITS, deadline_seconds=0.5), late)
+    assert {f.status for f in found} == {504}  # pyright: ignore
     # Those that waited were dropped: only the first batch was ever scored.
     assert scorer.batches == [4]
 
 
 def test_a_batch_handed_ahead_is_dropped_too_when_its_deadline_passes() -> None:
-    scorer = Echo(0.3)
+    scorer = Held()
     model = served(scorer)
 
     async def late(coalescer):
         tasks = [asyncio.ensure_future(coalescer.rank(model, asking(i))) for i in range(8)]
-        await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(scorer.scoring.wait, 60)
         assert coalescer._n_waiting == 0  # both batches are the scoring thread's
         found = await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0.5)
+        scorer.go_on.set()
         return found
 
-    found = run(replace(LIMITS, deadline_seconds=0.1), late)
+    found = run(replace(LIMITS, deadline_seconds=0.5), late)
     assert {f.status for f in found} == {504}  # pyright: ignore
     assert scorer.batches == [4]
 
 
 def test_the_next_batch_goes_ahead_only_when_it_is_whole() -> None:
-    scorer, scoring, go_on = Echo(), threading.Event(), threading.Event()
-    model, top_k = served(scorer), scorer.top_k
-
-    def held(*arguments):
-        scoring.set()
-        go_on.wait(10)
-        return top_k(*arguments)
-
-    scorer.top_k = held  # pyright: ignore
+    scorer = Held()
+    model = served(scorer)
 
     async def trickle(coalescer):
         def ask(item: int):
             return asyncio.ensure_future(coalescer.rank(model, asking(item)))
 
         tasks = [ask(0)]
-        await asyncio.to_thread(scoring.wait, 10)
+        assert await asyncio.to_thread(scorer.scoring.wait, 60)
         waiting = []
         for item in range(1, 8):
             tasks.append(ask(item))
             await asyncio.sleep(0.01)
             waiting.append(coalescer._n_waiting)
-        go_on.set()
+        scorer.go_on.set()
         await asyncio.gather(*tasks)
         return waiting
 
     # Of four one goes to the thread, then none: it has two.
-    assert run(LIMITS, trickle) == [1, 2, 3, 0, 1, 2, 3]
+    assert run(replace(LIMITS, deadline_seconds=60), trickle) == [1, 2, 3, 0, 1, 2, 3]
     assert scorer.batches == [1, 4, 3]
 
 
