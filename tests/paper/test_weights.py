@@ -53,6 +53,15 @@ def test_exponential_falls_by_one_factor_a_step() -> None:
     assert np.mean(np.array(cosine) < 0.1) == pytest.approx(0.2, abs=0.01)
 
 
+def test_cosine_falls_along_half_a_wave() -> None:
+    """To .2 over 2 epochs of 10 steps: half way between 1 and .2 at the middle of the course."""
+    weight = Cosine(epochs=2, end=0.2, warm_up=3)
+    values = [weight(Progress(step, n_steps=10)) for step in range(25)]
+    assert values[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
+    assert (values[10], values[15]) == pytest.approx((0.6, 0.2 + 0.8 * (1 - 0.5**0.5) / 2))
+    assert values[20:] == pytest.approx([0.2] * 5)
+
+
 def test_per_interaction_counts_the_full_history() -> None:
     """RecVAE: KL_u times gamma |x_u|, averaged over users; its reported mean is without it."""
     dense = np.array([[1, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1]], np.float32)
@@ -90,6 +99,10 @@ def test_the_history_that_counts_is_not_the_corrupted_one() -> None:
         lambda: Cyclic(rising=0.0),
         lambda: Cyclic(epochs=0),
         lambda: LinearAnneal(epochs=-1),
+        lambda: Cosine(end=-0.1),
+        lambda: Cosine(end=1.5),
+        lambda: Cosine(epochs=0),
+        lambda: Cosine(warm_up=-1),
         lambda: Exponential(end=0.0),
         lambda: Exponential(end=1.5),
         lambda: Exponential(epochs=0),
