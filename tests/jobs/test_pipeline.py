@@ -36,7 +36,7 @@ def test_the_template_is_a_pipeline_and_its_comments_show_the_defaults(tmp_path:
     tables = tomllib.loads(spoken)
     for name in ("train", "gates", "contract", "score"):
         every = {f.name for f in fields(getattr(found, name))}
-        assert set(tables[name]) == every - {"deny_file"}, name
+        assert set(tables[name]) == every - {"deny_file", "experiment", "arm"}, name
 
 
 def test_the_examples_of_the_template_are_settings(tmp_path: Path) -> None:
@@ -46,6 +46,8 @@ def test_the_examples_of_the_template_are_settings(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("\n".join(spoken))
     found = read_pipeline(tmp_path / "c.toml")
     assert found.score.deny_file == str(tmp_path / "deny.txt")
+    assert found.score.experiment == str(tmp_path / "test.toml")
+    assert found.score.arm == "control"
     assert found.metrics_file == tmp_path / "nearfar.prom"
     assert found.items == ItemDetails(str(tmp_path / "items.csv"))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from nearfar.jobs.arm import experiment_of
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.publish import publish, waiting
 from nearfar.jobs.registry import Registry
@@ -71,7 +72,9 @@ def run_due(
 
     Raises: as `score_daily`; and as `train_weekly` and `publish` where no version is current.
     """
-    denied_names(pipeline)  # a file that is missing is told of before the hours of a training
+    # A file that is missing or wrong is told of before the hours of a training.
+    denied_names(pipeline)
+    experiment_of(pipeline.score)
     trained, published, failure = None, None, None
     registry = Registry(pipeline.registry)
     try:

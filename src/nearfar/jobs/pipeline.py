@@ -79,6 +79,9 @@ class Daily:
         deny: ids of items that are never recommended.
         deny_file: a text file with one such id a line, read at every scoring.
         part_users: users a part; a run that was killed goes on after its last part.
+        experiment: the TOML file of an A/B test, read at every scoring; see
+            `abtest.assignment.Experiment`. Its dates do not matter here.
+        arm: the only arm of that experiment whose users are scored.
     """
 
     active_days: int = 28
@@ -87,8 +90,15 @@ class Daily:
     deny: tuple[str, ...] = ()
     deny_file: str | None = None
     part_users: int = 20_000
+    experiment: str | None = None
+    arm: str | None = None
 
     def __post_init__(self) -> None:
+        if (self.experiment is None) != (self.arm is None):
+            raise SettingsError(
+                f"score.experiment is {self.experiment!r} and score.arm {self.arm!r}; "
+                "give both or none"
+            )
         for name in ("active_days", "k", "part_users"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be at least 1")
@@ -182,8 +192,9 @@ def _score(values: Mapping[str, Any], folder: Path) -> Daily:
     values = dict(values)
     if "deny" in values:
         values["deny"] = [str(v) for v in values["deny"]]
-    if values.get("deny_file"):
-        values["deny_file"] = str(folder / str(values["deny_file"]))
+    for name in ("deny_file", "experiment"):
+        if values.get(name):
+            values[name] = str(folder / str(values[name]))
     return settings.build(Daily, values, "score")
 
 

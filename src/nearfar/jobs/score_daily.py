@@ -16,6 +16,7 @@ from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.files import read_json, write_json
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
+from nearfar.jobs.arm import of_arm
 from nearfar.jobs.events import window_events
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.recorded import recorded
@@ -68,6 +69,8 @@ def score_daily(
 ) -> Scored:
     """Recommend to every user who was active in the days up to `as_of`, by the current version.
 
+    With `[score] experiment` and `arm`, to those of that arm alone.
+
     Idempotent: a day that is published with this version and these events is left as it is. A
     run that was killed is taken up after its last part; readers see nothing of it before all is
     written.
@@ -82,7 +85,7 @@ def score_daily(
 
     Raises:
         LockedError: another job is at work.
-        SettingsError: no version is published.
+        SettingsError: no version is published, or the experiment's file is wrong.
         DataError: the events break the contract, or nobody was active.
     """
     registry = Registry(pipeline.registry)
@@ -125,7 +128,11 @@ def _score(
         return Scored(
             version, active.n_users, 0, 0, 0, events.frame.height, events.n_rejected, True, 0.0
         )
-    say(f"{active.n_users:,} users were active in {pipeline.score.active_days} days; {version}")
+    whose = "" if pipeline.score.arm is None else f" of arm {pipeline.score.arm}"
+    say(
+        f"{active.n_users:,} users{whose} were active in {pipeline.score.active_days} days; "
+        f"{version}"
+    )
     mark = registry.folder / STARTED
     resume = not again and mark.exists() and read_json(mark) == inputs
     write_json(mark, inputs)
@@ -163,10 +170,11 @@ def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date) -> Interaction
     first = moment(as_of - timedelta(days=pipeline.score.active_days - 1))
     # A user who met nothing new is active too: filters keep the first of repeated events.
     ids = frame.filter(pl.col("timestamp") >= first)["user"].unique()
-    recent = log.user_ids.index(ids)
+    recent = log.user_ids.index(of_arm(pipeline.score, ids))
     recent = recent[recent >= 0]
     if not len(recent):
-        raise DataError(f"nobody was active in the {pipeline.score.active_days} days up to {as_of}")
+        who = "nobody" if pipeline.score.arm is None else f"nobody of arm {pipeline.score.arm!r}"
+        raise DataError(f"{who} was active in the {pipeline.score.active_days} days up to {as_of}")
     users = log.user_ids.take(recent)
     order = users.ids.arg_sort().to_numpy()
     return log.interactions().take_users(recent[order])

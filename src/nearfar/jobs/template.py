@@ -55,6 +55,8 @@ preset = "fast"
 # deny = []                          # ids of items that are never recommended
 ## deny_file = "deny.txt"            # the same, an id a line; read at every scoring
 # part_users = 20000                 # a killed run goes on after its last part
+## experiment = "test.toml"          # an A/B test, as for nearfar abtest:
+## arm = "control"                   # score the users of this arm alone
 
 [gates]                              # relative to the current version, on the same users
 # max_ndcg_drop = 0.02
