@@ -230,7 +230,7 @@ def test_the_same_commands_give_the_same_bits(work: Path, tmp_path: Path) -> Non
 
 
 def test_titles_of_ones_own(work: Path, as_json, tmp_path: Path) -> None:
-    titles = "item_id,title,genres\n" + "".join(f"{i},Film {i},A|B\n" for i in range(30))
+    titles = "Item ID,title,genres\n" + "".join(f"{i},Film {i},A|B\n" for i in range(30))
     (tmp_path / "titles.csv").write_text(titles)
     as_json(
         "train", "ease", "--data", work / "log.csv", "--out", tmp_path / "b",

@@ -11,7 +11,7 @@ import typer
 
 from nearfar.cli.output import Output
 from nearfar.core.errors import DataError
-from nearfar.data.columns import SYNONYMS
+from nearfar.data.columns import SYNONYMS, plain_name
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters
 from nearfar.data.interactions import FoldIn, Interactions, Split
@@ -128,8 +128,8 @@ def read_details(path: Path, item: str | None = None) -> pl.DataFrame:
     def choose(names: Sequence[str]) -> dict[str, str]:
         own = item
         if own is None:
-            squeezed = {name.lower().replace("_", ""): name for name in reversed(names)}
-            own = next((squeezed[n] for n in SYNONYMS["item"] if n in squeezed), None)
+            plain = {plain_name(name): name for name in reversed(names)}
+            own = next((plain[n] for n in SYNONYMS["item"] if n in plain), None)
         if own is None or own not in names:
             raise DataError(
                 f"item details {path} have columns {', '.join(names)}; none is the item's: "
