@@ -4,8 +4,8 @@
 
 Histories of 20 random items out of 3,500; a Mult-VAE of the published size (600-200-600) with
 fresh weights, since a fitted one computes the same; ten items a user; Parquet in and out. The
-floors are the model's matrix products alone, in batches of 512, the largest of them by `torch.mm` or
-by oneDNN.
+floors are the model's matrix products alone, in batches of 512, the largest of them by `torch.mm`
+or by oneDNN.
 """
 
 from __future__ import annotations
