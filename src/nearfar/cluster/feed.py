@@ -42,6 +42,8 @@ class SharedFeed(Feed):
         """This worker's part of the batches of the users `order`, from batch `first` on."""
         order = order[first * batch_size :]
         n_batches = -(-len(order) // batch_size)
+        if not n_batches:  # a checkpoint after the last step of a pass: nothing is left of it
+            return
         mine = np.flatnonzero(
             (order >= self.first_user) & (order < self.first_user + self.x.shape[0])
         )
