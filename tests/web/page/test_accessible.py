@@ -106,7 +106,7 @@ def test_everything_is_done_by_keyboard_alone(browser: Any, served: Program) -> 
         expect(page.locator("#chips .chip")).to_have_count(2)
         settled(page)
         # The row is gone; the one in its place has the focus.
-        page.wait_for_function("document.activeElement.dataset.role === 'add'")
+        Program.until(lambda: page.evaluate("document.activeElement.dataset.role") == "add", 15)
         assert page.evaluate("document.activeElement.dataset.item") == shown(page, 0)[0] != first
         opened.check()
 

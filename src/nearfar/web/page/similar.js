@@ -144,6 +144,8 @@ export class Similar {
 
   closed() {
     if (this.asking) this.asking.abort();
+    // The event comes late: whoever has gone on by the keyboard is not called back.
+    if (document.activeElement && document.activeElement !== document.body) return;
     const back = this.from;
     const same = back && back.dataset.item
       ? document.querySelector(`.card [data-role="title"][data-item="${CSS.escape(back.dataset.item)}"]`)
