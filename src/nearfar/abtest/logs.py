@@ -3,62 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import polars as pl
 
 from nearfar.abtest.assignment import id_texts
-from nearfar.abtest.sources import Block, Source, read_blocks
+from nearfar.abtest.sources import Source, open_sources
+from nearfar.core import identity
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError, SettingsError
-from nearfar.data.times import Clock
+from nearfar.tables.columns import EVENT_ROLES, Kind, Role, plain_name, resolve
+from nearfar.tables.report import ReadReport
+from nearfar.tables.rows import RowRules, Rows
+from nearfar.tables.table import read_rows
 
 SECONDS_A_DAY = 86_400
 HELD_ROWS = 5_000_000
 """Sums of blocks are merged whenever they have more rows than this."""
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The columns of a log.
-
-    Args:
-        what: how messages name the log.
-        required: columns that must be there.
-        optional: columns that may be.
-    """
-
-    what: str
-    required: tuple[str, ...]
-    optional: tuple[str, ...]
-
-    def resolve(
-        self, present: Sequence[str], where: str, named: Mapping[str, str]
-    ) -> dict[str, str]:
-        """The column of each role; `named` tells of those that have another name.
-
-        Raises:
-            SchemaError: a column is missing.
-        """
-        found = {}
-        for role in (*self.required, *self.optional):
-            column = named.get(role, role)
-            if column in present:
-                found[role] = column
-            elif role in self.required or role in named:
-                raise SchemaError(
-                    f"{where} has no column {column!r} for the {role} of {self.what}; it has "
-                    f"{', '.join(map(repr, present))}: rename one, or name it as {role}=COLUMN"
-                )
-        return found
+def _column(name: str, kind: Kind) -> Role:
+    return Role(name, kind, (plain_name(name),))
 
 
-EXPOSURES = Layout("exposures", ("user", "timestamp"), ("arm", "card", "views", "served"))
-"""A row a view, or with `views` several. `arm` may be missing before the experiment starts;
+USER, TIMESTAMP = EVENT_ROLES[0], replace(EVENT_ROLES[3], required=True)
+EXPOSURES = (
+    USER, TIMESTAMP, _column("arm", "text"), _column("card", "text"), _column("views", "number"),
+    _column("served", "text"),
+)  # fmt: skip
+"""A row per view, or with `views` several. `arm` may be missing before the experiment starts;
 `served` is the arm whose recommendations the card really showed."""
 
-CLICKS = Layout("clicks", ("user", "timestamp"), ("card", "play_seconds"))
-"""A row a click; `play_seconds` is how long what was clicked then played, missing for not."""
+CLICKS = (USER, TIMESTAMP, _column("card", "text"), _column("play_seconds", "number"))
+"""A row per click; `play_seconds` is how long what was clicked then played, missing for not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +109,7 @@ def read_logs(exposures: Source, clicks: Source, columns: Mapping[str, str] | No
         SettingsError: `columns` names an unknown role.
     """
     named = dict(columns or {})
-    known = {*EXPOSURES.required, *EXPOSURES.optional, *CLICKS.required, *CLICKS.optional}
+    known = {role.name for role in (*EXPOSURES, *CLICKS)}
     if unknown := set(named) - known:
         raise SettingsError(
             f"{sorted(unknown)[0]!r} is no column of logs; there are {', '.join(sorted(known))}"
@@ -151,25 +128,46 @@ def read_logs(exposures: Source, clicks: Source, columns: Mapping[str, str] | No
 
 def _daily(
     source: Source,
-    layout: Layout,
+    roles: Sequence[Role],
     named: Mapping[str, str],
-    rows_of: Callable[[Block, Clock], pl.DataFrame],
+    rows_of: Callable[[Rows], pl.DataFrame],
 ) -> pl.DataFrame:
     parts: list[pl.DataFrame] = []
-    clock: Clock | None = None
-    columns: list[str] | None = None
-    for block in read_blocks(source, lambda present, where: layout.resolve(present, where, named)):
-        clock = clock or Clock(f"{block.where}, timestamps of {layout.what}")
-        if columns is not None and block.frame.columns != columns:
+    first: tuple[str, list[str]] | None = None
+    typed = True
+    given = {role.name: named[role.name] for role in roles if role.name in named}
+    for table in open_sources(source):
+        columns = list(resolve(table.columns, table.where, roles, given))
+        first = first or (table.where, columns)
+        if columns != first[1]:
             raise SchemaError(
-                f"{block.where} has the columns {', '.join(block.frame.columns)} of "
-                f"{layout.what}, files before it {', '.join(columns)}; they must be the same"
+                f"{table.where} has the columns {', '.join(columns)}, {first[0]} "
+                f"{', '.join(first[1])}; they must be the same"
             )
-        columns = block.frame.columns
-        parts.append(_summed([rows_of(block, clock)]))
-        if len(parts) > 1 and sum(part.height for part in parts) > HELD_ROWS:
-            parts = [_summed(parts)]
-    return _summed(parts)
+        typed &= table.typed
+        needed = ("user", "timestamp")
+        for rows in read_rows([table], roles, given, RowRules(), ReadReport(), needed=needed):
+            parts.append(_summed([rows_of(rows)]))
+            if len(parts) > 1 and sum(part.height for part in parts) > HELD_ROWS:
+                parts = [_summed(parts)]
+    if not parts:
+        empty = {name: pl.Series(name, [], _EMPTY[name]) for name in first[1]} if first else {}
+        return rows_of(Rows(pl.DataFrame(empty), 1, None, first[0] if first else ""))
+    return _summed(parts) if typed else _summed([_with_settled_ids(_summed(parts))])
+
+
+_EMPTY = {
+    "user": pl.String, "timestamp": pl.Int64, "arm": pl.String, "card": pl.String,
+    "views": pl.Float64, "served": pl.String, "play_seconds": pl.Float64,
+}  # fmt: skip
+
+
+def _with_settled_ids(rows: pl.DataFrame) -> pl.DataFrame:
+    """Users of text files as their integers are written, if all are integers ("7.0" is 7)."""
+    users = rows["user"]
+    if not identity.spells_integers(users):
+        return rows
+    return rows.with_columns(identity.integers(users).cast(pl.String).alias("user"))
 
 
 def _summed(parts: list[pl.DataFrame]) -> pl.DataFrame:
@@ -180,70 +178,47 @@ def _summed(parts: list[pl.DataFrame]) -> pl.DataFrame:
     return rows.group_by(keys, maintain_order=True).agg(pl.col(sums).sum()).sort(keys)
 
 
-def _exposure_rows(block: Block, clock: Clock) -> pl.DataFrame:
-    frame = block.frame
-    made = _user_and_day(block, clock)
+def _exposure_rows(rows: Rows) -> pl.DataFrame:
+    frame = rows.frame
+    made = _user_and_day(rows)
     for role in ("arm", "card", "served"):
         if role in frame.columns:
-            made.append(_text(block, role, missing=role != "card"))
+            if role == "card":
+                _refuse(rows, frame[role].is_null(), "card", "a name")
+            made.append(frame[role])
     if "views" not in frame.columns:
         made.append(pl.Series("views", [1], dtype=pl.Int64).new_from_index(0, frame.height))
         return pl.DataFrame(made)
-    views = _number(block, "views")
-    _refuse(block, views.is_null() | (views < 1) | (views != views.round()), views,
-            "views", "a whole number from 1 on")  # fmt: skip
+    views = frame["views"]
+    bad = views.is_null() | (views < 1) | (views != views.round())
+    _refuse(rows, bad, "views", "a whole number from 1 on")
     return pl.DataFrame([*made, views.cast(pl.Int64)])
 
 
-def _click_rows(block: Block, clock: Clock) -> pl.DataFrame:
-    frame = block.frame
-    made = _user_and_day(block, clock)
+def _click_rows(rows: Rows) -> pl.DataFrame:
+    frame = rows.frame
+    made = _user_and_day(rows)
     if "card" in frame.columns:
-        made.append(_text(block, "card"))
+        _refuse(rows, frame["card"].is_null(), "card", "a name")
+        made.append(frame["card"])
     made.append(pl.Series("clicks", [1], dtype=pl.Int64).new_from_index(0, frame.height))
     if "play_seconds" in frame.columns:
-        played = _number(block, "play_seconds").fill_null(0.0)
-        _refuse(block, (played < 0) | ~played.is_finite(), played,
-                "play_seconds", "a number of seconds")  # fmt: skip
+        played = frame["play_seconds"].fill_null(0.0)
+        _refuse(rows, played < 0, "play_seconds", "a number of seconds")
         made.append(played)
     return pl.DataFrame(made)
 
 
-def _user_and_day(block: Block, clock: Clock) -> list[pl.Series]:
-    try:
-        users = id_texts(block.frame["user"])
-    except DataError as error:
-        raise type(error)(f"{block.where}: {error}") from None
-    moments = block.frame["timestamp"]
-    _refuse(block, moments.is_null(), moments, "timestamp", "a moment")
-    # an empty first file must not decide in which form moments are written
-    seconds = clock.seconds(moments, block.first_row) if len(moments) else moments.cast(pl.Int64)
-    days = (seconds // SECONDS_A_DAY).cast(pl.Int32).cast(pl.Date).rename("day")
-    return [users, days]
+def _user_and_day(rows: Rows) -> list[pl.Series]:
+    days = (rows.frame["timestamp"] // SECONDS_A_DAY).cast(pl.Int32).cast(pl.Date).rename("day")
+    return [id_texts(rows.frame["user"]), days]
 
 
-def _text(block: Block, role: str, *, missing: bool = False) -> pl.Series:
-    values = block.frame[role]
-    kind = values.dtype
-    if not (kind.is_integer() or kind in (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Null)):
-        raise SchemaError(f"{block.where}: the {role} is {kind}; text was expected")
-    if not missing:
-        _refuse(block, values.is_null(), values, role, "a name")
-    return values.cast(pl.String)
-
-
-def _number(block: Block, role: str) -> pl.Series:
-    values = block.frame[role]
-    if not (values.dtype.is_numeric() or values.dtype == pl.Null):
-        raise SchemaError(f"{block.where}: {role} is {values.dtype}; numbers were expected")
-    return values.cast(pl.Float64)
-
-
-def _refuse(block: Block, bad: pl.Series, values: pl.Series, role: str, expected: str) -> None:
+def _refuse(rows: Rows, bad: pl.Series, role: str, expected: str) -> None:
     if bad.any():
-        row = int(bad.arg_max() or 0)
+        at = int(bad.arg_max() or 0)
         raise DataError(
-            f"{block.where}, row {block.first_row + row:,}: {role} is {values[row]!r}; "
+            f"{rows.where}, row {rows.first_row + at:,}: {role} is {rows.frame[role][at]!r}; "
             f"{expected} was expected"
         )
 

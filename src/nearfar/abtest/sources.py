@@ -1,26 +1,24 @@
-"""Where logs lie: tables in memory, Parquet files and folders, databases; read block by block."""
+"""Where logs lie: tables in memory, files and folders, databases; read block by block."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from nearfar.abtest.requirements import check_database
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.tables.raw import RawFiles
+from nearfar.tables.table import PARQUET, TEXT, FrameTable, ReadOptions, Table, open_table
 
 BLOCK_ROWS = 250_000
-
-Chooser = Callable[[Sequence[str], str], Mapping[str, str]]
-"""From the columns present and how messages name the source to role -> column."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +42,8 @@ class Query:
 Source = Path | str | pl.DataFrame | Query
 
 
-@dataclass(frozen=True)
-class Block:
-    """Some rows of a source, columns under their roles' names.
-
-    Args:
-        frame: the rows.
-        where: how messages name the source.
-        first_row: the number of the first row, counted from 1.
-    """
-
-    frame: pl.DataFrame
-    where: str
-    first_row: int
-
-
-def read_blocks(
-    source: Source, choose: Chooser, *, block_rows: int = BLOCK_ROWS
-) -> Iterator[Block]:
-    """The chosen columns of a source, at most so many rows at a time.
+def open_sources(source: Source, *, block_rows: int = BLOCK_ROWS) -> Iterator[Table]:
+    """Yield the tables of a log: one, or those of a folder in the order of their names.
 
     Raises:
         DataError: there is nothing there, or it cannot be read.
@@ -70,58 +51,40 @@ def read_blocks(
         MissingExtraError: a database is asked for and SQLAlchemy is not installed.
     """
     if isinstance(source, pl.DataFrame):
-        yield from _of_frame(source, choose, block_rows)
+        yield FrameTable(source, "the table")
     elif isinstance(source, Query):
-        yield from _of_query(source, choose, block_rows)
+        with _fetched(source, block_rows) as table:
+            yield table
     else:
-        for path in parquet_files(Path(source)):
-            yield from _of_parquet(path, choose, block_rows)
+        files = RawFiles(source)
+        names = sorted({*files.find_all(PARQUET), *files.find_all(TEXT)})
+        if files.kind == "file":
+            names = files.names
+        if not names:
+            raise DataError(f"{source} holds no table; give Parquet or CSV, or a folder of them")
+        for name in names:
+            yield open_table(files, name, ReadOptions())
 
 
-def parquet_files(path: Path) -> list[Path]:
-    """The Parquet files at a path, in the order of their names; folders below are searched.
+class _QueryTable(Table):
+    """The rows that a query finds, as they are fetched."""
 
-    Raises:
-        DataError: there is none, or the path is of a CSV file.
-    """
-    if path.is_file():
-        if path.name.lower().endswith((".csv", ".csv.gz")):
-            raise DataError(f"{path}: CSV is not read; give Parquet or a database")
-        return [path]
-    found = sorted(p for p in path.rglob("*.parquet") if p.is_file() and not _is_hidden(p, path))
-    if not found:
-        told = "holds no .parquet file" if path.is_dir() else "does not exist"
-        raise DataError(f"{path} {told}; give a Parquet file or a folder of them")
-    return found
+    def __init__(self, where: str, result: Any, block_rows: int) -> None:
+        self.where = where
+        self.columns = list(result.keys())
+        self._result, self._block_rows = result, block_rows
 
-
-def _is_hidden(file: Path, folder: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
+    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+        places = {c: self.columns.index(c) for c in selected}
+        first = 1
+        for rows in self._result.partitions(self._block_rows):
+            columns = {c: [row[at] for row in rows] for c, at in places.items()}
+            yield pl.DataFrame([pl.Series(c, v, strict=False) for c, v in columns.items()]), first
+            first += len(rows)
 
 
-def _of_frame(frame: pl.DataFrame, choose: Chooser, block_rows: int) -> Iterator[Block]:
-    where = "the table"
-    roles = choose(frame.columns, where)
-    chosen = frame.select(pl.col(column).alias(role) for role, column in roles.items())
-    for start in range(0, max(chosen.height, 1), block_rows):
-        yield Block(chosen.slice(start, block_rows), where, start + 1)
-
-
-def _of_parquet(path: Path, choose: Chooser, block_rows: int) -> Iterator[Block]:
-    where = str(path)
-    try:
-        table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-        roles = choose(table.collect_schema().names(), where)
-        chosen = table.select(pl.col(column).alias(role) for role, column in roles.items())
-        n_rows = int(table.select(pl.len()).collect().item())
-        for start in range(0, max(n_rows, 1), block_rows):
-            yield Block(chosen.slice(start, block_rows).collect(), where, start + 1)
-    except PolarsError as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{path} is no Parquet file that can be read ({reason})") from None
-
-
-def _of_query(query: Query, choose: Chooser, block_rows: int) -> Iterator[Block]:
+@contextmanager
+def _fetched(query: Query, block_rows: int) -> Iterator[Table]:
     check_database()
     import sqlalchemy
     from sqlalchemy.exc import SQLAlchemyError
@@ -139,26 +102,12 @@ def _of_query(query: Query, choose: Chooser, block_rows: int) -> Iterator[Block]
             engine.connect().execution_options(**options) as connection,
             closing(connection.execute(_statement(query.text))) as result,
         ):
-            names = list(result.keys())
-            roles = choose(names, where)
-            first = 1
-            for rows in result.partitions(block_rows):
-                yield Block(_frame(rows, names, roles), where, first)
-                first += len(rows)
-            if first == 1:
-                yield Block(_frame([], names, roles), where, first)
+            yield _QueryTable(where, result, block_rows)
     except (SQLAlchemyError, ImportError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
         for secret in (str(url.password), quote(str(url.password), safe="")):
             reason = reason.replace(secret, "***") if url.password else reason
         raise DataError(f"{where} cannot be read: {reason}") from None
-
-
-def _frame(rows: Sequence[Any], names: list[str], roles: Mapping[str, str]) -> pl.DataFrame:
-    places = {role: names.index(column) for role, column in roles.items()}
-    return pl.DataFrame(
-        [pl.Series(role, [row[at] for row in rows], strict=False) for role, at in places.items()]
-    )
 
 
 def _statement(text: str) -> Any:

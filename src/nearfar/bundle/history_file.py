@@ -1,14 +1,11 @@
-"""Histories in a file: a table of users and items, or JSON lines; read in bounded chunks.
+"""Histories in a file: a table of users and items, or JSON lines.
 
-A table (CSV, TSV, Parquet) may list a user's rows anywhere; so it is read whole, but as codes:
-at most twenty bytes a row while the matrix is made of them, eight afterwards, and the users' ids
-once. JSON lines hold a user a line and are read as they come, in memory that does not depend on
-the length of the file.
+A user's rows may stand anywhere, so the file is read whole, but as codes: at most twenty bytes per
+row while the matrix is made of them, eight afterwards, and the users' ids once.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,22 +14,22 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from polars.exceptions import PolarsError
 from scipy.sparse import csr_array
 
-from nearfar.bundle.lookup import HasItems, histories_from_items
-from nearfar.core.errors import DataError, SchemaError
-from nearfar.data.build import GrowingIds, beyond
-from nearfar.data.columns import Columns
-from nearfar.data.delimited import Dialect, read_blocks
+from nearfar.bundle.lookup import HasItems
+from nearfar.core.errors import DataError
+from nearfar.core.identity import id_text
+from nearfar.data.build import GrowingIds
 from nearfar.data.interactions import canonical
-from nearfar.data.raw import BLOCK_BYTES, RawFiles
+from nearfar.tables.columns import HISTORY_ROLES
+from nearfar.tables.raw import RawFiles
+from nearfar.tables.report import ReadReport
+from nearfar.tables.rows import Rows
+from nearfar.tables.table import ReadOptions, open_table, read_rows
 
 CHUNK_USERS = 16_384
-PARQUET_ROWS = 2_000_000
 JSON_BLOCK_BYTES = 4 << 20
-TEXT = {".csv": ",", ".tsv": "\t"}
-PARQUET = (".parquet", ".pq")
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson")
 
 
@@ -52,18 +49,22 @@ def read_histories(
     user: str | None = None,
     item: str | None = None,
     chunk_users: int = CHUNK_USERS,
-    block_bytes: int = BLOCK_BYTES,
+    options: ReadOptions | None = None,
+    report: ReadReport | None = None,
 ) -> Iterator[HistoryChunk]:
-    """The histories in a file, at most `chunk_users` at a time.
+    """Read the histories in a file, at most `chunk_users` at a time.
+
+    Users come in order of first appearance, each once, wherever its rows or lines stand.
 
     Args:
         bundle: over whose items.
-        path: .csv, .tsv or .parquet with a user and an item column, users in order of first
-            appearance (a row without an item lists a user who may have none); or .jsonl of
-            {"user": ..., "items": [...]}, a user a line. Text may be compressed (.gz).
-        user, item: names of columns; by default told by usual names.
+        path: .csv, .tsv or .parquet with a user and an item column (a row without an item lists a
+            user who may have none); or .jsonl of {"user": ..., "items": [...]}. Text may be
+            compressed (.gz).
+        user, item: names of columns; by default recognised by usual names.
         chunk_users: how many users a chunk holds at most.
-        block_bytes: how much text is parsed at a time.
+        options: how to read the file.
+        report: is told what was read.
 
     Raises:
         DataError: the file cannot be read; with the row or line at fault.
@@ -71,89 +72,62 @@ def read_histories(
     if chunk_users < 1:
         raise DataError(f"chunk_users is {chunk_users}; it must be at least 1")
     path = Path(path)
+    options = options or ReadOptions()
+    report = report or ReadReport(str(path))
     suffix = PurePath(path.name.removesuffix(".gz")).suffix.lower()
-    if suffix not in (*TEXT, *PARQUET, *JSON_LINES):
+    if suffix not in (*TABLES, *JSON_LINES):
         raise DataError(
             f"{path} ends in {suffix!r}; histories are read from .csv, .tsv, .parquet or .jsonl"
         )
-    files = RawFiles(path)
+    files = RawFiles(path, max_expansion=options.max_expansion)
     if files.kind != "file":
-        raise DataError(f"{path} is no file; name one file of histories")
+        raise DataError(f"{path} is not a file; name one file of histories")
     if suffix in JSON_LINES:
-        return _read_json_lines(bundle, files, chunk_users, min(block_bytes, JSON_BLOCK_BYTES))
-    columns = Columns(user=user, item=item)
-    if suffix in PARQUET:
-        blocks = _parquet_blocks(path, columns)
+        report.format = "JSON lines"
+        report.columns = {"user": "user", "item": "items"}
+        blocks, typed = _json_blocks(files, options, report), True
     else:
-        blocks = _text_blocks(files, columns, TEXT[suffix], block_bytes)
-    return _read_table(bundle, path, blocks, chunk_users)
+        table = open_table(files, files.names[0], options)
+        report.format = "a table of histories"
+        given = {"user": user, "item": item}
+        blocks = read_rows([table], HISTORY_ROLES, given, options.rules, report, needed=("user",))
+        typed = table.typed
+    return _grouped_by_user(bundle, blocks, typed, chunk_users, report)
 
 
-def _text_blocks(
-    files: RawFiles, columns: Columns, separator: str, block_bytes: int
-) -> Iterator[tuple[pl.DataFrame, int]]:
-    name = files.names[0]
-    where = files.where(name)
-    header = next(csv.reader([files.first_line(name)], delimiter=separator))
-    names = [cell.strip() for cell in header]
-    roles = columns.resolve(names, where)
-    types = {roles["user"]: pl.String, roles["item"]: pl.String}
-    dialect = Dialect(separator, quoted=True)
-    for frame, first in read_blocks(files, name, names, types, dialect, block_bytes):
-        yield frame.select(user=pl.col(roles["user"]), item=pl.col(roles["item"])), first
-
-
-def _parquet_blocks(path: Path, columns: Columns) -> Iterator[tuple[pl.DataFrame, int]]:
-    try:
-        table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-        roles = columns.resolve(table.collect_schema().names(), str(path))
-        wanted = table.select(user=pl.col(roles["user"]), item=pl.col(roles["item"]))
-        n_rows = int(table.select(pl.len()).collect().item())
-        for start in range(0, n_rows, PARQUET_ROWS):
-            block = wanted.slice(start, PARQUET_ROWS).collect()
-            yield block.select(_id_column(block[c], path) for c in ("user", "item")), start + 1
-    except PolarsError as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{path} is no whole Parquet file ({reason}); write it again") from None
-
-
-def _id_column(values: pl.Series, path: Path) -> pl.Series:
-    if values.dtype.is_integer():
-        numbers = values.cast(pl.Int64, strict=False)
-        if numbers.null_count() > values.null_count():
-            raise beyond(values.name, values.filter(numbers.is_null() & values.is_not_null())[0])
-        return numbers
-    if values.dtype in (pl.Categorical, pl.Enum):
-        return values.cast(pl.String)
-    if values.dtype in (pl.String, pl.Null):
-        return values
-    raise SchemaError(
-        f"{path}: the {values.name} column is {values.dtype}; make it integers or text"
-    )
-
-
-def _read_table(
-    bundle: HasItems, path: Path, blocks: Iterator[tuple[pl.DataFrame, int]], chunk_users: int
+def _grouped_by_user(
+    bundle: HasItems,
+    blocks: Iterator[Rows],
+    typed: bool,
+    chunk_users: int,
+    report: ReadReport,
 ) -> Iterator[HistoryChunk]:
-    known = GrowingIds("user", typed=path.suffix.lower() in PARQUET)
+    known = GrowingIds("user", typed=typed)
     seen = np.empty(0, np.int64)
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
-    for frame, first in blocks:
-        if frame["user"].null_count():
-            row = first + int(frame["user"].is_null().arg_max() or 0)
-            raise DataError(f"{path}, row {row}: the user is missing")
+    n_rows = 0
+    for block in blocks:
+        frame = block.frame if block.dropped is None else block.frame.filter(~block.dropped)
         codes = known.encode(frame["user"]).to_numpy().astype(np.int32)
-        seen = _first_seen(seen, codes, len(known), first)
+        seen = _first_seen(seen, codes, len(known), n_rows)
+        n_rows += frame.height
         rows.append(codes)
         found = bundle.items.index(frame["item"]).astype(np.int32)
         # A row without an item is not an unknown item.
         found[frame["item"].is_null().to_numpy()] = bundle.n_items
         columns.append(found)
+    report.n_kept = n_rows
+    vocabulary, merged = known.vocabulary()
+    if merged is not None:
+        rows = [merged[r] for r in rows]
+        first = np.full(len(vocabulary), n_rows, np.int64)
+        np.minimum.at(first, merged, seen)
+        seen = first
     order = np.argsort(seen)
     place = np.empty(len(order), np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
-    users = known.vocabulary().ids.gather(pl.Series(order))
+    users = vocabulary.ids.gather(pl.Series(order))
     matrix = _grouped([place[r] for r in _emptied(rows)], columns, (len(users), bundle.n_items))
     for start in range(0, len(users), chunk_users):
         part = matrix[start : start + chunk_users]
@@ -194,58 +168,53 @@ def _grouped(rows: list[np.ndarray], columns: list[np.ndarray], shape: tuple[int
     return csr_array((ones, (row, column)), shape=(n_rows, n_items + 2))
 
 
-def _read_json_lines(
-    bundle: HasItems, files: RawFiles, chunk_users: int, block_bytes: int
-) -> Iterator[HistoryChunk]:
-    users: list[int | str] = []
-    lists: list[list[int | str]] = []
-    kind: type | None = None
-    for where, line in _lines(files, block_bytes):
-        user, items = _parsed(line, where)
-        if kind is not None and type(user) is not kind:
-            raise DataError(
-                f"{where}: the user is {user!r}; users before it are "
-                f"{'integers' if kind is int else 'text'}: write all one way"
-            )
-        kind = type(user)
-        users.append(user)
-        lists.append(items)
-        if len(users) == chunk_users:
-            yield _chunk(bundle, users, lists)
-            users, lists = [], []
-    if users:
-        yield _chunk(bundle, users, lists)
-
-
-def _chunk(bundle: HasItems, users: list[int | str], lists: list[list[int | str]]) -> HistoryChunk:
-    histories, unknown = histories_from_items(bundle, lists)
-    return HistoryChunk(pl.Series("user", users), histories, int(unknown.sum()))
-
-
-def _lines(files: RawFiles, block_bytes: int) -> Iterator[tuple[str, bytes]]:
+def _json_blocks(files: RawFiles, options: ReadOptions, report: ReadReport) -> Iterator[Rows]:
+    """The rows (user, item) of JSON lines; a user without items has one row without an item."""
     name = files.names[0]
-    number = 0
-    for block in files.blocks(name, size=block_bytes):
-        for line in block.split(b"\n"):
+    where = files.where(name)
+    size = min(options.block_bytes, JSON_BLOCK_BYTES)
+    number, n_rows = 0, 0
+    kind: type | None = None
+    for block in files.blocks(name, size=size, encoding=options.text.encoding):
+        users: list[int | str] = []
+        items: list[str | None] = []
+        for line in block.removesuffix(b"\n").split(b"\n"):
             number += 1
-            if line.strip():
-                yield f"{files.where(name)}, line {number}", line
-        number -= block.endswith(b"\n")
+            if not line.strip():
+                continue
+            at = f"{where}, line {number}"
+            user, listed = _parsed(line, at)
+            if kind is not None and type(user) is not kind:
+                raise DataError(
+                    f"{at}: the user is {user!r}; users before it are "
+                    f"{'integers' if kind is int else 'text'}: write all one way"
+                )
+            kind = type(user)
+            # What can be no id is unknown: no vocabulary has an empty text.
+            texts = [id_text(value) or "" for value in listed] or [None]
+            users += [user] * len(texts)
+            items += texts
+        if users:
+            frame = pl.DataFrame({"user": users, "item": pl.Series(items, dtype=pl.String)})
+            report.n_rows += frame.height
+            yield Rows(frame, n_rows + 1, None, where)
+            n_rows += frame.height
 
 
-def _parsed(line: bytes, where: str) -> tuple[int | str, list[int | str]]:
+def _parsed(line: bytes, where: str) -> tuple[int | str, list[Any]]:
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f'{where} is not JSON ({error}); {{"user": ..., "items": [...]}} was expected'
         ) from None
     user = value.get("user") if isinstance(value, dict) else None
     items = value.get("items") if isinstance(value, dict) else None
-    if isinstance(user, bool) or not isinstance(user, int | str) or not isinstance(items, list):
+    text = id_text(user)
+    if not text or not isinstance(items, list):
         shown = line[:80].decode(errors="replace")
         raise DataError(
             f"{where} is {shown!r}; an object with a 'user' (integer or text) and a list 'items' "
             "was expected"
         )
-    return user, items
+    return text if isinstance(user, str) else int(text), items

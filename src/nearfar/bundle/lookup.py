@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
+from nearfar.core.identity import id_text
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import canonical
 
@@ -29,8 +30,7 @@ def histories_from_items(
 ) -> tuple[csr_array, np.ndarray]:
     """One history a list, and how many ids of each list the bundle does not know (int64).
 
-    Numbers given as text find integer ids, and integers find text ids. What is repeated counts
-    once in the history.
+    Ids are compared by the rule of `core.identity`. A repeated id counts once in the history.
     """
     counts = np.fromiter((len(ids) for ids in lists), np.int64, len(lists))
     columns = positions(bundle.items, list(chain.from_iterable(lists)))
@@ -44,18 +44,7 @@ def positions(items: Vocabulary, ids: Sequence[object]) -> np.ndarray:
     """The positions of `ids` (int64); -1 for what is unknown, or is no whole number or text."""
     if not ids:
         return np.empty(0, np.int64)
-    kinds = set(map(type, ids))
-    if kinds == {str}:
-        return items.index(pl.Series("id", ids, dtype=pl.String))
-    return items.index(pl.Series("id", [_as_text(value) for value in ids], dtype=pl.String))
-
-
-def _as_text(value: object) -> str | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | np.integer):
-        return str(int(value))
-    return value if isinstance(value, str) else None
+    return items.index(pl.Series("id", [id_text(value) for value in ids], dtype=pl.String))
 
 
 def csr_of(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_array:

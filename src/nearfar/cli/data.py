@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-from nearfar.cli import inputs
+from nearfar.cli.log_options import LogOptions, moment, with_log_options
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
 from nearfar.cli.report import log_tables
 from nearfar.data.cache import data_sets
@@ -67,26 +67,31 @@ def fetch(
 
 
 @app.command("inspect")
+@with_log_options()
 def inspect(
     log: LogArgument,
-    user: inputs.UserColumn = None,
-    item: inputs.ItemColumn = None,
-    rating: inputs.RatingColumn = None,
-    timestamp: inputs.TimeColumn = None,
+    log_options: LogOptions = LogOptions(),
     seed: Seed = 0,
     device: DeviceOption = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Describe a log: sizes, quantiles, time span, what filters would drop, what training costs."""
+    """Describe a log: what it was read as, what was left out and why, and what remains.
+
+    It takes the same filters and reading options as split and train, so that it shows what these
+    would work on:
+
+    nearfar data inspect ratings.csv --min-rating 4 --since 2024-01-01
+    """
     output = Output(as_json=as_json, quiet=quiet)
-    opened = inputs.open_log(log, user=user, item=item, rating=rating, timestamp=timestamp)
+    opened = log_options.open(log, output)
     report = inspect_log(opened)
     output.result(report.to_dict(), *log_tables(report))
 
 
 @app.command("split")
+@with_log_options()
 def split(
     log: LogArgument,
     out: Annotated[Path, typer.Option("--out", help="The split's folder.")],
@@ -109,17 +114,7 @@ def split(
     filters_of: Annotated[
         str | None, typer.Option("--preset", help="Published filters of: ml-20m, netflix, msd.")
     ] = None,
-    user: inputs.UserColumn = None,
-    item: inputs.ItemColumn = None,
-    rating: inputs.RatingColumn = None,
-    timestamp: inputs.TimeColumn = None,
-    details: inputs.ItemDetails = None,
-    min_rating: inputs.MinRating = None,
-    min_user: inputs.MinUser = 0,
-    min_item: inputs.MinItem = 0,
-    core: inputs.Core = False,
-    since: inputs.Since = None,
-    until: inputs.Until = None,
+    log_options: LogOptions = LogOptions(),
     seed: Annotated[
         int, typer.Option("--seed", "--split-seed", help="strong and given: seed of the draws.")
     ] = SEED,
@@ -132,7 +127,7 @@ def split(
     output = Output(as_json=as_json, quiet=quiet)
     if protocol != "time" and (validation_from or test_from):
         raise typer.BadParameter("--validation-from and --test-from go with --protocol time")
-    filters = inputs.filters(min_rating, min_user, min_item, core, since, until)
+    filters = log_options.filters
     if filters_of is not None:
         if filters != Filters():
             raise typer.BadParameter("--preset and filters of your own exclude each other")
@@ -142,14 +137,11 @@ def split(
             raise typer.BadParameter("given takes the parts as published; drop the filters")
         made = split_given(*read_parts(log), seed=seed)
     else:
-        columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
-        opened = inputs.open_log(log, filters=filters, details=details, **columns)
-        for step in opened.steps:
-            output.remark(str(step))
+        opened = log_options.open(log, output, filters)
         if protocol == "time":
             if validation_from is None or test_from is None:
                 raise typer.BadParameter("time needs --validation-from and --test-from")
-            windows = inputs.moment(validation_from), inputs.moment(test_from)
+            windows = moment(validation_from), moment(test_from)
             made = split_by_time(opened, windows[0] or 0, windows[1] or 0)
         else:
             made = split_strong(opened, _users(held_out), seed)

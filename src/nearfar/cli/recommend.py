@@ -21,13 +21,16 @@ from nearfar.bundle.recommend import (
 )
 from nearfar.bundle.recommend import recommend as recommend_items
 from nearfar.bundle.writers import check_output
-from nearfar.cli import inputs
+from nearfar.cli.log_options import DETAILS, FILTERS, LogOptions, with_log_options
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
 from nearfar.core.errors import DataError
+from nearfar.data.filters import Filters
+from nearfar.tables.report import ReadReport
 
 Ids = list[int] | list[str] | None
 
 
+@with_log_options(without=(*FILTERS, *DETAILS, "rating", "timestamp", "weight"))
 def recommend(
     bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
     items: Annotated[
@@ -63,8 +66,7 @@ def recommend(
     deny: Annotated[
         Path | None, typer.Option("--deny", help="A file of ids, one a line: never these.")
     ] = None,
-    user_column: inputs.UserColumn = None,
-    item_column: inputs.ItemColumn = None,
+    log_options: LogOptions = LogOptions(),
     seed: Seed = 0,
     device: DeviceOption = "auto",
     as_json: Json = False,
@@ -95,7 +97,7 @@ def recommend(
         "k": k, "exclude_seen": not include_seen, "allow": _ids(allow), "deny": _ids(deny)
     }  # fmt: skip
     if histories is not None and out is not None:
-        _for_file(output, loaded, histories, out, rules, user_column, item_column)
+        _for_file(output, loaded, histories, out, rules, log_options)
         return
     if items:
         matches = match_items(loaded, _typed(loaded, items))
@@ -103,7 +105,7 @@ def recommend(
             output.warning(f"{problem}; left out")
         users, x, n_unknown = pl.Series("user", ["you"]), matches.history(), len(matches.problems)
     else:
-        users, x, n_unknown = _of_log(loaded, user_id or [], data or "", user_column, item_column)
+        users, x, n_unknown = _of_log(output, loaded, user_id or [], data or "", log_options)
     ranking = recommend_items(loaded, x, **rules)
     _warn(output, ranking, n_unknown if user_id else 0)
     frame = recommendations_frame(loaded, users, ranking)
@@ -145,14 +147,10 @@ def _is_title(bundle: Bundle, text: str) -> bool:
 
 
 def _of_log(
-    bundle: Bundle,
-    wanted: list[str],
-    data: str,
-    user_column: str | None,
-    item_column: str | None,
+    output: Output, bundle: Bundle, wanted: list[str], data: str, log_options: LogOptions
 ) -> tuple[pl.Series, Any, int]:
     wanted = list(dict.fromkeys(wanted))
-    log = inputs.open_log(data, user=user_column, item=item_column)
+    log = log_options.open(data, output, Filters())
     rows = log.user_ids.index(wanted)
     missing = [u for u, row in zip(wanted, rows, strict=True) if row < 0]
     if missing:
@@ -169,18 +167,23 @@ def _for_file(
     path: Path,
     out: Path,
     rules: dict[str, Any],
-    user_column: str | None,
-    item_column: str | None,
+    log_options: LogOptions,
 ) -> None:
-    chunks = read_histories(bundle, path, user=user_column, item=item_column)
+    report = ReadReport(str(path))
+    chunks = read_histories(
+        bundle, path, user=log_options.user, item=log_options.item,
+        options=log_options.reading, report=report,
+    )  # fmt: skip
     with output.counting(f"recommending for {path.name}", "users") as progress:
         done = recommend_to_file(bundle, chunks, out, progress=progress, **rules)
+    for line in report.lines():
+        output.remark(line)
     if done.n_unknown_items:
         output.warning(f"{done.n_unknown_items:,} items of the histories are unknown; ignored")
     if done.n_empty_histories:
         output.remark(f"{done.n_empty_histories:,} users without a known item got popular items")
     output.result(
-        {"out": str(out), **vars(done)},
+        {"out": str(out), **vars(done), "read": report.to_dict()},
         f"{done.n_rows:,} recommendations for {done.n_users:,} users in {out}",
     )
 

@@ -14,8 +14,28 @@ def log_tables(report: LogReport) -> list[Table]:
     return [_sizes(report), _quantiles(report), _filters(report), _needs(report)]
 
 
+def _reading(report: LogReport) -> list[list[str]]:
+    """What the log was read as, and what was left out."""
+    if report.read is None:
+        return []
+    read = report.read
+    layout = f" ({read['layout']})" if read["layout"] else ""
+    files = f", {len(read['files'])} files" if len(read["files"]) > 1 else ""
+    rows = [["read as", f"{read['format']}{layout}{files}"]]
+    roles = "  ".join(f"{role}: {column}" for role, column in read["columns"].items())
+    rows += [["columns by role", roles]] if roles else []
+    unused = read["unused_columns"]
+    rows += [["columns not used", ", ".join(unused[:20])]] if unused else []
+    rows += [["files not read", ", ".join(read["skipped_files"][:8])]] * bool(read["skipped_files"])
+    rows += [["rows read", f"{read['n_rows']:,}"], ["rows kept", f"{read['n_kept']:,}"]]
+    rows += [["left out", f"{n:,} rows: {reason}"] for reason, n in read["left_out"].items()]
+    rows += [["converted", f"{n:,} values: {what}"] for what, n in read["converted"].items()]
+    return rows + ([["times", read["times"]]] if read["times"] else [])
+
+
 def _sizes(report: LogReport) -> Table:
     rows = [
+        *_reading(report),
         ["users", f"{report.n_users:,}"],
         ["items", f"{report.n_items:,}"],
         ["interactions", f"{report.n_interactions:,}"],
@@ -28,6 +48,8 @@ def _sizes(report: LogReport) -> Table:
     if report.ratings is not None:
         shares = (f"{r}: {n / report.n_events:.1%}" for r, n in report.ratings.items())
         rows.append(["ratings", "  ".join(shares)])
+    if report.zero_ratings:
+        rows.append(["ratings of 0", f"{report.zero_ratings:.1%}; they count as ratings"])
     rows += [["dropped while reading", step] for step in report.dropped_while_reading]
     result = Table(title=report.name, title_justify="left", box=None, show_header=False)
     result.add_column()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nearfar.cli import inputs
+from nearfar.cli.log_options import DETAILS, LogOptions, with_log_options
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed
 from nearfar.cli.progress import TrainingProgress
 from nearfar.cli.stopped import CODES, REASONS, same_command, slug
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError
-from nearfar.data.columns import Columns
+from nearfar.data.filters import Filters
 from nearfar.evaluation.groups import parse_groups
 from nearfar.evaluation.text import aligned
 from nearfar.experiments.reproduction.datasets import NAMES, OwnData, data_set
@@ -22,9 +23,11 @@ from nearfar.experiments.reproduction.reproduce import reproduce as run_reproduc
 from nearfar.experiments.reproduction.rows import Table
 from nearfar.experiments.reproduction.study import Entry, Plan, Study
 from nearfar.metrics.metric import parse_metric
+from nearfar.tables.columns import Columns
 from nearfar.train.run import Precision
 
 
+@with_log_options(without=(*DETAILS, "format", "min_user"))
 def reproduce(
     ctx: typer.Context,
     which: Annotated[
@@ -88,19 +91,13 @@ def reproduce(
         str | None,
         typer.Option(help="Own log: the data set whose settings are taken; by default ml-1m."),
     ] = None,
-    user: inputs.UserColumn = None,
-    item: inputs.ItemColumn = None,
-    rating: inputs.RatingColumn = None,
-    timestamp: inputs.TimeColumn = None,
-    min_rating: inputs.MinRating = None,
+    log_options: LogOptions = LogOptions(),
     min_user: Annotated[
         int | None,
-        typer.Option("--min-user", help="Own log: items that a user needs; by default 5.", min=0),
+        typer.Option(
+            "--min-user", help="Own log: keep users with at least this many items [5].", min=0
+        ),
     ] = None,
-    min_item: inputs.MinItem = 0,
-    core: inputs.Core = False,
-    since: inputs.Since = None,
-    until: inputs.Until = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",
     as_json: Json = False,
@@ -115,12 +112,14 @@ def reproduce(
     goes on.
     """
     output = Output(as_json=as_json, quiet=quiet)
-    chosen = (min_rating, min_user, min_item or None, core or None, since, until)
-    wanted = 5 if min_user is None else min_user
-    filters = inputs.filters(min_rating, wanted, min_item, core, since, until)
+    filters = log_options.filters
+    unfiltered = filters == Filters() and min_user is None
     own = OwnData(
-        filters=None if chosen == (None,) * len(chosen) else filters,
-        columns=Columns(user, item, rating, timestamp),
+        filters=None
+        if unfiltered
+        else replace(filters, min_user=5 if min_user is None else min_user),
+        columns=Columns(**log_options.columns),
+        reading=log_options.reading,
         held_out=None if held_out is None else _users(held_out),
         settings_of=settings_of,
     )

@@ -14,6 +14,7 @@ from nearfar.bundle.bundle import Bundle, describe
 from nearfar.bundle.folder import check_destination, save_bundle
 from nearfar.cli import inputs
 from nearfar.cli.exit_codes import INTERRUPTED
+from nearfar.cli.log_options import LogOptions, with_log_options
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
@@ -23,6 +24,7 @@ from nearfar.train.checkpoint import NAME as CHECKPOINT
 from nearfar.train.run import Precision, Run
 
 
+@with_log_options()
 def train(
     algorithm: Annotated[
         str, typer.Argument(help="popularity, ease, edlae, multvae, or a dotted path.")
@@ -47,17 +49,7 @@ def train(
         float,
         typer.Option(help="Of a log: share of users held out to choose the epoch; 0 for none."),
     ] = 0.1,
-    user: inputs.UserColumn = None,
-    item: inputs.ItemColumn = None,
-    rating: inputs.RatingColumn = None,
-    timestamp: inputs.TimeColumn = None,
-    details: inputs.ItemDetails = None,
-    min_rating: inputs.MinRating = None,
-    min_user: inputs.MinUser = 0,
-    min_item: inputs.MinItem = 0,
-    core: inputs.Core = False,
-    since: inputs.Since = None,
-    until: inputs.Until = None,
+    log_options: LogOptions = LogOptions(),
     checkpoint_seconds: Annotated[
         float, typer.Option(help="Longest time between checkpoints.", min=0)
     ] = 60.0,
@@ -84,10 +76,8 @@ def train(
     values = settings.merge(values, settings.parse_assignments(assignments or []))
     made = make_algorithm(algorithm, values)
     check_destination(out)
-    filters = inputs.filters(min_rating, min_user, min_item, core, since, until)
-    columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
     interactions, validation, about = inputs.open_training(
-        data, filters, columns, validation_share, seed, details
+        data, log_options, validation_share, seed, output
     )
     output.remark(
         f"{interactions.n_users:,} training users, {interactions.n_items:,} items, "
@@ -132,7 +122,7 @@ def train(
             "n_users": interactions.n_users, "n_items": interactions.n_items,
             "fit_seconds": seconds, "metrics": metrics, "n_epochs": len(run.history.records),
             "best_epoch": run.history.best_epoch, "stopped_early": run.history.stopped_early,
-            "interrupted": run.history.interrupted,
+            "interrupted": run.history.interrupted, "read": about.get("read"),
         },
         table(None, ["validation", "mean"], rows) if rows else "no validation users",
         f"fitted in {seconds:.1f} s; saved {out}",

@@ -11,6 +11,7 @@ import polars as pl
 from jaxtyping import Int64
 
 from nearfar.core.errors import DataError
+from nearfar.core.identity import looked_up
 
 HASHED_AT_ONCE = 1 << 16
 
@@ -76,10 +77,10 @@ class Vocabulary:
     def index(self, ids: pl.Series | Sequence[int] | Sequence[str]) -> Int64[np.ndarray, " n"]:
         """The positions of `ids`; -1 for one that is not in the vocabulary.
 
-        Numbers given as text find integer ids, and integers find text ids.
+        Ids are compared by the rule of `core.identity`.
         """
         series = ids if isinstance(ids, pl.Series) else pl.Series("id", list(ids), strict=False)
-        wanted = series.cast(self.ids.dtype, strict=False).rename("id")
+        wanted = looked_up(series, self.ids.dtype).rename("id")
         found = pl.DataFrame({"id": wanted}).join(
             self._positions, on="id", how="left", maintain_order="left"
         )

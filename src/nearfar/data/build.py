@@ -1,19 +1,20 @@
-"""From blocks of rows to a Log, in memory bounded by what is kept."""
+"""From typed blocks of rows to a Log, in memory bounded by what is kept."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
-from nearfar.core.errors import DataError, EmptyDataError, SchemaError
+from nearfar.core import identity
+from nearfar.core.errors import DataError, EmptyDataError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import OPTIONAL, Log, Step, compacted, with_details
 from nearfar.data.filters import Filters, row_mask
-
-CANONICAL = r"^(0|-?[1-9][0-9]*)$"
-
+from nearfar.tables.report import ReadReport
+from nearfar.tables.rows import BadRows, Rows, beyond, missing_value
 
 TABLE_LIMIT = 1 << 24  # 64 MB at most
 UNSEEN = np.uint32(0xFFFFFFFF)
@@ -23,7 +24,7 @@ class GrowingIds:
     """Ids coded 0, 1, ... block after block, in no particular order.
 
     Integers from 0 to `TABLE_LIMIT` are looked up in an array; all others are joined. Text is
-    held as integers until an id comes that is no canonical one ("007"), for their speed.
+    held as integers, for their speed, until an id comes that does not spell one ("007", "7.0").
 
     Args:
         role: "user" or "item", for messages.
@@ -98,22 +99,26 @@ class GrowingIds:
     def __len__(self) -> int:
         return 0 if self._known is None else self._known.height
 
-    def vocabulary(self) -> Vocabulary:
-        """All ids seen, by code; integers where every one is a canonical decimal integer.
+    def vocabulary(self) -> tuple[Vocabulary, np.ndarray | None]:
+        """All ids seen, by code, and the new code of each code where some become one; else None.
 
-        "7" and "-7" are canonical; "007", "+7", "7.0" and "" are not, and make the whole
-        column text, since as integers they could not be told from "7".
+        Ids of a text file become integers if every one spells an integer ("7", "-7" and "7.0" do,
+        "007" and "+7" do not), by the rule of `core.identity`.
 
         Raises:
             SchemaError: all ids are integers, but some are beyond 64 bits.
         """
         if self._known is None:
-            return Vocabulary([])
+            return Vocabulary([]), None
         ids = self._known["id"]
-        if ids.dtype == pl.String and not self.typed and ids.str.contains(CANONICAL).all():
-            large = ids.filter(ids.cast(pl.Int64, strict=False).is_null())
-            raise beyond(self.role, large[0])
-        return Vocabulary(ids)
+        if ids.dtype != pl.String or self.typed or not identity.spells_integers(ids):
+            return Vocabulary(ids), None
+        numbers = identity.integers(ids)
+        if numbers.null_count():
+            raise beyond(self.role, ids.filter(numbers.is_null())[0])
+        unique = numbers.unique(maintain_order=True)
+        vocabulary = Vocabulary(unique)
+        return vocabulary, None if len(unique) == len(ids) else vocabulary.index(numbers)
 
 
 def _least(column: pl.Series) -> int:
@@ -124,63 +129,109 @@ def _most(column: pl.Series) -> int:
     return int(column.max())  # pyright: ignore[reportArgumentType]
 
 
-def beyond(role: str, value: object) -> SchemaError:
-    """The error for an integer id that 64 bits do not hold."""
-    return SchemaError(
-        f"{role} id {value} does not fit a signed 64-bit integer; "
-        "put a letter before such ids to have them read as text"
-    )
-
-
 class LogBuilder:
     """Collects blocks of rows, checked, coded and filtered; `log` hands out the result.
 
     Args:
         name: how messages call the data.
-        filters: the part that looks at one row alone (rating, time) is applied to each block.
+        filters: the part that looks at one row alone (rating, weight, time) is applied to each
+            block.
         typed: text ids stay text even where all are integers; for data that has types.
+        bad_rows: whether a row whose rating, time or weight is missing or negative, and which no
+            filter leaves out, is refused or dropped.
+        report: is told of the rows left out.
     """
 
-    def __init__(self, name: str, filters: Filters | None = None, *, typed: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        filters: Filters | None = None,
+        *,
+        typed: bool = False,
+        bad_rows: BadRows = "refuse",
+        report: ReadReport | None = None,
+    ) -> None:
         self.name = name
         self.filters = filters or Filters()
+        self.report = report or ReadReport()
+        self._bad_rows = bad_rows
         self.n_read = 0
+        self._has_zero_weights = False
         self._users = GrowingIds("user", typed=typed)
         self._items = GrowingIds("item", typed=typed)
         self._blocks: list[pl.DataFrame] = []
 
-    def add(self, rows: pl.DataFrame, first_row: int | None = None) -> None:
+    def add_all(self, blocks: Iterable[Rows]) -> None:
+        """Add every block of a reader."""
+        for rows in blocks:
+            self.name = rows.where
+            self.add(rows.frame, rows.first_row, rows.dropped)
+
+    def add(
+        self, rows: pl.DataFrame, first_row: int | None = None, dropped: pl.Series | None = None
+    ) -> None:
         """Add rows with canonical columns; ids as Int64 or String, the same in every block.
 
+        Args:
+            rows: columns user, item and, where there are any, rating, timestamp, weight.
+            first_row: the number of the first row; by default from where the last block ended.
+            dropped: rows to leave out.
+
         Raises:
-            DataError: an id, rating or time is missing, or a rating is negative or not finite;
-                the message counts rows from `first_row` (from where the last block ended).
+            DataError: an id is missing, or a rating, time or weight that no filter leaves out is
+                missing or negative, and bad rows are refused; with the row.
         """
         first = self.n_read + 1 if first_row is None else first_row
         self.n_read += rows.height
-        for column in rows.columns:
-            if rows[column].null_count():
-                row = first + int(rows[column].is_null().arg_max() or 0)
-                raise DataError(f"{self.name}, row {row}: the {column} is missing")
-        for column in ("rating", "weight"):
-            if column in rows.columns:
-                self._check_numbers(rows[column], first)
+        for column in ("user", "item"):
+            if rows[column].null_count() and dropped is None:
+                raise missing_value(self.name, first + _first(rows[column].is_null()), column)
+        keep = self._kept(rows, first, dropped)
+        if dropped is not None:
+            rows, keep = rows.filter(~dropped), keep.filter(~dropped)
         coded = rows.with_columns(
             self._users.encode(rows["user"]).alias("user"),
             self._items.encode(rows["item"]).alias("item"),
             *(pl.col(c).cast(t) for c, t in OPTIONAL.items() if c in rows.columns),
         )
-        mask = row_mask(coded, self.filters, self.name)
-        self._blocks.append(coded if mask is None else coded.filter(mask))
+        self._blocks.append(coded if keep.all() else coded.filter(keep))
 
-    def _check_numbers(self, values: pl.Series, first: int) -> None:
-        bad = ~(values.is_finite() & (values >= 0)) if values.dtype.is_float() else values < 0
-        if bad.any():
-            row = int(bad.arg_max() or 0)
-            raise DataError(
-                f"{self.name}, row {first + row}: the {values.name} is {values[row]}; "
-                "a number of at least 0 was expected"
-            )
+    def _kept(self, rows: pl.DataFrame, first: int, dropped: pl.Series | None) -> pl.Series:
+        """Which rows the filters keep; rows that are bad beyond them are refused or dropped."""
+        optional = [pl.col(c).cast(t) for c, t in OPTIONAL.items() if c in rows.columns]
+        mask = row_mask(rows.with_columns(optional), self.filters, self.name)
+        unfiltered = pl.repeat(True, rows.height, eager=True) if dropped is None else ~dropped
+        keep = unfiltered if mask is None else unfiltered & mask.fill_null(False)
+        for column in OPTIONAL:
+            if column not in rows.columns:
+                continue
+            values = rows[column]
+            missing = values.is_null()
+            negative = (values < 0).fill_null(False)
+            bad = missing if column == "timestamp" else missing | negative
+            if column == "weight":
+                zero = unfiltered & (values == 0).fill_null(False)
+                if n_zero := int(zero.sum()):
+                    self._has_zero_weights = True
+                    self.report.left_out["the weight is 0: no event"] += n_zero
+                bad = bad & unfiltered if self.filters.min_weight is None else bad & keep
+            else:
+                bad = bad & keep
+            if not bad.any():
+                continue
+            if self._bad_rows != "drop":
+                raise self._refused(column, values, _first(bad), first)
+            self.report.left_out[f"the {column} is missing or negative"] += int(bad.sum())
+            keep = keep & ~bad
+        return keep
+
+    def _refused(self, column: str, values: pl.Series, at: int, first: int) -> DataError:
+        if values[at] is None:
+            return missing_value(self.name, first + at, column)
+        return DataError(
+            f"{self.name}, row {first + at}: the {column} is {values[at]:g}; a number of at least "
+            f"0 was expected; leave such rows out with --min-{column} 0 or --bad-rows drop"
+        )
 
     def log(self, items: pl.DataFrame | None = None) -> Log:
         """The log of all rows added, with item details from `items` (column `item`, ...).
@@ -193,18 +244,28 @@ class LogBuilder:
             raise EmptyDataError(f"{self.name} has no rows; at least one event was expected")
         events = pl.concat(self._blocks, rechunk=True)
         self._blocks.clear()
-        user_ids, item_ids = (
-            self._users.vocabulary(),
-            self._items.vocabulary(),
-        )
+        user_ids, user_codes = self._users.vocabulary()
+        item_ids, item_codes = self._items.vocabulary()
+        for column, codes in (("user", user_codes), ("item", item_codes)):
+            if codes is not None:
+                merged = codes.astype(np.uint32)[events[column].to_numpy()]
+                events = events.with_columns(pl.Series(column, merged))
         log = compacted(Log(events, user_ids, item_ids, self.name))
-        step = self.filters.row_step
-        if step:
+        self.report.n_rows = self.n_read
+        self.report.n_kept = log.n_events
+        conditions = ["weight > 0"] if self._has_zero_weights else []
+        conditions += [self.filters.row_step] if self.filters.row_step else []
+        n_lost = self.n_read - log.n_events
+        if n_lost or conditions:
             lost = Step(
-                step,
-                self.n_read - log.n_events,
+                ", ".join(conditions) or "unreadable rows",
+                n_lost,
                 len(user_ids) - log.n_users,
                 len(item_ids) - log.n_items,
             )
             log = replace(log, steps=(lost,))
-        return replace(log, item_ids=with_details(log.item_ids, items))
+        return replace(log, item_ids=with_details(log.item_ids, items), read=self.report)
+
+
+def _first(bad: pl.Series) -> int:
+    return int(bad.arg_max() or 0)

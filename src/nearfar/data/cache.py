@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nearfar.core.errors import DataError
 from nearfar.data.formats import all_sources
-from nearfar.data.raw import RawFiles
 from nearfar.data.sources.source import Source
+from nearfar.tables.raw import RawFiles
 
 
 def cache_folder(cache: str | Path | None = None) -> Path:

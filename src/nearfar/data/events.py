@@ -11,8 +11,10 @@ import polars as pl
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, EmptyDataError
+from nearfar.core.identity import looked_up
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
+from nearfar.tables.report import ReadReport
 
 OPTIONAL = {"rating": pl.Float32, "timestamp": pl.Int64, "weight": pl.Float32}
 
@@ -56,6 +58,7 @@ class Log:
         user_ids, item_ids: the vocabularies; details of items ("title", "genres") with them.
         name: where the log came from, for messages.
         steps: what filters have dropped so far.
+        read: what the source was read as; None for a log that was not read.
     """
 
     events: pl.DataFrame
@@ -63,6 +66,7 @@ class Log:
     item_ids: Vocabulary
     name: str = "log"
     steps: tuple[Step, ...] = ()
+    read: ReadReport | None = None
 
     @property
     def n_events(self) -> int:
@@ -209,8 +213,10 @@ def with_details(ids: Vocabulary, items: pl.DataFrame | None) -> Vocabulary:
         return ids
     if "item" not in items.columns:
         raise DataError(f"item details have columns {_listed(items.columns)}; 'item' is missing")
-    items = items.unique("item", keep="first", maintain_order=True)
-    items = items.with_columns(pl.col("item").cast(ids.ids.dtype, strict=False))
+    items = items.with_columns(looked_up(items["item"], ids.ids.dtype).alias("item"))
+    items = items.filter(pl.col("item").is_not_null()).unique(
+        "item", keep="first", maintain_order=True
+    )
     if "genres" in items.columns and items["genres"].dtype == pl.String:
         items = items.with_columns(pl.col("genres").str.split("|"))
     found = pl.DataFrame({"item": ids.ids}).join(

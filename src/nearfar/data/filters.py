@@ -9,19 +9,22 @@ import polars as pl
 
 from nearfar.core.errors import EmptyDataError, SchemaError, SettingsError, UnknownNameError
 from nearfar.data.events import Log, Step
-from nearfar.data.times import epoch_seconds
+from nearfar.tables.clock import epoch_seconds
+from nearfar.tables.columns import OPTIONS
 
 
 @dataclass(frozen=True)
 class Filters:
     """What to keep, in the order in which it is applied.
 
-    Time window, then rating, then repeated events merged into their first, then items with
+    Time window, rating and weight, then repeated events merged into their first, then items with
     enough users, then users with enough items: the last two once, in the order of the reference
     protocol, or with `fixed_point` until both hold at once (the k-core).
 
     Attributes:
         min_rating: keep ratings of at least this.
+        min_weight: keep weights (plays, clicks, quantities) of at least this. A weight of 0 is no
+            event and is left out in any case.
         min_user: keep users with at least this many items.
         min_item: keep items with at least this many users.
         fixed_point: repeat the last two until nothing changes.
@@ -40,6 +43,7 @@ class Filters:
     since: int | str | None = None
     until: int | str | None = None
     merge_duplicates: bool = True
+    min_weight: float | None = None
 
     def __post_init__(self) -> None:
         if self.min_user < 0 or self.min_item < 0:
@@ -56,12 +60,13 @@ class Filters:
         parts = [] if self.since is None else [f"time >= {self.since}"]
         parts += [] if self.until is None else [f"time < {self.until}"]
         parts += [] if self.min_rating is None else [f"rating >= {self.min_rating:g}"]
+        parts += [] if self.min_weight is None else [f"weight >= {self.min_weight:g}"]
         return ", ".join(parts)
 
     @property
     def beyond_rows(self) -> Filters:
         """These filters without those that look at one row alone."""
-        return replace(self, min_rating=None, since=None, until=None)
+        return replace(self, min_rating=None, min_weight=None, since=None, until=None)
 
     def apply(self, log: Log) -> Log:
         """The events kept; `steps` of the result tells what each filter dropped.
@@ -106,7 +111,7 @@ def preset(name: str) -> Filters:
 def row_mask(events: pl.DataFrame, filters: Filters, name: str = "log") -> pl.Series | None:
     """Which events the filters that look at one row alone keep; None where there are none.
 
-    Ratings are compared as 32-bit floats, so that a rating of 4.1 is >= 4.1.
+    Ratings and weights are compared as 32-bit floats, so that a rating of 4.1 is >= 4.1.
 
     Raises:
         SchemaError: the column that a filter looks at is missing.
@@ -115,6 +120,10 @@ def row_mask(events: pl.DataFrame, filters: Filters, name: str = "log") -> pl.Se
     since, until = epoch_seconds(filters.since), epoch_seconds(filters.until)
     if filters.min_rating is not None:
         tests.append(("rating", pl.col("rating") >= pl.lit(filters.min_rating, pl.Float32)))
+    if filters.min_weight is not None:
+        tests.append(("weight", pl.col("weight") >= pl.lit(filters.min_weight, pl.Float32)))
+    if "weight" in events.columns:
+        tests.append(("weight", pl.col("weight") > 0))
     if since is not None:
         tests.append(("timestamp", pl.col("timestamp") >= since))
     if until is not None:
@@ -122,7 +131,7 @@ def row_mask(events: pl.DataFrame, filters: Filters, name: str = "log") -> pl.Se
     for column, _ in tests:
         if column not in events.columns:
             raise SchemaError(
-                f"{name} has no {column} to filter on; name its column with {column}=..., "
+                f"{name} has no {column} to filter on; name its column with {OPTIONS[column]}, "
                 "or leave the filter out"
             )
     if not tests:
@@ -142,7 +151,9 @@ def time_window(log: Log, since: int | str | None = None, until: int | str | Non
 
 def _row_filtered(log: Log, filters: Filters) -> Log:
     mask = row_mask(log.events, filters, log.name)
-    return log if mask is None else _kept(log, mask, filters.row_step)
+    if mask is None or (not filters.row_step and mask.all()):
+        return log
+    return _kept(log, mask, filters.row_step or "weight > 0")
 
 
 def merge_duplicates(log: Log) -> Log:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nearfar.core import discovery
 from nearfar.core.errors import DataError
-from nearfar.data.raw import RawFiles
 from nearfar.data.sources.source import Source
+from nearfar.tables.raw import RawFiles
 
 PACKAGE = "nearfar.data.sources"
 
@@ -37,13 +37,13 @@ def _made(concrete: Callable[[], Source]) -> Source:
     return concrete()
 
 
-def detect(path: str | Path) -> Source:
+def detect(path: str | Path | RawFiles) -> Source:
     """The source whose layout the files at `path` have.
 
     Raises:
         DataError: no source or more than one knows them.
     """
-    files = RawFiles(path)
+    files = path if isinstance(path, RawFiles) else RawFiles(path)
     known = all_sources()
     matching = [s for s in known if not s.generic and s.matches(files)]
     matching = matching or [s for s in known if s.generic and s.matches(files)]
@@ -51,9 +51,9 @@ def detect(path: str | Path) -> Source:
         return matching[0]
     if matching:
         names = ", ".join(s.name for s in matching)
-        raise DataError(f"{path} could be read as {names}; choose with format=...")
+        raise DataError(f"{files.path} could be read as {names}; choose with --format NAME")
     held = ", ".join(files.names[:5]) or "nothing"
     raise DataError(
-        f"{path} holds no data in a known format (it holds {held}); known: "
+        f"{files.path} holds no data in a known format (it holds {held}); known: "
         + ", ".join(s.name for s in known)
     )

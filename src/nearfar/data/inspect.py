@@ -66,10 +66,13 @@ class LogReport:
     """A log described; `to_dict` is JSON-able.
 
     Attributes:
+        read: what the source was read as: format, files, columns, rows read, kept and left out with
+            reasons, the form of times; None for a log that was not read.
         n_interactions: unique (user, item) pairs; `n_repeated` is the rest of the events.
         density: the share of users x items that are interactions.
         activity, popularity: interactions a user, and an item, by quantile ("0.5": the median).
         ratings: how many events have each rating, where there are at most 50 different.
+        zero_ratings: share of events with a rating of 0; None without ratings.
         rating_quantiles: of the ratings.
         first, last: the moments of the first and the last event, ISO in UTC.
         span_days: between the two.
@@ -88,6 +91,7 @@ class LogReport:
     popularity: dict[str, float]
     ratings: dict[str, int] | None
     rating_quantiles: dict[str, float] | None
+    zero_ratings: float | None
     first: str | None
     last: str | None
     span_days: float | None
@@ -96,6 +100,7 @@ class LogReport:
     dropped_while_reading: list[str]
     would_drop: list[Dropped]
     needs: Needs
+    read: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON-able values."""
@@ -131,6 +136,7 @@ def inspect_log(log: Log, *, measure_speed: bool = True) -> LogReport:
         popularity=_quantiles(popularity),
         ratings=None if ratings is None else _histogram(ratings),
         rating_quantiles=None if ratings is None else _quantiles(ratings),
+        zero_ratings=None if ratings is None else float((ratings == 0).mean()),
         first=first,
         last=last,
         span_days=span,
@@ -145,6 +151,7 @@ def inspect_log(log: Log, *, measure_speed: bool = True) -> LogReport:
         needs=estimate_needs(
             log.n_users, log.n_items, unique.n_events, measure_speed=measure_speed
         ),
+        read=None if log.read is None else log.read.to_dict(),
     )
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from scipy.sparse import issparse
 
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.data import tables
 from nearfar.data.cache import cached
-from nearfar.data.columns import Columns
 from nearfar.data.events import Log, Step, Unknown
 from nearfar.data.filters import Filters
 from nearfar.data.formats import detect, generated, source_named
-from nearfar.data.raw import BLOCK_BYTES, RawFiles
 from nearfar.data.sources.source import Request, Source
+from nearfar.tables.columns import EVENT_ROLES, Columns
+from nearfar.tables.frames import frame_table
+from nearfar.tables.raw import RawFiles
+from nearfar.tables.report import ReadReport
+from nearfar.tables.table import ReadOptions, read_rows
 
 __all__ = ["Log", "Step", "Unknown", "detect", "read_log", "read_parts"]
 
@@ -34,26 +36,30 @@ def read_log(
     filters: Filters | None = None,
     format: str | None = None,
     name: str | None = None,
-    block_bytes: int = BLOCK_BYTES,
+    options: ReadOptions | None = None,
 ) -> Log:
-    """The log in a file, folder or archive, of a fetched data set, or in a table in memory.
+    """Read the log in a file, folder or archive, of a fetched data set, or in a table in memory.
+
+    `Log.read` tells what the source was read as and what was left out.
 
     Args:
         source: a path; the name of a data set in the cache ("ml-100k"); "synthetic:ml-20m" or
             another description of data to make up (`data.synthetic`); a Polars or pandas frame;
             or a SciPy sparse matrix (ids are row and column numbers; values are ratings unless
             all are one).
-        user, item, rating, timestamp, weight: names of columns; by default told by usual names.
+        user, item, rating, timestamp, weight: names of columns; by default recognised by usual
+            names.
         items: details of items: a column `item`, and "title", "genres" or others.
         filters: applied; ratings and times while reading, so that memory is bounded by what
             is kept.
         format: the source to read with ("ml-1m", "table", a dotted path); told by the files.
         name: how messages call the data.
-        block_bytes: how much text is parsed at a time.
+        options: encoding, separator, header and quotes of text, what to do with bad rows, which
+            file of a folder to read.
 
-    Ids of text files are integers where every id of the column is a canonical decimal one, else
-    text, so that "007" stays "007". Typed tables keep their type. Rows in messages are counted
-    from 1 without the header.
+    `core.identity` says which ids are the same. Ids of text files are integers if every id of the
+    column spells one, else text, so that "007" stays "007". Typed tables keep their type. Rows in
+    messages are counted from 1 without the header and blank lines.
 
     Raises:
         DataError: the data cannot be read; SchemaError and EmptyDataError are kinds of it.
@@ -62,20 +68,11 @@ def read_log(
     """
     columns = Columns(user, item, rating, timestamp, weight)
     chosen = filters or Filters(merge_duplicates=False)
+    request = Request(columns, chosen, items, options or ReadOptions(), ReadReport())
     if isinstance(source, str | Path):
-        request = Request(columns, chosen, items, block_bytes)
         log = _from_files(source, request, format)
-    elif isinstance(source, pl.DataFrame | pl.LazyFrame):
-        log = tables.from_polars(source, columns, chosen, name or "the frame", items)
-    elif tables.is_pandas(source):
-        log = tables.from_pandas(source, columns, chosen, name or "the frame", items)
-    elif issparse(source):
-        log = tables.from_sparse(source, chosen, name or "the matrix", items)
     else:
-        raise DataError(
-            f"a log cannot be read from a {type(source).__name__}; give a path, the name of a "
-            "data set, a Polars or pandas frame, or a SciPy sparse matrix"
-        )
+        log = _from_memory(source, request, name)
     if name is not None:
         log = _named(log, name)
     return chosen.beyond_rows.apply(log) if filters is not None else _nonempty(log)
@@ -106,18 +103,34 @@ def _from_files(source: str | Path, request: Request, format: str | None) -> Log
         if format not in (None, maker.name):
             raise SettingsError(f"{source} is made, not read as {format}; leave the format out")
         _refuse_columns(str(source), maker, request)
-        return maker.make(str(source).partition(":")[2], request)
-    files = RawFiles(_located(source))
+        log = maker.make(str(source).partition(":")[2], request)
+        report = ReadReport(str(source), maker.label, n_rows=log.n_events, n_kept=log.n_events)
+        return replace(log, read=report)
+    files = RawFiles(_located(source), max_expansion=request.options.max_expansion)
     reader = _reader(files, format)
+    request.report.source = str(source)
+    request.report.format = reader.label
     _refuse_columns(str(files.path), reader, request)
     return _named(reader.read(files, request), files.path.name)
+
+
+def _from_memory(source: Any, request: Request, name: str | None) -> Log:
+    table = frame_table(source, name)
+    request.report.source, request.report.format = table.where, "a table in memory"
+    builder = request.builder(table.where, typed=table.typed)
+    given: Mapping[str, str | None] = vars(request.columns)
+    rules = request.options.rules
+    builder.add_all(
+        read_rows([table], EVENT_ROLES, given, rules, request.report, needed=("user", "item"))
+    )
+    return builder.log(request.items)
 
 
 def _refuse_columns(where: str, reader: Source, request: Request) -> None:
     if reader.own_columns and request.columns != Columns():
         raise SettingsError(
             f"{where} is read as {reader.name}, whose columns are fixed; leave the column "
-            "names out, or choose another format=..."
+            "names out, or read it as a table with --format table"
         )
 
 
@@ -126,7 +139,7 @@ def _named(log: Log, name: str) -> Log:
 
 
 def _reader(files: RawFiles, format: str | None) -> Source:
-    return detect(files.path) if format is None else source_named(format)
+    return detect(files) if format is None else source_named(format)
 
 
 def _located(source: str | Path) -> Path:

@@ -1,17 +1,15 @@
-"""Titles of items, from a file beside the events."""
+"""Titles and genres of items, from a file beside the events."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
-from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.errors import SchemaError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import with_details
-from nearfar.data.item_table import read_item_table
+from nearfar.tables.item_table import read_item_table
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class ItemDetails:
     """Where the titles of items are; read at every training.
 
     Args:
-        path: Parquet, CSV or, as .tsv, CSV with tabs; a row an item, the first of an id counts.
+        path: of a Parquet, CSV or TSV file; a row per item, of which the first counts.
         item: its column of ids.
         title: its column of titles.
         genres: its column of genres, as lists or as text with | between; left out if it has none.
@@ -40,23 +38,19 @@ class ItemDetails:
             )
 
     def read(self) -> pl.DataFrame:
-        """The columns item, title and, where the file has it, genres.
+        """Read the columns item, title and, where the file has it, genres.
 
-        Raises: DataError where the file cannot be read or lacks a column.
+        Raises:
+            DataError: the file cannot be read.
+            SchemaError: it lacks a column.
         """
-        found = read_item_table(Path(self.path), self._columns)
-        return found.with_columns(pl.col("title").cast(pl.String)).filter(
-            pl.col("item").is_not_null()
-        )
-
-    def _columns(self, names: Sequence[str]) -> dict[str, str]:
-        if missing := [n for n in (self.item, self.title) if n not in names]:
-            raise DataError(
-                f"items {self.path} have no column {' and no '.join(missing)}, but "
-                f"{', '.join(names)}; name theirs in [items]"
-            )
-        genres = {"genres": self.genres} if self.genres in names else {}
-        return {"item": self.item, "title": self.title, **genres}
+        names = {"item": self.item, "title": self.title, "genres": self.genres}
+        if self.genres == "genres":
+            del names["genres"]  # it may be missing
+        try:
+            return read_item_table(self.path, given=names, only=True, need_title=True)
+        except SchemaError as error:
+            raise SchemaError(f"items {error}; name its columns in [items]") from None
 
     def told_of(self, ids: Vocabulary, found: pl.DataFrame) -> tuple[Vocabulary, int]:
         """Ids with their details, and how many of them have a title.
@@ -65,7 +59,6 @@ class ItemDetails:
             ids: of a catalogue.
             found: as `read` gives it.
         """
-        typed = found.with_columns(pl.col("item").cast(ids.ids.dtype, strict=False))
-        vocabulary = with_details(ids, typed.filter(pl.col("item").is_not_null()))
+        vocabulary = with_details(ids, found)
         titles = vocabulary.titles
         return vocabulary, 0 if titles is None else len(titles) - titles.null_count()

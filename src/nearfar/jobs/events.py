@@ -11,6 +11,7 @@ import polars as pl
 
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.window import window_of
+from nearfar.tables.report import ReadReport
 
 QUARANTINE = "quarantine"
 
@@ -41,7 +42,10 @@ def window_events(
     """
     since, until = window_of(as_of, pipeline.train.window_days)
     say(f"reading events of {since} to {as_of}")
-    raw = pipeline.source.read(since, until)
+    told = ReadReport()
+    raw = pipeline.source.read(since, until, told)
+    for remark in told.remarks:
+        say(remark)
     quarantine = pipeline.registry / QUARANTINE / f"{job}-{as_of}.parquet"
     checked = pipeline.contract.check(raw, since, until, quarantine=quarantine)
     report = checked.report

@@ -13,7 +13,7 @@ import polars as pl
 from nearfar.core import settings
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.files import atomic_file
-from nearfar.store.rejection import REASONS, check_schema, rejections
+from nearfar.store.rejection import EMPTY, REASONS, check_schema, rejections
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,9 @@ class Report:
         since, until: the window, ISO dates, [since, until).
         n_read, n_accepted, n_rejected: rows.
         rejected: how many rows for each reason there was.
-        shares: of all rows, those rejected as "missing", "unusable", "misdated", "repeated", and
-            "rejected" altogether.
+        shares: of all rows, those rejected as "missing", "unusable", "misdated", "repeated" and
+            "empty" (a weight of 0, which is no event and has no limit), and "rejected" altogether
+            but for the empty ones.
         daily: accepted events of each day of the window.
         usual: of each day that was looked at, the median of the days before.
         broken: what of the contract does not hold; empty where all does.
@@ -205,7 +206,7 @@ class Contract:
     ) -> list[str]:
         found = [] if n_accepted else ["there are none"]
         for name, share in shares.items():
-            limit = getattr(self, f"max_{name}_share")
+            limit = 1.0 if name == EMPTY else getattr(self, f"max_{name}_share")
             if share > limit:
                 found.append(f"{share:.2%} of rows are {name}, at most {limit:.2%} may be")
         for day, typical in usual.items():
@@ -222,7 +223,7 @@ def _shares(counts: dict[str, int], n_read: int) -> dict[str, float]:
     kinds = dict.fromkeys(REASONS.values(), 0)
     for reason, n in counts.items():
         kinds[REASONS[reason]] += n
-    kinds["rejected"] = sum(counts.values())
+    kinds["rejected"] = sum(n for reason, n in counts.items() if REASONS[reason] != EMPTY)
     return {kind: n / n_read if n_read else 0.0 for kind, n in kinds.items()}
 
 

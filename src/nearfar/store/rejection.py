@@ -8,6 +8,7 @@ import polars as pl
 
 from nearfar.core.errors import SchemaError
 
+EMPTY = "empty"
 REASONS = {
     "user missing": "missing",
     "item missing": "missing",
@@ -22,8 +23,10 @@ REASONS = {
     "after the window": "misdated",
     "before the window": "misdated",
     "repeated": "repeated",
+    "no event: the weight is 0": EMPTY,
 }
-"""Why a row is rejected, and the limit that it counts against. The first that holds is told."""
+"""Why a row is rejected, and the limit that it counts against ("empty" has none). The first reason
+that holds is given."""
 
 MAX_ID_BYTES = 1024
 """Longer ids fit in no index of PostgreSQL."""
@@ -83,6 +86,8 @@ def _tests(
         if events.schema[column].is_float():
             fine &= number.is_finite()
         tests[f"{column} unusable"] = ~fine
+    if "weight" in events.columns:
+        tests["no event: the weight is 0"] = pl.col("weight") == 0
     moment = pl.col("timestamp")
     tests["of the future"] = moment > latest
     tests["after the window"] = moment >= until

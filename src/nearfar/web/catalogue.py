@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,11 @@ import orjson
 from jaxtyping import Int
 
 from nearfar.bundle.titles import TitleIndex
+from nearfar.core.identity import key_of
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.web.search import Search
 
 SUGGESTED = 3
-INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 """A 64-bit number as `str` writes it; "07" and "+7" are ids of their own."""
 
 ItemId = int | str
@@ -49,6 +48,7 @@ class Catalogue:
             if titles is None
             else [None if t is None else str(t) for t in titles]
         )
+        self._integer = items.is_integer
         self._position = {value: position for position, value in enumerate(self.ids)}
         self._shown = _Shown(self.item)
         self._by_title = TitleIndex(items, popularity)
@@ -58,13 +58,9 @@ class Catalogue:
         return len(self.ids)
 
     def position(self, item: ItemId) -> int:
-        """Where an item is; -1 for one that is unknown. 7 and "7" are one id."""
-        found = self._position.get(item, -1)
-        if found < 0 and isinstance(item, int):
-            return self._position.get(str(item), -1)
-        if found < 0 and isinstance(item, str) and INTEGER.fullmatch(item):
-            return self._position.get(int(item), -1)
-        return found
+        """The position of an item by the rule of `core.identity`; -1 for an unknown one."""
+        key = key_of(item, integer=self._integer)
+        return -1 if key is None else self._position.get(key, -1)
 
     def positions(self, items: Sequence[ItemId]) -> tuple[list[int], list[ItemId]]:
         """Where items are, each once and in their order, and those that are unknown."""

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
-from nearfar.core.errors import DataError, SchemaError
+from nearfar.core.errors import DataError
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.columns import OWN_NAMES, SYNONYMS, plain_name
-from nearfar.data.item_table import read_item_table
+from nearfar.tables.item_table import read_item_table
 from nearfar.web.limits import MAX_TITLE
 from nearfar.web.logs import failure, log
-
-TITLES = (
-    "title", "itemtitle", "movietitle", "filmtitle", "booktitle", "producttitle", "songtitle",
-    "tracktitle", "articletitle", "gametitle", "name", "itemname", "productname", "artistname",
-    "songname", "trackname",
-)  # fmt: skip
-"""In order of preference; a name wins only where nothing is called a title."""
-
-TOLD = 100
-"""So many columns are named in an error."""
 
 
 class Titles:
@@ -86,49 +73,8 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _read(path: Path) -> pl.DataFrame:
     """Columns `item` (Int64 or String) and `title`, without rows that lack either."""
-    return _checked(read_item_table(path, lambda names: _columns(names, path)), path)
-
-
-def _columns(names: Sequence[str], path: Path) -> dict[str, str]:
-    doubled = [name for name, n in Counter(map(plain_name, names)).items() if n > 1]
-    title = _column("title", TITLES, names, path, len(TITLES))
-    item = _column("item", SYNONYMS["item"], names, path, OWN_NAMES["item"])
-    if (
-        plain_name(item) in doubled
-        or plain_name(title) in doubled
-        or f"{title}_duplicated_0" in names
-    ):
-        raise SchemaError(f"{path} has two columns {item!r} or {title!r}; rename one of them")
-    return {"item": item, "title": title}
-
-
-def _column(role: str, known: Sequence[str], names: Sequence[str], path: Path, n_own: int) -> str:
-    """The column of a role, recognised as in logs: without case, spaces and underscores."""
-    plain = {plain_name(name): name for name in reversed(names)}
-    matching = [name for name in known if name in plain]
-    quoted = ", ".join(repr(name) for name in names[:TOLD])
-    if not matching:
-        raise SchemaError(
-            f"{path} has no column known as the {role}; it has {quoted}: call one {role}"
-        )
-    if len(matching) > 1 and matching[0] not in known[:n_own]:
-        could = ", ".join(repr(plain[name]) for name in matching)
-        raise SchemaError(f"{path}: {could} could each be the {role}; call one {role}")
-    return plain[matching[0]]
-
-
-def _checked(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
-    kind, titles = rows["item"].dtype, rows["title"]
-    if kind.is_integer():
-        # What is beyond 64 bits is no model's id.
-        rows = rows.with_columns(pl.col("item").cast(pl.Int64, strict=False))
-    elif kind in (pl.Categorical, pl.Enum, pl.String, pl.Null):
-        rows = rows.with_columns(pl.col("item").cast(pl.String))
-    else:
-        raise SchemaError(f"{path}: the item column is {kind}; make it integers or text")
-    if titles.dtype not in (pl.Categorical, pl.Enum, pl.String, pl.Null):
-        raise SchemaError(f"{path}: the title column is {titles.dtype}; make it text")
-    text = pl.col("title").cast(pl.String).str.strip_chars().str.head(MAX_TITLE)
-    return rows.with_columns(title=text).filter(
-        pl.col("item").is_not_null() & (pl.col("title").str.len_bytes() > 0)
+    wanted = {"genres": ""}
+    rows = read_item_table(path, given=wanted, only=True, need_title=True)
+    return rows.with_columns(pl.col("title").str.head(MAX_TITLE)).filter(
+        pl.col("title").is_not_null()
     )

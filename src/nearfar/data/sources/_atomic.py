@@ -7,24 +7,24 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from nearfar.core.errors import SchemaError
-from nearfar.data.build import LogBuilder
-from nearfar.data.delimited import Dialect
 from nearfar.data.events import Log
-from nearfar.data.raw import RawFiles
 from nearfar.data.sources._rows import add_rows
 from nearfar.data.sources.source import Request
+from nearfar.tables.dialect import Dialect
+from nearfar.tables.raw import RawFiles
 
 TITLES = ("title", "movie_title", "name", "item_name", "artist_name", "song_name", "book_title")
 GENRES = ("genres", "genre", "class", "categories", "category", "tags")
 
 
-def header(files: RawFiles, name: str) -> list[str]:
+def header(files: RawFiles, name: str, encoding: str | None = None) -> list[str]:
     """The column names of an atomic file, without their types.
 
     Raises:
         SchemaError: a column has no type, so this is no atomic file.
     """
-    cells = files.first_line(name).split("\t")
+    line = files.sample(name, encoding).partition(b"\n")[0].decode("utf-8", errors="replace")
+    cells = line.strip("\r").split("\t")
     untyped = [c for c in cells if ":" not in c]
     if untyped:
         raise SchemaError(
@@ -36,13 +36,13 @@ def header(files: RawFiles, name: str) -> list[str]:
 
 def read_atomic(files: RawFiles, name: str, request: Request, items: pl.DataFrame | None) -> Log:
     """The log of an .inter file."""
-    present = header(files, name)
+    present = header(files, name, request.options.text.encoding)
     roles = request.columns.resolve(present, files.where(name))
     role_of = {column: role for role, column in roles.items()}
-    builder = LogBuilder(files.where(name), request.filters)
+    builder = request.builder(files.where(name))
     columns = [role_of.get(c, "") for c in present]
     dialect = Dialect("\t")
-    add_rows(builder, files, name, columns, request, ids=pl.String, dialect=dialect, dates=True)
+    add_rows(builder, files, name, columns, request, dialect=dialect, integer_ids=False)
     return builder.log(items)
 
 

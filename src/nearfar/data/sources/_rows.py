@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import polars as pl
 
 from nearfar.core.errors import DataError
 from nearfar.data.build import LogBuilder
-from nearfar.data.delimited import Dialect, PolarsType, read_blocks
-from nearfar.data.raw import RawFiles
 from nearfar.data.sources.source import Request
-from nearfar.data.times import Clock
+from nearfar.tables.columns import EVENT_ROLES
+from nearfar.tables.delimited import read_blocks
+from nearfar.tables.dialect import Dialect
+from nearfar.tables.raw import RawFiles
+from nearfar.tables.table import Table, read_rows
 
-NUMBERS: dict[str, PolarsType] = {
-    "rating": pl.Float64,
-    "timestamp": pl.Int64,
-    "weight": pl.Float64,
-}
+
+class KnownTable(Table):
+    """Delimited text of a known data set: its columns are called by their roles.
+
+    Args:
+        files, name: the file.
+        columns: the role of each column, "" for one that is not wanted.
+        dialect: how the text is cut.
+        block_bytes: about how many bytes are parsed at a time.
+    """
+
+    typed = False
+
+    def __init__(
+        self,
+        files: RawFiles,
+        name: str,
+        columns: Sequence[str],
+        dialect: Dialect,
+        block_bytes: int,
+    ) -> None:
+        self.where = files.where(name)
+        self.columns = [c or f"column_{i + 1}" for i, c in enumerate(columns)]
+        self._files, self._name = files, name
+        self._dialect, self._block_bytes = dialect, block_bytes
+
+    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+        return read_blocks(
+            self._files, self._name, self.columns, selected, self._dialect, self._block_bytes
+        )
 
 
 def add_rows(
@@ -27,20 +55,51 @@ def add_rows(
     columns: Sequence[str],
     request: Request,
     *,
-    ids: PolarsType = pl.Int64,
     dialect: Dialect,
-    dates: bool = False,
+    integer_ids: bool = True,
 ) -> None:
-    """Read a delimited file whose columns are named by their roles ("" for one not wanted)."""
-    named = [c or f"unused {i}" for i, c in enumerate(columns)]
-    types = {c: ids if c in ("user", "item") else NUMBERS[c] for c in columns if c}
-    if dates:
-        types["timestamp"] = pl.String
-    clock = Clock(files.where(name))
-    for frame, first_row in read_blocks(files, name, named, types, dialect, request.block_bytes):
-        if dates:
-            frame = frame.with_columns(clock.seconds(frame["timestamp"], first_row))
-        builder.add(frame, first_row)
+    """Read a delimited file of a known data set.
+
+    Args:
+        builder: gets the rows.
+        files, name: the file.
+        columns: the role of each column, "" for one that is not wanted.
+        request: what was asked for.
+        dialect: how the text is cut.
+        integer_ids: whether the data set's ids are integers, so that others are refused.
+
+    Raises:
+        DataError: a value is not of its role's kind; with its row.
+    """
+    dialect = replace(dialect, encoding=request.options.text.encoding)
+    table = KnownTable(files, name, columns, dialect, request.options.block_bytes)
+    rules = request.options.rules
+    for rows in read_rows([table], EVENT_ROLES, {}, rules, request.report, needed=("user", "item")):
+        frame = rows.frame
+        if integer_ids:
+            frame = frame.with_columns(
+                integer_column(frame[c], table.where, rows.first_row) for c in ("user", "item")
+            )
+        builder.name = rows.where
+        builder.add(frame, rows.first_row, rows.dropped)
+
+
+def integer_column(ids: pl.Series, where: str, first_row: int) -> pl.Series:
+    """Text ids as Int64.
+
+    Raises:
+        DataError: one is not an integer; with its row.
+    """
+    if ids.dtype != pl.String:
+        return ids
+    numbers = ids.cast(pl.Int64, strict=False)
+    bad = numbers.is_null() & ids.is_not_null()
+    if bad.any():
+        at = int(bad.arg_max() or 0)
+        raise DataError(
+            f"{where}, row {first_row + at}: {ids.name} is {ids[at]!r}; an integer was expected"
+        )
+    return numbers
 
 
 def required(files: RawFiles, pattern: str, what: str) -> str:
@@ -73,7 +132,7 @@ def films(rows: list[tuple[str, str, list[str]]]) -> pl.DataFrame:
 
 
 def pipe_genres(text: str) -> list[str]:
-    """Genres given as "Comedy|Drama"; the placeholder for none is none."""
+    """Genres given as "Comedy|Drama"; the placeholder for none is left out."""
     return [g for g in text.split("|") if g and g != "(no genres listed)"]
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from nearfar.core.errors import DataError
-from nearfar.data.build import LogBuilder
 from nearfar.data.events import Log
-from nearfar.data.raw import RawFiles
 from nearfar.data.sources._rows import required
 from nearfar.data.sources.source import Download, Request, Source
+from nearfar.tables.raw import RawFiles
 
 _RAW = "https://raw.githubusercontent.com/kuandeng/LightGCN/master/Data/gowalla"
 TRAIN, TEST = r"train\.txt", r"test\.txt"
@@ -30,7 +29,10 @@ class Gowalla(Source):
     )
 
     def matches(self, files: RawFiles) -> bool:
-        return files.find(TRAIN) is not None and files.find(TEST) is not None
+        names = [files.find(TRAIN), files.find(TEST)]
+        if None in names:
+            return False
+        return any(is_adjacency(files.sample(name)) for name in names if name is not None)
 
     def read(self, files: RawFiles, request: Request) -> Log:
         """The training events, then the test events."""
@@ -40,16 +42,28 @@ class Gowalla(Source):
         return self._log(files, (TRAIN,), request), self._log(files, (TEST,), request)
 
     def _log(self, files: RawFiles, patterns: tuple[str, ...], request: Request) -> Log:
-        builder = LogBuilder(str(files.path), request.filters)
+        builder = request.builder(str(files.path))
         for pattern in patterns:
             name = required(files, pattern, "train.txt and test.txt")
             builder.name = files.where(name)
             first = 1
-            for block in files.blocks(name, size=request.block_bytes):
+            for block in files.blocks(name, size=request.options.block_bytes):
                 rows = _exploded(block, files.where(name), first)
                 first += block.count(b"\n")
                 builder.add(rows)
         return builder.log(request.items)
+
+
+def is_adjacency(sample: bytes) -> bool:
+    """Whether the first lines of a file are "user item item ...", a line per user.
+
+    Rows of a table (user, item, weight, time) all have as many cells, and repeat their users.
+    """
+    whole = sample[: sample.rfind(b"\n") + 1] or sample
+    lines = [line.split() for line in whole.split(b"\n") if line.strip()]
+    if not lines or not all(word.isdigit() for line in lines for word in line):
+        return False
+    return len({line[0] for line in lines}) == len(lines) and len(set(map(len, lines))) > 1
 
 
 def _exploded(block: bytes, where: str, first: int) -> pl.DataFrame:

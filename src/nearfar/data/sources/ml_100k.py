@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import polars as pl
 
-from nearfar.data.build import LogBuilder
-from nearfar.data.delimited import Dialect
 from nearfar.data.events import Log
-from nearfar.data.raw import RawFiles
 from nearfar.data.sources._atomic import read_atomic, read_items
 from nearfar.data.sources._movielens import LICENCE, archive
 from nearfar.data.sources._rows import add_rows, films, required, split_lines
 from nearfar.data.sources.source import Packaged, Request, Source
+from nearfar.tables.dialect import Dialect
+from nearfar.tables.raw import RawFiles
 
 # The order of the nineteen flags that end a line of u.item.
 GENRES = (
@@ -53,7 +52,7 @@ class MovieLens100K(Source):
             items = _dated(read_items(files, atomic)) if items is None else items
             return read_atomic(files, atomic, request, items)
         name = required(files, r"u\.data", "u.data")
-        builder = LogBuilder(files.where(name), request.filters)
+        builder = request.builder(files.where(name))
         columns = ("user", "item", "rating", "timestamp")
         add_rows(builder, files, name, columns, request, dialect=Dialect("\t", header=False))
         return builder.log(items if items is not None else _films(files))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nearfar.data.raw import RawFiles
 from nearfar.data.sources._movielens import LICENCE, archive
 from nearfar.data.sources.ml_1m import MovieLens1M
+from nearfar.tables.raw import RawFiles
 
 
 class MovieLens10M(MovieLens1M):

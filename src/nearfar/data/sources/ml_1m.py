@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from nearfar.data.build import LogBuilder
-from nearfar.data.delimited import Dialect
 from nearfar.data.events import Log
-from nearfar.data.raw import RawFiles
 from nearfar.data.sources._movielens import LICENCE, archive
 from nearfar.data.sources._rows import add_rows, double_colon_films, required
 from nearfar.data.sources.source import Packaged, Request, Source
+from nearfar.tables.dialect import Dialect
+from nearfar.tables.raw import RawFiles
 
 MD5 = "c4d9eecfca2ab87c1945afe126590906"
 
@@ -32,7 +31,7 @@ class MovieLens1M(Source):
 
     def read(self, files: RawFiles, request: Request) -> Log:
         name = required(files, r"ratings\.dat", "ratings.dat")
-        builder = LogBuilder(files.where(name), request.filters)
+        builder = request.builder(files.where(name))
         columns = ("user", "item", "rating", "timestamp")
         dialect = Dialect("::", header=False)
         add_rows(builder, files, name, columns, request, dialect=dialect)

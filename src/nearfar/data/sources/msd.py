@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import polars as pl
-
-from nearfar.data.build import LogBuilder
-from nearfar.data.delimited import Dialect
 from nearfar.data.events import Log
-from nearfar.data.raw import RawFiles
 from nearfar.data.sources._rows import add_rows, required
 from nearfar.data.sources.source import Download, Request, Source
+from nearfar.tables.dialect import Dialect
+from nearfar.tables.raw import RawFiles
 
 TRIPLETS = r"train_triplets\.txt"
 
@@ -33,8 +30,8 @@ class MillionSong(Source):
 
     def read(self, files: RawFiles, request: Request) -> Log:
         name = required(files, TRIPLETS, "train_triplets.txt")
-        builder = LogBuilder(files.where(name), request.filters)
+        builder = request.builder(files.where(name))
         columns = ("user", "item", "weight")
         dialect = Dialect("\t", header=False)
-        add_rows(builder, files, name, columns, request, ids=pl.String, dialect=dialect)
+        add_rows(builder, files, name, columns, request, integer_ids=False, dialect=dialect)
         return builder.log(request.items)

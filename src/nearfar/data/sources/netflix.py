@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
 from nearfar.core.errors import DataError
-from nearfar.data.build import LogBuilder
-from nearfar.data.delimited import Dialect, PolarsType, read_blocks
 from nearfar.data.events import Log
-from nearfar.data.raw import RawFiles
 from nearfar.data.sources._rows import films
 from nearfar.data.sources.source import Request, Source
-from nearfar.data.times import Clock
+from nearfar.tables.clock import Clock
+from nearfar.tables.delimited import read_blocks
+from nearfar.tables.dialect import Dialect
+from nearfar.tables.raw import RawFiles
 
 COLUMNS = ("user", "rating", "timestamp")
-# The movie's line has no second column, so that everything must be read as text at first.
-TYPES: dict[str, PolarsType] = dict.fromkeys(COLUMNS, pl.String)
 
 
 class Netflix(Source):
@@ -34,20 +32,25 @@ class Netflix(Source):
         return bool(_parts(files))
 
     def read(self, files: RawFiles, request: Request) -> Log:
-        builder = LogBuilder(str(files.path), request.filters)
+        builder = request.builder(str(files.path))
         movie: str | None = None
         with files.kept_open():
             for where, names in _parts(files):
                 joined = _Joined(files, names, where)
                 clock = Clock(where)
-                blocks = read_blocks(
-                    joined, where, COLUMNS, TYPES, Dialect(header=False), request.block_bytes
-                )
-                for lines, first in blocks:
+                size = request.options.block_bytes
+                dialect = Dialect(header=False)
+                for lines, first in read_blocks(joined, where, COLUMNS, COLUMNS, dialect, size):
                     rows, movie = _under_movies(lines, movie, where, first)
-                    moments = clock.seconds(rows["timestamp"], first)
+                    times = clock.read(rows["timestamp"])
+                    if times.bad.any():
+                        bad = rows.filter(times.bad).row(0, named=True)
+                        raise DataError(
+                            f"{where}, row {bad['row']}: timestamp is {bad['timestamp']!r}; a date "
+                            "such as 2005-09-06 was expected"
+                        )
                     builder.name = where
-                    builder.add(rows.with_columns(moments), first)
+                    builder.add(rows.drop("row").with_columns(times.values), first)
         builder.name = str(files.path)
         return builder.log(request.items if request.items is not None else _titles(files))
 
@@ -61,10 +64,17 @@ class _Joined:
     def where(self, name: str) -> str:
         return self.label
 
-    def blocks(self, name: str, *, size: int, quoted: bool) -> Iterator[bytes]:
+    def blocks(
+        self,
+        name: str,
+        *,
+        size: int,
+        encoding: str | None,
+        row_end: Callable[[bytes], int],
+    ) -> Iterator[bytes]:
         held: list[bytes] = []
         for part in self.parts:
-            for block in self.files.blocks(part, size=size, quoted=quoted):
+            for block in self.files.blocks(part, size=size, encoding=encoding, row_end=row_end):
                 held.append(block if block.endswith(b"\n") else block + b"\n")
                 if sum(map(len, held)) >= size:
                     yield b"".join(held)
@@ -106,7 +116,7 @@ def _under_movies(
             )
         rows = rows.with_columns(values)
     last = named["item"].last() if named.height else movie
-    return rows.select("user", "item", "rating", "timestamp"), str(last)
+    return rows.select("user", "item", "rating", "timestamp", "row"), str(last)
 
 
 def _titles(files: RawFiles) -> pl.DataFrame | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from nearfar.core.errors import DataError
 from nearfar.data.events import Log
-from nearfar.data.raw import RawFiles
 from nearfar.data.sources._atomic import read_atomic, read_items
 from nearfar.data.sources.source import Request, Source
+from nearfar.tables.raw import RawFiles
 
 INTER = r"(?!ml-100k\.).*\.inter"
 

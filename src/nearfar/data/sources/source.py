@@ -9,10 +9,13 @@ from typing import ClassVar
 import polars as pl
 
 from nearfar.core.discovery import name_of
-from nearfar.data.columns import Columns
+from nearfar.data.build import LogBuilder
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters
-from nearfar.data.raw import BLOCK_BYTES, RawFiles
+from nearfar.tables.columns import Columns
+from nearfar.tables.raw import RawFiles
+from nearfar.tables.report import ReadReport
+from nearfar.tables.table import ReadOptions
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,22 @@ class Request:
         columns: names of columns, for formats whose columns are not fixed.
         filters: those that look at one row alone are applied while reading; the rest is not.
         items: details of items, in place of those that the files hold.
-        block_bytes: about how many bytes are parsed at a time.
+        options: how to read tables.
+        report: is told what was read.
     """
 
     columns: Columns = field(default_factory=Columns)
     filters: Filters = field(default_factory=Filters)
     items: pl.DataFrame | None = None
-    block_bytes: int = BLOCK_BYTES
+    options: ReadOptions = field(default_factory=ReadOptions)
+    report: ReadReport = field(default_factory=ReadReport)
+
+    def builder(self, name: str, *, typed: bool = False) -> LogBuilder:
+        """What collects the rows, under the request's filters and rules."""
+        rules = self.options.rules
+        return LogBuilder(
+            name, self.filters, typed=typed, bad_rows=rules.bad_rows, report=self.report
+        )
 
 
 @dataclass(frozen=True)
@@ -98,7 +110,7 @@ class Source(ABC):
 
     @abstractmethod
     def matches(self, files: RawFiles) -> bool:
-        """Whether the files have this source's layout, judged by their names alone."""
+        """Whether the files have this source's layout, judged by names and first lines."""
 
     @abstractmethod
     def read(self, files: RawFiles, request: Request) -> Log:

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from nearfar.core.errors import DataError
 from nearfar.data.events import Log, with_details
-from nearfar.data.raw import RawFiles
 from nearfar.data.shapes import SHAPES, SIZE, Synthetic
 from nearfar.data.sources.source import Request, Source
 from nearfar.data.synthetic import synthetic_log
+from nearfar.tables.raw import RawFiles
 
 
 class SyntheticData(Source):

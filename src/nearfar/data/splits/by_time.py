@@ -8,7 +8,7 @@ from nearfar.data.events import Log
 from nearfar.data.filters import merge_duplicates, time_window
 from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.splits._checks import enough_items
-from nearfar.data.times import epoch_seconds
+from nearfar.tables.clock import epoch_seconds
 
 
 def split_by_time(

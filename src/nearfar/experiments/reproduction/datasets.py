@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from nearfar.core.errors import DataError, SettingsError, UnknownNameError
-from nearfar.data.columns import Columns
 from nearfar.data.filters import Filters, preset
 from nearfar.data.formats import detect, generated
 from nearfar.data.shapes import SHAPES
@@ -18,6 +17,8 @@ from nearfar.evaluation.evaluate import DEFAULT_METRICS
 from nearfar.metrics.metric import Metric
 from nearfar.metrics.ndcg import NDCG
 from nearfar.metrics.recall import Recall
+from nearfar.tables.columns import Columns
+from nearfar.tables.table import ReadOptions
 
 Protocol = Literal["strong", "given", "folder"]
 
@@ -43,6 +44,7 @@ class OwnData:
     Args:
         filters: which events are kept; without them, users with at least five items.
         columns: names of columns.
+        reading: how to read its files.
         held_out: users for validation, and as many again for test; below 1, a share. By default
             a tenth, and of synthetic data the share of the data set that they are shaped like.
         settings_of: the data set whose settings the algorithms take; by default "ml-1m", and of
@@ -51,6 +53,7 @@ class OwnData:
 
     filters: Filters | None = None
     columns: Columns = field(default_factory=Columns)
+    reading: ReadOptions = field(default_factory=ReadOptions)
     held_out: int | float | None = None
     settings_of: str | None = None
 
@@ -64,7 +67,7 @@ class DataSet:
         protocol: "strong": users never seen in training; "given": published in two parts, every
             user in training; "folder": a split that was made before.
         data: the file or folder; None where it is fetched, or made.
-        filters, columns, held_out: as in `OwnData`.
+        filters, columns, held_out, reading: as in `OwnData`.
         settings_names: what the section of an algorithm's settings may be called, first first.
         metrics: what its tables show.
         published: whether published numbers are of these very data.
@@ -79,6 +82,7 @@ class DataSet:
     settings_names: tuple[str, ...]
     metrics: tuple[Metric, ...]
     published: bool = False
+    reading: ReadOptions = field(default_factory=ReadOptions)
 
     def preparation(self) -> dict[str, Any]:
         """What decides the split, beside the file's content; JSON-able."""
@@ -87,6 +91,7 @@ class DataSet:
             "protocol": self.protocol,
             "filters": vars(self.filters),
             "columns": vars(self.columns),
+            "reading": asdict(self.reading),
             "held_out": self.held_out,
         }
 
@@ -133,6 +138,7 @@ def data_set(name: str, *, data: Path | None = None, own: OwnData | None = None)
     return DataSet(
         name, protocol, path, own.filters or Filters(min_user=5), own.columns,
         _or(own.held_out, SHARE), settings_names(own.settings_of or SMALL), _metrics(protocol),
+        reading=own.reading,
     )  # fmt: skip
 
 

@@ -100,7 +100,13 @@ class Splits:
             self.say(f"reading {source}")
             columns = {k: v for k, v in vars(self.data.columns).items() if v is not None}
             named = self.data.name if self.data.published else None
-            self._log = read_log(source, filters=self.data.filters, format=named, **columns)
+            self._log = read_log(
+                source,
+                filters=self.data.filters,
+                format=named,
+                options=self.data.reading,
+                **columns,
+            )
         return self._log
 
     def _source(self) -> str | Path:

@@ -1,43 +1,50 @@
-"""From blocks of a table's rows to one frame of events, whatever held them."""
+"""From the tables of a source to one frame of events, whatever held them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 
 import polars as pl
 
+from nearfar.core import identity
 from nearfar.core.errors import SchemaError
-from nearfar.data.build import CANONICAL, beyond
-from nearfar.data.columns import Columns
-from nearfar.data.tables import canonical_block
-from nearfar.store.sources._moments import MOMENT, Moments, TimeUnit, midnight
+from nearfar.tables.clock import TimeUnit
+from nearfar.tables.columns import EVENT_ROLES, Columns
+from nearfar.tables.report import ReadReport
+from nearfar.tables.rows import RowRules, beyond
+from nearfar.tables.table import Table, read_rows
 
+MOMENT = pl.Datetime("us", "UTC")
 ID_ROLES = ("user", "item")
-NUMBERS = ("rating", "weight")
 
 
 class EventRows:
-    """Collects the rows of one window; `frame` hands them out.
+    """Collects the rows of one window, table after table; `frame` hands them out.
 
     Args:
-        columns: names of columns, as far as they are given; those of the first table hold for
-            all that follow.
+        columns: names of columns, as far as they are given. The user, item and timestamp columns
+            of the first table hold for all that follow.
         unit: what numbers in the timestamp count.
         since, until: the window, [since, until).
-        text: ids are text of a text file, and integers where all of a column are.
+        report: is told what was read.
     """
 
     def __init__(
-        self, columns: Columns, unit: TimeUnit, since: date, until: date, *, text: bool = False
+        self,
+        columns: Columns,
+        unit: TimeUnit,
+        since: date,
+        until: date,
+        report: ReadReport,
     ) -> None:
         self._columns = columns
-        self._unit: TimeUnit = unit
+        self._rules = RowRules(bad_rows="null", time_unit=unit)
         self._since, self._until = midnight(since), midnight(until)
-        self._text = text
-        self._integer: dict[str, bool] = dict.fromkeys(ID_ROLES, text)
+        self._report = report
         self._kinds: dict[str, tuple[pl.DataType, str]] = {}
-        self._blocks: list[pl.DataFrame] = []
+        self._untyped = False
+        self._tables: list[pl.DataFrame] = []
 
     def roles(self, present: Sequence[str], where: str) -> dict[str, str]:
         """The column of each role.
@@ -53,57 +60,46 @@ class EventRows:
                 f"{where} has no column known as the timestamp; it has {listed}: name one with "
                 "columns.timestamp = '...'"
             )
-        self._columns = Columns(**found)
+        fixed = {role: found[role] for role in (*ID_ROLES, "timestamp")}
+        given = {r: c for r, c in vars(self._columns).items() if c is not None}
+        self._columns = Columns(**{**given, **fixed})
         return found
 
-    def moments(self, where: str) -> Moments:
-        """What reads the timestamps of a new table."""
-        return Moments(where, self._unit)
-
-    def add(
-        self,
-        block: pl.DataFrame,
-        roles: dict[str, str],
-        moments: Moments,
-        where: str,
-        first_row: int = 1,
-        *,
-        whole: bool = False,
-    ) -> None:
-        """Add the rows of a block that lie in the window, or all of them with `whole`.
+    def add(self, table: Table, *, whole: bool = False) -> None:
+        """Add the rows of a table that lie in the window, or all of them with `whole`.
 
         Raises:
-            SchemaError: ids are neither integers nor text, or of another kind than before.
-            DataError: timestamps are in several forms.
+            SchemaError: a column is missing, or ids are of another kind than before.
+            DataError: the table cannot be read.
         """
-        block = block.with_columns(
-            pl.col(roles[r]).cast(pl.String) for r in ID_ROLES if block.schema[roles[r]] == pl.Null
-        )
-        ids = canonical_block(block, {r: roles[r] for r in ID_ROLES}, moments.clock, where)
-        columns = [self._of_one_kind(ids[r], where) for r in ID_ROLES]
-        columns.append(moments.read(block[roles["timestamp"]].rename("timestamp"), first_row))
-        columns += [_numbers(block[roles[r]].rename(r), where) for r in NUMBERS if r in roles]
-        rows = pl.DataFrame(columns)
-        if not whole:
-            moment = pl.col("timestamp")
-            rows = rows.filter(moment.is_null() | moment.is_between(
-                self._since, self._until, closed="left"
-            ))  # fmt: skip
-        self._blocks.append(rows)
+        roles = self.roles(table.columns, table.where)
+        self._untyped |= not table.typed
+        blocks = [pl.DataFrame()]
+        for rows in read_rows([table], EVENT_ROLES, roles, self._rules, self._report):
+            frame = rows.frame.with_columns(
+                pl.from_epoch(pl.col("timestamp"), "s").cast(pl.Datetime("us"))
+                .dt.replace_time_zone("UTC"),
+                *(self._of_one_kind(rows.frame[r], table) for r in ID_ROLES),
+            )  # fmt: skip
+            if not whole:
+                moment = pl.col("timestamp")
+                frame = frame.filter(
+                    moment.is_null() | moment.is_between(self._since, self._until, closed="left")
+                )
+            blocks.append(frame)
+        self._tables.append(pl.concat(blocks, how="diagonal_relaxed"))
 
-    def _of_one_kind(self, ids: pl.Series, where: str) -> pl.Series:
+    def _of_one_kind(self, ids: pl.Series, table: Table) -> pl.Series:
         role = ids.name
-        if self._text:
-            known = self._integer[role] and ids.drop_nulls().str.contains(CANONICAL).all()
-            self._integer[role] = bool(known)
+        if not table.typed:
             return ids
         if ids.null_count() == len(ids):
             return ids.cast(pl.Null)
-        kind, first = self._kinds.setdefault(role, (ids.dtype, where))
+        kind, first = self._kinds.setdefault(role, (ids.dtype, table.where))
         if kind != ids.dtype:
             told = {pl.Int64: "integers", pl.String: "text"}
             raise SchemaError(
-                f"{where}: {role} ids are {told[ids.dtype.base_type()]}, in {first} they are "
+                f"{table.where}: {role} ids are {told[ids.dtype.base_type()]}, in {first} they are "
                 f"{told[kind.base_type()]}; make them of one kind"
             )
         return ids
@@ -111,30 +107,52 @@ class EventRows:
     def frame(self) -> pl.DataFrame:
         """All rows, in an order that depends on their values alone.
 
+        A table without weights counts each row as one event if others have weights. Ratings are
+        left out unless all tables have them.
+
         Raises:
             SchemaError: integer ids are beyond 64 bits.
         """
-        if not self._blocks:
+        tables = [table for table in self._tables if table.height]
+        self._tables.clear()
+        if not tables:
             return pl.DataFrame(schema={"user": pl.String, "item": pl.String, "timestamp": MOMENT})
-        rows = pl.concat(self._blocks, how="vertical_relaxed")
-        self._blocks.clear()
+        n_weighted = sum("weight" in table.columns for table in tables)
+        if 0 < n_weighted < len(tables):
+            tables = [
+                t if "weight" in t.columns else t.with_columns(weight=pl.lit(1.0)) for t in tables
+            ]
+            self._report.remarks.append(
+                f"{len(tables) - n_weighted} of {len(tables)} tables have no weight: each of their "
+                "rows counts as one event"
+            )
+        n_rated = sum("rating" in table.columns for table in tables)
+        if 0 < n_rated < len(tables):
+            tables = [t.drop("rating", strict=False) for t in tables]
+            self._report.remarks.append(
+                f"only {n_rated} of {len(tables)} tables have a rating: ratings are left out"
+            )
+        rows = pl.concat(tables, how="diagonal_relaxed")
+        tables.clear()
         rows = rows.with_columns(self._typed(rows[r]) for r in ID_ROLES)
-        return rows.sort("timestamp", "user", "item", *rows.columns[3:])
+        rest = [c for c in ("rating", "weight") if c in rows.columns]
+        rows = rows.select("user", "item", "timestamp", *rest)
+        return rows.sort("timestamp", "user", "item", *rest)
 
     def _typed(self, ids: pl.Series) -> pl.Series:
         if ids.dtype == pl.Null:
             return ids.cast(pl.String)
-        if not (self._text and self._integer[ids.name]) or ids.null_count() == len(ids):
+        known = ids.drop_nulls()
+        if not self._untyped or ids.dtype != pl.String or not len(known):
             return ids
-        numbers = ids.cast(pl.Int64, strict=False)
+        if not identity.spells_integers(known):
+            return ids
+        numbers = identity.integers(ids)
         if numbers.null_count() > ids.null_count():
-            large = ids.filter(numbers.is_null() & ids.is_not_null())
-            raise beyond(ids.name, large[0])
+            raise beyond(ids.name, ids.filter(numbers.is_null() & ids.is_not_null())[0])
         return numbers
 
 
-def _numbers(values: pl.Series, where: str) -> pl.Series:
-    kind = values.dtype
-    if kind.is_numeric() or kind in (pl.Boolean, pl.String, pl.Null):
-        return values.cast(pl.Float64, strict=False)
-    raise SchemaError(f"{where}: the {values.name} is {kind}; numbers were expected")
+def midnight(day: date) -> datetime:
+    """The moment at which a day begins, in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -11,8 +10,6 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
-from nearfar.data.columns import Columns
-from nearfar.data.tables import BATCH_ROWS
 from nearfar.store.secrets import Url
 from nearfar.store.sources._files import (
     DatedFile,
@@ -22,9 +19,12 @@ from nearfar.store.sources._files import (
     dated_files,
     located,
 )
-from nearfar.store.sources._moments import TimeUnit, midnight
-from nearfar.store.sources._rows import EventRows
+from nearfar.store.sources._rows import EventRows, midnight
 from nearfar.store.sources.source import EventSource
+from nearfar.tables.clock import TimeUnit
+from nearfar.tables.columns import Columns
+from nearfar.tables.report import ReadReport
+from nearfar.tables.table import FrameTable
 
 ENDINGS = (".parquet", ".pq")
 
@@ -58,9 +58,9 @@ class ParquetEvents(EventSource):
     def check(self) -> None:
         located(Url(self.path))
 
-    def _read(self, since: date, until: date) -> pl.DataFrame:
+    def _read(self, since: date, until: date, report: ReadReport) -> pl.DataFrame:
         address = Url(self.path)
-        rows = EventRows(self.columns, self.time_unit, since, until)
+        rows = EventRows(self.columns, self.time_unit, since, until, report)
         place, files = dated_files(address, ENDINGS, self.partition, since, until)
         for file in files:
             with address.errors(f"read {file.path}", OSError):
@@ -72,7 +72,7 @@ def _add(rows: EventRows, place: Place, file: DatedFile, since: date, until: dat
     """Add the rows of one file.
 
     Raises:
-        DataError: it is no Parquet file.
+        DataError: it is not a Parquet file.
     """
     where = file.path
     try:
@@ -82,24 +82,13 @@ def _add(rows: EventRows, place: Place, file: DatedFile, since: date, until: dat
             with place.open(file.path) as stream:
                 table = pl.scan_parquet(io.BytesIO(stream.read()), hive_partitioning=False)
         schema = table.collect_schema()
-        roles = rows.roles(schema.names(), where)
-        time = roles["timestamp"]
+        time = rows.roles(schema.names(), where)["timestamp"]
         inside = None if file.day else _window(time, schema[time], since, until)
-        moments = rows.moments(where)
-        for batch, first in _batches(table.select(list(roles.values())), inside):
-            rows.add(batch, roles, moments, where, first, whole=file.day is not None)
+        table = table if inside is None else table.filter(inside)
+        rows.add(FrameTable(table, where, sliced=inside is None), whole=file.day is not None)
     except PolarsError as error:
         reason = str(error).partition("\n")[0]
-        raise DataError(f"{where} is no whole Parquet file ({reason}); get it again") from None
-
-
-def _batches(table: pl.LazyFrame, inside: pl.Expr | None) -> Iterator[tuple[pl.DataFrame, int]]:
-    if inside is not None:
-        yield table.filter(inside).collect(), 1
-        return
-    n_rows = int(table.select(pl.len()).collect().item())
-    for start in range(0, n_rows, BATCH_ROWS):
-        yield table.slice(start, BATCH_ROWS).collect(), start + 1
+        raise DataError(f"{where} is not a whole Parquet file ({reason}); get it again") from None
 
 
 def _window(column: str, kind: pl.DataType, since: date, until: date) -> pl.Expr | None:

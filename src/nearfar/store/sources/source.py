@@ -10,6 +10,7 @@ import polars as pl
 
 from nearfar.core import discovery, settings
 from nearfar.core.errors import SettingsError
+from nearfar.tables.report import ReadReport
 
 PACKAGE = __name__.rpartition(".")[0]
 
@@ -24,8 +25,8 @@ class EventSource(ABC):
     def __post_init__(self) -> None:
         settings.check(self)
 
-    def read(self, since: date, until: date) -> pl.DataFrame:
-        """The events of the days since <= day < until, all in UTC.
+    def read(self, since: date, until: date, report: ReadReport | None = None) -> pl.DataFrame:
+        """Read the events of the days since <= day < until, all in UTC.
 
         Columns `user` and `item` (Int64 or String), `timestamp` (Datetime in UTC, whole
         seconds), and `rating` and `weight` (Float64) where the data has them, sorted by time, then
@@ -44,7 +45,7 @@ class EventSource(ABC):
         if since >= until:
             raise SettingsError(f"the window from {since} to {until} holds no day")
         self.check()
-        return self._read(since, until)
+        return self._read(since, until, report or ReadReport())
 
     @abstractmethod
     def check(self) -> None:
@@ -56,8 +57,8 @@ class EventSource(ABC):
         """
 
     @abstractmethod
-    def _read(self, since: date, until: date) -> pl.DataFrame:
-        """`read`, of a window that is one, after `check`."""
+    def _read(self, since: date, until: date, report: ReadReport) -> pl.DataFrame:
+        """`read`, of a window that holds a day, after `check`."""
 
 
 def find_source(name: str) -> type[EventSource]:

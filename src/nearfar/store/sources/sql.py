@@ -16,13 +16,14 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError, SchemaError, SettingsError
-from nearfar.data.columns import Columns
-from nearfar.data.times import MS_FROM, NS_FROM, US_FROM
 from nearfar.store.requirements import check_installed
 from nearfar.store.secrets import Url
-from nearfar.store.sources._moments import PER_SECOND, TimeUnit, midnight
-from nearfar.store.sources._rows import EventRows
+from nearfar.store.sources._rows import EventRows, midnight
 from nearfar.store.sources.source import EventSource
+from nearfar.tables.clock import MS_FROM, NS_FROM, PER_SECOND, US_FROM, TimeUnit
+from nearfar.tables.columns import Columns
+from nearfar.tables.report import ReadReport
+from nearfar.tables.table import Table
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, FromClause
@@ -80,17 +81,15 @@ class SQLEvents(EventSource):
         if is_postgres(revealed):
             check_installed("psycopg", purpose="reading events from PostgreSQL")
 
-    def _read(self, since: date, until: date) -> pl.DataFrame:
-        rows = EventRows(self.columns, self.time_unit, since, until)
+    def _read(self, since: date, until: date, report: ReadReport) -> pl.DataFrame:
+        rows = EventRows(self.columns, self.time_unit, since, until, report)
         where = self.table or "the query"
         with _connected(Url(self.url)) as connection:
             events = self._events()
-            roles = rows.roles(_names(connection, events), where)
-            moments = rows.moments(where)
-            for fetched in self._fetched(connection, events, roles, since, until):
-                values = zip(roles, zip(*fetched, strict=True), strict=True)
-                frame = pl.DataFrame([_series(role, found, where) for role, found in values])
-                rows.add(frame, {r: r for r in roles}, moments, where)
+            names = _names(connection, events)
+            roles = rows.roles(names, where)
+            fetched = self._fetched(connection, events, roles, since, until)
+            rows.add(_Fetched(where, names, roles, fetched))
         return rows.frame()
 
     def _events(self) -> FromClause:
@@ -122,6 +121,29 @@ class SQLEvents(EventSource):
         wanted = select(*chosen).select_from(events).where(inside)
         options = {"yield_per": self.chunk_rows}
         yield from connection.execute(wanted, execution_options=options).partitions()
+
+
+class _Fetched(Table):
+    """Rows of a database as they are fetched."""
+
+    def __init__(
+        self,
+        where: str,
+        names: list[str],
+        roles: dict[str, str],
+        fetched: Iterator[Sequence[Any]],
+    ) -> None:
+        self.where, self.columns = where, names
+        self._roles, self._fetched = roles, fetched
+
+    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+        first = 1
+        for rows in self._fetched:
+            values = zip(self._roles.items(), zip(*rows, strict=True), strict=True)
+            yield pl.DataFrame([
+                _series(role, column, found, self.where) for (role, column), found in values
+            ]), first  # fmt: skip
+            first += len(rows)
 
 
 @contextmanager
@@ -201,7 +223,7 @@ def _bounds(latest: Any, unit: TimeUnit, since: date, until: date) -> tuple[Any,
     )
 
 
-def _series(role: str, values: Sequence[Any], where: str) -> pl.Series:
+def _series(role: str, column: str, values: Sequence[Any], where: str) -> pl.Series:
     """Values as a database hands them out, as a column.
 
     Raises:
@@ -217,7 +239,7 @@ def _series(role: str, values: Sequence[Any], where: str) -> pl.Series:
             f"{where}: the {role} is of several kinds ({told}); cast it to one in a query"
         )
     try:
-        return pl.Series(role, plain)
+        return pl.Series(column, plain)
     except (TypeError, OverflowError, PolarsError):
         raise SchemaError(
             f"{where}: the {role} holds a {kinds.pop().__name__} that is neither text nor a "

@@ -1,0 +1,276 @@
+"""The options of every command that reads a log: columns, filters, how to read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from nearfar.cli.output import Output
+from nearfar.core.errors import DataError
+from nearfar.data.events import Log
+from nearfar.data.filters import Filters
+from nearfar.data.log import read_log
+from nearfar.data.splits.folder import is_split_folder
+from nearfar.tables.clock import TimeUnit
+from nearfar.tables.dialect import Quoting, TextOptions
+from nearfar.tables.item_table import read_item_table
+from nearfar.tables.raw import MAX_EXPANSION
+from nearfar.tables.rows import RowRules
+from nearfar.tables.table import ReadOptions
+
+FILTERS = (
+    "min_rating", "min_weight", "min_user", "min_item", "core", "since", "until",
+)  # fmt: skip
+DETAILS = ("details",)
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """What a command is told of a log; each field is an option of the command."""
+
+    user: Annotated[
+        str | None,
+        typer.Option("--user-column", help="The log's column of users, if not recognised."),
+    ] = None
+    item: Annotated[
+        str | None,
+        typer.Option("--item-column", help="The log's column of items, if not recognised."),
+    ] = None
+    rating: Annotated[
+        str | None,
+        typer.Option("--rating-column", help="The log's column of ratings, if not recognised."),
+    ] = None
+    timestamp: Annotated[
+        str | None,
+        typer.Option("--time-column", help="The log's column of timestamps, if not recognised."),
+    ] = None
+    weight: Annotated[
+        str | None,
+        typer.Option(
+            "--weight-column",
+            help="The log's column of counts (plays, clicks, quantity), if not recognised. A row "
+            "with a count of 0 is no event.",
+        ),
+    ] = None
+    details: Annotated[
+        Path | None,
+        typer.Option(
+            "--item-details",
+            help="A CSV, TSV or Parquet file with a column of items and one of titles; genres and "
+            "other columns are kept too.",
+        ),
+    ] = None
+    min_rating: Annotated[
+        float | None,
+        typer.Option("--min-rating", help="Keep ratings of at least this; 4 of 5 stars is usual."),
+    ] = None
+    min_weight: Annotated[
+        float | None,
+        typer.Option("--min-weight", help="Keep counts of at least this. Default: above 0."),
+    ] = None
+    min_user: Annotated[
+        int, typer.Option("--min-user", help="Keep users with at least this many items.", min=0)
+    ] = 0
+    min_item: Annotated[
+        int, typer.Option("--min-item", help="Keep items with at least this many users.", min=0)
+    ] = 0
+    core: Annotated[
+        bool, typer.Option("--core", help="Repeat --min-user and --min-item until both hold.")
+    ] = False
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="Keep events from this date (or epoch second) on."),
+    ] = None
+    until: Annotated[
+        str | None, typer.Option("--until", help="Keep events before this date (or epoch second).")
+    ] = None
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="Read the log as this data set or format (ml-1m, recbole, table, ...) instead of "
+            "recognising it.",
+        ),
+    ] = None
+    table: Annotated[
+        str | None,
+        typer.Option(
+            "--table",
+            help="Of a folder or archive: the file to read, or a pattern such as 'part-*.csv'.",
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        typer.Option("--encoding", help="Of a text file: latin-1, cp1252, utf-16, ... [utf-8]"),
+    ] = None
+    separator: Annotated[
+        str | None,
+        typer.Option("--separator", help="Of a text file: ',', ';', tab, ... if not recognised."),
+    ] = None
+    quoting: Annotated[
+        Quoting,
+        typer.Option(
+            "--quoting",
+            help="double: a double quote at the start of a cell protects separators and newlines; "
+            "none: quotes are characters; auto: none for tabs, else double.",
+        ),
+    ] = "auto"
+    no_header: Annotated[
+        bool,
+        typer.Option(
+            "--no-header",
+            help="The first line is data; columns are then called column_1, column_2, ...",
+        ),
+    ] = False
+    time_unit: Annotated[
+        TimeUnit,
+        typer.Option("--time-unit", help="What numbers in the time column count, if not obvious."),
+    ] = "auto"
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            "--time-format", help="How times are written, as '%d/%m/%Y %H:%M', if not obvious."
+        ),
+    ] = None
+    drop_bad_rows: Annotated[
+        bool,
+        typer.Option(
+            "--drop-bad-rows",
+            help="Leave out and count rows that cannot be read, up to a tenth, instead of stopping "
+            "at the first.",
+        ),
+    ] = False
+    literal_ids: Annotated[
+        bool,
+        typer.Option(
+            "--literal-ids", help="Take NA, NULL, None and the like for ids, not for missing ones."
+        ),
+    ] = False
+    max_expansion: Annotated[
+        int,
+        typer.Option(
+            "--max-expansion",
+            help="A compressed file may be this many times as long when decompressed.",
+            min=1,
+        ),
+    ] = MAX_EXPANSION
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """The column of each role, as far as it is given."""
+        return {
+            role: getattr(self, role) for role in ("user", "item", "rating", "timestamp", "weight")
+        }
+
+    @property
+    def filters(self) -> Filters:
+        """The filters asked for."""
+        return Filters(
+            min_rating=self.min_rating,
+            min_weight=self.min_weight,
+            min_user=self.min_user,
+            min_item=self.min_item,
+            fixed_point=self.core,
+            since=moment(self.since),
+            until=moment(self.until),
+        )
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How to read the log's files."""
+        return ReadOptions(
+            TextOptions(
+                self.encoding, self.separator, self.quoting, False if self.no_header else None
+            ),
+            RowRules(
+                "drop" if self.drop_bad_rows else "refuse",
+                self.literal_ids,
+                self.time_unit,
+                self.time_format,
+            ),
+            self.table,
+            self.max_expansion,
+        )
+
+    def open(self, source: str, output: Output, filters: Filters | None = None) -> Log:
+        """Read the log at a path, or of a data set by its name, and say what it was read as.
+
+        Args:
+            source: the path or name.
+            output: gets the remarks.
+            filters: in place of the options' own.
+
+        Raises:
+            DataError: the path is empty text or a split, or the log cannot be read.
+        """
+        if not source.strip():
+            raise DataError("the log's path is empty; give a file, a folder or a data set's name")
+        if is_split_folder(Path(source)):
+            raise DataError(f"{source} is a split; give the log that it was made of")
+        log = read_log(
+            source,
+            **self.columns,
+            filters=self.filters if filters is None else filters,
+            format=self.format,
+            options=self.reading,
+            items=None if self.details is None else read_item_table(self.details, item=self.item),
+        )
+        if log.read is not None:
+            for line in log.read.lines():
+                output.remark(line)
+        for step in log.steps:
+            output.remark(str(step))
+        return log
+
+
+def with_log_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:
+    """Give a command the options of `LogOptions`.
+
+    The command takes them as one parameter, `log_options`.
+
+    Args:
+        without: fields whose options the command does not have.
+    """
+    left_out = set(without)
+    chosen = [f for f in fields(LogOptions) if f.name not in left_out]
+    hints = get_type_hints(LogOptions, include_extras=True)
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        own = get_type_hints(command, include_extras=True)
+        parameters = []
+        for parameter in inspect.signature(command).parameters.values():
+            if parameter.name == "log_options":
+                parameters += [
+                    inspect.Parameter(
+                        f.name,
+                        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                        default=f.default,
+                        annotation=hints[f.name],
+                    )
+                    for f in chosen
+                ]
+            else:
+                parameters.append(parameter.replace(annotation=own[parameter.name]))
+
+        @wraps(command)
+        def run(**values: Any) -> Any:
+            options = LogOptions(**{f.name: values.pop(f.name) for f in chosen})
+            return command(log_options=options, **values)
+
+        del run.__wrapped__
+        run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return decorate
+
+
+def moment(text: str | None) -> int | str | None:
+    """An epoch second or an ISO date, as typed."""
+    return int(text) if text is not None and text.lstrip("-").isdigit() else text

@@ -1,0 +1,121 @@
+"""The identity of users and items: when two ids, written differently, are the same id.
+
+An id is a 64-bit integer or a text. The rule is the same wherever an id comes from: a log, a file
+of histories, item details, an option, an HTTP request, a store.
+
+- Blanks around an id do not belong to it.
+- A text is the integer it spells only in its canonical form: "7" and "-7" are, "007", "+7" and
+  "7e0" are not. A whole number that a program wrote as a float ("7.0", or the JSON number 7.0) is
+  the integer 7.
+- A column of text ids becomes a column of integers only if every id in it is an integer. Otherwise
+  all of its ids stay as they are written.
+- An integer finds a text id that spells it: 7 finds "7".
+- A missing value is no id. `MISSING_WORDS` lists the texts that programs write for one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import polars as pl
+
+CANONICAL = r"^(?:0|-?[1-9][0-9]*)$"
+WHOLE = r"^(?:0|-?[1-9][0-9]*)\.0+$"
+LARGEST_EXACT_FLOAT = 2.0**53
+
+MISSING_WORDS = frozenset(
+    {
+        *("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"),
+        *("NaT", "NULL", "Null", "null", "(null)", "None", "none", "NONE", "nil", "undefined"),
+        *(r"\N",),
+    }
+)
+"""What pandas, R, SQL dumps, Python and JavaScript write where there is no value."""
+
+
+def stripped(ids: pl.Series) -> pl.Series:
+    """Text ids without the blanks around them."""
+    return ids.str.strip_chars()
+
+
+def missing_words(ids: pl.Series) -> pl.Series:
+    """Which text values only say that there is no value (Boolean; null where the value is)."""
+    # Most columns hold no such word, and no such word is longer than nine bytes.
+    short = ids.str.len_bytes() <= max(map(len, MISSING_WORDS))
+    if not short.any():
+        return short
+    return ids.is_in(list(MISSING_WORDS))
+
+
+def integers(ids: pl.Series) -> pl.Series:
+    """The integers that text ids spell (Int64); null where a text spells none.
+
+    Integers that 64 bits do not hold are null too: no vocabulary has them.
+    """
+    text = stripped(ids)
+    numbers = text.cast(pl.Int64, strict=False)
+    if not numbers.null_count() and (numbers.cast(pl.String) == text).all():
+        return numbers
+    whole = text.str.replace(r"\.0+$", "")
+    canonical = whole.str.contains(CANONICAL)
+    return pl.select(
+        pl.when(canonical).then(whole).cast(pl.Int64, strict=False).alias(ids.name)
+    ).to_series()
+
+
+def spells_integers(ids: pl.Series) -> bool:
+    """Whether every text spells an integer, of whatever size; nulls aside."""
+    return bool((ids.str.contains(CANONICAL) | ids.str.contains(WHOLE)).all())
+
+
+def integers_of_floats(ids: pl.Series) -> pl.Series:
+    """The integers that float ids are (Int64); null where one is fractional or not exact."""
+    exact = ids.is_finite() & (ids == ids.round()) & (ids.abs() <= LARGEST_EXACT_FLOAT)
+    return pl.select(
+        pl.when(exact).then(ids).cast(pl.Int64, strict=False).alias(ids.name)
+    ).to_series()
+
+
+def id_text(value: object) -> str | None:
+    """One id as text, or None where the value cannot be an id.
+
+    Args:
+        value: from JSON, an option or Python: an integer, a text, or a whole float.
+    """
+    if isinstance(value, bool | np.bool_):
+        return None
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        whole = math.isfinite(number) and number.is_integer()
+        return str(int(number)) if whole and abs(number) <= LARGEST_EXACT_FLOAT else None
+    return value.strip() if isinstance(value, str) else None
+
+
+def looked_up(ids: pl.Series, kind: pl.DataType | type[pl.DataType]) -> pl.Series:
+    """Ids of any form as a vocabulary of `kind` (Int64 or String) would hold them.
+
+    An id that such a vocabulary cannot hold is null.
+    """
+    if ids.dtype in (pl.Categorical, pl.Enum):
+        ids = ids.cast(pl.String)
+    if ids.dtype.is_float():
+        ids = integers_of_floats(ids)
+    if ids.dtype == pl.String:
+        return integers(ids) if kind == pl.Int64 else stripped(ids)
+    return ids.cast(kind, strict=False)
+
+
+def key_of(value: object, *, integer: bool) -> int | str | None:
+    """One id as a vocabulary of integers, or of text, would hold it; None where it cannot.
+
+    The same as `looked_up`, for a single value.
+    """
+    text = id_text(value)
+    if text is None or not integer:
+        return text
+    whole = re.sub(r"\.0+$", "", text)
+    return int(whole) if re.fullmatch(CANONICAL, whole) else None

@@ -1,0 +1,282 @@
+"""Times in whatever form a table gives them, as seconds since 1970 in UTC."""
+
+from __future__ import annotations
+
+import calendar
+from datetime import UTC, datetime
+from typing import Literal
+
+import polars as pl
+
+from nearfar.core.errors import DataError, SettingsError
+from nearfar.tables.parsed import Parsed
+
+TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+MS_FROM, US_FROM, NS_FROM = 10**11, 10**14, 10**17
+"""Seconds reach 10^11 in the year 5138; milliseconds passed it in 1973."""
+COUNTED_BELOW = 10**8
+"""Seconds below this are of 1973 at the latest: a log of such numbers counts steps, not seconds."""
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+FIRST = calendar.timegm((FIRST_YEAR, 1, 1, 0, 0, 0))
+LAST = calendar.timegm((LAST_YEAR + 1, 1, 1, 0, 0, 0)) - 1
+
+UNITS = {
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+    "day": "dates as YYYYMMDD",
+    "moment": "times as YYYYMMDDhhmmss",
+}
+DIGITS = {"day": "%Y%m%d", "moment": "%Y%m%d%H%M%S"}
+
+ISO = (
+    r"^(?<year>\d{4})[-/.](?<month>\d{1,2})[-/.](?<day>\d{1,2})"
+    r"(?:[Tt ]+(?<hour>\d{1,2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,]\d*)?)?)?"
+    r"\s*(?:(?:Z|z|UTC|GMT)|(?<sign>[+-])(?<zone_hour>\d{2}):?(?<zone_minute>\d{2})?)?$"
+)
+OTHER_FORMATS = (
+    "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d %b %Y", "%d %b %Y, %H:%M",
+    "%d %b %Y %H:%M", "%d %b %Y %H:%M:%S", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%m %d, %Y",
+    "%d-%b-%Y", "%d-%b-%Y %H:%M:%S",
+)  # fmt: skip
+ZONED_FORMATS = (
+    "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %z %Y", "%d/%b/%Y:%H:%M:%S %z",
+)  # fmt: skip
+DAY_FIRST = ("%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S")
+MONTH_FIRST = (
+    "%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p",
+)  # fmt: skip
+EXPECTED = "seconds since 1970 or a date such as 2024-05-01"
+
+
+def epoch_seconds(moment: int | float | str | None) -> int | None:
+    """Seconds since 1970 of a moment given so, or as an ISO date or date and time (UTC).
+
+    Raises:
+        SettingsError: the text is not an ISO date.
+    """
+    if moment is None or isinstance(moment, int | float):
+        return None if moment is None else int(moment)
+    try:
+        parsed = datetime.fromisoformat(moment)
+    except ValueError:
+        raise SettingsError(
+            f"{moment!r} is not a time; give seconds since 1970 or a date such as 2024-05-01"
+        ) from None
+    zoned = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    return int(zoned.timestamp())
+
+
+class Clock:
+    """Turns the times of one column into seconds, block after block in the same way.
+
+    Numbers count seconds since 1970, or milli-, micro- or nanoseconds, or are dates written as
+    YYYYMMDD or YYYYMMDDhhmmss. Which of these is decided once, by what most of the first block's
+    numbers are; a number of another kind is an outlier, and so is a time before 1900 or after
+    2200. Text is a number, or a date, or a date and time, in an ISO-like form of any precision;
+    without a zone it is UTC. Dates with slashes are read day first or month first if the column
+    tells which, and refused if it does not.
+
+    Args:
+        where: how messages name the column's table.
+        unit: what numbers count; "auto" to decide by the first block.
+        time_format: how text is written, as strptime knows it ("%d/%m/%Y"); None to tell it.
+    """
+
+    def __init__(self, where: str, unit: TimeUnit = "auto", time_format: str | None = None) -> None:
+        self.where = where
+        self._unit: str | None = None if unit == "auto" else unit
+        self._given_unit = unit != "auto"
+        self._counts_steps = False
+        self._format = time_format
+        self._slashes: tuple[str, ...] | None = None
+        self._forms: set[str] = set()
+
+    @property
+    def form(self) -> str:
+        """In which form the times were written, in words; empty before the first block."""
+        return ", ".join(sorted(self._forms))
+
+    def read(self, times: pl.Series) -> Parsed:
+        """Seconds since 1970 (Int64); fractions are cut off.
+
+        Raises:
+            DataError: the column's type is no time, or its dates do not tell day from month.
+        """
+        kind = times.dtype
+        if kind == pl.Null:
+            return Parsed(times.cast(pl.Int64), times.is_not_null(), EXPECTED)
+        if kind == pl.String:
+            return self._text(times)
+        if kind == pl.Date or isinstance(kind, pl.Datetime):
+            self._forms.add("dates" if kind == pl.Date else "dates with times")
+            seconds = times.cast(pl.Datetime("us")).dt.epoch("s").cast(pl.Int64)
+            return self._dated(times, seconds)
+        if kind.is_decimal():
+            times = times.cast(pl.Float64)
+        if not times.dtype.is_numeric():
+            raise DataError(f"{self.where}: timestamps are {kind}; numbers or dates were expected")
+        return self._numbers(times, times)
+
+    def _dated(self, given: pl.Series, seconds: pl.Series) -> Parsed:
+        """The seconds of dates, without those that did not parse or are of no plausible year."""
+        bad = given.is_not_null() & ~seconds.is_between(FIRST, LAST).fill_null(False)
+        return Parsed(_without(seconds, bad), bad, EXPECTED, given)
+
+    def _numbers(self, numbers: pl.Series, given: pl.Series) -> Parsed:
+        finite = numbers.is_finite() if numbers.dtype.is_float() else numbers.is_not_null()
+        finite = finite.fill_null(False)
+        large = numbers.abs() >= 2.0**63 if numbers.dtype.is_float() else ~finite
+        usable = finite & ~large.fill_null(False)
+        whole = _without(numbers, ~usable).cast(pl.Int64, strict=False)
+        if self._unit is None and usable.any():
+            self._decide(whole.drop_nulls())
+        unit = self._unit or "s"
+        if unit in DIGITS:
+            seconds = _from_digits(whole, unit)
+        elif self._given_unit:
+            seconds = _without(whole // PER_SECOND[unit], ~_plausible(whole // PER_SECOND[unit]))
+        else:
+            seconds = _without(whole // PER_SECOND[unit], self._of_another_kind(whole))
+        self._forms.add(UNITS[unit] + (" (no dates: counted)" if self._counts_steps else ""))
+        bad = given.is_not_null() & seconds.is_null()
+        return Parsed(seconds, bad, f"{UNITS[unit]} as in most rows were expected", given)
+
+    def _decide(self, whole: pl.Series) -> None:
+        """What the numbers count, by the kind that most of them are of."""
+        for unit in DIGITS:
+            if _from_digits(whole, unit).null_count() * 100 <= len(whole):
+                self._unit = unit
+                return
+        kinds = {
+            "s": int((whole < MS_FROM).sum()),
+            "ms": int(whole.is_between(MS_FROM, US_FROM, closed="left").sum()),
+            "us": int(whole.is_between(US_FROM, NS_FROM, closed="left").sum()),
+            "ns": int((whole >= NS_FROM).sum()),
+        }
+        self._unit = max(kinds, key=lambda kind: kinds[kind])
+        small = int((whole < COUNTED_BELOW).sum())
+        self._counts_steps = self._unit == "s" and small * 2 > len(whole)
+
+    def _of_another_kind(self, whole: pl.Series) -> pl.Series:
+        """Which numbers do not count what most do."""
+        if self._unit == "s":
+            low = -MS_FROM if self._counts_steps else COUNTED_BELOW
+            return ~whole.is_between(low, MS_FROM, closed="left")
+        low, high = {
+            "ms": (MS_FROM, US_FROM),
+            "us": (US_FROM, NS_FROM),
+            "ns": (NS_FROM, 2**63 - 1),
+        }[self._unit or "ms"]
+        return ~whole.is_between(low, high, closed="left")
+
+    def _text(self, times: pl.Series) -> Parsed:
+        text = times.str.strip_chars()
+        text = _without(text, text == "")
+        if self._format is not None:
+            self._forms.add(f"text as {self._format}")
+            return self._dated(text, _epoch(text, self._format))
+        numbers = text.cast(pl.Int64, strict=False)
+        n_given = len(text) - text.null_count()
+        if len(text) - numbers.null_count() < n_given:
+            floats = text.cast(pl.Float64, strict=False)
+            numbers = numbers if floats.null_count() >= numbers.null_count() else floats
+        n_numbers = len(text) - numbers.null_count()
+        if n_given and n_numbers * 2 > n_given:
+            return self._numbers(numbers, text)
+        seconds = self._iso(text)
+        left = text.is_not_null() & seconds.is_null()
+        if left.any():
+            others = self._other(text.filter(left))
+            seconds = seconds.scatter(left.arg_true(), others)
+        return self._dated(text, seconds)
+
+    def _iso(self, text: pl.Series) -> pl.Series:
+        first = text.drop_nulls().head(1)
+        for form in ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"):
+            if len(first) and _epoch(first, form).null_count() == 0:
+                seconds = _epoch(text, form)
+                if seconds.null_count() == text.null_count():
+                    self._forms.add("ISO dates")
+                    return seconds
+        parts = text.str.extract_groups(ISO).struct.unnest()
+        number = {c: pl.col(c).cast(pl.Int64, strict=False) for c in parts.columns if c != "sign"}
+        clock = {c: number[c].fill_null(0) for c in ("hour", "minute", "second")}
+        offset = number["zone_hour"] * 3600 + number["zone_minute"].fill_null(0) * 60
+        offset = pl.when(pl.col("sign") == "-").then(-offset).otherwise(offset).fill_null(0)
+        good = (
+            number["month"].is_between(1, 12)
+            & number["day"].is_between(1, 31)
+            & (clock["hour"] <= 23)
+            & (clock["minute"] <= 59)
+            & (clock["second"] <= 60)
+        )
+        date = pl.format(
+            "{}-{}-{}", "year", pl.col("month").str.zfill(2), pl.col("day").str.zfill(2)
+        )
+        day = pl.when(good).then(date).str.to_date("%Y-%m-%d", strict=False).dt.epoch("s")
+        seconds = day + clock["hour"] * 3600 + clock["minute"] * 60 + clock["second"] - offset
+        result = parts.select(seconds.cast(pl.Int64).alias("seconds")).to_series()
+        if result.null_count() < len(result):
+            zoned = parts.select(pl.col("sign").is_not_null().any()).item()
+            self._forms.add("ISO dates with zones" if zoned else "ISO dates")
+        return result
+
+    def _other(self, text: pl.Series) -> pl.Series:
+        """Dates that are not ISO: written out, with dots, with slashes."""
+        seconds = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(text))
+        for form in (*OTHER_FORMATS, *self._slashed(text)):
+            seconds = seconds.zip_with(seconds.is_not_null(), _epoch(text, form))
+        for form in ZONED_FORMATS:
+            parsed = text.str.to_datetime(form, strict=False, time_zone="UTC").dt.epoch("s")
+            seconds = seconds.zip_with(seconds.is_not_null(), parsed.cast(pl.Int64))
+        if seconds.null_count() < len(seconds):
+            self._forms.add("written dates")
+        return seconds
+
+    def _slashed(self, text: pl.Series) -> tuple[str, ...]:
+        parts = text.str.extract_groups(r"^(\d{1,2})/(\d{1,2})/\d{4}").struct.unnest()
+        first, second = (parts[c].cast(pl.Int64).drop_nulls() for c in parts.columns)
+        if self._slashes is None and len(first):
+            day_first, month_first = bool((first > 12).any()), bool((second > 12).any())
+            if day_first == month_first:
+                both = "some of them day first and others month first" if day_first else "unclear"
+                raise DataError(
+                    f"{self.where}: dates such as {text[0]!r} are {both}; say how they are "
+                    "written with --time-format '%d/%m/%Y' or '%m/%d/%Y'"
+                )
+            self._slashes = DAY_FIRST if day_first else MONTH_FIRST
+        return self._slashes or ()
+
+
+def _epoch(text: pl.Series, form: str) -> pl.Series:
+    dated = "%H" not in form and "%I" not in form and "%s" not in form and "%T" not in form
+    if dated:
+        return text.str.to_date(form, strict=False).dt.epoch("s").cast(pl.Int64)
+    if "%z" in form or "%:z" in form:
+        parsed = text.str.to_datetime(form, strict=False, time_zone="UTC")
+    else:
+        parsed = text.str.to_datetime(form, strict=False)
+    return parsed.dt.epoch("s").cast(pl.Int64)
+
+
+def _from_digits(whole: pl.Series, unit: str) -> pl.Series:
+    """Seconds of numbers such as 20240501; null where one is no such date."""
+    low, high = {"day": (10**7, 10**8), "moment": (10**13, 10**14)}[unit]
+    fits = whole.is_between(low, high, closed="left")
+    if not fits.any():
+        return _without(whole, whole.is_not_null())
+    text = _without(whole, ~fits).cast(pl.String)
+    seconds = _epoch(text, DIGITS[unit])
+    return _without(seconds, ~_plausible(seconds))
+
+
+def _plausible(seconds: pl.Series) -> pl.Series:
+    return seconds.is_between(FIRST, LAST).fill_null(False)
+
+
+def _without(values: pl.Series, bad: pl.Series) -> pl.Series:
+    """The values, null where `bad` is true."""
+    return pl.select(pl.when(~bad.fill_null(False)).then(values).alias(values.name)).to_series()

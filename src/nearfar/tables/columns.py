@@ -1,0 +1,202 @@
+"""Which column of a table is the user, the item, the rating: named, or recognised by its name."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nearfar.core.errors import SchemaError
+
+Kind = Literal["id", "number", "time", "text", "tags"]
+
+# In order of preference; the first few are names of the role itself and beat the rest.
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "user": (
+        *("user", "userid", "uid", "users", "username"),
+        *("customer", "customerid", "visitor", "visitorid", "member", "memberid", "account"),
+        *("accountid", "profile", "profileid", "client", "clientid", "reviewer", "reviewerid"),
+        *("buyer", "buyerid", "listener", "listenerid", "viewer", "viewerid", "person"),
+        *("personid", "subscriber", "subscriberid", "household", "householdid"),
+    ),
+    "item": (
+        *("item", "itemid", "iid", "items"),
+        *("movie", "movieid", "film", "filmid", "product", "productid", "song", "songid"),
+        *("track", "trackid", "artist", "artistid", "book", "bookid", "isbn", "asin", "sku"),
+        *("article", "articleid", "video", "videoid", "content", "contentid", "titleid"),
+        *("show", "showid", "game", "gameid", "business", "businessid", "poi", "poiid"),
+        *("location", "locationid", "venue", "venueid", "news", "newsid", "anime", "animeid"),
+        *("recipe", "recipeid", "gmapid", "parentasin", "stockcode", "productsku", "itemsku"),
+    ),
+    "rating": ("rating", "ratings", "score", "stars", "star", "overall", "reviewscore"),
+    "timestamp": (
+        *("timestamp", "timestamps", "ts", "time", "datetime", "date", "unixtime", "epoch"),
+        *("eventtime", "eventtimestamp", "eventdate", "createdat", "occurredat", "ratedat"),
+        *("unixreviewtime", "unixtimestamp", "reviewtime", "reviewdate", "when", "tstamp"),
+        *("orderedat", "orderdate", "ordertime", "purchasedat", "purchasedate", "purchasetime"),
+        *("viewedat", "watchedat", "watchdate", "playedat", "listenedat", "clickedat", "boughtat"),
+        *("invoicedate", "transactiondate", "transactiontime", "visittime", "interactiontime"),
+        *("happenedat", "addedat", "loggedat", "checkintime", "checkedinat", "utctime"),
+    ),
+    "weight": (
+        *("weight", "count", "plays", "playcount", "nplays", "listens", "listencount"),
+        *("quantity", "qty", "clicks", "views", "purchases", "frequency", "times"),
+    ),
+}
+OWN_NAMES = {"user": 5, "item": 4}
+TITLES = (
+    "title", "itemtitle", "movietitle", "filmtitle", "booktitle", "producttitle", "songtitle",
+    "tracktitle", "articletitle", "gametitle", "name", "itemname", "productname", "artistname",
+    "songname", "trackname",
+)  # fmt: skip
+"""In order of preference; a name wins only where nothing is called a title."""
+GENRES = ("genres", "genre", "categories", "category", "class", "tags")
+
+OPTIONS = {
+    "user": "--user-column",
+    "item": "--item-column",
+    "rating": "--rating-column",
+    "timestamp": "--time-column",
+    "weight": "--weight-column",
+}
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a column can be for.
+
+    Attributes:
+        name: how the column is called in a block of rows.
+        kind: of its values.
+        known: names by which it is recognised, lower case without blanks and underscores, in order
+            of preference.
+        n_own: how many of these are names of the role itself. Of the others only one may be there.
+        required: whether a table without it is refused.
+    """
+
+    name: str
+    kind: Kind
+    known: tuple[str, ...]
+    n_own: int | None = None
+    required: bool = False
+
+
+def _event_role(name: str, kind: Kind, *, required: bool = False) -> Role:
+    return Role(name, kind, SYNONYMS[name], OWN_NAMES.get(name), required)
+
+
+EVENT_ROLES = (
+    _event_role("user", "id", required=True),
+    _event_role("item", "id", required=True),
+    _event_role("rating", "number"),
+    _event_role("timestamp", "time"),
+    _event_role("weight", "number"),
+)
+HISTORY_ROLES = EVENT_ROLES[:2]
+ITEM_ROLES = (
+    EVENT_ROLES[1],
+    Role("title", "text", TITLES),
+    Role("genres", "tags", GENRES),
+)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of a log's columns, by role; None leaves a role to be recognised by name."""
+
+    user: str | None = None
+    item: str | None = None
+    rating: str | None = None
+    timestamp: str | None = None
+    weight: str | None = None
+
+    def resolve(
+        self, present: Sequence[str], where: str, roles: Sequence[Role] = EVENT_ROLES
+    ) -> dict[str, str]:
+        """The column of each role there is, as `resolve` finds it."""
+        return resolve(present, where, roles, vars(self))
+
+
+def resolve(
+    present: Sequence[str],
+    where: str,
+    roles: Sequence[Role],
+    given: Mapping[str, str | None] | None = None,
+) -> dict[str, str]:
+    """The column of each role there is: `{"user": "userId", "item": "movieId", ...}`.
+
+    Names are compared without case, blanks, underscores and other signs.
+
+    Args:
+        present: the columns of the table.
+        where: how messages name the table.
+        roles: the roles wanted.
+        given: names of columns by role, as far as they are given.
+
+    Raises:
+        SchemaError: a column is there twice, a given one is missing, or a required role has no
+            column.
+    """
+    given = {role: column for role, column in (given or {}).items() if column is not None}
+    doubled = [c for c, n in Counter(present).items() if n > 1]
+    if doubled:
+        raise SchemaError(
+            f"{where} has the column {doubled[0]!r} more than once; rename one of them, or, if "
+            "the first line does not name the columns, say --no-header"
+        )
+    result: dict[str, str] = {}
+    for role in roles:
+        column = given.get(role.name)
+        if column is None:
+            continue
+        if column not in present:
+            raise SchemaError(
+                f"{where} has no column {column!r} for the {role.name}; it has {quoted(present)}"
+            )
+        result[role.name] = column
+    for role in roles:
+        if role.name not in result:
+            rest = [c for c in present if c not in result.values()]
+            if (column := _by_name(role, rest, where)) is not None:
+                result[role.name] = column
+    for role in roles:
+        if role.required and role.name not in result:
+            raise SchemaError(
+                f"{where} has no column known as the {role.name}; it has {quoted(present)}: "
+                f"{_naming(role)}; if its first line does not name the columns, say --no-header"
+            )
+    return {role.name: result[role.name] for role in roles if role.name in result}
+
+
+def _naming(role: Role) -> str:
+    """How a user names the column of a role."""
+    option = OPTIONS.get(role.name)
+    if option is None:
+        return f"call one {role.name}"
+    return f"name it with {option} NAME (in Python and in settings: {role.name}='NAME')"
+
+
+def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
+    plain = {plain_name(c): c for c in reversed(candidates)}
+    matching = [name for name in role.known if name in plain]
+    if not matching:
+        return None
+    if role.n_own is not None and len(matching) > 1 and matching[0] not in role.known[: role.n_own]:
+        raise SchemaError(
+            f"{where}: {quoted([plain[name] for name in matching])} could each be the "
+            f"{role.name}; {_naming(role)}"
+        )
+    return plain[matching[0]]
+
+
+def plain_name(name: str) -> str:
+    """A column's name as names are compared: letters and digits in lower case."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Names for a message, at most a hundred of them."""
+    shown = ", ".join(repr(n) for n in names[:100])
+    return shown if len(names) <= 100 else f"{shown} and {len(names) - 100} more"

@@ -1,0 +1,145 @@
+"""How a text file is written: encoding, separator, quotes, header; given, or told by its start."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nearfar.core.errors import DataError, SettingsError
+from nearfar.tables.raw import RawFiles
+
+SEPARATORS = "\t,;|"
+RARE_SEPARATORS = ("::", " ")
+NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
+NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spaces", "::": "'::'"}
+SEPARATOR_LINE = re.compile(rb"sep=(.)\r?\n", re.IGNORECASE)
+
+Quoting = Literal["auto", "double", "none"]
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """What a caller knows of a text file; the rest is told by the start of the file.
+
+    Attributes:
+        encoding: as Python names it ("latin-1", "cp1252", "utf-16"); None for UTF-8, or UTF-16
+            where its byte order mark stands.
+        separator: between cells; None to tell it by the first line.
+        quoting: "double": a double quote at the start of a cell protects separators and newlines
+            up to the next one, and two stand for one; "none": quotes are characters like any
+            other; "auto": "double", but "none" where cells are separated by tabs and the header is
+            not quoted.
+        header: whether the first line names the columns; None: unless it is all numbers.
+
+    Raises:
+        SettingsError: a setting has no such value.
+    """
+
+    encoding: str | None = None
+    separator: str | None = None
+    quoting: Quoting = "auto"
+    header: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.quoting not in ("auto", "double", "none"):
+            raise SettingsError(f"quoting is {self.quoting!r}; expected auto, double or none")
+        separator = self.separator
+        if separator is not None:
+            separator = NAMED_SEPARATORS.get(separator.lower(), separator)
+            if separator != "::" and (len(separator.encode()) != 1 or separator in '"\r\n'):
+                raise SettingsError(
+                    f"separator is {self.separator!r}; expected one character, such as ',' or "
+                    "';', or tab"
+                )
+            object.__setattr__(self, "separator", separator)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the text of a file is cut into rows and cells.
+
+    Attributes:
+        separator: between cells.
+        quoted: whether a double quote at the start of a cell protects separators and newlines.
+        header: whether the first line names the columns.
+        encoding: of the file; None for UTF-8, or UTF-16 where its byte order mark stands.
+        skipped_bytes: before the first line ("sep=;" of a spreadsheet program).
+    """
+
+    separator: str = ","
+    quoted: bool = False
+    header: bool = True
+    encoding: str | None = None
+    skipped_bytes: int = 0
+
+    def __str__(self) -> str:
+        parts = [f"separated by {NAMES.get(self.separator, repr(self.separator))}"]
+        parts += ["" if self.header else "no header", self.encoding or ""]
+        return ", ".join(filter(None, parts))
+
+
+def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, list[str]]:
+    """The dialect of a text file, and the names of its columns.
+
+    Without a header columns are called column_1, column_2, ...
+
+    Raises:
+        EmptyDataError: the file is empty.
+        DataError: the file is not text.
+    """
+    sample = files.sample(name, options.encoding)
+    skipped = 0
+    separator = options.separator
+    if line := SEPARATOR_LINE.match(sample):
+        skipped = line.end()
+        separator = separator or line[1].decode("latin-1")
+    first = sample[skipped:].partition(b"\n")[0].rstrip(b"\r")
+    try:
+        text = first.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        raise DataError(
+            f"{files.where(name)}, line 1: byte 0x{first[wrong.start]:02x} is not UTF-8 text; "
+            "name the file's encoding, such as --encoding latin-1 or cp1252"
+        ) from None
+    separator = separator or _separator(text)
+    quoted = options.quoting == "double" or (
+        options.quoting == "auto"
+        and separator != "::"
+        and (separator != "\t" or _is_quoted(text.split("\t")))
+    )
+    cells = _cells(text, separator, quoted)
+    header = options.header
+    if header is None:
+        header = not all(is_number(c) for c in cells)
+    columns = cells if header else [f"column_{i + 1}" for i in range(len(cells))]
+    return Dialect(separator, quoted, header, options.encoding, skipped), columns
+
+
+def _separator(line: str) -> str:
+    best = max(SEPARATORS, key=lambda s: (line.count(s), -SEPARATORS.index(s)))
+    if best in line:
+        return best
+    return next((s for s in RARE_SEPARATORS if s in line.strip()), ",")
+
+
+def _is_quoted(cells: Sequence[str]) -> bool:
+    return all(len(c) > 1 and c[0] == c[-1] == '"' for c in (c.strip() for c in cells))
+
+
+def _cells(line: str, separator: str, quoted: bool) -> list[str]:
+    if not quoted or separator == "::":
+        return [c.strip() for c in line.split(separator)]
+    rows = csv.reader([line], delimiter=separator, skipinitialspace=True)
+    return [c.strip() for c in next(rows, [])]
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell of a first line is a number, so that the line is no header."""
+    try:
+        float(cell.replace(",", ".", 1))
+    except ValueError:
+        return False
+    return not any(letter.isalpha() for letter in cell)

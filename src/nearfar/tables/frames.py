@@ -1,0 +1,93 @@
+"""Frames and matrices in memory (Polars, pandas, SciPy) as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.sparse import coo_array, issparse
+
+from nearfar.core.errors import DataError, SchemaError
+from nearfar.tables.table import FrameTable, Table
+
+
+def is_pandas(value: object) -> bool:
+    """Whether this is a pandas DataFrame, told without importing pandas."""
+    kind = type(value)
+    return kind.__module__.partition(".")[0] == "pandas" and kind.__name__ == "DataFrame"
+
+
+def frame_table(source: Any, where: str | None = None) -> Table:
+    """A Polars or pandas frame or a SciPy sparse matrix as a table.
+
+    A matrix has the columns user and item (row and column numbers, in row order) and, unless all
+    values are one, rating. Stored zeros are no events.
+
+    Raises:
+        DataError: the object is none of these.
+        SchemaError: a pandas column mixes numbers and text.
+    """
+    if isinstance(source, pl.DataFrame | pl.LazyFrame):
+        return FrameTable(source, where or "the frame")
+    if is_pandas(source):
+        return PandasTable(source, where or "the frame")
+    if issparse(source):
+        return FrameTable(_of_matrix(source), where or "the matrix")
+    raise DataError(
+        f"a log cannot be read from a {type(source).__name__}; give a path, the name of a data "
+        "set, a Polars or pandas frame, or a SciPy sparse matrix"
+    )
+
+
+class PandasTable(Table):
+    """A pandas frame; only the columns selected are converted."""
+
+    def __init__(self, frame: Any, where: str) -> None:
+        self.where = where
+        self.columns = [str(c) for c in frame.columns]
+        self._frame = frame
+
+    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+        place = {c: self.columns.index(c) for c in selected}
+        series = [_series(self._frame.iloc[:, at], c, self.where) for c, at in place.items()]
+        yield from FrameTable(pl.DataFrame(series), self.where).blocks(selected)
+
+
+def _series(column: Any, label: str, where: str) -> pl.Series:
+    values = column.to_numpy()
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iufb":
+        return pl.Series(label, values)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "M":
+        return pl.Series(label, values.astype("datetime64[us]"))
+    objects = [None if _is_missing(v) else v for v in column.tolist()]
+    kinds = {type(v) for v in objects if v is not None}
+    numbers = {k for k in kinds if issubclass(k, int | float | np.number)}
+    if kinds - numbers and numbers:
+        found = ", ".join(sorted(k.__name__ for k in kinds))
+        raise SchemaError(
+            f"{where}: column {label!r} mixes types ({found}); make it all integers or all text"
+        )
+    try:
+        return pl.Series(label, objects, strict=numbers != kinds)
+    except (TypeError, OverflowError):
+        raise SchemaError(
+            f"{where}: column {label!r} holds {', '.join(sorted(k.__name__ for k in kinds))} "
+            "values that are neither text nor numbers of 64 bits"
+        ) from None
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _of_matrix(x: Any) -> pl.DataFrame:
+    entries = coo_array(x)
+    met = entries.data != 0
+    rows, cols, data = entries.row[met], entries.col[met], entries.data[met]
+    order = np.lexsort((cols, rows))
+    frame = pl.DataFrame({"user": rows[order].astype("i8"), "item": cols[order].astype("i8")})
+    if not (data == 1).all():
+        frame = frame.with_columns(rating=pl.Series(data[order].astype(np.float64)))
+    return frame

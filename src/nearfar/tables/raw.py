@@ -1,0 +1,323 @@
+"""Files as bytes: a folder, a zip or tar archive, or one file, read in place and in blocks.
+
+Nothing is unpacked to disk. A block is some ten megabytes of decompressed UTF-8 text that ends with
+a line, so that a file of any length is read in bounded memory.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import gzip
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, cast
+
+from nearfar.core.errors import DataError, EmptyDataError, SettingsError
+
+BLOCK_BYTES = 32 << 20
+SAMPLE_BYTES = 1 << 18
+MAX_LINE_BYTES = 256 << 20
+MAX_DEPTH = 3
+MAX_EXPANSION = 200
+"""Compressed text of a log is some 3 to 40 times as long as the file that it comes from."""
+SMALL_BYTES = 256 << 20
+"""Up to here no ratio of compression is suspicious."""
+_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, tarfile.TarError)
+_UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def last_newline(block: bytes) -> int:
+    """One past the last newline of a block; 0 where there is none."""
+    return block.rfind(b"\n") + 1
+
+
+class RawFiles:
+    """The files at a path, by name relative to it, whatever container holds them.
+
+    Args:
+        path: a folder (searched three levels deep), a .zip, a .tar, or a single file; a file
+            that ends in .gz, in a folder or alone, is decompressed while it is read. Files and
+            folders inside a folder or archive whose names begin with "." or "_" (".crc",
+            "_SUCCESS", "__MACOSX") are left out.
+        max_expansion: how many times as long as a compressed file its content may be, beyond
+            256 MiB of content.
+
+    Raises:
+        DataError: nothing is at `path`, or it is a damaged or unreadable archive.
+    """
+
+    def __init__(self, path: str | Path, *, max_expansion: int = MAX_EXPANSION) -> None:
+        self.path = Path(path)
+        self.max_expansion = max_expansion
+        if not self.path.exists():
+            raise DataError(f"{self.path} does not exist; give the path of a file or folder")
+        lower = self.path.name.lower()
+        if self.path.is_dir():
+            self.kind = "folder"
+        elif lower.endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")):
+            raise DataError(
+                f"{self.path} is a compressed tar archive; unpack it and give its folder"
+            )
+        else:
+            self.kind = {".zip": "zip", ".tar": "tar"}.get(self.path.suffix.lower(), "file")
+        self._archive: zipfile.ZipFile | tarfile.TarFile | None = None
+        self.names: list[str] = self._list()
+
+    def _list(self) -> list[str]:
+        if self.kind == "file":
+            return [self.path.name]
+        if self.kind == "folder":
+            levels = (self.path.glob("/".join(["*"] * d)) for d in range(1, MAX_DEPTH + 1))
+            found = (p for level in levels for p in level if p.is_file())
+            names = (p.relative_to(self.path).as_posix() for p in found)
+            return sorted(n for n in names if not _is_hidden(n))
+        with self.kept_open():
+            if isinstance(self._archive, zipfile.ZipFile):
+                names = [m.filename for m in self._archive.infolist() if not m.is_dir()]
+            elif isinstance(self._archive, tarfile.TarFile):
+                names = [m.name for m in self._archive.getmembers() if m.isfile()]
+            else:
+                names = []
+        return sorted(n for n in names if not _is_hidden(n))
+
+    @contextlib.contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Opens an archive once for all files read inside the block."""
+        if self._archive is not None or self.kind in ("folder", "file"):
+            yield
+            return
+        try:
+            if self.kind == "zip":
+                self._archive = zipfile.ZipFile(self.path)
+            else:
+                self._archive = tarfile.open(self.path, "r:")  # noqa: SIM115
+            yield
+        except _DAMAGE as error:
+            raise DataError(f"{self.path} is not a whole archive ({error}); get it again") from None
+        finally:
+            if self._archive is not None:
+                self._archive.close()
+            self._archive = None
+
+    def find_all(self, pattern: str) -> list[str]:
+        """The names whose last part matches the regular expression, with or without .gz."""
+        wanted = re.compile(f"(?:{pattern})(?:\\.gz)?", re.IGNORECASE)
+        return [n for n in self.names if wanted.fullmatch(PurePosixPath(n).name)]
+
+    def find(self, pattern: str) -> str | None:
+        """The first, least deep of `find_all`, or None."""
+        return min(self.find_all(pattern), key=lambda n: (n.count("/"), n), default=None)
+
+    def where(self, name: str) -> str:
+        """How a message names one file."""
+        return str(self.path) if self.kind == "file" else f"{self.path}:{name}"
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """The decompressed bytes of one file.
+
+        Raises:
+            DataError: the file, or the archive that holds it, is truncated, damaged, encrypted or
+                compressed by an unknown method, or expands beyond `max_expansion`.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                yield stack.enter_context(self._decompressed(name))
+            except _DAMAGE as error:
+                raise DataError(
+                    f"{self.where(name)} is truncated or damaged ({error}); get it again"
+                ) from None
+
+    @contextlib.contextmanager
+    def _decompressed(self, name: str) -> Iterator[IO[bytes]]:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.kept_open())
+            stream: IO[bytes] | None
+            compressed: int | None = None
+            if isinstance(self._archive, zipfile.ZipFile):
+                member = self._archive.getinfo(name)
+                stream = stack.enter_context(self._member(member))
+                compressed = member.compress_size
+            elif isinstance(self._archive, tarfile.TarFile):
+                stream = self._archive.extractfile(name)
+            else:
+                file = self.path if self.kind == "file" else self.path / name
+                stream = stack.enter_context(file.open("rb"))
+            assert stream is not None
+            if name.lower().endswith(".gz"):
+                compressed = compressed or self._size(name)
+                stream = stack.enter_context(cast(IO[bytes], gzip.GzipFile(fileobj=stream)))
+            if compressed is None:
+                yield stream
+            else:
+                bounded = _Bounded(stream, compressed, self.max_expansion, self.where(name))
+                yield cast(IO[bytes], bounded)
+
+    def _member(self, member: zipfile.ZipInfo) -> IO[bytes]:
+        assert isinstance(self._archive, zipfile.ZipFile)
+        where = self.where(member.filename)
+        if member.flag_bits & 1:
+            raise DataError(
+                f"{where} is encrypted with a password; unpack the archive and give its folder"
+            )
+        try:
+            return self._archive.open(member)
+        except (NotImplementedError, RuntimeError) as error:
+            raise DataError(
+                f"{where} is compressed by a method that Python's zipfile does not know "
+                f"({error}); unpack the archive and give its folder"
+            ) from None
+
+    def _size(self, name: str) -> int:
+        if isinstance(self._archive, tarfile.TarFile):
+            return self._archive.getmember(name).size
+        return (self.path if self.kind == "file" else self.path / name).stat().st_size
+
+    def text(self, name: str, encoding: str) -> str:
+        """A small file's whole text; bytes that are not `encoding` become U+FFFD."""
+        with self.open(name) as stream:
+            return stream.read().decode(encoding, errors="replace").removeprefix("\ufeff")
+
+    def is_parquet(self, name: str) -> bool:
+        """Whether a file begins as Parquet does."""
+        with self.open(name) as stream:
+            return stream.read(4) == b"PAR1"
+
+    def sample(self, name: str, encoding: str | None = None) -> bytes:
+        """The first lines of a text file, as UTF-8 with newlines as `blocks` gives them.
+
+        Raises:
+            EmptyDataError: the file is empty.
+            DataError: the file is not text of that encoding.
+        """
+        for block in self.blocks(name, size=SAMPLE_BYTES, encoding=encoding):
+            if not block.isspace():
+                return block.lstrip(b"\r\n")
+        raise EmptyDataError(f"{self.where(name)} is empty; a table with a header was expected")
+
+    def blocks(
+        self,
+        name: str,
+        *,
+        size: int = BLOCK_BYTES,
+        encoding: str | None = None,
+        row_end: Callable[[bytes], int] = last_newline,
+    ) -> Iterator[bytes]:
+        """A text file as UTF-8, in blocks of about `size` bytes that end with a row.
+
+        A byte order mark is dropped. Lines that end with a carriage return alone, as old Macintosh
+        programs wrote them, get a newline.
+
+        Args:
+            name: of the file.
+            size: of a block, in bytes.
+            encoding: of the file; None for UTF-8, or UTF-16 where its byte order mark stands.
+            row_end: one past the last byte that ends a row of a block; 0 where there is none.
+
+        Raises:
+            DataError: the file is damaged, or is not text.
+        """
+        rest = b""
+        n_lines = 0
+        for read in self._decoded(name, size, encoding):
+            block = rest + read if rest else read
+            cut = row_end(block)
+            if cut:
+                n_lines += block.count(b"\n", 0, cut)
+                yield block[:cut] if cut < len(block) else block
+            rest = block[cut:]
+            if len(rest) > MAX_LINE_BYTES:
+                raise DataError(
+                    f"{self.where(name)}, line {n_lines + 1}: the row is longer than "
+                    f"{MAX_LINE_BYTES >> 20} MiB; is a quote left open, or is it not a text file?"
+                )
+        if rest and not rest.isspace():
+            yield rest
+
+    def _decoded(self, name: str, size: int, encoding: str | None) -> Iterator[bytes]:
+        """The bytes of a text file as UTF-8 with newlines."""
+        with self.open(name) as stream:
+            first = stream.read(size)
+            encoding = encoding or _UTF16.get(first[:2])
+            decoder = None if encoding is None else _decoder(encoding)
+            mac = False
+            read, started = first, False
+            while read:
+                if decoder is not None:
+                    read = _recoded(decoder, read, str(encoding), self.where(name))
+                if not started:
+                    started = True
+                    read = read.removeprefix(codecs.BOM_UTF8)
+                    mac = b"\r" in read[:-1] and b"\n" not in read
+                if mac:
+                    read = read.replace(b"\r", b"\n")
+                if b"\0" in read:
+                    raise DataError(
+                        f"{self.where(name)} is not UTF-8 text; give a CSV, TSV or Parquet file, "
+                        "or name its encoding (--encoding utf-16)"
+                    )
+                if read:
+                    yield read
+                read = stream.read(size)
+            if decoder is not None:
+                ending = _recoded(decoder, b"", str(encoding), self.where(name), final=True)
+                if ending:
+                    yield ending
+
+
+class _Bounded:
+    """A decompressed stream that stops with an error where it expands too much."""
+
+    def __init__(self, stream: IO[bytes], compressed: int, ratio: int, where: str) -> None:
+        self._stream, self._where, self._ratio = stream, where, ratio
+        self._limit = max(SMALL_BYTES, compressed * ratio)
+        self._n_bytes = 0
+
+    def read(self, size: int = -1) -> bytes:
+        read = self._stream.read(self._limit + 1 if size < 0 else size)
+        self._n_bytes += len(read)
+        if self._n_bytes > self._limit:
+            raise DataError(
+                f"{self._where} expands to more than {self._ratio} times its compressed size; "
+                "if it is no decompression bomb, allow more with --max-expansion"
+            )
+        return read
+
+    def readline(self, size: int = -1) -> bytes:
+        return self._stream.readline(size)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "_")) for part in PurePosixPath(name).parts)
+
+
+def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+    try:
+        name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+        return codecs.getincrementaldecoder(name)()
+    except (LookupError, TypeError):
+        raise SettingsError(
+            f"unknown encoding {encoding!r}; give one that Python knows, such as utf-8, latin-1, "
+            "cp1252 or utf-16"
+        ) from None
+
+
+def _recoded(
+    decoder: codecs.IncrementalDecoder,
+    read: bytes,
+    encoding: str,
+    where: str,
+    *,
+    final: bool = False,
+) -> bytes:
+    try:
+        return decoder.decode(read, final).encode("utf-8")
+    except UnicodeError as error:
+        raise DataError(
+            f"{where} is not {encoding} text ({error}); name its encoding with --encoding"
+        ) from None

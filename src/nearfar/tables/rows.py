@@ -1,0 +1,277 @@
+"""From a table's columns to typed rows: ids, numbers and times, by one set of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from nearfar.core import identity
+from nearfar.core.errors import DataError, SchemaError, SettingsError
+from nearfar.tables.clock import Clock, TimeUnit
+from nearfar.tables.columns import OPTIONS, Role
+from nearfar.tables.parsed import Parsed
+from nearfar.tables.report import ReadReport
+
+BadRows = Literal["refuse", "drop", "null"]
+DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
+MAX_DROPPED_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class RowRules:
+    """What to do with values that cannot be read.
+
+    Attributes:
+        bad_rows: "refuse": an error names the first; "drop": the row is left out and counted;
+            "null": the value is taken for missing, for a caller that judges missing values.
+        literal_ids: take NA, NULL, None and the like for ids rather than for missing ones.
+        time_unit: what numbers in a time column count; "auto" tells it.
+        time_format: how times are written, as strptime knows it; None to tell it.
+
+    Raises:
+        SettingsError: a setting has no such value.
+    """
+
+    bad_rows: BadRows = "refuse"
+    literal_ids: bool = False
+    time_unit: TimeUnit = "auto"
+    time_format: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.bad_rows not in ("refuse", "drop", "null"):
+            raise SettingsError(f"bad_rows is {self.bad_rows!r}; expected refuse or drop")
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some rows of a table.
+
+    Attributes:
+        frame: columns by role: ids as Int64 or String, numbers as Float64, times as Int64 seconds,
+            text as String; null where a value is missing.
+        first_row: the number of the first row, counted from 1 without the header.
+        dropped: which rows to leave out as unreadable; None for none.
+        where: how messages name the table.
+    """
+
+    frame: pl.DataFrame
+    first_row: int
+    dropped: pl.Series | None
+    where: str
+
+
+class RowReader:
+    """Types the rows of one table, block after block.
+
+    Args:
+        where: how messages name the table.
+        roles: the roles of the columns, by name.
+        columns: the column of each role.
+        rules: what to do with unreadable values.
+        report: is told of conversions and of rows left out.
+        decimal_comma: whether "4,5" may be a number.
+        needed: roles whose values must not be missing either.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        roles: Sequence[Role],
+        columns: Mapping[str, str],
+        rules: RowRules,
+        report: ReadReport,
+        *,
+        decimal_comma: bool = False,
+        needed: Sequence[str] = (),
+    ) -> None:
+        self._where = where
+        self._needed = frozenset(needed)
+        self._roles = [role for role in roles if role.name in columns]
+        self._columns = dict(columns)
+        self._rules = rules
+        self._report = report
+        self._decimal_comma = decimal_comma
+        self._clock = Clock(where, rules.time_unit, rules.time_format)
+        self._n_rows = self._n_dropped = 0
+        self._decimal_signs: set[str] = set()
+
+    def read(self, frame: pl.DataFrame, first_row: int) -> Rows:
+        """The rows of a block.
+
+        Raises:
+            DataError: a value cannot be read, and bad rows are refused; with its row.
+            SchemaError: a column has a type that its role cannot have.
+        """
+        values = []
+        dropped: pl.Series | None = None
+        for role in self._roles:
+            column = self._columns[role.name]
+            parsed = self._parsed(role, frame[column], column)
+            bad, word = parsed.bad, "unreadable"
+            if role.name in self._needed and parsed.values.null_count():
+                bad = parsed.values.is_null()
+                word = "missing" if role.kind == "id" else "missing or unreadable"
+            if bad.any() and self._rules.bad_rows == "refuse":
+                at = int(bad.arg_max() or 0)
+                raise self._unreadable(role, column, parsed, at, first_row + at)
+            if bad.any() and self._rules.bad_rows == "drop":
+                new = bad if dropped is None else bad & ~dropped
+                if n_new := int(new.sum()):
+                    self._report.left_out[f"the {role.name} is {word}"] += n_new
+                dropped = bad if dropped is None else dropped | bad
+            values.append(parsed.values.rename(role.name))
+        self._count(frame.height, 0 if dropped is None else int(dropped.sum()))
+        return Rows(pl.DataFrame(values), first_row, dropped, self._where)
+
+    def finish(self) -> None:
+        """Check what only the whole table can tell.
+
+        Raises:
+            DataError: too many rows were dropped for the table to be understood, or numbers have
+                decimal points in some rows and decimal commas in others.
+        """
+        if self._n_dropped > MAX_DROPPED_SHARE * self._n_rows:
+            raise DataError(
+                f"{self._where}: {self._n_dropped:,} of {self._n_rows:,} rows are unreadable, too "
+                "many to leave out; look at its columns with nearfar data inspect, and name "
+                "them, the time's unit or format"
+            )
+        if len(self._decimal_signs) > 1:
+            raise DataError(
+                f"{self._where}: numbers have a decimal point in some rows and a decimal comma in "
+                "others; write them one way"
+            )
+
+    def _count(self, n_rows: int, n_dropped: int) -> None:
+        self._n_rows += n_rows
+        self._n_dropped += n_dropped
+        if self._clock.form:
+            self._report.times = self._clock.form
+
+    def _parsed(self, role: Role, values: pl.Series, column: str) -> Parsed:
+        if role.kind == "id":
+            return self._ids(role, values, column)
+        if role.kind == "time":
+            return self._clock.read(values)
+        if role.kind == "number":
+            return self._numbers(values, column)
+        if role.kind == "tags" and isinstance(values.dtype, pl.List):
+            return Parsed(values, pl.repeat(False, len(values), eager=True), "a list was expected")
+        return self._texts(values, column)
+
+    def _unreadable(self, role: Role, column: str, parsed: Parsed, at: int, row: int) -> DataError:
+        value = (parsed.values if parsed.given is None else parsed.given)[at]
+        if value is None:
+            return missing_value(self._where, row, role.name)
+        named = role.name if column == role.name else f"{role.name} (column {column!r})"
+        hint = "leave such rows out with --bad-rows drop"
+        if role.kind == "id":
+            hint += ", or take such words for ids with --literal-ids"
+        if role.kind == "time":
+            hint += ", or say how times are written with --time-unit or --time-format"
+        return DataError(
+            f"{self._where}, row {row}: the {named} is {value!r}; {parsed.expected}; {hint}"
+        )
+
+    def _ids(self, role: Role, values: pl.Series, column: str) -> Parsed:
+        kind = values.dtype
+        expected = "an id was expected, and this stands for a missing value"
+        if kind in (pl.Categorical, pl.Enum):
+            values = values.cast(pl.String)
+        if values.dtype == pl.String:
+            trimmed = identity.stripped(values)
+            n_trimmed = int((trimmed.str.len_bytes() != values.str.len_bytes()).sum())
+            if n_trimmed:
+                self._report.converted[f"blanks around {role.name} ids dropped"] += n_trimmed
+            if self._rules.literal_ids:
+                bad = (trimmed == "").fill_null(False)
+            else:
+                bad = identity.missing_words(trimmed).fill_null(False)
+            return Parsed(_null_where(bad, trimmed), bad, expected, trimmed)
+        if kind.is_integer():
+            numbers = values.cast(pl.Int64, strict=False)
+            if numbers.null_count() > values.null_count():
+                raise beyond(role.name, values.filter(numbers.is_null() & values.is_not_null())[0])
+            return Parsed(numbers, pl.repeat(False, len(values), eager=True), expected)
+        if kind.is_float() or kind.is_decimal():
+            values = values.cast(pl.Float64)
+            missing = values.is_nan().fill_null(True)
+            numbers = identity.integers_of_floats(values)
+            bad = numbers.is_null() & ~missing
+            if len(numbers) > numbers.null_count():
+                self._report.converted[f"{role.name} ids read from floats as integers"] += int(
+                    len(numbers) - numbers.null_count()
+                )
+            return Parsed(numbers, bad, "a whole number that a float holds exactly", values)
+        if kind == pl.Null:
+            return Parsed(values.cast(pl.String), values.is_not_null(), expected)
+        raise SchemaError(
+            f"{self._where}: {role.name} ids in column {column!r} are {kind}; make them integers "
+            "or text"
+        )
+
+    def _numbers(self, values: pl.Series, column: str) -> Parsed:
+        kind = values.dtype
+        expected = "a number was expected"
+        if kind == pl.String:
+            return self._spelled_numbers(values)
+        if kind.is_numeric() or kind in (pl.Boolean, pl.Null):
+            numbers = values.cast(pl.Float64)
+            bad = numbers.is_infinite().fill_null(False)
+            return Parsed(_null_where(bad | numbers.is_nan(), numbers), bad, expected, numbers)
+        raise SchemaError(f"{self._where}: column {column!r} is {kind}; numbers were expected")
+
+    def _spelled_numbers(self, values: pl.Series) -> Parsed:
+        expected = "a number was expected"
+        numbers = values.cast(pl.Float64, strict=False)
+        text = values
+        if numbers.null_count() > values.null_count():
+            text = identity.stripped(values)
+            text = _null_where(identity.missing_words(text), text)
+            numbers = text.cast(pl.Float64, strict=False)
+            left = text.is_not_null() & numbers.is_null()
+            if self._decimal_comma and left.any():
+                comma = left & text.str.contains(DECIMAL_COMMA).fill_null(False)
+                if comma.any():
+                    self._decimal_signs.add(",")
+                    self._report.converted["decimal commas read as points"] += int(comma.sum())
+                    numbers = numbers.zip_with(
+                        ~comma,
+                        text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False),
+                    )
+        if self._decimal_comma and text.str.contains(".", literal=True).any():
+            self._decimal_signs.add(".")
+        bad = (text.is_not_null() & numbers.is_null()) | ~numbers.is_finite().fill_null(True)
+        return Parsed(_null_where(bad, numbers), bad, expected, text)
+
+    def _texts(self, values: pl.Series, column: str) -> Parsed:
+        kind = values.dtype
+        if kind.is_nested() or kind.is_temporal() or kind.is_float():
+            raise SchemaError(f"{self._where}: column {column!r} is {kind}; text was expected")
+        text = values.cast(pl.String).str.strip_chars()
+        text = _null_where(text == "", text)
+        return Parsed(text, pl.repeat(False, len(text), eager=True), "text was expected")
+
+
+def beyond(role: str, value: object) -> SchemaError:
+    """The error for an integer id that 64 bits do not hold."""
+    return SchemaError(
+        f"{role} id {value} does not fit a signed 64-bit integer; "
+        "put a letter before such ids to have them read as text"
+    )
+
+
+def missing_value(where: str, row: int, role: str) -> DataError:
+    """The error for a value that must be there."""
+    option = OPTIONS.get(role, "its column")
+    return DataError(
+        f"{where}, row {row}: the {role} is missing; leave such rows out with --bad-rows drop, or "
+        f"name another column with {option}"
+    )
+
+
+def _null_where(bad: pl.Series, values: pl.Series) -> pl.Series:
+    return pl.select(pl.when(~bad.fill_null(False)).then(values).alias(values.name)).to_series()

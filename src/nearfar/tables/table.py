@@ -1,0 +1,266 @@
+"""A table with named columns, whatever holds it: text, Parquet or a frame in memory."""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from nearfar.core.errors import DataError, SchemaError
+from nearfar.tables.columns import Role, resolve
+from nearfar.tables.delimited import read_blocks
+from nearfar.tables.dialect import Dialect, TextOptions, sniff
+from nearfar.tables.raw import BLOCK_BYTES, MAX_EXPANSION, RawFiles
+from nearfar.tables.report import ReadReport
+from nearfar.tables.rows import RowReader, RowRules, Rows
+
+BATCH_ROWS = 2_000_000
+TEXT = r".*\.(?:csv|tsv|txt|tab|dat)"
+PARQUET = r".*\.(?:parquet|pq)"
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read a table.
+
+    Attributes:
+        text: how text files are written.
+        rules: what to do with unreadable values.
+        table: which file of a folder or archive to read, by its name or a pattern ("part-*.csv").
+        max_expansion: how many times as long as a compressed file its content may be.
+        block_bytes: about how many bytes are parsed at a time.
+    """
+
+    text: TextOptions = field(default_factory=TextOptions)
+    rules: RowRules = field(default_factory=RowRules)
+    table: str | None = None
+    max_expansion: int = MAX_EXPANSION
+    block_bytes: int = BLOCK_BYTES
+
+
+class Table(ABC):
+    """A table whose rows are read in blocks.
+
+    Attributes:
+        where: how messages name it.
+        columns: the names of its columns, in order.
+        layout: separator, header and encoding of text, in words; empty for other formats.
+        typed: whether columns have types of their own, so that text stays text.
+        decimal_comma: whether "4,5" may be a number in it.
+    """
+
+    where: str
+    columns: list[str]
+    layout: str = ""
+    typed: bool = True
+    decimal_comma: bool = False
+
+    @abstractmethod
+    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+        """Blocks of rows of the selected columns, with the number of each block's first row."""
+
+
+class TextTable(Table):
+    """Delimited text."""
+
+    typed = False
+
+    def __init__(self, files: RawFiles, name: str, options: ReadOptions) -> None:
+        self.where = files.where(name)
+        self._files, self._name, self._block_bytes = files, name, options.block_bytes
+        self._dialect: Dialect
+        self._dialect, self.columns = sniff(files, name, options.text)
+        self.layout = str(self._dialect)
+        self.decimal_comma = self._dialect.separator != ","
+        self.header = self._dialect.header
+
+    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+        return read_blocks(
+            self._files, self._name, self.columns, selected, self._dialect, self._block_bytes
+        )
+
+
+class FrameTable(Table):
+    """A Polars frame; of a lazy one only the columns selected are collected.
+
+    Args:
+        frame: the rows.
+        where: how messages name it.
+        sliced: collect a lazy frame in slices; only where that costs no more than once.
+    """
+
+    def __init__(
+        self, frame: pl.DataFrame | pl.LazyFrame, where: str, *, sliced: bool = False
+    ) -> None:
+        self.where = where
+        self._sliced = sliced
+        self._frame = frame
+        lazy = isinstance(frame, pl.LazyFrame)
+        self.columns = frame.collect_schema().names() if lazy else frame.columns
+
+    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+        rows = self._frame.select(selected)
+        if isinstance(rows, pl.LazyFrame) and self._sliced:
+            n_rows = int(rows.select(pl.len()).collect().item())
+            for start in range(0, n_rows, BATCH_ROWS):
+                yield rows.slice(start, BATCH_ROWS).collect(), start + 1
+            return
+        frame = rows.collect() if isinstance(rows, pl.LazyFrame) else rows
+        for start in range(0, frame.height, BATCH_ROWS):
+            yield frame.slice(start, BATCH_ROWS), start + 1
+
+
+class ParquetTable(Table):
+    """A Parquet file."""
+
+    def __init__(self, files: RawFiles, name: str) -> None:
+        self.where = files.where(name)
+        with self._read_errors():
+            if files.kind in ("zip", "tar") or name.lower().endswith(".gz"):
+                with files.open(name) as stream:
+                    self._rows = pl.read_parquet(io.BytesIO(stream.read())).lazy()
+            else:
+                path = files.path if files.kind == "file" else files.path / name
+                self._rows = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+            self.columns = self._rows.collect_schema().names()
+
+    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+        with self._read_errors():
+            n_rows = int(self._rows.select(pl.len()).collect().item())
+            for start in range(0, n_rows, BATCH_ROWS):
+                yield self._rows.select(selected).slice(start, BATCH_ROWS).collect(), start + 1
+
+    @contextmanager
+    def _read_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (PolarsError, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise DataError(
+                f"{self.where} is a damaged Parquet file ({reason}); get it again"
+            ) from None
+
+
+def open_table(files: RawFiles, name: str, options: ReadOptions) -> Table:
+    """The table in one file: Parquet if it begins so, else text.
+
+    Raises:
+        DataError: it is neither, or is damaged or empty.
+    """
+    if files.is_parquet(name):
+        return ParquetTable(files, name)
+    return TextTable(files, name, options)
+
+
+def open_tables(
+    files: RawFiles,
+    roles: Sequence[Role],
+    given: Mapping[str, str | None],
+    options: ReadOptions,
+) -> tuple[list[Table], list[str]]:
+    """The tables at a path that make one log, in the order of their names, and the files left out.
+
+    A folder or archive may hold one log in several parts with the same columns, as Spark and
+    Polars write it, beside tables of other kinds (films beside ratings), which lack a required
+    role and are left out.
+
+    Raises:
+        DataError: there is no table, or several that are not parts of one.
+        SchemaError: the only table lacks a required role.
+    """
+    names = _table_names(files, options.table)
+    tables = [(name, open_table(files, name, options)) for name in names]
+    if len(tables) > 1:
+        fitting = [(n, t) for n, t in tables if _fits(t, roles, given)]
+        if not fitting:
+            raise SchemaError(
+                f"{files.path} holds {len(tables)} tables ({_listed(names)}), none with columns "
+                f"known as {' and '.join(r.name for r in roles if r.required)}; name the columns, "
+                "or the table with --table"
+            )
+        tables = fitting
+    first = tables[0][1]
+    for name, table in tables[1:]:
+        if table.columns != first.columns:
+            raise DataError(
+                f"{files.path} holds {len(tables)} tables with different columns "
+                f"({_listed([n for n, _ in tables])}), of which {tables[0][0]} has "
+                f"{', '.join(first.columns)}, and {name} {', '.join(table.columns)}; "
+                "name the one to read with --table"
+            )
+    read = {name for name, _ in tables}
+    return [table for _, table in tables], [name for name in files.names if name not in read]
+
+
+def _table_names(files: RawFiles, wanted: str | None) -> list[str]:
+    if wanted is not None:
+        found = [n for n in files.names if PurePosixPath(n).match(wanted) or n == wanted]
+        if not found:
+            raise DataError(f"{files.path} holds no file {wanted}; it holds {_listed(files.names)}")
+        return found
+    names = sorted({*files.find_all(TEXT), *files.find_all(PARQUET)})
+    names = names or (files.names if files.kind == "file" else [])
+    if not names:
+        raise DataError(
+            f"{files.path} holds no table (it holds {_listed(files.names) or 'nothing'}); CSV, "
+            "TSV, text or Parquet files were expected"
+        )
+    return names
+
+
+def _fits(table: Table, roles: Sequence[Role], given: Mapping[str, str | None]) -> bool:
+    try:
+        resolve(table.columns, table.where, roles, given)
+    except SchemaError as error:
+        return "could each be" in str(error)
+    return True
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def read_rows(
+    tables: Sequence[Table],
+    roles: Sequence[Role],
+    given: Mapping[str, str | None],
+    rules: RowRules,
+    report: ReadReport,
+    *,
+    needed: Sequence[str] = (),
+) -> Iterator[Rows]:
+    """The typed rows of tables that make one log.
+
+    Args:
+        tables: with the same columns.
+        roles: the roles wanted.
+        given: names of columns by role, as far as they are given.
+        rules: what to do with unreadable values.
+        report: is filled.
+        needed: roles whose values must not be missing.
+
+    Raises:
+        SchemaError: a column is missing or has a wrong type.
+        DataError: a value cannot be read.
+    """
+    first = tables[0]
+    columns = resolve(first.columns, first.where, roles, given)
+    report.layout = report.layout or first.layout
+    report.columns = columns
+    used = set(columns.values())
+    report.unused_columns = [c for c in first.columns if c not in used]
+    for table in tables:
+        reader = RowReader(
+            table.where, roles, columns, rules, report,
+            decimal_comma=table.decimal_comma, needed=needed,
+        )  # fmt: skip
+        for frame, first_row in table.blocks(list(dict.fromkeys(columns.values()))):
+            report.n_rows += frame.height
+            yield reader.read(frame, first_row)
+        reader.finish()
