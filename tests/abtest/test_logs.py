@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 
 from nearfar.abtest.logs import Logs, parse_columns, read_logs
-from nearfar.abtest.sources import Query, read_blocks
+from nearfar.abtest.sources import Query, open_sources
 from nearfar.core.errors import (
     DataError,
     EmptyDataError,
@@ -89,11 +90,12 @@ def test_blocks_are_the_whole(tmp_path: Path, rows: int) -> None:
     SEEN.write_parquet(tmp_path / "seen.parquet")
     url = database(tmp_path / "logs.db")
     for source in (SEEN, tmp_path / "seen.parquet", Query(url, "SELECT * FROM seen")):
-        blocks = list(
-            read_blocks(source, lambda p, w: {"who": "user", "v": "views"}, block_rows=rows)
+        (blocks,) = (
+            list(t.blocks(["user", "views"])) for t in open_sources(source, block_rows=rows)
         )
-        assert [b.first_row for b in blocks] == list(range(1, 6, rows))
-        assert pl.concat([b.frame for b in blocks]).rows() == SEEN.select("user", "views").rows()
+        if isinstance(source, Query):
+            assert [first for _, first in blocks] == list(range(1, 6, rows))
+        assert pl.concat([b for b, _ in blocks]).rows() == SEEN.select("user", "views").rows()
 
 
 def test_days_are_utc_whatever_the_form() -> None:
@@ -147,21 +149,21 @@ def with_cell(frame: pl.DataFrame, column: str, row: int, value: object) -> pl.D
 @pytest.mark.parametrize(
     ("seen", "done", "error", "told"),
     [
-        (SEEN.drop("user"), DONE, SchemaError, "no column 'user' for the user of exposures"),
-        (SEEN, DONE.drop("timestamp"), SchemaError, "no column 'timestamp'"),
+        (SEEN.drop("user"), DONE, SchemaError, "no column known as the user"),
+        (SEEN, DONE.drop("timestamp"), SchemaError, "no column known as the timestamp"),
         (SEEN.drop("card"), DONE, SchemaError, "clicks name cards and the exposures do not"),
         (SEEN, DONE.drop("card"), SchemaError, "exposures name cards and the clicks do not"),
         (SEEN.clear(), DONE, EmptyDataError, "no exposures"),
-        (with_cell(SEEN, "user", 3, None), DONE, DataError, "missing in 1 rows, first in 4"),
-        (with_cell(SEEN, "timestamp", 1, None), DONE, DataError, "row 2: timestamp is None"),
+        (with_cell(SEEN, "user", 3, None), DONE, DataError, "row 4: the user is missing"),
+        (with_cell(SEEN, "timestamp", 1, None), DONE, DataError, "row 2: the timestamp is missing"),
         (with_cell(SEEN, "card", 4, None), DONE, DataError, "row 5: card is None"),
         (with_cell(SEEN, "views", 2, 0), DONE, DataError, "row 3: views is 0.0; a whole number"),
         (with_cell(SEEN, "views", 2, None), DONE, DataError, "row 3: views is None"),
         (SEEN, with_cell(DONE, "play_seconds", 3, -1.0), DataError, "row 4: play_seconds is -1"),
-        (SEEN, with_cell(DONE, "play_seconds", 0, float("inf")), DataError, "row 1: play_sec"),
-        (SEEN.with_columns(views=pl.lit("two")), DONE, SchemaError, "views is String"),
-        (SEEN.with_columns(user=pl.lit(1.5)), DONE, SchemaError, "user ids are Float64"),
-        (SEEN.with_columns(card=pl.lit(1.5)), DONE, SchemaError, "the card is Float64"),
+        (SEEN, with_cell(DONE, "play_seconds", 0, float("inf")), DataError, "row 1: the play_sec"),
+        (SEEN.with_columns(views=pl.lit("two")), DONE, DataError, "row 1: the views is 'two'"),
+        (SEEN.with_columns(user=pl.lit(1.5)), DONE, DataError, "row 1: the user is 1.5; a whole"),
+        (SEEN.with_columns(card=pl.lit(1.5)), DONE, SchemaError, "'card' is Float64; text"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told(seen, done, error: type[Exception], told: str) -> None:
@@ -172,7 +174,9 @@ def test_what_is_wrong_is_told(seen, done, error: type[Exception], told: str) ->
 def test_files_that_differ_in_columns_are_refused(tmp_path: Path) -> None:
     SEEN.write_parquet(tmp_path / "a.parquet")
     SEEN.drop("views").write_parquet(tmp_path / "b.parquet")
-    with pytest.raises(SchemaError, match=r"b\.parquet has the columns .* files before it"):
+    with pytest.raises(
+        SchemaError, match=r"b\.parquet has the columns .*a\.parquet .* must be the same"
+    ):
         read_logs(tmp_path, DONE)
 
 
@@ -184,17 +188,29 @@ def test_an_empty_first_file_decides_nothing(tmp_path: Path) -> None:
 
 
 def test_paths_that_hold_nothing_are_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not exist; give a Parquet file"):
+    with pytest.raises(DataError, match="does not exist; give the path"):
         read_logs(tmp_path / "none", DONE)
-    with pytest.raises(DataError, match=r"holds no \.parquet file"):
+    with pytest.raises(DataError, match="holds no table"):
         read_logs(tmp_path, DONE)
     (tmp_path / "x.parquet").write_text("no")
-    with pytest.raises(DataError, match="no Parquet file that can be read"):
+    with pytest.raises(DataError, match="damaged Parquet file"):
         read_logs(tmp_path, DONE)
-    for name in ("seen.csv", "SEEN.CSV", "seen.csv.gz"):
-        (tmp_path / name).write_text("user,timestamp,arm\n")
-        with pytest.raises(DataError, match=f"{name}: CSV is not read; give Parquet or a database"):
-            read_logs(tmp_path / name, DONE)
+
+
+@pytest.mark.parametrize("name", ["seen.csv", "SEEN.CSV", "seen.tsv", "seen.csv.gz"])
+def test_text_is_read_like_parquet(name: str, tmp_path: Path) -> None:
+    separator = "\t" if "tsv" in name else ","
+    text = SEEN.write_csv(separator=separator, datetime_format="%Y-%m-%d %H:%M:%S").encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    assert same(read_logs(tmp_path / name, DONE), read_logs(SEEN, DONE))
+
+
+def test_users_of_text_are_the_integers_that_they_spell(tmp_path: Path) -> None:
+    frame = SEEN.with_columns(user=pl.Series(["7.0", "7", " 8", "8.0", "9"]))
+    frame.with_columns(pl.col("timestamp").dt.epoch("s")).write_csv(tmp_path / "seen.csv")
+    assert read_logs(tmp_path / "seen.csv", DONE).exposures["user"].unique().sort().to_list() == [
+        "7", "8", "9"
+    ]  # fmt: skip
 
 
 def test_passwords_come_from_the_environment_and_go_nowhere(tmp_path, monkeypatch) -> None:
@@ -234,7 +250,7 @@ def test_wrong_queries_are_told(tmp_path: Path) -> None:
 def test_a_missing_sqlalchemy_is_told(monkeypatch) -> None:
     monkeypatch.setattr("nearfar.abtest.requirements.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'nearfar\[sql\]'"):
-        list(read_blocks(Query("sqlite://", "x"), lambda p, w: {}))
+        list(open_sources(Query("sqlite://", "x")))
 
 
 def test_hours_of_the_day_stay_in_it() -> None:

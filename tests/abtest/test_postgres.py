@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import postgres
 from nearfar.abtest.logs import read_logs
-from nearfar.abtest.sources import Query, read_blocks
+from nearfar.abtest.sources import Query, open_sources
 from nearfar.core.errors import DataError
 from tests.abtest.cases import clicks, exposures
 
@@ -55,8 +55,8 @@ def test_tables_are_as_frames(url: str) -> None:
 
 def test_the_server_hands_out_blocks(url: str) -> None:
     query = Query(url, "SELECT n FROM generate_series(1, 5) n")
-    blocks = list(read_blocks(query, lambda names, where: {"n": "n"}, block_rows=2))
-    assert [b.frame["n"].to_list() for b in blocks] == [[1, 2], [3, 4], [5]]
+    (blocks,) = (list(table.blocks(["n"])) for table in open_sources(query, block_rows=2))
+    assert [frame["n"].to_list() for frame, _ in blocks] == [[1, 2], [3, 4], [5]]
 
 
 def test_errors_name_no_password(url: str, monkeypatch) -> None:

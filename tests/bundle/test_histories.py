@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nearfar.bundle.histories import histories_from_items, read_histories
 from nearfar.core.errors import DataError, SchemaError
+from nearfar.tables.table import ReadOptions
 from tests.bundle.cases import make_bundle
 
 BUNDLE = make_bundle("constant")
@@ -77,7 +78,9 @@ def test_text_items_and_blocks_that_cut_the_file(tmp_path) -> None:
     path = tmp_path / "h.csv"
     rows = [(f"u{n % 50}", f"i{n % 13}") for n in range(900)]
     path.write_text("item,user\n" + "".join(f"{i},{u}\n" for u, i in rows))
-    users, dense, unknown = whole(read_histories(TEXT_BUNDLE, path, block_bytes=256))
+    users, dense, unknown = whole(
+        read_histories(TEXT_BUNDLE, path, options=ReadOptions(block_bytes=256))
+    )
     assert users == [f"u{n}" for n in range(50)]
     expected = np.zeros((50, 12))
     for user, item in rows:
@@ -90,9 +93,21 @@ def test_text_items_and_blocks_that_cut_the_file(tmp_path) -> None:
 def test_json_lines_in_blocks(tmp_path) -> None:
     path = tmp_path / "h.jsonl"
     path.write_text("".join(f'{{"user": {n}, "items": ["i{n % 12}"]}}\n\n' for n in range(99)))
-    users, dense, _ = whole(read_histories(TEXT_BUNDLE, path, block_bytes=64, chunk_users=10))
+    users, dense, _ = whole(
+        read_histories(TEXT_BUNDLE, path, options=ReadOptions(block_bytes=64), chunk_users=10)
+    )
     assert users == list(range(99))
     np.testing.assert_array_equal(dense.argmax(1), np.arange(99) % 12)
+
+
+def test_a_user_on_two_lines_is_one_user(tmp_path) -> None:
+    path = tmp_path / "h.jsonl"
+    path.write_text(
+        '{"user": 7, "items": [100]}\n{"user": 8, "items": []}\n{"user": 7.0, "items": [101.0]}\n'
+    )
+    users, dense, unknown = whole(read_histories(BUNDLE, path))
+    assert (users, unknown) == ([7, 8], 0)
+    assert [row.nonzero()[0].tolist() for row in dense] == [[0, 1], []]
 
 
 def test_columns_may_be_named(tmp_path) -> None:
@@ -110,7 +125,7 @@ def test_columns_may_be_named(tmp_path) -> None:
         ("h.xlsx", "x", r"ends in '\.xlsx'; histories are read from"),
         ("h.csv", "user,item\na,100\n,101\n", "row 2: the user is missing"),
         ("h.csv", "", "is empty"),
-        ("h.parquet", "no", "no whole Parquet file"),
+        ("h.parquet", "no", "a damaged Parquet file"),
         ("h.jsonl", '{"user": 1, "items": [1]}\n{"user"', "line 2 is not JSON"),
         ("h.jsonl", '\n{"user": 1}', "line 2 is .* a list 'items'"),
         ("h.jsonl", '{"user": true, "items": []}', "line 1 is"),
@@ -129,7 +144,7 @@ def test_a_missing_file_and_a_folder(tmp_path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read_histories(BUNDLE, tmp_path / "absent.csv")
     (tmp_path / "h.csv").mkdir()
-    with pytest.raises(DataError, match="is no file"):
+    with pytest.raises(DataError, match="is not a file"):
         read_histories(BUNDLE, tmp_path / "h.csv")
     with pytest.raises(DataError, match="chunk_users is 0"):
         read_histories(BUNDLE, tmp_path / "x.csv", chunk_users=0)
@@ -141,15 +156,15 @@ def test_parquet_users_beyond_64_bits(tmp_path) -> None:
     with pytest.raises(SchemaError, match="does not fit a signed 64-bit"):
         list(read_histories(BUNDLE, tmp_path / "h.parquet"))
     pl.DataFrame({"user": [1.5], "item": [100]}).write_parquet(tmp_path / "h.parquet")
-    with pytest.raises(SchemaError, match="make it integers or text"):
+    with pytest.raises(DataError, match=r"row 1: the user is 1\.5; a whole number"):
         list(read_histories(BUNDLE, tmp_path / "h.parquet"))
 
 
 def test_lists_of_ids_of_any_kind() -> None:
     lists = [[100, "101", 101], [], [999, "x", True, 1.5, None, 102.0], (111,)]
     histories, unknown = histories_from_items(BUNDLE, lists)
-    assert [row.nonzero()[0].tolist() for row in histories.toarray()] == [[0, 1], [], [], [11]]
-    assert unknown.tolist() == [0, 0, 6, 0]
+    assert [row.nonzero()[0].tolist() for row in histories.toarray()] == [[0, 1], [], [2], [11]]
+    assert unknown.tolist() == [0, 0, 5, 0]
     histories, unknown = histories_from_items(TEXT_BUNDLE, [["i2", 5]])
     assert (histories.indices.tolist(), unknown.tolist()) == ([2], [1])
     histories, unknown = histories_from_items(BUNDLE, [])

@@ -186,7 +186,7 @@ def test_what_is_wrong_is_told(folder: Path, fails, monkeypatch) -> None:
     csv.write_text("user,timestamp,arm\n")
     given = ["--exposures", csv, *rest[2:]]
     told = fails("abtest", "check", "--experiment", folder / "experiment.toml", *given, "-q")
-    assert "CSV is not read; give Parquet or a database" in told
+    assert "there are no exposures" in told
     assert "exists; name another folder" in fails("abtest", "simulate", "--out", folder)
     fails("abtest", "plan", code=2)
     monkeypatch.setattr("nearfar.abtest.requirements.find_spec", lambda name: None)

@@ -246,7 +246,7 @@ def test_titles_of_ones_own(work: Path, as_json, tmp_path: Path) -> None:
 def test_details_without_an_item_column_are_refused(work: Path, fails, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("name\nx\n")
     arguments = ["train", "ease", "--data", work / "log.csv", "--out", tmp_path / "b"]
-    assert "none is the item's" in fails(*arguments, "--item-details", tmp_path / "t.csv")
+    assert "no column known as the item" in fails(*arguments, "--item-details", tmp_path / "t.csv")
 
 
 def test_lists_of_ids_may_start_with_a_byte_order_mark(

@@ -132,13 +132,15 @@ def test_single_filters():
 
 def test_filters_know_what_they_need():
     log = log_of([(1, 1)])
-    with pytest.raises(SchemaError, match="no rating to filter on; name its column with rating="):
+    with pytest.raises(
+        SchemaError, match="no rating to filter on; name its column with --rating-column"
+    ):
         Filters(min_rating=4).apply(log)
     with pytest.raises(SchemaError, match="no timestamp"):
         Filters(since=4).apply(log)
     with pytest.raises(SettingsError, match="holds no time"):
         Filters(since="2024-05-02", until="2024-05-01")
-    with pytest.raises(SettingsError, match="'May' is no moment"):
+    with pytest.raises(SettingsError, match="'May' is not a time"):
         Filters(since="May")
     with pytest.raises(SettingsError, match="at least 0"):
         Filters(min_user=-1)

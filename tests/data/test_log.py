@@ -13,10 +13,13 @@ import pytest
 from polars.testing import assert_frame_equal
 from scipy.sparse import coo_array, csr_array
 
+from nearfar.core import identity
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.filters import Filters
 from nearfar.data.log import Log, read_log
+from nearfar.tables.rows import RowRules
+from nearfar.tables.table import ReadOptions
 
 CSV = "user_id,movieId,rating,ts\n3,10,4.5,100\n1,20,2,101\n3,20,5,102\n"
 
@@ -98,13 +101,14 @@ class TestColumns:
 
     def test_two_candidates_are_not_guessed_between(self):
         table = pl.DataFrame({"user": [1], "artist_id": [2], "track_id": [3]})
-        with pytest.raises(SchemaError, match="could each be the item; name one with item='"):
+        with pytest.raises(SchemaError, match="could each be the item; name it with --item-column"):
             read_log(table)
         assert read_log(table, item="track_id").frame.rows() == [(1, 3)]
 
     def test_a_missing_column_tells_which_there_are(self, tmp_path):
         with pytest.raises(
-            SchemaError, match=r"as the item; it has 'user', 'thing'.*item='\.\.\.'"
+            SchemaError,
+            match=r"as the item; it has 'user', 'thing'.*--item-column NAME .*item='NAME'",
         ):
             read_log(written(tmp_path, "user,thing\n1,2\n"))
         with pytest.raises(SchemaError, match="no column 'thin' for the item; it has"):
@@ -116,7 +120,7 @@ class TestColumns:
 
     def test_a_file_without_header(self, tmp_path):
         path = written(tmp_path, "1\t2\t5\n3\t4\t1\n", "log.txt")
-        with pytest.raises(SchemaError, match=r"'column_1'.*all numbers, so taken for data"):
+        with pytest.raises(SchemaError, match=r"'column_1'.*name it with --user-column"):
             read_log(path)
         log = read_log(path, user="column_1", item="column_2")
         assert log.frame.rows() == [(1, 2), (3, 4)]
@@ -127,15 +131,38 @@ class TestIds:
         log = read_log(written(tmp_path, "user,item\n007,5\n7,6\n8,6\n"))
         assert log.frame.rows() == [("007", 5), ("7", 6), ("8", 6)]
 
-    @pytest.mark.parametrize("odd", ["+7", "7.0", "1e3", " 7", "-0", "x"])
+    @pytest.mark.parametrize("odd", ["+7", "7.5", "1e3", "-0", "x", "7.0.0"])
     def test_one_odd_id_makes_the_column_text(self, odd, tmp_path):
-        log = read_log(written(tmp_path, f"user,item\n1,5\n{odd},6\n"))
-        assert log.frame["user"].to_list() == ["1", odd]
+        log = read_log(written(tmp_path, f"user,item\n1,5\n2.0,6\n{odd},6\n"))
+        assert log.frame["user"].to_list() == ["1", "2.0", odd]
+
+    @pytest.mark.parametrize("seven", [" 7", "7 ", "7.0", "7.000", '"7"', ' "7"'])
+    def test_what_spells_an_integer_is_that_integer(self, seven, tmp_path):
+        rows = f"user,item\n7,5\n{seven},6\n8.0,6\n"
+        for block_bytes in (1, 1 << 20):
+            log = read_log(written(tmp_path, rows), options=ReadOptions(block_bytes=block_bytes))
+            assert log.frame["user"].to_list() == [7, 7, 8]
+
+    @pytest.mark.parametrize("word", sorted(identity.MISSING_WORDS))
+    def test_words_for_missing_values_are_no_ids(self, word, tmp_path):
+        cell = word or '""'
+        path = written(tmp_path, f"user,item\na,x\na,y\n{cell},x\nb,z\n")
+        with pytest.raises(DataError, match="row 3: the user is") as caught:
+            read_log(path)
+        assert "--drop-bad-rows" in str(caught.value)
+        dropping = ReadOptions(rules=RowRules("drop", max_dropped_share=0.5))
+        log = read_log(path, options=dropping)
+        assert log.frame["user"].to_list() == ["a", "a", "b"]
+        assert log.read is not None
+        assert sum(log.read.left_out.values()) == 1
+        if word:
+            literal = read_log(path, options=ReadOptions(rules=RowRules(literal_ids=True)))
+            assert literal.frame["user"].to_list() == ["a", "a", word, "b"]
 
     def test_text_that_comes_late_makes_the_earlier_ids_text_too(self, tmp_path):
         numbers = [*range(300, 0, -1), *range(300)]
         text = "user,item\n" + "".join(f"{n},{n}\n" for n in numbers) + "x,5\n007,7\n5,0\n"
-        log = read_log(written(tmp_path, text), block_bytes=100)
+        log = read_log(written(tmp_path, text), options=ReadOptions(block_bytes=100))
         assert log.frame["user"].to_list() == [*map(str, numbers), "x", "007", "5"]
         assert log.frame["item"].to_list() == [*numbers, 5, 7, 0]
 
@@ -169,9 +196,18 @@ class TestIds:
         with pytest.raises(SchemaError, match=r"column 'user' mixes types \(int, str\)"):
             read_log(pd.DataFrame({"user": [1, "a"], "item": [1, 2]}))
 
-    def test_float_ids_are_refused(self):
-        with pytest.raises(SchemaError, match="user ids in column 'user' are Float64"):
-            read_log(pl.DataFrame({"user": [1.0], "item": [1]}))
+    @pytest.mark.parametrize("kind", [pl.Float64, pl.Float32, pl.Decimal(10, 2)])
+    def test_whole_floats_are_integers_and_others_are_refused(self, kind):
+        whole = pl.DataFrame({"user": pl.Series([1.0, 2.0]).cast(kind), "item": [1, 1]})
+        assert read_log(whole).frame["user"].to_list() == [1, 2]
+        half = pl.DataFrame({"user": pl.Series([1.0, 2.5]).cast(kind), "item": [1, 1]})
+        with pytest.raises(DataError, match=r"row 2: the user is 2\.5; a whole number"):
+            read_log(half)
+
+    def test_floats_that_have_lost_digits_are_refused(self):
+        frame = pl.DataFrame({"user": [1.0, 2.0**60], "item": [1, 1]})
+        with pytest.raises(DataError, match="row 2: the user is"):
+            read_log(frame)
 
 
 class TestTimes:
@@ -192,7 +228,7 @@ class TestTimes:
             assert log.frame["timestamp"].to_list() == [1714521600]
 
     def test_what_is_no_time_is_named(self, tmp_path):
-        with pytest.raises(DataError, match="row 2: timestamp is 'soon'"):
+        with pytest.raises(DataError, match="row 2: the timestamp \\(column 'time'\\) is 'soon'"):
             read_log(written(tmp_path, "user,item,time\n1,2,2024-05-01\n1,3,soon\n"))
 
 
@@ -202,10 +238,10 @@ class TestBadInput:
         [
             ("", EmptyDataError, "is empty"),
             ("user,item\n", EmptyDataError, "has no rows"),
-            ("user,item,rating\n1,2,3\n1,3,good\n", DataError, "row 2: rating is 'good'"),
-            ("user,item,rating\n1,2,-1\n", DataError, "row 1: the rating is -1.0"),
-            ("user,item,rating\n1,2,3\n1,4,nan\n", DataError, "row 2: the rating is nan"),
-            ("user,item,rating\n1,2,inf\n", DataError, "row 1: the rating is inf"),
+            ("user,item,rating\n1,2,3\n1,3,good\n", DataError, "row 2: the rating is 'good'"),
+            ("user,item,rating\n1,2,-1\n", DataError, "row 1: the rating is -1;"),
+            ("user,item,rating\n1,2,3\n1,4,nan\n", DataError, "row 2: the rating is missing"),
+            ("user,item,rating\n1,2,inf\n", DataError, "row 1: the rating is 'inf'"),
             ("user,item,rating\n1,2,3\n1,4,\n", DataError, "row 2: the rating is missing"),
             ("user,item\n1,2\n,3\n", DataError, "row 2: the user is missing"),
             ("user,item\n1,2\n3\n", DataError, "row 2: the item is missing"),
@@ -228,8 +264,10 @@ class TestBadInput:
 
     def test_rows_are_counted_through_blocks(self, tmp_path):
         rows = "".join(f"{n},1,3\n" for n in range(1, 400)) + "400,1,bad\n"
-        with pytest.raises(DataError, match="row 400: rating is 'bad'"):
-            read_log(written(tmp_path, "user,item,rating\n" + rows), block_bytes=64)
+        with pytest.raises(DataError, match="row 400: the rating is 'bad'"):
+            read_log(
+                written(tmp_path, "user,item,rating\n" + rows), options=ReadOptions(block_bytes=64)
+            )
 
     def test_a_file_that_is_not_there(self, tmp_path):
         with pytest.raises(DataError, match="does not exist"):
@@ -242,11 +280,12 @@ class TestBadInput:
         with pytest.raises(DataError, match=r"no data in a known format \(it holds photo.jpg\)"):
             read_log(tmp_path)
 
-    def test_a_folder_of_several_tables(self, tmp_path):
+    def test_a_folder_of_different_tables(self, tmp_path):
         written(tmp_path, CSV, "a.csv")
-        written(tmp_path, CSV, "b.csv")
-        with pytest.raises(DataError, match=r"2 tables \(a.csv, b.csv\); give the path of one"):
+        written(tmp_path, CSV.replace("ts", "when"), "b.csv")
+        with pytest.raises(DataError, match=r"2 tables with different columns .*--table"):
             read_log(tmp_path)
+        assert read_log(tmp_path, options=ReadOptions(table="b.csv")).n_events == 3
 
     def test_truncated_gz(self, tmp_path):
         whole = gzip.compress((CSV + "9,9,9,9\n" * 5000).encode())

@@ -13,8 +13,10 @@ from nearfar.core.errors import DataError, SettingsError
 from nearfar.data.filters import Filters
 from nearfar.data.formats import all_sources, detect
 from nearfar.data.log import Log, read_log, read_parts
+from nearfar.tables.table import ReadOptions
 from tests.data import layouts
 
+SMALL = ReadOptions(block_bytes=16)
 SOURCES = [s.name for s in all_sources() if not s.generated]
 
 
@@ -60,7 +62,7 @@ def test_reads_the_same_rows_from_every_container(source, form, tmp_path):
 def test_small_blocks_change_nothing(source, tmp_path):
     path = layouts.folder(source, tmp_path / "d")
     whole = read_log(path)
-    pieces = read_log(path, block_bytes=16)
+    pieces = read_log(path, options=SMALL)
     assert_frame_equal(pieces.frame, whole.frame)
     assert pieces.user_ids == whole.user_ids
     assert pieces.item_ids == whole.item_ids
@@ -71,7 +73,7 @@ def test_filters_while_reading_equal_filters_after(source, tmp_path):
     path = layouts.folder(source, tmp_path / "d")
     after = read_log(path)
     filters = Filters(min_item=2) if not after.has("rating") else Filters(min_rating=4, min_item=2)
-    while_reading = read_log(path, filters=filters, block_bytes=16)
+    while_reading = read_log(path, filters=filters, options=SMALL)
     assert_frame_equal(while_reading.frame, filters.apply(after).frame)
     assert while_reading.steps == filters.apply(after).steps
 
@@ -126,7 +128,7 @@ def test_a_format_can_be_forced(tmp_path):
 @pytest.mark.parametrize(
     ("source", "name", "text", "message"),
     [
-        ("ml-1m", "ratings.dat", "1::2::5::9\n1::3::x::9\n", "row 2: rating is 'x'"),
+        ("ml-1m", "ratings.dat", "1::2::5::9\n1::3::x::9\n", "row 2: the rating is 'x'"),
         ("ml-100k", "u.data", "1\t2\t5\t9\n1\t\t4\t9\n", "row 2: the item is missing"),
         ("netflix", "combined_data_1.txt", "5,3,2001-01-01\n", "no line 'movie:'"),
         ("netflix", "combined_data_1.txt", "5:\na,3,2001-01-01\n", "row 2: user is 'a'"),

@@ -49,7 +49,7 @@ def test_an_items_file_that_is_missing_is_told_of_before_any_training(tmp_path: 
     with pytest.raises(DataError, match=r"none\.csv does not exist"):
         train_weekly(with_items(tmp_path, path="none.csv"), last)
     (tmp_path / "items.csv").write_text("sku,title\n1,One\n")
-    with pytest.raises(DataError, match="have no column item, but sku, title"):
+    with pytest.raises(DataError, match=r"has no column 'item' for the item; it has 'sku'"):
         train_weekly(with_items(tmp_path, path="items.csv"), last)
     for wrong in ({"path": "x", "title": "item"}, {"path": "x", "colour": "y"}):
         with pytest.raises(SettingsError):

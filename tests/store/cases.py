@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from nearfar.core.identity import MISSING_WORDS
 from nearfar.store.sinks.sink import RecommendationSink, make_sink
 
 DAY = date(2026, 3, 5)
@@ -42,13 +43,17 @@ HOSTILE = [
 ]
 
 
+# An id of events has no blanks around it and is no word for a missing value.
+IDS = [text for text in HOSTILE if text == text.strip() and text not in MISSING_WORDS]
+
+
 def events(n: int = 400) -> pl.DataFrame:
     """Events of six days, two of which lie outside [SINCE, UNTIL), by time, user and item."""
     first = datetime(2026, 3, 1, tzinfo=UTC)
     moments = [first + timedelta(seconds=i * 6 * 86400 // n) for i in range(n)]
     frame = pl.DataFrame(
         {
-            "user": [HOSTILE[i * 7 % len(HOSTILE)] for i in range(n)],
+            "user": [IDS[i * 7 % len(IDS)] for i in range(n)],
             "item": [1000 + i * 13 % 37 for i in range(n)],
             "timestamp": pl.Series(moments, dtype=pl.Datetime("us", "UTC")),
             "rating": [1.0 + i % 9 / 2 for i in range(n)],

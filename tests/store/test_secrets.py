@@ -63,10 +63,16 @@ PASSWORDS = st.text(
 )
 
 
+# Words of every address and every source's settings, which would be found in them by chance.
+ORDINARY = repr(SQLEvents("postgresql://me:***@host/shop?password=***", "events")) + repr(
+    SQLRecommendations("postgresql://h/d")
+)
+
+
 @given(PASSWORDS)
 def test_no_password_is_ever_shown(password: str) -> None:
     for url in (f"postgresql://me:{password}@host/shop", f"postgresql://h/d?password={password}"):
-        if "&" in password or ";" in password:
+        if "&" in password or ";" in password or password in ORDINARY:
             continue
         sink, source = SQLRecommendations(url), SQLEvents(url, "events")
         hidden = Url(url)

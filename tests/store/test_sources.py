@@ -14,13 +14,14 @@ from polars.testing import assert_frame_equal
 from nearfar.core.discovery import discover
 from nearfar.core.errors import DataError, SchemaError, SettingsError, UnknownNameError
 from nearfar.core.settings import build, to_plain
-from nearfar.data.columns import Columns
 from nearfar.data.log import read_log
-from nearfar.store.sources._rows import EventRows
 from nearfar.store.sources.csv import CSVEvents
 from nearfar.store.sources.parquet import ParquetEvents
 from nearfar.store.sources.source import PACKAGE, EventSource, find_source, make_source
 from nearfar.store.sources.sql import SQLEvents
+from nearfar.tables.columns import Columns
+from nearfar.tables.report import ReadReport
+from nearfar.tables.rows import RowReader, Rows
 from tests.store.cases import SINCE, UNTIL, events, inside, partitioned
 
 COLUMNS = {"user": "buyer", "item": "film", "timestamp": "at", "rating": "stars"}
@@ -267,13 +268,13 @@ def test_the_database_filters_and_hands_out_chunks(
         into_postgres(server.plain_url, "events", frame, types)
         url = server.url
     fetched: list[int] = []
-    add = EventRows.add
+    read_block = RowReader.read
 
-    def counted(self: EventRows, block: pl.DataFrame, *rest: Any, **more: Any) -> None:
-        fetched.append(block.height)
-        add(self, block, *rest, **more)
+    def counted(self: RowReader, frame: pl.DataFrame, first_row: int) -> Rows:
+        fetched.append(frame.height)
+        return read_block(self, frame, first_row)
 
-    monkeypatch.setattr(EventRows, "add", counted)
+    monkeypatch.setattr(RowReader, "read", counted)
     read = SQLEvents(url, "events", chunk_rows=50).read(SINCE, UNTIL)
     assert sum(fetched) == read.height == inside(frame).height
     assert max(fetched) == 50
@@ -287,7 +288,7 @@ def test_partitions_outside_the_window_are_never_read(tmp_path: Path) -> None:
     unreadable.mkdir(parents=True)
     source = ParquetEvents(str(folder))
     assert_frame_equal(source.read(SINCE, UNTIL), inside(events()))
-    with pytest.raises(DataError, match="no whole Parquet file"):
+    with pytest.raises(DataError, match="not a whole Parquet file"):
         source.read(SINCE, UNTIL + timedelta(days=1))
     with pytest.raises(DataError, match="'date=nonsense' is of no day"):
         source.read(date(2026, 1, 1), UNTIL)
@@ -362,9 +363,30 @@ def test_ids_of_two_kinds_in_two_files_are_refused(tmp_path: Path) -> None:
     frame.with_columns(user=pl.int_range(pl.len())).write_parquet(tmp_path / "b.parquet")
     with pytest.raises(SchemaError, match=r"b\.parquet.*user ids are integers.*text"):
         ParquetEvents(str(tmp_path)).read(SINCE, UNTIL)
-    frame.drop("rating").write_parquet(tmp_path / "b.parquet")
-    with pytest.raises(SchemaError, match="no column 'rating'"):
-        ParquetEvents(str(tmp_path)).read(SINCE, UNTIL)
+
+
+def test_a_column_that_only_some_files_have_stops_nothing(tmp_path: Path) -> None:
+    frame = events()
+    half = frame.height // 2
+    frame[:half].drop("rating").write_parquet(tmp_path / "a.parquet")
+    later = frame[half:].with_columns(plays=pl.lit(0))
+    later.write_parquet(tmp_path / "b.parquet")
+    report = ReadReport()
+    read = ParquetEvents(str(tmp_path)).read(SINCE, UNTIL, report)
+    assert read.columns == ["user", "item", "timestamp", "weight"]
+    assert read.height == inside(frame).height
+    n_zero = inside(later.drop("plays")).height
+    assert read["weight"].value_counts().sort("weight").rows() == [
+        (0.0, n_zero), (1.0, read.height - n_zero)
+    ]  # fmt: skip
+    assert len(report.remarks) == 2
+    assert "no weight" in report.remarks[0]
+    assert "ratings are left out" in report.remarks[1]
+    swapped = tmp_path / "swapped"
+    swapped.mkdir()
+    later.write_parquet(swapped / "a.parquet")
+    frame[:half].drop("rating").write_parquet(swapped / "b.parquet")
+    assert_frame_equal(ParquetEvents(str(swapped)).read(SINCE, UNTIL), read)
 
 
 def test_a_column_with_nothing_in_it_is_missing(tmp_path: Path) -> None:
@@ -376,17 +398,19 @@ def test_a_column_with_nothing_in_it_is_missing(tmp_path: Path) -> None:
     assert read.schema["user"] == pl.String
 
 
-def test_one_moment_in_milliseconds_among_seconds_needs_the_unit(tmp_path: Path) -> None:
+def test_a_time_in_milliseconds_among_seconds_is_unreadable_and_moves_no_other(
+    tmp_path: Path,
+) -> None:
     frame = pl.DataFrame(
         {"user": [1, 2, 3], "item": [1, 2, 3], "timestamp": [1772500000, 1772500000000, 1772500001]}
     )
     path = tmp_path / f"date={SINCE}" / "events.parquet"
     path.parent.mkdir()
     frame.write_parquet(path)
-    read = ParquetEvents(str(tmp_path), time_unit="s").read(SINCE, UNTIL)
-    assert read["timestamp"].dt.year().to_list() == [2026, 2026, 9999]
-    told = ParquetEvents(str(tmp_path)).read(SINCE, UNTIL)
-    assert told["timestamp"].dt.year().to_list() == [1970, 1970, 2026]
+    for unit in ("s", "auto"):
+        read = ParquetEvents(str(tmp_path), time_unit=unit).read(SINCE, UNTIL)
+        assert read["timestamp"].dt.year().to_list() == [None, 2026, 2026]
+        assert read["user"].to_list() == [2, 1, 3]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])

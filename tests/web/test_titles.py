@@ -11,7 +11,7 @@ import pytest
 from nearfar.bundle.folder import save_bundle
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data import item_table
+from nearfar.tables import item_table
 from nearfar.web.logs import to_stream
 from nearfar.web.setup import Setup
 from nearfar.web.titles import Titles
@@ -67,12 +67,12 @@ def test_titles_of_its_own_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a,title\n1,x\n", "no column known as the item; it has 'a', 'title': call one item"),
+        ("a,title\n1,x\n", "no column known as the item; it has 'a', 'title': name it with"),
         ("item,genres\n1,x\n", "no column known as the title"),
-        ("sku,isbn,title\n1,2,x\n", "'isbn', 'sku' could each be the item; call one item"),
-        ("item,title,title\n1,x,y\n", "two columns"),
-        ("item,title,Title\n1,x,y\n", "two columns"),
-        ("", "cannot be read"),
+        ("sku,isbn,title\n1,2,x\n", "'isbn', 'sku' could each be the item; name it with"),
+        ("item,title,title\n1,x,y\n", "'title' more than once"),
+        ("item,title,Title\n1,x,y\n", "'title', 'Title' could each be"),
+        ("", "is empty"),
     ],
 )
 def test_columns_that_cannot_be_told_are_refused(tmp_path: Path, text: str, told: str) -> None:
@@ -83,7 +83,7 @@ def test_columns_that_cannot_be_told_are_refused(tmp_path: Path, text: str, told
 def test_what_is_no_such_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "latin.csv").write_bytes("item,title\n1,Amélie\n".encode("latin-1"))
     pl.DataFrame({"item": [0.5], "title": ["x"]}).write_parquet(tmp_path / "float.parquet")
-    pl.DataFrame({"item": [1], "title": [5]}).write_parquet(tmp_path / "number.parquet")
+    pl.DataFrame({"item": [1], "title": [5.5]}).write_parquet(tmp_path / "number.parquet")
     written(tmp_path, "no table", "damaged.parquet")
     written(tmp_path, "{}", "items.json")
     (tmp_path / "folder.csv").mkdir()

@@ -80,11 +80,19 @@ class Vocabulary:
         Ids are compared by the rule of `core.identity`.
         """
         series = ids if isinstance(ids, pl.Series) else pl.Series("id", list(ids), strict=False)
-        wanted = looked_up(series, self.ids.dtype).rename("id")
-        found = pl.DataFrame({"id": wanted}).join(
+        if series.dtype == pl.String and not self.is_integer:
+            found = self._look_up(series)
+            missing = np.flatnonzero(found < 0)
+            if len(missing):
+                found[missing] = self._look_up(looked_up(series[missing], pl.String))
+            return found
+        return self._look_up(looked_up(series, self.ids.dtype))
+
+    def _look_up(self, ids: pl.Series) -> np.ndarray:
+        found = pl.DataFrame({"id": ids}).join(
             self._positions, on="id", how="left", maintain_order="left"
         )
-        return found["position"].fill_null(-1).cast(pl.Int64).to_numpy()
+        return found["position"].fill_null(-1).cast(pl.Int64).to_numpy().copy()
 
     @cached_property
     def _positions(self) -> pl.DataFrame:

@@ -230,7 +230,7 @@ class LogBuilder:
             return missing_value(self.name, first + at, column)
         return DataError(
             f"{self.name}, row {first + at}: the {column} is {values[at]:g}; a number of at least "
-            f"0 was expected; leave such rows out with --min-{column} 0 or --bad-rows drop"
+            f"0 was expected; leave such rows out with --min-{column} 0 or --drop-bad-rows"
         )
 
     def log(self, items: pl.DataFrame | None = None) -> Log:

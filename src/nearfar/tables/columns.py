@@ -63,6 +63,10 @@ OPTIONS = {
 }
 
 
+class AmbiguousColumnError(SchemaError):
+    """Several columns could have a role."""
+
+
 @dataclass(frozen=True)
 class Role:
     """What a column can be for.
@@ -137,7 +141,7 @@ def resolve(
 
     Raises:
         SchemaError: a column is there twice, a given one is missing, or a required role has no
-            column.
+            column; AmbiguousColumnError, a kind of it: several columns could have a role.
     """
     given = {role: column for role, column in (given or {}).items() if column is not None}
     doubled = [c for c, n in Counter(present).items() if n > 1]
@@ -183,8 +187,13 @@ def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
     matching = [name for name in role.known if name in plain]
     if not matching:
         return None
+    alike = [c for c in candidates if plain_name(c) == matching[0]]
+    if len(alike) > 1:
+        raise AmbiguousColumnError(
+            f"{where}: {quoted(alike)} could each be the {role.name}; {_naming(role)}"
+        )
     if role.n_own is not None and len(matching) > 1 and matching[0] not in role.known[: role.n_own]:
-        raise SchemaError(
+        raise AmbiguousColumnError(
             f"{where}: {quoted([plain[name] for name in matching])} could each be the "
             f"{role.name}; {_naming(role)}"
         )

@@ -11,7 +11,6 @@ from nearfar.core.errors import DataError, SchemaError
 from nearfar.tables.columns import ITEM_ROLES, quoted
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rows import RowRules
 from nearfar.tables.table import ReadOptions, open_table, read_rows
 
 MAX_BYTES = 1 << 30
@@ -29,7 +28,7 @@ def read_item_table(
 ) -> pl.DataFrame:
     """Read a table of items (.csv, .tsv, .parquet, also .gz), a row per item.
 
-    Columns are recognised as those of logs are. Rows without an item are left out.
+    Columns are recognised as those of logs are. Rows with an empty item are left out.
 
     Args:
         path: of the file.
@@ -57,7 +56,7 @@ def read_item_table(
     names = {**(given or {}), **({} if item is None else {"item": item})}
     roles = [role for role in ITEM_ROLES if names.get(role.name) != ""]
     names = {role: column for role, column in names.items() if column}
-    options = options or ReadOptions(rules=RowRules("null"))
+    options = options or ReadOptions()
     table = open_table(RawFiles(path), path.name, options)
     report = ReadReport(source=str(path))
     blocks = [rows.frame for rows in read_rows([table], roles, names, options.rules, report)]

@@ -17,16 +17,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from nearfar.core.errors import DataError, EmptyDataError, SettingsError
+from nearfar.core.errors import DataError, EmptyDataError
+from nearfar.tables.streams import MAX_EXPANSION, Bounded, decoder, recoded
 
 BLOCK_BYTES = 32 << 20
 SAMPLE_BYTES = 1 << 18
 MAX_LINE_BYTES = 256 << 20
 MAX_DEPTH = 3
-MAX_EXPANSION = 200
-"""Compressed text of a log is some 3 to 40 times as long as the file that it comes from."""
-SMALL_BYTES = 256 << 20
-"""Up to here no ratio of compression is suspicious."""
 _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, tarfile.TarError)
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -155,7 +152,7 @@ class RawFiles:
             if compressed is None:
                 yield stream
             else:
-                bounded = _Bounded(stream, compressed, self.max_expansion, self.where(name))
+                bounded = Bounded(stream, compressed, self.max_expansion, self.where(name))
                 yield cast(IO[bytes], bounded)
 
     def _member(self, member: zipfile.ZipInfo) -> IO[bytes]:
@@ -244,12 +241,12 @@ class RawFiles:
         with self.open(name) as stream:
             first = stream.read(size)
             encoding = encoding or _UTF16.get(first[:2])
-            decoder = None if encoding is None else _decoder(encoding)
+            decoding = None if encoding is None else decoder(encoding)
             mac = False
             read, started = first, False
             while read:
-                if decoder is not None:
-                    read = _recoded(decoder, read, str(encoding), self.where(name))
+                if decoding is not None:
+                    read = recoded(decoding, read, str(encoding), self.where(name))
                 if not started:
                     started = True
                     read = read.removeprefix(codecs.BOM_UTF8)
@@ -264,60 +261,11 @@ class RawFiles:
                 if read:
                     yield read
                 read = stream.read(size)
-            if decoder is not None:
-                ending = _recoded(decoder, b"", str(encoding), self.where(name), final=True)
+            if decoding is not None:
+                ending = recoded(decoding, b"", str(encoding), self.where(name), final=True)
                 if ending:
                     yield ending
 
 
-class _Bounded:
-    """A decompressed stream that stops with an error where it expands too much."""
-
-    def __init__(self, stream: IO[bytes], compressed: int, ratio: int, where: str) -> None:
-        self._stream, self._where, self._ratio = stream, where, ratio
-        self._limit = max(SMALL_BYTES, compressed * ratio)
-        self._n_bytes = 0
-
-    def read(self, size: int = -1) -> bytes:
-        read = self._stream.read(self._limit + 1 if size < 0 else size)
-        self._n_bytes += len(read)
-        if self._n_bytes > self._limit:
-            raise DataError(
-                f"{self._where} expands to more than {self._ratio} times its compressed size; "
-                "if it is no decompression bomb, allow more with --max-expansion"
-            )
-        return read
-
-    def readline(self, size: int = -1) -> bytes:
-        return self._stream.readline(size)
-
-
 def _is_hidden(name: str) -> bool:
     return any(part.startswith((".", "_")) for part in PurePosixPath(name).parts)
-
-
-def _decoder(encoding: str) -> codecs.IncrementalDecoder:
-    try:
-        name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
-        return codecs.getincrementaldecoder(name)()
-    except (LookupError, TypeError):
-        raise SettingsError(
-            f"unknown encoding {encoding!r}; give one that Python knows, such as utf-8, latin-1, "
-            "cp1252 or utf-16"
-        ) from None
-
-
-def _recoded(
-    decoder: codecs.IncrementalDecoder,
-    read: bytes,
-    encoding: str,
-    where: str,
-    *,
-    final: bool = False,
-) -> bytes:
-    try:
-        return decoder.decode(read, final).encode("utf-8")
-    except UnicodeError as error:
-        raise DataError(
-            f"{where} is not {encoding} text ({error}); name its encoding with --encoding"
-        ) from None

@@ -17,7 +17,6 @@ from nearfar.tables.report import ReadReport
 
 BadRows = Literal["refuse", "drop", "null"]
 DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
-MAX_DROPPED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,8 @@ class RowRules:
         literal_ids: take NA, NULL, None and the like for ids rather than for missing ones.
         time_unit: what numbers in a time column count; "auto" tells it.
         time_format: how times are written, as strptime knows it; None to tell it.
+        max_dropped_share: of a table's rows. If more are unreadable, the table itself is not
+            understood.
 
     Raises:
         SettingsError: a setting has no such value.
@@ -39,6 +40,7 @@ class RowRules:
     literal_ids: bool = False
     time_unit: TimeUnit = "auto"
     time_format: str | None = None
+    max_dropped_share: float = 0.1
 
     def __post_init__(self) -> None:
         if self.bad_rows not in ("refuse", "drop", "null"):
@@ -133,7 +135,7 @@ class RowReader:
             DataError: too many rows were dropped for the table to be understood, or numbers have
                 decimal points in some rows and decimal commas in others.
         """
-        if self._n_dropped > MAX_DROPPED_SHARE * self._n_rows:
+        if self._n_dropped > self._rules.max_dropped_share * self._n_rows:
             raise DataError(
                 f"{self._where}: {self._n_dropped:,} of {self._n_rows:,} rows are unreadable, too "
                 "many to leave out; look at its columns with nearfar data inspect, and name "
@@ -167,7 +169,7 @@ class RowReader:
         if value is None:
             return missing_value(self._where, row, role.name)
         named = role.name if column == role.name else f"{role.name} (column {column!r})"
-        hint = "leave such rows out with --bad-rows drop"
+        hint = "leave such rows out with --drop-bad-rows"
         if role.kind == "id":
             hint += ", or take such words for ids with --literal-ids"
         if role.kind == "time":
@@ -228,7 +230,7 @@ class RowReader:
         expected = "a number was expected"
         numbers = values.cast(pl.Float64, strict=False)
         text = values
-        if numbers.null_count() > values.null_count():
+        if numbers.null_count() > values.null_count() or numbers.is_nan().any():
             text = identity.stripped(values)
             text = _null_where(identity.missing_words(text), text)
             numbers = text.cast(pl.Float64, strict=False)
@@ -268,7 +270,7 @@ def missing_value(where: str, row: int, role: str) -> DataError:
     """The error for a value that must be there."""
     option = OPTIONS.get(role, "its column")
     return DataError(
-        f"{where}, row {row}: the {role} is missing; leave such rows out with --bad-rows drop, or "
+        f"{where}, row {row}: the {role} is missing; leave such rows out with --drop-bad-rows, or "
         f"name another column with {option}"
     )
 

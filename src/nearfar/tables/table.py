@@ -13,12 +13,13 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError, SchemaError
-from nearfar.tables.columns import Role, resolve
+from nearfar.tables.columns import AmbiguousColumnError, Role, resolve
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect, TextOptions, sniff
-from nearfar.tables.raw import BLOCK_BYTES, MAX_EXPANSION, RawFiles
+from nearfar.tables.raw import BLOCK_BYTES, RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import RowReader, RowRules, Rows
+from nearfar.tables.streams import MAX_EXPANSION
 
 BATCH_ROWS = 2_000_000
 TEXT = r".*\.(?:csv|tsv|txt|tab|dat)"
@@ -148,12 +149,13 @@ class ParquetTable(Table):
 
 
 def open_table(files: RawFiles, name: str, options: ReadOptions) -> Table:
-    """The table in one file: Parquet if it begins so, else text.
+    """The table in one file: Parquet if it is named or begins so, else text.
 
     Raises:
         DataError: it is neither, or is damaged or empty.
     """
-    if files.is_parquet(name):
+    named_so = PurePosixPath(name.lower().removesuffix(".gz")).suffix in (".parquet", ".pq")
+    if named_so or files.is_parquet(name):
         return ParquetTable(files, name)
     return TextTable(files, name, options)
 
@@ -217,8 +219,10 @@ def _table_names(files: RawFiles, wanted: str | None) -> list[str]:
 def _fits(table: Table, roles: Sequence[Role], given: Mapping[str, str | None]) -> bool:
     try:
         resolve(table.columns, table.where, roles, given)
-    except SchemaError as error:
-        return "could each be" in str(error)
+    except AmbiguousColumnError:
+        return True
+    except SchemaError:
+        return False
     return True
 
 

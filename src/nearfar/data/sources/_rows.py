@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import polars as pl
 
 from nearfar.core.errors import DataError
+from nearfar.core.identity import CANONICAL
 from nearfar.data.build import LogBuilder
 from nearfar.data.sources.source import Request
 from nearfar.tables.columns import EVENT_ROLES
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
+from nearfar.tables.rows import beyond
 from nearfar.tables.table import Table, read_rows
 
 
@@ -96,6 +99,8 @@ def integer_column(ids: pl.Series, where: str, first_row: int) -> pl.Series:
     bad = numbers.is_null() & ids.is_not_null()
     if bad.any():
         at = int(bad.arg_max() or 0)
+        if re.fullmatch(CANONICAL, ids[at]):
+            raise beyond(ids.name, ids[at])
         raise DataError(
             f"{where}, row {first_row + at}: {ids.name} is {ids[at]!r}; an integer was expected"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from nearfar.core.errors import DataError
@@ -29,10 +31,8 @@ class Gowalla(Source):
     )
 
     def matches(self, files: RawFiles) -> bool:
-        names = [files.find(TRAIN), files.find(TEST)]
-        if None in names:
-            return False
-        return any(is_adjacency(files.sample(name)) for name in names if name is not None)
+        names = [name for name in map(files.find, (TRAIN, TEST)) if name is not None]
+        return len(names) == 2 and are_adjacency_lists([files.sample(name) for name in names])
 
     def read(self, files: RawFiles, request: Request) -> Log:
         """The training events, then the test events."""
@@ -54,16 +54,20 @@ class Gowalla(Source):
         return builder.log(request.items)
 
 
-def is_adjacency(sample: bytes) -> bool:
-    """Whether the first lines of a file are "user item item ...", a line per user.
+def are_adjacency_lists(samples: Sequence[bytes]) -> bool:
+    """Whether the first lines of files are "user item item ...", a line per user.
 
-    Rows of a table (user, item, weight, time) all have as many cells, and repeat their users.
+    A table of triples or quadruples (user, item, weight, time) repeats its users, and all of its
+    lines have as many cells.
     """
-    whole = sample[: sample.rfind(b"\n") + 1] or sample
-    lines = [line.split() for line in whole.split(b"\n") if line.strip()]
-    if not lines or not all(word.isdigit() for line in lines for word in line):
-        return False
-    return len({line[0] for line in lines}) == len(lines) and len(set(map(len, lines))) > 1
+    lengths = set()
+    for sample in samples:
+        whole = sample[: sample.rfind(b"\n") + 1] or sample
+        lines = [line.split() for line in whole.split(b"\n") if line.strip()]
+        if len({line[0] for line in lines}) < len(lines):
+            return False
+        lengths |= {len(line) for line in lines}
+    return len(lengths) > 1 or not lengths & {3, 4}
 
 
 def _exploded(block: bytes, where: str, first: int) -> pl.DataFrame:

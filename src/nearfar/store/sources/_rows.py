@@ -9,7 +9,6 @@ import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import SchemaError
-from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import EVENT_ROLES, Columns
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import RowRules, beyond
@@ -25,7 +24,7 @@ class EventRows:
     Args:
         columns: names of columns, as far as they are given. The user, item and timestamp columns
             of the first table hold for all that follow.
-        unit: what numbers in the timestamp count.
+        rules: how values are read.
         since, until: the window, [since, until).
         report: is told what was read.
     """
@@ -33,13 +32,13 @@ class EventRows:
     def __init__(
         self,
         columns: Columns,
-        unit: TimeUnit,
+        rules: RowRules,
         since: date,
         until: date,
         report: ReadReport,
     ) -> None:
         self._columns = columns
-        self._rules = RowRules(bad_rows="null", time_unit=unit)
+        self._rules = rules
         self._since, self._until = midnight(since), midnight(until)
         self._report = report
         self._kinds: dict[str, tuple[pl.DataType, str]] = {}

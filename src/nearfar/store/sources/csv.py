@@ -35,6 +35,8 @@ class CSVEvents(EventSource):
         columns: names of columns; by default told by usual names.
         partition: what folders of days are called before the "=".
         time_unit: what numbers in the timestamp count since 1970; "auto" tells it by their size.
+        time_format: how times are written, as strptime knows it; by default told by themselves.
+        literal_ids: take NA, NULL, None and the like for ids, not for missing ones.
         encoding, separator, quoting, header: as in `nearfar.tables.dialect.TextOptions`.
         block_bytes: how much text is parsed at a time.
     """
@@ -43,6 +45,8 @@ class CSVEvents(EventSource):
     columns: Columns = field(default_factory=Columns)
     partition: str = "date"
     time_unit: TimeUnit = "auto"
+    time_format: str | None = None
+    literal_ids: bool = False
     encoding: str | None = None
     separator: str | None = None
     quoting: Quoting = "auto"
@@ -63,7 +67,7 @@ class CSVEvents(EventSource):
 
     def _read(self, since: date, until: date, report: ReadReport) -> pl.DataFrame:
         address = Url(self.path)
-        rows = EventRows(self.columns, self.time_unit, since, until, report)
+        rows = EventRows(self.columns, self.rules, since, until, report)
         text = TextOptions(self.encoding, self.separator, self.quoting, self.header)
         options = ReadOptions(text, block_bytes=self.block_bytes)
         _, files = dated_files(address, ENDINGS, self.partition, since, until)

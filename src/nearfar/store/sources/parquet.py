@@ -43,12 +43,17 @@ class ParquetEvents(EventSource):
         columns: names of columns; by default told by usual names.
         partition: what folders of days are called before the "=".
         time_unit: what numbers in the timestamp count since 1970; "auto" tells it by their size.
+        time_format: how text times are written, as strptime knows it; by default told by
+            themselves.
+        literal_ids: take NA, NULL, None and the like for ids, not for missing ones.
     """
 
     path: str
     columns: Columns = field(default_factory=Columns)
     partition: str = "date"
     time_unit: TimeUnit = "auto"
+    time_format: str | None = None
+    literal_ids: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,7 +65,7 @@ class ParquetEvents(EventSource):
 
     def _read(self, since: date, until: date, report: ReadReport) -> pl.DataFrame:
         address = Url(self.path)
-        rows = EventRows(self.columns, self.time_unit, since, until, report)
+        rows = EventRows(self.columns, self.rules, since, until, report)
         place, files = dated_files(address, ENDINGS, self.partition, since, until)
         for file in files:
             with address.errors(f"read {file.path}", OSError):

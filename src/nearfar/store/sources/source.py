@@ -10,7 +10,9 @@ import polars as pl
 
 from nearfar.core import discovery, settings
 from nearfar.core.errors import SettingsError
+from nearfar.tables.clock import TimeUnit
 from nearfar.tables.report import ReadReport
+from nearfar.tables.rows import RowRules
 
 PACKAGE = __name__.rpartition(".")[0]
 
@@ -22,8 +24,17 @@ class EventSource(ABC):
         SettingsError: a setting has the wrong type.
     """
 
+    time_unit: TimeUnit = "auto"
+    time_format: str | None = None
+    literal_ids: bool = False
+
     def __post_init__(self) -> None:
         settings.check(self)
+
+    @property
+    def rules(self) -> RowRules:
+        """How values are read; what cannot be read is missing, for a contract to judge."""
+        return RowRules("null", self.literal_ids, self.time_unit, self.time_format)
 
     def read(self, since: date, until: date, report: ReadReport | None = None) -> pl.DataFrame:
         """Read the events of the days since <= day < until, all in UTC.

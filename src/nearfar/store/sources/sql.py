@@ -52,6 +52,9 @@ class SQLEvents(EventSource):
         query: in its place, a SELECT; the time window is put around it.
         columns: names of columns; by default told by usual names.
         time_unit: what numbers in the timestamp count since 1970; "auto" tells it by the largest.
+        time_format: how text times are written, as strptime knows it; by default told by
+            themselves.
+        literal_ids: take NA, NULL, None and the like for ids, not for missing ones.
         chunk_rows: how many rows are fetched at a time.
     """
 
@@ -60,6 +63,8 @@ class SQLEvents(EventSource):
     query: str | None = None
     columns: Columns = field(default_factory=Columns)
     time_unit: TimeUnit = "auto"
+    time_format: str | None = None
+    literal_ids: bool = False
     chunk_rows: int = 100_000
 
     def __post_init__(self) -> None:
@@ -82,7 +87,7 @@ class SQLEvents(EventSource):
             check_installed("psycopg", purpose="reading events from PostgreSQL")
 
     def _read(self, since: date, until: date, report: ReadReport) -> pl.DataFrame:
-        rows = EventRows(self.columns, self.time_unit, since, until, report)
+        rows = EventRows(self.columns, self.rules, since, until, report)
         where = self.table or "the query"
         with _connected(Url(self.url)) as connection:
             events = self._events()
