@@ -16,7 +16,7 @@ import polars as pl
 from nearfar.abtest.requirements import check_database
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.table import PARQUET, TEXT, FrameTable, ReadOptions, Table, open_table
+from nearfar.tables.table import PARQUET, TEXT, FrameTable, Numbers, ReadOptions, Table, open_table
 
 BLOCK_ROWS = 250_000
 
@@ -74,7 +74,9 @@ class _QueryTable(Table):
         self.columns = list(result.keys())
         self._result, self._block_rows = result, block_rows
 
-    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+    def blocks(
+        self, selected: Sequence[str], numbers: Numbers | None = None
+    ) -> Iterator[tuple[pl.DataFrame, int]]:
         places = {c: self.columns.index(c) for c in selected}
         first = 1
         for rows in self._result.partitions(self._block_rows):

@@ -52,8 +52,9 @@ class GrowingIds:
         return self._join(column)
 
     def _as_integers(self, column: pl.Series) -> pl.Series:
-        if column.dtype != pl.String or not self._canonical:
-            return column
+        if self.typed or not self._canonical or column.dtype != pl.String:
+            late = column.dtype == pl.Int64 and not self.typed and not self._canonical
+            return column.cast(pl.String) if late else column
         numbers = column.cast(pl.Int64, strict=False)
         if not numbers.null_count() and (numbers.cast(pl.String) == column).all():
             return numbers

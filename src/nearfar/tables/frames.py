@@ -10,7 +10,7 @@ import polars as pl
 from scipy.sparse import coo_array, issparse
 
 from nearfar.core.errors import DataError, SchemaError
-from nearfar.tables.table import FrameTable, Table
+from nearfar.tables.table import FrameTable, Numbers, Table
 
 
 def is_pandas(value: object) -> bool:
@@ -49,7 +49,9 @@ class PandasTable(Table):
         self.columns = [str(c) for c in frame.columns]
         self._frame = frame
 
-    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+    def blocks(
+        self, selected: Sequence[str], numbers: Numbers | None = None
+    ) -> Iterator[tuple[pl.DataFrame, int]]:
         place = {c: self.columns.index(c) for c in selected}
         series = [_series(self._frame.iloc[:, at], c, self.where) for c, at in place.items()]
         yield from FrameTable(pl.DataFrame(series), self.where).blocks(selected)

@@ -14,11 +14,12 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from nearfar.core.errors import DataError, EmptyDataError
-from nearfar.tables.streams import MAX_EXPANSION, Bounded, decoder, recoded
+from nearfar.tables.streams import MAX_EXPANSION, Bounded, Decoder
 
 BLOCK_BYTES = 32 << 20
 SAMPLE_BYTES = 1 << 18
@@ -238,33 +239,23 @@ class RawFiles:
 
     def _decoded(self, name: str, size: int, encoding: str | None) -> Iterator[bytes]:
         """The bytes of a text file as UTF-8 with newlines."""
+        where = self.where(name)
         with self.open(name) as stream:
-            first = stream.read(size)
+            first = stream.read(SAMPLE_BYTES)
             encoding = encoding or _UTF16.get(first[:2])
-            decoding = None if encoding is None else decoder(encoding)
-            mac = False
-            read, started = first, False
-            while read:
-                if decoding is not None:
-                    read = recoded(decoding, read, str(encoding), self.where(name))
-                if not started:
-                    started = True
-                    read = read.removeprefix(codecs.BOM_UTF8)
-                    mac = b"\r" in read[:-1] and b"\n" not in read
-                if mac:
-                    read = read.replace(b"\r", b"\n")
-                if b"\0" in read:
+            decode = Decoder(encoding, where)
+            text = decode(first).removeprefix(codecs.BOM_UTF8)
+            mac = b"\r" in text[:-1] and b"\n" not in text
+            pieces = (text[at : at + size] for at in range(0, len(text), size))
+            rest = map(decode, iter(lambda: stream.read(size), b""))
+            for piece in chain(pieces, rest, [decode(b"", final=True)]):
+                if b"\0" in piece:
                     raise DataError(
-                        f"{self.where(name)} is not UTF-8 text; give a CSV, TSV or Parquet file, "
-                        "or name its encoding (--encoding utf-16)"
+                        f"{where} is not UTF-8 text; give a CSV, TSV or Parquet file, or name its "
+                        "encoding (--encoding utf-16)"
                     )
-                if read:
-                    yield read
-                read = stream.read(size)
-            if decoding is not None:
-                ending = recoded(decoding, b"", str(encoding), self.where(name), final=True)
-                if ending:
-                    yield ending
+                if piece:
+                    yield piece.replace(b"\r", b"\n") if mac else piece
 
 
 def _is_hidden(name: str) -> bool:

@@ -74,6 +74,8 @@ class RowReader:
         columns: the column of each role.
         rules: what to do with unreadable values.
         report: is told of conversions and of rows left out.
+        typed: whether columns have types of their own. If not, a block whose ids all spell
+            integers gets them as Int64.
         decimal_comma: whether "4,5" may be a number.
         needed: roles whose values must not be missing either.
     """
@@ -86,6 +88,7 @@ class RowReader:
         rules: RowRules,
         report: ReadReport,
         *,
+        typed: bool = True,
         decimal_comma: bool = False,
         needed: Sequence[str] = (),
     ) -> None:
@@ -95,6 +98,7 @@ class RowReader:
         self._columns = dict(columns)
         self._rules = rules
         self._report = report
+        self._typed = typed
         self._decimal_comma = decimal_comma
         self._clock = Clock(where, rules.time_unit, rules.time_format)
         self._n_rows = self._n_dropped = 0
@@ -184,13 +188,17 @@ class RowReader:
         if kind in (pl.Categorical, pl.Enum):
             values = values.cast(pl.String)
         if values.dtype == pl.String:
+            if not self._typed:
+                numbers = values.cast(pl.Int64, strict=False)
+                if not numbers.null_count() and (numbers.cast(pl.String) == values).all():
+                    return Parsed(numbers, numbers.is_null(), expected)
             trimmed = identity.stripped(values)
+            trimmed = _null_where(trimmed == "", trimmed)
             n_trimmed = int((trimmed.str.len_bytes() != values.str.len_bytes()).sum())
             if n_trimmed:
                 self._report.converted[f"blanks around {role.name} ids dropped"] += n_trimmed
-            if self._rules.literal_ids:
-                bad = (trimmed == "").fill_null(False)
-            else:
+            bad = pl.repeat(False, len(trimmed), eager=True)
+            if not self._rules.literal_ids:
                 bad = identity.missing_words(trimmed).fill_null(False)
             return Parsed(_null_where(bad, trimmed), bad, expected, trimmed)
         if kind.is_integer():
@@ -222,6 +230,8 @@ class RowReader:
             return self._spelled_numbers(values)
         if kind.is_numeric() or kind in (pl.Boolean, pl.Null):
             numbers = values.cast(pl.Float64)
+            if self._decimal_comma and not self._typed and (numbers != numbers.round()).any():
+                self._decimal_signs.add(".")
             bad = numbers.is_infinite().fill_null(False)
             return Parsed(_null_where(bad | numbers.is_nan(), numbers), bad, expected, numbers)
         raise SchemaError(f"{self._where}: column {column!r} is {kind}; numbers were expected")

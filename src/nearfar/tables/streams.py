@@ -35,38 +35,43 @@ class Bounded:
         return self._stream.readline(size)
 
 
-def decoder(encoding: str) -> codecs.IncrementalDecoder:
-    """A decoder of that name.
+class Decoder:
+    """Turns the bytes of a text file, piece by piece, into UTF-8.
+
+    Args:
+        encoding: as Python names it; None for UTF-8, which is passed on unchecked.
+        where: how messages name the file.
 
     Raises:
-        SettingsError: Python knows none.
+        SettingsError: Python knows no such encoding.
     """
-    try:
-        name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
-        return codecs.getincrementaldecoder(name)()
-    except (LookupError, TypeError):
-        raise SettingsError(
-            f"unknown encoding {encoding!r}; give one that Python knows, such as utf-8, latin-1, "
-            "cp1252 or utf-16"
-        ) from None
 
+    def __init__(self, encoding: str | None, where: str) -> None:
+        self._encoding, self._where = encoding, where
+        self._decoder: codecs.IncrementalDecoder | None = None
+        if encoding is None:
+            return
+        try:
+            name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+            self._decoder = codecs.getincrementaldecoder(name)()
+        except (LookupError, TypeError):
+            raise SettingsError(
+                f"unknown encoding {encoding!r}; give one that Python knows, such as utf-8, "
+                "latin-1, cp1252 or utf-16"
+            ) from None
 
-def recoded(
-    decoder: codecs.IncrementalDecoder,
-    read: bytes,
-    encoding: str,
-    where: str,
-    *,
-    final: bool = False,
-) -> bytes:
-    """Bytes of an encoding as UTF-8.
+    def __call__(self, piece: bytes, *, final: bool = False) -> bytes:
+        """The piece in UTF-8.
 
-    Raises:
-        DataError: they are not of that encoding.
-    """
-    try:
-        return decoder.decode(read, final).encode("utf-8")
-    except UnicodeError as error:
-        raise DataError(
-            f"{where} is not {encoding} text ({error}); name its encoding with --encoding"
-        ) from None
+        Raises:
+            DataError: it is not of that encoding.
+        """
+        if self._decoder is None:
+            return piece
+        try:
+            return self._decoder.decode(piece, final).encode("utf-8")
+        except UnicodeError as error:
+            raise DataError(
+                f"{self._where} is not {self._encoding} text ({error}); name its encoding with "
+                "--encoding"
+            ) from None

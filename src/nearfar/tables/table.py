@@ -26,6 +26,10 @@ TEXT = r".*\.(?:csv|tsv|txt|tab|dat)"
 PARQUET = r".*\.(?:parquet|pq)"
 
 
+Numbers = Mapping[str, type[pl.DataType]]
+PARSED_AS: dict[str, type[pl.DataType]] = {"number": pl.Float64, "time": pl.Int64}
+
+
 @dataclass(frozen=True)
 class ReadOptions:
     """How to read a table.
@@ -63,8 +67,15 @@ class Table(ABC):
     decimal_comma: bool = False
 
     @abstractmethod
-    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
-        """Blocks of rows of the selected columns, with the number of each block's first row."""
+    def blocks(
+        self, selected: Sequence[str], numbers: Numbers | None = None
+    ) -> Iterator[tuple[pl.DataFrame, int]]:
+        """Yield blocks of rows of columns, with the number of each block's first row.
+
+        Args:
+            selected: the columns.
+            numbers: columns that text may be parsed to numbers of a type in.
+        """
 
 
 class TextTable(Table):
@@ -81,9 +92,17 @@ class TextTable(Table):
         self.decimal_comma = self._dialect.separator != ","
         self.header = self._dialect.header
 
-    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+    def blocks(
+        self, selected: Sequence[str], numbers: Numbers | None = None
+    ) -> Iterator[tuple[pl.DataFrame, int]]:
         return read_blocks(
-            self._files, self._name, self.columns, selected, self._dialect, self._block_bytes
+            self._files,
+            self._name,
+            self.columns,
+            selected,
+            self._dialect,
+            self._block_bytes,
+            numbers,
         )
 
 
@@ -105,7 +124,9 @@ class FrameTable(Table):
         lazy = isinstance(frame, pl.LazyFrame)
         self.columns = frame.collect_schema().names() if lazy else frame.columns
 
-    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+    def blocks(
+        self, selected: Sequence[str], numbers: Numbers | None = None
+    ) -> Iterator[tuple[pl.DataFrame, int]]:
         rows = self._frame.select(selected)
         if isinstance(rows, pl.LazyFrame) and self._sliced:
             n_rows = int(rows.select(pl.len()).collect().item())
@@ -131,7 +152,9 @@ class ParquetTable(Table):
                 self._rows = pl.scan_parquet(path, glob=False, hive_partitioning=False)
             self.columns = self._rows.collect_schema().names()
 
-    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+    def blocks(
+        self, selected: Sequence[str], numbers: Numbers | None = None
+    ) -> Iterator[tuple[pl.DataFrame, int]]:
         with self._read_errors():
             n_rows = int(self._rows.select(pl.len()).collect().item())
             for start in range(0, n_rows, BATCH_ROWS):
@@ -257,14 +280,22 @@ def read_rows(
     columns = resolve(first.columns, first.where, roles, given)
     report.layout = report.layout or first.layout
     report.columns = columns
-    used = set(columns.values())
+    used = dict.fromkeys(columns.values())
     report.unused_columns = [c for c in first.columns if c not in used]
+    selected = list(used)
+    numbers = {
+        columns[role.name]: PARSED_AS[role.kind]
+        for role in roles
+        if role.name in columns and role.kind in PARSED_AS
+    }
+    if rules.time_format is not None:
+        numbers.pop(columns.get("timestamp", ""), None)
     for table in tables:
         reader = RowReader(
-            table.where, roles, columns, rules, report,
+            table.where, roles, columns, rules, report, typed=table.typed,
             decimal_comma=table.decimal_comma, needed=needed,
         )  # fmt: skip
-        for frame, first_row in table.blocks(list(dict.fromkeys(columns.values()))):
+        for frame, first_row in table.blocks(selected, numbers):
             report.n_rows += frame.height
             yield reader.read(frame, first_row)
         reader.finish()

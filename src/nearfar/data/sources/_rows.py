@@ -17,7 +17,7 @@ from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.rows import beyond
-from nearfar.tables.table import Table, read_rows
+from nearfar.tables.table import Numbers, Table, read_rows
 
 
 class KnownTable(Table):
@@ -45,9 +45,17 @@ class KnownTable(Table):
         self._files, self._name = files, name
         self._dialect, self._block_bytes = dialect, block_bytes
 
-    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+    def blocks(
+        self, selected: Sequence[str], numbers: Numbers | None = None
+    ) -> Iterator[tuple[pl.DataFrame, int]]:
         return read_blocks(
-            self._files, self._name, self.columns, selected, self._dialect, self._block_bytes
+            self._files,
+            self._name,
+            self.columns,
+            selected,
+            self._dialect,
+            self._block_bytes,
+            numbers,
         )
 
 

@@ -91,7 +91,7 @@ class EventRows:
     def _of_one_kind(self, ids: pl.Series, table: Table) -> pl.Series:
         role = ids.name
         if not table.typed:
-            return ids
+            return ids.cast(pl.String)
         if ids.null_count() == len(ids):
             return ids.cast(pl.Null)
         kind, first = self._kinds.setdefault(role, (ids.dtype, table.where))

@@ -23,7 +23,7 @@ from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import MS_FROM, NS_FROM, PER_SECOND, US_FROM, TimeUnit
 from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
-from nearfar.tables.table import Table
+from nearfar.tables.table import Numbers, Table
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, FromClause
@@ -141,7 +141,9 @@ class _Fetched(Table):
         self.where, self.columns = where, names
         self._roles, self._fetched = roles, fetched
 
-    def blocks(self, selected: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
+    def blocks(
+        self, selected: Sequence[str], numbers: Numbers | None = None
+    ) -> Iterator[tuple[pl.DataFrame, int]]:
         first = 1
         for rows in self._fetched:
             values = zip(self._roles.items(), zip(*rows, strict=True), strict=True)
