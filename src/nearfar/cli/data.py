@@ -11,6 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from nearfar.cli.log_options import LogOptions, moment, with_log_options
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
 from nearfar.cli.report import log_tables
+from nearfar.core.errors import DataError
 from nearfar.data.cache import data_sets
 from nearfar.data.fetch import fetch as fetch_data
 from nearfar.data.filters import Filters, preset
@@ -145,6 +146,12 @@ def split(
             made = split_by_time(opened, windows[0] or 0, windows[1] or 0)
         else:
             made = split_strong(opened, _users(held_out), seed)
+    for name, part in (("validation", made.validation), ("test", made.test)):
+        if not part.held_out.n_interactions:
+            raise DataError(
+                f"the {name} part has nothing to find ({part.n_users:,} users): hold out more "
+                "users with --held-out, move the dates, or loosen the filters"
+            )
     save_split(made, out)
     output.result(_summary(made, out), _table(made), f"saved {out}")
 

@@ -226,6 +226,11 @@ class LogOptions:
                 output.remark(line)
         for step in log.steps:
             output.remark(str(step))
+        if self.details is not None:
+            titles = log.item_ids.titles
+            n_titled = 0 if titles is None else len(titles) - titles.null_count()
+            say = output.remark if n_titled else output.warning
+            say(f"{self.details}: titles for {n_titled:,} of {log.n_items:,} items")
         return log
 
 

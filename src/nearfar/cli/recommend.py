@@ -27,6 +27,10 @@ from nearfar.core.errors import DataError
 from nearfar.data.filters import Filters
 from nearfar.tables.report import ReadReport
 
+NOTHING_LEFT = (
+    "no item is left to recommend: the history, --allow and --deny leave none; shorten the lists, "
+    "or give --include-seen"
+)
 Ids = list[int] | list[str] | None
 
 
@@ -109,6 +113,11 @@ def recommend(
     ranking = recommend_items(loaded, x, **rules)
     _warn(output, ranking, n_unknown if user_id else 0)
     frame = recommendations_frame(loaded, users, ranking)
+    if not frame.height:
+        raise DataError(NOTHING_LEFT)
+    without = [str(u) for u in users if u not in set(frame["user"])] if len(users) > 1 else []
+    if without:
+        output.warning(f"nothing is left to recommend to {', '.join(without)}")
     if out is not None:
         ranking_to_file(loaded, users, ranking, out)
         output.remark(f"saved {out}")
@@ -178,6 +187,8 @@ def _for_file(
         done = recommend_to_file(bundle, chunks, out, progress=progress, **rules)
     for line in report.lines():
         output.remark(line)
+    if not done.n_rows:
+        raise DataError(f"{out} is empty: {NOTHING_LEFT}")
     if done.n_unknown_items:
         output.warning(f"{done.n_unknown_items:,} items of the histories are unknown; ignored")
     if done.n_empty_histories:

@@ -70,6 +70,17 @@ def spells_integers(ids: pl.Series) -> bool:
     return bool((ids.str.contains(CANONICAL) | ids.str.contains(WHOLE)).all())
 
 
+def settled(ids: pl.Series) -> pl.Series:
+    """The ids of a whole column of a text file: Int64 if every one spells an integer, else text.
+
+    Integers that 64 bits do not hold leave the column text.
+    """
+    if ids.dtype != pl.String or not spells_integers(ids):
+        return ids
+    numbers = integers(ids)
+    return numbers if numbers.null_count() == ids.null_count() else ids
+
+
 def integers_of_floats(ids: pl.Series) -> pl.Series:
     """The integers that float ids are (Int64); null where one is fractional or not exact."""
     exact = ids.is_finite() & (ids == ids.round()) & (ids.abs() <= LARGEST_EXACT_FLOAT)

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from nearfar.core.errors import DataError, SchemaError
+from nearfar.core.identity import settled
 from nearfar.tables.columns import ITEM_ROLES, quoted
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
@@ -60,6 +61,8 @@ def read_item_table(
     table = open_table(RawFiles(path), path.name, options)
     report = ReadReport(source=str(path))
     blocks = [rows.frame for rows in read_rows([table], roles, names, options.rules, report)]
+    if not table.typed:
+        blocks = [frame.with_columns(pl.col("item").cast(pl.String)) for frame in blocks]
     if need_title and "title" not in report.columns:
         raise SchemaError(
             f"{path} has no column known as the title; it has {quoted(table.columns)}: call one "
@@ -76,4 +79,6 @@ def read_item_table(
         ])  # fmt: skip
         clashing = [c for c in others.columns if c in found.columns]
         found = found.hstack(others.drop(clashing).get_columns())
+    if not table.typed:
+        found = found.with_columns(settled(found["item"]))
     return found.filter(pl.col("item").is_not_null())
