@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, cast
 
 from nearfar.core import discovery, settings
 from nearfar.core.errors import DataError, EmptyDataError, UnknownNameError
@@ -21,8 +22,16 @@ class Algorithm(ABC):
     Subclasses are frozen dataclasses; one with a `__post_init__` of its own calls this one.
 
     Raises:
+        UnknownNameError: there is no such hyper-parameter.
         SettingsError: a hyper-parameter has the wrong type.
     """
+
+    def __new__(cls, *values: Any, **named: Any) -> Self:
+        known = [f.name for f in dataclasses.fields(cast("Any", cls))]
+        for name in named:
+            if name not in known:
+                raise UnknownNameError("setting", name, known)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         settings.check(self)

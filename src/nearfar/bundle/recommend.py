@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.histories import HistoryChunk, match_items
-from nearfar.bundle.lookup import positions
+from nearfar.bundle.lookup import histories_from_items, positions
 from nearfar.bundle.writers import check_output, open_writer
 from nearfar.core.errors import DataError
 from nearfar.core.ranking import Ranking
@@ -58,7 +59,7 @@ class _Candidates:
 
 def recommend(
     bundle: Bundle,
-    histories: csr_array,
+    histories: csr_array | Sequence[Sequence[int | str]],
     *,
     k: int = 10,
     exclude_seen: bool = True,
@@ -70,7 +71,8 @@ def recommend(
 
     Args:
         bundle: the model and its items.
-        histories: users x items, over the bundle's items.
+        histories: users x items, over the bundle's items; or a list of item ids per user, of which
+            unknown ones are left out.
         k: how many items; rows end in -1 where there are fewer candidates.
         exclude_seen: leave out the items of the history itself.
         allow: ids of the only items that are candidates.
@@ -81,10 +83,23 @@ def recommend(
         DataError: k is below 1, the histories are over other items, or no allowed item is known.
     """
     chosen = _candidates(bundle, allow, deny)
-    ranking = _rank(bundle, histories, k, exclude_seen, chosen, batch_size)
+    if not issparse(histories):
+        histories = _of_lists(bundle, histories)
+    ranking = _rank(bundle, csr_array(histories), k, exclude_seen, chosen, batch_size)
     return Recommendations(
         ranking.items, ranking.scores, chosen.n_unknown_allowed, chosen.n_unknown_denied
     )
+
+
+def _of_lists(bundle: Bundle, lists: Any) -> csr_array:
+    if not isinstance(lists, Sequence) or any(
+        isinstance(ids, str) or not isinstance(ids, Sequence) for ids in lists
+    ):
+        raise DataError(
+            "histories are a sparse matrix of users x items, or a list of item ids per user, "
+            "such as [[1, 2], [3]]"
+        )
+    return histories_from_items(bundle, lists)[0]
 
 
 def recommend_titles(bundle: Bundle, titles: Sequence[str], *, k: int = 10) -> pl.DataFrame:

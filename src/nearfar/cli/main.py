@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import site
 import sys
+import sysconfig
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,12 +61,29 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        errors.print(f"nearfar: {_told(error)}", style="red", markup=False)
+        own = _outside_nearfar(error)
+        if own:
+            errors.print("".join(own).rstrip(), markup=False)
+        errors.print(f"nearfar: {_told(error, own=bool(own))}", style="red", markup=False)
         return 1
     return 0
 
 
-def _told(error: Exception) -> str:
+def _outside_nearfar(error: Exception) -> list[str]:
+    """The traceback of an error in code that a user plugged in; empty for any other error."""
+    if isinstance(error, NearfarError):
+        return []
+    frames = traceback.extract_tb(error.__traceback__)
+    package = str(Path(__file__).parents[1])
+    inside = [at for at, frame in enumerate(frames) if frame.filename.startswith(package)]
+    below = frames[inside[-1] + 1 :] if inside else frames
+    libraries = (sysconfig.get_path("stdlib"), *site.getsitepackages(), "<frozen")
+    if all(frame.filename.startswith(libraries) for frame in below):
+        return []
+    return ["Traceback (most recent call last):\n", *traceback.format_list(below)]
+
+
+def _told(error: Exception, *, own: bool = False) -> str:
     """One line on what went wrong; what was not foreseen says how to learn more."""
     if isinstance(error, NearfarError):
         return str(error)
@@ -71,11 +92,14 @@ def _told(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "there is not enough memory for this"
     text = " ".join(str(error).split())
+    if own:
+        return f"{type(error).__name__} in code outside nearfar, shown above: {text}"
     return f"unexpected {type(error).__name__}: {text} (--debug shows where; please report it)"
 
 
 def main() -> None:
     """The console script."""
+    sys.path.append(str(Path.cwd()))  # so that mine.MyMetric in this folder is found
     try:
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -51,7 +51,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
 
 
 def check(value: Any) -> None:
-    """Hold the fields of a settings dataclass to their types.
+    """Hold the fields of a settings dataclass to their types; parts may be given by name.
 
     Raises:
         SettingsError: a value has another type than its field; a whole number will do for a
@@ -62,6 +62,10 @@ def check(value: Any) -> None:
         given = getattr(value, field.name)
         hint = hints[field.name]
         converted = _convert(hint, given, field.name)
+        if isinstance(given, str | Mapping) and dataclasses.is_dataclass(converted):
+            # A part given by its name, as `prior="vamp"`, or as a table of settings.
+            object.__setattr__(value, field.name, converted)
+            continue
         if type(converted) is not type(given) and not isinstance(given, int):
             expected = getattr(hint, "__name__", str(hint))
             raise SettingsError(f"{field.name} is {given!r}; {expected} was expected")

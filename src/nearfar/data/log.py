@@ -17,6 +17,7 @@ from nearfar.data.formats import detect, generated, source_named
 from nearfar.data.sources.source import Request, Source
 from nearfar.tables.columns import EVENT_ROLES, Columns
 from nearfar.tables.frames import frame_table
+from nearfar.tables.item_table import read_item_table
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.table import ReadOptions, read_rows
@@ -32,7 +33,7 @@ def read_log(
     rating: str | None = None,
     timestamp: str | None = None,
     weight: str | None = None,
-    items: pl.DataFrame | None = None,
+    items: pl.DataFrame | str | Path | None = None,
     filters: Filters | None = None,
     format: str | None = None,
     name: str | None = None,
@@ -49,7 +50,8 @@ def read_log(
             all are one).
         user, item, rating, timestamp, weight: names of columns; by default recognised by usual
             names.
-        items: details of items: a column `item`, and "title", "genres" or others.
+        items: details of items: a column `item`, and "title", "genres" or others; or the path of
+            a table of them.
         filters: applied; ratings and times while reading, so that memory is bounded by what
             is kept.
         format: the source to read with ("ml-1m", "table", a dotted path); told by the files.
@@ -68,6 +70,8 @@ def read_log(
     """
     columns = Columns(user, item, rating, timestamp, weight)
     chosen = filters or Filters(merge_duplicates=False)
+    if isinstance(items, str | Path):
+        items = read_item_table(items)
     request = Request(columns, chosen, items, options or ReadOptions(), ReadReport())
     if isinstance(source, str | Path):
         log = _from_files(source, request, format)

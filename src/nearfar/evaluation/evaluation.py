@@ -15,7 +15,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.groups import Group, ordered_groups, parse_groups
 from nearfar.evaluation.intervals import Interval, Method, mean_interval, standard_error
 from nearfar.evaluation.text import aligned, with_half_width
-from nearfar.metrics.metric import Metric
+from nearfar.metrics.metric import Metric, parse_metric
 
 Activity = Literal["total", "fold_in"]
 
@@ -51,41 +51,43 @@ class Evaluation:
         """All metrics: those with one value a user, then those of the catalogue."""
         return (*self.per_user, *self.overall)
 
-    def values(self, metric: Metric) -> Float64[np.ndarray, " users"]:
+    def values(self, metric: Metric | str) -> Float64[np.ndarray, " users"]:
         """The value of every user.
+
+        Here and below a metric may be given by its printed form, such as "NDCG@100" or "recall@20".
 
         Raises:
             UnknownNameError: the metric was not evaluated.
             SettingsError: it is a catalogue metric, which has no values of single users.
         """
-        self._check(metric)
+        metric = self._evaluated(metric)
         if metric not in self.per_user:
             raise SettingsError(f"{metric} has one value for all users, and none for each")
         return self.per_user[metric]
 
-    def mean(self, metric: Metric) -> float:
+    def mean(self, metric: Metric | str) -> float:
         """The mean over users, or a catalogue metric's one value; NaN where there is no user.
 
         Raises:
             UnknownNameError: the metric was not evaluated.
         """
-        self._check(metric)
+        metric = self._evaluated(metric)
         if metric in self.overall:
             return self.overall[metric]
         values = self.per_user[metric]
         return float(values.mean()) if len(values) else math.nan
 
-    def standard_error(self, metric: Metric) -> float | None:
+    def standard_error(self, metric: Metric | str) -> float | None:
         """The standard error of the mean; None for a catalogue metric or fewer than two users.
 
         Raises:
             UnknownNameError: the metric was not evaluated.
         """
-        self._check(metric)
+        metric = self._evaluated(metric)
         return None if metric in self.overall else standard_error(self.per_user[metric])
 
     def interval(
-        self, metric: Metric, level: float = 0.95, method: Method = "t", seed: int = 0
+        self, metric: Metric | str, level: float = 0.95, method: Method = "t", seed: int = 0
     ) -> Interval | None:
         """An interval of the mean over users; see `intervals.mean_interval`.
 
@@ -96,7 +98,7 @@ class Evaluation:
             UnknownNameError: the metric was not evaluated, or there is no such method.
             SettingsError: the level is not between 0 and 1.
         """
-        self._check(metric)
+        metric = self._evaluated(metric)
         if metric in self.overall:
             return None
         return mean_interval(self.per_user[metric], level, method, seed)
@@ -175,6 +177,9 @@ class Evaluation:
             n_held_out=self.n_held_out[chosen],
         )
 
-    def _check(self, metric: Metric) -> None:
-        if metric not in self.per_user and metric not in self.overall:
-            raise UnknownNameError("metric of this evaluation", str(metric), map(str, self.metrics))
+    def _evaluated(self, metric: Metric | str) -> Metric:
+        """The metric, which may be given by its printed form ("ndcg@100")."""
+        found = parse_metric(metric) if isinstance(metric, str) else metric
+        if found not in self.per_user and found not in self.overall:
+            raise UnknownNameError("metric of this evaluation", str(found), map(str, self.metrics))
+        return found

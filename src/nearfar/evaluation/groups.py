@@ -55,6 +55,12 @@ def ordered_groups(groups: Sequence[Group]) -> tuple[Group, ...]:
     Raises:
         SettingsError: they do not rise, overlap, or there is none.
     """
+    strange = [group for group in groups if not isinstance(group, Group)]
+    if strange:
+        raise SettingsError(
+            f"{strange[0]!r} is not a group of users; write all of them as text, such as "
+            "'5-10,11-50,51-', or give Group(low, high) objects"
+        )
     if not groups:
         raise SettingsError("no groups of users; write them as 5-10,11-50,51-")
     for before, after in pairwise(groups):

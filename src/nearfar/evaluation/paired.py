@@ -21,7 +21,7 @@ from nearfar.evaluation.intervals import (
     resampled_means,
     standard_error,
 )
-from nearfar.metrics.metric import Metric
+from nearfar.metrics.metric import Metric, parse_metric
 
 Test = Literal["t", "bootstrap", "permutation"]
 
@@ -83,7 +83,7 @@ class Paired:
 def compare(
     a: Evaluation,
     b: Evaluation,
-    metric: Metric,
+    metric: Metric | str,
     *,
     method: Test = "t",
     level: float = 0.95,
@@ -114,6 +114,7 @@ def compare(
     if method not in tests:
         raise UnknownNameError("paired test", method, tests)
     _check_same_users(a, b)
+    metric = parse_metric(metric) if isinstance(metric, str) else metric
     gains = b.values(metric) - a.values(metric)
     error = _error(gains)
     difference = _mean(gains)
@@ -139,7 +140,7 @@ def compare(
 def compare_all(
     evaluations: Mapping[str, Evaluation],
     baseline: str,
-    metrics: Sequence[Metric] | None = None,
+    metrics: Sequence[Metric | str] | None = None,
     *,
     method: Test = "t",
     level: float = 0.95,
@@ -153,7 +154,8 @@ def compare_all(
     Args:
         evaluations: name -> evaluation, all of the same users.
         baseline: the name of the one that the others are compared with.
-        metrics: by default all metrics of the baseline with one value a user.
+        metrics: metrics or their printed forms; by default all metrics of the baseline with one
+            value per user.
         method: the test, see `compare`.
         level: of the intervals, which are not corrected.
         seed: of the resampling.
