@@ -18,7 +18,7 @@ from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.filters import Filters
 from nearfar.data.log import Log, read_log
-from nearfar.tables.rows import RowRules
+from nearfar.tables.rules import RowRules
 from nearfar.tables.table import ReadOptions
 
 CSV = "user_id,movieId,rating,ts\n3,10,4.5,100\n1,20,2,101\n3,20,5,102\n"
@@ -241,7 +241,7 @@ class TestBadInput:
             ("user,item,rating\n1,2,3\n1,3,good\n", DataError, "row 2: the rating is 'good'"),
             ("user,item,rating\n1,2,-1\n", DataError, "row 1: the rating is -1;"),
             ("user,item,rating\n1,2,3\n1,4,nan\n", DataError, "row 2: the rating is missing"),
-            ("user,item,rating\n1,2,inf\n", DataError, "row 1: the rating is 'inf'"),
+            ("user,item,rating\n1,2,inf\n", DataError, "row 1: the rating is inf"),
             ("user,item,rating\n1,2,3\n1,4,\n", DataError, "row 2: the rating is missing"),
             ("user,item\n1,2\n,3\n", DataError, "row 2: the user is missing"),
             ("user,item\n1,2\n3\n", DataError, "row 2: the item is missing"),

@@ -52,7 +52,7 @@ def test_a_far_off_clock_is_an_outlier(odd: int) -> None:
 
 def test_steps_that_are_no_dates_are_counted_as_they_are() -> None:
     assert read([0, 1, 2, 3]) == [0, 1, 2, 3]
-    assert read(list(range(100, 120)), [5, 10**8 + 1]) == [*range(100, 120), 5, 10**8 + 1]
+    assert read(list(range(100, 120)), [5, 10**8 + 1]) == [*range(100, 120), 5, None]
 
 
 def test_dates_of_digits() -> None:

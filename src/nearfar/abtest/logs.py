@@ -12,9 +12,11 @@ from nearfar.abtest.assignment import id_texts
 from nearfar.abtest.sources import Source, open_sources
 from nearfar.core import identity
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError, SettingsError
+from nearfar.tables.clock import Clock
 from nearfar.tables.columns import EVENT_ROLES, Kind, Role, plain_name, resolve
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rows import RowRules, Rows
+from nearfar.tables.rows import Rows
+from nearfar.tables.rules import RowRules
 from nearfar.tables.table import read_rows
 
 SECONDS_A_DAY = 86_400
@@ -135,6 +137,8 @@ def _daily(
     parts: list[pl.DataFrame] = []
     first: tuple[str, list[str]] | None = None
     typed = True
+    rules = RowRules(has_options=False)
+    clock = Clock("the log")
     given = {role.name: named[role.name] for role in roles if role.name in named}
     for table in open_sources(source):
         columns = list(resolve(table.columns, table.where, roles, given))
@@ -146,7 +150,14 @@ def _daily(
             )
         typed &= table.typed
         needed = ("user", "timestamp")
-        for rows in read_rows([table], roles, given, RowRules(), ReadReport(), needed=needed):
+        for rows in read_rows(
+            [table], roles, given, rules, ReadReport(), needed=needed, clock=clock
+        ):
+            if clock.counts_steps:
+                raise DataError(
+                    f"{rows.where}: the timestamps are too small for dates; seconds since 1970 or "
+                    "dates such as 2024-05-01 were expected"
+                )
             parts.append(_summed([rows_of(rows)]))
             if len(parts) > 1 and sum(part.height for part in parts) > HELD_ROWS:
                 parts = [_summed(parts)]

@@ -18,13 +18,14 @@ from scipy.sparse import csr_array
 
 from nearfar.bundle.lookup import HasItems
 from nearfar.core.errors import DataError
-from nearfar.core.identity import id_text
+from nearfar.core.identity import MISSING_WORDS, id_text
 from nearfar.data.build import GrowingIds
 from nearfar.data.interactions import canonical
 from nearfar.tables.columns import HISTORY_ROLES
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import Rows
+from nearfar.tables.rules import beyond
 from nearfar.tables.table import ReadOptions, open_table, read_rows
 
 CHUNK_USERS = 16_384
@@ -204,6 +205,9 @@ def _json_blocks(files: RawFiles, options: ReadOptions, report: ReadReport) -> I
 def _parsed(line: bytes, where: str) -> tuple[int | str, list[Any]]:
     try:
         value = json.loads(line)
+        line.decode("utf-8").encode("utf-8")
+        if b"\\ud" in line.lower():
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise DataError(
             f'{where} is not JSON ({error}); {{"user": ..., "items": [...]}} was expected'
@@ -211,7 +215,9 @@ def _parsed(line: bytes, where: str) -> tuple[int | str, list[Any]]:
     user = value.get("user") if isinstance(value, dict) else None
     items = value.get("items") if isinstance(value, dict) else None
     text = id_text(user)
-    if not text or not isinstance(items, list):
+    if isinstance(user, int) and not -(1 << 63) <= user < 1 << 63:
+        raise beyond("user", user)
+    if text is None or text in MISSING_WORDS or not isinstance(items, list):
         shown = line[:80].decode(errors="replace")
         raise DataError(
             f"{where} is {shown!r}; an object with a 'user' (integer or text) and a list 'items' "

@@ -20,7 +20,7 @@ from nearfar.data.splits.folder import is_split_folder
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.dialect import Quoting, TextOptions
 from nearfar.tables.item_table import read_item_table
-from nearfar.tables.rows import RowRules
+from nearfar.tables.rules import RowRules
 from nearfar.tables.streams import MAX_EXPANSION
 from nearfar.tables.table import ReadOptions
 

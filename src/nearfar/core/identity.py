@@ -29,10 +29,10 @@ MISSING_WORDS = frozenset(
     {
         *("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"),
         *("NaT", "NULL", "Null", "null", "(null)", "None", "none", "NONE", "nil", "undefined"),
-        *(r"\N",),
+        *("na", "Na", "<null>", "[null]", "[NULL]", "NIL", "#VALUE!", "#REF!", "#NAME?", r"\N"),
     }
 )
-"""What pandas, R, SQL dumps, Python and JavaScript write where there is no value."""
+"""What pandas, R, SQL, Excel, Python and JavaScript write where there is no value."""
 
 
 def stripped(ids: pl.Series) -> pl.Series:
@@ -83,7 +83,7 @@ def settled(ids: pl.Series) -> pl.Series:
 
 def integers_of_floats(ids: pl.Series) -> pl.Series:
     """The integers that float ids are (Int64); null where one is fractional or not exact."""
-    exact = ids.is_finite() & (ids == ids.round()) & (ids.abs() <= LARGEST_EXACT_FLOAT)
+    exact = ids.is_finite() & (ids == ids.round()) & (ids.abs() < LARGEST_EXACT_FLOAT)
     return pl.select(
         pl.when(exact).then(ids).cast(pl.Int64, strict=False).alias(ids.name)
     ).to_series()
@@ -102,7 +102,7 @@ def id_text(value: object) -> str | None:
     if isinstance(value, float | np.floating):
         number = float(value)
         whole = math.isfinite(number) and number.is_integer()
-        return str(int(number)) if whole and abs(number) <= LARGEST_EXACT_FLOAT else None
+        return str(int(number)) if whole and abs(number) < LARGEST_EXACT_FLOAT else None
     return value.strip() if isinstance(value, str) else None
 
 

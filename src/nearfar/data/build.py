@@ -9,12 +9,13 @@ import numpy as np
 import polars as pl
 
 from nearfar.core import identity
-from nearfar.core.errors import DataError, EmptyDataError
+from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import OPTIONAL, Log, Step, compacted, with_details
 from nearfar.data.filters import Filters, row_mask
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rows import BadRows, Rows, beyond, missing_value
+from nearfar.tables.rows import Rows
+from nearfar.tables.rules import BadRows, beyond, missing_value
 
 TABLE_LIMIT = 1 << 24  # 64 MB at most
 UNSEEN = np.uint32(0xFFFFFFFF)
@@ -41,6 +42,13 @@ class GrowingIds:
     def encode(self, ids: pl.Series) -> pl.Series:
         """The codes (UInt32) of a block's ids, new ones added."""
         column = self._as_integers(ids.rename("id"))
+        if self._known is not None and self._known.schema["id"] != column.dtype and len(column):
+            kinds = {pl.Int64: "integers", pl.String: "text"}
+            raise SchemaError(
+                f"{self.role} ids are {kinds[column.dtype.base_type()]} here, and "
+                f"{kinds[self._known.schema['id'].base_type()]} in the rows before; write them one "
+                "way"
+            )
         if self._table is not None and len(column):
             if column.dtype == pl.Int64 and _least(column) >= 0 and _most(column) < TABLE_LIMIT:
                 return self._look_up(column.to_numpy())
@@ -211,7 +219,7 @@ class LogBuilder:
             negative = (values < 0).fill_null(False)
             bad = missing if column == "timestamp" else missing | negative
             if column == "weight":
-                zero = unfiltered & (values == 0).fill_null(False)
+                zero = unfiltered & (values.cast(OPTIONAL[column]) == 0).fill_null(False)
                 if n_zero := int(zero.sum()):
                     self._has_zero_weights = True
                     self.report.left_out["the weight is 0: no event"] += n_zero

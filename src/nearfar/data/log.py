@@ -15,7 +15,7 @@ from nearfar.data.events import Log, Step, Unknown
 from nearfar.data.filters import Filters
 from nearfar.data.formats import detect, generated, source_named
 from nearfar.data.sources.source import Request, Source
-from nearfar.tables.columns import EVENT_ROLES, Columns
+from nearfar.tables.columns import EVENT_ROLES, OPTIONS, Columns
 from nearfar.tables.frames import frame_table
 from nearfar.tables.item_table import read_item_table
 from nearfar.tables.raw import RawFiles
@@ -79,6 +79,7 @@ def read_log(
         log = _from_memory(source, request, name)
     if name is not None:
         log = _named(log, name)
+    _refuse_dates_of_steps(log, chosen)
     return chosen.beyond_rows.apply(log) if filters is not None else _nonempty(log)
 
 
@@ -130,11 +131,35 @@ def _from_memory(source: Any, request: Request, name: str | None) -> Log:
     return builder.log(request.items)
 
 
+def _refuse_dates_of_steps(log: Log, filters: Filters) -> None:
+    """Raise where a window of dates is asked of times that only count."""
+    dates = [w for w in (filters.since, filters.until) if isinstance(w, str)]
+    if dates and log.read is not None and log.read.counts_steps:
+        raise DataError(
+            f"{log.name}: the timestamps are numbers too small for dates, so that a window from or "
+            f"to {dates[0]} has no meaning; name another column with {OPTIONS['timestamp']}, or "
+            "give the window in their numbers"
+        )
+
+
 def _refuse_columns(where: str, reader: Source, request: Request) -> None:
     if reader.own_columns and request.columns != Columns():
         raise SettingsError(
             f"{where} is read as {reader.name}, whose columns are fixed; leave the column "
             "names out, or read it as a table with --format table"
+        )
+    text = request.options.text
+    unused = {
+        "--table": request.options.table,
+        "--separator": text.separator,
+        "--no-header": text.header is not None or None,
+        "--quoting": None if text.quoting == "auto" else text.quoting,
+    }
+    given = [option for option, value in unused.items() if value is not None]
+    if reader.own_columns and given:
+        raise SettingsError(
+            f"{where} is read as {reader.name}, whose files are written one way; leave {given[0]} "
+            "out, or read it as a table with --format table"
         )
 
 

@@ -17,6 +17,16 @@ MS_FROM, US_FROM, NS_FROM = 10**11, 10**14, 10**17
 """Seconds reach 10^11 in the year 5138; milliseconds passed it in 1973."""
 COUNTED_BELOW = 10**8
 """Seconds below this are of 1973 at the latest: a log of such numbers counts steps, not seconds."""
+RANGES = {
+    "s": (COUNTED_BELOW, MS_FROM),
+    "ms": (MS_FROM, US_FROM),
+    "us": (US_FROM, NS_FROM),
+    "ns": (NS_FROM, 2**63 - 1),
+    "day": (10**7, 10**8),
+    "minute": (10**11, 10**12),
+    "moment": (10**13, 10**14),
+}
+"""Numbers that count so lie in [least, most)."""
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 FIRST = calendar.timegm((FIRST_YEAR, 1, 1, 0, 0, 0))
 LAST = calendar.timegm((LAST_YEAR + 1, 1, 1, 0, 0, 0)) - 1
@@ -27,9 +37,10 @@ UNITS = {
     "us": "microseconds",
     "ns": "nanoseconds",
     "day": "dates as YYYYMMDD",
+    "minute": "times as YYYYMMDDhhmm",
     "moment": "times as YYYYMMDDhhmmss",
 }
-DIGITS = {"day": "%Y%m%d", "moment": "%Y%m%d%H%M%S"}
+DIGITS = {"day": "%Y%m%d", "minute": "%Y%m%d%H%M", "moment": "%Y%m%d%H%M%S"}
 
 ISO = (
     r"^(?<year>\d{4})[-/.](?<month>\d{1,2})[-/.](?<day>\d{1,2})"
@@ -39,15 +50,15 @@ ISO = (
 OTHER_FORMATS = (
     "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d %b %Y", "%d %b %Y, %H:%M",
     "%d %b %Y %H:%M", "%d %b %Y %H:%M:%S", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%m %d, %Y",
-    "%d-%b-%Y", "%d-%b-%Y %H:%M:%S",
+    "%d-%b-%Y", "%d-%b-%Y %H:%M:%S", "%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S GMT",
+    "%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M:%S %p",
 )  # fmt: skip
 ZONED_FORMATS = (
     "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %z %Y", "%d/%b/%Y:%H:%M:%S %z",
 )  # fmt: skip
-DAY_FIRST = ("%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S")
-MONTH_FIRST = (
-    "%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p",
-)  # fmt: skip
+TIMES_OF_DAY = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+DAY_FIRST = tuple(f"%d{s}%m{s}%Y{time}" for s in "/-" for time in TIMES_OF_DAY)
+MONTH_FIRST = tuple(f"%m{s}%d{s}%Y{time}" for s in "/-" for time in TIMES_OF_DAY)
 EXPECTED = "seconds since 1970 or a date such as 2024-05-01"
 
 
@@ -73,26 +84,44 @@ class Clock:
     """Turns the times of one column into seconds, block after block in the same way.
 
     Numbers count seconds since 1970, or milli-, micro- or nanoseconds, or are dates written as
-    YYYYMMDD or YYYYMMDDhhmmss. Which of these is decided once, by what most of the first block's
-    numbers are; a number of another kind is an outlier, and so is a time before 1900 or after
-    2200. Text is a number, or a date, or a date and time, in an ISO-like form of any precision;
-    without a zone it is UTC. Dates with slashes are read day first or month first if the column
-    tells which, and refused if it does not.
+    YYYYMMDD, YYYYMMDDhhmm or YYYYMMDDhhmmss. Which of these is decided once, by what most of the
+    first block's numbers are; a number of another kind is an outlier, and so is a time before 1900
+    or after 2200. Small numbers are steps that are counted, not dates. Text is a number, or a date,
+    or a date and time, in an ISO-like form of any precision; without a zone it is UTC. Dates with
+    slashes or dashes are read day first or month first if the column tells which, and refused if it
+    does not.
 
     Args:
         where: how messages name the column's table.
         unit: what numbers count; "auto" to decide by the first block.
         time_format: how text is written, as strptime knows it ("%d/%m/%Y"); None to tell it.
+
+    Attributes:
+        counts_steps: whether the numbers are too small for dates.
+
+    Raises:
+        SettingsError: the time format names zones.
     """
 
     def __init__(self, where: str, unit: TimeUnit = "auto", time_format: str | None = None) -> None:
         self.where = where
+        if time_format is not None and "%Z" in time_format:
+            raise SettingsError(
+                f"--time-format {time_format!r}: names of zones (%Z) are not unique; give %z for "
+                "offsets such as +02:00"
+            )
         self._unit: str | None = None if unit == "auto" else unit
         self._given_unit = unit != "auto"
-        self._counts_steps = False
+        self.counts_steps = False
+        self._text_is: Literal["numbers", "dates"] | None = None
         self._format = time_format
         self._slashes: tuple[str, ...] | None = None
         self._forms: set[str] = set()
+
+    @property
+    def unit(self) -> str:
+        """What numbers count: a key of `UNITS`; "s" as long as there were none."""
+        return self._unit or "s"
 
     @property
     def form(self) -> str:
@@ -136,11 +165,13 @@ class Clock:
         unit = self._unit or "s"
         if unit in DIGITS:
             seconds = _from_digits(whole, unit)
-        elif self._given_unit:
-            seconds = _without(whole // PER_SECOND[unit], ~_plausible(whole // PER_SECOND[unit]))
         else:
-            seconds = _without(whole // PER_SECOND[unit], self._of_another_kind(whole))
-        self._forms.add(UNITS[unit] + (" (no dates: counted)" if self._counts_steps else ""))
+            seconds = whole // PER_SECOND[unit]
+            strange = ~_plausible(seconds)
+            if not self._given_unit:
+                strange |= self._of_another_kind(whole)
+            seconds = _without(seconds, strange)
+        self._forms.add(UNITS[unit] + (" (no dates: counted)" if self.counts_steps else ""))
         bad = given.is_not_null() & seconds.is_null()
         return Parsed(seconds, bad, f"{UNITS[unit]} as in most rows were expected", given)
 
@@ -158,18 +189,16 @@ class Clock:
         }
         self._unit = max(kinds, key=lambda kind: kinds[kind])
         small = int((whole < COUNTED_BELOW).sum())
-        self._counts_steps = self._unit == "s" and small * 2 > len(whole)
+        self.counts_steps = self._unit == "s" and small * 2 > len(whole)
 
     def _of_another_kind(self, whole: pl.Series) -> pl.Series:
         """Which numbers do not count what most do."""
         if self._unit == "s":
-            low = -MS_FROM if self._counts_steps else COUNTED_BELOW
-            return ~whole.is_between(low, MS_FROM, closed="left")
-        low, high = {
-            "ms": (MS_FROM, US_FROM),
-            "us": (US_FROM, NS_FROM),
-            "ns": (NS_FROM, 2**63 - 1),
-        }[self._unit or "ms"]
+            low, high = (-COUNTED_BELOW, COUNTED_BELOW) if self.counts_steps else (
+                COUNTED_BELOW, MS_FROM
+            )  # fmt: skip
+            return ~whole.is_between(low, high, closed="left")
+        low, high = RANGES[self.unit]
         return ~whole.is_between(low, high, closed="left")
 
     def _text(self, times: pl.Series) -> Parsed:
@@ -184,7 +213,9 @@ class Clock:
             floats = text.cast(pl.Float64, strict=False)
             numbers = numbers if floats.null_count() >= numbers.null_count() else floats
         n_numbers = len(text) - numbers.null_count()
-        if n_given and n_numbers * 2 > n_given:
+        if self._text_is is None and n_given:
+            self._text_is = "numbers" if n_numbers * 2 > n_given else "dates"
+        if self._text_is == "numbers":
             return self._numbers(numbers, text)
         seconds = self._iso(text)
         left = text.is_not_null() & seconds.is_null()
@@ -227,17 +258,14 @@ class Clock:
     def _other(self, text: pl.Series) -> pl.Series:
         """Dates that are not ISO: written out, with dots, with slashes."""
         seconds = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(text))
-        for form in (*OTHER_FORMATS, *self._slashed(text)):
+        for form in (*OTHER_FORMATS, *ZONED_FORMATS, *self._slashed(text)):
             seconds = seconds.zip_with(seconds.is_not_null(), _epoch(text, form))
-        for form in ZONED_FORMATS:
-            parsed = text.str.to_datetime(form, strict=False, time_zone="UTC").dt.epoch("s")
-            seconds = seconds.zip_with(seconds.is_not_null(), parsed.cast(pl.Int64))
         if seconds.null_count() < len(seconds):
             self._forms.add("written dates")
         return seconds
 
     def _slashed(self, text: pl.Series) -> tuple[str, ...]:
-        parts = text.str.extract_groups(r"^(\d{1,2})/(\d{1,2})/\d{4}").struct.unnest()
+        parts = text.str.extract_groups(r"^(\d{1,2})[/-](\d{1,2})[/-]\d{4}").struct.unnest()
         first, second = (parts[c].cast(pl.Int64).drop_nulls() for c in parts.columns)
         if self._slashes is None and len(first):
             day_first, month_first = bool((first > 12).any()), bool((second > 12).any())
@@ -252,10 +280,7 @@ class Clock:
 
 
 def _epoch(text: pl.Series, form: str) -> pl.Series:
-    dated = "%H" not in form and "%I" not in form and "%s" not in form and "%T" not in form
-    if dated:
-        return text.str.to_date(form, strict=False).dt.epoch("s").cast(pl.Int64)
-    if "%z" in form or "%:z" in form:
+    if "%z" in form or "%:z" in form or "%#z" in form:
         parsed = text.str.to_datetime(form, strict=False, time_zone="UTC")
     else:
         parsed = text.str.to_datetime(form, strict=False)
@@ -264,7 +289,7 @@ def _epoch(text: pl.Series, form: str) -> pl.Series:
 
 def _from_digits(whole: pl.Series, unit: str) -> pl.Series:
     """Seconds of numbers such as 20240501; null where one is no such date."""
-    low, high = {"day": (10**7, 10**8), "moment": (10**13, 10**14)}[unit]
+    low, high = RANGES[unit]
     fits = whole.is_between(low, high, closed="left")
     if not fits.any():
         return _without(whole, whole.is_not_null())

@@ -137,14 +137,18 @@ def resolve(
         present: the columns of the table.
         where: how messages name the table.
         roles: the roles wanted.
-        given: names of columns by role, as far as they are given.
+        given: names of columns by role, as far as they are given; "" for a role that no column
+            has.
 
     Raises:
-        SchemaError: a column is there twice, a given one is missing, or a required role has no
-            column; AmbiguousColumnError, a kind of it: several columns could have a role.
+        SchemaError: a column that could have a role is there twice, a given one is missing, or a
+            required role has no column; AmbiguousColumnError, a kind of it: several columns could
+            have a role.
     """
     given = {role: column for role, column in (given or {}).items() if column is not None}
-    doubled = [c for c, n in Counter(present).items() if n > 1]
+    known = {name for role in roles for name in role.known} | set(map(plain_name, given.values()))
+    counts = Counter(present)
+    doubled = [c for c, n in counts.items() if n > 1 and plain_name(c) in known]
     if doubled:
         raise SchemaError(
             f"{where} has the column {doubled[0]!r} more than once; rename one of them, or, if "
@@ -153,7 +157,7 @@ def resolve(
     result: dict[str, str] = {}
     for role in roles:
         column = given.get(role.name)
-        if column is None:
+        if column is None or column == "":
             continue
         if column not in present:
             raise SchemaError(
@@ -161,7 +165,7 @@ def resolve(
             )
         result[role.name] = column
     for role in roles:
-        if role.name not in result:
+        if role.name not in result and given.get(role.name) != "":
             rest = [c for c in present if c not in result.values()]
             if (column := _by_name(role, rest, where)) is not None:
                 result[role.name] = column

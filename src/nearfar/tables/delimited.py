@@ -22,10 +22,12 @@ from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
 from nearfar.tables.dialect import Dialect
-from nearfar.tables.raw import BLOCK_BYTES, last_newline
+from nearfar.tables.quotes import NEWLINE, Quotes
+from nearfar.tables.raw import BLOCK_BYTES, MAX_LINE_BYTES
 
-QUOTE, NEWLINE = ord('"'), ord("\n")
 CSV_ROWS = 50_000
+OVERFLOW = "overflow"
+"""What a row has beyond the file's columns."""
 
 
 class TextFiles(Protocol):
@@ -79,13 +81,13 @@ def read_blocks(
     header = dialect.header
     first_row = 1
     for block in files.blocks(
-        name, size=block_bytes, encoding=dialect.encoding, row_end=parser.row_end
+        name, size=block_bytes, encoding=dialect.encoding, row_end=parser.quotes.row_end
     ):
         if skip is not None and not block.isspace():
             block, skip = block.lstrip(b"\r\n")[skip:], None
         if header and block:
             block = block.lstrip(b"\r\n")
-            end = parser.first_row_end(block)
+            end = parser.quotes.first_row_end(block)
             block, header = block[end:], not end
         if not block:
             continue
@@ -108,40 +110,11 @@ class _Parser:
         self._numbers = dict(numbers)
         self._columns = list(columns)
         self._selected = list(selected)
-        self._quoted = dialect.quoted
         self._double_colon = dialect.separator == "::"
-        self._separator = "\t" if self._double_colon else dialect.separator
-        mark = re.escape(self._separator.encode())
-        self._marks = (self._separator.encode() + b'"', b'\n"')
-        self._opening = re.compile(rb"(?:\A|[\n" + mark + rb'])[ ]*"')
-        # A cell in quotes, or one left open to the end.
-        self._cell = re.compile(rb"(?:(?<=[\n" + mark + rb'])|\A)[ ]*("[^"]*(?:""[^"]*)*(?:"|\Z))')
-        self._blank_line = re.compile(rb"(?:\A|\n)[ ]*\r?(?:\n|\Z)")
-
-    def row_end(self, block: bytes) -> int:
-        """One past the last newline of a block that ends a row."""
-        end = last_newline(block)
-        if not self._opens(block[:end]):
-            return end
-        if self._is_clean(block[:end]):
-            return end
-        return next(reversed(self._outside(block, end)), -1) + 1
-
-    def first_row_end(self, block: bytes) -> int:
-        """One past the newline that ends the first row of a block."""
-        end = block.find(b"\n") + 1
-        if not self._quoted or not end or QUOTE not in block[:end]:
-            return end or len(block)
-        newlines = self._outside(block, last_newline(block))
-        return newlines[0] + 1 if newlines else len(block)
-
-    def _opens(self, block: bytes) -> bool:
-        """Whether a double quote stands at the start of a cell."""
-        if not self._quoted or QUOTE not in block:
-            return False
-        if block.startswith(b'"') or any(mark in block for mark in self._marks):
-            return True
-        return b' "' in block and self._opening.search(block) is not None
+        # Polars cuts at one byte; this one stands in no text.
+        self._separator = "\x1f" if self._double_colon else dialect.separator
+        self.quotes = Quotes(self._separator, dialect.quoted)
+        self._blank_line = re.compile(rb"(?:\A|\n)[ ]*\r?\n|\n[ ]+\r?\Z")
 
     def _has_blank_lines(self, block: bytes) -> bool:
         if b"\n\n" in block or b"\n\r\n" in block or block[:1] in (b"\n", b"\r"):
@@ -149,41 +122,21 @@ class _Parser:
         spaced = b"\n " in block or block.startswith(b" ")
         return spaced and self._blank_line.search(block) is not None
 
-    def _outside(self, block: bytes, end: int) -> list[int]:
-        """Where the newlines are that do not stand in a quoted cell."""
-        newlines = np.flatnonzero(np.frombuffer(block, np.uint8, end) == NEWLINE)
-        inside = np.zeros(len(newlines), bool)
-        for cell in self._cell.finditer(block):
-            low, high = np.searchsorted(newlines, cell.span(1))
-            inside[low:high] = True
-        return newlines[~inside].tolist()
-
-    def _is_clean(self, block: bytes) -> bool:
-        """Whether every double quote opens, closes or escapes as RFC 4180 says."""
-        text = np.frombuffer(block, np.uint8)
-        quotes = np.flatnonzero(text == QUOTE)
-        if len(quotes) % 2:
-            return False
-        opening, closing = quotes[::2], quotes[1::2]
-        mark = ord(self._separator)
-        before = np.where(opening > 0, text[opening - 1], NEWLINE)
-        escapes = np.zeros(len(opening), bool)
-        escapes[1:] = opening[1:] == closing[:-1] + 1
-        after = text[np.minimum(closing + 1, len(text) - 1)]
-        after = np.where(closing + 1 < len(text), after, NEWLINE)
-        opens = (before == mark) | (before == NEWLINE) | escapes
-        closes = (after == mark) | (after == NEWLINE) | (after == ord("\r")) | (after == QUOTE)
-        return bool(opens.all() and closes.all())
-
     def parse(self, block: bytes, first_row: int) -> pl.DataFrame:
         """The rows of a block."""
-        quoted = self._opens(block)
+        if self._double_colon:
+            block = block.replace(b"::", b"\x1f")
+        quoted = self.quotes.opens(block)
         n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
         has_blanks = self._has_blank_lines(block)
-        if quoted and (has_blanks or not self._is_clean(block)):
+        if quoted:
+            self._refuse_swallowed_rows(block, first_row)
+        elif block.count(b"\r") > block.count(b"\r\n") + block.endswith(b"\r"):
+            raise self._stray_return(block, first_row)
+        if quoted and (has_blanks or not self.quotes.are_clean(block)):
             return self._by_csv(block, first_row)
         if quoted:
-            n_lines = self._n_rows(block)
+            n_lines = self.quotes.n_rows(block)
         frame = None
         if self._numbers:
             frame = self._by_polars(block, quoted, self._numbers)
@@ -193,48 +146,89 @@ class _Parser:
             frame = self._by_polars(block, quoted, {})
         if frame is None or frame.height != n_lines:
             if not quoted:
-                raise self._misfit(block, first_row)
-            return self._by_csv(block, first_row)
+                self._refuse_long_rows(block, first_row, quoted)
+            return self._by_csv(block, first_row, quoted=quoted)
+        overflow = frame[OVERFLOW]
+        if overflow.null_count() < len(overflow) or not self._is_regular(block, n_lines, quoted):
+            self._refuse_long_rows(block, first_row, quoted)
+        frame = frame.drop(OVERFLOW)
         if has_blanks:
             lines = block.split(b"\n")[:n_lines]
             frame = frame.filter(pl.Series([not _is_blank(line) for line in lines]))
         return frame
 
-    def _n_rows(self, block: bytes) -> int:
-        text = np.frombuffer(block, np.uint8)
-        newlines = np.flatnonzero(text == NEWLINE)
-        quotes = np.flatnonzero(text == QUOTE)
-        outside = np.searchsorted(quotes, newlines) % 2 == 0
-        return int(outside.sum()) + (not block.endswith(b"\n"))
-
     def _by_polars(
         self, block: bytes, quoted: bool, numbers: Mapping[str, type[pl.DataType]]
     ) -> pl.DataFrame | None:
         """The rows, or None where Polars refuses the block."""
-        if self._double_colon:
-            block = block.replace(b"::", b"\t")
-        # A header of our own, since the names polars makes up differ between its versions.
+        # A header of our own, since the names polars makes up differ between its versions; and one
+        # column more, since it does not look beyond the selected ones.
         names = [f"c{i}" for i in range(len(self._columns))]
         own = {c: names[self._columns.index(c)] for c in self._selected}
         try:
             frame = pl.read_csv(
-                self._separator.join(names).encode() + b"\n" + block,
+                self._separator.join([*names, OVERFLOW]).encode() + b"\n" + block,
                 separator=self._separator,
                 quote_char='"' if quoted else None,
-                columns=list(own.values()),
+                columns=[*own.values(), OVERFLOW],
                 schema_overrides={own[c]: kind for c, kind in numbers.items()},
                 infer_schema=False,
                 raise_if_empty=False,
             )
         except PolarsError:
             return None
-        return frame.select(pl.col(own[c]).alias(c) for c in self._selected)
+        return frame.select(*(pl.col(own[c]).alias(c) for c in self._selected), OVERFLOW)
 
-    def _by_csv(self, block: bytes, first_row: int) -> pl.DataFrame:
+    def _is_regular(self, block: bytes, n_rows: int, quoted: bool) -> bool:
+        """Whether there are as many separators as rows of full length have."""
+        n_separators = block.count(self._separator.encode())
+        if quoted:
+            n_separators = len(self.quotes.separators_outside(block))
+        return n_separators == n_rows * (len(self._columns) - 1)
+
+    def _refuse_long_rows(self, block: bytes, first_row: int, quoted: bool) -> None:
+        """Raise for the first row with more cells than columns; empty ones at its end may be."""
+        text = np.frombuffer(block, np.uint8)
+        newlines = np.flatnonzero(text == NEWLINE)
+        if quoted:
+            newlines = self.quotes.even(text, newlines)
+        ends = np.append(newlines, len(block)) if not block.endswith(b"\n") else newlines
+        separators = self.quotes.separators_outside(block) if quoted else np.flatnonzero(
+            text == ord(self._separator)
+        )  # fmt: skip
+        counts = np.diff(np.searchsorted(separators, ends), prepend=0)
+        for at in np.flatnonzero(counts >= len(self._columns)):
+            before = int(ends[at - 1]) + 1 if at else 0
+            first = np.searchsorted(separators, before)
+            beyond = block[separators[first + len(self._columns) - 1] : ends[at]]
+            if beyond.strip(self._separator.encode() + b" \r"):
+                n_blank = sum(map(_is_blank, block[:before].split(b"\n")[:-1]))
+                raise self._too_long(int(first_row + at - n_blank), int(counts[at]) + 1)
+
+    def _refuse_swallowed_rows(self, block: bytes, first_row: int) -> None:
+        """Raise for a cell in quotes over lines that all look like rows of the file."""
+        places = [self._columns.index(c) for c in self._selected]
+        found = self.quotes.swallowed_rows(block, places, len(self._columns))
+        if found is not None:
+            raise DataError(
+                f"{self._where}, row {first_row + found.row}: a double quote opens a cell that "
+                f"runs over {found.n_lines} more lines, which look like rows of their own; close "
+                "it, or take quotes for characters like any other with --quoting none"
+            )
+
+    def _stray_return(self, block: bytes, first_row: int) -> DataError:
+        lines = [line for line in block.split(b"\n") if not _is_blank(line)]
+        row = next(i for i, line in enumerate(lines) if b"\r" in line.removesuffix(b"\r"))
+        return DataError(
+            f"{self._where}, row {first_row + row}: a carriage return stands inside the row; write "
+            "all line ends one way"
+        )
+
+    def _by_csv(self, block: bytes, first_row: int, *, quoted: bool = True) -> pl.DataFrame:
         """The rows by Python's csv module: true for any quotes, some ten times slower."""
         places = [self._columns.index(c) for c in self._selected]
         frames = [pl.DataFrame(schema=dict.fromkeys(self._selected, pl.String))]
-        rows = self._strict_rows(block, first_row)
+        rows = self._strict_rows(block, first_row, quoted)
         while part := list(islice(rows, CSV_ROWS)):
             cells = {
                 c: [(row[at] or None) if at < len(row) else None for row in part]
@@ -243,10 +237,14 @@ class _Parser:
             frames.append(pl.DataFrame(cells, schema=dict.fromkeys(self._selected, pl.String)))
         return pl.concat(frames)
 
-    def _strict_rows(self, block: bytes, first_row: int) -> Iterator[list[str]]:
+    def _strict_rows(self, block: bytes, first_row: int, quoted: bool) -> Iterator[list[str]]:
         text = self._text(block, first_row)
+        csv.field_size_limit(MAX_LINE_BYTES)
         lines = (f"{line}\n" for line in text.removesuffix("\n").split("\n"))
-        reader = csv.reader(lines, delimiter=self._separator, skipinitialspace=True, strict=True)
+        quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+        reader = csv.reader(
+            lines, delimiter=self._separator, skipinitialspace=quoted, strict=True, quoting=quoting
+        )
         row = first_row
         while True:
             try:
@@ -255,7 +253,7 @@ class _Parser:
                 return
             except csv.Error as error:
                 raise self._misquoted(row, error) from None
-            if len(cells) > len(self._columns):
+            if any(cell.strip() for cell in cells[len(self._columns) :]):
                 raise self._too_long(row, len(cells))
             if len(cells) > 1 or "".join(cells).strip():
                 row += 1
@@ -276,7 +274,7 @@ class _Parser:
         return DataError(
             f"{self._where}, row {row}: the row has {n_cells} cells; {len(self._columns)} were "
             "expected, as many as the first line has; put quotes around text that holds the "
-            "separator"
+            "separator, and give every column a name"
         )
 
     def _text(self, block: bytes, first_row: int) -> str:
@@ -289,15 +287,6 @@ class _Parser:
                 f"{self._where}, row {row}: byte 0x{block[wrong.start]:02x} is not UTF-8 text; "
                 "name the file's encoding, such as --encoding latin-1 or cp1252"
             ) from None
-
-    def _misfit(self, block: bytes, first_row: int) -> DataError:
-        """The error that names the first row of an unquoted block that Polars did not take."""
-        separator = "::" if self._double_colon else self._separator
-        lines = (line for line in self._text(block, first_row).split("\n") if line.strip(" \r"))
-        for row, line in enumerate(lines, first_row):
-            if line.count(separator) >= len(self._columns):
-                return self._too_long(row, line.count(separator) + 1)
-        return DataError(f"{self._where}, rows from {first_row}: the text cannot be cut into rows")
 
 
 def _is_blank(line: bytes) -> bool:

@@ -14,6 +14,7 @@ from nearfar.tables.raw import RawFiles
 SEPARATORS = "\t,;|"
 RARE_SEPARATORS = ("::", " ")
 NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
+SNIFFED_LINES = 50
 NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spaces", "::": "'::'"}
 SEPARATOR_LINE = re.compile(rb"sep=(.)\r?\n", re.IGNORECASE)
 
@@ -96,21 +97,24 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
     if line := SEPARATOR_LINE.match(sample):
         skipped = line.end()
         separator = separator or line[1].decode("latin-1")
-    first = sample[skipped:].partition(b"\n")[0].rstrip(b"\r")
     try:
-        text = first.decode("utf-8")
+        text = sample[skipped:].decode("utf-8", errors="strict")
     except UnicodeDecodeError as wrong:
-        raise DataError(
-            f"{files.where(name)}, line 1: byte 0x{first[wrong.start]:02x} is not UTF-8 text; "
-            "name the file's encoding, such as --encoding latin-1 or cp1252"
-        ) from None
-    separator = separator or _separator(text)
+        line = sample.count(b"\n", 0, skipped + wrong.start) + 1
+        if line == 1:
+            raise DataError(
+                f"{files.where(name)}, line 1: byte 0x{sample[skipped + wrong.start]:02x} is not "
+                "UTF-8 text; name the file's encoding, such as --encoding latin-1 or cp1252"
+            ) from None
+        text = sample[skipped : skipped + wrong.start].decode("utf-8")
+    lines = text.split("\n")
+    separator = separator or _separator([line.rstrip("\r") for line in lines[:SNIFFED_LINES]])
     quoted = options.quoting == "double" or (
         options.quoting == "auto"
         and separator != "::"
-        and (separator != "\t" or _is_quoted(text.split("\t")))
+        and (separator != "\t" or _is_quoted(lines[0].rstrip("\r").split("\t")))
     )
-    cells = _cells(text, separator, quoted)
+    cells = _cells(lines, separator, quoted, files.where(name))
     header = options.header
     if header is None:
         header = not all(is_number(c) for c in cells)
@@ -118,22 +122,38 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
     return Dialect(separator, quoted, header, options.encoding, skipped), columns
 
 
-def _separator(line: str) -> str:
-    best = max(SEPARATORS, key=lambda s: (line.count(s), -SEPARATORS.index(s)))
-    if best in line:
+def _separator(lines: Sequence[str]) -> str:
+    """The separator that cuts most lines into as many cells as the first, else the most common."""
+    rest = [line for line in lines[1:] if line.strip()] or [lines[0]]
+
+    def fitness(separator: str) -> tuple[bool, int, int]:
+        n = lines[0].count(separator)
+        alike = sum(line.count(separator) == n for line in rest)
+        return n > 0 and alike >= 0.9 * len(rest), n, -SEPARATORS.index(separator)
+
+    best = max(SEPARATORS, key=fitness)
+    if best in lines[0]:
         return best
-    return next((s for s in RARE_SEPARATORS if s in line.strip()), ",")
+    return next((s for s in RARE_SEPARATORS if s in lines[0].strip()), ",")
 
 
 def _is_quoted(cells: Sequence[str]) -> bool:
     return all(len(c) > 1 and c[0] == c[-1] == '"' for c in (c.strip() for c in cells))
 
 
-def _cells(line: str, separator: str, quoted: bool) -> list[str]:
-    if not quoted or separator == "::":
-        return [c.strip() for c in line.split(separator)]
-    rows = csv.reader([line], delimiter=separator, skipinitialspace=True)
-    return [c.strip() for c in next(rows, [])]
+def _cells(lines: Sequence[str], separator: str, quoted: bool, where: str) -> list[str]:
+    """The cells of the first row, which may run over several lines where quotes are open."""
+    if not quoted or separator == "::" or '"' not in lines[0]:
+        return [c.strip() for c in lines[0].rstrip("\r").split(separator)]
+    texts = (f"{line.removesuffix(chr(13))}\n" for line in lines)
+    rows = csv.reader(texts, delimiter=separator, skipinitialspace=True, strict=True)
+    try:
+        return [c.strip().replace("\n", " ") for c in next(rows, [])]
+    except csv.Error as error:
+        raise DataError(
+            f"{where}, line 1: the quotes of the first line are not closed, or text follows them "
+            f"({error}); take quotes for characters like any other with --quoting none"
+        ) from None
 
 
 def is_number(cell: str) -> bool:

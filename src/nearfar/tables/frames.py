@@ -58,6 +58,10 @@ class PandasTable(Table):
 
 
 def _series(column: Any, label: str, where: str) -> pl.Series:
+    if hasattr(column.dtype, "numpy_dtype") and column.isna().any():
+        # With a missing value pandas would hand out floats, which do not hold all integers.
+        present = [None if _is_missing(v) else v for v in column.astype(object).tolist()]
+        return pl.Series(label, present)
     values = column.to_numpy()
     if isinstance(values, np.ndarray) and values.dtype.kind in "iufb":
         return pl.Series(label, values)
@@ -81,7 +85,7 @@ def _series(column: Any, label: str, where: str) -> pl.Series:
 
 
 def _is_missing(value: object) -> bool:
-    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 
 def _of_matrix(x: Any) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import gzip
+import os
 import re
 import tarfile
 import zipfile
@@ -24,7 +25,7 @@ from nearfar.tables.streams import MAX_EXPANSION, Bounded, Decoder
 BLOCK_BYTES = 32 << 20
 SAMPLE_BYTES = 1 << 18
 MAX_LINE_BYTES = 256 << 20
-MAX_DEPTH = 3
+MAX_FILES = 100_000
 _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, tarfile.TarError)
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -38,7 +39,7 @@ class RawFiles:
     """The files at a path, by name relative to it, whatever container holds them.
 
     Args:
-        path: a folder (searched three levels deep), a .zip, a .tar, or a single file; a file
+        path: a folder (with all folders in it), a .zip, a .tar, or a single file; a file
             that ends in .gz, in a folder or alone, is decompressed while it is read. Files and
             folders inside a folder or archive whose names begin with "." or "_" (".crc",
             "_SUCCESS", "__MACOSX") are left out.
@@ -70,10 +71,7 @@ class RawFiles:
         if self.kind == "file":
             return [self.path.name]
         if self.kind == "folder":
-            levels = (self.path.glob("/".join(["*"] * d)) for d in range(1, MAX_DEPTH + 1))
-            found = (p for level in levels for p in level if p.is_file())
-            names = (p.relative_to(self.path).as_posix() for p in found)
-            return sorted(n for n in names if not _is_hidden(n))
+            return sorted(_names_below(self.path))
         with self.kept_open():
             if isinstance(self._archive, zipfile.ZipFile):
                 names = [m.filename for m in self._archive.infolist() if not m.is_dir()]
@@ -256,6 +254,22 @@ class RawFiles:
                     )
                 if piece:
                     yield piece.replace(b"\r", b"\n") if mac else piece
+
+
+def _names_below(folder: Path) -> Iterator[str]:
+    """The files in a folder and the folders in it, hidden ones left out."""
+    n_files = 0
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        for name in files:
+            relative = (Path(parent) / name).relative_to(folder).as_posix()
+            if not _is_hidden(name):
+                n_files += 1
+                yield relative
+        if n_files > MAX_FILES:
+            raise DataError(
+                f"{folder} holds more than {MAX_FILES:,} files; give the folder of the log alone"
+            )
 
 
 def _is_hidden(name: str) -> bool:

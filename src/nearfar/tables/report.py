@@ -24,6 +24,7 @@ class ReadReport:
         left_out: how many rows were left out, by reason.
         converted: how many values were read as something else than they are written, by what.
         times: the form in which times are written; empty without times.
+        counts_steps: whether times are numbers too small for dates.
         remarks: what else there is to know.
     """
 
@@ -39,6 +40,7 @@ class ReadReport:
     left_out: Counter[str] = field(default_factory=Counter)
     converted: Counter[str] = field(default_factory=Counter)
     times: str = ""
+    counts_steps: bool = False
     remarks: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,7 +57,7 @@ class ReadReport:
             role if column == role else f"{role}={column}" for role, column in self.columns.items()
         )
         times = f" (time in {self.times})" if self.times else ""
-        files = f" of {len(self.files)} files" if len(self.files) > 1 else ""
+        files = f" of {len(self.files)} files ({_listed(self.files)})" if self.files[1:] else ""
         layout = f" ({self.layout})" if self.layout else ""
         result = [
             f"read {self.source} as {self.format}{layout}{files}: {roles}{times}; "

@@ -4,47 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import polars as pl
 
 from nearfar.core import identity
-from nearfar.core.errors import DataError, SchemaError, SettingsError
-from nearfar.tables.clock import Clock, TimeUnit
-from nearfar.tables.columns import OPTIONS, Role
+from nearfar.core.errors import DataError, SchemaError
+from nearfar.tables.clock import Clock
+from nearfar.tables.columns import Role
 from nearfar.tables.parsed import Parsed
 from nearfar.tables.report import ReadReport
+from nearfar.tables.rules import RowRules, beyond, missing_value
 
-BadRows = Literal["refuse", "drop", "null"]
+LARGEST_NUMBER = 3.4e38
+"""Ratings and weights are kept as 32-bit floats."""
 DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
-
-
-@dataclass(frozen=True)
-class RowRules:
-    """What to do with values that cannot be read.
-
-    Attributes:
-        bad_rows: "refuse": an error names the first; "drop": the row is left out and counted;
-            "null": the value is taken for missing, for a caller that judges missing values.
-        literal_ids: take NA, NULL, None and the like for ids rather than for missing ones.
-        time_unit: what numbers in a time column count; "auto" tells it.
-        time_format: how times are written, as strptime knows it; None to tell it.
-        max_dropped_share: of a table's rows. If more are unreadable, the table itself is not
-            understood.
-
-    Raises:
-        SettingsError: a setting has no such value.
-    """
-
-    bad_rows: BadRows = "refuse"
-    literal_ids: bool = False
-    time_unit: TimeUnit = "auto"
-    time_format: str | None = None
-    max_dropped_share: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.bad_rows not in ("refuse", "drop", "null"):
-            raise SettingsError(f"bad_rows is {self.bad_rows!r}; expected refuse or drop")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +51,7 @@ class RowReader:
             integers gets them as Int64.
         decimal_comma: whether "4,5" may be a number.
         needed: roles whose values must not be missing either.
+        clock: reads the times, in the same way as in the tables before; None for a new one.
     """
 
     def __init__(
@@ -91,6 +65,7 @@ class RowReader:
         typed: bool = True,
         decimal_comma: bool = False,
         needed: Sequence[str] = (),
+        clock: Clock | None = None,
     ) -> None:
         self._where = where
         self._needed = frozenset(needed)
@@ -100,7 +75,7 @@ class RowReader:
         self._report = report
         self._typed = typed
         self._decimal_comma = decimal_comma
-        self._clock = Clock(where, rules.time_unit, rules.time_format)
+        self._clock = clock or Clock(where, rules.time_unit, rules.time_format)
         self._n_rows = self._n_dropped = 0
         self._decimal_signs: set[str] = set()
 
@@ -156,6 +131,7 @@ class RowReader:
         self._n_dropped += n_dropped
         if self._clock.form:
             self._report.times = self._clock.form
+            self._report.counts_steps = self._clock.counts_steps
 
     def _parsed(self, role: Role, values: pl.Series, column: str) -> Parsed:
         if role.kind == "id":
@@ -171,15 +147,17 @@ class RowReader:
     def _unreadable(self, role: Role, column: str, parsed: Parsed, at: int, row: int) -> DataError:
         value = (parsed.values if parsed.given is None else parsed.given)[at]
         if value is None:
-            return missing_value(self._where, row, role.name)
+            return missing_value(self._where, row, role.name, has_options=self._rules.has_options)
         named = role.name if column == role.name else f"{role.name} (column {column!r})"
-        hint = "leave such rows out with --drop-bad-rows"
-        if role.kind == "id":
-            hint += ", or take such words for ids with --literal-ids"
-        if role.kind == "time":
-            hint += ", or say how times are written with --time-unit or --time-format"
+        hint = ""
+        if self._rules.has_options:
+            hint = "; leave such rows out with --drop-bad-rows"
+            if role.kind == "id" and isinstance(value, str):
+                hint += ", or take such words for ids with --literal-ids"
+            if role.kind == "time":
+                hint += ", or say how times are written with --time-unit or --time-format"
         return DataError(
-            f"{self._where}, row {row}: the {named} is {value!r}; {parsed.expected}; {hint}"
+            f"{self._where}, row {row}: the {named} is {value!r}; {parsed.expected}{hint}"
         )
 
     def _ids(self, role: Role, values: pl.Series, column: str) -> Parsed:
@@ -192,6 +170,7 @@ class RowReader:
                 numbers = values.cast(pl.Int64, strict=False)
                 if not numbers.null_count() and (numbers.cast(pl.String) == values).all():
                     return Parsed(numbers, numbers.is_null(), expected)
+            self._refuse_quoted_ids(role, values)
             trimmed = identity.stripped(values)
             trimmed = _null_where(trimmed == "", trimmed)
             n_trimmed = int((trimmed.str.len_bytes() != values.str.len_bytes()).sum())
@@ -215,13 +194,25 @@ class RowReader:
                 self._report.converted[f"{role.name} ids read from floats as integers"] += int(
                     len(numbers) - numbers.null_count()
                 )
-            return Parsed(numbers, bad, "a whole number that a float holds exactly", values)
+            expected = "a whole number that a float holds exactly was expected"
+            return Parsed(numbers, bad, expected, _null_where(missing, values))
         if kind == pl.Null:
             return Parsed(values.cast(pl.String), values.is_not_null(), expected)
         raise SchemaError(
             f"{self._where}: {role.name} ids in column {column!r} are {kind}; make them integers "
             "or text"
         )
+
+    def _refuse_quoted_ids(self, role: Role, values: pl.Series) -> None:
+        """Ids that all stand in quotes are of a file whose quotes were taken for characters."""
+        known = values.drop_nulls()
+        if self._typed or not len(known) or not str(known[0]).startswith('"'):
+            return
+        if (known.str.starts_with('"') & known.str.ends_with('"')).all():
+            raise DataError(
+                f"{self._where}: all {role.name} ids stand in double quotes ({known[0]}); read "
+                "them with --quoting double"
+            )
 
     def _numbers(self, values: pl.Series, column: str) -> Parsed:
         kind = values.dtype
@@ -232,7 +223,7 @@ class RowReader:
             numbers = values.cast(pl.Float64)
             if self._decimal_comma and not self._typed and (numbers != numbers.round()).any():
                 self._decimal_signs.add(".")
-            bad = numbers.is_infinite().fill_null(False)
+            bad = ((numbers.abs() > LARGEST_NUMBER) & ~numbers.is_nan()).fill_null(False)
             return Parsed(_null_where(bad | numbers.is_nan(), numbers), bad, expected, numbers)
         raise SchemaError(f"{self._where}: column {column!r} is {kind}; numbers were expected")
 
@@ -256,7 +247,8 @@ class RowReader:
                     )
         if self._decimal_comma and text.str.contains(".", literal=True).any():
             self._decimal_signs.add(".")
-        bad = (text.is_not_null() & numbers.is_null()) | ~numbers.is_finite().fill_null(True)
+        large = ((numbers.abs() > LARGEST_NUMBER) & ~numbers.is_nan()).fill_null(False)
+        bad = (text.is_not_null() & numbers.is_null()) | numbers.is_nan().fill_null(False) | large
         return Parsed(_null_where(bad, numbers), bad, expected, text)
 
     def _texts(self, values: pl.Series, column: str) -> Parsed:
@@ -266,23 +258,6 @@ class RowReader:
         text = values.cast(pl.String).str.strip_chars()
         text = _null_where(text == "", text)
         return Parsed(text, pl.repeat(False, len(text), eager=True), "text was expected")
-
-
-def beyond(role: str, value: object) -> SchemaError:
-    """The error for an integer id that 64 bits do not hold."""
-    return SchemaError(
-        f"{role} id {value} does not fit a signed 64-bit integer; "
-        "put a letter before such ids to have them read as text"
-    )
-
-
-def missing_value(where: str, row: int, role: str) -> DataError:
-    """The error for a value that must be there."""
-    option = OPTIONS.get(role, "its column")
-    return DataError(
-        f"{where}, row {row}: the {role} is missing; leave such rows out with --drop-bad-rows, or "
-        f"name another column with {option}"
-    )
 
 
 def _null_where(bad: pl.Series, values: pl.Series) -> pl.Series:

@@ -52,7 +52,10 @@ class Decoder:
         if encoding is None:
             return
         try:
-            name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+            found = codecs.lookup(encoding)
+            if not getattr(found, "_is_text_encoding", True):
+                raise LookupError(encoding)
+            name = "utf-8-sig" if found.name == "utf-8" else encoding
             self._decoder = codecs.getincrementaldecoder(name)()
         except (LookupError, TypeError):
             raise SettingsError(

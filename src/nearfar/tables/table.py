@@ -12,13 +12,15 @@ from pathlib import PurePosixPath
 import polars as pl
 from polars.exceptions import PolarsError
 
-from nearfar.core.errors import DataError, SchemaError
-from nearfar.tables.columns import AmbiguousColumnError, Role, resolve
+from nearfar.core.errors import DataError
+from nearfar.tables.clock import Clock
+from nearfar.tables.columns import Role, resolve
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect, TextOptions, sniff
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rows import RowReader, RowRules, Rows
+from nearfar.tables.rows import RowReader, Rows
+from nearfar.tables.rules import RowRules
 from nearfar.tables.streams import MAX_EXPANSION
 
 BATCH_ROWS = 2_000_000
@@ -183,76 +185,6 @@ def open_table(files: RawFiles, name: str, options: ReadOptions) -> Table:
     return TextTable(files, name, options)
 
 
-def open_tables(
-    files: RawFiles,
-    roles: Sequence[Role],
-    given: Mapping[str, str | None],
-    options: ReadOptions,
-) -> tuple[list[Table], list[str]]:
-    """The tables at a path that make one log, in the order of their names, and the files left out.
-
-    A folder or archive may hold one log in several parts with the same columns, as Spark and
-    Polars write it, beside tables of other kinds (films beside ratings), which lack a required
-    role and are left out.
-
-    Raises:
-        DataError: there is no table, or several that are not parts of one.
-        SchemaError: the only table lacks a required role.
-    """
-    names = _table_names(files, options.table)
-    tables = [(name, open_table(files, name, options)) for name in names]
-    if len(tables) > 1:
-        fitting = [(n, t) for n, t in tables if _fits(t, roles, given)]
-        if not fitting:
-            raise SchemaError(
-                f"{files.path} holds {len(tables)} tables ({_listed(names)}), none with columns "
-                f"known as {' and '.join(r.name for r in roles if r.required)}; name the columns, "
-                "or the table with --table"
-            )
-        tables = fitting
-    first = tables[0][1]
-    for name, table in tables[1:]:
-        if table.columns != first.columns:
-            raise DataError(
-                f"{files.path} holds {len(tables)} tables with different columns "
-                f"({_listed([n for n, _ in tables])}), of which {tables[0][0]} has "
-                f"{', '.join(first.columns)}, and {name} {', '.join(table.columns)}; "
-                "name the one to read with --table"
-            )
-    read = {name for name, _ in tables}
-    return [table for _, table in tables], [name for name in files.names if name not in read]
-
-
-def _table_names(files: RawFiles, wanted: str | None) -> list[str]:
-    if wanted is not None:
-        found = [n for n in files.names if PurePosixPath(n).match(wanted) or n == wanted]
-        if not found:
-            raise DataError(f"{files.path} holds no file {wanted}; it holds {_listed(files.names)}")
-        return found
-    names = sorted({*files.find_all(TEXT), *files.find_all(PARQUET)})
-    names = names or (files.names if files.kind == "file" else [])
-    if not names:
-        raise DataError(
-            f"{files.path} holds no table (it holds {_listed(files.names) or 'nothing'}); CSV, "
-            "TSV, text or Parquet files were expected"
-        )
-    return names
-
-
-def _fits(table: Table, roles: Sequence[Role], given: Mapping[str, str | None]) -> bool:
-    try:
-        resolve(table.columns, table.where, roles, given)
-    except AmbiguousColumnError:
-        return True
-    except SchemaError:
-        return False
-    return True
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
 def read_rows(
     tables: Sequence[Table],
     roles: Sequence[Role],
@@ -261,6 +193,7 @@ def read_rows(
     report: ReadReport,
     *,
     needed: Sequence[str] = (),
+    clock: Clock | None = None,
 ) -> Iterator[Rows]:
     """The typed rows of tables that make one log.
 
@@ -271,6 +204,7 @@ def read_rows(
         rules: what to do with unreadable values.
         report: is filled.
         needed: roles whose values must not be missing.
+        clock: reads the times in the same way as in tables before; None for a new one.
 
     Raises:
         SchemaError: a column is missing or has a wrong type.
@@ -290,10 +224,11 @@ def read_rows(
     }
     if rules.time_format is not None:
         numbers.pop(columns.get("timestamp", ""), None)
+    clock = clock or Clock(first.where, rules.time_unit, rules.time_format)
     for table in tables:
         reader = RowReader(
             table.where, roles, columns, rules, report, typed=table.typed,
-            decimal_comma=table.decimal_comma, needed=needed,
+            decimal_comma=table.decimal_comma, needed=needed, clock=clock,
         )  # fmt: skip
         for frame, first_row in table.blocks(selected, numbers):
             report.n_rows += frame.height

@@ -9,14 +9,14 @@ from dataclasses import replace
 import polars as pl
 
 from nearfar.core.errors import DataError
-from nearfar.core.identity import CANONICAL
+from nearfar.core.identity import CANONICAL, integers
 from nearfar.data.build import LogBuilder
 from nearfar.data.sources.source import Request
 from nearfar.tables.columns import EVENT_ROLES
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.rows import beyond
+from nearfar.tables.rules import beyond
 from nearfar.tables.table import Numbers, Table, read_rows
 
 
@@ -68,6 +68,7 @@ def add_rows(
     *,
     dialect: Dialect,
     integer_ids: bool = True,
+    max_rating: float | None = None,
 ) -> None:
     """Read a delimited file of a known data set.
 
@@ -78,6 +79,7 @@ def add_rows(
         request: what was asked for.
         dialect: how the text is cut.
         integer_ids: whether the data set's ids are integers, so that others are refused.
+        max_rating: of the data set. A higher one means that the columns are in another order.
 
     Raises:
         DataError: a value is not of its role's kind; with its row.
@@ -91,6 +93,14 @@ def add_rows(
             frame = frame.with_columns(
                 integer_column(frame[c], table.where, rows.first_row) for c in ("user", "item")
             )
+        if max_rating is not None and (frame["rating"] > max_rating).any():
+            at = int((frame["rating"] > max_rating).arg_max() or 0)
+            raise DataError(
+                f"{table.where}, row {rows.first_row + at}: the rating is "
+                f"{frame['rating'][at]:.12g}; "
+                f"at most {max_rating:g} was expected of this data set; read columns in another "
+                "order with --format table --no-header and name them (column_1, ...)"
+            )
         builder.name = rows.where
         builder.add(frame, rows.first_row, rows.dropped)
 
@@ -103,7 +113,7 @@ def integer_column(ids: pl.Series, where: str, first_row: int) -> pl.Series:
     """
     if ids.dtype != pl.String:
         return ids
-    numbers = ids.cast(pl.Int64, strict=False)
+    numbers = integers(ids)
     bad = numbers.is_null() & ids.is_not_null()
     if bad.any():
         at = int(bad.arg_max() or 0)

@@ -63,6 +63,8 @@ def are_adjacency_lists(samples: Sequence[bytes]) -> bool:
     lengths = set()
     for sample in samples:
         whole = sample[: sample.rfind(b"\n") + 1] or sample
+        if any(mark in whole for mark in b",;|:"):
+            return False
         lines = [line.split() for line in whole.split(b"\n") if line.strip()]
         if len({line[0] for line in lines}) < len(lines):
             return False
@@ -76,7 +78,7 @@ def _exploded(block: bytes, where: str, first: int) -> pl.DataFrame:
         lines = pl.Series("line", block.decode("utf-8").splitlines(), dtype=pl.String)
     except UnicodeDecodeError:
         raise DataError(f"{where} is not UTF-8 text; lines of numbers were expected") from None
-    words = lines.str.strip_chars().str.split(" ")
+    words = lines.str.strip_chars().str.replace_all(r"\s+", " ").str.split(" ")
     user = words.list.first()
     pairs = pl.DataFrame({"user": user, "item": words.list.slice(1)}).with_row_index("row", first)
     pairs = pairs.filter(pl.col("item").list.len() > 0).explode("item")

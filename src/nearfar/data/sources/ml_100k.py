@@ -54,7 +54,15 @@ class MovieLens100K(Source):
         name = required(files, r"u\.data", "u.data")
         builder = request.builder(files.where(name))
         columns = ("user", "item", "rating", "timestamp")
-        add_rows(builder, files, name, columns, request, dialect=Dialect("\t", header=False))
+        add_rows(
+            builder,
+            files,
+            name,
+            columns,
+            request,
+            dialect=Dialect("\t", header=False),
+            max_rating=5,
+        )
         return builder.log(items if items is not None else _films(files))
 
 

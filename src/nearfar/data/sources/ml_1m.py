@@ -34,7 +34,7 @@ class MovieLens1M(Source):
         builder = request.builder(files.where(name))
         columns = ("user", "item", "rating", "timestamp")
         dialect = Dialect("::", header=False)
-        add_rows(builder, files, name, columns, request, dialect=dialect)
+        add_rows(builder, files, name, columns, request, dialect=dialect, max_rating=5)
         return builder.log(
             request.items if request.items is not None else double_colon_films(files)
         )

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import re
 
 import polars as pl
 
 from nearfar.data.events import Log
 from nearfar.data.sources._movielens import LICENCE, archive
-from nearfar.data.sources._rows import add_rows, films, pipe_genres, required
+from nearfar.data.sources._rows import add_rows, pipe_genres, required
 from nearfar.data.sources.source import Request, Source
+from nearfar.tables.columns import ITEM_ROLES
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
+from nearfar.tables.report import ReadReport
+from nearfar.tables.rules import RowRules
+from nearfar.tables.table import ReadOptions, open_table, read_rows
 
 HEADER = b"userId,movieId,rating,timestamp"
-ROW = re.compile(rb"\d+,\d+,[\d.]+,\d+\s*$|$")
+ROW = re.compile(rb"(?:\d+,\d+,[\d.]*,\d*)?")
 
 
 class MovieLens20M(Source):
@@ -29,14 +32,15 @@ class MovieLens20M(Source):
         name = files.find(r"ratings\.csv")
         if name is None or files.find(r"movies\.csv") is None:
             return False
-        lines = files.sample(name).split(b"\n", 2)
-        return lines[0].strip() == HEADER and (len(lines) < 2 or ROW.match(lines[1]) is not None)
+        whole = files.sample(name).rpartition(b"\n")[0]
+        header, *rows = whole.split(b"\n")
+        return header.strip() == HEADER and all(ROW.fullmatch(row.strip()) for row in rows)
 
     def read(self, files: RawFiles, request: Request) -> Log:
         name = required(files, r"ratings\.csv", "ratings.csv")
         builder = request.builder(files.where(name))
         columns = ("user", "item", "rating", "timestamp")
-        add_rows(builder, files, name, columns, request, dialect=Dialect())
+        add_rows(builder, files, name, columns, request, dialect=Dialect(), max_rating=5)
         return builder.log(request.items if request.items is not None else _films(files))
 
 
@@ -44,8 +48,10 @@ def _films(files: RawFiles) -> pl.DataFrame | None:
     name = files.find(r"movies\.csv")
     if name is None:
         return None
-    table = pl.read_csv(io.BytesIO(files.text(name, "utf-8").encode()), infer_schema=False)
-    if len(table.columns) < 3:
+    table = open_table(files, name, ReadOptions())
+    blocks = read_rows([table], ITEM_ROLES, {}, RowRules(), ReadReport())
+    found = pl.concat([rows.frame for rows in blocks])
+    if "title" not in found.columns or "genres" not in found.columns:
         return None
-    rows = [(r[0], r[1] or "", pipe_genres(r[2] or "")) for r in table.iter_rows()]
-    return films(rows)
+    genres = pl.col("genres").fill_null("").map_elements(pipe_genres, pl.List(pl.String))
+    return found.with_columns(genres, pl.col("title").fill_null(""))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from nearfar.core.errors import DataError
 from nearfar.data.events import Log
 from nearfar.data.sources._atomic import read_atomic, read_items
@@ -21,10 +23,16 @@ class RecBole(Source):
         return files.find(INTER) is not None
 
     def read(self, files: RawFiles, request: Request) -> Log:
-        found = files.find_all(r".*\.inter")
+        wanted = request.options.table
+        found = [
+            name
+            for name in files.find_all(r".*\.inter")
+            if wanted is None or PurePosixPath(name).match(wanted)
+        ]
         if len(found) != 1:
             raise DataError(
-                f"{files.path} holds {len(found)} .inter files; give the path of one of them"
+                f"{files.path} holds {len(found)} .inter files ({', '.join(found[:5])}); name one "
+                "with --table"
             )
         items = request.items
         return read_atomic(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from nearfar.data.events import Log
 from nearfar.data.sources.source import Request, Source
 from nearfar.tables.columns import EVENT_ROLES
+from nearfar.tables.folder import open_tables
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.table import PARQUET, TEXT, ParquetTable, open_tables, read_rows
+from nearfar.tables.table import PARQUET, TEXT, ParquetTable, read_rows
 
 
 class TableData(Source):

@@ -9,9 +9,10 @@ import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import SchemaError
+from nearfar.tables.clock import Clock
 from nearfar.tables.columns import EVENT_ROLES, Columns
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rows import RowRules, beyond
+from nearfar.tables.rules import RowRules, beyond
 from nearfar.tables.table import Table, read_rows
 
 MOMENT = pl.Datetime("us", "UTC")
@@ -41,6 +42,7 @@ class EventRows:
         self._rules = rules
         self._since, self._until = midnight(since), midnight(until)
         self._report = report
+        self._clock = Clock("the events", rules.time_unit, rules.time_format)
         self._kinds: dict[str, tuple[pl.DataType, str]] = {}
         self._untyped = False
         self._tables: list[pl.DataFrame] = []
@@ -64,6 +66,11 @@ class EventRows:
         self._columns = Columns(**{**given, **fixed})
         return found
 
+    def learn(self, times: pl.Series) -> str:
+        """Learn from some timestamps what numbers count, and return it ("s", "day", ...)."""
+        self._clock.read(times)
+        return self._clock.unit
+
     def add(self, table: Table, *, whole: bool = False) -> None:
         """Add the rows of a table that lie in the window, or all of them with `whole`.
 
@@ -74,7 +81,9 @@ class EventRows:
         roles = self.roles(table.columns, table.where)
         self._untyped |= not table.typed
         blocks = [pl.DataFrame()]
-        for rows in read_rows([table], EVENT_ROLES, roles, self._rules, self._report):
+        for rows in read_rows(
+            [table], EVENT_ROLES, roles, self._rules, self._report, clock=self._clock
+        ):
             frame = rows.frame.with_columns(
                 pl.from_epoch(pl.col("timestamp"), "s").cast(pl.Datetime("us"))
                 .dt.replace_time_zone("UTC"),

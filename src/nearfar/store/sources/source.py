@@ -12,7 +12,7 @@ from nearfar.core import discovery, settings
 from nearfar.core.errors import SettingsError
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rows import RowRules
+from nearfar.tables.rules import RowRules
 
 PACKAGE = __name__.rpartition(".")[0]
 

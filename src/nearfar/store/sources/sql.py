@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from nearfar.store.requirements import check_installed
 from nearfar.store.secrets import Url
 from nearfar.store.sources._rows import EventRows, midnight
 from nearfar.store.sources.source import EventSource
-from nearfar.tables.clock import MS_FROM, NS_FROM, PER_SECOND, US_FROM, TimeUnit
+from nearfar.tables.clock import DIGITS, PER_SECOND, RANGES, TimeUnit
 from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
 from nearfar.tables.table import Numbers, Table
@@ -34,6 +35,10 @@ SORTED_TEXT = (
     (re.compile(r"\d{4}/\d\d/\d\d"), "%Y/%m/%d"),
     (re.compile(r"\d{8}$"), "%Y%m%d"),
 )
+
+
+SAMPLE_ROWS = 1000
+"""So many timestamps tell of what kind they are."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class SQLEvents(EventSource):
             events = self._events()
             names = _names(connection, events)
             roles = rows.roles(names, where)
-            fetched = self._fetched(connection, events, roles, since, until)
+            fetched = self._fetched(connection, events, roles, since, until, rows)
             rows.add(_Fetched(where, names, roles, fetched))
         return rows.frame()
 
@@ -113,15 +118,21 @@ class SQLEvents(EventSource):
         roles: dict[str, str],
         since: date,
         until: date,
+        rows: EventRows,
     ) -> Iterator[Sequence[Any]]:
-        from sqlalchemy import and_, column, func, or_, select
+        from sqlalchemy import and_, column, or_, select
 
         moment = column(roles["timestamp"])
-        latest = connection.execute(select(func.max(moment)).select_from(events)).scalar()
+        some = select(moment).select_from(events).where(moment.is_not(None)).limit(SAMPLE_ROWS)
+        times = list(connection.execute(some).scalars())
         inside = moment.is_(None)
-        if latest is not None:
-            low, high = _bounds(latest, self.time_unit, since, until)
-            inside = or_(inside, and_(moment >= low, moment < high))
+        if times:
+            unit = rows.learn(pl.Series("timestamp", list(map(_moment, times)), strict=False))
+            bounds = _bounds(_typical(times), unit, since, until)
+            inside = or_(inside, and_(moment >= bounds.first, moment < bounds.last))
+            if bounds.least is not None:
+                # What is no such time at all is for the contract to judge.
+                inside = or_(inside, moment < bounds.least, moment >= bounds.most)
         chosen = [column(c).label(r) for r, c in roles.items()]
         wanted = select(*chosen).select_from(events).where(inside)
         options = {"yield_per": self.chunk_rows}
@@ -200,7 +211,32 @@ def _names(connection: Connection, events: FromClause) -> list[str]:
     return list(connection.execute(probe).keys())
 
 
-def _bounds(latest: Any, unit: TimeUnit, since: date, until: date) -> tuple[Any, Any]:
+@dataclass(frozen=True)
+class _Bounds:
+    """The window, [first, last), as the database compares it with its timestamps.
+
+    Attributes:
+        first, last: of the window.
+        least, most: values beyond these are no timestamps of the kind that most are; None where
+            every value is one.
+    """
+
+    first: Any
+    last: Any
+    least: Any = None
+    most: Any = None
+
+
+def _typical(times: Sequence[Any]) -> Any:
+    """A timestamp of the kind that most are."""
+    texts = [t for t in times if isinstance(t, str)]
+    if len(texts) * 2 > len(times):
+        return next((t for t in texts if any(p.match(t) for p, _ in SORTED_TEXT)), texts[0])
+    kind = Counter(map(type, times)).most_common(1)[0][0]
+    return next(t for t in times if type(t) is kind)
+
+
+def _bounds(typical: Any, unit: str, since: date, until: date) -> _Bounds:
     """The window's ends, as the database can compare them with its timestamps.
 
     Text is compared a day too wide, as it may name a zone; what is beyond is dropped later.
@@ -208,25 +244,27 @@ def _bounds(latest: Any, unit: TimeUnit, since: date, until: date) -> tuple[Any,
     Raises:
         SchemaError: the timestamps are of no kind that could be compared.
     """
-    if isinstance(latest, datetime):
+    if isinstance(typical, datetime):
         first, last = midnight(since), midnight(until)
-        return first.replace(tzinfo=None), last.replace(tzinfo=None)
-    if isinstance(latest, date):
-        return since, until
-    if isinstance(latest, int | float | Decimal) and not isinstance(latest, bool):
-        steps = ((NS_FROM, "ns"), (US_FROM, "us"), (MS_FROM, "ms"))
-        told = next((u for bound, u in steps if latest >= bound), "s")
-        ticks = PER_SECOND[told if unit == "auto" else unit]
-        first, last = (int(midnight(d).timestamp()) * ticks for d in (since, until))
-        return first, last
-    if isinstance(latest, str):
-        form = next((f for pattern, f in SORTED_TEXT if pattern.match(latest)), None)
+        return _Bounds(first.replace(tzinfo=None), last.replace(tzinfo=None))
+    if isinstance(typical, date):
+        return _Bounds(since, until)
+    if isinstance(typical, int | float | Decimal) and not isinstance(typical, bool):
+        if unit in DIGITS:
+            first, last = (int(midnight(d).strftime(DIGITS[unit])) for d in (since, until))
+        else:
+            ticks = PER_SECOND[unit]
+            first, last = (int(midnight(d).timestamp()) * ticks for d in (since, until))
+        return _Bounds(first, last, *RANGES[unit])
+    if isinstance(typical, str):
+        form = next((f for pattern, f in SORTED_TEXT if pattern.match(typical)), None)
         if form is not None:
             day = timedelta(days=1)
-            return (since - day).strftime(form), (until + day).strftime(form)
+            first, last = ((since - day).strftime(form), (until + day).strftime(form))
+            return _Bounds(first, last, "1", "3")
     raise SchemaError(
-        f"the latest timestamp is {latest!r}, which the database cannot order by time; give a "
-        "query that casts it to a timestamp"
+        f"a timestamp is {typical!r}, which the database cannot order by time; give a query that "
+        "casts it to a timestamp"
     )
 
 

@@ -1,0 +1,113 @@
+"""Which tables of a folder or archive make one log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from nearfar.core.errors import DataError, EmptyDataError, SchemaError
+from nearfar.tables.columns import ITEM_ROLES, AmbiguousColumnError, Role, plain_name, resolve
+from nearfar.tables.raw import RawFiles
+from nearfar.tables.table import PARQUET, TEXT, ReadOptions, Table, open_table
+
+
+def open_tables(
+    files: RawFiles,
+    roles: Sequence[Role],
+    given: Mapping[str, str | None],
+    options: ReadOptions,
+) -> tuple[list[Table], list[str]]:
+    """The tables at a path that make one log, in the order of their names, and the files left out.
+
+    A folder or archive may hold one log in several parts with the same columns, as Spark and
+    Polars write it, beside tables of other kinds (films beside ratings), which lack a required
+    role and are left out.
+
+    Raises:
+        DataError: there is no table, or several that are not parts of one.
+        SchemaError: the only table lacks a required role.
+    """
+    names = _table_names(files, options.table)
+    tables = _opened(files, names, options)
+    if len(names) > 1:
+        fitting = [(n, t) for n, t in tables if _fits(t, roles, given)]
+        if not fitting:
+            raise SchemaError(
+                f"{files.path} holds {len(names)} tables ({_listed(names)}), none with columns "
+                f"known as {' and '.join(r.name for r in roles if r.required)}; name the columns, "
+                "or the table with --table"
+            )
+        for name, table in tables:
+            if (name, table) not in fitting and _lacks_a_header(table, fitting[0][1], roles):
+                raise DataError(
+                    f"{files.path}: {name} has as many columns as {fitting[0][0]}, but no header; "
+                    "say --no-header and name the columns (column_1, ...) if no part has one, or "
+                    "name the tables to read with --table"
+                )
+        tables = fitting
+    first = tables[0][1]
+    for name, table in tables[1:]:
+        if table.columns != first.columns:
+            raise DataError(
+                f"{files.path} holds {len(tables)} tables with different columns "
+                f"({_listed([n for n, _ in tables])}), of which {tables[0][0]} has "
+                f"{', '.join(first.columns)}, and {name} {', '.join(table.columns)}; "
+                "name the one to read with --table"
+            )
+    read = {name for name, _ in tables}
+    return [table for _, table in tables], [name for name in files.names if name not in read]
+
+
+def _table_names(files: RawFiles, wanted: str | None) -> list[str]:
+    if wanted is not None:
+        found = [n for n in files.names if PurePosixPath(n).match(wanted) or n == wanted]
+        if not found:
+            raise DataError(f"{files.path} holds no file {wanted}; it holds {_listed(files.names)}")
+        return found
+    names = sorted({*files.find_all(TEXT), *files.find_all(PARQUET)})
+    names = names or (files.names if files.kind == "file" else [])
+    if not names:
+        raise DataError(
+            f"{files.path} holds no table (it holds {_listed(files.names) or 'nothing'}); CSV, "
+            "TSV, text or Parquet files were expected"
+        )
+    return names
+
+
+def _opened(files: RawFiles, names: Sequence[str], options: ReadOptions) -> list[tuple[str, Table]]:
+    """The tables of these names; of several, empty ones and text that is no table are left out."""
+    tables = []
+    for name in names:
+        try:
+            tables.append((name, open_table(files, name, options)))
+        except EmptyDataError:
+            if len(names) == 1:
+                raise
+        except DataError:
+            if len(names) == 1 or not name.lower().endswith(".txt"):
+                raise
+    if not tables:
+        raise EmptyDataError(f"{files.path} holds {len(names)} tables, all of them empty")
+    return tables
+
+
+def _lacks_a_header(table: Table, other: Table, roles: Sequence[Role]) -> bool:
+    """Whether a table has as many columns as another, and no name that any role is known by."""
+    known = {name for role in roles for name in role.known}
+    known |= {name for role in ITEM_ROLES for name in role.known}
+    unnamed = not known & {plain_name(column) for column in table.columns}
+    return not table.typed and unnamed and len(table.columns) == len(other.columns)
+
+
+def _fits(table: Table, roles: Sequence[Role], given: Mapping[str, str | None]) -> bool:
+    try:
+        resolve(table.columns, table.where, roles, given)
+    except AmbiguousColumnError:
+        return True
+    except SchemaError:
+        return False
+    return True
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,69 @@
+"""What to do with values that cannot be read, and the errors that tell of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nearfar.core.errors import DataError, SchemaError, SettingsError
+from nearfar.tables.clock import TimeUnit
+from nearfar.tables.columns import OPTIONS
+
+BadRows = Literal["refuse", "drop", "null"]
+
+
+@dataclass(frozen=True)
+class RowRules:
+    """What to do with values that cannot be read.
+
+    Attributes:
+        bad_rows: "refuse": an error names the first; "drop": the row is left out and counted;
+            "null": the value is taken for missing, for a caller that judges missing values.
+        literal_ids: take NA, NULL, None and the like for ids rather than for missing ones.
+        time_unit: what numbers in a time column count; "auto" tells it.
+        time_format: how times are written, as strptime knows it; None to tell it.
+        max_dropped_share: of a table's rows. If more are unreadable, the table itself is not
+            understood.
+        has_options: whether these rules are options of the command that runs, so that errors may
+            name them.
+
+    Raises:
+        SettingsError: a setting has no such value.
+    """
+
+    bad_rows: BadRows = "refuse"
+    literal_ids: bool = False
+    time_unit: TimeUnit = "auto"
+    time_format: str | None = None
+    max_dropped_share: float = 0.1
+    has_options: bool = True
+
+    def __post_init__(self) -> None:
+        if self.bad_rows not in ("refuse", "drop", "null"):
+            raise SettingsError(f"bad_rows is {self.bad_rows!r}; expected refuse or drop")
+
+
+def beyond(role: str, value: object) -> SchemaError:
+    """The error for an integer id that 64 bits do not hold."""
+    return SchemaError(
+        f"{role} id {value} does not fit a signed 64-bit integer; "
+        "put a letter before such ids to have them read as text"
+    )
+
+
+def missing_value(where: str, row: int, role: str, *, has_options: bool = True) -> DataError:
+    """The error for a value that must be there.
+
+    Args:
+        where: how messages name the table.
+        row: counted from 1.
+        role: of the column.
+        has_options: whether options of the command help.
+    """
+    hint = ""
+    if has_options:
+        hint = "; leave such rows out with --drop-bad-rows"
+        if role in OPTIONS:
+            hint += f", or name another column with {OPTIONS[role]}"
+            hint += "" if role in ("user", "item") else " ('' for none)"
+    return DataError(f"{where}, row {row}: the {role} is missing{hint}")
