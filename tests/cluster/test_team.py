@@ -38,6 +38,11 @@ CASES = {
     "multvae": {**SIZES, "decoder_hidden": [8], "encoder": {"kind": "base", "hidden": [8]}},
     "multvae pia": {**SIZES, "alignment": {"kind": "pia", "weight": 0.5}},
     "multvae sampled": {**SIZES, "likelihood": {"kind": "sampled", "negatives": 5}},
+    "multvae soft": {**SIZES, "likelihood": {"kind": "multinomial", "background": 1.0}},
+    "multvae sampled soft": {
+        **SIZES,
+        "likelihood": {"kind": "sampled", "negatives": 5, "background": 1.0},
+    },
     "multvae rows": {**SIZES, "optimiser": "row_adam"},
     "multvae lonely": {**SIZES, "batch_size": 1, "epochs": 1},
     "multdae decay": {**SIZES, "l2": 0.01},

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from nearfar.algorithms.autoencoding import EXACT_ITEMS, likelihood_of
+from nearfar.algorithms.autoencoding import likelihood_of
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.algorithms.recvae import RecVAE
@@ -23,6 +23,7 @@ from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.train.state import UNREAD_STEPS
 from nearfar.vae.gradients import attached, tables
+from nearfar.vae.likelihoods.by_size import EXACT_ITEMS
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled

@@ -21,8 +21,8 @@ from nearfar.train.loop import train as train_network
 from nearfar.train.plan import OptimiserName, Plan
 from nearfar.train.run import Run
 from nearfar.train.state import Validate
+from nearfar.vae.likelihoods.by_size import BySize
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
-from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Addend, Objective
@@ -34,9 +34,6 @@ from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.weight import Weight
 
 STOPPING_METRIC = NDCG(100)
-
-EXACT_ITEMS = 200_000
-"""Up to so many items the exact multinomial likelihood is the default."""
 
 
 class AutoencoderAlgorithm(Algorithm):
@@ -104,10 +101,13 @@ class AutoencoderAlgorithm(Algorithm):
 
 
 def likelihood_of(chosen: Likelihood | None, catalogue: Catalogue) -> Likelihood:
-    """The likelihood that was chosen, or the multinomial one for a catalogue of this size."""
-    if chosen is not None:
-        return chosen
-    return Multinomial() if catalogue.n_items <= EXACT_ITEMS else Sampled()
+    """Return the likelihood for a catalogue of this size.
+
+    None is the multinomial likelihood without soft targets, as bundles say that were written
+    before there were any.
+    """
+    likelihood = BySize(background=0.0) if chosen is None else chosen
+    return likelihood.of(catalogue) if isinstance(likelihood, BySize) else likelihood
 
 
 def optimiser_of(

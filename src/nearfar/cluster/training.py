@@ -34,9 +34,10 @@ from nearfar.vae.terms.bernoulli import bernoulli
 from nearfar.vae.terms.kl import KL
 from nearfar.vae.terms.reconstruction import reconstruction
 from nearfar.vae.terms.sampled_reconstruction import SampledReconstruction
+from nearfar.vae.terms.soft_reconstruction import SoftReconstruction
 from nearfar.vae.terms.squares import Squares
 
-BY_USER = (KL, Alignment, SampledReconstruction, Squares)
+BY_USER = (KL, Alignment, SampledReconstruction, SoftReconstruction, Squares)
 """Terms that know of other users of a batch at most what `Rows.whole` tells."""
 
 FITTED = "fitted"
