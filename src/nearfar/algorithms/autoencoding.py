@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.algorithms.collapse import refusing_collapse
 from nearfar.algorithms.pia import PIA
 from nearfar.core import discovery, settings
 from nearfar.core.errors import EmptyDataError
@@ -35,15 +37,25 @@ from nearfar.vae.weights.weight import Weight
 
 STOPPING_METRIC = NDCG(100)
 
+TRAINING_STEPS = 600
+FEWEST_EPOCHS, MOST_EPOCHS = 10, 60
+EPOCHS = 20
+"""Epochs where the training data are not known yet."""
+
 
 class AutoencoderAlgorithm(Algorithm):
     """An algorithm that trains an autoencoder: it tells what is built, minimised, and how long.
 
     `start` is a setting of all of them: what a fresh network is given of the data.
 
+    Class attributes:
+        ALIGN_WEIGHT: lambda_A of an alignment whose weight is not set.
+
     Raises:
         SettingsError: a hyper-parameter has the wrong type or is out of range.
     """
+
+    ALIGN_WEIGHT: ClassVar[float] = 1.0
 
     start: Start
 
@@ -71,6 +83,7 @@ class AutoencoderAlgorithm(Algorithm):
 
         Raises:
             DivergedError: a term or a weight is no longer finite.
+            CollapsedError: an alignment leaves no more than popularity.
         """
         check_not_empty(train)
         run = run or Run()
@@ -80,15 +93,21 @@ class AutoencoderAlgorithm(Algorithm):
         self.prepare(network, train, run.seed)
         model = Autoencoder(architecture, network, train.item_counts, train.n_users)
         objective = self.objective(catalogue, run.seed)
+        plan = self.plan(catalogue)
         train_network(
             network,
             objective,
-            self.plan(catalogue),
+            plan,
             train.x,
-            validate=validator(model, validation) if validation is not None else None,
+            validate=None
+            if validation is None
+            else refusing_collapse(
+                validator(model, validation), validation, train.item_counts, train.n_users,
+                objective=objective, plan=plan, run=run,
+            ),
             run=run,
             identity=identity(self, train, validation),
-        )
+        )  # fmt: skip
         network.eval()
         alignment = objective.addends.get("alignment")
         if alignment is not None and isinstance(alignment.term, Alignment):
@@ -120,6 +139,25 @@ def optimiser_of(
     return "lazy_adam" if sampled else "adam"
 
 
+def epochs_of(chosen: int | None, catalogue: Catalogue | None, batch_size: int) -> int:
+    """Return how many epochs were chosen, or as many as make about `TRAINING_STEPS` steps.
+
+    A small log has few steps per epoch and needs more epochs; a large one is passed over at
+    least `FEWEST_EPOCHS` times.
+
+    Args:
+        chosen: the setting.
+        catalogue: of the training data, where they are known.
+        batch_size: users per step.
+    """
+    if chosen is not None:
+        return chosen
+    if catalogue is None:
+        return EPOCHS
+    steps = max(1, math.ceil(catalogue.n_users / batch_size))
+    return min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(TRAINING_STEPS / steps)))
+
+
 def evidence_bound(
     catalogue: Catalogue,
     n_latent: int,
@@ -129,8 +167,12 @@ def evidence_bound(
     prior: Prior,
     beta: Weight,
     alignment: PIA | None,
+    align_weight: float,
 ) -> Objective:
-    """Eq. 1, or Eq. 8 with alignment, of any likelihood and prior."""
+    """Eq. 1, or Eq. 8 with alignment, of any likelihood and prior.
+
+    `align_weight` is lambda_A where the alignment does not say it.
+    """
     rng = torch.Generator().manual_seed(derive(seed, "prior"))
     of_latents = prior.build(catalogue.n_items, n_latent, rng)
     addends = {
@@ -140,7 +182,7 @@ def evidence_bound(
     if alignment is not None:
         rng = torch.Generator().manual_seed(derive(seed, "anchors"))
         term = Alignment(catalogue.n_items, n_latent, alignment.anchor_std, rng)
-        addends["alignment"] = Addend(term, alignment.schedule())
+        addends["alignment"] = Addend(term, alignment.schedule(align_weight))
     return Objective(addends, of_latents)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from nearfar.vae.likelihoods._background import check_background
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
@@ -24,6 +26,8 @@ class Multinomial(Likelihood):
         background: the targets of all items that a user has not interacted with, together, as a
             share of those that the user has: alpha (I - N) / N. 0 for Eq. 1 as published.
     """
+
+    ADDED: ClassVar[Mapping[str, Any]] = {"background": 0.0}
 
     background: float = 0.0
 

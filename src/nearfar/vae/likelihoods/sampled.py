@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 
@@ -25,6 +27,8 @@ class Sampled(Likelihood):
         negatives: uniform draws per step, with replacement.
         background: as in `Multinomial`.
     """
+
+    ADDED: ClassVar[Mapping[str, Any]] = {"background": 0.0}
 
     negatives: int = 8192
     background: float = 0.0
