@@ -75,7 +75,7 @@ class RecVAE(AutoencoderAlgorithm):
     decoder_hidden: tuple[int, ...] = ()
     corruption: Corruption = field(default_factory=Dropout)
     prior: Prior = field(default_factory=Composite)
-    likelihood: Likelihood | None = field(default_factory=BySize)
+    likelihood: Likelihood | None = field(default_factory=lambda: BySize(background=0.3))
     start: Start = field(default_factory=Spectral)
     beta: Weight = field(default_factory=PerInteraction)
     alignment: PIA | None = None
