@@ -78,7 +78,16 @@ def test_likelihoods_without_soft_targets_are_written_as_before() -> None:
 @pytest.mark.parametrize("cls", [MultVAE, RecVAE])
 def test_the_background_is_set_without_naming_the_likelihood(cls) -> None:
     made = settings.build(cls, settings.parse_assignments(["likelihood.background=0.25"]))
-    assert made.likelihood == BySize(background=0.25)
+    assert made.likelihood == BySize(background=0.25)  # negatives as they are
+
+
+def test_one_setting_of_a_part_leaves_the_rest_of_the_default() -> None:
+    words = ["schedule.epochs=20", "beta.end=0.4", "likelihood.negatives=99"]
+    made = settings.build(RecVAE, settings.parse_assignments([words[0], words[2]]))
+    assert made.schedule == dataclasses.replace(RecVAE().schedule, epochs=20)
+    assert made.likelihood == BySize(background=0.3, negatives=99)
+    beta = settings.build(MultVAE, settings.parse_assignments(words)).beta
+    assert beta == dataclasses.replace(MultVAE().beta, end=0.4)
 
 
 @pytest.mark.parametrize(

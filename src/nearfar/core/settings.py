@@ -68,13 +68,14 @@ def check(value: Any) -> None:
 
 
 def _with_default_kind(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
-    """A table of settings without a kind is of the default's kind."""
+    """Lay a table of settings without a kind over the field's default."""
     open_kind = any(inspect.isabstract(option) for option in (hint, *typing.get_args(hint)))
     if not (isinstance(value, Mapping) and "kind" not in value and open_kind):
         return value
     if field.default_factory is dataclasses.MISSING:
         return value
-    return {"kind": discovery.name_of(type(field.default_factory())), **value}
+    default = field.default_factory()
+    return merge({"kind": discovery.name_of(type(default)), **to_plain(default)}, value)
 
 
 def to_plain(value: Any) -> Any:

@@ -6,12 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nearfar.vae.background import Background
 from nearfar.vae.gradients import Table
 from nearfar.vae.initialise import small_bias_, xavier_
 from nearfar.vae.memory import empty
 from nearfar.vae.products import affine_into, linear
 from nearfar.vae.rows import Rows
-from nearfar.vae.softmax import Background, Workspace, block_width, linear_multinomial_nll
+from nearfar.vae.softmax import block_width, linear_multinomial_nll
+from nearfar.vae.workspace import Workspace
 
 
 class OutputLayer(Table):

@@ -7,17 +7,18 @@ reach main memory once. Nothing of the size of the scores is allocated in a step
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nearfar.vae.background import Background
 from nearfar.vae.gradients import attached
-from nearfar.vae.memory import empty
 from nearfar.vae.products import affine, multiply_into
-from nearfar.vae.rows import ByItem, Rows
+from nearfar.vae.rows import Rows
+from nearfar.vae.workspace import Workspace
 
 BLOCK_BYTES = 2 << 20
 """About the scores of one block on a CPU: they should stay in the cores' second-level caches."""
@@ -26,69 +27,6 @@ SAFE_TOTALS = (1e-20, 1e30)
 """Sums of exponentials of unshifted scores that nothing was lost of."""
 
 MIN_WIDTH = 128
-
-
-@dataclass(eq=False)
-class Workspace:
-    """Memory for scores that is kept from step to step.
-
-    Attributes:
-        limit_bytes: no more scores than this are held at a time; where a batch has more, users
-            are taken in parts and their scores are computed again for the gradient, which
-            makes four products of three.
-        dtype: what the products are computed in; None for the parameters' own. Sums, softmax
-            and parameters keep theirs.
-    """
-
-    limit_bytes: int = 1 << 29
-    dtype: torch.dtype | None = None
-    uses: int = 0
-    _memory: Tensor | None = field(default=None, repr=False)
-
-    def take(self, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """`n` numbers; those taken before are lost."""
-        self.uses += 1
-        memory = self._memory
-        if memory is None or memory.dtype != dtype or memory.device != device or len(memory) < n:
-            self._memory = None  # the old memory goes before the new comes
-            memory = self._memory = empty((n,), torch.empty(0, dtype=dtype, device=device))
-        return memory[:n]
-
-    def release(self) -> None:
-        """Give the memory back."""
-        self.uses += 1
-        self._memory = None
-
-    def users_at_once(self, n_users: int, n_items: int, dtype: torch.dtype) -> int:
-        """How many users' scores are held at a time."""
-        return max(1, min(n_users, self.limit_bytes // (n_items * dtype.itemsize)))
-
-
-@dataclass(frozen=True, eq=False)
-class Background:
-    """The targets of the items that a user has not interacted with.
-
-    Notation: the target of item i outside of S is `alpha` w_i, where w = `weights`, or 1 for every
-    item; `mass` = M is the sum of all targets of the user.
-
-    Attributes:
-        alpha: per user; constant in the gradient.
-        mass: per user.
-        weights: per item.
-    """
-
-    alpha: Float[Tensor, " users"]
-    mass: Float[Tensor, " users"]
-    weights: Float[Tensor, " items"] | None = None
-
-    def part(self, start: int, end: int) -> Background:
-        """Return the background of the users from position `start` to before `end`."""
-        return Background(self.alpha[start:end], self.mass[start:end], self.weights)
-
-    def own_targets(self, by_item: ByItem) -> Float[Tensor, " nnz"]:
-        """Return what the entries of the rows, by item, are above the background."""
-        alpha = self.alpha[by_item.users]
-        return 1 - (alpha if self.weights is None else alpha * self.weights[by_item.indices])
 
 
 def linear_multinomial_nll(
