@@ -18,6 +18,7 @@ from benchmarks.peers.protocol import peak_mib
 from nearfar.core.files import write_json
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.starts.spectral import Spectral
+from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 
 METRICS = ("recall@100", "ndcg@100")
@@ -68,6 +69,8 @@ def main() -> None:
         learning_rate=arguments.learning_rate,
         start=Spectral(),
         beta=LinearAnneal(0.2, 1000),
+        schedule=Constant(),
+        likelihood=None,
     )
     losses = Losses()
     run = nf.Run(device="cpu", reporter=losses)

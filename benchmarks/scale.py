@@ -34,6 +34,9 @@ from nearfar.data.interactions import Interactions
 from nearfar.store.sinks.parquet import ParquetRecommendations
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.likelihoods.sampled import Sampled
+from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.linear_anneal import LinearAnneal
 
 PER_USER = 20
 SIZES = {
@@ -44,11 +47,19 @@ SIZES = {
 SAMPLED_ITEMS = (10_000, 20_000, 40_000, 80_000)
 
 
+def make_published() -> dict[str, Any]:
+    """The published settings that differ from the defaults."""
+    return {
+        "learning_rate": 1e-3, "patience": 0, "start": Xavier(), "schedule": Constant(),
+        "beta": LinearAnneal(), "likelihood": None,
+    }  # fmt: skip
+
+
 def algorithm(epochs: int = 1, batch_size: int = 500, **settings: Any) -> nf.MultVAE:
     """The published sizes."""
     return nf.MultVAE(
         n_latent=200, encoder=Base((600,)), decoder_hidden=(600,), epochs=epochs,
-        batch_size=batch_size, patience=0, **settings,
+        batch_size=batch_size, **{**make_published(), **settings},
     )  # fmt: skip
 
 

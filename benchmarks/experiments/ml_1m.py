@@ -30,6 +30,8 @@ from nearfar.core import settings
 from nearfar.core.files import write_json
 from nearfar.evaluation.paired import compare
 from nearfar.metrics.ndcg import NDCG
+from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 
 HERE = Path(__file__).parent
@@ -37,7 +39,10 @@ DEFAULT_DATA = HERE.parents[2] / "shared" / "data" / "ml-1m.zip"
 N_HELD_OUT = 600
 REFERENCE_SEED = 98765
 
-BASE = nf.MultVAE(batch_size=500, beta=LinearAnneal(0.2, 1000), epochs=150, patience=20)
+BASE = nf.MultVAE(
+    batch_size=500, beta=LinearAnneal(0.2, 1000), epochs=150, patience=20, learning_rate=1e-3,
+    start=Xavier(), schedule=Constant(), likelihood=None,
+)  # fmt: skip
 GRIDS: dict[str, list[Any]] = {
     "EASE": [nf.EASE(l2=500.0)],
     "Mult-VAE": [replace(BASE, batch_size=100, beta=LinearAnneal(0.4, 4000))],

@@ -48,9 +48,8 @@ class NearFar(protocol.Adapter):
 
         torch.set_num_threads(settings.threads)
         self.x = csr_array(train)
-        named = preset("multvae", self.preset) if self.preset else {}
-        algorithm = make_algorithm("multvae", named)
-        if not named:
+        algorithm = make_algorithm("multvae", preset("multvae", self.preset or "published"))
+        if not self.preset:
             asked = {"batch_size": settings.batch_size, "learning_rate": settings.learning_rate}
             algorithm = replace(algorithm, **asked)
         n_users, n_items = train.shape

@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from safetensors.torch import load_file
+from scipy.sparse import csr_array
 
 from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
@@ -29,6 +31,9 @@ from nearfar.models.autoencoder import Autoencoder
 from nearfar.train.checkpoint import NAME as CHECKPOINT
 from nearfar.train.history import History
 from nearfar.train.run import Run
+from nearfar.vae.network import VAE
+from nearfar.vae.starts.start import AddUp, Start
+from nearfar.vae.starts.start import alone as alone_
 
 N_WORKERS = 3
 SIZES = {"n_latent": 6, "epochs": 3, "batch_size": 23}
@@ -38,6 +43,12 @@ CASES = {
     "multvae": {**SIZES, "decoder_hidden": [8], "encoder": {"kind": "base", "hidden": [8]}},
     "multvae pia": {**SIZES, "alignment": {"kind": "pia", "weight": 0.5}},
     "multvae sampled": {**SIZES, "likelihood": {"kind": "sampled", "negatives": 5}},
+    "multvae soft": {**SIZES, "likelihood": {"kind": "multinomial", "background": 1.0}},
+    "multvae sampled soft": {
+        **SIZES,
+        "likelihood": {"kind": "sampled", "negatives": 5, "background": 1.0},
+    },
+    "multvae spectral": {**SIZES, "decoder_hidden": [8], "start": "spectral"},
     "multvae rows": {**SIZES, "optimiser": "row_adam"},
     "multvae lonely": {**SIZES, "batch_size": 1, "epochs": 1},
     "multdae decay": {**SIZES, "l2": 0.01},
@@ -152,6 +163,13 @@ def test_users_without_items_have_no_step(
         train_part(task_of("multvae", histories, validation, tmp_path), Team(torch.device("cpu")))
 
 
+class OfAllUsers(Start):
+    """A third party's, which may not know of several processes."""
+
+    def apply(self, network: VAE, x: csr_array, seed: int, add_up: AddUp = alone_) -> None:
+        raise AssertionError("it must be refused before")
+
+
 @pytest.mark.parametrize(
     ("algorithm", "reason"),
     [
@@ -160,7 +178,7 @@ def test_users_without_items_have_no_step(
         (make_algorithm("warp", {}), "draws for a batch as a whole"),
         (make_algorithm("lambdanet", {}), "draws for a batch as a whole"),
         (make_algorithm("ract", {}), "draws for a batch as a whole"),
-        (make_algorithm("multvae", {"start": "spectral"}), "reads all users at once"),
+        (replace(make_algorithm("multvae", {}), start=OfAllUsers()), "reads all users at once"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )

@@ -11,6 +11,7 @@ from nearfar.algorithms.multvae import MultVAE
 from nearfar.train.run import Run
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
+from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.weights.constant import Constant
 from tests.paper.recording import recording
 from tests.vae.networks import dense_of
@@ -28,7 +29,14 @@ def test_multvae_without_noise_and_kl_is_multdae_to_the_bit(
     train, validation = clusters
     parts = {"encoder": encoder, "decoder_hidden": decoder_hidden, **SHARED}
     dae = MultDAE(l2=0.0, **parts)
-    vae = MultVAE(noise=False, beta=Constant(0.0), **parts)
+    vae = MultVAE(
+        noise=False,
+        beta=Constant(0.0),
+        likelihood=None,
+        start=Xavier(),
+        schedule=Constant(),
+        **parts,
+    )
     x = validation.fold_in.x
     expected = dae.fit(train, validation, run=Run(seed=4)).score(x)
     without = vae.fit(train, validation, run=Run(seed=4)).score(x)

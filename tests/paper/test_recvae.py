@@ -14,6 +14,8 @@ from nearfar.train.run import Run
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.network import VAE
+from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.per_interaction import PerInteraction
 from tests.paper.recording import Taken, recording
 from tests.vae.networks import dense_of
@@ -27,6 +29,9 @@ ALGORITHM = RecVAE(
     epochs=EPOCHS,
     batch_size=BATCH,
     learning_rate=RATE,
+    schedule=Constant(),
+    likelihood=None,
+    start=Xavier(),
 )
 
 

@@ -62,6 +62,14 @@ def test_cosine_falls_along_half_a_wave() -> None:
     assert values[20:] == pytest.approx([0.2] * 5)
 
 
+def test_a_course_of_no_epochs_of_its_own_takes_all_of_the_training() -> None:
+    own, whole = Cosine(epochs=4, end=0.1), Cosine(epochs=0, end=0.1)
+    for step in range(50):
+        progress = Progress(step, n_steps=10, n_epochs=4)
+        assert whole(progress) == own(progress)
+    assert whole(Progress(10, n_steps=10, n_epochs=1)) == pytest.approx(0.1)
+
+
 def test_per_interaction_counts_the_full_history() -> None:
     """RecVAE: KL_u times gamma |x_u|, averaged over users; its reported mean is without it."""
     dense = np.array([[1, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1]], np.float32)
@@ -101,11 +109,11 @@ def test_the_history_that_counts_is_not_the_corrupted_one() -> None:
         lambda: LinearAnneal(epochs=-1),
         lambda: Cosine(end=-0.1),
         lambda: Cosine(end=1.5),
-        lambda: Cosine(epochs=0),
+        lambda: Cosine(epochs=-1),
         lambda: Cosine(warm_up=-1),
         lambda: Exponential(end=0.0),
         lambda: Exponential(end=1.5),
-        lambda: Exponential(epochs=0),
+        lambda: Exponential(epochs=-1),
         lambda: Exponential(warm_up=-1),
     ],
 )

@@ -19,11 +19,15 @@ from nearfar.train.run import Run
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.iaf import IAF
+from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.weights.constant import Constant
 from tests.conftest import interactions
 
 SMALL = {"n_latent": 4, "epochs": 6, "batch_size": 20, "learning_rate": 0.01}
-BASE = {**SMALL, "encoder": Base((8,)), "decoder_hidden": (8,), "beta": Constant(0.2)}
+BASE = {
+    **SMALL, "encoder": Base((8,)), "decoder_hidden": (8,), "beta": Constant(0.2),
+    "likelihood": None, "start": Xavier(), "schedule": Constant(),
+}  # fmt: skip
 MODELS: dict[str, Algorithm] = {
     "plain": MultVAE(**BASE),
     "pia": MultVAE(**BASE, alignment=PIA(weight=0.5)),

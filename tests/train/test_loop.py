@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from nearfar.algorithms.autoencoding import EXACT_ITEMS, likelihood_of
+from nearfar.algorithms.autoencoding import likelihood_of
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.algorithms.recvae import RecVAE
@@ -23,9 +23,11 @@ from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.train.state import UNREAD_STEPS
 from nearfar.vae.gradients import attached, tables
+from nearfar.vae.likelihoods.by_size import EXACT_ITEMS
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
+from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.cosine import Cosine
 
@@ -109,7 +111,8 @@ def test_a_strong_prior_collapses_dimensions(clusters) -> None:
 def test_training_lowers_the_loss_and_beats_chance(clusters) -> None:
     interactions, validation = clusters
     run = Run()
-    MultVAE(**SMALL, epochs=40, learning_rate=0.01).fit(interactions, validation, run=run)
+    algorithm = MultVAE(**SMALL, epochs=40, learning_rate=0.01, likelihood=None, start=Xavier())
+    algorithm.fit(interactions, validation, run=run)
     records = run.history.records
     assert records[-1].loss < records[0].loss - 1
     assert max(r.validation["NDCG@100"] for r in records) > 0.7

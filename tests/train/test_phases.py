@@ -30,6 +30,7 @@ from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
+from nearfar.vae.weights.constant import Constant
 
 BATCH = 60  # two batches make a pass over the 120 users
 
@@ -41,6 +42,7 @@ RECVAE = RecVAE(
     batch_size=BATCH,
     learning_rate=0.01,
     patience=0,
+    schedule=Constant(),
 )
 
 RACT = RaCT(

@@ -11,12 +11,16 @@ from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.run import Run
 from nearfar.vae.corruption.clean import Clean
+from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.hierarchical import Hierarchical
 from nearfar.vae.encoders.iaf import IAF
 from nearfar.vae.rows import Rows
 from nearfar.vae.starts.spectral import Spectral, leading_directions
+from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.linear_anneal import LinearAnneal
 
 
 def test_leading_directions_are_the_singular_vectors() -> None:
@@ -141,8 +145,10 @@ def test_a_start_from_the_data_is_ahead_after_one_epoch(clusters) -> None:
 def test_presets_are_settings(clusters) -> None:
     published = make_algorithm("multvae", preset("multvae", "published"))
     assert published == MultVAE(
-        beta=type(published.beta)(0.2, 40_000), patience=0
-    )  # the published settings differ from the defaults in annealing and stopping alone
+        n_latent=200, encoder=Base((600,)), decoder_hidden=(600,), corruption=Dropout(0.5),
+        likelihood=None, start=Xavier(), beta=LinearAnneal(0.2, 40_000), epochs=200,
+        batch_size=500, learning_rate=1e-3, patience=0, schedule=Constant(),
+    )  # fmt: skip
     fast = make_algorithm("multvae", preset("multvae", "fast"))
     assert isinstance(fast.start, Spectral)
     assert fast.epochs == fast.schedule.epochs

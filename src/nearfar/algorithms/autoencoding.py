@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.algorithms.collapse import refusing_collapse
 from nearfar.algorithms.pia import PIA
 from nearfar.core import discovery, settings
 from nearfar.core.errors import EmptyDataError
@@ -21,8 +23,8 @@ from nearfar.train.loop import train as train_network
 from nearfar.train.plan import OptimiserName, Plan
 from nearfar.train.run import Run
 from nearfar.train.state import Validate
+from nearfar.vae.likelihoods.by_size import BySize
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
-from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Addend, Objective
@@ -35,8 +37,10 @@ from nearfar.vae.weights.weight import Weight
 
 STOPPING_METRIC = NDCG(100)
 
-EXACT_ITEMS = 200_000
-"""Up to so many items the exact multinomial likelihood is the default."""
+TRAINING_STEPS = 600
+FEWEST_EPOCHS, MOST_EPOCHS = 10, 60
+EPOCHS = 20
+"""Epochs where the training data are not known yet."""
 
 
 class AutoencoderAlgorithm(Algorithm):
@@ -44,9 +48,14 @@ class AutoencoderAlgorithm(Algorithm):
 
     `start` is a setting of all of them: what a fresh network is given of the data.
 
+    Class attributes:
+        ALIGN_WEIGHT: lambda_A of an alignment whose weight is not set.
+
     Raises:
         SettingsError: a hyper-parameter has the wrong type or is out of range.
     """
+
+    ALIGN_WEIGHT: ClassVar[float] = 1.0
 
     start: Start
 
@@ -74,6 +83,7 @@ class AutoencoderAlgorithm(Algorithm):
 
         Raises:
             DivergedError: a term or a weight is no longer finite.
+            CollapsedError: an alignment leaves no more than popularity.
         """
         check_not_empty(train)
         run = run or Run()
@@ -83,15 +93,21 @@ class AutoencoderAlgorithm(Algorithm):
         self.prepare(network, train, run.seed)
         model = Autoencoder(architecture, network, train.item_counts, train.n_users)
         objective = self.objective(catalogue, run.seed)
+        plan = self.plan(catalogue)
         train_network(
             network,
             objective,
-            self.plan(catalogue),
+            plan,
             train.x,
-            validate=validator(model, validation) if validation is not None else None,
+            validate=None
+            if validation is None
+            else refusing_collapse(
+                validator(model, validation), validation, train.item_counts, train.n_users,
+                objective=objective, plan=plan, run=run,
+            ),
             run=run,
             identity=identity(self, train, validation),
-        )
+        )  # fmt: skip
         network.eval()
         alignment = objective.addends.get("alignment")
         if alignment is not None and isinstance(alignment.term, Alignment):
@@ -104,10 +120,13 @@ class AutoencoderAlgorithm(Algorithm):
 
 
 def likelihood_of(chosen: Likelihood | None, catalogue: Catalogue) -> Likelihood:
-    """The likelihood that was chosen, or the multinomial one for a catalogue of this size."""
-    if chosen is not None:
-        return chosen
-    return Multinomial() if catalogue.n_items <= EXACT_ITEMS else Sampled()
+    """Return the likelihood for a catalogue of this size.
+
+    None is the multinomial likelihood without soft targets, as bundles say that were written
+    before there were any.
+    """
+    likelihood = BySize(background=0.0) if chosen is None else chosen
+    return likelihood.of(catalogue) if isinstance(likelihood, BySize) else likelihood
 
 
 def optimiser_of(
@@ -120,6 +139,25 @@ def optimiser_of(
     return "lazy_adam" if sampled else "adam"
 
 
+def epochs_of(chosen: int | None, catalogue: Catalogue | None, batch_size: int) -> int:
+    """Return how many epochs were chosen, or as many as make about `TRAINING_STEPS` steps.
+
+    A small log has few steps per epoch and needs more epochs; a large one is passed over at
+    least `FEWEST_EPOCHS` times.
+
+    Args:
+        chosen: the setting.
+        catalogue: of the training data, where they are known.
+        batch_size: users per step.
+    """
+    if chosen is not None:
+        return chosen
+    if catalogue is None:
+        return EPOCHS
+    steps = max(1, math.ceil(catalogue.n_users / batch_size))
+    return min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(TRAINING_STEPS / steps)))
+
+
 def evidence_bound(
     catalogue: Catalogue,
     n_latent: int,
@@ -129,8 +167,12 @@ def evidence_bound(
     prior: Prior,
     beta: Weight,
     alignment: PIA | None,
+    align_weight: float,
 ) -> Objective:
-    """Eq. 1, or Eq. 8 with alignment, of any likelihood and prior."""
+    """Eq. 1, or Eq. 8 with alignment, of any likelihood and prior.
+
+    `align_weight` is lambda_A where the alignment does not say it.
+    """
     rng = torch.Generator().manual_seed(derive(seed, "prior"))
     of_latents = prior.build(catalogue.n_items, n_latent, rng)
     addends = {
@@ -140,7 +182,7 @@ def evidence_bound(
     if alignment is not None:
         rng = torch.Generator().manual_seed(derive(seed, "anchors"))
         term = Alignment(catalogue.n_items, n_latent, alignment.anchor_std, rng)
-        addends["alignment"] = Addend(term, alignment.schedule())
+        addends["alignment"] = Addend(term, alignment.schedule(align_weight))
     return Objective(addends, of_latents)
 
 

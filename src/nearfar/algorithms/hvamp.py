@@ -98,4 +98,5 @@ class HVamp(AutoencoderAlgorithm):
             prior=HierarchicalVamp(Vamp(self.pseudo_inputs), self.hidden, self.units),
             beta=self.beta,
             alignment=self.alignment,
+            align_weight=self.ALIGN_WEIGHT,
         )

@@ -26,8 +26,9 @@ class MultDAE(AutoencoderAlgorithm):
     """The denoising autoencoder with a multinomial likelihood: no sampling, no prior.
 
     Source: Liang et al., Variational Autoencoders for Collaborative Filtering, 2018.
-    Differs: the published I-200-I has one tanh layer; here a linear layer stands between it and
-    the decoder, as in Mult-VAE, whose special case without noise and KL this is. The penalty is
+    Differs: by default a linear layer stands between the tanh layer and the decoder, as in
+    Mult-VAE, whose special case without noise and KL this is. The published I-200-I has one tanh
+    layer: that is `encoder = "shallow"`, as in the preset `published`. The penalty is
     the published one, of matrices and not of biases, as Adam's weight decay of twice l2. The
     published l2 of .01 is for a batch of 500: for the mean over its users, .01 / 500.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from nearfar.algorithms.autoencoding import (
     AutoencoderAlgorithm,
+    epochs_of,
     evidence_bound,
     likelihood_of,
     optimiser_of,
@@ -19,13 +21,14 @@ from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.layers import Units
+from nearfar.vae.likelihoods.by_size import BySize
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
 from nearfar.vae.objective import Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.priors.prior import Prior
+from nearfar.vae.starts.spectral import Spectral
 from nearfar.vae.starts.start import Start
-from nearfar.vae.starts.xavier import Xavier
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.cosine import Cosine
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.weight import Weight
 
@@ -49,19 +52,23 @@ class MultVAE(AutoencoderAlgorithm):
         decoder_units: their units, "tanh" as published, or "gated".
         corruption: what the encoder is shown in training.
         prior: p(z); a composite one takes over the encoder after every epoch.
-        likelihood: p(x|z); by default the exact multinomial up to 200,000 items, and above it
-            the sampled one.
+        likelihood: p(x|z); by default the multinomial one with soft targets, exact up to 200,000
+            items and sampled above; "none" is the same without soft targets, as published.
         start: what the network's weights start from.
         beta: weight of the KL term.
         alignment: Personalized Item Alignment, or none.
-        epochs, batch_size, learning_rate: of Adam.
+        epochs: passes over the users; by default as many as make about 600 steps, from 10 to 60.
+        batch_size, learning_rate: of Adam.
         noise: whether z is drawn in training, as published, or is the posterior's mean.
-        schedule: what the learning rate is multiplied by over the course of training.
+        schedule: what the learning rate is multiplied by over the course of training; by default
+            it falls along half a cosine to a twentieth.
         optimiser: "adam"; or for tables with one row an item "lazy_adam", whose rows rest while
             no batch touches them, or "row_adam", which keeps no moments of them either (a third
             of the memory). By default "adam" with the exact likelihood, else "lazy_adam".
         patience: epochs without a better validation score before training stops; 0 for never.
     """
+
+    ALIGN_WEIGHT: ClassVar[float] = 0.3
 
     n_latent: int = 200
     encoder: Encoder = field(default_factory=Base)
@@ -69,22 +76,22 @@ class MultVAE(AutoencoderAlgorithm):
     decoder_units: Units = "tanh"
     corruption: Corruption = field(default_factory=Dropout)
     prior: Prior = field(default_factory=Normal)
-    likelihood: Likelihood | None = None
-    start: Start = field(default_factory=Xavier)
-    beta: Weight = field(default_factory=LinearAnneal)
+    likelihood: Likelihood | None = field(default_factory=BySize)
+    start: Start = field(default_factory=Spectral)
+    beta: Weight = field(default_factory=lambda: LinearAnneal(steps=200))
     alignment: PIA | None = None
-    epochs: int = 200
-    batch_size: int = 500
-    learning_rate: float = 1e-3
-    patience: int = 20
+    epochs: int | None = None
+    batch_size: int = 250
+    learning_rate: float = 3e-3
+    patience: int = 0
     noise: bool = True
-    schedule: Weight = field(default_factory=Constant)
+    schedule: Weight = field(default_factory=lambda: Cosine(epochs=0, warm_up=10))
     optimiser: OptimiserName | None = None
 
     def plan(self, catalogue: Catalogue | None = None) -> Plan:
         """How the network is trained, on a catalogue of this size."""
         return Plan(
-            self.epochs,
+            epochs_of(self.epochs, catalogue, self.batch_size),
             self.batch_size,
             self.learning_rate,
             self.patience,
@@ -115,4 +122,5 @@ class MultVAE(AutoencoderAlgorithm):
             prior=self.prior,
             beta=self.beta,
             alignment=self.alignment,
+            align_weight=self.ALIGN_WEIGHT,
         )

@@ -19,28 +19,30 @@ class PIA:
     Recommenders".
 
     Args:
-        weight: lambda_A at the start. The right one differs between models and data by orders
-            of magnitude: search it on validation, on a log scale.
+        weight: lambda_A at the start; by default the algorithm's own (`ALIGN_WEIGHT`), which was
+            chosen on validation users of several data sets: the right one differs between
+            algorithms by orders of magnitude. To search it, use a log scale.
         patience: epochs without a better validation score before the weight grows; 0 keeps it.
         scale: what it is multiplied by then.
         anchor_std: standard deviation of the anchors at the start.
     """
 
-    weight: float = 1.0
+    weight: float | None = None
     patience: int = 5
     scale: float = 1.2
     anchor_std: float = 0.01
 
     def __post_init__(self) -> None:
         settings.check(self)
-        if self.weight < 0 or self.patience < 0 or self.scale <= 0 or self.anchor_std < 0:
+        if (self.weight or 0) < 0 or self.patience < 0 or self.scale <= 0 or self.anchor_std < 0:
             raise SettingsError(
                 f"weight {self.weight}, patience {self.patience}, scale {self.scale}, anchor_std "
                 f"{self.anchor_std}: scale must be above 0, the others not negative"
             )
 
-    def schedule(self) -> Weight:
-        """The weight over the course of training."""
+    def schedule(self, default: float) -> Weight:
+        """Return the weight over the course of training, from `default` where it is not set."""
+        start = default if self.weight is None else self.weight
         if self.patience == 0:
-            return Constant(self.weight)
-        return PlateauGrowth(self.weight, self.patience, self.scale)
+            return Constant(start)
+        return PlateauGrowth(start, self.patience, self.scale)

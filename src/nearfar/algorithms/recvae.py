@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from nearfar.algorithms.autoencoding import (
     AutoencoderAlgorithm,
+    epochs_of,
     evidence_bound,
     likelihood_of,
     optimiser_of,
@@ -18,13 +20,14 @@ from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.likelihoods.by_size import BySize
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
 from nearfar.vae.objective import Objective
 from nearfar.vae.priors.composite import Composite
 from nearfar.vae.priors.prior import Prior
+from nearfar.vae.starts.spectral import Spectral
 from nearfar.vae.starts.start import Start
-from nearfar.vae.starts.xavier import Xavier
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.cosine import Cosine
 from nearfar.vae.weights.per_interaction import PerInteraction
 from nearfar.vae.weights.weight import Weight
 
@@ -52,36 +55,37 @@ class RecVAE(AutoencoderAlgorithm):
         decoder_hidden: sizes of the decoder's hidden layers; published is one linear layer.
         corruption: what the encoder is shown while it moves.
         prior: p(z).
-        likelihood: p(x|z); by default the exact multinomial up to 200,000 items, and above it
-            the sampled one.
+        likelihood: as in `MultVAE`.
         start: what the network's weights start from.
         beta: weight of the KL term.
         alignment: Personalized Item Alignment, or none.
-        epochs: each of all passes.
+        epochs: each of all passes; by default as in `MultVAE`, counted by one pass each.
         encoder_passes: passes over the users in which the encoder moves.
         decoder_passes: passes in which the decoder moves.
         batch_size, learning_rate: of both Adams.
-        schedule: what the learning rate is multiplied by over the course of training.
+        schedule: as in `MultVAE`.
         optimiser: as in `MultVAE`.
         patience: epochs without a better validation score before training stops; 0 for never.
     """
+
+    ALIGN_WEIGHT: ClassVar[float] = 0.01
 
     n_latent: int = 200
     encoder: Encoder = field(default_factory=Dense)
     decoder_hidden: tuple[int, ...] = ()
     corruption: Corruption = field(default_factory=Dropout)
     prior: Prior = field(default_factory=Composite)
-    likelihood: Likelihood | None = None
-    start: Start = field(default_factory=Xavier)
+    likelihood: Likelihood | None = field(default_factory=lambda: BySize(background=0.3))
+    start: Start = field(default_factory=Spectral)
     beta: Weight = field(default_factory=PerInteraction)
     alignment: PIA | None = None
-    epochs: int = 50
+    epochs: int | None = None
     encoder_passes: int = 3
     decoder_passes: int = 1
-    batch_size: int = 500
-    learning_rate: float = 5e-4
-    schedule: Weight = field(default_factory=Constant)
-    patience: int = 20
+    batch_size: int = 250
+    learning_rate: float = 1.5e-3
+    schedule: Weight = field(default_factory=lambda: Cosine(epochs=0, warm_up=10))
+    patience: int = 0
     optimiser: OptimiserName | None = None
 
     def architecture(self, n_items: int) -> Architecture:
@@ -99,7 +103,7 @@ class RecVAE(AutoencoderAlgorithm):
             ("network.decoder",), ("reconstruction",), self.decoder_passes, corrupt=False
         )
         return Plan(
-            self.epochs,
+            epochs_of(self.epochs, catalogue, self.batch_size),
             self.batch_size,
             self.learning_rate,
             self.patience,
@@ -118,4 +122,5 @@ class RecVAE(AutoencoderAlgorithm):
             prior=self.prior,
             beta=self.beta,
             alignment=self.alignment,
+            align_weight=self.ALIGN_WEIGHT,
         )

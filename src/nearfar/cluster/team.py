@@ -50,6 +50,17 @@ class Team:
             dist.all_reduce(values, op=dist.ReduceOp.MAX)
         return values
 
+    def add_up_apart(self, values: Tensor) -> Tensor:
+        """Return the sums over all workers, of numbers that lie on the CPU."""
+        return self.add_up(values.to(self.device, copy=True)).cpu()
+
+    def take_first(self, values: Tensor) -> None:
+        """Replace the values by the first worker's, in place."""
+        if self.size > 1:
+            here = values.to(self.device, copy=True)
+            dist.broadcast(here, 0)
+            values.copy_(here)
+
     def gather(self, values: np.ndarray) -> np.ndarray:
         """Every worker's whole numbers, of one shape for all: workers x that shape."""
         own = torch.from_numpy(np.ascontiguousarray(values, np.int64)).to(self.device)

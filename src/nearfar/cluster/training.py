@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
 
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, validator
+from nearfar.algorithms.collapse import refusing_collapse
 from nearfar.cluster.feed import SharedFeed
 from nearfar.cluster.histories import Histories
 from nearfar.cluster.state import SharedState
@@ -27,6 +27,7 @@ from nearfar.train.run import Precision, Run
 from nearfar.train.state import Validate
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.starts.saved import Saved
+from nearfar.vae.starts.spectral import Spectral
 from nearfar.vae.starts.start import Start
 from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.terms.alignment import Alignment
@@ -34,9 +35,10 @@ from nearfar.vae.terms.bernoulli import bernoulli
 from nearfar.vae.terms.kl import KL
 from nearfar.vae.terms.reconstruction import reconstruction
 from nearfar.vae.terms.sampled_reconstruction import SampledReconstruction
+from nearfar.vae.terms.soft_reconstruction import SoftReconstruction
 from nearfar.vae.terms.squares import Squares
 
-BY_USER = (KL, Alignment, SampledReconstruction, Squares)
+BY_USER = (KL, Alignment, SampledReconstruction, SoftReconstruction, Squares)
 """Terms that know of other users of a batch at most what `Rows.whole` tells."""
 
 FITTED = "fitted"
@@ -103,10 +105,10 @@ def check_shareable(algorithm: object) -> AutoencoderAlgorithm:
     start: Start | None = algorithm.start
     while isinstance(start, Saved):
         start = start.before
-    if not isinstance(start, Xavier):
+    if not isinstance(start, Xavier | Spectral):
         raise SettingsError(
-            f"start is {discovery.name_of(type(start))}, which reads all users at once; take "
-            "xavier, or saved weights"
+            f"start is {discovery.name_of(type(start))}, which reads all users at once; use "
+            "spectral, xavier or saved weights"
         )
     terms = [
         a.term for a in algorithm.objective(Catalogue(np.ones(2, np.int64), 2), 0).addends.values()
@@ -137,8 +139,10 @@ def train_part(task: Task, team: Team) -> History:
     x = x[np.flatnonzero(np.diff(x.indptr))]
     architecture = algorithm.architecture(len(histories.items))
     network = architecture.build(torch.Generator().manual_seed(derive(run.seed, "weights")))
-    nobody = csr_array((0, len(histories.items)), dtype=np.float32)
-    algorithm.start.apply(network, nobody, run.seed)
+    algorithm.start.apply(network, x, run.seed, team.add_up_apart)
+    with torch.no_grad():
+        for parameter in network.parameters():  # rounding may differ between machines
+            team.take_first(parameter)
     objective = algorithm.objective(task.catalogue, run.seed)
     sampled = any(isinstance(a.term, SampledReconstruction) for a in objective.addends.values())
     feed = SharedFeed(x, run.torch_device, team, with_items=sampled)
@@ -150,7 +154,7 @@ def train_part(task: Task, team: Team) -> History:
     try:
         state.resume_from(task.folder)
         state.start_metrics()
-        epochs(state, feed, np.arange(feed.n_users), _validate(model, task, team))
+        epochs(state, feed, np.arange(feed.n_users), _validate(model, task, team, state))
         state.keep_best()
     finally:
         state.release()
@@ -164,9 +168,13 @@ def train_part(task: Task, team: Team) -> History:
     return run.history
 
 
-def _validate(model: Autoencoder, task: Task, team: Team) -> Validate | None:
+def _validate(model: Autoencoder, task: Task, team: Team, state: SharedState) -> Validate | None:
     """Scores of the validation users, which the first worker computes and all are told."""
     held_out = task.validation
     if held_out is None:
         return None
-    return lambda: team.of_first(validator(model, held_out))
+    validate = refusing_collapse(
+        validator(model, held_out), held_out, task.histories.item_counts, task.histories.n_users,
+        objective=state.objective, plan=state.plan, run=state.run,
+    )  # fmt: skip
+    return lambda: team.of_first(validate)

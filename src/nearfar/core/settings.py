@@ -72,18 +72,30 @@ def check(value: Any) -> None:
 
 
 def _with_default_kind(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
-    """A table of settings without a kind is of the default's kind."""
-    if not (isinstance(value, Mapping) and "kind" not in value and inspect.isabstract(hint)):
+    """Lay a table of settings without a kind over the field's default."""
+    open_kind = any(inspect.isabstract(option) for option in (hint, *typing.get_args(hint)))
+    if not (isinstance(value, Mapping) and "kind" not in value and open_kind):
         return value
     if field.default_factory is dataclasses.MISSING:
         return value
-    return {"kind": discovery.name_of(type(field.default_factory())), **value}
+    default = field.default_factory()
+    return merge({"kind": discovery.name_of(type(default)), **to_plain(default)}, value)
 
 
 def to_plain(value: Any) -> Any:
-    """Settings as JSON-able values; `build` of the same class takes them back."""
+    """Return settings as JSON-able values; `build` of the same class takes them back.
+
+    A class may say in `ADDED` which of its fields came later, with the values that mean what the
+    class meant before. Fields with these values are left out, so that checkpoints, bundles and
+    caches written before still agree with the settings.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        plain = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        added: Mapping[str, Any] = getattr(type(value), "ADDED", {})
+        plain = {
+            f.name: to_plain(getattr(value, f.name))
+            for f in dataclasses.fields(value)
+            if f.name not in added or getattr(value, f.name) != added[f.name]
+        }
         return {"kind": discovery.name_of(type(value)), **plain} if _base_of(type(value)) else plain
     if isinstance(value, tuple | list):
         return [to_plain(v) for v in value]

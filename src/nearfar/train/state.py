@@ -82,7 +82,7 @@ class State:
             next(iter(r.validation.values())) for r in self.history.records if r.validation
         )
         step = self.steps_before + self.step_in_epoch
-        return Progress(step, self.epoch, scores, self.n_steps)
+        return Progress(step, self.epoch, scores, self.n_steps, self.plan.epochs)
 
     @property
     def n_steps(self) -> int:

@@ -6,12 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nearfar.vae.background import Background
 from nearfar.vae.gradients import Table
 from nearfar.vae.initialise import small_bias_, xavier_
 from nearfar.vae.memory import empty
 from nearfar.vae.products import affine_into, linear
 from nearfar.vae.rows import Rows
-from nearfar.vae.softmax import Workspace, block_width, linear_multinomial_nll
+from nearfar.vae.softmax import block_width, linear_multinomial_nll
+from nearfar.vae.workspace import Workspace
 
 
 class OutputLayer(Table):
@@ -54,7 +56,12 @@ class OutputLayer(Table):
             affine_into(out[:, block], hidden, weight[block], bias[block])
 
     def multinomial_nll(
-        self, hidden: Float[Tensor, "users hidden"], rows: Rows
+        self,
+        hidden: Float[Tensor, "users hidden"],
+        rows: Rows,
+        background: Background | None = None,
     ) -> Float[Tensor, " users"]:
-        """The multinomial negative log-likelihood of `rows`, without a dense target."""
-        return linear_multinomial_nll(hidden, self.weight, self.bias, rows, self.workspace)
+        """Compute the multinomial negative log-likelihood of `rows`, without a dense target."""
+        return linear_multinomial_nll(
+            hidden, self.weight, self.bias, rows, self.workspace, background=background
+        )

@@ -7,17 +7,18 @@ reach main memory once. Nothing of the size of the scores is allocated in a step
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nearfar.vae.background import Background
 from nearfar.vae.gradients import attached
-from nearfar.vae.memory import empty
 from nearfar.vae.products import affine, multiply_into
 from nearfar.vae.rows import Rows
+from nearfar.vae.workspace import Workspace
 
 BLOCK_BYTES = 2 << 20
 """About the scores of one block on a CPU: they should stay in the cores' second-level caches."""
@@ -28,42 +29,6 @@ SAFE_TOTALS = (1e-20, 1e30)
 MIN_WIDTH = 128
 
 
-@dataclass(eq=False)
-class Workspace:
-    """Memory for scores that is kept from step to step.
-
-    Attributes:
-        limit_bytes: no more scores than this are held at a time; where a batch has more, users
-            are taken in parts and their scores are computed again for the gradient, which
-            makes four products of three.
-        dtype: what the products are computed in; None for the parameters' own. Sums, softmax
-            and parameters keep theirs.
-    """
-
-    limit_bytes: int = 1 << 29
-    dtype: torch.dtype | None = None
-    uses: int = 0
-    _memory: Tensor | None = field(default=None, repr=False)
-
-    def take(self, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """`n` numbers; those taken before are lost."""
-        self.uses += 1
-        memory = self._memory
-        if memory is None or memory.dtype != dtype or memory.device != device or len(memory) < n:
-            self._memory = None  # the old memory goes before the new comes
-            memory = self._memory = empty((n,), torch.empty(0, dtype=dtype, device=device))
-        return memory[:n]
-
-    def release(self) -> None:
-        """Give the memory back."""
-        self.uses += 1
-        self._memory = None
-
-    def users_at_once(self, n_users: int, n_items: int, dtype: torch.dtype) -> int:
-        """How many users' scores are held at a time."""
-        return max(1, min(n_users, self.limit_bytes // (n_items * dtype.itemsize)))
-
-
 def linear_multinomial_nll(
     hidden: Float[Tensor, "users hidden"],
     weight: Float[Tensor, "items hidden"],
@@ -71,16 +36,29 @@ def linear_multinomial_nll(
     rows: Rows,
     workspace: Workspace,
     own: Float[Tensor, " nnz"] | None = None,
+    background: Background | None = None,
 ) -> Float[Tensor, " users"]:
-    """-sum_{i in S} log softmax(W h + b)_i, in nats a user (Eq. 1).
+    """Compute -sum_i t_i log softmax(W h + b)_i, in nats per user (Eq. 1).
 
-    `own`, one number an entry of the rows, is added to the entry's score.
+    The targets t_i are 1 for i in S, and elsewhere 0 or those of the background.
+
+    Args:
+        hidden: what the decoder passes to its last layer.
+        weight: W.
+        bias: b.
+        rows: the sets S.
+        workspace: memory for the scores.
+        own: a number per entry of the rows that is added to the entry's score.
+        background: the targets outside of S; None for 0.
     """
-    return _LinearMultinomialNLL.apply(hidden, weight, bias, rows, workspace, own)  # pyright: ignore[reportReturnType]
+    return _LinearMultinomialNLL.apply(hidden, weight, bias, rows, workspace, own, background)  # pyright: ignore[reportReturnType]
 
 
 class _LinearMultinomialNLL(torch.autograd.Function):
-    """N logsumexp(f) - sum_{i in S} f_i with f = W h + b; its gradient in f is N softmax(f) - x."""
+    """M logsumexp(f) - sum_i t_i f_i with f = W h + b; its gradient in f is M softmax(f) - t.
+
+    Without a background the targets t are x and M = N.
+    """
 
     @staticmethod
     def forward(
@@ -91,10 +69,11 @@ class _LinearMultinomialNLL(torch.autograd.Function):
         rows: Rows,
         workspace: Workspace,
         own: Tensor | None,
+        background: Background | None,
     ) -> Tensor:
         ctx.save_for_backward(hidden)
         ctx.weight, ctx.bias, ctx.workspace = weight, bias, workspace
-        parts = _parts(rows, own, weight, workspace)
+        parts = _parts(rows, own, background, weight, workspace)
         found = [_scores(part, hidden, weight, bias, workspace) for part in parts]
         ctx.parts, ctx.scores, ctx.uses = parts, found[-1], workspace.uses
         return torch.cat([scores.nll for scores in found])
@@ -121,7 +100,8 @@ class _LinearMultinomialNLL(torch.autograd.Function):
                 None if grad_hidden is None else grad_hidden[users],
                 grad_weight, grad_bias, add=i > 0,
             )  # fmt: skip
-        return grad_hidden, None if kept is not None else grad_weight, grad_bias, None, None, None
+        given = None if kept is not None else grad_weight
+        return grad_hidden, given, grad_bias, None, None, None, None
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,19 +112,30 @@ class _Part:
     end: int
     rows: Rows
     own: Tensor | None
+    background: Background | None
 
 
-def _parts(rows: Rows, own: Tensor | None, weight: Tensor, workspace: Workspace) -> list[_Part]:
+def _parts(
+    rows: Rows,
+    own: Tensor | None,
+    background: Background | None,
+    weight: Tensor,
+    workspace: Workspace,
+) -> list[_Part]:
     n = rows.n_users
     size = workspace.users_at_once(n, weight.shape[0], workspace.dtype or weight.dtype)
     if size >= n:
-        return [_Part(0, n, rows, own)]
+        return [_Part(0, n, rows, own, background)]
     ends = [(start, min(start + size, n)) for start in range(0, n, size)]
     entries = [slice(int(rows.indptr[s]), int(rows.indptr[e])) for s, e in ends]
     return [
-        _Part(s, e, rows.part(s, e), None if own is None else own[among])
+        _Part(
+            s, e, rows.part(s, e),
+            None if own is None else own[among],
+            None if background is None else background.part(s, e),
+        )
         for (s, e), among in zip(ends, entries, strict=True)
-    ]
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,14 +152,17 @@ class _Block:
 class _Scores:
     """exp(f - shift) block by block, and their sums over all items.
 
-    `places` are the rows' entries, by item, within their block's memory.
+    `places` are the rows' entries, by item, within their block's memory, `targets` their targets
+    above the background, or None for 1.
     """
 
     blocks: list[_Block]
     totals: Float[Tensor, " users"]
     places: Tensor
     users: Tensor
-    counts: Tensor
+    mass: Float[Tensor, " users"]
+    targets: Float[Tensor, " nnz"] | None
+    background: Background | None
     nll: Float[Tensor, " users"]
 
 
@@ -204,7 +198,7 @@ def _exponentials(
     workspace: Workspace,
     shift: Tensor | None,
 ) -> _Scores:
-    rows, by_item = part.rows, part.rows.by_item
+    rows, by_item, background = part.rows, part.rows.by_item, part.background
     n_users, n_items = rows.n_users, rows.n_items
     own = None if part.own is None else part.own[by_item.order]
     dtype = workspace.dtype or hidden.dtype
@@ -218,6 +212,7 @@ def _exponentials(
     h = hidden.to(dtype)
     blocks = []
     totals, chosen = torch.zeros_like(hidden[:, 0]), hidden.new_empty(len(places))
+    everywhere = None if background is None else torch.zeros_like(totals)
     for i, start in enumerate(starts):
         end = min(start + width, n_items)
         values = memory[start * n_users : end * n_users].view(n_users, end - start)
@@ -229,14 +224,21 @@ def _exponentials(
         if own is not None:
             f.view(-1).index_add_(0, places[low:high], own[low:high])
         torch.index_select(f.view(-1), 0, places[low:high], out=chosen[low:high])
+        if background is not None and everywhere is not None:
+            w = background.weights
+            everywhere += f.sum(1) if w is None else torch.mv(f, w[start:end])
         f.exp_()
         totals += f.sum(1)
         if f is not values:
             values.copy_(f)
         blocks.append(_Block(start, end, slice(low, high), values))
-    counts = rows.counts.to(hidden.dtype)
-    nll = counts * totals.log() - torch.zeros_like(totals).index_add_(0, by_item.users, chosen)
-    return _Scores(blocks, totals, places, by_item.users, counts, nll)
+    targets = None if background is None else background.own_targets(by_item)
+    mass = rows.counts.to(hidden.dtype) if background is None else background.mass
+    weighted = chosen if targets is None else targets * chosen
+    nll = mass * totals.log() - torch.zeros_like(totals).index_add_(0, by_item.users, weighted)
+    if background is not None and everywhere is not None:
+        nll -= background.alpha * everywhere
+    return _Scores(blocks, totals, places, by_item.users, mass, targets, background, nll)
 
 
 def _gradients(
@@ -252,15 +254,24 @@ def _gradients(
     add: bool,
 ) -> None:
     """Turn the exponentials into the gradient in f, and that into those asked for."""
-    factors = (scores.counts * grad / scores.totals)[:, None]
-    ones = -grad[scores.users]
+    factors = (scores.mass * grad / scores.totals)[:, None]
+    own = -grad[scores.users]
+    if scores.targets is not None:
+        own *= scores.targets
+    background = scores.background
+    elsewhere = None if background is None else -background.alpha * grad
     dtype = dtype or hidden.dtype
     h = hidden.to(dtype)
     for block in scores.blocks:
         items = slice(block.start, block.end)
         f = block.values.to(hidden.dtype)
-        f.mul_(factors)
-        f.view(-1).index_add_(0, scores.places[block.entries], ones[block.entries])
+        if background is None or elsewhere is None:
+            f.mul_(factors)
+        elif background.weights is None:
+            torch.addcmul(elsewhere[:, None], f, factors, out=f)
+        else:
+            f.mul_(factors).addr_(elsewhere, background.weights[items])
+        f.view(-1).index_add_(0, scores.places[block.entries], own[block.entries])
         grad_bias[items] += f.sum(0)
         g = f.to(dtype)
         if grad_hidden is not None:

@@ -34,7 +34,9 @@ def presets(monkeypatch) -> None:
     ("only", "labels"),
     [
         (("ease",), ["EASE"]),
-        (("recvae", "Popularity"), ["Popularity", "RecVAE", "RecVAE + PIA"]),
+        (("hvamp", "Popularity"), ["Popularity", "H+Vamp", "H+Vamp + PIA"]),
+        (("recvae+soft",), ["RecVAE, soft targets"]),
+        (("RecVAE, soft targets + PIA",), ["RecVAE, soft targets + PIA"]),
         (("multi-vae",), ["Multi-VAE"]),
         (("Multi-VAE + PIA",), ["Multi-VAE + PIA"]),
         (("recvae+pia",), ["RecVAE + PIA"]),
@@ -50,6 +52,7 @@ def test_rows_are_named_as_people_name_them(only, labels) -> None:
     [
         ("pia", lambda row: "pia" in row.variants),
         ("multvae", lambda row: row.algorithm == "multvae"),
+        ("soft", lambda row: "soft" in row.variants),
     ],
 )
 def test_a_variant_or_an_algorithm_means_all_its_rows(name, means) -> None:
@@ -68,7 +71,7 @@ def test_every_aligned_row_has_its_plain_one() -> None:
         labels = [row.label for row in rows]
         assert len(set(labels)) == len(labels)
         for row in rows:
-            assert (row.plain is not None) == ("pia" in row.variants)
+            assert (row.plain is not None) == bool({"pia", "soft"} & set(row.variants))
             assert row.plain is None or row.plain in labels
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nearfar.algorithms.algorithm import make_algorithm
+from nearfar.algorithms.multvae import MultVAE
 from nearfar.core.errors import MissingExtraError, SettingsError
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.stopping import Budget
@@ -53,7 +54,7 @@ def searched(clusters, tmp_path_factory):
 
 def test_the_first_trial_is_of_the_settings_as_they_are(searched) -> None:
     found, _ = searched
-    assert found.trials[0].values == {"learning_rate": 1e-3, "batch_size": 40}
+    assert found.trials[0].values == {"learning_rate": MultVAE().learning_rate, "batch_size": 40}
     assert len({str(t.values) for t in found.trials}) == 12
 
 

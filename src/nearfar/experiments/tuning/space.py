@@ -136,14 +136,26 @@ class Space:
         return Space({k: p for k, p in self.parameters.items() if not keys or k in keys})
 
     def within(self, algorithm: Algorithm) -> Space:
-        """The settings that this algorithm has: those of an alignment only where it aligns.
+        """Return the settings that this algorithm has.
+
+        Those of an alignment are kept only where it aligns, those of a default kind (as
+        `likelihood.background`) only where no other kind was chosen.
 
         Raises:
             UnknownNameError: it has no setting of that name.
             SettingsError: nothing is left to search.
         """
-        plain = settings.to_plain(algorithm)
-        kept = {k: p for k, p in self.parameters.items() if value_of(plain, k) is not None}
+        plain, default = settings.to_plain(algorithm), settings.to_plain(type(algorithm)())
+
+        def has(key: str) -> bool:
+            table, _, name = key.rpartition(".")
+            within = value_of(plain, table) if table else plain
+            if within is None or name in within:
+                return within is not None
+            value_of(default, key)  # raises where no kind has it
+            return False
+
+        kept = {k: p for k, p in self.parameters.items() if has(k)}
         if not kept:
             raise SettingsError(
                 f"there is nothing to search: of {', '.join(self.parameters) or 'an empty space'} "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 
 from nearfar.core.errors import SettingsError
+from nearfar.vae.likelihoods._background import check_background
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
 from nearfar.vae.terms.sampled_reconstruction import SampledReconstruction
 from nearfar.vae.terms.term import Term
@@ -21,15 +24,20 @@ class Sampled(Likelihood):
     (the logQ correction).
 
     Args:
-        negatives: uniform draws a step, with replacement.
+        negatives: uniform draws per step, with replacement.
+        background: as in `Multinomial`.
     """
 
+    ADDED: ClassVar[Mapping[str, Any]] = {"background": 0.0}
+
     negatives: int = 8192
+    background: float = 0.0
 
     def __post_init__(self) -> None:
+        check_background(self.background)
         if self.negatives < 1:
             raise SettingsError(f"negatives is {self.negatives}; it must be at least 1")
 
     def term(self, catalogue: Catalogue) -> Term:
         shares = torch.from_numpy(catalogue.item_counts / max(1, catalogue.n_users))
-        return SampledReconstruction(shares.float(), self.negatives)
+        return SampledReconstruction(shares.float(), self.negatives, self.background)

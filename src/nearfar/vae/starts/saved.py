@@ -14,7 +14,7 @@ from torch import Tensor
 from nearfar.core.errors import ArtefactError, SettingsError
 from nearfar.vae.gradients import Table
 from nearfar.vae.network import VAE
-from nearfar.vae.starts.start import Start
+from nearfar.vae.starts.start import AddUp, Start, alone
 from nearfar.vae.starts.xavier import Xavier
 
 COLUMNS = "item_columns"
@@ -39,8 +39,8 @@ class Saved(Start):
             raise SettingsError("path is empty; name the file of the earlier weights")
 
     @torch.no_grad()
-    def apply(self, network: VAE, x: csr_array, seed: int) -> None:
-        self.before.apply(network, x, seed)
+    def apply(self, network: VAE, x: csr_array, seed: int, add_up: AddUp = alone) -> None:
+        self.before.apply(network, x, seed, add_up)
         try:
             old = load_file(Path(self.path))
         except (OSError, SafetensorError) as error:

@@ -15,12 +15,15 @@ from nearfar.core.seeding import derive
 from nearfar.vae.network import VAE
 from nearfar.vae.rows import Rows
 from nearfar.vae.sparse import weighted_sums
-from nearfar.vae.starts.start import Start
+from nearfar.vae.starts.start import AddUp, Start, alone
 
 SMOOTHING = 1.0
 """Users that every item is counted to have had more than it had, so that none has log 0."""
 
 OVERSAMPLING = 20
+
+PART_USERS = 8192
+"""Users whose float64 products are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +62,21 @@ class Spectral(Start):
             )
 
     @torch.no_grad()
-    def apply(self, network: VAE, x: csr_array, seed: int) -> None:
-        counts = np.bincount(x.indices, minlength=x.shape[1]) + SMOOTHING
+    def apply(self, network: VAE, x: csr_array, seed: int, add_up: AddUp = alone) -> None:
+        counts = torch.from_numpy(np.bincount(x.indices, minlength=x.shape[1]))
+        counts = add_up(counts).numpy() + SMOOTHING
+        n_users = int(add_up(torch.tensor([x.shape[0]]))[0])
         popularity = torch.from_numpy(np.log(counts).astype(np.float32))
         network.decoder.out.bias.copy_(popularity - popularity.mean())
         network.encoder.set_log_variance(self.logvar)
-        k = min(network.encoder.n_passed, network.decoder.n_passed, x.shape[0], x.shape[1])
+        k = min(network.encoder.n_passed, network.decoder.n_passed, n_users, x.shape[1])
         if self.scale == 0 or k == 0:
             return
         rng = torch.Generator().manual_seed(derive(seed, "spectral"))
         rows = Rows.from_csr(x)
         damped = torch.from_numpy(((counts / counts.mean()) ** -self.damping).astype(np.float32))
         values = network.corruption.clean(rows).values * damped[rows.indices]
-        directions = leading_directions(rows, values, k, self.iterations, rng)
+        directions = leading_directions(rows, values, k, self.iterations, rng, add_up)
         network.encoder.pass_on(self.scale * damped[:, None] * directions)
         network.decoder.pass_on(self.scale / damped[:, None] * directions)
 
@@ -82,13 +87,18 @@ def leading_directions(
     k: int,
     iterations: int,
     rng: torch.Generator,
+    add_up: AddUp = alone,
 ) -> Float[Tensor, "items k"]:
-    """About the k leading right singular vectors of sparse rows, the greatest first.
+    """Compute about the k leading right singular vectors of sparse rows, the greatest first.
+
+    A vector and its negative are equally good: the one is taken whose cubes sum up to a positive
+    number, so that the result does not depend on how many processes share the rows.
 
     Source: Halko, Martinsson and Tropp 2011, randomised subspace iteration.
     """
     by_item = rows.by_item
-    size = min(k + OVERSAMPLING, rows.n_users, rows.n_items)
+    n_users = int(add_up(torch.tensor([rows.n_users]))[0])
+    size = min(k + OVERSAMPLING, n_users, rows.n_items)
     basis = torch.randn(rows.n_items, size, generator=rng)
 
     def to_users(of_items: Tensor) -> Tensor:
@@ -99,10 +109,14 @@ def leading_directions(
         result[by_item.items] = weighted_sums(
             of_users, by_item.users, by_item.indptr, values[by_item.order]
         )
-        return result
+        return add_up(result)
 
     for _ in range(iterations + 1):
         basis = torch.linalg.qr(to_items(to_users(basis))).Q
-    # in the subspace the decomposition is small and exact
-    _, _, turned = torch.linalg.svd(torch.linalg.qr(to_users(basis)).R, full_matrices=False)
-    return (basis @ turned.T)[:, :k].contiguous()
+    # in the subspace the decomposition is small, and exact in float64
+    gram = torch.zeros(size, size, dtype=torch.float64)
+    for part in to_users(basis).split(PART_USERS):
+        gram += part.double().T @ part.double()
+    turned = torch.linalg.eigh(add_up(gram)).eigenvectors.flip(1)[:, :k]
+    directions = basis @ turned.to(basis.dtype)
+    return directions * torch.where(directions.pow(3).sum(0) < 0, -1.0, 1.0)

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from scipy.sparse import csr_array
+from torch import Tensor
 
 from nearfar.vae.network import VAE
+
+AddUp = Callable[[Tensor], Tensor]
+"""Return the sum of a tensor over all processes that share the training users."""
+
+
+def alone(values: Tensor) -> Tensor:
+    """Return the values: there is no other process."""
+    return values
 
 
 class Start(ABC):
     """What a fresh network is given of the data before its first step."""
 
     @abstractmethod
-    def apply(self, network: VAE, x: csr_array, seed: int) -> None:
+    def apply(self, network: VAE, x: csr_array, seed: int, add_up: AddUp = alone) -> None:
         """Change the network's weights in place.
 
         Args:
             network: with the weights that its layers were drawn with.
             x: training users x items.
             seed: of whatever is random.
+            add_up: adds up over the processes, where `x` has only some of the training users.
         """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from scipy.sparse import csr_array
 
 from nearfar.vae.network import VAE
-from nearfar.vae.starts.start import Start
+from nearfar.vae.starts.start import AddUp, Start, alone
 
 
 @dataclass(frozen=True)
@@ -17,5 +17,5 @@ class Xavier(Start):
     Source: the published code of Mult-VAE (Liang et al. 2018).
     """
 
-    def apply(self, network: VAE, x: csr_array, seed: int) -> None:
+    def apply(self, network: VAE, x: csr_array, seed: int, add_up: AddUp = alone) -> None:
         pass

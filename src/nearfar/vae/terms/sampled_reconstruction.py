@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from nearfar.vae.background import Background
 from nearfar.vae.rows import Rows
 from nearfar.vae.softmax import linear_multinomial_nll
 from nearfar.vae.sparse import selected_rows
+from nearfar.vae.terms.soft_reconstruction import soft_targets
 from nearfar.vae.terms.term import Step
 
 
@@ -27,27 +29,59 @@ class SampledReconstruction(nn.Module):
     Source: Horvitz and Thompson 1952; the correction of sampled softmax by log pi as in Bengio
     and Senecal 2008.
 
+    With soft targets, the sum of the scores of the items outside of S is estimated over C \\ S
+    too, with weights in proportion to 1 / pi_i that add up to I - N. So the targets sum up to
+    the factor of log Z, and a number added to all scores changes nothing, as in the exact term.
+
     Args:
         shares: p_i of every item.
         negatives: M.
+        background: alpha (I - N) / N, see `SoftReconstruction`.
     """
 
     shares: Float[Tensor, " items"]
 
-    def __init__(self, shares: Float[Tensor, " items"], negatives: int) -> None:
+    def __init__(
+        self, shares: Float[Tensor, " items"], negatives: int, background: float = 0.0
+    ) -> None:
         super().__init__()
         self.negatives = negatives
+        self.background = background
         self.register_buffer("shares", shares, persistent=False)
 
     def forward(self, step: Step, /) -> Float[Tensor, " users"]:
         rows, output = step.histories, step.output
         items, compact = self._sample(rows, step.rng)
-        shift = -self.log_chance(items, rows.users_of_batch)
+        log_chance = self.log_chance(items, rows.users_of_batch)
         weight = selected_rows(output.weight, items)
-        bias = output.bias[items] + shift
+        bias = output.bias[items] - log_chance
         # a user's own items are in the sum for certain: their scores stand as they are
-        own = -shift[compact.indices]
-        return linear_multinomial_nll(step.hidden, weight, bias, compact, output.workspace, own)
+        own = log_chance[compact.indices]
+        background, added = self._background(rows, compact, log_chance, step.hidden)
+        nll = linear_multinomial_nll(
+            step.hidden, weight, bias, compact, output.workspace, own, background
+        )
+        return nll if added is None else nll - added
+
+    def _background(
+        self, rows: Rows, compact: Rows, log_chance: Float[Tensor, " sample"], hidden: Tensor
+    ) -> tuple[Background | None, Float[Tensor, " users"] | None]:
+        """Return the soft targets over the sample, and what they make of the shift by log pi."""
+        if not self.background:
+            return None, None
+
+        def unseen(values: Float[Tensor, " sample"]) -> Float[Tensor, " users"]:
+            own = torch.zeros_like(hidden[:, 0])
+            return values.sum() - own.index_add_(0, compact.users, values[compact.indices])
+
+        exact = soft_targets(rows, self.background, hidden)
+        weights = torch.exp(-log_chance)
+        counts, sampled = rows.counts.to(hidden), unseen(weights)
+        some = len(log_chance) > rows.counts  # else the sample holds the user's own items alone
+        others = torch.where(some, exact.mass - counts, 0)  # alpha (I - N)
+        alpha = others / torch.where(some, sampled, 1)
+        added = alpha * unseen(weights * log_chance)
+        return Background(alpha, counts + others, weights), added
 
     def log_chance(self, items: Int64[Tensor, " sample"], n_users: int) -> Float[Tensor, " sample"]:
         """log pi_i for a user without item i, in a batch of `n_users`."""

@@ -12,13 +12,14 @@ class Progress:
     """Where training stands: a weight is a pure function of it, so that resuming is exact.
 
     `scores` are the validation scores of the epochs ended so far, in order; `n_steps` is how
-    many steps an epoch has.
+    many steps an epoch has, `n_epochs` how many epochs the training has at most.
     """
 
     step: int = 0
     epoch: int = 0
     scores: tuple[float, ...] = ()
     n_steps: int = 1
+    n_epochs: int = 1
 
 
 class Weight(ABC):

@@ -1,0 +1,37 @@
+"""The targets of the items outside of a user's history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from nearfar.vae.rows import ByItem
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """The targets of the items that a user has not interacted with.
+
+    Notation: the target of item i outside of S is `alpha` w_i, where w = `weights`, or 1 for every
+    item; `mass` = M is the sum of all targets of the user.
+
+    Attributes:
+        alpha: per user; constant in the gradient.
+        mass: per user.
+        weights: per item.
+    """
+
+    alpha: Float[Tensor, " users"]
+    mass: Float[Tensor, " users"]
+    weights: Float[Tensor, " items"] | None = None
+
+    def part(self, start: int, end: int) -> Background:
+        """Return the background of the users from position `start` to before `end`."""
+        return Background(self.alpha[start:end], self.mass[start:end], self.weights)
+
+    def own_targets(self, by_item: ByItem) -> Float[Tensor, " nnz"]:
+        """Return what the entries of the rows, by item, are above the background."""
+        alpha = self.alpha[by_item.users]
+        return 1 - (alpha if self.weights is None else alpha * self.weights[by_item.indices])

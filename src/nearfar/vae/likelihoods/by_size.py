@@ -1,0 +1,38 @@
+"""The multinomial likelihood, exact or sampled by the size of the catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.multinomial import Multinomial
+from nearfar.vae.likelihoods.sampled import Sampled
+from nearfar.vae.terms.term import Term
+
+EXACT_ITEMS = 200_000
+"""Up to so many items the multinomial likelihood is exact."""
+
+
+@dataclass(frozen=True)
+class BySize(Likelihood):
+    """The exact multinomial likelihood up to 200,000 items, and above it the sampled one.
+
+    Args:
+        background: as in `Multinomial`.
+        negatives: as in `Sampled`.
+    """
+
+    background: float = 1.0
+    negatives: int = 8192
+
+    def __post_init__(self) -> None:
+        Sampled(self.negatives, self.background)  # checks both
+
+    def of(self, catalogue: Catalogue) -> Multinomial | Sampled:
+        """Return the likelihood for a catalogue of this size."""
+        if catalogue.n_items <= EXACT_ITEMS:
+            return Multinomial(self.background)
+        return Sampled(self.negatives, self.background)
+
+    def term(self, catalogue: Catalogue) -> Term:
+        return self.of(catalogue).term(catalogue)
