@@ -143,7 +143,7 @@ class Space:
             SettingsError: nothing is left to search.
         """
         plain = settings.to_plain(algorithm)
-        kept = {k: p for k, p in self.parameters.items() if value_of(plain, k) is not None}
+        kept = {k: p for k, p in self.parameters.items() if is_switched_on(plain, k)}
         if not kept:
             raise SettingsError(
                 f"there is nothing to search: of {', '.join(self.parameters) or 'an empty space'} "
@@ -154,6 +154,17 @@ class Space:
     def to_plain(self) -> dict[str, Any]:
         """As it stands in a file."""
         return {key: parameter.to_plain() for key, parameter in self.parameters.items()}
+
+
+def is_switched_on(plain: Mapping[str, Any], key: str) -> bool:
+    """Return whether the part that a dotted setting belongs to is there, as alignment=pia.
+
+    Raises:
+        UnknownNameError: there is no such setting.
+    """
+    part, dot, _ = key.rpartition(".")
+    value_of(plain, key)  # refuses unknown names
+    return not dot or value_of(plain, part) is not None
 
 
 def value_of(plain: Mapping[str, Any], key: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,10 @@ class Search:
         """
         return make_algorithm(self.algorithm, with_values(_plain(self.base()), values))
 
+    def resolved(self, train: Interactions) -> Search:
+        """Return this search with the settings that are left to the data filled in."""
+        return replace(self, values=_plain(self.base().resolved(train)))
+
     def run_options(self) -> Run:
         """A run with the search's options; a fresh one each time."""
         return Run(seed=self.seed, device=self.device, precision=self.precision)
@@ -156,6 +160,7 @@ def tune(
         raise EmptyDataError("no validation user has a held-out item to choose settings by")
     if n_trials < 1:
         raise SettingsError(f"trials is {n_trials}; at least 1 is needed")
+    search = search.resolved(train)
     budget = Budget(minutes)
     file = TrialFile(search.folder / "trials.json", search.identity(train, validation))
     stop: Stop | None = None
