@@ -1,13 +1,17 @@
 """The statistics that defaults are computed from, and the defaults."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from nearfar.algorithms import statistics
+from nearfar.algorithms import mf, statistics, wmf
 from nearfar.algorithms.algorithm import filled_in, make_algorithm
 from nearfar.algorithms.ease import EASE, default_l2
 from nearfar.algorithms.edlae import EDLAE
+from nearfar.algorithms.mf import MF
 from nearfar.algorithms.statistics import LEAST_EXCESS, Statistics, excess_of
+from nearfar.algorithms.wmf import WMF
 from nearfar.bundle.bundle import Bundle
 from tests.conftest import interactions
 
@@ -83,6 +87,42 @@ def test_the_penalty_grows_with_the_rows_and_falls_with_structure() -> None:
     assert default_l2(Statistics(100, 50, 1000, 1.0)) == 90.0
     assert default_l2(Statistics(100, 50, 1000, 16.0)) == 45.0
     assert default_l2(Statistics(50, 200, 1000, 1.0)) == 45.0
+
+
+def test_the_weights_of_wmf_by_hand() -> None:
+    """a = 10 n / I; l2 falls with structure; other exponents keep the mean user's penalty."""
+    data = Statistics(n_users=100, n_items=400, n_interactions=1000, excess=1.0)
+    assert WMF().data_defaults(data) == {"unobserved_weight": 0.25, "l2": wmf.DEFAULT_L2}
+    dense = Statistics(n_users=100, n_items=50, n_interactions=1000, excess=1.0)
+    assert WMF().data_defaults(dense)["unobserved_weight"] == 1.0
+    alike = WMF(l2_exponent=0.0).data_defaults(data)["l2"]
+    mass = 10 + 0.25 * 390
+    assert alike == pytest.approx(wmf.DEFAULT_L2 * mass, rel=0.01)
+    given = WMF(unobserved_weight=0.5, l2_exponent=0.0).data_defaults(data)["l2"]
+    assert given == pytest.approx(wmf.DEFAULT_L2 * (10 + 0.5 * 390), rel=0.01)
+    structured = Statistics(n_users=100, n_items=400, n_interactions=1000, excess=16.0)
+    assert WMF().data_defaults(structured)["l2"] == pytest.approx(wmf.DEFAULT_L2 / 2, rel=0.01)
+
+
+def test_the_penalty_of_mf_is_relative_to_noise() -> None:
+    """Independent entries: the largest singular value beside the mean's is `noise`, nearly."""
+    data = independent()
+    dense = data.x.toarray().astype(np.float64)
+    values = np.linalg.svd(dense - dense.mean(0), compute_uv=False)
+    statistics_ = Statistics.of(data)
+    assert values[0] == pytest.approx(statistics_.noise, rel=0.05)
+    found = MF().data_defaults(statistics_)["l2"]
+    assert found == pytest.approx(mf.DEFAULT_L2 * statistics_.noise, rel=0.01)
+
+
+@pytest.mark.parametrize("algorithm", [WMF(n_factors=4), MF(n_factors=4)])
+def test_factor_models_use_what_they_report(algorithm) -> None:
+    data = tastes()
+    resolved = algorithm.resolved(data)
+    one, other = algorithm.fit(data), resolved.fit(data)
+    np.testing.assert_array_equal(one.item_factors, other.item_factors)
+    changed = replace(resolved, l2=4 * resolved.l2).fit(data)
+    assert not np.allclose(one.item_factors, changed.item_factors)
 
 
 @pytest.mark.parametrize("algorithm", [EASE(), EDLAE()])
