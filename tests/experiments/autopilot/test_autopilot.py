@@ -52,6 +52,7 @@ def test_the_winner_is_fitted_on_all_users_and_saved(searched) -> None:
     winner = found.leaderboard.winner
     assert found.bundle == out
     assert bundle.trained_on(data)
+    assert bundle.model.n_train_users == data.n_users
     assert bundle.about.data["n_users"] == data.n_users
     assert bundle.about.algorithm == winner.family.algorithm
     assert bundle.about.settings["l2"] == winner.trial.settings["l2"]
@@ -171,13 +172,13 @@ def test_the_seed_decides_the_trials(searched, tmp_path: Path) -> None:
 
 
 def test_the_budget_is_kept(clock: Time, tmp_path: Path) -> None:
-    """Every fit takes 10 s of a budget of 2 minutes, of which the last fit takes 13."""
-    fits = Fits(clock, seconds=10.0)
+    """Every fit takes 11 s of a budget of 2 minutes; time for the last fit is set aside."""
+    fits = Fits(clock, seconds=11.0)
     options = AutopilotOptions(minutes=2.0, only=LINEAR)
     found = autopilot(two_tastes(), tmp_path / "o", options, reporting=fits)
     assert found.bundle is not None
     assert clock.now - 1000.0 <= 120.0
-    assert 8 <= len(fits.titles) <= 12
+    assert 8 <= len(fits.titles) <= 10
     assert found.seconds <= 120.0
 
 
@@ -190,7 +191,8 @@ def test_the_budget_is_over_all_calls(clock: Time, tmp_path: Path) -> None:
     clock.now += 100_000.0  # the time between two calls is nobody's
     found = autopilot(two_tastes(), tmp_path / "o", options, reporting=fits)
     assert found.n_trials > 5
-    assert 100.0 < found.seconds <= 120.0
+    assert 90.0 < found.seconds <= 120.0
+    assert clock.now - 101_000.0 <= 120.0
 
 
 def test_without_time_popularity_is_the_answer(clock: Time, tmp_path: Path) -> None:
