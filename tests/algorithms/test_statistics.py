@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nearfar.algorithms import mf, statistics, wmf
+from nearfar.algorithms import statistics, wmf
 from nearfar.algorithms.algorithm import filled_in, make_algorithm
 from nearfar.algorithms.ease import EASE, default_l2
 from nearfar.algorithms.edlae import EDLAE
@@ -112,7 +112,7 @@ def test_the_penalty_of_mf_is_relative_to_noise() -> None:
     statistics_ = Statistics.of(data)
     assert values[0] == pytest.approx(statistics_.noise, rel=0.05)
     found = MF().data_defaults(statistics_)["l2"]
-    assert found == pytest.approx(mf.DEFAULT_L2 * statistics_.noise, rel=0.01)
+    assert found == pytest.approx(0.8 * statistics_.noise * (4000 / 60) ** 0.15, rel=0.01)
 
 
 @pytest.mark.parametrize("algorithm", [WMF(n_factors=4), MF(n_factors=4)])

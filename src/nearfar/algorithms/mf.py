@@ -21,7 +21,8 @@ from nearfar.train.run import Run
 from nearfar.vae.rows import Rows
 
 DEFAULT_L2 = 0.8
-"""The default penalty, relative to the largest singular value of noise."""
+SIDES_EXPONENT = 0.15
+"""The default penalty; see `MF.data_defaults`."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,15 @@ class MF(Algorithm):
             )
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
-        """Return the penalty for these data, with three digits: `DEFAULT_L2` times the largest
-        singular value of noise.
+        """Return the penalty for these data, with three digits.
 
-        A penalty of l2 on both sides takes l2 off every singular value, so that what is no larger
-        than noise goes.
+        l2 = .8 s (users / items)^.15, s the largest singular value of noise. A penalty of l2 on
+        both sides takes l2 off every singular value, so that what is no larger than noise goes.
 
         Differs: a rule of our own, measured in docs/defaults.md.
         """
-        return {"l2": float(f"{DEFAULT_L2 * data.noise:.3g}")}
+        sides = (data.n_users / data.n_items) ** SIDES_EXPONENT
+        return {"l2": float(f"{DEFAULT_L2 * data.noise * sides:.3g}")}
 
     @torch.no_grad()
     def fit(
