@@ -35,12 +35,12 @@ from nearfar.metrics.ndcg import NDCG
 
 METRIC = NDCG(100)
 SEED = 12345
-SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
+SCALES = (0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 5.0)
 """What a default is multiplied by in the grid."""
 
 GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
-    "ease": {"l2": (0.125, *SCALES, 8.0)},
-    "edlae": {"l2": SCALES, "dropout": (0.6, 1.0, 1.5)},
+    "ease": {"l2": SCALES},
+    "edlae": {"l2": (0.4, 1.0, 2.5), "dropout": (0.6, 1.0, 1.5)},
     "wmf": {"l2": (0.4, 1.0, 2.5), "unobserved_weight": (0.3, 1.0, 2.5)},
     "mf": {"l2": (0.4, 0.6, 0.8, 1.0, 1.25, 1.6)},
     "plrec": {"l2": (0.01, 0.1, 1.0, 10.0), "popularity_exponent": (0.5, 1.0, 1.5)},

@@ -10,6 +10,7 @@ from nearfar.algorithms.algorithm import filled_in, make_algorithm
 from nearfar.algorithms.ease import EASE, default_l2
 from nearfar.algorithms.edlae import EDLAE
 from nearfar.algorithms.mf import MF
+from nearfar.algorithms.plrec import PLRec
 from nearfar.algorithms.statistics import LEAST_EXCESS, Statistics, excess_of
 from nearfar.algorithms.wmf import WMF
 from nearfar.bundle.bundle import Bundle
@@ -92,7 +93,9 @@ def test_the_penalty_grows_with_the_rows_and_falls_with_structure() -> None:
 def test_the_weights_of_wmf_by_hand() -> None:
     """a = 10 n / I; l2 falls with structure; other exponents keep the mean user's penalty."""
     data = Statistics(n_users=100, n_items=400, n_interactions=1000, excess=1.0)
-    assert WMF().data_defaults(data) == {"unobserved_weight": 0.25, "l2": wmf.DEFAULT_L2}
+    assert WMF().data_defaults(data) == {
+        "n_factors": 256, "unobserved_weight": 0.25, "l2": wmf.DEFAULT_L2
+    }  # fmt: skip
     dense = Statistics(n_users=100, n_items=50, n_interactions=1000, excess=1.0)
     assert WMF().data_defaults(dense)["unobserved_weight"] == 1.0
     alike = WMF(l2_exponent=0.0).data_defaults(data)["l2"]
@@ -102,6 +105,16 @@ def test_the_weights_of_wmf_by_hand() -> None:
     assert given == pytest.approx(wmf.DEFAULT_L2 * (10 + 0.5 * 390), rel=0.01)
     structured = Statistics(n_users=100, n_items=400, n_interactions=1000, excess=16.0)
     assert WMF().data_defaults(structured)["l2"] == pytest.approx(wmf.DEFAULT_L2 / 2, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("n_items", "of_wmf", "of_plrec"),
+    [(100, 256, 512), (8_960, 280, 560), (16_000, 500, 1000), (40_000, 512, 1024)],
+)
+def test_large_catalogues_have_more_factors(n_items: int, of_wmf: int, of_plrec: int) -> None:
+    data = Statistics(10_000, n_items, 100_000, 1.0)
+    assert WMF().data_defaults(data)["n_factors"] == of_wmf
+    assert PLRec().data_defaults(data)["n_factors"] == of_plrec
 
 
 def test_the_penalty_of_mf_is_relative_to_noise() -> None:

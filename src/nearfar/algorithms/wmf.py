@@ -44,7 +44,8 @@ class WMF(Algorithm):
     theirs.
 
     Args:
-        n_factors: k.
+        n_factors: k; by default computed from the data: a thirty-second of the items, from 256 to
+            512.
         unobserved_weight: a; by default computed from the data, see `data_defaults`.
         l2: weight of the ridge penalty; by default computed from the data.
         l2_exponent: e; 1 penalises in proportion to the weight of a row's entries.
@@ -52,7 +53,7 @@ class WMF(Algorithm):
         init_scale: standard deviation of the start, times the root of k.
     """
 
-    n_factors: int = 256
+    n_factors: int | None = None
     unobserved_weight: float | None = None
     l2: float | None = None
     l2_exponent: float = 1.0
@@ -62,14 +63,15 @@ class WMF(Algorithm):
     def __post_init__(self) -> None:
         super().__post_init__()
         _confidence(self.unobserved_weight, self.l2, self.l2_exponent)
-        if min(self.n_factors, self.iterations) < 1 or self.init_scale <= 0:
+        n_factors = 1 if self.n_factors is None else self.n_factors
+        if min(n_factors, self.iterations) < 1 or self.init_scale <= 0:
             raise SettingsError(
                 f"n_factors {self.n_factors} and iterations {self.iterations} must be at least 1, "
                 f"init_scale {self.init_scale} above 0"
             )
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
-        """Return the unobserved weight and the penalty for these data, with three digits.
+        """Return the factors, the unobserved weight and the penalty for these data.
 
         a = `UNOBSERVED_SHARE` n / I (at most 1), n the interactions per user and I the items: the
         unobserved entries of a user then weigh about `UNOBSERVED_SHARE` times the observed ones.
@@ -83,12 +85,11 @@ class WMF(Algorithm):
             weight = self.unobserved_weight
         mass = data.history + weight * (data.n_items - data.history)
         l2 = DEFAULT_L2 / data.excess**DEFAULT_L2_EXPONENT * mass ** (1 - self.l2_exponent)
-        return {"unobserved_weight": float(f"{weight:.3g}"), "l2": float(f"{l2:.3g}")}
-
-    def confidence(self, train: Interactions) -> Confidence:
-        """Return weights and penalty, those left to the data filled in."""
-        resolved = self.resolved(train)
-        return _confidence(resolved.unobserved_weight, resolved.l2, self.l2_exponent)
+        return {
+            "n_factors": min(max(data.n_items // 32, 256), 512),
+            "unobserved_weight": float(f"{weight:.3g}"),
+            "l2": float(f"{l2:.3g}"),
+        }
 
     @torch.no_grad()
     def fit(
@@ -102,9 +103,12 @@ class WMF(Algorithm):
         check_not_empty(train)
         run = run or Run()
         sides = Sides.of(train, run.torch_device)
-        confidence = self.confidence(train)
+        resolved = self.resolved(train)
+        n_factors = resolved.n_factors
+        assert n_factors is not None
+        confidence = _confidence(resolved.unobserved_weight, resolved.l2, self.l2_exponent)
         items = alternate(
-            sides.start(self.n_factors, self.init_scale, run),
+            sides.start(n_factors, self.init_scale, run),
             self.iterations,
             lambda items: weighted_least_squares(sides.by_user, items, confidence),
             lambda users, _: weighted_least_squares(sides.by_item, users, confidence),
