@@ -48,7 +48,12 @@ GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
 """Multiples of the defaults that are tried, in all combinations."""
 
 
-def read(name: str) -> nf.Split:
+def read(name: str) -> list[nf.Split]:
+    """Splits of a data set: ten of magazine, whose 63 validation users decide little, else one."""
+    return [_split(name, SEED + i) for i in range(10 if name == "magazine" else 1)]
+
+
+def _split(name: str, seed: int) -> nf.Split:
     """A data set with users of at least five items, and a tenth (or 600, or 2,000) held out.
 
     npm is a sample of 30,000 packages; its items, yelp's and gowalla's are those with at least 10,
@@ -57,23 +62,23 @@ def read(name: str) -> nf.Split:
     five = nf.Filters(min_user=5)
     if name == "ml-1m":
         log = nf.read_log(SHARED / "ml-1m.zip", filters=nf.Filters(min_rating=4, min_user=5))
-        return nf.split_strong(log, 600, seed=SEED)
+        return nf.split_strong(log, 600, seed=seed)
     if name == "gowalla":
         filters = nf.Filters(min_user=5, min_item=40)
-        return nf.split_strong(nf.read_log(_gowalla(), filters=filters), 2000, seed=SEED)
+        return nf.split_strong(nf.read_log(_gowalla(), filters=filters), 2000, seed=seed)
     if name == "yelp":
         frame = pl.read_parquet(SHARED / "yelp-sparse.parquet").select("user", "item")
         log = nf.read_log(frame, filters=nf.Filters(min_user=5, min_item=10))
-        return nf.split_strong(log, 2000, seed=SEED)
+        return nf.split_strong(log, 2000, seed=seed)
     if name == "npm":
         frame = pl.read_parquet(SHARED / "npm.parquet").select(user="package", item="dependency")
         users = frame["user"].unique().sort().sample(30_000, seed=1, shuffle=True)
         frame = frame.filter(pl.col("user").is_in(users.implode()))
         log = nf.read_log(frame, filters=nf.Filters(min_user=5, min_item=10))
-        return nf.split_strong(log, 2000, seed=SEED)
+        return nf.split_strong(log, 2000, seed=seed)
     file = {"magazine": "magazine-infinite-ae.parquet"}.get(name, f"{name}.parquet")
     frame = pl.read_parquet(SHARED / file).select("user", "item")
-    return nf.split_strong(nf.read_log(frame, filters=five), 0.1, seed=SEED)
+    return nf.split_strong(nf.read_log(frame, filters=five), 0.1, seed=seed)
 
 
 DATA = ("magazine", "lastfm", "citeulike-a", "yelp", "npm", "gowalla", "ml-1m")
@@ -137,8 +142,12 @@ def closed_form(split: nf.Split, penalties: np.ndarray) -> float:
     return nf.evaluate(model, split.validation, [METRIC], batch_size=1 << 30).mean(METRIC)
 
 
-def measure(split: nf.Split, name: str, values: dict[str, Any]) -> float:
-    """The validation NDCG@100 of an algorithm with these settings."""
+def measure(splits: list[nf.Split], name: str, values: dict[str, Any]) -> float:
+    """The validation NDCG@100 of an algorithm with these settings, a mean over the splits."""
+    return float(np.mean([_measure(split, name, values) for split in splits]))
+
+
+def _measure(split: nf.Split, name: str, values: dict[str, Any]) -> float:
     if name in ("ease", "edlae"):
         dropout = values.get("dropout", 0.0)
         penalties = dropout / (1 - dropout) * split.train.item_counts + values["l2"]
@@ -159,14 +168,14 @@ def around(name: str, defaults: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield values
 
 
-def row(split: nf.Split, name: str) -> dict[str, Any]:
+def row(splits: list[nf.Split], name: str) -> dict[str, Any]:
     """Defaults, the best of the grid, and what MovieLens-1M's settings come to."""
-    plain = settings.to_plain(make_algorithm(name, {}).resolved(split.train))
+    plain = settings.to_plain(make_algorithm(name, {}).resolved(splits[0].train))
     defaults = {k: v for k, v in plain.items() if k != "kind"}
     tried = []
     for values in around(name, defaults):
         try:
-            score = measure(split, name, values)
+            score = measure(splits, name, values)
         except nf.NearfarError as error:
             print(f"    {name}: {error}")
             continue
@@ -179,7 +188,7 @@ def row(split: nf.Split, name: str) -> dict[str, Any]:
         "default": default,
         "best": best,
         "short_by": 1 - default / best["score"],
-        "before": measure(split, name, {**defaults, **before}),
+        "before": measure(splits, name, {**defaults, **before}),
         "tried": tried,
     }
 
@@ -192,13 +201,15 @@ def main() -> None:
     arguments = parser.parse_args()
     found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     for data in arguments.data or DATA:
-        split = read(data)
+        splits = read(data)
         about = found.setdefault(data, {})
-        about["statistics"] = vars(Statistics.of(split.train))
+        about["statistics"] = vars(Statistics.of(splits[0].train))
+        about["validation_users"] = sum(s.validation.n_users for s in splits)
+        about["splits"] = len(splits)
         about["provenance"] = provenance()
         for name in arguments.only.split(",") if arguments.only else GRIDS:
             started = time.perf_counter()
-            about[name] = row(split, name)
+            about[name] = row(splits, name)
             write_json(arguments.out, found)
             each = about[name]
             print(

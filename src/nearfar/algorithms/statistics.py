@@ -104,13 +104,13 @@ def _squared_overlaps(train: Interactions) -> float:
     if len(users) > SAMPLED_USERS:
         in_order = users[train.user_ids.ids.gather(users).arg_sort().to_numpy()]
         rng = generator(0, "overlaps")
-        chosen = in_order[np.sort(rng.choice(len(users), SAMPLED_USERS, replace=False))]
+        sample = in_order[np.sort(rng.choice(len(users), SAMPLED_USERS, replace=False))]
     else:
-        chosen = users
+        sample = users
     transposed = csr_array(train.x.T)
     sums = 0.0
     block = max(1, BLOCK_OVERLAPS // train.n_users)
-    for start in range(0, len(chosen), block):
-        overlaps = (train.x[chosen[start : start + block]] @ transposed).data.astype(float)
+    for start in range(0, len(sample), block):
+        overlaps = (train.x[sample[start : start + block]] @ transposed).data.astype(float)
         sums += float((overlaps * (overlaps - 1)).sum())
-    return sums * len(users) / len(chosen)
+    return sums * len(users) / len(sample)

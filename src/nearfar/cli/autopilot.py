@@ -107,50 +107,50 @@ def autopilot(
             progress.begin(title)
             yield progress
 
-        found = run_autopilot(opened, out, options, say=progress.say, reporting=reporting)
-    page = _write_page(found, output)
-    _show(found, page, output)
-    if found.stop is not None:
-        output.warning(f"{REASONS[found.stop]}; go on with: {same_command(ctx)}")
-        raise typer.Exit(CODES[found.stop])
-    if found.leaderboard is None:
+        result = run_autopilot(opened, out, options, say=progress.say, reporting=reporting)
+    page = _write_page(result, output)
+    _show(result, page, output)
+    if result.stop is not None:
+        output.warning(f"{REASONS[result.stop]}; go on with: {same_command(ctx)}")
+        raise typer.Exit(CODES[result.stop])
+    if result.leaderboard is None:
         output.warning("no family could be fitted; the reasons stand above")
         raise typer.Exit(1)
 
 
-def _write_page(found: Autopilot, output: Output) -> Path | None:
+def _write_page(result: Autopilot, output: Output) -> Path | None:
     """Write the report page; without Plotly, say so and go on."""
-    if found.leaderboard is None or found.bundle is None:
+    if result.leaderboard is None or result.bundle is None:
         return None
-    path = found.folder / PAGE
+    path = result.folder / PAGE
     try:
-        write_page(found, path)
+        write_page(result, path)
     except MissingExtraError as error:
         output.warning(f"no report page: {error}")
         return None
     return path
 
 
-def _show(found: Autopilot, page: Path | None, output: Output) -> None:
-    board = found.leaderboard
-    value = {**found.to_dict(), "page": str(page) if page else None}
+def _show(result: Autopilot, page: Path | None, output: Output) -> None:
+    board = result.leaderboard
+    value = {**result.to_dict(), "page": str(page) if page else None}
     if board is None:
         output.result(value, "no finished trial yet")
         return
-    shown = [str(board.table()), "", board.verdict()]
-    if found.test is not None:
-        metric = next(iter(reversed(found.test["metrics"])))
-        values = found.test["metrics"][metric]
+    lines = [str(board.table()), "", board.verdict()]
+    if result.test is not None:
+        metric = next(iter(reversed(result.test["metrics"])))
+        values = result.test["metrics"][metric]
         half = (values["high"] - values["low"]) / 2
-        shown.append(
-            f"On {found.test['n_users']:,} test users that chose nothing: {metric} "
+        lines.append(
+            f"On {result.test['n_users']:,} test users that chose nothing: {metric} "
             f"{values['mean']:.4f} ±{half:.4f}."
         )
-    shown.append(
-        f"\n{found.n_trials} trials in {found.seconds / 60:.1f} min"
-        + (f"; saved {found.bundle}, fitted on all users" if found.bundle else "")
-        + (f"; {page}" if page else f"; {found.folder}")
+    lines.append(
+        f"\n{result.n_trials} trials in {result.seconds / 60:.1f} min"
+        + (f"; saved {result.bundle}, fitted on all users" if result.bundle else "")
+        + (f"; {page}" if page else f"; {result.folder}")
     )
-    if found.bundle:
-        shown.append(f"nearfar recommend {found.bundle} --items ID,ID")
-    output.result(value, *shown)
+    if result.bundle:
+        lines.append(f"nearfar recommend {result.bundle} --items ID,ID")
+    output.result(value, *lines)

@@ -81,8 +81,8 @@ class AutopilotProgress:
             return
         done = time.monotonic() - self.started
         left = max(self.seconds - done, 0.0)
-        told = f"{left / 60:.0f} min left" if left >= 90 else f"{left:.0f} s left"
+        time_left = f"{left / 60:.0f} min left" if left >= 90 else f"{left:.0f} s left"
         self.bar.update(
-            self.task, completed=min(done, self.seconds), left=told,
+            self.task, completed=min(done, self.seconds), left=time_left,
             description=self.title or "autopilot", state=self.state,
         )  # fmt: skip

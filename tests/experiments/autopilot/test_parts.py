@@ -5,7 +5,7 @@ import pytest
 
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.experiments.autopilot import pace
-from nearfar.experiments.autopilot.families import FAMILIES, VARIANTS, chosen_families
+from nearfar.experiments.autopilot.families import FAMILIES, VARIANTS, select_families
 from nearfar.experiments.autopilot.needs import needed_bytes
 from nearfar.experiments.autopilot.pace import Hopeless, Pace, TooSlow
 from nearfar.experiments.autopilot.proposals import propose
@@ -49,11 +49,11 @@ def test_each_variant_of_an_autoencoder_is_a_family() -> None:
 
 
 def test_only_takes_algorithms_and_variants() -> None:
-    assert [f.name for f in chosen_families(("multvae", "ease"))] == [
+    assert [f.name for f in select_families(("multvae", "ease"))] == [
         "ease", "multvae", "multvae+pia"
     ]  # fmt: skip
-    assert [f.name for f in chosen_families(("RecVAE+PIA",))] == ["recvae+pia"]
-    assert chosen_families() == FAMILIES
+    assert [f.name for f in select_families(("RecVAE+PIA",))] == ["recvae+pia"]
+    assert select_families() == FAMILIES
 
 
 def test_proposals_depend_on_the_finished_trials_alone() -> None:

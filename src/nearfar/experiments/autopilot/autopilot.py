@@ -13,7 +13,7 @@ from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.files import write_json
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
-from nearfar.experiments.autopilot.families import Family, chosen_families
+from nearfar.experiments.autopilot.families import Family, select_families
 from nearfar.experiments.autopilot.fitting import Clock, Fitter, Say
 from nearfar.experiments.autopilot.holding_out import HeldOut, hold_out
 from nearfar.experiments.autopilot.leaderboard import Goal, Leaderboard, make_leaderboard
@@ -65,7 +65,7 @@ class AutopilotOptions:
     @property
     def families(self) -> tuple[Family, ...]:
         """The families that are searched."""
-        return chosen_families(self.only)
+        return select_families(self.only)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +141,8 @@ def autopilot(
         data: the log, filtered; or interactions.
         out: the bundle's folder.
         options: see `AutopilotOptions`.
-        say: told, in lines, how it goes.
-        reporting: who is told of the steps of each fit.
+        say: called with each line of progress.
+        reporting: gives the reporter of each fit.
 
     Returns:
         The winner's bundle, the leaderboard, and what stopped the search, if anything did.
@@ -165,7 +165,7 @@ def autopilot(
         held_out, records, Clock(records, options.minutes), options.seed, options.device,
         options.precision, say, reporting,
     )  # fmt: skip
-    say(_told(held_out))
+    say(_summary(held_out))
     stop: Stop | None = None
     finished = _is_finished(records, options, out)
     board = None
@@ -232,7 +232,7 @@ def _identity(options: AutopilotOptions, held_out: HeldOut) -> dict[str, Any]:
     }
 
 
-def _told(held_out: HeldOut) -> str:
+def _summary(held_out: HeldOut) -> str:
     train, test = held_out.train, held_out.test
     return (
         f"{train.n_users:,} training users, {train.n_items:,} items, {train.n_interactions:,} "

@@ -100,7 +100,7 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
-def chosen_families(only: Sequence[str] = ()) -> tuple[Family, ...]:
+def select_families(only: Sequence[str] = ()) -> tuple[Family, ...]:
     """Return the families that `only` names, in the order of `FAMILIES`; all where it is empty.
 
     Args:
@@ -110,7 +110,7 @@ def chosen_families(only: Sequence[str] = ()) -> tuple[Family, ...]:
         UnknownNameError: no family is called so.
         SettingsError: a name is empty.
     """
-    chosen: set[str] = set()
+    names: set[str] = set()
     for name in only:
         key = name.strip().lower()
         if not key:
@@ -119,5 +119,5 @@ def chosen_families(only: Sequence[str] = ()) -> tuple[Family, ...]:
         exact = {f.name for f in FAMILIES if key == f.name and "+" in key}
         if not matching:
             raise UnknownNameError("family", name, [f.name for f in FAMILIES])
-        chosen |= exact or matching
-    return tuple(f for f in FAMILIES if not only or f.name in chosen)
+        names |= exact or matching
+    return tuple(f for f in FAMILIES if not only or f.name in names)

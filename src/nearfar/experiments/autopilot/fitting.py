@@ -68,8 +68,8 @@ class Fitter:
         records: finished trials; new ones are added.
         clock: the budget.
         seed, device, precision: of the runs.
-        say: told, in lines, how it goes.
-        reporting: who is told of the steps of each fit.
+        say: called with each line of progress.
+        reporting: gives the reporter of each fit.
     """
 
     held_out: HeldOut
@@ -198,14 +198,14 @@ class Fitter:
         self.records.add(record, measured)
         self._forget()
         best = self.records.best()
-        told = {
+        ending = {
             "complete": f"{METRIC} {score or 0:.4f}",
             "given up": f"given up: {record.reason or f'epoch {len(epochs)} is below the median'}",
             "failed": f"failed: {record.reason}",
         }[state]
         lead = f"; best {best.score:.4f} ({best.family})" if best is not None else ""
         minutes = max(self.left, 0) / 60
-        self.say(f"    {told} in {seconds:.1f} s{lead}; {minutes:.1f} min left")
+        self.say(f"    {ending} in {seconds:.1f} s{lead}; {minutes:.1f} min left")
 
     def _forget(self) -> None:
         self.records.ended()

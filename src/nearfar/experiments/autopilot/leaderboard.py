@@ -122,13 +122,13 @@ class Leaderboard:
                 parts.append("No autoencoder was measured; see what is left out, and why.")
             else:
                 parts.append(
-                    f"The best autoencoder, {best.family.label}, {_told(best)}"
+                    f"The best autoencoder, {best.family.label}, {_difference(best)}"
                     + (". Autoencoders do not pay on this log." if _significant(best) else ".")
                 )
         else:
             best = self._best_of("linear")
             if best is not None:
-                parts.append(f"The best linear model, {best.family.label}, {_told(best)}.")
+                parts.append(f"The best linear model, {best.family.label}, {_difference(best)}.")
         return " ".join(parts)
 
     def _best_of(self, kind: str) -> Row | None:
@@ -137,10 +137,14 @@ class Leaderboard:
     def _cells(self, row: Row) -> tuple[str, ...]:
         trial, pair = row.trial, row.versus_winner
         interval = pair.interval if pair is not None else None
-        own = row.measured.interval(METRIC)
+        interval_of_mean = row.measured.interval(METRIC)
         return (
             row.family.label,
-            with_half_width(row.measured.mean(METRIC), own.half_width if own else None, METRIC),
+            with_half_width(
+                row.measured.mean(METRIC),
+                interval_of_mean.half_width if interval_of_mean else None,
+                METRIC,
+            ),
             "winner"
             if pair is None
             else with_half_width(
@@ -197,7 +201,7 @@ def choose(trials: Sequence[Record], goal: Goal) -> Record:
     return max(good, key=lambda t: (t.users_per_second or 0.0, -t.number))
 
 
-def _told(row: Row) -> str:
+def _difference(row: Row) -> str:
     pair = row.versus_winner
     assert pair is not None
     amount = number(abs(pair.difference), METRIC)

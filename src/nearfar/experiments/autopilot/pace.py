@@ -40,7 +40,7 @@ class Pace:
     """A reporter that stops a fit which is too slow or hopeless, by raising.
 
     Args:
-        inner: who is told of steps and epochs.
+        inner: the reporter that steps and epochs are passed on to.
         run: the run; its history holds the epochs before a checkpoint.
         allowance: seconds that the fit may take from now on.
         earlier: the validation metric by epoch of the family's complete trials.

@@ -24,11 +24,11 @@ from nearfar.report.command import train_command
 PAGE = "report.html"
 
 
-def write_page(found: Autopilot, path: Path) -> None:
+def write_page(result: Autopilot, path: Path) -> None:
     """Write the page of a finished run; it needs no network.
 
     Args:
-        found: a run that came to the end.
+        result: a run that came to the end.
         path: the file.
 
     Raises:
@@ -36,20 +36,20 @@ def write_page(found: Autopilot, path: Path) -> None:
         ArtefactError: the bundle or the trials cannot be read.
     """
     check_installed("plotly", purpose="a report page")
-    board, bundle = found.leaderboard, found.bundle
+    board, bundle = result.leaderboard, result.bundle
     assert board is not None
     assert bundle is not None
     sections = (
-        _leaderboard(found, board),
-        _search(found, board),
-        _data(found),
-        _settings(found, board, bundle),
+        _leaderboard(result, board),
+        _search(result, board),
+        _data(result),
+        _settings(result, board, bundle),
     )
-    title = f"Autopilot: {found.held_out.protocol.get('log', 'interactions')}"
+    title = f"Autopilot: {result.held_out.protocol.get('log', 'interactions')}"
     shell.write_page(path, title, paragraph(board.verdict()), sections)
 
 
-def _leaderboard(found: Autopilot, board: Leaderboard) -> Section:
+def _leaderboard(result: Autopilot, board: Leaderboard) -> Section:
     dots = []
     for row in board.rows:
         interval = row.measured.interval(METRIC)
@@ -69,11 +69,11 @@ def _leaderboard(found: Autopilot, board: Leaderboard) -> Section:
         dot_chart(dots, str(METRIC)),
     )
     lines = []
-    if found.test is not None:
-        for metric, values in found.test["metrics"].items():
+    if result.test is not None:
+        for metric, values in result.test["metrics"].items():
             lines.append(
                 f"{metric} {number(values['mean'], parse_metric(metric))} on "
-                f"{found.test['n_users']:,} test users, who chose nothing"
+                f"{result.test['n_users']:,} test users, who chose nothing"
             )
     return Section(
         "leaderboard",
@@ -84,8 +84,8 @@ def _leaderboard(found: Autopilot, board: Leaderboard) -> Section:
     )
 
 
-def _search(found: Autopilot, board: Leaderboard) -> Section:
-    records = found.records
+def _search(result: Autopilot, board: Leaderboard) -> Section:
+    records = result.records
     lines = []
     for row in board.rows:
         trials = [r for r in records.of(row.family.name) if r.score is not None]
@@ -117,8 +117,8 @@ def _search(found: Autopilot, board: Leaderboard) -> Section:
     return Section("search", "Search", chart.markup() + table(all_trials, "All trials"))
 
 
-def _data(found: Autopilot) -> Section:
-    held_out = found.held_out
+def _data(result: Autopilot) -> Section:
+    held_out = result.held_out
     parts = {
         "training": held_out.train,
         "validation, fold-in": held_out.validation.fold_in,
@@ -143,16 +143,16 @@ def _data(found: Autopilot) -> Section:
     )
 
 
-def _settings(found: Autopilot, board: Leaderboard, bundle: Path) -> Section:
+def _settings(result: Autopilot, board: Leaderboard, bundle: Path) -> Section:
     about = load_bundle(bundle).about
-    log = str(found.held_out.protocol.get("log", "LOG"))
+    log = str(result.held_out.protocol.get("log", "LOG"))
     command = train_command(about, log, "BUNDLE")
     rows = tuple((name, str(value)) for name, value in about.settings.items())
     body = table(Table(("setting", "value"), rows), f"Settings of {board.winner.family.label}")
     if command is not None:
         body += paragraph("The command that fits the winner again (give the log's filters too):")
         body += commands([f"{command} --validation-share 0"])
-    where = found.provenance
+    where = result.provenance
     versions = ", ".join(f"{k} {v}" for k, v in where.get("versions", {}).items())
     machine = where.get("machine", {})
     body += bullets(

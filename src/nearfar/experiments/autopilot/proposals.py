@@ -72,8 +72,8 @@ def _drawn(parameter: Parameter, rng: np.random.Generator) -> Any:
 def _near(
     parameter: Parameter, value: Any, width: float, n_parameters: int, rng: np.random.Generator
 ) -> Any:
-    step, kept = float(rng.normal()) * width, rng.random() < KEPT_SHARE
-    if kept and n_parameters > 1 and value is not None:
+    step, unchanged = float(rng.normal()) * width, rng.random() < KEPT_SHARE
+    if unchanged and n_parameters > 1 and value is not None:
         return value
     if parameter.choices:
         if value not in parameter.choices:

@@ -86,23 +86,23 @@ class Records:
         path = self.folder / FILE
         if not path.exists():
             return
-        found = read_json(path)
-        if int(found.get("format", 0)) > FORMAT:
+        content = read_json(path)
+        if int(content.get("format", 0)) > FORMAT:
             raise ArtefactError(f"{path} was written by a newer nearfar; upgrade")
         changed = [
             key
-            for key in sorted({*found["identity"], *self.identity})
-            if found["identity"].get(key) != self.identity.get(key)
+            for key in sorted({*content["identity"], *self.identity})
+            if content["identity"].get(key) != self.identity.get(key)
         ]
         if changed:
             raise SettingsError(
                 f"{path} is of another search (other {', '.join(changed)}); name another bundle, "
                 "or delete the folder"
             )
-        self.trials = [Record(**trial) for trial in found["trials"]]
-        self.seconds = float(found["seconds"])
-        self.left_out = dict(found["left_out"])
-        self.outcome = dict(found["outcome"])
+        self.trials = [Record(**trial) for trial in content["trials"]]
+        self.seconds = float(content["seconds"])
+        self.left_out = dict(content["left_out"])
+        self.outcome = dict(content["outcome"])
 
     def of(self, family: str) -> list[Record]:
         """Return the finished trials of one family, in order."""

@@ -60,9 +60,9 @@ class Search:
 
     def _survey(self) -> None:
         """Fit every family once, as it starts, cheapest first."""
-        waiting = [f for f in self.families if not self._known(f)]
-        for place, family in enumerate(waiting):
-            slow = sum(f.kind == "autoencoder" for f in waiting[place:])
+        unfitted = [f for f in self.families if not self._known(f)]
+        for place, family in enumerate(unfitted):
+            slow = sum(f.kind == "autoencoder" for f in unfitted[place:])
             shares = slow + 1 if family.kind == "autoencoder" else CHEAP_SHARES
             allowance = self.fitter.left / shares
             reason = self._survey_one(family, allowance)
