@@ -93,6 +93,14 @@ def test_a_fit_is_shortened_with_its_schedule() -> None:
     assert shortened(ease, ease.base(), 0.5) is None
 
 
+def test_few_users_are_taken_in_small_batches() -> None:
+    family = next(f for f in FAMILIES if f.name == "multvae")
+    assert family.base().batch_size == 250
+    assert family.start_on(two_tastes(600, 10)).batch_size == 100
+    assert family.start_on(two_tastes(60, 10)).batch_size == 25
+    assert family.start_on(two_tastes(3000, 10)).batch_size == 250
+
+
 def step(epoch: int, done: int, n_steps: int = 10, n_epochs: int = 10) -> StepReport:
     return StepReport(epoch, n_epochs, done, n_steps, {}, 1.0)
 

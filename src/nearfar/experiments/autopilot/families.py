@@ -9,6 +9,7 @@ from typing import Any, Literal
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, preset
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.data.interactions import Interactions
 from nearfar.experiments.tuning.space import Space, with_values
 
 Kind = Literal["popularity", "linear", "factors", "autoencoder"]
@@ -27,6 +28,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 `patience` is 0 because Algorithm 1 needs validation users, which the last fit on all users has not.
 """
+
+
+LEAST_STEPS = 6
+"""Steps per epoch that a training starts with at least: with 2, Mult-VAE loses a tenth of its
+NDCG@100 on 500 users, and with 6 nothing on 1,500."""
+
+LEAST_BATCH = 25
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,22 @@ class Family:
         for variant in self.variants:
             values = settings.merge(values, VARIANTS[variant])
         return make_algorithm(self.algorithm, values)
+
+    def start_on(self, train: Interactions) -> Algorithm:
+        """Return the algorithm of the first trial on these data.
+
+        Settings left to the data are filled in. Where users are few, batches are smaller, so that
+        an epoch has `LEAST_STEPS` steps.
+
+        Args:
+            train: the training users x items.
+        """
+        algorithm = self.base().resolved(train)
+        batch_size = getattr(algorithm, "batch_size", None)
+        most = max(LEAST_BATCH, train.n_users // LEAST_STEPS)
+        if batch_size is None or batch_size <= most:
+            return algorithm
+        return self.with_values(algorithm, {"batch_size": most})
 
     def space(self, algorithm: Algorithm) -> Space:
         """Return what is searched around an algorithm of this family; it may be empty."""

@@ -76,7 +76,7 @@ class Search:
 
     def _survey_one(self, family: Family, allowance: float) -> str | None:
         """Fit a family's first trial; returns why it is left out, where it is."""
-        algorithm = family.base().resolved(self.train)
+        algorithm = family.start_on(self.train)
         if family.kind != "popularity":  # there is always an answer, however short the time
             if allowance <= 0:
                 return "the time was used up before its turn"
