@@ -47,6 +47,15 @@ GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
 }
 """Multiples of the defaults that are tried, in all combinations."""
 
+LARGE_ITEMS = 5_000
+COARSE: dict[str, dict[str, tuple[float, ...]]] = {
+    "ease": {"l2": (0.2, 0.4, 1.0, 2.5, 5.0)},
+    "edlae": {"l2": (0.4, 1.0, 2.5), "dropout": (1.0, 1.5)},
+}
+"""The same above `LARGE_ITEMS` items, where an inverse takes a while."""
+
+BLOCK = 1024
+
 
 def read(name: str) -> list[nf.Split]:
     """Splits of a data set: ten of magazine, whose 63 validation users decide little, else one."""
@@ -121,17 +130,24 @@ def closed_form(split: nf.Split, penalties: np.ndarray) -> float:
     With fewer users than items, (X'X + D)^-1 = D^-1 - D^-1 X' (I + X D^-1 X')^-1 X D^-1 needs an
     inverse of users x users only, which is what lets a grid be searched in minutes.
     """
-    x = csr_array(split.train.x.astype(np.float64))
+    x = csr_array(split.train.x)
     n_users, n_items = x.shape
+    penalties = penalties.astype(np.float32)
     users = np.flatnonzero(np.diff(split.validation.held_out.x.indptr))
-    histories = csr_array(split.validation.fold_in.x[users].astype(np.float64))
+    histories = csr_array(split.validation.fold_in.x[users])
     if n_users < n_items:
-        scaled = csr_array(x @ diags_array(1 / penalties))
+        scaled = csr_array(x @ diags_array(1 / penalties)).astype(np.float32)
         inner = (scaled @ x.T).toarray()
         inner.flat[:: n_users + 1] += 1
         inverse = torch.linalg.inv(torch.from_numpy(inner)).numpy()
-        diagonal = 1 / penalties - np.asarray((scaled * (inverse @ scaled)).sum(0)).ravel()
-        product = histories.toarray() / penalties - ((histories @ scaled.T) @ inverse) @ scaled
+        diagonal = 1 / penalties
+        by_item = csr_array(scaled.T)
+        for start in range(0, n_items, BLOCK):
+            rows = by_item[start : start + BLOCK]
+            diagonal[start : start + BLOCK] -= (rows @ inverse * rows.toarray()).sum(1)
+        product = (
+            histories.toarray() / penalties - (by_item @ ((histories @ scaled.T) @ inverse).T).T
+        )
     else:
         gram = (x.T @ x).toarray()
         gram.flat[:: n_items + 1] += penalties
@@ -157,9 +173,9 @@ def _measure(split: nf.Split, name: str, values: dict[str, Any]) -> float:
     return nf.evaluate(model, split.validation, [METRIC]).mean(METRIC)
 
 
-def around(name: str, defaults: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def around(name: str, defaults: dict[str, Any], n_items: int) -> Iterator[dict[str, Any]]:
     """The settings of the grid."""
-    grid = GRIDS[name]
+    grid = COARSE[name] if name in COARSE and n_items > LARGE_ITEMS else GRIDS[name]
     for scales in itertools.product(*grid.values()):
         values = dict(defaults)
         for key, scale in zip(grid, scales, strict=True):
@@ -173,7 +189,7 @@ def row(splits: list[nf.Split], name: str) -> dict[str, Any]:
     plain = settings.to_plain(make_algorithm(name, {}).resolved(splits[0].train))
     defaults = {k: v for k, v in plain.items() if k != "kind"}
     tried = []
-    for values in around(name, defaults):
+    for values in around(name, defaults, splits[0].train.n_items):
         try:
             score = measure(splits, name, values)
         except nf.NearfarError as error:

@@ -160,9 +160,9 @@ def tune(
         raise EmptyDataError("no validation user has a held-out item to choose settings by")
     if n_trials < 1:
         raise SettingsError(f"trials is {n_trials}; at least 1 is needed")
-    search = search.resolved(train)
     budget = Budget(minutes)
     file = TrialFile(search.folder / "trials.json", search.identity(train, validation))
+    search = search.resolved(train)
     stop: Stop | None = None
     try:
         with raising_on_sigterm():
