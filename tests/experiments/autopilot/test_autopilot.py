@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, random_array
 
+from nearfar.algorithms.ease import EASE
+from nearfar.algorithms.popularity import Popularity
 from nearfar.bundle.folder import load_bundle
 from nearfar.core import memory
 from nearfar.core.errors import ArtefactError, SchemaError, SettingsError, UnknownNameError
@@ -18,7 +20,10 @@ from nearfar.evaluation.evaluate import evaluate
 from nearfar.evaluation.paired import compare
 from nearfar.experiments.autopilot import fitting, holding_out
 from nearfar.experiments.autopilot.autopilot import AutopilotOptions, autopilot
+from nearfar.experiments.autopilot.holding_out import hold_out
+from nearfar.experiments.autopilot.leaderboard import Leaderboard, make_leaderboard
 from nearfar.experiments.autopilot.page import write_page
+from nearfar.experiments.autopilot.records import Record, Records
 from nearfar.metrics.ndcg import NDCG
 from tests.experiments.autopilot.cases import LINEAR, Fits, Time, two_tastes
 
@@ -99,6 +104,38 @@ def test_it_says_plainly_that_a_linear_model_wins(searched) -> None:
     verdict = found.leaderboard.verdict()
     assert verdict.startswith("A linear model wins: ")
     assert "No autoencoder was measured" in verdict
+
+
+def board_of(tmp_path: Path, epochs: int, left_out: dict[str, str]) -> Leaderboard:
+    """EASE above a Mult-VAE of so many epochs."""
+    held = hold_out(two_tastes(), 0)
+    records = Records(tmp_path, {})
+    for number, (family, algorithm) in enumerate(
+        {"ease": EASE(l2=5.0), "multvae": Popularity()}.items()
+    ):
+        measured = evaluate(algorithm.fit(held.train), held.validation)
+        score = measured.mean(NDCG(100))
+        settings = {"epochs": epochs} if family == "multvae" else {"l2": 5.0}
+        records.add(Record(number, family, {}, settings, "complete", score), measured)
+    records.left_out = left_out
+    board = make_leaderboard(records, held.validation, "accuracy")
+    assert board is not None
+    return board
+
+
+def test_it_says_how_far_behind_autoencoders_are(tmp_path: Path) -> None:
+    verdict = board_of(tmp_path, 20, {}).verdict()
+    assert verdict.startswith("A linear model wins: EASE, NDCG@100 .")
+    assert "The best autoencoder, Mult-VAE, is ." in verdict
+    assert "lower (p <.001)." in verdict
+    assert "--minutes" not in verdict
+
+
+def test_autoencoders_that_had_no_time_are_not_written_off(tmp_path: Path) -> None:
+    few = board_of(tmp_path / "a", 3, {}).verdict()
+    assert "For lack of time Mult-VAE had fewer epochs" in few
+    none = board_of(tmp_path / "b", 20, {"recvae": "would take about 9 min"}).verdict()
+    assert "For lack of time RecVAE had fewer epochs" in none
 
 
 @pytest.mark.slow

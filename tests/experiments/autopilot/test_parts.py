@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.experiments.autopilot import pace
 from nearfar.experiments.autopilot.families import FAMILIES, VARIANTS, select_families
@@ -74,7 +75,7 @@ def test_proposals_stay_in_the_space_and_close_in_on_the_best() -> None:
         assert SPACE.parameters["n"].holds(values["n"])
         distances.append(abs(np.log(values["rate"] / 2e-2)))
         trials.append(record(number, 0.1, **values))
-    assert np.median(distances[30:]) < 0.5 * np.median(distances[:8])
+    assert np.median(distances[30:]) < 0.7 * np.median(distances[:8])
 
 
 def test_a_value_left_open_is_drawn() -> None:
@@ -89,6 +90,11 @@ def test_a_fit_is_shortened_with_its_schedule() -> None:
     short = shortened(family, algorithm, 0.5)
     assert (short.epochs, short.schedule.epochs) == (10, 10)
     assert shortened(family, algorithm, 0.1) is None
+    wmf = next(f for f in FAMILIES if f.name == "wmf")
+    algorithm = make_algorithm("wmf", {"n_factors": 256, "unobserved_weight": 0.1, "l2": 0.01})
+    assert shortened(wmf, algorithm, 0.6).n_factors == 128
+    assert shortened(wmf, algorithm, 0.2).n_factors == 64
+    assert shortened(wmf, algorithm, 0.01) is None
     ease = next(f for f in FAMILIES if f.name == "ease")
     assert shortened(ease, ease.base(), 0.5) is None
 

@@ -121,15 +121,33 @@ class Leaderboard:
             if best is None:
                 parts.append("No autoencoder was measured; see what is left out, and why.")
             else:
+                parts.append(f"The best autoencoder, {best.family.label}, {_difference(best)}.")
+            if self.cut_short():
                 parts.append(
-                    f"The best autoencoder, {best.family.label}, {_difference(best)}"
-                    + (". Autoencoders do not pay on this log." if _significant(best) else ".")
+                    f"For lack of time {', '.join(self.cut_short())} had fewer epochs than they "
+                    "start with, or were left out; give more --minutes before you decide against "
+                    "autoencoders."
                 )
         else:
             best = self._best_of("linear")
             if best is not None:
                 parts.append(f"The best linear model, {best.family.label}, {_difference(best)}.")
         return " ".join(parts)
+
+    def cut_short(self) -> list[str]:
+        """Return the labels of autoencoders that had fewer epochs than they start with, or that
+        were left out, so that the leaderboard says little of them."""
+        rows = {row.family.name: row for row in self.rows}
+        result = []
+        for family in FAMILIES:
+            if family.kind != "autoencoder":
+                continue
+            row = rows.get(family.name)
+            epochs = getattr(family.base(), "epochs", 0)
+            shorter = row is not None and row.trial.settings.get("epochs", epochs) < epochs
+            if shorter or family.label in self.left_out:
+                result.append(family.label)
+        return result
 
     def _best_of(self, kind: str) -> Row | None:
         return next((row for row in self.rows if row.family.kind == kind), None)

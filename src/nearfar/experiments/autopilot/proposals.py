@@ -12,7 +12,7 @@ from nearfar.core.seeding import generator
 from nearfar.experiments.autopilot.records import Record
 from nearfar.experiments.tuning.space import Parameter, Space
 
-WIDTH = 0.25
+WIDTH = 0.12
 """First step around the best settings, as a share of a parameter's range."""
 
 NARROWING = 0.85
@@ -20,7 +20,7 @@ NARROWING = 0.85
 
 LEAST_WIDTH = 0.02
 
-RANDOM_SHARE = 0.2
+RANDOM_SHARE = 0.1
 """Share of proposals drawn from the whole space rather than around the best settings."""
 
 KEPT_SHARE = 0.4

@@ -31,8 +31,8 @@ LEAST_EPOCHS = 3
 SAFETY = 0.85
 """A fit is shortened to this share of the time that it may take."""
 
-LENGTHS = ("epochs", "iterations")
-"""The settings that a fit's time grows with; an algorithm has one of them or none."""
+LEAST_FACTORS = 32
+"""A factor model that would have to be cut below so many factors is left out."""
 
 
 @dataclass
@@ -175,26 +175,31 @@ class Search:
 
 
 def shortened(family: Family, algorithm: Algorithm, share: float) -> Algorithm | None:
-    """Return the algorithm with a share of its epochs (or iterations); None where too few are left.
+    """Return the algorithm made to take a share of its time; None where too little is left of it.
 
-    A learning-rate schedule over the epochs is shortened with them.
+    An autoencoder gets fewer epochs, and its learning-rate schedule is shortened with them. A
+    factor model gets fewer factors, halved until their square is down to the share.
     """
-    name = next((n for n in LENGTHS if hasattr(algorithm, n)), None)
-    if name is None:
+    factors = getattr(algorithm, "n_factors", None)
+    if isinstance(factors, int):
+        halvings = max(1, math.ceil(math.log(1 / share, 4)))
+        n = factors // 2**halvings
+        return family.with_values(algorithm, {"n_factors": n}) if n >= LEAST_FACTORS else None
+    before = getattr(algorithm, "epochs", None)
+    if before is None:
         return None
-    before = getattr(algorithm, name)
     n = min(int(share * before), before - 1)
     if n < LEAST_EPOCHS:
         return None
-    values: dict[str, Any] = {name: n}
+    values: dict[str, Any] = {"epochs": n}
     if hasattr(getattr(algorithm, "schedule", None), "epochs"):
         values["schedule.epochs"] = n
     return family.with_values(algorithm, values)
 
 
 def _length(algorithm: Algorithm) -> str:
-    name = next(n for n in LENGTHS if hasattr(algorithm, n))
-    return f"{getattr(algorithm, name)} {name}"
+    name = "n_factors" if hasattr(algorithm, "n_factors") else "epochs"
+    return f"{name}={getattr(algorithm, name)}"
 
 
 def _too_long(seconds: float, allowance: float) -> str:
