@@ -117,4 +117,4 @@ def test_own_settings_that_nothing_takes_are_refused() -> None:
 
 def test_a_row_without_presets_has_the_defaults(monkeypatch) -> None:
     monkeypatch.setattr(row_settings, "presets", lambda name: {})
-    assert row_algorithm(labelled("table1", "EASE"), ["ml-1m"]) == EASE(l2=500.0)
+    assert row_algorithm(labelled("table1", "EASE"), ["ml-1m"]) == EASE()
