@@ -196,15 +196,17 @@ def row(splits: list[nf.Split], name: str) -> dict[str, Any]:
             print(f"    {name}: {error}")
             continue
         tried.append({**{k: values[k] for k in GRIDS[name]}, "score": score})
+    before = {**defaults, **{k: v for k, v in preset(name, "ml-1m").items() if k in defaults}}
+    score = measure(splits, name, before)
+    tried.append({**{k: before[k] for k in GRIDS[name]}, "score": score, "preset": "ml-1m"})
     default = next(t["score"] for t in tried if all(t[k] == defaults[k] for k in GRIDS[name]))
     best = max(tried, key=lambda t: t["score"])
-    before = {k: v for k, v in preset(name, "ml-1m").items() if k in defaults}
     return {
         "defaults": defaults,
         "default": default,
         "best": best,
         "short_by": 1 - default / best["score"],
-        "before": measure(splits, name, {**defaults, **before}),
+        "before": score,
         "tried": tried,
     }
 
