@@ -2,7 +2,7 @@
 
     python -m benchmarks.autopilot --data lastfm --data magazine --minutes 4
 
-irspack had an `autopilot` of its own up to version 0.3; later ones tune one recommender at a time
+irspack 0.5.2 has no `autopilot` over several recommenders; it tunes one at a time
 (`Recommender.tune` with a timeout, by Optuna). Its families here are IALS, EDLAE and RP3beta, each
 with an equal part of the minutes. Both sides choose by the NDCG@100 of the same validation users,
 fit the winner again on all users but the test users, and are measured on these, once.

@@ -67,8 +67,8 @@ def default_l2(data: Statistics) -> float:
     9 m / excess^(1/4), m the interactions per user, or per item where there are more items; the
     less the data differ from chance, the higher the penalty.
 
-    Differs: a rule of our own, within 1.4% of the best validation NDCG@100 on eight data sets, for
-    EDLAE too (docs/results.md).
+    Differs: a rule of our own, within 1.5% of the best validation NDCG@100 on seven data sets, for
+    EDLAE too (docs/defaults.md).
     """
     value = DEFAULT_L2 * data.longer_side / data.excess**DEFAULT_L2_EXPONENT
     return float(f"{value:.3g}")
