@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from nearfar.data.synthetic import synthetic_interactions as synthetic_interactions
     from nearfar.evaluation.evaluate import evaluate as evaluate
     from nearfar.evaluation.paired import compare as compare
+    from nearfar.experiments.autopilot.autopilot import AutopilotOptions as AutopilotOptions
+    from nearfar.experiments.autopilot.autopilot import autopilot as autopilot
     from nearfar.metrics.metric import parse_metric as parse_metric
     from nearfar.train.run import Run as Run
 
@@ -118,6 +120,10 @@ _HOMES = {
     "nearfar.data.synthetic": ("synthetic_interactions",),
     "nearfar.evaluation.evaluate": ("evaluate",),
     "nearfar.evaluation.paired": ("compare",),
+    "nearfar.experiments.autopilot.autopilot": (
+        "AutopilotOptions",
+        "autopilot",
+    ),
     "nearfar.metrics.metric": ("parse_metric",),
     "nearfar.train.run": ("Run",),
 }

@@ -85,4 +85,4 @@ def test_impossible_settings_are_refused(bad) -> None:
 def test_presets_are_settings() -> None:
     for name in ("ml-20m", "netflix", "msd", "ml-1m"):
         assert isinstance(make_algorithm("mf", preset("mf", name)), MF)
-    assert make_algorithm("mf", preset("mf", "ml-1m")) == MF()
+    assert make_algorithm("mf", preset("mf", "ml-1m")) == MF(l2=17.0)

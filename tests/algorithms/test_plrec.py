@@ -62,4 +62,4 @@ def test_impossible_settings_are_refused(bad) -> None:
 def test_presets_are_settings() -> None:
     for name in ("ml-20m", "netflix", "msd", "ml-1m"):
         assert isinstance(make_algorithm("plrec", preset("plrec", name)), PLRec)
-    assert make_algorithm("plrec", preset("plrec", "ml-1m")) == PLRec()
+    assert make_algorithm("plrec", preset("plrec", "ml-1m")) == PLRec(n_factors=256)

@@ -114,4 +114,6 @@ def test_impossible_settings_are_refused(bad) -> None:
 def test_presets_are_settings() -> None:
     for name in ("ml-20m", "netflix", "msd", "ml-1m"):
         assert isinstance(make_algorithm("wmf", preset("wmf", name)), WMF)
-    assert make_algorithm("wmf", preset("wmf", "ml-1m")) == WMF()
+    assert make_algorithm("wmf", preset("wmf", "ml-1m")) == WMF(
+        n_factors=256, unobserved_weight=0.2, l2=0.01
+    )

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Self, cast
 
+from nearfar.algorithms.statistics import Statistics
 from nearfar.core import discovery, settings
 from nearfar.core.errors import DataError, EmptyDataError, UnknownNameError
 from nearfar.data.interactions import FoldIn, Interactions
@@ -50,6 +51,43 @@ class Algorithm(ABC):
         Raises:
             EmptyDataError: there are no interactions.
         """
+
+    def data_defaults(self, data: Statistics) -> dict[str, Any]:
+        """Return the values that settings left at None take on this data, by name."""
+        return {}
+
+    def resolved(self, train: Interactions) -> Self:
+        """Return this algorithm with every setting that is left to the data filled in.
+
+        `fit` uses these values and a bundle reports them, so that no value stays unknown.
+
+        Args:
+            train: the training users x items.
+        """
+        unset = settings_left_to_data(self)
+        if not unset or not train.n_interactions:
+            return self
+        values = self.data_defaults(Statistics.of(train))
+        return cast("Self", dataclasses.replace(
+            cast("Any", self), **{name: values[name] for name in unset if name in values}
+        ))  # fmt: skip
+
+
+def settings_left_to_data(algorithm: Algorithm) -> list[str]:
+    """Return the names of the settings that are None; some of them the data may decide."""
+    fields = dataclasses.fields(cast("Any", algorithm))
+    return [f.name for f in fields if getattr(algorithm, f.name) is None]
+
+
+def filled_in(before: Algorithm, after: Algorithm) -> dict[str, Any]:
+    """Return the settings that `resolved` filled in, by name.
+
+    Args:
+        before: the algorithm as it was set.
+        after: what `before.resolved(train)` returned.
+    """
+    names = settings_left_to_data(before)
+    return {name: getattr(after, name) for name in names if getattr(after, name) is not None}
 
 
 def find_algorithm(name: str) -> type[Algorithm]:

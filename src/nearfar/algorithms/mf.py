@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.als import Sides, alternate
+from nearfar.algorithms.statistics import Statistics
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.factors import Factors
@@ -17,6 +19,10 @@ from nearfar.models.folding import Linear
 from nearfar.models.least_squares import row_sums
 from nearfar.train.run import Run
 from nearfar.vae.rows import Rows
+
+DEFAULT_L2 = 0.8
+SIDES_EXPONENT = 0.15
+"""The default penalty; see `MF.data_defaults`."""
 
 
 @dataclass(frozen=True)
@@ -35,23 +41,35 @@ class MF(Algorithm):
 
     Args:
         n_factors: k.
-        l2: weight of the ridge penalty of both sides, in entries.
+        l2: weight of the ridge penalty of both sides, in entries; by default computed from the
+            data, see `data_defaults`.
         iterations: how often both sides are solved for.
         item_bias: whether the items' means are taken off first.
     """
 
     n_factors: int = 256
-    l2: float = 17.0
+    l2: float | None = None
     iterations: int = 15
     item_bias: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.n_factors, self.iterations) < 1 or self.l2 <= 0:
+        if min(self.n_factors, self.iterations) < 1 or (self.l2 is not None and self.l2 <= 0):
             raise SettingsError(
                 f"n_factors {self.n_factors} and iterations {self.iterations} must be at least 1, "
                 f"l2 {self.l2} above 0"
             )
+
+    def data_defaults(self, data: Statistics) -> dict[str, Any]:
+        """Return the penalty for these data, with three digits.
+
+        l2 = .8 s (users / items)^.15, s the largest singular value of noise. A penalty of l2 on
+        both sides takes l2 off every singular value, so that what is no larger than noise goes.
+
+        Differs: a rule of our own, measured in docs/defaults.md.
+        """
+        sides = (data.n_users / data.n_items) ** SIDES_EXPONENT
+        return {"l2": float(f"{DEFAULT_L2 * data.noise * sides:.3g}")}
 
     @torch.no_grad()
     def fit(
@@ -59,17 +77,19 @@ class MF(Algorithm):
     ) -> Factors:
         check_not_empty(train)
         run = run or Run()
+        l2 = self.resolved(train).l2
+        assert l2 is not None
         sides = Sides.of(train, run.torch_device)
         means = sides.by_item.counts / train.n_users * self.item_bias
         ones = torch.ones(train.n_users, device=means.device)
         items = alternate(
             sides.start(self.n_factors, 1.0, run),
             self.iterations,
-            lambda items: half_step(sides.by_user, items, self.l2, ones, means),
-            lambda users, _: half_step(sides.by_item, users, self.l2, means, ones),
+            lambda items: half_step(sides.by_user, items, l2, ones, means),
+            lambda users, _: half_step(sides.by_item, users, l2, means, ones),
             run,
         )
-        projected = projection(items, self.l2)
+        projected = projection(items, l2)
         folding = Linear(sides.as_in_data(projected), -(means @ projected).cpu().numpy())
         return Factors(
             sides.as_in_data(items),

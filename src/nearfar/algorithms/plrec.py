@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ import torch
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.als import Sides
 from nearfar.algorithms.mf import projection
+from nearfar.algorithms.statistics import Statistics
 from nearfar.core.errors import SettingsError
 from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
@@ -35,24 +37,36 @@ class PLRec(Algorithm):
     scale V by the root of the singular values, and use popularity within the decomposition.
 
     Args:
-        n_factors: k.
+        n_factors: k; by default computed from the data: a sixteenth of the items, from 512 to
+            1,024.
         l2: weight of the ridge penalty.
         popularity_exponent: e; the higher, the less popular items of a history tell.
         iterations: power iterations of the randomised decomposition.
     """
 
-    n_factors: int = 256
+    n_factors: int | None = None
     l2: float = 10.0
     popularity_exponent: float = 0.4
     iterations: int = 4
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_factors < 1 or self.iterations < 0 or self.l2 <= 0:
+        if (
+            (self.n_factors is not None and self.n_factors < 1)
+            or self.iterations < 0
+            or self.l2 <= 0
+        ):
             raise SettingsError(
                 f"n_factors {self.n_factors} must be at least 1, iterations {self.iterations} not "
                 f"negative, l2 {self.l2} above 0"
             )
+
+    def data_defaults(self, data: Statistics) -> dict[str, Any]:
+        """Return the number of factors for these data.
+
+        Differs: a rule of our own, measured in docs/defaults.md.
+        """
+        return {"n_factors": min(max(data.n_items // 16, 512), 1024)}
 
     @torch.no_grad()
     def fit(
@@ -64,7 +78,9 @@ class PLRec(Algorithm):
         sides = Sides.of(train, torch.device("cpu"))
         rng = torch.Generator().manual_seed(derive(run.seed, "plrec"))
         ones = torch.ones(train.n_interactions)
-        k = min(self.n_factors, train.n_users, train.n_items)
+        n_factors = self.resolved(train).n_factors
+        assert n_factors is not None
+        k = min(n_factors, train.n_users, train.n_items)
         directions = leading_directions(sides.by_user, ones, k, self.iterations, rng)
         popularity = sides.by_item.counts.clamp(min=1)
         projected = directions * popularity[:, None] ** -self.popularity_exponent

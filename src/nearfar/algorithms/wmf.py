@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,12 +11,18 @@ from jaxtyping import Float
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.als import Sides, alternate
+from nearfar.algorithms.statistics import Statistics
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.factors import Factors
 from nearfar.models.folding import LeastSquares
 from nearfar.models.least_squares import Confidence, weighted_least_squares
 from nearfar.train.run import Run
+
+UNOBSERVED_SHARE = 10.0
+DEFAULT_L2 = 0.012
+DEFAULT_L2_EXPONENT = 0.25
+"""The default weight and penalty; see `WMF.data_defaults`."""
 
 
 @dataclass(frozen=True)
@@ -37,34 +44,52 @@ class WMF(Algorithm):
     theirs.
 
     Args:
-        n_factors: k.
-        unobserved_weight: a.
-        l2: weight of the ridge penalty.
+        n_factors: k; by default computed from the data: a thirty-second of the items, from 256 to
+            512.
+        unobserved_weight: a; by default computed from the data, see `data_defaults`.
+        l2: weight of the ridge penalty; by default computed from the data.
         l2_exponent: e; 1 penalises in proportion to the weight of a row's entries.
         iterations: how often both sides are solved for.
         init_scale: standard deviation of the start, times the root of k.
     """
 
-    n_factors: int = 256
-    unobserved_weight: float = 0.2
-    l2: float = 0.01
+    n_factors: int | None = None
+    unobserved_weight: float | None = None
+    l2: float | None = None
     l2_exponent: float = 1.0
     iterations: int = 10
     init_scale: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.confidence
-        if min(self.n_factors, self.iterations) < 1 or self.init_scale <= 0:
+        _confidence(self.unobserved_weight, self.l2, self.l2_exponent)
+        n_factors = 1 if self.n_factors is None else self.n_factors
+        if min(n_factors, self.iterations) < 1 or self.init_scale <= 0:
             raise SettingsError(
                 f"n_factors {self.n_factors} and iterations {self.iterations} must be at least 1, "
                 f"init_scale {self.init_scale} above 0"
             )
 
-    @property
-    def confidence(self) -> Confidence:
-        """Weights and penalty."""
-        return Confidence(self.unobserved_weight, self.l2, self.l2_exponent)
+    def data_defaults(self, data: Statistics) -> dict[str, Any]:
+        """Return the factors, the unobserved weight and the penalty for these data.
+
+        a = `UNOBSERVED_SHARE` n / I (at most 1), n the interactions per user and I the items: the
+        unobserved entries of a user then weigh about `UNOBSERVED_SHARE` times the observed ones.
+        l2 = `DEFAULT_L2` / excess^(1/4); with an exponent other than 1, the penalty of the mean
+        user stays the same.
+
+        Differs: a rule of our own, measured in docs/defaults.md.
+        """
+        weight = min(1.0, UNOBSERVED_SHARE * data.history / data.n_items)
+        if self.unobserved_weight is not None:
+            weight = self.unobserved_weight
+        mass = data.history + weight * (data.n_items - data.history)
+        l2 = DEFAULT_L2 / data.excess**DEFAULT_L2_EXPONENT * mass ** (1 - self.l2_exponent)
+        return {
+            "n_factors": min(max(data.n_items // 32, 256), 512),
+            "unobserved_weight": float(f"{weight:.3g}"),
+            "l2": float(f"{l2:.3g}"),
+        }
 
     @torch.no_grad()
     def fit(
@@ -78,15 +103,23 @@ class WMF(Algorithm):
         check_not_empty(train)
         run = run or Run()
         sides = Sides.of(train, run.torch_device)
-        confidence = self.confidence
+        resolved = self.resolved(train)
+        n_factors = resolved.n_factors
+        assert n_factors is not None
+        confidence = _confidence(resolved.unobserved_weight, resolved.l2, self.l2_exponent)
         items = alternate(
-            sides.start(self.n_factors, self.init_scale, run),
+            sides.start(n_factors, self.init_scale, run),
             self.iterations,
             lambda items: weighted_least_squares(sides.by_user, items, confidence),
             lambda users, _: weighted_least_squares(sides.by_item, users, confidence),
             run,
         )
         return weighted_factors(sides.as_in_data(items), confidence, train)
+
+
+def _confidence(weight: float | None, l2: float | None, exponent: float) -> Confidence:
+    """Return weights and penalty; what is still open takes a value that is in range."""
+    return Confidence(1.0 if weight is None else weight, 1.0 if l2 is None else l2, exponent)
 
 
 def weighted_factors(

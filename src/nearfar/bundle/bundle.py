@@ -132,6 +132,8 @@ def describe(
 ) -> About:
     """What is known about a model just fitted.
 
+    Settings that were left to the data stand with the values that the fit used.
+
     Args:
         algorithm: what fitted it.
         train: what it was fitted on.
@@ -140,7 +142,7 @@ def describe(
         metrics: what was measured, by part.
         history: the epochs, where there were any.
     """
-    plain = settings.to_plain(algorithm)
+    plain = settings.to_plain(algorithm.resolved(train))
     protocol = dict(protocol or {})
     log = protocol.get("log")
     data = {

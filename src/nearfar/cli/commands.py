@@ -36,6 +36,9 @@ COMMANDS = {
     ),
     "reproduce": Command("reproduce", "reproduce", "Reproduce a table or figure of the paper."),
     "tune": Command("tune", "tune", "Search settings by validation users' NDCG@100."),
+    "autopilot": Command(
+        "autopilot", "autopilot", "Find the best model of all families for a log."
+    ),
     "serve": Command("serve", "serve", "Answer requests for recommendations over HTTP."),
     "export": Command("export", "export", "Write a bundle as ONNX graphs or NumPy arrays."),
     "map": Command("map", "draw_map", "Draw the latent space of bundles."),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nearfar.algorithms.algorithm import make_algorithm, preset
+from nearfar.algorithms.algorithm import filled_in, make_algorithm, preset
 from nearfar.bundle.bundle import Bundle, describe
 from nearfar.bundle.folder import check_destination, save_bundle
 from nearfar.cli import inputs
@@ -84,6 +84,11 @@ def train(
         f"{interactions.n_interactions:,} interactions"
         + (f"; {validation.n_users:,} validation users" if validation else "")
     )
+    as_given, made = made, made.resolved(interactions)
+    from_data = filled_in(as_given, made)
+    if from_data:
+        values_shown = ", ".join(f"{name}={_short(value)}" for name, value in from_data.items())
+        output.remark(f"computed from the data: {values_shown} (--set gives other values)")
     folder = out.with_name(out.name + ".run")
     unfinished = (folder / CHECKPOINT).exists()
     if unfinished and not resume:
@@ -119,7 +124,8 @@ def train(
     output.result(
         {
             "bundle": str(out), "algorithm": algorithm, "settings": settings.to_plain(made),
-            "n_users": interactions.n_users, "n_items": interactions.n_items,
+            "from_data": from_data, "n_users": interactions.n_users,
+            "n_items": interactions.n_items,
             "fit_seconds": seconds, "metrics": metrics, "n_epochs": len(run.history.records),
             "best_epoch": run.history.best_epoch, "stopped_early": run.history.stopped_early,
             "interrupted": run.history.interrupted, "read": about.get("read"),
@@ -129,3 +135,7 @@ def train(
     )  # fmt: skip
     if run.history.interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -53,6 +53,7 @@ def run_trial(
     metrics: Sequence[Metric] = DEFAULT_METRICS,
 ) -> Trial:
     """Fit on the training users, choose by the validation users, measure on the test users."""
+    algorithm = algorithm.resolved(split.train)
     started = time.perf_counter()
     model = algorithm.fit(split.train, split.validation, run=run)
     fit_seconds = time.perf_counter() - started

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nearfar.algorithms.algorithm import make_algorithm
+from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.core.errors import MissingExtraError, SettingsError
 from nearfar.evaluation.evaluate import evaluate
@@ -154,7 +155,7 @@ def test_trials_on_other_data_are_refused(clusters, tmp_path) -> None:
 
 def test_settings_outside_the_space_are_tried_first_all_the_same(clusters, tmp_path) -> None:
     narrow = Space({"l2": Parameter(1.0, 2.0)})
-    found = tune(ease(tmp_path, space=narrow), *clusters, 3)
+    found = tune(ease(tmp_path, space=narrow, values={"l2": 500.0}), *clusters, 3)
     assert (found.trials[0].values, found.trials[0].told) == ({"l2": 500.0}, False)
     assert all(1 <= t.values["l2"] <= 2 for t in found.trials[1:])
 
@@ -205,3 +206,10 @@ def test_without_optuna_it_says_what_to_install(clusters, tmp_path, monkeypatch)
     with pytest.raises(MissingExtraError, match=r"nearfar tune needs optuna.*nearfar\[tune\]"):
         tune(ease(tmp_path), *clusters, 1)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_first_trial_has_the_values_computed_from_the_data(clusters, tmp_path: Path) -> None:
+    train, _ = clusters
+    first = tune(ease(tmp_path), *clusters, 1).trials[0]
+    assert first.values == {"l2": EASE().resolved(train).l2}
+    assert first.told

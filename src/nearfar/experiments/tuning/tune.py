@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,10 @@ class Search:
         """
         return make_algorithm(self.algorithm, with_values(_plain(self.base()), values))
 
+    def resolved(self, train: Interactions) -> Search:
+        """Return this search with the settings that are left to the data filled in."""
+        return replace(self, values=_plain(self.base().resolved(train)))
+
     def run_options(self) -> Run:
         """A run with the search's options; a fresh one each time."""
         return Run(seed=self.seed, device=self.device, precision=self.precision)
@@ -158,6 +162,7 @@ def tune(
         raise SettingsError(f"trials is {n_trials}; at least 1 is needed")
     budget = Budget(minutes)
     file = TrialFile(search.folder / "trials.json", search.identity(train, validation))
+    search = search.resolved(train)
     stop: Stop | None = None
     try:
         with raising_on_sigterm():

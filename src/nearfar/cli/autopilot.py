@@ -1,0 +1,143 @@
+"""`nearfar autopilot`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nearfar.bundle.folder import check_destination
+from nearfar.cli.autopilot_progress import AutopilotProgress
+from nearfar.cli.log_options import LogOptions, with_log_options
+from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed
+from nearfar.cli.stopped import CODES, REASONS, same_command
+from nearfar.core.errors import MissingExtraError
+from nearfar.experiments.autopilot.autopilot import Autopilot, AutopilotOptions
+from nearfar.experiments.autopilot.autopilot import autopilot as run_autopilot
+from nearfar.experiments.autopilot.page import PAGE, write_page
+from nearfar.train.run import Precision
+
+
+@with_log_options()
+def autopilot(
+    ctx: typer.Context,
+    log: Annotated[
+        str, typer.Argument(help="A log (CSV, TSV, Parquet, ...), a folder, or a data set's name.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The folder of the winner's bundle.")],
+    minutes: Annotated[
+        float,
+        typer.Option(
+            help="Budget of search and last fit together, earlier calls included.", min=0.01
+        ),
+    ] = 30.0,
+    goal: Annotated[
+        Literal["accuracy", "speed"],
+        typer.Option(
+            "--for",
+            help="accuracy: the highest validation NDCG@100. speed: the model "
+            "that ranks the most users per second among those with 98% of it.",
+        ),
+    ] = "accuracy",
+    only: Annotated[
+        str | None,
+        typer.Option(
+            "--only",
+            help="Families, comma-separated: popularity, ease, edlae, plrec, "
+            "wmf, multvae, multvae+pia, recvae, recvae+pia. multvae means both.",
+        ),
+    ] = None,
+    time_split: Annotated[
+        bool,
+        typer.Option(
+            "--time-split",
+            help="Hold out the last events by time: the last tenth for "
+            "the final number, the tenth before it to choose by.",
+        ),
+    ] = False,
+    log_options: LogOptions = LogOptions(),
+    precision: Annotated[
+        Precision, typer.Option(help="Of the output layer's products; see nearfar train.")
+    ] = "float32",
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Find the best model of all families for a log, and save it as a bundle.
+
+    Example: nearfar autopilot events.parquet --out best --minutes 30 --min-user 5
+
+    Users are held out (a tenth, 200 to 10,000), every family is fitted once, and the better half
+    of the families goes on, round by round, with settings around the best so far. A family that
+    does not fit in memory or time is left out, with the reason. The validation users' NDCG@100
+    chooses; with 5,000 users or more, the winner is measured once on test users that chose
+    nothing. The winner is then fitted on all users.
+
+    OUT is the bundle. OUT.autopilot holds leaderboard.json, report.html, trials.json and the
+    values per user. All cores are used. Ctrl-C keeps all finished trials (exit code 130); the
+    same command goes on from there.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    names = tuple(name.strip() for name in only.split(",")) if only else ()
+    options = AutopilotOptions(minutes, goal, names, time_split, seed, device, precision)
+    check_destination(out)
+    opened = log_options.open(log, output)
+    with AutopilotProgress(output, minutes) as progress:
+
+        @contextmanager
+        def reporting(title: str) -> Iterator[AutopilotProgress]:
+            progress.begin(title)
+            yield progress
+
+        result = run_autopilot(opened, out, options, say=progress.say, reporting=reporting)
+    page = _write_page(result, output)
+    _show(result, page, output)
+    if result.stop is not None:
+        output.warning(f"{REASONS[result.stop]}; go on with: {same_command(ctx)}")
+        raise typer.Exit(CODES[result.stop])
+    if result.leaderboard is None:
+        output.warning("no family could be fitted; the reasons stand above")
+        raise typer.Exit(1)
+
+
+def _write_page(result: Autopilot, output: Output) -> Path | None:
+    """Write the report page; without Plotly, say so and go on."""
+    if result.leaderboard is None or result.bundle is None:
+        return None
+    path = result.folder / PAGE
+    try:
+        write_page(result, path)
+    except MissingExtraError as error:
+        output.warning(f"no report page: {error}")
+        return None
+    return path
+
+
+def _show(result: Autopilot, page: Path | None, output: Output) -> None:
+    board = result.leaderboard
+    value = {**result.to_dict(), "page": str(page) if page else None}
+    if board is None:
+        output.result(value, "no finished trial yet")
+        return
+    lines = [str(board.table()), "", board.verdict()]
+    if result.test is not None:
+        metric = next(iter(reversed(result.test["metrics"])))
+        values = result.test["metrics"][metric]
+        half = (values["high"] - values["low"]) / 2
+        lines.append(
+            f"On {result.test['n_users']:,} test users that chose nothing: {metric} "
+            f"{values['mean']:.4f} ±{half:.4f}."
+        )
+    lines.append(
+        f"\n{result.n_trials} trials in {result.seconds / 60:.1f} min"
+        + (f"; saved {result.bundle}, fitted on all users" if result.bundle else "")
+        + (f"; {page}" if page else f"; {result.folder}")
+    )
+    if result.bundle:
+        lines.append(f"nearfar recommend {result.bundle} --items ID,ID")
+    output.result(value, *lines)

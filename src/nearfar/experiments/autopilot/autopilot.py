@@ -1,0 +1,241 @@
+"""`autopilot`: from a log to the bundle of the best model of all families."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nearfar.bundle.folder import check_destination
+from nearfar.bundle.manifest import is_bundle
+from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.files import write_json
+from nearfar.data.events import Log
+from nearfar.data.interactions import Interactions
+from nearfar.experiments.autopilot.families import Family, select_families
+from nearfar.experiments.autopilot.fitting import Clock, Fitter, Say
+from nearfar.experiments.autopilot.holding_out import HeldOut, hold_out
+from nearfar.experiments.autopilot.leaderboard import Goal, Leaderboard, make_leaderboard
+from nearfar.experiments.autopilot.outcome import finish
+from nearfar.experiments.autopilot.records import FORMAT, Records
+from nearfar.experiments.autopilot.search import Search
+from nearfar.experiments.provenance import provenance
+from nearfar.experiments.reporting import Reporting, silent
+from nearfar.experiments.stopping import Stop, Terminated, raising_on_sigterm
+from nearfar.experiments.tuning.tune import METRIC
+from nearfar.train.run import Device, Precision, Run
+
+LEADERBOARD = "leaderboard.json"
+
+
+@dataclass(frozen=True)
+class AutopilotOptions:
+    """How the autopilot searches.
+
+    Args:
+        minutes: the budget of the search and the last fit, over all calls.
+        goal: "accuracy" or "speed"; see `make_leaderboard`.
+        only: families that are searched; all where it is empty.
+        time_split: hold out by time rather than users at random.
+        seed: of the split, the proposals and the fits.
+        device, precision: of the fits.
+
+    Raises:
+        SettingsError: a value is out of range.
+        UnknownNameError: no family is called so.
+    """
+
+    minutes: float = 30.0
+    goal: Goal = "accuracy"
+    only: tuple[str, ...] = ()
+    time_split: bool = False
+    seed: int = 0
+    device: Device = "auto"
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.minutes) and self.minutes > 0):
+            raise SettingsError(f"minutes is {self.minutes}; it must be above 0")
+        if self.goal not in ("accuracy", "speed"):
+            raise SettingsError(f"goal is {self.goal!r}; it must be accuracy or speed")
+        _ = self.families
+        Run(device=self.device, precision=self.precision)
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """The families that are searched."""
+        return select_families(self.only)
+
+
+@dataclass(frozen=True, eq=False)
+class Autopilot:
+    """What an autopilot run came to.
+
+    Args:
+        bundle: the folder of the winner, fitted on all users; None where it was stopped before.
+        folder: of trials.json and leaderboard.json.
+        leaderboard: the families; None where no trial came through.
+        test: the winner's metrics on the test users, JSON-able; None where none were held out.
+        records: the finished trials.
+        stop: what stopped it; None at the end.
+        provenance: versions, machine, commit.
+        held_out: the data.
+    """
+
+    bundle: Path | None
+    folder: Path
+    leaderboard: Leaderboard | None
+    test: dict[str, Any] | None
+    records: Records
+    stop: Stop | None
+    held_out: HeldOut
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_trials(self) -> int:
+        """Number of finished trials."""
+        return len(self.records.trials)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds used, over all calls."""
+        return self.records.seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON-able values."""
+        return {
+            "bundle": str(self.bundle) if self.bundle else None,
+            "folder": str(self.folder),
+            "stopped": self.stop,
+            "seconds": self.seconds,
+            "n_trials": self.n_trials,
+            "data": self.held_out.protocol,
+            "leaderboard": self.leaderboard.to_dict() if self.leaderboard else None,
+            "test": self.test,
+            "provenance": self.provenance,
+        }
+
+
+def autopilot(
+    data: Log | Interactions,
+    out: str | Path,
+    options: AutopilotOptions | None = None,
+    *,
+    say: Say = lambda text: None,
+    reporting: Reporting = silent,
+) -> Autopilot:
+    """Find the best model of all families for a log, and save it as a bundle.
+
+    Holds users out; fits every family once as it starts (what does not fit in memory or time is
+    left out, with the reason); then halves the families round by round and tries settings around
+    the best of those that go on. Validation NDCG@100 chooses. Where there are 5,000 users or
+    more, the winner is measured once on test users that chose nothing. It is then fitted on all
+    users.
+
+    Finished trials are written to OUT.autopilot as they end; a killed or stopped search goes on
+    from there when it is called again. The proposals, the winner and the leaderboard depend on
+    the finished trials and the seed alone.
+
+    Args:
+        data: the log, filtered; or interactions.
+        out: the bundle's folder.
+        options: see `AutopilotOptions`.
+        say: called with each line of progress.
+        reporting: gives the reporter of each fit.
+
+    Returns:
+        The winner's bundle, the leaderboard, and what stopped the search, if anything did.
+
+    Raises:
+        ArtefactError: something that is no bundle stands at `out`.
+        SettingsError: OUT.autopilot holds the search of other data, families or seed.
+        EmptyDataError: too few users have five items.
+        SchemaError: a split in time is asked for and there are no timestamps.
+    """
+    options, out = options or AutopilotOptions(), Path(out)
+    check_destination(out)
+    held_out = hold_out(data, options.seed, by_time=options.time_split)
+    if not held_out.validation.held_out.n_interactions:
+        raise EmptyDataError("no validation user has a held-out item to choose a model by")
+    folder = folder_of(out)
+    records = Records(folder, _identity(options, held_out))
+    where = provenance(Run(device=options.device).torch_device)
+    fitter = Fitter(
+        held_out, records, Clock(records, options.minutes), options.seed, options.device,
+        options.precision, say, reporting,
+    )  # fmt: skip
+    say(_summary(held_out))
+    stop: Stop | None = None
+    finished = _is_finished(records, options, out)
+    board = None
+    try:
+        with raising_on_sigterm():
+            if not finished:
+                records.left_out = {}  # more memory or time may be there now
+                if records.trials:
+                    say(
+                        f"going on after {len(records.trials)} trials; "
+                        f"{max(fitter.left, 0) / 60:.1f} of {options.minutes:g} min are left"
+                    )
+                Search(options.families, fitter).run()
+                board = make_leaderboard(records, held_out.validation, options.goal)
+                if board is not None:
+                    finish(fitter, board, out, held_out.validation)
+                    finished = True
+    except KeyboardInterrupt as stopped:
+        stop = "terminated" if isinstance(stopped, Terminated) else "interrupted"
+        if records.trials:
+            fitter.clock.note()
+    board = make_leaderboard(records, held_out.validation, options.goal)
+    result = Autopilot(
+        bundle=out if finished else None,
+        folder=folder,
+        leaderboard=board,
+        test=records.outcome.get("test"),
+        records=records,
+        stop=stop,
+        held_out=held_out,
+        provenance=where,
+    )
+    if board is not None:
+        write_json(folder / LEADERBOARD, result.to_dict())
+    return result
+
+
+def _is_finished(records: Records, options: AutopilotOptions, out: Path) -> bool:
+    """Return whether an earlier call came to the end with this goal and as many minutes."""
+    outcome = records.outcome
+    return (
+        outcome.get("goal") == options.goal
+        and outcome.get("minutes", 0.0) >= options.minutes
+        and is_bundle(out)
+    )
+
+
+def folder_of(out: Path) -> Path:
+    """Return the folder beside a bundle that keeps the trials of its search."""
+    return out.with_name(out.name + ".autopilot")
+
+
+def _identity(options: AutopilotOptions, held_out: HeldOut) -> dict[str, Any]:
+    """Return what trials must agree on to be of one search; the budget is not part of it."""
+    validation = held_out.validation
+    return {
+        "format": FORMAT,
+        "families": [f.name for f in options.families],
+        "train": held_out.train.fingerprint,
+        "validation": [validation.fold_in.fingerprint, validation.held_out.fingerprint],
+        "metric": str(METRIC),
+        "seed": options.seed,
+        "precision": options.precision,
+    }
+
+
+def _summary(held_out: HeldOut) -> str:
+    train, test = held_out.train, held_out.test
+    return (
+        f"{train.n_users:,} training users, {train.n_items:,} items, {train.n_interactions:,} "
+        f"interactions; {held_out.validation.n_users:,} validation users"
+        + (f", {test.n_users:,} test users" if test is not None else "; too few for test users")
+    )

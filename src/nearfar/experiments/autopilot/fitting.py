@@ -1,0 +1,228 @@
+"""Fits one algorithm, measures it on validation users and records the trial, within a budget."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nearfar.algorithms.algorithm import Algorithm, make_algorithm
+from nearfar.core import settings
+from nearfar.core.errors import NearfarError
+from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation, evaluate
+from nearfar.experiments.autopilot.families import Family
+from nearfar.experiments.autopilot.holding_out import HeldOut
+from nearfar.experiments.autopilot.pace import Hopeless, Pace, TooSlow
+from nearfar.experiments.autopilot.records import Record, Records, State
+from nearfar.experiments.reporting import Reporting
+from nearfar.experiments.tuning.tune import METRIC
+from nearfar.models.model import Model
+from nearfar.train.run import Device, Precision, Run
+
+RESERVE = 1.3
+"""The last fits are given so many times the seconds of the winner's own fit."""
+
+Say = Callable[[str], object]
+
+
+@dataclass
+class Clock:
+    """The time budget, over all calls of one search.
+
+    Args:
+        records: what was spent by earlier calls.
+        minutes: the budget.
+    """
+
+    records: Records
+    minutes: float
+
+    def __post_init__(self) -> None:
+        self._before = self.records.seconds
+        self._started = time.monotonic()
+
+    @property
+    def used(self) -> float:
+        """Seconds used so far."""
+        return self._before + time.monotonic() - self._started
+
+    @property
+    def left(self) -> float:
+        """Seconds left; negative once the budget is overdrawn."""
+        return 60 * self.minutes - self.used
+
+    def note(self) -> None:
+        """Write down what has been used."""
+        self.records.seconds = self.used
+        self.records.write()
+
+
+@dataclass
+class Fitter:
+    """Fits algorithms on the training users of a search and records what they come to.
+
+    Args:
+        held_out: the data.
+        records: finished trials; new ones are added.
+        clock: the budget.
+        seed, device, precision: of the runs.
+        say: called with each line of progress.
+        reporting: gives the reporter of each fit.
+    """
+
+    held_out: HeldOut
+    records: Records
+    clock: Clock
+    seed: int
+    device: Device
+    precision: Precision
+    say: Say
+    reporting: Reporting
+
+    def run_options(self, name: str = "run") -> Run:
+        """Return a fresh run whose checkpoint is kept under `name`."""
+        return Run(
+            seed=self.seed, device=self.device, precision=self.precision,
+            folder=self.records.folder / name, resume=True,
+        )  # fmt: skip
+
+    def reserved(self) -> float:
+        """Return the seconds that the last fits will take: of the winner on all users, and,
+        where there are test users, once more on the training users."""
+        best = self.records.best()
+        if best is None:
+            return 0.0
+        grown = self.held_out.everyone.n_interactions / self.held_out.train.n_interactions
+        fits = grown + (1.0 if self.held_out.test is not None else 0.0)
+        return RESERVE * fits * best.fit_seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds left for trials."""
+        return self.clock.left - self.reserved()
+
+    def finish_begun(self, families: Sequence[Family]) -> None:
+        """Go on with the trial that a killed search was running, if it can be taken up."""
+        begun = self.records.begun()
+        family = next((f for f in families if begun and f.name == begun["family"]), None)
+        if begun is None or family is None:
+            return
+        algorithm = make_algorithm(family.algorithm, begun["settings"])
+        self.say(f"going on with {family.label}")
+        try:
+            self.attempt(family, algorithm, begun["values"], begun["round"], max(self.left, 1.0))
+        except TooSlow:
+            self.say(f"    {family.label} does not end in the time that is left")
+
+    def attempt(
+        self,
+        family: Family,
+        algorithm: Algorithm,
+        values: dict[str, Any],
+        number: int,
+        allowance: float,
+    ) -> None:
+        """Fit, measure on the validation users, and record.
+
+        Raises:
+            TooSlow: the fit would take longer than it may.
+        """
+        plain = plain_settings(algorithm)
+        changed = ", ".join(f"{k}={short(v)}" for k, v in values.items())
+        self.say(f"{family.label}: {changed}" if changed else family.label)
+        self.records.begin(family.name, values, plain, number)
+        run = self.run_options()
+        earlier = [r.epochs for r in self.records.of(family.name) if r.score is not None]
+        started = time.perf_counter()
+        with self.reporting(family.label) as reporter:
+            run.reporter = pace = Pace(reporter, run, allowance, earlier)
+            try:
+                model = algorithm.fit(self.held_out.train, self.held_out.validation, run=run)
+            except Hopeless:
+                self.add(family, algorithm, values, number, "given up", epochs=pace.epochs,
+                          seconds=time.perf_counter() - started)  # fmt: skip
+                return
+            except TooSlow:
+                self._forget()
+                raise
+            except (NearfarError, MemoryError, ArithmeticError) as error:
+                reason = str(error) or type(error).__name__
+                self.add(family, algorithm, values, number, "failed", reason=reason,
+                          seconds=time.perf_counter() - started)  # fmt: skip
+                return
+        seconds = max(time.perf_counter() - started, run.history.seconds)
+        began = time.perf_counter()
+        measured = evaluate(model, self.held_out.validation, DEFAULT_METRICS, name=family.label)
+        ranking = max(time.perf_counter() - began, 1e-9)
+        best_epoch = run.history.best_epoch
+        self.add(
+            family, algorithm, values, number, "complete", measured=measured, epochs=pace.epochs,
+            seconds=seconds, n_epochs=None if best_epoch is None else best_epoch + 1,
+            users_per_second=measured.n_users / ranking, mib=size_mib(model),
+        )  # fmt: skip
+
+    def add(
+        self,
+        family: Family,
+        algorithm: Algorithm,
+        values: dict[str, Any],
+        number: int,
+        state: State,
+        *,
+        measured: Evaluation | None = None,
+        epochs: Sequence[float] = (),
+        seconds: float = 0.0,
+        **rest: Any,
+    ) -> None:
+        """Record a trial and say what it came to.
+
+        Args:
+            family: which.
+            algorithm: what was fitted.
+            values: the searched settings.
+            number: the round.
+            state: how it ended.
+            measured: its values per validation user, where it is complete.
+            epochs: the validation metric by epoch.
+            seconds: of the fit.
+            rest: other fields of the record.
+        """
+        score = None if measured is None else measured.mean(METRIC)
+        record = Record(
+            len(self.records.trials), family.name, dict(values), plain_settings(algorithm), state,
+            score, list(epochs), fit_seconds=seconds, round=number, **rest,
+        )  # fmt: skip
+        self.records.seconds = self.clock.used
+        self.records.add(record, measured)
+        self._forget()
+        best = self.records.best()
+        ending = {
+            "complete": f"{METRIC} {score or 0:.4f}",
+            "given up": f"given up: {record.reason or f'epoch {len(epochs)} is below the median'}",
+            "failed": f"failed: {record.reason}",
+        }[state]
+        lead = f"; best {best.score:.4f} ({best.family})" if best is not None else ""
+        minutes = max(self.left, 0) / 60
+        self.say(f"    {ending} in {seconds:.1f} s{lead}; {minutes:.1f} min left")
+
+    def _forget(self) -> None:
+        self.records.ended()
+        shutil.rmtree(self.records.folder / "run", ignore_errors=True)
+
+
+def size_mib(model: Model) -> float:
+    """Return the size of a model's arrays in MiB."""
+    _, arrays = model.state()
+    return sum(a.nbytes for a in arrays.values()) / 2**20
+
+
+def short(value: Any) -> str:
+    """Return a setting's value as people write it."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def plain_settings(algorithm: Algorithm) -> dict[str, Any]:
+    """Return settings as a preset has them: without the algorithm's own name."""
+    return {k: v for k, v in settings.to_plain(algorithm).items() if k != "kind"}

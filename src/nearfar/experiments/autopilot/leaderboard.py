@@ -1,0 +1,233 @@
+"""The leaderboard: each family's best trial with its interval, tested against the winner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nearfar.data.interactions import FoldIn
+from nearfar.evaluation.evaluation import Evaluation
+from nearfar.evaluation.paired import Paired, compare_all
+from nearfar.evaluation.table import Table
+from nearfar.evaluation.text import number, p_value, with_half_width
+from nearfar.experiments.autopilot.families import FAMILIES, KIND_NAMES, Family
+from nearfar.experiments.autopilot.records import Record, Records
+from nearfar.experiments.tuning.tune import METRIC
+
+Goal = Literal["accuracy", "speed"]
+
+SPEED_SHARE = 0.98
+"""With the goal "speed", a model may have so much of the best validation metric."""
+
+LEVEL = 0.05
+"""A paired test with a p-value (after Holm's correction) below this is called significant."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A family's best trial.
+
+    Args:
+        family: which.
+        trial: its best one.
+        measured: the values per validation user.
+        n_trials: how many trials the family had.
+        versus_winner: this model minus the winner, user by user; None for the winner.
+    """
+
+    family: Family
+    trial: Record
+    measured: Evaluation
+    n_trials: int
+    versus_winner: Paired | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as JSON-able values."""
+        metrics = self.measured.to_dict()["metrics"]
+        return {
+            "family": self.family.name,
+            "model": self.family.label,
+            "kind": KIND_NAMES[self.family.kind],
+            "winner": self.versus_winner is None,
+            "validation": metrics,
+            "versus_winner": self.versus_winner.to_dict() if self.versus_winner else None,
+            "fit_seconds": self.trial.fit_seconds,
+            "users_per_second": self.trial.users_per_second,
+            "mib": self.trial.mib,
+            "n_trials": self.n_trials,
+            "trial": self.trial.number,
+            "values": self.trial.values,
+            "settings": self.trial.settings,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Leaderboard:
+    """All families that came through, the best first.
+
+    Args:
+        rows: one per family.
+        winner: the row of the winner.
+        left_out: labels of families that were not tried, with the reason.
+        goal: what the winner was chosen by.
+    """
+
+    rows: tuple[Row, ...]
+    winner: Row
+    left_out: dict[str, str]
+    goal: Goal = "accuracy"
+
+    def table(self) -> Table:
+        """Return the leaderboard as a table."""
+        header = ("model", str(METRIC), "versus winner", "p", "fit s", "users/s", "MiB", "trials")
+        notes = [
+            f"{self.winner.measured.n_users:,} validation users. ± half the 95% interval (t). "
+            f"versus winner: difference in {METRIC}, user by user; p: paired t test, Holm."
+        ]
+        if self.goal == "speed":
+            notes.append(
+                f"Chosen for speed: the most users per second among models with at least "
+                f"{SPEED_SHARE:.0%} of the best {METRIC}."
+            )
+        notes += [f"{label} is left out: {reason}." for label, reason in self.left_out.items()]
+        return Table(
+            header,
+            tuple(self._cells(row) for row in self.rows),
+            tuple(notes),
+            tuple(row.to_dict() for row in self.rows),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the leaderboard as JSON-able values."""
+        return {
+            "goal": self.goal,
+            "metric": str(METRIC),
+            "winner": self.winner.family.name,
+            "verdict": self.verdict(),
+            "rows": [row.to_dict() for row in self.rows],
+            "left_out": self.left_out,
+        }
+
+    def verdict(self) -> str:
+        """Return in words which sort of model won, and by how much."""
+        winner = self.winner
+        reached = f"{METRIC} {number(winner.trial.score, METRIC)}"
+        article = "" if winner.family.kind in ("popularity", "factors") else "A "
+        lead = f"{article}{KIND_NAMES[winner.family.kind]} wins: "
+        parts = [f"{lead[0].upper()}{lead[1:]}{winner.family.label}, {reached}."]
+        if winner.family.kind != "autoencoder":
+            best = self._best_of("autoencoder")
+            if best is None:
+                parts.append("No autoencoder was measured; see what is left out, and why.")
+            else:
+                parts.append(f"The best autoencoder, {best.family.label}, {_difference(best)}.")
+            if self.cut_short():
+                parts.append(
+                    f"For lack of time {', '.join(self.cut_short())} had fewer epochs than they "
+                    "start with, or were left out; give more --minutes before you decide against "
+                    "autoencoders."
+                )
+        else:
+            best = self._best_of("linear")
+            if best is not None:
+                parts.append(f"The best linear model, {best.family.label}, {_difference(best)}.")
+        return " ".join(parts)
+
+    def cut_short(self) -> list[str]:
+        """Return the labels of autoencoders that had fewer epochs than they start with, or that
+        were left out, so that the leaderboard says little of them."""
+        rows = {row.family.name: row for row in self.rows}
+        result = []
+        for family in FAMILIES:
+            if family.kind != "autoencoder":
+                continue
+            row = rows.get(family.name)
+            epochs = getattr(family.base(), "epochs", 0)
+            shorter = row is not None and row.trial.settings.get("epochs", epochs) < epochs
+            if shorter or family.label in self.left_out:
+                result.append(family.label)
+        return result
+
+    def _best_of(self, kind: str) -> Row | None:
+        return next((row for row in self.rows if row.family.kind == kind), None)
+
+    def _cells(self, row: Row) -> tuple[str, ...]:
+        trial, pair = row.trial, row.versus_winner
+        interval = pair.interval if pair is not None else None
+        interval_of_mean = row.measured.interval(METRIC)
+        return (
+            row.family.label,
+            with_half_width(
+                row.measured.mean(METRIC),
+                interval_of_mean.half_width if interval_of_mean else None,
+                METRIC,
+            ),
+            "winner"
+            if pair is None
+            else with_half_width(
+                pair.difference, interval.half_width if interval else None, METRIC, signed=True
+            ),
+            "-" if pair is None else p_value(pair.p_holm),
+            f"{trial.fit_seconds:.1f}",
+            f"{trial.users_per_second or 0:,.0f}",
+            f"{trial.mib or 0:,.1f}",
+            str(row.n_trials),
+        )
+
+
+def make_leaderboard(records: Records, validation: FoldIn, goal: Goal) -> Leaderboard | None:
+    """Return the leaderboard of finished trials; None where no trial came through.
+
+    It depends on the finished trials alone.
+
+    Args:
+        records: the trials.
+        validation: the users that they were measured on.
+        goal: "accuracy" takes the highest mean; "speed" the model that ranks the most users per
+            second among those with at least 98% of it.
+    """
+    best = {f: trial for f in FAMILIES if (trial := records.best(f.name)) is not None}
+    if not best:
+        return None
+    winner = choose(list(best.values()), goal)
+    measured = {f.name: records.evaluation(trial, validation, f.label) for f, trial in best.items()}
+    pairs: dict[str, Paired] = {}
+    if len(best) > 1:
+        pairs = {p.b: p for p in compare_all(measured, winner.family, [METRIC])}
+    rows = [
+        Row(f, trial, measured[f.name], len(records.of(f.name)), pairs.get(f.name))
+        for f, trial in best.items()
+    ]
+    rows.sort(key=lambda row: (-(row.trial.score or 0.0), row.trial.number))
+    labels = {f.name: f.label for f in FAMILIES}
+    left_out = {labels.get(name, name): reason for name, reason in records.left_out.items()}
+    for family in FAMILIES:
+        failed = [r for r in records.of(family.name) if r.state == "failed"]
+        if family not in best and failed:
+            left_out[family.label] = f"failed: {failed[-1].reason}"
+    won = next(row for row in rows if row.trial.number == winner.number)
+    return Leaderboard(tuple(rows), won, left_out, goal)
+
+
+def choose(trials: Sequence[Record], goal: Goal) -> Record:
+    """Return the winner among complete trials."""
+    best = max(trials, key=lambda t: (t.score or 0.0, -t.number))
+    if goal == "accuracy":
+        return best
+    good = [t for t in trials if (t.score or 0.0) >= SPEED_SHARE * (best.score or 0.0)]
+    return max(good, key=lambda t: (t.users_per_second or 0.0, -t.number))
+
+
+def _difference(row: Row) -> str:
+    pair = row.versus_winner
+    assert pair is not None
+    amount = number(abs(pair.difference), METRIC)
+    side = "lower" if pair.difference < 0 else "higher"
+    sure = "" if _significant(row) else ", which may be chance"
+    return f"is {amount} {side} (p {p_value(pair.p_holm)}){sure}"
+
+
+def _significant(row: Row) -> bool:
+    pair = row.versus_winner
+    return pair is not None and pair.p_holm is not None and pair.p_holm < LEVEL

@@ -1,0 +1,170 @@
+"""The report page of an autopilot run: one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nearfar.bundle.folder import load_bundle
+from nearfar.evaluation.table import Table
+from nearfar.evaluation.text import number
+from nearfar.experiments.autopilot.autopilot import Autopilot
+from nearfar.experiments.autopilot.families import FAMILIES
+from nearfar.experiments.autopilot.fitting import short
+from nearfar.experiments.autopilot.leaderboard import Leaderboard
+from nearfar.experiments.tuning.tune import METRIC
+from nearfar.maps.requirements import check_installed
+from nearfar.metrics.metric import parse_metric
+from nearfar.pages import shell
+from nearfar.pages.charts import Chart
+from nearfar.pages.markup import bullets, commands, paragraph, table
+from nearfar.pages.section import Section
+from nearfar.report.charts import Dot, Line, dot_chart, line_chart, lines_in_words
+from nearfar.report.command import train_command
+
+PAGE = "report.html"
+
+
+def write_page(result: Autopilot, path: Path) -> None:
+    """Write the page of a finished run; it needs no network.
+
+    Args:
+        result: a run that came to the end.
+        path: the file.
+
+    Raises:
+        MissingExtraError: Plotly is not installed.
+        ArtefactError: the bundle or the trials cannot be read.
+    """
+    check_installed("plotly", purpose="a report page")
+    board, bundle = result.leaderboard, result.bundle
+    assert board is not None
+    assert bundle is not None
+    sections = (
+        _leaderboard(result, board),
+        _search(result, board),
+        _data(result),
+        _settings(result, board, bundle),
+    )
+    title = f"Autopilot: {result.held_out.protocol.get('log', 'interactions')}"
+    shell.write_page(path, title, paragraph(board.verdict()), sections)
+
+
+def _leaderboard(result: Autopilot, board: Leaderboard) -> Section:
+    dots = []
+    for row in board.rows:
+        interval = row.measured.interval(METRIC)
+        dots.append(
+            Dot(
+                row.family.label,
+                row.trial.score or 0.0,
+                interval.low if interval else None,
+                interval.high if interval else None,
+                _colour(row.family.name),
+            )
+        )
+    chart = Chart(
+        "leaderboard-chart",
+        f"{METRIC} of each family's best trial, with 95% intervals",
+        "; ".join(f"{dot.name} {number(dot.value, METRIC)}" for dot in dots),
+        dot_chart(dots, str(METRIC)),
+    )
+    lines = []
+    if result.test is not None:
+        for metric, values in result.test["metrics"].items():
+            lines.append(
+                f"{metric} {number(values['mean'], parse_metric(metric))} on "
+                f"{result.test['n_users']:,} test users, who chose nothing"
+            )
+    return Section(
+        "leaderboard",
+        "Leaderboard",
+        table(board.table(), "Each family's best trial on the validation users")
+        + bullets(lines)
+        + chart.markup(),
+    )
+
+
+def _search(result: Autopilot, board: Leaderboard) -> Section:
+    records = result.records
+    lines = []
+    for row in board.rows:
+        trials = [r for r in records.of(row.family.name) if r.score is not None]
+        lines.append(
+            Line(
+                row.family.label,
+                [r.number for r in trials],
+                [r.score for r in trials],
+                colour=_colour(row.family.name),
+                points=True,
+            )
+        )
+    chart = Chart(
+        "search-chart",
+        f"{METRIC} of every trial, in the order of the search",
+        lines_in_words(lines, "trial", str(METRIC)),
+        line_chart(lines, "trial", str(METRIC)),
+    )
+    labels = {f.name: f.label for f in FAMILIES}
+    rows = tuple(
+        (
+            str(r.number), labels.get(r.family, r.family), str(r.round), r.state,
+            number(r.score, METRIC), f"{r.fit_seconds:.1f}",
+            ", ".join(f"{k}={short(v)}" for k, v in r.values.items()) or "-",
+        )
+        for r in records.trials
+    )  # fmt: skip
+    all_trials = Table(("trial", "model", "round", "state", str(METRIC), "fit s", "settings"), rows)
+    return Section("search", "Search", chart.markup() + table(all_trials, "All trials"))
+
+
+def _data(result: Autopilot) -> Section:
+    held_out = result.held_out
+    parts = {
+        "training": held_out.train,
+        "validation, fold-in": held_out.validation.fold_in,
+        "validation, held out": held_out.validation.held_out,
+        **(
+            {"test, fold-in": held_out.test.fold_in, "test, held out": held_out.test.held_out}
+            if held_out.test is not None
+            else {}
+        ),
+        "everyone (the last fit)": held_out.everyone,
+    }
+    rows = tuple(
+        (name, f"{part.n_users:,}", f"{part.n_items:,}", f"{part.n_interactions:,}")
+        for name, part in parts.items()
+    )
+    steps = held_out.protocol.get("steps", [])
+    return Section(
+        "data",
+        "Data",
+        table(Table(("part", "users", "items", "interactions"), rows), "Parts of the log")
+        + bullets([f"held out: {held_out.protocol.get('kind')}", *map(str, steps)]),
+    )
+
+
+def _settings(result: Autopilot, board: Leaderboard, bundle: Path) -> Section:
+    about = load_bundle(bundle).about
+    log = str(result.held_out.protocol.get("log", "LOG"))
+    command = train_command(about, log, "BUNDLE")
+    rows = tuple((name, str(value)) for name, value in about.settings.items())
+    body = table(Table(("setting", "value"), rows), f"Settings of {board.winner.family.label}")
+    if command is not None:
+        body += paragraph("The command that fits the winner again (give the log's filters too):")
+        body += commands([f"{command} --validation-share 0"])
+    where = result.provenance
+    versions = ", ".join(f"{k} {v}" for k, v in where.get("versions", {}).items())
+    machine = where.get("machine", {})
+    body += bullets(
+        [
+            f"versions: {versions}; commit {where.get('commit') or 'unknown'}",
+            f"machine: {machine.get('platform')}, {machine.get('cpus')} cores, "
+            f"{machine.get('threads')} threads, {machine.get('device')}",
+        ]
+    )
+    return Section("settings", "Settings", body)
+
+
+def _colour(family: str) -> int:
+    """Return the number of a family's colour, the same on every page."""
+    return [f.name for f in FAMILIES].index(family)

@@ -1,0 +1,209 @@
+"""The search: a survey of all families, then rounds in which half of them goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nearfar.algorithms.algorithm import Algorithm, make_algorithm
+from nearfar.core import settings
+from nearfar.core.errors import NearfarError
+from nearfar.experiments.autopilot.families import Family
+from nearfar.experiments.autopilot.fitting import Fitter
+from nearfar.experiments.autopilot.needs import closed_form_seconds, too_large
+from nearfar.experiments.autopilot.pace import TooSlow
+from nearfar.experiments.autopilot.proposals import propose
+from nearfar.experiments.tuning.space import value_of
+
+TRIALS = 6
+TRIALS_PER_PARAMETER = 8
+"""A family has at most `TRIALS` trials, and `TRIALS_PER_PARAMETER` more per searched setting."""
+
+CHEAP_SHARES = 3
+"""The first fit of a family without epochs may take one part in so many of the time left; those
+with epochs share alike, and leave one part to the rounds."""
+
+LEAST_EPOCHS = 3
+"""A fit that would have to be shortened below so many epochs is left out."""
+
+SAFETY = 0.85
+"""A fit is shortened to this share of the time that it may take."""
+
+LEAST_FACTORS = 32
+"""A factor model that would have to be cut below so many factors is left out."""
+
+
+@dataclass
+class Search:
+    """Trials of some families on held-out users.
+
+    Args:
+        families: what is searched.
+        fitter: fits and records.
+    """
+
+    families: Sequence[Family]
+    fitter: Fitter
+
+    def __post_init__(self) -> None:
+        self.records = self.fitter.records
+        self.train = self.fitter.held_out.train
+        self.say = self.fitter.say
+
+    def run(self) -> None:
+        """Survey all families, then go on with the better half of them, again and again."""
+        self.fitter.finish_begun(self.families)
+        self._survey()
+        self._rounds()
+
+    def _survey(self) -> None:
+        """Fit every family once, as it starts, cheapest first."""
+        unfitted = [f for f in self.families if not self._known(f)]
+        for place, family in enumerate(unfitted):
+            slow = sum(f.kind == "autoencoder" for f in unfitted[place:])
+            shares = slow + 1 if family.kind == "autoencoder" else CHEAP_SHARES
+            allowance = self.fitter.left / shares
+            reason = self._survey_one(family, allowance)
+            if reason is not None:
+                self.records.left_out[family.name] = reason
+                self.records.write()
+                self.say(f"{family.label} is left out: {reason}")
+
+    def _known(self, family: Family) -> bool:
+        return bool(self.records.of(family.name)) or family.name in self.records.left_out
+
+    def _survey_one(self, family: Family, allowance: float) -> str | None:
+        """Fit a family's first trial; returns why it is left out, where it is."""
+        algorithm = family.start_on(self.train)
+        if family.kind != "popularity":  # there is always an answer, however short the time
+            if allowance <= 0:
+                return "the time was used up before its turn"
+            reason = too_large(algorithm, self.train)
+            if reason is not None:
+                return reason
+            seconds = closed_form_seconds(algorithm, self.train)
+            if seconds > allowance:
+                return _too_long(seconds, allowance)
+        projected = 0.0
+        for _ in range(3):
+            start = self._start(family, algorithm)
+            try:
+                self.fitter.attempt(family, algorithm, start, 0, max(allowance, 1.0))
+                return None
+            except TooSlow as slow:
+                projected = slow.seconds
+                shorter = shortened(family, algorithm, SAFETY * allowance / projected)
+                if shorter is None:
+                    break
+                algorithm = shorter
+                self.say(f"    {slow}; shortened to {_length(algorithm)}")
+        return _too_long(projected, allowance)
+
+    def _rounds(self) -> None:
+        alive = [f for f in self.families if self.records.best(f.name) is not None]
+        searched = [f for f in alive if self._space_size(f)]
+        if not searched:
+            return
+        n_rounds = max(1, math.ceil(math.log2(len(searched)))) if len(searched) > 1 else 1
+        first = max([1, *(r.round for r in self.records.trials)])
+        for number in range(first, n_rounds + 1):
+            going_on = self._survivors(searched, number)
+            if number != first or not any(r.round == number for r in self.records.trials):
+                names = ", ".join(f.label for f in going_on)
+                self.say(f"round {number} of {n_rounds}: {names}")
+            ends = self.fitter.clock.used + self.fitter.left / (n_rounds - number + 1)
+            while (family := self._next(going_on, number, ends)) is not None:
+                self._try_near(family, number, ends)
+
+    def _survivors(self, searched: Sequence[Family], number: int) -> list[Family]:
+        """Return the better families by what they had reached before a round."""
+        before = [r for r in self.records.trials if r.round < number and r.score is not None]
+        best = {
+            f.name: max((r.score or 0.0 for r in before if r.family == f.name), default=-1.0)
+            for f in searched
+        }
+        ranked = sorted(searched, key=lambda f: -best[f.name])
+        return ranked[: max(1, math.ceil(len(searched) / 2**number))]
+
+    def _next(self, going_on: Sequence[Family], number: int, ends: float) -> Family | None:
+        """Return the family that has had the least time in a round; None at the round's end."""
+        time_left = min(self.fitter.left, ends - self.fitter.clock.used)
+        able = []
+        for family in going_on:
+            trials = self.records.of(family.name)
+            most = TRIALS + TRIALS_PER_PARAMETER * self._space_size(family)
+            seconds = [r.fit_seconds for r in trials if r.score is not None]
+            if len(trials) < most and sum(seconds) / len(seconds) < time_left:
+                spent = sum(r.fit_seconds for r in trials if r.round == number)
+                able.append((spent, family))
+        return min(able, key=lambda each: each[0])[1] if able else None
+
+    def _try_near(self, family: Family, number: int, ends: float) -> None:
+        algorithm = self._first(family)
+        trials = self.records.of(family.name)
+        start = self._start(family, algorithm)
+        values = propose(family.space(algorithm), start, trials, self.fitter.seed, family.name)
+        allowance = min(self.fitter.left, ends - self.fitter.clock.used)
+        try:
+            made = family.with_values(algorithm, values)
+            reason = too_large(made, self.train)
+        except NearfarError as error:
+            made, reason = algorithm, str(error)
+        if reason is not None:
+            self.fitter.add(family, made, values, number, "failed", reason=reason)
+            return
+        try:
+            self.fitter.attempt(family, made, values, number, max(allowance, 1.0))
+        except TooSlow as slow:
+            self.fitter.add(
+                family, made, values, number, "given up", seconds=allowance, reason=str(slow)
+            )
+
+    def _first(self, family: Family) -> Algorithm:
+        """Return the algorithm of a family's first trial, shortened as it may be."""
+        first = next(r for r in self.records.of(family.name) if r.score is not None)
+        return make_algorithm(family.algorithm, first.settings)
+
+    def _space_size(self, family: Family) -> int:
+        return len(family.space(self._first(family)).parameters)
+
+    def _start(self, family: Family, algorithm: Algorithm) -> dict[str, Any]:
+        plain = settings.to_plain(algorithm)
+        return {key: value_of(plain, key) for key in family.space(algorithm).parameters}
+
+
+def shortened(family: Family, algorithm: Algorithm, share: float) -> Algorithm | None:
+    """Return the algorithm made to take a share of its time; None where too little is left of it.
+
+    An autoencoder gets fewer epochs, and its learning-rate schedule is shortened with them. A
+    factor model gets fewer factors, halved until their square is down to the share.
+    """
+    factors = getattr(algorithm, "n_factors", None)
+    if isinstance(factors, int):
+        halvings = max(1, math.ceil(math.log(1 / share, 4)))
+        n = factors // 2**halvings
+        return family.with_values(algorithm, {"n_factors": n}) if n >= LEAST_FACTORS else None
+    before = getattr(algorithm, "epochs", None)
+    if before is None:
+        return None
+    n = min(int(share * before), before - 1)
+    if n < LEAST_EPOCHS:
+        return None
+    values: dict[str, Any] = {"epochs": n}
+    if hasattr(getattr(algorithm, "schedule", None), "epochs"):
+        values["schedule.epochs"] = n
+    return family.with_values(algorithm, values)
+
+
+def _length(algorithm: Algorithm) -> str:
+    name = "n_factors" if hasattr(algorithm, "n_factors") else "epochs"
+    return f"{name}={getattr(algorithm, name)}"
+
+
+def _too_long(seconds: float, allowance: float) -> str:
+    return (
+        f"would take about {seconds / 60:.1f} min, and {max(allowance, 0) / 60:.1f} min are left "
+        "for it; give more --minutes"
+    )

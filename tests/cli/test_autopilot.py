@@ -1,0 +1,131 @@
+"""`nearfar autopilot` as a user would type it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nearfar.cli.main import run
+from nearfar.experiments.autopilot.search import Search
+
+LINEAR = ["--only", "popularity,ease,edlae", "--minutes", "0.05"]
+
+
+def test_help_teaches(capsys) -> None:
+    assert run(["autopilot", "--help"]) == 0
+    told = capsys.readouterr().out
+    for option in ("--minutes", "--for", "--only", "--time-split", "--seed", "--json", "--quiet",
+                   "--min-user", "--device", "--debug"):  # fmt: skip
+        assert option in told
+    assert "nearfar autopilot events.parquet --out best --minutes 30" in told
+    assert "130" in told
+
+
+def test_from_a_log_to_a_bundle_that_recommends(work: Path, tmp_path: Path, as_json) -> None:
+    out = tmp_path / "best"
+    found = as_json("autopilot", work / "log.csv", "--out", out, *LINEAR)
+    board = found["leaderboard"]
+    assert board["winner"] in ("ease", "edlae")
+    assert {row["family"] for row in board["rows"]} == {"popularity", "ease", "edlae"}
+    for row in board["rows"]:
+        summary = row["validation"]["NDCG@100"]
+        assert summary["low"] < summary["mean"] < summary["high"]
+        assert (row["versus_winner"] is None) == (row["family"] == board["winner"])
+        assert row["fit_seconds"] >= 0
+        assert row["users_per_second"] > 0
+        assert row["mib"] >= 0
+    assert found["stopped"] is None
+    ranked = as_json("recommend", out, "--items", "1,2,3", "-k", 3)
+    assert len(ranked["recommended"]) == 3
+    assert json.loads((tmp_path / "best.autopilot" / "leaderboard.json").read_text()) == {
+        k: v for k, v in found.items() if k != "page"
+    }
+
+
+def test_people_are_told_who_won(work: Path, tmp_path: Path, capsys) -> None:
+    assert run(["autopilot", str(work / "log.csv"), "--out", str(tmp_path / "b"), *LINEAR]) == 0
+    captured = capsys.readouterr()
+    assert "A linear model wins: " in captured.out
+    assert "winner" in captured.out
+    assert "min left" in captured.err
+    assert f"saved {tmp_path / 'b'}, fitted on all users" in captured.out
+
+
+def test_quiet_says_nothing_of_the_search(work: Path, tmp_path: Path, capsys) -> None:
+    arguments = ["autopilot", str(work / "log.csv"), "--out", str(tmp_path / "b"), *LINEAR]
+    assert run([*arguments, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_says_how_to_go_on(work: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    def interrupted(self) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Search, "_rounds", interrupted)
+    arguments = ["autopilot", str(work / "log.csv"), "--out", str(tmp_path / "b"), *LINEAR]
+    assert run(arguments) == 130
+    captured = capsys.readouterr()
+    assert "stopped by hand; go on with: nearfar autopilot" in captured.err
+    assert f"--out {tmp_path / 'b'}" in captured.err
+    assert "EASE" in captured.out
+    assert not (tmp_path / "b").exists()
+    monkeypatch.undo()
+    assert run([*arguments, "--quiet"]) == 0
+    assert (tmp_path / "b" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--only", "easy"], "did you mean 'ease'"),
+        (["--time-split", "--time-column", "item_id"], "timestamp"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(work, fails, tmp_path, arguments, told) -> None:
+    error = fails("autopilot", work / "log.csv", "--out", tmp_path / "o", *arguments)
+    assert told in error or "time" in error
+
+
+def test_a_place_that_is_taken_is_refused_before_the_search(work, fails, tmp_path) -> None:
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "mine").write_text("")
+    error = fails("autopilot", work / "log.csv", "--out", tmp_path / "o")
+    assert "is not a nearfar bundle" in error
+    assert not (tmp_path / "o.autopilot").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_real_kill_keeps_all_finished_trials(work: Path, tmp_path: Path, number) -> None:
+    """Stopped in a training, it goes on: finished trials stay, and the end is a whole bundle."""
+    out, file = tmp_path / "b", tmp_path / "b.autopilot" / "trials.json"
+    command = [
+        sys.executable, "-c", "from nearfar.cli.main import main; main()",
+        "autopilot", str(work / "log.csv"),
+        "--out", str(out), "--only", "ease,multvae", "--minutes", "0.5", "--quiet",
+    ]  # fmt: skip
+    program = subprocess.Popen(command, env=os.environ, stderr=subprocess.PIPE, text=True)
+    while program.poll() is None and not _has_trials(file, 3):
+        time.sleep(0.02)
+    program.send_signal(number)
+    _, error = program.communicate()
+    assert program.returncode == (130 if number == signal.SIGINT else -number), error
+    if number == signal.SIGINT:
+        assert "go on with: nearfar autopilot" in error
+    before = json.loads(file.read_text())["trials"]
+    assert not out.exists()
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    after = json.loads(file.read_text())["trials"]
+    assert after[: len(before)] == before
+    assert len(after) >= len(before) >= 3
+    assert (out / "manifest.json").exists()
+
+
+def _has_trials(file: Path, n: int) -> bool:
+    return file.exists() and len(json.loads(file.read_text())["trials"]) >= n

@@ -1,0 +1,176 @@
+"""Families, proposals, pace: what the search is made of."""
+
+import numpy as np
+import pytest
+
+from nearfar.algorithms.algorithm import make_algorithm
+from nearfar.algorithms.multvae import MultVAE
+from nearfar.experiments.autopilot import pace
+from nearfar.experiments.autopilot.families import FAMILIES, VARIANTS, select_families
+from nearfar.experiments.autopilot.needs import needed_bytes
+from nearfar.experiments.autopilot.pace import Hopeless, Pace, TooSlow
+from nearfar.experiments.autopilot.proposals import propose
+from nearfar.experiments.autopilot.records import Record
+from nearfar.experiments.autopilot.search import shortened
+from nearfar.experiments.tuning.space import Parameter, Space
+from nearfar.train.history import EpochRecord, StepReport
+from nearfar.train.run import Run, Silent
+from tests.experiments.autopilot.cases import Time, two_tastes
+
+SPACE = Space({
+    "rate": Parameter(1e-4, 1e-1, log=True),
+    "size": Parameter(choices=(32, 64, 128)),
+    "n": Parameter(5, 30),
+})  # fmt: skip
+START = {"rate": 1e-3, "size": 64, "n": 10}
+
+
+def record(number: int, score: float | None, **values) -> Record:
+    state = "complete" if score is not None else "failed"
+    return Record(number, "f", {**START, **values}, {}, state, score)
+
+
+def test_every_family_can_be_made_and_searches_its_algorithms_space() -> None:
+    train = two_tastes()
+    for family in FAMILIES:
+        algorithm = family.base().resolved(train)
+        space = family.space(algorithm)
+        assert space.parameters or not family.searched
+        full = Space.of(family.algorithm) if family.searched else Space({})
+        assert set(space.parameters.items()) <= set(full.parameters.items())
+    searched = {f.name: f.space(f.base().resolved(train)).parameters for f in FAMILIES}
+    assert "alignment.weight" in searched["multvae+pia"]
+    assert "alignment.weight" not in searched["multvae"]
+
+
+def test_each_variant_of_an_autoencoder_is_a_family() -> None:
+    names = [f.name for f in FAMILIES]
+    for algorithm in ("multvae", "recvae"):
+        assert {f"{algorithm}+{variant}" for variant in VARIANTS} <= set(names)
+
+
+def test_only_takes_algorithms_and_variants() -> None:
+    assert [f.name for f in select_families(("multvae", "ease"))] == [
+        "ease", "multvae", "multvae+pia"
+    ]  # fmt: skip
+    assert [f.name for f in select_families(("RecVAE+PIA",))] == ["recvae+pia"]
+    assert select_families() == FAMILIES
+
+
+def test_proposals_depend_on_the_finished_trials_alone() -> None:
+    trials = [record(0, 0.3), record(1, 0.4, rate=5e-3)]
+    first = propose(SPACE, START, trials, 7, "f")
+    assert first == propose(SPACE, START, list(trials), 7, "f")
+    assert first != propose(SPACE, START, trials, 8, "f")
+    assert first != propose(SPACE, START, trials, 7, "g")
+
+
+def test_proposals_stay_in_the_space_and_close_in_on_the_best() -> None:
+    trials = [record(0, 0.3), record(1, 0.4, rate=2e-2, n=25)]
+    distances = []
+    for number in range(2, 60):
+        values = propose(SPACE, START, trials, 0, "f")
+        assert values["size"] in (32, 64, 128)
+        assert SPACE.parameters["rate"].holds(values["rate"])
+        assert SPACE.parameters["n"].holds(values["n"])
+        distances.append(abs(np.log(values["rate"] / 2e-2)))
+        trials.append(record(number, 0.1, **values))
+    assert np.median(distances[30:]) < 0.7 * np.median(distances[:8])
+
+
+def test_a_value_left_open_is_drawn() -> None:
+    values = propose(SPACE, {"rate": None, "size": None, "n": None}, [record(0, None)], 0, "f")
+    assert all(SPACE.parameters[k].holds(v) for k, v in values.items())
+
+
+def test_a_fit_is_shortened_with_its_schedule() -> None:
+    family = next(f for f in FAMILIES if f.name == "multvae")
+    algorithm = family.base()
+    assert isinstance(algorithm, MultVAE)
+    short = shortened(family, algorithm, 0.5)
+    assert (short.epochs, short.schedule.epochs) == (10, 10)
+    assert shortened(family, algorithm, 0.1) is None
+    wmf = next(f for f in FAMILIES if f.name == "wmf")
+    algorithm = make_algorithm("wmf", {"n_factors": 256, "unobserved_weight": 0.1, "l2": 0.01})
+    assert shortened(wmf, algorithm, 0.6).n_factors == 128
+    assert shortened(wmf, algorithm, 0.2).n_factors == 64
+    assert shortened(wmf, algorithm, 0.01) is None
+    ease = next(f for f in FAMILIES if f.name == "ease")
+    assert shortened(ease, ease.base(), 0.5) is None
+
+
+def test_few_users_are_taken_in_small_batches() -> None:
+    family = next(f for f in FAMILIES if f.name == "multvae")
+    assert family.base().batch_size == 250
+    assert family.start_on(two_tastes(600, 10)).batch_size == 100
+    assert family.start_on(two_tastes(60, 10)).batch_size == 25
+    assert family.start_on(two_tastes(3000, 10)).batch_size == 250
+
+
+def step(epoch: int, done: int, n_steps: int = 10, n_epochs: int = 10) -> StepReport:
+    return StepReport(epoch, n_epochs, done, n_steps, {}, 1.0)
+
+
+def train(watch: Pace, clock: Time) -> None:
+    """A hundred steps of a second each."""
+    for n in range(100):
+        watch.step(step(n // 10, n % 10 + 1))
+        clock.now += 1.0
+
+
+def epoch(number: int, score: float) -> EpochRecord:
+    return EpochRecord(number, 0, 0.0, {}, {}, 0, {"NDCG@100": score}, False, 1.0, 1.0, 1.0)
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Time:
+    time = Time()
+    monkeypatch.setattr(pace, "time", time)
+    return time
+
+
+def test_a_slow_fit_is_stopped_when_it_can_be_foreseen(clock: Time) -> None:
+    """A second a step, 100 steps, 50 s allowed: known after the warm-up, not after the 50 s."""
+    watch = Pace(Silent(), Run(), allowance=50.0)
+    clock.now += 5.0  # before the first step: the start of the weights
+    with pytest.raises(TooSlow) as slow:
+        train(watch, clock)
+    assert clock.now - 1000.0 < 10.0
+    assert slow.value.seconds == pytest.approx(105.0, rel=0.03)
+
+
+def test_a_fit_in_time_is_left_alone(clock: Time) -> None:
+    train(Pace(Silent(), Run(), allowance=120.0), clock)
+    assert clock.now == 1100.0
+
+
+def test_a_fit_below_the_median_is_given_up_after_a_third_of_its_epochs(clock: Time) -> None:
+    earlier = [[0.1, 0.2, 0.3, 0.4, 0.5] * 2, [0.1, 0.2, 0.3, 0.4, 0.6] * 2]
+    watch = Pace(Silent(), Run(), 1e9, earlier)
+    watch.step(step(0, 1))
+    for n in range(3):
+        watch.epoch(epoch(n, 0.1))
+    with pytest.raises(Hopeless):
+        watch.epoch(epoch(3, 0.1))
+    good = Pace(Silent(), Run(), 1e9, earlier)
+    good.step(step(0, 1))
+    for n in range(10):
+        good.epoch(epoch(n, 0.56))
+
+
+def test_the_memory_of_an_autoencoder_grows_with_its_weights() -> None:
+    """600 + 200 latents' two tables of 600 x items, five copies, and what does not grow."""
+    wide = two_tastes(40, 1000)
+    family = next(f for f in FAMILIES if f.name == "multvae")
+    needed = needed_bytes(family.base(), wide)
+    n_parameters = sum(
+        p.numel() for p in family.base().architecture(1000).build(_generator()).parameters()
+    )
+    assert needed > 4 * 5 * n_parameters
+    assert needed < 4 * 5 * n_parameters + (600 << 20)
+
+
+def _generator():
+    import torch
+
+    return torch.Generator().manual_seed(0)
