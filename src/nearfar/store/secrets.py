@@ -89,9 +89,13 @@ class Url(str):
         try:
             yield
         except kinds as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]
-            reason = self.hide(lines[0].strip()) if lines else type(error).__name__
-            raise DataError(f"{self}: cannot {doing} ({reason})") from None
+            raise DataError(self.told(doing, error)) from None
+
+    def told(self, doing: str, error: Exception) -> str:
+        """Return one line without secrets on an error of a library below."""
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        reason = self.hide(lines[0].strip()) if lines else type(error).__name__
+        return f"{self}: cannot {doing} ({reason})"
 
 
 def masked(text: str) -> str:

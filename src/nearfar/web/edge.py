@@ -88,7 +88,7 @@ class Edge:
 def route_of(scope: Scope) -> str:
     """The template of the path, which holds no ids; "page" for files, "none" for no route."""
     route = scope.get("route")
-    path = getattr(route, "path", None)
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
     if path or scope["path"] == DESCRIPTION:
         return path or DESCRIPTION
     return "page" if "endpoint" in scope else "none"

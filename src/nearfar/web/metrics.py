@@ -24,7 +24,8 @@ class Metrics:
             ("route",), buckets=SECONDS, registry=registry,
         )  # fmt: skip
         self.refused = Counter(
-            "nearfar_requests_refused", "Requests not scored: queue-full, deadline.", ("reason",),
+            "nearfar_requests_refused",
+            "Requests not answered as asked: queue-full, deadline, store-busy.", ("reason",),
             registry=registry,
         )  # fmt: skip
         self.batch_users = Histogram(

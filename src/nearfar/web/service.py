@@ -48,7 +48,7 @@ class Service:
         if self.setup.store is not None:
             from nearfar.web.stored import StoredRecommendations
 
-            self.store = StoredRecommendations(self.setup.store, self.metrics)
+            self.store = StoredRecommendations(self.setup.store, self.metrics, self.setup.limits)
         self.coalescer.start()
         watching = asyncio.get_running_loop().create_task(self.loader.watch(), name="watch")
         try:
@@ -60,7 +60,7 @@ class Service:
                 await watching
             await self.coalescer.stop()
             if self.store is not None:
-                self.store.close()
+                await self.store.close()
             log("stopped")
 
     @property

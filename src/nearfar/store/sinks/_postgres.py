@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from nearfar.store.reader import Reader
+from nearfar.store.sinks._postgres_reader import PostgresReader
 from nearfar.store.sinks._postgres_table import PostgresTable
 from nearfar.store.sinks._postgres_writer import PostgresWriter, drop_staged, withdraw
 from nearfar.store.sinks._rows import IdKind, as_id, schema
@@ -61,6 +63,10 @@ class Postgres(PostgresTable):
                 if connection.execute(self.statement(IS_PUBLISHED, date=day)).fetchone() is None:
                     return None
                 return self._rows(connection, day, user)
+
+    def reader(self, seconds: float) -> Reader:
+        """Return a reader over one connection that stays open."""
+        return PostgresReader(self, seconds)
 
     def _rows(self, connection: Connection, day: date, user: int | str | None) -> pl.DataFrame:
         chosen = "" if user is None else " AND user_id = {user}"

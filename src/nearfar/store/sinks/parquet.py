@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,8 +18,16 @@ from polars.exceptions import PolarsError
 
 from nearfar.core.errors import ArtefactError, DataError, SettingsError
 from nearfar.core.files import atomic_file
+from nearfar.store.reader import Reader, Stored, UnreachableError
 from nearfar.store.secrets import Url
-from nearfar.store.sinks._rows import ID_TYPES, IdKind, as_id, duplicate_error
+from nearfar.store.sinks._rows import (
+    ID_TYPES,
+    IdKind,
+    as_id,
+    by_key,
+    by_user,
+    duplicate_error,
+)
 from nearfar.store.sinks.sink import MAX_VERSION, RecommendationSink, Writer
 
 PREFIX = "date="
@@ -91,18 +99,39 @@ class ParquetRecommendations(RecommendationSink):
         return sorted(found)
 
     def read(self, day: date, user: int | str | None = None) -> pl.DataFrame:
-        home = _Day(self._root(), day)
         with Url(self.path).errors("read it", OSError, PolarsError):
-            folder = home.published()
-            while folder is not None:
-                try:
-                    return _read(folder, user, self.ids)
-                except (OSError, PolarsError):
-                    now = home.published()
-                    if now == folder:
-                        raise
-                    folder = now  # it was published twice while it was read
-        raise self._absent(day)
+            rows = self.read_users(day, None if user is None else [as_id(user, self.ids)])
+        if rows is None:
+            raise self._absent(day)
+        return rows
+
+    def read_users(
+        self, day: date, users: Sequence[int | str | None] | None
+    ) -> pl.DataFrame | None:
+        """Return the rows of some users or of all, or None where the day is not published.
+
+        Args:
+            day: the day.
+            users: ids of the sink's kind.
+
+        Raises:
+            OSError: a file cannot be read.
+            PolarsError: a file is damaged.
+        """
+        home = _Day(self._root(), day)
+        folder = home.published()
+        while folder is not None:
+            try:
+                return _read(folder, users, self.ids)
+            except (OSError, PolarsError):
+                now = home.published()
+                if now == folder:
+                    raise
+                folder = now  # it was published twice while it was read
+        return None
+
+    def reader(self, seconds: float) -> Reader:
+        return _ParquetReader(self)
 
     def _root(self) -> Path:
         self.check()
@@ -195,6 +224,31 @@ class _Day:
             _drop(self.folder)
 
 
+class _ParquetReader(Reader):
+    """Scans the day's files once for all users who are asked for together."""
+
+    def __init__(self, sink: ParquetRecommendations) -> None:
+        self._sink = sink
+
+    def latest(self) -> date | None:
+        with self._errors():
+            return max(self._sink.dates(), default=None)
+
+    def read(self, day: date, users: Sequence[str]) -> dict[str, list[Stored]] | None:
+        asked = by_key(users, self._sink.ids)
+        with self._errors():
+            rows = self._sink.read_users(day, list(asked))
+        return None if rows is None else by_user(rows.iter_rows(), asked)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, PolarsError) as error:
+            kind = UnreachableError if isinstance(error, OSError) else DataError
+            raise kind(Url(self._sink.path).told("read it", error)) from None
+
+
 class _ParquetWriter(Writer):
     def __init__(
         self,
@@ -251,14 +305,14 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
 
 
-def _read(folder: Path, user: int | str | None, ids: IdKind) -> pl.DataFrame:
+def _read(folder: Path, users: Sequence[int | str | None] | None, ids: IdKind) -> pl.DataFrame:
     files = _files(folder)
     if not files:
         raise FileNotFoundError(f"{folder} has no files")
     rows = pl.scan_parquet(files, glob=False, hive_partitioning=False)
     rows = rows.with_columns(pl.col("user", "item").cast(ID_TYPES[ids]))
-    if user is not None:
-        rows = rows.filter(pl.col("user") == pl.lit(as_id(user, ids), ID_TYPES[ids]))
+    if users is not None:
+        rows = rows.filter(pl.col("user").is_in(pl.Series(users, dtype=ID_TYPES[ids]).implode()))
     return rows.sort("user", "rank").collect()
 
 

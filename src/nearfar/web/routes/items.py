@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request
 from nearfar.web import examples
 from nearfar.web.exchange import Json, answers, service_of
 from nearfar.web.limits import MAX_ID, MAX_K, MAX_TITLE
+from nearfar.web.paths import with_id
 from nearfar.web.problems import unknown_item
 from nearfar.web.schemas import SearchResponse, SimilarResponse
 from nearfar.web.scorers.scorer import Scorer
@@ -45,7 +46,7 @@ async def find(
 
 
 @router.get(
-    "/v1/items/{item}/similar",
+    with_id("/v1/items/{item}/similar", "item"),
     summary="Items like an item",
     responses=answers(SimilarResponse, examples.SIMILAR, 404, 422, 429, 503, 504),
 )
