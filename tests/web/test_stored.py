@@ -54,7 +54,8 @@ def run(sink: RecommendationSink, ask: Callable[..., Any], **limits: Any) -> tup
     async def inside() -> Any:
         store = StoredRecommendations(sink, metrics, Limits(**{"deadline_seconds": 120, **limits}))
         try:
-            return await ask(store)
+            async with asyncio.timeout(300):
+                return await ask(store)
         finally:
             await store.close()
 

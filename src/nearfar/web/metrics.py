@@ -37,6 +37,9 @@ class Metrics:
         self.waiting = Gauge(
             "nearfar_queue_users", "Histories that wait to be scored.", registry=registry
         )
+        self.lookups_waiting = Gauge(
+            "nearfar_lookups_waiting", "Searches for titles that wait.", registry=registry
+        )
         self.sources = Counter(
             "nearfar_recommendations",
             "Answers with recommendations, by where these come from: stored, history, popular.",

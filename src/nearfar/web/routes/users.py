@@ -64,6 +64,7 @@ async def of_user(
     """What was made before, where there is any; else the stored history folded in; else what is
     popular. `source` and `reason` tell which it is, and why."""
     service = service_of(request)
+    deadline = service.coalescer.deadline()
     arm = service.arm_of(user, model)
     content, before = None, "a model was asked for"
     if model is None:
@@ -71,7 +72,7 @@ async def of_user(
         content, before = await _stored(service, user, k, by)
     if content is None:
         served = service.choose(model, arm)
-        content = await _scored(service, served, user, k, before)
+        content = await _scored(service, served, user, k, before, deadline)
     service.metrics.sources.labels(content["source"]).inc()
     return Json({**content, "arm": arm}, headers=None if arm is None else {ARM: arm})
 
@@ -126,7 +127,7 @@ async def _stored(
 
 
 async def _scored(
-    service: Service, served: Served, user: str, k: int, before: str
+    service: Service, served: Served, user: str, k: int, before: str, deadline: float
 ) -> dict[str, Any]:
     """Recommendations made now."""
     history = np.empty(0, np.int64) if served.histories is None else served.histories.of(user)
@@ -134,7 +135,9 @@ async def _scored(
         # Not what is popular: something better may be stored.
         raise queue_full()
     source, told = ("history", FOLDED) if len(history) else ("popular", POPULAR)
-    (found,) = await service.coalescer.rank(served, [Wanted(history, history, k)])
+    (found,) = await service.coalescer.rank(
+        served, [Wanted(history, history, k)], deadline=deadline
+    )
     return {
         "model": served.name, "version": served.scorer.version, "source": source,
         "reason": told.format(before=before), "date": None, "scored_at": None,
