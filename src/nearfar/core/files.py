@@ -122,7 +122,8 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtefactError(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # Numbers of thousands of digits and brackets within thousands of brackets too.
         raise ArtefactError(f"{path} is not JSON ({error})") from None
     if not isinstance(value, dict):
         raise ArtefactError(f"{path} holds no JSON object")
