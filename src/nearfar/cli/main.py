@@ -57,7 +57,9 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        errors.print(f"nearfar: {_told(error)}", style="red", markup=False)
+        from nearfar.store.secrets import masked
+
+        errors.print(f"nearfar: {masked(_told(error))}", style="red", markup=False)
         return 1
     return 0
 

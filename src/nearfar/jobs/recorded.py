@@ -11,6 +11,7 @@ from nearfar.jobs.errors import LockedError, RefusedError
 from nearfar.jobs.lock import locked
 from nearfar.jobs.registry import Registry
 from nearfar.store.contracts import BrokenContractError
+from nearfar.store.secrets import masked
 
 
 @contextlib.contextmanager
@@ -45,8 +46,8 @@ def recorded(registry: Registry, job: str, **known: Any) -> Iterator[None]:
 
 
 def told(error: Exception) -> str:
-    """What an error says, or what it is where it says nothing."""
-    return str(error) or type(error).__name__
+    """Return what an error says, without secrets, or what it is where it says nothing."""
+    return masked(str(error)) or type(error).__name__
 
 
 def counts_of(error: Exception) -> dict[str, Any]:
