@@ -105,6 +105,16 @@ def atomic_folder(path: Path, *, overwrite_if: Callable[[Path], bool]) -> Iterat
         raise
 
 
+def remove(path: Path) -> None:
+    """Remove a file for good, also where the power fails next; one that is not there is fine."""
+    path = Path(path)
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    _sync_folder(path.parent)
+
+
 def write_json(path: Path, value: object) -> None:
     """Write one JSON document atomically; NaN and infinities are refused."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

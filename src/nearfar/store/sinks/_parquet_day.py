@@ -42,6 +42,11 @@ class Day:
                 f"{self.link} exists and was not written by nearfar; name another folder"
             ) from None
 
+    def is_of(self, version: str) -> bool:
+        """Return whether readers are led to a folder of this version."""
+        folder = self.published()
+        return folder is not None and folder.name.partition("-")[2] == _slug(version)
+
     def settle(self) -> None:
         """End what an earlier run could not: note what it published, remove what it dropped."""
         folder = self.published()

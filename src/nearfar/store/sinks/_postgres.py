@@ -52,6 +52,15 @@ class Postgres(PostgresTable):
             found = connection.execute(self.statement("SELECT date FROM {days} ORDER BY date"))
             return [d for (d,) in found]
 
+    def version(self, day: date) -> str | None:
+        """Return the version that a day was published as; None where it is not published."""
+        with self.connected() as connection, self.errors("read it"):
+            if not self.exists(connection, "_days"):
+                return None
+            query = self.statement("SELECT model_version FROM {days} WHERE date = {date}", date=day)
+            found = connection.execute(query).fetchone()
+            return None if found is None else found[0]
+
     def read(self, day: date, user: int | str | None) -> pl.DataFrame | None:
         """The rows of a day, of one user or all; None where the day is not published."""
         with self.connected() as connection, self.errors("read it"):

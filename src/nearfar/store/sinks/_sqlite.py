@@ -141,6 +141,15 @@ class SQLite:
             found = connection.execute(f"SELECT date FROM {self.table}_days ORDER BY date")
             return [date.fromisoformat(d) for (d,) in found]
 
+    def version(self, day: date) -> str | None:
+        """Return the version that a day was published as; None where it is not published."""
+        with self._for_reading() as connection:
+            if connection is None:
+                return None
+            query = f"SELECT model_version FROM {self.table}_days WHERE date = ?"
+            found = connection.execute(query, (day.isoformat(),)).fetchone()
+            return None if found is None else found[0]
+
     def read(self, day: date, user: int | str | None) -> pl.DataFrame | None:
         """The rows of a day, of one user or all; None where the day is not published."""
         with self._for_reading() as connection:

@@ -125,6 +125,10 @@ class ParquetRecommendations(RecommendationSink):
                 folder = now  # it was published twice while it was read
         return None
 
+    def holds(self, day: date, version: str) -> bool:
+        with Url(self.path).errors("read it", OSError):
+            return Day(self._root(), day).is_of(version)
+
     def reader(self, seconds: float) -> Reader:
         return _ParquetReader(self)
 

@@ -166,6 +166,15 @@ class RecommendationSink(ABC):
             DataError: the day is not published.
         """
 
+    def holds(self, day: date, version: str) -> bool:
+        """Return whether what readers see of a day was written as this version.
+
+        Args:
+            day: the day.
+            version: as of `writing`.
+        """
+        return day in self.dates() and bool((self.read(day)["model_version"] == version).all())
+
     def reader(self, seconds: float) -> Reader:
         """Return a reader of this sink for one thread of a service; it opens nothing yet.
 

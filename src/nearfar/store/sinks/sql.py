@@ -102,5 +102,8 @@ class SQLRecommendations(RecommendationSink):
             raise self._absent(day)
         return found
 
+    def holds(self, day: date, version: str) -> bool:
+        return self._database().version(day) == version
+
     def reader(self, seconds: float) -> Reader:
         return self._database().reader(seconds)
