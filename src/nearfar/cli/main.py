@@ -12,7 +12,7 @@ from rich.console import Console
 from nearfar._version import __version__
 from nearfar.cli.commands import Lazy
 from nearfar.cli.exit_codes import INTERRUPTED
-from nearfar.core.errors import NearfarError
+from nearfar.core.errors import NearfarError, StoppedError
 
 app = typer.Typer(
     name="nearfar",
@@ -60,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
         from nearfar.store.secrets import masked
 
         errors.print(f"nearfar: {masked(_told(error))}", style="red", markup=False)
-        return 1
+        return INTERRUPTED if isinstance(error, StoppedError) else 1
     return 0
 
 

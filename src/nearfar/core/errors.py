@@ -10,6 +10,7 @@
     +-- FetchError               a data set could not be downloaded
     +-- DoesNotFitError          the work needs more memory than there is
     +-- DivergedError            training left the real numbers
+    +-- StoppedError             stopped by hand before there was anything to keep
     +-- MissingExtraError        an optional dependency is not installed
 
 A message says what was got, what was expected and what to do.
@@ -65,6 +66,10 @@ class DoesNotFitError(NearfarError):
 
 class DivergedError(NearfarError):
     """Training left the real numbers."""
+
+
+class StoppedError(NearfarError):
+    """Stopped by hand before there was anything to keep."""
 
 
 class MissingExtraError(NearfarError, ImportError):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from nearfar.core.errors import NearfarError
 from nearfar.jobs.errors import LockedError, RefusedError
 from nearfar.jobs.lock import locked
 from nearfar.jobs.registry import Registry
@@ -31,6 +32,7 @@ def recorded(registry: Registry, job: str, **known: Any) -> Iterator[None]:
     started = time.perf_counter()
     try:
         with locked(registry.folder, job):
+            registry.events(limit=1)  # a record that cannot be kept is told before the work
             yield
     except RefusedError:
         raise
@@ -38,10 +40,12 @@ def recorded(registry: Registry, job: str, **known: Any) -> Iterator[None]:
         detail: dict[str, Any] = counts_of(error)
         if isinstance(error, LockedError):
             detail["busy"] = True
-        registry.note(
-            job, "failed", seconds=time.perf_counter() - started, reason=told(error),
-            kind=type(error).__name__, **known, **detail,
-        )  # fmt: skip
+        # Where that fails too, as on a full disk, the first error is the one to tell.
+        with contextlib.suppress(NearfarError, OSError):
+            registry.note(
+                job, "failed", seconds=time.perf_counter() - started, reason=told(error),
+                kind=type(error).__name__, **known, **detail,
+            )  # fmt: skip
         raise
 
 
