@@ -92,7 +92,8 @@ def state(pipeline: Pipeline) -> dict[str, Any]:
         "days": {
             day: sink.read(day).select(pl.exclude("scored_at")).to_dicts() for day in sink.dates()
         },
-        "unfinished": registry.unfinished(),
+        # What a registered day leaves behind is removed by the next training.
+        "unfinished": sorted({*registry.unfinished()} - {v.as_of for v in registry.versions()}),
     }  # fmt: skip
 
 
