@@ -53,6 +53,14 @@ def recommend(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write .csv, .tsv, .jsonl or .parquet.")
     ] = None,
+    formulas: Annotated[
+        bool,
+        typer.Option(
+            "--formulas",
+            help="In CSV, write titles that begin with = + - @ as they are; by default an "
+            "apostrophe before them keeps spreadsheets from computing them.",
+        ),
+    ] = False,
     k: Annotated[int, typer.Option("-k", help="How many items.", min=1)] = 10,
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Recommend items of the history, too.")
@@ -95,7 +103,7 @@ def recommend(
         "k": k, "exclude_seen": not include_seen, "allow": _ids(allow), "deny": _ids(deny)
     }  # fmt: skip
     if histories is not None and out is not None:
-        _for_file(output, loaded, histories, out, rules, user_column, item_column)
+        _for_file(output, loaded, histories, out, rules, user_column, item_column, formulas)
         return
     if items:
         matches = match_items(loaded, _typed(loaded, items))
@@ -108,7 +116,7 @@ def recommend(
     _warn(output, ranking, n_unknown if user_id else 0)
     frame = recommendations_frame(loaded, users, ranking)
     if out is not None:
-        ranking_to_file(loaded, users, ranking, out)
+        ranking_to_file(loaded, users, ranking, out, formulas=formulas)
         output.remark(f"saved {out}")
     value = {"bundle": str(bundle), "n_unknown_items": n_unknown, "recommended": frame.to_dicts()}
     output.result(value, *([] if out is not None else _tables(frame)))
@@ -171,10 +179,11 @@ def _for_file(
     rules: dict[str, Any],
     user_column: str | None,
     item_column: str | None,
+    formulas: bool,
 ) -> None:
     chunks = read_histories(bundle, path, user=user_column, item=item_column)
     with output.counting(f"recommending for {path.name}", "users") as progress:
-        done = recommend_to_file(bundle, chunks, out, progress=progress, **rules)
+        done = recommend_to_file(bundle, chunks, out, progress=progress, formulas=formulas, **rules)
     if done.n_unknown_items:
         output.warning(f"{done.n_unknown_items:,} items of the histories are unknown; ignored")
     if done.n_empty_histories:

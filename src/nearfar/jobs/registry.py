@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -72,7 +73,9 @@ class Registry:
         root = self.folder / "versions"
         if not root.is_dir():
             return []
-        names = sorted(p.name for p in root.iterdir() if (p / RECORD).is_file())
+        # A job that was killed may have left a version behind that has no name yet.
+        named = (p for p in root.iterdir() if not p.name.startswith("."))
+        names = sorted(p.name for p in named if (p / RECORD).is_file())
         return [self.version(name) for name in names]
 
     def unfinished_folder(self, as_of: date) -> Path:
@@ -128,6 +131,8 @@ class Registry:
             record: what is known of it, JSON-able.
             exports: of the bundle, by the folder beside it that each goes to.
         """
+        for left in (self.folder / "versions").glob(".*.part"):
+            shutil.rmtree(left, ignore_errors=True)
         content = {"name": name, "created": _now(), **jsonable(dict(record))}
         with atomic_folder(self._folder(name), overwrite_if=lambda _: False) as folder:
             save_bundle(bundle, folder / BUNDLE)
