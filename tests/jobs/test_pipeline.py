@@ -144,3 +144,39 @@ def test_prometheus_text(tmp_path: Path) -> None:
         "# TYPE nearfar_events gauge",
         "nearfar_events 3.0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("sqlite:///r.db", "sqlite:///{folder}/r.db"),
+        ("sqlite:///a/r.db?mode=ro", "sqlite:///{folder}/a/r.db?mode=ro"),
+        ("sqlite:////abs/r.db", "sqlite:////abs/r.db"),
+        ("sqlite+pysqlite:///r.db", "sqlite+pysqlite:///{folder}/r.db"),
+        ("sqlite:///${DIR}/r.db", "sqlite:///${DIR}/r.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("postgresql:///shop", "postgresql:///shop"),
+    ],
+)
+def test_a_database_file_lies_beside_the_settings(
+    given: str, expected: str, tmp_path: Path
+) -> None:
+    values = {
+        "source": {"kind": "sql", "url": given, "table": "events"},
+        "sink": {"kind": "sql", "url": given},
+    }
+    pipeline = make_pipeline(values, tmp_path)
+    for made in (pipeline.source, pipeline.sink):
+        assert str(made.url) == expected.replace("{folder}", str(tmp_path))  # pyright: ignore
+
+
+def test_a_relative_folder_of_settings_leads_to_the_same_database_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    values = {
+        "source": {"kind": "parquet", "path": "events"},
+        "sink": {"kind": "sql", "url": "sqlite:///r.db"},
+    }
+    pipeline = make_pipeline(values, Path("shop"))
+    assert str(pipeline.sink.url) == f"sqlite:///{tmp_path}/shop/r.db"  # pyright: ignore

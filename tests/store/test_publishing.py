@@ -140,6 +140,14 @@ class Readers(Threads):
         except BaseException as error:
             self.errors.append(error)
 
+    def wait_for(self, what: str, seconds: float = 300.0) -> None:
+        """Wait until a reader sees this from now on: an event, not luck."""
+        before, end = self.seen[what], time.monotonic() + seconds
+        while self.seen[what] == before:
+            assert not self.errors, self.errors
+            assert time.monotonic() < end, f"nobody saw {what}"
+            time.sleep(0.001)
+
     def __exit__(self, *_: object) -> None:
         super().__exit__()
         assert not self.errors, self.errors
@@ -173,9 +181,14 @@ def test_readers_see_a_day_or_none_while_it_comes_and_goes(sink: RecommendationS
         return "whole"
 
     with Readers(read) as readers:
-        for _ in range(15):
+        for number in range(15):
+            # The first time each state stays until it was seen; then they race.
             write(sink, DAY, recommendations(["a", "b"]))
+            if not number:
+                readers.wait_for("whole")
             sink.delete(DAY)
+            if not number:
+                readers.wait_for("no recommendations")
     assert set(readers.seen) == {"no recommendations", "whole"}
 
 

@@ -51,11 +51,57 @@ def test_variables_are_filled_in_and_encoded_where_they_are_parts(
         ("postgresql://host:5432/shop", "postgresql://host:5432/shop"),
         ("postgresql://me@corp:pw@host/shop", "postgresql://me@corp:***@host/shop"),
         ("no postgresql://me:pw@host/shop now", "no postgresql://me:***@host/shop now"),
+        ("postgresql://me:pw-1/shop", "postgresql://me:***/shop"),
+        ("postgresql://[::1]:5432/shop", "postgresql://[::1]:5432/shop"),
+        ("https://b/x?X-Amz-Signature=ab&k=3", "https://b/x?X-Amz-Signature=***&k=3"),
+        ("https://b/x?st=2026&se=2027&sig=a%2B", "https://b/x?st=***&se=***&sig=***"),
+        ("s3://b/x?AWSAccessKeyId=A&region=eu", "s3://b/x?AWSAccessKeyId=***&region=eu"),
+        ("it said: password=pw host=h", "it said: password=*** host=h"),
+        ("PGPASSWORD='p w\\' x' host=h", "PGPASSWORD=*** host=h"),
+        ("sslpassword = pw", "sslpassword = ***"),
     ],
 )  # fmt: skip
 def test_passwords_are_masked(given_url: str, shown: str) -> None:
     assert masked(given_url) == shown
     assert masked(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("host=h user=me password='s3cret w'", "***"),
+        ("dbname=shop password=s3cret", "***"),
+        ("postgresql://me:s3cret w@host/shop", "postgresql://me:***@host/shop"),
+        ("postgresql://me:s3cret\nw@host/shop", "postgresql://me:***@host/shop"),
+        ("events/date=2026-01-01", "events/date=2026-01-01"),
+        ("s3://bucket/a:b@c", "s3://bucket/a:b@c"),
+    ],
+)
+def test_addresses_of_other_forms_show_no_secret(raw: str, shown: str) -> None:
+    assert str(Url(raw)) == shown
+    assert "s3cret" not in Url(raw).hide(f"connection to {raw} failed")
+    with pytest.raises(NearfarError) as caught:
+        SQLRecommendations(raw).dates()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_what_the_program_and_the_registry_tell_is_masked_too(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    from nearfar.cli import main
+    from nearfar.jobs.recorded import recorded
+    from nearfar.jobs.registry import Registry
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise OSError("no answer for password=s3cret at https://b/x?X-Amz-Signature=s3cret")
+
+    monkeypatch.setattr(main, "app", failing)
+    assert main.run([]) == 1
+    assert "s3cret" not in capsys.readouterr().err
+    with pytest.raises(OSError, match="no answer"), recorded(Registry(tmp_path), "score"):
+        failing()
+    assert "s3cret" not in (tmp_path / "events.jsonl").read_text()
+    assert "no answer" in (tmp_path / "events.jsonl").read_text()
 
 
 PASSWORDS = st.text(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -353,3 +355,38 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
         ParquetRecommendations("s3://shop/recommendations").check()
     with pytest.raises(SettingsError, match="ids"):
         ParquetRecommendations("x", ids="uuid")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_day_is_published_without_the_parts_and_the_rows_of_others(
+    sink: RecommendationSink,
+) -> None:
+    other, third = DAY - timedelta(days=1), DAY - timedelta(days=2)
+    write(sink, third, recommendations(["third"]))
+    with pytest.raises(KeyError):
+        write_and_fail_on(sink, other, recommendations(["other"]))
+    write(sink, DAY, recommendations(["own"]))
+    assert sink.dates() == [third, DAY]
+    url = getattr(sink, "url", "")
+    if url.startswith("sqlite"):  # as other programs see it
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            table = sink.table  # pyright: ignore[reportAttributeAccessIssue]
+            rows = connection.execute(f"SELECT date, count(*) FROM {table} GROUP BY 1").fetchall()
+            told = connection.execute(f"SELECT date, n_rows FROM {table}_days").fetchall()
+        assert sorted(rows) == sorted(told) == [(str(third), 3), (str(DAY), 3)]
+    assert_frame_equal(sink.read(DAY), expected(recommendations(["own"])))
+    assert_frame_equal(sink.read(third), expected(recommendations(["third"])))
+    assert sink.holds(DAY, "v1")
+    assert not sink.holds(DAY, "v2")
+    assert not sink.holds(other, "v1")
+    # The parts of the day between are still there, and are no other day's.
+    with sink.writing(other, "v1", scored_at=SCORED, resume=True) as writer:
+        assert writer.parts == [0]
+        writer.write(recommendations(["more"]))
+    assert sink.read(other)["user"].unique().sort().to_list() == ["more", "other"]
+    assert_frame_equal(sink.read(DAY), expected(recommendations(["own"])))
+
+
+def write_and_fail_on(sink: RecommendationSink, day: date, part: pl.DataFrame) -> None:
+    with sink.writing(day, "v1", scored_at=SCORED) as writer:
+        writer.write(part)
+        raise KeyError

@@ -140,3 +140,20 @@ def test_what_does_not_match_is_refused() -> None:
             distance(q, p)
     with pytest.raises(DataError, match="equally many"):
         empirical_w1(np.zeros((3, 2)), np.zeros((4, 2)))
+
+
+@pytest.mark.parametrize("scale", [1.0, 4.0, 1e3])
+def test_equal_posteriors_are_exactly_0_apart_and_near_ones_exactly_as_far(scale: float) -> None:
+    rng = torch.Generator().manual_seed(855)
+    mu = scale * torch.randn(12, 5, generator=rng)
+    mu[7], mu[9] = mu[2], mu[3] + 1e-6 * scale
+    q = DiagonalGaussian(mu, torch.zeros(12, 5))
+    for others in (None, DiagonalGaussian(mu.clone(), torch.zeros(12, 5))):
+        found = pairwise_w2(q, others)
+        assert found[2, 7] == found[7, 2] == 0
+        assert (np.diag(found) == 0).all()
+        exact = w2(
+            DiagonalGaussian(mu[3:4], torch.zeros(1, 5)),
+            DiagonalGaussian(mu[9:10], torch.zeros(1, 5)),
+        )
+        np.testing.assert_allclose(found[3, 9], exact[0], rtol=1e-8)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from nearfar.web.direct import Direct
-from nearfar.web.routes import recommend
+from nearfar.web.limits import MAX_ID
+from nearfar.web.routes import recommend, users
 from nearfar.web.setup import Setup
 from tests.web.cases import Answering, bundles
 
@@ -19,6 +20,7 @@ def answering(tmp_path_factory: pytest.TempPathFactory) -> Answering:
 def without_direct(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> Answering:
     with monkeypatch.context() as patched:
         patched.setattr(recommend, "DIRECT", {})
+        patched.setattr(users, "match", lambda *_: None)
         return Answering(answering.service.setup)
 
 
@@ -39,6 +41,16 @@ def without_direct(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> Ans
         ("GET", "/v1/recommend", {}),
         ("PUT", "/v1/recommend", {"json": {}}),
         ("HEAD", "/v1/recommend/batch", {}),
+        *(
+            ("GET", f"/v1/users/{user}/recommendations?k=3", {})
+            for user in ("a/b", "", "x" * MAX_ID, "x" * (MAX_ID + 1), "%00", "a%0Ab")
+        ),
+        *(
+            ("GET", f"/v1/users/7/recommendations{query}", {})
+            for query in ("", "?k=200", "?k=201", "?k=0", "?k=03", "?k=", "?model=nix")
+        ),
+        ("HEAD", "/v1/users/7/recommendations", {}),
+        ("POST", "/v1/users/7/recommendations", {}),
     ],
 )
 def test_answers_are_the_same(
@@ -81,7 +93,10 @@ def test_the_service_answers_them_directly_and_counts_them_by_route(
     monkeypatch.setattr("fastapi.routing.APIRoute.handle", None)
     answering.post("/v1/recommend", {})
     answering.post("/v1/recommend/batch", {"histories": [[]]})
+    answering.ask("GET", "/v1/users/7/recommendations?k=3")
     sample = answering.service.metrics.registry.get_sample_value
     for path in recommend.DIRECT:
         labels = {"route": path, "method": "POST", "status": "200"}
         assert (sample("nearfar_http_requests_total", labels) or 0) >= 1
+    labels = {"route": users.PATH, "method": "GET", "status": "200"}
+    assert (sample("nearfar_http_requests_total", labels) or 0) >= 1

@@ -1,12 +1,15 @@
 """The registry's pointer followed while requests are answered."""
 
 import asyncio
+import io
+import logging
 from pathlib import Path
 
 import pytest
 
 from nearfar.core.errors import ArtefactError
 from nearfar.web.limits import Limits
+from nearfar.web.logs import to_stream
 from nearfar.web.setup import Setup
 from tests.bundle.cases import make_bundle
 from tests.web.cases import Answering, point, version
@@ -87,7 +90,17 @@ def test_a_damaged_version_leaves_the_old_one_in_service_and_is_told(tmp_path: P
     assert after["models"] == {"current": "v3"}
 
 
-@pytest.mark.parametrize("text", ['{"version": "../../etc"}', "{", '{"version": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"version": "../../etc"}',
+        "{",
+        "{}",
+        '{"version": 3}',
+        "[" * 100_000,
+        '{"version": 1' + "0" * 9999,
+    ],
+)
 def test_a_damaged_pointer_leaves_the_old_one_in_service(tmp_path: Path, text: str) -> None:
     answering = Answering(made(tmp_path))
 
@@ -121,3 +134,32 @@ def test_what_is_damaged_at_the_start_stops_it(tmp_path: Path) -> None:
     (tmp_path / "versions" / "v1" / "bundle" / "items.parquet").unlink()
     with pytest.raises(ArtefactError, match=r"items\.parquet is missing"):
         Answering(setup)
+
+
+@pytest.mark.parametrize("lost", ["pointer", "volume"])
+def test_a_lost_registry_is_told_and_the_last_version_serves_on(tmp_path: Path, lost: str) -> None:
+    registry = tmp_path / "registry"
+    answering = Answering(made(registry))
+    stream = io.StringIO()
+    to_stream(stream)
+
+    async def asked(client):
+        where = registry / "current.json" if lost == "pointer" else registry
+        where.rename(tmp_path / "away")
+        told = await until(client, lambda b: b.get("troubles"))
+        answer = (await client.post("/v1/recommend", json={})).json()
+        metrics = (await client.get("/metrics")).text
+        (tmp_path / "away").rename(where)
+        return told, answer, metrics, await until(client, lambda b: not b["troubles"])
+
+    try:
+        told, answer, metrics, after = answering.run(asked)
+    finally:
+        logging.getLogger("nearfar.web").handlers = []
+    assert told["troubles"] == [
+        "the registry has no pointer; is its volume mounted? (FileNotFoundError); "
+        "the one before serves on"
+    ]
+    assert (answer["version"], after["models"]) == ("v1", {"current": "v1"})
+    assert 'nearfar_model_stale{model="current"} 1.0' in metrics
+    assert '"event":"not-loaded"' in stream.getvalue()

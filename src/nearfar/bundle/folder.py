@@ -167,7 +167,30 @@ def _restore(
         raise ArtefactError(f"{error}; it may be of a newer nearfar: upgrade") from None
     except NearfarError as error:
         raise ArtefactError(f"{error}; install the package that defines the model") from None
+    _check_weights(arrays, whole_numbers="." in kind)
     return cls.restore(description, arrays, popularity, int(written["n_train_users"]))
+
+
+def _check_weights(arrays: dict[str, np.ndarray], *, whole_numbers: bool) -> None:
+    """Refuse weights that no training leaves behind: a model of such answers without an item.
+
+    Args:
+        arrays: of the model.
+        whole_numbers: whether arrays of these are allowed, as in other packages' models.
+
+    Raises:
+        ArtefactError: an array has values that are not finite, or is of whole numbers.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            if whole_numbers:
+                continue
+            raise ArtefactError(f"{ARRAYS}: {name} is {array.dtype}; floats expected; {REMEDY}")
+        # In float64 the sum of finite floats is finite, and of no others; nothing is copied.
+        with np.errstate(invalid="ignore"):
+            finite = np.isfinite(array.sum(dtype=np.float64))
+        if not finite and not np.isfinite(array).all():
+            raise ArtefactError(f"{ARRAYS}: {name} holds NaN or infinite values; {REMEDY}")
 
 
 def refuse_dotted(value: Any, where: str) -> None:

@@ -136,10 +136,17 @@ def recommendations_frame(bundle: Bundle, user_ids: pl.Series, ranking: Ranking)
     return pl.DataFrame(columns)
 
 
-def ranking_to_file(bundle: Bundle, user_ids: pl.Series, ranking: Ranking, out: str | Path) -> None:
+def ranking_to_file(
+    bundle: Bundle,
+    user_ids: pl.Series,
+    ranking: Ranking,
+    out: str | Path,
+    *,
+    formulas: bool = False,
+) -> None:
     """A ranking into a file, its format by the suffix; see `recommend_to_file`."""
     frame = recommendations_frame(bundle, user_ids, ranking)
-    with open_writer(Path(out)) as writer:
+    with open_writer(Path(out), formulas=formulas) as writer:
         writer.write(user_ids, (ranking.items >= 0).sum(1), frame)
 
 
@@ -154,6 +161,7 @@ def recommend_to_file(
     deny: Ids | None = None,
     batch_size: int | None = None,
     progress: Callable[[int], None] | None = None,
+    formulas: bool = False,
 ) -> Summary:
     """Recommendations for many users into a file that appears whole or not at all.
 
@@ -166,6 +174,8 @@ def recommend_to_file(
         out: .csv, .tsv or .parquet (user, rank, item, title, score: a row a recommendation), or
             .jsonl ({"user": ..., "items": [{"item", "score", "title"}, ...]}: a line a user).
         progress: is told how many users are done so far.
+        formulas: whether titles that a spreadsheet would take for a formula stay as they are in
+            CSV and TSV; otherwise an apostrophe is put before them.
         k, exclude_seen, allow, deny, batch_size: as of `recommend`.
 
     Raises:
@@ -178,7 +188,7 @@ def recommend_to_file(
     chosen = _candidates(bundle, allow, deny)
     n_users = n_rows = n_unknown = n_empty = 0
     step = max(1, ROWS_AT_ONCE // k)
-    with open_writer(out) as writer:
+    with open_writer(out, formulas=formulas) as writer:
         for chunk in chunks:
             n_chunk = chunk.histories.shape[0]
             for start in range(0, max(1, n_chunk), step):

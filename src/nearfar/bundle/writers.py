@@ -17,6 +17,9 @@ import polars as pl
 from nearfar.core.errors import DataError
 from nearfar.core.files import atomic_file
 
+FORMULA = r"^[=+\-@\t\r]"
+"""What a spreadsheet computes, and what it strips before it looks."""
+
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (*SEPARATORS, ".jsonl", ".parquet")
 
@@ -44,12 +47,17 @@ class Writer(ABC):
 
 
 class _Delimited(Writer):
-    def __init__(self, file: IO[bytes], separator: str) -> None:
+    def __init__(self, file: IO[bytes], separator: str, formulas: bool) -> None:
         self._file = file
         self._separator = separator
+        self._formulas = formulas
         self._begun = False
 
     def _write(self, users: pl.Series, counts: np.ndarray, frame: pl.DataFrame) -> None:
+        if "title" in frame.columns and not self._formulas:
+            title = pl.col("title").cast(pl.String)
+            harmless = pl.when(title.str.contains(FORMULA)).then(pl.lit("'") + title)
+            frame = frame.with_columns(title=harmless.otherwise(title))
         text = frame.write_csv(separator=self._separator, include_header=not self._begun)
         self._file.write(text.encode())
         self._begun = True
@@ -111,8 +119,14 @@ def check_output(out: Path) -> None:
 
 
 @contextlib.contextmanager
-def open_writer(out: Path) -> Iterator[Writer]:
-    """A writer in the format that the suffix names; the file appears at the end, whole."""
+def open_writer(out: Path, *, formulas: bool = False) -> Iterator[Writer]:
+    """A writer in the format that the suffix names; the file appears at the end, whole.
+
+    Args:
+        out: the file.
+        formulas: whether titles in CSV and TSV that a spreadsheet would take for a formula stay
+            as they are. Otherwise an apostrophe is put before them. Ids always stay.
+    """
     check_output(out)
     suffix = out.suffix.lower()
     if suffix == ".parquet":
@@ -129,4 +143,8 @@ def open_writer(out: Path) -> Iterator[Writer]:
             shutil.rmtree(folder, ignore_errors=True)
         return
     with atomic_file(out) as file:
-        yield _JsonLines(file) if suffix == ".jsonl" else _Delimited(file, SEPARATORS[suffix])
+        yield (
+            _JsonLines(file)
+            if suffix == ".jsonl"
+            else _Delimited(file, SEPARATORS[suffix], formulas)
+        )

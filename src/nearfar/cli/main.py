@@ -16,7 +16,7 @@ from rich.console import Console
 from nearfar._version import __version__
 from nearfar.cli.commands import Lazy
 from nearfar.cli.exit_codes import INTERRUPTED
-from nearfar.core.errors import NearfarError
+from nearfar.core.errors import NearfarError, StoppedError
 
 app = typer.Typer(
     name="nearfar",
@@ -61,11 +61,13 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             raise
+        from nearfar.store.secrets import masked
+
         own = _outside_nearfar(error)
         if own:
-            errors.print("".join(own).rstrip(), markup=False)
-        errors.print(f"nearfar: {_told(error, own=bool(own))}", style="red", markup=False)
-        return 1
+            errors.print(masked("".join(own).rstrip()), markup=False)
+        errors.print(f"nearfar: {masked(_told(error, own=bool(own)))}", style="red", markup=False)
+        return INTERRUPTED if isinstance(error, StoppedError) else 1
     return 0
 
 

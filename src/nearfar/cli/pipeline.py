@@ -247,6 +247,9 @@ def _day(text: str | None) -> date:
     if text is None:
         return yesterday()
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise SettingsError(f"--as-of is {text!r}; a date was expected, as 2026-08-01") from None
+    if not 1970 <= day.year < 9000:  # of others no window can be counted back or on
+        raise SettingsError(f"--as-of is {text!r}; a date from 1970 to 8999 was expected")
+    return day

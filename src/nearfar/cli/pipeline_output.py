@@ -10,6 +10,7 @@ from nearfar.cli.output import table
 from nearfar.jobs.due import Done
 from nearfar.jobs.score_daily import Scored
 from nearfar.jobs.train_weekly import Trained
+from nearfar.store.secrets import masked
 
 
 def of_training(found: Trained) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def of_run(found: Done) -> dict[str, Any]:
 
 def of_error(error: Exception) -> dict[str, str]:
     """What a failed command says, JSON-able: the error in words, and its class."""
-    text = " ".join(str(error).split())
+    text = " ".join(masked(str(error)).split())
     return {"error": text or type(error).__name__, "kind": type(error).__name__}
 
 

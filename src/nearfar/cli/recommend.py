@@ -60,6 +60,14 @@ def recommend(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write .csv, .tsv, .jsonl or .parquet.")
     ] = None,
+    formulas: Annotated[
+        bool,
+        typer.Option(
+            "--formulas",
+            help="In CSV, write titles that begin with = + - @ as they are; by default an "
+            "apostrophe before them keeps spreadsheets from computing them.",
+        ),
+    ] = False,
     k: Annotated[int, typer.Option("-k", help="How many items.", min=1)] = 10,
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Recommend items of the history, too.")
@@ -101,7 +109,7 @@ def recommend(
         "k": k, "exclude_seen": not include_seen, "allow": _ids(allow), "deny": _ids(deny)
     }  # fmt: skip
     if histories is not None and out is not None:
-        _for_file(output, loaded, histories, out, rules, log_options)
+        _for_file(output, loaded, histories, out, rules, log_options, formulas)
         return
     if items:
         matches = match_items(loaded, _typed(loaded, items))
@@ -119,7 +127,7 @@ def recommend(
     if without:
         output.warning(f"nothing is left to recommend to {', '.join(without)}")
     if out is not None:
-        ranking_to_file(loaded, users, ranking, out)
+        ranking_to_file(loaded, users, ranking, out, formulas=formulas)
         output.remark(f"saved {out}")
     value = {"bundle": str(bundle), "n_unknown_items": n_unknown, "recommended": frame.to_dicts()}
     output.result(value, *([] if out is not None else _tables(frame)))
@@ -177,6 +185,7 @@ def _for_file(
     out: Path,
     rules: dict[str, Any],
     log_options: LogOptions,
+    formulas: bool,
 ) -> None:
     report = ReadReport(str(path))
     chunks = read_histories(
@@ -184,7 +193,7 @@ def _for_file(
         options=log_options.reading, report=report,
     )  # fmt: skip
     with output.counting(f"recommending for {path.name}", "users") as progress:
-        done = recommend_to_file(bundle, chunks, out, progress=progress, **rules)
+        done = recommend_to_file(bundle, chunks, out, progress=progress, formulas=formulas, **rules)
     for line in report.lines():
         output.remark(line)
     if not done.n_rows:

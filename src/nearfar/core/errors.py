@@ -11,6 +11,7 @@
     +-- DoesNotFitError          the work needs more memory than there is
     +-- DivergedError            training left the real numbers
     +-- CollapsedError           training left nothing of the users in the model
+    +-- StoppedError             stopped by hand before there was anything to keep
     +-- MissingExtraError        an optional dependency is not installed
 
 A message says what was got, what was expected and what to do.
@@ -70,6 +71,10 @@ class DivergedError(NearfarError):
 
 class CollapsedError(NearfarError):
     """Training has left nothing of the users in the model."""
+
+
+class StoppedError(NearfarError):
+    """Stopped by hand before there was anything to keep."""
 
 
 class MissingExtraError(NearfarError, ImportError):

@@ -40,6 +40,12 @@ def _mode(base: int) -> int:
     return base & ~mask
 
 
+def _name(error: BaseException, path: Path) -> None:
+    """Let an error of writing, as of a full disk, tell the file that it is about."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        error.filename = str(path)
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
     """A file that appears at `path` whole (synced, then renamed) or not at all."""
@@ -54,8 +60,10 @@ def atomic_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
         Path(temporary).chmod(_mode(0o666))
         Path(temporary).replace(path)
         _sync_folder(path.parent)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink(missing_ok=True)
+        _name(error, path)
         raise
 
 
@@ -100,9 +108,20 @@ def atomic_folder(path: Path, *, overwrite_if: Callable[[Path], bool]) -> Iterat
         else:
             temporary.replace(path)
         _sync_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        _name(error, path)
         raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file for good, also where the power fails next; one that is not there is fine."""
+    path = Path(path)
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    _sync_folder(path.parent)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -122,7 +141,8 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtefactError(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # Numbers of thousands of digits and brackets within thousands of brackets too.
         raise ArtefactError(f"{path} is not JSON ({error})") from None
     if not isinstance(value, dict):
         raise ArtefactError(f"{path} holds no JSON object")

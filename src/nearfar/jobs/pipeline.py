@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,9 @@ from nearfar.store.contracts import Contract
 from nearfar.store.sinks.sink import RecommendationSink, make_sink
 from nearfar.store.sources.source import EventSource, make_source
 from nearfar.train.run import Device, Precision
+
+FILE_URL = re.compile(r"((?:sqlite|duckdb)(?:\+\w+)?:///)(?![/:]|\$\{)([^?]+)(.*)", re.DOTALL)
+"""A database that is a file, at a relative path; one in memory is none."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,9 @@ def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
         registry=folder / str(values.get("registry", "registry")),
         source=make_source(str(values["source"]["kind"]), _from(source, folder)),
         sink=make_sink(str(values["sink"]["kind"]), _from(sink, folder)),
-        algorithm=_algorithm(values.get("algorithm", {"kind": "multvae", "preset": "fast"})),
+        algorithm=_algorithm(
+            values.get("algorithm", {"kind": "multvae", "preset": "fast"}), folder
+        ),
         train=settings.build(Weekly, values.get("train", {}), "train"),
         score=_score(values.get("score", {}), folder),
         gates=settings.build(Gates, values.get("gates", {}), "gates"),
@@ -179,10 +185,12 @@ def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
     )
 
 
-def _algorithm(values: Mapping[str, Any]) -> Algorithm:
+def _algorithm(values: Mapping[str, Any], folder: Path) -> Algorithm:
     if "kind" not in values:
         raise SettingsError('[algorithm] lacks its kind, as kind = "multvae"')
     rest = {k: v for k, v in values.items() if k not in ("kind", "preset")}
+    if isinstance(rest.get("start"), Mapping):
+        rest["start"] = _from(dict(rest["start"]), folder)
     name = str(values["kind"])
     start = preset(name, str(values["preset"])) if "preset" in values else {}
     return make_algorithm(name, settings.merge(start, rest))
@@ -199,8 +207,10 @@ def _score(values: Mapping[str, Any], folder: Path) -> Daily:
 
 
 def _from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Relative paths of the file system, put where the settings' file is."""
-    path = values.get("path")
+    """Relative paths of the file system, also of a database's file, put where the settings are."""
+    path, url = values.get("path"), values.get("url")
     if isinstance(path, str) and "://" not in path and not path.startswith("${"):
         values = {**values, "path": str(folder / path)}
+    if isinstance(url, str) and (found := FILE_URL.fullmatch(url)):
+        values = {**values, "url": found[1] + str((folder / found[2]).absolute()) + found[3]}
     return values

@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from nearfar.core.errors import NearfarError
 from nearfar.jobs.errors import LockedError, RefusedError
 from nearfar.jobs.lock import locked
 from nearfar.jobs.registry import Registry
 from nearfar.store.contracts import BrokenContractError
+from nearfar.store.secrets import masked
 
 
 @contextlib.contextmanager
@@ -30,6 +32,7 @@ def recorded(registry: Registry, job: str, **known: Any) -> Iterator[None]:
     started = time.perf_counter()
     try:
         with locked(registry.folder, job):
+            registry.events(limit=1)  # a record that cannot be kept is told before the work
             yield
     except RefusedError:
         raise
@@ -37,16 +40,18 @@ def recorded(registry: Registry, job: str, **known: Any) -> Iterator[None]:
         detail: dict[str, Any] = counts_of(error)
         if isinstance(error, LockedError):
             detail["busy"] = True
-        registry.note(
-            job, "failed", seconds=time.perf_counter() - started, reason=told(error),
-            kind=type(error).__name__, **known, **detail,
-        )  # fmt: skip
+        # Where that fails too, as on a full disk, the first error is the one to tell.
+        with contextlib.suppress(NearfarError, OSError):
+            registry.note(
+                job, "failed", seconds=time.perf_counter() - started, reason=told(error),
+                kind=type(error).__name__, **known, **detail,
+            )  # fmt: skip
         raise
 
 
 def told(error: Exception) -> str:
-    """What an error says, or what it is where it says nothing."""
-    return str(error) or type(error).__name__
+    """Return what an error says, without secrets, or what it is where it says nothing."""
+    return masked(str(error)) or type(error).__name__
 
 
 def counts_of(error: Exception) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -72,7 +73,9 @@ class Registry:
         root = self.folder / "versions"
         if not root.is_dir():
             return []
-        names = sorted(p.name for p in root.iterdir() if (p / RECORD).is_file())
+        # A job that was killed may have left a version behind that has no name yet.
+        named = (p for p in root.iterdir() if not p.name.startswith("."))
+        names = sorted(p.name for p in named if (p / RECORD).is_file())
         return [self.version(name) for name in names]
 
     def unfinished_folder(self, as_of: date) -> Path:
@@ -128,6 +131,8 @@ class Registry:
             record: what is known of it, JSON-able.
             exports: of the bundle, by the folder beside it that each goes to.
         """
+        for left in (self.folder / "versions").glob(".*.part"):
+            shutil.rmtree(left, ignore_errors=True)
         content = {"name": name, "created": _now(), **jsonable(dict(record))}
         with atomic_folder(self._folder(name), overwrite_if=lambda _: False) as folder:
             save_bundle(bundle, folder / BUNDLE)
@@ -138,13 +143,25 @@ class Registry:
 
     def current(self) -> str | None:
         """The version that is published, or None."""
-        path = self.folder / POINTER
-        return read_json(path)["version"] if path.exists() else None
+        return self.pointer().get("version")
 
     def pointer(self) -> dict[str, Any]:
-        """What the pointer says: version, previous ones, when it was moved; empty without one."""
+        """What the pointer says: version, previous ones, when it was moved; empty without one.
+
+        Raises: ArtefactError where it is damaged.
+        """
         path = self.folder / POINTER
-        return read_json(path) if path.exists() else {}
+        if not path.exists():
+            return {}
+        found = read_json(path)
+        before = found.get("before", [])
+        names = [found.get("version"), *(before if isinstance(before, list) else [None])]
+        if not all(isinstance(name, str) and name for name in names):
+            raise ArtefactError(
+                f"{path} is damaged: its version is {str(found.get('version'))[:100]!r}; restore "
+                "it, or remove it and publish a version by name"
+            )
+        return found
 
     def point_to(self, name: str, *, forget_last: bool = False) -> None:
         """Move the pointer, in one rename; the versions before are remembered for rollback.
@@ -221,13 +238,16 @@ class Registry:
     @contextlib.contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.folder / DATABASE, timeout=30)
+        path = self.folder / DATABASE
         try:
-            with connection:
+            with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection, connection:
                 connection.execute(SCHEMA)
                 yield connection
-        finally:
-            connection.close()
+        except sqlite3.DatabaseError as error:
+            raise ArtefactError(
+                f"{path}: {error}. Free space on its disk, or give rights to write it; where it "
+                f"is damaged, move it away: {LINES} beside it has the same events"
+            ) from None
 
     def _folder(self, name: str) -> Path:
         if not name or Path(name).name != name or name.startswith("."):

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.core.errors import DataError, SettingsError
-from nearfar.core.files import read_json, write_json
+from nearfar.core.errors import ArtefactError, DataError, SettingsError
+from nearfar.core.files import read_json, remove, write_json
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
 from nearfar.jobs.arm import of_arm
@@ -134,8 +134,12 @@ def _score(
         f"{version}"
     )
     mark = registry.folder / STARTED
-    resume = not again and mark.exists() and read_json(mark) == inputs
-    write_json(mark, inputs)
+    resume = not again and mark.exists() and _read_mark(mark) == inputs
+    # Marks of other inputs go before what they tell of changes: a run that is killed anywhere
+    # leaves no mark behind that is wrong.
+    remove(_done(registry, as_of))
+    if not resume:
+        remove(mark)
     known = active if active.item_ids == bundle.items else active.on_items(bundle.items)
     step, n_users = pipeline.score.part_users, active.n_users
 
@@ -143,6 +147,7 @@ def _score(
         return min((part + 1) * step, n_users) - part * step
 
     with pipeline.sink.writing(as_of, version, resume=resume) as writer:
+        write_json(mark, inputs)  # parts of other inputs are dropped by now
         resumed = done = sum(size(part) for part in writer.parts)
         rows = 0
 
@@ -157,8 +162,8 @@ def _score(
     if resumed:  # the run before did not live to tell how many it wrote
         rows = pipeline.sink.read(as_of).height
     unknown = int((np.diff(known.x.indptr) == 0).sum())
-    write_json(registry.folder / "scored" / f"{as_of}.json", inputs)
-    mark.unlink()
+    write_json(_done(registry, as_of), inputs)
+    remove(mark)
     return Scored(
         version, n_users, rows, unknown, resumed, events.frame.height, events.n_rejected, False, 0.0
     )
@@ -206,7 +211,24 @@ def _denied(pipeline: Pipeline, bundle: Bundle) -> pl.Series:
     return numbers
 
 
+def _done(registry: Registry, as_of: date) -> Path:
+    """The mark of what a day was scored from."""
+    return registry.folder / "scored" / f"{as_of}.json"
+
+
 def _published(pipeline: Pipeline, registry: Registry, as_of: date, inputs: dict) -> bool:
-    """Whether the day was published by the same version from the same events."""
-    mark = registry.folder / "scored" / f"{as_of}.json"
-    return mark.exists() and read_json(mark) == inputs and as_of in pipeline.sink.dates()
+    """Whether the sink holds the day by the same version, and it was made of the same inputs."""
+    mark = _done(registry, as_of)
+    return (
+        mark.exists()
+        and _read_mark(mark) == inputs
+        and pipeline.sink.holds(as_of, inputs["version"])
+    )
+
+
+def _read_mark(path: Path) -> dict | None:
+    """What a mark tells; nothing where it is damaged: the work is then done again."""
+    try:
+        return read_json(path)
+    except ArtefactError:
+        return None

@@ -13,11 +13,32 @@ from nearfar.core.errors import DataError, SettingsError
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # Up to the last "@": a password that was not percent-encoded may hold "/" and "@" itself.
 PASSWORD = re.compile(r"(?P<before>://[^/:\s]*:)(?P<secret>\S+)(?=@)")
+# Where no host follows: what should be the port is no number.
+NO_PORT = re.compile(
+    r"(?P<before>://[^/:@\s\[]+:)(?P<secret>(?!\d*(?:[/?#\s]|$))[^/?#\s@]+)(?!\S*@)"
+)
+HARMLESS = (
+    "host|hostaddr|port|user|dbname|database|sslmode|sslrootcert|application_name|charset|"
+    "connect_timeout|timeout|keepalives\\w*|tcp_user_timeout|target_session_attrs|client_encoding|"
+    "schema|search_path|region|mode|cache|uri|driver|k|limit|query|model"
+)
+# Every value in a query but those that are known to be harmless: signatures and keys have many
+# names (X-Amz-Signature, st, sig, AWSAccessKeyId).
 PARAMETER = re.compile(
-    r"(?P<before>[?&;](?:\w*password|passwd|pwd|\w*secret\w*|\w*token|api_?key|access_?key|sig)=)"
-    r"(?P<secret>[^&;\s]+)",
+    rf"(?P<before>[?&;](?!(?:{HARMLESS})=)[\w.~%-]+=)(?P<secret>[^&;\s]+)", re.IGNORECASE
+)
+# libpq's other form, and what programs print of settings.
+WORD = re.compile(
+    r"(?P<before>(?<![\w?&;])(?:\w*password|passwd|pwd|passphrase|\w*secret|\w*token|api_?key)"
+    r"\s*=\s*)(?P<secret>'(?:[^'\\]|\\.)*'|\"[^\"]*\"|[^\s'\"&;]+)",
     re.IGNORECASE,
 )
+PATTERNS = (PASSWORD, NO_PORT, PARAMETER, WORD)
+# An address that is no URL, in libpq's form: nothing of it is shown, as it may be quoted anyhow.
+LIBPQ = re.compile(r"(?:^|\s)(?:host|hostaddr|port|dbname|user|\w*password|service)\s*=", re.I)
+SHORT = 3
+"""Secrets of fewer characters stand in too many words to be looked for in errors."""
+
 HIDDEN = "***"
 
 
@@ -33,7 +54,7 @@ class Url(str):
     def __new__(cls, raw: str) -> Url:
         if isinstance(raw, Url):
             return raw
-        made = super().__new__(cls, masked(raw))
+        made = super().__new__(cls, _shown(raw))
         made._raw = raw
         return made
 
@@ -77,8 +98,12 @@ class Url(str):
         """The text with every secret of this address masked, however it came in there."""
         with contextlib.suppress(SettingsError):
             revealed = self.reveal()
-            found = {m["secret"] for p in (PASSWORD, PARAMETER) for m in p.finditer(revealed)}
+            found = {m["secret"] for p in PATTERNS for m in p.finditer(revealed)}
+            start, end = revealed.find("://"), revealed.rfind("@")
+            if 0 <= start < end:  # also with spaces in it
+                found.add(revealed[start + 3 : end].partition(":")[2])
             found |= {unquote(secret) for secret in found}
+            found = {secret.strip("'\"") for secret in found if len(secret) >= SHORT}
             for secret in sorted(found, key=len, reverse=True):
                 text = text.replace(secret, HIDDEN)
         return masked(text)
@@ -89,16 +114,34 @@ class Url(str):
         try:
             yield
         except kinds as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]
-            reason = self.hide(lines[0].strip()) if lines else type(error).__name__
-            raise DataError(f"{self}: cannot {doing} ({reason})") from None
+            raise DataError(self.told(doing, error)) from None
+
+    def told(self, doing: str, error: Exception) -> str:
+        """Return one line without secrets on an error of a library below."""
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        reason = self.hide(lines[0].strip()) if lines else type(error).__name__
+        return f"{self}: cannot {doing} ({reason})"
 
 
 def masked(text: str) -> str:
     """The text with passwords and tokens of addresses masked; `${NAME}` stays, it is no secret."""
-    for pattern in (PASSWORD, PARAMETER):
+    for pattern in PATTERNS:
         text = pattern.sub(_masked, text)
     return text
+
+
+def _shown(raw: str) -> str:
+    """An address as it may be shown; of one in libpq's form nothing, as it may be quoted anyhow."""
+    scheme, found, rest = raw.partition("://")
+    if not found:
+        return HIDDEN if LIBPQ.search(raw) else masked(raw)
+    before, at, host = rest.rpartition("@")
+    user, colon, secret = before.partition(":")
+    place = rest
+    # Within an address, spaces end no password.
+    if at and colon and "/" not in user and not REFERENCE.fullmatch(secret):
+        place = f"{user}:{HIDDEN}@{host}"
+    return masked(f"{scheme}://{place}")
 
 
 def _masked(found: re.Match[str]) -> str:

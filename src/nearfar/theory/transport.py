@@ -16,6 +16,9 @@ from nearfar.core.seeding import generator
 from nearfar.vae.posterior import DiagonalGaussian
 
 BATCH_USERS = 1024
+CANCELLED = 1e-6
+"""Of the squared sizes: where a squared distance is less, the difference of the products has lost
+half of its digits or more."""
 
 
 def w2(q: DiagonalGaussian, other: DiagonalGaussian) -> Float64[np.ndarray, " users"]:
@@ -42,8 +45,8 @@ def pairwise_w2(
 ) -> Float64[np.ndarray, "users others"]:
     """W2(q_u, q_v) of all pairs, an upper bound of W1; see `w2`.
 
-    Made of Gram products, so that nothing is users x others x latent. What rounding leaves is
-    at most about 1e-7 of the posteriors' distance from their common mean; `w2` is exact.
+    Made of Gram products, so that nothing is users x others x latent; pairs so near each other that
+    these cancel are computed from their difference, so that equal posteriors are exactly 0 apart.
 
     Args:
         q: the posteriors of the rows.
@@ -137,9 +140,13 @@ def _pairwise(
         block = found[start : start + batch_size]
         np.matmul(part, columns.T, out=block)
         block *= -2
-        block += np.square(part).sum(1)[:, None]
-        block += squares
-        np.sqrt(np.maximum(block, 0, out=block), out=block)
+        sizes = np.square(part).sum(1)[:, None] + squares
+        block += sizes
+        near_rows, near_columns = np.nonzero(block <= CANCELLED * sizes)
+        for first in range(0, len(near_rows), batch_size):
+            i, j = (near[first : first + batch_size] for near in (near_rows, near_columns))
+            block[i, j] = np.square(part[i] - columns[j]).sum(1)
+        np.sqrt(block, out=block)
     if others is None:
         np.fill_diagonal(found, 0)
     return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -15,7 +17,7 @@ from torch import Tensor
 from nearfar.core.errors import ArtefactError
 from nearfar.core.files import atomic_file
 
-FORMAT = 1
+FORMAT = 2
 NAME = "checkpoint.safetensors"
 
 
@@ -34,8 +36,10 @@ class Checkpoint:
         """Write atomically: a kill leaves the old checkpoint or the new one."""
         header = {"format": FORMAT, "identity": self.identity, "position": self.position}
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.tensors.items()}
+        text = json.dumps(header)
+        told = {"nearfar": text, "sha256": _digest(text, tensors)}
         with atomic_file(folder / NAME) as file:
-            file.write(save(tensors, metadata={"nearfar": json.dumps(header)}))
+            file.write(save(tensors, metadata=told))
 
     @classmethod
     def read(cls, folder: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
@@ -49,9 +53,16 @@ class Checkpoint:
             return None
         try:
             with safe_open(path, framework="pt") as file:
-                header = json.loads((file.metadata() or {})["nearfar"])
+                told = file.metadata() or {}
+                header = json.loads(told["nearfar"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+            if header["format"] <= FORMAT and told.get("sha256") != _digest(
+                told["nearfar"], tensors
+            ):
+                raise ValueError("its checksum differs")
+        except OSError as error:
+            raise ArtefactError(f"checkpoint {path} cannot be read ({error.strerror})") from None
+        except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ArtefactError(
                 f"checkpoint {path} is damaged ({error}); delete it to start anew"
             ) from None
@@ -64,6 +75,16 @@ class Checkpoint:
                 "Give the same settings, data and seed, or delete it to start anew"
             )
         return cls(header["identity"], header["position"], tensors)
+
+
+def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
+    """The checksum of all that a checkpoint holds: of the header, and of each tensor's bytes."""
+    state = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        state.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return state.hexdigest()
 
 
 def _differences(saved: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> list[str]:

@@ -45,7 +45,7 @@ def train(
     Raises:
         DivergedError: a term or a weight is no longer finite.
         EmptyDataError: no user has an item.
-        NearfarError: stopped by hand before the first epoch had ended.
+        StoppedError: stopped by hand before the first epoch had ended.
     """
     users = np.flatnonzero(np.diff(x.indptr))
     if not len(users):

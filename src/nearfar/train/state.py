@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nearfar.core.errors import DivergedError, NearfarError
+from nearfar.core.errors import DivergedError, StoppedError
 from nearfar.core.seeding import derive
 from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import EpochRecord, History, StepReport
@@ -26,6 +27,7 @@ from nearfar.vae.objective import Objective
 from nearfar.vae.rows import Rows
 from nearfar.vae.weights.weight import Progress
 
+LOGGER = logging.getLogger("nearfar")
 COLLAPSED_NATS = 0.01
 
 UNREAD_STEPS = {"cpu": 1, "cuda": 50}
@@ -217,7 +219,7 @@ class State:
 
     def keep_best(self) -> None:
         if not self.best:
-            raise NearfarError(
+            raise StoppedError(
                 "stopped before the first epoch had ended: there is no model yet; "
                 "resume to go on" + ("" if self.run.folder else " (needs a run folder)")
             )
@@ -247,6 +249,7 @@ class State:
             "seconds": self.seconds,
             "best_score": self.best_score if self.best else None,
             "records": [r.to_dict() for r in self.history.records],
+            "threads": torch.get_num_threads(),
         }
         Checkpoint(self.identity, position, tensors).write(self.run.folder)
         self.last_checkpoint = time.monotonic()
@@ -266,6 +269,13 @@ class State:
         self.best = {k: v.to(self.run.torch_device) for k, v in part("best.").items()}
         self.optimisers.restore(part("adam."))
         position = found.position
+        threads = position.get("threads")
+        if threads not in (None, torch.get_num_threads()):
+            LOGGER.warning(
+                "this run began with %s threads and goes on with %s: it is as good, but not the "
+                "same to the bit; set OMP_NUM_THREADS=%s for that",
+                threads, torch.get_num_threads(), threads,
+            )  # fmt: skip
         self.epoch = position["epoch"]
         self.pass_in_epoch = position["pass_in_epoch"]
         self.step_in_pass = position["step_in_pass"]

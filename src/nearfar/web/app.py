@@ -61,7 +61,7 @@ def make_app(service: Service) -> FastAPI:
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(RequestValidationError, _problem)
     app.add_exception_handler(HTTPException, _problem)
-    app.add_middleware(Direct, endpoints=recommend.DIRECT)
+    app.add_middleware(Direct, endpoints=recommend.DIRECT, matchers=[users.match])
     app.add_middleware(Guard, limits=service.setup.limits, token=service.setup.token)
     if service.setup.origins:
         app.add_middleware(

@@ -16,7 +16,8 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.web.search import Search
 
 SUGGESTED = 3
-"""A 64-bit number as `str` writes it; "07" and "+7" are ids of their own."""
+MAX_NEAR = 10
+"""So many titles of a request are compared letter by letter."""
 
 ItemId = int | str
 
@@ -78,25 +79,50 @@ class Catalogue:
                 known[position] = None
         return list(known), unknown
 
-    def match(self, titles: Sequence[str]) -> tuple[list[int], list[Unmatched]]:
-        """The items called so, and the titles of none or several with what could be meant."""
+    def match(
+        self, wanted: Callable[[], bool], titles: Sequence[str]
+    ) -> tuple[list[int], list[Unmatched]]:
+        """Return the items called so, and the titles of none or several with what could be meant.
+
+        For the first `MAX_NEAR` titles that name no item, titles that come near count too; for
+        the rest only those that hold the text.
+
+        Args:
+            wanted: whether to go on.
+            titles: as typed.
+        """
         found: list[int] = []
         unmatched = []
+        n_near = 0
         for title in titles:
+            if not wanted():
+                break
             called = self._by_title.find(title)
             if len(called) == 1:
                 found += called
-            else:
-                near = called[:SUGGESTED] or self.search(title, SUGGESTED)
-                unmatched.append(Unmatched(title, tuple(near)))
+                continue
+            near = called[:SUGGESTED]
+            if not called:
+                near = self._searched(title, SUGGESTED, near=n_near < MAX_NEAR)
+                n_near += 1
+            unmatched.append(Unmatched(title, tuple(near)))
         return found, unmatched
 
-    def search(self, query: str, limit: int) -> list[int]:
-        """The items that people who type this may mean, best first; an id finds its item."""
+    def search(self, wanted: Callable[[], bool], query: str, limit: int) -> list[int]:
+        """Return the items that people who type this may mean, best first; an id finds its item.
+
+        Args:
+            wanted: whether to go on.
+            query: as typed.
+            limit: how many items at most.
+        """
+        return self._searched(query, limit) if wanted() else []
+
+    def _searched(self, query: str, limit: int, *, near: bool = True) -> list[int]:
         text = query.strip()
         by_id = self.position(text)
         first = [by_id] if by_id >= 0 else []
-        rest = [p for p in self._search.find(text, limit) if p != by_id]
+        rest = [p for p in self._search.find(text, limit, near=near) if p != by_id]
         return (first + rest)[:limit]
 
     def item(self, position: int) -> dict[str, Any]:

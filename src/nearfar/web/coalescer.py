@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from prometheus_client import Gauge
+
 from nearfar.web.limits import Limits
 from nearfar.web.metrics import Metrics
 from nearfar.web.problems import ProblemError, queue_full, too_late
@@ -48,11 +50,13 @@ class Coalescer:
     Args:
         limits: of batch, queue and time.
         metrics: are told.
+        waiting: the gauge that is told how many wait; that of histories by default.
     """
 
-    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, limits: Limits, metrics: Metrics, waiting: Gauge | None = None) -> None:
         self._limits = limits
         self._metrics = metrics
+        self._gauge = waiting or metrics.waiting
         self._waiting: deque[_Entry] = deque()
         self._n_waiting = 0
         self._handed: set[asyncio.Task[None]] = set()
@@ -76,27 +80,45 @@ class Coalescer:
             _fail(entry, ProblemError(503, "stopping", "the service is being stopped"))
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def rank(self, served: Served, wanted: Sequence[Wanted]) -> list[Found]:
+    def deadline(self) -> float:
+        """Return when a request that comes now must be answered, on the event loop's clock."""
+        return asyncio.get_running_loop().time() + self._limits.deadline_seconds
+
+    async def rank(
+        self, served: Served, wanted: Sequence[Wanted], *, deadline: float | None = None
+    ) -> list[Found]:
         """The best items for some histories by one model.
+
+        Args:
+            served: the model.
+            wanted: the histories.
+            deadline: of the request, where it came earlier; see `deadline`.
 
         Raises:
             ProblemError: the queue is full, or the deadline passed.
         """
         cost = sum(one.cost for one in wanted)
         self._admit(cost)
-        entries = [self._entry(one.cost, served=served, wanted=one) for one in wanted]
+        entries = [self._entry(one.cost, deadline, served=served, wanted=one) for one in wanted]
         if len(entries) == 1:
             return [await entries[0].future]
         return list(await asyncio.gather(*(entry.future for entry in entries)))
 
-    async def call(self, function: Callable[..., T], *args: Any) -> T:
+    async def call(
+        self, function: Callable[..., T], *args: Any, deadline: float | None = None
+    ) -> T:
         """A function's result, called in the scoring thread in its turn.
+
+        Args:
+            function: what to call.
+            args: what to call it with.
+            deadline: as of `rank`.
 
         Raises:
             ProblemError: as of `rank`.
         """
         self._admit(1)
-        return await self._entry(1, call=partial(function, *args)).future
+        return await self._entry(1, deadline, call=partial(function, *args)).future
 
     def _admit(self, cost: int) -> None:
         # A request that alone exceeds the queue is let in when nothing waits.
@@ -104,10 +126,10 @@ class Coalescer:
             self._metrics.refused.labels("queue-full").inc()
             raise queue_full()
 
-    def _entry(self, cost: int, **what: Any) -> _Entry:
+    def _entry(self, cost: int, deadline: float | None, **what: Any) -> _Entry:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        expiry = loop.call_later(self._limits.deadline_seconds, self._expire, future)
+        expiry = loop.call_at(deadline or self.deadline(), self._expire, future)
         entry = _Entry(future, expiry, cost, **what)
         self._waiting.append(entry)
         self._count(cost)
@@ -121,7 +143,7 @@ class Coalescer:
 
     def _count(self, cost: int) -> None:
         self._n_waiting += cost
-        self._metrics.waiting.set(self._n_waiting)
+        self._gauge.set(self._n_waiting)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

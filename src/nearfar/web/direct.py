@@ -6,7 +6,7 @@ answer itself, and took a third of the event loop's time of a request.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from nearfar.web.problems import ProblemError
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Matcher = Callable[[str, bytes], tuple[str, Endpoint] | None]
+"""Takes a path, decoded, and a query string."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +28,38 @@ class _Route:
 
 
 class Direct:
-    """Calls the endpoint of a POST to one of its paths; all else goes on to the application.
+    """Calls the endpoint of a POST to one of its paths, and of a GET that a matcher takes.
+
+    Everything else goes on to the application.
 
     Args:
-        app: what answers all else. It has the same routes, for the description and other methods.
-        endpoints: by path, without parameters in it.
+        app: what answers all else. It has the same routes, for the description, other methods and
+            requests that are not valid.
+        endpoints: of POST, by path, without parameters in it.
+        matchers: of GET. Each returns the route's path and an endpoint for a request that it can
+            answer, else None.
     """
 
-    def __init__(self, app: ASGIApp, endpoints: Mapping[str, Endpoint]) -> None:
+    def __init__(
+        self, app: ASGIApp, endpoints: Mapping[str, Endpoint], matchers: Sequence[Matcher] = ()
+    ) -> None:
         self._app = app
         self._found = {path: (_Route(path), endpoint) for path, endpoint in endpoints.items()}
+        self._matchers = tuple(matchers)
+
+    def _find(self, scope: Scope) -> tuple[_Route, Endpoint] | None:
+        if scope["type"] != "http":
+            return None
+        if scope["method"] == "POST":
+            return self._found.get(scope["path"])
+        for matcher in self._matchers if scope["method"] == "GET" else ():
+            found = matcher(scope["path"], scope["query_string"])
+            if found is not None:
+                return _Route(found[0]), found[1]
+        return None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        posted = scope["type"] == "http" and scope["method"] == "POST"
-        found = self._found.get(scope["path"]) if posted else None
+        found = self._find(scope)
         if found is None:
             await self._app(scope, receive, send)
             return

@@ -45,10 +45,15 @@ class Edge:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
-        status = 0
+        status, method = 0, scope["method"]
+        if method == "HEAD":
+            # What GET would answer, without its body, on every path. The server's own scope stays.
+            scope = {**scope, "method": "GET"}
 
         async def sending(message: Message) -> None:
             nonlocal status
+            if method == "HEAD" and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [
@@ -67,12 +72,18 @@ class Edge:
                 raise
             await internal().response(request_id)(scope, receive, sending)
         finally:
-            self._tell(scope, request_id, status, time.perf_counter() - started, fault)
+            self._tell(scope, method, request_id, status, time.perf_counter() - started, fault)
 
     def _tell(
-        self, scope: Scope, request_id: str, status: int, seconds: float, fault: dict[str, Any]
+        self,
+        scope: Scope,
+        method: str,
+        request_id: str,
+        status: int,
+        seconds: float,
+        fault: dict[str, Any],
     ) -> None:
-        route, method = route_of(scope), scope["method"]
+        route = route_of(scope)
         if method not in ("GET", "POST", "HEAD", "OPTIONS"):
             method = "other"
         self._metrics.answered(route, method, status, seconds)
@@ -88,7 +99,7 @@ class Edge:
 def route_of(scope: Scope) -> str:
     """The template of the path, which holds no ids; "page" for files, "none" for no route."""
     route = scope.get("route")
-    path = getattr(route, "path", None)
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
     if path or scope["path"] == DESCRIPTION:
         return path or DESCRIPTION
     return "page" if "endpoint" in scope else "none"

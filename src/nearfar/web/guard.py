@@ -12,6 +12,9 @@ from nearfar.web.problems import ProblemError
 
 GUARDED = "/v1/"
 METRICS = "/metrics"
+UNREAD = {"Connection": "close"}
+"""Where the body is not read."""
+
 BODY = "nearfar.body"
 """Where in the scope the body stands that was read."""
 
@@ -49,13 +52,14 @@ class Guard:
     async def _admit(self, scope: Scope, receive: Receive) -> bytes:
         headers = dict(scope["headers"])
         path = scope["path"]
+        empty = b"transfer-encoding" not in headers and headers.get(b"content-length", b"0") == b"0"
         if self._token is not None and (path.startswith(GUARDED) or path == METRICS):
-            self._authorize(headers.get(b"authorization", b""))
-        if b"transfer-encoding" not in headers and headers.get(b"content-length", b"0") == b"0":
+            self._authorize(headers.get(b"authorization", b""), empty)
+        if empty:
             return b""
         return await self._body(headers, receive)
 
-    def _authorize(self, value: bytes) -> None:
+    def _authorize(self, value: bytes, empty: bool) -> None:
         scheme, _, given = value.partition(b" ")
         assert self._token is not None
         # Always compared, so that the time taken does not tell a missing token from a wrong one.
@@ -63,7 +67,7 @@ class Guard:
         if scheme.lower() != b"bearer" or not same:
             raise ProblemError(
                 401, "unauthorized", "send the token, as Authorization: Bearer TOKEN",
-                headers={"WWW-Authenticate": "Bearer"},
+                headers={"WWW-Authenticate": "Bearer", **({} if empty else UNREAD)},
             )  # fmt: skip
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:

@@ -97,6 +97,9 @@ class Loader:
         except (NearfarError, OSError) as error:
             self._trouble(CURRENT, "the registry's pointer cannot be read", error)
             return
+        if not addresses and CURRENT in self._models:
+            gone = FileNotFoundError(POINTER)
+            self._trouble(CURRENT, "the registry has no pointer; is its volume mounted?", gone)
         for address in addresses:
             serving = address.name in self._models and self._models.get(address.name)
             if serving and serving.scorer.version == address.version:

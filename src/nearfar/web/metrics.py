@@ -24,7 +24,8 @@ class Metrics:
             ("route",), buckets=SECONDS, registry=registry,
         )  # fmt: skip
         self.refused = Counter(
-            "nearfar_requests_refused", "Requests not scored: queue-full, deadline.", ("reason",),
+            "nearfar_requests_refused",
+            "Requests not answered as asked: queue-full, deadline, store-busy.", ("reason",),
             registry=registry,
         )  # fmt: skip
         self.batch_users = Histogram(
@@ -35,6 +36,9 @@ class Metrics:
         )
         self.waiting = Gauge(
             "nearfar_queue_users", "Histories that wait to be scored.", registry=registry
+        )
+        self.lookups_waiting = Gauge(
+            "nearfar_lookups_waiting", "Searches for titles that wait.", registry=registry
         )
         self.sources = Counter(
             "nearfar_recommendations",

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
+import logging
 import socket
 import sys
 from importlib.util import find_spec
-from typing import Any
+from ipaddress import ip_address
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nearfar.core.errors import SettingsError
 from nearfar.web.app import make_app
 from nearfar.web.logs import log
+from nearfar.web.protocol import limited
 from nearfar.web.service import Service
-from nearfar.web.setup import Setup
+from nearfar.web.setup import TOKEN, Setup
 
 KEEP_ALIVE_SECONDS = 30
 SWITCH_SECONDS = 0.00002
@@ -51,7 +51,7 @@ def serve(setup: Setup, host: str, port: int) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         config = uvicorn.Config(
             make_app(service),
-            http=_patient(setup.limits.body_seconds),
+            http=limited(setup.limits.body_seconds),
             loop="auto" if find_spec("uvloop") is None else "uvloop",
             ws="none",
             lifespan="on",
@@ -65,6 +65,8 @@ def serve(setup: Setup, host: str, port: int) -> None:
         )
         address = listener.getsockname()
         log("listening", host=address[0], port=address[1])
+        if setup.token is None and not ip_address(address[0].partition("%")[0]).is_loopback:
+            log("open-to-all", logging.WARNING, host=address[0], remedy=f"set {TOKEN}")
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         listener.close()
@@ -86,42 +88,3 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.close()
         raise SettingsError(f"{refusal} ({error}); name another --port") from None
     return listener
-
-
-def _patient(seconds: float) -> type[asyncio.Protocol]:
-    """Uvicorn's protocol, but that a request's head must arrive in so many seconds.
-
-    Uvicorn itself waits for ever, and slow clients would take all connections.
-    """
-
-    class Patient(HttpToolsProtocol):
-        def __init__(self, *arguments: Any, **named: Any) -> None:
-            super().__init__(*arguments, **named)
-            self._late: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-            super().connection_made(transport)
-            self._wait()
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self._wait()
-
-        def on_headers_complete(self) -> None:
-            self._arrived()
-            super().on_headers_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._arrived()
-            super().connection_lost(exc)
-
-        def _wait(self) -> None:
-            self._arrived()
-            self._late = self.loop.call_later(seconds, self.transport.close)
-
-        def _arrived(self) -> None:
-            if self._late is not None:
-                self._late.cancel()
-                self._late = None
-
-    return Patient

@@ -12,6 +12,7 @@ from nearfar.core.errors import DataError
 from nearfar.web.coalescer import Coalescer
 from nearfar.web.loading import Loader
 from nearfar.web.logs import log
+from nearfar.web.lookups import Lookups
 from nearfar.web.metrics import Metrics
 from nearfar.web.problems import ProblemError
 from nearfar.web.served import Models, Served
@@ -35,6 +36,7 @@ class Service:
         self.loader = Loader(setup, self.models, self.metrics)
         self.store: StoredRecommendations | None = None
         self.coalescer = Coalescer(setup.limits, self.metrics)
+        self.lookups = Lookups(setup.limits, self.metrics)
         self.stopping = False
 
     def load(self) -> None:
@@ -48,8 +50,9 @@ class Service:
         if self.setup.store is not None:
             from nearfar.web.stored import StoredRecommendations
 
-            self.store = StoredRecommendations(self.setup.store, self.metrics)
+            self.store = StoredRecommendations(self.setup.store, self.metrics, self.setup.limits)
         self.coalescer.start()
+        self.lookups.start()
         watching = asyncio.get_running_loop().create_task(self.loader.watch(), name="watch")
         try:
             yield
@@ -58,9 +61,11 @@ class Service:
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
+            # First: requests that look up titles are then scored.
+            await self.lookups.stop()
             await self.coalescer.stop()
             if self.store is not None:
-                self.store.close()
+                await self.store.close()
             log("stopped")
 
     @property

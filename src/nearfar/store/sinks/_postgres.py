@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from nearfar.store.reader import Reader
+from nearfar.store.sinks._postgres_reader import PostgresReader
 from nearfar.store.sinks._postgres_table import PostgresTable
 from nearfar.store.sinks._postgres_writer import PostgresWriter, drop_staged, withdraw
 from nearfar.store.sinks._rows import IdKind, as_id, schema
@@ -50,6 +52,15 @@ class Postgres(PostgresTable):
             found = connection.execute(self.statement("SELECT date FROM {days} ORDER BY date"))
             return [d for (d,) in found]
 
+    def version(self, day: date) -> str | None:
+        """Return the version that a day was published as; None where it is not published."""
+        with self.connected() as connection, self.errors("read it"):
+            if not self.exists(connection, "_days"):
+                return None
+            query = self.statement("SELECT model_version FROM {days} WHERE date = {date}", date=day)
+            found = connection.execute(query).fetchone()
+            return None if found is None else found[0]
+
     def read(self, day: date, user: int | str | None) -> pl.DataFrame | None:
         """The rows of a day, of one user or all; None where the day is not published."""
         with self.connected() as connection, self.errors("read it"):
@@ -61,6 +72,10 @@ class Postgres(PostgresTable):
                 if connection.execute(self.statement(IS_PUBLISHED, date=day)).fetchone() is None:
                     return None
                 return self._rows(connection, day, user)
+
+    def reader(self, seconds: float) -> Reader:
+        """Return a reader over one connection that stays open."""
+        return PostgresReader(self, seconds)
 
     def _rows(self, connection: Connection, day: date, user: int | str | None) -> pl.DataFrame:
         chosen = "" if user is None else " AND user_id = {user}"

@@ -102,20 +102,39 @@ class PostgresTable:
         with self.address.errors(doing, psycopg.Error):
             yield
 
+    def connect(self, **options: Any) -> Connection:
+        """Open a connection without a transaction.
+
+        Args:
+            options: libpq's parameters; those of the address win.
+
+        Raises:
+            psycopg.Error: the server cannot be reached or refuses.
+        """
+        self.check()
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict
+
+        scheme, _, rest = self.address.for_database().partition("://")
+        address = f"{scheme.partition('+')[0]}://{rest}"
+        known = conninfo_to_dict(address)
+        options = {k: v for k, v in options.items() if k not in known}
+        connection = psycopg.connect(
+            address, autocommit=True, application_name="nearfar", **options
+        )
+        try:
+            connection.execute(SESSION)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     @contextmanager
     def connected(self) -> Iterator[Connection]:
         """A connection, without a transaction."""
-        self.check()
-        import psycopg
-
-        scheme, _, rest = self.address.for_database().partition("://")
         with self.errors("connect"):
-            connection = psycopg.connect(
-                f"{scheme.partition('+')[0]}://{rest}", autocommit=True, application_name="nearfar"
-            )
+            connection = self.connect()
         try:
-            with self.errors("connect"):
-                connection.execute(SESSION)
             yield connection
         finally:
             connection.close()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
 from nearfar.core.errors import DataError, SchemaError
+from nearfar.store.reader import Stored
 from nearfar.store.rejection import MAX_ID_BYTES, unusable
 
 IdKind = Literal["text", "integer"]
@@ -84,11 +86,32 @@ def duplicate_error(told: str = "") -> DataError:
 
 
 def as_id(user: int | str, ids: IdKind) -> int | str | None:
-    """A user's id as the sink keeps it; None where it cannot be one of these."""
+    """Return a user's id as the sink keeps it, or None where the sink cannot hold such an id."""
     if ids == "text":
-        return str(user)
+        text = str(user)
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:  # half a surrogate pair
+            return None
+        return text if 0 < size <= MAX_ID_BYTES and "\0" not in text else None
     try:
         number = int(user)
     except ValueError:
         return None
     return number if -(1 << 63) <= number < 1 << 63 else None
+
+
+def by_key(users: Sequence[str], ids: IdKind) -> dict[int | str, str]:
+    """Return the users whom the sink can hold, as asked for, by their id in the sink."""
+    keys = ((as_id(user, ids), user) for user in users)
+    return {key: user for key, user in keys if key is not None}
+
+
+def by_user(
+    rows: Iterable[Sequence[Any]], asked: Mapping[int | str, str]
+) -> dict[str, list[Stored]]:
+    """Return rows (user, rank, item, score, model_version, scored_at) by the user asked for."""
+    result: dict[str, list[Stored]] = {}
+    for user, *row in rows:
+        result.setdefault(asked[user], []).append(Stored(*row))
+    return result

@@ -12,13 +12,14 @@ from pathlib import Path
 import polars as pl
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.store.reader import Reader
 from nearfar.store.secrets import Url
 from nearfar.store.sinks._rows import IdKind, as_id, duplicate_error, schema
+from nearfar.store.sinks._sqlite_reader import COLUMNS, SQLiteReader
 from nearfar.store.sinks.sink import Writer
 
 ROWS_AT_ONCE = 50_000
 ID_TYPES = {"text": "TEXT", "integer": "INTEGER"}
-COLUMNS = "user_id, rank, item_id, score, model_version, scored_at"
 TABLES = """
 CREATE TABLE IF NOT EXISTS {table} (
     date TEXT NOT NULL, user_id {id} NOT NULL, rank INTEGER NOT NULL, item_id {id} NOT NULL,
@@ -140,6 +141,15 @@ class SQLite:
             found = connection.execute(f"SELECT date FROM {self.table}_days ORDER BY date")
             return [date.fromisoformat(d) for (d,) in found]
 
+    def version(self, day: date) -> str | None:
+        """Return the version that a day was published as; None where it is not published."""
+        with self._for_reading() as connection:
+            if connection is None:
+                return None
+            query = f"SELECT model_version FROM {self.table}_days WHERE date = ?"
+            found = connection.execute(query, (day.isoformat(),)).fetchone()
+            return None if found is None else found[0]
+
     def read(self, day: date, user: int | str | None) -> pl.DataFrame | None:
         """The rows of a day, of one user or all; None where the day is not published."""
         with self._for_reading() as connection:
@@ -158,6 +168,10 @@ class SQLite:
             while fetched := found.fetchmany(ROWS_AT_ONCE):
                 frames.append(_frame(fetched, self.ids))
         return pl.concat(frames)
+
+    def reader(self, seconds: float) -> Reader:
+        """Return a reader over one connection that stays open."""
+        return SQLiteReader(self.address, self._path(), self.table, self.ids, seconds)
 
 
 class _SQLiteWriter(Writer):

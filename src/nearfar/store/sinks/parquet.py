@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from urllib.parse import quote
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from nearfar.core.errors import ArtefactError, DataError, SettingsError
+from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.files import atomic_file
+from nearfar.store.reader import Reader, Stored, UnreachableError
 from nearfar.store.secrets import Url
-from nearfar.store.sinks._rows import ID_TYPES, IdKind, as_id, duplicate_error
-from nearfar.store.sinks.sink import MAX_VERSION, RecommendationSink, Writer
-
-PREFIX = "date="
+from nearfar.store.sinks._parquet_day import PREFIX, Day
+from nearfar.store.sinks._rows import (
+    ID_TYPES,
+    IdKind,
+    as_id,
+    by_key,
+    by_user,
+    duplicate_error,
+)
+from nearfar.store.sinks.sink import RecommendationSink, Writer
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class ParquetRecommendations(RecommendationSink):
         self, day: date, version: str, scored_at: datetime, resume: bool
     ) -> Iterator[Writer]:
         address = Url(self.path)
-        home = _Day(self._root(), day)
+        home = Day(self._root(), day)
         with address.errors("write it", OSError):
             home.settle()
             folder = home.unpublished(version) if resume else None
@@ -81,7 +84,7 @@ class ParquetRecommendations(RecommendationSink):
 
     def delete(self, day: date) -> None:
         with Url(self.path).errors("write it", OSError):
-            _Day(self._root(), day).delete()
+            Day(self._root(), day).delete()
 
     def dates(self) -> list[date]:
         found = []
@@ -91,114 +94,78 @@ class ParquetRecommendations(RecommendationSink):
         return sorted(found)
 
     def read(self, day: date, user: int | str | None = None) -> pl.DataFrame:
-        home = _Day(self._root(), day)
         with Url(self.path).errors("read it", OSError, PolarsError):
-            folder = home.published()
-            while folder is not None:
-                try:
-                    return _read(folder, user, self.ids)
-                except (OSError, PolarsError):
-                    now = home.published()
-                    if now == folder:
-                        raise
-                    folder = now  # it was published twice while it was read
-        raise self._absent(day)
+            rows = self.read_users(day, None if user is None else [as_id(user, self.ids)])
+        if rows is None:
+            raise self._absent(day)
+        return rows
+
+    def read_users(
+        self, day: date, users: Sequence[int | str | None] | None
+    ) -> pl.DataFrame | None:
+        """Return the rows of some users or of all, or None where the day is not published.
+
+        Args:
+            day: the day.
+            users: ids of the sink's kind.
+
+        Raises:
+            OSError: a file cannot be read.
+            PolarsError: a file is damaged.
+        """
+        home = Day(self._root(), day)
+        folder = home.published()
+        while folder is not None:
+            try:
+                return _read(folder, users, self.ids)
+            except (OSError, PolarsError):
+                now = home.published()
+                if now == folder:
+                    raise
+                folder = now  # it was published twice while it was read
+        return None
+
+    def holds(self, day: date, version: str) -> bool:
+        with Url(self.path).errors("read it", OSError):
+            return Day(self._root(), day).is_of(version)
+
+    def reader(self, seconds: float) -> Reader:
+        return _ParquetReader(self)
 
     def _root(self) -> Path:
         self.check()
         return Path(Url(self.path).reveal()).expanduser()
 
 
-@dataclass(frozen=True)
-class _Day:
-    """The folders of a day, numbered in the order of their making."""
+class _ParquetReader(Reader):
+    """Scans the day's files once for all users who are asked for together."""
 
-    root: Path
-    day: date
+    def __init__(self, sink: ParquetRecommendations) -> None:
+        self._sink = sink
 
-    @property
-    def folder(self) -> Path:
-        return self.root / ".days" / self.day.isoformat()
+    def latest(self) -> date | None:
+        with self._errors():
+            return max(self._sink.dates(), default=None)
 
-    @property
-    def link(self) -> Path:
-        return self.root / f"{PREFIX}{self.day}"
+    def read(self, day: date, users: Sequence[str]) -> dict[str, list[Stored]] | None:
+        asked = by_key(users, self._sink.ids)
+        with self._errors():
+            rows = self._sink.read_users(day, list(asked))
+        return None if rows is None else by_user(rows.iter_rows(), asked)
 
-    def published(self) -> Path | None:
-        """The folder that readers are led to."""
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
         try:
-            return self.root / self.link.readlink()
-        except FileNotFoundError:
-            return None
-        except OSError:
-            raise ArtefactError(
-                f"{self.link} exists and was not written by nearfar; name another folder"
-            ) from None
-
-    def settle(self) -> None:
-        """End what an earlier run could not: note what it published, remove what it dropped."""
-        folder = self.published()
-        if folder is not None:
-            _mark(folder).touch()
-        for left in (*self.folder.glob("dropped.*"), _dropped(self.folder)):
-            shutil.rmtree(left, ignore_errors=True)
-
-    def _folders(self) -> list[Path]:
-        found = (p for p in self.folder.glob("[0-9]*") if p.is_dir())
-        return sorted(found, key=lambda p: int(p.name.partition("-")[0]))
-
-    def _unpublished(self) -> list[Path]:
-        return [p for p in self._folders() if not _mark(p).exists()]
-
-    def unpublished(self, version: str) -> Path | None:
-        """The folder that an earlier run left behind."""
-        found = [p for p in self._unpublished() if p.name.partition("-")[2] == _slug(version)]
-        return found[-1] if found else None
-
-    def drop_unpublished(self, but: Path | None) -> None:
-        """Remove what earlier runs left behind."""
-        for folder in self._unpublished():
-            if folder != but:
-                _drop(folder)
-
-    def next(self, version: str) -> Path:
-        """A new folder."""
-        folders = self._folders()
-        number = int(folders[-1].name.partition("-")[0]) + 1 if folders else 1
-        folder = self.folder / f"{number:05d}-{_slug(version)}"
-        folder.mkdir(parents=True)
-        return folder
-
-    def publish(self, folder: Path) -> None:
-        """Lead readers to a folder, and remove those older than the one it replaces."""
-        before = self.published()
-        for unfinished in folder.glob(".*"):
-            unfinished.unlink()
-        for changed in (folder, self.folder, self.folder.parent):
-            _sync(changed)
-        made = self.root / f".{self.link.name}.part"
-        made.unlink(missing_ok=True)
-        made.symlink_to(folder.relative_to(self.root))
-        made.replace(self.link)
-        _sync(self.root)
-        self.settle()
-        for old in self._folders():
-            if old not in (folder, before):
-                _drop(old)
-                _mark(old).unlink(missing_ok=True)
-
-    def delete(self) -> None:
-        """Remove the link, then all folders."""
-        self.settle()
-        self.link.unlink(missing_ok=True)
-        if self.folder.exists():
-            _drop(self.folder)
+            yield
+        except (OSError, PolarsError) as error:
+            kind = UnreachableError if isinstance(error, OSError) else DataError
+            raise kind(Url(self._sink.path).told("read it", error)) from None
 
 
 class _ParquetWriter(Writer):
     def __init__(
         self,
-        home: _Day,
+        home: Day,
         folder: Path,
         address: Url,
         version: str,
@@ -251,45 +218,12 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
 
 
-def _read(folder: Path, user: int | str | None, ids: IdKind) -> pl.DataFrame:
+def _read(folder: Path, users: Sequence[int | str | None] | None, ids: IdKind) -> pl.DataFrame:
     files = _files(folder)
     if not files:
         raise FileNotFoundError(f"{folder} has no files")
     rows = pl.scan_parquet(files, glob=False, hive_partitioning=False)
     rows = rows.with_columns(pl.col("user", "item").cast(ID_TYPES[ids]))
-    if user is not None:
-        rows = rows.filter(pl.col("user") == pl.lit(as_id(user, ids), ID_TYPES[ids]))
+    if users is not None:
+        rows = rows.filter(pl.col("user").is_in(pl.Series(users, dtype=ID_TYPES[ids]).implode()))
     return rows.sort("user", "rank").collect()
-
-
-def _slug(version: str) -> str:
-    """A version as a name that every file system takes."""
-    quoted = quote(version, safe="")
-    if len(quoted) <= MAX_VERSION:
-        return quoted
-    return f"{quoted[:MAX_VERSION]}-{hashlib.sha256(version.encode()).hexdigest()[:16]}"
-
-
-def _mark(folder: Path) -> Path:
-    """The file that says that a folder was published."""
-    return folder.with_name(f"published.{folder.name}")
-
-
-def _dropped(folder: Path) -> Path:
-    return folder.with_name(f"dropped.{folder.name}")
-
-
-def _drop(folder: Path) -> None:
-    """Remove a folder so that what is left of it after a crash is not taken for whole."""
-    gone = _dropped(folder)
-    shutil.rmtree(gone, ignore_errors=True)
-    folder.rename(gone)
-    shutil.rmtree(gone)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

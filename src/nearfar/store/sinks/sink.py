@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime
 from typing import Any
@@ -12,6 +12,7 @@ import polars as pl
 
 from nearfar.core import discovery, settings
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.store.reader import Reader, Stored
 from nearfar.store.sinks._rows import IdKind, canonical
 
 PACKAGE = __name__.rpartition(".")[0]
@@ -165,10 +166,51 @@ class RecommendationSink(ABC):
             DataError: the day is not published.
         """
 
+    def holds(self, day: date, version: str) -> bool:
+        """Return whether what readers see of a day was written as this version.
+
+        Args:
+            day: the day.
+            version: as of `writing`.
+        """
+        return day in self.dates() and bool((self.read(day)["model_version"] == version).all())
+
+    def reader(self, seconds: float) -> Reader:
+        """Return a reader of this sink for one thread of a service; it opens nothing yet.
+
+        Args:
+            seconds: how long a read may take, where the store can limit that.
+        """
+        return _ByDay(self)
+
     def _absent(self, day: date) -> DataError:
         days = self.dates()
         told = f"{len(days)} days from {days[0]} to {days[-1]} are" if days else "none is"
         return DataError(f"no recommendations of {day} are published; {told}")
+
+
+class _ByDay(Reader):
+    """The reader of a sink that has no reader of its own."""
+
+    def __init__(self, sink: RecommendationSink) -> None:
+        self._sink = sink
+
+    def latest(self) -> date | None:
+        return max(self._sink.dates(), default=None)
+
+    def read(self, day: date, users: Sequence[str]) -> dict[str, list[Stored]] | None:
+        result = {}
+        for user in users:
+            try:
+                rows = self._sink.read(day, user)
+            except DataError:
+                if day in self._sink.dates():
+                    raise
+                return None
+            columns = rows.select("rank", "item", "score", "model_version", "scored_at")
+            if rows.height:
+                result[user] = [Stored(*row) for row in columns.iter_rows()]
+        return result
 
 
 def find_sink(name: str) -> type[RecommendationSink]:

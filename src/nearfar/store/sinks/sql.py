@@ -10,6 +10,7 @@ from datetime import date, datetime
 import polars as pl
 
 from nearfar.core.errors import SettingsError
+from nearfar.store.reader import Reader
 from nearfar.store.secrets import Url
 from nearfar.store.sinks import _postgres, _sqlite
 from nearfar.store.sinks._rows import IdKind
@@ -100,3 +101,9 @@ class SQLRecommendations(RecommendationSink):
         if found is None:
             raise self._absent(day)
         return found
+
+    def holds(self, day: date, version: str) -> bool:
+        return self._database().version(day) == version
+
+    def reader(self, seconds: float) -> Reader:
+        return self._database().reader(seconds)

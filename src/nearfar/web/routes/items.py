@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import numpy as np
@@ -11,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request
 from nearfar.web import examples
 from nearfar.web.exchange import Json, answers, service_of
 from nearfar.web.limits import MAX_ID, MAX_K, MAX_TITLE
+from nearfar.web.paths import with_id
 from nearfar.web.problems import unknown_item
 from nearfar.web.schemas import SearchResponse, SimilarResponse
 from nearfar.web.scorers.scorer import Scorer
@@ -26,7 +26,7 @@ ModelQuery = Annotated[
 @router.get(
     "/v1/items",
     summary="Find items by title",
-    responses=answers(SearchResponse, examples.SEARCHED, 404, 422, 503),
+    responses=answers(SearchResponse, examples.SEARCHED, 404, 422, 429, 503, 504),
 )
 async def find(
     request: Request,
@@ -38,14 +38,15 @@ async def find(
 ) -> Json:
     """Items by the beginning of their title or of a word in it, or by what comes near it when it
     is mistyped; an id finds its item."""
-    served = service_of(request).models.get(model)
-    found = await asyncio.to_thread(served.catalogue.search, query, limit)
+    service = service_of(request)
+    served = service.models.get(model)
+    found = await service.lookups.call(request.receive, None, served.catalogue.search, query, limit)
     items = [found_item(served, position) for position in found]
     return Json({"model": served.name, "version": served.scorer.version, "items": items})
 
 
 @router.get(
-    "/v1/items/{item}/similar",
+    with_id("/v1/items/{item}/similar", "item"),
     summary="Items like an item",
     responses=answers(SimilarResponse, examples.SIMILAR, 404, 422, 429, 503, 504),
 )

@@ -53,12 +53,13 @@ async def whole_map(request: Request, model: ModelQuery = None) -> Json:
 async def point(request: Request) -> Json:
     """The place of a history on the map of the same model and version."""
     service = service_of(request)
+    deadline = service.coalescer.deadline()
     body = read_body(request, PointRequest)
     served = service.models.get(body.model)
     found = _map_of(served)
-    known = await known_of(served, body)
+    known = await known_of(request, served, body, deadline)
     history = csr_of_lists([np.sort(np.array(known.positions, np.int64))], len(served.catalogue))
-    x, y = await service.coalescer.call(found.point, served.scorer, history)
+    x, y = await service.coalescer.call(found.point, served.scorer, history, deadline=deadline)
     return Json(
         {"model": served.name, "version": served.scorer.version, "x": x, "y": y,
          "n_known": len(known.positions)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,13 +42,27 @@ class Known:
     unmatched: list[Unmatched]
 
 
-async def known_of(served: Served, person: Person) -> Known:
-    """The items that a person names, by id and by title."""
+async def known_of(
+    request: Request, served: Served, person: Person, deadline: float | None = None
+) -> Known:
+    """Return the items that a person names, by id and by title.
+
+    Args:
+        request: which the person sent.
+        served: the model.
+        person: the ids and titles.
+        deadline: of the request, on the event loop's clock.
+
+    Raises:
+        ProblemError: too many look up titles, the deadline passed, or the client left.
+    """
     positions, unknown = served.catalogue.positions(person.items)
     if not person.titles:
         return Known(positions, unknown, [])
     # What is no title is searched for, which may take milliseconds.
-    called, unmatched = await asyncio.to_thread(served.catalogue.match, person.titles)
+    called, unmatched = await service_of(request).lookups.call(
+        request.receive, deadline, served.catalogue.match, person.titles
+    )
     return Known(list(dict.fromkeys([*positions, *called])), unknown, unmatched)
 
 
@@ -94,6 +107,7 @@ async def recommend(request: Request) -> Json:
     A history without an item that the model knows gets what is popular.
     """
     service = service_of(request)
+    deadline = service.coalescer.deadline()
     body = read_body(request, RecommendRequest)
     arm = service.arm_of(body.user, body.model)
     served = service.choose(body.model, arm)
@@ -101,7 +115,7 @@ async def recommend(request: Request) -> Json:
         served.needs("explain")
     if body.diversity:
         served.needs("similar")
-    known = await known_of(served, body)
+    known = await known_of(request, served, body, deadline)
     positions = np.array(known.positions, np.int64)
     excluded = banned(served, body.allow, body.deny)
     own = served.catalogue.positions(body.exclude)[0]
@@ -110,7 +124,7 @@ async def recommend(request: Request) -> Json:
     if own:
         excluded = _union(excluded, own)
     wanted = Wanted(positions, excluded, body.k, body.diversity, body.explain)
-    (found,) = await service.coalescer.rank(served, [wanted])
+    (found,) = await service.coalescer.rank(served, [wanted], deadline=deadline)
     source = "history" if known.positions else "popular"
     service.metrics.sources.labels(source).inc()
     listed = served.catalogue.listed
