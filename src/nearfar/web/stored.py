@@ -18,6 +18,7 @@ from jaxtyping import Int
 from scipy.sparse import csr_array, vstack
 
 from nearfar.bundle.history_file import read_histories
+from nearfar.core.identity import key_of
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.store.reader import Reader, Stored, UnreachableError
 from nearfar.store.sinks.sink import RecommendationSink
@@ -283,17 +284,20 @@ class StoredHistories:
 
     def __init__(self, path: Path, items: Vocabulary) -> None:
         parts: list[csr_array] = []
-        self._row: dict[str, int] = {}
+        self._row: dict[int | str, int] = {}
+        self._integer = False
         for chunk in read_histories(_Over(items), path):
             for user in chunk.user_ids.to_list():
-                self._row.setdefault(str(user), len(self._row))
+                self._row.setdefault(user, len(self._row))
+            self._integer = chunk.user_ids.dtype == pl.Int64
             parts.append(chunk.histories)
         empty = csr_array((0, len(items)), dtype=np.float32)
         self._x = csr_array(vstack(parts, format="csr")) if parts else empty
 
     def of(self, user: str) -> Int[np.ndarray, " items"]:
         """The user's items as positions; none for one who is unknown."""
-        row = self._row.get(user)
+        key = key_of(user, integer=self._integer)
+        row = None if key is None else self._row.get(key)
         if row is None:
             return np.empty(0, np.int64)
         start, end = self._x.indptr[row], self._x.indptr[row + 1]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import polars as pl
 
 from nearfar.core.errors import DataError, SchemaError
+from nearfar.core.identity import key_of
 from nearfar.store.reader import Stored
 from nearfar.store.rejection import MAX_ID_BYTES, unusable
 
@@ -86,7 +87,10 @@ def duplicate_error(told: str = "") -> DataError:
 
 
 def as_id(user: int | str, ids: IdKind) -> int | str | None:
-    """Return a user's id as the sink keeps it, or None where the sink cannot hold such an id."""
+    """Return a user's id as the sink keeps it, or None where the sink cannot hold such an id.
+
+    Ids are compared by the rule of `core.identity`.
+    """
     if ids == "text":
         text = str(user)
         try:
@@ -94,11 +98,8 @@ def as_id(user: int | str, ids: IdKind) -> int | str | None:
         except UnicodeEncodeError:  # half a surrogate pair
             return None
         return text if 0 < size <= MAX_ID_BYTES and "\0" not in text else None
-    try:
-        number = int(user)
-    except ValueError:
-        return None
-    return number if -(1 << 63) <= number < 1 << 63 else None
+    number = key_of(user, integer=True)
+    return number if isinstance(number, int) and -(1 << 63) <= number < 1 << 63 else None
 
 
 def by_key(users: Sequence[str], ids: IdKind) -> dict[int | str, str]:
