@@ -289,7 +289,7 @@ class StoredHistories:
         for chunk in read_histories(_Over(items), path):
             for user in chunk.user_ids.to_list():
                 self._row.setdefault(user, len(self._row))
-            self._integer = chunk.user_ids.dtype == pl.Int64
+            self._integer = chunk.user_ids.dtype.is_integer()
             parts.append(chunk.histories)
         empty = csr_array((0, len(items)), dtype=np.float32)
         self._x = csr_array(vstack(parts, format="csr")) if parts else empty
