@@ -11,6 +11,7 @@ import torch
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.collapse import refusing_collapse
 from nearfar.algorithms.pia import PIA
+from nearfar.algorithms.statistics import Statistics
 from nearfar.core import discovery, settings
 from nearfar.core.errors import EmptyDataError
 from nearfar.core.seeding import derive
@@ -63,6 +64,10 @@ class AutoencoderAlgorithm(Algorithm):
         super().__post_init__()
         self.plan()
         self.architecture(n_items=1)  # sizes are checked where they are made
+
+    def data_defaults(self, data: Statistics) -> dict[str, Any]:
+        batch_size = getattr(self, "batch_size", None)
+        return {} if batch_size is None else {"epochs": epochs_of(None, data.n_users, batch_size)}
 
     @abstractmethod
     def architecture(self, n_items: int) -> Architecture:
@@ -139,7 +144,7 @@ def optimiser_of(
     return "lazy_adam" if sampled else "adam"
 
 
-def epochs_of(chosen: int | None, catalogue: Catalogue | None, batch_size: int) -> int:
+def epochs_of(chosen: int | None, n_users: int | None, batch_size: int) -> int:
     """Return how many epochs were chosen, or as many as make about `TRAINING_STEPS` steps.
 
     A small log has few steps per epoch and needs more epochs; a large one is passed over at
@@ -147,14 +152,14 @@ def epochs_of(chosen: int | None, catalogue: Catalogue | None, batch_size: int) 
 
     Args:
         chosen: the setting.
-        catalogue: of the training data, where they are known.
+        n_users: of the training data, where they are known.
         batch_size: users per step.
     """
     if chosen is not None:
         return chosen
-    if catalogue is None:
+    if n_users is None:
         return EPOCHS
-    steps = max(1, math.ceil(catalogue.n_users / batch_size))
+    steps = max(1, math.ceil(n_users / batch_size))
     return min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(TRAINING_STEPS / steps)))
 
 

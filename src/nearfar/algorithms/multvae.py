@@ -91,7 +91,7 @@ class MultVAE(AutoencoderAlgorithm):
     def plan(self, catalogue: Catalogue | None = None) -> Plan:
         """How the network is trained, on a catalogue of this size."""
         return Plan(
-            epochs_of(self.epochs, catalogue, self.batch_size),
+            epochs_of(self.epochs, catalogue and catalogue.n_users, self.batch_size),
             self.batch_size,
             self.learning_rate,
             self.patience,

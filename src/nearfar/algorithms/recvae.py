@@ -103,7 +103,7 @@ class RecVAE(AutoencoderAlgorithm):
             ("network.decoder",), ("reconstruction",), self.decoder_passes, corrupt=False
         )
         return Plan(
-            epochs_of(self.epochs, catalogue, self.batch_size),
+            epochs_of(self.epochs, catalogue and catalogue.n_users, self.batch_size),
             self.batch_size,
             self.learning_rate,
             self.patience,

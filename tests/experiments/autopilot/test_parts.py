@@ -85,11 +85,15 @@ def test_a_value_left_open_is_drawn() -> None:
 
 def test_a_fit_is_shortened_with_its_schedule() -> None:
     family = next(f for f in FAMILIES if f.name == "multvae")
-    algorithm = family.base()
-    assert isinstance(algorithm, MultVAE)
+    algorithm = make_algorithm("multvae", {"epochs": 20, "schedule": {"epochs": 20}})
     short = shortened(family, algorithm, 0.5)
     assert (short.epochs, short.schedule.epochs) == (10, 10)
     assert shortened(family, algorithm, 0.1) is None
+    algorithm = family.start_on(two_tastes(600, 10))
+    assert isinstance(algorithm, MultVAE)
+    assert (algorithm.epochs, algorithm.schedule.epochs) == (60, 0)
+    short = shortened(family, algorithm, 0.5)
+    assert (short.epochs, short.schedule.epochs) == (30, 0)
     wmf = next(f for f in FAMILIES if f.name == "wmf")
     algorithm = make_algorithm("wmf", {"n_factors": 256, "unobserved_weight": 0.1, "l2": 0.01})
     assert shortened(wmf, algorithm, 0.6).n_factors == 128

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, preset
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.data.interactions import Interactions
@@ -22,7 +23,7 @@ KIND_NAMES: dict[Kind, str] = {
 }
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "pia": {"alignment": {"kind": "pia", "weight": 0.01, "patience": 0}},
+    "pia": {"alignment": {"kind": "pia", "patience": 0}},
 }
 """Settings that make a variant of an autoencoder, by name; one entry adds a variant.
 
@@ -80,12 +81,15 @@ class Family:
         Args:
             train: the training users x items.
         """
-        algorithm = self.base().resolved(train)
+        algorithm = self.base()
         batch_size = getattr(algorithm, "batch_size", None)
         most = max(LEAST_BATCH, train.n_users // LEAST_STEPS)
-        if batch_size is None or batch_size <= most:
-            return algorithm
-        return self.with_values(algorithm, {"batch_size": most})
+        if batch_size is not None and batch_size > most:
+            algorithm = self.with_values(algorithm, {"batch_size": most})
+        alignment = getattr(algorithm, "alignment", None)
+        if isinstance(algorithm, AutoencoderAlgorithm) and alignment and alignment.weight is None:
+            algorithm = self.with_values(algorithm, {"alignment.weight": algorithm.ALIGN_WEIGHT})
+        return algorithm.resolved(train)
 
     def space(self, algorithm: Algorithm) -> Space:
         """Return what is searched around an algorithm of this family; it may be empty."""
@@ -119,8 +123,8 @@ FAMILIES: tuple[Family, ...] = (
     Family("edlae", "EDLAE", "linear"),
     Family("plrec", "PLRec", "linear"),
     Family("wmf", "WMF", "factors"),
-    *_with_variants(Family("multvae", "Mult-VAE", "autoencoder", "fast")),
-    *_with_variants(Family("recvae", "RecVAE", "autoencoder", "ml-1m")),
+    *_with_variants(Family("multvae", "Mult-VAE", "autoencoder")),
+    *_with_variants(Family("recvae", "RecVAE", "autoencoder")),
 )
 
 

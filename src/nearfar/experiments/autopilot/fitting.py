@@ -163,6 +163,11 @@ class Fitter:
             users_per_second=measured.n_users / ranking, mib=size_mib(model),
         )  # fmt: skip
 
+    def _full_epochs(self, family: Family) -> int | None:
+        if family.kind != "autoencoder":
+            return None
+        return getattr(family.start_on(self.held_out.train), "epochs", None)
+
     def add(
         self,
         family: Family,
@@ -192,7 +197,8 @@ class Fitter:
         score = None if measured is None else measured.mean(METRIC)
         record = Record(
             len(self.records.trials), family.name, dict(values), plain_settings(algorithm), state,
-            score, list(epochs), fit_seconds=seconds, round=number, **rest,
+            score, list(epochs), fit_seconds=seconds, round=number,
+            full_epochs=self._full_epochs(family), **rest,
         )  # fmt: skip
         self.records.seconds = self.clock.used
         self.records.add(record, measured)

@@ -143,8 +143,8 @@ class Leaderboard:
             if family.kind != "autoencoder":
                 continue
             row = rows.get(family.name)
-            epochs = getattr(family.base(), "epochs", 0)
-            shorter = row is not None and row.trial.settings.get("epochs", epochs) < epochs
+            full = None if row is None else row.trial.full_epochs
+            shorter = row is not None and full and row.trial.settings.get("epochs", full) < full
             if shorter or family.label in self.left_out:
                 result.append(family.label)
         return result

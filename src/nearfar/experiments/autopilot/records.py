@@ -41,6 +41,7 @@ class Record:
         mib: size of the model's arrays in MiB.
         reason: why it failed.
         round: the round of the search; 0 is the survey of all families.
+        full_epochs: that the family starts with if there is time; None for what has no epochs.
     """
 
     number: int
@@ -56,6 +57,7 @@ class Record:
     mib: float | None = None
     reason: str | None = None
     round: int = 0
+    full_epochs: int | None = None
 
 
 @dataclass

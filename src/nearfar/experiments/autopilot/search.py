@@ -192,7 +192,7 @@ def shortened(family: Family, algorithm: Algorithm, share: float) -> Algorithm |
     if n < LEAST_EPOCHS:
         return None
     values: dict[str, Any] = {"epochs": n}
-    if hasattr(getattr(algorithm, "schedule", None), "epochs"):
+    if getattr(getattr(algorithm, "schedule", None), "epochs", 0):  # 0: as long as the training
         values["schedule.epochs"] = n
     return family.with_values(algorithm, values)
 
