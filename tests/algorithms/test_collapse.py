@@ -32,8 +32,8 @@ def recvae(alignment: PIA) -> RecVAE:
 
 def test_too_strong_an_alignment_is_refused_in_the_middle_of_training(clusters) -> None:
     run = Run(seed=0)
-    with pytest.raises(CollapsedError, match=r"popularity alone has .*weight is 100; .*try 10,"):
-        recvae(PIA(weight=100.0, patience=0)).fit(*clusters, run=run)
+    with pytest.raises(CollapsedError, match=r"popularity alone has .*weight is 1000; .*try 100,"):
+        recvae(PIA(weight=1000.0, patience=0)).fit(*clusters, run=run)
     assert len(run.history.records) == 9
 
 

@@ -12,6 +12,10 @@ from nearfar.core.errors import SettingsError
 from nearfar.train.history import EpochRecord
 from nearfar.train.run import Run
 from nearfar.vae.encoders.base import Base
+from nearfar.vae.likelihoods.multinomial import Multinomial
+from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.linear_anneal import LinearAnneal
 
 SMALL = RaCT(
     n_latent=6,
@@ -70,6 +74,10 @@ def test_without_the_later_stages_it_is_mult_vae(clusters) -> None:
         batch_size=20,
         learning_rate=0.02,
         patience=0,
+        likelihood=Multinomial(),
+        start=Xavier(),
+        beta=LinearAnneal(),
+        schedule=Constant(),
     )
     a, b = (
         algorithm.fit(*clusters, run=Run(seed=1, device="cpu")).state()
