@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import cache
 
+import numpy as np
 import torch
 
 from nearfar.algorithms import ease
@@ -12,9 +13,11 @@ from nearfar.algorithms.algorithm import Algorithm
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.edlae import EDLAE
+from nearfar.algorithms.inverse import PANEL, PIVOT
 from nearfar.core import memory
 from nearfar.data.interactions import Interactions
 from nearfar.models.model import BATCH_BYTES
+from nearfar.vae.products import times
 from nearfar.vae.starts.spectral import OVERSAMPLING
 
 FLOAT_BYTES = 4
@@ -27,8 +30,14 @@ COPIES_OF_FACTORS = 4
 BYTES_PER_INTERACTION = 64
 """The matrix by user and by item, its indices as int64, and values beside them."""
 
+PROBE = 8192
+"""Columns of the product whose time tells how fast this machine is."""
+
+GRAM_PER_SECOND = 6e7
+"""Pairs of a user's items that are counted per second, at the least."""
+
 OVERHEAD_OF_CLOSED_FORM = 1.5
-"""How much longer the closed form takes than its products alone."""
+"""How much longer a fit takes than these two parts."""
 
 
 def needed_bytes(algorithm: Algorithm, train: Interactions) -> int:
@@ -81,16 +90,18 @@ def closed_form_seconds(algorithm: Algorithm, train: Interactions) -> float:
     """Return about how long a fit takes that cannot be stopped; 0 for all that report steps."""
     if not isinstance(algorithm, EASE | EDLAE):
         return 0.0
-    return OVERHEAD_OF_CLOSED_FORM * 2.0 * train.n_items**3 / flops()
+    gram = float(np.square(np.diff(train.x.indptr), dtype=np.float64).sum()) / GRAM_PER_SECOND
+    inverse = 2.0 * train.n_items**3 / flops()
+    return OVERHEAD_OF_CLOSED_FORM * (gram + inverse)
 
 
 @cache
 def flops() -> float:
-    """Return the float32 operations per second of a matrix product on all cores, measured once."""
-    a = torch.ones(1024, 1024)
+    """Return the float32 operations per second of an inversion's products, measured once."""
+    a, b = torch.ones(PANEL, PIVOT), torch.ones(PIVOT, PROBE)
     best = float("inf")
     for _ in range(6):
         started = time.perf_counter()
-        torch.mm(a, a)
+        times(a, b)
         best = min(best, time.perf_counter() - started)
-    return 2.0 * 1024**3 / best
+    return 2.0 * PANEL * PIVOT * PROBE / best
