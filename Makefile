@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo docs e2e test test-quick check format lint types imports clean bench-ml-1m \
+.PHONY: help demo docs e2e test test-quick test-faults check format lint types imports clean bench-ml-1m \
 	bench-train bench-score bench-quality bench-agreement bench-prepare bench-memory bench-large \
 	bench-closed-form bench-recommend bench-peers bench-store bench-serve bench-scale
 
@@ -33,6 +33,9 @@ test: .venv/.dev ## the whole test suite
 
 test-quick: .venv/.dev ## the tests that take no more than a few seconds each
 	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-faults: .venv/.dev ## jobs failed, killed or cut off from power at every single write
+	NEARFAR_EVERY_WRITE=1 $(BIN)/python -m pytest -n 2 tests/jobs/test_faults.py
 
 format: .venv/.dev ## rewrite the code in the house format
 	$(BIN)/ruff format .
