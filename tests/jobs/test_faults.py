@@ -109,7 +109,7 @@ def at_every_write(
     steps: range | None,
     **over: Any,
 ) -> int:
-    """Spoil writes of an act one by one, do what an operator does then, compare; return how many."""
+    """Spoil writes of an act one by one, go on as an operator does, compare; return how many."""
     with shop.copy() as home:
         pipeline = shop.pipeline(home, **over)
         prepare(pipeline)
