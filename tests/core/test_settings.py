@@ -148,7 +148,7 @@ def test_a_table_without_kind_is_of_the_defaults_kind() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"epochs": 2.5}, {"epochs": "a"}, {"decoder_hidden": 8}, {"encoder": 3}, {"beta": "x"}],
+    [{"epochs": 2.5}, {"epochs": "a"}, {"decoder_hidden": 8}, {"encoder": 3}, {"n_latent": "x"}],
 )  # fmt: skip
 def test_constructors_hold_their_types(bad) -> None:
     with pytest.raises(SettingsError, match=next(iter(bad))):

@@ -215,10 +215,8 @@ def _names(connection: Connection, events: FromClause) -> list[str]:
 class _Bounds:
     """The window, [first, last), as the database compares it with its timestamps.
 
-    Attributes:
-        first, last: of the window.
-        least, most: values beyond these are no timestamps of the kind that most are; None where
-            every value is one.
+    Values below `least` or from `most` on are no timestamps of the kind that most are; None where
+    every value is one.
     """
 
     first: Any
@@ -242,7 +240,7 @@ def _bounds(typical: Any, unit: str, since: date, until: date) -> _Bounds:
     Text is compared a day too wide, as it may name a zone; what is beyond is dropped later.
 
     Raises:
-        SchemaError: the timestamps are of no kind that could be compared.
+        SchemaError: the timestamps cannot be compared.
     """
     if isinstance(typical, datetime):
         first, last = midnight(since), midnight(until)
