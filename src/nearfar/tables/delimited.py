@@ -128,12 +128,11 @@ class _Parser:
             block = block.replace(b"::", b"\x1f")
         quoted = self.quotes.opens(block)
         n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
-        has_blanks = self._has_blank_lines(block)
         if quoted:
             self._refuse_swallowed_rows(block, first_row)
-        elif block.count(b"\r") > block.count(b"\r\n") + block.endswith(b"\r"):
+        elif b"\r" in block and block.count(b"\r") > block.count(b"\r\n") + block.endswith(b"\r"):
             raise self._stray_return(block, first_row)
-        if quoted and (has_blanks or not self.quotes.are_clean(block)):
+        if quoted and (self._has_blank_lines(block) or not self.quotes.are_clean(block)):
             return self._by_csv(block, first_row)
         if quoted:
             n_lines = self.quotes.n_rows(block)
@@ -152,7 +151,9 @@ class _Parser:
         if overflow.null_count() < len(overflow) or not self._is_regular(block, n_lines, quoted):
             self._refuse_long_rows(block, first_row, quoted)
         frame = frame.drop(OVERFLOW)
-        if has_blanks:
+        # Cells of a blank line are null, but where it holds spaces.
+        suspect = all(frame[c].null_count() for c in frame.columns) or b"\n " in block
+        if (suspect or block.startswith(b" ")) and not quoted and self._has_blank_lines(block):
             lines = block.split(b"\n")[:n_lines]
             frame = frame.filter(pl.Series([not _is_blank(line) for line in lines]))
         return frame

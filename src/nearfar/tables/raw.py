@@ -219,17 +219,17 @@ class RawFiles:
             DataError: the file is damaged, or is not text.
         """
         rest = b""
-        n_lines = 0
+        n_bytes = 0
         for read in self._decoded(name, size, encoding):
             block = rest + read if rest else read
             cut = row_end(block)
             if cut:
-                n_lines += block.count(b"\n", 0, cut)
+                n_bytes += cut
                 yield block[:cut] if cut < len(block) else block
             rest = block[cut:]
             if len(rest) > MAX_LINE_BYTES:
                 raise DataError(
-                    f"{self.where(name)}, line {n_lines + 1}: the row is longer than "
+                    f"{self.where(name)}, after {n_bytes:,} bytes: the row is longer than "
                     f"{MAX_LINE_BYTES >> 20} MiB; is a quote left open, or is it not a text file?"
                 )
         if rest and not rest.isspace():
