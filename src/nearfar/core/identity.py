@@ -49,14 +49,23 @@ def missing_words(ids: pl.Series) -> pl.Series:
     return ids.is_in(list(MISSING_WORDS))
 
 
+def canonical_integers(ids: pl.Series) -> pl.Series | None:
+    """Text ids as Int64 if every one is a canonical integer of 64 bits, else None.
+
+    Faster than `integers`, for columns that are as they should be.
+    """
+    numbers = ids.cast(pl.Int64, strict=False)
+    same = not numbers.null_count() and (numbers.cast(pl.String) == ids).all()
+    return numbers if same else None
+
+
 def integers(ids: pl.Series) -> pl.Series:
     """The integers that text ids spell (Int64); null where a text spells none.
 
     Integers that 64 bits do not hold are null too: no vocabulary has them.
     """
     text = stripped(ids)
-    numbers = text.cast(pl.Int64, strict=False)
-    if not numbers.null_count() and (numbers.cast(pl.String) == text).all():
+    if (numbers := canonical_integers(text)) is not None:
         return numbers
     whole = text.str.replace(r"\.0+$", "")
     canonical = whole.str.contains(CANONICAL)

@@ -63,8 +63,7 @@ class GrowingIds:
         if self.typed or not self._canonical or column.dtype != pl.String:
             late = column.dtype == pl.Int64 and not self.typed and not self._canonical
             return column.cast(pl.String) if late else column
-        numbers = column.cast(pl.Int64, strict=False)
-        if not numbers.null_count() and (numbers.cast(pl.String) == column).all():
+        if (numbers := identity.canonical_integers(column)) is not None:
             return numbers
         self._canonical, self._table = False, None
         if self._known is not None:

@@ -167,8 +167,8 @@ class RowReader:
             values = values.cast(pl.String)
         if values.dtype == pl.String:
             if not self._typed:
-                numbers = values.cast(pl.Int64, strict=False)
-                if not numbers.null_count() and (numbers.cast(pl.String) == values).all():
+                numbers = identity.canonical_integers(values)
+                if numbers is not None:
                     return Parsed(numbers, numbers.is_null(), expected)
             self._refuse_quoted_ids(role, values)
             trimmed = identity.stripped(values)
@@ -223,7 +223,7 @@ class RowReader:
             numbers = values.cast(pl.Float64)
             if self._decimal_comma and not self._typed and (numbers != numbers.round()).any():
                 self._decimal_signs.add(".")
-            bad = ((numbers.abs() > LARGEST_NUMBER) & ~numbers.is_nan()).fill_null(False)
+            bad = _too_large(numbers)
             return Parsed(_null_where(bad | numbers.is_nan(), numbers), bad, expected, numbers)
         raise SchemaError(f"{self._where}: column {column!r} is {kind}; numbers were expected")
 
@@ -247,8 +247,8 @@ class RowReader:
                     )
         if self._decimal_comma and text.str.contains(".", literal=True).any():
             self._decimal_signs.add(".")
-        large = ((numbers.abs() > LARGEST_NUMBER) & ~numbers.is_nan()).fill_null(False)
-        bad = (text.is_not_null() & numbers.is_null()) | numbers.is_nan().fill_null(False) | large
+        bad = (text.is_not_null() & numbers.is_null()) | numbers.is_nan().fill_null(False)
+        bad |= _too_large(numbers)
         return Parsed(_null_where(bad, numbers), bad, expected, text)
 
     def _texts(self, values: pl.Series, column: str) -> Parsed:
@@ -258,6 +258,10 @@ class RowReader:
         text = values.cast(pl.String).str.strip_chars()
         text = _null_where(text == "", text)
         return Parsed(text, pl.repeat(False, len(text), eager=True), "text was expected")
+
+
+def _too_large(numbers: pl.Series) -> pl.Series:
+    return ((numbers.abs() > LARGEST_NUMBER) & ~numbers.is_nan()).fill_null(False)
 
 
 def _null_where(bad: pl.Series, values: pl.Series) -> pl.Series:

@@ -81,18 +81,38 @@ class Table(ABC):
 
 
 class TextTable(Table):
-    """Delimited text."""
+    """Delimited text.
+
+    Args:
+        files, name: the file.
+        columns: the names of its columns, in order.
+        dialect: how the text is cut.
+        block_bytes: about how many bytes are parsed at a time.
+    """
 
     typed = False
 
-    def __init__(self, files: RawFiles, name: str, options: ReadOptions) -> None:
+    def __init__(
+        self,
+        files: RawFiles,
+        name: str,
+        columns: list[str],
+        dialect: Dialect,
+        block_bytes: int,
+    ) -> None:
         self.where = files.where(name)
-        self._files, self._name, self._block_bytes = files, name, options.block_bytes
-        self._dialect: Dialect
-        self._dialect, self.columns = sniff(files, name, options.text)
-        self.layout = str(self._dialect)
-        self.decimal_comma = self._dialect.separator != ","
-        self.header = self._dialect.header
+        self.columns = columns
+        self._files, self._name = files, name
+        self._dialect, self._block_bytes = dialect, block_bytes
+
+    @classmethod
+    def sniffed(cls, files: RawFiles, name: str, options: ReadOptions) -> TextTable:
+        """A text file whose columns and dialect are told by its start and the options."""
+        dialect, columns = sniff(files, name, options.text)
+        table = cls(files, name, columns, dialect, options.block_bytes)
+        table.layout = str(dialect)
+        table.decimal_comma = dialect.separator != ","
+        return table
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
@@ -182,7 +202,7 @@ def open_table(files: RawFiles, name: str, options: ReadOptions) -> Table:
     named_so = PurePosixPath(name.lower().removesuffix(".gz")).suffix in (".parquet", ".pq")
     if named_so or files.is_parquet(name):
         return ParquetTable(files, name)
-    return TextTable(files, name, options)
+    return TextTable.sniffed(files, name, options)
 
 
 def read_rows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -13,50 +13,10 @@ from nearfar.core.identity import CANONICAL, integers
 from nearfar.data.build import LogBuilder
 from nearfar.data.sources.source import Request
 from nearfar.tables.columns import EVENT_ROLES
-from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.rules import beyond
-from nearfar.tables.table import Numbers, Table, read_rows
-
-
-class KnownTable(Table):
-    """Delimited text of a known data set: its columns are called by their roles.
-
-    Args:
-        files, name: the file.
-        columns: the role of each column, "" for one that is not wanted.
-        dialect: how the text is cut.
-        block_bytes: about how many bytes are parsed at a time.
-    """
-
-    typed = False
-
-    def __init__(
-        self,
-        files: RawFiles,
-        name: str,
-        columns: Sequence[str],
-        dialect: Dialect,
-        block_bytes: int,
-    ) -> None:
-        self.where = files.where(name)
-        self.columns = [c or f"column_{i + 1}" for i, c in enumerate(columns)]
-        self._files, self._name = files, name
-        self._dialect, self._block_bytes = dialect, block_bytes
-
-    def blocks(
-        self, selected: Sequence[str], numbers: Numbers | None = None
-    ) -> Iterator[tuple[pl.DataFrame, int]]:
-        return read_blocks(
-            self._files,
-            self._name,
-            self.columns,
-            selected,
-            self._dialect,
-            self._block_bytes,
-            numbers,
-        )
+from nearfar.tables.table import TextTable, read_rows
 
 
 def add_rows(
@@ -85,7 +45,8 @@ def add_rows(
         DataError: a value is not of its role's kind; with its row.
     """
     dialect = replace(dialect, encoding=request.options.text.encoding)
-    table = KnownTable(files, name, columns, dialect, request.options.block_bytes)
+    named = [c or f"column_{i + 1}" for i, c in enumerate(columns)]
+    table = TextTable(files, name, named, dialect, request.options.block_bytes)
     rules = request.options.rules
     for rows in read_rows([table], EVENT_ROLES, {}, rules, request.report, needed=("user", "item")):
         frame = rows.frame

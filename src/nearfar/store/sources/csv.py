@@ -74,6 +74,6 @@ class CSVEvents(EventSource):
         for file in files:
             with address.errors(f"read {file.path}", OSError):
                 raw = RawFiles(file.path)
-                table = TextTable(raw, raw.names[0], options)
+                table = TextTable.sniffed(raw, raw.names[0], options)
                 rows.add(table, whole=file.day is not None)
         return rows.frame()
