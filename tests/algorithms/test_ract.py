@@ -113,10 +113,10 @@ def test_presets_are_settings() -> None:
     ("name", "value", "message"),
     [
         ("n_latent", 0, "n_latent is 0"),
-        ("pretraining_epochs", 0, "pretraining_epochs 0"),
-        ("joint_epochs", -1, "joint_epochs -1"),
+        ("pretraining_epochs", 0, "pretraining_epochs is 0"),
+        ("joint_epochs", -1, "joint_epochs is -1"),
         ("critic_learning_rate", 0.0, "learning_rate is 0"),
-        ("batch_size", 0, "batch_size 0"),
+        ("batch_size", 0, "batch_size is 0"),
     ],
 )
 def test_bad_settings_are_refused(name: str, value: float, message: str) -> None:

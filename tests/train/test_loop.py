@@ -158,7 +158,7 @@ def test_no_interactions_is_an_error(clusters) -> None:
 
 @pytest.mark.parametrize("bad", [(0, 1, 1e-3, 0), (1, 0, 1e-3, 0), (1, 1, 0.0, 0), (1, 1, 1.0, -1)])
 def test_bad_plans_are_refused(bad) -> None:
-    with pytest.raises(SettingsError, match="must be at least 1"):
+    with pytest.raises(SettingsError, match="must be"):
         Plan(*bad)
 
 

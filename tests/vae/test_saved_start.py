@@ -56,5 +56,5 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"nonsense")
     with pytest.raises(ArtefactError, match="cannot be read"):
         Saved(str(path)).apply(network(12, 1), x, 0)
-    with pytest.raises(SettingsError, match="empty"):
+    with pytest.raises(SettingsError, match="path is ''; it must be of length at least 1"):
         Saved("")

@@ -159,5 +159,5 @@ def test_presets_are_settings(clusters) -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(SettingsError, match="scale -1"):
+    with pytest.raises(SettingsError, match="scale is -1"):
         Spectral(scale=-1.0)

@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core import discovery, settings
 from nearfar.core.errors import DataError, EmptyDataError, UnknownNameError
+from nearfar.core.settings import Settings
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.model import Model
 from nearfar.train.run import Run
@@ -17,14 +18,14 @@ from nearfar.train.run import Run
 PACKAGE = __name__.rpartition(".")[0]
 
 
-class Algorithm(ABC):
+class Algorithm(Settings, ABC):
     """Hyper-parameters of a method, and how it fits; a second fit starts anew.
 
-    Subclasses are frozen dataclasses; one with a `__post_init__` of its own calls this one.
+    Subclasses are frozen dataclasses whose fields declare their ranges (`nearfar.core.ranges`).
 
     Raises:
         UnknownNameError: there is no such hyper-parameter.
-        SettingsError: a hyper-parameter has the wrong type.
+        SettingsError: a hyper-parameter has the wrong type or is out of range.
     """
 
     def __new__(cls, *values: Any, **named: Any) -> Self:
@@ -33,9 +34,6 @@ class Algorithm(ABC):
             if name not in known:
                 raise UnknownNameError("setting", name, known)
         return super().__new__(cls)
-
-    def __post_init__(self) -> None:
-        settings.check(self)
 
     @abstractmethod
     def fit(
@@ -88,6 +86,11 @@ def filled_in(before: Algorithm, after: Algorithm) -> dict[str, Any]:
     """
     names = settings_left_to_data(before)
     return {name: getattr(after, name) for name in names if getattr(after, name) is not None}
+
+
+def names() -> list[str]:
+    """Return the names of all algorithms in the package."""
+    return list(discovery.discover(PACKAGE, Algorithm))
 
 
 def find_algorithm(name: str) -> type[Algorithm]:

@@ -60,10 +60,8 @@ class AutoencoderAlgorithm(Algorithm):
 
     start: Start
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_together(self) -> None:
         self.plan()
-        self.architecture(n_items=1)  # sizes are checked where they are made
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         batch_size = getattr(self, "batch_size", None)

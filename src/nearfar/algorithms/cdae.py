@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.train.plan import Plan
@@ -52,22 +52,17 @@ class CDAE(AutoencoderAlgorithm):
         patience: epochs without a better validation score before training stops; 0 for never.
     """
 
-    n_latent: int = 200
+    n_latent: PositiveInt = 200
     units: ShallowUnits = "tanh"
     corruption: Corruption = field(default_factory=Dropout)
     likelihood: Likelihood = field(default_factory=Bernoulli)
     start: Start = field(default_factory=Xavier)
-    l2: float = 1e-4
-    epochs: int = 200
-    batch_size: int = 500
-    learning_rate: float = 1e-3
+    l2: NonNegativeFloat = 1e-4
+    epochs: PositiveInt = 200
+    batch_size: PositiveInt = 500
+    learning_rate: PositiveFloat = 1e-3
     schedule: Weight = field(default_factory=Constant)
-    patience: int = 20
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.l2 < 0:
-            raise SettingsError(f"l2 is {self.l2}; it must not be negative")
+    patience: NonNegativeInt = 20
 
     def architecture(self, n_items: int) -> Architecture:
         """What the network is built from."""

@@ -13,7 +13,7 @@ from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.inverse import invert_in_place
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core import memory
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import PositiveFloat
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.item_item import ItemItem
 from nearfar.train.run import Run
@@ -38,12 +38,7 @@ class EASE(Algorithm):
             `default_l2`.
     """
 
-    l2: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.l2 is not None and self.l2 <= 0:
-            raise SettingsError(f"l2 is {self.l2}; it must be above 0")
+    l2: PositiveFloat | None = None
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         return {"l2": default_l2(data)}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Lt
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.ease import closed_form, default_l2
 from nearfar.algorithms.statistics import Statistics
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import PositiveFloat
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.item_item import ItemItem
 from nearfar.train.run import Run
@@ -30,15 +31,8 @@ class EDLAE(Algorithm):
         l2: weight of the ridge penalty, in users. By default computed from the data, as in EASE.
     """
 
-    dropout: float = 0.33
-    l2: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.dropout < 1 or (self.l2 is not None and self.l2 <= 0):
-            raise SettingsError(
-                f"dropout {self.dropout} must be from 0 to below 1, l2 {self.l2} above 0"
-            )
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.33
+    l2: PositiveFloat | None = None
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         return {"l2": default_l2(data)}

@@ -11,7 +11,7 @@ from nearfar.algorithms.als import Sides, alternate
 from nearfar.algorithms.graph_ridge import Graph, ItemSystem
 from nearfar.algorithms.item_graph import laplacian, neighbour_graph
 from nearfar.algorithms.wmf import weighted_factors
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, PositiveFloat, PositiveInt, PositiveShare
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.factors import Factors
 from nearfar.models.least_squares import Confidence, weighted_least_squares
@@ -47,31 +47,16 @@ class GRALS(Algorithm):
         cg_tolerance: length of the residual, as a share of the right side's, that will do.
     """
 
-    n_factors: int = 256
-    graph_weight: float = 1.0
-    n_neighbours: int = 20
-    unobserved_weight: float = 1.0
-    l2: float = 12.0
-    l2_exponent: float = 0.0
-    iterations: int = 15
-    init_scale: float = 0.1
-    cg_iterations: int = 20
-    cg_tolerance: float = 1e-3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _ = self.confidence
-        counts = (self.n_factors, self.n_neighbours, self.iterations, self.cg_iterations)
-        if min(counts) < 1:
-            raise SettingsError(
-                "n_factors {}, n_neighbours {}, iterations {} and cg_iterations {} must be at "
-                "least 1".format(*counts)
-            )
-        if self.graph_weight < 0 or self.init_scale <= 0 or self.cg_tolerance < 0:
-            raise SettingsError(
-                f"graph_weight {self.graph_weight} and cg_tolerance {self.cg_tolerance} must not "
-                f"be negative, init_scale {self.init_scale} above 0"
-            )
+    n_factors: PositiveInt = 256
+    graph_weight: NonNegativeFloat = 1.0
+    n_neighbours: PositiveInt = 20
+    unobserved_weight: PositiveShare = 1.0
+    l2: PositiveFloat = 12.0
+    l2_exponent: NonNegativeFloat = 0.0
+    iterations: PositiveInt = 15
+    init_scale: PositiveFloat = 0.1
+    cg_iterations: PositiveInt = 20
+    cg_tolerance: NonNegativeFloat = 1e-3
 
     @property
     def confidence(self) -> Confidence:

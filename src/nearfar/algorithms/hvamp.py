@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, evidence_bound
 from nearfar.algorithms.pia import PIA
+from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.plan import Plan
 from nearfar.vae.corruption.corruption import Corruption
@@ -57,24 +58,20 @@ class HVamp(AutoencoderAlgorithm):
         patience: epochs without a better validation score before training stops; 0 for never.
     """
 
-    n_latent: int = 200
-    hidden: int = 600
+    n_latent: PositiveInt = 200
+    hidden: PositiveInt = 600
     units: Units = "gated"
-    pseudo_inputs: int = 1000
+    pseudo_inputs: PositiveInt = 1000
     corruption: Corruption = field(default_factory=Dropout)
     likelihood: Likelihood = field(default_factory=Bernoulli)
     start: Start = field(default_factory=Xavier)
     beta: Weight = field(default_factory=lambda: LinearAnneal(end=0.3, epochs=100))
     alignment: PIA | None = None
-    epochs: int = 200
-    batch_size: int = 200
-    learning_rate: float = 5e-4
+    epochs: PositiveInt = 200
+    batch_size: PositiveInt = 200
+    learning_rate: PositiveFloat = 5e-4
     schedule: Weight = field(default_factory=Constant)
-    patience: int = 50
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        Vamp(self.pseudo_inputs)  # says so where there are none
+    patience: NonNegativeInt = 50
 
     def plan(self, catalogue: Catalogue | None = None) -> Plan:
         """How the network is trained."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.plan import Plan
@@ -52,28 +52,20 @@ class LambdaNet(AutoencoderAlgorithm):
         patience: epochs without a better validation score before training stops; 0 for never.
     """
 
-    n_latent: int = 200
+    n_latent: PositiveInt = 200
     encoder: Encoder = field(default_factory=Base)
-    decoder_hidden: tuple[int, ...] = (600,)
+    decoder_hidden: LayerSizes = (600,)
     corruption: Corruption = field(default_factory=Dropout)
     start: Start = field(default_factory=Xavier)
-    sigma: float = 1.0
-    top: int = 100
-    sampled: int = 100
+    sigma: PositiveFloat = 1.0
+    top: NonNegativeInt = 100
+    sampled: PositiveInt = 100
     beta: Weight = field(default_factory=LinearAnneal)
-    epochs: int = 200
-    batch_size: int = 500
-    learning_rate: float = 1e-3
+    epochs: PositiveInt = 200
+    batch_size: PositiveInt = 500
+    learning_rate: PositiveFloat = 1e-3
     schedule: Weight = field(default_factory=Constant)
-    patience: int = 20
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.sigma <= 0 or self.top < 0 or self.sampled < 1:
-            raise SettingsError(
-                f"sigma {self.sigma} and sampled {self.sampled} must be above 0, top {self.top} "
-                "not negative"
-            )
+    patience: NonNegativeInt = 20
 
     def architecture(self, n_items: int) -> Architecture:
         """What the network is built from."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.als import Sides, alternate
 from nearfar.algorithms.statistics import Statistics
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import PositiveFloat, PositiveInt
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.factors import Factors
 from nearfar.models.folding import Linear
@@ -47,18 +47,10 @@ class MF(Algorithm):
         item_bias: whether the items' means are taken off first.
     """
 
-    n_factors: int = 256
-    l2: float | None = None
-    iterations: int = 15
+    n_factors: PositiveInt = 256
+    l2: PositiveFloat | None = None
+    iterations: PositiveInt = 15
     item_bias: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if min(self.n_factors, self.iterations) < 1 or (self.l2 is not None and self.l2 <= 0):
-            raise SettingsError(
-                f"n_factors {self.n_factors} and iterations {self.iterations} must be at least 1, "
-                f"l2 {self.l2} above 0"
-            )
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         """Return the penalty for these data, with three digits.

@@ -13,6 +13,7 @@ from nearfar.algorithms.autoencoding import (
     optimiser_of,
 )
 from nearfar.algorithms.pia import PIA
+from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.phase import Phase
 from nearfar.train.plan import OptimiserName, Plan
@@ -70,9 +71,9 @@ class MultVAE(AutoencoderAlgorithm):
 
     ALIGN_WEIGHT: ClassVar[float] = 0.3
 
-    n_latent: int = 200
+    n_latent: PositiveInt = 200
     encoder: Encoder = field(default_factory=Base)
-    decoder_hidden: tuple[int, ...] = (600,)
+    decoder_hidden: LayerSizes = (600,)
     decoder_units: Units = "tanh"
     corruption: Corruption = field(default_factory=Dropout)
     prior: Prior = field(default_factory=Normal)
@@ -80,10 +81,10 @@ class MultVAE(AutoencoderAlgorithm):
     start: Start = field(default_factory=Spectral)
     beta: Weight = field(default_factory=lambda: LinearAnneal(steps=200))
     alignment: PIA | None = None
-    epochs: int | None = None
-    batch_size: int = 250
-    learning_rate: float = 3e-3
-    patience: int = 0
+    epochs: PositiveInt | None = None
+    batch_size: PositiveInt = 250
+    learning_rate: PositiveFloat = 3e-3
+    patience: NonNegativeInt = 0
     noise: bool = True
     schedule: Weight = field(default_factory=lambda: Cosine(epochs=0, warm_up=10))
     optimiser: OptimiserName | None = None

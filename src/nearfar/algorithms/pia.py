@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nearfar.core import settings
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat
+from nearfar.core.settings import Settings
 from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.plateau_growth import PlateauGrowth
 from nearfar.vae.weights.weight import Weight
 
 
 @dataclass(frozen=True)
-class PIA:
+class PIA(Settings):
     """Pull every user's posterior towards learnable anchors of the user's items, in training.
 
     Source: Eq. 8-10 and Algorithm 1 of "On the Mechanisms of Collaborative Learning in VAE
@@ -27,18 +27,10 @@ class PIA:
         anchor_std: standard deviation of the anchors at the start.
     """
 
-    weight: float | None = None
-    patience: int = 5
-    scale: float = 1.2
-    anchor_std: float = 0.01
-
-    def __post_init__(self) -> None:
-        settings.check(self)
-        if (self.weight or 0) < 0 or self.patience < 0 or self.scale <= 0 or self.anchor_std < 0:
-            raise SettingsError(
-                f"weight {self.weight}, patience {self.patience}, scale {self.scale}, anchor_std "
-                f"{self.anchor_std}: scale must be above 0, the others not negative"
-            )
+    weight: NonNegativeFloat | None = None
+    patience: NonNegativeInt = 5
+    scale: PositiveFloat = 1.2
+    anchor_std: NonNegativeFloat = 0.01
 
     def schedule(self, default: float) -> Weight:
         """Return the weight over the course of training, from `default` where it is not set."""

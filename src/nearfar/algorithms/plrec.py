@@ -12,7 +12,7 @@ from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.als import Sides
 from nearfar.algorithms.mf import projection
 from nearfar.algorithms.statistics import Statistics
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.factors import Factors
@@ -44,22 +44,10 @@ class PLRec(Algorithm):
         iterations: power iterations of the randomised decomposition.
     """
 
-    n_factors: int | None = None
-    l2: float = 10.0
+    n_factors: PositiveInt | None = None
+    l2: PositiveFloat = 10.0
     popularity_exponent: float = 0.4
-    iterations: int = 4
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if (
-            (self.n_factors is not None and self.n_factors < 1)
-            or self.iterations < 0
-            or self.l2 <= 0
-        ):
-            raise SettingsError(
-                f"n_factors {self.n_factors} must be at least 1, iterations {self.iterations} not "
-                f"negative, l2 {self.l2} above 0"
-            )
+    iterations: NonNegativeInt = 4
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         """Return the number of factors for these data.

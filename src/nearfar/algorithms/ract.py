@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.phase import Phase
@@ -62,28 +62,19 @@ class RaCT(AutoencoderAlgorithm):
         joint_learning_rate: of the network's Adam in the last stage.
     """
 
-    n_latent: int = 200
+    n_latent: PositiveInt = 200
     encoder: Encoder = field(default_factory=Base)
-    decoder_hidden: tuple[int, ...] = (600,)
+    decoder_hidden: LayerSizes = (600,)
     corruption: Corruption = field(default_factory=Dropout)
     start: Start = field(default_factory=Xavier)
     beta: Weight = field(default_factory=LinearAnneal)
-    pretraining_epochs: int = 100
-    critic_epochs: int = 50
-    joint_epochs: int = 50
-    batch_size: int = 500
-    learning_rate: float = 1e-3
-    critic_learning_rate: float = 1e-4
-    joint_learning_rate: float = 2e-6
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.pretraining_epochs < 1 or min(self.critic_epochs, self.joint_epochs) < 0:
-            raise SettingsError(
-                f"pretraining_epochs {self.pretraining_epochs}, critic_epochs "
-                f"{self.critic_epochs}, joint_epochs {self.joint_epochs}: pretraining_epochs must "
-                "be at least 1, the others not negative"
-            )
+    pretraining_epochs: PositiveInt = 100
+    critic_epochs: NonNegativeInt = 50
+    joint_epochs: NonNegativeInt = 50
+    batch_size: PositiveInt = 500
+    learning_rate: PositiveFloat = 1e-3
+    critic_learning_rate: PositiveFloat = 1e-4
+    joint_learning_rate: PositiveFloat = 2e-6
 
     def architecture(self, n_items: int) -> Architecture:
         """What the network is built from."""

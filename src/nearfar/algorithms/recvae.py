@@ -13,6 +13,7 @@ from nearfar.algorithms.autoencoding import (
     optimiser_of,
 )
 from nearfar.algorithms.pia import PIA
+from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.phase import Phase
 from nearfar.train.plan import OptimiserName, Plan
@@ -70,22 +71,22 @@ class RecVAE(AutoencoderAlgorithm):
 
     ALIGN_WEIGHT: ClassVar[float] = 0.01
 
-    n_latent: int = 200
+    n_latent: PositiveInt = 200
     encoder: Encoder = field(default_factory=Dense)
-    decoder_hidden: tuple[int, ...] = ()
+    decoder_hidden: LayerSizes = ()
     corruption: Corruption = field(default_factory=Dropout)
     prior: Prior = field(default_factory=Composite)
     likelihood: Likelihood | None = field(default_factory=lambda: BySize(background=0.3))
     start: Start = field(default_factory=Spectral)
     beta: Weight = field(default_factory=PerInteraction)
     alignment: PIA | None = None
-    epochs: int | None = None
-    encoder_passes: int = 3
-    decoder_passes: int = 1
-    batch_size: int = 250
-    learning_rate: float = 1.5e-3
+    epochs: PositiveInt | None = None
+    encoder_passes: PositiveInt = 3
+    decoder_passes: PositiveInt = 1
+    batch_size: PositiveInt = 250
+    learning_rate: PositiveFloat = 1.5e-3
     schedule: Weight = field(default_factory=lambda: Cosine(epochs=0, warm_up=10))
-    patience: int = 0
+    patience: NonNegativeInt = 0
     optimiser: OptimiserName | None = None
 
     def architecture(self, n_items: int) -> Architecture:

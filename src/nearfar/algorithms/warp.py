@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.plan import Plan
 from nearfar.vae.corruption.corruption import Corruption
@@ -43,25 +43,17 @@ class WARP(AutoencoderAlgorithm):
         patience: epochs without a better validation score before training stops; 0 for never.
     """
 
-    n_latent: int = 200
-    tries: int = 100
-    margin: float = 1.0
+    n_latent: PositiveInt = 200
+    tries: PositiveInt = 100
+    margin: NonNegativeFloat = 1.0
     corruption: Corruption = field(default_factory=Dropout)
     start: Start = field(default_factory=Xavier)
-    l2: float = 1e-5
-    epochs: int = 200
-    batch_size: int = 500
-    learning_rate: float = 1e-3
+    l2: NonNegativeFloat = 1e-5
+    epochs: PositiveInt = 200
+    batch_size: PositiveInt = 500
+    learning_rate: PositiveFloat = 1e-3
     schedule: Weight = field(default_factory=Constant)
-    patience: int = 20
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.tries < 1 or self.margin < 0 or self.l2 < 0:
-            raise SettingsError(
-                f"tries {self.tries} must be above 0, margin {self.margin} and l2 {self.l2} not "
-                "negative"
-            )
+    patience: NonNegativeInt = 20
 
     def architecture(self, n_items: int) -> Architecture:
         """What the network is built from."""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.als import Sides, alternate
 from nearfar.algorithms.statistics import Statistics
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, PositiveFloat, PositiveInt, PositiveShare
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.factors import Factors
 from nearfar.models.folding import LeastSquares
@@ -53,22 +53,12 @@ class WMF(Algorithm):
         init_scale: standard deviation of the start, times the root of k.
     """
 
-    n_factors: int | None = None
-    unobserved_weight: float | None = None
-    l2: float | None = None
-    l2_exponent: float = 1.0
-    iterations: int = 10
-    init_scale: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _confidence(self.unobserved_weight, self.l2, self.l2_exponent)
-        n_factors = 1 if self.n_factors is None else self.n_factors
-        if min(n_factors, self.iterations) < 1 or self.init_scale <= 0:
-            raise SettingsError(
-                f"n_factors {self.n_factors} and iterations {self.iterations} must be at least 1, "
-                f"init_scale {self.init_scale} above 0"
-            )
+    n_factors: PositiveInt | None = None
+    unobserved_weight: PositiveShare | None = None
+    l2: PositiveFloat | None = None
+    l2_exponent: NonNegativeFloat = 1.0
+    iterations: PositiveInt = 10
+    init_scale: PositiveFloat = 0.1
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         """Return the factors, the unobserved weight and the penalty for these data.
@@ -104,9 +94,11 @@ class WMF(Algorithm):
         run = run or Run()
         sides = Sides.of(train, run.torch_device)
         resolved = self.resolved(train)
-        n_factors = resolved.n_factors
+        n_factors, weight, l2 = resolved.n_factors, resolved.unobserved_weight, resolved.l2
         assert n_factors is not None
-        confidence = _confidence(resolved.unobserved_weight, resolved.l2, self.l2_exponent)
+        assert weight is not None
+        assert l2 is not None
+        confidence = Confidence(weight, l2, self.l2_exponent)
         items = alternate(
             sides.start(n_factors, self.init_scale, run),
             self.iterations,
@@ -115,11 +107,6 @@ class WMF(Algorithm):
             run,
         )
         return weighted_factors(sides.as_in_data(items), confidence, train)
-
-
-def _confidence(weight: float | None, l2: float | None, exponent: float) -> Confidence:
-    """Return weights and penalty; what is still open takes a value that is in range."""
-    return Confidence(1.0 if weight is None else weight, 1.0 if l2 is None else l2, exponent)
 
 
 def weighted_factors(

@@ -29,6 +29,9 @@ COMMANDS = {
     "demo": Command("demo", "demo", "Compare four algorithms on real MovieLens-100K."),
     "data": Command("data", "app", "Fetch data sets, look at a log, split it."),
     "train": Command("train", "train", "Fit an algorithm and save a bundle."),
+    "algorithms": Command(
+        "algorithms", "algorithms", "List the algorithms, or describe the settings of one."
+    ),
     "evaluate": Command("measure", "evaluate", "Measure a bundle on a split's held-out users."),
     "compare": Command("measure", "compare", "Compare bundles on the same held-out users."),
     "recommend": Command(

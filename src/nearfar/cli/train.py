@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nearfar.algorithms.algorithm import filled_in, make_algorithm, preset
+from nearfar.algorithms.algorithm import filled_in, make_algorithm, names, preset, presets
 from nearfar.bundle.bundle import Bundle, describe
 from nearfar.bundle.folder import check_destination, save_bundle
 from nearfar.cli import inputs
@@ -23,12 +23,12 @@ from nearfar.evaluation.evaluate import evaluate
 from nearfar.train.checkpoint import NAME as CHECKPOINT
 from nearfar.train.run import Precision, Run
 
+PRESETS = "; ".join(f"{name}: {', '.join(kept)}" for name in names() if (kept := presets(name)))
+
 
 @with_log_options()
 def train(
-    algorithm: Annotated[
-        str, typer.Argument(help="popularity, ease, edlae, multvae, or a dotted path.")
-    ],
+    algorithm: Annotated[str, typer.Argument(help=f"{', '.join(names())}; or a dotted path.")],
     data: Annotated[str, typer.Option("--data", help="A split folder, a log, or a data set.")],
     out: Annotated[Path, typer.Option("--out", help="The bundle's folder.")],
     config: Annotated[
@@ -36,7 +36,7 @@ def train(
     ] = None,
     named: Annotated[
         str | None,
-        typer.Option("--preset", help="Settings kept under a name: multvae has published, fast."),
+        typer.Option("--preset", help=f"Settings kept under a name. {PRESETS}."),
     ] = None,
     assignments: Annotated[
         list[str] | None,
@@ -66,8 +66,8 @@ def train(
     """Fit an algorithm and save a bundle.
 
     Personalized Item Alignment is a setting: nearfar train multvae --set alignment=pia
-    --set alignment.weight=1 --data SPLIT --out BUNDLE. What can be set is listed by giving
-    an unknown key. While it trains, OUT.run holds the checkpoint and metrics.jsonl;
+    --set alignment.weight=1 --data SPLIT --out BUNDLE. What can be set is listed by
+    nearfar algorithms NAME. While it trains, OUT.run holds the checkpoint and metrics.jsonl;
     Ctrl-C saves the best so far (exit code 130), --resume goes on.
     """
     output = Output(as_json=as_json, quiet=quiet)

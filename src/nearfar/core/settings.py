@@ -3,7 +3,8 @@
 A field typed with an abstract class is filled by name from the modules beside that class:
 `corruption = "mask"`, or `corruption = {kind = "mask", keep_prob = 0.5}`. Unknown keys are
 refused by name with the nearest known one; nothing is converted silently, except that a whole
-number will do for a float and a list for a tuple.
+number will do for a float and a list for a tuple. A field's type declares its range too, see
+`nearfar.core.ranges`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,39 @@ import tomllib
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from nearfar.core import discovery
+from nearfar.core import discovery, ranges
 from nearfar.core.errors import SettingsError, UnknownNameError
 
 T = TypeVar("T")
+
+
+class Settings:
+    """The base of frozen dataclasses whose fields are checked against their declared types.
+
+    Raises:
+        SettingsError: a setting has the wrong type, is out of range, or does not fit another one.
+    """
+
+    def __post_init__(self) -> None:
+        check(self)
+        self.check_together()
+
+    def check_together(self) -> None:
+        """Check what the type of a single setting cannot declare; nothing by default.
+
+        Raises:
+            SettingsError: settings do not fit each other.
+        """
+
+
+@cache
+def types_of(cls: type) -> dict[str, Any]:
+    """Return the declared types of a class's fields by name, ranges included."""
+    return typing.get_type_hints(cls, include_extras=True)
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
@@ -36,7 +63,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
         UnknownNameError: a key is not a field.
         SettingsError: a value has the wrong type, or the dataclass refused it.
     """
-    hints = typing.get_type_hints(cls)
+    hints = types_of(cls)
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # pyright: ignore[reportArgumentType]
     arguments = {}
     for key, value in values.items():
@@ -51,13 +78,13 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
 
 
 def check(value: Any) -> None:
-    """Hold the fields of a settings dataclass to their types; parts may be given by name.
+    """Check the fields of a settings dataclass against their types; parts may be given by name.
 
     Raises:
-        SettingsError: a value has another type than its field; a whole number will do for a
-            float.
+        SettingsError: a value has another type than its field, or is out of the declared range; a
+            whole number will do for a float.
     """
-    hints = typing.get_type_hints(type(value))
+    hints = types_of(type(value))
     for field in dataclasses.fields(value):
         given = getattr(value, field.name)
         hint = hints[field.name]
@@ -67,8 +94,32 @@ def check(value: Any) -> None:
             object.__setattr__(value, field.name, converted)
             continue
         if type(converted) is not type(given) and not isinstance(given, int):
-            expected = getattr(hint, "__name__", str(hint))
-            raise SettingsError(f"{field.name} is {given!r}; {expected} was expected")
+            raise SettingsError(f"{field.name} is {given!r}; {type_name(hint)} was expected")
+
+
+def check_value(cls: type, name: str, value: Any, where: str) -> None:
+    """Check a value for one setting of a class, without building the class.
+
+    Raises:
+        SettingsError: the value has the wrong type or is out of the declared range.
+    """
+    _convert(types_of(cls)[name], value, where)
+
+
+def type_name(hint: Any) -> str:
+    """Return a type in words, without its range: "int", "list of int", "float or none"."""
+    if typing.get_origin(hint) is Annotated:
+        return type_name(typing.get_args(hint)[0])
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " or ".join(
+            "none" if option is type(None) else type_name(option)
+            for option in typing.get_args(hint)
+        )
+    if typing.get_origin(hint) is tuple:
+        return f"list of {type_name(typing.get_args(hint)[0])}"
+    if typing.get_origin(hint) is typing.Literal:
+        return " or ".join(map(str, typing.get_args(hint)))
+    return getattr(hint, "__name__", str(hint))
 
 
 def _with_default_kind(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
@@ -185,6 +236,11 @@ def _base_of(cls: type) -> type | None:
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(hint)
+    if origin is Annotated:
+        base, *constraints = typing.get_args(hint)
+        converted = _convert(base, value, where)
+        ranges.check(converted, constraints, where)
+        return converted
     if origin in (typing.Union, types.UnionType):
         return _convert_union(typing.get_args(hint), value, where)
     if origin is tuple:
@@ -204,8 +260,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if inspect.isclass(hint) and (dataclasses.is_dataclass(hint) or inspect.isabstract(hint)):
         return _convert_object(hint, value, where)
-    expected = getattr(hint, "__name__", str(hint))
-    raise SettingsError(f"{where} is {value!r}; {expected} was expected")
+    raise SettingsError(f"{where} is {value!r}; {type_name(hint)} was expected")
 
 
 def _finite(value: Any, where: str) -> Any:

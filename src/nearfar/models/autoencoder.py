@@ -13,7 +13,9 @@ from torch import Tensor
 
 from nearfar.core import settings
 from nearfar.core.cpu import multiplies_bfloat16
-from nearfar.core.errors import ArtefactError, NearfarError, SettingsError
+from nearfar.core.errors import ArtefactError, NearfarError
+from nearfar.core.ranges import LayerSizes, PositiveInt
+from nearfar.core.settings import Settings
 from nearfar.models.candidates import Candidates
 from nearfar.models.latent import LatentModel
 from nearfar.models.model import RankBatch
@@ -33,7 +35,7 @@ SPARE = 40
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(Settings):
     """All that a network is built from, but its weights.
 
     Raises:
@@ -41,18 +43,11 @@ class Architecture:
     """
 
     n_items: int
-    n_latent: int
+    n_latent: PositiveInt
     encoder: Encoder
-    decoder_hidden: tuple[int, ...]
+    decoder_hidden: LayerSizes
     corruption: Corruption
     decoder_units: Units = "tanh"
-
-    def __post_init__(self) -> None:
-        if self.n_latent < 1 or any(n < 1 for n in self.decoder_hidden):
-            raise SettingsError(
-                f"n_latent is {self.n_latent} and decoder_hidden {list(self.decoder_hidden)}; "
-                "sizes must be above 0"
-            )
 
     def build(self, rng: torch.Generator) -> VAE:
         """A network with fresh weights."""

@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from nearfar.core.errors import DivergedError, SettingsError
+from nearfar.core.errors import DivergedError
+from nearfar.core.ranges import NonNegativeFloat, PositiveFloat, PositiveShare
+from nearfar.core.settings import Settings
 from nearfar.vae.rows import Rows
 from nearfar.vae.sparse import weighted_sums
 
@@ -19,7 +21,7 @@ BLOCK_VALUES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Confidence:
+class Confidence(Settings):
     """How much an entry of the matrix counts, and how strongly a row's factors are held small.
 
     An entry weighs 1 where the row has it and `unobserved_weight` elsewhere. A row whose
@@ -34,19 +36,9 @@ class Confidence:
         SettingsError: a value is out of range.
     """
 
-    unobserved_weight: float
-    l2: float
-    l2_exponent: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.unobserved_weight <= 1:
-            raise SettingsError(
-                f"unobserved_weight is {self.unobserved_weight}; it must be above 0 and at most 1"
-            )
-        if self.l2 <= 0:
-            raise SettingsError(f"l2 is {self.l2}; it must be above 0")
-        if self.l2_exponent < 0:
-            raise SettingsError(f"l2_exponent is {self.l2_exponent}; it must not be negative")
+    unobserved_weight: PositiveShare
+    l2: PositiveFloat
+    l2_exponent: NonNegativeFloat
 
     def penalties(self, rows: Rows) -> Float[Tensor, " rows"]:
         """Each row's penalty, float64."""

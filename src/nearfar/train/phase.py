@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import PositiveFloat, PositiveInt
+from nearfar.core.settings import Settings
 
 
 @dataclass(frozen=True)
-class Phase:
+class Phase(Settings):
     """A part of an epoch: passes over the users, by an optimiser of its own.
 
     Args:
@@ -29,19 +30,13 @@ class Phase:
 
     moves: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
-    passes: int = 1
+    passes: PositiveInt = 1
     corrupt: bool = True
-    learning_rate: float | None = None
+    learning_rate: PositiveFloat | None = None
     first_epoch: int = 0
     end_epoch: int | None = None
     renews_prior: bool = False
     from_best: bool = False
-
-    def __post_init__(self) -> None:
-        if self.passes < 1:
-            raise SettingsError(f"passes is {self.passes}; it must be at least 1")
-        if self.learning_rate is not None and self.learning_rate <= 0:
-            raise SettingsError(f"learning_rate is {self.learning_rate}; it must be above 0")
 
     def in_epoch(self, epoch: int) -> bool:
         """Whether the epoch has this phase."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from nearfar.core.settings import Settings
 from nearfar.train.phase import Phase
 from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.weight import Weight
@@ -14,7 +16,7 @@ OptimiserName = Literal["adam", "lazy_adam", "row_adam"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Settings):
     """How long to train, and by what steps.
 
     Args:
@@ -33,29 +35,22 @@ class Plan:
         SettingsError: a value is out of range.
     """
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    patience: int
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    patience: NonNegativeInt
     schedule: Weight = field(default_factory=Constant)
     optimiser: OptimiserName = "adam"
-    weight_decay: float = 0.0
+    weight_decay: NonNegativeFloat = 0.0
     noise: bool = True
     phases: tuple[Phase, ...] = (Phase(),)
 
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or self.learning_rate <= 0 or self.patience < 0:
+    def check_together(self) -> None:
+        if self.weight_decay and self.optimiser != "adam":
             raise SettingsError(
-                f"epochs {self.epochs}, batch_size {self.batch_size}, learning_rate "
-                f"{self.learning_rate}, patience {self.patience}: epochs and batch_size must be at "
-                "least 1, learning_rate above 0, patience not negative"
+                f"weight_decay is {self.weight_decay}; with {self.optimiser} it must be 0, since "
+                "frozen rows do not decay"
             )
-        if self.weight_decay < 0 or (self.weight_decay and self.optimiser != "adam"):
-            raise SettingsError(
-                f"weight_decay is {self.weight_decay}; it must not be negative, and with "
-                f"{self.optimiser} it must be 0: rows that rest do not decay"
-            )
-
         if not all(self.passes(epoch) for epoch in range(self.epochs)):
             raise SettingsError(
                 f"{self.phases} leave an epoch of the {self.epochs} without a phase"

@@ -143,7 +143,7 @@ class Space:
 
         Raises:
             UnknownNameError: it has no setting of that name.
-            SettingsError: nothing is left to search.
+            SettingsError: nothing is left to search, or bounds leave a setting's declared range.
         """
         plain, default = settings.to_plain(algorithm), settings.to_plain(type(algorithm)())
 
@@ -161,11 +161,22 @@ class Space:
                 f"there is nothing to search: of {', '.join(self.parameters) or 'an empty space'} "
                 "these settings have nothing; switch it on with --set, as alignment=pia"
             )
+        for key, parameter in kept.items():
+            _check_declared_range(algorithm, key, parameter)
         return Space(kept)
 
     def to_plain(self) -> dict[str, Any]:
         """As it stands in a file."""
         return {key: parameter.to_plain() for key, parameter in self.parameters.items()}
+
+
+def _check_declared_range(algorithm: Algorithm, key: str, parameter: Parameter) -> None:
+    *path, name = key.split(".")
+    owner: Any = algorithm
+    for part in path:
+        owner = getattr(owner, part)
+    for value in parameter.choices or (parameter.low, parameter.high):
+        settings.check_value(type(owner), name, value, f"search space: {key}")
 
 
 def value_of(plain: Mapping[str, Any], key: str) -> Any:

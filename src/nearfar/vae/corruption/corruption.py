@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.settings import Settings
 from nearfar.vae.draws import uniform_by_entry
 from nearfar.vae.rows import Rows
 from nearfar.vae.sparse import WeightedRows
 
 
-class Corruption(ABC):
+class Corruption(Settings, ABC):
     """What the encoder is shown of a history x: x~ in training, x afterwards."""
 
     @abstractmethod
@@ -34,9 +34,3 @@ def normalised(rows: Rows) -> Float[Tensor, " nnz"]:
 def kept(rows: Rows, keep_prob: float, rng: torch.Generator) -> Bool[Tensor, " nnz"]:
     """A Bernoulli(keep_prob) mask over the positives, true = kept."""
     return uniform_by_entry(rows, rng) < keep_prob
-
-
-def check_keep_prob(keep_prob: float) -> None:
-    """Raises: SettingsError where `keep_prob` is not in (0, 1]."""
-    if not 0 < keep_prob <= 1:
-        raise SettingsError(f"keep_prob is {keep_prob}; it must be above 0 and at most 1")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from nearfar.vae.corruption.corruption import Corruption, check_keep_prob, kept, normalised
+from nearfar.core.ranges import PositiveShare
+from nearfar.vae.corruption.corruption import Corruption, kept, normalised
 from nearfar.vae.rows import Rows
 from nearfar.vae.sparse import WeightedRows
 
@@ -17,12 +18,12 @@ class Dropout(Corruption):
 
     Source: the published code of Mult-VAE (Liang et al. 2018).
     Differs: the paper's theorems speak of raw 0/1 masks; see `Mask`.
+
+    Args:
+        keep_prob: probability that an interaction is kept.
     """
 
-    keep_prob: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_keep_prob(self.keep_prob)
+    keep_prob: PositiveShare = 0.5
 
     def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
         return self.clean(rows).thin(kept(rows, self.keep_prob, rng), 1 / self.keep_prob)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from nearfar.vae.corruption.corruption import Corruption, check_keep_prob, kept
+from nearfar.core.ranges import PositiveShare
+from nearfar.vae.corruption.corruption import Corruption, kept
 from nearfar.vae.rows import Rows
 from nearfar.vae.sparse import WeightedRows
 
@@ -16,12 +17,12 @@ class Mask(Corruption):
     """x~ = x * b with b i.i.d. Bernoulli(keep_prob), neither normalised nor rescaled (Eq. 2).
 
     Notation: `keep_prob` = rho.
+
+    Args:
+        keep_prob: probability that an interaction is kept.
     """
 
-    keep_prob: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_keep_prob(self.keep_prob)
+    keep_prob: PositiveShare = 0.5
 
     def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
         return self.clean(rows).thin(kept(rows, self.keep_prob, rng))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
 import torch
+from annotated_types import MinLen
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import LayerSizes
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork
 from nearfar.vae.initialise import pass_through
 from nearfar.vae.layers import Units, activate, hidden_layer, passable, widened
@@ -26,14 +28,8 @@ class Base(Encoder):
         units: "tanh" as published, or "gated".
     """
 
-    hidden: tuple[int, ...] = (600,)
+    hidden: Annotated[LayerSizes, MinLen(1)] = (600,)
     units: Units = "tanh"
-
-    def __post_init__(self) -> None:
-        if not self.hidden or min(self.hidden) < 1:
-            raise SettingsError(
-                f"hidden is {list(self.hidden)}; it needs one or more sizes above 0"
-            )
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:
         return BaseNetwork(n_items, self.hidden, self.units, n_latent, rng)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import PositiveInt
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork
 from nearfar.vae.initialise import uniform_linear
 
@@ -28,12 +28,8 @@ class Dense(Encoder):
         layers: how many there are.
     """
 
-    width: int = 600
-    layers: int = 5
-
-    def __post_init__(self) -> None:
-        if self.width < 1 or self.layers < 1:
-            raise SettingsError(f"width {self.width} and layers {self.layers} must be above 0")
+    width: PositiveInt = 600
+    layers: PositiveInt = 5
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:
         return _DenseNetwork(n_items, self.width, self.layers, n_latent, rng)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nearfar.core.settings import Settings
 from nearfar.vae.gradients import Table
 from nearfar.vae.initialise import linear, small_bias_, xavier_
 from nearfar.vae.memory import empty
@@ -72,7 +73,7 @@ class EncoderNetwork(nn.Module, ABC):
         self.head.bias[self.head.out_features // 2 :] = value
 
 
-class Encoder(ABC):
+class Encoder(Settings, ABC):
     """The settings of an encoder."""
 
     @abstractmethod

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import PositiveInt
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork, SparseLinear
 from nearfar.vae.initialise import linear
 from nearfar.vae.layers import Units, activate, hidden_layer, widened
@@ -35,12 +36,8 @@ class Hierarchical(Encoder):
         units: "gated", or "tanh".
     """
 
-    hidden: int = 600
+    hidden: PositiveInt = 600
     units: Units = "gated"
-
-    def __post_init__(self) -> None:
-        if self.hidden < 1:
-            raise SettingsError(f"hidden is {self.hidden}; it must be above 0")
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:
         if n_latent % 2:

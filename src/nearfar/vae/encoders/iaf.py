@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import PositiveInt
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork
 from nearfar.vae.flows.autoregressive import AutoregressiveStep
@@ -36,12 +37,8 @@ class IAF(Encoder):
     """
 
     before: Encoder = field(default_factory=Base)
-    steps: int = 2
-    hidden: int = 320
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.hidden < 1:
-            raise SettingsError(f"steps {self.steps} and hidden {self.hidden} must be above 0")
+    steps: PositiveInt = 2
+    hidden: PositiveInt = 320
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:
         before = self.before.build(n_items, n_latent, rng)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nearfar.core.ranges import NonNegativeFloat, PositiveInt
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
@@ -22,11 +23,8 @@ class BySize(Likelihood):
         negatives: as in `Sampled`.
     """
 
-    background: float = 1.0
-    negatives: int = 8192
-
-    def __post_init__(self) -> None:
-        Sampled(self.negatives, self.background)  # checks both
+    background: NonNegativeFloat = 1.0
+    negatives: PositiveInt = 8192
 
     def of(self, catalogue: Catalogue) -> Multinomial | Sampled:
         """Return the likelihood for a catalogue of this size."""

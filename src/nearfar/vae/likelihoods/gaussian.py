@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import PositiveFloat
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
 from nearfar.vae.terms.squares import Squares
 from nearfar.vae.terms.term import Term
@@ -22,11 +22,7 @@ class Gaussian(Likelihood):
         negative_weight: c_i of all other items.
     """
 
-    negative_weight: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.negative_weight <= 0:
-            raise SettingsError(f"negative_weight is {self.negative_weight}; it must be above 0")
+    negative_weight: PositiveFloat = 0.1
 
     def term(self, catalogue: Catalogue) -> Term:
         return Squares(self.negative_weight)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
+from nearfar.core.settings import Settings
 from nearfar.vae.terms.term import Term
 
 
@@ -28,7 +29,7 @@ class Catalogue:
         return len(self.item_counts)
 
 
-class Likelihood(ABC):
+class Likelihood(Settings, ABC):
     """p(x|z), by its negative logarithm as a term of the objective."""
 
     @abstractmethod

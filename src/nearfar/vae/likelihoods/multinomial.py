@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from nearfar.vae.likelihoods._background import check_background
+from nearfar.core.ranges import NonNegativeFloat
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
 from nearfar.vae.terms.reconstruction import reconstruction
 from nearfar.vae.terms.soft_reconstruction import SoftReconstruction
@@ -29,10 +29,7 @@ class Multinomial(Likelihood):
 
     ADDED: ClassVar[Mapping[str, Any]] = {"background": 0.0}
 
-    background: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_background(self.background)
+    background: NonNegativeFloat = 0.0
 
     def term(self, catalogue: Catalogue) -> Term:
         return SoftReconstruction(self.background) if self.background else reconstruction

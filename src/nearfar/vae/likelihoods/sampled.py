@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from nearfar.core.errors import SettingsError
-from nearfar.vae.likelihoods._background import check_background
+from nearfar.core.ranges import NonNegativeFloat, PositiveInt
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
 from nearfar.vae.terms.sampled_reconstruction import SampledReconstruction
 from nearfar.vae.terms.term import Term
@@ -30,13 +29,8 @@ class Sampled(Likelihood):
 
     ADDED: ClassVar[Mapping[str, Any]] = {"background": 0.0}
 
-    negatives: int = 8192
-    background: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_background(self.background)
-        if self.negatives < 1:
-            raise SettingsError(f"negatives is {self.negatives}; it must be at least 1")
+    negatives: PositiveInt = 8192
+    background: NonNegativeFloat = 0.0
 
     def term(self, catalogue: Catalogue) -> Term:
         shares = torch.from_numpy(catalogue.item_counts / max(1, catalogue.n_users))

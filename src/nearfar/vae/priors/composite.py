@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat
 from nearfar.vae.encoders.encoder import EncoderNetwork
 from nearfar.vae.posterior import log_normal
 from nearfar.vae.priors.prior import Prior, PriorNetwork
@@ -36,17 +37,16 @@ class Composite(Prior):
         wide_logvar: the wide normal's log variance.
     """
 
-    normal: float = 3 / 20
-    old_posterior: float = 3 / 4
-    wide: float = 1 / 10
+    normal: NonNegativeFloat = 3 / 20
+    old_posterior: NonNegativeFloat = 3 / 4
+    wide: NonNegativeFloat = 1 / 10
     wide_logvar: float = 10.0
 
-    def __post_init__(self) -> None:
-        shares = self.shares
-        if min(shares) < 0 or not math.isclose(sum(shares), 1, abs_tol=1e-9):
+    def check_together(self) -> None:
+        if not math.isclose(sum(self.shares), 1, abs_tol=1e-9):
             raise SettingsError(
                 f"normal {self.normal}, old_posterior {self.old_posterior}, wide {self.wide}: "
-                "shares must not be negative and must add up to 1"
+                "the shares must add up to 1"
             )
 
     @property

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import PositiveInt
 from nearfar.vae.encoders.hierarchical import bounded_gaussian
 from nearfar.vae.initialise import linear
 from nearfar.vae.layers import Units, hidden_layer
@@ -33,12 +34,8 @@ class HierarchicalVamp(Prior):
     """
 
     upper: Vamp = field(default_factory=Vamp)
-    hidden: int = 600
+    hidden: PositiveInt = 600
     units: Units = "gated"
-
-    def __post_init__(self) -> None:
-        if self.hidden < 1:
-            raise SettingsError(f"hidden is {self.hidden}; it must be above 0")
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
         if n_latent % 2:

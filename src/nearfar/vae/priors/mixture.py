@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, PositiveInt
 from nearfar.vae.posterior import LOG_2_PI
 from nearfar.vae.priors.prior import Prior, PriorNetwork
 from nearfar.vae.terms.term import Step
@@ -27,14 +27,8 @@ class Mixture(Prior):
         spread: standard deviation of their means at the start; variances start at 1.
     """
 
-    components: int = 10
-    spread: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.components < 1 or self.spread < 0:
-            raise SettingsError(
-                f"components {self.components} must be above 0, spread {self.spread} not negative"
-            )
+    components: PositiveInt = 10
+    spread: NonNegativeFloat = 0.1
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
         return _MixtureNetwork(self.components, n_latent, self.spread, rng)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nearfar.core.settings import Settings
 from nearfar.vae.encoders.encoder import EncoderNetwork
 from nearfar.vae.terms.term import Step
 
@@ -30,7 +31,7 @@ class PriorNetwork(nn.Module, ABC):
         """
 
 
-class Prior(ABC):
+class Prior(Settings, ABC):
     """The settings of a prior."""
 
     @abstractmethod

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, PositiveInt
 from nearfar.vae.encoders.encoder import EncoderNetwork
 from nearfar.vae.memory import empty
 from nearfar.vae.priors.mixture import log_mixture
@@ -35,15 +36,9 @@ class Vamp(Prior):
         std: of their entries at the start.
     """
 
-    pseudo_inputs: int = 1000
+    pseudo_inputs: PositiveInt = 1000
     mean: float = 0.05
-    std: float = 0.01
-
-    def __post_init__(self) -> None:
-        if self.pseudo_inputs < 1 or self.std < 0:
-            raise SettingsError(
-                f"pseudo_inputs {self.pseudo_inputs} must be above 0, std {self.std} not negative"
-            )
+    std: NonNegativeFloat = 0.01
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
         return VampNetwork(self, n_items, rng)

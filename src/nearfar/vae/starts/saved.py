@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from nearfar.core.errors import ArtefactError, SettingsError
+from nearfar.core.errors import ArtefactError
+from nearfar.core.ranges import NonEmptyText
 from nearfar.vae.gradients import Table
 from nearfar.vae.network import VAE
 from nearfar.vae.starts.start import AddUp, Start, alone
@@ -31,12 +32,8 @@ class Saved(Start):
         before: what the network is given first, and what new items keep.
     """
 
-    path: str
+    path: NonEmptyText
     before: Start = field(default_factory=Xavier)
-
-    def __post_init__(self) -> None:
-        if not self.path:
-            raise SettingsError("path is empty; name the file of the earlier weights")
 
     @torch.no_grad()
     def apply(self, network: VAE, x: csr_array, seed: int, add_up: AddUp = alone) -> None:

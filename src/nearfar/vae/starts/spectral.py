@@ -10,7 +10,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, Share
 from nearfar.core.seeding import derive
 from nearfar.vae.network import VAE
 from nearfar.vae.rows import Rows
@@ -49,17 +49,10 @@ class Spectral(Start):
             on a few popular items.
     """
 
-    scale: float = 1.0
+    scale: NonNegativeFloat = 1.0
     logvar: float = -3.0
-    iterations: int = 2
-    damping: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.scale < 0 or self.iterations < 0 or not 0 <= self.damping <= 1:
-            raise SettingsError(
-                f"scale {self.scale} and iterations {self.iterations} must not be negative, and "
-                f"damping {self.damping} must be between 0 and 1"
-            )
+    iterations: NonNegativeInt = 2
+    damping: Share = 0.0
 
     @torch.no_grad()
     def apply(self, network: VAE, x: csr_array, seed: int, add_up: AddUp = alone) -> None:

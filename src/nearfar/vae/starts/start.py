@@ -8,6 +8,7 @@ from collections.abc import Callable
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from nearfar.core.settings import Settings
 from nearfar.vae.network import VAE
 
 AddUp = Callable[[Tensor], Tensor]
@@ -19,7 +20,7 @@ def alone(values: Tensor) -> Tensor:
     return values
 
 
-class Start(ABC):
+class Start(Settings, ABC):
     """What a fresh network is given of the data before its first step."""
 
     @abstractmethod

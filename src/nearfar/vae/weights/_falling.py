@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeInt, Share
 from nearfar.vae.weights.weight import Progress, Weight
 
 
@@ -15,18 +15,16 @@ class Falling(Weight):
 
     The course counts from the first step, so that a warm-up cuts its beginning off. With `epochs`
     0 it takes as many epochs as the training has.
+
+    Args:
+        epochs: length of the course; 0 for the length of the training.
+        end: share of the full value at the end of the course.
+        warm_up: steps in which the weight grows from nothing to 1.
     """
 
-    epochs: int = 20
-    end: float = 0.05
-    warm_up: int = 0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 0 or not 0 <= self.end <= 1 or self.warm_up < 0:
-            raise SettingsError(
-                f"epochs {self.epochs}, end {self.end}, warm_up {self.warm_up}: epochs and warm_up "
-                "must not be negative, end from 0 to 1"
-            )
+    epochs: NonNegativeInt = 20
+    end: Share = 0.05
+    warm_up: NonNegativeInt = 0
 
     def __call__(self, progress: Progress, /) -> float:
         if progress.step < self.warm_up:

@@ -9,7 +9,11 @@ from nearfar.vae.weights.weight import Progress, Weight
 
 @dataclass(frozen=True)
 class Constant(Weight):
-    """`value`, always."""
+    """The same weight at every step.
+
+    Args:
+        value: the weight.
+    """
 
     value: float = 1.0
 

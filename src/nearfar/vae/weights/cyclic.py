@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, PositiveInt, PositiveShare
 from nearfar.vae.weights.weight import Progress, Weight
 
 
@@ -20,16 +20,9 @@ class Cyclic(Weight):
         rising: share of a cycle in which the weight grows.
     """
 
-    end: float = 0.2
-    epochs: int = 10
-    rising: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.end < 0 or self.epochs < 1 or not 0 < self.rising <= 1:
-            raise SettingsError(
-                f"end {self.end}, epochs {self.epochs}, rising {self.rising}: end must not be "
-                "negative, epochs at least 1, rising above 0 and at most 1"
-            )
+    end: NonNegativeFloat = 0.2
+    epochs: PositiveInt = 10
+    rising: PositiveShare = 0.5
 
     def __call__(self, progress: Progress, /) -> float:
         length = self.epochs * progress.n_steps

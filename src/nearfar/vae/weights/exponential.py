@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import PositiveShare
 from nearfar.vae.weights._falling import Falling
 
 
@@ -16,12 +16,7 @@ class Exponential(Falling):
     `end` of .01 spends a fifth of it.
     """
 
-    end: float = 0.01
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.end == 0:
-            raise SettingsError("end 0 is never reached by the same factor a step: .01, say")
+    end: PositiveShare = 0.01
 
     def _after(self, share: float) -> float:
         return self.end**share

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt
 from nearfar.vae.weights.weight import Progress, Weight
 
 
@@ -22,15 +22,9 @@ class LinearAnneal(Weight):
         epochs: how many epochs instead, where it is above 0 (as published for H+Vamp).
     """
 
-    end: float = 0.2
-    steps: int = 1000
-    epochs: int = 0
-
-    def __post_init__(self) -> None:
-        if self.end < 0 or self.steps < 0 or self.epochs < 0:
-            raise SettingsError(
-                f"end {self.end}, steps {self.steps} and epochs {self.epochs} must not be negative"
-            )
+    end: NonNegativeFloat = 0.2
+    steps: NonNegativeInt = 1000
+    epochs: NonNegativeInt = 0
 
     def __call__(self, progress: Progress, /) -> float:
         steps = self.epochs * progress.n_steps if self.epochs else self.steps

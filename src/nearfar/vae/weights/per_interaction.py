@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat
 from nearfar.vae.weights.weight import Progress, Weight
 
 
@@ -15,15 +15,14 @@ class PerInteraction(Weight):
 
     Notation: `gamma`; |x_u|, interactions of user u, uncorrupted.
     Source: Shenbin et al., RecVAE, 2020, and its published code; .005 on MovieLens-20M.
+
+    Args:
+        gamma: weight per interaction of the user.
     """
 
     by_interactions: ClassVar[bool] = True
 
-    gamma: float = 0.005
-
-    def __post_init__(self) -> None:
-        if self.gamma < 0:
-            raise SettingsError(f"gamma is {self.gamma}; it must not be negative")
+    gamma: NonNegativeFloat = 0.005
 
     def __call__(self, progress: Progress, /) -> float:
         return self.gamma

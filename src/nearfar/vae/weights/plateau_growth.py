@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
 from nearfar.vae.weights.weight import Progress, Weight
 
 
@@ -14,18 +14,16 @@ class PlateauGrowth(Weight):
 
     Notation: `start` = lambda_A, `patience` and `scale` as in the paper.
     Source: Algorithm 1; the count starts again after each growth.
+
+    Args:
+        start: the weight at the start.
+        patience: epochs without a new best score before the weight grows.
+        scale: factor by which the weight grows.
     """
 
-    start: float = 1.0
-    patience: int = 5
-    scale: float = 1.2
-
-    def __post_init__(self) -> None:
-        if self.start < 0 or self.patience < 1 or self.scale <= 0:
-            raise SettingsError(
-                f"start {self.start}, patience {self.patience}, scale {self.scale}: start must not "
-                "be negative, patience at least 1, scale above 0"
-            )
+    start: NonNegativeFloat = 1.0
+    patience: PositiveInt = 5
+    scale: PositiveFloat = 1.2
 
     def __call__(self, progress: Progress, /) -> float:
         value, best, stalled = self.start, float("-inf"), 0

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from nearfar.core.settings import Settings
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -22,7 +24,7 @@ class Progress:
     n_epochs: int = 1
 
 
-class Weight(ABC):
+class Weight(Settings, ABC):
     """How much a term counts at a given point of training.
 
     Class attributes:

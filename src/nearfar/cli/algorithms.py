@@ -1,0 +1,42 @@
+"""`nearfar algorithms`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nearfar.algorithms.description import describe, describe_all, to_markdown, to_text
+from nearfar.cli.output import Debug, Json, Output, table
+
+
+def algorithms(
+    name: Annotated[
+        str | None, typer.Argument(help="An algorithm; all are listed without one.")
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a page of documentation.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the algorithms, or describe the settings of one.
+
+    Example: nearfar algorithms multvae. A setting is given to train as --set key=value; a part
+    that is chosen by name takes settings of its own: --set encoder=dense --set encoder.layers=3.
+    """
+    output = Output(as_json=as_json)
+    descriptions = describe_all() if name is None else [describe(name)]
+    if markdown:
+        page = to_markdown(descriptions)
+        output.result({"markdown": page}, page.rstrip("\n"))
+        return
+    if name is None:
+        rows = [[d.name, d.summary, ", ".join(d.presets)] for d in descriptions]
+        output.result(
+            {"algorithms": [d.to_dict() for d in descriptions]},
+            table(None, ["algorithm", "what it is", "presets"], rows, left=3),
+        )
+        return
+    (description,) = descriptions
+    output.result(description.to_dict(), to_text(description))
