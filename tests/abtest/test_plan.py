@@ -156,8 +156,8 @@ def test_part_weeks_and_short_logs_are_warned_of(logs: Logs) -> None:
     [
         ({"alpha": 0.0}, "alpha is 0"), ({"power": 1.0}, "power is 1"),
         ({"power": 0.01}, "not above alpha"), ({"uplift": -0.1}, "uplift is -0.1"),
-        ({"days": ()}, "as 7,14,28"), ({"users": 2}, "four or more"),
-        ({"weights": (1,)}, "two or more"),
+        ({"days": ()}, "of length at least 1"), ({"users": 2}, "at least 4"),
+        ({"weights": (1,)}, "at least 2"),
     ],
 )  # fmt: skip
 def test_bad_wishes_are_refused(wrong: dict, told: str) -> None:

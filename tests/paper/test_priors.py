@@ -149,7 +149,7 @@ def test_multvae_renews_it_after_every_epoch(clusters, monkeypatch) -> None:
 def test_shares_must_add_up() -> None:
     with pytest.raises(SettingsError, match="add up to 1"):
         Composite(0.5, 0.5, 0.5)
-    with pytest.raises(SettingsError, match="normal is -0.5"):
+    with pytest.raises(SettingsError, match="normal is -0"):
         Composite(-0.5, 1.0, 0.5)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Gt, Lt
 
 from nearfar.abtest.assignment import Experiment
 from nearfar.abtest.bootstrap import N_RESAMPLES, percentiles, resampled_means
@@ -20,14 +21,15 @@ from nearfar.abtest.requirements import check_statistics
 from nearfar.abtest.sequential import always_valid
 from nearfar.abtest.units import Units, make_units
 from nearfar.abtest.uplift import measure
-from nearfar.core.errors import EmptyDataError, SettingsError
-from nearfar.evaluation.intervals import check_level
+from nearfar.core.errors import EmptyDataError
+from nearfar.core.ranges import NonNegativeInt, PositiveFloat
+from nearfar.core.settings import Settings
 from nearfar.evaluation.table import Table
 from nearfar.evaluation.text import p_value
 
 
 @dataclass(frozen=True)
-class AnalysisSettings:
+class AnalysisSettings(Settings):
     """How an A/B test is analysed.
 
     Args:
@@ -42,21 +44,12 @@ class AnalysisSettings:
     """
 
     metrics: tuple[UpliftMetric, ...] = METRICS
-    level: float = 0.95
+    level: Annotated[float, Gt(0), Lt(1)] = 0.95
     cuped: bool = True
     by_card: bool = True
-    n_resamples: int = N_RESAMPLES
-    expected_uplift: float | None = None
+    n_resamples: NonNegativeInt = N_RESAMPLES
+    expected_uplift: PositiveFloat | None = None
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_level(self.level)
-        if self.n_resamples < 0:
-            raise SettingsError(f"n_resamples is {self.n_resamples}; 0 or more was expected")
-        if self.expected_uplift is not None and not self.expected_uplift > 0:
-            raise SettingsError(
-                f"expected_uplift is {self.expected_uplift}; give one above 0, as 0.05"
-            )
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
+from annotated_types import Ge, Lt
 from scipy import stats
 
 from nearfar.abtest.assignment import Experiment
 from nearfar.abtest.logs import Logs
 from nearfar.abtest.units import arms_of_users, window
-from nearfar.core.errors import SettingsError
+from nearfar.core.settings import Settings
 
 FEW_EXPECTED = 5
 """Below so many expected users in an arm the chi-square distribution is not one of counts."""
 
 
 @dataclass(frozen=True)
-class CheckSettings:
+class CheckSettings(Settings):
     """What is still good.
 
     Args:
@@ -34,14 +35,9 @@ class CheckSettings:
     experiments", for tests of sizes at a small alpha.
     """
 
-    alpha: float = 0.001
-    max_share: float = 0.001
-    max_orphan_share: float = 0.01
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 <= value < 1:
-                raise SettingsError(f"{name} is {value}; it must lie between 0 and 1")
+    alpha: Annotated[float, Ge(0), Lt(1)] = 0.001
+    max_share: Annotated[float, Ge(0), Lt(1)] = 0.001
+    max_orphan_share: Annotated[float, Ge(0), Lt(1)] = 0.01
 
 
 @dataclass(frozen=True)

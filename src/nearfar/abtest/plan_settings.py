@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Lt, MinLen
 
 from nearfar.abtest.metrics import METRICS, UpliftMetric
 from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import PositiveFloat, PositiveInt
+from nearfar.core.settings import Settings
 
 
 @dataclass(frozen=True)
-class PlanSettings:
+class PlanSettings(Settings):
     """What an A/B test shall be able to show.
 
     Args:
@@ -24,29 +29,16 @@ class PlanSettings:
     """
 
     metrics: tuple[UpliftMetric, ...] = METRICS
-    weights: tuple[int, ...] = (1, 1)
-    uplift: float | None = None
-    days: tuple[int, ...] = (7, 14, 21, 28)
-    users: int | None = None
-    alpha: float = 0.05
-    power: float = 0.8
+    weights: Annotated[tuple[PositiveInt, ...], MinLen(2)] = (1, 1)
+    uplift: PositiveFloat | None = None
+    days: Annotated[tuple[PositiveInt, ...], MinLen(1)] = (7, 14, 21, 28)
+    users: Annotated[int, Ge(4)] | None = None
+    alpha: Annotated[float, Gt(0), Lt(1)] = 0.05
+    power: Annotated[float, Gt(0), Lt(1)] = 0.8
 
-    def __post_init__(self) -> None:
-        for name in ("alpha", "power"):
-            if not 0 < getattr(self, name) < 1:
-                raise SettingsError(f"{name} is {getattr(self, name)}; it lies between 0 and 1")
+    def check_together(self) -> None:
         if self.power <= self.alpha:
             raise SettingsError(f"power {self.power} is not above alpha {self.alpha}")
-        if self.uplift is not None and not self.uplift > 0:
-            raise SettingsError(f"uplift is {self.uplift}; a share above 0 was expected, as 0.05")
-        if not self.days or min(self.days) < 1:
-            raise SettingsError(f"days are {list(self.days)}; write them as 7,14,28")
-        if self.users is not None and self.users < 4:
-            raise SettingsError(f"users are {self.users}; four or more were expected")
-        if len(self.weights) < 2 or min(self.weights) < 1:
-            raise SettingsError(
-                f"weights are {list(self.weights)}; give two or more whole numbers above 0"
-            )
 
 
 def parse_numbers(text: str, what: str) -> tuple[int, ...]:

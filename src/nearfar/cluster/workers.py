@@ -7,13 +7,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Le
 
 from nearfar.cluster.requirements import check_installed
-from nearfar.core.errors import NearfarError, SettingsError
+from nearfar.core.errors import NearfarError
+from nearfar.core.ranges import NonNegativeInt, PositiveInt
+from nearfar.core.settings import Settings
 
 
 @dataclass(frozen=True)
-class Workers:
+class Workers(Settings):
     """Who does the work.
 
     A worker is a process with as many threads as it has CPUs. The folders that workers are given
@@ -31,19 +36,11 @@ class Workers:
         SettingsError: a value is out of range.
     """
 
-    count: int = 2
+    count: PositiveInt = 2
     address: str | None = None
-    cpus: int = 1
-    gpus: int = 0
-    max_failures: int = 3
-
-    def __post_init__(self) -> None:
-        if self.count < 1 or self.cpus < 1 or self.max_failures < 0 or self.gpus not in (0, 1):
-            raise SettingsError(
-                f"count is {self.count}, cpus {self.cpus}, gpus {self.gpus}, max_failures "
-                f"{self.max_failures}; at least one worker with a CPU, at most a GPU each, and "
-                "no negative number of failures were expected"
-            )
+    cpus: PositiveInt = 1
+    gpus: Annotated[int, Ge(0), Le(1)] = 0
+    max_failures: NonNegativeInt = 3
 
     @property
     def device(self) -> str:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Le
 
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.core.ranges import PositiveInt, Share
+from nearfar.core.settings import Settings
 
 SHAPES: dict[str, dict[str, int]] = {
     "ml-1m": {"users": 6_034, "items": 3_533, "interactions": 575_272},
@@ -21,7 +26,7 @@ FULLEST_USER = 0.75
 
 
 @dataclass(frozen=True)
-class Synthetic:
+class Synthetic(Settings):
     """What made-up data look like.
 
     Attributes:
@@ -42,28 +47,19 @@ class Synthetic:
         SettingsError: a value is out of range, or no data can be so; says what would do.
     """
 
-    users: int
-    items: int
+    users: PositiveInt
+    items: Annotated[int, Ge(2)]
     interactions: int
     seed: int = 0
-    min_user: int = 5
-    spread: float = 1.0
-    exponent: float = 2.0
-    head: float = 0.05
+    min_user: PositiveInt = 5
+    spread: Annotated[float, Ge(0), Le(10)] = 1.0
+    exponent: Annotated[float, Ge(0), Le(10)] = 2.0
+    head: Annotated[float, Ge(0), Le(10)] = 0.05
     clusters: int | None = None
-    tastes: int = 3
-    breadth: float = 0.2
+    tastes: PositiveInt = 3
+    breadth: Share = 0.2
 
-    def __post_init__(self) -> None:
-        settings.check(self)
-        for name, least in (("users", 1), ("items", 2), ("min_user", 1), ("tastes", 1)):
-            if getattr(self, name) < least:
-                raise SettingsError(f"{name} is {getattr(self, name)}; at least {least} is needed")
-        for name in ("spread", "exponent", "head"):
-            if not 0 <= getattr(self, name) <= 10:
-                raise SettingsError(f"{name} is {getattr(self, name)}; 0 to 10 was expected")
-        if not 0 <= self.breadth <= 1:
-            raise SettingsError(f"breadth is {self.breadth}; a share from 0 to 1 was expected")
+    def check_together(self) -> None:
         if not 1 <= self.n_clusters <= self.items:
             raise SettingsError(
                 f"clusters is {self.clusters}; 1 to {self.items:,}, the number of items, can be had"

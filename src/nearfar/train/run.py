@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 
 from nearfar.core.device import Device as Device
 from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt
+from nearfar.core.settings import Settings
 from nearfar.train.history import EpochRecord, History, StepReport
 
 Precision = Literal["float32", "bfloat16"]
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """Who is told how training goes."""
 
@@ -36,7 +39,7 @@ class Silent:
 
 
 @dataclass
-class Run:
+class Run(Settings):
     """Options of one run; never hyper-parameters.
 
     Only `seed` changes what is learned; `precision` and `scores_mib` change it by rounding alone.
@@ -67,26 +70,18 @@ class Run:
     seed: int = 0
     device: Device = "auto"
     precision: Precision = "float32"
-    scores_mib: int | None = None
+    scores_mib: PositiveInt | None = None
     folder: Path | None = None
     resume: bool = False
-    checkpoint_seconds: float = 60.0
-    checkpoint_epochs: int = 0
+    checkpoint_seconds: NonNegativeFloat = 60.0
+    checkpoint_epochs: NonNegativeInt = 0
     keep_on_interrupt: bool = False
     reporter: Reporter = field(default_factory=Silent)
     history: History = field(default_factory=History)
 
-    def __post_init__(self) -> None:
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise SettingsError(f"device is {self.device!r}; it must be auto, cpu or cuda")
+    def check_together(self) -> None:
         if self.device == "cuda" and not torch.cuda.is_available():
             raise SettingsError("device is cuda, but PyTorch sees no CUDA device; use cpu or auto")
-        if self.precision not in ("float32", "bfloat16"):
-            raise SettingsError(f"precision is {self.precision!r}; it must be float32 or bfloat16")
-        if self.scores_mib is not None and self.scores_mib < 1:
-            raise SettingsError(f"scores_mib is {self.scores_mib}; it must be at least 1")
-        if self.checkpoint_seconds < 0 or self.checkpoint_epochs < 0:
-            raise SettingsError("checkpoint intervals must not be negative")
 
     @property
     def scores_bytes(self) -> int:

@@ -1,5 +1,6 @@
 """Search spaces: what can be read, what is left out, and the TOML that comes of it."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -120,3 +121,17 @@ def test_settings_written_are_settings_read(algorithm) -> None:
 def test_none_is_written_as_a_word() -> None:
     text = settings_toml({"alignment": None, "a b": {"c": [1.5, "x"], "d": True}})
     assert tomllib.loads(text) == {"alignment": "none", "a b": {"c": [1.5, "x"], "d": True}}
+
+
+@pytest.mark.parametrize(
+    ("key", "parameter", "told"),
+    [
+        ("learning_rate", Parameter(-1.0, 1.0), "search space: learning_rate is -1.0"),
+        ("beta.steps", Parameter(-5, 10), "beta.steps is -5; it must be at least 0"),
+        ("n_latent", Parameter(choices=(8, 0)), "n_latent is 0; it must be at least 1"),
+        ("n_latent", Parameter(1.0, 9.5), "n_latent is 1.0; int was expected"),
+    ],
+)
+def test_bounds_beyond_a_declared_range_are_refused_before_the_search(key, parameter, told) -> None:
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        Space({key: parameter}).within(MultVAE())

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from nearfar.core import discovery, settings
+from nearfar.core import discovery
 from nearfar.core.errors import DivergedError
+from nearfar.core.settings import Settings
 
 PACKAGE = __name__.rpartition(".")[0]
 
@@ -31,7 +32,7 @@ class Projected:
     place: Place
 
 
-class Projection(ABC):
+class Projection(Settings, ABC):
     """A way to draw the latent space in the plane; subclasses are frozen dataclasses.
 
     Raises:
@@ -40,9 +41,6 @@ class Projection(ABC):
 
     label: ClassVar[str]
     """What it is called under a picture."""
-
-    def __post_init__(self) -> None:
-        settings.check(self)
 
     @abstractmethod
     def check_installed(self) -> None:

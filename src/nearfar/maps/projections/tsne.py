@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
 from jaxtyping import Float
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.maps.projections.pca import reduction
 from nearfar.maps.projections.projection import Projected, Projection
@@ -40,19 +42,11 @@ class TSNE(Projection):
         dimensions: principal components that the neighbours are sought in.
     """
 
-    perplexity: int = 30
-    iterations: int = 500
-    dimensions: int = 50
+    perplexity: PositiveInt = 30
+    iterations: PositiveInt = 500
+    dimensions: Annotated[int, Ge(2)] = 50
 
     label = "t-SNE"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.perplexity < 1 or self.iterations < 1 or self.dimensions < 2:
-            raise SettingsError(
-                f"perplexity {self.perplexity}, iterations {self.iterations}, dimensions "
-                f"{self.dimensions}: they must be at least 1, 1 and 2"
-            )
 
     def check_installed(self) -> None:
         check_installed("openTSNE", "sklearn")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
 from jaxtyping import Float
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat
 from nearfar.core.seeding import derive
 from nearfar.maps.projections.pca import reduction
 from nearfar.maps.projections.projection import Projected, Projection
@@ -28,19 +30,11 @@ class UMAP(Projection):
         dimensions: principal components that the neighbours are sought in.
     """
 
-    n_neighbors: int = 15
-    min_dist: float = 0.1
-    dimensions: int = 50
+    n_neighbors: Annotated[int, Ge(2)] = 15
+    min_dist: NonNegativeFloat = 0.1
+    dimensions: Annotated[int, Ge(2)] = 50
 
     label = "UMAP"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.n_neighbors < 2 or self.min_dist < 0 or self.dimensions < 2:
-            raise SettingsError(
-                f"n_neighbors {self.n_neighbors}, min_dist {self.min_dist}, dimensions "
-                f"{self.dimensions}: they must be at least 2, not negative and at least 2"
-            )
 
     def check_installed(self) -> None:
         check_installed("umap", "sklearn", extra="umap", purpose="a map by UMAP")
