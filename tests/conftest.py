@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from jaxtyping import install_import_hook
 
-install_import_hook(["nearfar.vae", "nearfar.models"], "beartype.beartype")
+install_import_hook(["nearfar.kernels", "nearfar.vae", "nearfar.models"], "beartype.beartype")
 
 import numpy as np
 import pytest

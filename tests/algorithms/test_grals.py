@@ -13,9 +13,9 @@ from nearfar.algorithms.graph_ridge import Graph, ItemSystem, conjugate_gradient
 from nearfar.algorithms.item_graph import laplacian, neighbour_graph
 from nearfar.algorithms.wmf import WMF
 from nearfar.core.errors import SettingsError
+from nearfar.kernels.rows import Rows
 from nearfar.models.least_squares import Confidence, weighted_least_squares
 from nearfar.train.run import Run
-from nearfar.vae.rows import Rows
 from tests.algorithms import dense
 from tests.conftest import interactions
 

@@ -8,8 +8,8 @@ from scipy.sparse import csr_array
 from nearfar.algorithms.algorithm import make_algorithm, preset
 from nearfar.algorithms.mf import MF, half_step
 from nearfar.core.errors import SettingsError
+from nearfar.kernels.rows import Rows
 from nearfar.train.run import Run
-from nearfar.vae.rows import Rows
 from tests.algorithms import dense
 from tests.conftest import interactions
 

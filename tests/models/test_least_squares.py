@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DivergedError, SettingsError
+from nearfar.kernels.rows import Rows
 from nearfar.models import least_squares
 from nearfar.models.least_squares import Confidence, blocks, weighted_least_squares
-from nearfar.vae.rows import Rows
 from tests.algorithms import dense
 
 

@@ -10,8 +10,8 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
+from nearfar.kernels.rows import Rows
 from nearfar.vae.network import VAE
-from nearfar.vae.rows import Rows
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from nearfar.kernels.rows import Rows
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows
 from nearfar.vae.terms.bernoulli import bernoulli
 from nearfar.vae.terms.term import Step
 from tests.vae.steps import make_step

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.softmax import linear_multinomial_nll
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.priors.normal import Normal
-from nearfar.vae.rows import Rows
-from nearfar.vae.softmax import linear_multinomial_nll
 from nearfar.vae.terms.kl import KL
 from tests.vae.steps import make_step
 

@@ -11,10 +11,10 @@ from nearfar.algorithms.hvamp import HVamp
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.algorithms.recvae import RecVAE
+from nearfar.kernels.rows import Rows
 from nearfar.train.run import Run
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.likelihoods.likelihood import Catalogue
-from nearfar.vae.rows import Rows
 from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.weight import Progress
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from nearfar.kernels.rows import Rows
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows
 from nearfar.vae.terms.alignment import Alignment, centroid_and_spread
 from nearfar.vae.terms.term import Step
 from tests.vae.steps import make_step

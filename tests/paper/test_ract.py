@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.core.ranking import Ranking
+from nearfar.kernels.rows import Rows
 from nearfar.metrics.judged import judge
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Architecture
@@ -16,7 +17,6 @@ from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.moments import KEPT, SMALLEST_VARIANCE, Moments
 from nearfar.vae.network import VAE
-from nearfar.vae.rows import Rows
 from nearfar.vae.terms.critic import PLACES, Critic
 from nearfar.vae.terms.critic_value import CriticValue
 from nearfar.vae.terms.reconstruction import reconstruction

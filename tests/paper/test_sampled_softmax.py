@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
+from nearfar.kernels.rows import Rows
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows
 from nearfar.vae.terms.reconstruction import reconstruction
 from nearfar.vae.terms.sampled_reconstruction import SampledReconstruction
 from nearfar.vae.terms.term import Step

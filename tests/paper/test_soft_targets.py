@@ -9,21 +9,21 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.core.errors import SettingsError
-from nearfar.vae import softmax
-from nearfar.vae.background import Background
+from nearfar.kernels import softmax
+from nearfar.kernels.background import Background
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.softmax import linear_multinomial_nll
+from nearfar.kernels.workspace import Workspace
 from nearfar.vae.likelihoods.by_size import EXACT_ITEMS, BySize
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows
-from nearfar.vae.softmax import linear_multinomial_nll
 from nearfar.vae.terms.reconstruction import reconstruction
 from nearfar.vae.terms.sampled_reconstruction import SampledReconstruction
 from nearfar.vae.terms.soft_reconstruction import SoftReconstruction, soft_targets
 from nearfar.vae.terms.term import Step
-from nearfar.vae.workspace import Workspace
 from tests.vae import steps
 
 N_HIDDEN = 4

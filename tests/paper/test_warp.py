@@ -8,9 +8,9 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from nearfar.kernels.rows import Rows
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows
 from nearfar.vae.terms import warp
 from nearfar.vae.terms.term import Step
 from nearfar.vae.terms.warp import WARPLoss, harmonic_numbers

@@ -6,10 +6,10 @@ import torch
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import SettingsError
+from nearfar.kernels.rows import Rows
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows
 from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.cosine import Cosine
 from nearfar.vae.weights.cyclic import Cyclic

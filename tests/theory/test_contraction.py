@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.kernels.rows import Rows
 from nearfar.theory.contraction import (
     Contraction,
     alignment_parts,
@@ -17,7 +18,6 @@ from nearfar.theory.contraction import (
     mask_variability,
 )
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows
 
 SEEDS = st.integers(0, 10_000)
 WEIGHTS = st.one_of(st.sampled_from([0.0, 1e-6, 1e6]), st.floats(0, 20))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.kernels.rows import Rows
 from nearfar.theory.encoder_lipschitz import lipschitz_from_pairs, lipschitz_upper_bound
 from nearfar.theory.masking import pairwise_overlap
 from nearfar.theory.transport import pairwise_w2, sampled_w1
@@ -21,7 +22,6 @@ from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork
 from nearfar.vae.encoders.iaf import IAF
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows
 
 N_USERS, N_ITEMS, N_LATENT = 14, 12, 3
 SEEDS = st.integers(0, 10_000)

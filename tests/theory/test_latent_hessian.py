@@ -9,11 +9,11 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError
+from nearfar.kernels.rows import Rows
 from nearfar.theory.contraction import Contraction
 from nearfar.theory.latent_hessian import latent_hessian
 from nearfar.vae.decoder import Decoder
 from nearfar.vae.layers import Units
-from nearfar.vae.rows import Rows
 
 N_USERS, N_ITEMS, K = 4, 9, 3
 SEEDS = st.integers(0, 10_000)

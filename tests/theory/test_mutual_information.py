@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from scipy.stats import norm
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.kernels.rows import Rows
 from nearfar.theory.mutual_information import KLDecomposition, decompose_kl, masked_posterior
 from nearfar.theory.reconstruction_gap import mean_transport_bound
 from nearfar.theory.transport import pairwise_mean_distance
@@ -19,7 +20,6 @@ from nearfar.vae.corruption.mask import Mask
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.network import VAE
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows
 
 
 def population(

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
+from nearfar.kernels.rows import Rows, SparseMatrix
 from nearfar.train.feed import Feed
-from nearfar.vae.rows import Rows, SparseMatrix
 
 
 def matrix() -> csr_array:

@@ -16,13 +16,13 @@ from nearfar.algorithms.recvae import RecVAE
 from nearfar.core.errors import DivergedError, EmptyDataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.kernels.gradients import attached, tables
 from nearfar.train.feed import Feed
 from nearfar.train.loop import train
 from nearfar.train.optimiser import Optimiser
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.train.state import UNREAD_STEPS
-from nearfar.vae.gradients import attached, tables
 from nearfar.vae.likelihoods.by_size import EXACT_ITEMS
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.likelihoods.multinomial import Multinomial

@@ -9,12 +9,12 @@ from scipy.sparse import csr_array
 
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
+from nearfar.kernels.gradients import attached, tables
+from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.optimiser import Optimiser
 from nearfar.train.row_updates import LazyAdam, RowAdam
-from nearfar.vae.gradients import attached, tables
 from nearfar.vae.likelihoods.likelihood import Catalogue
-from nearfar.vae.rows import Rows
 from nearfar.vae.weights.weight import Progress
 
 N_ITEMS = 50

@@ -7,13 +7,13 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from nearfar.kernels.gradients import DenseGradient, attach, attached, tables
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.softmax import Workspace, linear_multinomial_nll
 from nearfar.train.optimisers import Optimisers
 from nearfar.train.phase import Phase
 from nearfar.train.plan import OptimiserName, Plan
-from nearfar.vae.gradients import DenseGradient, attach, attached, tables
 from nearfar.vae.priors.composite import Composite
-from nearfar.vae.rows import Rows
-from nearfar.vae.softmax import Workspace, linear_multinomial_nll
 from nearfar.vae.weights.weight import Progress
 from tests.train.test_optimiser import setting
 

@@ -7,6 +7,8 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.corruption.clean import Clean
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.encoders.base import Base
@@ -16,8 +18,6 @@ from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.encoders.hierarchical import Hierarchical
 from nearfar.vae.encoders.iaf import IAF
 from nearfar.vae.network import VAE
-from nearfar.vae.rows import Rows
-from nearfar.vae.sparse import WeightedRows
 
 N_USERS, N_ITEMS, N_LATENT = 6, 9, 4
 

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nearfar.core.errors import SettingsError
+from nearfar.kernels.sparse import WeightedRows
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.vae.corruption.clean import Clean
 from nearfar.vae.corruption.mask import Mask
@@ -15,7 +16,6 @@ from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork
 from nearfar.vae.encoders.hierarchical import LOGVAR_BOUNDS, Hierarchical
 from nearfar.vae.encoders.iaf import IAF
-from nearfar.vae.sparse import WeightedRows
 from tests.vae.networks import (
     ENCODERS,
     N_ITEMS,

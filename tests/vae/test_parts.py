@@ -8,6 +8,7 @@ import torch
 
 from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.core import discovery
+from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.run import Run
 from nearfar.vae.corruption.clean import Clean
@@ -15,7 +16,6 @@ from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.likelihoods.likelihood import Likelihood
 from nearfar.vae.priors.prior import Prior
-from nearfar.vae.rows import Rows
 from nearfar.vae.starts.start import Start
 from nearfar.vae.weights.weight import Weight
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from nearfar.core.errors import SettingsError
+from nearfar.kernels.rows import Rows
 from nearfar.vae.encoders.iaf import IAF
 from nearfar.vae.encoders.shallow import Shallow, ShallowNetwork
-from nearfar.vae.rows import Rows
 from nearfar.vae.user_nodes import UserNodes
 from tests.vae.networks import N_LATENT, N_USERS, dense_of, generator, histories, network
 

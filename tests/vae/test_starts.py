@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 from nearfar.algorithms.algorithm import make_algorithm, preset
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.run import Run
 from nearfar.vae.corruption.clean import Clean
@@ -16,7 +17,6 @@ from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.hierarchical import Hierarchical
 from nearfar.vae.encoders.iaf import IAF
-from nearfar.vae.rows import Rows
 from nearfar.vae.starts.spectral import Spectral, leading_directions
 from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.weights.constant import Constant

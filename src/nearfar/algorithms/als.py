@@ -15,9 +15,9 @@ from torch import Tensor
 from nearfar.core.seeding import derive
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
+from nearfar.kernels.rows import Rows
 from nearfar.train.history import StepReport
 from nearfar.train.run import Run
-from nearfar.vae.rows import Rows
 
 
 @dataclass(frozen=True, eq=False)

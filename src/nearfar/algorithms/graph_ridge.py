@@ -11,6 +11,8 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.sparse import weighted_sums
 from nearfar.models.least_squares import (
     Block,
     Confidence,
@@ -18,8 +20,6 @@ from nearfar.models.least_squares import (
     blocks,
     row_sums,
 )
-from nearfar.vae.rows import Rows
-from nearfar.vae.sparse import weighted_sums
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 
 from nearfar.core.errors import DivergedError
-from nearfar.vae.products import multiply_into, times
+from nearfar.kernels.products import multiply_into, times
 
 PIVOT = 512
 """Columns that one step eliminates."""

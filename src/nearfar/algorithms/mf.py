@@ -14,11 +14,11 @@ from nearfar.algorithms.als import Sides, alternate
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core.ranges import PositiveFloat, PositiveInt
 from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.kernels.rows import Rows
 from nearfar.models.factors import Factors
 from nearfar.models.folding import Linear
 from nearfar.models.least_squares import row_sums
 from nearfar.train.run import Run
-from nearfar.vae.rows import Rows
 
 DEFAULT_L2 = 0.8
 SIDES_EXPONENT = 0.15

@@ -11,8 +11,8 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.cluster.team import Team
+from nearfar.kernels.rows import Rows, Whole
 from nearfar.train.feed import Feed
-from nearfar.vae.rows import Rows, Whole
 
 
 class SharedFeed(Feed):

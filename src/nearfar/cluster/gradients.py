@@ -9,11 +9,11 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from nearfar.cluster.team import Team
+from nearfar.kernels.gradients import DenseGradient, RowGradient
 from nearfar.train.optimiser import Optimiser
 from nearfar.train.optimisers import Optimisers
 from nearfar.train.phase import Phase
 from nearfar.train.plan import Plan
-from nearfar.vae.gradients import DenseGradient, RowGradient
 
 APART = 1 << 18
 """Parameters of so many numbers travel alone; smaller ones together."""
@@ -53,7 +53,7 @@ class SharedOptimiser(Optimiser):
     uneven or a worker has no user in the batch. All then take the same step.
 
     Differs: not `DistributedDataParallel`, whose hooks see what autograd gathers. The gradients
-    of tables (one row an item) do not go through autograd (see `nearfar.vae.gradients`): of them
+    of tables (one row an item) do not go through autograd (see `nearfar.kernels.gradients`): of them
     only the rows travel that somebody touched, after a bit an item has told which these are. The
     result is the same; what is lost is that DDP sends while the backward pass still runs.
     """

@@ -13,13 +13,13 @@ from nearfar.cluster.feed import SharedFeed
 from nearfar.cluster.gradients import SharedOptimisers
 from nearfar.cluster.sums import SharedInformation, SharedMeans, SharedNeighbourhoods
 from nearfar.core.errors import ArtefactError
+from nearfar.kernels.rows import Rows
 from nearfar.train.phase import Phase
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.train.state import State
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
-from nearfar.vae.rows import Rows
 
 
 class SharedState(State):

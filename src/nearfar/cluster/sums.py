@@ -11,11 +11,11 @@ from torch import Tensor
 
 from nearfar.cluster.team import Team
 from nearfar.core.seeding import generator
+from nearfar.kernels.rows import Rows, gather_rows
 from nearfar.train.means import Means
 from nearfar.train.neighbourhoods import K_NEIGHBOURS, N_USERS, Neighbourhoods
 from nearfar.vae.information import Information
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows, gather_rows
 
 
 class SharedMeans(Means):

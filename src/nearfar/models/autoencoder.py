@@ -16,6 +16,7 @@ from nearfar.core.cpu import multiplies_bfloat16
 from nearfar.core.errors import ArtefactError, NearfarError
 from nearfar.core.ranges import LayerSizes, PositiveInt
 from nearfar.core.settings import Settings
+from nearfar.kernels.rows import Rows
 from nearfar.models.candidates import Candidates
 from nearfar.models.latent import LatentModel
 from nearfar.models.model import RankBatch
@@ -25,7 +26,6 @@ from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.layers import Units
 from nearfar.vae.network import VAE
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows
 
 SCREENED_SCORES = 1 << 20
 """Batches of fewer scores than these are ranked at least as fast the plain way."""

@@ -11,11 +11,11 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.core.errors import ArtefactError
+from nearfar.kernels.products import affine_into
+from nearfar.kernels.rows import Rows
 from nearfar.models.folding import Folding, LeastSquares, Linear
 from nearfar.models.least_squares import Confidence
 from nearfar.models.model import Model
-from nearfar.vae.products import affine_into
-from nearfar.vae.rows import Rows
 
 
 class Factors(Model):

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nearfar.kernels.rows import Rows
 from nearfar.models.least_squares import Confidence, WeightedRidge, row_sums
-from nearfar.vae.rows import Rows
 
 
 class Folding(ABC):

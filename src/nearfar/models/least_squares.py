@@ -13,8 +13,8 @@ from torch import Tensor
 from nearfar.core.errors import DivergedError
 from nearfar.core.ranges import NonNegativeFloat, PositiveFloat, PositiveShare
 from nearfar.core.settings import Settings
-from nearfar.vae.rows import Rows
-from nearfar.vae.sparse import weighted_sums
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.sparse import weighted_sums
 
 BLOCK_VALUES = 1 << 20
 """Numbers gathered at once, unless one row alone has more; no array of a block is larger."""

@@ -10,8 +10,8 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.kernels.rows import Rows
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows
 from nearfar.vae.terms.alignment import centroid_and_spread
 
 ASYMMETRY = 1e-8

@@ -8,8 +8,8 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from nearfar.core.errors import DataError
+from nearfar.kernels.rows import Rows
 from nearfar.vae.decoder import Decoder
-from nearfar.vae.rows import Rows
 
 
 def latent_hessian(

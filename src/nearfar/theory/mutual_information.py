@@ -10,9 +10,9 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.kernels.rows import Rows
 from nearfar.vae.network import VAE
 from nearfar.vae.posterior import DiagonalGaussian, log_normal
-from nearfar.vae.rows import Rows
 
 BLOCK_DRAWS = 1024
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError
 from nearfar.core.seeding import derive, generator
+from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.vae.network import VAE
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows
 
 AT_ONCE = 2048
 MIN_USERS = 20

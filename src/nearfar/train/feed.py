@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
-from nearfar.vae.rows import Rows, SparseMatrix
+from nearfar.kernels.rows import Rows, SparseMatrix
 
 AHEAD = 2
 """Batches waiting: one would do if all took as long to prepare."""

@@ -9,9 +9,9 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.core.seeding import generator
+from nearfar.kernels.rows import Rows
 from nearfar.vae.neighbours import nearest, overlap
 from nearfar.vae.network import VAE
-from nearfar.vae.rows import Rows
 
 N_USERS = 256
 K_NEIGHBOURS = 10

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nearfar.kernels.gradients import DenseGradient, RowGradient, attach, detach, tables
+from nearfar.kernels.memory import zeros_like
 from nearfar.train.plan import OptimiserName
 from nearfar.train.row_updates import LazyAdam, RowAdam, RowUpdate
-from nearfar.vae.gradients import DenseGradient, RowGradient, attach, detach, tables
-from nearfar.vae.memory import zeros_like
 
 ROW_UPDATES: dict[str, Callable[[Tensor], RowUpdate]] = {"lazy_adam": LazyAdam, "row_adam": RowAdam}
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from nearfar.vae.memory import zeros_like
+from nearfar.kernels.memory import zeros_like
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 """Adam's, as everywhere."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nearfar.core.errors import DivergedError, StoppedError
 from nearfar.core.seeding import derive
+from nearfar.kernels.rows import Rows
 from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import EpochRecord, History, StepReport
 from nearfar.train.means import Means
@@ -24,7 +25,6 @@ from nearfar.train.run import Run
 from nearfar.vae.information import Information
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
-from nearfar.vae.rows import Rows
 from nearfar.vae.weights.weight import Progress
 
 LOGGER = logging.getLogger("nearfar")

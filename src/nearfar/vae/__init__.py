@@ -1,4 +1,4 @@
-"""The paper's objects: rows, corruption, encoders, posterior, priors, decoder, terms, weights."""
+"""The paper's objects: corruption, encoders, posterior, priors, decoder, terms, weights."""
 
 from nearfar.core.needs import check_torch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nearfar.vae.products import Linear
+from nearfar.kernels.products import Linear
 
 BIAS_STD = 0.001
 

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nearfar.kernels.products import Linear
 from nearfar.vae.initialise import pass_through, small_bias_, xavier_
-from nearfar.vae.products import Linear
 
 Units = Literal["tanh", "gated"]
 """tanh(W x + b), or (W x + b) times sigmoid(V x + c)."""

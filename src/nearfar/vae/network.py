@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nearfar.kernels.draws import normal_by_user
+from nearfar.kernels.rows import Rows
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.decoder import Decoder
-from nearfar.vae.draws import normal_by_user
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.layers import Units
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.rows import Rows
 from nearfar.vae.terms.term import Step
 
 

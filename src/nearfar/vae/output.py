@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nearfar.vae.background import Background
-from nearfar.vae.gradients import Table
+from nearfar.kernels.background import Background
+from nearfar.kernels.gradients import Table
+from nearfar.kernels.memory import empty
+from nearfar.kernels.products import affine_into, linear
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.softmax import block_width, linear_multinomial_nll
+from nearfar.kernels.workspace import Workspace
 from nearfar.vae.initialise import small_bias_, xavier_
-from nearfar.vae.memory import empty
-from nearfar.vae.products import affine_into, linear
-from nearfar.vae.rows import Rows
-from nearfar.vae.softmax import block_width, linear_multinomial_nll
-from nearfar.vae.workspace import Workspace
 
 
 class OutputLayer(Table):

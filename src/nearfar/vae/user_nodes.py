@@ -5,9 +5,9 @@ from __future__ import annotations
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from nearfar.vae.gradients import Table
-from nearfar.vae.memory import empty
-from nearfar.vae.sparse import selected_rows
+from nearfar.kernels.gradients import Table
+from nearfar.kernels.memory import empty
+from nearfar.kernels.sparse import selected_rows
 
 
 class UserNodes(Table):

@@ -16,8 +16,8 @@ from nearfar.algorithms.edlae import EDLAE
 from nearfar.algorithms.inverse import PANEL, PIVOT
 from nearfar.core import memory
 from nearfar.data.interactions import Interactions
+from nearfar.kernels.products import times
 from nearfar.models.model import BATCH_BYTES
-from nearfar.vae.products import times
 from nearfar.vae.starts.spectral import OVERSAMPLING
 
 FLOAT_BYTES = 4

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.kernels.rows import Rows
 from nearfar.theory.contraction import Contraction, alignment_parts, mask_variability
 from nearfar.theory.finding import Curve, Number
 from nearfar.theory.instrument import Instrument, Measured
 from nearfar.theory.latent_hessian import latent_hessian
 from nearfar.theory.latent_optimum import latent_optimum
 from nearfar.theory.subject import Subject
-from nearfar.vae.rows import Rows
 
 
 @dataclass(frozen=True)

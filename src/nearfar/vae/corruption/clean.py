@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.corruption.corruption import Corruption, normalised
-from nearfar.vae.rows import Rows
-from nearfar.vae.sparse import WeightedRows
 
 
 @dataclass(frozen=True)

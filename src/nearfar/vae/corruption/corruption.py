@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from nearfar.core.settings import Settings
-from nearfar.vae.draws import uniform_by_entry
-from nearfar.vae.rows import Rows
-from nearfar.vae.sparse import WeightedRows
+from nearfar.kernels.draws import uniform_by_entry
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.sparse import WeightedRows
 
 
 class Corruption(Settings, ABC):

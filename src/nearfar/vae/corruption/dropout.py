@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from nearfar.core.ranges import PositiveShare
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.corruption.corruption import Corruption, kept, normalised
-from nearfar.vae.rows import Rows
-from nearfar.vae.sparse import WeightedRows
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nearfar.core.settings import Settings
-from nearfar.vae.gradients import Table
+from nearfar.kernels.gradients import Table
+from nearfar.kernels.memory import empty
+from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.initialise import linear, small_bias_, xavier_
-from nearfar.vae.memory import empty
 from nearfar.vae.posterior import DiagonalGaussian, Draw
-from nearfar.vae.sparse import WeightedRows
 
 
 class EncoderNetwork(nn.Module, ABC):

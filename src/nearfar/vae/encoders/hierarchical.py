@@ -10,11 +10,11 @@ from torch import Tensor
 
 from nearfar.core.errors import SettingsError
 from nearfar.core.ranges import PositiveInt
+from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork, SparseLinear
 from nearfar.vae.initialise import linear
 from nearfar.vae.layers import Units, activate, hidden_layer, widened
 from nearfar.vae.posterior import DiagonalGaussian, Draw
-from nearfar.vae.sparse import WeightedRows
 
 LOGVAR_BOUNDS = (-12.0, 4.0)
 """Log variances are cut here, as in the published code."""

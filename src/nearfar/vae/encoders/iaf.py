@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from nearfar.core.errors import SettingsError
 from nearfar.core.ranges import PositiveInt
+from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork
 from nearfar.vae.flows.autoregressive import AutoregressiveStep
 from nearfar.vae.posterior import Draw
-from nearfar.vae.sparse import WeightedRows
 
 
 @dataclass(frozen=True)

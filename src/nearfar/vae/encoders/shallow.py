@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nearfar.core.errors import SettingsError
+from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork, SparseLinear
 from nearfar.vae.posterior import DiagonalGaussian, Draw
-from nearfar.vae.sparse import WeightedRows
 from nearfar.vae.user_nodes import UserNodes
 
 ShallowUnits = Literal["linear", "tanh", "sigmoid"]

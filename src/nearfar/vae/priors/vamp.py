@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from nearfar.core.errors import SettingsError
 from nearfar.core.ranges import NonNegativeFloat, PositiveInt
+from nearfar.kernels.memory import empty
 from nearfar.vae.encoders.encoder import EncoderNetwork
-from nearfar.vae.memory import empty
 from nearfar.vae.priors.mixture import log_mixture
 from nearfar.vae.priors.prior import Prior, PriorNetwork
 from nearfar.vae.terms.term import Step

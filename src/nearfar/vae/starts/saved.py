@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nearfar.core.errors import ArtefactError
 from nearfar.core.ranges import NonEmptyText
-from nearfar.vae.gradients import Table
+from nearfar.kernels.gradients import Table
 from nearfar.vae.network import VAE
 from nearfar.vae.starts.start import AddUp, Start, alone
 from nearfar.vae.starts.xavier import Xavier

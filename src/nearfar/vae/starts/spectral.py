@@ -12,9 +12,9 @@ from torch import Tensor
 
 from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, Share
 from nearfar.core.seeding import derive
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.sparse import weighted_sums
 from nearfar.vae.network import VAE
-from nearfar.vae.rows import Rows
-from nearfar.vae.sparse import weighted_sums
 from nearfar.vae.starts.start import AddUp, Start, alone
 
 SMOOTHING = 1.0

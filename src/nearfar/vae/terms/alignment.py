@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nearfar.vae.gradients import Table
-from nearfar.vae.memory import empty
-from nearfar.vae.rows import Rows
-from nearfar.vae.sparse import mean_of_rows, rows_present
+from nearfar.kernels.gradients import Table
+from nearfar.kernels.memory import empty
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.sparse import mean_of_rows, rows_present
 from nearfar.vae.terms.term import Step
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from nearfar.vae.rows import Rows
+from nearfar.kernels.rows import Rows
 from nearfar.vae.terms.given_gradient import given_gradient
 from nearfar.vae.terms.term import Step
 

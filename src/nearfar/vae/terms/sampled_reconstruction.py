@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from nearfar.vae.background import Background
-from nearfar.vae.rows import Rows
-from nearfar.vae.softmax import linear_multinomial_nll
-from nearfar.vae.sparse import selected_rows
+from nearfar.kernels.background import Background
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.softmax import linear_multinomial_nll
+from nearfar.kernels.sparse import selected_rows
 from nearfar.vae.terms.soft_reconstruction import soft_targets
 from nearfar.vae.terms.term import Step
 

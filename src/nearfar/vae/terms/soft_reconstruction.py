@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from nearfar.vae.background import Background
-from nearfar.vae.rows import Rows
+from nearfar.kernels.background import Background
+from nearfar.kernels.rows import Rows
 from nearfar.vae.terms.term import Step
 
 

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nearfar.kernels.rows import Rows
 from nearfar.vae.output import OutputLayer
-from nearfar.vae.rows import Rows
 from nearfar.vae.terms.term import Step
 
 

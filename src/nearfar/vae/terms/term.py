@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.encoders.encoder import EncoderNetwork
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian, Draw
-from nearfar.vae.rows import Rows
-from nearfar.vae.sparse import WeightedRows
 
 
 @dataclass(frozen=True, eq=False)

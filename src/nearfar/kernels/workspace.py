@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from nearfar.vae.memory import empty
+from nearfar.kernels.memory import empty
 
 
 @dataclass(eq=False)

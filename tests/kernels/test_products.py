@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from nearfar.vae import products
-from nearfar.vae.products import Linear, affine_into, linear, multiply_into, times
+from nearfar.kernels import products
+from nearfar.kernels.products import Linear, affine_into, linear, multiply_into, times
 
 WAYS = [False]
 if hasattr(torch.ops.mkldnn, "_linear_pointwise") and torch.backends.mkldnn.is_available():

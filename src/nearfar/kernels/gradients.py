@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from nearfar.vae.memory import zeros_like
+from nearfar.kernels.memory import zeros_like
 
 ATTRIBUTE = "nearfar_gradient"
 

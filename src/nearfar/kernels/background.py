@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from nearfar.vae.rows import ByItem
+from nearfar.kernels.rows import ByItem
 
 
 @dataclass(frozen=True, eq=False)

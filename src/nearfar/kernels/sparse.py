@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from nearfar.vae.gradients import attached
-from nearfar.vae.rows import Rows
+from nearfar.kernels.gradients import attached
+from nearfar.kernels.rows import Rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from nearfar.vae import softmax
-from nearfar.vae.gradients import DenseGradient, attach
-from nearfar.vae.rows import Rows
-from nearfar.vae.softmax import Workspace, linear_multinomial_nll
+from nearfar.kernels import softmax
+from nearfar.kernels.gradients import DenseGradient, attach
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.softmax import Workspace, linear_multinomial_nll
 
 N_HIDDEN = 6
 

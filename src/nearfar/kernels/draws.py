@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from nearfar.vae.rows import Rows
+from nearfar.kernels.rows import Rows
 
 
 def uniform_by_entry(rows: Rows, rng: torch.Generator) -> Float[Tensor, " nnz"]:

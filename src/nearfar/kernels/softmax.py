@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from nearfar.vae.background import Background
-from nearfar.vae.gradients import attached
-from nearfar.vae.products import affine, multiply_into
-from nearfar.vae.rows import Rows
-from nearfar.vae.workspace import Workspace
+from nearfar.kernels.background import Background
+from nearfar.kernels.gradients import attached
+from nearfar.kernels.products import affine, multiply_into
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.workspace import Workspace
 
 BLOCK_BYTES = 2 << 20
 """About the scores of one block on a CPU: they should stay in the cores' second-level caches."""

@@ -2,7 +2,7 @@
 
 import torch
 
-from nearfar.vae.gradients import DenseGradient, RowGradient
+from nearfar.kernels.gradients import DenseGradient, RowGradient
 
 ROWS = torch.tensor([1, 3])
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from nearfar.vae.rows import Rows
-from nearfar.vae.sparse import WeightedRows, mean_of_rows
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.sparse import WeightedRows, mean_of_rows
 
 
 @given(st.integers(0, 10_000))
