@@ -21,17 +21,17 @@ def test_dense_gradients_add_up_and_are_cleared() -> None:
 
 def test_rows_after_a_gradient_written_in_full_start_from_zero() -> None:
     gradient = DenseGradient(torch.zeros(5, 2))
-    gradient.overwritten().fill_(7)
+    gradient.whole().fill_(7)
     gradient.add_rows(ROWS, torch.ones(2, 2))
     assert gradient.gathered().tolist() == [[7, 7], [8, 8], [7, 7], [8, 8], [7, 7]]
-    assert gradient.overwritten() is None  # it holds something
+    assert gradient.whole() is None  # it holds something
     gradient.clear()
     gradient.add_rows(ROWS, torch.ones(2, 2))
     assert gradient.gathered().sum() == 4
 
 
 def test_row_gradients_are_coalesced() -> None:
-    gradient = RowGradient()
+    gradient = RowGradient(torch.zeros(9, 2))
     gradient.add_rows(torch.tensor([4, 7]), torch.ones(2, 2))
     gradient.add_rows(torch.tensor([2, 4]), torch.full((2, 2), 3.0))
     rows, values = gradient.gathered()

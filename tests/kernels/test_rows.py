@@ -46,8 +46,7 @@ def test_entries_that_are_kept_and_their_transpose(seed: int) -> None:
     dense = torch.zeros(6, 9)
     dense[rows.users[kept], rows.indices[kept]] = 1
     fresh = rows.where(kept)
-    rows.transpose()
-    thinned = rows.where(kept)
+    thinned = rows.transposed().where(kept)
     for result in (fresh, thinned):
         again = torch.zeros(6, 9)
         again[result.users, result.indices] = 1

@@ -16,7 +16,7 @@ from nearfar.algorithms.recvae import RecVAE
 from nearfar.core.errors import DivergedError, EmptyDataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.kernels.gradients import attached, tables
+from nearfar.kernels.gradients import tables
 from nearfar.train.feed import Feed
 from nearfar.train.loop import train
 from nearfar.train.optimiser import Optimiser
@@ -237,7 +237,7 @@ def test_what_only_training_needs_is_given_back(clusters) -> None:
     model = MultVAE(**SMALL, epochs=1).fit(interactions, validation)
     output = model.network.decoder.out
     assert output.workspace._memory is None
-    assert all(attached(p) is None and p.grad is None for p in tables(model.network))
+    assert all(p.gradient is None and p.grad is None for p in tables(model.network))
     output(torch.zeros(1, 8)).sum().backward()
     assert output.weight.grad is not None
 

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
-from nearfar.kernels.gradients import attached, tables
+from nearfar.kernels.gradients import tables
 from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.optimiser import Optimiser
@@ -58,7 +58,7 @@ def test_steps_are_those_of_dense_adam() -> None:
         for (name, a), b in zip(modules.named_parameters(), plain.parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6, msg=f"{name}, step {number}")
     ours.release()
-    assert all(attached(p) is None and p.grad is None for p in tables(modules))
+    assert all(p.gradient is None and p.grad is None for p in tables(modules))
 
 
 def test_a_term_that_goes_the_dense_way_counts_too() -> None:

@@ -7,7 +7,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from nearfar.kernels.gradients import DenseGradient, attach, attached, tables
+from nearfar.kernels.gradients import DenseGradient, Table, gradient_of, tables
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.softmax import Workspace, linear_multinomial_nll
 from nearfar.train.optimisers import Optimisers
@@ -81,7 +81,7 @@ def test_what_a_phase_does_not_move_rests(name: OptimiserName) -> None:
             assert parameter.requires_grad == moves
             if not moves:
                 assert parameter.grad is None, parameter_name
-                assert attached(parameter) is None, parameter_name
+                assert gradient_of(parameter) is None, parameter_name
             if not torch.equal(parameter, before[parameter_name]):
                 moved.add(parameter_name)
         assert moved == {n for n in before if phase.moves_parameter(n)}
@@ -101,7 +101,7 @@ def test_released_parameters_are_plain_again(name: OptimiserName) -> None:
     for parameter_name, parameter in modules.named_parameters():
         assert parameter.requires_grad == (parameter_name not in frozen)
         assert parameter.grad is None
-    assert all(attached(p) is None for p in tables(modules))
+    assert all(p.gradient is None for p in tables(modules))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -144,16 +144,19 @@ def test_the_softmax_gives_those_that_move_the_same(rests: str, held: bool, limi
 
     def gradients(resting: str) -> dict[str, Tensor]:
         given = {
-            n: v.clone().requires_grad_(n not in resting.split(" and ")) for n, v in values.items()
+            n: (Table if n == "weight" else torch.nn.Parameter)(
+                v.clone(), n not in resting.split(" and ")
+            )
+            for n, v in values.items()
         }
         moving = {n: v for n, v in given.items() if v.requires_grad}
         gradient = DenseGradient(given["weight"])
         if held and "weight" in moving:
-            attach(given["weight"], gradient)
+            given["weight"].gradient = gradient
         nll = linear_multinomial_nll(**given, rows=Rows.from_csr(x), workspace=Workspace(limit))
         (nll * by_user).sum().backward()
         found = {n: v.grad for n, v in moving.items()}
-        if attached(given["weight"]) is not None:
+        if gradient_of(given["weight"]) is not None:
             found["weight"] = gradient.gathered()
         assert all(g is not None for g in found.values())
         assert all(v.grad is None for n, v in given.items() if n not in moving)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor, nn
+from torch import nn
 
 from nearfar.cluster.team import Team
-from nearfar.kernels.gradients import DenseGradient, RowGradient
+from nearfar.kernels.gradients import Gradient
 from nearfar.train.optimiser import Optimiser
 from nearfar.train.optimisers import Optimisers
 from nearfar.train.phase import Phase
@@ -19,30 +18,14 @@ APART = 1 << 18
 """Parameters of so many numbers travel alone; smaller ones together."""
 
 
-class SharedDenseGradient(DenseGradient):
-    """A gradient kept whole, of which the rows travel that some worker touched."""
+def add_up(gradient: Gradient, team: Team) -> None:
+    """Make a table's gradient the mean over the users of the whole batch, in place.
 
-    def add_up(self, team: Team) -> None:
-        """Make it the mean over the users of the whole batch."""
-        values = self._values
-        if self._stale:
-            values.zero_()
-            self._stale = False
-        touched = torch.zeros(len(values), dtype=torch.uint8, device=values.device)
-        if self._whole:
-            touched.fill_(1)
-        for items in self._touched:
-            touched[items] = 1
-        union = team.greatest(touched).bool()
-        self._touched.clear()
-        if bool(union.all()):
-            team.add_up(values.mul_(team.share))
-            self._whole = True
-        else:
-            items = union.nonzero()[:, 0]
-            values.index_copy_(0, items, team.add_up(values[items] * team.share))
-            self._touched.append(items)
-            self._whole = False
+    Only the rows travel that some worker touched, after one bit per row has told which.
+    """
+    items = team.greatest(gradient.touched()).nonzero()[:, 0]
+    values = gradient.rows(items).mul_(team.share)
+    gradient.replace(items, team.add_up(values) if len(items) else values)
 
 
 class SharedOptimiser(Optimiser):
@@ -53,9 +36,9 @@ class SharedOptimiser(Optimiser):
     uneven or a worker has no user in the batch. All then take the same step.
 
     Differs: not `DistributedDataParallel`, whose hooks see what autograd gathers. The gradients
-    of tables (one row an item) do not go through autograd (see `nearfar.kernels.gradients`): of them
-    only the rows travel that somebody touched, after a bit an item has told which these are. The
-    result is the same; what is lost is that DDP sends while the backward pass still runs.
+    of tables do not go through autograd (see `nearfar.kernels.gradients`), and `add_up` sends only
+    their touched rows. The result is the same; what is lost is that DDP sends while the backward
+    pass still runs.
     """
 
     def __init__(
@@ -70,19 +53,12 @@ class SharedOptimiser(Optimiser):
         self._team = team
         self._moving = list(moving)
         self._present: list[nn.Parameter] | None = None
-        self._kept: dict[nn.Parameter, SharedDenseGradient] = {}
-        for parameter in self.dense:
-            self._kept[parameter] = SharedDenseGradient(parameter)
-        self.dense = {**self._kept}
-        self.hold()
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         self._add_up_plain()
-        for gradient in self._kept.values():
-            gradient.add_up(self._team)
-        for parameter, (gradient, _) in self.by_row.items():
-            _add_up_rows(gradient, parameter, self._team)
+        for gradient in (*self.dense.values(), *(g for g, _ in self.by_row.values())):
+            add_up(gradient, self._team)
         super().step(learning_rate)
 
     def _add_up_plain(self) -> None:
@@ -107,22 +83,6 @@ class SharedOptimiser(Optimiser):
                 small, together.split([g.numel() for g in small]), strict=True
             ):
                 gradient.copy_(part.view_as(gradient))
-
-
-def _add_up_rows(gradient: RowGradient, parameter: Tensor, team: Team) -> None:
-    found = gradient.gathered()
-    touched = torch.zeros(len(parameter), dtype=torch.uint8, device=parameter.device)
-    if found is not None:
-        touched[found[0]] = 1
-    union: Bool[Tensor, " rows"] = team.greatest(touched).bool()
-    items = union.nonzero()[:, 0]
-    if not len(items):
-        return
-    values = parameter.new_zeros(len(items), parameter.shape[1])
-    if found is not None:
-        values.index_copy_(0, torch.searchsorted(items, found[0]), found[1] * team.share)
-    gradient.clear()
-    gradient.add_rows(items, team.add_up(values))
 
 
 class SharedOptimisers(Optimisers):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,13 +29,55 @@ class Whole:
 
 
 @dataclass(frozen=True, eq=False)
+class ByItem:
+    """The entries of sparse rows sorted by item, then by user: their transpose.
+
+    `items` are those present, `indptr` tells where each one's entries begin. Entry by entry,
+    `users` and `indices` are row and item, `order` is the position in the rows, `inverse` that
+    of the entry's item in `items`.
+    """
+
+    items: Int64[Tensor, " present"]
+    indptr: Int64[Tensor, " present_plus_1"]
+    users: Int64[Tensor, " nnz"]
+    indices: Int64[Tensor, " nnz"]
+    order: Int64[Tensor, " nnz"]
+    inverse: Int64[Tensor, " nnz"]
+
+    def where(self, kept: Bool[Tensor, " nnz"], before: Int64[Tensor, " nnz_plus_1"]) -> ByItem:
+        """Return the entries that are kept.
+
+        Args:
+            kept: whether each entry is kept, in the order of the rows.
+            before: how many entries are kept before each one, in the order of the rows.
+        """
+        among = kept[self.order]
+        places = among.nonzero()[:, 0]
+        limits = _before(among)[self.indptr]
+        present = limits.diff() > 0
+        return ByItem(
+            self.items[present],
+            torch.cat([limits[:1], limits[1:][present]]),
+            self.users[places],
+            self.indices[places],
+            before[self.order[places]],
+            _before(present)[self.inverse[places]],
+        )
+
+
+@dataclass(eq=False)
 class Rows:
     """A batch of sparse rows, the sets S of positives of its users.
 
-    `positions` are the rows' own in the matrix that they were taken from, where that is known;
-    `whole` is the batch that they are a part of, where they are not all of it.
-
     Notation: `counts` = N = |S|.
+
+    Attributes:
+        indices: the items, row by row, ascending within a row.
+        indptr: where each row begins in `indices`, and the end.
+        n_items: columns.
+        positions: of the rows in the matrix that they were taken from, where that is known.
+        whole: the batch that the rows are a part of, where they are not all of it.
+        transpose: the entries sorted by item, if they were sorted already; see `by_item`.
     """
 
     indices: Int64[Tensor, " nnz"]
@@ -43,6 +85,7 @@ class Rows:
     n_items: int
     positions: Int64[Tensor, " users"] | None = None
     whole: Whole | None = None
+    transpose: ByItem | None = None
 
     @property
     def n_users(self) -> int:
@@ -58,9 +101,14 @@ class Rows:
         positions = torch.arange(self.n_users, device=self.indices.device)
         return torch.repeat_interleave(positions, self.counts, output_size=self.indices.shape[0])
 
-    @cached_property
+    @property
     def by_item(self) -> ByItem:
-        """The same entries, sorted by item."""
+        """The same entries, sorted by item: sorted once, when they are first asked for."""
+        if self.transpose is None:
+            self.transpose = self._sorted_by_item()
+        return self.transpose
+
+    def _sorted_by_item(self) -> ByItem:
         indices, order = torch.sort(self.indices, stable=True)
         items, inverse, counts = torch.unique_consecutive(
             indices, return_inverse=True, return_counts=True
@@ -82,10 +130,7 @@ class Rows:
 
     def within(self, whole: Whole) -> Rows:
         """The same rows as a part of a batch."""
-        rows = Rows(self.indices, self.indptr, self.n_items, self.positions, whole)
-        if "by_item" in self.__dict__:
-            rows.__dict__["by_item"] = self.by_item
-        return rows
+        return replace(self, whole=whole)
 
     @classmethod
     def from_csr(
@@ -102,8 +147,8 @@ class Rows:
             None if rows is None else torch.from_numpy(rows.astype(np.int64)).to(device),
         )
 
-    def transpose(self) -> None:
-        """Make `by_item` now, on the CPU and in one thread.
+    def transposed(self) -> Rows:
+        """Return the same rows with their transpose, made on the CPU and in one thread.
 
         A thread of its own can do this beside training without starting a second team of
         OpenMP threads, which would have both wait for each other.
@@ -126,27 +171,18 @@ class Rows:
             np.repeat(np.arange(len(items)), counts),
         )
         tensors = [torch.from_numpy(part.astype(np.int64, copy=False)) for part in parts]
-        self.__dict__["by_item"] = ByItem(*tensors)
+        return replace(self, transpose=ByItem(*tensors))
 
     def where(self, kept: Bool[Tensor, " nnz"]) -> Rows:
         """The entries where `kept` is true; if the transpose is known, so is the result's."""
         before = _before(kept)
-        rows = Rows(self.indices[kept], before[self.indptr], self.n_items, self.positions)
-        if "by_item" in self.__dict__:
-            by_item = self.by_item
-            among = kept[by_item.order]
-            places = among.nonzero()[:, 0]
-            limits = _before(among)[by_item.indptr]
-            present = limits.diff() > 0
-            rows.__dict__["by_item"] = ByItem(
-                by_item.items[present],
-                torch.cat([limits[:1], limits[1:][present]]),
-                by_item.users[places],
-                by_item.indices[places],
-                before[by_item.order[places]],
-                _before(present)[by_item.inverse[places]],
-            )
-        return rows
+        return Rows(
+            self.indices[kept],
+            before[self.indptr],
+            self.n_items,
+            self.positions,
+            transpose=None if self.transpose is None else self.transpose.where(kept, before),
+        )
 
     def part(self, start: int, end: int) -> Rows:
         """The users from position `start` to before `end`."""
@@ -172,23 +208,6 @@ def _before(kept: Tensor) -> Tensor:
     before = torch.zeros(len(kept) + 1, dtype=torch.int64, device=kept.device)
     torch.cumsum(kept, 0, out=before[1:])
     return before
-
-
-@dataclass(frozen=True, eq=False)
-class ByItem:
-    """The entries of sparse rows sorted by item, then by user: their transpose.
-
-    `items` are those present, `indptr` tells where each one's entries begin. Entry by entry,
-    `users` and `indices` are row and item, `order` is the position in the rows, `inverse` that
-    of the entry's item in `items`.
-    """
-
-    items: Int64[Tensor, " present"]
-    indptr: Int64[Tensor, " present_plus_1"]
-    users: Int64[Tensor, " nnz"]
-    indices: Int64[Tensor, " nnz"]
-    order: Int64[Tensor, " nnz"]
-    inverse: Int64[Tensor, " nnz"]
 
 
 @dataclass(frozen=True, eq=False)

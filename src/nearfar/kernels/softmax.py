@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nearfar.kernels.background import Background
-from nearfar.kernels.gradients import attached
+from nearfar.kernels.gradients import gradient_of
 from nearfar.kernels.products import affine, multiply_into
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.workspace import Workspace
@@ -84,8 +84,8 @@ class _LinearMultinomialNLL(torch.autograd.Function):
         weight, bias, workspace = ctx.weight, ctx.bias, ctx.workspace
         kept, grad_weight = None, None
         if ctx.needs_input_grad[1]:  # a layer that rests costs a product less
-            gradient = attached(weight)
-            kept = gradient.overwritten() if gradient is not None else None
+            gradient = gradient_of(weight)
+            kept = gradient.whole() if gradient is not None else None
             grad_weight = torch.empty_like(weight) if kept is None else kept
         grad_bias = torch.zeros_like(bias)
         grad_hidden = torch.zeros_like(hidden) if ctx.needs_input_grad[0] else None

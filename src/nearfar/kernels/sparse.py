@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from nearfar.kernels.gradients import attached
+from nearfar.kernels.gradients import gradient_of
 from nearfar.kernels.rows import Rows
 
 
@@ -100,7 +100,7 @@ def weighted_sums(weight: Tensor, indices: Tensor, indptr: Tensor, values: Tenso
 
 
 def _row_gradient(weight: Tensor, items: Tensor, values: Tensor) -> Tensor | None:
-    gradient = attached(weight)
+    gradient = gradient_of(weight)
     if gradient is None:
         return torch.zeros_like(weight).index_copy_(0, items, values)
     gradient.add_rows(items, values)

@@ -60,8 +60,7 @@ class Feed:
     def _prepare(self, users: np.ndarray) -> Rows:
         rows = Rows.from_csr(self.x, users)
         if self.device.type == "cpu":
-            rows.transpose()
-            return rows
+            return rows.transposed()
         moved = (
             t.pin_memory().to(self.device, non_blocking=True)
             for t in (rows.indices, rows.indptr, torch.from_numpy(users))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nearfar.kernels.gradients import DenseGradient, RowGradient, attach, detach, tables
+from nearfar.kernels.gradients import DenseGradient, RowGradient, Table, tables
 from nearfar.kernels.memory import zeros_like
 from nearfar.train.plan import OptimiserName
 from nearfar.train.row_updates import LazyAdam, RowAdam, RowUpdate
@@ -43,17 +43,17 @@ class Optimiser:
         if moving is not None:
             identities = {id(p) for p in moving}
             chosen = [p for p in chosen if id(p) in identities]
-        self.dense: dict[nn.Parameter, DenseGradient] = {}
-        self.by_row: dict[nn.Parameter, tuple[RowGradient, RowUpdate]] = {}
+        self.dense: dict[Table, DenseGradient] = {}
+        self.by_row: dict[Table, tuple[RowGradient, RowUpdate]] = {}
         among = {id(p) for p in chosen}
-        for parameter in tables(module):
-            if id(parameter) not in among:
+        for table in tables(module):
+            if id(table) not in among:
                 continue
             if name == "adam":
-                self.dense[parameter] = DenseGradient(parameter)
+                self.dense[table] = DenseGradient(table)
             else:
-                update = ROW_UPDATES[name](parameter.detach())
-                self.by_row[parameter] = (RowGradient(), update)
+                update = ROW_UPDATES[name](table.detach())
+                self.by_row[table] = (RowGradient(table), update)
         rest = [p for p in chosen if p not in self.by_row]
         groups: list[dict[str, Any]] = [{"params": rest}]
         if weight_decay:
@@ -71,10 +71,10 @@ class Optimiser:
 
     def hold(self) -> None:
         """Let the gradients of tables come here; the inverse of `release`."""
-        for parameter, gradient in self.dense.items():
-            attach(parameter, gradient)
-        for parameter, (gradient, _) in self.by_row.items():
-            attach(parameter, gradient)
+        for table, gradient in self.dense.items():
+            table.gradient = gradient
+        for table, (gradient, _) in self.by_row.items():
+            table.gradient = gradient
 
     def zero(self) -> None:
         """Forget all gradients."""
@@ -110,9 +110,8 @@ class Optimiser:
     def release(self) -> None:
         """Give the parameters back to plain autograd, without gradients."""
         self.adam.zero_grad()
-        for parameter in (*self.dense, *self.by_row):
-            parameter.grad = None
-            detach(parameter)
+        for table in (*self.dense, *self.by_row):
+            table.grad = table.gradient = None
 
     def state(self) -> dict[str, Tensor]:
         """Everything to go on from, as named tensors."""

@@ -16,18 +16,16 @@ from nearfar.kernels.workspace import Workspace
 from nearfar.vae.initialise import small_bias_, xavier_
 
 
-class OutputLayer(Table):
+class OutputLayer(nn.Module):
     """Scores f = W h + b; `weight` is stored items first, so that a row is an item.
 
     Attributes:
         workspace: what its likelihood computes in; no part of the layer's state.
     """
 
-    tables = ("weight",)
-
     def __init__(self, n_hidden: int, n_items: int, rng: torch.Generator) -> None:
         super().__init__()
-        self.weight = nn.Parameter(empty((n_items, n_hidden)))
+        self.weight = Table(empty((n_items, n_hidden)))
         self.bias = nn.Parameter(torch.empty(n_items))
         self.workspace = Workspace()
         xavier_(self.weight, rng)

@@ -10,7 +10,7 @@ from nearfar.kernels.memory import empty
 from nearfar.kernels.sparse import selected_rows
 
 
-class UserNodes(Table):
+class UserNodes(nn.Module):
     """A vector a training user, added to the weighted sums of the encoder's first layer.
 
     A fitted model knows no users: whoever trains with nodes takes them off the encoder when
@@ -19,11 +19,9 @@ class UserNodes(Table):
     Notation: `weight` = V_u of CDAE (Wu et al. 2016).
     """
 
-    tables = ("weight",)
-
     def __init__(self, n_users: int, n_hidden: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(empty((n_users, n_hidden)).zero_())
+        self.weight = Table(empty((n_users, n_hidden)).zero_())
 
     def forward(self, positions: Int64[Tensor, " users"]) -> Float[Tensor, "users hidden"]:
         """The vectors of the users at these positions, each of which comes once."""

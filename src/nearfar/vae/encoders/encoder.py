@@ -81,14 +81,12 @@ class Encoder(Settings, ABC):
         """A network with fresh weights, drawn from `rng`."""
 
 
-class SparseLinear(Table):
+class SparseLinear(nn.Module):
     """A linear layer on sparse rows; its weight is stored items first, so that a row is an item."""
-
-    tables = ("weight",)
 
     def __init__(self, n_items: int, n_out: int, rng: torch.Generator) -> None:
         super().__init__()
-        self.weight = nn.Parameter(empty((n_items, n_out)))
+        self.weight = Table(empty((n_items, n_out)))
         self.bias = nn.Parameter(torch.empty(n_out))
         xavier_(self.weight, rng)
         small_bias_(self.bias, rng)

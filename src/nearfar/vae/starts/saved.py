@@ -68,13 +68,8 @@ class Saved(Start):
 
 def _item_weights(network: VAE) -> set[str]:
     """Names of the weights whose rows are items."""
-    found = {
-        f"{prefix}.{name}"
-        for prefix, part in network.named_modules()
-        if isinstance(part, Table)
-        for name in part.tables
-    }
-    return {*found, "decoder.out.bias"}
+    tables = {name for name, weight in network.named_parameters() if isinstance(weight, Table)}
+    return {*tables, "decoder.out.bias"}
 
 
 def _other(name: str, before: Tensor, weight: Tensor) -> str:

@@ -13,7 +13,7 @@ from nearfar.kernels.sparse import mean_of_rows, rows_present
 from nearfar.vae.terms.term import Step
 
 
-class Alignment(Table):
+class Alignment(nn.Module):
     """A(x) = (1/N) sum_{i in S} E ||z - e_i||^2, by the closed form of Proposition 3.1.
 
     ||mu - c||^2 + tr Sigma + V(S): sparse sums over the user's items, no sampling. The anchors
@@ -25,13 +25,11 @@ class Alignment(Table):
     cannot be carried over from the paper.
     """
 
-    tables = ("anchors",)
-
     def __init__(
         self, n_items: int, n_latent: int, anchor_std: float, rng: torch.Generator
     ) -> None:
         super().__init__()
-        self.anchors = nn.Parameter(empty((n_items, n_latent)))
+        self.anchors = Table(empty((n_items, n_latent)))
         nn.init.normal_(self.anchors, std=anchor_std, generator=rng)
 
     def forward(self, step: Step, /) -> Float[Tensor, " users"]:

@@ -98,6 +98,5 @@ class SampledReconstruction(nn.Module):
         indices = torch.empty_like(rows.indices)
         entries = places[by_item.inverse]
         indices[by_item.order] = entries
-        compact = Rows(indices, rows.indptr, len(items))
-        compact.__dict__["by_item"] = replace(by_item, items=places, indices=entries)
-        return items, compact
+        transpose = replace(by_item, items=places, indices=entries)
+        return items, Rows(indices, rows.indptr, len(items), transpose=transpose)
