@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from nearfar.algorithms.autoencoding import likelihood_of
+from nearfar.algorithms.recipe import likelihood_of
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.algorithms.recvae import RecVAE

@@ -1,19 +1,19 @@
-"""What the algorithms that train autoencoders share: their objective, validation, identity."""
+"""What the algorithms that train autoencoders share: fitting, validation, identity."""
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
+from scipy.sparse import csr_array
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.collapse import refusing_collapse
-from nearfar.algorithms.pia import PIA
-from nearfar.algorithms.statistics import Statistics
 from nearfar.core import discovery, settings
 from nearfar.core.errors import EmptyDataError
+from nearfar.core.ranges import PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, evaluate
@@ -21,51 +21,50 @@ from nearfar.metrics.metric import Metric
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.train.loop import train as train_network
-from nearfar.train.plan import OptimiserName, Plan
+from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.train.state import Validate
-from nearfar.vae.likelihoods.by_size import BySize
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
-from nearfar.vae.likelihoods.sampled import Sampled
-from nearfar.vae.network import VAE
-from nearfar.vae.objective import Addend, Objective
-from nearfar.vae.priors.prior import Prior
-from nearfar.vae.starts.start import Start
+from nearfar.vae.corruption.corruption import Corruption
+from nearfar.vae.corruption.dropout import Dropout
+from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.objective import Objective
+from nearfar.vae.starts.start import AddUp, Start, alone
+from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.terms.alignment import Alignment
-from nearfar.vae.terms.kl import KL
-from nearfar.vae.weights.constant import Constant
-from nearfar.vae.weights.weight import Weight
 
 STOPPING_METRIC = NDCG(100)
 
-TRAINING_STEPS = 600
-FEWEST_EPOCHS, MOST_EPOCHS = 10, 60
-EPOCHS = 20
-"""Epochs where the training data are not known yet."""
 
-
+@dataclass(frozen=True)
 class AutoencoderAlgorithm(Algorithm):
-    """An algorithm that trains an autoencoder: it tells what is built, minimised, and how long.
-
-    `start` is a setting of all of them: what a fresh network is given of the data.
+    """An algorithm that trains an autoencoder: it says what is built, minimised, and how long.
 
     Class attributes:
         ALIGN_WEIGHT: lambda_A of an alignment whose weight is not set.
+        USER_NODES: whether every training user has a node in the encoder while it trains.
+
+    Args:
+        n_latent: latent dimensions K.
+        corruption: what the encoder is shown in training.
+        start: what the network's weights start from.
+        batch_size: users per step.
+        learning_rate: of Adam.
 
     Raises:
         SettingsError: a hyper-parameter has the wrong type or is out of range.
     """
 
     ALIGN_WEIGHT: ClassVar[float] = 1.0
+    USER_NODES: ClassVar[bool] = False
 
-    start: Start
+    n_latent: PositiveInt = 200
+    corruption: Corruption = field(default_factory=Dropout)
+    start: Start = field(default_factory=Xavier)
+    batch_size: PositiveInt = 500
+    learning_rate: PositiveFloat = 1e-3
 
     def check_together(self) -> None:
         self.plan()
-
-    def data_defaults(self, data: Statistics) -> dict[str, Any]:
-        batch_size = getattr(self, "batch_size", None)
-        return {} if batch_size is None else {"epochs": epochs_of(None, data.n_users, batch_size)}
 
     @abstractmethod
     def architecture(self, n_items: int) -> Architecture:
@@ -77,7 +76,7 @@ class AutoencoderAlgorithm(Algorithm):
 
     @abstractmethod
     def plan(self, catalogue: Catalogue | None = None) -> Plan:
-        """How long the network is trained, and by what steps."""
+        """How long the network is trained, and by what steps, on a catalogue of this size."""
 
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
@@ -90,103 +89,73 @@ class AutoencoderAlgorithm(Algorithm):
         """
         check_not_empty(train)
         run = run or Run()
-        catalogue = Catalogue(train.item_counts, train.n_users)
-        architecture = self.architecture(train.n_items)
-        network = architecture.build(torch.Generator().manual_seed(derive(run.seed, "weights")))
-        self.prepare(network, train, run.seed)
-        model = Autoencoder(architecture, network, train.item_counts, train.n_users)
-        objective = self.objective(catalogue, run.seed)
-        plan = self.plan(catalogue)
+        parts = assemble(self, train.x, Catalogue(train.item_counts, train.n_users), run.seed)
         train_network(
-            network,
-            objective,
-            plan,
+            parts.model.network,
+            parts.objective,
+            parts.plan,
             train.x,
-            validate=None
-            if validation is None
-            else refusing_collapse(
-                validator(model, validation), validation, train.item_counts, train.n_users,
-                objective=objective, plan=plan, run=run,
-            ),
+            validate=None if validation is None else parts.validator(validation, run),
             run=run,
             identity=identity(self, train, validation),
-        )  # fmt: skip
-        network.eval()
-        alignment = objective.addends.get("alignment")
-        if alignment is not None and isinstance(alignment.term, Alignment):
-            model.anchors = alignment.term.anchors.detach().cpu().numpy()
-        return model
-
-    def prepare(self, network: VAE, train: Interactions, seed: int) -> None:
-        """Give a fresh network what it is to know of the data."""
-        self.start.apply(network, train.x, seed)
+        )
+        return parts.fitted()
 
 
-def likelihood_of(chosen: Likelihood | None, catalogue: Catalogue) -> Likelihood:
-    """Return the likelihood for a catalogue of this size.
+@dataclass(frozen=True, eq=False)
+class Assembly:
+    """What a training needs of an algorithm, made for its data.
 
-    None is the multinomial likelihood without soft targets, as bundles say that were written
-    before there were any.
+    Attributes:
+        model: around the network that is trained.
+        objective: what is minimised.
+        plan: how long, and by what steps.
     """
-    likelihood = BySize(background=0.0) if chosen is None else chosen
-    return likelihood.of(catalogue) if isinstance(likelihood, BySize) else likelihood
+
+    model: Autoencoder
+    objective: Objective
+    plan: Plan
+
+    def validator(self, validation: FoldIn, run: Run) -> Validate:
+        """Return what scores the model as it is, and refuses one that an alignment collapsed."""
+        return refusing_collapse(
+            validator(self.model, validation), validation, self.model.popularity,
+            self.model.n_train_users, objective=self.objective, plan=self.plan, run=run,
+        )  # fmt: skip
+
+    def fitted(self) -> Autoencoder:
+        """Return the model after training, without what only training needs."""
+        self.model.network.eval()
+        self.model.network.encoder.drop_user_nodes()
+        alignment = self.objective.addends.get("alignment")
+        if alignment is not None and isinstance(alignment.term, Alignment):
+            self.model.anchors = alignment.term.anchors.detach().cpu().numpy()
+        return self.model
 
 
-def optimiser_of(
-    chosen: OptimiserName | None, likelihood: Likelihood | None, catalogue: Catalogue | None
-) -> OptimiserName:
-    """The optimiser that was chosen, or the one for this likelihood."""
-    if chosen is not None:
-        return chosen
-    sampled = catalogue is not None and isinstance(likelihood_of(likelihood, catalogue), Sampled)
-    return "lazy_adam" if sampled else "adam"
-
-
-def epochs_of(chosen: int | None, n_users: int | None, batch_size: int) -> int:
-    """Return how many epochs were chosen, or as many as make about `TRAINING_STEPS` steps.
-
-    A small log has few steps per epoch and needs more epochs; a large one is passed over at
-    least `FEWEST_EPOCHS` times.
+def assemble(
+    algorithm: AutoencoderAlgorithm,
+    x: csr_array,
+    catalogue: Catalogue,
+    seed: int,
+    add_up: AddUp = alone,
+) -> Assembly:
+    """Return what a training needs: a network with its initial weights, the objective, the plan.
 
     Args:
-        chosen: the setting.
-        n_users: of the training data, where they are known.
-        batch_size: users per step.
+        algorithm: what is fitted.
+        x: training users x items, or those of one process.
+        catalogue: of all training data.
+        seed: of everything random.
+        add_up: adds up over the processes that share the training users.
     """
-    if chosen is not None:
-        return chosen
-    if n_users is None:
-        return EPOCHS
-    steps = max(1, math.ceil(n_users / batch_size))
-    return min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(TRAINING_STEPS / steps)))
-
-
-def evidence_bound(
-    catalogue: Catalogue,
-    n_latent: int,
-    seed: int,
-    *,
-    likelihood: Likelihood,
-    prior: Prior,
-    beta: Weight,
-    alignment: PIA | None,
-    align_weight: float,
-) -> Objective:
-    """Eq. 1, or Eq. 8 with alignment, of any likelihood and prior.
-
-    `align_weight` is lambda_A where the alignment does not say it.
-    """
-    rng = torch.Generator().manual_seed(derive(seed, "prior"))
-    of_latents = prior.build(catalogue.n_items, n_latent, rng)
-    addends = {
-        "reconstruction": Addend(likelihood.term(catalogue), Constant(1.0)),
-        "kl": Addend(KL(of_latents), beta),
-    }
-    if alignment is not None:
-        rng = torch.Generator().manual_seed(derive(seed, "anchors"))
-        term = Alignment(catalogue.n_items, n_latent, alignment.anchor_std, rng)
-        addends["alignment"] = Addend(term, alignment.schedule(align_weight))
-    return Objective(addends, of_latents)
+    architecture = algorithm.architecture(catalogue.n_items)
+    network = architecture.build(torch.Generator().manual_seed(derive(seed, "weights")))
+    algorithm.start.apply(network, x, seed, add_up)
+    if algorithm.USER_NODES:
+        network.encoder.add_user_nodes(catalogue.n_users)
+    model = Autoencoder(architecture, network, catalogue.item_counts, catalogue.n_users)
+    return Assembly(model, algorithm.objective(catalogue, seed), algorithm.plan(catalogue))
 
 
 def validator(model: Autoencoder, validation: FoldIn) -> Validate:

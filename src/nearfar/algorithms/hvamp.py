@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, evidence_bound
-from nearfar.algorithms.pia import PIA
+from nearfar.algorithms.recipe import EvidenceBound, Training
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.plan import Plan
-from nearfar.vae.corruption.corruption import Corruption
-from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.hierarchical import Hierarchical
 from nearfar.vae.layers import Units
 from nearfar.vae.likelihoods.bernoulli import Bernoulli
@@ -18,15 +15,12 @@ from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
 from nearfar.vae.objective import Objective
 from nearfar.vae.priors.hierarchical import HierarchicalVamp
 from nearfar.vae.priors.vamp import Vamp
-from nearfar.vae.starts.start import Start
-from nearfar.vae.starts.xavier import Xavier
-from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.weight import Weight
 
 
 @dataclass(frozen=True)
-class HVamp(AutoencoderAlgorithm):
+class HVamp(EvidenceBound, Training):
     """A hierarchical variational autoencoder with a VampPrior and gated units.
 
     q(z2|x) q(z1|x, z2) against p(z2) p(z1|z2), p(z2) the VampPrior; the decoder sees (z1, z2).
@@ -48,52 +42,27 @@ class HVamp(AutoencoderAlgorithm):
             decoder's first.
         units: their kind.
         pseudo_inputs: of the VampPrior.
-        corruption: what the encoder is shown in training.
-        likelihood: p(x|z).
-        start: what the network's weights start from.
-        beta: weight of the KL term.
-        alignment: Personalized Item Alignment, or none.
-        epochs, batch_size, learning_rate: of Adam.
-        schedule: what the learning rate is multiplied by over the course of training.
-        patience: epochs without a better validation score before training stops; 0 for never.
     """
 
-    n_latent: PositiveInt = 200
     hidden: PositiveInt = 600
     units: Units = "gated"
     pseudo_inputs: PositiveInt = 1000
-    corruption: Corruption = field(default_factory=Dropout)
     likelihood: Likelihood = field(default_factory=Bernoulli)
-    start: Start = field(default_factory=Xavier)
     beta: Weight = field(default_factory=lambda: LinearAnneal(end=0.3, epochs=100))
-    alignment: PIA | None = None
-    epochs: PositiveInt = 200
     batch_size: PositiveInt = 200
     learning_rate: PositiveFloat = 5e-4
-    schedule: Weight = field(default_factory=Constant)
     patience: NonNegativeInt = 50
 
-    def plan(self, catalogue: Catalogue | None = None) -> Plan:
-        """How the network is trained."""
-        return Plan(self.epochs, self.batch_size, self.learning_rate, self.patience, self.schedule)
-
     def architecture(self, n_items: int) -> Architecture:
-        """What the network is built from: its latent is (z1, z2)."""
         encoder = Hierarchical(self.hidden, self.units)
         decoder_hidden = (2 * self.hidden, self.hidden)
         return Architecture(
             n_items, 2 * self.n_latent, encoder, decoder_hidden, self.corruption, self.units
         )
 
+    def plan(self, catalogue: Catalogue | None = None) -> Plan:
+        return self.training(catalogue)
+
     def objective(self, catalogue: Catalogue, seed: int) -> Objective:
-        """Eq. 1 with the hierarchical prior, or Eq. 8 with alignment."""
-        return evidence_bound(
-            catalogue,
-            2 * self.n_latent,
-            seed,
-            likelihood=self.likelihood,
-            prior=HierarchicalVamp(Vamp(self.pseudo_inputs), self.hidden, self.units),
-            beta=self.beta,
-            alignment=self.alignment,
-            align_weight=self.ALIGN_WEIGHT,
-        )
+        prior = HierarchicalVamp(Vamp(self.pseudo_inputs), self.hidden, self.units)
+        return self.evidence_bound(catalogue, seed, prior, 2 * self.n_latent)

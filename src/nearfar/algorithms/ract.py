@@ -6,21 +6,14 @@ from dataclasses import dataclass, field
 
 import torch
 
-from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
-from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveFloat, PositiveInt
+from nearfar.algorithms.recipe import Network
+from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
-from nearfar.models.autoencoder import Architecture
 from nearfar.train.phase import Phase
 from nearfar.train.plan import Plan
-from nearfar.vae.corruption.corruption import Corruption
-from nearfar.vae.corruption.dropout import Dropout
-from nearfar.vae.encoders.base import Base
-from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.normal import Normal
-from nearfar.vae.starts.start import Start
-from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.terms.critic import Critic
 from nearfar.vae.terms.critic_value import CriticValue
 from nearfar.vae.terms.kl import KL
@@ -31,7 +24,7 @@ from nearfar.vae.weights.weight import Weight
 
 
 @dataclass(frozen=True)
-class RaCT(AutoencoderAlgorithm):
+class RaCT(Network):
     """Ranking-critical training: Mult-VAE, then a critic of its rankings, then both.
 
     In the first epochs the network (the actor) is trained as Mult-VAE. Then it rests, and the
@@ -47,43 +40,24 @@ class RaCT(AutoencoderAlgorithm):
     best epoch of all is kept.
 
     Args:
-        n_latent: latent dimensions K.
-        encoder: from history to posterior.
-        decoder_hidden: sizes of the decoder's hidden layers.
         corruption: what the encoder is shown; what it hides is to be ranked.
-        start: what the network's weights start from.
         beta: weight of the KL term in pre-training.
         pretraining_epochs: of the network, by its likelihood.
         critic_epochs: of the critic alone.
         joint_epochs: of both; each has a pass for the critic and one for the network.
-        batch_size: users a step.
         learning_rate: of the network's Adam in pre-training.
         critic_learning_rate: of the critic's Adam.
         joint_learning_rate: of the network's Adam in the last stage.
     """
 
-    n_latent: PositiveInt = 200
-    encoder: Encoder = field(default_factory=Base)
-    decoder_hidden: LayerSizes = (600,)
-    corruption: Corruption = field(default_factory=Dropout)
-    start: Start = field(default_factory=Xavier)
     beta: Weight = field(default_factory=LinearAnneal)
     pretraining_epochs: PositiveInt = 100
     critic_epochs: NonNegativeInt = 50
     joint_epochs: NonNegativeInt = 50
-    batch_size: PositiveInt = 500
-    learning_rate: PositiveFloat = 1e-3
     critic_learning_rate: PositiveFloat = 1e-4
     joint_learning_rate: PositiveFloat = 2e-6
 
-    def architecture(self, n_items: int) -> Architecture:
-        """What the network is built from."""
-        return Architecture(
-            n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
-        )
-
     def plan(self, catalogue: Catalogue | None = None) -> Plan:
-        """The three stages."""
         pretrained = self.pretraining_epochs
         pretraining = Phase(("network",), ("reconstruction", "kl"), end_epoch=pretrained)
         critic = Phase(
@@ -108,7 +82,6 @@ class RaCT(AutoencoderAlgorithm):
         )
 
     def objective(self, catalogue: Catalogue, seed: int) -> Objective:
-        """Eq. 1, the critic's error, and minus its value: the terms that the stages choose from."""
         rng = torch.Generator().manual_seed(derive(seed, "critic"))
         prior, critic = Normal().build(catalogue.n_items, self.n_latent, rng), Critic(rng)
         addends = {

@@ -5,20 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from nearfar.algorithms.autoencoding import (
-    AutoencoderAlgorithm,
-    epochs_of,
-    evidence_bound,
-    likelihood_of,
-    optimiser_of,
-)
-from nearfar.algorithms.pia import PIA
+from nearfar.algorithms.recipe import EvidenceBound, Network, Training, optimiser_of
 from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveFloat, PositiveInt
-from nearfar.models.autoencoder import Architecture
 from nearfar.train.phase import Phase
 from nearfar.train.plan import OptimiserName, Plan
-from nearfar.vae.corruption.corruption import Corruption
-from nearfar.vae.corruption.dropout import Dropout
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.likelihoods.by_size import BySize
@@ -34,7 +24,7 @@ from nearfar.vae.weights.weight import Weight
 
 
 @dataclass(frozen=True)
-class RecVAE(AutoencoderAlgorithm):
+class RecVAE(Network, EvidenceBound, Training):
     """Mult-VAE with a composite prior, a KL weight by history, and turns of encoder and decoder.
 
     An epoch is some passes in which the encoder moves, shown corrupted histories; then the prior
@@ -51,35 +41,26 @@ class RecVAE(AutoencoderAlgorithm):
     and Cornac scale the noise by .01. Draws are as in `MultVAE`.
 
     Args:
-        n_latent: latent dimensions K.
-        encoder: from history to posterior.
         decoder_hidden: sizes of the decoder's hidden layers; published is one linear layer.
         corruption: what the encoder is shown while it moves.
         prior: p(z).
         likelihood: as in `MultVAE`.
-        start: what the network's weights start from.
-        beta: weight of the KL term.
-        alignment: Personalized Item Alignment, or none.
         epochs: each of all passes; by default as in `MultVAE`, counted by one pass each.
         encoder_passes: passes over the users in which the encoder moves.
         decoder_passes: passes in which the decoder moves.
         batch_size, learning_rate: of both Adams.
         schedule: as in `MultVAE`.
         optimiser: as in `MultVAE`.
-        patience: epochs without a better validation score before training stops; 0 for never.
     """
 
     ALIGN_WEIGHT: ClassVar[float] = 0.01
 
-    n_latent: PositiveInt = 200
     encoder: Encoder = field(default_factory=Dense)
     decoder_hidden: LayerSizes = ()
-    corruption: Corruption = field(default_factory=Dropout)
     prior: Prior = field(default_factory=Composite)
     likelihood: Likelihood | None = field(default_factory=lambda: BySize(background=0.3))
     start: Start = field(default_factory=Spectral)
     beta: Weight = field(default_factory=PerInteraction)
-    alignment: PIA | None = None
     epochs: PositiveInt | None = None
     encoder_passes: PositiveInt = 3
     decoder_passes: PositiveInt = 1
@@ -89,39 +70,15 @@ class RecVAE(AutoencoderAlgorithm):
     patience: NonNegativeInt = 0
     optimiser: OptimiserName | None = None
 
-    def architecture(self, n_items: int) -> Architecture:
-        """What the network is built from."""
-        return Architecture(
-            n_items, self.n_latent, self.encoder, self.decoder_hidden, self.corruption
-        )
-
     def plan(self, catalogue: Catalogue | None = None) -> Plan:
-        """The passes of an epoch."""
         encoder = Phase(
             ("network.encoder", "objective"), passes=self.encoder_passes, renews_prior=True
         )
         decoder = Phase(
             ("network.decoder",), ("reconstruction",), self.decoder_passes, corrupt=False
         )
-        return Plan(
-            epochs_of(self.epochs, catalogue and catalogue.n_users, self.batch_size),
-            self.batch_size,
-            self.learning_rate,
-            self.patience,
-            self.schedule,
-            optimiser_of(self.optimiser, self.likelihood, catalogue),
-            phases=(encoder, decoder),
-        )
+        optimiser = optimiser_of(self.optimiser, self.likelihood, catalogue)
+        return self.training(catalogue, optimiser=optimiser, phases=(encoder, decoder))
 
     def objective(self, catalogue: Catalogue, seed: int) -> Objective:
-        """Eq. 1 with the composite prior, or Eq. 8 with alignment."""
-        return evidence_bound(
-            catalogue,
-            self.n_latent,
-            seed,
-            likelihood=likelihood_of(self.likelihood, catalogue),
-            prior=self.prior,
-            beta=self.beta,
-            alignment=self.alignment,
-            align_weight=self.ALIGN_WEIGHT,
-        )
+        return self.evidence_bound(catalogue, seed, self.prior, self.n_latent)

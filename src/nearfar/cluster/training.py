@@ -9,22 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, validator
-from nearfar.algorithms.collapse import refusing_collapse
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, assemble
 from nearfar.cluster.feed import SharedFeed
 from nearfar.cluster.histories import Histories
 from nearfar.cluster.state import SharedState
 from nearfar.cluster.team import Team
 from nearfar.core import discovery, settings
 from nearfar.core.errors import EmptyDataError, SettingsError
-from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn
-from nearfar.models.autoencoder import Autoencoder
 from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import History
 from nearfar.train.loop import epochs
 from nearfar.train.run import Precision, Run
-from nearfar.train.state import Validate
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.starts.saved import Saved
 from nearfar.vae.starts.spectral import Spectral
@@ -100,7 +96,7 @@ def check_shareable(algorithm: object) -> AutoencoderAlgorithm:
         raise SettingsError(
             f"{name} is fitted on one machine; autoencoders are trained on several, as multvae"
         )
-    if type(algorithm).prepare is not AutoencoderAlgorithm.prepare:
+    if algorithm.USER_NODES:
         raise SettingsError(f"{name} learns of each training user apart; train it on one machine")
     start: Start | None = algorithm.start
     while isinstance(start, Saved):
@@ -137,24 +133,25 @@ def train_part(task: Task, team: Team) -> History:
     )  # fmt: skip
     x = histories.stretch(team.rank, team.size)
     x = x[np.flatnonzero(np.diff(x.indptr))]
-    architecture = algorithm.architecture(len(histories.items))
-    network = architecture.build(torch.Generator().manual_seed(derive(run.seed, "weights")))
-    algorithm.start.apply(network, x, run.seed, team.add_up_apart)
+    parts = assemble(algorithm, x, task.catalogue, run.seed, team.add_up_apart)
+    network = parts.model.network
     with torch.no_grad():
         for parameter in network.parameters():  # rounding may differ between machines
             team.take_first(parameter)
-    objective = algorithm.objective(task.catalogue, run.seed)
-    sampled = any(isinstance(a.term, SampledReconstruction) for a in objective.addends.values())
+    terms = [addend.term for addend in parts.objective.addends.values()]
+    sampled = any(isinstance(term, SampledReconstruction) for term in terms)
     feed = SharedFeed(x, run.torch_device, team, with_items=sampled)
     if not feed.n_users:
         raise EmptyDataError("no training user has an item")
-    plan = algorithm.plan(task.catalogue)
-    state = SharedState(network, objective, plan, run, task.identity, feed)
-    model = Autoencoder(architecture, network, histories.item_counts, histories.n_users)
+    state = SharedState(network, parts.objective, parts.plan, run, task.identity, feed)
+    validate = None
+    if task.validation is not None:
+        scores = parts.validator(task.validation, run)
+        validate = lambda: team.of_first(scores)  # noqa: E731
     try:
         state.resume_from(task.folder)
         state.start_metrics()
-        epochs(state, feed, np.arange(feed.n_users), _validate(model, task, team, state))
+        epochs(state, feed, np.arange(feed.n_users), validate)
         state.keep_best()
     finally:
         state.release()
@@ -166,15 +163,3 @@ def train_part(task: Task, team: Team) -> History:
         }
         Checkpoint(state.identity, position, tensors).write(task.folder / FITTED)
     return run.history
-
-
-def _validate(model: Autoencoder, task: Task, team: Team, state: SharedState) -> Validate | None:
-    """Scores of the validation users, which the first worker computes and all are told."""
-    held_out = task.validation
-    if held_out is None:
-        return None
-    validate = refusing_collapse(
-        validator(model, held_out), held_out, task.histories.item_counts, task.histories.n_users,
-        objective=state.objective, plan=state.plan, run=state.run,
-    )  # fmt: skip
-    return lambda: team.of_first(validate)

@@ -68,6 +68,17 @@ class EncoderNetwork(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} passes no directions on")
 
+    def add_user_nodes(self, n_users: int) -> None:
+        """Give every training user a node, for the time of training.
+
+        Raises:
+            NotImplementedError: the encoder has no place for nodes.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no nodes of users")
+
+    def drop_user_nodes(self) -> None:
+        """Take the nodes of the training users off; nothing happens where there are none."""
+
     def set_log_variance(self, value: float) -> None:
         """Set biases so that the log variance starts about `value`."""
         self.head.bias[self.head.out_features // 2 :] = value

@@ -76,6 +76,12 @@ class ShallowNetwork(EncoderNetwork):
             )
         return super().draw(history, None)
 
+    def add_user_nodes(self, n_users: int) -> None:
+        self.users = UserNodes(n_users, self.first.weight.shape[1])
+
+    def drop_user_nodes(self) -> None:
+        self.users = None
+
     @property
     def n_passed(self) -> int:
         return 0 if self.units == "sigmoid" else self.first.weight.shape[1]
