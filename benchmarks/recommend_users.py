@@ -26,7 +26,7 @@ import nearfar as nf
 from benchmarks.machine import provenance
 from nearfar.core.files import write_json
 from nearfar.models.autoencoder import Architecture, Autoencoder
-from nearfar.vae.corruption.dropout import Dropout
+from nearfar.vae.corruption.corruption import Dropout
 from nearfar.vae.encoders.base import Base
 
 N_ITEMS, N_EVENTS = 3500, 20

@@ -49,7 +49,7 @@ def fresh_bundle(folder: Path) -> Path:
     import nearfar as nf
     from nearfar.bundle.bundle import About
     from nearfar.models.autoencoder import Architecture, Autoencoder
-    from nearfar.vae.corruption.dropout import Dropout
+    from nearfar.vae.corruption.corruption import Dropout
     from nearfar.vae.encoders.base import Base
 
     architecture = Architecture(N_ITEMS, 200, Base(), (600,), Dropout())

@@ -11,7 +11,7 @@ from nearfar.algorithms.multdae import MultDAE
 from nearfar.core.errors import SettingsError
 from nearfar.train.history import EpochRecord
 from nearfar.train.run import Run, Silent
-from nearfar.vae.corruption.clean import Clean
+from nearfar.vae.corruption.corruption import Clean
 from nearfar.vae.encoders.shallow import Shallow
 from nearfar.vae.likelihoods.bernoulli import Bernoulli
 

@@ -13,7 +13,7 @@ from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.models.constant import Constant
 from nearfar.models.item_item import ItemItem
 from nearfar.models.model import Model
-from nearfar.vae.corruption.mask import Mask
+from nearfar.vae.corruption.corruption import Mask
 from nearfar.vae.encoders.base import Base
 
 KINDS = ("constant", "item_item", "autoencoder")

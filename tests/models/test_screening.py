@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from nearfar.models import autoencoder
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.models.screening import Screen
-from nearfar.vae.corruption.dropout import Dropout
+from nearfar.vae.corruption.corruption import Dropout
 from nearfar.vae.encoders.base import Base
 
 N_USERS, N_ITEMS, K = 150, 5000, 10

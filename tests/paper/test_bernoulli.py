@@ -8,10 +8,10 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.kernels.rows import Rows
+from nearfar.vae.likelihoods.bernoulli import bernoulli
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.terms.bernoulli import bernoulli
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
 from tests.vae.steps import make_step
 
 N_USERS, N_ITEMS, K = 4, 7, 3

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nearfar.vae.corruption.clean import Clean
+from nearfar.vae.corruption.corruption import Clean
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.iaf import IAF
 from nearfar.vae.flows.autoregressive import AutoregressiveStep

@@ -13,12 +13,11 @@ from nearfar.algorithms.multvae import MultVAE
 from nearfar.core.errors import SettingsError
 from nearfar.train.optimiser import Optimiser
 from nearfar.train.run import Run
-from nearfar.vae.corruption.clean import Clean
-from nearfar.vae.corruption.dropout import Dropout
-from nearfar.vae.corruption.mask import Mask
+from nearfar.vae.corruption.corruption import Clean, Dropout, Mask
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.encoders.hierarchical import Hierarchical
+from nearfar.vae.likelihoods.multinomial import reconstruction
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.composite import Composite
@@ -27,9 +26,8 @@ from nearfar.vae.priors.mixture import Mixture, log_mixture
 from nearfar.vae.priors.normal import Normal as StandardNormal
 from nearfar.vae.priors.prior import Prior, PriorNetwork
 from nearfar.vae.priors.vamp import Vamp
+from nearfar.vae.step import Step
 from nearfar.vae.terms.kl import KL
-from nearfar.vae.terms.reconstruction import reconstruction
-from nearfar.vae.terms.term import Step
 from nearfar.vae.weights.constant import Constant
 from tests.vae.networks import (
     ENCODERS,

@@ -11,8 +11,8 @@ from scipy.sparse import csr_array
 from nearfar.kernels.rows import Rows
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
+from nearfar.vae.step import Step
 from nearfar.vae.terms.alignment import Alignment, centroid_and_spread
-from nearfar.vae.terms.term import Step
 from tests.vae.steps import make_step
 
 N_USERS, N_ITEMS, K = 6, 9, 3

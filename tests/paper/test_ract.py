@@ -13,15 +13,20 @@ from nearfar.kernels.rows import Rows
 from nearfar.metrics.judged import judge
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Architecture
-from nearfar.vae.corruption.dropout import Dropout
+from nearfar.vae.corruption.corruption import Dropout
 from nearfar.vae.encoders.base import Base
-from nearfar.vae.moments import KEPT, SMALLEST_VARIANCE, Moments
+from nearfar.vae.likelihoods.multinomial import reconstruction
 from nearfar.vae.network import VAE
-from nearfar.vae.terms.critic import PLACES, Critic
-from nearfar.vae.terms.critic_value import CriticValue
-from nearfar.vae.terms.reconstruction import reconstruction
-from nearfar.vae.terms.step_ndcg import step_ndcg
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
+from nearfar.vae.terms.critic import (
+    KEPT,
+    PLACES,
+    SMALLEST_VARIANCE,
+    Critic,
+    CriticValue,
+    Moments,
+    step_ndcg,
+)
 
 N_USERS, N_ITEMS = 12, 400
 

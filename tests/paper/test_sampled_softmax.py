@@ -6,11 +6,11 @@ import torch
 from scipy.sparse import csr_array
 
 from nearfar.kernels.rows import Rows
+from nearfar.vae.likelihoods.multinomial import reconstruction
+from nearfar.vae.likelihoods.sampled import SampledReconstruction
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.terms.reconstruction import reconstruction
-from nearfar.vae.terms.sampled_reconstruction import SampledReconstruction
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
 from tests.vae import steps
 
 N_USERS, N_ITEMS, N_HIDDEN = 5, 60, 4

@@ -16,14 +16,16 @@ from nearfar.kernels.softmax import linear_multinomial_nll
 from nearfar.kernels.workspace import Workspace
 from nearfar.vae.likelihoods.by_size import EXACT_ITEMS, BySize
 from nearfar.vae.likelihoods.likelihood import Catalogue
-from nearfar.vae.likelihoods.multinomial import Multinomial
-from nearfar.vae.likelihoods.sampled import Sampled
+from nearfar.vae.likelihoods.multinomial import (
+    Multinomial,
+    SoftReconstruction,
+    reconstruction,
+    soft_targets,
+)
+from nearfar.vae.likelihoods.sampled import Sampled, SampledReconstruction
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.terms.reconstruction import reconstruction
-from nearfar.vae.terms.sampled_reconstruction import SampledReconstruction
-from nearfar.vae.terms.soft_reconstruction import SoftReconstruction, soft_targets
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
 from tests.vae import steps
 
 N_HIDDEN = 4

@@ -11,8 +11,8 @@ from torch import Tensor
 from nearfar.kernels.rows import Rows
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
+from nearfar.vae.step import Step
 from nearfar.vae.terms import warp
-from nearfar.vae.terms.term import Step
 from nearfar.vae.terms.warp import WARPLoss, harmonic_numbers
 from tests.vae.steps import make_step
 

@@ -90,7 +90,7 @@ def test_per_interaction_counts_the_full_history() -> None:
 
 
 def test_the_history_that_counts_is_not_the_corrupted_one() -> None:
-    from nearfar.vae.corruption.mask import Mask
+    from nearfar.vae.corruption.corruption import Mask
     from nearfar.vae.encoders.base import Base
     from tests.vae.networks import histories, network
 

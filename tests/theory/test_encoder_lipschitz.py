@@ -12,10 +12,7 @@ from nearfar.kernels.rows import Rows
 from nearfar.theory.encoder_lipschitz import lipschitz_from_pairs, lipschitz_upper_bound
 from nearfar.theory.masking import pairwise_overlap
 from nearfar.theory.transport import pairwise_w2, sampled_w1
-from nearfar.vae.corruption.clean import Clean
-from nearfar.vae.corruption.corruption import Corruption
-from nearfar.vae.corruption.dropout import Dropout
-from nearfar.vae.corruption.mask import Mask
+from nearfar.vae.corruption.corruption import Clean, Corruption, Dropout, Mask
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.deeper import Deeper
 from nearfar.vae.encoders.dense import Dense

@@ -16,7 +16,7 @@ from nearfar.kernels.rows import Rows
 from nearfar.theory.mutual_information import KLDecomposition, decompose_kl, masked_posterior
 from nearfar.theory.reconstruction_gap import mean_transport_bound
 from nearfar.theory.transport import pairwise_mean_distance
-from nearfar.vae.corruption.mask import Mask
+from nearfar.vae.corruption.corruption import Mask
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.network import VAE
 from nearfar.vae.posterior import DiagonalGaussian

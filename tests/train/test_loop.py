@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from nearfar.algorithms.recipe import likelihood_of
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
+from nearfar.algorithms.recipe import likelihood_of
 from nearfar.algorithms.recvae import RecVAE
 from nearfar.core.errors import DivergedError, EmptyDataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary

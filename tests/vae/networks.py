@@ -9,8 +9,7 @@ from torch import Tensor
 
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.sparse import WeightedRows
-from nearfar.vae.corruption.clean import Clean
-from nearfar.vae.corruption.corruption import Corruption
+from nearfar.vae.corruption.corruption import Clean, Corruption
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.deeper import Deeper
 from nearfar.vae.encoders.dense import Dense

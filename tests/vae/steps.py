@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from nearfar.kernels.rows import Rows
-from nearfar.vae.corruption.clean import Clean
+from nearfar.vae.corruption.corruption import Clean
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import EncoderNetwork
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
 
 
 def make_step(

@@ -7,9 +7,7 @@ from scipy.sparse import csr_array
 
 from nearfar.core.errors import SettingsError
 from nearfar.kernels.rows import Rows
-from nearfar.vae.corruption.clean import Clean
-from nearfar.vae.corruption.dropout import Dropout
-from nearfar.vae.corruption.mask import Mask
+from nearfar.vae.corruption.corruption import Clean, Dropout, Mask
 
 DENSE = np.array([[1, 1, 0, 1, 1], [0, 0, 0, 0, 0], [0, 0, 1, 0, 0]], np.float32)
 

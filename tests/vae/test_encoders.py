@@ -8,8 +8,7 @@ from torch.nn import functional
 from nearfar.core.errors import SettingsError
 from nearfar.kernels.sparse import WeightedRows
 from nearfar.models.autoencoder import Architecture, Autoencoder
-from nearfar.vae.corruption.clean import Clean
-from nearfar.vae.corruption.mask import Mask
+from nearfar.vae.corruption.corruption import Clean, Mask
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.deeper import Deeper
 from nearfar.vae.encoders.dense import Dense

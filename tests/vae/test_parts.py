@@ -11,8 +11,7 @@ from nearfar.core import discovery
 from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.run import Run
-from nearfar.vae.corruption.clean import Clean
-from nearfar.vae.corruption.corruption import Corruption
+from nearfar.vae.corruption.corruption import Clean, Corruption
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.likelihoods.likelihood import Likelihood
 from nearfar.vae.priors.prior import Prior

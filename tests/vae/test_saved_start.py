@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from nearfar.core.errors import ArtefactError, SettingsError
-from nearfar.vae.corruption.clean import Clean
+from nearfar.vae.corruption.corruption import Clean
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.network import VAE
 from nearfar.vae.starts.saved import COLUMNS, Saved

@@ -11,8 +11,7 @@ from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.run import Run
-from nearfar.vae.corruption.clean import Clean
-from nearfar.vae.corruption.dropout import Dropout
+from nearfar.vae.corruption.corruption import Clean, Dropout
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.hierarchical import Hierarchical

@@ -24,8 +24,7 @@ from nearfar.train.loop import train as train_network
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.train.state import Validate
-from nearfar.vae.corruption.corruption import Corruption
-from nearfar.vae.corruption.dropout import Dropout
+from nearfar.vae.corruption.corruption import Corruption, Dropout
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.objective import Objective
 from nearfar.vae.starts.start import AddUp, Start, alone

@@ -14,10 +14,8 @@ from nearfar.train.plan import Plan
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.normal import Normal
-from nearfar.vae.terms.critic import Critic
-from nearfar.vae.terms.critic_value import CriticValue
+from nearfar.vae.terms.critic import Critic, CriticValue, WatchedReconstruction
 from nearfar.vae.terms.kl import KL
-from nearfar.vae.terms.watched_reconstruction import WatchedReconstruction
 from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.weight import Weight

@@ -21,18 +21,17 @@ from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import History
 from nearfar.train.loop import epochs
 from nearfar.train.run import Precision, Run
+from nearfar.vae.likelihoods.bernoulli import bernoulli
+from nearfar.vae.likelihoods.gaussian import Squares
 from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.multinomial import SoftReconstruction, reconstruction
+from nearfar.vae.likelihoods.sampled import SampledReconstruction
 from nearfar.vae.starts.saved import Saved
 from nearfar.vae.starts.spectral import Spectral
 from nearfar.vae.starts.start import Start
 from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.terms.alignment import Alignment
-from nearfar.vae.terms.bernoulli import bernoulli
 from nearfar.vae.terms.kl import KL
-from nearfar.vae.terms.reconstruction import reconstruction
-from nearfar.vae.terms.sampled_reconstruction import SampledReconstruction
-from nearfar.vae.terms.soft_reconstruction import SoftReconstruction
-from nearfar.vae.terms.squares import Squares
 
 BY_USER = (KL, Alignment, SampledReconstruction, SoftReconstruction, Squares)
 """Terms that know of other users of a batch at most what `Rows.whole` tells."""

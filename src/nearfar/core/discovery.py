@@ -2,7 +2,8 @@
 
 `find("nearfar.algorithms", Algorithm, "ease")` is the Algorithm defined in
 `nearfar/algorithms/ease.py`; a third party's is named by its dotted path
-(`their_package.their_module.TheirClass`). There is no list to edit.
+(`their_package.their_module.TheirClass`). Several classes in one file are named by their class
+names in snake case: `Dropout` is "dropout". There is no list to edit.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
+import sys
+from functools import cache
 from types import ModuleType
 from typing import TypeVar
 
@@ -51,7 +55,10 @@ def find(package: str, base: type[T], name: str) -> type[T]:
             return found[0]
     if "." in name:
         return _by_path(name, base)
-    raise UnknownNameError(base.__name__.lower(), name, discover(package, base))
+    known = discover(package, base)
+    if key not in known:
+        raise UnknownNameError(base.__name__.lower(), name, known)
+    return known[key]
 
 
 def _by_path(path: str, base: type[T]) -> type[T]:
@@ -66,17 +73,22 @@ def _by_path(path: str, base: type[T]) -> type[T]:
 
 
 def discover(package: str, base: type[T]) -> dict[str, type[T]]:
-    """Every plug-in of a package by name; modules that hold none or several are not plug-ins."""
-    result = {}
-    for name in names(package):
-        found = classes_in(importlib.import_module(f"{package}.{name}"), base)
-        if len(found) == 1:
-            result[name] = found[0]
-    return result
+    """Return every plug-in of a package by name, sorted."""
+    found = [
+        cls
+        for module in names(package)
+        for cls in classes_in(importlib.import_module(f"{package}.{module}"), base)
+    ]
+    return dict(sorted((name_of(cls), cls) for cls in found))
 
 
+@cache
 def name_of(cls: type) -> str:
-    """The name by which `find` finds a class again: its module's, or its dotted path."""
-    if cls.__module__.startswith("nearfar."):
-        return cls.__module__.rpartition(".")[2]
-    return f"{cls.__module__}.{cls.__qualname__}"
+    """Return the name by which `find` finds a class again; a dotted path for a third party's."""
+    if not cls.__module__.startswith("nearfar."):
+        return f"{cls.__module__}.{cls.__qualname__}"
+    module = sys.modules[cls.__module__]
+    bases = [base for base in cls.__mro__[1:] if inspect.isabstract(base)]
+    if any(len(classes_in(module, base)) > 1 for base in bases):
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+    return cls.__module__.rpartition(".")[2]

@@ -13,7 +13,7 @@ from nearfar.vae.decoder import Decoder
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.layers import Units
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
 
 
 class VAE(nn.Module):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nearfar.vae.priors.prior import PriorNetwork
-from nearfar.vae.terms.term import Step, Term
+from nearfar.vae.step import Step, Term
 from nearfar.vae.weights.weight import Progress, Weight
 
 

@@ -17,9 +17,7 @@ from nearfar.models.folding import LeastSquares, Linear
 from nearfar.models.item_item import ItemItem
 from nearfar.models.least_squares import Confidence
 from nearfar.models.model import Model
-from nearfar.vae.corruption.clean import Clean
-from nearfar.vae.corruption.dropout import Dropout
-from nearfar.vae.corruption.mask import Mask
+from nearfar.vae.corruption.corruption import Clean, Dropout, Mask
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.deeper import Deeper
 from nearfar.vae.encoders.dense import Dense

@@ -25,7 +25,7 @@ from nearfar.core.errors import ArtefactError, MissingExtraError, SettingsError
 from nearfar.core.ranking import Ranking
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.models.item_item import ItemItem
-from nearfar.vae.corruption.mask import Mask
+from nearfar.vae.corruption.corruption import Mask
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.iaf import IAF
 from tests.bundle.exports.cases import (

@@ -9,7 +9,7 @@ from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.experiments.reproduction import row_settings
 from nearfar.experiments.reproduction.row_settings import check_overrides, row_algorithm
 from nearfar.experiments.reproduction.rows import TABLES, Row, rows_of
-from nearfar.vae.corruption.clean import Clean
+from nearfar.vae.corruption.corruption import Clean
 from nearfar.vae.encoders.deeper import Deeper
 
 PRESETS = {

@@ -14,7 +14,7 @@ from nearfar.core import discovery, settings
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.experiments.tuning.space import Parameter, Space, value_of, with_values
 from nearfar.experiments.tuning.toml import beyond_defaults, settings_toml
-from nearfar.vae.corruption.mask import Mask
+from nearfar.vae.corruption.corruption import Mask
 from nearfar.vae.weights.constant import Constant
 
 KEPT = [

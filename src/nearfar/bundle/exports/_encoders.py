@@ -12,10 +12,7 @@ from onnx import TensorProto
 from nearfar.bundle.exports._graph import Graph, Value
 from nearfar.bundle.exports._history import Entries
 from nearfar.bundle.exports._known import unknown
-from nearfar.vae.corruption.clean import Clean
-from nearfar.vae.corruption.corruption import Corruption
-from nearfar.vae.corruption.dropout import Dropout
-from nearfar.vae.corruption.mask import Mask
+from nearfar.vae.corruption.corruption import Clean, Corruption, Dropout, Mask
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import EPS, Dense
 from nearfar.vae.encoders.encoder import Encoder

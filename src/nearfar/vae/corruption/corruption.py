@@ -1,13 +1,15 @@
-"""The interface of a corruption."""
+"""Corruptions: how a history is corrupted in training, and presented when it is not."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from nearfar.core.ranges import PositiveShare
 from nearfar.core.settings import Settings
 from nearfar.kernels.draws import uniform_by_entry
 from nearfar.kernels.rows import Rows
@@ -34,3 +36,53 @@ def normalised(rows: Rows) -> Float[Tensor, " nnz"]:
 def kept(rows: Rows, keep_prob: float, rng: torch.Generator) -> Bool[Tensor, " nnz"]:
     """A Bernoulli(keep_prob) mask over the positives, true = kept."""
     return uniform_by_entry(rows, rng) < keep_prob
+
+
+@dataclass(frozen=True)
+class Clean(Corruption):
+    """The encoder always sees the whole history, L2-normalised (setting 1 of Figure 2)."""
+
+    def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
+        return self.clean(rows)
+
+    def clean(self, rows: Rows) -> WeightedRows:
+        return WeightedRows(rows, normalised(rows))
+
+
+@dataclass(frozen=True)
+class Dropout(Corruption):
+    """x / ||x||, then entries dropped and the kept ones scaled by 1/keep_prob.
+
+    Source: the published code of Mult-VAE (Liang et al. 2018).
+    Differs: the paper's theorems speak of raw 0/1 masks; see `Mask`.
+
+    Args:
+        keep_prob: probability that an interaction is kept.
+    """
+
+    keep_prob: PositiveShare = 0.5
+
+    def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
+        return self.clean(rows).thin(kept(rows, self.keep_prob, rng), 1 / self.keep_prob)
+
+    def clean(self, rows: Rows) -> WeightedRows:
+        return WeightedRows(rows, normalised(rows))
+
+
+@dataclass(frozen=True)
+class Mask(Corruption):
+    """x~ = x * b with b i.i.d. Bernoulli(keep_prob), neither normalised nor rescaled (Eq. 2).
+
+    Notation: `keep_prob` = rho.
+
+    Args:
+        keep_prob: probability that an interaction is kept.
+    """
+
+    keep_prob: PositiveShare = 0.5
+
+    def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
+        return self.clean(rows).thin(kept(rows, self.keep_prob, rng))
+
+    def clean(self, rows: Rows) -> WeightedRows:
+        return WeightedRows(rows, torch.ones(rows.indices.shape, device=rows.indices.device))

@@ -8,7 +8,7 @@ from nearfar.core.ranges import NonNegativeFloat, PositiveInt
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
-from nearfar.vae.terms.term import Term
+from nearfar.vae.step import Term
 
 EXACT_ITEMS = 200_000
 """Up to so many items the multinomial likelihood is exact."""

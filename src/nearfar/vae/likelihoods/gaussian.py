@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jaxtyping import Float
+from torch import Tensor
+
 from nearfar.core.ranges import PositiveFloat
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
-from nearfar.vae.terms.squares import Squares
-from nearfar.vae.terms.term import Term
+from nearfar.vae.step import Step, Term
 
 
 @dataclass(frozen=True)
@@ -26,3 +28,20 @@ class Gaussian(Likelihood):
 
     def term(self, catalogue: Catalogue) -> Term:
         return Squares(self.negative_weight)
+
+
+@dataclass(frozen=True)
+class Squares:
+    """sum_i (c_i / 2) (x_i - f_i)^2, c_i = 1 for i in S and c elsewhere, a user.
+
+    Notation: `negative_weight` = c.
+    """
+
+    negative_weight: float
+
+    def __call__(self, step: Step, /) -> Float[Tensor, " users"]:
+        rows, logits, c = step.histories, step.logits, self.negative_weight
+        own = logits[rows.users, rows.indices]
+        corrections = (1 - own).square() - c * own.square()
+        whole = c * logits.square().sum(1)
+        return 0.5 * whole.index_add(0, rows.users, corrections)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from nearfar.core.settings import Settings
-from nearfar.vae.terms.term import Term
+from nearfar.vae.step import Term
 
 
 @dataclass(frozen=True, eq=False)

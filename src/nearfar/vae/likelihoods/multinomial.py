@@ -1,4 +1,4 @@
-"""The exact multinomial likelihood."""
+"""The exact multinomial likelihood, with or without soft targets."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from jaxtyping import Float
+from torch import Tensor
+
 from nearfar.core.ranges import NonNegativeFloat
+from nearfar.kernels.background import Background
+from nearfar.kernels.rows import Rows
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
-from nearfar.vae.terms.reconstruction import reconstruction
-from nearfar.vae.terms.soft_reconstruction import SoftReconstruction
-from nearfar.vae.terms.term import Term
+from nearfar.vae.step import Step, Term
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,42 @@ class Multinomial(Likelihood):
 
     def term(self, catalogue: Catalogue) -> Term:
         return SoftReconstruction(self.background) if self.background else reconstruction
+
+
+def reconstruction(step: Step, /) -> Float[Tensor, " users"]:
+    """-log p(x|z) = -sum_i x_i log softmax(f(z))_i, in nats a user (Eq. 1)."""
+    return step.output.multinomial_nll(step.hidden, step.histories)
+
+
+@dataclass(frozen=True)
+class SoftReconstruction:
+    """-sum_i t_i log softmax(f(z))_i in nats per user, with t_i = 1 for i in S, alpha elsewhere.
+
+    alpha (I - N) / N = `share`: the items that a user has not interacted with have together
+    `share` times the weight of those that the user has. With 0 it is Eq. 1.
+
+    Notation: `share` = alpha (I - N) / N.
+    """
+
+    share: float
+
+    def __call__(self, step: Step, /) -> Float[Tensor, " users"]:
+        background = soft_targets(step.histories, self.share, step.hidden)
+        return step.output.multinomial_nll(step.hidden, step.histories, background)
+
+
+def soft_targets(rows: Rows, share: float, like: Tensor) -> Background:
+    """Return the same target alpha for all items outside of S, user by user.
+
+    alpha is at most 1, where a user has interacted with a large part of the catalogue, and 0
+    for a user with all items or none.
+
+    Args:
+        rows: the sets S, over the whole catalogue.
+        share: alpha (I - N) / N.
+        like: a tensor of the wanted dtype and device.
+    """
+    counts = rows.counts.to(like)
+    others = rows.n_items - counts
+    alpha = (share * counts / others.clamp(min=1)).clamp(max=1) * (others > 0)
+    return Background(alpha, counts + alpha * others)

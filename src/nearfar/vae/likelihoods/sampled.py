@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
 
 from nearfar.core.ranges import NonNegativeFloat, PositiveInt
+from nearfar.kernels.background import Background
+from nearfar.kernels.rows import Rows
+from nearfar.kernels.softmax import linear_multinomial_nll
+from nearfar.kernels.sparse import selected_rows
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
-from nearfar.vae.terms.sampled_reconstruction import SampledReconstruction
-from nearfar.vae.terms.term import Term
+from nearfar.vae.likelihoods.multinomial import soft_targets
+from nearfar.vae.step import Step, Term
 
 
 @dataclass(frozen=True)
@@ -35,3 +41,89 @@ class Sampled(Likelihood):
     def term(self, catalogue: Catalogue) -> Term:
         shares = torch.from_numpy(catalogue.item_counts / max(1, catalogue.n_users))
         return SampledReconstruction(shares.float(), self.negatives, self.background)
+
+
+class SampledReconstruction(nn.Module):
+    """-sum_{i in S} (f_i - log Z), with Z estimated over a sample C of the items.
+
+    Z = sum_{i in S} exp f_i + sum_{i in C \\ S} exp(f_i) / pi_i, where pi_i is the chance that i
+    is in C: the Horvitz-Thompson estimator, unbiased in Z (its logarithm is not, by about half
+    its relative variance). C holds every item of the batch, so a user's own are exact, and
+    uniform draws. With pi_i = 1 for all it is the exact likelihood.
+
+    Notation: pi_i = 1 - (1 - p_i)^(B - 1) (1 - 1/I)^M for batches of B users, M draws, and the
+    share p_i of users who have item i; that a batch is drawn without replacement is neglected.
+    Source: Horvitz and Thompson 1952; the correction of sampled softmax by log pi as in Bengio
+    and Senecal 2008.
+
+    With soft targets, the sum of the scores of the items outside of S is estimated over C \\ S
+    too, with weights in proportion to 1 / pi_i that add up to I - N. So the targets sum up to
+    the factor of log Z, and a number added to all scores changes nothing, as in the exact term.
+
+    Args:
+        shares: p_i of every item.
+        negatives: M.
+        background: alpha (I - N) / N, see `SoftReconstruction`.
+    """
+
+    shares: Float[Tensor, " items"]
+
+    def __init__(
+        self, shares: Float[Tensor, " items"], negatives: int, background: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.negatives = negatives
+        self.background = background
+        self.register_buffer("shares", shares, persistent=False)
+
+    def forward(self, step: Step, /) -> Float[Tensor, " users"]:
+        rows, output = step.histories, step.output
+        items, compact = self._sample(rows, step.rng)
+        log_chance = self.log_chance(items, rows.users_of_batch)
+        weight = selected_rows(output.weight, items)
+        bias = output.bias[items] - log_chance
+        # a user's own items are in the sum for certain: their scores stand as they are
+        own = log_chance[compact.indices]
+        background, added = self._background(rows, compact, log_chance, step.hidden)
+        nll = linear_multinomial_nll(
+            step.hidden, weight, bias, compact, output.workspace, own, background
+        )
+        return nll if added is None else nll - added
+
+    def _background(
+        self, rows: Rows, compact: Rows, log_chance: Float[Tensor, " sample"], hidden: Tensor
+    ) -> tuple[Background | None, Float[Tensor, " users"] | None]:
+        """Return the soft targets over the sample, and what they make of the shift by log pi."""
+        if not self.background:
+            return None, None
+
+        def unseen(values: Float[Tensor, " sample"]) -> Float[Tensor, " users"]:
+            own = torch.zeros_like(hidden[:, 0])
+            return values.sum() - own.index_add_(0, compact.users, values[compact.indices])
+
+        exact = soft_targets(rows, self.background, hidden)
+        weights = torch.exp(-log_chance)
+        counts, sampled = rows.counts.to(hidden), unseen(weights)
+        some = len(log_chance) > rows.counts  # else the sample holds the user's own items alone
+        others = torch.where(some, exact.mass - counts, 0)  # alpha (I - N)
+        alpha = others / torch.where(some, sampled, 1)
+        added = alpha * unseen(weights * log_chance)
+        return Background(alpha, counts + others, weights), added
+
+    def log_chance(self, items: Int64[Tensor, " sample"], n_users: int) -> Float[Tensor, " sample"]:
+        """log pi_i for a user without item i, in a batch of `n_users`."""
+        absent = (n_users - 1) * torch.log1p(-self.shares[items].clamp(max=1 - 1e-7).double())
+        absent += self.negatives * torch.log1p(torch.tensor(-1 / len(self.shares)).double())
+        return torch.log(-torch.expm1(absent)).to(self.shares.dtype)
+
+    def _sample(self, rows: Rows, rng: torch.Generator) -> tuple[Int64[Tensor, " sample"], Rows]:
+        """C in ascending order, and the rows with positions in C for indices."""
+        by_item = rows.by_item
+        drawn = torch.randint(len(self.shares), (self.negatives,), generator=rng, device=rng.device)
+        items = torch.unique(torch.cat([rows.items_of_batch, drawn]))
+        places = torch.searchsorted(items, by_item.items)
+        indices = torch.empty_like(rows.indices)
+        entries = places[by_item.inverse]
+        indices[by_item.order] = entries
+        transpose = replace(by_item, items=places, indices=entries)
+        return items, Rows(indices, rows.indptr, len(items), transpose=transpose)

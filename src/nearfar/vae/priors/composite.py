@@ -15,7 +15,7 @@ from nearfar.core.ranges import NonNegativeFloat
 from nearfar.vae.encoders.encoder import EncoderNetwork
 from nearfar.vae.posterior import log_normal
 from nearfar.vae.priors.prior import Prior, PriorNetwork
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
 
 
 @dataclass(frozen=True)

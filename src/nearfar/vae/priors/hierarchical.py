@@ -16,7 +16,7 @@ from nearfar.vae.layers import Units, hidden_layer
 from nearfar.vae.posterior import log_normal
 from nearfar.vae.priors.prior import Prior, PriorNetwork
 from nearfar.vae.priors.vamp import Vamp, VampNetwork
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nearfar.core.ranges import NonNegativeFloat, PositiveInt
 from nearfar.vae.posterior import LOG_2_PI
 from nearfar.vae.priors.prior import Prior, PriorNetwork
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nearfar.vae.posterior import log_normal
 from nearfar.vae.priors.prior import Prior, PriorNetwork
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
 
 
 @dataclass(frozen=True)

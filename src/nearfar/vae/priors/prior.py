@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nearfar.core.settings import Settings
 from nearfar.vae.encoders.encoder import EncoderNetwork
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
 
 
 class PriorNetwork(nn.Module, ABC):

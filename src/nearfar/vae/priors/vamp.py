@@ -15,7 +15,7 @@ from nearfar.kernels.memory import empty
 from nearfar.vae.encoders.encoder import EncoderNetwork
 from nearfar.vae.priors.mixture import log_mixture
 from nearfar.vae.priors.prior import Prior, PriorNetwork
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from nearfar.kernels.gradients import Table
 from nearfar.kernels.memory import empty
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.sparse import mean_of_rows, rows_present
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
 
 
 class Alignment(nn.Module):

@@ -1,18 +1,19 @@
-"""The critic of RaCT, and the term by which it learns."""
+"""The critic of RaCT: its features and value, what it learns from, and the terms that use it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from nearfar.kernels.rows import Rows
 from nearfar.vae.initialise import linear
-from nearfar.vae.moments import Moments
-from nearfar.vae.terms.reconstruction import reconstruction
-from nearfar.vae.terms.step_ndcg import step_ndcg
-from nearfar.vae.terms.term import Step
+from nearfar.vae.likelihoods.multinomial import reconstruction
+from nearfar.vae.output import OutputLayer
+from nearfar.vae.step import Step
 
 PLACES = 100
 
@@ -59,3 +60,102 @@ def _features(step: Step, nll: Float[Tensor, " users"]) -> Float[Tensor, "users 
     shown = step.shown.rows.counts
     counts = torch.stack([shown, step.histories.counts - shown], 1)
     return torch.cat([nll[:, None], counts.to(nll.dtype)], 1)
+
+
+@dataclass(frozen=True)
+class CriticValue:
+    """Minus the NDCG@100 that the critic expects, with the gradient that -log p(x|z) passes on.
+
+    Source: Lobel et al., RaCT, 2020, section 3.2, the actor's update.
+    """
+
+    critic: Critic
+
+    def __call__(self, step: Step, /) -> Float[Tensor, " users"]:
+        return -self.critic.value(step, reconstruction(step))
+
+
+@dataclass(frozen=True)
+class WatchedReconstruction:
+    """-log p(x|z); the critic gathers the moments of its features by the way."""
+
+    critic: Critic
+
+    def __call__(self, step: Step, /) -> Float[Tensor, " users"]:
+        nll = reconstruction(step)
+        self.critic.gather(step, nll)
+        return nll
+
+
+@torch.no_grad()
+def step_ndcg(step: Step, k: int) -> Float[Tensor, " users"]:
+    """NDCG@k of the step's scores: what was shown is left out, the rest of the history is to find.
+
+    The same as the metric NDCG; a user who was shown everything has 0. No more scores are held
+    at a time than the output layer's workspace allows.
+    """
+    rows, shown, hidden = step.histories, step.shown.rows, step.hidden.detach()
+    size = step.output.workspace.users_at_once(rows.n_users, rows.n_items, hidden.dtype)
+    parts = []
+    for start in range(0, rows.n_users, size):
+        end = min(start + size, rows.n_users)
+        among = hidden[start:end], rows.part(start, end), shown.part(start, end)
+        parts.append(_ndcg(step.output, *among, k))
+    return torch.cat(parts)
+
+
+def _ndcg(
+    output: OutputLayer, hidden: Float[Tensor, "users hidden"], rows: Rows, shown: Rows, k: int
+) -> Float[Tensor, " users"]:
+    n_users, n_items = rows.n_users, rows.n_items
+    memory = output.workspace.take(n_users * n_items, hidden.dtype, hidden.device)
+    scores = memory.view(n_users, n_items)
+    output.scores(hidden, scores)
+    scores[shown.users, shown.indices] = -torch.inf
+    to_find = torch.zeros_like(scores, dtype=torch.bool)
+    to_find[rows.users, rows.indices] = True
+    to_find[shown.users, shown.indices] = False
+    places = torch.arange(min(k, n_items), device=hidden.device)
+    hits = to_find.gather(1, scores.topk(len(places)).indices)
+    discounts = 1 / torch.log2(places.double() + 2)
+    ideal = torch.cat([discounts[:1], discounts.cumsum(0)])  # of nothing to find: any number
+    n_to_find = (rows.counts - shown.counts).clamp(max=len(places))
+    return (hits.double() @ discounts / ideal[n_to_find]).to(hidden.dtype)
+
+
+KEPT = 0.99
+"""How much the moments of older batches still count after one more."""
+
+SMALLEST_VARIANCE = 1e-3
+
+
+class Moments(nn.Module):
+    """Features less their mean over their standard deviation: batch normalisation as at test time.
+
+    The moments are averages over the users of the batches that were gathered; a batch counts
+    less with every later one. They stay when features are normalised, so that a gradient
+    through a feature may shift all users alike, which the moments of its own batch would hide.
+
+    Notation: `totals` = sums over users of 1, f, f^2, feature by feature.
+    Source: Ioffe and Szegedy, Batch Normalization, 2015, section 3.1, without scale and shift.
+    """
+
+    totals: Float64[Tensor, "3 features"]
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.register_buffer("totals", torch.zeros(3, n_features, dtype=torch.float64))
+
+    @torch.no_grad()
+    def gather(self, features: Float[Tensor, "users features"]) -> None:
+        """Take in a batch."""
+        f = features.double()
+        sums = torch.stack([torch.ones_like(f).sum(0), f.sum(0), f.square().sum(0)])
+        self.totals.mul_(KEPT).add_(sums)
+
+    def forward(self, features: Float[Tensor, "users features"]) -> Float[Tensor, "users features"]:
+        """(f - mean) / sqrt(variance), by what was gathered."""
+        n, sums, squares = self.totals
+        mean = sums / n
+        variance = (squares / n - mean.square()).clamp(min=0) + SMALLEST_VARIANCE
+        return (features - mean.to(features.dtype)) * variance.rsqrt().to(features.dtype)

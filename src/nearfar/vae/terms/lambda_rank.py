@@ -10,8 +10,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from nearfar.kernels.rows import Rows
+from nearfar.vae.step import Step
 from nearfar.vae.terms.given_gradient import given_gradient
-from nearfar.vae.terms.term import Step
 
 PART_BYTES = 1 << 27
 """About the memory that is worked in at a time. Fixed: what is drawn must not depend on it."""

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from nearfar.vae.terms.term import Step
+from nearfar.vae.step import Step
 
 CHUNK_DRAWS = 1 << 22
 """So many draws are looked at at a time, about 100 MB: positives x tries may be far more."""

@@ -1,4 +1,4 @@
-"""What a term is given, and what it gives."""
+"""A training step as the objective terms see it, and the interface of a term."""
 
 from __future__ import annotations
 
