@@ -29,3 +29,11 @@ def test_wrong_names_are_told_with_the_nearest() -> None:
         nf.MultVAE(learning_rat=1)  # pyright: ignore[reportCallIssue]
     with pytest.raises(SettingsError, match="prior is 3"):
         nf.MultVAE(prior=3)  # pyright: ignore[reportArgumentType]
+
+
+def test_absurd_widths_are_refused_when_they_are_set() -> None:
+    with pytest.raises(SettingsError, match="n_latent is 5,000,000; a layer has at most 65,536"):
+        nf.MultVAE(n_latent=5_000_000)
+    with pytest.raises(SettingsError, match="the encoder's width is 70,000; a layer has at most"):
+        nf.RecVAE(encoder={"kind": "dense", "width": 70_000})
+    assert nf.MultVAE(n_latent=65_536).n_latent == 65_536

@@ -13,6 +13,7 @@ import pytest
 from nearfar.bundle.folder import is_bundle, load_bundle, save_bundle
 from nearfar.bundle.manifest import write_manifest
 from nearfar.core.errors import ArtefactError, SettingsError
+from nearfar.models.autoencoder import Architecture
 from nearfar.models.constant import Constant
 from tests.bundle.cases import ABOUT, make_bundle, make_items
 
@@ -135,6 +136,27 @@ def test_an_unknown_kind_is_named(path) -> None:
 def test_an_unknown_encoder_is_named(path) -> None:
     forge(path, lambda m: m["model"]["description"].update(encoder={"kind": "unheard"}))
     with pytest.raises(ArtefactError, match="unknown encoder 'unheard'"):
+        load_bundle(path)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ({"n_latent": 5_000_000}, "n_latent is 5,000,000; a layer has at most 65,536 units"),
+        ({"decoder_hidden": [8, 5_000_000]}, "decoder_hidden is 5,000,000; a layer has at most"),
+        (
+            {"encoder": {"kind": "iaf", "before": {"kind": "base", "hidden": [5_000_000]}}},
+            "the encoder's width is 5,000,000; a layer has at most",
+        ),
+        ({"decoder_hidden": [60_000, 60_000]}, "its sizes are larger than its weights"),
+    ],
+)
+def test_absurd_widths_are_refused_before_anything_is_built(
+    path, sizes: dict, told: str, monkeypatch
+) -> None:
+    monkeypatch.setattr(Architecture, "build", None)
+    forge(path, lambda m: m["model"]["description"].update(sizes))
+    with pytest.raises(ArtefactError, match=told):
         load_bundle(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from nearfar.core import settings
 from nearfar.core.cpu import multiplies_bfloat16
 from nearfar.core.errors import ArtefactError, NearfarError, SettingsError
+from nearfar.core.memory import require
 from nearfar.models.candidates import Candidates
 from nearfar.models.latent import LatentModel
 from nearfar.models.model import RankBatch
@@ -24,6 +26,10 @@ from nearfar.vae.layers import Units
 from nearfar.vae.network import VAE
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.rows import Rows
+
+MOST_UNITS = 1 << 16
+"""Units that a layer may have. A larger number is a mistake, and its weights would be drawn for a
+minute before they turn out not to fit."""
 
 SCREENED_SCORES = 1 << 20
 """Batches of fewer scores than these are ranked at least as fast the plain way."""
@@ -37,7 +43,7 @@ class Architecture:
     """All that a network is built from, but its weights.
 
     Raises:
-        SettingsError: a size is below 1.
+        SettingsError: a size is below 1 or above `MOST_UNITS`.
     """
 
     n_items: int
@@ -53,9 +59,34 @@ class Architecture:
                 f"n_latent is {self.n_latent} and decoder_hidden {list(self.decoder_hidden)}; "
                 "sizes must be above 0"
             )
+        sizes = {
+            "n_latent": [self.n_latent],
+            "decoder_hidden": self.decoder_hidden,
+            "the encoder's width": _widths(settings.to_plain(self.encoder)),
+        }
+        for name, values in sizes.items():
+            if max(values, default=0) > MOST_UNITS:
+                raise SettingsError(
+                    f"{name} is {max(values):,}; a layer has at most {MOST_UNITS:,} units"
+                )
+
+    @property
+    def n_decoder_weights(self) -> int:
+        """Weights of the decoder, biases aside."""
+        widths = (self.n_latent, *self.decoder_hidden, self.n_items)
+        return sum(n_in * n_out for n_in, n_out in pairwise(widths))
 
     def build(self, rng: torch.Generator) -> VAE:
-        """A network with fresh weights."""
+        """Build a network with fresh weights.
+
+        Raises:
+            DoesNotFitError: the decoder alone needs more memory than is available.
+        """
+        require(
+            4 * self.n_decoder_weights,
+            f"a decoder of n_latent {self.n_latent} and decoder_hidden {list(self.decoder_hidden)}",
+            "choose smaller sizes",
+        )
         return VAE(
             n_items=self.n_items,
             n_latent=self.n_latent,
@@ -65,6 +96,17 @@ class Architecture:
             rng=rng,
             decoder_units=self.decoder_units,
         )
+
+
+def _widths(encoder: Any) -> list[int]:
+    """The widths among an encoder's settings, given as plain values."""
+    found: list[int] = []
+    for name, value in encoder.items():
+        if name in ("hidden", "width"):
+            found += value if isinstance(value, list) else [value]
+        elif isinstance(value, dict):
+            found += _widths(value)
+    return found
 
 
 class Autoencoder(LatentModel):
@@ -156,6 +198,8 @@ class Autoencoder(LatentModel):
     ) -> Autoencoder:
         try:
             architecture = settings.build(Architecture, description)
+            if architecture.n_decoder_weights > sum(array.size for array in arrays.values()):
+                raise ArtefactError("its sizes are larger than its weights")
             network = architecture.build(torch.Generator().manual_seed(0))
             prefix = "network."
             weights = {
