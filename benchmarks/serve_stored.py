@@ -5,7 +5,9 @@
 A day of 20 recommendations for each of 100,000 users is published to each kind of store.
 `nearfar serve` then answers GET /v1/users/{user}/recommendations for random users, at random
 moments (a Poisson process); the time of each counts from the moment it should have been sent.
-PostgreSQL, the service and the load share the machine.
+PostgreSQL, the service and the load share the machine, so what each of them costs is measured too,
+in milliseconds of processor time per request. Whatever else runs, the service can answer no more
+per second than its event loop has processor time for.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -99,8 +103,8 @@ def measure(address: str, bundle: Path, rate: float, seconds: float) -> dict[str
                 stdout=subprocess.PIPE, check=True, text=True,
             )  # fmt: skip
             if name == "warm_up":
-                before = serving.get("/metrics")
-        after = serving.get("/metrics")
+                before, seconds_before = serving.get("/metrics"), processor_seconds(serving)
+        after, seconds_after = serving.get("/metrics"), processor_seconds(serving)
     finally:
         serving.stop()
     found = json.loads(done.stdout)
@@ -108,7 +112,35 @@ def measure(address: str, bundle: Path, rate: float, seconds: float) -> dict[str
     sources = {s: _sources(after, s) - _sources(before, s) for s in kinds}
     not_stored = found["requests"] - sources["stored"]
     met = found["p99_ms"] < GOALS["p99_ms"] and not_stored == 0
-    return {**found, "sources": sources, "not_stored": not_stored, "met": met}
+    cost = {
+        name: 1000 * (seconds_after[name] - seconds_before[name]) / found["requests"]
+        for name in seconds_after
+    }
+    return {
+        **found, "processor_ms_per_request": cost, "load_average": os.getloadavg()[0],
+        "sources": sources, "not_stored": not_stored, "met": met,
+    }  # fmt: skip
+
+
+def processor_seconds(serving: Serving) -> dict[str, float]:
+    """The processor time that each side has used."""
+    load = resource.getrusage(resource.RUSAGE_CHILDREN)
+    database = 0.0
+    for folder in Path("/proc").iterdir():
+        # A process can end between two looks.
+        with contextlib.suppress(OSError):
+            if folder.name.isdigit() and (folder / "comm").read_text().startswith("postgres"):
+                database += _of_process(int(folder.name))
+    return {
+        "service": _of_process(serving.process.pid),
+        "postgres": database,
+        "load": load.ru_utime + load.ru_stime,
+    }
+
+
+def _of_process(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _sources(text: str, source: str) -> int:

@@ -29,3 +29,11 @@ def test_wrong_names_are_told_with_the_nearest() -> None:
         nf.MultVAE(learning_rat=1)  # pyright: ignore[reportCallIssue]
     with pytest.raises(SettingsError, match="prior is 3"):
         nf.MultVAE(prior=3)  # pyright: ignore[reportArgumentType]
+
+
+def test_absurd_widths_are_refused_when_they_are_set() -> None:
+    with pytest.raises(SettingsError, match=r"n_latent is 5000000; it must be .* at most 65536"):
+        nf.MultVAE(n_latent=5_000_000)
+    with pytest.raises(SettingsError, match=r"width is 70000; it must be .* at most 65536"):
+        nf.RecVAE(encoder={"kind": "dense", "width": 70_000})
+    assert nf.MultVAE(n_latent=65_536).n_latent == 65_536

@@ -13,6 +13,7 @@ import pytest
 from nearfar.bundle.folder import is_bundle, load_bundle, save_bundle
 from nearfar.bundle.manifest import write_manifest
 from nearfar.core.errors import ArtefactError, SettingsError
+from nearfar.models.autoencoder import Architecture
 from nearfar.models.constant import Constant
 from tests.bundle.cases import ABOUT, make_bundle, make_items
 
@@ -138,6 +139,27 @@ def test_an_unknown_encoder_is_named(path) -> None:
         load_bundle(path)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ({"n_latent": 5_000_000}, "5000000; it must be at least 1 and at most 65536"),
+        ({"decoder_hidden": [8, 5_000_000]}, "5000000; it must be at least 1 and at most 65536"),
+        (
+            {"encoder": {"kind": "iaf", "before": {"kind": "base", "hidden": [5_000_000]}}},
+            "5000000; it must be at least 1 and at most 65536",
+        ),
+        ({"decoder_hidden": [60_000, 60_000]}, "its sizes are larger than its weights"),
+    ],
+)
+def test_absurd_widths_are_refused_before_anything_is_built(
+    path, sizes: dict, told: str, monkeypatch
+) -> None:
+    monkeypatch.setattr(Architecture, "build", None)
+    forge(path, lambda m: m["model"]["description"].update(sizes))
+    with pytest.raises(ArtefactError, match=told):
+        load_bundle(path)
+
+
 def test_ids_and_model_must_be_of_one_size(tmp_path) -> None:
     path = save_bundle(make_bundle("item_item"), tmp_path / "b")
     make_items(11).frame().write_parquet(path / "items.parquet")
@@ -202,5 +224,5 @@ def test_a_third_partys_model_loads_when_trusted(tmp_path) -> None:
 
 
 def test_the_device_is_checked(path) -> None:
-    with pytest.raises(SettingsError, match="device is 'tpu'"):
+    with pytest.raises(SettingsError, match="device 'tpu'"):
         load_bundle(path, device="tpu")

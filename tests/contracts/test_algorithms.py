@@ -15,6 +15,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.constant import Constant
 from nearfar.models.latent import LatentModel
+from nearfar.models.model import Model
 from nearfar.train.run import Run
 
 ALGORITHMS = discovery.discover(PACKAGE, Algorithm)
@@ -135,6 +136,33 @@ def fitted(case, clusters):
     return make(case).fit(train, validation, run=Run(seed=1, device="cpu"))
 
 
+@dataclasses.dataclass
+class Again:
+    """An algorithm that was fitted to other data, and then to the same as `fitted`.
+
+    Args:
+        algorithm: after both fits.
+        settings: before them.
+        fingerprint: of the training data before them.
+        model: of the second fit.
+    """
+
+    algorithm: Algorithm
+    settings: dict
+    fingerprint: str
+    model: Model
+
+
+@pytest.fixture(scope="module")
+def again(case, clusters) -> Again:
+    train, validation = clusters
+    algorithm = make(case)
+    before, fingerprint = settings.to_plain(algorithm), train.fingerprint
+    algorithm.fit(train.take_users(np.arange(40)), None, run=Run(seed=9, device="cpu"))
+    model = algorithm.fit(train, validation, run=Run(seed=1, device="cpu"))
+    return Again(algorithm, before, fingerprint, model)
+
+
 def test_there_are_algorithms() -> None:
     assert {"popularity", "ease", "multvae"} <= set(ALGORITHMS)
 
@@ -161,30 +189,18 @@ def test_batches_of_any_size_rank_alike(fitted, clusters) -> None:
     np.testing.assert_array_equal(fitted.top_k(histories, 8, batch_size=7).items, expected.items)
 
 
-def test_the_same_seed_gives_the_same_bits(case, fitted, clusters) -> None:
-    train, validation = clusters
-    again = make(case).fit(train, validation, run=Run(seed=1, device="cpu"))
-    histories = validation.fold_in.x
-    np.testing.assert_array_equal(fitted.score(histories), again.score(histories))
+def test_a_second_fit_starts_anew_and_the_same_seed_gives_the_same_bits(
+    fitted, again, clusters
+) -> None:
+    histories = clusters[1].fold_in.x
+    np.testing.assert_array_equal(fitted.score(histories), again.model.score(histories))
 
 
-def test_a_second_fit_starts_anew(case, fitted, clusters) -> None:
-    train, validation = clusters
-    algorithm = make(case)
-    algorithm.fit(train.take_users(np.arange(40)), None, run=Run(seed=9, device="cpu"))
-    again = algorithm.fit(train, validation, run=Run(seed=1, device="cpu"))
-    histories = validation.fold_in.x
-    np.testing.assert_array_equal(fitted.score(histories), again.score(histories))
-
-
-def test_fitting_changes_neither_data_nor_settings(case, clusters) -> None:
-    train, validation = clusters
-    before, algorithm = train.fingerprint, make(case)
-    plain = settings.to_plain(algorithm)
-    algorithm.fit(train, validation)
+def test_fitting_changes_neither_data_nor_settings(again, clusters) -> None:
+    train, _ = clusters
     fresh = Interactions(train.x, train.user_ids, train.item_ids)
-    assert fresh.fingerprint == before
-    assert settings.to_plain(algorithm) == plain
+    assert fresh.fingerprint == again.fingerprint
+    assert settings.to_plain(again.algorithm) == again.settings
 
 
 def test_settings_survive_the_round_trip(case) -> None:
@@ -272,26 +288,24 @@ def test_permuting_users_permutes_nothing_learned_in_closed_form(case, fitted, c
     if isinstance(fitted, LatentModel):
         pytest.skip("stochastic: the order of users is part of the draw")
     train, validation = clusters
-    model = make(case).fit(train, validation)
     order = np.random.default_rng(0).permutation(train.n_users)
-    shuffled = make(case).fit(train.take_users(order), validation)
+    shuffled = make(case).fit(train.take_users(order), validation, run=Run(seed=1))
     x = validation.fold_in.x
-    np.testing.assert_allclose(model.score(x), shuffled.score(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(fitted.score(x), shuffled.score(x), rtol=1e-4, atol=1e-5)
 
 
-def test_permuting_items_permutes_scores(case, clusters) -> None:
+def test_permuting_items_permutes_scores(case, fitted, clusters) -> None:
     train, validation = clusters
-    model = make(case).fit(train, validation, run=Run(seed=1))
     order = np.random.default_rng(0).permutation(train.n_items)
     x = validation.fold_in.x
-    if isinstance(model, LatentModel):
-        moved = _with_items_moved(model, order)
+    if isinstance(fitted, LatentModel):
+        moved = _with_items_moved(fitted, order)
     else:
         moved = make(case).fit(
             _moved(train, order), _moved_fold_in(validation, order), run=Run(seed=1)
         )
     np.testing.assert_allclose(
-        moved.score(csr_array(x[:, order])), model.score(x)[:, order], rtol=1e-4, atol=1e-4
+        moved.score(csr_array(x[:, order])), fitted.score(x)[:, order], rtol=1e-4, atol=1e-4
     )
 
 

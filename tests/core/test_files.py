@@ -1,6 +1,8 @@
 """Files are whole or absent."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +94,22 @@ def test_digest_is_sha256(tmp_path) -> None:
     path.write_bytes(b"abc")
     assert files.digest(path).startswith("ba7816bf")
     assert files.digest(path, "md5") == "900150983cd24fb0d6963f7d28e17f72"
+
+
+def test_a_file_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path, monkeypatch) -> None:
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def syncing(handle: int) -> None:
+        done.append(("sync", os.fstat(handle).st_ino))
+        fsync(handle)
+
+    def replacing(source, target) -> None:
+        done.append(("replace", Path(source).stat().st_ino))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(os, "replace", replacing)
+    with files.atomic_file(tmp_path / "file.bin") as file:
+        file.write(b"abc")
+    own, folder = (tmp_path / "file.bin").stat().st_ino, tmp_path.stat().st_ino
+    assert done == [("sync", own), ("replace", own), ("sync", folder)]

@@ -54,3 +54,8 @@ def test_moving_to_other_items_matches_by_id() -> None:
     moved = data.on_items(Vocabulary([102, 7, 100]))
     np.testing.assert_array_equal(moved.x.toarray(), [[0, 0, 1], [1, 0, 0]])
     assert moved.user_ids == data.user_ids
+
+
+def test_a_share_of_less_than_an_item_is_one_item() -> None:
+    _, part = hold_out_users(some(), 0.5, target_share=0.01)
+    assert set(np.diff(part.held_out.x.indptr)) == {1}

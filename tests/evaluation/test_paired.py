@@ -193,3 +193,11 @@ def test_is_json() -> None:
     assert plain["low"] < 0.1 < plain["high"]
     one = compare(evaluation([0.1], "a"), evaluation([0.2], "b"), RECALL).to_dict()
     assert json.loads(json.dumps(one, allow_nan=False))["p"] is None
+
+
+@pytest.mark.parametrize("method", ["bootstrap", "permutation"])
+def test_a_resampled_p_is_never_0(method: str) -> None:
+    """No resample is as extreme as 30 gains of nearly 1, and the data themselves count as one."""
+    rng = np.random.default_rng(0)
+    a, b = evaluation(np.zeros(30), "a"), evaluation(1 + 0.01 * rng.random(30), "b")
+    assert compare(a, b, RECALL, method=method, n_resamples=99).p == 1 / 100

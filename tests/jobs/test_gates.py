@@ -7,7 +7,15 @@ from nearfar.core.errors import SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.groups import parse_groups
-from nearfar.jobs.gates import COVERAGE_AT, NDCG_AT, Gates, State, catalogue_change, judge
+from nearfar.jobs.gates import (
+    COVERAGE_AT,
+    NDCG_AT,
+    Gates,
+    State,
+    Verdict,
+    catalogue_change,
+    judge,
+)
 
 GROUPS = parse_groups("1-10,11-")
 
@@ -81,3 +89,45 @@ def test_catalogue_change() -> None:
 def test_a_negative_limit_is_refused() -> None:
     with pytest.raises(SettingsError, match="max_ndcg_drop is -1"):
         Gates(max_ndcg_drop=-1)
+
+
+def verdicts_of(candidate: Evaluation, champion: Evaluation, **settings) -> dict[str, Verdict]:
+    same = State(Vocabulary(range(100)), 8.0, 0.5)
+    found = judge(
+        Gates(**settings), candidate, measured(0.25, 0.25), champion, same, same, GROUPS
+    )  # fmt: skip
+    return {verdict.gate: verdict for verdict in found}
+
+
+def test_the_group_gate_tells_the_group_that_loses_most() -> None:
+    champion = measured(0.5, 0.5)
+    for few, many, group in [(0.375, 0.25, "11-"), (0.25, 0.375, "1-10")]:
+        verdict = verdicts_of(measured(few, many), champion)["max_group_drop"]
+        assert (verdict.value, verdict.passed) == (0.5, False)
+        assert verdict.told == f"NDCG@100 of users with {group} interactions"
+    gained = verdicts_of(measured(0.75, 0.625), champion)["max_group_drop"]
+    assert (gained.value, gained.told) == (0.0, "no group of users lost anything")
+
+
+def test_exactly_at_its_limit_every_gate_passes() -> None:
+    # Binary fractions, so that no rounding decides.
+    limits = {
+        "min_over_popularity": 1.0, "max_ndcg_drop": 0.5, "max_coverage_drop": 0.5,
+        "max_group_drop": 0.5, "max_collapsed": 0.5, "max_catalogue_change": 0.0,
+        "max_activity_change": 0.0, "min_group_users": 100,
+    }  # fmt: skip
+    found = verdicts_of(measured(0.5, 0.5, coverage=0.25), measured(1.0, 1.0), **limits)
+    assert len(found) == 7
+    for gate, verdict in found.items():
+        assert (verdict.value, verdict.limit, verdict.passed) == (limits[gate],) * 2 + (True,)
+
+
+def test_over_a_base_of_0_any_gain_is_endless_and_none_is_none() -> None:
+    nothing, something = measured(0.0, 0.0, coverage=0.0), measured(0.5, 0.5)
+    state = State(Vocabulary(range(3)), 1.0)
+    for candidate, gain in [(something, float("inf")), (nothing, 0.0)]:
+        found = judge(Gates(), candidate, nothing, nothing, state, None, GROUPS)
+        by_gate = {verdict.gate: verdict for verdict in found}
+        assert by_gate["min_over_popularity"].value == gain
+        assert by_gate["max_ndcg_drop"].value == -gain
+        assert all(verdict.passed for verdict in found)

@@ -1,5 +1,7 @@
 """Rankings screened in bfloat16 are those of float32."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -78,3 +80,51 @@ def test_no_error_exceeds_its_bound_and_doubt_is_admitted() -> None:
         torch.ones(3, 16), K, 2 * K, lambda scores: None, memory[:3]
     )
     assert not certain.any()
+
+
+def screen(weight: torch.Tensor, bias: torch.Tensor) -> Screen:
+    layer = Architecture(len(weight), 4, Base((4,)), (weight.shape[1],), Dropout()).build(
+        torch.Generator().manual_seed(0)
+    ).decoder.out  # fmt: skip
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
+    return Screen.of(layer)
+
+
+def test_the_bound_counts_each_error_that_there_is() -> None:
+    """Weights, inputs and biases of which all but one are exact in bfloat16."""
+    odd, even = 1 + 2.0**-9, 1.0  # odd is rounded to even, by 2^-9
+    one, none = torch.ones(3, 4), torch.zeros(3)
+    summing = 4 * 2.0**-23 * 2 * 2  # 4 products; rows of weights and inputs of length 2
+    for weight, bias, hidden, other in [
+        (even * one, none, even, 0.0),
+        (even * one, none, odd, 2 * 2 * 2.0**-9),
+        (odd * one, none, even, 2 * 2 * 2.0**-9),
+        (even * one, none + odd, even, 2.0**-9),
+    ]:
+        bound = screen(weight, bias).bound(torch.full((1, 4), hidden))
+        assert float(bound) == pytest.approx(other + summing, rel=0.003 if other else 1e-6)
+        assert float(bound) >= other + summing * (1 - 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("last", "doubt", "certain"),
+    [
+        # 10 and 9.875 are each rounded by at most .08: the two could have changed places.
+        (9.875, 0.0, False), (9.75, 0.0, True),
+        # Each is off by at most the doubt, so they must lie twice as far apart.
+        (8.5, 1.0, False), (8.5, 0.5, True),
+    ],
+)  # fmt: skip
+def test_who_may_have_changed_places_is_not_certain(
+    last: float, doubt: float, certain: bool
+) -> None:
+    """Of three items scored 10 and `last`, the best one is asked for and two are kept."""
+    made = replace(
+        screen(torch.zeros(3, 4), torch.tensor([10.0, last, 0.0])), errors=(0.0, 0.0, doubt)
+    )
+    memory = torch.empty(1, 3, dtype=torch.bfloat16)
+    items, _, found = made.rank(torch.zeros(1, 4), 1, 2, lambda scores: None, memory)
+    assert items.tolist() == [[0]]
+    assert found.tolist() == [certain]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -476,3 +477,31 @@ def test_postgres_keeps_recommendations_in_a_schema(postgres: Any) -> None:
     assert_frame_equal(sink.read(DAY), expected(frame, "v2"))
     sink.delete(DAY)
     assert sink.dates() == []
+
+
+def test_parquet_is_synced_before_readers_are_led_to_it_and_the_link_after(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    sink = ParquetRecommendations(str(tmp_path / "recommendations"))
+    done: list[tuple[str, Path]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def syncing(handle: int) -> None:
+        done.append(("sync", Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    def replacing(source: Any, target: Any) -> None:
+        done.append(("replace", Path(target)))
+        replace(source, target)
+
+    with sink.writing(DAY, "v1", scored_at=SCORED) as writer:
+        writer.write(recommendations(["a"]))
+        monkeypatch.setattr(os, "fsync", syncing)
+        monkeypatch.setattr(os, "replace", replacing)
+    link = Path(sink.path) / f"date={DAY}"
+    day = link.resolve()
+    linked = done.index(("replace", link))
+    before, after = done[:linked], done[linked + 1 :]
+    for folder in (day, day.parent, day.parent.parent):
+        assert ("sync", folder) in before
+    assert ("sync", link.parent) in after

@@ -1,8 +1,11 @@
 """Stopping, divergence, records."""
 
+import itertools
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,12 +20,15 @@ from nearfar.core.errors import DivergedError, EmptyDataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.kernels.gradients import tables
+from nearfar.train import state
+from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.feed import Feed
 from nearfar.train.loop import train
 from nearfar.train.optimiser import Optimiser
 from nearfar.train.plan import Plan
 from nearfar.train.run import Run
 from nearfar.train.state import UNREAD_STEPS
+from nearfar.vae.information import Information
 from nearfar.vae.likelihoods.by_size import EXACT_ITEMS
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.likelihoods.multinomial import Multinomial
@@ -303,3 +309,40 @@ def test_terms_that_wait_to_be_read_come_out_the_same(
     monkeypatch.setitem(UNREAD_STEPS, "cpu", 3)
     with pytest.raises(DivergedError, match="is not finite"):
         MultVAE(**SMALL, epochs=50, learning_rate=1e18).fit(interactions, validation)
+
+
+def test_of_equal_epochs_the_earliest_is_kept(clusters) -> None:
+    interactions, _ = clusters
+    algorithm, run = MultVAE(**SMALL, epochs=3), Run()
+    network = algorithm.architecture(24).build(torch.Generator().manual_seed(0))
+    seen = []
+
+    def validate() -> dict[str, float]:
+        seen.append(network.decoder.out.bias.detach().clone())
+        return {"made up": 0.5}
+
+    objective = algorithm.objective(Catalogue(interactions.item_counts, 120), 0)
+    train(network, objective, algorithm.plan(), interactions.x, validate=validate, run=run,
+          identity={})  # fmt: skip
+    assert [r.best for r in run.history.records] == [True, False, False]
+    torch.testing.assert_close(network.decoder.out.bias.detach(), seen[0], rtol=0, atol=0)
+
+
+def test_information_is_of_one_epoch(clusters, monkeypatch) -> None:
+    users = []
+    monkeypatch.setattr(Information, "nats", lambda self: users.append(self.n_users) or self.sums)
+    MultVAE(**SMALL, epochs=3).fit(clusters[0])
+    assert users == [120, 120, 120]
+
+
+def test_checkpoints_are_as_far_apart_as_asked(clusters, tmp_path: Path, monkeypatch) -> None:
+    """A clock that goes on by a second with each look; there are four steps an epoch."""
+    looks, written = itertools.count(), []
+    clock = SimpleNamespace(monotonic=lambda: float(next(looks)), perf_counter=time.perf_counter)
+    monkeypatch.setattr(state, "time", clock)
+    monkeypatch.setattr(Checkpoint, "write", lambda self, folder: written.append(self.position))
+    run = Run(folder=tmp_path, checkpoint_seconds=3)
+    MultVAE(**SMALL, epochs=3).fit(clusters[0], run=run)
+    # Two looks between checkpoints, a third is due; writing one looks again.
+    steps = [p["steps_before"] + p["step_in_pass"] for p in written]
+    assert set(np.diff(steps)) == {3}

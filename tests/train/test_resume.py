@@ -14,7 +14,7 @@ import pytest
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.core.errors import ArtefactError, NearfarError
-from nearfar.train.checkpoint import NAME
+from nearfar.train.checkpoint import NAME, Checkpoint
 from nearfar.train.run import Run, Silent
 from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.starts.spectral import Spectral
@@ -191,3 +191,21 @@ def test_resuming_where_nothing_is_starts_anew(tmp_path: Path) -> None:
     train, validation = data()
     a = ALGORITHM.fit(train, validation, run=Run(seed=7, folder=tmp_path / "new", resume=True))
     same_bits(a, ALGORITHM.fit(train, validation, run=Run(seed=7)))
+
+
+def test_an_epoch_taken_up_counts_the_seconds_before(tmp_path: Path, monkeypatch) -> None:
+    train, validation = data()
+    write = Checkpoint.write
+
+    def slow(checkpoint: Checkpoint, folder: Path) -> None:
+        position = {**checkpoint.position, "seconds": checkpoint.position["seconds"] + 1000}
+        write(replace(checkpoint, position=position), folder)
+
+    monkeypatch.setattr(Checkpoint, "write", slow)
+    stopped = Run(seed=7, device="cpu", folder=tmp_path, reporter=Interrupter(1, 2))
+    with pytest.raises(KeyboardInterrupt):
+        ALGORITHM.fit(train, validation, run=stopped)
+    resumed = Run(seed=7, device="cpu", folder=tmp_path, resume=True)
+    ALGORITHM.fit(train, validation, run=resumed)
+    seconds = [record.seconds for record in resumed.history.records]
+    assert [second > 1000 for second in seconds] == [False, True, False, False, False]

@@ -33,10 +33,12 @@ class Echo:
         self.items = Vocabulary(list(range(100)))
         self.popularity = np.ones(100, np.int64)
         self.batches: list[int] = []
+        self.scored: list[int] = []
         self.threads: set[int] = set()
 
     def top_k(self, histories, k, exclude=None) -> Ranking:
         self.batches.append(histories.shape[0])
+        self.scored += histories.indices.tolist()
         self.threads.add(threading.get_ident())
         return Ranking(
             histories.indices[:, None].astype(np.int64), np.ones((len(histories.indices), 1))
@@ -185,7 +187,7 @@ def test_the_next_batch_goes_ahead_only_when_it_is_whole() -> None:
         tasks = [ask(0)]
         assert await asyncio.to_thread(scorer.scoring.wait, 60)
         waiting = []
-        for item in range(1, 8):
+        for item in range(1, 9):
             tasks.append(ask(item))
             await asyncio.sleep(0.01)
             waiting.append(coalescer._n_waiting)
@@ -194,8 +196,8 @@ def test_the_next_batch_goes_ahead_only_when_it_is_whole() -> None:
         return waiting
 
     # Of four one goes to the thread, then none: it has two.
-    assert run(replace(LIMITS, deadline_seconds=60), trickle) == [1, 2, 3, 0, 1, 2, 3]
-    assert scorer.batches == [1, 4, 3]
+    assert run(replace(LIMITS, deadline_seconds=60), trickle) == [1, 2, 3, 0, 1, 2, 3, 4]
+    assert scorer.batches == [1, 4, 4]
 
 
 def test_a_failing_batch_fails_alone() -> None:
@@ -208,3 +210,67 @@ def test_a_failing_batch_fails_alone() -> None:
         return await coalescer.rank(served(good), asking(2))
 
     assert run(LIMITS, both)[0].items.tolist() == [2]  # pyright: ignore
+
+
+def test_those_who_left_are_not_scored_and_give_their_places_back() -> None:
+    scorer = Held()
+    model = served(scorer)
+
+    async def leaving(coalescer):
+        gauge = coalescer._gauge._value
+        first = asyncio.ensure_future(coalescer.rank(model, asking(0)))
+        assert await asyncio.to_thread(scorer.scoring.wait, 60)
+        left = [asyncio.ensure_future(coalescer.rank(model, asking(i))) for i in (1, 2, 3)]
+        await asyncio.sleep(0)
+        assert (coalescer._n_waiting, gauge.get()) == (3, 3)
+        for task in left:
+            task.cancel()
+        scorer.go_on.set()
+        await asyncio.gather(first, coalescer.rank(model, asking(4)))
+        return coalescer._n_waiting, gauge.get()
+
+    assert run(replace(LIMITS, deadline_seconds=60), leaving) == (0, 0)
+    assert scorer.scored == [0, 4]
+
+
+def test_those_passed_over_for_another_model_keep_their_order() -> None:
+    one, other = Held(), Echo()
+    a, b = served(one, "a"), served(other, "b")
+
+    async def mixed(coalescer):
+        tasks = [asyncio.ensure_future(coalescer.rank(a, asking(0)))]
+        assert await asyncio.to_thread(one.scoring.wait, 60)
+        for item, model in [(1, a), (2, b), (3, b), (4, b)]:
+            tasks.append(asyncio.ensure_future(coalescer.rank(model, asking(item))))
+        one.go_on.set()
+        await asyncio.gather(*tasks)
+
+    limits = replace(LIMITS, deadline_seconds=60)
+    run(limits, mixed)
+    assert (one.scored, other.scored) == ([0, 1], [2, 3, 4])
+
+
+def test_the_first_waits_for_company_as_long_as_it_may(monkeypatch) -> None:
+    scorer, slept = Echo(), []
+    model = served(scorer)
+
+    async def company(coalescer):
+        sleep, joined = asyncio.sleep, asyncio.Event()
+
+        async def sleeping(seconds: float) -> None:
+            slept.append(seconds)
+            await joined.wait()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio, "sleep", sleeping)
+            tasks = [asyncio.ensure_future(coalescer.rank(model, asking(0)))]
+            while not slept:
+                await sleep(0)
+            tasks.append(asyncio.ensure_future(coalescer.rank(model, asking(1))))
+            await sleep(0)
+            joined.set()
+            await asyncio.gather(*tasks)
+
+    run(replace(LIMITS, wait_seconds=0.125), company)
+    assert slept == [0.125]
+    assert scorer.batches == [2]

@@ -236,3 +236,38 @@ def test_who_serves_everybody_without_a_token_is_warned(
     monkeypatch.setattr(server.sys, "setswitchinterval", lambda _: None)
     server.serve(Setup(bundles=bundles(tmp_path), threads=1, token=token), host, 0)
     assert ("open-to-all" in told) == warned
+
+
+def test_writes_of_one_turn_are_sent_together_and_none_is_lost_by_closing() -> None:
+    sent: list[bytes] = []
+    closed: list[int] = []
+
+    class Transport:
+        def write(self, data: bytes) -> None:
+            sent.append(data)
+
+        def is_closing(self) -> bool:
+            return bool(closed)
+
+        def close(self) -> None:
+            closed.append(len(sent))
+
+    class Whole:
+        whole = True
+        loop = None
+
+    async def inside() -> None:
+        Whole.loop = asyncio.get_running_loop()
+        transport = protocol.Lingering(Transport(), Whole())  # pyright: ignore
+        transport.write(b"head ")
+        transport.write(b"body")
+        assert sent == []
+        await asyncio.sleep(0)
+        assert sent == [b"head body"]
+        transport.write(b"last")
+        transport.close()
+        transport.write(b"too late")
+        await asyncio.sleep(0)
+
+    asyncio.run(inside())
+    assert (sent, closed) == ([b"head body", b"last"], [2])

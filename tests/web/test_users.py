@@ -170,8 +170,9 @@ def test_models_of_one_version_are_not_told_apart_by_stored_rows(tmp_path: Path)
     twice = replace(answering.service.setup, bundles={
         "control": tmp_path / "control", "treatment": tmp_path / "versions" / "v1" / "bundle",
     })  # fmt: skip
+    answering = Answering(twice)
     for user in map(str, range(8)):
-        body = of(Answering(twice), user)
+        body = of(answering, user)
         assert body["source"] == "history"
         assert body["reason"].startswith("several models served are of version v1, so")
 

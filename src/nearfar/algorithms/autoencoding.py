@@ -13,7 +13,7 @@ from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.collapse import refusing_collapse
 from nearfar.core import discovery, settings
 from nearfar.core.errors import EmptyDataError
-from nearfar.core.ranges import PositiveFloat, PositiveInt
+from nearfar.core.ranges import LayerSize, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, evaluate
@@ -56,7 +56,7 @@ class AutoencoderAlgorithm(Algorithm):
     ALIGN_WEIGHT: ClassVar[float] = 1.0
     USER_NODES: ClassVar[bool] = False
 
-    n_latent: PositiveInt = 200
+    n_latent: LayerSize = 200
     corruption: Corruption = field(default_factory=Dropout)
     start: Start = field(default_factory=Xavier)
     batch_size: PositiveInt = 500

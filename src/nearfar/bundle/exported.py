@@ -87,6 +87,7 @@ def read_exported(path: str | Path) -> Exported:
                 raise ArtefactError(f"it lists no {name}")
         # A folder's name may hold "*" or "key=value", which polars would read as instructions.
         frame = pl.read_parquet(path / ITEMS, glob=False, hive_partitioning=False)
+        _check_numbers(path)
         popularity = _array(path, POPULARITY)
         if popularity is None or len(popularity) != frame.height:
             raise ArtefactError(f"it has no popularity of its {frame.height} items")
@@ -103,6 +104,15 @@ def read_exported(path: str | Path) -> Exported:
     except (ArtefactError, KeyError, TypeError, PolarsError, DataError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise ArtefactError(f"{path / NAME} is damaged ({reason}); {REMEDY}") from None
+
+
+def _check_numbers(path: Path) -> None:
+    """Refuse tables that no training leaves behind: their rankings would be empty or arbitrary."""
+    with safe_open(path / WEIGHTS, framework="numpy") as file:
+        for name in file.keys():  # noqa: SIM118
+            table = file.get_tensor(name)
+            if table.dtype.kind == "f" and not np.isfinite(table).all():
+                raise ArtefactError(f"{WEIGHTS}: {name} holds NaN or infinite numbers")
 
 
 def _array(path: Path, name: str) -> np.ndarray | None:

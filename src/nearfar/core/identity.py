@@ -23,6 +23,7 @@ import polars as pl
 
 CANONICAL = r"^(?:0|-?[1-9][0-9]*)$"
 WHOLE = r"^(?:0|-?[1-9][0-9]*)\.0+$"
+SPELLED_INTEGER = re.compile(r"(0|-?[1-9][0-9]*)(?:\.0+)?")
 LARGEST_EXACT_FLOAT = 2.0**53
 
 MISSING_WORDS = frozenset(
@@ -104,6 +105,8 @@ def id_text(value: object) -> str | None:
     Args:
         value: from JSON, an option or Python: an integer, a text, or a whole float.
     """
+    if isinstance(value, str):
+        return value.strip()
     if isinstance(value, bool | np.bool_):
         return None
     if isinstance(value, int | np.integer):
@@ -112,7 +115,7 @@ def id_text(value: object) -> str | None:
         number = float(value)
         whole = math.isfinite(number) and number.is_integer()
         return str(int(number)) if whole and abs(number) < LARGEST_EXACT_FLOAT else None
-    return value.strip() if isinstance(value, str) else None
+    return None
 
 
 def looked_up(ids: pl.Series, kind: pl.DataType | type[pl.DataType]) -> pl.Series:
@@ -137,5 +140,5 @@ def key_of(value: object, *, integer: bool) -> int | str | None:
     text = id_text(value)
     if text is None or not integer:
         return text
-    whole = re.sub(r"\.0+$", "", text)
-    return int(whole) if re.fullmatch(CANONICAL, whole) else None
+    spelled = SPELLED_INTEGER.fullmatch(text)
+    return int(spelled[1]) if spelled else None

@@ -21,7 +21,10 @@ Share = Annotated[float, Ge(0), Le(1)]
 """From 0 to 1, both included."""
 PositiveShare = Annotated[float, Gt(0), Le(1)]
 """Above 0, at most 1."""
-LayerSizes = tuple[PositiveInt, ...]
+LayerSize = Annotated[int, Ge(1), Le(1 << 16)]
+"""Units of a layer. A larger number is a mistake, and its weights would be drawn for a minute
+before they turn out not to fit."""
+LayerSizes = tuple[LayerSize, ...]
 """Units of each layer, from first to last."""
 NonEmptyText = Annotated[str, MinLen(1)]
 

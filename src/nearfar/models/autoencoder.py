@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from torch import Tensor
 from nearfar.core import settings
 from nearfar.core.cpu import multiplies_bfloat16
 from nearfar.core.errors import ArtefactError, NearfarError
-from nearfar.core.ranges import LayerSizes, PositiveInt
+from nearfar.core.memory import require
+from nearfar.core.ranges import LayerSize, LayerSizes
 from nearfar.core.settings import Settings
 from nearfar.kernels.rows import Rows
 from nearfar.models.candidates import Candidates
@@ -39,18 +41,33 @@ class Architecture(Settings):
     """All that a network is built from, but its weights.
 
     Raises:
-        SettingsError: a size is below 1.
+        SettingsError: a size is out of range.
     """
 
     n_items: int
-    n_latent: PositiveInt
+    n_latent: LayerSize
     encoder: Encoder
     decoder_hidden: LayerSizes
     corruption: Corruption
     decoder_units: Units = "tanh"
 
+    @property
+    def n_decoder_weights(self) -> int:
+        """Weights of the decoder, biases aside."""
+        widths = (self.n_latent, *self.decoder_hidden, self.n_items)
+        return sum(n_in * n_out for n_in, n_out in pairwise(widths))
+
     def build(self, rng: torch.Generator) -> VAE:
-        """A network with fresh weights."""
+        """Build a network with fresh weights.
+
+        Raises:
+            DoesNotFitError: the decoder alone needs more memory than is available.
+        """
+        require(
+            4 * self.n_decoder_weights,
+            f"a decoder of n_latent {self.n_latent} and decoder_hidden {list(self.decoder_hidden)}",
+            "choose smaller sizes",
+        )
         return VAE(
             n_items=self.n_items,
             n_latent=self.n_latent,
@@ -151,6 +168,8 @@ class Autoencoder(LatentModel):
     ) -> Autoencoder:
         try:
             architecture = settings.build(Architecture, description)
+            if architecture.n_decoder_weights > sum(array.size for array in arrays.values()):
+                raise ArtefactError("its sizes are larger than its weights")
             network = architecture.build(torch.Generator().manual_seed(0))
             prefix = "network."
             weights = {

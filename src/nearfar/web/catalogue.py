@@ -79,6 +79,10 @@ class Catalogue:
                 known[position] = None
         return list(known), unknown
 
+    def titles_of(self, items: Iterable[ItemId]) -> list[str | None]:
+        """Return the title of each item, None for an unknown one and one without a title."""
+        return [None if p < 0 else self.titles[p] for p in map(self.position, items)]
+
     def match(
         self, wanted: Callable[[], bool], titles: Sequence[str]
     ) -> tuple[list[int], list[Unmatched]]:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array
 
+from nearfar.bundle.exported import KIND, WEIGHTS
 from nearfar.bundle.exports.onnx import Onnx
+from nearfar.bundle.manifest import NAME, read_manifest, write_manifest
 from nearfar.core.errors import ArtefactError, DataError, MissingExtraError
 from nearfar.web.scorers import onnx as onnx_module
 from nearfar.web.scorers.bundle import BundleScorer
@@ -203,3 +206,23 @@ assert nearfar.read_log and nearfar.Vocabulary and nearfar.split_strong
 """
     done = without_torch(code)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("kind", ["base", "wmf", "item_item"])
+def test_tables_with_numbers_that_are_none_are_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    Onnx().write(make_bundle(kind), path)
+    whole = load_file(path / WEIGHTS)
+    floats = [name for name, table in whole.items() if table.dtype.kind == "f"]
+    assert floats
+    for number, name in enumerate(floats):
+        table = whole[name].copy()
+        table.reshape(-1)[table.size // 2] = (np.nan, np.inf, -np.inf)[number % 3]
+        save_file({**whole, name: table}, path / WEIGHTS)
+        manifest = read_manifest(path, KIND)
+        content = {k: v for k, v in manifest.items() if k not in ("kind", "format", "files")}
+        (path / NAME).unlink()
+        write_manifest(path, content, KIND)
+        with pytest.raises(ArtefactError, match="NaN or infinite") as caught:
+            load_scorer(path, version="1", threads=1)
+        assert f"{WEIGHTS}: {name} holds" in str(caught.value)

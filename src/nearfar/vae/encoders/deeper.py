@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from annotated_types import MinLen
+
+from nearfar.core.ranges import LayerSizes
 from nearfar.vae.encoders.base import Base
 
 
@@ -18,4 +22,4 @@ class Deeper(Base):
         units: "tanh" as published, or "gated".
     """
 
-    hidden: tuple[int, ...] = (600, 600, 600)
+    hidden: Annotated[LayerSizes, MinLen(1)] = (600, 600, 600)

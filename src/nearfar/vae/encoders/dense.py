@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nearfar.core.ranges import PositiveInt
+from nearfar.core.ranges import LayerSize, PositiveInt
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork
 from nearfar.vae.initialise import uniform_linear
 
@@ -28,7 +28,7 @@ class Dense(Encoder):
         layers: how many there are.
     """
 
-    width: PositiveInt = 600
+    width: LayerSize = 600
     layers: PositiveInt = 5
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:

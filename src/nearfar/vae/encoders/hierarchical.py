@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nearfar.core.errors import SettingsError
-from nearfar.core.ranges import PositiveInt
+from nearfar.core.ranges import LayerSize
 from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork, SparseLinear
 from nearfar.vae.initialise import linear
@@ -36,7 +36,7 @@ class Hierarchical(Encoder):
         units: "gated", or "tanh".
     """
 
-    hidden: PositiveInt = 600
+    hidden: LayerSize = 600
     units: Units = "gated"
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nearfar.core.errors import SettingsError
-from nearfar.core.ranges import PositiveInt
+from nearfar.core.ranges import LayerSize, PositiveInt
 from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork
@@ -38,7 +38,7 @@ class IAF(Encoder):
 
     before: Encoder = field(default_factory=Base)
     steps: PositiveInt = 2
-    hidden: PositiveInt = 320
+    hidden: LayerSize = 320
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:
         before = self.before.build(n_items, n_latent, rng)

@@ -110,14 +110,12 @@ async def _stored(
     if by is None and len(service.models):
         by = service.models.get(None)
     catalogue = None if by is None else by.catalogue
-    listed = []
-    for row in rows:
-        position = -1 if catalogue is None else catalogue.position(row.item)
-        title = None if catalogue is None or position < 0 else catalogue.titles[position]
-        listed.append(
-            {"rank": row.rank, "item": row.item, "title": title,
-             "score": number(row.score), "because": None}
-        )  # fmt: skip
+    titles = [None] * len(rows) if catalogue is None else catalogue.titles_of(r.item for r in rows)
+    listed = [
+        {"rank": row.rank, "item": row.item, "title": title, "score": number(row.score),
+         "because": None}
+        for row, title in zip(rows, titles, strict=True)
+    ]  # fmt: skip
     content = {
         "model": None, "version": version, "source": "stored",
         "reason": STORED.format(day=found.day, version=version), "date": str(found.day),
