@@ -3,11 +3,21 @@
 import numpy as np
 import pytest
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.groups import parse_groups
-from nearfar.jobs.gates import COVERAGE_AT, NDCG_AT, Gates, State, catalogue_change, judge
+from nearfar.jobs.gates import (
+    COVERAGE_AT,
+    NDCG_AT,
+    Gates,
+    State,
+    accepting,
+    catalogue_change,
+    chance,
+    check_accepted,
+    judge,
+)
 
 GROUPS = parse_groups("1-10,11-")
 
@@ -57,7 +67,7 @@ def test_without_a_champion_only_popularity_and_collapse_count() -> None:
         Gates(), measured(0.4, 0.4), measured(0.1, 0.1), None,
         State(Vocabulary(range(3)), 1.0, 0.0), None, GROUPS,
     )  # fmt: skip
-    assert [v.gate for v in verdicts] == ["min_over_popularity", "max_collapsed"]
+    assert [v.gate for v in verdicts] == ["min_users", "min_over_popularity", "max_collapsed"]
     assert all(v.passed for v in verdicts)
 
 
@@ -81,3 +91,64 @@ def test_catalogue_change() -> None:
 def test_a_negative_limit_is_refused() -> None:
     with pytest.raises(SettingsError, match="max_ndcg_drop is -1"):
         Gates(max_ndcg_drop=-1)
+
+
+def verdicts_of(candidate: Evaluation, champion: Evaluation | None, **settings):
+    same = State(Vocabulary(range(100)), 10.0, 0.0)
+    found = judge(
+        Gates(**settings), candidate, measured(0.1, 0.1, n=candidate.n_users), champion, same,
+        None if champion is None else same, GROUPS,
+    )  # fmt: skip
+    return {v.gate: v for v in found}
+
+
+def test_values_and_limits_have_units_and_a_gain_is_no_negative_drop() -> None:
+    found = verdicts_of(measured(0.5, 0.5, coverage=0.634), measured(0.4, 0.4, coverage=0.5))
+    coverage = found["max_coverage_drop"]
+    assert (coverage.measured, coverage.allowed) == ("gained 26.8%", "drop of at most 20.0%")
+    assert found["min_over_popularity"].measured == "5.00 times popularity"
+    assert found["min_over_popularity"].allowed == "at least 1.00 times"
+    assert found["min_users"].measured == "200 users"
+    assert found["max_collapsed"].measured == "0.0%"
+    lost = verdicts_of(measured(0.36, 0.36), measured(0.4, 0.4))["max_ndcg_drop"]
+    assert lost.measured == "dropped 10.0%"
+    assert lost.to_dict()["measured"] == lost.measured
+
+
+def test_too_few_users_refuse_a_successor_but_not_a_first_version() -> None:
+    few = measured(0.4, 0.4, n=8)
+    assert verdicts_of(few, None)["min_users"].passed
+    refused = verdicts_of(few, measured(0.4, 0.4, n=8))["min_users"]
+    assert not refused.passed
+    assert "raise train.held_out" in refused.told
+    assert verdicts_of(few, measured(0.4, 0.4, n=8), min_users=8)["min_users"].passed
+    nobody = judge(Gates(), None, None, None, State(Vocabulary([1]), 1.0), None, GROUPS)
+    assert [v.gate for v in nobody] == ["min_users", "max_collapsed"]
+
+
+def test_chance_is_remarked_on_where_the_limit_lies_within_the_interval() -> None:
+    def noisy(n: int, gain: float) -> list[str]:
+        rng = np.random.default_rng(0)
+        base, other = measured(0.4, 0.4, n=n), measured(0.4, 0.4, n=n)
+        other.per_user[NDCG_AT] = base.per_user[NDCG_AT] + gain + rng.normal(0, 0.2, n)
+        return chance(Gates(), other, base)
+
+    (remark,) = noisy(20, 0.0)
+    assert "20 held-out users" in remark
+    assert "95 % interval" in remark
+    assert noisy(100_000, 0.01) == []
+    assert noisy(20, 0.4) == []
+    assert chance(Gates(), measured(0.4, 0.4), None) == []
+
+
+def test_a_gate_is_accepted_by_its_name_and_says_so() -> None:
+    found = list(verdicts_of(measured(0.3, 0.3), measured(0.4, 0.4)).values())
+    assert not all(v.passed for v in found)
+    accepted = accepting(found, {"max_ndcg_drop", "max_group_drop", "max_coverage_drop"})
+    assert all(v.passed for v in accepted)
+    assert {v.gate for v in accepted if v.accepted} == {"max_ndcg_drop", "max_group_drop"}
+    check_accepted(["volume", "max_ndcg_drop"], ("volume",))
+    with pytest.raises(UnknownNameError, match="did you mean 'volume'"):
+        check_accepted(["volum"], ("volume",))
+    with pytest.raises(UnknownNameError):
+        check_accepted(["min_group_users"], ())
