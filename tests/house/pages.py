@@ -24,12 +24,74 @@ GROUPS = {
 }
 
 
+ENTRIES = {
+    "data": (
+        "Data", "From logs to histories: logs, filters, splits.",
+        ("nearfar.data", "nearfar.core.vocabulary"),
+    ),
+    "metrics": (
+        "Metrics", "`nf.NDCG(100)`, `nf.Recall(20)`, or by name, as \"NDCG@100\".", ("metrics",)
+    ),
+    "models": (
+        "Models", "The few kinds of fitted models, and their rankings.",
+        ("nearfar.models", "nearfar.core.ranking"),
+    ),
+    "evaluation": (
+        "Evaluation", "Evaluations, comparisons, paired tests.", ("nearfar.evaluation",)
+    ),
+    "train": (
+        "Training", "Options of a run, its history, and curves.",
+        ("nearfar.train", "nearfar.experiments.figure"),
+    ),
+    "algorithms": (
+        "Algorithms", "Fifteen algorithms and Personalized Item Alignment.",
+        ("nearfar.algorithms",),
+    ),
+    "bundle": ("Bundles", "The saved model, and recommending from it.", ("nearfar.bundle",)),
+    "priors": ("Priors", "`nf.priors`: the prior p(z) of an autoencoder.", ("priors",)),
+    "encoders": ("Encoders", "`nf.encoders`: from a history to a posterior.", ("encoders",)),
+    "corruptions": (
+        "Corruptions", "`nf.corruptions`: what a step sees of a history.", ("corruptions",)
+    ),
+    "likelihoods": (
+        "Likelihoods", "`nf.likelihoods`: how well scores explain a history.", ("likelihoods",)
+    ),
+    "initialisers": (
+        "Initialisers", "`nf.initialisers`: the weights that training starts from.",
+        ("initialisers",),
+    ),
+    "schedules": (
+        "Schedules", "`nf.schedules`: loss weights and learning rates over time.", ("schedules",)
+    ),
+}  # fmt: skip
+"""Page of the reference -> title, text, and the namespace or homes of its names."""
+
+
 def pages() -> dict[Path, str]:
     """The generated pages and their text."""
-    return {
-        DOCS / "reference" / "names.md": names(),
-        DOCS / "reference" / "commands.md": commands(),
-    }
+    reference = DOCS / "reference"
+    found = {reference / "names.md": names(), reference / "commands.md": commands()}
+    return found | {reference / f"{page}.md": entries(page) for page in ENTRIES}
+
+
+def entries(page: str) -> str:
+    """A page of the reference: each public name with its import path."""
+    title, text, prefixes = ENTRIES[page]
+    if prefixes[0] in nearfar._NAMESPACES:
+        module = importlib.import_module(f"nearfar.{prefixes[0]}")
+        paths = [
+            f"{value.__module__}.{name}"
+            for name, value in vars(module).items()
+            if inspect.isclass(value) and value.__module__.startswith("nearfar.")
+        ]
+    else:
+        homes = nearfar._HOME_OF.items()
+        paths = [f"{home}.{name}" for name, home in homes if home.startswith(prefixes)]
+    lines = [f"# {title}", "", text, ""]
+    for path in sorted(paths, key=lambda path: path.rpartition(".")[2].lower()):
+        lines += [f"::: {path}", "    options:", "      show_root_heading: true",
+                  "      show_root_full_path: true", ""]  # fmt: skip
+    return "\n".join(lines)
 
 
 def names() -> str:

@@ -86,3 +86,27 @@ def test_the_public_names_shown_exist() -> None:
 
     for name in set(re.findall(r"\bnf\.([A-Za-z_]+)", README)):
         assert name in nearfar.__all__, name
+
+
+def test_algorithms_are_counted_right() -> None:
+    from nearfar.algorithms.algorithm import PACKAGE, Algorithm
+    from nearfar.core import discovery
+
+    words = dict(enumerate(("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen",
+                            "sixteen", "seventeen", "eighteen"), 10))  # fmt: skip
+    names = set(discovery.discover(PACKAGE, Algorithm))
+    section = README.split("## Algorithms\n", 1)[1].split("\n## ", 1)[0].split("Parts combine")[0]
+    assert set(re.findall(r"`(\w+)`", section)) == names
+    assert f"against {words[len(names - {'multvae', 'recvae', 'hvamp'})]} baselines" in README
+    for page in ("index", "algorithms"):
+        text = (ROOT / "docs" / "reference" / f"{page}.md").read_text()
+        assert f"{words[len(names)].capitalize()} algorithms" in text
+
+
+def test_there_is_one_way_to_install() -> None:
+    """From a clone: no registry has the package."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    for page in pages:
+        if page.parent.name != "decisions":
+            for command in re.findall(r"pip install [^\n`]+", page.read_text()):
+                assert re.match(r"pip install '\.\[[a-z,]+\]'", command), (page, command)
