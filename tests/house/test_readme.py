@@ -13,6 +13,7 @@ import pytest
 from nearfar.cli.main import run
 from nearfar.core.errors import FetchError
 from nearfar.data.fetch import fetch
+from tests.jobs.test_docs import BRIEF
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -63,6 +64,7 @@ def test_the_commands_run(movielens: Path, tmp_path: Path, monkeypatch, capsys) 
 def test_a_day_of_the_pipeline(tmp_path: Path, monkeypatch, capsys) -> None:
     (commands,) = blocks("sh", "Every day")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nearfar.cli.pipeline.TEMPLATE", BRIEF)
     for line in commands.strip().splitlines():
         _, *arguments = shlex.split(line)
         assert run(arguments) == 0, (line, capsys.readouterr().err)

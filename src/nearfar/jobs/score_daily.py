@@ -115,6 +115,7 @@ def score_daily(
             unknown=found.n_unknown, resumed=found.n_resumed, events=found.n_events,
             rejected=found.n_rejected,
             **({} if training_failed is None else {"training_failed": training_failed}),
+            **({"accept": sorted(accept)} if accept else {}),
         )  # fmt: skip
     return replace(found, seconds=seconds)
 

@@ -118,6 +118,7 @@ def train_weekly(
             gates=[v.to_dict() for v in found.verdicts], metrics=found.version.record["metrics"],
             rejected=found.version.record["data"]["rejected"],
             events=found.version.record["data"]["events"], remarks=list(found.remarks),
+            **({"accept": sorted(accept)} if accept else {}),
         )  # fmt: skip
         return replace(found, seconds=seconds)
 
