@@ -1,7 +1,8 @@
 """nearfar: recommendation from implicit feedback with variational autoencoders.
 
 What is named here is the public interface; it is imported when first used, so that
-`import nearfar` costs nothing.
+`import nearfar` costs nothing. Parts that share names are in modules of their own: `nf.priors`,
+`nf.encoders`, `nf.corruptions`, `nf.likelihoods`, `nf.initialisers`, `nf.schedules`, `nf.metrics`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,14 @@ from typing import TYPE_CHECKING, Any
 from nearfar._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from nearfar import corruptions as corruptions
+    from nearfar import encoders as encoders
+    from nearfar import initialisers as initialisers
+    from nearfar import likelihoods as likelihoods
+    from nearfar import metrics as metrics
+    from nearfar import priors as priors
+    from nearfar import schedules as schedules
+    from nearfar.algorithms.algorithm import Algorithm as Algorithm
     from nearfar.algorithms.cdae import CDAE as CDAE
     from nearfar.algorithms.ease import EASE as EASE
     from nearfar.algorithms.edlae import EDLAE as EDLAE
@@ -39,6 +48,7 @@ if TYPE_CHECKING:
     from nearfar.core.errors import NearfarError as NearfarError
     from nearfar.core.ranking import Ranking as Ranking
     from nearfar.core.vocabulary import Vocabulary as Vocabulary
+    from nearfar.data.events import Log as Log
     from nearfar.data.fetch import fetch as fetch
     from nearfar.data.filters import Filters as Filters
     from nearfar.data.inspect import inspect_log as inspect_log
@@ -55,14 +65,57 @@ if TYPE_CHECKING:
     from nearfar.data.splits.hold_out import hold_out_users as hold_out_users
     from nearfar.data.splits.strong import split_strong as split_strong
     from nearfar.data.synthetic import synthetic_interactions as synthetic_interactions
+    from nearfar.evaluation.comparison import Comparison as Comparison
+    from nearfar.evaluation.comparison import compare as compare
     from nearfar.evaluation.evaluate import evaluate as evaluate
-    from nearfar.evaluation.paired import compare as compare
+    from nearfar.evaluation.evaluation import Evaluation as Evaluation
+    from nearfar.evaluation.paired import Paired as Paired
     from nearfar.experiments.autopilot.autopilot import AutopilotOptions as AutopilotOptions
     from nearfar.experiments.autopilot.autopilot import autopilot as autopilot
+    from nearfar.experiments.figure import plot_training as plot_training
+    from nearfar.metrics.coverage import Coverage as Coverage
+    from nearfar.metrics.gini import Gini as Gini
+    from nearfar.metrics.hit_rate import HitRate as HitRate
+    from nearfar.metrics.judged import Judged as Judged
+    from nearfar.metrics.map import MAP as MAP
+    from nearfar.metrics.metric import CatalogueMetric as CatalogueMetric
+    from nearfar.metrics.metric import Metric as Metric
+    from nearfar.metrics.metric import UserMetric as UserMetric
     from nearfar.metrics.metric import parse_metric as parse_metric
+    from nearfar.metrics.mrr import MRR as MRR
+    from nearfar.metrics.ndcg import NDCG as NDCG
+    from nearfar.metrics.novelty import Novelty as Novelty
+    from nearfar.metrics.precision import Precision as Precision
+    from nearfar.metrics.recall import Recall as Recall
+    from nearfar.models.autoencoder import Autoencoder as Autoencoder
+    from nearfar.models.factors import Factors as Factors
+    from nearfar.models.item_item import ItemItem as ItemItem
+    from nearfar.models.latent import LatentModel as LatentModel
+    from nearfar.models.model import Model as Model
+    from nearfar.train.history import EpochRecord as EpochRecord
+    from nearfar.train.history import History as History
+    from nearfar.train.history import StepReport as StepReport
+    from nearfar.train.run import Reporter as Reporter
     from nearfar.train.run import Run as Run
+    from nearfar.vae.corruption.corruption import Corruption as Corruption
+    from nearfar.vae.encoders.encoder import Encoder as Encoder
+    from nearfar.vae.encoders.encoder import EncoderNetwork as EncoderNetwork
+    from nearfar.vae.likelihoods.likelihood import Likelihood as Likelihood
+    from nearfar.vae.priors.prior import Prior as Prior
+    from nearfar.vae.priors.prior import PriorNetwork as PriorNetwork
+    from nearfar.vae.weights.weight import Weight as Weight
 
+_NAMESPACES = (
+    "corruptions",
+    "encoders",
+    "initialisers",
+    "likelihoods",
+    "metrics",
+    "priors",
+    "schedules",
+)
 _HOMES = {
+    "nearfar.algorithms.algorithm": ("Algorithm",),
     "nearfar.algorithms.cdae": ("CDAE",),
     "nearfar.algorithms.ease": ("EASE",),
     "nearfar.algorithms.edlae": ("EDLAE",),
@@ -80,52 +133,54 @@ _HOMES = {
     "nearfar.algorithms.warp": ("WARP",),
     "nearfar.algorithms.wmf": ("WMF",),
     "nearfar.bundle.bundle": ("Bundle",),
-    "nearfar.bundle.folder": (
-        "load_bundle",
-        "save_bundle",
-    ),
-    "nearfar.bundle.histories": (
-        "match_items",
-        "read_histories",
-    ),
-    "nearfar.bundle.recommend": (
-        "recommend",
-        "recommend_titles",
-        "recommend_to_file",
-    ),
+    "nearfar.bundle.folder": ("load_bundle", "save_bundle"),
+    "nearfar.bundle.histories": ("match_items", "read_histories"),
+    "nearfar.bundle.recommend": ("recommend", "recommend_titles", "recommend_to_file"),
     "nearfar.core.errors": ("NearfarError",),
     "nearfar.core.ranking": ("Ranking",),
     "nearfar.core.vocabulary": ("Vocabulary",),
+    "nearfar.data.events": ("Log",),
     "nearfar.data.fetch": ("fetch",),
     "nearfar.data.filters": ("Filters",),
     "nearfar.data.inspect": ("inspect_log",),
-    "nearfar.data.interactions": (
-        "FoldIn",
-        "Interactions",
-        "Split",
-    ),
-    "nearfar.data.log": (
-        "read_log",
-        "read_parts",
-    ),
+    "nearfar.data.interactions": ("FoldIn", "Interactions", "Split"),
+    "nearfar.data.log": ("read_log", "read_parts"),
     "nearfar.data.shapes": ("Synthetic",),
     "nearfar.data.splits.by_time": ("split_by_time",),
-    "nearfar.data.splits.folder": (
-        "load_split",
-        "save_split",
-    ),
+    "nearfar.data.splits.folder": ("load_split", "save_split"),
     "nearfar.data.splits.given": ("split_given",),
     "nearfar.data.splits.hold_out": ("hold_out_users",),
     "nearfar.data.splits.strong": ("split_strong",),
     "nearfar.data.synthetic": ("synthetic_interactions",),
+    "nearfar.evaluation.comparison": ("Comparison", "compare"),
     "nearfar.evaluation.evaluate": ("evaluate",),
-    "nearfar.evaluation.paired": ("compare",),
-    "nearfar.experiments.autopilot.autopilot": (
-        "AutopilotOptions",
-        "autopilot",
-    ),
-    "nearfar.metrics.metric": ("parse_metric",),
-    "nearfar.train.run": ("Run",),
+    "nearfar.evaluation.evaluation": ("Evaluation",),
+    "nearfar.evaluation.paired": ("Paired",),
+    "nearfar.experiments.autopilot.autopilot": ("AutopilotOptions", "autopilot"),
+    "nearfar.experiments.figure": ("plot_training",),
+    "nearfar.metrics.coverage": ("Coverage",),
+    "nearfar.metrics.gini": ("Gini",),
+    "nearfar.metrics.hit_rate": ("HitRate",),
+    "nearfar.metrics.judged": ("Judged",),
+    "nearfar.metrics.map": ("MAP",),
+    "nearfar.metrics.metric": ("CatalogueMetric", "Metric", "UserMetric", "parse_metric"),
+    "nearfar.metrics.mrr": ("MRR",),
+    "nearfar.metrics.ndcg": ("NDCG",),
+    "nearfar.metrics.novelty": ("Novelty",),
+    "nearfar.metrics.precision": ("Precision",),
+    "nearfar.metrics.recall": ("Recall",),
+    "nearfar.models.autoencoder": ("Autoencoder",),
+    "nearfar.models.factors": ("Factors",),
+    "nearfar.models.item_item": ("ItemItem",),
+    "nearfar.models.latent": ("LatentModel",),
+    "nearfar.models.model": ("Model",),
+    "nearfar.train.history": ("EpochRecord", "History", "StepReport"),
+    "nearfar.train.run": ("Reporter", "Run"),
+    "nearfar.vae.corruption.corruption": ("Corruption",),
+    "nearfar.vae.encoders.encoder": ("Encoder", "EncoderNetwork"),
+    "nearfar.vae.likelihoods.likelihood": ("Likelihood",),
+    "nearfar.vae.priors.prior": ("Prior", "PriorNetwork"),
+    "nearfar.vae.weights.weight": ("Weight",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -133,10 +188,12 @@ __all__ = ["__version__", *sorted(_HOME_OF)]  # pyright: ignore[reportUnsupporte
 
 
 def __getattr__(name: str) -> Any:
+    if name in _NAMESPACES:
+        return importlib.import_module(f"nearfar.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'nearfar' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME_OF[name]), name)
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return [*__all__, *_NAMESPACES]

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from nearfar.cli.main import run
+from nearfar.core.errors import EmptyDataError
 from nearfar.jobs.lock import locked
-from tests.jobs.cases import SETTINGS, write_days
+from tests.jobs.cases import SETTINGS, write_day, write_days
 
 
 def write_settings(path: Path, **over: dict) -> None:
@@ -102,19 +103,73 @@ def test_a_failing_command_tells_json_why(tmp_path: Path, capsys, monkeypatch) -
     assert "at work on this registry" in busy["error"]
 
 
-def test_a_run_whose_training_failed_tells_of_the_scoring(tmp_path: Path, capsys) -> None:
+def test_a_run_whose_training_failed_tells_of_the_scoring(
+    tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setitem(SETTINGS, "algorithm", {"kind": "ease"})
     last = write_days(tmp_path / "events", 42)
     path = tmp_path / "p.toml"
     write_settings(path)
     day = last - timedelta(days=7)
     assert run(["pipeline", "run", "-c", str(path), "--as-of", str(day), "--quiet"]) == 0
-    write_settings(path, train={"held_out": 0.001})
+
+    def fail(*_: object, **__: object) -> None:
+        raise EmptyDataError("too few events")
+
+    monkeypatch.setattr("nearfar.jobs.train_weekly.training_of", fail)
     found = failing_json(capsys, "pipeline", "run", "-c", path, "--as-of", last)
     assert found["trained"] is None
     assert found["scored"]["n_users"] > 0
-    assert "held-out users" in found["error"]
+    assert found["error"] == "too few events"
     assert found["kind"] == "EmptyDataError"
     assert run(["pipeline", "run", "-c", str(path), "--as-of", str(last)]) == 1
     told = capsys.readouterr()
     assert "published already" in told.out
-    assert "held-out users" in told.err
+    assert f"{last}: training or publishing FAILED" in told.out
+    assert "too few events" in told.err
+
+
+def test_a_sale_day_is_accepted_once_by_name(tmp_path: Path, as_json, fails, monkeypatch) -> None:
+    monkeypatch.setitem(SETTINGS, "algorithm", {"kind": "ease"})
+    last = write_days(tmp_path / "events", 41) + timedelta(days=1)
+    write_day(tmp_path / "events", last, per_day=400)
+    path = tmp_path / "p.toml"
+    write_settings(path)
+    told = fails("pipeline", "run", "-c", path, "--as-of", last, "--quiet")
+    assert "(max_volume_ratio 3)" in told
+    assert "--accept volume" in told
+    assert "did you mean 'volume'" in fails(
+        "pipeline", "run", "-c", path, "--as-of", last, "--accept", "volum"
+    )
+    found = as_json("pipeline", "run", "-c", path, "--as-of", last, "--accept", "volume")
+    assert found["published"] == found["scored"]["version"]
+    assert found["scored"]["as_of"] == str(last)
+
+
+def test_a_day_to_come_and_its_removal(tmp_path: Path, as_json, fails, monkeypatch) -> None:
+    monkeypatch.setitem(SETTINGS, "algorithm", {"kind": "ease"})
+    last = write_days(tmp_path / "events", 42)
+    path = tmp_path / "p.toml"
+    write_settings(path)
+    as_json("pipeline", "run", "-c", path, "--as-of", last)
+    assert "--allow-future" in fails("pipeline", "run", "-c", path, "--as-of", "2999-01-01")
+    assert "a date was expected" in fails("pipeline", "remove-day", "tomorrow", "-c", path)
+    found = as_json("pipeline", "remove-day", last, "-c", path)
+    assert found == {"removed": str(last), "latest": None}
+    assert "is not published; none is" in fails("pipeline", "remove-day", last, "-c", path)
+
+
+def test_a_registry_stands_for_its_current_version(
+    tmp_path: Path, as_json, fails, monkeypatch
+) -> None:
+    monkeypatch.setitem(SETTINGS, "algorithm", {"kind": "ease"})
+    last = write_days(tmp_path / "events", 42)
+    path = tmp_path / "p.toml"
+    write_settings(path)
+    (tmp_path / "registry" / "versions").mkdir(parents=True)
+    assert "nothing is published yet" in fails("recommend", tmp_path / "registry", "--items", "1")
+    version = as_json("pipeline", "run", "-c", path, "--as-of", last)["published"]
+    bundle = tmp_path / "registry" / "versions" / version / "bundle"
+    expected = as_json("recommend", bundle, "--items", "1,2", "-k", 3)
+    found = as_json("recommend", tmp_path / "registry", "--items", "1,2", "-k", 3)
+    assert found | {"bundle": None} == expected | {"bundle": None}

@@ -16,7 +16,7 @@ from nearfar.core.errors import FetchError
 from nearfar.data.fetch import fetch
 from nearfar.data.interactions import Split
 from nearfar.experiments import demo
-from nearfar.experiments.figure import training_figure
+from nearfar.experiments.figure import plot_training
 from nearfar.experiments.trial import paired, run_trials
 from nearfar.train.run import Run
 from tests.web.cases import Program
@@ -54,7 +54,7 @@ def test_trials_are_measured_on_the_same_users_and_paired(clusters) -> None:
 def test_the_figure_is_drawn(clusters, tmp_path: Path, suffix: str) -> None:
     runs = {t.name: t.records for t in trials(clusters) if t.records}
     path = tmp_path / f"training{suffix}"
-    training_figure(runs, path)
+    plot_training(runs, path)
     content = path.read_bytes()
     assert content.startswith(b"\x89PNG" if suffix == ".png" else b"<?xml")
     assert len(content) > 10_000

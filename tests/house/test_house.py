@@ -28,6 +28,8 @@ def test_every_public_name_is_documented(path: Path) -> None:
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
             continue
+        if any(isinstance(d, ast.Name) and d.id == "overload" for d in node.decorator_list):
+            continue  # what it is called for is told once, by the function itself
         if not ast.get_docstring(node):
             missing.append(node.name)
     assert not missing
@@ -83,3 +85,35 @@ def test_lazy_names_are_the_typed_names() -> None:
     }
     lazy = {(n, home) for home, names in nearfar._HOMES.items() for n in names}
     assert typed == lazy
+
+
+def test_the_namespaces_hold_every_part() -> None:
+    """A part that is added as a file is added to its namespace too."""
+    import inspect
+
+    import nearfar as nf
+    from nearfar.core import discovery
+
+    for space, package, base in (
+        (nf.priors, "nearfar.vae.priors", nf.Prior),
+        (nf.encoders, "nearfar.vae.encoders", nf.Encoder),
+        (nf.corruptions, "nearfar.vae.corruption", nf.Corruption),
+        (nf.likelihoods, "nearfar.vae.likelihoods", nf.Likelihood),
+        (nf.initialisers, "nearfar.vae.starts", nf.initialisers.Start),
+        (nf.schedules, "nearfar.vae.weights", nf.Weight),
+        (nf.metrics, "nearfar.metrics", nf.Metric),
+    ):
+        every = set(discovery.discover(package, base).values())
+        assert every - {v for v in vars(space).values() if inspect.isclass(v)} == set(), space
+    from nearfar.algorithms.algorithm import PACKAGE
+
+    algorithms = set(discovery.discover(PACKAGE, nf.Algorithm).values())
+    assert algorithms <= {getattr(nf, name) for name in nf.__all__}
+
+
+def test_generated_pages_are_those_of_this_code() -> None:
+    """Made anew by `python -m tests.house.pages`."""
+    from tests.house.pages import pages
+
+    for path, text in pages().items():
+        assert path.read_text() == text, f"{path}: run python -m tests.house.pages"

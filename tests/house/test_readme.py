@@ -13,6 +13,7 @@ import pytest
 from nearfar.cli.main import run
 from nearfar.core.errors import FetchError
 from nearfar.data.fetch import fetch
+from tests.jobs.test_docs import BRIEF
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -63,6 +64,7 @@ def test_the_commands_run(movielens: Path, tmp_path: Path, monkeypatch, capsys) 
 def test_a_day_of_the_pipeline(tmp_path: Path, monkeypatch, capsys) -> None:
     (commands,) = blocks("sh", "Every day")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nearfar.cli.pipeline.TEMPLATE", BRIEF)
     for line in commands.strip().splitlines():
         _, *arguments = shlex.split(line)
         assert run(arguments) == 0, (line, capsys.readouterr().err)
@@ -85,4 +87,28 @@ def test_the_public_names_shown_exist() -> None:
     import nearfar
 
     for name in set(re.findall(r"\bnf\.([A-Za-z_]+)", README)):
-        assert name in nearfar.__all__, name
+        assert hasattr(nearfar, name), name
+
+
+def test_algorithms_are_counted_right() -> None:
+    from nearfar.algorithms.algorithm import PACKAGE, Algorithm
+    from nearfar.core import discovery
+
+    words = dict(enumerate(("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen",
+                            "sixteen", "seventeen", "eighteen"), 10))  # fmt: skip
+    names = set(discovery.discover(PACKAGE, Algorithm))
+    section = README.split("## Algorithms\n", 1)[1].split("\n## ", 1)[0].split("Parts combine")[0]
+    assert set(re.findall(r"`(\w+)`", section)) == names
+    assert f"against {words[len(names - {'multvae', 'recvae', 'hvamp'})]} baselines" in README
+    for page in ("index", "algorithms"):
+        text = (ROOT / "docs" / "reference" / f"{page}.md").read_text()
+        assert f"{words[len(names)].capitalize()} algorithms" in text
+
+
+def test_there_is_one_way_to_install() -> None:
+    """From a clone: no registry has the package."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    for page in pages:
+        if page.parent.name != "decisions":
+            for command in re.findall(r"pip install [^\n`]+", page.read_text()):
+                assert re.match(r"pip install '\.\[[a-z,]+\]'", command), (page, command)

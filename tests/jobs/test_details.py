@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from nearfar.bundle.folder import load_bundle
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.jobs.due import run_due
 from nearfar.jobs.pipeline import make_pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.train_weekly import train_weekly
+from nearfar.web.loading import CURRENT, Loader
+from nearfar.web.metrics import Metrics
+from nearfar.web.served import Models
+from nearfar.web.setup import Setup
 from tests.jobs.cases import SETTINGS, pipeline_in, write_days
 
 
@@ -19,7 +27,8 @@ def with_items(folder: Path, **items: str):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "tsv"])
-def test_versions_have_the_titles_of_their_items(tmp_path: Path, suffix: str) -> None:
+def test_versions_have_the_titles_of_their_items(tmp_path: Path, suffix: str, monkeypatch) -> None:
+    monkeypatch.setitem(SETTINGS, "algorithm", {"kind": "ease"})
     last = write_days(tmp_path / "events", 42)
     known = [*range(6), *range(1000, 1006)]
     table = pl.DataFrame(
@@ -57,3 +66,68 @@ def test_an_items_file_that_is_missing_is_told_of_before_any_training(tmp_path: 
     assert pipeline_in(tmp_path).items is None
     with pytest.raises(SettingsError, match="path"):
         with_items(tmp_path, item="sku")
+
+
+def test_new_titles_reach_a_published_version_without_a_training(tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(SETTINGS, "algorithm", {"kind": "ease"})
+    last = write_days(tmp_path / "events", 42)
+    path = tmp_path / "items.csv"
+    path.write_text("item,title\n0,Old\n1,Stays\n")
+    pipeline = with_items(tmp_path, path=path.name)
+    version = run_due(pipeline, last).published
+    path.write_text("item,title\n0,New\n1000,Came later\n")
+    said: list[str] = []
+    found = run_due(pipeline, last, say=said.append)
+    assert found.trained is None
+    assert f"titles of 2 items are taken from {path}" in said
+    bundle = load_bundle(tmp_path / "registry")  # the current version, by the registry's folder
+    titles = dict(zip(bundle.items.ids, bundle.items.details["title"], strict=True))
+    assert (titles[0], titles[1], titles[1000]) == ("New", "Stays", "Came later")
+    assert load_bundle(tmp_path / "registry" / "versions" / str(version) / "bundle").items == (
+        bundle.items
+    )
+    said.clear()
+    run_due(pipeline, last, say=said.append)
+    assert not [line for line in said if "titles" in line], "nothing has changed"
+    run_due(make_pipeline(SETTINGS, tmp_path), last)
+    titles = load_bundle(tmp_path / "registry").items.details["title"]
+    assert titles[int(bundle.items.index([0])[0])] == "Old", "as at the training"
+
+
+def test_an_items_file_that_broke_is_told_at_every_run_and_the_day_is_scored(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setitem(SETTINGS, "algorithm", {"kind": "ease"})
+    last = write_days(tmp_path / "events", 42)
+    path = tmp_path / "items.csv"
+    path.write_text("item,title\n0,Old\n")
+    pipeline = with_items(tmp_path, path=path.name)
+    run_due(pipeline, last - timedelta(days=1))
+    path.write_text("sku,title\n0,Old\n")
+    found = run_due(pipeline, last)
+    assert "has no column 'item'" in str(found.failure)
+    assert found.scored.as_of == str(last)
+    path.unlink()
+    assert "does not exist" in str(run_due(pipeline, last).failure)
+
+
+def test_the_service_follows_new_titles(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(SETTINGS, "algorithm", {"kind": "ease"})
+    last = write_days(tmp_path / "events", 42)
+    (tmp_path / "items.csv").write_text("item,title\n0,Old\n")
+    pipeline = with_items(tmp_path, path="items.csv")
+    run_due(pipeline, last)
+    models = Models()
+    loader = Loader(Setup(registry=pipeline.registry), models, Metrics())
+    loader.load_all()
+
+    def title() -> str | None:
+        served = models.get(CURRENT)
+        return served.catalogue.item(int(served.scorer.items.index([0])[0]))["title"]
+
+    assert title() == "Old"
+    (tmp_path / "items.csv").write_text("item,title\n0,New\n")
+    run_due(pipeline, last)
+    asyncio.run(loader._look())
+    assert title() == "New"
+    assert not loader.troubles

@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,14 @@ from typing import Any
 import polars as pl
 import pytest
 
+from nearfar.bundle.folder import load_bundle
+from nearfar.core.files import write_json
+from nearfar.jobs.details import ItemDetails, refresh_items
 from nearfar.jobs.due import training_due
-from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.pipeline import Pipeline, Retention
 from nearfar.jobs.publish import publish, rollback
 from nearfar.jobs.registry import Registry
+from nearfar.jobs.retention import remove_day
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.train_weekly import train_weekly
 from tests.faults import Faults, Killed, Mode
@@ -217,3 +222,71 @@ def test_training_at_every_write(tmp_path: Path, mode: Mode) -> None:
 
     over = {"algorithm": algorithm, "train": {"checkpoint_seconds": 0}}
     assert at_every_write(shop, lambda _: None, act, act, mode, None, **over) > 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_removing_a_day_at_every_write(shop: Shop, mode: Mode) -> None:
+    def prepare(pipeline: Pipeline) -> None:
+        for day in (shop.week_before, shop.day):
+            score(pipeline, day)
+
+    def act(pipeline: Pipeline) -> None:
+        if shop.day in pipeline.sink.dates():
+            remove_day(pipeline, shop.day)
+
+    def again(pipeline: Pipeline) -> None:
+        act(pipeline)
+        assert pipeline.sink.dates() == [shop.week_before]
+        score(pipeline, shop.day)  # not taken for published already
+        act(pipeline)
+
+    assert at_every_write(shop, prepare, act, again, mode, None) > 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_retention_at_every_write(tmp_path: Path, mode: Mode) -> None:
+    shop = Shop(tmp_path, "parquet", None)
+    first, second = shop.versions
+
+    def prepare(pipeline: Pipeline) -> None:
+        score(pipeline, shop.week_before)
+        pointer = {"version": second, "before": [first, second], "moved": "2026-01-01T00:00:00"}
+        write_json(pipeline.registry / "current.json", pointer)
+
+    def act(pipeline: Pipeline) -> None:
+        score(replace(pipeline, retention=Retention(days=1, versions=1)), shop.day)
+
+    def again(pipeline: Pipeline) -> None:
+        act(pipeline)
+        assert [v.name for v in Registry(pipeline.registry).versions()] == [second]
+        assert pipeline.sink.dates() == [shop.day]
+
+    assert at_every_write(shop, prepare, act, again, mode, None) > 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_new_titles_at_every_write(tmp_path: Path, mode: Mode) -> None:
+    shop = Shop(tmp_path, "parquet", None)
+    path = tmp_path / "items.csv"
+
+    def prepare(pipeline: Pipeline) -> None:
+        path.write_text("item,title\n0,Old\n")
+        refresh_items(ItemDetails(str(path)), pipeline.registry, print)
+        path.write_text("item,title\n0,New\n")
+
+    def act(pipeline: Pipeline) -> None:
+        refresh_items(ItemDetails(str(path)), pipeline.registry, print)
+
+    def again(pipeline: Pipeline) -> None:
+        titles = load_bundle(pipeline.registry).items.titles  # never damaged
+        assert titles is not None
+        assert set(titles) - {None} <= {"Old", "New"}
+        act(pipeline)
+        titles = load_bundle(pipeline.registry).items.titles
+        assert titles is not None
+        assert set(titles) - {None} == {"New"}
+
+    assert at_every_write(shop, prepare, act, again, mode, range(1, 6)) == 5

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.groups import parse_groups
@@ -13,7 +13,10 @@ from nearfar.jobs.gates import (
     Gates,
     State,
     Verdict,
+    accepting,
     catalogue_change,
+    chance,
+    check_accepted,
     judge,
 )
 
@@ -65,7 +68,7 @@ def test_without_a_champion_only_popularity_and_collapse_count() -> None:
         Gates(), measured(0.4, 0.4), measured(0.1, 0.1), None,
         State(Vocabulary(range(3)), 1.0, 0.0), None, GROUPS,
     )  # fmt: skip
-    assert [v.gate for v in verdicts] == ["min_over_popularity", "max_collapsed"]
+    assert [v.gate for v in verdicts] == ["min_users", "min_over_popularity", "max_collapsed"]
     assert all(v.passed for v in verdicts)
 
 
@@ -91,12 +94,72 @@ def test_a_negative_limit_is_refused() -> None:
         Gates(max_ndcg_drop=-1)
 
 
-def verdicts_of(candidate: Evaluation, champion: Evaluation, **settings) -> dict[str, Verdict]:
-    same = State(Vocabulary(range(100)), 8.0, 0.5)
+def verdicts_of(
+    candidate: Evaluation,
+    champion: Evaluation | None,
+    *,
+    popularity: float = 0.1,
+    collapsed: float = 0.0,
+    **settings: float,
+) -> dict[str, Verdict]:
+    same = State(Vocabulary(range(100)), 10.0, collapsed)
     found = judge(
-        Gates(**settings), candidate, measured(0.25, 0.25), champion, same, same, GROUPS
+        Gates(**settings), candidate, measured(popularity, popularity, n=candidate.n_users),
+        champion, same, None if champion is None else same, GROUPS,
     )  # fmt: skip
-    return {verdict.gate: verdict for verdict in found}
+    return {v.gate: v for v in found}
+
+
+def test_values_and_limits_have_units_and_a_gain_is_no_negative_drop() -> None:
+    found = verdicts_of(measured(0.5, 0.5, coverage=0.634), measured(0.4, 0.4, coverage=0.5))
+    coverage = found["max_coverage_drop"]
+    assert (coverage.measured, coverage.allowed) == ("gained 26.8%", "drop of at most 20.0%")
+    assert found["min_over_popularity"].measured == "5.00 times popularity"
+    assert found["min_over_popularity"].allowed == "at least 1.00 times"
+    assert found["min_users"].measured == "200 users"
+    assert found["max_collapsed"].measured == "0.0%"
+    lost = verdicts_of(measured(0.36, 0.36), measured(0.4, 0.4))["max_ndcg_drop"]
+    assert lost.measured == "dropped 10.0%"
+    assert lost.to_dict()["measured"] == lost.measured
+
+
+def test_too_few_users_refuse_a_successor_but_not_a_first_version() -> None:
+    few = measured(0.4, 0.4, n=8)
+    assert verdicts_of(few, None)["min_users"].passed
+    refused = verdicts_of(few, measured(0.4, 0.4, n=8))["min_users"]
+    assert not refused.passed
+    assert "raise train.held_out" in refused.told
+    assert verdicts_of(few, measured(0.4, 0.4, n=8), min_users=8)["min_users"].passed
+    nobody = judge(Gates(), None, None, None, State(Vocabulary([1]), 1.0), None, GROUPS)
+    assert [v.gate for v in nobody] == ["min_users", "max_collapsed"]
+
+
+def test_chance_is_remarked_on_where_the_limit_lies_within_the_interval() -> None:
+    def noisy(n: int, gain: float) -> list[str]:
+        rng = np.random.default_rng(0)
+        base, other = measured(0.4, 0.4, n=n), measured(0.4, 0.4, n=n)
+        other.per_user[NDCG_AT] = base.per_user[NDCG_AT] + gain + rng.normal(0, 0.2, n)
+        return chance(Gates(), other, base)
+
+    (remark,) = noisy(20, 0.0)
+    assert "20 held-out users" in remark
+    assert "95 % interval" in remark
+    assert noisy(100_000, 0.01) == []
+    assert noisy(20, 0.4) == []
+    assert chance(Gates(), measured(0.4, 0.4), None) == []
+
+
+def test_a_gate_is_accepted_by_its_name_and_says_so() -> None:
+    found = list(verdicts_of(measured(0.3, 0.3), measured(0.4, 0.4)).values())
+    assert not all(v.passed for v in found)
+    accepted = accepting(found, {"max_ndcg_drop", "max_group_drop", "max_coverage_drop"})
+    assert all(v.passed for v in accepted)
+    assert {v.gate for v in accepted if v.accepted} == {"max_ndcg_drop", "max_group_drop"}
+    check_accepted(["volume", "max_ndcg_drop"], ("volume",))
+    with pytest.raises(UnknownNameError, match="did you mean 'volume'"):
+        check_accepted(["volum"], ("volume",))
+    with pytest.raises(UnknownNameError):
+        check_accepted(["min_group_users"], ())
 
 
 def test_the_group_gate_tells_the_group_that_loses_most() -> None:
@@ -114,10 +177,11 @@ def test_exactly_at_its_limit_every_gate_passes() -> None:
     limits = {
         "min_over_popularity": 1.0, "max_ndcg_drop": 0.5, "max_coverage_drop": 0.5,
         "max_group_drop": 0.5, "max_collapsed": 0.5, "max_catalogue_change": 0.0,
-        "max_activity_change": 0.0, "min_group_users": 100,
+        "max_activity_change": 0.0, "min_group_users": 100, "min_users": 200,
     }  # fmt: skip
-    found = verdicts_of(measured(0.5, 0.5, coverage=0.25), measured(1.0, 1.0), **limits)
-    assert len(found) == 7
+    candidate, champion = measured(0.5, 0.5, coverage=0.25), measured(1.0, 1.0)
+    found = verdicts_of(candidate, champion, popularity=0.25, collapsed=0.5, **limits)
+    assert len(found) == 8
     for gate, verdict in found.items():
         assert (verdict.value, verdict.limit, verdict.passed) == (limits[gate],) * 2 + (True,)
 

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from dataclasses import fields
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,18 @@ from nearfar.core.errors import ArtefactError, EmptyDataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.filters import Filters
 from nearfar.jobs.details import ItemDetails
-from nearfar.jobs.pipeline import make_pipeline, read_pipeline
+from nearfar.jobs.pipeline import Retention, make_pipeline, read_pipeline
 from nearfar.jobs.prometheus import write_metrics
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.template import TEMPLATE
-from nearfar.jobs.window import held_out, moment, training_of, window_of
+from nearfar.jobs.window import (
+    SHARES,
+    check_day,
+    held_out,
+    moment,
+    training_of,
+    window_of,
+)
 from tests.jobs.cases import FIRST, SETTINGS, day_of_events, pipeline_in
 
 
@@ -36,7 +43,7 @@ def test_the_template_is_a_pipeline_and_its_comments_show_the_defaults(tmp_path:
     tables = tomllib.loads(spoken)
     for name in ("train", "gates", "contract", "score"):
         every = {f.name for f in fields(getattr(found, name))}
-        assert set(tables[name]) == every - {"deny_file", "experiment", "arm"}, name
+        assert set(tables[name]) == every - {"deny_file", "experiment", "arm", "held_out"}, name
 
 
 def test_the_examples_of_the_template_are_settings(tmp_path: Path) -> None:
@@ -49,6 +56,8 @@ def test_the_examples_of_the_template_are_settings(tmp_path: Path) -> None:
     assert found.score.experiment == str(tmp_path / "test.toml")
     assert found.score.arm == "control"
     assert found.metrics_file == tmp_path / "nearfar.prom"
+    assert found.train.held_out == 0.1
+    assert found.retention == Retention(days=90, versions=12)
     assert found.items == ItemDetails(str(tmp_path / "items.csv"))
 
 
@@ -62,7 +71,19 @@ def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"sourc": {}}, "unknown sourc"),
+        ({"sourc": {}}, "did you mean 'source'"),
+        ({"source": {"kind": "parquet", "pathh": "x"}}, "did you mean 'path'"),
+        ({"sink": {"kind": "parkuet", "path": "x"}}, "did you mean 'parquet'"),
+        ({"items": {"path": "x", "titel": "y"}}, "did you mean 'items.title'"),
+        ({"algorithm": {"kind": "multvae", "epoch": 3}}, "did you mean 'epochs'"),
+        ({"train": 3}, "a section was expected, as .train."),
+        ({"train": {"filters": {"min_usr": 3}}}, "did you mean 'train.filters.min_user'"),
+        ({"score": {"activ_days": 3}}, "did you mean 'score.active_days'"),
+        ({"score": {"deny": "x"}}, "score.deny is 'x'"),
+        ({"gates": {"max_ndcg": 3}}, "did you mean 'gates.max_ndcg_drop'"),
+        ({"contract": {"volume_day": 3}}, "did you mean 'contract.volume_days'"),
+        ({"retention": {"day": 3}}, "did you mean 'retention.days'"),
+        ({"retention": {"days": 0}}, "retention.days is 0"),
         ({"source": {"path": "x"}}, "lacks its kind"),
         ({"algorithm": {"epochs": 3}}, "lacks its kind"),
         ({"train": {"window_dayz": 3}}, "train.window_dayz"),
@@ -115,8 +136,37 @@ def test_held_out_users_are_shown_the_past_and_asked_for_the_last_days() -> None
             asked = part.held_out.item_ids.ids.gather(part.held_out.x[[row]].indices)
             assert set(shown) == before
             assert set(asked) == after - before
-    with pytest.raises(EmptyDataError, match="raise held_out"):
-        training_of(events, Filters(), as_of=as_of, share=0.01, holdout_days=7, salt="s")
+    few = training_of(events, Filters(), as_of=as_of, share=0.001, holdout_days=7, salt="s")
+    assert (few.validation, few.test, few.train.n_users) == (None, None, 120)
+    chosen = training_of(events, Filters(), as_of=as_of, share=None, holdout_days=7, salt="s")
+    assert chosen.share == SHARES[-1], "a small shop holds out more"
+    with pytest.raises(EmptyDataError, match="no user is left"):
+        training_of(
+            events, Filters(min_user=10**6), as_of=as_of, share=0.1, holdout_days=7, salt="s"
+        )
+
+
+def test_a_large_shop_holds_out_few() -> None:
+    rng = np.random.default_rng(0)
+    events = pl.DataFrame(
+        {
+            "user": rng.integers(6000, size=60_000), "item": rng.integers(50, size=60_000),
+            "timestamp": moment(FIRST) + rng.integers(28 * 86_400, size=60_000),
+        }
+    )  # fmt: skip
+    as_of = date.fromordinal(FIRST.toordinal() + 27)
+    found = training_of(events, Filters(), as_of=as_of, share=None, holdout_days=7, salt="s")
+    assert found.share == SHARES[0]
+    assert found.validation is not None
+    assert found.test is not None
+
+
+def test_a_day_to_come_is_refused_unless_forced() -> None:
+    now = datetime(2026, 3, 31, 23, 59, tzinfo=UTC)
+    check_day(date(2026, 3, 31), allow_future=False, now=now)
+    with pytest.raises(SettingsError, match=r"2026-04-01, and today is 2026-03-31.*--allow-future"):
+        check_day(date(2026, 4, 1), allow_future=False, now=now)
+    check_day(date(2026, 4, 1), allow_future=True, now=now)
 
 
 def test_a_registry_refuses_names_that_lead_elsewhere_and_damage(tmp_path: Path) -> None:

@@ -52,9 +52,9 @@ def test_versions_have_a_lineage(grown) -> None:
     folder, found = grown
     first, second = found["first"][0], found["second"][0]
     assert first.passed, [v for v in first.verdicts if not v.passed]
-    assert {v.gate for v in first.verdicts} == {"min_over_popularity", "max_collapsed"}
+    assert {v.gate for v in first.verdicts} == {"min_users", "min_over_popularity", "max_collapsed"}
     assert {v.gate for v in second.verdicts} == {
-        "min_over_popularity", "max_collapsed", "max_ndcg_drop", "max_coverage_drop",
+        "min_users", "min_over_popularity", "max_collapsed", "max_ndcg_drop", "max_coverage_drop",
         "max_group_drop", "max_catalogue_change", "max_activity_change",
     }  # fmt: skip
     record = second.version.record
@@ -195,12 +195,16 @@ def test_run_does_what_is_due(shop: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_failed_training_does_not_keep_the_day_from_being_scored(shop: Path) -> None:
+def test_a_failed_training_does_not_keep_the_day_from_being_scored(shop: Path, monkeypatch) -> None:
     pipeline, last = pipeline_in(shop), write_days(shop / "events", 42)
     run_due(pipeline, last - timedelta(days=7))
-    broken = pipeline_in(shop, train={"held_out": 0.001})
-    found = run_due(broken, last)
-    assert "held-out users" in str(found.failure)
+
+    def fail(*_: object, **__: object) -> None:
+        raise DataError("too few events")
+
+    monkeypatch.setattr("nearfar.jobs.train_weekly.training_of", fail)
+    found = run_due(pipeline, last)
+    assert "too few events" in str(found.failure)
     assert found.trained is None
     assert found.scored.n_users > 0
     assert last in pipeline.sink.dates()

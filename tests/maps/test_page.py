@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from nearfar.maps import page
 from nearfar.maps.anchors import Anchors
 from nearfar.maps.atlas import Atlas, LatentMap, Mapped, make_atlas
 from nearfar.maps.cohorts import cohorts_by_interactions
-from nearfar.maps.page import maps_figure, write_page
+from nearfar.maps.page import maps_figure, shortened, write_page
 from nearfar.maps.projections.pca import PCA
 from nearfar.maps.users import whole_histories
 from nearfar.pages.charts import as_words
@@ -92,7 +93,18 @@ def test_every_user_has_words_and_every_cohort_one_place_in_the_legend(atlas: At
 def test_anchors_have_their_titles(atlas: Atlas) -> None:
     (anchors,) = [t for t in maps_figure(atlas).data if t.name == "item anchor"]
     assert anchors.showlegend
-    assert anchors.text == (as_words(EVIL), "Film 1")
+    assert anchors.customdata == (as_words(EVIL), "Film 1")
+    assert anchors.text == (as_words(shortened(EVIL)), "Film 1"), "names stand on the map"
+    assert anchors.mode == "markers+text"
+    assert shortened("A title that is much longer than a map has room for") == (
+        "A title that is much lo…"
+    )
+
+
+def test_one_map_fills_the_width_of_the_page(atlas: Atlas) -> None:
+    heights = [maps_figure(replace(atlas, maps=atlas.maps[:1] * n)).layout.height for n in (1, 3)]
+    assert heights[0] > 700
+    assert heights[1] < 600
 
 
 def test_titles_and_numbers_stand_on_the_page(html: str, atlas: Atlas) -> None:

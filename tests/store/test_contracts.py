@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from nearfar.core.errors import DataError, SchemaError, SettingsError
-from nearfar.store.contracts import BrokenContractError, Contract, Report
+from nearfar.store.contracts import CHECKS, BrokenContractError, Contract, Report
 from tests.store.cases import HOSTILE, SINCE, UNTIL, events, inside
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
@@ -293,3 +293,18 @@ def test_every_setting_is_documented() -> None:
     assert Contract.__doc__ is not None
     for field in dataclasses.fields(Contract):
         assert f"{field.name}:" in Contract.__doc__
+
+
+def test_an_accepted_check_fails_without_stopping_the_job() -> None:
+    frame, since, until = daily([100] * 20 + [350])
+    with pytest.raises(
+        BrokenContractError, match=r"max_volume_ratio 3\).*go on this once with --accept volume"
+    ) as caught:
+        Contract().check(frame, since, until, now=LATER)
+    assert caught.value.report.checks == ["volume"]
+    report = Contract().check(frame, since, until, now=LATER, accept=["volume"]).report
+    (accepted,) = report.accepted
+    assert "350 events" in accepted
+    assert report.broken == []
+    with pytest.raises(BrokenContractError, match=r"there are none$"):
+        Contract().check(frame.clear(), since, until, now=LATER, accept=CHECKS)

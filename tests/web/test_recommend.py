@@ -181,3 +181,23 @@ def test_deep_and_huge_bodies_are_refused_as_invalid(answering: Answering) -> No
             "POST", "/v1/recommend", content=text, headers={"Content-Type": "application/json"}
         )
         assert answer.status_code in (400, 422)
+
+
+def test_a_field_that_is_misspelt_is_told_the_nearest() -> None:
+    from pydantic import BaseModel, ConfigDict, ValidationError
+
+    from nearfar.web.exchange import of_validation
+
+    class Asked(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        items: list[int] = []
+        diversity: float = 0.0
+
+    def told(body: str) -> str:
+        with pytest.raises(ValidationError) as caught:
+            Asked.model_validate_json(body)
+        errors = caught.value.errors(include_url=False, include_context=False)
+        return of_validation(errors, Asked.model_fields).errors[0]["detail"]
+
+    assert told('{"itms": [1]}') == "there is no such field; did you mean 'items'?"
+    assert told('{"zzz": 1}') == "Extra inputs are not permitted"

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Self, cast
 
+from nearfar.algorithms.label import labelled
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core import discovery, settings
 from nearfar.core.errors import DataError, EmptyDataError, UnknownNameError
@@ -49,6 +50,11 @@ class Algorithm(Settings, ABC):
         Raises:
             EmptyDataError: there are no interactions.
         """
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        if "fit" in vars(cls):
+            setattr(cls, "fit", labelled(vars(cls)["fit"]))  # noqa: B010  (a method, by design)
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         """Return the values that settings left at None take on this data, by name."""

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from nearfar._version import __version__
-from nearfar.algorithms.algorithm import Algorithm
+from nearfar.algorithms.algorithm import Algorithm, make_algorithm
+from nearfar.algorithms.label import label_of
 from nearfar.bundle.titles import TitleIndex
 from nearfar.core import discovery, settings
-from nearfar.core.errors import ArtefactError, DataError
+from nearfar.core.errors import ArtefactError, DataError, NearfarError
+from nearfar.core.frames import summary_html, summary_text
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
 from nearfar.models.model import Model
@@ -92,6 +94,21 @@ class Bundle:
     @property
     def n_items(self) -> int:
         return len(self.items)
+
+    def __repr__(self) -> str:
+        return summary_text(f"Bundle of {self.about.algorithm}", self._facts())
+
+    def _repr_html_(self) -> str:
+        return summary_html(f"Bundle of {self.about.algorithm}", self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        titled = (
+            0 if self.items.titles is None else len(self.items) - self.items.titles.null_count()
+        )
+        return {
+            "kind": type(self.model).__name__, "items": self.n_items, "titles": titled,
+            "training users": self.model.n_train_users, "created": self.about.created,
+        }  # fmt: skip
 
     @classmethod
     def of(
@@ -174,6 +191,16 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             result[name] = "unknown"
     return result
+
+
+def label_of_about(about: About) -> str:
+    """What tables call the model; of a third party's algorithm, which is not imported, its name."""
+    if "." in about.algorithm:
+        return about.algorithm
+    try:
+        return label_of(make_algorithm(about.algorithm, about.settings))
+    except NearfarError:  # settings of another version
+        return about.algorithm
 
 
 def jsonable(value: Any) -> Any:

@@ -17,9 +17,10 @@ from polars.exceptions import PolarsError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from nearfar.bundle.bundle import About, Bundle
+from nearfar.bundle.bundle import About, Bundle, label_of_about
 from nearfar.bundle.manifest import NAME, REMEDY, check_files, read_manifest, write_manifest
 from nearfar.bundle.manifest import is_bundle as is_bundle
+from nearfar.bundle.registered import bundle_folder, with_registered_items
 from nearfar.core import discovery
 from nearfar.core.errors import ArtefactError, DataError, NearfarError, UnknownNameError
 from nearfar.core.files import atomic_folder
@@ -92,7 +93,8 @@ def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False
     """Read a bundle, every file checked against its size and checksum.
 
     Args:
-        path: the folder.
+        path: the folder; of a pipeline's registry the current version is read. A version has the
+            titles that the pipeline's last run found.
         device: where the model shall score; "auto" takes CUDA where present.
         trust: import the classes that the bundle names by dotted path. Importing runs code:
             only where you know who wrote the bundle and have installed what it names.
@@ -102,7 +104,7 @@ def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False
             that is unknown or not trusted.
         SettingsError: the device is not there.
     """
-    path = Path(path)
+    path = bundle_folder(Path(path))
     torch_device = Run(device=device).torch_device
     manifest = read_manifest(path)
     files = manifest.get("files")
@@ -116,11 +118,13 @@ def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False
             {**manifest["about"], "training": _read_training(path, manifest["files"])}
         )
         model = _restore(manifest["model"], _read_arrays(path / ARRAYS), len(items), trust)
+        items = with_registered_items(items, path)
     except ArtefactError as error:
         raise ArtefactError(f"{path}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise ArtefactError(f"{path} cannot be read ({reason}); {REMEDY}") from None
+    model.label = label_of_about(about)
     from torch import nn
 
     network = getattr(model, "network", None)

@@ -30,7 +30,7 @@ def export(
     """Write a bundle for others to read: as ONNX graphs, or as plain NumPy arrays.
 
     An ONNX export recommends without PyTorch: nearfar serve --runtime onnx --bundle OUT. It needs
-    pip install 'nearfar[onnx]'.
+    the extra onnx.
     """
     output = Output(as_json=as_json, quiet=quiet)
     cls = discovery.find(PACKAGE, Export, form)

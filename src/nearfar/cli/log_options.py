@@ -18,6 +18,7 @@ from nearfar.data.filters import Filters
 from nearfar.data.log import read_log
 from nearfar.data.splits.folder import is_split_folder
 from nearfar.tables.clock import TimeUnit
+from nearfar.tables.columns import TITLES, plain_name
 from nearfar.tables.dialect import Quoting, TextOptions
 from nearfar.tables.item_table import read_item_table
 from nearfar.tables.rules import RowRules
@@ -224,6 +225,9 @@ class LogOptions:
         if log.read is not None:
             for line in log.read.lines():
                 output.remark(line)
+            titles = [c for c in log.read.unused_columns if plain_name(c) in TITLES]
+            if titles and self.details is None and Path(source).is_file():
+                output.remark(f"to use {titles[0]!r} as titles: --item-details {source}")
         for step in log.steps:
             output.remark(str(step))
         if self.details is not None:

@@ -29,6 +29,7 @@ from nearfar.jobs.example import write_shop
 from nearfar.jobs.pipeline import Pipeline, read_pipeline
 from nearfar.jobs.publish import publish as publish_version
 from nearfar.jobs.publish import rollback as roll_back
+from nearfar.jobs.retention import remove_day as withdraw
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.status import status as status_of
 from nearfar.jobs.status import write_prometheus
@@ -60,6 +61,19 @@ Workers = Annotated[
 Ray = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="Of the Ray cluster to work on, as auto."),
+]
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CHECK",
+        help="Go on this once although a check fails: of the contract (volume, missing, unusable, "
+        "misdated, repeated, rejected) or a gate by its setting's name (as max_coverage_drop). "
+        "Give it several times for several.",
+    ),
+]
+AllowFuture = Annotated[
+    bool,
+    typer.Option("--allow-future", help="Take a day after today (UTC), which is refused else."),
 ]
 DEFAULT = Path("pipeline.toml")
 
@@ -101,6 +115,8 @@ def init(
 def train(
     config: Config = DEFAULT,
     as_of: AsOf = None,
+    accept: Accept = None,
+    allow_future: AllowFuture = False,
     workers: Workers = None,
     ray: Ray = None,
     as_json: Json = False,
@@ -112,7 +128,7 @@ def train(
     with _at_work(config, output) as pipeline, TrainingProgress(output, "training") as reporter:
         found = train_weekly(
             pipeline, _day(as_of), say=output.remark, reporter=reporter,
-            work=_work(pipeline, workers, ray),
+            work=_work(pipeline, workers, ray), accept=accept or (), allow_future=allow_future,
         )  # fmt: skip
     output.result(of_training(found), *gates(found))
     if not found.passed:
@@ -155,6 +171,8 @@ def score(
     again: Annotated[
         bool, typer.Option("--again", help="Also a day that is published already.")
     ] = False,
+    accept: Accept = None,
+    allow_future: AllowFuture = False,
     workers: Workers = None,
     ray: Ray = None,
     as_json: Json = False,
@@ -167,6 +185,7 @@ def score(
         found = score_daily(
             pipeline, _day(as_of), again=again, say=output.remark,
             on_users=lambda done, _: tell(done), work=_work(pipeline, workers, ray),
+            accept=accept or (), allow_future=allow_future,
         )  # fmt: skip
     output.result(dict(vars(found)), told(found))
 
@@ -189,6 +208,8 @@ def _work(pipeline: Pipeline, workers: int | None, address: str | None) -> Work:
 def run(
     config: Config = DEFAULT,
     as_of: AsOf = None,
+    accept: Accept = None,
+    allow_future: AllowFuture = False,
     workers: Workers = None,
     ray: Ray = None,
     as_json: Json = False,
@@ -200,13 +221,34 @@ def run(
     with _at_work(config, output) as pipeline, TrainingProgress(output, "training") as reporter:
         found = run_due(
             pipeline, _day(as_of), say=output.remark, reporter=reporter,
-            work=_work(pipeline, workers, ray),
+            work=_work(pipeline, workers, ray), accept=accept or (), allow_future=allow_future,
         )  # fmt: skip
     output.result(of_run(found), *shown(found))
     if found.failure is not None:
         raise found.failure
     if found.trained is not None and not found.trained.passed:
         raise typer.Exit(REFUSED)
+
+
+@app.command("remove-day")
+def remove_day(
+    day: Annotated[str, typer.Argument(metavar="DATE", help="The day, as 2026-08-01.")],
+    config: Config = DEFAULT,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Withdraw a day of recommendations; readers then see the latest of those that are left.
+
+    For a day that should not be there, as one of a date to come. Versions stay; nearfar pipeline
+    score --as-of DATE writes the day again.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    with _at_work(config, output) as pipeline:
+        latest = withdraw(pipeline, _day(day, "DATE"))
+    left = "no day is left" if latest is None else f"the latest is now {latest}"
+    value = {"removed": day, "latest": None if latest is None else str(latest)}
+    output.result(value, f"{day} is removed; {left}")
 
 
 @app.command()
@@ -243,13 +285,13 @@ def _failing_as_json(output: Output) -> Iterator[None]:
         raise
 
 
-def _day(text: str | None) -> date:
+def _day(text: str | None, option: str = "--as-of") -> date:
     if text is None:
         return yesterday()
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"--as-of is {text!r}; a date was expected, as 2026-08-01") from None
+        raise SettingsError(f"{option} is {text!r}; a date was expected, as 2026-08-01") from None
     if not 1970 <= day.year < 9000:  # of others no window can be counted back or on
-        raise SettingsError(f"--as-of is {text!r}; a date from 1970 to 8999 was expected")
+        raise SettingsError(f"{option} is {text!r}; a date from 1970 to 8999 was expected")
     return day

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from nearfar.cli.output import table
 from nearfar.jobs.due import Done
+from nearfar.jobs.gates import Verdict
 from nearfar.jobs.score_daily import Scored
 from nearfar.jobs.train_weekly import Trained
 from nearfar.store.secrets import masked
@@ -18,7 +19,7 @@ def of_training(found: Trained) -> dict[str, Any]:
     return {
         "version": found.version.name, "passed": found.passed, "warm": found.warm,
         "seconds": found.seconds, "gates": [v.to_dict() for v in found.verdicts],
-        "metrics": found.version.record["metrics"],
+        "metrics": found.version.record["metrics"], "remarks": list(found.remarks),
     }  # fmt: skip
 
 
@@ -40,16 +41,19 @@ def of_error(error: Exception) -> dict[str, str]:
 
 def gates(found: Trained) -> list[Table | str]:
     """The gates of a training, for people."""
-    rows = [
-        ["passed" if v.passed else "REFUSED", v.gate, v.told,
-         "-" if v.value is None else f"{v.value:.3f}", f"{v.limit:g}"]
-        for v in found.verdicts
-    ]  # fmt: skip
     words = "passed" if found.passed else "was refused; the version that was current still is"
     return [
-        table(found.version.name, ["", "gate", "", "measured", "limit"], rows, left=3),
+        "\n".join(
+            f"{_outcome(v):8}  {v.gate:20}  {v.measured} ({v.allowed}); {v.told}"
+            for v in found.verdicts
+        ),
+        *(f"remark: {remark}" for remark in found.remarks),
         f"{found.version.name} {words}; {found.seconds:.0f} s",
     ]
+
+
+def _outcome(verdict: Verdict) -> str:
+    return "accepted" if verdict.accepted else "passed" if verdict.passed else "REFUSED"
 
 
 def shown(found: Done) -> list[Table | str]:
@@ -57,7 +61,14 @@ def shown(found: Done) -> list[Table | str]:
     parts = gates(found.trained) if found.trained is not None else []
     if found.published is not None:
         parts.append(f"{found.published} is current")
-    return [*parts, told(found.scored)]
+    parts.append(told(found.scored))
+    if found.failure is not None:
+        day, version = found.scored.as_of, found.scored.version
+        parts.append(
+            f"{day}: training or publishing FAILED ({masked(str(found.failure))}); the day is "
+            f"published all the same, by {version}, which was current before"
+        )
+    return parts
 
 
 def told(found: Scored) -> str:
@@ -70,18 +81,24 @@ def told(found: Scored) -> str:
 
 def standing(found: dict[str, Any]) -> list[Table | str]:
     """What `status` found, for people."""
+    names = list(dict.fromkeys(name for v in found["versions"] for name in v["metrics"]))
     rows = [
         [
             v["version"], "current" if v["current"] else "", "passed" if v["passed"] else "refused",
-            *(f"{value:.4f}" for value in v["metrics"].values()), ", ".join(v["failed_gates"]),
+            *(f"{v['metrics'][n]:.4f}" if n in v["metrics"] else "-" for n in names),
+            ", ".join(v["failed_gates"]),
         ]
         for v in found["versions"]
     ]  # fmt: skip
-    names = list(found["versions"][-1]["metrics"]) if found["versions"] else []
     lines = [
         f"{job}: {event['outcome']} at {event['at']}"
         + (f" for {event['as_of']}" if event["as_of"] else "")
         + (f", {event['detail']['reason']}" if "reason" in event["detail"] else "")
+        + (
+            f", although its training failed: {event['detail']['training_failed']}"
+            if "training_failed" in event["detail"]
+            else ""
+        )
         for job, event in found["last"].items()
     ]
     age = found["age_seconds"]

@@ -36,13 +36,15 @@ Ids = list[int] | list[str] | None
 
 @with_log_options(without=(*FILTERS, *DETAILS, "rating", "timestamp", "weight"))
 def recommend(
-    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    bundle: Annotated[
+        Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
+    ],
     items: Annotated[
         list[str] | None,
         typer.Option(
             "--items",
-            help="A history: ids or titles, separated by commas (by semicolons if a title has "
-            "a comma); may be given several times.",
+            help="A history: ids or titles, separated by semicolons, or by commas where no title "
+            "has one; may be given several times.",
         ),
     ] = None,
     user_id: Annotated[
@@ -87,7 +89,7 @@ def recommend(
 ) -> None:
     """Recommend: for items typed by hand, for users of a log, or for a file of histories.
 
-    nearfar recommend BUNDLE --items "Toy Story, Alien"
+    nearfar recommend BUNDLE --items "Toy Story; Alien"
     nearfar recommend BUNDLE --user 42 --data ratings.csv
     nearfar recommend BUNDLE --histories histories.parquet --out recommended.parquet -k 100
     """

@@ -37,7 +37,9 @@ class OnWorkers:
 
     workers: Workers
 
-    def fit(self, algorithm: Algorithm, train: Interactions, validation: FoldIn, run: Run) -> Model:
+    def fit(
+        self, algorithm: Algorithm, train: Interactions, validation: FoldIn | None, run: Run
+    ) -> Model:
         """As `algorithm.fit`, but for the rounding of sums."""
         return fit(algorithm, train, validation, run=run, workers=self.workers)
 

@@ -11,6 +11,7 @@ import polars as pl
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, EmptyDataError
+from nearfar.core.frames import summary_text
 from nearfar.core.identity import looked_up
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
@@ -108,6 +109,10 @@ class Log:
         if not self.item_ids.details.width:
             return None
         return self.item_ids.frame().rename({"id": "item"})
+
+    def __repr__(self) -> str:
+        facts = {"events": self.n_events, "users": self.n_users, "items": self.n_items}
+        return summary_text(f"Log {self.name}", facts)
 
     @classmethod
     def from_frame(

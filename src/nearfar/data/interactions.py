@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError
+from nearfar.core.frames import summary_html, summary_text
 from nearfar.core.vocabulary import Vocabulary
 
 
@@ -46,6 +47,17 @@ class Interactions:
     @property
     def n_interactions(self) -> int:
         return int(self.x.nnz)
+
+    def __repr__(self) -> str:
+        return summary_text("Interactions", self._facts())
+
+    def _repr_html_(self) -> str:
+        return summary_html("Interactions", self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "users": self.n_users, "items": self.n_items, "interactions": self.n_interactions,
+        }  # fmt: skip
 
     @cached_property
     def item_counts(self) -> np.ndarray:
@@ -111,6 +123,20 @@ class FoldIn:
     def n_users(self) -> int:
         return self.fold_in.n_users
 
+    def __repr__(self) -> str:
+        return summary_text(f"FoldIn {self.name}", self._facts())
+
+    def _repr_html_(self) -> str:
+        return summary_html(f"FoldIn {self.name}", self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "users": self.n_users,
+            "items": self.fold_in.n_items,
+            "shown interactions": self.fold_in.n_interactions,
+            "held-out interactions": self.held_out.n_interactions,
+        }
+
     def on_items(self, item_ids: Vocabulary) -> FoldIn:
         """The same users over other items, matched by id; what these lack is left out."""
         return FoldIn(self.fold_in.on_items(item_ids), self.held_out.on_items(item_ids), self.name)
@@ -132,6 +158,21 @@ class Split:
         for part in (self.validation, self.test):
             if part.fold_in.item_ids != self.train.item_ids:
                 raise DataError("train and held-out users have different items")
+
+    def __repr__(self) -> str:
+        return summary_text("Split", self._facts())
+
+    def _repr_html_(self) -> str:
+        return summary_html("Split", self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "training users": self.train.n_users,
+            "validation users": self.validation.n_users,
+            "test users": self.test.n_users,
+            "items": self.train.n_items,
+            "training interactions": self.train.n_interactions,
+        }
 
     @cached_property
     def fingerprint(self) -> str:

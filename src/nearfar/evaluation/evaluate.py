@@ -61,7 +61,7 @@ def evaluate(
         model: anything with `top_k`, `popularity` and `n_train_users`.
         data: users with what the model may see and what it must find.
         metrics: metrics or their printed forms, as "recall@20".
-        name: what tables call the model; by default its class.
+        name: what tables call the model; by default its algorithm and settings, or its class.
         batch_size: users given to the model at once.
         item_counts: training users of each item, where not the model's `popularity`.
         n_train_users: training users, where not the model's.
@@ -112,7 +112,7 @@ def evaluate(
             on_batch(start + len(rows), len(users))
     everyone = joined(kept) if kept else None
     return Evaluation(
-        name=type(model).__name__ if name is None else name,
+        name=name or getattr(model, "label", None) or type(model).__name__,
         per_user={metric: np.concatenate(parts) for metric, parts in per_batch.items()},
         overall={metric: metric.overall(everyone) for metric in of_catalogue if everyone},
         user_ids=data.fold_in.user_ids.take(users),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 from jaxtyping import Bool, Float64, Int
 
 from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.core.frames import to_pandas
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.groups import Group, ordered_groups, parse_groups
 from nearfar.evaluation.intervals import Interval, Method, mean_interval, standard_error
@@ -147,6 +150,43 @@ class Evaluation:
             "interval_method": method,
             "metrics": {str(m): self._summary(m, level, method, seed) for m in self.metrics},
         }
+
+    def to_polars(self, *, per_user: bool = False) -> pl.DataFrame:
+        """The summary, one row per metric; or the values, one row per user.
+
+        Args:
+            per_user: columns `user`, `n_fold_in`, `n_held_out` and one per metric, in place of
+                `metric`, `n_users`, `mean`, `standard_error`, `low`, `high` (95 % interval).
+        """
+        if per_user:
+            return pl.DataFrame(
+                {
+                    "user": self.user_ids.ids,
+                    "n_fold_in": self.n_fold_in,
+                    "n_held_out": self.n_held_out,
+                    **{str(metric): values for metric, values in self.per_user.items()},
+                }
+            )
+        rows = [
+            {"metric": str(m), "n_users": self.n_users, **self._summary(m, 0.95, "t", 0)}
+            for m in self.metrics
+        ]
+        numbers = ("mean", "standard_error", "low", "high")
+        return pl.DataFrame(rows, schema_overrides=dict.fromkeys(numbers, pl.Float64))
+
+    def to_pandas(self, *, per_user: bool = False) -> Any:
+        """As `to_polars`, for pandas.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        return to_pandas(self.to_polars(per_user=per_user))
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         rows = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,16 @@ class Table:
 
     def __str__(self) -> str:
         return "\n".join([aligned(self.header, self.rows), *self.notes])
+
+
+def table_html(table: Table) -> str:
+    """Return a table as HTML, for notebooks."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in table.header)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
+    )
+    notes = "".join(f"<p>{escape(note)}</p>" for note in table.notes)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{notes}"
 
 
 def comparison_table(

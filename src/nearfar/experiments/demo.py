@@ -23,7 +23,7 @@ from nearfar.data.interactions import Split
 from nearfar.data.log import read_log
 from nearfar.data.splits.folder import save_split
 from nearfar.data.splits.strong import split_strong
-from nearfar.experiments.figure import training_figure
+from nearfar.experiments.figure import plot_training
 from nearfar.experiments.trial import Trial, paired, run_trials
 from nearfar.train.run import Run
 from nearfar.vae.starts.xavier import Xavier
@@ -120,7 +120,7 @@ def run_demo(
         save_bundle(bundles[name], folder / name)
     save_split(split, folder / "split")
     runs = {trial.name: trial.records for trial in trials if trial.records}
-    training_figure(runs, folder / "training.png")
+    plot_training(runs, folder / "training.png")
     demo = Demo(split, trials, paired(trials, PLAIN, ALIGNED), bundles["bundle-pia"], folder)
     write_json(folder / "results.json", demo.to_dict())
     return demo

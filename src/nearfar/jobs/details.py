@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
+from polars.exceptions import PolarsError
 
+from nearfar.bundle.registered import ITEMS
 from nearfar.core.errors import SchemaError, SettingsError
+from nearfar.core.files import atomic_file, remove
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import with_details
 from nearfar.tables.item_table import read_item_table
@@ -14,7 +19,7 @@ from nearfar.tables.item_table import read_item_table
 
 @dataclass(frozen=True)
 class ItemDetails:
-    """Where the titles of items are; read at every training.
+    """Where the titles of items are; read at every run.
 
     Args:
         path: of a Parquet, CSV or TSV file; a row per item, of which the first counts.
@@ -62,3 +67,33 @@ class ItemDetails:
         vocabulary = with_details(ids, found)
         titles = vocabulary.titles
         return vocabulary, 0 if titles is None else len(titles) - titles.null_count()
+
+
+def refresh_items(
+    details: ItemDetails | None, registry: Path, say: Callable[[str], object]
+) -> None:
+    """Give all versions of a registry the newest titles and genres; no training is needed.
+
+    Args:
+        details: where they are; None takes what an earlier run has written away again.
+        registry: the folder; its `items.parquet` is written where something has changed.
+        say: told of a change.
+
+    Raises:
+        DataError: the file cannot be read.
+        SchemaError: it lacks a column.
+    """
+    path = registry / ITEMS
+    if details is None:
+        remove(path)
+        return
+    table = details.read()
+    try:
+        if path.exists() and pl.read_parquet(path).equals(table):
+            return
+    except (PolarsError, OSError):
+        pass  # damaged; written anew
+    registry.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        table.write_parquet(file)
+    say(f"titles of {table['title'].drop_nulls().len():,} items are taken from {details.path}")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from nearfar.jobs.arm import experiment_of
+from nearfar.jobs.details import refresh_items
+from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.publish import publish, waiting
+from nearfar.jobs.recorded import told
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.score_daily import Scored, denied_names, score_daily
 from nearfar.jobs.train_weekly import Trained, train_weekly
+from nearfar.jobs.window import check_day
 from nearfar.jobs.work import HERE, Work
+from nearfar.store.contracts import CHECKS
 from nearfar.train.run import Reporter
 
 Say = Callable[[str], object]
@@ -26,7 +31,8 @@ class Done:
         trained: the weekly training, if it was due.
         published: the version that was made current, if any.
         scored: the daily scoring.
-        failure: of the training or of publishing, where the day could be scored all the same.
+        failure: of the training, of publishing or of reading the titles of `[items]`, where the
+            day could be scored all the same.
     """
 
     trained: Trained | None
@@ -61,25 +67,45 @@ def run_due(
     reporter: Reporter | None = None,
     on_users: Callable[[int, int], object] = lambda done, total: None,
     work: Work = HERE,
+    accept: Collection[str] = (),
+    allow_future: bool = False,
 ) -> Done:
     """Train if it is due, publish what passed the gates, and score the day.
 
     Also a version of an earlier run is published that was stopped before it could, but none that
     a rollback has left, nor an older one.
 
+    The file of `[items]` is read at every run, and its titles are those of all versions.
+
     A training that fails or is refused does not keep the day from being scored by the version
-    that is current; what comes back tells of both.
+    that is current; the result covers both, and the record of the scoring says why it failed.
+
+    Args:
+        pipeline: the settings.
+        as_of: the last day of events.
+        say: told what is being done, in one line each.
+        reporter: of a training's steps and epochs.
+        on_users: told how many users are scored, of how many.
+        work: who trains and scores.
+        accept: checks of the contract and gates that may fail this once, by name, as "volume".
+        allow_future: take a day after today.
 
     Raises: as `score_daily`; and as `train_weekly` and `publish` where no version is current.
     """
+    check_day(as_of, allow_future=allow_future)
+    check_accepted(accept, CHECKS)
     # A file that is missing or wrong is told of before the hours of a training.
     denied_names(pipeline)
     experiment_of(pipeline.score)
     trained, published, failure = None, None, None
     registry = Registry(pipeline.registry)
     try:
+        refresh_items(pipeline.items, registry.folder, say)
         if training_due(pipeline, as_of):
-            trained = train_weekly(pipeline, as_of, say=say, reporter=reporter, work=work)
+            trained = train_weekly(
+                pipeline, as_of, say=say, reporter=reporter, work=work, accept=accept,
+                allow_future=allow_future,
+            )  # fmt: skip
         else:
             say("no training is due")
         published = _published(pipeline, as_of, say)
@@ -88,7 +114,10 @@ def run_due(
             raise
         say(f"training or publishing failed: {error}")
         failure = error
-    scored = score_daily(pipeline, as_of, say=say, on_users=on_users, work=work)
+    scored = score_daily(
+        pipeline, as_of, say=say, on_users=on_users, work=work, accept=accept,
+        allow_future=allow_future, training_failed=None if failure is None else told(failure),
+    )  # fmt: skip
     return Done(trained, published, scored, failure)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -32,7 +32,11 @@ class WindowEvents:
 
 
 def window_events(
-    pipeline: Pipeline, as_of: date, job: str, say: Callable[[str], object]
+    pipeline: Pipeline,
+    as_of: date,
+    job: str,
+    say: Callable[[str], object],
+    accept: Collection[str] = (),
 ) -> WindowEvents:
     """The events of the window that ends with `as_of`; what is refused goes to the quarantine.
 
@@ -47,8 +51,10 @@ def window_events(
     for remark in told.remarks:
         say(remark)
     quarantine = pipeline.registry / QUARANTINE / f"{job}-{as_of}.parquet"
-    checked = pipeline.contract.check(raw, since, until, quarantine=quarantine)
+    checked = pipeline.contract.check(raw, since, until, quarantine=quarantine, accept=accept)
     report = checked.report
+    for text in report.accepted:
+        say(f"accepted this once: {text}")
     if report.n_rejected:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in report.rejected.items())
         say(f"{report.n_rejected:,} of {report.n_read:,} events are refused: {reasons}")

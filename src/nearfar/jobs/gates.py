@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.groups import Group
+from nearfar.evaluation.paired import compare
+from nearfar.jobs.phrases import limit_text, measured_text
 from nearfar.metrics.coverage import Coverage
 from nearfar.metrics.ndcg import NDCG
 
@@ -33,6 +35,8 @@ class Gates:
         max_catalogue_change: items that are new or gone, of all items of both.
         max_activity_change: of the mean number of interactions a user, relative.
         max_collapsed: latent dimensions that tell nothing, of all.
+        min_users: held-out users that the gates rest on, a count. The first version, which has no
+            predecessor, passes with fewer, with a remark.
 
     Raises: SettingsError where a limit is negative.
     """
@@ -45,6 +49,7 @@ class Gates:
     max_catalogue_change: float = 0.5
     max_activity_change: float = 0.5
     max_collapsed: float = 0.9
+    min_users: int = 10
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -58,10 +63,13 @@ class Verdict:
 
     Args:
         gate: its setting's name.
-        value: what was measured; None where there was nothing to compare with.
-        limit: what it was held against.
+        value: what was measured: of drops the share lost (negative where something was gained),
+            of `min_over_popularity` the share above, of `min_users` a count; None where there was
+            nothing to compare with.
+        limit: what it was held against, in the same unit.
         passed: whether the candidate may go on.
         told: in words.
+        accepted: whether it passed only because the operator accepted it.
     """
 
     gate: str
@@ -69,9 +77,21 @@ class Verdict:
     limit: float
     passed: bool
     told: str
+    accepted: bool = False
+
+    @property
+    def measured(self) -> str:
+        """The value with its unit, as "gained 26.8 %"."""
+        return measured_text(self.gate, self.value)
+
+    @property
+    def allowed(self) -> str:
+        """The limit with its unit, as "drop of at most 20 %"."""
+        return limit_text(self.gate, self.limit)
 
     def to_dict(self) -> dict[str, Any]:
-        return dict(vars(self))
+        """The verdict, JSON-able: numbers, and the same with their units."""
+        return {**vars(self), "measured": self.measured, "allowed": self.allowed}
 
 
 @dataclass(frozen=True)
@@ -91,32 +111,37 @@ class State:
 
 def judge(
     gates: Gates,
-    candidate: Evaluation,
-    popularity: Evaluation,
+    candidate: Evaluation | None,
+    popularity: Evaluation | None,
     champion: Evaluation | None,
     state: State,
     before: State | None,
     groups: tuple[Group, ...],
 ) -> list[Verdict]:
-    """All gates; without a champion those that compare with it pass.
+    """All gates; without a champion those that compare with it are left out.
 
     Args:
-        candidate: measured on the held-out users with `METRICS`.
+        gates: the limits.
+        candidate: measured on the held-out users with `METRICS`; None where there are none.
         popularity: the same users, recommended what is popular.
         champion: the same users by the current version, if there is one.
         state: of the candidate.
         before: of the champion.
         groups: of users by activity.
     """
-    own, base = candidate.mean(NDCG_AT), popularity.mean(NDCG_AT)
-    found = [
-        _at_least("min_over_popularity", _gain(own, base), gates.min_over_popularity,
-                  f"NDCG@100 {own:.4f} against {base:.4f} of popularity"),
+    found = [_users(gates, candidate, before)]
+    if candidate is not None and popularity is not None:
+        own, base = candidate.mean(NDCG_AT), popularity.mean(NDCG_AT)
+        found.append(
+            _at_least("min_over_popularity", _gain(own, base), gates.min_over_popularity,
+                      f"NDCG@100 {own:.4f} against {base:.4f} of popularity")
+        )  # fmt: skip
+    found.append(
         _at_most("max_collapsed", state.collapsed, gates.max_collapsed,
-                 "share of latent dimensions that tell nothing"),
-    ]  # fmt: skip
-    if champion is not None:
-        theirs = champion.mean(NDCG_AT)
+                 "latent dimensions that tell nothing, of all")
+    )  # fmt: skip
+    if candidate is not None and champion is not None:
+        own, theirs = candidate.mean(NDCG_AT), champion.mean(NDCG_AT)
         found.append(
             _at_most("max_ndcg_drop", -_gain(own, theirs), gates.max_ndcg_drop,
                      f"NDCG@100 {own:.4f} against {theirs:.4f} of the champion")
@@ -124,7 +149,7 @@ def judge(
         coverage = candidate.mean(COVERAGE_AT), champion.mean(COVERAGE_AT)
         found.append(
             _at_most("max_coverage_drop", -_gain(*coverage), gates.max_coverage_drop,
-                     f"coverage {coverage[0]:.3f} against {coverage[1]:.3f}")
+                     f"share of the catalogue shown {coverage[0]:.3f} against {coverage[1]:.3f}")
         )  # fmt: skip
         found.append(_groups(gates, candidate, champion, groups))
     if before is not None:
@@ -141,6 +166,43 @@ def judge(
     return found
 
 
+def accepting(verdicts: list[Verdict], accept: Collection[str]) -> list[Verdict]:
+    """Let refused gates pass that the operator accepted by name; they say so."""
+    return [
+        v if v.passed or v.gate not in accept else replace(v, passed=True, accepted=True)
+        for v in verdicts
+    ]
+
+
+def chance(gates: Gates, candidate: Evaluation | None, champion: Evaluation | None) -> list[str]:
+    """Remark where the held-out users are too few to tell on which side of the NDCG gate it is."""
+    if candidate is None or champion is None or champion.mean(NDCG_AT) == 0:
+        return []
+    pair = compare(champion, candidate, NDCG_AT)
+    if pair.interval is None:
+        return [f"the gates rest on {pair.n_users} held-out user; chance decides"]
+    gain, half = _gain(pair.mean_b, pair.mean_a), pair.interval.half_width / pair.mean_a
+    if abs(gain + gates.max_ndcg_drop) > half:
+        return []
+    return [
+        f"the gates rest on {pair.n_users:,} held-out users: NDCG@100 against the current version "
+        f"is {gain:+.1%} ±{half:.1%} (95 % interval), which does not tell on which side of the "
+        f"limit of -{gates.max_ndcg_drop:.1%} it is"
+    ]
+
+
+def check_accepted(names: Collection[str], others: Collection[str]) -> None:
+    """Refuse names to accept that are neither a gate nor one of the other checks.
+
+    Raises:
+        UnknownNameError: a name is unknown.
+    """
+    known = {*(f.name for f in fields(Gates) if f.name != "min_group_users"), *others}
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("check", name, known)
+
+
 def catalogue_change(items: Vocabulary, before: Vocabulary) -> float:
     """Items of one of two catalogues only, as a share of the items of both together."""
     shared = int((before.index(items.ids) >= 0).sum())
@@ -153,6 +215,19 @@ def state_of(record: Mapping[str, Any], items: Vocabulary) -> State:
     data = record.get("data", {})
     collapsed = record.get("collapsed")
     return State(items, float(data.get("mean_interactions", 0.0)), collapsed)
+
+
+def _users(gates: Gates, candidate: Evaluation | None, before: State | None) -> Verdict:
+    """Whether enough users were held out; a first version has no predecessor to protect."""
+    n_users = 0 if candidate is None else candidate.n_users
+    first = before is None
+    told = "held-out users that the gates rest on"
+    if n_users < gates.min_users:
+        told += (
+            "; a first version passes with fewer" if first
+            else "; raise train.held_out or train.holdout_days, or lower gates.min_users"
+        )  # fmt: skip
+    return Verdict("min_users", n_users, gates.min_users, first or n_users >= gates.min_users, told)
 
 
 def _groups(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, preset
 from nearfar.core import settings
-from nearfar.core.errors import SettingsError
+from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.data.filters import Filters
 from nearfar.jobs.details import ItemDetails
 from nearfar.jobs.gates import Gates
@@ -32,7 +32,8 @@ class Weekly:
         window_days: events of so many days up to the day of training.
         filters: what of them is kept; see `Filters`.
         held_out: share of users that no version is trained on, half of them to stop by, half
-            for the gates.
+            for the gates. By default the first training chooses it (5 %, 10 % or 20 %, the least
+            that holds out 200 users with something to find), and later ones keep it.
         holdout_days: what held-out users met in so many last days is to be foretold.
         warm_start: go on from the published version's weights where the architecture is the same.
         publish: make a version current as soon as it passed the gates.
@@ -48,7 +49,7 @@ class Weekly:
     every_days: int = 7
     window_days: int = 90
     filters: Filters = field(default_factory=Filters)
-    held_out: float = 0.05
+    held_out: float | None = None
     holdout_days: int = 7
     warm_start: bool = False
     publish: bool = True
@@ -64,7 +65,7 @@ class Weekly:
                 f"every_days is {self.every_days}, window_days {self.window_days} and holdout_days "
                 f"{self.holdout_days}; at least a day each, and the window the longest"
             )
-        if not 0 < self.held_out < 0.5:
+        if self.held_out is not None and not 0 < self.held_out < 0.5:
             raise SettingsError(f"held_out is {self.held_out}; a share below .5 was expected")
         if self.checkpoint_seconds < 0:
             raise SettingsError(
@@ -109,6 +110,27 @@ class Daily:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """How much is kept; everything, where nothing is said. Applied after each scoring.
+
+    Args:
+        days: published days of recommendations, counted back from the day that is scored; days
+            after it stay. What was quarantined for a day goes with it.
+        versions: the newest so many versions. The current one, those after it and the one that a
+            rollback leads to stay in any case.
+    """
+
+    days: int | None = None
+    versions: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("days", "versions"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SettingsError(f"retention.{name} is {value}; it must be at least 1")
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """A production pipeline.
 
@@ -121,6 +143,7 @@ class Pipeline:
         score: whom to recommend what.
         gates: what a candidate must be.
         contract: what events must be.
+        retention: how much is kept.
         items: where titles of items are; none by default.
         metrics_file: for Prometheus; none by default.
     """
@@ -133,6 +156,7 @@ class Pipeline:
     score: Daily = field(default_factory=Daily)
     gates: Gates = field(default_factory=Gates)
     contract: Contract = field(default_factory=Contract)
+    retention: Retention = field(default_factory=Retention)
     items: ItemDetails | None = None
     metrics_file: Path | None = None
 
@@ -156,11 +180,13 @@ def read_pipeline(path: Path) -> Pipeline:
 def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
     """The pipeline of plain values; see `read_pipeline`."""
     known = {"registry", "metrics_file", "source", "sink", "items", "algorithm", "train", "score",
-             "gates", "contract"}  # fmt: skip
-    if unknown := sorted(set(values) - known):
-        raise SettingsError(
-            f"unknown {', '.join(unknown)}; a pipeline has {', '.join(sorted(known))}"
-        )
+             "gates", "contract", "retention"}  # fmt: skip
+    for name in values:
+        if name not in known:
+            raise UnknownNameError("section or setting of a pipeline", name, known)
+    for name in known - {"registry", "metrics_file"}:
+        if not isinstance(values.get(name, {}), Mapping):
+            raise SettingsError(f"{name} is {values[name]!r}; a section was expected, as [{name}]")
     for name in ("registry", "metrics_file"):
         if not isinstance(values.get(name, ""), str):
             raise SettingsError(f"{name} is {values[name]!r}; it must be text, a path")
@@ -173,13 +199,12 @@ def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
         registry=folder / str(values.get("registry", "registry")),
         source=make_source(str(values["source"]["kind"]), _from(source, folder)),
         sink=make_sink(str(values["sink"]["kind"]), _from(sink, folder)),
-        algorithm=_algorithm(
-            values.get("algorithm", {"kind": "multvae", "preset": "fast"}), folder
-        ),
+        algorithm=_algorithm(values.get("algorithm", {"kind": "multvae"}), folder),
         train=settings.build(Weekly, values.get("train", {}), "train"),
         score=_score(values.get("score", {}), folder),
         gates=settings.build(Gates, values.get("gates", {}), "gates"),
         contract=settings.build(Contract, values.get("contract", {}), "contract"),
+        retention=settings.build(Retention, values.get("retention", {}), "retention"),
         items=settings.build(ItemDetails, _from(dict(items), folder), "items") if items else None,
         metrics_file=folder / str(metrics) if metrics else None,
     )
@@ -198,7 +223,7 @@ def _algorithm(values: Mapping[str, Any], folder: Path) -> Algorithm:
 
 def _score(values: Mapping[str, Any], folder: Path) -> Daily:
     values = dict(values)
-    if "deny" in values:
+    if isinstance(values.get("deny"), list):
         values["deny"] = [str(v) for v in values["deny"]]
     for name in ("deny_file", "experiment"):
         if values.get(name):

@@ -4,6 +4,7 @@ registry/
     versions/VERSION/bundle/        the bundle
     versions/VERSION/onnx/          the same as ONNX graphs, where that is set
     versions/VERSION/version.json   lineage, metrics, gates
+    items.parquet                   titles of items, renewed by every run
     current.json                    the pointer that scoring and serving follow
     registry.db                     a row for everything that happened (SQLite)
     events.jsonl                    the same as lines
@@ -24,12 +25,11 @@ from typing import Any
 from nearfar.bundle.bundle import Bundle, jsonable
 from nearfar.bundle.exports.export import Export
 from nearfar.bundle.folder import load_bundle, save_bundle
+from nearfar.bundle.registered import BUNDLE, POINTER
 from nearfar.core.errors import ArtefactError, SettingsError
 from nearfar.core.files import atomic_folder, read_json, write_json
 
 RECORD = "version.json"
-BUNDLE = "bundle"
-POINTER = "current.json"
 DATABASE = "registry.db"
 UNFINISHED = "unfinished"
 LINES = "events.jsonl"
@@ -112,7 +112,10 @@ class Registry:
 
     def new_name(self, as_of: str) -> str:
         """A name for a version trained as of a day: the day and a number."""
-        taken = {v.name for v in self.versions() if v.as_of == as_of}
+        names = {v.name for v in self.versions()}
+        # Also those that retention has removed: rows and days still speak of them.
+        names |= {str(e["version"]) for e in self.events("train", limit=-1) if e["version"]}
+        taken = {name for name in names if name.rpartition("-")[0] == as_of}
         number = 1 + max((int(name.rpartition("-")[2]) for name in taken), default=0)
         return f"{as_of}-{number:03d}"
 
@@ -140,6 +143,33 @@ class Registry:
                 export.write(bundle, folder / place)
             write_json(folder / RECORD, content)
         return self.version(name)
+
+    def remove_versions(self, keep: int) -> list[str]:
+        """Remove old versions; returns their names.
+
+        The newest `keep` stay, the current one and all after it, and the one that a rollback
+        leads to. The pointer forgets the others first, so that no rollback leads to nothing.
+
+        Args:
+            keep: how many of the newest, at least 1.
+        """
+        names = [v.name for v in self.versions()]
+        pointer = self.pointer()
+        before = pointer.get("before", [])
+        kept = {*names[-keep:], *before[-1:]}
+        current = pointer.get("version")
+        kept |= {name for name in names if current is None or name >= current}
+        removed = [name for name in names if name not in kept]
+        if any(name in removed for name in before):
+            rest = [name for name in before if name not in removed]
+            write_json(self.folder / POINTER, {**pointer, "before": rest})
+        for name in removed:
+            folder = self._folder(name)
+            hidden = folder.with_name(f".{name}.part")  # readers see it whole or not at all
+            shutil.rmtree(hidden, ignore_errors=True)
+            folder.rename(hidden)
+            shutil.rmtree(hidden)
+        return removed
 
     def current(self) -> str | None:
         """The version that is published, or None."""

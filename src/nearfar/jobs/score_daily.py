@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,17 +12,21 @@ import numpy as np
 import polars as pl
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.core.errors import ArtefactError, DataError, SettingsError
-from nearfar.core.files import read_json, remove, write_json
+from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.files import remove, write_json
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
 from nearfar.jobs.arm import of_arm
 from nearfar.jobs.events import window_events
+from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.recorded import recorded
 from nearfar.jobs.registry import Registry
-from nearfar.jobs.window import moment
+from nearfar.jobs.retention import apply_retention
+from nearfar.jobs.scored import mark_of, read_mark
+from nearfar.jobs.window import check_day, moment
 from nearfar.jobs.work import HERE, Work
+from nearfar.store.contracts import CHECKS
 
 STARTED = "scoring.json"
 
@@ -34,6 +38,7 @@ class Scored:
     """What a daily scoring came to.
 
     Args:
+        as_of: the day, as ISO date.
         version: whose recommendations.
         n_users: that were active.
         n_rows: recommendations that were written, those of parts of a run before among them.
@@ -47,6 +52,7 @@ class Scored:
         seconds: of the whole job.
     """
 
+    as_of: str
     version: str
     n_users: int
     n_rows: int
@@ -66,6 +72,9 @@ def score_daily(
     say: Say = lambda text: None,
     on_users: Callable[[int, int], object] = lambda done, total: None,
     work: Work = HERE,
+    accept: Collection[str] = (),
+    allow_future: bool = False,
+    training_failed: str | None = None,
 ) -> Scored:
     """Recommend to every user who was active in the days up to `as_of`, by the current version.
 
@@ -82,22 +91,31 @@ def score_daily(
         say: told what is being done.
         on_users: told how many users are done, of how many.
         work: who scores.
+        accept: checks of the contract that may fail this once, by name, as "volume".
+        allow_future: score a day after today.
+        training_failed: why the training that was due on this day failed; kept in the record.
 
     Raises:
         LockedError: another job is at work.
-        SettingsError: no version is published, or the experiment's file is wrong.
+        SettingsError: no version is published, the experiment's file is wrong, or the day is
+            after today.
         DataError: the events break the contract, or nobody was active.
     """
+    check_day(as_of, allow_future=allow_future)
+    check_accepted(accept, CHECKS)
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
     with recorded(registry, "score", as_of=str(as_of)):
-        found = _score(pipeline, registry, as_of, again, say, on_users, work)
+        found = _score(pipeline, registry, as_of, again, say, on_users, work, accept)
+        apply_retention(pipeline, registry, as_of, say)
         seconds = time.perf_counter() - started
         registry.note(
             "score", "already done" if found.already else "done", version=found.version,
             as_of=str(as_of), seconds=seconds, users=found.n_users, rows=found.n_rows,
             unknown=found.n_unknown, resumed=found.n_resumed, events=found.n_events,
             rejected=found.n_rejected,
+            **({} if training_failed is None else {"training_failed": training_failed}),
+            **({"accept": sorted(accept)} if accept else {}),
         )  # fmt: skip
     return replace(found, seconds=seconds)
 
@@ -110,12 +128,13 @@ def _score(
     say: Say,
     on_users: Callable[[int, int], object],
     work: Work,
+    accept: Collection[str],
 ) -> Scored:
     version = registry.current()
     if version is None:
         raise SettingsError("no version is published; train and publish one first")
     bundle = registry.bundle(version, device=pipeline.train.device)
-    events = window_events(pipeline, as_of, "score", say)
+    events = window_events(pipeline, as_of, "score", say, accept)
     active = _active(events.frame, pipeline, as_of)
     deny = _denied(pipeline, bundle)
     inputs = {
@@ -126,18 +145,19 @@ def _score(
     if not again and _published(pipeline, registry, as_of, inputs):
         say(f"{as_of} is published by {version} from the same events; nothing to do")
         return Scored(
-            version, active.n_users, 0, 0, 0, events.frame.height, events.n_rejected, True, 0.0
-        )
+            str(as_of), version, active.n_users, 0, 0, 0, events.frame.height, events.n_rejected,
+            True, 0.0,
+        )  # fmt: skip
     whose = "" if pipeline.score.arm is None else f" of arm {pipeline.score.arm}"
     say(
         f"{active.n_users:,} users{whose} were active in {pipeline.score.active_days} days; "
         f"{version}"
     )
     mark = registry.folder / STARTED
-    resume = not again and mark.exists() and _read_mark(mark) == inputs
+    resume = not again and mark.exists() and read_mark(mark) == inputs
     # Marks of other inputs go before what they tell of changes: a run that is killed anywhere
     # leaves no mark behind that is wrong.
-    remove(_done(registry, as_of))
+    remove(mark_of(registry, as_of))
     if not resume:
         remove(mark)
     known = active if active.item_ids == bundle.items else active.on_items(bundle.items)
@@ -162,11 +182,12 @@ def _score(
     if resumed:  # the run before did not live to tell how many it wrote
         rows = pipeline.sink.read(as_of).height
     unknown = int((np.diff(known.x.indptr) == 0).sum())
-    write_json(_done(registry, as_of), inputs)
+    write_json(mark_of(registry, as_of), inputs)
     remove(mark)
     return Scored(
-        version, n_users, rows, unknown, resumed, events.frame.height, events.n_rejected, False, 0.0
-    )
+        str(as_of), version, n_users, rows, unknown, resumed, events.frame.height,
+        events.n_rejected, False, 0.0,
+    )  # fmt: skip
 
 
 def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date) -> Interactions:
@@ -211,24 +232,11 @@ def _denied(pipeline: Pipeline, bundle: Bundle) -> pl.Series:
     return numbers
 
 
-def _done(registry: Registry, as_of: date) -> Path:
-    """The mark of what a day was scored from."""
-    return registry.folder / "scored" / f"{as_of}.json"
-
-
 def _published(pipeline: Pipeline, registry: Registry, as_of: date, inputs: dict) -> bool:
     """Whether the sink holds the day by the same version, and it was made of the same inputs."""
-    mark = _done(registry, as_of)
+    mark = mark_of(registry, as_of)
     return (
         mark.exists()
-        and _read_mark(mark) == inputs
+        and read_mark(mark) == inputs
         and pipeline.sink.holds(as_of, inputs["version"])
     )
-
-
-def _read_mark(path: Path) -> dict | None:
-    """What a mark tells; nothing where it is damaged: the work is then done again."""
-    try:
-        return read_json(path)
-    except ArtefactError:
-        return None

@@ -31,13 +31,13 @@ path = "recommendations"             # date=YYYY-MM-DD folders, swapped whole
 
 [algorithm]                          # as in nearfar train
 kind = "multvae"
-preset = "fast"
-## alignment = { kind = "pia", weight = 1.0 }
+## alignment = { kind = "pia", weight = 1.0 }  # the paper's own term; see docs/production.md
 
 [train]
 # every_days = 7                     # a training is due when the last one is so old
 # window_days = 90                   # the paper's three months
-# held_out = 0.05                    # users that no version is trained on: half for the gates
+## held_out = 0.1                    # share of users that no version is trained on, half for the
+##                                   # gates; by default chosen at the first training (.05 to .2)
 # holdout_days = 7                   # what they met in the last days is to be foretold
 # warm_start = false                 # go on from the published version's weights
 # publish = true                     # make a version current as soon as it passed the gates
@@ -67,6 +67,11 @@ preset = "fast"
 # max_catalogue_change = 0.5
 # max_activity_change = 0.5
 # max_collapsed = 0.9
+# min_users = 10                     # held-out users; the first version passes with fewer
+
+[retention]                          # by default everything is kept
+## days = 90                         # published days of recommendations
+## versions = 12                     # of the model; current and rollback's always stay
 
 [contract]                           # what events must be; the rest goes to registry/quarantine
 # max_missing_share = 0.01

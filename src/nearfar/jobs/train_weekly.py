@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -22,20 +22,31 @@ from nearfar.evaluation.evaluate import evaluate
 from nearfar.evaluation.groups import parse_groups
 from nearfar.jobs.events import window_events
 from nearfar.jobs.exports import exports_of
-from nearfar.jobs.gates import METRICS, Verdict, judge, state_of
+from nearfar.jobs.gates import (
+    METRICS,
+    Verdict,
+    accepting,
+    chance,
+    check_accepted,
+    judge,
+    state_of,
+)
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.recorded import recorded
 from nearfar.jobs.registry import Registry, Version
 from nearfar.jobs.unfinished import forget, take_up, warm_file
-from nearfar.jobs.window import Training, training_of, window_of
+from nearfar.jobs.window import Training, check_day, training_of, window_of
 from nearfar.jobs.work import HERE, Work
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.model import Model
+from nearfar.store.contracts import CHECKS
 from nearfar.train.run import Reporter, Run, Silent
 from nearfar.vae.starts.saved import Saved
 
 GROUPS = parse_groups("1-10,11-50,51-100,101-")
 SALT = "nearfar/held-out"
+FORMER_SHARE = 0.05
+"""What was held out of versions whose records do not tell."""
 
 Say = Callable[[str], object]
 
@@ -49,12 +60,14 @@ class Trained:
         verdicts: of the gates.
         warm: whether it went on from the champion's weights.
         seconds: of the whole job.
+        remarks: on how much the gates can tell.
     """
 
     version: Version
     verdicts: list[Verdict]
     warm: bool
     seconds: float
+    remarks: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -68,6 +81,8 @@ def train_weekly(
     say: Say = lambda text: None,
     reporter: Reporter | None = None,
     work: Work = HERE,
+    accept: Collection[str] = (),
+    allow_future: bool = False,
 ) -> Trained:
     """Train a candidate on the window that ends with `as_of` and register it.
 
@@ -81,42 +96,57 @@ def train_weekly(
         say: told what is being done, in one line each.
         reporter: of steps and epochs.
         work: who trains.
+        accept: checks of the contract and gates that may fail this once, by name, as "volume".
+        allow_future: take a day after today.
 
     Raises:
         LockedError: another job is at work.
         DataError: the events break the contract, or are too few.
+        SettingsError: the day is after today.
+        UnknownNameError: there is no check of a name in `accept`.
     """
+    check_day(as_of, allow_future=allow_future)
+    check_accepted(accept, CHECKS)
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
     with recorded(registry, "train", as_of=str(as_of)):
-        found = _train(pipeline, registry, as_of, say, reporter or Silent(), work)
+        found = _train(pipeline, registry, as_of, say, reporter or Silent(), work, accept)
         seconds = time.perf_counter() - started
         registry.note(
             "train", "passed" if found.passed else "refused", version=found.version.name,
             as_of=str(as_of), seconds=seconds, warm=found.warm,
             gates=[v.to_dict() for v in found.verdicts], metrics=found.version.record["metrics"],
             rejected=found.version.record["data"]["rejected"],
-            events=found.version.record["data"]["events"],
+            events=found.version.record["data"]["events"], remarks=list(found.remarks),
+            **({"accept": sorted(accept)} if accept else {}),
         )  # fmt: skip
         return replace(found, seconds=seconds)
 
 
 def _train(
-    pipeline: Pipeline, registry: Registry, as_of: date, say: Say, reporter: Reporter, work: Work
+    pipeline: Pipeline,
+    registry: Registry,
+    as_of: date,
+    say: Say,
+    reporter: Reporter,
+    work: Work,
+    accept: Collection[str],
 ) -> Trained:
     weekly = pipeline.train
     details = None if pipeline.items is None else pipeline.items.read()
     exports = exports_of(weekly.exports)
-    events = window_events(pipeline, as_of, "train", say)
+    events = window_events(pipeline, as_of, "train", say, accept)
+    champion = _champion(registry, say)
     data = training_of(
-        events.frame, weekly.filters, as_of=as_of, share=weekly.held_out,
+        events.frame, weekly.filters, as_of=as_of, share=_share(pipeline, champion),
         holdout_days=weekly.holdout_days, salt=SALT,
     )  # fmt: skip
+    n_judges = 0 if data.test is None else data.test.fold_in.n_users
     say(
         f"{data.train.n_users:,} training users, {data.train.n_items:,} items, "
-        f"{data.train.n_interactions:,} interactions; {data.test.n_users:,} users for the gates"
+        f"{data.train.n_interactions:,} interactions; {data.share:.0%} of the users are held out, "
+        f"{n_judges:,} of them for the gates"
     )
-    champion = _champion(registry, say)
     folder = registry.unfinished_folder(as_of)
     algorithm, warm = _algorithm(pipeline, champion, data.train, folder, say)
     made_of = {
@@ -131,12 +161,15 @@ def _train(
     )  # fmt: skip
     model = work.fit(algorithm, data.train, data.validation, run)
     say("judging the candidate")
-    verdicts, measured, collapsed = _judged(pipeline, model, run, data, champion, registry)
+    verdicts, measured, collapsed, remarks = _judged(pipeline, model, run, data, champion, registry)
+    verdicts = accepting(verdicts, accept)
     window = window_of(as_of, weekly.window_days)
     record = {
         "as_of": str(as_of),
         "passed": all(v.passed for v in verdicts),
         "gates": [v.to_dict() for v in verdicts],
+        "remarks": list(remarks),
+        "held_out": data.share,
         "metrics": measured,
         "collapsed": collapsed,
         "data": {
@@ -164,7 +197,7 @@ def _train(
         bundle = replace(bundle, items=items)
     version = registry.register(bundle, registry.new_name(str(as_of)), record, exports)
     forget(folder.parent, str(as_of))
-    return Trained(version, verdicts, warm, 0.0)
+    return Trained(version, verdicts, warm, 0.0, remarks)
 
 
 def _champion(registry: Registry, say: Say) -> Version | None:
@@ -173,6 +206,13 @@ def _champion(registry: Registry, say: Say) -> Version | None:
         say("no version is published yet; the gates compare with popularity alone")
         return None
     return registry.version(name)
+
+
+def _share(pipeline: Pipeline, champion: Version | None) -> float | None:
+    """The share to hold out: as set, else the champion's, so that it learnt from none of them."""
+    if pipeline.train.held_out is not None or champion is None:
+        return pipeline.train.held_out
+    return float(champion.record.get("held_out", FORMER_SHARE))
 
 
 def _algorithm(
@@ -206,14 +246,16 @@ def _judged(
     data: Training,
     champion: Version | None,
     registry: Registry,
-) -> tuple[list[Verdict], dict[str, Any], float | None]:
-    """The gates' verdicts, what was measured of whom, and the share of collapsed dimensions."""
-    candidate = evaluate(model, data.test, METRICS)
-    popular = evaluate(Popularity().fit(data.train, None), data.test, METRICS)
-    theirs = before = None
+) -> tuple[list[Verdict], dict[str, Any], float | None, tuple[str, ...]]:
+    """The gates' verdicts, what was measured of whom, collapsed dimensions, and remarks."""
+    candidate = popular = theirs = before = None
+    if data.test is not None:
+        candidate = evaluate(model, data.test, METRICS)
+        popular = evaluate(Popularity().fit(data.train, None), data.test, METRICS)
     if champion is not None:
         bundle = registry.bundle(champion.name, device=pipeline.train.device)
-        theirs = evaluate(Translated(bundle, data.train), data.test, METRICS)
+        if data.test is not None:
+            theirs = evaluate(Translated(bundle, data.train), data.test, METRICS)
         before = state_of(champion.record, bundle.items)
     records = run.history.records
     collapsed = None
@@ -231,4 +273,11 @@ def _judged(
         for name, e in (("candidate", candidate), ("popularity", popular), ("champion", theirs))
         if e is not None
     }
-    return verdicts, measured, collapsed
+    remarks = chance(pipeline.gates, candidate, theirs)
+    few = next(v for v in verdicts if v.gate == "min_users")
+    if champion is None and (few.value or 0) < few.limit:
+        remarks.append(
+            f"only {few.measured} are held out and have something to find: this first version is "
+            "hardly judged"
+        )
+    return verdicts, measured, collapsed, tuple(remarks)

@@ -11,13 +11,16 @@ import polars as pl
 from jaxtyping import Bool
 from scipy.sparse import csr_array
 
-from nearfar.core.errors import EmptyDataError
+from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters
 from nearfar.data.interactions import FoldIn, Interactions
 
-FEWEST_HELD_OUT = 20
+SHARES = (0.05, 0.1, 0.2)
+ENOUGH_HELD_OUT = 200
+"""Held-out users with something to find, half of them for the gates: the least share of `SHARES`
+that gives so many is chosen at the first training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,20 +30,41 @@ class Training:
     Args:
         train: all events of the window of the users that are not held out.
         validation: half of the held-out users, to stop by: histories up to a few days before
-            the end, and what they met since.
-        test: the other half, for the gates.
+            the end, and what they met since; None where there is nobody.
+        test: the other half, for the gates; None where there is nobody.
         n_events: of the window, after filters.
+        share: of the users that are held out.
     """
 
     train: Interactions
-    validation: FoldIn
-    test: FoldIn
+    validation: FoldIn | None
+    test: FoldIn | None
     n_events: int
+    share: float
 
 
 def moment(day: date) -> int:
     """The first second of a day in UTC."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def check_day(as_of: date, *, allow_future: bool, now: datetime | None = None) -> None:
+    """Refuse a day after today (UTC): it would stand as the latest until that date has passed.
+
+    Args:
+        as_of: the last day of events.
+        allow_future: do not refuse it.
+        now: the moment; by default this machine's clock.
+
+    Raises:
+        SettingsError: the day is after today.
+    """
+    today = (now or datetime.now(UTC)).date()
+    if as_of > today and not allow_future:
+        raise SettingsError(
+            f"as_of is {as_of}, and today is {today} (UTC): a day to come would be served as the "
+            "latest until then; give an earlier one, or force it with --allow-future"
+        )
 
 
 def window_of(as_of: date, days: int) -> tuple[date, date]:
@@ -70,7 +94,7 @@ def training_of(
     filters: Filters,
     *,
     as_of: date,
-    share: float,
+    share: float | None,
     holdout_days: int,
     salt: str,
 ) -> Training:
@@ -80,18 +104,33 @@ def training_of(
         events: columns user, item, timestamp (seconds), of the window.
         filters: applied before anything else.
         as_of: the last day.
-        share: of users held out, half to stop by and half for the gates.
+        share: of users held out, half to stop by and half for the gates; None for the least of
+            `SHARES` that holds out `ENOUGH_HELD_OUT` users with something to find.
         holdout_days: held-out users' events of so many last days are what is to be foretold.
         salt: see `held_out`.
 
-    Raises: EmptyDataError where too few held-out users met anything in the last days.
+    Raises: EmptyDataError where nothing is left after the filters.
     """
     log = filters.apply(Log.from_frame(events, name="events"))
     if not log.n_events:
         raise EmptyDataError("no event of the window is left after the filters")
-    out = held_out(log.user_ids, share, salt)
-    train = log.keep(~out[log.users]).interactions()
     cut = moment(as_of + timedelta(days=1 - holdout_days))
+    *smaller, largest = SHARES if share is None else (share,)
+    for each in smaller:
+        found = _part(log, cut, each, salt)
+        if sum(p.fold_in.n_users for p in (found.validation, found.test) if p) >= ENOUGH_HELD_OUT:
+            return found
+    return _part(log, cut, largest, salt)
+
+
+def _part(log: Log, cut: int, share: float, salt: str) -> Training:
+    """Part a log where a share of the users is held out, with what came since `cut` to find."""
+    out = held_out(log.user_ids, share, salt)
+    if out.all():
+        raise EmptyDataError(f"all {log.n_users} users of the window are held out; lower held_out")
+    train = log.keep(~out[log.users]).interactions()
+    if not out.any():
+        return Training(train, None, None, log.n_events, share)
     theirs = log.keep(out[log.users])
     late = theirs.events["timestamp"].to_numpy() >= cut
     users = theirs.user_ids
@@ -100,23 +139,18 @@ def training_of(
     new = csr_array(found - found.multiply(shown))
     new.eliminate_zeros()
     able = np.flatnonzero((np.diff(new.indptr) > 0) & (np.diff(shown.indptr) > 0))
-    if len(able) < FEWEST_HELD_OUT:
-        raise EmptyDataError(
-            f"{len(able)} held-out users met something new in the last {holdout_days} days; "
-            f"the gates need {FEWEST_HELD_OUT}: raise held_out or holdout_days"
-        )
     half = held_out(users, 0.5, salt + "/half")[able]
-    parts = [
+    validation, test = (
         FoldIn(
             Interactions(shown[rows], users.take(rows), train.item_ids),
             Interactions(new[rows], users.take(rows), train.item_ids),
             name,
         )
+        if len(rows)
+        else None
         for rows, name in ((able[half], "validation"), (able[~half], "test"))
-    ]
-    if min(part.fold_in.n_users for part in parts) == 0:
-        raise EmptyDataError("no user is left to stop by or to judge on: raise held_out")
-    return Training(train, parts[0], parts[1], log.n_events)
+    )
+    return Training(train, validation, test, log.n_events, share)
 
 
 def _matrix(log: Log, users: Vocabulary, items: Vocabulary) -> csr_array:

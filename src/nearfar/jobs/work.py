@@ -21,7 +21,9 @@ from nearfar.train.run import Run
 class Work(Protocol):
     """The long work of the jobs."""
 
-    def fit(self, algorithm: Algorithm, train: Interactions, validation: FoldIn, run: Run) -> Model:
+    def fit(
+        self, algorithm: Algorithm, train: Interactions, validation: FoldIn | None, run: Run
+    ) -> Model:
         """As `algorithm.fit`."""
         ...
 
@@ -53,7 +55,9 @@ class Work(Protocol):
 class Here:
     """Work in this process."""
 
-    def fit(self, algorithm: Algorithm, train: Interactions, validation: FoldIn, run: Run) -> Model:
+    def fit(
+        self, algorithm: Algorithm, train: Interactions, validation: FoldIn | None, run: Run
+    ) -> Model:
         return algorithm.fit(train, validation, run=run)
 
     def score(

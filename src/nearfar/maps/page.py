@@ -31,6 +31,13 @@ WITH_WEBGL = 4_000
 """From so many points on WebGL draws them."""
 
 PANEL_PIXELS = 420
+ROW_PIXELS = {1: 760, 2: 560, 3: PANEL_PIXELS}
+"""Height of a row by the maps beside each other: both axes have one scale, so that a low row would
+leave the page's width empty."""
+
+N_NAMED = 12
+"""Anchors whose titles stand on the map, those of the most popular items; the others are told on
+hover."""
 
 
 def write_page(atlas: Atlas, path: Path) -> None:
@@ -68,7 +75,7 @@ def maps_figure(atlas: Atlas) -> Figure:
     figure.update_xaxes(showticklabels=False, showgrid=False, zeroline=False, ticks="")
     figure.update_yaxes(showticklabels=False, showgrid=False, zeroline=False, ticks="")
     figure.update_layout(
-        height=(PANEL_PIXELS + 60) * n_rows + 60,
+        height=(ROW_PIXELS[n_columns] + 60) * n_rows + 60,
         margin={"l": 10, "r": 10, "t": 80, "b": 10},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(127,127,127,0.06)",
@@ -101,11 +108,13 @@ def _add_panel(figure, one: LatentMap, atlas: Atlas, shown, words, position, n_c
         before = any(m.anchors is not None for m in atlas.maps[:position])
         figure.add_trace(
             go.Scatter(
-                x=one.anchors.xy[:, 0], y=one.anchors.xy[:, 1], mode="markers",
+                x=one.anchors.xy[:, 0], y=one.anchors.xy[:, 1], mode="markers+text",
                 name="item anchor", legendgroup="anchors", showlegend=not before,
                 marker={"color": ANCHOR, "size": 6, "symbol": "x-thin-open"}, meta=INK,
-                text=[as_words(t) for t in one.anchors.titles],
-                hovertemplate="anchor of %{text}<extra></extra>",
+                text=[as_words(shortened(t)) for t in one.anchors.titles[:N_NAMED]],
+                textposition="top center", textfont={"size": 11},
+                customdata=[as_words(t) for t in one.anchors.titles],
+                hovertemplate="anchor of %{customdata}<extra></extra>",
             ),
             row, column,
         )  # fmt: skip
@@ -113,6 +122,11 @@ def _add_panel(figure, one: LatentMap, atlas: Atlas, shown, words, position, n_c
     figure.update_xaxes(title=told, row=row, col=column)
     axis = "" if position == 0 else str(position + 1)
     figure.update_yaxes(scaleanchor=f"x{axis}", row=row, col=column)
+
+
+def shortened(title: str, most: int = 24) -> str:
+    """A title that fits beside a point."""
+    return title if len(title) <= most else f"{title[: most - 1].rstrip()}…"
 
 
 def _shown(atlas: Atlas) -> np.ndarray:

@@ -1,1 +1,18 @@
-"""How good a ranking is: one small file a metric, each a value such as `Recall() @ 20`."""
+"""One small module a metric: `nf.metrics.NDCG(100)`."""
+
+from __future__ import annotations
+
+from nearfar.metrics.coverage import Coverage as Coverage
+from nearfar.metrics.gini import Gini as Gini
+from nearfar.metrics.hit_rate import HitRate as HitRate
+from nearfar.metrics.judged import Judged as Judged
+from nearfar.metrics.map import MAP as MAP
+from nearfar.metrics.metric import CatalogueMetric as CatalogueMetric
+from nearfar.metrics.metric import Metric as Metric
+from nearfar.metrics.metric import UserMetric as UserMetric
+from nearfar.metrics.metric import parse_metric as parse_metric
+from nearfar.metrics.mrr import MRR as MRR
+from nearfar.metrics.ndcg import NDCG as NDCG
+from nearfar.metrics.novelty import Novelty as Novelty
+from nearfar.metrics.precision import Precision as Precision
+from nearfar.metrics.recall import Recall as Recall

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.core.errors import DataError
+from nearfar.core.frames import summary_html, summary_text
 from nearfar.core.ranking import Ranking
 from nearfar.data.interactions import canonical
 from nearfar.models.candidates import Candidates
@@ -33,6 +34,9 @@ class Model(ABC):
         n_train_users: how many training users there were.
     """
 
+    label: str | None = None
+    """What tables call it: the algorithm with the settings that are not its defaults."""
+
     def __init__(self, popularity: Int[np.ndarray, " items"], n_train_users: int) -> None:
         self.popularity = np.asarray(popularity, np.int64)
         self.n_train_users = int(n_train_users)
@@ -40,6 +44,19 @@ class Model(ABC):
     @property
     def n_items(self) -> int:
         return len(self.popularity)
+
+    def __repr__(self) -> str:
+        return summary_text(self.label or type(self).__name__, self._facts())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self.label or type(self).__name__, self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        """The kind and the sizes, for people."""
+        return {
+            "kind": type(self).__name__, "items": self.n_items,
+            "training users": self.n_train_users,
+        }  # fmt: skip
 
     def score(self, histories: csr_array) -> Float[np.ndarray, "users items"]:
         """A score for every item, higher is better; any history will do, also an unseen user's.

@@ -21,6 +21,7 @@ LETTER_PIXELS = 6.5
 PHONE_PIXELS = 320
 """Room that a legend has in a row on a phone, where it takes the most rows."""
 
+TICKS = 8
 FEW_POINTS = 30
 """A line of no more points than these shows them."""
 
@@ -76,9 +77,22 @@ class Bars:
 
 
 def line_chart(
-    lines: Sequence[Line], x_label: str, y_label: str, *, logarithmic: bool = False
+    lines: Sequence[Line],
+    x_label: str,
+    y_label: str,
+    *,
+    logarithmic: bool = False,
+    whole: bool = False,
 ) -> Figure:
-    """Lines with a legend below; both axes logarithmic if wanted."""
+    """Lines with a legend below.
+
+    Args:
+        lines: what is drawn.
+        x_label: of the horizontal axis.
+        y_label: of the vertical axis.
+        logarithmic: both axes are.
+        whole: x counts something, as epochs: no tick stands between two whole numbers.
+    """
     from plotly import graph_objects as go
 
     height = HEIGHT + _legend_pixels([line.name for line in lines])
@@ -100,6 +114,11 @@ def line_chart(
                 mode="markers", marker={"color": colour, "size": 11}, showlegend=False,
                 legendgroup=group, hoverinfo="skip",
             )  # fmt: skip
+    if whole:
+        last = max((max(line.x) for line in lines if len(line.x)), default=1)
+        steps = (power * unit for power in (1, 10, 100, 1000) for unit in (1, 2, 5))
+        step = next((step for step in steps if last <= TICKS * step), 10_000)
+        figure.update_xaxes(tick0=0, dtick=step, tickformat="d")
     if logarithmic:
         figure.update_xaxes(type="log", dtick=1)
         figure.update_yaxes(type="log", dtick=1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -14,6 +15,9 @@ from nearfar.core import settings
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.files import atomic_file
 from nearfar.store.rejection import EMPTY, REASONS, check_schema, rejections
+
+CHECKS = ("missing", "unusable", "misdated", "repeated", "rejected", "volume")
+"""What a contract checks, by the names under which an operator accepts it once."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Report:
         usual: of each day that was looked at, the median of the days before.
         broken: what of the contract does not hold; empty where all does.
         quarantine: the file that the rejected rows are in; None where there are none.
+        checks: the names of the checks that do not hold, as "volume"; see `CHECKS`.
+        accepted: what does not hold and was accepted by the operator.
     """
 
     since: str
@@ -44,6 +50,8 @@ class Report:
     usual: dict[str, float]
     broken: list[str]
     quarantine: str | None
+    checks: list[str] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON-able values."""
@@ -56,7 +64,11 @@ class BrokenContractError(DataError):
     def __init__(self, report: Report) -> None:
         kept = f"; the rows rejected are in {report.quarantine}" if report.quarantine else ""
         last = date.fromisoformat(report.until) - timedelta(days=1)
-        super().__init__(f"events of {report.since} to {last}: {'; '.join(report.broken)}{kept}")
+        once = " ".join(f"--accept {check}" for check in report.checks)
+        remedy = f"; if that is right, go on this once with {once}" if once else ""
+        super().__init__(
+            f"events of {report.since} to {last}: {'; '.join(report.broken)}{kept}{remedy}"
+        )
         self.report = report
 
 
@@ -141,6 +153,7 @@ class Contract:
         *,
         quarantine: Path | None = None,
         now: datetime | None = None,
+        accept: Collection[str] = (),
     ) -> Checked:
         """The events that hold the contract; writes nothing but the quarantine.
 
@@ -151,6 +164,7 @@ class Contract:
                 where the contract is broken, and removed where an earlier run left one and no
                 row is rejected.
             now: the moment that events of the future are told by; by default this machine's.
+            accept: names of `CHECKS` that may fail this once.
 
         Raises:
             BrokenContractError: the contract is broken; a kind of DataError.
@@ -168,6 +182,8 @@ class Contract:
         daily = _daily(accepted, since, until)
         usual = self._usual(daily, moment)
         shares = _shares(counts, events.height)
+        failures = self._broken(accepted.height, shares, daily, usual)
+        broken = [(check, text) for check, text in failures if check not in accept]
         report = Report(
             since=since.isoformat(),
             until=until.isoformat(),
@@ -178,8 +194,10 @@ class Contract:
             shares=shares,
             daily={d.isoformat(): n for d, n in daily.items()},
             usual={d.isoformat(): n for d, n in usual.items()},
-            broken=self._broken(accepted.height, shares, daily, usual),
+            broken=[text for _, text in broken],
             quarantine=str(quarantine) if quarantine is not None and rejected.height else None,
+            checks=sorted({check for check, _ in broken if check}),
+            accepted=[text for check, text in failures if check in accept],
         )
         if report.broken:
             raise BrokenContractError(report)
@@ -203,19 +221,23 @@ class Contract:
         shares: dict[str, float],
         daily: dict[date, int],
         usual: dict[date, float],
-    ) -> list[str]:
-        found = [] if n_accepted else ["there are none"]
+    ) -> list[tuple[str, str]]:
+        """What does not hold: the check's name, empty where it cannot be accepted, and a text."""
+        found = [] if n_accepted else [("", "there are none")]
         for name, share in shares.items():
             limit = 1.0 if name == EMPTY else getattr(self, f"max_{name}_share")
             if share > limit:
-                found.append(f"{share:.2%} of rows are {name}, at most {limit:.2%} may be")
+                text = f"{share:.2%} of rows are {name}, at most {limit:.2%} may be"
+                found.append((name, f"{text} (max_{name}_share)"))
         for day, typical in usual.items():
             n, low, high = daily[day], self.min_volume_ratio, self.max_volume_ratio
             if not low * typical <= n <= high * typical:
-                found.append(
+                limit = f"min_volume_ratio {low:g}" if n < typical else f"max_volume_ratio {high:g}"
+                text = (
                     f"{day} has {n:,} events, {low * typical:,.0f} to {high * typical:,.0f} were "
-                    f"expected from a median of {typical:,.0f} on the days before"
+                    f"expected from a median of {typical:,.0f} on the days before ({limit})"
                 )
+                found.append(("volume", text))
         return found
 
 

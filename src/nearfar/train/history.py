@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from nearfar.core.files import atomic_file
+from nearfar.core.frames import summary_text, to_pandas
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,28 @@ class History:
         """Time spent on steps and on validation, over all epochs."""
         return sum(r.seconds + r.validation_seconds for r in self.records)
 
+    def to_polars(self) -> pl.DataFrame:
+        """One row per epoch.
+
+        Columns are the fields of `EpochRecord`; of those with several values one column each, as
+        `terms.kl`, `weights.alignment` and `validation.NDCG@100`, null where an epoch has none.
+        """
+        return pl.DataFrame(
+            [_flat(record.to_dict()) for record in self.records], infer_schema_length=None
+        )
+
+    def to_pandas(self) -> Any:
+        """As `to_polars`, for pandas.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        return to_pandas(self.to_polars())
+
+    def __repr__(self) -> str:
+        best = "none" if self.best_epoch is None else str(self.best_epoch + 1)
+        return summary_text("History", {"epochs": len(self.records), "best epoch": best})
+
     def clear(self) -> None:
         """Forget an earlier run."""
         self.records.clear()
@@ -88,3 +113,14 @@ class History:
         """One more line at the end."""
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record.to_dict()) + "\n")
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """Nested values as columns of their own, `terms.kl` for `{"terms": {"kl": ...}}`."""
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{inner}": number for inner, number in value.items()}
+        else:
+            flat[name] = value
+    return flat

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -76,7 +77,8 @@ def read_body(request: Request, model: type[B]) -> B:
         again = _with_whole_numbers(body, model)
         if again is not None:
             return again
-        raise of_validation(error.errors(include_url=False, include_context=False)) from None
+        errors = error.errors(include_url=False, include_context=False)
+        raise of_validation(errors, model.model_fields) from None
 
 
 def _with_whole_numbers(body: bytes, model: type[B]) -> B | None:
@@ -97,14 +99,23 @@ def _whole(value: Any) -> Any:
     return value
 
 
-def of_validation(errors: Sequence[Mapping[str, Any]]) -> ProblemError:
-    """The problem of what Pydantic refused; values are not repeated."""
+def of_validation(errors: Sequence[Mapping[str, Any]], known: Iterable[str] = ()) -> ProblemError:
+    """The problem of what Pydantic refused; values are not repeated.
+
+    Args:
+        errors: as Pydantic tells them.
+        known: the fields that there are, to name the nearest one to a field that there is not.
+    """
     if errors and errors[0]["type"] == "json_invalid":
         return ProblemError(400, "bad-json", f"the body is no JSON ({errors[0]['msg']})")
     at: dict[str, list[str]] = {}
     for error in errors[:MAX_ERRORS]:
         parts = [_token(part) for part in error["loc"] if part not in OF_UNION]
-        at.setdefault("/" + "/".join(parts), []).append(error["msg"])
+        message = error["msg"]
+        if error["type"] == "extra_forbidden" and parts:
+            near = difflib.get_close_matches(parts[-1], list(known), n=1, cutoff=0.5)
+            message = f"there is no such field; did you mean {near[0]!r}?" if near else message
+        at.setdefault("/" + "/".join(parts), []).append(message)
     told = [{"pointer": pointer, "detail": "; or: ".join(msgs)} for pointer, msgs in at.items()]
     first = f"{told[0]['pointer']}: {told[0]['detail']}" if told else "not as expected"
     return ProblemError(422, "invalid", f"the request is not valid; {first}", errors=told)

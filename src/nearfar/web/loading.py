@@ -13,8 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_array
 
-from nearfar.core.errors import ArtefactError, NearfarError
-from nearfar.core.files import read_json
+from nearfar.bundle.registered import (
+    POINTER,
+    VERSIONS,
+    current_version,
+    items_file,
+    with_registered_items,
+)
+from nearfar.core.errors import NearfarError
 from nearfar.web.catalogue import Catalogue
 from nearfar.web.logs import failure, log
 from nearfar.web.metrics import Metrics
@@ -28,7 +34,6 @@ if TYPE_CHECKING:
     from nearfar.web.latent_map import LatentMap
 
 CURRENT = "current"
-POINTER = "current.json"
 RETRY_SECONDS = 30.0
 MAX_WARMED = 64
 MODULES = {"torch": "bundle", "onnx": "onnx"}
@@ -38,11 +43,15 @@ FOLDERS = {"torch": "bundle", "onnx": "onnx"}
 
 @dataclass(frozen=True)
 class Address:
-    """Where a model is."""
+    """Where a model is.
+
+    `items_stamp` changes with the registry's titles, and is None without any.
+    """
 
     name: str
     version: str
     path: Path
+    items_stamp: int | None = None
 
 
 class Loader:
@@ -60,6 +69,7 @@ class Loader:
         self._metrics = metrics
         self._users: Interactions | None = None
         self._titles: Titles | None = None
+        self._serving: dict[str, Address] = {}
         self._refused: Address | None = None
         self._again = 0.0
         self.troubles: dict[str, str] = {}
@@ -101,8 +111,7 @@ class Loader:
             gone = FileNotFoundError(POINTER)
             self._trouble(CURRENT, "the registry has no pointer; is its volume mounted?", gone)
         for address in addresses:
-            serving = address.name in self._models and self._models.get(address.name)
-            if serving and serving.scorer.version == address.version:
+            if self._serving.get(address.name) == address:
                 self._clear(address.name)
             elif address != self._refused or time.monotonic() >= self._again:
                 await self._swap(address)
@@ -134,6 +143,7 @@ class Loader:
 
     def _serve(self, address: Address, served: Served) -> None:
         before = self._models.put(served)
+        self._serving[address.name] = address
         if before is not None:
             self._metrics.loaded.remove(before.name, before.scorer.version)
         self._metrics.loads.labels(address.name, "done").inc()
@@ -150,21 +160,21 @@ class Loader:
         if registry is None:
             bundles = self._setup.bundles.items()
             return [Address(name, _version_of(path), path) for name, path in bundles]
-        # Read here and not by the registry's own class, which needs PyTorch.
-        if not (registry / POINTER).exists():
+        version = current_version(registry)
+        if version is None:
             return []
-        version = read_json(registry / POINTER).get("version")
-        if not isinstance(version, str) or not version or Path(version).name != version:
-            raise ArtefactError(f"{registry / POINTER} is damaged: its version is {version!r}")
-        return [Address(CURRENT, version, registry / "versions" / version / FOLDERS[runtime])]
+        path = registry / VERSIONS / version / FOLDERS[runtime]
+        items = items_file(path)
+        stamp = None if items is None else items.stat().st_mtime_ns
+        return [Address(CURRENT, version, path, stamp)]
 
     def _load(self, address: Address) -> Served:
         module = importlib.import_module(f"nearfar.web.scorers.{MODULES[self._setup.runtime]}")
         load: LoadScorer = module.load_scorer
         scorer = load(address.path, version=address.version, threads=self._setup.threads)
-        items = (
-            scorer.items if self._titles is None else self._titles.onto(scorer.items, address.name)
-        )
+        items = with_registered_items(scorer.items, address.path)
+        if self._titles is not None:
+            items = self._titles.onto(items, address.name)
         catalogue = Catalogue(items, scorer.popularity)
         histories = None
         if self._setup.histories is not None:

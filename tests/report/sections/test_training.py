@@ -18,7 +18,7 @@ def test_curves_are_the_records() -> None:
     measured = plain_report().measured
     titles = [caption for caption in ("Validation NDCG@100", "Reconstruction loss",
               "KL divergence from the prior", "Distance to the item anchors (A)",
-              "Weight of the KL divergence (beta)", "Weight of alignment (lambda_A)",
+              "Weight of the KL divergence (beta)", "Weight of alignment (λ_A)",
               "Collapsed latent dimensions") if caption in found.words]  # fmt: skip
     assert len(titles) == 7
     lines = [t for t in found.figures["training-1"]["data"] if t["mode"] != "markers"]
@@ -56,3 +56,13 @@ def test_odd_records_are_drawn_as_far_as_they_go() -> None:
     found = Page(section({"odd": measured}).body)
     assert "Term own" in found.words
     assert "Reconstruction loss" not in found.words
+
+
+def test_no_tick_of_epochs_stands_between_whole_numbers() -> None:
+    axis = page().figures["training-1"]["layout"]["xaxis"]
+    assert axis["dtick"] == 1
+    assert axis["tickformat"] == "d"
+    from nearfar.report.charts import Line, line_chart
+
+    long = line_chart([Line("a", range(1, 121), [0.0] * 120)], "epoch", "y", whole=True)
+    assert long.layout.xaxis.dtick == 20

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nearfar.evaluation.table import Table
 from nearfar.maps.curves import charts as curves_by_chart
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.pages.charts import Chart
+from nearfar.pages.formulas import as_formula
 from nearfar.pages.markup import bullets, heading, paragraph, side_by_side, table
 from nearfar.pages.section import Section
 from nearfar.report.charts import Bars, Line, bar_chart, line_chart, lines_in_words
@@ -32,7 +34,8 @@ def section(report: Report) -> Section:
     parts = [paragraph(text)]
     colours = {title: number for number, title in enumerate(report.measured)}
     for name, findings in found.findings.items():
-        parts.append(_instrument(name, findings, colours))
+        readable = {title: _readable(finding) for title, finding in findings.items()}
+        parts.append(_instrument(name, readable, colours))
     parts.append(_neighbours(found))
     parts.append(
         bullets(
@@ -43,6 +46,24 @@ def section(report: Report) -> Section:
         )
     )
     return Section("diagnostics", "Diagnostics", "\n".join(parts))
+
+
+def _readable(found: Finding) -> Finding:
+    """The same finding, its formulas with the signs that a page can show."""
+    numbers = (
+        replace(n, label=as_formula(n.label), unit=as_formula(n.unit)) for n in found.numbers
+    )
+    curves = (
+        replace(
+            c, chart=as_formula(c.chart), name=as_formula(c.name), x_label=as_formula(c.x_label),
+            y_label=as_formula(c.y_label),
+        )
+        for c in found.curves
+    )  # fmt: skip
+    return replace(
+        found, source=as_formula(found.source), meaning=as_formula(found.meaning),
+        numbers=tuple(numbers), curves=tuple(curves), notes=tuple(map(as_formula, found.notes)),
+    )  # fmt: skip
 
 
 def _instrument(name: str, findings: Mapping[str, Finding], colours: Mapping[str, int]) -> str:

@@ -19,7 +19,7 @@ TERMS = {
 }
 WEIGHTS = {
     "kl": "Weight of the KL divergence (beta)",
-    "alignment": "Weight of alignment (lambda_A)",
+    "alignment": "Weight of alignment (λ_A)",
 }
 
 Record = dict[str, Any]
@@ -66,7 +66,7 @@ def _charts(runs: Mapping[str, list[Record]]) -> list[Chart]:
         lines = _lines(runs, value)
         if lines:
             words = lines_in_words(lines, "epoch", label)
-            figure = line_chart(lines, "epoch", label)
+            figure = line_chart(lines, "epoch", label, whole=True)
             charts.append(Chart(f"training-{len(charts) + 1}", title, words, figure))
     return charts
 

@@ -102,7 +102,9 @@ class Day:
     def delete(self) -> None:
         """Remove the link, then all folders."""
         self.settle()
-        self.link.unlink(missing_ok=True)
+        if self.link.is_symlink():
+            self.link.unlink()
+            _sync(self.root)  # else a power cut brings back a link to folders that are gone
         if self.folder.exists():
             _drop(self.folder)
 

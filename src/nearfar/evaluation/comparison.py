@@ -1,0 +1,181 @@
+"""Many models on the same held-out users: one table, with paired tests against a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+import polars as pl
+
+from nearfar.core.errors import SettingsError
+from nearfar.core.frames import to_pandas
+from nearfar.data.interactions import FoldIn
+from nearfar.evaluation.evaluate import DEFAULT_METRICS, Recommender, evaluate
+from nearfar.evaluation.evaluation import Evaluation
+from nearfar.evaluation.paired import N_RESAMPLES, Paired, Test, compare_all
+from nearfar.evaluation.paired import compare as compare_pair
+from nearfar.evaluation.table import comparison_table, table_html
+from nearfar.metrics.metric import Metric
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Evaluations of several models on the same users, and the paired tests between them.
+
+    Printed, it is a table: a row per model, a column per metric.
+
+    Args:
+        evaluations: name of the model -> what was measured.
+        baseline: the name of the one that the others are tested against.
+        pairs: a test per other model and metric, p-values corrected for all of them (Holm).
+    """
+
+    evaluations: dict[str, Evaluation]
+    baseline: str
+    pairs: list[Paired]
+
+    @property
+    def models(self) -> list[str]:
+        """The names of the models, in order."""
+        return list(self.evaluations)
+
+    def __getitem__(self, model: str) -> Evaluation:
+        return self.evaluations[model]
+
+    def to_polars(self) -> pl.DataFrame:
+        """One row per model and metric.
+
+        Columns `model`, `metric`, `n_users`, `mean`, `low`, `high` (the 95 % interval of the
+        mean), `difference` from the baseline with `difference_low` and `difference_high`, `p` and
+        `p_holm`; null where there is nothing, as for the baseline itself.
+        """
+        pairs = {(pair.b, str(pair.metric)): pair for pair in self.pairs}
+        rows = []
+        for name, evaluation in self.evaluations.items():
+            for row in evaluation.to_polars().iter_rows(named=True):
+                pair = pairs.get((name, row["metric"]))
+                interval = None if pair is None else pair.interval
+                rows.append(
+                    {
+                        "model": name,
+                        **{k: row[k] for k in ("metric", "n_users", "mean", "low", "high")},
+                        "difference": None if pair is None else pair.difference,
+                        "difference_low": None if interval is None else interval.low,
+                        "difference_high": None if interval is None else interval.high,
+                        "p": None if pair is None else pair.p,
+                        "p_holm": None if pair is None else pair.p_holm,
+                    }
+                )
+        types = dict.fromkeys(("difference", "difference_low", "difference_high", "p", "p_holm"))
+        return pl.DataFrame(
+            rows, schema_overrides=dict.fromkeys(types, pl.Float64), infer_schema_length=None
+        )
+
+    def to_pandas(self) -> Any:
+        """As `to_polars`, for pandas.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        return to_pandas(self.to_polars())
+
+    def __str__(self) -> str:
+        return str(comparison_table(self.evaluations, baseline=self.baseline))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return table_html(comparison_table(self.evaluations, baseline=self.baseline))
+
+
+@overload
+def compare(
+    models: Evaluation,
+    data: Evaluation,
+    metrics: Metric | str,
+    *,
+    method: Test = ...,
+    level: float = ...,
+    seed: int = ...,
+    n_resamples: int = ...,
+) -> Paired: ...
+@overload
+def compare(
+    models: Sequence[Recommender | Evaluation] | Mapping[str, Recommender | Evaluation],
+    data: FoldIn | None = ...,
+    metrics: Sequence[Metric | str] | None = ...,
+    *,
+    baseline: str | None = ...,
+    method: Test = ...,
+    level: float = ...,
+    seed: int = ...,
+    n_resamples: int = ...,
+) -> Comparison: ...
+def compare(
+    models: Any,
+    data: Any = None,
+    metrics: Any = None,
+    *,
+    baseline: str | None = None,
+    method: Test = "t",
+    level: float = 0.95,
+    seed: int = 0,
+    n_resamples: int = N_RESAMPLES,
+) -> Comparison | Paired:
+    """Compare models on the same held-out users, or two evaluations in one metric.
+
+    ```python
+    print(nf.compare([ease, plain, aligned], split.test))      # a table of all
+    nf.compare({"old": a, "new": b}, split.test, ["NDCG@100"], baseline="old").to_pandas()
+    nf.compare(evaluation_a, evaluation_b, "NDCG@100").p       # one paired test
+    ```
+
+    Args:
+        models: fitted models or evaluations, in a list or by the names that the table shows. A
+            model in a list is called after its algorithm and settings.
+        data: held-out users, as `split.test`; not needed where all are evaluations.
+        metrics: metrics or their printed forms; by default Recall@20, Recall@50 and NDCG@100.
+        baseline: the name of the model that the others are tested against; by default the first.
+        method: the test, see `evaluation.paired.compare`.
+        level: of the intervals.
+        seed: of the resampling.
+        n_resamples: how many.
+
+    Returns:
+        A `Comparison`; of two evaluations and one metric the one `Paired` test.
+
+    Raises:
+        SettingsError: there are no models, or held-out users are missing.
+        UnknownNameError: no model is called `baseline`, or a metric is unknown.
+        DataError: evaluations are not of the same users.
+    """
+    options = {"method": method, "level": level, "seed": seed, "n_resamples": n_resamples}
+    if isinstance(models, Evaluation):
+        return compare_pair(models, data, metrics, **options)
+    named = models if isinstance(models, Mapping) else _named(models)
+    if not named:
+        raise SettingsError("there are no models to compare; give a list of fitted models")
+    evaluations = {}
+    for name, model in named.items():
+        if isinstance(model, Evaluation):
+            evaluations[name] = replace(model, name=name)
+        elif data is None:
+            raise SettingsError("models are compared on held-out users: give data=split.test")
+        else:
+            chosen = DEFAULT_METRICS if metrics is None else metrics
+            evaluations[name] = evaluate(model, data, chosen, name=name)
+    base = baseline if baseline is not None else next(iter(evaluations))
+    return Comparison(evaluations, base, compare_all(evaluations, base, **options))
+
+
+def _named(models: Sequence[Any]) -> dict[str, Any]:
+    """Models by their labels; equal labels get numbers."""
+    labels = [getattr(m, "label", None) or getattr(m, "name", None) or type(m).__name__
+              for m in models]  # fmt: skip
+    counts: dict[str, int] = {}
+    named = {}
+    for label, model in zip(labels, models, strict=True):
+        counts[label] = counts.get(label, 0) + 1
+        named[label if labels.count(label) == 1 else f"{label} {counts[label]}"] = model
+    return named

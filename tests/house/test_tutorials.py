@@ -1,0 +1,104 @@
+"""The tutorials and guides for Python are run, as they stand there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nearfar.cli.main import run
+from tests.web.cases import Program
+
+DOCS = Path(__file__).parents[2] / "docs"
+FENCE = re.compile(r"```(python|sh|bash|toml)\n(.*?)```", re.DOTALL)
+
+pytestmark = pytest.mark.slow
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    return FENCE.findall((DOCS / page).read_text(encoding="utf-8"))
+
+
+def in_python(code: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True,
+        check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def in_shell(block: str, capsys: pytest.CaptureFixture[str]) -> str:
+    for line in block.strip().splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "nearfar"
+        assert run(arguments) == 0, (line, capsys.readouterr().err)
+    return capsys.readouterr().out
+
+
+def test_your_own_csv(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown, asked = "", []
+    for language, block in blocks("tutorials/shop.md"):
+        if language == "python":
+            in_python(block, tmp_path)
+        elif language == "toml":
+            # The rest of the template stays as it was; a shorter training will do here.
+            (tmp_path / "pipeline.toml").write_text(f"{block}epochs = 5\n")
+        elif language == "bash":
+            asked.append(block.replace("\\\n", " ").strip())
+        elif "nearfar serve" not in block:
+            shown += in_shell(block, capsys)
+    for line in ("user: customer_id  item: sku  timestamp: ordered_at", "2,000", "is current"):
+        assert line in shown
+    assert len(asked) == 4
+    if shutil.which("curl") is None:
+        pytest.skip("the requests are curl's")
+    arguments = (
+        "--registry",
+        str(tmp_path / "registry"),
+        "--store",
+        str(tmp_path / "recommendations"),
+    )
+    monkeypatch.chdir(DOCS.parent)
+    with Program(*arguments) as program:
+        answers = []
+        for command in asked:
+            here = command.replace("localhost:8000", f"127.0.0.1:{program.port}")
+            done = subprocess.run(["bash", "-c", here], capture_output=True, text=True, check=True)
+            answers.append(json.loads(done.stdout))
+    known, session, nothing, alike = answers
+    assert [a["source"] for a in (known, session, nothing)] == ["stored", "history", "popular"]
+    assert all(len(a["recommendations"]) == 3 for a in (known, session, nothing))
+    assert session["recommendations"][0]["title"]
+    assert session["recommendations"][0]["because"]
+    assert len(alike["similar"]) == 3
+
+
+def test_your_own_parts(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    page = blocks("tutorials/own-parts.md")
+    (tmp_path / "mine.py").write_text(page[0][1])
+    shown = in_shell(page[1][1], capsys)
+    assert "FirstHit@1" in shown
+    printed = in_python(page[2][1], tmp_path)
+    assert "CoOccur(power=0.3)" in printed
+    assert "MultVAE(prior=Laplace, epochs=3)" in printed
+    sys.modules.pop("mine", None)
+
+
+def test_the_guide_to_python(tmp_path: Path) -> None:
+    code = "\n".join(block for language, block in blocks("guide/python.md") if language == "python")
+    printed = in_python(code, tmp_path)
+    assert "alignment=PIA" in printed
+    assert (tmp_path / "training.png").exists()
+    assert (tmp_path / "items.parquet").exists()
