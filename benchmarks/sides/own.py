@@ -60,7 +60,7 @@ class NearFar(protocol.Adapter):
         objective = algorithm.objective(catalogue, settings.seed)
         plan = algorithm.plan(catalogue)
         run = Run(seed=settings.seed, device="cpu", precision=self.precision)
-        near = Neighbourhoods(self.x, np.flatnonzero(np.diff(self.x.indptr)), 0, "cpu")
+        near = Neighbourhoods.of(self.x, np.flatnonzero(np.diff(self.x.indptr)), 0, "cpu")
         self.state = State(network, objective, plan, run, {}, n_users, near)
         self.model = Autoencoder(architecture, network, counts, n_users)
         self.algorithm, self.started = algorithm, False

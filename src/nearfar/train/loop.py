@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from nearfar.core.errors import EmptyDataError
 from nearfar.core.seeding import generator
-from nearfar.train.feed import Feed
+from nearfar.train.feed import Batches, Feed
 from nearfar.train.interrupt import Interruptible
 from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.plan import Plan
@@ -50,11 +50,11 @@ def train(
     users = np.flatnonzero(np.diff(x.indptr))
     if not len(users):
         raise EmptyDataError("no training user has an item")
-    near = Neighbourhoods(x, users, run.seed, run.torch_device)
+    near = Neighbourhoods.of(x, users, run.seed, run.torch_device)
     state = State(network, objective, plan, run, identity, len(users), near)
     try:
         if run.resume:
-            state.resume()
+            state.resume(run.folder)
         state.start_metrics()
         stopped_by = epochs(state, Feed(x, run.torch_device), users, validate)
         if stopped_by == signal.SIGTERM:
@@ -66,7 +66,7 @@ def train(
         state.release()
 
 
-def epochs(state: State, feed: Feed, users: np.ndarray, validate: Validate | None) -> int | None:
+def epochs(state: State, feed: Batches, users: np.ndarray, validate: Validate | None) -> int | None:
     """Train to the end, or until a signal, which is returned, says stop."""
     run, plan = state.run, state.plan
     with Interruptible() as stop:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nearfar.kernels.gradients import DenseGradient, RowGradient, Table, tables
+from nearfar.kernels.gradients import DenseGradient, Gradient, RowGradient, Table, tables
 from nearfar.kernels.memory import zeros_like
 from nearfar.train.plan import OptimiserName
 from nearfar.train.row_updates import LazyAdam, RowAdam, RowUpdate
@@ -45,6 +45,7 @@ class Optimiser:
             chosen = [p for p in chosen if id(p) in identities]
         self.dense: dict[Table, DenseGradient] = {}
         self.by_row: dict[Table, tuple[RowGradient, RowUpdate]] = {}
+        self.parameters = chosen
         among = {id(p) for p in chosen}
         for table in tables(module):
             if id(table) not in among:
@@ -75,6 +76,10 @@ class Optimiser:
             table.gradient = gradient
         for table, (gradient, _) in self.by_row.items():
             table.gradient = gradient
+
+    def table_gradients(self) -> list[Gradient]:
+        """Return where the gradients of the tables are gathered."""
+        return [*self.dense.values(), *(gradient for gradient, _ in self.by_row.values())]
 
     def zero(self) -> None:
         """Forget all gradients."""
