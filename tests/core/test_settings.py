@@ -9,7 +9,7 @@ from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.vae.corruption.corruption import Dropout, Mask
 from nearfar.vae.encoders.base import Base
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 
 
 def test_plain_values_become_nested_settings() -> None:
@@ -29,7 +29,7 @@ def test_plain_values_become_nested_settings() -> None:
         learning_rate=1.0,
         decoder_hidden=(50, 60),
         corruption=Mask(0.25),
-        beta=Constant(0.1),
+        beta=ConstantWeight(0.1),
         alignment=PIA(weight=2.0),
     )
 
@@ -66,7 +66,7 @@ def test_what_is_wrong_is_named(values, told: str) -> None:
 
 
 def test_plain_and_back() -> None:
-    original = MultVAE(alignment=PIA(weight=3.0), corruption=Mask(0.3), beta=Constant(0.7))
+    original = MultVAE(alignment=PIA(weight=3.0), corruption=Mask(0.3), beta=ConstantWeight(0.7))
     plain = settings.to_plain(original)
     assert plain.pop("kind") == "multvae"
     assert plain["corruption"] == {"kind": "mask", "keep_prob": 0.3}

@@ -8,7 +8,7 @@ from typing import ClassVar
 from nearfar.algorithms.recipe import EvidenceBound, Network, Training, optimiser_of
 from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.train.phase import Phase
-from nearfar.train.plan import OptimiserName, Plan
+from nearfar.train.plan import OptimiserName, TrainingPlan
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.likelihoods.by_size import BySize
@@ -70,7 +70,7 @@ class RecVAE(Network, EvidenceBound, Training):
     patience: NonNegativeInt = 0
     optimiser: OptimiserName | None = None
 
-    def plan(self, catalogue: Catalogue | None = None) -> Plan:
+    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
         encoder = Phase(
             ("network.encoder", "objective"), passes=self.encoder_passes, renews_prior=True
         )

@@ -22,7 +22,7 @@ from nearfar.train.history import History
 from nearfar.train.loop import epochs
 from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.run import Precision, Run
-from nearfar.train.state import State
+from nearfar.train.state import TrainingState
 from nearfar.vae.likelihoods.bernoulli import bernoulli
 from nearfar.vae.likelihoods.gaussian import Squares
 from nearfar.vae.likelihoods.likelihood import Catalogue
@@ -145,7 +145,7 @@ def train_part(task: Task, team: Team) -> History:
     if not feed.n_users:
         raise EmptyDataError("no training user has an item")
     near = Neighbourhoods(feed.sample(run.seed))
-    state = State(
+    state = TrainingState(
         network, parts.objective, parts.plan, run, task.identity, feed.n_users, near,
         Processes(team),
     )  # fmt: skip
@@ -171,7 +171,7 @@ def train_part(task: Task, team: Team) -> History:
     return run.history
 
 
-def _check_same_position(state: State, team: Team, folder: Path) -> None:
+def _check_same_position(state: TrainingState, team: Team, folder: Path) -> None:
     """Raise ArtefactError where workers have not taken up the same checkpoint."""
     step = state.steps_before + state.step_in_epoch
     found = team.gather(np.array([state.epoch, step]))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nearfar.kernels.gradients import DenseGradient, Gradient, RowGradient, Table, tables
+from nearfar.kernels.gradients import DenseGradient, Gradient, ParameterTable, RowGradient, tables
 from nearfar.kernels.memory import zeros_like
 from nearfar.train.plan import OptimiserName
 from nearfar.train.row_updates import LazyAdam, RowAdam, RowUpdate
@@ -43,8 +43,8 @@ class Optimiser:
         if moving is not None:
             identities = {id(p) for p in moving}
             chosen = [p for p in chosen if id(p) in identities]
-        self.dense: dict[Table, DenseGradient] = {}
-        self.by_row: dict[Table, tuple[RowGradient, RowUpdate]] = {}
+        self.dense: dict[ParameterTable, DenseGradient] = {}
+        self.by_row: dict[ParameterTable, tuple[RowGradient, RowUpdate]] = {}
         self.parameters = chosen
         among = {id(p) for p in chosen}
         for table in tables(module):

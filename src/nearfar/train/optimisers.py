@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nearfar.train.optimiser import Optimiser
 from nearfar.train.phase import Phase
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
 
 
 class Optimisers:
@@ -17,7 +17,7 @@ class Optimisers:
     Parameters that the phase at work does not move ask for no gradients.
     """
 
-    def __init__(self, modules: nn.ModuleDict, plan: Plan) -> None:
+    def __init__(self, modules: nn.ModuleDict, plan: TrainingPlan) -> None:
         self._modules = modules
         self._plan = plan
         self._named = {n: p for n, p in modules.named_parameters() if p.requires_grad}

@@ -9,14 +9,14 @@ from nearfar.core.errors import SettingsError
 from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.settings import Settings
 from nearfar.train.phase import Phase
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.weight import Weight
 
 OptimiserName = Literal["adam", "lazy_adam", "row_adam"]
 
 
 @dataclass(frozen=True)
-class Plan(Settings):
+class TrainingPlan(Settings):
     """How long to train, and by what steps.
 
     Args:
@@ -39,7 +39,7 @@ class Plan(Settings):
     batch_size: PositiveInt
     learning_rate: PositiveFloat
     patience: NonNegativeInt
-    schedule: Weight = field(default_factory=Constant)
+    schedule: Weight = field(default_factory=ConstantWeight)
     optimiser: OptimiserName = "adam"
     weight_decay: NonNegativeFloat = 0.0
     noise: bool = True

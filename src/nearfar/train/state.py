@@ -20,7 +20,7 @@ from nearfar.train.means import Means
 from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.optimisers import Optimisers
 from nearfar.train.phase import Phase
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
 from nearfar.train.reducer import Local, Reducer
 from nearfar.train.run import Run
 from nearfar.vae.information import Information, moments_of
@@ -36,7 +36,7 @@ UNREAD_STEPS = {"cpu": 1, "cuda": 50}
 Validate = Callable[[], dict[str, float]]
 
 
-class State:
+class TrainingState:
     """Where a run stands: weights, optimiser, sums of the epoch, best weights so far.
 
     Args:
@@ -54,7 +54,7 @@ class State:
         self,
         network: VAE,
         objective: Objective,
-        plan: Plan,
+        plan: TrainingPlan,
         run: Run,
         identity: dict[str, Any],
         n_users: int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from nearfar.kernels.gradients import Table
+from nearfar.kernels.gradients import ParameterTable
 from nearfar.kernels.memory import empty
 from nearfar.kernels.sparse import selected_rows
 
@@ -21,7 +21,7 @@ class UserNodes(nn.Module):
 
     def __init__(self, n_users: int, n_hidden: int) -> None:
         super().__init__()
-        self.weight = Table(empty((n_users, n_hidden)).zero_())
+        self.weight = ParameterTable(empty((n_users, n_hidden)).zero_())
 
     def forward(self, positions: Int64[Tensor, " users"]) -> Float[Tensor, "users hidden"]:
         """The vectors of the users at these positions, each of which comes once."""
