@@ -42,9 +42,9 @@ class MultVAE(Network, EvidenceBound, Training):
         noise: whether z is drawn in training, as published, or is the posterior's mean.
         schedule: what the learning rate is multiplied by over the course of training; by default
             it falls along half a cosine to a twentieth.
-        optimiser: "adam"; or for tables with one row an item "lazy_adam", whose rows rest while
-            no batch touches them, or "row_adam", which keeps no moments of them either (a third
-            of the memory). By default "adam" with the exact likelihood, else "lazy_adam".
+        optimiser: "adam"; or for tables with one row per item "lazy_adam", whose rows stay as they
+            are while no batch touches them, or "row_adam", which keeps no moments of them either (a
+            third of the memory). By default "adam" with the exact likelihood, else "lazy_adam".
     """
 
     ADDED: ClassVar[Mapping[str, Any]] = {}

@@ -25,8 +25,8 @@ from nearfar.vae.weights.weight import Weight
 class RaCT(Network):
     """Ranking-critical training: Mult-VAE, then a critic of its rankings, then both.
 
-    In the first epochs the network (the actor) is trained as Mult-VAE. Then it rests, and the
-    critic learns to tell a user's NDCG@100 on what was masked from three features. At last the
+    In the first epochs the network (the actor) is trained as Mult-VAE. Then it is frozen, and the
+    critic learns to predict a user's NDCG@100 on what was masked from three features. At last the
     network raises what the critic expects, and the critic goes on learning. The fitted model is
     the network alone.
 

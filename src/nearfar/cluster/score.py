@@ -103,7 +103,7 @@ def score_histories(
         workers: who does the work.
         staging: a folder that all workers see, for parts on their way to a writer that cannot be
             handed to workers, as of a database. Without it the writer is handed to them.
-        on_part: told of every part that is written.
+        on_part: called with every part that is written.
 
     Raises:
         MissingExtraError: Ray is not installed.

@@ -1,4 +1,4 @@
-"""What the workers of a training tell each other."""
+"""Communication between the workers of a training."""
 
 from __future__ import annotations
 

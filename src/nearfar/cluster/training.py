@@ -43,7 +43,7 @@ FITTED = "fitted"
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What the workers of a training are told.
+    """The task of the workers of a training.
 
     Args:
         algorithm: what is fitted.

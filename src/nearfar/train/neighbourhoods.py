@@ -1,4 +1,4 @@
-"""Whether users keep their neighbours from epoch to epoch."""
+"""The share of nearest neighbours that users keep from epoch to epoch."""
 
 from __future__ import annotations
 

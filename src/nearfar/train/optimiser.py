@@ -17,17 +17,17 @@ ROW_UPDATES: dict[str, Callable[[Tensor], RowUpdate]] = {"lazy_adam": LazyAdam, 
 
 
 class Optimiser:
-    """Adam over the parameters of a module; tables (one row an item) may be updated by rows.
+    """Adam over the parameters of a module; tables (one row per item) may be updated by rows.
 
     "adam" gives the result of `torch.optim.Adam` on dense gradients: rows that a batch does not
     touch move by their momentum as they do there, and only the gradients' memory is kept from
-    step to step. With the others, rows that a batch does not touch rest.
+    step to step. With the others, rows that a batch does not touch stay as they are.
 
     Args:
-        module: whose parameters it moves.
+        module: whose parameters are trained.
         name: how tables are updated.
         learning_rate: Adam's.
-        moving: only these parameters of the module, if not all.
+        moving: the parameters of the module that are trained; None for all.
         weight_decay: of matrices, as in `torch.optim.Adam`: added to the gradient.
     """
 

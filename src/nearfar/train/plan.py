@@ -21,15 +21,15 @@ class TrainingPlan(Settings):
 
     Args:
         epochs: how many, at most.
-        batch_size: users a step.
+        batch_size: users per step.
         learning_rate: Adam's.
         patience: stop after so many epochs without a new best validation score; 0 for never.
         schedule: what the learning rate is multiplied by over the course of training.
-        optimiser: how tables of one row an item are updated; all else by Adam.
+        optimiser: how tables of one row per item are updated; all else by Adam.
         weight_decay: l2 times half the squared length of all weight matrices is added to the
             loss.
         noise: whether z is drawn in training, or is the posterior's mean.
-        phases: what an epoch consists of, in order; by default one pass in which all moves.
+        phases: what an epoch consists of, in order; by default one pass that trains all parameters.
 
     Raises:
         SettingsError: a value is out of range.

@@ -164,7 +164,7 @@ class TrainingState:
         return {name: weights[name] for name in phase.terms or weights}
 
     def end_pass(self, phase: Phase, *, last_of_phase: bool) -> None:
-        """All users had their turn."""
+        """End a pass over the users."""
         if last_of_phase and phase.renews_prior and self.objective.prior is not None:
             self.objective.prior.renew(self.network.encoder)
         self.pass_in_epoch += 1

@@ -1,4 +1,4 @@
-"""What each latent dimension tells of the user."""
+"""The information of each latent dimension about the user."""
 
 from __future__ import annotations
 

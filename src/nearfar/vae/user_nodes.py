@@ -11,10 +11,10 @@ from nearfar.kernels.sparse import selected_rows
 
 
 class UserNodes(nn.Module):
-    """A vector a training user, added to the weighted sums of the encoder's first layer.
+    """A vector per training user, added to the weighted sums of the encoder's first layer.
 
-    A fitted model knows no users: whoever trains with nodes takes them off the encoder when
-    training ends. All start at zero, which is what users without a node have.
+    A fitted model knows no users: they are taken off the encoder when training ends. All start at
+    zero, which is what users without a node have.
 
     Notation: `weight` = V_u of CDAE (Wu et al. 2016).
     """
