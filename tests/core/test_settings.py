@@ -1,5 +1,6 @@
 """Settings from plain values and back; errors name the key."""
 
+import numpy as np
 import pytest
 
 from nearfar.algorithms.ease import EASE
@@ -152,3 +153,16 @@ def test_a_table_without_kind_is_of_the_defaults_kind() -> None:
 def test_constructors_hold_their_types(bad) -> None:
     with pytest.raises(SettingsError, match=next(iter(bad))):
         MultVAE(**bad)
+
+
+def test_python_values_of_the_same_meaning_are_taken_as_the_declared_type() -> None:
+    base = settings.build(Base, {"hidden": [7, 8]})
+    assert base.hidden == (7, 8)
+    assert base == Base((7, 8))
+    made = EASE(l2=np.float32(0.5))
+    assert type(made.l2) is float
+    assert type(MultVAE(epochs=np.int64(3)).epochs) is int
+    with pytest.raises(SettingsError, match=r"hidden\[1\] is 0; it must be at least 1"):
+        settings.build(Base, {"hidden": [7, 0]})
+    with pytest.raises(SettingsError, match="l2 is nan; a finite number"):
+        EASE(l2=float("nan"))
