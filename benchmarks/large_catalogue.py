@@ -18,7 +18,7 @@ from benchmarks.peers.protocol import peak_mib
 from nearfar.core.files import write_json
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.starts.spectral import Spectral
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 
 METRICS = ("recall@100", "ndcg@100")
@@ -69,7 +69,7 @@ def main() -> None:
         learning_rate=arguments.learning_rate,
         start=Spectral(),
         beta=LinearAnneal(0.2, 1000),
-        schedule=Constant(),
+        schedule=ConstantWeight(),
         likelihood=None,
     )
     losses = Losses()

@@ -27,7 +27,7 @@ from benchmarks.machine import provenance
 from nearfar.bundle.bundle import Bundle
 from nearfar.cluster.fit import fit_histories
 from nearfar.cluster.histories import write_histories
-from nearfar.cluster.score import Request, score_histories
+from nearfar.cluster.score import ScoreRequest, score_histories
 from nearfar.cluster.workers import Workers
 from nearfar.core.files import read_json, write_json
 from nearfar.data.interactions import Interactions
@@ -35,7 +35,7 @@ from nearfar.store.sinks.parquet import ParquetRecommendations
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.starts.xavier import Xavier
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 
 PER_USER = 20
@@ -50,7 +50,7 @@ SAMPLED_ITEMS = (10_000, 20_000, 40_000, 80_000)
 def make_published() -> dict[str, Any]:
     """The published settings that differ from the defaults."""
     return {
-        "learning_rate": 1e-3, "patience": 0, "start": Xavier(), "schedule": Constant(),
+        "learning_rate": 1e-3, "patience": 0, "start": Xavier(), "schedule": ConstantWeight(),
         "beta": LinearAnneal(), "likelihood": None,
     }  # fmt: skip
 
@@ -162,7 +162,7 @@ def on_workers(counts: list[int]) -> list[dict[str, Any]]:
                     date(2024, 1, 1), "v"
                 ) as writer:
                     done = score_histories(
-                        bundle, histories, writer, request=Request(k=20), workers=workers,
+                        bundle, histories, writer, request=ScoreRequest(k=20), workers=workers,
                         on_part=lambda part, ends=ends: ends.append(time.perf_counter()),
                     )  # fmt: skip
             # the first parts wait for processes to start

@@ -31,7 +31,7 @@ from nearfar.core.files import write_json
 from nearfar.evaluation.paired import compare
 from nearfar.metrics.ndcg import NDCG
 from nearfar.vae.starts.xavier import Xavier
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 
 HERE = Path(__file__).parent
@@ -41,7 +41,7 @@ REFERENCE_SEED = 98765
 
 BASE = nf.MultVAE(
     batch_size=500, beta=LinearAnneal(0.2, 1000), epochs=150, patience=20, learning_rate=1e-3,
-    start=Xavier(), schedule=Constant(), likelihood=None,
+    start=Xavier(), schedule=ConstantWeight(), likelihood=None,
 )  # fmt: skip
 GRIDS: dict[str, list[Any]] = {
     "EASE": [nf.EASE(l2=500.0)],

@@ -2,8 +2,8 @@
 
     python own.py [float32|bfloat16] [PRESET]
 
-Training goes through the library's own `Feed` and `State`, checks, records and progress reports
-included. A start from the data is part of the first epoch's time.
+Training goes through the library's own `Feed` and `TrainingState`, checks, records and progress
+reports included. A start from the data is part of the first epoch's time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class NearFar(protocol.Adapter):
         from nearfar.train.feed import Feed
         from nearfar.train.neighbourhoods import Neighbourhoods
         from nearfar.train.run import Run
-        from nearfar.train.state import State
+        from nearfar.train.state import TrainingState
         from nearfar.vae.likelihoods.likelihood import Catalogue
 
         torch.set_num_threads(settings.threads)
@@ -60,8 +60,8 @@ class NearFar(protocol.Adapter):
         objective = algorithm.objective(catalogue, settings.seed)
         plan = algorithm.plan(catalogue)
         run = Run(seed=settings.seed, device="cpu", precision=self.precision)
-        near = Neighbourhoods(self.x, np.flatnonzero(np.diff(self.x.indptr)), 0, "cpu")
-        self.state = State(network, objective, plan, run, {}, n_users, near)
+        near = Neighbourhoods.of(self.x, np.flatnonzero(np.diff(self.x.indptr)), 0, "cpu")
+        self.state = TrainingState(network, objective, plan, run, {}, n_users, near)
         self.model = Autoencoder(architecture, network, counts, n_users)
         self.algorithm, self.started = algorithm, False
         self.feed = Feed(self.x, torch.device("cpu"))

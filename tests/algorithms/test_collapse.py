@@ -14,7 +14,7 @@ from nearfar.evaluation.evaluate import evaluate
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.constant import Constant
 from nearfar.train.history import EpochRecord
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
 from nearfar.train.run import Run
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.likelihoods.likelihood import Catalogue
@@ -75,7 +75,7 @@ def checked(
     objective = algorithm.objective(Catalogue(train.item_counts, train.n_users), 0)
     return refusing_collapse(
         lambda: {"NDCG@100": now}, validation, train.item_counts, train.n_users,
-        objective=objective, plan=Plan(10, 5, 0.1, 0), run=run,
+        objective=objective, plan=TrainingPlan(10, 5, 0.1, 0), run=run,
     )()  # fmt: skip
 
 

@@ -103,3 +103,11 @@ def test_epochs_follow_from_the_number_of_steps(n_users: int, epochs: int) -> No
     catalogue = Catalogue(np.ones(9, np.int64), n_users)
     assert MultVAE(batch_size=250).plan(catalogue).epochs == epochs
     assert MultVAE(batch_size=250, epochs=3).plan(catalogue).epochs == 3
+
+
+def test_the_units_of_the_decoder_are_written_where_they_were_before() -> None:
+    assert settings.to_plain(MultVAE())["decoder_units"] == "tanh"
+    assert "decoder_units" not in settings.to_plain(RecVAE())
+    gated = settings.to_plain(RecVAE(decoder_units="gated"))
+    assert gated["decoder_units"] == "gated"
+    assert settings.build(RecVAE, {"decoder_units": "gated"}) == RecVAE(decoder_units="gated")

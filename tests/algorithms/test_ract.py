@@ -14,7 +14,7 @@ from nearfar.train.run import Run
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.starts.xavier import Xavier
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 
 SMALL = RaCT(
@@ -77,7 +77,7 @@ def test_without_the_later_stages_it_is_mult_vae(clusters) -> None:
         likelihood=Multinomial(),
         start=Xavier(),
         beta=LinearAnneal(),
-        schedule=Constant(),
+        schedule=ConstantWeight(),
     )
     a, b = (
         algorithm.fit(*clusters, run=Run(seed=1, device="cpu")).state()

@@ -10,7 +10,7 @@ from nearfar.algorithms.warp import WARP
 from nearfar.core.errors import SettingsError
 from nearfar.train.run import Run
 from nearfar.vae.likelihoods.likelihood import Catalogue
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 
 SHORT = {"n_latent": 6, "epochs": 2, "batch_size": 50, "learning_rate": 0.01}
 
@@ -44,7 +44,7 @@ def test_beta_weighs_the_kl_term(clusters) -> None:
     nats = []
     for beta in (0.0, 100.0):
         run = Run(device="cpu")
-        LambdaNet(**SHORT, beta=Constant(beta)).fit(train, run=run)
+        LambdaNet(**SHORT, beta=ConstantWeight(beta)).fit(train, run=run)
         nats.append(run.history.records[-1].terms["kl"])
     assert nats[1] < 0.5 * nats[0]
 

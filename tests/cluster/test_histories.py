@@ -16,7 +16,7 @@ from nearfar.cli.main import run
 from nearfar.cluster import fit as fitting
 from nearfar.cluster.fit import fit
 from nearfar.cluster.histories import describe_histories, open_histories, write_histories
-from nearfar.cluster.score import Request, score_histories
+from nearfar.cluster.score import ScoreRequest, score_histories
 from nearfar.cluster.shared_model import SharedBundle
 from nearfar.cluster.team import Team
 from nearfar.cluster.training import Task
@@ -102,7 +102,7 @@ def test_without_ray_nothing_is_begun(
     assert not list(tmp_path.iterdir())
     histories = write_histories(clusters[0], tmp_path / "h")
     with pytest.raises(MissingExtraError):
-        score_histories(None, histories, None, request=Request(), workers=Workers())  # pyright: ignore[reportArgumentType]
+        score_histories(None, histories, None, request=ScoreRequest(), workers=Workers())  # pyright: ignore[reportArgumentType]
 
 
 def test_why_a_worker_failed_is_told_and_not_tried_again(

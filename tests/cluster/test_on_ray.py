@@ -19,7 +19,7 @@ from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.recommend import recommend, recommendations_frame
 from nearfar.cluster.fit import fit
 from nearfar.cluster.histories import write_histories
-from nearfar.cluster.score import PartDone, Request, score_histories
+from nearfar.cluster.score import PartDone, ScoreRequest, score_histories
 from nearfar.cluster.work import OnWorkers
 from nearfar.cluster.workers import Workers
 from nearfar.data.interactions import FoldIn, Interactions
@@ -32,7 +32,7 @@ from nearfar.store.sinks.sql import SQLRecommendations
 from nearfar.train.history import EpochRecord
 from nearfar.train.run import Run, Silent
 from nearfar.vae.encoders.base import Base
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from tests.cluster.cases import NODE, Slow, start, stop
 from tests.jobs.cases import pipeline_in, write_days
 
@@ -49,7 +49,7 @@ DAY = date(2024, 5, 1)
 AT = datetime(2024, 5, 1, 6, tzinfo=UTC)
 TWO = Workers(count=2, max_failures=2)
 ALGORITHM = MultVAE(
-    n_latent=6, encoder=Base((8,)), decoder_hidden=(8,), beta=Constant(0.2), epochs=10,
+    n_latent=6, encoder=Base((8,)), decoder_hidden=(8,), beta=ConstantWeight(0.2), epochs=10,
     batch_size=4, patience=0,
 )  # fmt: skip
 
@@ -138,7 +138,7 @@ def local_rows(bundle: Bundle, train: Interactions, folder: Path, part: int) -> 
     return rows(sink)
 
 
-REQUEST = Request(k=5, deny=(103,))
+REQUEST = ScoreRequest(k=5, deny=(103,))
 
 
 def test_a_node_lost_in_scoring_changes_nothing(

@@ -1,5 +1,6 @@
 """Settings from plain values and back; errors name the key."""
 
+import numpy as np
 import pytest
 
 from nearfar.algorithms.ease import EASE
@@ -9,7 +10,7 @@ from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.vae.corruption.corruption import Dropout, Mask
 from nearfar.vae.encoders.base import Base
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 
 
 def test_plain_values_become_nested_settings() -> None:
@@ -29,7 +30,7 @@ def test_plain_values_become_nested_settings() -> None:
         learning_rate=1.0,
         decoder_hidden=(50, 60),
         corruption=Mask(0.25),
-        beta=Constant(0.1),
+        beta=ConstantWeight(0.1),
         alignment=PIA(weight=2.0),
     )
 
@@ -66,7 +67,7 @@ def test_what_is_wrong_is_named(values, told: str) -> None:
 
 
 def test_plain_and_back() -> None:
-    original = MultVAE(alignment=PIA(weight=3.0), corruption=Mask(0.3), beta=Constant(0.7))
+    original = MultVAE(alignment=PIA(weight=3.0), corruption=Mask(0.3), beta=ConstantWeight(0.7))
     plain = settings.to_plain(original)
     assert plain.pop("kind") == "multvae"
     assert plain["corruption"] == {"kind": "mask", "keep_prob": 0.3}
@@ -152,3 +153,16 @@ def test_a_table_without_kind_is_of_the_defaults_kind() -> None:
 def test_constructors_hold_their_types(bad) -> None:
     with pytest.raises(SettingsError, match=next(iter(bad))):
         MultVAE(**bad)
+
+
+def test_python_values_of_the_same_meaning_are_taken_as_the_declared_type() -> None:
+    base = settings.build(Base, {"hidden": [7, 8]})
+    assert base.hidden == (7, 8)
+    assert base == Base((7, 8))
+    made = EASE(l2=np.float32(0.5))
+    assert type(made.l2) is float
+    assert type(MultVAE(epochs=np.int64(3)).epochs) is int
+    with pytest.raises(SettingsError, match=r"hidden\[1\] is 0; it must be at least 1"):
+        settings.build(Base, {"hidden": [7, 0]})
+    with pytest.raises(SettingsError, match="l2 is nan; a finite number"):
+        EASE(l2=float("nan"))

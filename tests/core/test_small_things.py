@@ -7,6 +7,7 @@ from nearfar.algorithms.ease import EASE
 from nearfar.core import discovery, memory, seeding
 from nearfar.core.cpu import is_amd_with_avx512, multiplies_bfloat16
 from nearfar.core.errors import DoesNotFitError, SettingsError, UnknownNameError
+from nearfar.vae.corruption.corruption import Clean, Corruption, Dropout, Mask
 
 
 def test_streams_are_a_function_of_seed_and_name() -> None:
@@ -68,3 +69,14 @@ def test_processors_whose_float32_products_mkl_is_slow_at_are_known(tmp_path) ->
         path.write_text(f"processor : 0\n{lines}\n")
         assert is_amd_with_avx512(path) is expected
     assert is_amd_with_avx512(tmp_path / "absent") is False
+
+
+def test_classes_that_share_a_file_are_found_by_their_own_names() -> None:
+    package = "nearfar.vae.corruption"
+    found = discovery.discover(package, Corruption)
+    assert found == {"clean": Clean, "dropout": Dropout, "mask": Mask}
+    for name, cls in found.items():
+        assert discovery.find(package, Corruption, name) is cls
+        assert discovery.name_of(cls) == name
+    with pytest.raises(UnknownNameError, match="known: clean, dropout, mask"):
+        discovery.find(package, Corruption, "corruption")

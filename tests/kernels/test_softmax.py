@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.kernels import softmax
-from nearfar.kernels.gradients import DenseGradient, Table
+from nearfar.kernels.gradients import DenseGradient, ParameterTable
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.softmax import Workspace, linear_multinomial_nll
 
@@ -154,7 +154,7 @@ def test_an_attached_gradient_takes_the_weights_share() -> None:
     hidden, weight, bias, _ = layer(5, *x.shape)
     rows = Rows.from_csr(csr_array(x))
     expected = gradients(plain(x, hidden, weight, bias), torch.ones(len(x)), weight)[0]
-    weight = Table(weight.detach())
+    weight = ParameterTable(weight.detach())
     weight.gradient = gradient = DenseGradient(weight)
     for _ in range(2):  # the second time over what the first one left
         gradient.clear()

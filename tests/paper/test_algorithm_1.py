@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.plateau_growth import PlateauGrowth
 from nearfar.vae.weights.weight import Progress
@@ -47,4 +47,4 @@ def test_linear_anneal_is_the_published_one() -> None:
     for step in (0, 1, 23_300, 40_000, 46_600, 10**7):
         assert published(Progress(step=step)) == pytest.approx(min(0.2, step / 200_000))
     assert LinearAnneal(0.2, 0)(Progress()) == 0.2
-    assert Constant(0.4)(Progress(step=3)) == 0.4
+    assert ConstantWeight(0.4)(Progress(step=3)) == 0.4

@@ -15,7 +15,7 @@ from nearfar.kernels.rows import Rows
 from nearfar.train.run import Run
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.likelihoods.likelihood import Catalogue
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.weight import Progress
 
 
@@ -23,7 +23,7 @@ def small(alignment: PIA | None) -> MultVAE:
     return MultVAE(
         n_latent=4,
         decoder_hidden=(8,),
-        beta=Constant(0.3),
+        beta=ConstantWeight(0.3),
         epochs=3,
         batch_size=16,
         alignment=alignment,

@@ -12,7 +12,7 @@ from nearfar.train.run import Run
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.starts.xavier import Xavier
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from tests.paper.recording import recording
 from tests.vae.networks import dense_of
 
@@ -31,17 +31,17 @@ def test_multvae_without_noise_and_kl_is_multdae_to_the_bit(
     dae = MultDAE(l2=0.0, **parts)
     vae = MultVAE(
         noise=False,
-        beta=Constant(0.0),
+        beta=ConstantWeight(0.0),
         likelihood=None,
         start=Xavier(),
-        schedule=Constant(),
+        schedule=ConstantWeight(),
         **parts,
     )
     x = validation.fold_in.x
     expected = dae.fit(train, validation, run=Run(seed=4)).score(x)
     without = vae.fit(train, validation, run=Run(seed=4)).score(x)
     np.testing.assert_array_equal(expected, without)
-    for other in (replace(vae, noise=True), replace(vae, beta=Constant(0.5))):
+    for other in (replace(vae, noise=True), replace(vae, beta=ConstantWeight(0.5))):
         scores = other.fit(train, validation, run=Run(seed=4)).score(x)
         assert np.abs(scores - expected).max() > 1e-3
 

@@ -28,7 +28,7 @@ from nearfar.vae.priors.prior import Prior, PriorNetwork
 from nearfar.vae.priors.vamp import Vamp
 from nearfar.vae.step import Step
 from nearfar.vae.terms.kl import KL
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from tests.vae.networks import (
     ENCODERS,
     N_ITEMS,
@@ -250,8 +250,8 @@ def bound(vae: VAE, prior: Prior) -> Objective:
     built = build(prior)
     built.renew(vae.encoder)
     addends = {
-        "reconstruction": Addend(reconstruction, Constant(1.0)),
-        "kl": Addend(KL(built), Constant(0.5)),
+        "reconstruction": Addend(reconstruction, ConstantWeight(1.0)),
+        "kl": Addend(KL(built), ConstantWeight(0.5)),
     }
     return Objective(addends, built)
 
@@ -283,7 +283,7 @@ def test_steps_with_a_vamp_prior_are_those_of_plain_adam(pair) -> None:
     vae = network(encoder, Mask(0.5))
     modules = torch.nn.ModuleDict({"vae": vae, "objective": bound(vae, prior)})
     plain = copy.deepcopy(modules)
-    plain["objective"].addends["kl"] = Addend(KL(plain["objective"].prior), Constant(0.5))
+    plain["objective"].addends["kl"] = Addend(KL(plain["objective"].prior), ConstantWeight(0.5))
     ours, adam = Optimiser(modules, "adam", 0.01), torch.optim.Adam(plain.parameters(), lr=0.01)
     for number in range(4):
         ours.zero()

@@ -15,7 +15,7 @@ from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.network import VAE
 from nearfar.vae.starts.xavier import Xavier
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.per_interaction import PerInteraction
 from tests.paper.recording import Taken, recording
 from tests.vae.networks import dense_of
@@ -29,7 +29,7 @@ ALGORITHM = RecVAE(
     epochs=EPOCHS,
     batch_size=BATCH,
     learning_rate=RATE,
-    schedule=Constant(),
+    schedule=ConstantWeight(),
     likelihood=None,
     start=Xavier(),
 )

@@ -10,7 +10,7 @@ from nearfar.kernels.rows import Rows
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.cosine import Cosine
 from nearfar.vae.weights.cyclic import Cyclic
 from nearfar.vae.weights.exponential import Exponential
@@ -80,7 +80,7 @@ def test_per_interaction_counts_the_full_history() -> None:
     objective = Objective(
         {
             "kl": Addend(lambda step, /: values, PerInteraction(0.01)),
-            "other": Addend(lambda step, /: values, Constant(2.0)),
+            "other": Addend(lambda step, /: values, ConstantWeight(2.0)),
         }
     )
     loss, means = objective(step, objective.weights(Progress(step=9)))

@@ -20,13 +20,13 @@ from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.iaf import IAF
 from nearfar.vae.starts.xavier import Xavier
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from tests.conftest import interactions
 
 SMALL = {"n_latent": 4, "epochs": 6, "batch_size": 20, "learning_rate": 0.01}
 BASE = {
-    **SMALL, "encoder": Base((8,)), "decoder_hidden": (8,), "beta": Constant(0.2),
-    "likelihood": None, "start": Xavier(), "schedule": Constant(),
+    **SMALL, "encoder": Base((8,)), "decoder_hidden": (8,), "beta": ConstantWeight(0.2),
+    "likelihood": None, "start": Xavier(), "schedule": ConstantWeight(),
 }  # fmt: skip
 MODELS: dict[str, Algorithm] = {
     "plain": MultVAE(**BASE),

@@ -25,7 +25,7 @@ from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.feed import Feed
 from nearfar.train.loop import train
 from nearfar.train.optimiser import Optimiser
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
 from nearfar.train.run import Run
 from nearfar.train.state import UNREAD_STEPS
 from nearfar.vae.information import Information
@@ -34,7 +34,7 @@ from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.starts.xavier import Xavier
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.cosine import Cosine
 
 SMALL = {"n_latent": 4, "decoder_hidden": (8,), "batch_size": 32}
@@ -93,7 +93,7 @@ def test_divergence_stops_with_its_cause(clusters) -> None:
 def test_records_are_lines_of_json(clusters, tmp_path: Path) -> None:
     interactions, validation = clusters
     run = Run(folder=tmp_path)
-    algorithm = MultVAE(**SMALL, epochs=3, beta=Constant(0.5), alignment=PIA(weight=2.0))
+    algorithm = MultVAE(**SMALL, epochs=3, beta=ConstantWeight(0.5), alignment=PIA(weight=2.0))
     algorithm.fit(interactions, validation, run=run)
     lines = [json.loads(t) for t in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [0, 1, 2]
@@ -108,7 +108,7 @@ def test_records_are_lines_of_json(clusters, tmp_path: Path) -> None:
 def test_a_strong_prior_collapses_dimensions(clusters) -> None:
     interactions, validation = clusters
     run = Run()
-    MultVAE(**SMALL, epochs=60, learning_rate=0.01, beta=Constant(1000.0), patience=0).fit(
+    MultVAE(**SMALL, epochs=60, learning_rate=0.01, beta=ConstantWeight(1000.0), patience=0).fit(
         interactions, validation, run=run
     )
     assert run.history.records[-1].collapsed_dimensions == 4
@@ -165,7 +165,7 @@ def test_no_interactions_is_an_error(clusters) -> None:
 @pytest.mark.parametrize("bad", [(0, 1, 1e-3, 0), (1, 0, 1e-3, 0), (1, 1, 0.0, 0), (1, 1, 1.0, -1)])
 def test_bad_plans_are_refused(bad) -> None:
     with pytest.raises(SettingsError, match="must be"):
-        Plan(*bad)
+        TrainingPlan(*bad)
 
 
 def test_a_run_can_be_used_again(clusters) -> None:

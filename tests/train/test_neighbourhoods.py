@@ -13,7 +13,7 @@ from tests.theory.cases import BASE, model, two_tastes
 
 def test_the_first_time_there_is_nothing_to_compare() -> None:
     x = two_tastes()
-    near = Neighbourhoods(x, np.arange(60), 0, "cpu")
+    near = Neighbourhoods.of(x, np.arange(60), 0, "cpu")
     assert near.kept(model("plain").network) is None
     assert near.kept(model("plain").network) == 1
     before = model("plain").encode(x).mu
@@ -24,7 +24,7 @@ def test_the_first_time_there_is_nothing_to_compare() -> None:
 
 
 def test_too_few_users_have_no_neighbourhoods() -> None:
-    near = Neighbourhoods(two_tastes(), np.arange(3), 0, "cpu")
+    near = Neighbourhoods.of(two_tastes(), np.arange(3), 0, "cpu")
     assert near.kept(model("plain").network) is None
     assert near.kept(model("plain").network) is None
 
@@ -43,5 +43,5 @@ def test_a_training_records_it_and_settles_down() -> None:
 def test_it_changes_nothing_that_is_learned() -> None:
     torch.manual_seed(0)
     before = torch.random.get_rng_state()
-    Neighbourhoods(two_tastes(), np.arange(60), 0, "cpu").kept(model("plain").network)
+    Neighbourhoods.of(two_tastes(), np.arange(60), 0, "cpu").kept(model("plain").network)
     assert torch.equal(torch.random.get_rng_state(), before)

@@ -7,12 +7,12 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from nearfar.kernels.gradients import DenseGradient, Table, gradient_of, tables
+from nearfar.kernels.gradients import DenseGradient, ParameterTable, gradient_of, tables
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.softmax import Workspace, linear_multinomial_nll
 from nearfar.train.optimisers import Optimisers
 from nearfar.train.phase import Phase
-from nearfar.train.plan import OptimiserName, Plan
+from nearfar.train.plan import OptimiserName, TrainingPlan
 from nearfar.vae.priors.composite import Composite
 from nearfar.vae.weights.weight import Progress
 from tests.train.test_optimiser import setting
@@ -24,8 +24,10 @@ TURNS = (ENCODER, ENCODER, DECODER, ENCODER, DECODER, DECODER)
 NAMES: list[OptimiserName] = ["adam", "lazy_adam", "row_adam"]
 
 
-def plan(name: OptimiserName = "adam", weight_decay: float = 0.0) -> Plan:
-    return Plan(3, 6, 0.02, 0, optimiser=name, weight_decay=weight_decay, phases=(ENCODER, DECODER))
+def plan(name: OptimiserName = "adam", weight_decay: float = 0.0) -> TrainingPlan:
+    return TrainingPlan(
+        3, 6, 0.02, 0, optimiser=name, weight_decay=weight_decay, phases=(ENCODER, DECODER)
+    )
 
 
 def loss(modules: torch.nn.ModuleDict, phase: Phase, rows: Rows, number: int) -> Tensor:
@@ -144,7 +146,7 @@ def test_the_softmax_gives_those_that_move_the_same(rests: str, held: bool, limi
 
     def gradients(resting: str) -> dict[str, Tensor]:
         given = {
-            n: (Table if n == "weight" else torch.nn.Parameter)(
+            n: (ParameterTable if n == "weight" else torch.nn.Parameter)(
                 v.clone(), n not in resting.split(" and ")
             )
             for n, v in values.items()

@@ -22,15 +22,15 @@ from nearfar.train.checkpoint import NAME
 from nearfar.train.history import StepReport
 from nearfar.train.loop import train
 from nearfar.train.phase import Phase
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
 from nearfar.train.run import Run, Silent
-from nearfar.train.state import State, Validate
+from nearfar.train.state import TrainingState, Validate
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 
 BATCH = 60  # two batches make a pass over the 120 users
 
@@ -42,7 +42,7 @@ RECVAE = RecVAE(
     batch_size=BATCH,
     learning_rate=0.01,
     patience=0,
-    schedule=Constant(),
+    schedule=ConstantWeight(),
 )
 
 RACT = RaCT(
@@ -72,7 +72,7 @@ def test_a_phase_moves_parameters_by_whole_parts_of_their_names() -> None:
 
 def test_a_plan_lists_the_passes_of_every_epoch() -> None:
     one, two, three = Phase(end_epoch=2), Phase(passes=2, first_epoch=1), Phase(first_epoch=3)
-    plan = Plan(4, 1, 1e-3, 0, phases=(one, two, three))
+    plan = TrainingPlan(4, 1, 1e-3, 0, phases=(one, two, three))
     assert [plan.passes(epoch) for epoch in range(4)] == [
         [one],
         [one, two, two],
@@ -87,7 +87,7 @@ def test_bad_phases_are_refused() -> None:
     with pytest.raises(SettingsError, match="learning_rate is 0"):
         Phase(learning_rate=0.0)
     with pytest.raises(SettingsError, match="an epoch of the 3 without a phase"):
-        Plan(3, 1, 1e-3, 0, phases=(Phase(end_epoch=1), Phase(first_epoch=2)))
+        TrainingPlan(3, 1, 1e-3, 0, phases=(Phase(end_epoch=1), Phase(first_epoch=2)))
 
 
 class Watcher(Silent):
@@ -113,7 +113,7 @@ def built(algorithm: RecVAE, n_items: int = 24) -> tuple[VAE, Objective]:
 
 
 def steps_of(
-    clusters, plan: Plan, *, validate: Validate | None = None
+    clusters, plan: TrainingPlan, *, validate: Validate | None = None
 ) -> tuple[list[dict[str, Tensor]], Run]:
     """The parameters before the first step and after each one of a run of RecVAE's network."""
     interactions: Interactions = clusters[0]
@@ -166,9 +166,9 @@ def test_a_phase_without_renewal_leaves_the_prior_alone(clusters) -> None:
 
 def test_phases_choose_terms_histories_and_learning_rates(clusters, monkeypatch) -> None:
     seen = []
-    take_step, step = State.take_step, VAE.training_step
+    take_step, step = TrainingState.take_step, VAE.training_step
 
-    def watched(self: State, phase: Phase, rows) -> None:
+    def watched(self: TrainingState, phase: Phase, rows) -> None:
         seen.append([phase])
         take_step(self, phase, rows)
 
@@ -176,7 +176,7 @@ def test_phases_choose_terms_histories_and_learning_rates(clusters, monkeypatch)
         seen[-1].append(corrupt)
         return step(self, rows, rng, corrupt=corrupt, noise=noise)
 
-    monkeypatch.setattr(State, "take_step", watched)
+    monkeypatch.setattr(TrainingState, "take_step", watched)
     monkeypatch.setattr(VAE, "training_step", corrupted)
     encoder, decoder = RECVAE.plan().phases
     _, run = steps_of(clusters, RECVAE.plan())
@@ -204,7 +204,7 @@ def test_a_phase_may_start_from_the_best_epoch(clusters, from_best: bool) -> Non
     scores = iter([0.2, 0.9, 0.3, 0.4, 0.5])
     first = Phase(end_epoch=3)
     second = Phase(("network.decoder",), first_epoch=3, from_best=from_best)
-    plan = Plan(5, BATCH, 0.01, 0, phases=(first, second))
+    plan = TrainingPlan(5, BATCH, 0.01, 0, phases=(first, second))
     states, run = steps_of(clusters, plan, validate=lambda: {"made up": next(scores)})
     assert run.history.best_epoch == 1
     best, last, encoder = states[4], states[6], "network.encoder."

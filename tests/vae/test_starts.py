@@ -18,7 +18,7 @@ from nearfar.vae.encoders.hierarchical import Hierarchical
 from nearfar.vae.encoders.iaf import IAF
 from nearfar.vae.starts.spectral import Spectral, leading_directions
 from nearfar.vae.starts.xavier import Xavier
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 
 
@@ -146,7 +146,7 @@ def test_presets_are_settings(clusters) -> None:
     assert published == MultVAE(
         n_latent=200, encoder=Base((600,)), decoder_hidden=(600,), corruption=Dropout(0.5),
         likelihood=None, start=Xavier(), beta=LinearAnneal(0.2, 40_000), epochs=200,
-        batch_size=500, learning_rate=1e-3, patience=0, schedule=Constant(),
+        batch_size=500, learning_rate=1e-3, patience=0, schedule=ConstantWeight(),
     )  # fmt: skip
     fast = make_algorithm("multvae", preset("multvae", "fast"))
     assert isinstance(fast.start, Spectral)

@@ -103,7 +103,7 @@ def find_algorithm(name: str) -> type[Algorithm]:
     """The algorithm of that name, as "ease"; or a third party's by its dotted path.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: there is no such algorithm.
     """
     return discovery.find(PACKAGE, Algorithm, name)
 
@@ -121,7 +121,7 @@ def preset(name: str, which: str) -> dict[str, Any]:
     """The settings that are kept for an algorithm under the name `which`.
 
     Raises:
-        UnknownNameError: there is none of that name; those there are, are named.
+        UnknownNameError: there is no preset of that name; the message lists the presets.
     """
     found = presets(name)
     if which not in found:

@@ -77,7 +77,7 @@ def alternate(
         iterations: how often each side is solved for.
         to_users: the users' factors from the items'.
         to_items: the items' factors from the users' and the items' last.
-        run: whose reporter is told of each iteration.
+        run: whose reporter receives each iteration.
     """
     for iteration in range(iterations):
         began = time.monotonic()

@@ -21,7 +21,7 @@ from nearfar.metrics.metric import Metric
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.train.loop import train as train_network
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
 from nearfar.train.run import Run
 from nearfar.train.state import Validate
 from nearfar.vae.corruption.corruption import Corruption, Dropout
@@ -74,7 +74,7 @@ class AutoencoderAlgorithm(Algorithm):
         """What is minimised; its parameters are trained too."""
 
     @abstractmethod
-    def plan(self, catalogue: Catalogue | None = None) -> Plan:
+    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
         """How long the network is trained, and by what steps, on a catalogue of this size."""
 
     def fit(
@@ -113,7 +113,7 @@ class Assembly:
 
     model: Autoencoder
     objective: Objective
-    plan: Plan
+    plan: TrainingPlan
 
     def validator(self, validation: FoldIn, run: Run) -> Validate:
         """Return what scores the model as it is, and refuses one that an alignment collapsed."""

@@ -10,7 +10,7 @@ from nearfar.data.interactions import FoldIn
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.constant import Constant
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
 from nearfar.train.run import Run
 from nearfar.train.state import Validate
 from nearfar.vae.objective import Objective
@@ -29,7 +29,7 @@ def refusing_collapse(
     n_users: int,
     *,
     objective: Objective,
-    plan: Plan,
+    plan: TrainingPlan,
     run: Run,
 ) -> Validate:
     """Return `validate`, which also refuses to go on with a model that PIA has collapsed.

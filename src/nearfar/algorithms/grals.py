@@ -38,7 +38,7 @@ class GRALS(Algorithm):
         n_factors: k.
         graph_weight: g.
         n_neighbours: nearest items that each item is joined to, at least.
-        unobserved_weight: weight of what was not met, as in WMF; 1 weighs all entries alike.
+        unobserved_weight: weight of unobserved entries, as in WMF; 1 weighs all entries alike.
         l2: weight of the ridge penalty, as in WMF.
         l2_exponent: exponent of the penalty by frequency, as in WMF.
         iterations: how often both sides are solved for.

@@ -69,7 +69,7 @@ class ItemSystem:
 
     @property
     def extra(self) -> float:
-        """How much more what was met weighs."""
+        """Return how much more an observed entry weighs."""
         return 1 - self.ridge.unobserved_weight
 
     @cached_property

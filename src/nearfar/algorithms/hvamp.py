@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from nearfar.algorithms.recipe import EvidenceBound, Training
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.models.autoencoder import Architecture
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
 from nearfar.vae.encoders.hierarchical import Hierarchical
 from nearfar.vae.layers import Units
 from nearfar.vae.likelihoods.bernoulli import Bernoulli
@@ -60,7 +60,7 @@ class HVamp(EvidenceBound, Training):
             n_items, 2 * self.n_latent, encoder, decoder_hidden, self.corruption, self.units
         )
 
-    def plan(self, catalogue: Catalogue | None = None) -> Plan:
+    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
         return self.training(catalogue)
 
     def objective(self, catalogue: Catalogue, seed: int) -> Objective:

@@ -9,13 +9,13 @@ import torch
 from nearfar.algorithms.recipe import Network, Training
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.terms.kl import KL
 from nearfar.vae.terms.lambda_rank import LambdaRank
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.weight import Weight
 
@@ -41,7 +41,7 @@ class LambdaNet(Network, Training):
     sampled: PositiveInt = 100
     beta: Weight = field(default_factory=LinearAnneal)
 
-    def plan(self, catalogue: Catalogue | None = None) -> Plan:
+    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
         return self.training(catalogue)
 
     def objective(self, catalogue: Catalogue, seed: int) -> Objective:
@@ -49,7 +49,7 @@ class LambdaNet(Network, Training):
         prior = Normal().build(catalogue.n_items, self.n_latent, rng)
         ranking = LambdaRank(self.sigma, self.top, self.sampled)
         addends = {
-            "ranking": Addend(ranking, Constant(1.0)),
+            "ranking": Addend(ranking, ConstantWeight(1.0)),
             "kl": Addend(KL(prior), self.beta),
         }
         return Objective(addends, prior)

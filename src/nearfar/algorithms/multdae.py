@@ -9,13 +9,13 @@ from nearfar.core.ranges import (
     LayerSizes,
     NonNegativeFloat,
 )
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.objective import Addend, Objective
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,10 @@ class MultDAE(Network, Training):
     likelihood: Likelihood = field(default_factory=Multinomial)
     l2: NonNegativeFloat = 2e-5
 
-    def plan(self, catalogue: Catalogue | None = None) -> Plan:
+    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
         return self.training(catalogue, weight_decay=2 * self.l2, noise=False)
 
     def objective(self, catalogue: Catalogue, seed: int) -> Objective:
-        return Objective({"reconstruction": Addend(self.likelihood.term(catalogue), Constant())})
+        return Objective(
+            {"reconstruction": Addend(self.likelihood.term(catalogue), ConstantWeight())}
+        )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from nearfar.algorithms.recipe import EvidenceBound, Network, Training, optimiser_of
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.train.phase import Phase
-from nearfar.train.plan import OptimiserName, Plan
+from nearfar.train.plan import OptimiserName, TrainingPlan
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.objective import Objective
 from nearfar.vae.priors.normal import Normal
@@ -42,9 +42,9 @@ class MultVAE(Network, EvidenceBound, Training):
         noise: whether z is drawn in training, as published, or is the posterior's mean.
         schedule: what the learning rate is multiplied by over the course of training; by default
             it falls along half a cosine to a twentieth.
-        optimiser: "adam"; or for tables with one row an item "lazy_adam", whose rows rest while
-            no batch touches them, or "row_adam", which keeps no moments of them either (a third
-            of the memory). By default "adam" with the exact likelihood, else "lazy_adam".
+        optimiser: "adam"; or for tables with one row per item "lazy_adam", whose rows stay as they
+            are while no batch touches them, or "row_adam", which keeps no moments of them either (a
+            third of the memory). By default "adam" with the exact likelihood, else "lazy_adam".
     """
 
     ADDED: ClassVar[Mapping[str, Any]] = {}
@@ -61,7 +61,7 @@ class MultVAE(Network, EvidenceBound, Training):
     schedule: Weight = field(default_factory=lambda: Cosine(epochs=0, warm_up=10))
     optimiser: OptimiserName | None = None
 
-    def plan(self, catalogue: Catalogue | None = None) -> Plan:
+    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
         optimiser = optimiser_of(self.optimiser, self.likelihood, catalogue)
         phases = (Phase(renews_prior=True),)
         return self.training(catalogue, optimiser=optimiser, noise=self.noise, phases=phases)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from nearfar.core.settings import Settings
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.plateau_growth import PlateauGrowth
 from nearfar.vae.weights.weight import Weight
 
@@ -36,5 +36,5 @@ class PIA(Settings):
         """Return the weight over the course of training, from `default` where it is not set."""
         start = default if self.weight is None else self.weight
         if self.patience == 0:
-            return Constant(start)
+            return ConstantWeight(start)
         return PlateauGrowth(start, self.patience, self.scale)

@@ -12,7 +12,7 @@ from nearfar.train.run import Run
 
 @dataclass(frozen=True)
 class Popularity(Algorithm):
-    """What most training users met comes first, for everyone."""
+    """Rank items by how many training users interacted with them, the same for everyone."""
 
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None

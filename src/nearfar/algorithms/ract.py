@@ -10,13 +10,13 @@ from nearfar.algorithms.recipe import Network
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.train.phase import Phase
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
 from nearfar.vae.likelihoods.likelihood import Catalogue
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.terms.critic import Critic, CriticValue, WatchedReconstruction
 from nearfar.vae.terms.kl import KL
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.weight import Weight
 
@@ -25,8 +25,8 @@ from nearfar.vae.weights.weight import Weight
 class RaCT(Network):
     """Ranking-critical training: Mult-VAE, then a critic of its rankings, then both.
 
-    In the first epochs the network (the actor) is trained as Mult-VAE. Then it rests, and the
-    critic learns to tell a user's NDCG@100 on what was masked from three features. At last the
+    In the first epochs the network (the actor) is trained as Mult-VAE. Then it is frozen, and the
+    critic learns to predict a user's NDCG@100 on what was masked from three features. At last the
     network raises what the critic expects, and the critic goes on learning. The fitted model is
     the network alone.
 
@@ -55,7 +55,7 @@ class RaCT(Network):
     critic_learning_rate: PositiveFloat = 1e-4
     joint_learning_rate: PositiveFloat = 2e-6
 
-    def plan(self, catalogue: Catalogue | None = None) -> Plan:
+    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
         pretrained = self.pretraining_epochs
         pretraining = Phase(("network",), ("reconstruction", "kl"), end_epoch=pretrained)
         critic = Phase(
@@ -71,7 +71,7 @@ class RaCT(Network):
             learning_rate=self.joint_learning_rate,
             first_epoch=pretrained + self.critic_epochs,
         )
-        return Plan(
+        return TrainingPlan(
             pretrained + self.critic_epochs + self.joint_epochs,
             self.batch_size,
             self.learning_rate,
@@ -83,9 +83,9 @@ class RaCT(Network):
         rng = torch.Generator().manual_seed(derive(seed, "critic"))
         prior, critic = Normal().build(catalogue.n_items, self.n_latent, rng), Critic(rng)
         addends = {
-            "reconstruction": Addend(WatchedReconstruction(critic), Constant()),
+            "reconstruction": Addend(WatchedReconstruction(critic), ConstantWeight()),
             "kl": Addend(KL(prior), self.beta),
-            "critic": Addend(critic, Constant()),
-            "ranking": Addend(CriticValue(critic), Constant()),
+            "critic": Addend(critic, ConstantWeight()),
+            "ranking": Addend(CriticValue(critic), ConstantWeight()),
         }
         return Objective(addends, prior)

@@ -20,7 +20,7 @@ from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.phase import Phase
-from nearfar.train.plan import OptimiserName, Plan
+from nearfar.train.plan import OptimiserName, TrainingPlan
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.layers import Units
@@ -31,7 +31,7 @@ from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.prior import Prior
 from nearfar.vae.terms.alignment import Alignment
 from nearfar.vae.terms.kl import KL
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.weight import Weight
 
@@ -79,7 +79,7 @@ class Training(AutoencoderAlgorithm):
     """
 
     epochs: PositiveInt | None = 200
-    schedule: Weight = field(default_factory=Constant)
+    schedule: Weight = field(default_factory=ConstantWeight)
     patience: NonNegativeInt = 20
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
@@ -93,17 +93,17 @@ class Training(AutoencoderAlgorithm):
         weight_decay: float = 0.0,
         noise: bool = True,
         phases: tuple[Phase, ...] = (Phase(),),
-    ) -> Plan:
+    ) -> TrainingPlan:
         """Return the plan of these settings.
 
         Args:
             catalogue: of the training data, where they are known.
-            optimiser: see `Plan`.
-            weight_decay: see `Plan`.
-            noise: see `Plan`.
-            phases: see `Plan`.
+            optimiser: see `TrainingPlan`.
+            weight_decay: see `TrainingPlan`.
+            noise: see `TrainingPlan`.
+            phases: see `TrainingPlan`.
         """
-        return Plan(
+        return TrainingPlan(
             epochs_of(self.epochs, catalogue and catalogue.n_users, self.batch_size),
             self.batch_size,
             self.learning_rate,
@@ -145,7 +145,7 @@ class EvidenceBound(AutoencoderAlgorithm):
         of_latents = prior.build(catalogue.n_items, n_latent, rng)
         likelihood = likelihood_of(self.likelihood, catalogue)
         addends = {
-            "reconstruction": Addend(likelihood.term(catalogue), Constant(1.0)),
+            "reconstruction": Addend(likelihood.term(catalogue), ConstantWeight(1.0)),
             "kl": Addend(KL(of_latents), self.beta),
         }
         if self.alignment is not None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from nearfar.algorithms.recipe import EvidenceBound, Network, Training, optimiser_of
 from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.train.phase import Phase
-from nearfar.train.plan import OptimiserName, Plan
+from nearfar.train.plan import OptimiserName, TrainingPlan
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.likelihoods.by_size import BySize
@@ -27,8 +27,8 @@ from nearfar.vae.weights.weight import Weight
 class RecVAE(Network, EvidenceBound, Training):
     """Mult-VAE with a composite prior, a KL weight by history, and turns of encoder and decoder.
 
-    An epoch is some passes in which the encoder moves, shown corrupted histories; then the prior
-    takes over a copy of it; then passes in which the decoder moves, shown clean ones. Each of the
+    An epoch is some passes that train the encoder on corrupted histories; then the prior
+    takes over a copy of it; then passes that train the decoder on clean ones. Each of the
     two has an Adam of its own.
 
     Source: Shenbin et al., RecVAE: a New Variational Autoencoder for Top-N Recommendations with
@@ -42,12 +42,12 @@ class RecVAE(Network, EvidenceBound, Training):
 
     Args:
         decoder_hidden: sizes of the decoder's hidden layers; published is one linear layer.
-        corruption: what the encoder is shown while it moves.
+        corruption: what the encoder is shown while it is trained.
         prior: p(z).
         likelihood: as in `MultVAE`.
         epochs: each of all passes; by default as in `MultVAE`, counted by one pass each.
-        encoder_passes: passes over the users in which the encoder moves.
-        decoder_passes: passes in which the decoder moves.
+        encoder_passes: passes over the users that train the encoder.
+        decoder_passes: passes that train the decoder.
         batch_size, learning_rate: of both Adams.
         schedule: as in `MultVAE`.
         optimiser: as in `MultVAE`.
@@ -70,7 +70,7 @@ class RecVAE(Network, EvidenceBound, Training):
     patience: NonNegativeInt = 0
     optimiser: OptimiserName | None = None
 
-    def plan(self, catalogue: Catalogue | None = None) -> Plan:
+    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
         encoder = Phase(
             ("network.encoder", "objective"), passes=self.encoder_passes, renews_prior=True
         )

@@ -30,7 +30,7 @@ class WMF(Algorithm):
     """Weighted matrix factorisation by alternating least squares (iALS).
 
     sum_ui w_ui (x_ui - u_u.v_i)^2 + l2 (sum_u s_u^e |u_u|^2 + sum_i s_i^e |v_i|^2), with w = 1
-    on what was met and a on the rest, s_u and s_i the sums of w over a row and a column, and
+    on observed entries and a on the others, s_u and s_i the sums of w over a row and a column, and
     e the exponent. Every user and item is a ridge regression of its own, solved exactly; as is
     folding in. With a = 1 and e = 0 it is MF without bias.
 
@@ -38,8 +38,8 @@ class WMF(Algorithm):
     Rendle, Krichene, Zhang and Koren, Revisiting the Performance of iALS on Item Recommendation
     Benchmarks, 2022, for the penalty by frequency and the start.
 
-    Differs: Hu et al. weigh what was met 1 + alpha and the rest 1: a = 1 / (1 + alpha), l2 is
-    theirs times a. Rendle et al. weigh all entries alpha0 and what was met 1 more, with target 1:
+    Differs: Hu et al. weigh observed entries 1 + alpha and the others 1: a = 1 / (1 + alpha), l2 is
+    theirs times a. Rendle et al. weigh all entries alpha0 and observed ones 1 more, with target 1:
     a = alpha0 / (1 + alpha0), l2 is theirs times (1 + alpha0)^e, and scores are 1 + alpha0 times
     theirs.
 

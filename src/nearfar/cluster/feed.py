@@ -11,11 +11,12 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.cluster.team import Team
-from nearfar.kernels.rows import Rows, Whole
+from nearfar.kernels.rows import Rows, Whole, gather_rows
 from nearfar.train.feed import Feed
+from nearfar.train.neighbourhoods import sample_users
 
 
-class SharedFeed(Feed):
+class SharedFeed:
     """This worker's part of every batch, in step with the other workers.
 
     The order of all users is known to all from the seed; a worker trains on those users of a
@@ -31,7 +32,8 @@ class SharedFeed(Feed):
     """
 
     def __init__(self, x: csr_array, device: torch.device, team: Team, *, with_items: bool) -> None:
-        super().__init__(x, device)
+        self.x = x
+        self.feed = Feed(x, device)
         self.team = team
         self.with_items = with_items
         held = team.gather(np.array([x.shape[0]]))[:, 0]
@@ -54,9 +56,7 @@ class SharedFeed(Feed):
         told = self.team.gather(np.stack([sizes, entries]))
         before, whole = told[: self.team.rank].sum(0), told.sum(0)
         own = (np.sort(part) for part in np.split(users, np.cumsum(sizes)[:-1]))
-        for number, rows in enumerate(self.each(own)):
-            self.team.own_users = rows.n_users
-            self.team.all_users = int(whole[0, number])
+        for number, rows in enumerate(self.feed.each(own)):
             items = self._items_of_all(rows) if self.with_items else None
             yield rows.within(
                 Whole(
@@ -67,6 +67,18 @@ class SharedFeed(Feed):
                     items=items,
                 )
             )
+
+    def sample(self, seed: int) -> Rows:
+        """Return the histories of a sample of all users, the same on every worker."""
+        drawn = sample_users(np.arange(self.n_users), seed)
+        end = self.first_user + self.x.shape[0]
+        local = drawn[(drawn >= self.first_user) & (drawn < end)] - self.first_user
+        indices, indptr = gather_rows(self.x.indices, self.x.indptr, local)
+        lengths = self.team.join(np.diff(indptr))
+        limits = np.concatenate([[0], np.cumsum(lengths)])
+        parts = (self.team.join(indices), limits)
+        tensors = (torch.from_numpy(part).to(self.team.device) for part in parts)
+        return Rows(*tensors, n_items=self.x.shape[1])
 
     def _items_of_all(self, rows: Rows) -> Int64[Tensor, " present"]:
         present = torch.zeros(rows.n_items, dtype=torch.uint8, device=rows.indices.device)

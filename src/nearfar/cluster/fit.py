@@ -145,7 +145,7 @@ def _train(task: Task, workers: Workers) -> None:
 
 
 def work(settings: dict[str, Any]) -> None:
-    """What every worker does; an error that has a reason is told by a file, and is not retried."""
+    """What every worker does; an error with a reason is written to a file and not retried."""
     import ray
 
     task: Task = ray.get(settings["task"])

@@ -1,4 +1,4 @@
-"""Epochs of a training elsewhere, told as they end."""
+"""Reports of the epochs of a training in other processes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SECONDS = 0.5
 
 @contextmanager
 def followed(path: Path, reporter: Reporter) -> Iterator[None]:
-    """Tell the reporter of every epoch that appears in a file of metrics while the block lasts.
+    """Report every epoch that appears in a file of metrics while the block lasts.
 
-    A training that is taken up from a checkpoint writes some epochs again; they are told once.
+    A training that is taken up from a checkpoint writes some epochs again; they are reported once.
     """
     over = threading.Event()
 

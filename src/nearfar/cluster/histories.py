@@ -1,7 +1,7 @@
 """Histories of users in a folder of Parquet files, read a stretch at a time.
 
 FOLDER/histories.json       format, users of each part, fingerprint
-FOLDER/items.parquet        the catalogue: id, details, how many users met it (n_users)
+FOLDER/items.parquet        the catalogue: id, details, how many users interacted with it (n_users)
 FOLDER/part-00000.parquet   user, items (a list): a row a user
 """
 
@@ -76,7 +76,7 @@ class Histories:
     Args:
         folder: where they are.
         items: the catalogue.
-        item_counts: how many users met each item.
+        item_counts: how many users interacted with each item.
         parts: the files.
     """
 

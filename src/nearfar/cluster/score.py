@@ -24,7 +24,7 @@ from nearfar.store.sinks.sink import Writer
 
 
 @dataclass(frozen=True)
-class Request:
+class ScoreRequest:
     """What every user is to be given.
 
     Args:
@@ -66,7 +66,7 @@ class _Job:
 
     shared: SharedBundle
     parts: tuple[Part, ...]
-    request: Request
+    request: ScoreRequest
     device: str
     writer: Writer | None
     staging: Path
@@ -78,7 +78,7 @@ def score_histories(
     histories: Histories,
     writer: Writer,
     *,
-    request: Request,
+    request: ScoreRequest,
     workers: Workers,
     staging: Path | None = None,
     on_part: Callable[[PartDone], object] = lambda done: None,
@@ -103,7 +103,7 @@ def score_histories(
         workers: who does the work.
         staging: a folder that all workers see, for parts on their way to a writer that cannot be
             handed to workers, as of a database. Without it the writer is handed to them.
-        on_part: told of every part that is written.
+        on_part: called with every part that is written.
 
     Raises:
         MissingExtraError: Ray is not installed.

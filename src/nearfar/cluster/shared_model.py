@@ -1,4 +1,4 @@
-"""A model in Ray's object store: in the memory of each machine once, whoever reads it there."""
+"""A model in Ray's object store: once in the memory of each machine, for all workers there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SharedBundle:
         kind: the model's class.
         description: what it is built from.
         arrays: its weights.
-        popularity: how many users met each item.
+        popularity: how many users interacted with each item.
         n_train_users: how many it was trained on.
         items: its items.
         about: what is known of it.

@@ -1,4 +1,4 @@
-"""What the workers of a training tell each other."""
+"""Communication between the workers of a training."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ class Team:
     Attributes:
         rank: this worker's number.
         size: how many there are.
-        own_users: users of the step at hand that are this worker's.
-        all_users: users of the step at hand.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -31,12 +29,6 @@ class Team:
         self.rank = dist.get_rank() if together else 0
         self.size = dist.get_world_size() if together else 1
         self.device = device
-        self.own_users = self.all_users = 0
-
-    @property
-    def share(self) -> float:
-        """This worker's part of the step's users."""
-        return self.own_users / self.all_users
 
     def add_up(self, values: Tensor) -> Tensor:
         """The sums over all workers, in place."""

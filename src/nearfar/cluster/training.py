@@ -12,15 +12,17 @@ import torch
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, assemble
 from nearfar.cluster.feed import SharedFeed
 from nearfar.cluster.histories import Histories
-from nearfar.cluster.state import SharedState
+from nearfar.cluster.processes import Processes
 from nearfar.cluster.team import Team
 from nearfar.core import discovery, settings
-from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.errors import ArtefactError, EmptyDataError, SettingsError
 from nearfar.data.interactions import FoldIn
 from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import History
 from nearfar.train.loop import epochs
+from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.run import Precision, Run
+from nearfar.train.state import TrainingState
 from nearfar.vae.likelihoods.bernoulli import bernoulli
 from nearfar.vae.likelihoods.gaussian import Squares
 from nearfar.vae.likelihoods.likelihood import Catalogue
@@ -41,7 +43,7 @@ FITTED = "fitted"
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What the workers of a training are told.
+    """The task of the workers of a training.
 
     Args:
         algorithm: what is fitted.
@@ -142,13 +144,18 @@ def train_part(task: Task, team: Team) -> History:
     feed = SharedFeed(x, run.torch_device, team, with_items=sampled)
     if not feed.n_users:
         raise EmptyDataError("no training user has an item")
-    state = SharedState(network, parts.objective, parts.plan, run, task.identity, feed)
+    near = Neighbourhoods(feed.sample(run.seed))
+    state = TrainingState(
+        network, parts.objective, parts.plan, run, task.identity, feed.n_users, near,
+        Processes(team),
+    )  # fmt: skip
     validate = None
     if task.validation is not None:
         scores = parts.validator(task.validation, run)
         validate = lambda: team.of_first(scores)  # noqa: E731
     try:
-        state.resume_from(task.folder)
+        state.resume(task.folder)
+        _check_same_position(state, team, task.folder)
         state.start_metrics()
         epochs(state, feed, np.arange(feed.n_users), validate)
         state.keep_best()
@@ -162,3 +169,14 @@ def train_part(task: Task, team: Team) -> History:
         }
         Checkpoint(state.identity, position, tensors).write(task.folder / FITTED)
     return run.history
+
+
+def _check_same_position(state: TrainingState, team: Team, folder: Path) -> None:
+    """Raise ArtefactError where workers have not taken up the same checkpoint."""
+    step = state.steps_before + state.step_in_epoch
+    found = team.gather(np.array([state.epoch, step]))
+    if (found != found[0]).any():
+        raise ArtefactError(
+            f"workers found checkpoints of steps {sorted(set(found[:, 1].tolist()))} in "
+            f"{folder}; it must be one folder for all, as on a network file system"
+        )

@@ -14,7 +14,7 @@ from nearfar.algorithms.algorithm import Algorithm
 from nearfar.bundle.bundle import Bundle
 from nearfar.cluster.fit import fit
 from nearfar.cluster.histories import write_histories
-from nearfar.cluster.score import Request, score_histories
+from nearfar.cluster.score import ScoreRequest, score_histories
 from nearfar.cluster.workers import Workers
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.jobs.pipeline import Pipeline
@@ -63,7 +63,7 @@ class OnWorkers:
                 bundle,
                 write_histories(histories, folder / "histories", part_users=daily.part_users),
                 writer,
-                request=Request(daily.k, daily.exclude_seen, deny),
+                request=ScoreRequest(daily.k, daily.exclude_seen, deny),
                 workers=self.workers,
                 staging=None if direct else folder / "staging",
                 on_part=lambda done: on_part(done.part, done.n_rows),

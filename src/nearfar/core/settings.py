@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import numbers
 import tomllib
 import types
 import typing
@@ -87,14 +88,10 @@ def check(value: Any) -> None:
     hints = types_of(type(value))
     for field in dataclasses.fields(value):
         given = getattr(value, field.name)
-        hint = hints[field.name]
-        converted = _convert(hint, given, field.name)
-        if isinstance(given, str | Mapping) and dataclasses.is_dataclass(converted):
-            # A part given by its name, as `prior="vamp"`, or as a table of settings.
-            object.__setattr__(value, field.name, converted)
-            continue
+        converted = _convert(hints[field.name], given, field.name)
         if type(converted) is not type(given) and not isinstance(given, int):
-            raise SettingsError(f"{field.name} is {given!r}; {type_name(hint)} was expected")
+            # A part by its name, as `prior="vamp"`, a list for a tuple, or a number of NumPy's.
+            object.__setattr__(value, field.name, converted)
 
 
 def check_value(cls: type, name: str, value: Any, where: str) -> None:
@@ -256,8 +253,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _finite(value, where)
     if hint is bool and isinstance(value, bool):
         return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return _finite(float(value), where)
+    if hint is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
     if inspect.isclass(hint) and (dataclasses.is_dataclass(hint) or inspect.isabstract(hint)):
         return _convert_object(hint, value, where)
     raise SettingsError(f"{where} is {value!r}; {type_name(hint)} was expected")

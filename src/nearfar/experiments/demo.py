@@ -27,7 +27,7 @@ from nearfar.experiments.figure import plot_training
 from nearfar.experiments.trial import Trial, paired, run_trials
 from nearfar.train.run import Run
 from nearfar.vae.starts.xavier import Xavier
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 
 PLAIN, ALIGNED = "Mult-VAE", "Mult-VAE + PIA"
@@ -48,7 +48,7 @@ def algorithms() -> dict[str, Algorithm]:
         "epochs": 100,
         "patience": 20,
         "learning_rate": 1e-3,
-        "schedule": Constant(),
+        "schedule": ConstantWeight(),
         "start": Xavier(),
         "likelihood": None,
     }

@@ -65,7 +65,7 @@ class Gradient(ABC):
         return flags
 
 
-class Table(nn.Parameter):
+class ParameterTable(nn.Parameter):
     """A large parameter with one row per item, which owns the place where its gradient goes.
 
     Attributes:
@@ -75,14 +75,14 @@ class Table(nn.Parameter):
     gradient: Gradient | None = None
 
 
-def tables(module: nn.Module) -> Iterator[Table]:
+def tables(module: nn.Module) -> Iterator[ParameterTable]:
     """Iterate over the tables of a module and of all modules in it."""
-    return (parameter for parameter in module.parameters() if isinstance(parameter, Table))
+    return (parameter for parameter in module.parameters() if isinstance(parameter, ParameterTable))
 
 
 def gradient_of(weight: Tensor) -> Gradient | None:
     """Return where the gradient of `weight` is gathered; None where autograd does it."""
-    return weight.gradient if isinstance(weight, Table) else None
+    return weight.gradient if isinstance(weight, ParameterTable) else None
 
 
 class DenseGradient(Gradient):

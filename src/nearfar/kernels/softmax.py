@@ -83,7 +83,7 @@ class _LinearMultinomialNLL(torch.autograd.Function):
         (hidden,) = ctx.saved_tensors
         weight, bias, workspace = ctx.weight, ctx.bias, ctx.workspace
         kept, grad_weight = None, None
-        if ctx.needs_input_grad[1]:  # a layer that rests costs a product less
+        if ctx.needs_input_grad[1]:  # a frozen layer costs one product less
             gradient = gradient_of(weight)
             kept = gradient.whole() if gradient is not None else None
             grad_weight = torch.empty_like(weight) if kept is None else kept

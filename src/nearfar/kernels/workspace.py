@@ -16,8 +16,8 @@ class Workspace:
 
     Attributes:
         limit_bytes: no more scores than this are held at a time; where a batch has more, users
-            are taken in parts and their scores are computed again for the gradient, which
-            makes four products of three.
+            are taken in parts and their scores are computed again for the gradient, at the cost
+            of four products instead of three.
         dtype: what the products are computed in; None for the parameters' own. Sums, softmax
             and parameters keep theirs.
     """

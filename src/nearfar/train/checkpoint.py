@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch import Tensor
 from nearfar.core.errors import ArtefactError
 from nearfar.core.files import atomic_file
 
+LOGGER = logging.getLogger("nearfar")
 FORMAT = 2
 NAME = "checkpoint.safetensors"
 
@@ -74,7 +76,26 @@ class Checkpoint:
                 f"checkpoint {path} is of another run: {'; '.join(different)}. "
                 "Give the same settings, data and seed, or delete it to start anew"
             )
+        _warn_of_other_threads(header["position"].get("threads"))
         return cls(header["identity"], header["position"], tensors)
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """Return the tensors whose names begin with the prefix, without it."""
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(prefix)
+        }
+
+
+def _warn_of_other_threads(threads: int | None) -> None:
+    """Warn where sums will be rounded in another order than before the checkpoint."""
+    if threads not in (None, torch.get_num_threads()):
+        LOGGER.warning(
+            "this run began with %s threads and goes on with %s: it is as good, but not the "
+            "same to the bit; set OMP_NUM_THREADS=%s for that",
+            threads, torch.get_num_threads(), threads,
+        )  # fmt: skip
 
 
 def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:

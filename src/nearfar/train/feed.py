@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,6 +18,14 @@ AHEAD = 2
 
 SHARE = 0.5
 """The part of a GPU's free memory that the interactions may take to live there."""
+
+
+class Batches(Protocol):
+    """Where batches of training users come from."""
+
+    def batches(self, order: np.ndarray, batch_size: int, first: int = 0) -> Iterator[Rows]:
+        """Iterate over the batches of the users `order`, from batch `first` on."""
+        ...
 
 
 class Feed:

@@ -1,4 +1,4 @@
-"""What is known of a training run: one record an epoch."""
+"""The history of a training run: one record per epoch."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class EpochRecord:
 
     `terms` are means over users and steps in nats or squared distance, before weighting;
     `weights` those in force in the last step; `collapsed_dimensions` counts the latent
-    dimensions that tell less than .01 nats of the user (see `Information`); `seconds` excludes
-    validation; `neighbours_kept` is the share of their ten nearest neighbours in the latent
-    space that 256 training users kept since the epoch before, None in the first.
+    dimensions with less than .01 nats of information about the user (see `Information`);
+    `seconds` excludes validation; `neighbours_kept` is the share of their ten nearest neighbours in
+    the latent space that 256 training users kept since the epoch before, None in the first.
     """
 
     epoch: int

@@ -10,12 +10,12 @@ from scipy.sparse import csr_array
 
 from nearfar.core.errors import EmptyDataError
 from nearfar.core.seeding import generator
-from nearfar.train.feed import Feed
+from nearfar.train.feed import Batches, Feed
 from nearfar.train.interrupt import Interruptible
 from nearfar.train.neighbourhoods import Neighbourhoods
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
 from nearfar.train.run import Run
-from nearfar.train.state import State, Validate
+from nearfar.train.state import TrainingState, Validate
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
 
@@ -23,7 +23,7 @@ from nearfar.vae.objective import Objective
 def train(
     network: VAE,
     objective: Objective,
-    plan: Plan,
+    plan: TrainingPlan,
     x: csr_array,
     *,
     validate: Validate | None,
@@ -50,11 +50,11 @@ def train(
     users = np.flatnonzero(np.diff(x.indptr))
     if not len(users):
         raise EmptyDataError("no training user has an item")
-    near = Neighbourhoods(x, users, run.seed, run.torch_device)
-    state = State(network, objective, plan, run, identity, len(users), near)
+    near = Neighbourhoods.of(x, users, run.seed, run.torch_device)
+    state = TrainingState(network, objective, plan, run, identity, len(users), near)
     try:
         if run.resume:
-            state.resume()
+            state.resume(run.folder)
         state.start_metrics()
         stopped_by = epochs(state, Feed(x, run.torch_device), users, validate)
         if stopped_by == signal.SIGTERM:
@@ -66,7 +66,9 @@ def train(
         state.release()
 
 
-def epochs(state: State, feed: Feed, users: np.ndarray, validate: Validate | None) -> int | None:
+def epochs(
+    state: TrainingState, feed: Batches, users: np.ndarray, validate: Validate | None
+) -> int | None:
     """Train to the end, or until a signal, which is returned, says stop."""
     run, plan = state.run, state.plan
     with Interruptible() as stop:

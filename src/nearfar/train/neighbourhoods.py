@@ -1,4 +1,4 @@
-"""Whether users keep their neighbours from epoch to epoch."""
+"""The share of nearest neighbours that users keep from epoch to epoch."""
 
 from __future__ import annotations
 
@@ -22,20 +22,27 @@ class Neighbourhoods:
     """The nearest neighbours of a sample of training users, as of the last epoch.
 
     Args:
-        x: training users x items.
-        users: rows that may be drawn, those with items.
-        seed: what the sample is drawn by.
-        device: where the network is.
+        rows: histories of the sample, see `sample_users`.
     """
 
-    def __init__(
-        self, x: csr_array, users: np.ndarray, seed: int, device: torch.device | str
-    ) -> None:
-        n = min(N_USERS, len(users))
-        rng = generator(seed, "neighbourhoods")
-        self.rows = Rows.from_csr(x, np.sort(rng.choice(users, n, replace=False)), device)
-        self.k = min(K_NEIGHBOURS, n // 2)
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.k = min(K_NEIGHBOURS, rows.n_users // 2)
         self.last: Int64[Tensor, "users k"] | None = None
+
+    @classmethod
+    def of(
+        cls, x: csr_array, users: np.ndarray, seed: int, device: torch.device | str
+    ) -> Neighbourhoods:
+        """Return the neighbourhoods of a sample of the rows `users` of x.
+
+        Args:
+            x: training users x items.
+            users: rows that may be drawn, those with items.
+            seed: of the sample.
+            device: where the network is.
+        """
+        return cls(Rows.from_csr(x, sample_users(users, seed), device))
 
     @torch.no_grad()
     def kept(self, network: VAE) -> float | None:
@@ -47,3 +54,9 @@ class Neighbourhoods:
             return None
         before, self.last = self.last, nearest(network.encode(self.rows).mu, self.k)
         return None if before is None else float(overlap(before, self.last).mean())
+
+
+def sample_users(users: np.ndarray, seed: int) -> np.ndarray:
+    """Return the users whose neighbours are compared, in ascending order."""
+    rng = generator(seed, "neighbourhoods")
+    return np.sort(rng.choice(users, min(N_USERS, len(users)), replace=False))

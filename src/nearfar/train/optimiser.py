@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nearfar.kernels.gradients import DenseGradient, RowGradient, Table, tables
+from nearfar.kernels.gradients import DenseGradient, Gradient, ParameterTable, RowGradient, tables
 from nearfar.kernels.memory import zeros_like
 from nearfar.train.plan import OptimiserName
 from nearfar.train.row_updates import LazyAdam, RowAdam, RowUpdate
@@ -17,17 +17,17 @@ ROW_UPDATES: dict[str, Callable[[Tensor], RowUpdate]] = {"lazy_adam": LazyAdam, 
 
 
 class Optimiser:
-    """Adam over the parameters of a module; tables (one row an item) may be updated by rows.
+    """Adam over the parameters of a module; tables (one row per item) may be updated by rows.
 
     "adam" gives the result of `torch.optim.Adam` on dense gradients: rows that a batch does not
     touch move by their momentum as they do there, and only the gradients' memory is kept from
-    step to step. With the others, rows that a batch does not touch rest.
+    step to step. With the others, rows that a batch does not touch stay as they are.
 
     Args:
-        module: whose parameters it moves.
+        module: whose parameters are trained.
         name: how tables are updated.
         learning_rate: Adam's.
-        moving: only these parameters of the module, if not all.
+        moving: the parameters of the module that are trained; None for all.
         weight_decay: of matrices, as in `torch.optim.Adam`: added to the gradient.
     """
 
@@ -43,8 +43,9 @@ class Optimiser:
         if moving is not None:
             identities = {id(p) for p in moving}
             chosen = [p for p in chosen if id(p) in identities]
-        self.dense: dict[Table, DenseGradient] = {}
-        self.by_row: dict[Table, tuple[RowGradient, RowUpdate]] = {}
+        self.dense: dict[ParameterTable, DenseGradient] = {}
+        self.by_row: dict[ParameterTable, tuple[RowGradient, RowUpdate]] = {}
+        self.parameters = chosen
         among = {id(p) for p in chosen}
         for table in tables(module):
             if id(table) not in among:
@@ -75,6 +76,10 @@ class Optimiser:
             table.gradient = gradient
         for table, (gradient, _) in self.by_row.items():
             table.gradient = gradient
+
+    def table_gradients(self) -> list[Gradient]:
+        """Return where the gradients of the tables are gathered."""
+        return [*self.dense.values(), *(gradient for gradient, _ in self.by_row.values())]
 
     def zero(self) -> None:
         """Forget all gradients."""

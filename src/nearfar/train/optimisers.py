@@ -1,4 +1,4 @@
-"""One optimiser for every phase of training, of which one at a time is at work."""
+"""One optimiser per phase of training; only one is active at a time."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch import Tensor, nn
 
 from nearfar.train.optimiser import Optimiser
 from nearfar.train.phase import Phase
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
 
 
 class Optimisers:
-    """The optimisers of a plan's phases, over the parameters that each phase moves.
+    """The optimisers of a plan's phases, each over the parameters that its phase trains.
 
-    Parameters that the phase at work does not move ask for no gradients.
+    Parameters that the active phase does not train are frozen.
     """
 
-    def __init__(self, modules: nn.ModuleDict, plan: Plan) -> None:
+    def __init__(self, modules: nn.ModuleDict, plan: TrainingPlan) -> None:
         self._modules = modules
         self._plan = plan
         self._named = {n: p for n, p in modules.named_parameters() if p.requires_grad}

@@ -1,4 +1,4 @@
-"""Phases: passes over the users in which only some of the parameters move."""
+"""Phases: passes over the users in which only some of the parameters are trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Phase(Settings):
     """A part of an epoch: passes over the users, by an optimiser of its own.
 
     Args:
-        moves: which parameters move, by the beginnings of their names, such as
+        moves: which parameters are trained, by the beginnings of their names, such as
             "network.encoder" or "objective.term_modules.critic"; all where it is empty.
         terms: the terms that are added up; all where it is empty.
         passes: over the users in each epoch.
@@ -43,7 +43,7 @@ class Phase(Settings):
         return self.first_epoch <= epoch and (self.end_epoch is None or epoch < self.end_epoch)
 
     def moves_parameter(self, name: str) -> bool:
-        """Whether the parameter of this name moves."""
+        """Whether the parameter of this name is trained."""
         return not self.moves or any(
             name == start or name.startswith(f"{start}.") for start in self.moves
         )

@@ -9,27 +9,27 @@ from nearfar.core.errors import SettingsError
 from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.settings import Settings
 from nearfar.train.phase import Phase
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.weight import Weight
 
 OptimiserName = Literal["adam", "lazy_adam", "row_adam"]
 
 
 @dataclass(frozen=True)
-class Plan(Settings):
+class TrainingPlan(Settings):
     """How long to train, and by what steps.
 
     Args:
         epochs: how many, at most.
-        batch_size: users a step.
+        batch_size: users per step.
         learning_rate: Adam's.
         patience: stop after so many epochs without a new best validation score; 0 for never.
         schedule: what the learning rate is multiplied by over the course of training.
-        optimiser: how tables of one row an item are updated; all else by Adam.
+        optimiser: how tables of one row per item are updated; all else by Adam.
         weight_decay: l2 times half the squared length of all weight matrices is added to the
             loss.
         noise: whether z is drawn in training, or is the posterior's mean.
-        phases: what an epoch consists of, in order; by default one pass in which all moves.
+        phases: what an epoch consists of, in order; by default one pass that trains all parameters.
 
     Raises:
         SettingsError: a value is out of range.
@@ -39,7 +39,7 @@ class Plan(Settings):
     batch_size: PositiveInt
     learning_rate: PositiveFloat
     patience: NonNegativeInt
-    schedule: Weight = field(default_factory=Constant)
+    schedule: Weight = field(default_factory=ConstantWeight)
     optimiser: OptimiserName = "adam"
     weight_decay: NonNegativeFloat = 0.0
     noise: bool = True

@@ -1,4 +1,4 @@
-"""How rows of large tables move when only those that a batch touched do."""
+"""Updates of a large table in the rows that a batch touched."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RowUpdate(ABC):
 
 
 class LazyAdam(RowUpdate):
-    """Adam whose rows rest until they are touched.
+    """Adam that updates a row only when a batch touches it.
 
     Differs from Adam: the moments of rows that a batch does not touch do not decay, and the rows
     do not move on by their momentum; bias is corrected by the number of all steps. The same as
@@ -65,7 +65,7 @@ class LazyAdam(RowUpdate):
 
 
 class RowAdam(RowUpdate):
-    """Adam without momentum whose second moment is one number a row: no state to speak of.
+    """Adam without momentum whose second moment is one number per row: no state to speak of.
 
     A row moves by learning_rate * g / sqrt(v), v the running mean over the row's own updates of
     its mean squared gradient, its bias corrected by their number. A table then takes its own

@@ -19,7 +19,7 @@ Precision = Literal["float32", "bfloat16"]
 
 @runtime_checkable
 class Reporter(Protocol):
-    """Who is told how training goes."""
+    """Receives reports of the training."""
 
     def step(self, report: StepReport, /) -> None:
         """A step ended."""
@@ -29,7 +29,7 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """Tells nobody."""
+    """Ignores all reports."""
 
     def step(self, report: StepReport, /) -> None:
         pass
@@ -45,14 +45,14 @@ class Run(Settings):
     Only `seed` changes what is learned; `precision` and `scores_mib` change it by rounding alone.
 
     Args:
-        seed: fixes everything that is random; on one CPU with one number of threads, every bit.
+        seed: random seed; on one CPU with one number of threads, every bit.
         device: "auto" takes CUDA where present.
         precision: what the output layer's products, most of a step's work, are computed in.
             Parameters, sums, softmax and optimiser are float32 in both. "bfloat16" is two to
             three times faster on GPUs and on processors made for it, and slower on others.
         scores_mib: no more than so many MiB of scores (users x items) are held at a time; a
-            batch that has more is taken in parts, at four products for three. By default 512
-            on a CPU and a quarter of a GPU's free memory.
+            batch that has more is taken in parts, at the cost of four products instead of three.
+            By default 512 on a CPU and a quarter of a GPU's free memory.
         folder: where checkpoint and metrics.jsonl go; None writes nothing.
         resume: go on from the checkpoint in `folder`, if there is one.
         checkpoint_seconds: the longest time between checkpoints.
@@ -60,8 +60,8 @@ class Run(Settings):
         keep_on_interrupt: what Ctrl-C does, after a checkpoint: end this fit with the best model
             so far (`history.interrupted` tells), or raise KeyboardInterrupt. SIGTERM ends the
             process after a checkpoint.
-        reporter: who is told of steps and epochs.
-        history: filled while training: one record an epoch.
+        reporter: receives a report of every step and epoch.
+        history: filled while training: one record per epoch.
 
     Raises:
         SettingsError: CUDA was asked for and is not there, or a value is out of range.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,14 +20,14 @@ from nearfar.train.means import Means
 from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.optimisers import Optimisers
 from nearfar.train.phase import Phase
-from nearfar.train.plan import Plan
+from nearfar.train.plan import TrainingPlan
+from nearfar.train.reducer import Local, Reducer
 from nearfar.train.run import Run
-from nearfar.vae.information import Information
+from nearfar.vae.information import Information, moments_of
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
 from nearfar.vae.weights.weight import Progress
 
-LOGGER = logging.getLogger("nearfar")
 COLLAPSED_NATS = 0.01
 
 UNREAD_STEPS = {"cpu": 1, "cuda": 50}
@@ -36,18 +36,30 @@ UNREAD_STEPS = {"cpu": 1, "cuda": 50}
 Validate = Callable[[], dict[str, float]]
 
 
-class State:
-    """Where a run stands: weights, optimiser, sums of the epoch, best weights so far."""
+class TrainingState:
+    """Where a run stands: weights, optimiser, sums of the epoch, best weights so far.
+
+    Args:
+        network: what is trained.
+        objective: what is minimised.
+        plan: how long, and by what steps.
+        run: seed, device, folder, reporter.
+        identity: what a checkpoint must agree on.
+        n_users: training users with items, of all processes.
+        neighbourhoods: of a sample of the training users.
+        reducer: sums over the processes that share the users; by default there is only one.
+    """
 
     def __init__(
         self,
         network: VAE,
         objective: Objective,
-        plan: Plan,
+        plan: TrainingPlan,
         run: Run,
         identity: dict[str, Any],
         n_users: int,
         neighbourhoods: Neighbourhoods,
+        reducer: Reducer | None = None,
     ) -> None:
         self.network = network.to(run.torch_device)
         self.objective = objective.to(run.torch_device)
@@ -70,6 +82,7 @@ class State:
         self.means = Means(run.torch_device)
         self.information = Information(network.n_latent).to(run.torch_device)
         self.neighbourhoods = neighbourhoods
+        self.reducer = reducer or Local()
         self.seconds = 0.0
         self.last_checkpoint = time.monotonic()
         self.best: dict[str, Tensor] = {}
@@ -111,16 +124,27 @@ class State:
         weights = self.weights(progress, phase)
         optimiser = self.optimisers.of(phase)
         self.network.train()
-        step = self.network.training_step(rows, rng, corrupt=phase.corrupt, noise=self.plan.noise)
-        loss, terms = self.objective(step, weights)
-        self.means.add({"loss": loss.detach(), **terms}, rows.n_users)
+        if rows.n_users:
+            step = self.network.training_step(
+                rows, rng, corrupt=phase.corrupt, noise=self.plan.noise
+            )
+            loss, terms = self.objective(step, weights)
+        else:  # only other processes have users in this batch
+            step, loss = None, torch.zeros((), device=self.run.torch_device)
+            terms = dict.fromkeys(weights, loss)
+        means = self.reducer.means({"loss": loss.detach(), **terms}, rows)
+        self.means.add(means, rows.users_of_batch)
         if self.means.unread >= UNREAD_STEPS[self.run.torch_device.type]:
             self.read_terms()
         optimiser.zero()
-        loss.backward()
+        if step is not None:
+            loss.backward()
+        self.reducer.reduce_gradients(optimiser, rows)
         rate = phase.learning_rate or self.plan.learning_rate
         optimiser.step(rate * self.plan.schedule(progress))
-        self.information.add(step.posterior)
+        information = self.information
+        moments = torch.zeros_like(information.sums) if step is None else moments_of(step.posterior)
+        information.add_sums(self.reducer.sums(moments), rows.users_of_batch)
         self.step_in_pass += 1
         self.seconds += time.perf_counter() - started
         self.run.reporter.step(
@@ -140,7 +164,7 @@ class State:
         return {name: weights[name] for name in phase.terms or weights}
 
     def end_pass(self, phase: Phase, *, last_of_phase: bool) -> None:
-        """All users had their turn."""
+        """End a pass over the users."""
         if last_of_phase and phase.renews_prior and self.objective.prior is not None:
             self.objective.prior.renew(self.network.encoder)
         self.pass_in_epoch += 1
@@ -254,28 +278,16 @@ class State:
         Checkpoint(self.identity, position, tensors).write(self.run.folder)
         self.last_checkpoint = time.monotonic()
 
-    def resume(self) -> None:
-        """Take up the run's checkpoint, if there is one."""
-        found = Checkpoint.read(self.run.folder, self.identity) if self.run.folder else None
+    def resume(self, folder: Path | None) -> None:
+        """Take up the checkpoint in the folder, if there is one."""
+        found = Checkpoint.read(folder, self.identity) if folder else None
         if found is None:
             return
 
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {
-                k.removeprefix(prefix): v for k, v in found.tensors.items() if k.startswith(prefix)
-            }
-
-        self.modules.load_state_dict(part("now."))
-        self.best = {k: v.to(self.run.torch_device) for k, v in part("best.").items()}
-        self.optimisers.restore(part("adam."))
+        self.modules.load_state_dict(found.part("now."))
+        self.best = {k: v.to(self.run.torch_device) for k, v in found.part("best.").items()}
+        self.optimisers.restore(found.part("adam."))
         position = found.position
-        threads = position.get("threads")
-        if threads not in (None, torch.get_num_threads()):
-            LOGGER.warning(
-                "this run began with %s threads and goes on with %s: it is as good, but not the "
-                "same to the bit; set OMP_NUM_THREADS=%s for that",
-                threads, torch.get_num_threads(), threads,
-            )  # fmt: skip
         self.epoch = position["epoch"]
         self.pass_in_epoch = position["pass_in_epoch"]
         self.step_in_pass = position["step_in_pass"]

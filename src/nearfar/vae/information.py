@@ -1,4 +1,4 @@
-"""What each latent dimension tells of the user."""
+"""The information of each latent dimension about the user."""
 
 from __future__ import annotations
 
@@ -28,10 +28,13 @@ class Information(nn.Module):
 
     @torch.no_grad()
     def add(self, q: DiagonalGaussian) -> None:
-        """Some more users."""
-        moments = (q.mu, q.mu.square(), q.variance, q.logvar)
-        self.sums += torch.stack([m.sum(0) for m in moments])
-        self.n_users += len(q.mu)
+        """Take in the posteriors of more users."""
+        self.add_sums(moments_of(q), len(q.mu))
+
+    def add_sums(self, sums: Float64[Tensor, "moments latent"], n_users: int) -> None:
+        """Take in more users by the sums of their moments."""
+        self.sums += sums
+        self.n_users += n_users
 
     def nats(self) -> Float64[Tensor, " latent"]:
         """The bound, from all users so far."""
@@ -43,3 +46,10 @@ class Information(nn.Module):
         """Forget all users."""
         self.sums.zero_()
         self.n_users = 0
+
+
+@torch.no_grad()
+def moments_of(q: DiagonalGaussian) -> Float64[Tensor, "moments latent"]:
+    """Return the sums over users of mu, mu^2, sigma^2 and log sigma^2, dimension by dimension."""
+    moments = (q.mu, q.mu.square(), q.variance, q.logvar)
+    return torch.stack([m.sum(0) for m in moments]).double()

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nearfar.kernels.background import Background
-from nearfar.kernels.gradients import Table
+from nearfar.kernels.gradients import ParameterTable
 from nearfar.kernels.memory import empty
 from nearfar.kernels.products import affine_into, linear
 from nearfar.kernels.rows import Rows
@@ -25,7 +25,7 @@ class OutputLayer(nn.Module):
 
     def __init__(self, n_hidden: int, n_items: int, rng: torch.Generator) -> None:
         super().__init__()
-        self.weight = Table(empty((n_items, n_hidden)))
+        self.weight = ParameterTable(empty((n_items, n_hidden)))
         self.bias = nn.Parameter(torch.empty(n_items))
         self.workspace = Workspace()
         xavier_(self.weight, rng)

@@ -14,7 +14,7 @@ LOG_2_PI = math.log(2 * math.pi)
 
 @dataclass(frozen=True, eq=False)
 class DiagonalGaussian:
-    """N(mu, diag exp(logvar)), one a user.
+    """N(mu, diag exp(logvar)), one per user.
 
     Notation: `mu`, `logvar` = mu(x~), log sigma(x~)^2 (Eq. 2).
     """

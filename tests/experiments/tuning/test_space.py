@@ -15,7 +15,7 @@ from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.experiments.tuning.space import Parameter, Space, value_of, with_values
 from nearfar.experiments.tuning.toml import beyond_defaults, settings_toml
 from nearfar.vae.corruption.corruption import Mask
-from nearfar.vae.weights.constant import Constant
+from nearfar.vae.weights.constant import ConstantWeight
 
 KEPT = [
     name
@@ -102,7 +102,7 @@ def test_what_a_parameter_holds(parameter, inside, outside) -> None:
     [
         MultVAE(),
         MultVAE(
-            alignment=PIA(weight=0.3), corruption=Mask(0.2), beta=Constant(0.1), epochs=3,
+            alignment=PIA(weight=0.3), corruption=Mask(0.2), beta=ConstantWeight(0.1), epochs=3,
             decoder_hidden=(5, 6), learning_rate=1e-05, optimiser="lazy_adam",
         ),
         EASE(l2=1234.5),

@@ -1,1 +1,1 @@
-"""From a history to its posterior: one encoder a file."""
+"""From a history to its posterior: one encoder per file."""

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nearfar.core.settings import Settings
-from nearfar.kernels.gradients import Table
+from nearfar.kernels.gradients import ParameterTable
 from nearfar.kernels.memory import empty
 from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.initialise import linear, small_bias_, xavier_
@@ -97,7 +97,7 @@ class SparseLinear(nn.Module):
 
     def __init__(self, n_items: int, n_out: int, rng: torch.Generator) -> None:
         super().__init__()
-        self.weight = Table(empty((n_items, n_out)))
+        self.weight = ParameterTable(empty((n_items, n_out)))
         self.bias = nn.Parameter(torch.empty(n_out))
         xavier_(self.weight, rng)
         small_bias_(self.bias, rng)

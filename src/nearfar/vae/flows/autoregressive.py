@@ -50,7 +50,7 @@ class AutoregressiveStep(nn.Module):
     def forward(
         self, z: Float[Tensor, "users latent"], context: Float[Tensor, "users features"]
     ) -> tuple[Float[Tensor, "users latent"], Float[Tensor, " users"]]:
-        """z' and log |det dz'/dz| in nats a user."""
+        """z' and log |det dz'/dz| in nats per user."""
         h = nn.functional.linear(z, self.of_latent.weight * self.inner, self.of_latent.bias)
         h = torch.tanh(h + self.of_context(context))
         out = nn.functional.linear(h, self.out.weight * self.outer, self.out.bias)

@@ -1,1 +1,1 @@
-"""Likelihoods p(x|z): one a file."""
+"""Likelihoods p(x|z): one per file."""

@@ -25,7 +25,7 @@ class Bernoulli(Likelihood):
 
 
 def bernoulli(step: Step, /) -> Float[Tensor, " users"]:
-    """-log p(x|z) = sum_i softplus(f_i) - sum_{i in S} f_i, in nats a user.
+    """-log p(x|z) = sum_i softplus(f_i) - sum_{i in S} f_i, in nats per user.
 
     Every item is an independent yes or no with log odds f(z)_i.
     """

@@ -17,7 +17,7 @@ class Catalogue:
     """What is known of the training data before training.
 
     Attributes:
-        item_counts: how many training users met each item.
+        item_counts: how many training users interacted with each item.
         n_users: how many training users there are.
     """
 
@@ -34,4 +34,4 @@ class Likelihood(Settings, ABC):
 
     @abstractmethod
     def term(self, catalogue: Catalogue) -> Term:
-        """-log p(x|z) in nats a user, or an estimate of it."""
+        """-log p(x|z) in nats per user, or an estimate of it."""

@@ -39,7 +39,7 @@ class Multinomial(Likelihood):
 
 
 def reconstruction(step: Step, /) -> Float[Tensor, " users"]:
-    """-log p(x|z) = -sum_i x_i log softmax(f(z))_i, in nats a user (Eq. 1)."""
+    """-log p(x|z) = -sum_i x_i log softmax(f(z))_i, in nats per user (Eq. 1)."""
     return step.output.multinomial_nll(step.hidden, step.histories)
 
 

@@ -1,1 +1,1 @@
-"""Priors p(z): one a file."""
+"""Priors p(z): one per file."""

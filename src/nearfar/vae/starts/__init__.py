@@ -1,1 +1,1 @@
-"""How a network's weights start: one way a file."""
+"""How a network's weights start: one way per file."""

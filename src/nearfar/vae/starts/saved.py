@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nearfar.core.errors import ArtefactError
 from nearfar.core.ranges import NonEmptyText
-from nearfar.kernels.gradients import Table
+from nearfar.kernels.gradients import ParameterTable
 from nearfar.vae.network import VAE
 from nearfar.vae.starts.start import AddUp, Start, alone
 from nearfar.vae.starts.xavier import Xavier
@@ -68,7 +68,9 @@ class Saved(Start):
 
 def _item_weights(network: VAE) -> set[str]:
     """Names of the weights whose rows are items."""
-    tables = {name for name, weight in network.named_parameters() if isinstance(weight, Table)}
+    tables = {
+        name for name, weight in network.named_parameters() if isinstance(weight, ParameterTable)
+    }
     return {*tables, "decoder.out.bias"}
 
 

@@ -1,1 +1,1 @@
-"""The terms of the objective (Eq. 8), one a file: what is known of a step -> a loss a user."""
+"""The terms of the objective (Eq. 8), one per file: what is known of a step -> a loss per user."""

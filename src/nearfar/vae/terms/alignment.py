@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nearfar.kernels.gradients import Table
+from nearfar.kernels.gradients import ParameterTable
 from nearfar.kernels.memory import empty
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.sparse import mean_of_rows, rows_present
@@ -29,7 +29,7 @@ class Alignment(nn.Module):
         self, n_items: int, n_latent: int, anchor_std: float, rng: torch.Generator
     ) -> None:
         super().__init__()
-        self.anchors = Table(empty((n_items, n_latent)))
+        self.anchors = ParameterTable(empty((n_items, n_latent)))
         nn.init.normal_(self.anchors, std=anchor_std, generator=rng)
 
     def forward(self, step: Step, /) -> Float[Tensor, " users"]:

@@ -14,7 +14,7 @@ def given_gradient(
     loss: Float[Tensor, " users"],
     gradient: Float[Tensor, "users items"],
 ) -> Float[Tensor, " users"]:
-    """The loss a user as a function of the scores with this gradient, derived by hand."""
+    """The loss per user as a function of the scores with this gradient, derived by hand."""
     return _GivenGradient.apply(scores, loss, gradient)  # pyright: ignore[reportReturnType]
 
 

@@ -13,7 +13,7 @@ from nearfar.vae.step import Step
 
 @dataclass(frozen=True)
 class KL:
-    """KL(q(z|x~) || p(z)), in nats a user (Eq. 1)."""
+    """KL(q(z|x~) || p(z)), in nats per user (Eq. 1)."""
 
     prior: PriorNetwork
 

@@ -1,4 +1,4 @@
-"""The WARP loss: a hinge over sampled violations, weighted by the rank that they tell of."""
+"""The WARP loss: a hinge over sampled violations, weighted by the rank that they imply."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nearfar.vae.step import Step
 
 CHUNK_DRAWS = 1 << 22
-"""So many draws are looked at at a time, about 100 MB: positives x tries may be far more."""
+"""Draws per chunk, about 100 MB: positives x tries may be far more."""
 
 
 class WARPLoss(nn.Module):
@@ -29,7 +29,7 @@ class WARPLoss(nn.Module):
 
     Args:
         n_items: items I.
-        tries: draws a positive.
+        tries: draws per positive.
         margin: by how much a positive shall be above the negatives.
     """
 

@@ -1,1 +1,1 @@
-"""The weight of a term over the course of training, one schedule a file."""
+"""The weight of a term over the course of training, one schedule per file."""

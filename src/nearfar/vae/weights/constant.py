@@ -8,7 +8,7 @@ from nearfar.vae.weights.weight import Progress, Weight
 
 
 @dataclass(frozen=True)
-class Constant(Weight):
+class ConstantWeight(Weight):
     """The same weight at every step.
 
     Args:
