@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nearfar.vae.weights.constant import Constant as Constant
+from nearfar.vae.weights.constant import ConstantWeight as ConstantWeight
 from nearfar.vae.weights.cosine import Cosine as Cosine
 from nearfar.vae.weights.cyclic import Cyclic as Cyclic
 from nearfar.vae.weights.exponential import Exponential as Exponential
