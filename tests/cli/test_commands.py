@@ -278,42 +278,45 @@ def test_the_histories_are_never_written_over(work: Path, fails) -> None:
     assert log.read_bytes() == before
 
 
+INTERRUPTED = """
+import os, signal
+from nearfar.cli.main import main
+from nearfar.train.history import History
+append = History.append_jsonl
+def then_interrupt(path, record):
+    append(path, record)
+    if record.epoch == 1:
+        os.kill(os.getpid(), signal.SIGINT)
+History.append_jsonl = staticmethod(then_interrupt)
+main()
+"""
+
+
 @pytest.mark.slow
-def test_an_unfinished_run_is_neither_lost_nor_made_up(work: Path, tmp_path: Path) -> None:
+def test_an_unfinished_run_is_neither_lost_nor_made_up(work: Path, tmp_path: Path, capsys) -> None:
     """Ctrl-C in a real process: exit 130, a bundle, a checkpoint; then resume to the same bits."""
-    import os
-    import signal
     import subprocess
     import sys
-    import time
 
-    def command(out: str, *more: str) -> list[str]:
+    def arguments(out: str, *more: str) -> list[str]:
         return [
-            sys.executable, "-c", "from nearfar.cli.main import main; main()",
-            "train", "multvae", *TINY[:-4], "--set", "epochs=40", "--set", "batch_size=2",
+            "train", "multvae", *TINY[:-4], "--set", "epochs=4", "--set", "batch_size=2",
             "--set", "patience=0", "--data", str(work / "split"), "--out", str(tmp_path / out),
             "--device", "cpu", *more,
         ]  # fmt: skip
 
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
-
-    process = subprocess.Popen(command("b"), stderr=subprocess.PIPE, text=True)
-    metrics = tmp_path / "b.run" / "metrics.jsonl"
-    for _ in range(1200):
-        if metrics.exists() and metrics.read_text().count("\n") >= 2:
-            break
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130, told
-    assert "--resume goes on" in told
+    interrupted = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *arguments("b")], stderr=subprocess.PIPE, text=True,
+        check=False,
+    )  # fmt: skip
+    assert interrupted.returncode == 130, interrupted.stderr
+    assert "--resume goes on" in interrupted.stderr
     assert (tmp_path / "b" / "manifest.json").exists()
-    again = call("b")
-    assert again.returncode == 1
-    assert "unfinished run: go on with --resume" in again.stderr
-    assert call("b", "--resume").returncode == 0
-    assert call("alone").returncode == 0
+    assert (tmp_path / "b.run" / "metrics.jsonl").read_text().count("\n") == 2
+    assert run(arguments("b")) == 1
+    assert "unfinished run: go on with --resume" in capsys.readouterr().err
+    assert run(arguments("b", "--resume")) == 0
+    assert run(arguments("alone")) == 0
     bits = [(tmp_path / n / "model.safetensors").read_bytes() for n in ("b", "alone")]
     assert bits[0] == bits[1]
 

@@ -134,10 +134,16 @@ def at_every_write(
     return len(steps or ())
 
 
-@pytest.fixture(params=KINDS)
-def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
+@pytest.fixture(scope="module", params=KINDS)
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """One per kind of sink: tests work on copies."""
     url = request.getfixturevalue("postgres").url if request.param == "postgres" else None
-    return Shop(tmp_path, request.param, url)
+    return Shop(tmp_path_factory.mktemp(request.param), request.param, url)
+
+
+@pytest.fixture(scope="module")
+def parquet_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return Shop(tmp_path_factory.mktemp("shop"), "parquet", None)
 
 
 def score(pipeline: Pipeline, day: date) -> None:
@@ -191,8 +197,8 @@ def test_scoring_at_every_write(shop: Shop, mode: Mode) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
-def test_publishing_and_rolling_back_at_every_write(tmp_path: Path, mode: Mode) -> None:
-    shop = Shop(tmp_path, "parquet", None)
+def test_publishing_and_rolling_back_at_every_write(parquet_shop: Shop, mode: Mode) -> None:
+    shop = parquet_shop
     first, second = shop.versions
 
     def to(version: str, how: Callable[[Pipeline], Any]) -> Callable[[Pipeline], None]:
