@@ -29,7 +29,7 @@ demo: .venv/.demo ## MovieLens-100K: four algorithms compared, ten films recomme
 	$(BIN)/nearfar demo
 
 test: .venv/.dev ## the whole test suite
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-quick: .venv/.dev ## the tests that take no more than a few seconds each
 	$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -107,7 +107,7 @@ def test_a_real_kill_keeps_all_finished_trials(work: Path, tmp_path: Path, numbe
     command = [
         sys.executable, "-c", "from nearfar.cli.main import main; main()",
         "autopilot", str(work / "log.csv"),
-        "--out", str(out), "--only", "ease,multvae", "--minutes", "0.5", "--quiet",
+        "--out", str(out), "--only", "ease,multvae", "--minutes", "0.25", "--quiet",
     ]  # fmt: skip
     program = subprocess.Popen(command, env=os.environ, stderr=subprocess.PIPE, text=True)
     while program.poll() is None and not _has_trials(file, 3):

@@ -63,17 +63,28 @@ class Nodes:
 
     def lose(self) -> None:
         self.cluster.remove_node(self.second, allow_graceful=False)
+        self.second = None
 
     def replace(self) -> None:
+        """Add a second node where it was lost."""
+        if self.second is not None:
+            return
         with mock.patch("signal.signal"):  # which a thread must not call
             self.second = self.cluster.add_node(**NODE)
 
 
-@pytest.fixture
-def nodes() -> Iterator[Nodes]:
+@pytest.fixture(scope="module")
+def all_nodes() -> Iterator[Nodes]:
     found = Nodes()
     yield found
     stop(found.cluster)
+
+
+@pytest.fixture
+def nodes(all_nodes: Nodes) -> Nodes:
+    """The two nodes; to start a cluster takes longer than a test."""
+    all_nodes.replace()
+    return all_nodes
 
 
 class LosesNode(Silent):

@@ -4,7 +4,6 @@ import json
 import shlex
 from pathlib import Path
 
-import httpx
 import pytest
 
 from nearfar.algorithms.ease import EASE
@@ -82,7 +81,7 @@ def test_the_demo_on_real_data(tmp_path: Path, monkeypatch, capsys) -> None:
     assert "http://127.0.0.1:8000" in shown
     (line,) = [line for line in shown.splitlines() if line.startswith("  nearfar serve ")]
     with Program(*shlex.split(line)[2:]) as program:
-        models = httpx.get(f"{program.url}/v1/model").json()["models"]
+        models = program.get("/v1/model").json()["models"]
     assert [(m["name"], m["map"]) for m in models] == [("bundle-plain", True), ("bundle-pia", True)]
     names = {p.name for p in out.iterdir()}
     assert names == {"bundle-plain", "bundle-pia", "split", "results.json", "training.png"}

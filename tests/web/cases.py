@@ -30,6 +30,8 @@ from nearfar.web.setup import Setup
 from tests.bundle.cases import ABOUT, make_bundle, make_model
 
 START_SECONDS = 120
+PATIENCE = 120
+"""Seconds after which a test gives up waiting for an event; reached only where it never comes."""
 
 
 def bundles(folder: Path, *kinds: str, text: bool = False) -> dict[str, Path]:
@@ -121,7 +123,15 @@ class Program:
         assert self.process.stderr is not None
         self.process.stderr.close()
 
-    def stop(self, seconds: float = 20.0) -> int:
+    def get(self, path: str) -> httpx.Response:
+        """The answer to a GET, however busy the machine is."""
+        return httpx.get(f"{self.url}{path}", timeout=PATIENCE)
+
+    def post(self, path: str, body: Any) -> Any:
+        """The JSON of the answer to a POST of JSON."""
+        return httpx.post(f"{self.url}{path}", json=body, timeout=PATIENCE).json()
+
+    def stop(self, seconds: float = PATIENCE) -> int:
         """Tell it to stop and read its log to the end; its exit code."""
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(seconds)
@@ -157,7 +167,7 @@ class Program:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/healthz").status_code == 200
+            return self.get("/healthz").status_code == 200
         except httpx.TransportError:
             return False
 

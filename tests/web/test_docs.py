@@ -75,9 +75,8 @@ def test_a_command_of_the_page_is_answered(program: Program, command: str) -> No
 
 
 def test_what_the_page_says_of_fields_errors_and_options_is_so(program: Program) -> None:
-    import httpx
 
-    told = httpx.get(f"{program.url}/openapi.json").json()
+    told = program.get("/openapi.json").json()
     schemas = told["components"]["schemas"]
     table = TEXT.partition("| field |")[2].partition("\n\n")[0]
     assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-import httpx
 import numpy as np
 import polars as pl
 import pytest
@@ -131,8 +130,8 @@ def test_invalid_requests_are_refused(program: Program, method: str, path: str) 
 
 def test_what_there_is_was_reached(program: Program) -> None:
     """The fixture serves a map, stored rows and both arms; else the above would hold of nothing."""
-    assert httpx.get(f"{program.url}/v1/map").json()["anchors"]
-    found = [httpx.get(f"{program.url}/v1/users/{u}/recommendations").json() for u in range(10)]
+    assert program.get("/v1/map").json()["anchors"]
+    found = [program.get(f"/v1/users/{u}/recommendations").json() for u in range(10)]
     assert {(f["arm"], f["source"]) for f in found} >= {
         ("autoencoder", "stored"), ("item_item", "popular"),
     }  # fmt: skip

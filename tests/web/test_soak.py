@@ -11,7 +11,7 @@ import pytest
 from nearfar.bundle.bundle import Bundle
 from tests.bundle.cases import ABOUT, make_items, make_model
 from tests.threads import Threads
-from tests.web.cases import Program, point, version
+from tests.web.cases import PATIENCE, Program, point, version
 
 pytestmark = pytest.mark.slow
 
@@ -75,7 +75,10 @@ def test_load_two_new_versions_and_a_damaged_one(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-1000])
 
     arguments = ["--registry", str(tmp_path), "--watch-seconds", "0.1", "--deadline", "20"]
-    with Program(*arguments) as program, httpx.Client(base_url=program.url) as client:
+    with (
+        Program(*arguments) as program,
+        httpx.Client(base_url=program.url, timeout=PATIENCE) as client,
+    ):
         pid = program.process.pid
 
         def ready() -> dict:

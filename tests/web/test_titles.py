@@ -4,7 +4,6 @@ import io
 import json
 from pathlib import Path
 
-import httpx
 import polars as pl
 import pytest
 
@@ -133,5 +132,5 @@ def test_the_command_gives_titles_to_a_registrys_model(tmp_path: Path) -> None:
     point(tmp_path / "registry", "v1")
     path = written(tmp_path, "item,title\n103,Amélie\n")
     with Program("--registry", str(tmp_path / "registry"), "--items", str(path)) as program:
-        found = httpx.get(f"{program.url}/v1/items?query=amelie").json()["items"]
+        found = program.get("/v1/items?query=amelie").json()["items"]
         assert [i["item"] for i in found] == [103]

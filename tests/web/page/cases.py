@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ NEEDS_A_BROWSER = [
 ]
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-SECONDS = 15_000
+MILLISECONDS = 120_000
+"""A limit for what must happen some time; only a failure reaches it."""
 REFUSED = re.compile("Failed to load resource")
 
 HOSTILE = (
@@ -110,7 +113,7 @@ class Opened:
     def __init__(self, browser: Any, url: str, path: str = "", **context: Any) -> None:
         self.context = browser.new_context(viewport=context.pop("viewport", DESK), **context)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(SECONDS)
+        self.page.set_default_timeout(MILLISECONDS)
         self.url = url
         self.asked: list[str] = []
         self.complaints: list[str] = []
@@ -189,3 +192,11 @@ def you(page: Any, column: int) -> list[float] | None:
         " return trace.x.length ? [trace.x[0], trace.y[0]] : null; }",
         column,
     )
+
+
+def eventually(page: Any, holds: Callable[[], bool]) -> None:
+    """Wait for a condition that the page has no element for."""
+    end = time.monotonic() + MILLISECONDS / 1000
+    while not holds():
+        assert time.monotonic() < end, "it did not happen"
+        page.wait_for_timeout(50)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.web.cases import Program
-from tests.web.page.cases import CHROMIUM, make_bundles
+from tests.web.page.cases import CHROMIUM, MILLISECONDS, make_bundles
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +26,9 @@ def served(page_bundles: tuple[Path, Path, Path]) -> Iterator[Program]:
 # Not for the session: while it is there an event loop runs, and other tests need their own.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=MILLISECONDS)  # five seconds otherwise, whatever the page's own
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]

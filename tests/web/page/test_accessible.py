@@ -12,6 +12,7 @@ from tests.web.page.cases import (
     NEEDS_A_BROWSER,
     PHONE,
     Opened,
+    eventually,
     expect,
     pick,
     picked,
@@ -153,8 +154,7 @@ def test_maps_follow_the_scheme_when_it_changes(browser: Any, served: Program) -
         colour = "document.querySelector('.plot').data.at(-1).marker.color"
         before = page.evaluate(colour)
         page.emulate_media(color_scheme="dark")
-        page.wait_for_timeout(500)
-        assert page.evaluate(colour) != before
+        eventually(page, lambda: page.evaluate(colour) != before)
         accent = "getComputedStyle(document.querySelector('.card h2')).color"
         assert page.evaluate(colour) == page.evaluate(accent)
         opened.check()
@@ -176,5 +176,4 @@ def test_nothing_moves_for_who_wants_no_motion(browser: Any, served: Program) ->
         page.emulate_media(reduced_motion="no-preference")
         pick(page, "winter")
         settled(page)
-        page.wait_for_timeout(500)
-        assert page.evaluate("window.moves") == 2
+        eventually(page, lambda: page.evaluate("window.moves") == 2)

@@ -15,6 +15,7 @@ from tests.web.page.cases import (
     N_ITEMS,
     NEEDS_A_BROWSER,
     Opened,
+    eventually,
     expect,
     items,
     pick,
@@ -131,8 +132,7 @@ def test_the_latest_choice_wins_whatever_is_answered_last(browser: Any, served: 
         held = []
         page.route("**/v1/recommend", lambda route: held.append(route))
         pick(page, "harbour")
-        page.wait_for_timeout(400)
-        assert len(held) == 2
+        eventually(page, lambda: len(held) == 2)
         expect(page.locator(".body[aria-busy]")).to_have_count(2)
         page.unroute("**/v1/recommend")
         pick(page, "winter")

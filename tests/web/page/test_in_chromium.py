@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
-
 from tests.web.cases import Program
 from tests.web.page.cases import (
     HOSTILE,
     NEEDS_A_BROWSER,
     PLAIN_TITLES,
     Opened,
+    eventually,
     expect,
     pick,
     picked,
@@ -27,14 +26,14 @@ SHARED = "?item=100&item=104&surprise=0.4&model=pia&model=plain"
 def recommended(served: Program, items: list[str], model: str, **more: Any) -> dict[str, Any]:
     """What the service itself recommends."""
     body = {"items": items, "k": 10, "model": model, "explain": True, **more}
-    return httpx.post(f"{served.url}/v1/recommend", json=body).json()
+    return served.post("/v1/recommend", body)
 
 
 def test_nothing_picked_shows_examples_and_the_maps(browser: Any, served: Program) -> None:
     with Opened(browser, served.url) as opened:
         page = opened.go()
         expect(page.locator(".example")).to_have_count(8)
-        popular = httpx.post(f"{served.url}/v1/recommend", json={"k": 8, "model": "plain"}).json()
+        popular = served.post("/v1/recommend", {"k": 8, "model": "plain"})
         titles = [each["title"] or f"Item {each['item']}" for each in popular["recommendations"]]
         assert page.locator(".example").all_text_contents() == titles
         expect(page.locator(".blank")).to_have_count(2)
@@ -92,12 +91,12 @@ def test_the_point_moves_on_both_maps_as_items_are_added(browser: Any, served: P
         page.locator(".card").first.locator(".add").first.click()
         expect(page.locator("#chips .chip")).to_have_count(2)
         settled(page)
-        page.wait_for_timeout(300)
         ids = page.evaluate("new URLSearchParams(location.search).getAll('item')")
         for column, model in enumerate(("plain", "pia")):
             body = {"items": ids, "model": model}
-            told = httpx.post(f"{served.url}/v1/map/point", json=body).json()
-            assert you(page, column) == [told["x"], told["y"]] != before[column]
+            told = served.post("/v1/map/point", body)
+            assert [told["x"], told["y"]] != before[column]
+            eventually(page, lambda at=told, c=column: you(page, c) == [at["x"], at["y"]])
             expect(page.locator(".where").nth(column)).to_contain_text("You are nearest")
         way = page.evaluate("document.querySelector('.plot').data.at(-2).x.length")
         assert way == 2
@@ -112,10 +111,9 @@ def test_the_point_glides_and_ends_where_it_belongs(browser: Any, served: Progra
         settled(page)
         pick(page, "harbour")
         settled(page)
-        page.wait_for_timeout(1200)
         body = {"items": [100, 102], "model": "plain"}
-        told = httpx.post(f"{served.url}/v1/map/point", json=body).json()
-        assert you(page, 0) == [told["x"], told["y"]]
+        told = served.post("/v1/map/point", body)
+        eventually(page, lambda: you(page, 0) == [told["x"], told["y"]])
         opened.check()
 
 
@@ -151,13 +149,12 @@ def test_a_shared_link_shows_the_same(browser: Any, served: Program) -> None:
         assert "surprise=0.45" in page.url
         again = other.go(page.url.removeprefix(f"{served.url}/"))
         settled(again)
-        again.wait_for_timeout(900)
-        page.wait_for_timeout(900)
         for column, model in enumerate(("pia", "plain")):
             told = recommended(served, ["100", "104", "101"], model, diversity=0.45)
             expected = [str(each["item"]) for each in told["recommendations"]]
-            assert shown(page, column) == shown(again, column) == expected
-            assert you(page, column) == you(again, column)
+            for each in (page, again):
+                eventually(each, lambda p=each, c=column, e=expected: shown(p, c) == e)
+            eventually(page, lambda c=column: you(page, c) == you(again, c))
         assert picked(again) == picked(page) == [PLAIN_TITLES[0], PLAIN_TITLES[4], PLAIN_TITLES[1]]
         assert again.locator("#surprise").input_value() == "0.45"
         assert again.locator(".card h2").all_text_contents() == ["pia", "plain"]
@@ -213,7 +210,7 @@ def test_what_is_like_an_item_as_each_model_sees_it(browser: Any, served: Progra
         for model in ("pia", "plain"):
             dialog.get_by_role("button", name=model, exact=True).click()
             expect(dialog.locator("[aria-busy]")).to_have_count(0)
-            told = httpx.get(f"{served.url}/v1/items/{item}/similar?model={model}").json()
+            told = served.get(f"/v1/items/{item}/similar?model={model}").json()
             expected = [str(each["item"]) for each in told["similar"]]
             found = [r.get_attribute("data-item") for r in dialog.locator("ol > li").all()]
             assert found == expected
