@@ -60,7 +60,7 @@ class AutoencoderAlgorithm(Algorithm):
     corruption: Corruption = field(default_factory=Dropout)
     start: Start = field(default_factory=Xavier)
     batch_size: PositiveInt = 500
-    learning_rate: PositiveFloat = 1e-3
+    learning_rate: PositiveFloat | None = 1e-3
 
     def check_together(self) -> None:
         self.plan()

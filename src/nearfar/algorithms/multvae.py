@@ -38,7 +38,9 @@ class MultVAE(Network, EvidenceBound, Training):
         likelihood: p(x|z); by default the multinomial one with soft targets, exact up to 200,000
             items and sampled above; "none" is the same without soft targets, as published.
         epochs: passes over the users; by default as many as make about 600 steps, from 10 to 60.
-        batch_size, learning_rate: of Adam.
+        batch_size: users per step.
+        learning_rate: of Adam; by default from the number of interactions and of steps, between
+            .001 where there are few and .006.
         noise: whether z is drawn in training, as published, or is the posterior's mean.
         schedule: what the learning rate is multiplied by over the course of training; by default
             it falls along half a cosine to a twentieth.
@@ -55,7 +57,7 @@ class MultVAE(Network, EvidenceBound, Training):
     beta: Weight = field(default_factory=lambda: LinearAnneal(steps=200))
     epochs: PositiveInt | None = None
     batch_size: PositiveInt = 250
-    learning_rate: PositiveFloat = 3e-3
+    learning_rate: PositiveFloat | None = None
     patience: NonNegativeInt = 0
     noise: bool = True
     schedule: Weight = field(default_factory=lambda: Cosine(epochs=0, warm_up=10))

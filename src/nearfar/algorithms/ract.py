@@ -52,6 +52,7 @@ class RaCT(Network):
     pretraining_epochs: PositiveInt = 100
     critic_epochs: NonNegativeInt = 50
     joint_epochs: NonNegativeInt = 50
+    learning_rate: PositiveFloat = 1e-3
     critic_learning_rate: PositiveFloat = 1e-4
     joint_learning_rate: PositiveFloat = 2e-6
 

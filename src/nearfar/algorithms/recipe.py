@@ -40,6 +40,16 @@ FEWEST_EPOCHS, MOST_EPOCHS = 10, 60
 EPOCHS = 20
 """Epochs where the training data are not known yet."""
 
+LOWEST_RATE, HIGHEST_RATE = 1e-3, 6e-3
+FEW_INTERACTIONS = 50_000
+"""Up to about so many interactions the learning rate is the lowest."""
+
+LEAST_TRAVEL, MOST_TRAVEL = 0.35, 6.0
+"""Learning rate times steps, about how far Adam can move a weight."""
+
+RATE = 3e-3
+"""The learning rate where the training data are not known yet."""
+
 
 @dataclass(frozen=True)
 class Network(AutoencoderAlgorithm):
@@ -83,7 +93,9 @@ class Training(AutoencoderAlgorithm):
     patience: NonNegativeInt = 20
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
-        return {"epochs": epochs_of(None, data.n_users, self.batch_size)}
+        epochs = epochs_of(self.epochs, data.n_users, self.batch_size)
+        steps = epochs * math.ceil(data.n_users / self.batch_size)
+        return {"epochs": epochs, "learning_rate": rate_of(None, data.n_interactions, steps)}
 
     def training(
         self,
@@ -103,10 +115,16 @@ class Training(AutoencoderAlgorithm):
             noise: see `TrainingPlan`.
             phases: see `TrainingPlan`.
         """
+        epochs = epochs_of(self.epochs, catalogue and catalogue.n_users, self.batch_size)
+        if catalogue is None:
+            rate = rate_of(self.learning_rate, None, 0)
+        else:
+            steps = epochs * math.ceil(catalogue.n_users / self.batch_size)
+            rate = rate_of(self.learning_rate, int(catalogue.item_counts.sum()), steps)
         return TrainingPlan(
-            epochs_of(self.epochs, catalogue and catalogue.n_users, self.batch_size),
+            epochs,
             self.batch_size,
-            self.learning_rate,
+            rate,
             self.patience,
             self.schedule,
             optimiser,
@@ -192,3 +210,23 @@ def epochs_of(chosen: int | None, n_users: int | None, batch_size: int) -> int:
         return EPOCHS
     steps = max(1, math.ceil(n_users / batch_size))
     return min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(TRAINING_STEPS / steps)))
+
+
+def rate_of(chosen: float | None, n_interactions: int | None, steps: int) -> float:
+    """Return the learning rate that was chosen, or one for this amount of data.
+
+    Adam's steps are as long for noise as for signal, so that few interactions are soon learnt by
+    heart, and many want a higher rate (docs/defaults.md).
+
+    Args:
+        chosen: the setting.
+        n_interactions: of the training data, where they are known.
+        steps: of the whole training.
+    """
+    if chosen is not None:
+        return chosen
+    if n_interactions is None:
+        return RATE
+    rate = LOWEST_RATE * (n_interactions / FEW_INTERACTIONS) ** 1.5
+    rate = max(rate, LOWEST_RATE, LEAST_TRAVEL / steps)
+    return float(f"{min(rate, HIGHEST_RATE, MOST_TRAVEL / steps):.4g}")

@@ -144,7 +144,9 @@ class Search:
         algorithm = self._first(family)
         trials = self.records.of(family.name)
         start = self._start(family, algorithm)
-        values = propose(family.space(algorithm), start, trials, self.fitter.seed, family.name)
+        values = propose(
+            family.space(algorithm), start, trials, self.fitter.seed, family.name, family.tries
+        )
         allowance = min(self.fitter.left, ends - self.fitter.clock.used)
         try:
             made = family.with_values(algorithm, values)
