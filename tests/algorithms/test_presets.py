@@ -7,13 +7,9 @@ import numpy as np
 import pytest
 
 from nearfar.algorithms.algorithm import make_algorithm, presets
-from nearfar.algorithms.autoencoding import (
-    FEWEST_EPOCHS,
-    MOST_EPOCHS,
-    TRAINING_STEPS,
-    AutoencoderAlgorithm,
-)
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.algorithms.multvae import MultVAE
+from nearfar.algorithms.recipe import FEWEST_EPOCHS, MOST_EPOCHS, TRAINING_STEPS
 from nearfar.algorithms.recvae import RecVAE
 from nearfar.core import settings
 from nearfar.vae.likelihoods.by_size import BySize
