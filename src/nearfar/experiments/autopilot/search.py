@@ -10,7 +10,7 @@ from typing import Any
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.core import settings
 from nearfar.core.errors import NearfarError
-from nearfar.experiments.autopilot.families import Family
+from nearfar.experiments.autopilot.families import TRIES, Family
 from nearfar.experiments.autopilot.fitting import Fitter
 from nearfar.experiments.autopilot.needs import closed_form_seconds, too_large
 from nearfar.experiments.autopilot.pace import TooSlow
@@ -145,7 +145,12 @@ class Search:
         trials = self.records.of(family.name)
         start = self._start(family, algorithm)
         values = propose(
-            family.space(algorithm), start, trials, self.fitter.seed, family.name, family.tries
+            family.space(algorithm),
+            start,
+            trials,
+            self.fitter.seed,
+            family.name,
+            TRIES.get(family.algorithm, ()),
         )
         allowance = min(self.fitter.left, ends - self.fitter.clock.used)
         try:
