@@ -96,4 +96,5 @@ def refresh_items(
     registry.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         table.write_parquet(file)
-    say(f"titles of {table['title'].drop_nulls().len():,} items are taken from {details.path}")
+    n_items = table.filter(pl.col("title").is_not_null())["item"].n_unique()
+    say(f"titles of {n_items:,} items are taken from {details.path}")

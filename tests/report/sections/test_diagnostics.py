@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+from nearfar.pages.formulas import as_formula
 from nearfar.report.report import Report
 from nearfar.report.sections.diagnostics import section
 from nearfar.theory.diagnosis import Diagnosis
@@ -108,7 +109,8 @@ def test_all_instruments_have_their_place() -> None:
     for findings in diagnosis.findings.values():
         for one in findings.values():
             assert one.title in found.words
-            assert one.source in found.words
-            assert all(number.label in found.words for number in one.numbers)
-            assert all(curve.chart in found.words for curve in one.curves)
+            assert as_formula(one.source) in found.words
+            assert all(as_formula(number.label) in found.words for number in one.numbers)
+            assert all(as_formula(curve.chart) in found.words for curve in one.curves)
+    assert "||x_u" not in found.words
     assert "ease is a bundle of ease, of which the theory does not speak." in found.words
