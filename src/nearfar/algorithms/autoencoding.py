@@ -186,7 +186,7 @@ def evidence_bound(
     }
     if alignment is not None:
         rng = torch.Generator().manual_seed(derive(seed, "anchors"))
-        term = Alignment(catalogue.n_items, n_latent, alignment.anchor_std, rng)
+        term = alignment.term(catalogue, n_latent, rng)
         addends["alignment"] = Addend(term, alignment.schedule(align_weight))
     return Objective(addends, of_latents)
 

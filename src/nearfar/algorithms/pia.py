@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError
+from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.terms.alignment import Alignment
+from nearfar.vae.terms.term import Term
 from nearfar.vae.weights.constant import Constant
 from nearfar.vae.weights.plateau_growth import PlateauGrowth
 from nearfar.vae.weights.weight import Weight
@@ -46,3 +51,7 @@ class PIA:
         if self.patience == 0:
             return Constant(start)
         return PlateauGrowth(start, self.patience, self.scale)
+
+    def term(self, catalogue: Catalogue, n_latent: int, rng: torch.Generator) -> Term:
+        """Return A(x) of Eq. 9 with fresh anchors, drawn from `rng`."""
+        return Alignment(catalogue.n_items, n_latent, self.anchor_std, rng)
