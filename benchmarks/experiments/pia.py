@@ -62,10 +62,10 @@ REGIMES: dict[tuple[str, str], dict[str, Any]] = {
     ("multvae", "loss"): {"likelihood": "none"},
     ("multvae", "default"): {},
     ("recvae", "published"): {
-        **PUBLISHED, "epochs": 50, "batch_size": 250, "learning_rate": 5e-4,
+        **PUBLISHED, "epochs": 40, "batch_size": 250, "learning_rate": 5e-4,
     },
-    ("recvae", "loss"): {"likelihood": "none"},
-    ("recvae", "default"): {},
+    ("recvae", "loss"): {"likelihood": "none", "epochs": 20},
+    ("recvae", "default"): {"epochs": 20},
     ("hvamp", "loss"): presets("hvamp")["ml-1m"],
     ("hvamp", "default"): {
         **presets("hvamp")["ml-1m"], "likelihood": {"kind": "multinomial", "background": 1.0},
