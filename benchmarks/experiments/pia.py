@@ -1,9 +1,10 @@
 """What the paper's text allows for PIA, each variant on validation users.
 
-    python -m benchmarks.experiments.pia --data FOLDER --queue FILE --results FILE [--part test]
+    python -m benchmarks.experiments.pia --data FOLDER --queue FILE --results FILE
 
 The queue has a line per training: SET ALGORITHM REGIME ALIGNMENT SEED, such as
-"lastfm recvae published w=.01,term=drift 0". A line that is in the results already is skipped.
+"lastfm recvae published w=.01,term=drift 0"; "lastfm@test" is the test users of another split. A
+line that is in the results already is skipped.
 Trainings run one after the other, until the queue's last line is "end".
 
 REGIME: `published` is the published loss, start and rate with a long training; `loss` has the
@@ -58,6 +59,10 @@ REGIMES: dict[tuple[str, str], dict[str, Any]] = {
     ("multvae", "published"): {
         **PUBLISHED, "epochs": 100, "batch_size": 250, "learning_rate": 1e-3,
         "beta": {"kind": "linear_anneal", "end": 0.2, "epochs": 50},
+    },
+    ("multvae", "short"): {
+        **PUBLISHED, "epochs": 40, "batch_size": 100, "learning_rate": 1e-3,
+        "beta": {"kind": "linear_anneal", "end": 0.2, "epochs": 20},
     },
     ("multvae", "loss"): {"likelihood": "none"},
     ("multvae", "default"): {},
@@ -221,17 +226,15 @@ def algorithm_of(name: str, regime: str, spec: dict[str, Any], mean: float) -> A
     return Prototype(**{f.name: getattr(base, f.name) for f in fields(base)})
 
 
-def run_one(split: Any, line: str, part: str) -> dict[str, Any]:
-    _, name, regime, alignment, seed = line.split()
+def run_one(split: Any, line: str) -> dict[str, Any]:
+    data, name, regime, alignment, seed = line.split()
     spec = parse(alignment)
     mean = split.train.x.nnz / split.train.n_users
     algorithm = algorithm_of(name, regime, spec, mean)
     run = nf.Run(seed=int(seed), device="cpu", precision="bfloat16")
     started = time.perf_counter()
     if name == "iaf0":
-        original = _IAFNetwork.draw
         type.__setattr__(IAF, "build", _build_before)
-        del original
     try:
         model = algorithm.fit(split.train, split.validation, run=run)
     except CollapsedError as error:
@@ -242,7 +245,7 @@ def run_one(split: Any, line: str, part: str) -> dict[str, Any]:
     records = run.history.records
     scores = [r.validation["NDCG@100"] for r in records]
     best, last = records[int(np.argmax(scores))], records[-1]
-    users = split.validation if part == "validation" else split.test
+    users = split.test if data.endswith("@test") else split.validation
     found = nf.evaluate(model, users)
     return {
         "line": line,
@@ -288,9 +291,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--queue", type=Path, required=True)
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--part", default="validation")
     arguments = parser.parse_args()
-    seed = VALIDATION_SEED if arguments.part == "validation" else TEST_SEED
     known = arguments.results.read_text().splitlines() if arguments.results.exists() else []
     done = {json.loads(text)["line"] for text in known}
     splits: dict[str, Any] = {}
@@ -300,9 +301,11 @@ def main() -> None:
             continue
         name = line.split()[0]
         if name not in splits:
-            shares = SHARES if arguments.part == "validation" else HELD_OUT
-            splits = {name: nf.split_strong(read(name, arguments.data), shares[name], seed=seed)}
-        result = run_one(splits[name], line, arguments.part)
+            data, _, test = name.partition("@")
+            share, seed = (HELD_OUT, TEST_SEED) if test else (SHARES, VALIDATION_SEED)
+            log = read(data, arguments.data)
+            splits = {name: nf.split_strong(log, share[data], seed=seed)}
+        result = run_one(splits[name], line)
         done.add(line)
         with arguments.results.open("a") as file:
             file.write(json.dumps({**result, "commit": where.get("commit")}) + "\n")

@@ -1,6 +1,6 @@
 """The trainings of `benchmarks.experiments.pia` as one table: gains over plain, user by user.
 
-    python -m benchmarks.experiments.pia_summary --results FILE --part validation --out pia.json
+    python -m benchmarks.experiments.pia_summary --results FILE --out pia.json
 
 A user's value is the mean over the seeds that both variants have; the interval and p are those of a
 paired t test over the users of that one split. `last` is the score after the last epoch, which no
@@ -18,9 +18,15 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from benchmarks.machine import provenance
 from nearfar.core.files import write_json
 from nearfar.evaluation.intervals import mean_interval
 
+ABOUT = (
+    "What the paper's text allows for PIA: benchmarks/experiments/pia.py. Validation users of "
+    "split seed 12345 (600 of ml-1m, a tenth of lastfm and citeulike-a); @test: test users of split seed "
+    "98765, best epoch by that split's validation users. bfloat16, one thread."
+)
 METRICS = ("NDCG@100", "Recall@20")
 
 
@@ -52,7 +58,6 @@ def thirds(plain: dict[str, Any], other: dict[str, Any]) -> list[dict[str, Any]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--part", required=True)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     runs: dict[tuple[str, ...], dict[str, Any]] = defaultdict(dict)
@@ -89,8 +94,7 @@ def main() -> None:
             f"{told['difference']:+.4f} ±{(told['high'] - told['low']) / 2:.4f} p {told['p']:.3f} "
             f"last {row['gain_at_last_epoch']:+.4f}" if told else "",
         )  # fmt: skip
-    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    write_json(arguments.out, {**found, arguments.part: rows})
+    write_json(arguments.out, {"about": ABOUT, "provenance": provenance(), "rows": rows})
 
 
 if __name__ == "__main__":
