@@ -221,3 +221,26 @@ def test_a_split_made_before(work: Path, tmp_path: Path, as_json) -> None:
     (ease,) = found["rows"]["rows"]
     assert len(set(ease["metrics"]["NDCG@100"]["by_seed"].values())) == 1
     assert any("same test users" in note for note in found["rows"]["notes"])
+
+
+def test_ablations_compare_each_part_with_no_alignment(out: Path, as_json, capsys) -> None:
+    """A few rows by their variants; the cells are kept like those of any table."""
+    only = ["--only", "multvae+pia+plain,multvae+pia+drift,multvae+pia+algorithm1"]
+    command = [*again(out, *only, table="ablations")]
+    found = as_json(*command)
+    labels = [r["label"] for r in found["rows"]["rows"]]
+    assert labels == [
+        "Multi-VAE, no alignment", "Multi-VAE, Algorithm 1", "Multi-VAE, drift only, lambda fixed",
+    ]  # fmt: skip
+    assert {(g["a"], g["b"]) for g in found["gains"]["rows"]} == {
+        (labels[0], labels[1]), (labels[0], labels[2]),
+    }  # fmt: skip
+    assert [d["third"] for d in found["diversity"]["rows"][::3]] == ["uniform", "middle", "diverse"]
+    drift = found["rows"]["rows"][2]["settings"]["alignment"]
+    assert (drift["parts"], drift["patience"]) == ("drift", 0)
+    page = (out / "ablations.md").read_text()
+    assert "## Gains by diversity of taste" in page
+    assert all(f"| {label} |" in page for label in labels)
+    capsys.readouterr()
+    assert run(command) == 0
+    assert capsys.readouterr().err == ""  # nothing is fitted the second time

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from nearfar.core.settings import Settings
+from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.step import Term
+from nearfar.vae.terms.alignment import Alignment
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.plateau_growth import PlateauGrowth
 from nearfar.vae.weights.weight import Weight
@@ -38,3 +43,7 @@ class PIA(Settings):
         if self.patience == 0:
             return ConstantWeight(start)
         return PlateauGrowth(start, self.patience, self.scale)
+
+    def term(self, catalogue: Catalogue, n_latent: int, rng: torch.Generator) -> Term:
+        """Return A(x) of Eq. 9 with fresh anchors, drawn from `rng`."""
+        return Alignment(catalogue.n_items, n_latent, self.anchor_std, rng)

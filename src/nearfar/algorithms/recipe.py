@@ -29,7 +29,6 @@ from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
 from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.prior import Prior
-from nearfar.vae.terms.alignment import Alignment
 from nearfar.vae.terms.kl import KL
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
@@ -168,7 +167,7 @@ class EvidenceBound(AutoencoderAlgorithm):
         }
         if self.alignment is not None:
             rng = torch.Generator().manual_seed(derive(seed, "anchors"))
-            term = Alignment(catalogue.n_items, n_latent, self.alignment.anchor_std, rng)
+            term = self.alignment.term(catalogue, n_latent, rng)
             addends["alignment"] = Addend(term, self.alignment.schedule(self.ALIGN_WEIGHT))
         return Objective(addends, of_latents)
 

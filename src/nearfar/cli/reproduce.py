@@ -35,7 +35,7 @@ def reproduce(
         typer.Argument(
             metavar="TABLE",
             help="table1: all models; groups: Table 3, users by activity; table6: encoders; "
-            "figure2: the latent map.",
+            "figure2: the latent map; ablations: what of the alignment does what.",
         ),
     ],
     dataset: Annotated[

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float
 
 from nearfar.algorithms.algorithm import Algorithm
 from nearfar.core import discovery, settings
@@ -71,12 +72,15 @@ class Measured:
             them too.
         fit: fit_seconds, n_epochs, best_epoch, stopped_early.
         provenance: versions, machine, commit.
+        spread: V(S) of each test user's fold-in items, by the fitted anchors (Proposition 3.1);
+            None where the model has no anchors, or was measured before spreads were.
     """
 
     test: Evaluation
     validation: dict[str, float]
     fit: dict[str, Any]
     provenance: dict[str, Any]
+    spread: Float[np.ndarray, " users"] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,8 @@ class Store:
                 n_held_out=arrays["n_held_out"],
                 n_dropped=found["test"]["n_dropped"],
             )
-        return Measured(test, found["validation"], found["fit"], found["provenance"])
+            spread = arrays.get("spread")
+        return Measured(test, found["validation"], found["fit"], found["provenance"], spread)
 
     def save(self, cell: Cell, measured: Measured) -> None:
         """Keep what a cell came to; the summary is written last, so that it vouches for both."""
@@ -119,6 +124,8 @@ class Store:
             "n_held_out": test.n_held_out,
             **{f"metric.{metric}": test.values(metric) for metric in cell.metrics},
         }
+        if measured.spread is not None:
+            arrays["spread"] = measured.spread
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         with atomic_file(values) as file:

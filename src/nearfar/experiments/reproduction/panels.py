@@ -6,7 +6,6 @@ from typing import Any
 
 from nearfar.experiments.reproduction.figure import Dot, Panel
 from nearfar.experiments.reproduction.report import Report
-from nearfar.experiments.reproduction.rows import PIA
 from nearfar.experiments.reproduction.summary import RowSummary
 from nearfar.metrics.metric import Metric
 
@@ -29,8 +28,7 @@ def _dot(summary: RowSummary, metric: Metric) -> Dot:
     label, value = summary.row.label, summary.values.get(metric)
     if value is None:
         return Dot(label, None)
-    aligned = PIA in summary.row.variants
-    return Dot(label, value.mean, value.low, value.high, value.published, aligned)
+    return Dot(label, value.mean, value.low, value.high, value.published, summary.row.aligned)
 
 
 def _pair(row: dict[str, Any]) -> list[Dot]:

@@ -10,6 +10,7 @@ from typing import Any
 from nearfar.evaluation.groups import Group
 from nearfar.evaluation.table import Table
 from nearfar.experiments.provenance import provenance
+from nearfar.experiments.reproduction.diversity import diversity_table
 from nearfar.experiments.reproduction.gains import gains
 from nearfar.experiments.reproduction.published import Published, published
 from nearfar.experiments.reproduction.study import Plan, Study
@@ -21,6 +22,7 @@ TITLES = {
     "table1": "Table 1: models compared",
     "groups": "Table 3: groups of users by number of interactions",
     "table6": "Table 6: encoders, plain and aligned",
+    "ablations": "Ablations: what of the alignment does what",
     "figure2": "Figure 2: the latent space under three settings",
 }
 DEFAULT_GROUPS = (Group(5, 10), Group(11, 50), Group(51, 100), Group(101))
@@ -128,6 +130,8 @@ def report(
         sections.insert(0, Section("groups", "", grouped, left=3))
     if found := gains(summaries, metrics, level):
         sections.append(Section("gains", "Gains, user by user", gain_table(found, level), left=2))
+    if plan.table == "ablations" and (diversity := diversity_table(summaries, metrics, level)):
+        sections.append(Section("diversity", "Gains by diversity of taste", diversity, left=3))
     made = study.splits.fingerprint(plan.seed) is not None
     about = study.splits.about(plan.seed) if made else {}
     return Report(plan, tuple(summaries), tuple(sections), about, stop, level)

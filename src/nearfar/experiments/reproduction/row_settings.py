@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, presets
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.core import settings
 from nearfar.core.errors import UnknownNameError
 from nearfar.experiments.reproduction.rows import Row
@@ -23,7 +24,8 @@ def row_algorithm(row: Row, names: Sequence[str], overrides: Overrides | None = 
        as the next of `names`; where there is none of these either, the defaults;
     2. what makes the row this row (`row.fixed`), which replaces whole settings;
     3. the sections "NAME+VARIANT" of its variants, and "NAME+VARIANT+VARIANT" of two of them;
-    4. `overrides` of "ALGORITHM", then of "ALGORITHM+VARIANT" in the same way.
+    4. `overrides` of "ALGORITHM", then of "ALGORITHM+VARIANT" in the same way;
+    5. the row's ablation.
 
     Args:
         names: what the section may be called, first choice first.
@@ -39,7 +41,11 @@ def row_algorithm(row: Row, names: Sequence[str], overrides: Overrides | None = 
         values = settings.merge(values, _first(sections, names, suffix))
     for suffix in ("", *suffixes):
         values = settings.merge(values, (overrides or {}).get(row.algorithm + suffix, {}))
-    return make_algorithm(row.algorithm, values)
+    algorithm = make_algorithm(row.algorithm, values)
+    if row.ablation is None:
+        return algorithm
+    assert isinstance(algorithm, AutoencoderAlgorithm), f"{row.label} has no alignment to change"
+    return row.ablation.of(algorithm)
 
 
 def check_overrides(overrides: Overrides, rows: Sequence[Row]) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.experiments.reproduction.ablation import Ablation
 
-Table = Literal["table1", "groups", "table6", "figure2"]
+Table = Literal["table1", "groups", "table6", "figure2", "ablations"]
 
 PIA = "pia"
 """The variant whose settings hold the alignment."""
@@ -30,6 +31,8 @@ class Row:
         validates: whether training looks at validation users; where not, and every user is in
             training, it learns from all.
         plain: the label of the row that it is compared with, user by user.
+        ablation: what is changed of the algorithm's alignment after all settings are laid over
+            each other; None for nothing.
     """
 
     label: str
@@ -40,6 +43,17 @@ class Row:
     vae: bool = False
     validates: bool = True
     plain: str | None = None
+    ablation: Ablation | None = None
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the row has an alignment."""
+        return PIA in self.variants and (self.ablation is None or self.ablation.aligned)
+
+    @property
+    def groups_users(self) -> bool:
+        """Whether the ablations group test users by the spread under this row's anchors."""
+        return self.label.endswith(f", {ALGORITHM_1}")
 
     def answers_to(self, name: str) -> bool:
         """Whether a user means this row: by label, algorithm, a variant, or all of these."""
@@ -79,6 +93,45 @@ def _soft(label: str, algorithm: str, background: float) -> tuple[Row, Row]:
     return _pair(row)
 
 
+NO_ALIGNMENT, ALGORITHM_1 = "no alignment", "Algorithm 1"
+
+ABLATIONS: dict[str, tuple[str, Ablation]] = {
+    NO_ALIGNMENT: ("plain", Ablation(aligned=False)),
+    "lambda fixed": ("fixed", Ablation(patience=0)),
+    ALGORITHM_1: ("algorithm1", Ablation(patience=5, scale=1.2)),
+    "drift only, lambda fixed": ("drift", Ablation(patience=0, parts="drift")),
+    "variance only, lambda fixed": ("variance", Ablation(patience=0, parts="variance")),
+    "growth only, of the KL weight": (
+        "growth", Ablation(aligned=False, kl_grows=True, patience=5, scale=1.2),
+    ),
+    "inverse popularity": (
+        "rarity", Ablation(patience=5, scale=1.2, inverse_popularity=True),
+    ),
+    "lambda x 0.1": ("tenth", Ablation(patience=5, scale=1.2, factor=0.1)),
+    "lambda x 0.3": ("third", Ablation(patience=5, scale=1.2, factor=0.3)),
+    "lambda x 3": ("triple", Ablation(patience=5, scale=1.2, factor=3.0)),
+    "lambda x 10": ("tenfold", Ablation(patience=5, scale=1.2, factor=10.0)),
+    "patience 2": ("short-patience", Ablation(patience=2, scale=1.2)),
+    "patience 10": ("long-patience", Ablation(patience=10, scale=1.2)),
+    "scale 1.05": ("small-scale", Ablation(patience=5, scale=1.05)),
+    "scale 1.5": ("large-scale", Ablation(patience=5, scale=1.5)),
+}  # fmt: skip
+"""What each row of the ablations is called after its algorithm -> its variant and change."""
+
+
+def _ablations(label: str, algorithm: str) -> tuple[Row, ...]:
+    """Return the ablations of an algorithm: all have the settings of its row with PIA."""
+    plain = f"{label}, {NO_ALIGNMENT}"
+    return tuple(
+        Row(
+            f"{label}, {name}", algorithm, (PIA, variant), {"alignment": {"kind": PIA}},
+            vae=True, plain=None if name == NO_ALIGNMENT else plain,
+            ablation=ablation,
+        )
+        for name, (variant, ablation) in ABLATIONS.items()
+    )  # fmt: skip
+
+
 TABLES: dict[Table, tuple[Row, ...]] = {
     "table1": (
         _closed("Popularity", "popularity"),
@@ -109,6 +162,11 @@ TABLES: dict[Table, tuple[Row, ...]] = {
     "figure2": (
         Row("Clean input", "multvae", ("clean",), {"corruption": {"kind": "clean"}}),
         *_pair(Row("Masking", "multvae")),
+    ),
+    "ablations": (
+        *_ablations("Multi-VAE", "multvae"),
+        *_ablations("RecVAE", "recvae"),
+        *_ablations("H+Vamp", "hvamp"),
     ),
 }
 

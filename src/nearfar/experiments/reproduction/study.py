@@ -16,6 +16,7 @@ from nearfar.data.interactions import Split
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.provenance import provenance
 from nearfar.experiments.reporting import Reporting, silent
+from nearfar.experiments.reproduction.ablation import fold_in_spread
 from nearfar.experiments.reproduction.cells import Cell, Measured, Store
 from nearfar.experiments.reproduction.datasets import DataSet
 from nearfar.experiments.reproduction.preparing import Splits, training_of
@@ -232,7 +233,8 @@ class Study:
             "best_epoch": history.best_epoch,
             "stopped_early": history.stopped_early,
         }
-        return Measured(test, scores, fit, provenance(run.torch_device))
+        spread = fold_in_spread(model, split.test, test)
+        return Measured(test, scores, fit, provenance(run.torch_device), spread)
 
     def _entry(self, row: Row, seed: int) -> Entry:
         try:
@@ -249,6 +251,8 @@ class Study:
         measured = self.store.load(cell)
         if measured is not None and self.plan.with_models:
             measured = measured if is_bundle(self.store.model_folder(cell)) else None
+        if measured is not None and self.plan.table == "ablations" and row.groups_users:
+            measured = measured if measured.spread is not None else None
         trouble = None if measured is not None else self.store.failure(cell)
         return Entry(row, seed, cell, measured, trouble, self.store.begun(cell))
 

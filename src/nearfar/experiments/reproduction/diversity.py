@@ -1,0 +1,96 @@
+"""What alignment gains for users of uniform and of diverse taste."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.stats import rankdata
+
+from nearfar.evaluation.evaluation import Evaluation
+from nearfar.evaluation.paired import compare
+from nearfar.evaluation.table import Table
+from nearfar.evaluation.text import number, p_value, with_half_width
+from nearfar.experiments.reproduction.summary import RowSummary, pooled
+from nearfar.metrics.metric import Metric
+
+THIRDS = ("uniform", "middle", "diverse")
+
+
+def diversity_table(
+    summaries: Sequence[RowSummary], metrics: Sequence[Metric], level: float = 0.95
+) -> Table | None:
+    """Return what the aligned rows gain by thirds of users, from uniform to diverse taste.
+
+    A user is ranked among the test users of a split by V(S) of the fold-in items, under the
+    anchors of the aligned model; a user of several splits has the mean rank.
+
+    Args:
+        summaries: the rows.
+        metrics: what is compared.
+        level: of the intervals.
+
+    Returns:
+        The table, or None where no aligned row and its plain one are measured on one split.
+    """
+    by_label = {s.row.label: s for s in summaries}
+    rows, data = [], []
+    for aligned in summaries:
+        plain = by_label.get(aligned.row.plain or "")
+        if not aligned.row.groups_users or plain is None:
+            continue
+        shared = [s for s, m in aligned.measured.items()
+                  if s in plain.measured and m.spread is not None]  # fmt: skip
+        if not shared:
+            continue
+        a = pooled({seed: plain.measured[seed] for seed in shared})
+        b = pooled({seed: aligned.measured[seed] for seed in shared})
+        place = _ranks(aligned, shared, b)
+        for number_of_third, third in enumerate(THIRDS):
+            users = np.minimum(place * 3, 2).astype(int) == number_of_third
+            if not users.any():
+                continue
+            for metric in metrics:
+                pair = compare(_only(a, users), _only(b, users), metric, level=level)
+                items = float(b.n_fold_in[users].mean())
+                half = pair.interval.half_width if pair.interval else None
+                rows.append((
+                    aligned.row.label, f"{third} ({users.sum():,} users, {items:.0f} items each)",
+                    str(metric), number(pair.mean_a, metric), number(pair.mean_b, metric),
+                    with_half_width(pair.difference, half, metric, signed=True), p_value(pair.p),
+                ))  # fmt: skip
+                data.append({"third": third, "mean_fold_in": items, **pair.to_dict()})
+    if not rows:
+        return None
+    notes = (
+        "Thirds of each split's test users by the spread V(S) of their fold-in items, under the "
+        "anchors of the aligned row.",
+        f"± half the {level:.0%} interval of the mean gain, user by user.",
+    )
+    header = ("alignment", "taste", "metric", "no alignment", "aligned", "gain", "p")
+    return Table(header, tuple(rows), notes, tuple(data))
+
+
+def _ranks(
+    aligned: RowSummary, seeds: Sequence[int], users: Evaluation
+) -> Float[np.ndarray, " users"]:
+    """Return each pooled user's mean place by spread, from 0 to below 1."""
+    total, times = np.zeros(users.n_users), np.zeros(users.n_users)
+    for seed in seeds:
+        measured = aligned.measured[seed]
+        assert measured.spread is not None
+        place = users.user_ids.index(measured.test.user_ids.ids)
+        total[place] += (rankdata(measured.spread, method="ordinal") - 1) / len(place)
+        times[place] += 1
+    return total / times
+
+
+def _only(whole: Evaluation, users: Bool[np.ndarray, " users"]) -> Evaluation:
+    return Evaluation(
+        name=whole.name,
+        per_user={metric: values[users] for metric, values in whole.per_user.items()},
+        user_ids=whole.user_ids.take(np.flatnonzero(users)),
+        n_fold_in=whole.n_fold_in[users],
+        n_held_out=whole.n_held_out[users],
+    )
