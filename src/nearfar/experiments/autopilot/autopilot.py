@@ -13,7 +13,7 @@ from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.files import write_json
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
-from nearfar.experiments.autopilot.families import Family, select_families
+from nearfar.experiments.autopilot.families import BLEND, Family, select_families
 from nearfar.experiments.autopilot.fitting import Clock, Fitter, Say
 from nearfar.experiments.autopilot.holding_out import HeldOut, hold_out
 from nearfar.experiments.autopilot.leaderboard import Goal, Leaderboard, make_leaderboard
@@ -164,6 +164,7 @@ def autopilot(
     fitter = Fitter(
         held_out, records, Clock(records, options.minutes), options.seed, options.device,
         options.precision, say, reporting,
+        blends=options.goal == "accuracy" and BLEND in options.families,
     )  # fmt: skip
     say(_summary(held_out))
     stop: Stop | None = None

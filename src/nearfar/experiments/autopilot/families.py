@@ -13,13 +13,14 @@ from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.data.interactions import Interactions
 from nearfar.experiments.tuning.space import Space, with_values
 
-Kind = Literal["popularity", "linear", "factors", "autoencoder"]
+Kind = Literal["popularity", "linear", "factors", "autoencoder", "blend"]
 
 KIND_NAMES: dict[Kind, str] = {
     "popularity": "popularity",
     "linear": "linear model",
     "factors": "matrix factorisation",
     "autoencoder": "variational autoencoder",
+    "blend": "blend of several models",
 }
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -125,6 +126,9 @@ def _with_variants(family: Family) -> tuple[Family, ...]:
     return (family, *others)
 
 
+BLEND = Family("blend", "Blend", "blend", searched=False)
+"""Of the best trials of the other families, once they are searched."""
+
 FAMILIES: tuple[Family, ...] = (
     Family("popularity", "Popularity", "popularity", searched=False),
     Family("ease", "EASE", "linear"),
@@ -133,6 +137,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("wmf", "WMF", "factors"),
     *_with_variants(Family("multvae", "Mult-VAE", "autoencoder")),
     *_with_variants(Family("recvae", "RecVAE", "autoencoder")),
+    BLEND,
 )
 
 

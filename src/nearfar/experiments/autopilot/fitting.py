@@ -12,7 +12,8 @@ from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.core import settings
 from nearfar.core.errors import NearfarError
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation, evaluate
-from nearfar.experiments.autopilot.families import Family
+from nearfar.experiments.autopilot.blending import parts_of
+from nearfar.experiments.autopilot.families import BLEND, Family
 from nearfar.experiments.autopilot.holding_out import HeldOut
 from nearfar.experiments.autopilot.pace import Hopeless, Pace, TooSlow
 from nearfar.experiments.autopilot.records import Record, Records, State
@@ -23,6 +24,9 @@ from nearfar.train.run import Device, Precision, Run
 
 RESERVE = 1.3
 """The last fits are given so many times the seconds of the winner's own fit."""
+
+BLEND_SHARE = 0.5
+"""A blend is tried only if it and the last fits of it take at most this share of the budget."""
 
 Say = Callable[[str], object]
 
@@ -70,6 +74,7 @@ class Fitter:
         seed, device, precision: of the runs.
         say: called with each line of progress.
         reporting: gives the reporter of each fit.
+        blends: whether a blend of the best trials will be tried.
     """
 
     held_out: HeldOut
@@ -80,6 +85,7 @@ class Fitter:
     precision: Precision
     say: Say
     reporting: Reporting
+    blends: bool = False
 
     def run_options(self, name: str = "run") -> Run:
         """Return a fresh run whose checkpoint is kept under `name`."""
@@ -89,14 +95,27 @@ class Fitter:
         )  # fmt: skip
 
     def reserved(self) -> float:
-        """Return the seconds that the last fits will take: of the winner on all users, and,
-        where there are test users, once more on the training users."""
+        """Return the seconds that the blend and the last fits will take: of the winner on all
+        users, and, where there are test users, once more on the training users."""
         best = self.records.best()
         if best is None:
             return 0.0
+        last = RESERVE * self._last_fits()
+        blended = sum(part.fit_seconds for part in self.blended())
+        return max(last * best.fit_seconds, (1 + last) * blended)
+
+    def blended(self) -> list[Record]:
+        """Return the trials that a blend would have as its parts now; none for no blend."""
+        if not self.blends:
+            return []
+        seconds = BLEND_SHARE * 60 * self.clock.minutes / (1 + RESERVE * self._last_fits())
+        parts = parts_of(self.records, seconds)
+        return parts if len(parts) > 1 else []
+
+    def _last_fits(self) -> float:
+        """How many fits on the training users the last ones are worth."""
         grown = self.held_out.everyone.n_interactions / self.held_out.train.n_interactions
-        fits = grown + (1.0 if self.held_out.test is not None else 0.0)
-        return RESERVE * fits * best.fit_seconds
+        return grown + (1.0 if self.held_out.test is not None else 0.0)
 
     @property
     def left(self) -> float:
@@ -135,6 +154,8 @@ class Fitter:
         self.records.begin(family.name, values, plain, number)
         run = self.run_options()
         earlier = [r.epochs for r in self.records.of(family.name) if r.score is not None]
+        if family == BLEND:
+            earlier = []  # the epochs of its parts follow each other
         started = time.perf_counter()
         with self.reporting(family.label) as reporter:
             run.reporter = pace = Pace(reporter, run, allowance, earlier)
@@ -157,6 +178,7 @@ class Fitter:
         measured = evaluate(model, self.held_out.validation, DEFAULT_METRICS, name=family.label)
         ranking = max(time.perf_counter() - began, 1e-9)
         best_epoch = run.history.best_epoch
+        algorithm = algorithm.as_fitted(model)
         self.add(
             family, algorithm, values, number, "complete", measured=measured, epochs=pace.epochs,
             seconds=seconds, n_epochs=None if best_epoch is None else best_epoch + 1,

@@ -11,7 +11,8 @@ from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.paired import Paired, compare_all
 from nearfar.evaluation.table import Table
 from nearfar.evaluation.text import number, p_value, with_half_width
-from nearfar.experiments.autopilot.families import FAMILIES, KIND_NAMES, Family
+from nearfar.experiments.autopilot.blending import LEVEL, preferred
+from nearfar.experiments.autopilot.families import BLEND, FAMILIES, KIND_NAMES, Family
 from nearfar.experiments.autopilot.records import Record, Records
 from nearfar.experiments.tuning.tune import METRIC
 
@@ -19,9 +20,6 @@ Goal = Literal["accuracy", "speed"]
 
 SPEED_SHARE = 0.98
 """With the goal "speed", a model may have so much of the best validation metric."""
-
-LEVEL = 0.05
-"""A paired test with a p-value (after Holm's correction) below this is called significant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +114,18 @@ class Leaderboard:
         article = "" if winner.family.kind in ("popularity", "factors") else "A "
         lead = f"{article}{KIND_NAMES[winner.family.kind]} wins: "
         parts = [f"{lead[0].upper()}{lead[1:]}{winner.family.label}, {reached}."]
-        if winner.family.kind != "autoencoder":
+        if winner.family == BLEND:
+            single = next(row for row in self.rows if row.family != BLEND)
+            parts.append(f"Its parts: {_parts_in_words(winner.trial)}.")
+            parts.append(f"The best single model, {single.family.label}, {_difference(single)}.")
+        else:
+            blend = self._best_of("blend")
+            if blend is not None and self.goal == "accuracy":
+                parts.append(
+                    f"A blend of several models, {_parts_in_words(blend.trial)}, "
+                    f"{_difference(blend)}, so that the simpler model is kept."
+                )
+        if winner.family.kind not in ("autoencoder", "blend"):
             best = self._best_of("autoencoder")
             if best is None:
                 parts.append("No autoencoder was measured; see what is left out, and why.")
@@ -128,7 +137,7 @@ class Leaderboard:
                     "start with, or were left out; give more --minutes before you decide against "
                     "autoencoders."
                 )
-        else:
+        elif winner.family.kind == "autoencoder":
             best = self._best_of("linear")
             if best is not None:
                 parts.append(f"The best linear model, {best.family.label}, {_difference(best)}.")
@@ -190,7 +199,9 @@ def make_leaderboard(records: Records, validation: FoldIn, goal: Goal) -> Leader
     best = {f: trial for f in FAMILIES if (trial := records.best(f.name)) is not None}
     if not best:
         return None
-    winner = choose(list(best.values()), goal)
+    winner = choose([t for f, t in best.items() if f != BLEND] or list(best.values()), goal)
+    if goal == "accuracy" and BLEND in best:
+        winner = preferred(winner, best[BLEND], records, validation)
     measured = {f.name: records.evaluation(trial, validation, f.label) for f, trial in best.items()}
     pairs: dict[str, Paired] = {}
     if len(best) > 1:
@@ -217,6 +228,14 @@ def choose(trials: Sequence[Record], goal: Goal) -> Record:
         return best
     good = [t for t in trials if (t.score or 0.0) >= SPEED_SHARE * (best.score or 0.0)]
     return max(good, key=lambda t: (t.users_per_second or 0.0, -t.number))
+
+
+def _parts_in_words(blend: Record) -> str:
+    """A blend's parts with their weights, as "edlae .5, multvae .5"."""
+    kinds = [part["kind"] for part in blend.settings["parts"]]
+    weights = blend.settings["weights"]
+    shares = [weight / sum(weights) for weight in weights]
+    return ", ".join(f"{k} {share:.2f}" for k, share in zip(kinds, shares, strict=True))
 
 
 def _difference(row: Row) -> str:

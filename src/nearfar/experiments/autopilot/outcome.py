@@ -13,8 +13,9 @@ from nearfar.bundle.bundle import Bundle, describe
 from nearfar.bundle.folder import save_bundle
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, evaluate
+from nearfar.experiments.autopilot.blending import last_settings
 from nearfar.experiments.autopilot.fitting import Fitter
-from nearfar.experiments.autopilot.leaderboard import Leaderboard, Row
+from nearfar.experiments.autopilot.leaderboard import Leaderboard
 from nearfar.models.model import Model
 from nearfar.train.history import History
 
@@ -58,7 +59,8 @@ def finish(fitter: Fitter, board: Leaderboard, out: Path, validation: FoldIn) ->
         fitter.clock.note()
     test = tests.get(key)
     fitter.say(f"{label}: fitted on all {held_out.everyone.n_users:,} users")
-    algorithm = last_algorithm(winner)
+    settings = last_settings(winner.trial, records)
+    algorithm = make_algorithm(winner.family.algorithm, settings)
     began = time.perf_counter()
     model, history = _fit(fitter, algorithm, held_out.everyone, None, f"final-{key}", label)
     seconds = max(time.perf_counter() - began, history.seconds)
@@ -81,16 +83,6 @@ def finish(fitter: Fitter, board: Leaderboard, out: Path, validation: FoldIn) ->
     for folder in (*records.folder.glob("test-*"), *records.folder.glob("final-*")):
         shutil.rmtree(folder, ignore_errors=True)
     return Outcome(test, seconds)
-
-
-def last_algorithm(winner: Row) -> Algorithm:
-    """Return the winner's algorithm for a fit without validation users: with the number of epochs
-    that were best on validation users."""
-    values = dict(winner.trial.settings)
-    if winner.trial.n_epochs is not None and "epochs" in values:
-        values["epochs"] = winner.trial.n_epochs
-        values["patience"] = 0
-    return make_algorithm(winner.family.algorithm, values)
 
 
 def _fit(

@@ -10,7 +10,8 @@ from typing import Any
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.core import settings
 from nearfar.core.errors import NearfarError
-from nearfar.experiments.autopilot.families import TRIES, Family
+from nearfar.experiments.autopilot.blending import blend_of
+from nearfar.experiments.autopilot.families import BLEND, TRIES, Family
 from nearfar.experiments.autopilot.fitting import Fitter
 from nearfar.experiments.autopilot.needs import closed_form_seconds, too_large
 from nearfar.experiments.autopilot.pace import TooSlow
@@ -53,14 +54,15 @@ class Search:
         self.say = self.fitter.say
 
     def run(self) -> None:
-        """Survey all families, then go on with the better half of them, again and again."""
+        """Survey all families, go on with the better half of them, again and again; then blend."""
         self.fitter.finish_begun(self.families)
         self._survey()
         self._rounds()
+        self._blend()
 
     def _survey(self) -> None:
         """Fit every family once, as it starts, cheapest first."""
-        unfitted = [f for f in self.families if not self._known(f)]
+        unfitted = [f for f in self.families if f != BLEND and not self._known(f)]
         for place, family in enumerate(unfitted):
             slow = sum(f.kind == "autoencoder" for f in unfitted[place:])
             shares = slow + 1 if family.kind == "autoencoder" else CHEAP_SHARES
@@ -139,6 +141,14 @@ class Search:
                 spent = sum(r.fit_seconds for r in trials if r.round == number)
                 able.append((spent, family))
         return min(able, key=lambda each: each[0])[1] if able else None
+
+    def _blend(self) -> None:
+        """Fit a blend of the best trials, unless there is one of the same already."""
+        parts = self.fitter.blended()
+        numbers = [part.number for part in parts]
+        if parts and numbers not in [t.values["trials"] for t in self.records.of(BLEND.name)]:
+            blend = make_algorithm(BLEND.algorithm, blend_of(parts))
+            self.fitter.attempt(BLEND, blend, {"trials": numbers}, 0, math.inf)
 
     def _try_near(self, family: Family, number: int, ends: float) -> None:
         algorithm = self._first(family)

@@ -1,0 +1,80 @@
+"""The autopilot's last trial: a blend of the best model of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nearfar.data.interactions import FoldIn
+from nearfar.evaluation.paired import compare
+from nearfar.experiments.autopilot.families import BLEND, FAMILIES
+from nearfar.experiments.autopilot.records import Record, Records
+from nearfar.experiments.tuning.tune import METRIC
+
+LEVEL = 0.05
+"""A blend wins only where the paired test against the best single model is below this."""
+
+
+def parts_of(records: Records, seconds: float) -> list[Record]:
+    """Return the best trial of each kind of model, the best first; fewer than two for no blend.
+
+    Kinds differ more than families do, and on five data sets the best linear model, factor model
+    and autoencoder together were better than each (docs/defaults.md). The worst are left out
+    until the others can be fitted in time.
+
+    Args:
+        records: finished trials.
+        seconds: that the fits of all parts may take together.
+    """
+    best: dict[str, Record] = {}
+    for family in FAMILIES:
+        trial = records.best(family.name)
+        if trial is None or family.kind in ("popularity", "blend"):
+            continue
+        if family.kind not in best or (trial.score or 0) > (best[family.kind].score or 0):
+            best[family.kind] = trial
+    parts = sorted(best.values(), key=lambda t: (-(t.score or 0.0), t.number))
+    while parts and sum(part.fit_seconds for part in parts) > seconds:
+        parts.pop()
+    return parts
+
+
+def blend_of(parts: Sequence[Record]) -> dict[str, Any]:
+    """Return the settings of a blend of trials; its weights are chosen as it is fitted."""
+    algorithms = {f.name: f.algorithm for f in FAMILIES}
+    return {"parts": [{"kind": algorithms[p.family], **p.settings} for p in parts]}
+
+
+def last_settings(trial: Record, records: Records) -> dict[str, Any]:
+    """Return a trial's settings for a fit without validation users: with the number of epochs
+    that were best on validation users, of a blend in each of its parts."""
+    if trial.family == BLEND.name:
+        by_number = {t.number: t for t in records.trials}
+        algorithms = {f.name: f.algorithm for f in FAMILIES}
+        parts = [by_number[number] for number in trial.values["trials"]]
+        return {
+            **trial.settings,
+            "parts": [{"kind": algorithms[p.family], **last_settings(p, records)} for p in parts],
+        }
+    values = dict(trial.settings)
+    if trial.n_epochs is not None and "epochs" in values:
+        values |= {"epochs": trial.n_epochs, "patience": 0}
+    return values
+
+
+def preferred(single: Record, blend: Record, records: Records, validation: FoldIn) -> Record:
+    """Return the blend where it is significantly better than the best single model, else that.
+
+    Args:
+        single: the best trial of one algorithm.
+        blend: the best trial of a blend.
+        records: of their values per user.
+        validation: the users that both were measured on.
+    """
+    pair = compare(
+        records.evaluation(single, validation, "single"),
+        records.evaluation(blend, validation, "blend"),
+        METRIC,
+    )
+    better = pair.difference > 0 and pair.p is not None and pair.p < LEVEL
+    return blend if better else single
