@@ -144,7 +144,7 @@ def test_every_number_of_every_kind_has_been_looked_at() -> None:
         "Phase.end_epoch",
         "Run.seed",  # any number
         "AnalysisSettings.seed",
-        "Constant.value",  # an objective term may be rewarded
+        "ConstantWeight.value",  # an objective term may be rewarded
     }
 
 

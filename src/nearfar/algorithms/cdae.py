@@ -35,6 +35,7 @@ class CDAE(Training):
     Args:
         n_latent: hidden units.
         units: h.
+        likelihood: p(x|z).
         l2: weight of half the squared length of all weight matrices, the users' nodes among them.
     """
 

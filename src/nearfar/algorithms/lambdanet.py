@@ -34,6 +34,7 @@ class LambdaNet(Network, Training):
         top: so many of the highest negatives are in all pairs; all items make it exact.
         sampled: so many of the other negatives stand for the rest. Time and memory of a step
             grow with interactions x (top + sampled).
+        beta: weight of the KL term.
     """
 
     sigma: PositiveFloat = 1.0

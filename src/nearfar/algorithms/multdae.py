@@ -31,6 +31,7 @@ class MultDAE(Network, Training):
 
     Args:
         encoder: from history to latent.
+        likelihood: p(x|z).
         l2: weight of the squared length of all weight matrices.
     """
 
