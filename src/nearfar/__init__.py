@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nearfar import priors as priors
     from nearfar import schedules as schedules
     from nearfar.algorithms.algorithm import Algorithm as Algorithm
+    from nearfar.algorithms.blend import Blend as Blend
     from nearfar.algorithms.cdae import CDAE as CDAE
     from nearfar.algorithms.ease import EASE as EASE
     from nearfar.algorithms.edlae import EDLAE as EDLAE
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from nearfar.metrics.precision import Precision as Precision
     from nearfar.metrics.recall import Recall as Recall
     from nearfar.models.autoencoder import Autoencoder as Autoencoder
+    from nearfar.models.ensemble import Ensemble as Ensemble
     from nearfar.models.factors import Factors as Factors
     from nearfar.models.item_item import ItemItem as ItemItem
     from nearfar.models.latent import LatentModel as LatentModel
@@ -116,6 +118,7 @@ _NAMESPACES = (
 )
 _HOMES = {
     "nearfar.algorithms.algorithm": ("Algorithm",),
+    "nearfar.algorithms.blend": ("Blend",),
     "nearfar.algorithms.cdae": ("CDAE",),
     "nearfar.algorithms.ease": ("EASE",),
     "nearfar.algorithms.edlae": ("EDLAE",),
@@ -170,6 +173,7 @@ _HOMES = {
     "nearfar.metrics.precision": ("Precision",),
     "nearfar.metrics.recall": ("Recall",),
     "nearfar.models.autoencoder": ("Autoencoder",),
+    "nearfar.models.ensemble": ("Ensemble",),
     "nearfar.models.factors": ("Factors",),
     "nearfar.models.item_item": ("ItemItem",),
     "nearfar.models.latent": ("LatentModel",),

@@ -40,8 +40,11 @@ PARTS = [PIA, *(
 )]  # fmt: skip
 CLASSES = [*PARTS, Run, Phase, Workers, CheckSettings, AnalysisSettings]
 REQUIRED = {"path": "weights.safetensors"}
-TOGETHER = {("Composite", name) for name in ("normal", "old_posterior", "wide")}
-"""Shares that must add up to 1: no edge of one is allowed while the others stay."""
+TOGETHER = {
+    *(("Composite", name) for name in ("normal", "old_posterior", "wide")),
+    ("Blend", "weights"),
+}
+"""Shares that must add up to 1, and weights, one per part: no edge of one is allowed alone."""
 
 
 def constraints_of(hint: Any) -> tuple[type, list[Any]]:
@@ -174,14 +177,13 @@ def test_the_schema_tells_all_of_every_setting(cls) -> None:
     for setting in schema_of(cls):
         assert setting.meaning, setting.name
         assert setting.type, setting.name
-        plain, constraints = constraints_of(settings.types_of(cls)[setting.name])
+        _, constraints = constraints_of(settings.types_of(cls)[setting.name])
         numbers = [vars_of(c)[0] for c in constraints]
         assert all(str(n) in setting.range for n in numbers), setting
         if not setting.required and not setting.kinds:
             default = setting.default
-            assert getattr(made(cls, *_default(cls, setting.name)), setting.name) == (
-                tuple(default) if plain is tuple else default
-            )
+            value = getattr(made(cls, *_default(cls, setting.name)), setting.name)
+            assert settings.to_plain(value) == default
 
 
 def _default(cls: type, name: str) -> tuple[str, Any]:

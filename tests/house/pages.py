@@ -44,7 +44,7 @@ ENTRIES = {
         ("nearfar.train", "nearfar.experiments.figure"),
     ),
     "algorithms": (
-        "Algorithms", "Fifteen algorithms and Personalized Item Alignment.",
+        "Algorithms", "Sixteen algorithms and Personalized Item Alignment.",
         ("nearfar.algorithms",),
     ),
     "bundle": ("Bundles", "The saved model, and recommending from it.", ("nearfar.bundle",)),

@@ -76,6 +76,16 @@ class Algorithm(Settings, ABC):
             cast("Any", self), **{name: values[name] for name in unset if name in values}
         ))  # fmt: skip
 
+    def as_fitted(self, model: Model) -> Self:
+        """Return this algorithm with the settings that its fit chose on validation users.
+
+        A bundle reports these, so that a fit without validation users gives the same model.
+
+        Args:
+            model: what `fit` returned.
+        """
+        return self
+
 
 def settings_left_to_data(algorithm: Algorithm) -> list[str]:
     """Return the names of the settings that are None; some of them the data may decide."""
@@ -84,14 +94,21 @@ def settings_left_to_data(algorithm: Algorithm) -> list[str]:
 
 
 def filled_in(before: Algorithm, after: Algorithm) -> dict[str, Any]:
-    """Return the settings that `resolved` filled in, by name.
+    """Return the settings that `resolved` filled in, by name; of a part as "parts[0].l2".
 
     Args:
         before: the algorithm as it was set.
         after: what `before.resolved(train)` returned.
     """
     names = settings_left_to_data(before)
-    return {name: getattr(after, name) for name in names if getattr(after, name) is not None}
+    filled = {name: getattr(after, name) for name in names if getattr(after, name) is not None}
+    for field in dataclasses.fields(cast("Any", before)):
+        value = getattr(before, field.name)
+        for i, part in enumerate(value if isinstance(value, tuple) else ()):
+            if isinstance(part, Algorithm):
+                inner = filled_in(part, getattr(after, field.name)[i])
+                filled |= {f"{field.name}[{i}].{name}": v for name, v in inner.items()}
+    return filled
 
 
 def names() -> list[str]:

@@ -114,6 +114,8 @@ def shown(setting: Setting) -> str:
     value = setting.default
     if isinstance(value, dict):
         return str(value.get("kind", ""))
+    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        return f"[{', '.join(str(part.get('kind', '')) for part in value)}]"
     return "none" if value is None else str(value)
 
 

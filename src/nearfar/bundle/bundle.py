@@ -124,8 +124,9 @@ class Bundle:
     ) -> Bundle:
         """The bundle of a model just fitted on `train`; for the rest see `describe`."""
         about = describe(
-            algorithm, train, seed=seed, protocol=protocol, metrics=metrics, history=history
-        )
+            algorithm.as_fitted(model), train,
+            seed=seed, protocol=protocol, metrics=metrics, history=history,
+        )  # fmt: skip
         return cls(model, train.item_ids, about)
 
     def trained_on(self, train: Interactions) -> bool:
@@ -152,7 +153,8 @@ def describe(
     Settings that were left to the data stand with the values that the fit used.
 
     Args:
-        algorithm: what fitted it.
+        algorithm: what fitted it; of one that chooses settings on validation users give
+            `algorithm.as_fitted(model)`.
         train: what it was fitted on.
         seed: of the run.
         protocol: how the data was made; its "log" is taken for the data's name.

@@ -24,6 +24,9 @@ POPULARITY, ANCHORS = "popularity", "anchors"
 OUTPUT = "output"
 """Items' vectors, their bias and their popularity, one below the other."""
 
+ITEM_WEIGHTS = "weights"
+"""The square matrix of an item-item model."""
+
 N_CONSTANT = 2
 """Rows of `OUTPUT` that are no item vectors: bias and popularity."""
 

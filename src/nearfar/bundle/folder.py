@@ -125,11 +125,7 @@ def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise ArtefactError(f"{path} cannot be read ({reason}); {REMEDY}") from None
     model.label = label_of_about(about)
-    from torch import nn
-
-    network = getattr(model, "network", None)
-    if isinstance(network, nn.Module):
-        network.to(torch_device)
+    model.to(torch_device)
     return Bundle(model, items, about)
 
 

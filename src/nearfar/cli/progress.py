@@ -65,6 +65,15 @@ class TrainingProgress:
         if self.bar is not None:
             self.bar.stop()
 
+    def part(self, name: str, /) -> None:
+        """Name the part that is fitted; its best score is not that of the part before."""
+        self.name = name
+        self.best = self.state = self.short = self.short_best = ""
+        if self.bar is not None and self.task is not None:
+            self.bar.reset(self.task, total=None, description=name, state="")
+        else:
+            self.output.remark(f"fitting {name}")
+
     def step(self, report: StepReport, /) -> None:
         if self.bar is None or self.task is None:
             return

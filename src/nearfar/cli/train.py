@@ -90,7 +90,7 @@ def train(
         values_shown = ", ".join(f"{name}={_short(value)}" for name, value in from_data.items())
         output.remark(f"computed from the data: {values_shown} (--set gives other values)")
     folder = out.with_name(out.name + ".run")
-    unfinished = (folder / CHECKPOINT).exists()
+    unfinished = any(folder.rglob(CHECKPOINT))
     if unfinished and not resume:
         raise SettingsError(
             f"{folder} holds the checkpoint of an unfinished run: go on with --resume, or delete it"
@@ -105,6 +105,7 @@ def train(
         )  # fmt: skip
         model = made.fit(interactions, validation, run=run)
     seconds = time.perf_counter() - started
+    made = made.as_fitted(model)
     metrics: dict[str, Any] = {}
     rows = []
     if validation is not None:

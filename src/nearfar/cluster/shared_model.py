@@ -12,6 +12,7 @@ from torch import nn
 
 from nearfar.bundle.bundle import About, Bundle
 from nearfar.core.vocabulary import Vocabulary
+from nearfar.models.ensemble import Ensemble
 from nearfar.models.model import Model
 from nearfar.train.run import Device, Run
 
@@ -56,16 +57,20 @@ class SharedBundle:
         model = self.kind.restore(
             self.description, self.arrays, self.popularity, self.n_train_users
         )
-        network = getattr(model, "network", None)
-        if isinstance(network, nn.Module):
-            if device == "cpu":
-                self._share(network)
-            network.to(Run(device=device).torch_device)
+        if device == "cpu":
+            self._share(model)
+        model.to(Run(device=device).torch_device)
         return Bundle(model, self.items, self.about)
 
-    def _share(self, network: nn.Module) -> None:
-        """Put the shared arrays in the place of the network's own copies."""
-        prefix = "network."
+    def _share(self, model: Model, prefix: str = "") -> None:
+        """Put the shared arrays in the place of the networks' own copies."""
+        if isinstance(model, Ensemble):
+            for number, part in enumerate(model.parts):
+                self._share(part, f"{prefix}{number}.")
+        network = getattr(model, "network", None)
+        if not isinstance(network, nn.Module):
+            return
+        prefix += "network."
         with warnings.catch_warnings():
             # shared memory is read-only, and scoring writes to no weight
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -89,7 +89,8 @@ def check(value: Any) -> None:
     for field in dataclasses.fields(value):
         given = getattr(value, field.name)
         converted = _convert(hints[field.name], given, field.name)
-        if type(converted) is not type(given) and not isinstance(given, int):
+        changed = type(converted) is not type(given) and not isinstance(given, int)
+        if changed or isinstance(converted, tuple):
             # A part by its name, as `prior="vamp"`, a list for a tuple, or a number of NumPy's.
             object.__setattr__(value, field.name, converted)
 

@@ -134,6 +134,12 @@ class Model(ABC):
         """Where scores are computed."""
         return torch.device("cpu")
 
+    def to(self, device: torch.device) -> None:
+        """Move what scores to a device: the attribute `network`, where the model has one."""
+        network = getattr(self, "network", None)
+        if isinstance(network, torch.nn.Module):
+            network.to(device)
+
     @torch.inference_mode()
     def _scores(
         self, histories: csr_array, memory: Float[Tensor, "users items"] | None

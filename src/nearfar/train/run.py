@@ -28,6 +28,14 @@ class Reporter(Protocol):
         """An epoch ended, validation included."""
 
 
+@runtime_checkable
+class PartReporter(Reporter, Protocol):
+    """A reporter that also learns which part of a model of several parts is fitted."""
+
+    def part(self, name: str, /) -> None:
+        """The steps and epochs that follow are of this part."""
+
+
 class Silent:
     """Ignores all reports."""
 

@@ -12,6 +12,7 @@ from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.models.constant import Constant
+from nearfar.models.ensemble import Ensemble
 from nearfar.models.factors import Factors
 from nearfar.models.folding import LeastSquares, Linear
 from nearfar.models.item_item import ItemItem
@@ -48,8 +49,18 @@ CONFIDENCES = {
     "wmf-sharp": Confidence(0.001, 0.01, 1.0),
     "wmf-flat": Confidence(1.0, 3.0, 0.5),
 }
+ENSEMBLES = {
+    "ensemble": {"item_item": 0.5, "projection": 0.2, "base": 0.3},
+    "ensemble-anchors": {
+        "constant": 0.1,
+        "item_item": 0.0,
+        "autoencoder-anchors": 2.0,
+        "base": 1.0,
+    },
+}
 KINDS = (
     *ARCHITECTURES, *CONFIDENCES, "autoencoder-anchors", "projection", "item_item", "constant",
+    *ENSEMBLES,
 )  # fmt: skip
 
 
@@ -59,6 +70,9 @@ def make_model(kind: str, n_items: int = N_ITEMS, k: int = 8) -> Model:
     popularity = rng.permutation(n_items) + 1
     if kind == "constant":
         return Constant(popularity, 500)
+    if kind in ENSEMBLES:
+        parts = [make_model(part, n_items, k) for part in ENSEMBLES[kind]]
+        return Ensemble(parts, list(ENSEMBLES[kind].values()))
     if kind == "item_item":
         return ItemItem(_normal(rng, n_items, n_items), popularity, 500)
     if kind in ("projection", *CONFIDENCES):

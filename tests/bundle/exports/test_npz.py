@@ -57,6 +57,16 @@ def by_formula(header: dict, a: dict[str, np.ndarray], x: np.ndarray) -> np.ndar
                 rows.append(np.linalg.solve(gram, v[met].sum(0)))
             u = np.array(rows)
         return u @ v.T + a["item_bias"]
+    if kind == "ensemble":
+        total = np.zeros(x.shape)
+        for number, (part, weight) in enumerate(
+            zip(description["parts"], description["weights"], strict=True)
+        ):
+            prefix = f"{number}."
+            own = {k.removeprefix(prefix): v for k, v in a.items() if k.startswith(prefix)}
+            s = by_formula({"model": part}, {**own, "popularity": a["popularity"]}, x)
+            total += weight * (s - s.mean(1, keepdims=True)) / s.std(1, keepdims=True)
+        return total
     h = x / np.sqrt(x.sum(1, keepdims=True))
     h = np.tanh(h @ a["network.encoder.first.weight"] + a["network.encoder.first.bias"])
     h = h @ a["network.encoder.head.weight"].T + a["network.encoder.head.bias"]
@@ -65,7 +75,7 @@ def by_formula(header: dict, a: dict[str, np.ndarray], x: np.ndarray) -> np.ndar
     return h @ a["network.decoder.out.weight"].T + a["network.decoder.out.bias"]
 
 
-@pytest.mark.parametrize("kind", ["constant", "item_item", "projection", "wmf", "base"])
+@pytest.mark.parametrize("kind", ["constant", "item_item", "projection", "wmf", "base", "ensemble"])
 def test_the_formulas_of_the_guide_give_the_scores(kind, tmp_path) -> None:
     bundle = make_bundle(kind)
     Npz().write(bundle, tmp_path / "x.npz")

@@ -26,7 +26,8 @@ from tests.bundle.exports.cases import (
     some_histories,
 )
 
-KINDS = ("base", "iaf", "autoencoder-anchors", "wmf", "projection", "item_item", "constant")
+KINDS = ("base", "iaf", "autoencoder-anchors", "wmf", "projection", "item_item", "constant",
+         "ensemble", "ensemble-anchors")  # fmt: skip
 
 
 def both(kind: str, path: Path, **options: object) -> tuple[OnnxScorer, BundleScorer]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +49,7 @@ class Graph:
     Args:
         weights: where large arrays go.
         within: the graph whose values can be seen here too, of a loop's body.
+        prefix: of the names of weights that are added next, see `weights_named`.
     """
 
     weights: Weights
@@ -56,6 +58,7 @@ class Graph:
     inputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     outputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     n_values: int = 0
+    prefix: str = ""
 
     @property
     def root(self) -> Graph:
@@ -90,13 +93,24 @@ class Graph:
         return name
 
     def weight(self, name: str, array: np.ndarray) -> Value:
-        """A large constant, stored beside the graph."""
+        """A large constant, stored beside the graph; its name begins with the prefix in force."""
+        name = self.root.prefix + name
         stored = self.weights.arrays.setdefault(name, array)
         if name not in self.root.initialisers:
             tensor = TensorProto(name=name, dims=stored.shape)
             tensor.data_type = helper.np_dtype_to_tensor_dtype(stored.dtype)
             self.root.initialisers[name] = tensor
         return name
+
+    @contextmanager
+    def weights_named(self, prefix: str) -> Iterator[None]:
+        """Put a prefix before the names of weights, so that those of several models differ."""
+        root = self.root
+        before, root.prefix = root.prefix, root.prefix + prefix
+        try:
+            yield
+        finally:
+            root.prefix = before
 
     def input(self, name: str, dtype: int, shape: Sequence[str | int] | None) -> Value:
         """Declare an input."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nearfar.core import discovery
 from nearfar.core.errors import SettingsError
 from nearfar.models.autoencoder import Autoencoder
+from nearfar.models.ensemble import Ensemble
 from nearfar.models.factors import Factors
 from nearfar.models.model import Model
 from nearfar.vae.encoders.iaf import IAF
@@ -16,6 +17,9 @@ def check_own(model: Model) -> None:
     Raises:
         SettingsError: the model or a part of it is from elsewhere.
     """
+    if isinstance(model, Ensemble):
+        for part in model.parts:
+            check_own(part)
     parts: list[object] = [model]
     if isinstance(model, Autoencoder):
         encoder = model.architecture.encoder

@@ -7,14 +7,15 @@ from functools import singledispatch
 import numpy as np
 from onnx import TensorProto
 
-from nearfar.bundle.exported import OUTPUT
+from nearfar.bundle.exported import ITEM_WEIGHTS, OUTPUT
 from nearfar.bundle.exports._encoders import Latent, Part, latent, present
 from nearfar.bundle.exports._foldings import folded
-from nearfar.bundle.exports._graph import Value
+from nearfar.bundle.exports._graph import Graph, Value
 from nearfar.bundle.exports._history import Entries
 from nearfar.bundle.exports._known import unknown
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.constant import Constant
+from nearfar.models.ensemble import Ensemble
 from nearfar.models.factors import Factors
 from nearfar.models.item_item import ItemItem
 from nearfar.models.model import Model
@@ -42,7 +43,7 @@ def _(model: Constant, entries: Entries) -> Value:
 @scores.register
 def _(model: ItemItem, entries: Entries) -> Value:
     g = entries.graph
-    sums = entries.row_sums(g.weight("weights", model.weights), model.n_items)
+    sums = entries.row_sums(g.weight(ITEM_WEIGHTS, model.weights), model.n_items)
     return g.op("Where", entries.empty, g.weight(POPULARITY, _popularity(model)), sums)
 
 
@@ -62,6 +63,33 @@ def _(model: Autoencoder, entries: Entries) -> Value:
         hidden = layer.hidden(hidden, str(number), model.architecture.decoder_units)
     out = part.of("decoder.out")
     return _linear(model, entries, hidden, out.array("weight"), out.array("bias"))
+
+
+@scores.register
+def _(model: Ensemble, entries: Entries) -> Value:
+    g = entries.graph
+    added = []
+    for number, (part, weight) in enumerate(model.active):
+        # Items are compared by the tables without a prefix, see `Exported.item_vectors`.
+        with g.weights_named("" if part is model.comparing else f"part-{number}."):
+            standardised = _standardised(g, scores(part, entries))
+        added.append(g.op("Mul", standardised, g.constant([weight], np.float32)))
+    popularity = g.weight(POPULARITY, _popularity(model))
+    return g.op("Where", entries.empty, popularity, g.op("Sum", *added))
+
+
+def _standardised(g: Graph, values: Value) -> Value:
+    """Rows at mean 0 and standard deviation 1; constant rows at 0."""
+    columns = g.constant([1])
+    centred = g.op("Sub", values, g.op("ReduceMean", values, columns, keepdims=1))
+    squares = g.op("Mul", centred, centred)
+    variance = g.op("ReduceMean", squares, columns, keepdims=1)
+    zero, one = (g.constant([value], np.float32) for value in (0, 1))
+    high = g.op("ReduceMax", values, columns, keepdims=1)
+    low = g.op("ReduceMin", values, columns, keepdims=1)
+    varied = g.op("And", g.op("Less", low, high), g.op("Less", zero, variance))
+    deviation = g.op("Sqrt", g.op("Where", varied, variance, one))
+    return g.op("Where", varied, g.op("Div", centred, deviation), zero)
 
 
 def encoded(model: Autoencoder, entries: Entries) -> Latent:

@@ -26,6 +26,7 @@ from nearfar.core import discovery
 from nearfar.core.errors import MissingExtraError, SettingsError
 from nearfar.core.files import atomic_folder
 from nearfar.models.autoencoder import Autoencoder
+from nearfar.models.ensemble import Ensemble
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ class Onnx(Export):
             graphs[LATENTS] = made.latents()
         check_finite(made.weights.arrays)
         kept = {POPULARITY: model.popularity}
-        if isinstance(model, Autoencoder) and model.anchors is not None:
-            kept[ANCHORS] = model.anchors
+        compared = model.comparing if isinstance(model, Ensemble) else model
+        if isinstance(compared, Autoencoder) and compared.anchors is not None:
+            kept[ANCHORS] = compared.anchors
         made.weights.arrays.update(kept)
         about = bundle.about.to_dict()
         about.pop("training")

@@ -221,7 +221,7 @@ class Study:
         history = run.history
         if self.plan.with_models:
             about = describe(
-                cell.algorithm, train, seed=cell.seed, protocol=split.protocol,
+                cell.algorithm.as_fitted(model), train, seed=cell.seed, protocol=split.protocol,
                 metrics={"validation": scores, "test": test.to_dict()}, history=history,
             )  # fmt: skip
             save_bundle(Bundle(model, train.item_ids, about), self.store.model_folder(cell))

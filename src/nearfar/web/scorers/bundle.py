@@ -16,6 +16,7 @@ from nearfar.bundle.folder import load_bundle
 from nearfar.core import discovery
 from nearfar.core.ranking import Ranking
 from nearfar.models.autoencoder import Autoencoder
+from nearfar.models.ensemble import Ensemble
 from nearfar.models.factors import Factors
 from nearfar.models.item_item import ItemItem
 from nearfar.models.latent import LatentModel
@@ -29,7 +30,8 @@ class BundleScorer:
 
     Items are alike by the cosine of their anchors where the model has any, else of their rows of
     the decoder's last layer or of their factors, less the mean of all; in an item-item model by
-    what one adds to the other's score, as a share of the most that it adds to any.
+    what one adds to the other's score, as a share of the most that it adds to any. In an ensemble
+    the first part with a weight above 0 that has any of these decides.
 
     Args:
         bundle: the model and its items.
@@ -53,9 +55,10 @@ class BundleScorer:
         self.anchors = model.anchors if isinstance(model, Autoencoder) else None
         self._model = model
         self._threads = threads
-        self._vectors = _vectors(model)
+        self._compared = model.comparing if isinstance(model, Ensemble) else model
+        self._vectors = _vectors(self._compared)
         abilities: set[Ability] = {"explain"}
-        if self._vectors is not None or isinstance(model, ItemItem):
+        if self._vectors is not None or isinstance(self._compared, ItemItem):
             abilities.add("similar")
         if isinstance(model, LatentModel):
             abilities.add("latent")
@@ -89,7 +92,7 @@ class BundleScorer:
         self, rows: Int[np.ndarray, " rows"], columns: Int[np.ndarray, " columns"] | None = None
     ) -> Float[np.ndarray, "rows columns"]:
         self._bound_threads()
-        model = self._model
+        model = self._compared
         if isinstance(model, ItemItem):
             return shares_added(model.weights[rows], rows, columns)
         if self._vectors is None:
@@ -108,7 +111,7 @@ class BundleScorer:
             torch.set_num_threads(self._threads)
 
 
-def _vectors(model: Model) -> Float[np.ndarray, "items d"] | None:
+def _vectors(model: Model | None) -> Float[np.ndarray, "items d"] | None:
     """A vector of length one an item, or None where the model has none."""
     if isinstance(model, Autoencoder):
         out = model.network.decoder.out.weight.detach().cpu().numpy()

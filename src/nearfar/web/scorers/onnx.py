@@ -11,7 +11,14 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
-from nearfar.bundle.exported import LATENTS, RECOMMEND, SCORES_AT, Exported, read_exported
+from nearfar.bundle.exported import (
+    ITEM_WEIGHTS,
+    LATENTS,
+    RECOMMEND,
+    SCORES_AT,
+    Exported,
+    read_exported,
+)
 from nearfar.core.errors import ArtefactError, DataError, MissingExtraError
 from nearfar.core.ranking import Ranking
 from nearfar.web.scorers.alike import cosines, shares_added, unit_vectors
@@ -48,7 +55,7 @@ class OnnxScorer:
             "kind": exported.model["kind"],
             "n_train_users": exported.model["n_train_users"],
         }
-        self.anchors = exported.anchors
+        self.anchors = exported.anchors if LATENTS in exported.graphs else None
         self._exported = exported
         self._vectors = _vectors(exported)
         self._graphs = {n: _session(exported.path / n, threads) for n in exported.graphs}
@@ -57,7 +64,7 @@ class OnnxScorer:
             abilities.add("explain")
         if LATENTS in self._graphs:
             abilities.add("latent")
-        if self._vectors is not None or self.about["kind"] == "item_item":
+        if self._vectors is not None or exported.rows(ITEM_WEIGHTS, np.array([0])) is not None:
             abilities.add("similar")
         self.abilities = frozenset(abilities)
 
@@ -97,7 +104,7 @@ class OnnxScorer:
     ) -> Float[np.ndarray, "rows columns"]:
         if self._vectors is not None:
             return cosines(self._vectors, rows, columns)
-        weights = self._exported.rows("weights", rows)
+        weights = self._exported.rows(ITEM_WEIGHTS, rows)
         if weights is None:
             raise TypeError(f"{self.about['algorithm']} has no item vectors")
         return shares_added(weights, rows, columns)

@@ -1,0 +1,112 @@
+"""Blend."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Self
+
+from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.algorithms.blend_weights import chosen_weights
+from nearfar.algorithms.edlae import EDLAE
+from nearfar.algorithms.label import label_of
+from nearfar.algorithms.multvae import MultVAE
+from nearfar.core.errors import DataError, SettingsError, StoppedError
+from nearfar.core.ranges import NonNegativeFloat
+from nearfar.core.seeding import derive
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.models.ensemble import Ensemble, check_weights
+from nearfar.models.model import Model
+from nearfar.train.history import History
+from nearfar.train.run import PartReporter, Run
+
+
+@dataclass(frozen=True)
+class Blend(Algorithm):
+    """Several algorithms, each fitted by itself, and a weighted sum of their scores.
+
+    Scores are standardised over all items, separately for each user and part:
+    sum_i w_i (s_i - mean(s_i)) / std(s_i).
+
+    Source: with more than two parts the weights are chosen as in Caruana et al., Ensemble
+    Selection from Libraries of Models, 2004: forward selection with replacement.
+    Differs: ten selections, and the best of the ensembles after each of them is kept.
+
+    Args:
+        parts: two algorithms or more, each by its name, as "ease", or as a table of its settings,
+            as {kind = "ease", l2 = 50}. A part is fitted as it would be alone with the same seed;
+            one that is set as an earlier part gets another seed.
+        weights: one per part. By default chosen by NDCG@100 on the validation users, in steps of
+            .1 for two parts; without validation users all are equal.
+    """
+
+    parts: tuple[Algorithm, ...] = field(default_factory=lambda: (EDLAE(), MultVAE()))
+    weights: tuple[NonNegativeFloat, ...] | None = None
+
+    def check_together(self) -> None:
+        if len(self.parts) < 2:
+            raise SettingsError(f"parts has {len(self.parts)} algorithms; at least 2 are expected")
+        if any(isinstance(part, Blend) for part in self.parts):
+            raise SettingsError("a part of parts is a blend itself; give its parts instead")
+        if self.weights is not None:
+            try:
+                check_weights(self.weights, len(self.parts))
+            except DataError as error:
+                raise SettingsError(str(error)) from None
+
+    def resolved(self, train: Interactions) -> Self:
+        return dataclasses.replace(self, parts=tuple(p.resolved(train) for p in self.parts))
+
+    def as_fitted(self, model: Model) -> Self:
+        if self.weights is not None or not isinstance(model, Ensemble):
+            return self
+        return dataclasses.replace(self, weights=model.weights)
+
+    def fit(
+        self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
+    ) -> Ensemble:
+        """Fit the parts one after the other, then choose the weights.
+
+        Each part has its own history; its checkpoint and metrics.jsonl are in `part-0` and so on
+        in the run's folder. The run's history stays without records.
+
+        Raises:
+            EmptyDataError: the weights are to be chosen, and no validation user has a held-out
+                item.
+            StoppedError: stopped by hand before the last part.
+        """
+        check_not_empty(train)
+        run = run or Run()
+        run.history.clear()
+        models: list[Model] = []
+        for part, part_run in zip(self.parts, self._runs(run), strict=True):
+            if isinstance(run.reporter, PartReporter):
+                run.reporter.part(label_of(part))
+            models.append(part.fit(train, validation, run=part_run))
+            if part_run.history.interrupted:
+                run.history.interrupted = True
+                break
+        if len(models) < len(self.parts):
+            raise StoppedError(
+                f"stopped in part {len(models)} of {len(self.parts)}: the blend needs all parts; "
+                "resume to go on" + ("" if run.folder else " (needs a run folder)")
+            )
+        equal = (1 / len(models),) * len(models)
+        if self.weights is not None:
+            return Ensemble(models, self.weights)
+        ensemble = Ensemble(models, equal)
+        if validation is None:
+            return ensemble
+        return Ensemble(models, chosen_weights(ensemble, validation))
+
+    def _runs(self, run: Run) -> Iterator[Run]:
+        """Yield the run of each part."""
+        for i, part in enumerate(self.parts):
+            earlier = self.parts[:i].count(part)
+            yield dataclasses.replace(
+                run,
+                seed=derive(run.seed, "part", earlier) if earlier else run.seed,
+                folder=run.folder and run.folder / f"part-{i}",
+                history=History(),
+            )
