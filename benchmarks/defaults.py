@@ -32,6 +32,8 @@ from nearfar.core import settings
 from nearfar.core.files import write_json
 from nearfar.core.ranking import Ranking
 from nearfar.metrics.ndcg import NDCG
+from nearfar.tables.rules import RowRules
+from nearfar.tables.table import ReadOptions
 
 METRIC = NDCG(100)
 SEED = 12345
@@ -83,7 +85,9 @@ def _split(name: str, seed: int) -> nf.Split:
         frame = pl.read_parquet(SHARED / "npm.parquet").select(user="package", item="dependency")
         users = frame["user"].unique().sort().sample(30_000, seed=1, shuffle=True)
         frame = frame.filter(pl.col("user").is_in(users.implode()))
-        log = nf.read_log(frame, filters=nf.Filters(min_user=5, min_item=10))
+        # a package is called "nan"
+        words = ReadOptions(rules=RowRules(literal_ids=True))
+        log = nf.read_log(frame, filters=nf.Filters(min_user=5, min_item=10), options=words)
         return nf.split_strong(log, 2000, seed=seed)
     file = {"magazine": "magazine-infinite-ae.parquet"}.get(name, f"{name}.parquet")
     frame = pl.read_parquet(SHARED / file).select("user", "item")
