@@ -94,6 +94,10 @@ def test_a_fit_is_shortened_with_its_schedule() -> None:
     assert (algorithm.epochs, algorithm.schedule.epochs) == (60, 0)
     short = shortened(family, algorithm, 0.5)
     assert (short.epochs, short.schedule.epochs) == (30, 0)
+    assert algorithm.learning_rate == 1e-3
+    # half the steps, so that each must be longer
+    resolved = short.resolved(two_tastes(600, 10))
+    assert resolved.learning_rate == pytest.approx(0.35 / (30 * 6), rel=1e-3)
     wmf = next(f for f in FAMILIES if f.name == "wmf")
     algorithm = make_algorithm("wmf", {"n_factors": 256, "unobserved_weight": 0.1, "l2": 0.01})
     assert shortened(wmf, algorithm, 0.6).n_factors == 128

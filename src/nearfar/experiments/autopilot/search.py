@@ -99,7 +99,7 @@ class Search:
                 shorter = shortened(family, algorithm, SAFETY * allowance / projected)
                 if shorter is None:
                     break
-                algorithm = shorter
+                algorithm = shorter.resolved(self.train)
                 self.say(f"    {slow}; shortened to {_length(algorithm)}")
         return _too_long(projected, allowance)
 
@@ -194,8 +194,9 @@ class Search:
 def shortened(family: Family, algorithm: Algorithm, share: float) -> Algorithm | None:
     """Return the algorithm made to take a share of its time; None where too little is left of it.
 
-    An autoencoder gets fewer epochs, and its learning-rate schedule is shortened with them. A
-    factor model gets fewer factors, halved until their square is down to the share.
+    An autoencoder gets fewer epochs, and its learning-rate schedule is shortened with them; a
+    learning rate that follows from the data is left open again. A factor model gets fewer factors,
+    halved until their square is down to the share.
     """
     factors = getattr(algorithm, "n_factors", None)
     if isinstance(factors, int):
@@ -211,6 +212,8 @@ def shortened(family: Family, algorithm: Algorithm, share: float) -> Algorithm |
     values: dict[str, Any] = {"epochs": n}
     if getattr(getattr(algorithm, "schedule", None), "epochs", 0):  # 0: as long as the training
         values["schedule.epochs"] = n
+    if getattr(family.base(), "learning_rate", 0) is None:
+        values["learning_rate"] = None  # what the data make of it depends on the epochs
     return family.with_values(algorithm, values)
 
 

@@ -1,0 +1,136 @@
+"""The autopilot's blend: of what it is made, when it wins, and how it is fitted in the end."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from nearfar.algorithms.algorithm import make_algorithm
+from nearfar.bundle.folder import load_bundle
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.evaluation.evaluation import Evaluation
+from nearfar.experiments.autopilot import leaderboard, search
+from nearfar.experiments.autopilot.autopilot import AutopilotOptions, autopilot
+from nearfar.experiments.autopilot.blending import blend_of, last_settings, parts_of, preferred
+from nearfar.experiments.autopilot.leaderboard import make_leaderboard
+from nearfar.experiments.autopilot.records import Record, Records
+from nearfar.metrics.ndcg import NDCG
+from nearfar.models.ensemble import Ensemble
+from tests.experiments.autopilot.cases import two_tastes
+
+ONLY = ("popularity", "ease", "wmf", "blend")
+
+
+def trial(number: int, family: str, score: float, seconds: float = 1.0, **rest) -> Record:
+    settings = rest.pop("settings", {})
+    return Record(number, family, {}, settings, "complete", score, fit_seconds=seconds, **rest)
+
+
+def records_of(*trials: Record) -> Records:
+    found = object.__new__(Records)
+    found.trials = list(trials)
+    return found
+
+
+def measured(values: np.ndarray) -> Evaluation:
+    n = np.ones(len(values), np.int64)
+    return Evaluation(
+        name="a", per_user={NDCG(100): values}, user_ids=Vocabulary(range(len(values))),
+        n_fold_in=n, n_held_out=n, n_dropped=0,
+    )  # fmt: skip
+
+
+def test_parts_are_the_best_trial_of_each_kind() -> None:
+    records = records_of(
+        trial(0, "popularity", 0.9), trial(1, "ease", 0.3), trial(2, "edlae", 0.31),
+        trial(3, "wmf", 0.4), trial(4, "multvae", 0.2), trial(5, "recvae+pia", 0.35),
+        trial(6, "blend", 0.5),
+    )  # fmt: skip
+    assert [p.number for p in parts_of(records, 100)] == [3, 5, 2]
+
+
+def test_the_worst_parts_are_left_out_for_lack_of_time() -> None:
+    records = records_of(
+        trial(0, "edlae", 0.3, 10), trial(1, "wmf", 0.2, 10), trial(2, "multvae", 0.4, 10)
+    )
+    assert [p.number for p in parts_of(records, 30)] == [2, 0, 1]
+    assert [p.number for p in parts_of(records, 29)] == [2, 0]
+    assert [p.number for p in parts_of(records, 19)] == [2]
+
+
+def test_a_blend_is_fitted_in_the_end_by_the_epochs_that_were_best() -> None:
+    vae = trial(0, "multvae+pia", 0.4, settings={"epochs": 60, "patience": 5}, n_epochs=12)
+    ease = trial(1, "ease", 0.3, settings={"l2": 50.0})
+    settings = {**blend_of([vae, ease]), "weights": [0.7, 0.3]}
+    blend = Record(2, "blend", {"trials": [0, 1]}, settings, "complete", 0.5)
+    found = make_algorithm("blend", last_settings(blend, records_of(vae, ease, blend)))
+    assert [(p.epochs, p.patience) for p in found.parts[:1]] == [(12, 0)]
+    assert found.parts[1].l2 == 50.0
+    assert found.weights == (0.7, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("gain", "noise", "wins"),
+    [(0.05, 0.05, True), (0.001, 0.2, False), (-0.05, 0.05, False), (0.0, 0.0, False)],
+)
+def test_a_blend_wins_only_where_it_is_significantly_better(gain, noise, wins) -> None:
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0.2, 0.4, 200)
+    values = {0: base, 1: base + gain + rng.normal(0, noise, 200)}
+    records = SimpleNamespace(evaluation=lambda t, *_: measured(values[t.number]))
+    single, blend = trial(0, "ease", 0.3), trial(1, "blend", 0.4)
+    assert preferred(single, blend, records, None) is (blend if wins else single)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_trials():
+    """Two trials of each family are enough."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(search, "TRIALS", 2)
+        patched.setattr(search, "TRIALS_PER_PARAMETER", 0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    out = tmp_path_factory.mktemp("blended") / "best"
+    return autopilot(two_tastes(), out, AutopilotOptions(minutes=5.0, only=ONLY)), out
+
+
+def test_the_blend_is_the_last_trial_and_no_worse_than_its_parts(searched) -> None:
+    found, _ = searched
+    *others, blend = found.records.trials
+    assert blend.family == "blend"
+    assert blend.state == "complete"
+    assert {found.records.trials[n].family for n in blend.values["trials"]} == {"ease", "wmf"}
+    assert len(blend.settings["weights"]) == 2
+    assert blend.score >= max(t.score for t in others if t.score is not None) - 1e-9
+    assert "blend of several models" in found.leaderboard.verdict()
+
+
+def test_a_search_that_is_over_blends_nothing_again(searched) -> None:
+    found, out = searched
+    again = autopilot(two_tastes(), out, AutopilotOptions(minutes=5.0, only=ONLY))
+    assert len(again.records.trials) == len(found.records.trials)
+
+
+def test_a_blend_that_wins_is_saved_as_one_model(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(leaderboard, "preferred", lambda single, blend, *rest: blend)
+    out = tmp_path / "best"
+    found = autopilot(two_tastes(), out, AutopilotOptions(minutes=5.0, only=ONLY))
+    bundle = load_bundle(out)
+    assert isinstance(bundle.model, Ensemble)
+    assert bundle.model.n_train_users == two_tastes().n_users
+    verdict = found.leaderboard.verdict()
+    assert verdict.startswith("A blend of several models wins: ")
+    assert "The best single model, " in verdict
+
+
+def test_for_speed_and_without_its_name_there_is_no_blend(tmp_path) -> None:
+    for options in (
+        AutopilotOptions(minutes=5.0, only=ONLY, goal="speed"),
+        AutopilotOptions(minutes=5.0, only=ONLY[:3]),
+    ):
+        found = autopilot(two_tastes(), tmp_path / str(len(options.only)), options)
+        assert not found.records.of("blend")
+        assert make_leaderboard(found.records, found.held_out.validation, options.goal)
