@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 import torch
 
+from nearfar.algorithms.blend import Blend
+from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.bundle.bundle import Bundle
 from nearfar.cli.main import run
@@ -86,6 +88,21 @@ def test_a_model_put_together_again_shares_its_weights(
     again = shared.bundle()
     weight = again.model.network.decoder.out.weight  # pyright: ignore[reportAttributeAccessIssue]
     assert weight.data_ptr() == shared.arrays["network.decoder.out.weight"].ctypes.data
+    np.testing.assert_array_equal(again.model.score(train.x), bundle.model.score(train.x))
+
+
+def test_an_ensemble_put_together_again_shares_the_weights_of_its_parts(
+    clusters: tuple[Interactions, FoldIn],
+) -> None:
+    train, _ = clusters
+    network = MultVAE(n_latent=4, decoder_hidden=(6,), epochs=1)
+    algorithm = Blend(parts=(EASE(l2=5.0), network))
+    bundle = Bundle.of(algorithm.fit(train, run=Run(device="cpu")), algorithm, train)
+    shared = SharedBundle.of(bundle)
+    again = shared.bundle()
+    part = again.model.parts[1]  # pyright: ignore[reportAttributeAccessIssue]
+    array = shared.arrays["1.network.decoder.out.weight"]
+    assert part.network.decoder.out.weight.data_ptr() == array.ctypes.data
     np.testing.assert_array_equal(again.model.score(train.x), bundle.model.score(train.x))
 
 
