@@ -41,9 +41,10 @@ format: .venv/.dev ## rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint: .venv/.dev ## format and lint, without changing anything
+lint: .venv/.dev ## format, lint and plain English, without changing anything
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python -m tests.house.phrases
 
 types: .venv/.dev ## static types
 	$(BIN)/basedpyright

@@ -1,4 +1,4 @@
-"""A bundle on disk is the bundle in memory, whole or not at all."""
+"""A bundle on disk is the bundle in memory, written atomically."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def test_a_failing_command_tells_json_why(tmp_path: Path, capsys, monkeypatch) -
     with locked(tmp_path / "registry", "train"):
         busy = failing_json(capsys, "pipeline", "score")
     assert busy["kind"] == "LockedError"
-    assert "at work on this registry" in busy["error"]
+    assert "running on this registry" in busy["error"]
 
 
 def test_a_run_whose_training_failed_tells_of_the_scoring(

@@ -183,7 +183,7 @@ def test_a_scaled_shape_keeps_its_activity(shape):
         ("ml-1m,seed=x", SettingsError, "seed is 'x'; int was expected"),
         ("ml-1m,seed", SettingsError, "not of the form key=value"),
         ("50x20x501", SettingsError, "from 250 .* to 500 .*half of all pairs"),
-        ("50x20x249", SettingsError, "249 interactions .* from 250 .5 a user, one an item"),
+        ("50x20x249", SettingsError, "249 interactions .* from 250 .5 per user, one per item"),
         ("500x9000x8999", SettingsError, "from 9,000"),
         ("0x20x249", SettingsError, "users is 0"),
         ("50x6x150", SettingsError, "min_user is 5; .* at most 4"),

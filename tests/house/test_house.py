@@ -117,3 +117,30 @@ def test_generated_pages_are_those_of_this_code() -> None:
 
     for path, text in pages().items():
         assert path.read_text() == text, f"{path}: run python -m tests.house.pages"
+
+
+def test_phrases_that_the_project_does_not_use_are_found() -> None:
+    from tests.house.phrases import findings
+
+    text = """The events a
+    # user ("writes appear "
+    f"whole or not at all") and the value a user has; x is None."""
+    assert [(line, phrase) for line, phrase, _ in findings(text)] == [
+        (1, "events a # user"),
+        (2, 'appear " f"whole'),
+        (3, "whole or not at all"),
+    ]
+
+
+def test_the_architecture_page_is_of_this_code() -> None:
+    """Its rooms stand in the order of the import contracts, and its files exist."""
+    import tomllib
+
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    picture = page.split("```text\n", 1)[1].split("```", 1)[0]
+    rooms = re.findall(r"^  ([a-z]+)  ", picture, re.MULTILINE)
+    assert rooms == [layer for layer in layers if "|" not in layer]
+    for file in re.findall(r"`((?:tests/)?[a-z0-9_/]+\.py)`", page):
+        assert (ROOT / file).exists() or (ROOT / "src" / "nearfar" / file).exists(), file

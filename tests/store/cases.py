@@ -70,7 +70,7 @@ def inside(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def partitioned(frame: pl.DataFrame, folder: Path) -> Path:
-    """A folder of Parquet files, one a day."""
+    """A folder of Parquet files, one per day."""
     for (day,), rows in frame.group_by(pl.col("timestamp").dt.date()):
         partition = folder / f"date={day}"
         partition.mkdir(parents=True)

@@ -26,7 +26,7 @@ ROWS = {
     "help from far but related users": ("collaboration", "related"),
     "pairs within the sharing radius, at most": ("sharing", "hit"),
     "pairs whose step helps, to first order": ("sharing", "helps"),
-    "KL to N(0, I), nats a user": ("health", "kl"),
+    "KL to N(0, I), nats per user": ("health", "kl"),
     "dimensions collapsed, of 200": ("health", "collapsed"),
 }
 

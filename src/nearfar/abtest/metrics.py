@@ -58,7 +58,7 @@ view is a user and day with at least one view.
 
 
 def find_metrics(names: str | None) -> tuple[UpliftMetric, ...]:
-    """Metrics by their names, cut at commas; all of them for None.
+    """Metrics by their comma-separated names; all of them for None.
 
     Raises:
         UnknownNameError: there is no such metric.

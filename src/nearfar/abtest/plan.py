@@ -88,7 +88,7 @@ class Plan:
         }
 
     def table(self) -> Table:
-        """One row a metric; a column a length with the smallest uplift, and what is needed."""
+        """One row per metric; a column a length with the smallest uplift, and what is needed."""
         lengths = [h.days for h in self.metrics[0].horizons]
         header = ["metric", "now", *(f"{days} days" for days in lengths)]
         uplift = self.settings.uplift

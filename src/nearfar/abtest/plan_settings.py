@@ -45,7 +45,7 @@ def parse_numbers(text: str, what: str) -> tuple[int, ...]:
     """Whole numbers from "7,14,28".
 
     Raises:
-        SettingsError: a part is none.
+        SettingsError: a part is not valid.
     """
     try:
         return tuple(int(part) for part in text.split(","))

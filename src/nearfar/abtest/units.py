@@ -156,7 +156,7 @@ def arms_of_users(exposures: pl.DataFrame, experiment: Experiment) -> pl.DataFra
 
 
 def user_sums(within: Logs, before: Logs | None = None) -> pl.DataFrame:
-    """A row a user with an exposure in `within`, by id: the sums there, and those in `before`.
+    """A row per user with an exposure in `within`, by id: the sums there, and those in `before`.
 
     Clicks count from the day of the first exposure on.
     """

@@ -32,7 +32,7 @@ class HVamp(EvidenceBound, Training):
     wide, but all of it sees z1 and z2; there one half sees z1, the other z2. Weights start by
     Glorot's distribution, there by He's. Adam is plain; there each parameter's gradient is first
     scaled to length 1. Beta grows with every step and patience counts from the first epoch; there
-    beta grows once an epoch, and patience counts from the end of its growth. The anchors of the
+    beta grows once per epoch, and patience counts from the end of its growth. The anchors of the
     alignment stand in the space of (z1, z2); which of the two the paper's authors align is not
     known.
 

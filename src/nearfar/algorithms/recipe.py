@@ -214,8 +214,8 @@ def epochs_of(chosen: int | None, n_users: int | None, batch_size: int) -> int:
 def rate_of(chosen: float | None, n_interactions: int | None, steps: int) -> float:
     """Return the learning rate that was chosen, or one for this amount of data.
 
-    Adam's steps are as long for noise as for signal, so that few interactions are soon learnt by
-    heart, and many want a higher rate (docs/defaults.md).
+    Adam's steps are as long for noise as for signal, so that few interactions are soon
+    memorised, and many want a higher rate (docs/defaults.md).
 
     Args:
         chosen: the setting.

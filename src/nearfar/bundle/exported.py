@@ -38,7 +38,7 @@ class Exported:
     Args:
         path: the folder.
         items: ids by position, with their details.
-        popularity: how many training users met each item.
+        popularity: how many training users interacted with each item.
         anchors: the item anchors of PIA, or None.
         model: kind, n_items, n_train_users.
         settings: "input" is sparse or dense, "k" a number or None.

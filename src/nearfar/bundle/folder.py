@@ -52,7 +52,7 @@ def check_destination(path: str | Path) -> None:
 
 
 def save_bundle(bundle: Bundle, path: str | Path) -> Path:
-    """Write a bundle as a folder, whole or not at all; a bundle that stands there is replaced.
+    """Write a bundle as a folder, atomically; a bundle that stands there is replaced.
 
     `manifest.json` holds the format, the model's kind and description, what is known about it,
     and size and checksum of every other file. Arrays are in `model.safetensors` (with

@@ -65,7 +65,7 @@ def read_histories(
         user, item: names of columns; by default recognised by usual names.
         chunk_users: how many users a chunk holds at most.
         options: how to read the file.
-        report: is told what was read.
+        report: filled with what was read.
 
     Raises:
         DataError: the file cannot be read; with the row or line at fault.

@@ -1,4 +1,4 @@
-"""Recommending from a bundle: for histories at hand, for titles, or for a file of users."""
+"""Recommending from a bundle: for given histories, for titles, or for a file of users."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def recommend_to_file(
     progress: Callable[[int], None] | None = None,
     formulas: bool = False,
 ) -> Summary:
-    """Recommendations for many users into a file that appears whole or not at all.
+    """Recommendations for many users into a file, which is written atomically.
 
     Memory depends on the size of a chunk, on k and on the number of items, never on the number
     of users.
@@ -172,8 +172,8 @@ def recommend_to_file(
         bundle: the model and its items.
         chunks: the users; `read_histories` reads them from a file.
         out: .csv, .tsv or .parquet (user, rank, item, title, score: a row a recommendation), or
-            .jsonl ({"user": ..., "items": [{"item", "score", "title"}, ...]}: a line a user).
-        progress: is told how many users are done so far.
+            .jsonl ({"user": ..., "items": [{"item", "score", "title"}, ...]}: a line per user).
+        progress: called with the number of users that are done.
         formulas: whether titles that a spreadsheet would take for a formula stay as they are in
             CSV and TSV; otherwise an apostrophe is put before them.
         k, exclude_seen, allow, deny, batch_size: as of `recommend`.

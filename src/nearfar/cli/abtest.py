@@ -70,7 +70,7 @@ Metrics = Annotated[
     typer.Option(
         "--metrics",
         help="Of clicks_per_view, clicks_per_user_view, clicks_per_user, play_seconds_per_user, "
-        "cut at commas; by default all.",
+        "comma-separated; by default all.",
     ),
 ]
 
@@ -140,10 +140,12 @@ def check(
     database: Database = None,
     column: Columns = None,
     max_share: Annotated[
-        float, typer.Option("--max-share", help="Users in a wrong or several arms that are borne.")
+        float,
+        typer.Option("--max-share", help="Tolerated share of users in a wrong or several arms."),
     ] = CheckSettings.max_share,
     max_orphan_share: Annotated[
-        float, typer.Option("--max-orphan-share", help="Clicks without exposure that are borne.")
+        float,
+        typer.Option("--max-orphan-share", help="Tolerated share of clicks without exposure."),
     ] = CheckSettings.max_orphan_share,
     alpha: Annotated[
         float, typer.Option("--alpha", help="p-values of checks below this fail.")

@@ -60,9 +60,9 @@ def diagnose_bundles(
     keep_prob: Annotated[
         float, typer.Option("--keep-prob", help="Which share of items the masks keep.")
     ] = 0.5,
-    masks: Annotated[int, typer.Option("--masks", help="Masks a user.", min=2)] = 8,
+    masks: Annotated[int, typer.Option("--masks", help="Masks per user.", min=2)] = 8,
     only: Annotated[
-        str | None, typer.Option("--only", help="Instruments, cut at commas, as sharing,health.")
+        str | None, typer.Option("--only", help="Instruments, comma-separated: sharing,health.")
     ] = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",

@@ -23,7 +23,7 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no remarks.")]
-Seed = Annotated[int, typer.Option("--seed", help="Fixes everything that is random.")]
+Seed = Annotated[int, typer.Option("--seed", help="Random seed.")]
 DeviceOption = Annotated[
     Device, typer.Option("--device", help="Where to compute; auto takes CUDA where present.")
 ]

@@ -1,4 +1,4 @@
-"""Progress of training: a bar on a terminal, a line an epoch elsewhere."""
+"""Progress of training: a bar on a terminal, a line per epoch elsewhere."""
 
 from __future__ import annotations
 

@@ -75,10 +75,10 @@ def recommend(
         bool, typer.Option("--include-seen", help="Recommend items of the history, too.")
     ] = False,
     allow: Annotated[
-        Path | None, typer.Option("--allow", help="A file of ids, one a line: only these.")
+        Path | None, typer.Option("--allow", help="A file of ids, one per line: only these.")
     ] = None,
     deny: Annotated[
-        Path | None, typer.Option("--deny", help="A file of ids, one a line: never these.")
+        Path | None, typer.Option("--deny", help="A file of ids, one per line: never these.")
     ] = None,
     log_options: LogOptions = LogOptions(),
     seed: Seed = 0,
@@ -141,7 +141,7 @@ def _ids(path: Path | None) -> list[str] | None:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text; give a file of ids, one a line") from None
+        raise DataError(f"{path} is not UTF-8 text; give a file of ids, one per line") from None
     return [line.strip() for line in lines if line.strip()]
 
 

@@ -63,8 +63,8 @@ def _quantiles(report: LogReport) -> Table:
     names = {"0.0": "least", "0.5": "median", "1.0": "most"}
     columns = ["\nquantile", *(names.get(q, q) for q in report.activity)]
     rows = [
-        ["interactions a user", *(f"{v:,.0f}" for v in report.activity.values())],
-        ["interactions an item", *(f"{v:,.0f}" for v in report.popularity.values())],
+        ["interactions per user", *(f"{v:,.0f}" for v in report.activity.values())],
+        ["interactions per item", *(f"{v:,.0f}" for v in report.popularity.values())],
     ]
     return table(None, columns, rows)
 

@@ -94,7 +94,7 @@ def serve(
     The interface is described at /openapi.json. The environment may name NEARFAR_TOKEN, which
     requests must then bear, and NEARFAR_CORS_ORIGINS, origins of pages elsewhere, with commas
     between. Logs are JSON lines on stderr, without personal data. SIGTERM and Ctrl-C stop it once
-    the requests at work are answered.
+    the requests in progress are answered.
     """
     for library in LIBRARIES:
         if find_spec(library) is None:

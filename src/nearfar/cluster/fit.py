@@ -96,7 +96,7 @@ def fit(
     run: Run,
     workers: Workers,
 ) -> Autoencoder:
-    """`fit_histories` on interactions at hand, which are written to the run's folder first."""
+    """`fit_histories` on interactions in memory, which are written to the run's folder first."""
     check_installed()
     check_not_empty(train)
     check_shareable(algorithm)

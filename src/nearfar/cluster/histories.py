@@ -2,7 +2,7 @@
 
 FOLDER/histories.json       format, users of each part, fingerprint
 FOLDER/items.parquet        the catalogue: id, details, how many users interacted with it (n_users)
-FOLDER/part-00000.parquet   user, items (a list): a row a user
+FOLDER/part-00000.parquet   user, items (a list): a row per user
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Histories:
 def write_histories(
     interactions: Interactions, folder: str | Path, *, part_users: int = PART_USERS
 ) -> Histories:
-    """Write interactions as a folder of histories, whole or not at all.
+    """Write interactions as a folder of histories, atomically.
 
     Args:
         interactions: users x items; users are written in their order.

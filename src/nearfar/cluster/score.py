@@ -28,7 +28,7 @@ class ScoreRequest:
     """What every user is to be given.
 
     Args:
-        k: recommendations a user.
+        k: recommendations per user.
         exclude_seen: leave out the items of the history.
         deny: ids of items that are never recommended.
         batch_size: users scored at once; by default as `recommend` has it.
@@ -87,7 +87,7 @@ def score_histories(
 
     A worker reads a part, ranks as `recommend` does for these users in one process, so that rows
     and their order are the same to the bit, and writes the part: to its own file, named by its
-    number, that is there whole or not at all. So a part that is done again because a machine was
+    number, that is written atomically. So a part that is done again because a machine was
     lost gives the same file, and nobody sees a user twice or misses one: the day is published by
     the writer, after all parts. Parts that `writer.parts` has are left out.
 
@@ -175,7 +175,7 @@ def score_part(batch: Any, held: list[Any]) -> Any:
 
 @lru_cache(maxsize=1)
 def _loaded(reference: Any) -> tuple[Bundle, _Job]:
-    """The model, made once a process; its weights are the machine's one copy."""
+    """The model, made once per process; its weights are the machine's one copy."""
     import ray
 
     job: _Job = ray.get(reference)

@@ -89,7 +89,7 @@ def check_shareable(algorithm: object) -> AutoencoderAlgorithm:
     """The algorithm, if several workers can train it.
 
     Raises:
-        SettingsError: it is none that trains an autoencoder, or one that looks at all users at
+        SettingsError: it does not train an autoencoder, or one that looks at all users at
             once or at how the users of a batch lie together.
     """
     name = discovery.name_of(type(algorithm))

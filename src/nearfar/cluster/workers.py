@@ -28,8 +28,8 @@ class Workers(Settings):
         count: workers.
         address: of a running Ray cluster, as "auto" or "10.0.0.1:6379"; without one, Ray is
             started on this machine and stopped at the end.
-        cpus: CPUs a worker.
-        gpus: GPUs a worker, 0 or 1.
+        cpus: CPUs per worker.
+        gpus: GPUs per worker, 0 or 1.
         max_failures: how often training is taken up again after workers were lost.
 
     Raises:

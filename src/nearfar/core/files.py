@@ -69,7 +69,7 @@ def atomic_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path, *, overwrite_if: Callable[[Path], bool]) -> Iterator[Path]:
-    """A folder that appears at `path` whole or not at all.
+    """A folder that appears at `path` atomically: complete, or not.
 
     A folder that stands there already is replaced only where `overwrite_if(path)` says that it
     is one of ours (or it is empty); a moment without any folder at `path` cannot be avoided

@@ -14,7 +14,7 @@ CGROUP_LIMITS = (
 
 
 def available_bytes() -> int:
-    """Memory that can be had now without swapping, within the container's limit."""
+    """Memory that is available now without swapping, within the container's limit."""
     found = [_from_meminfo()]
     for path in CGROUP_LIMITS:
         try:

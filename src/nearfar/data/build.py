@@ -147,7 +147,7 @@ class LogBuilder:
         typed: text ids stay text even where all are integers; for data that has types.
         bad_rows: whether a row whose rating, time or weight is missing or negative, and which no
             filter leaves out, is refused or dropped.
-        report: is told of the rows left out.
+        report: filled with the rows left out.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Log: who met what, event by event, in compact codes."""
+"""Log: who interacted with what, event by event, in compact codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetching published data sets into the cache, checked and whole or not at all."""
+"""Fetching published data sets into the cache, checked and written atomically."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Filters:
         merge_duplicates: of events with one user and item, keep the first.
 
     Raises:
-        SettingsError: a bound is negative, a date is none, or the window is empty.
+        SettingsError: a bound is negative, a date is not valid, or the window is empty.
     """
 
     min_rating: float | None = None
@@ -203,7 +203,7 @@ def _core(log: Log, min_user: int, min_item: int) -> Log:
         kept &= users[log.users]
         if np.count_nonzero(kept) == before:
             break
-    return _kept(log, kept, f"the core of {min_user} items a user and {min_item} users an item")
+    return _kept(log, kept, f"the core of {min_user} items per user and {min_item} users per item")
 
 
 def _kept(log: Log, mask: np.ndarray | pl.Series, name: str) -> Log:

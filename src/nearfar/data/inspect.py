@@ -70,7 +70,7 @@ class LogReport:
             reasons, the form of times; None for a log that was not read.
         n_interactions: unique (user, item) pairs; `n_repeated` is the rest of the events.
         density: the share of users x items that are interactions.
-        activity, popularity: interactions a user, and an item, by quantile ("0.5": the median).
+        activity, popularity: interactions per user, and an item, by quantile ("0.5": the median).
         ratings: how many events have each rating, where there are at most 50 different.
         zero_ratings: share of events with a rating of 0; None without ratings.
         rating_quantiles: of the ratings.

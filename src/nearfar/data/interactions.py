@@ -1,4 +1,4 @@
-"""Interactions: who met what, as a sparse binary matrix with its ids."""
+"""Interactions: who interacted with what, as a sparse binary matrix with its ids."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Interactions:
 
     @cached_property
     def item_counts(self) -> np.ndarray:
-        """How many users met each item (int64, one an item)."""
+        """How many users interacted with each item (int64, one per item)."""
         return np.bincount(self.x.indices, minlength=self.n_items)
 
     @cached_property

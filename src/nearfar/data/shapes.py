@@ -62,7 +62,7 @@ class Synthetic(Settings):
     def check_together(self) -> None:
         if not 1 <= self.n_clusters <= self.items:
             raise SettingsError(
-                f"clusters is {self.clusters}; 1 to {self.items:,}, the number of items, can be had"
+                f"clusters is {self.clusters}; expected 1 to {self.items:,}, the number of items"
             )
         if self.min_user > self.max_user:
             raise SettingsError(
@@ -79,7 +79,7 @@ class Synthetic(Settings):
         if not least <= self.interactions <= most:
             raise SettingsError(
                 f"{self.interactions:,} interactions of {self.users:,} users and {self.items:,} "
-                f"items cannot be had; from {least:,} ({self.min_user} a user, one an item) to "
+                f"items cannot be had; from {least:,} ({self.min_user} per user, one per item) to "
                 f"{most:,} (half of all pairs) can"
             )
 

@@ -34,7 +34,7 @@ def synthetic_interactions(shape: str | Synthetic, *, seed: int | None = None) -
 
     Every user's number of items is drawn first. Then pairs are drawn, repeated ones thrown away
     and drawn anew, until each user has as many as drawn; a user whose clusters are nearly used
-    up turns to the rest of the catalogue. Last, each item that nobody met takes the place of a
+    up turns to the rest of the catalogue. Last, each item that no user chose takes the place of a
     random interaction of an item that has others.
 
     Raises:
@@ -194,7 +194,7 @@ def _distinct(catalogue: _Catalogue, counts: np.ndarray, rng: np.random.Generato
 
 
 def _meet_all(items: np.ndarray, wanted: Synthetic) -> None:
-    """Gives every item that nobody met the place of one that others met too."""
+    """Give every item without an interaction the place of one that others have too."""
     unmet = np.flatnonzero(np.bincount(items, minlength=wanted.items) == 0)
     if not len(unmet):
         return

@@ -1,4 +1,4 @@
-"""Evaluating a model: rank for every held-out user, judge, and keep one value a user."""
+"""Evaluating a model: rank for every held-out user, judge, and keep one value per user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Recommender(Protocol):
     def popularity(
         self,
     ) -> Int[np.ndarray, " items"] | Float[np.ndarray, " items"]:
-        """How many training users met each item."""
+        """How many training users interacted with each item."""
         ...
 
     @property

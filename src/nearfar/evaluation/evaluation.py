@@ -1,4 +1,4 @@
-"""What an evaluation found: one value a user and metric, and what follows from them."""
+"""What an evaluation found: one value per user and metric, and what follows from them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Evaluation:
 
     Args:
         name: what tables call the model.
-        per_user: metric -> one value a user.
+        per_user: metric -> one value per user.
         overall: catalogue metric -> its one value for all users.
         user_ids: the users evaluated, in the order of the values.
         n_fold_in: how many interactions of each user the model saw.
@@ -51,7 +51,7 @@ class Evaluation:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """All metrics: those with one value a user, then those of the catalogue."""
+        """All metrics: those with one value per user, then those of the catalogue."""
         return (*self.per_user, *self.overall)
 
     def values(self, metric: Metric | str) -> Float64[np.ndarray, " users"]:

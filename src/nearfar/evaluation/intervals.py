@@ -45,7 +45,7 @@ def mean_interval(
     """An interval of the mean over the population that the users were drawn from.
 
     Args:
-        values: one a user.
+        values: one per user.
         level: how often such intervals hold the true mean.
         method: "t", Student's; "bootstrap", percentiles of resampled means; "bca", these
             corrected for bias and skewness.

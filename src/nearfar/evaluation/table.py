@@ -62,7 +62,7 @@ def comparison_table(
     test: Test = "t",
     seed: int = 0,
 ) -> Table:
-    """One row a model, one column a metric: ".4246 ±.0045", half the interval after "±".
+    """One row per model, one column per metric: ".4246 ±.0045", half the interval after "±".
 
     With a baseline, "*" marks what differs from it by a paired test after Holm's correction over
     the whole table.
@@ -124,7 +124,7 @@ def group_table(
     method: Method = "t",
     seed: int = 0,
 ) -> Table:
-    """One row a group of users and model, groups outermost; see `Evaluation.groups`.
+    """One row per group of users and model, groups outermost; see `Evaluation.groups`.
 
     Raises:
         EmptyDataError: there is no evaluation.

@@ -63,8 +63,13 @@ def _drawn(runs: Mapping[str, Sequence[EpochRecord]]) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 2, sharex=True)
     panels = (
-        (axes[0, 0], "Reconstruction loss", "nats a user", lambda r: r.terms.get("reconstruction")),
-        (axes[0, 1], "KL to the prior", "nats a user", lambda r: r.terms.get("kl")),
+        (
+            axes[0, 0],
+            "Reconstruction loss",
+            "nats per user",
+            lambda r: r.terms.get("reconstruction"),
+        ),
+        (axes[0, 1], "KL to the prior", "nats per user", lambda r: r.terms.get("kl")),
         (axes[1, 0], "Alignment weight λ_A and term A", "", None),
         (axes[1, 1], "Validation", "NDCG@100", lambda r: r.validation.get("NDCG@100")),
     )

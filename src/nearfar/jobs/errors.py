@@ -6,7 +6,7 @@ from nearfar.core.errors import NearfarError
 
 
 class LockedError(NearfarError):
-    """Another job is at work on the registry."""
+    """Another job is running on the registry."""
 
 
 class RefusedError(NearfarError):

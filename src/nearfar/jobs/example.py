@@ -1,4 +1,4 @@
-"""A made-up shop, to try a pipeline on before one's own events are at hand."""
+"""A made-up shop, to try a pipeline on before one's own events are available."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def shop_events(day: date, n_users: int) -> pl.DataFrame:
     """The events of a day: columns user, item, timestamp (UTC).
 
     An event for every second user. A user has one of twenty tastes and sometimes strays; of a
-    taste's thirty items the first are met most, whose turn it is drifts with the days, and one
+    taste's thirty items the first are chosen most, whose turn it is drifts with the days, and one
     is new each week. The same day always has the same events.
     """
     n = (day - FIRST).days

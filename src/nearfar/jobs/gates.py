@@ -33,7 +33,7 @@ class Gates:
         max_group_drop: of NDCG@100 in any group of users by activity, relative to the champion.
         min_group_users: groups with fewer users are not judged.
         max_catalogue_change: items that are new or gone, of all items of both.
-        max_activity_change: of the mean number of interactions a user, relative.
+        max_activity_change: of the mean number of interactions per user, relative.
         max_collapsed: latent dimensions that tell nothing, of all.
         min_users: held-out users that the gates rest on, a count. The first version, which has no
             predecessor, passes with fewer, with a remark.
@@ -160,7 +160,7 @@ def judge(
         change = abs(_gain(state.mean_interactions, before.mean_interactions))
         found.append(
             _at_most("max_activity_change", change, gates.max_activity_change,
-                     f"{state.mean_interactions:.1f} interactions a user after "
+                     f"{state.mean_interactions:.1f} interactions per user after "
                      f"{before.mean_interactions:.1f}")
         )  # fmt: skip
     return found

@@ -47,8 +47,8 @@ def _owner(path: str) -> str:
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         return (
-            f"{found['job']} (process {found['pid']} on {found['host']}) is at work on this "
+            f"{found['job']} (process {found['pid']} on {found['host']}) is running on this "
             f"registry since {found['since']}"
         )
     except (OSError, ValueError, KeyError):
-        return "another job is at work on this registry"
+        return "another job is running on this registry"

@@ -34,7 +34,7 @@ class Weekly:
         held_out: share of users that no version is trained on, half of them to stop by, half
             for the gates. By default the first training chooses it (5 %, 10 % or 20 %, the least
             that holds out 200 users with something to find), and later ones keep it.
-        holdout_days: what held-out users met in so many last days is to be foretold.
+        holdout_days: the interactions of held-out users in so many last days are the targets.
         warm_start: go on from the published version's weights where the architecture is the same.
         publish: make a version current as soon as it passed the gates.
         seed: of the training.
@@ -79,11 +79,11 @@ class Daily:
 
     Args:
         active_days: users with an event in so many days up to the day of scoring.
-        k: recommendations a user.
+        k: recommendations per user.
         exclude_seen: leave out the items of the user's history in the window.
         deny: ids of items that are never recommended.
         deny_file: a text file with one such id a line, read at every scoring.
-        part_users: users a part; a run that was killed goes on after its last part.
+        part_users: users per part; a run that was killed goes on after its last part.
         experiment: the TOML file of an A/B test, read at every scoring; see
             `abtest.assignment.Experiment`. Its dates do not matter here.
         arm: the only arm of that experiment whose users are scored.

@@ -27,7 +27,7 @@ def publish(
         SettingsError: there is no such version, or none that passed.
         RefusedError: the gates refused it.
         ArtefactError: its bundle is damaged; the pointer stays.
-        LockedError: another job is at work.
+        LockedError: another job is running.
     """
     registry = Registry(Path(registry_folder))
     with recorded(registry, "publish", version=name):

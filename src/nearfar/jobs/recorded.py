@@ -27,7 +27,7 @@ def recorded(registry: Registry, job: str, **known: Any) -> Iterator[None]:
         job: its name.
         known: of the job already, as `version` or `as_of`; see `Registry.note`.
 
-    Raises: LockedError where another job is at work, and whatever the job raises.
+    Raises: LockedError where another job is running, and whatever the job raises.
     """
     started = time.perf_counter()
     try:

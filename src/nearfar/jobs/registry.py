@@ -126,7 +126,7 @@ class Registry:
         record: Mapping[str, Any],
         exports: Mapping[str, Export] | None = None,
     ) -> Version:
-        """Keep a bundle and what is known of it as a version, whole or not at all.
+        """Keep a bundle and what is known of it as a version, atomically.
 
         Args:
             bundle: the model.
@@ -165,7 +165,7 @@ class Registry:
             write_json(self.folder / POINTER, {**pointer, "before": rest})
         for name in removed:
             folder = self._folder(name)
-            hidden = folder.with_name(f".{name}.part")  # readers see it whole or not at all
+            hidden = folder.with_name(f".{name}.part")  # readers see it complete or not at all
             shutil.rmtree(hidden, ignore_errors=True)
             folder.rename(hidden)
             shutil.rmtree(hidden)

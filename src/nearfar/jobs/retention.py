@@ -31,7 +31,7 @@ def remove_day(pipeline: Pipeline, day: date) -> date | None:
         The day that is the latest now; None where none is left.
 
     Raises:
-        LockedError: another job is at work.
+        LockedError: another job is running.
         DataError: the day is not published, or the sink cannot be written.
     """
     registry = Registry(pipeline.registry)

@@ -96,7 +96,7 @@ def score_daily(
         training_failed: why the training that was due on this day failed; kept in the record.
 
     Raises:
-        LockedError: another job is at work.
+        LockedError: another job is running.
         SettingsError: no version is published, the experiment's file is wrong, or the day is
             after today.
         DataError: the events break the contract, or nobody was active.
@@ -194,7 +194,7 @@ def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date) -> Interaction
     """Whole histories in the window of users with an event in the last days, by id."""
     log = pipeline.train.filters.apply(Log.from_frame(frame, name="events"))
     first = moment(as_of - timedelta(days=pipeline.score.active_days - 1))
-    # A user who met nothing new is active too: filters keep the first of repeated events.
+    # A user without a new item is active too: filters keep the first of repeated events.
     ids = frame.filter(pl.col("timestamp") >= first)["user"].unique()
     recent = log.user_ids.index(of_arm(pipeline.score, ids))
     recent = recent[recent >= 0]

@@ -38,7 +38,7 @@ kind = "multvae"
 # window_days = 90                   # the paper's three months
 ## held_out = 0.1                    # share of users that no version is trained on, half for the
 ##                                   # gates; by default chosen at the first training (.05 to .2)
-# holdout_days = 7                   # what they met in the last days is to be foretold
+# holdout_days = 7                   # their last days' items are the targets
 # warm_start = false                 # go on from the published version's weights
 # publish = true                     # make a version current as soon as it passed the gates
 # filters = { min_user = 0, min_item = 0 }
@@ -51,7 +51,7 @@ kind = "multvae"
 [score]
 # active_days = 28                   # users with an event in so many days
 # k = 20
-# exclude_seen = true                # leave out what the user met in the window
+# exclude_seen = true                # leave out the user's items of the window
 # deny = []                          # ids of items that are never recommended
 ## deny_file = "deny.txt"            # the same, an id a line; read at every scoring
 # part_users = 20000                 # a killed run goes on after its last part

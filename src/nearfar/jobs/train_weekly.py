@@ -100,7 +100,7 @@ def train_weekly(
         allow_future: take a day after today.
 
     Raises:
-        LockedError: another job is at work.
+        LockedError: another job is running.
         DataError: the events break the contract, or are too few.
         SettingsError: the day is after today.
         UnknownNameError: there is no check of a name in `accept`.

@@ -30,7 +30,7 @@ class Training:
     Args:
         train: all events of the window of the users that are not held out.
         validation: half of the held-out users, to stop by: histories up to a few days before
-            the end, and what they met since; None where there is nobody.
+            the end, and their interactions since; None where there is nobody.
         test: the other half, for the gates; None where there is nobody.
         n_events: of the window, after filters.
         share: of the users that are held out.
@@ -106,7 +106,7 @@ def training_of(
         as_of: the last day.
         share: of users held out, half to stop by and half for the gates; None for the least of
             `SHARES` that holds out `ENOUGH_HELD_OUT` users with something to find.
-        holdout_days: held-out users' events of so many last days are what is to be foretold.
+        holdout_days: held-out users' events of so many last days are the targets.
         salt: see `held_out`.
 
     Raises: EmptyDataError where nothing is left after the filters.

@@ -41,7 +41,7 @@ class Work(Protocol):
         Part n are the users from n * part_users on.
 
         Args:
-            pipeline: its `score` tells what every user is to be given, and users a part.
+            pipeline: its `score` tells what every user is to be given, and users per part.
             bundle: the model.
             histories: of all users, over the bundle's items.
             deny: ids of items that are never recommended.

@@ -74,7 +74,7 @@ class LatentMap:
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
-    """Maps of the same users, one a model.
+    """Maps of the same users, one per model.
 
     Args:
         users: those that are drawn, in the order of the cohorts.

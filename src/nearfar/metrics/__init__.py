@@ -1,4 +1,4 @@
-"""One small module a metric: `nf.metrics.NDCG(100)`."""
+"""One small module per metric: `nf.metrics.NDCG(100)`."""
 
 from __future__ import annotations
 

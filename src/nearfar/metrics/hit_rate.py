@@ -16,7 +16,7 @@ class HitRate(UserMetric):
 
     Notation: H, the user's held-out items.
     Source: Deshpande and Karypis 2004, "Item-based top-N recommendation algorithms", where one
-    item a user is held out.
+    item per user is held out.
     Differs: with one held-out item this is Recall@k, and some papers call Recall so with more;
     information retrieval calls it Success@k.
     """

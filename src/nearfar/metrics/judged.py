@@ -1,4 +1,4 @@
-"""A ranking held against what users really met: which places are hits."""
+"""A ranking held against the users' held-out items: which places are hits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Judged:
     """A ranking with its relevance: all that any metric sees.
 
     Notation: H_u, the held-out items of user u; `hits[u, r]` is 1[item at place r + 1 in H_u];
-    `n_held_out[u]` = |H_u|; `item_counts[i]` training users met item i, of `n_train_users`.
+    `n_held_out[u]` = |H_u|; `item_counts[i]` of `n_train_users` training users interacted with i.
 
     Place 1 is column 0. Ties were broken by whoever ranked, so only places count here. An item
     of -1 (the user had fewer candidates) is never a hit.
@@ -72,7 +72,7 @@ def judge(
     Args:
         ranking: the best items of every user.
         held_out: users x items, its non-zeros are the items to find.
-        item_counts: how many training users met each item.
+        item_counts: how many training users interacted with each item.
         n_train_users: how many training users there were.
 
     Raises:

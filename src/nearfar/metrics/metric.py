@@ -82,7 +82,7 @@ class Metric(ABC):
 
 
 class UserMetric(Metric):
-    """A metric with one value a user; overall it is their mean."""
+    """A metric with one value per user; overall it is their mean."""
 
     @abstractmethod
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:

@@ -33,7 +33,7 @@ class Linear(Folding):
     """u = x P + o: what one ridge system for everybody comes to.
 
     Args:
-        projection: P; row i is what having met item i adds to the user's factors.
+        projection: P; row i is what an interaction with item i adds to the user's factors.
         offset: o, the factors of an empty history.
     """
 

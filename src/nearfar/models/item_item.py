@@ -18,7 +18,7 @@ class ItemItem(Model):
     """scores = x B.
 
     Args:
-        weights: B; row i is what having met item i adds to every item's score.
+        weights: B; row i is what an interaction with item i adds to every item's score.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class Confidence(Settings):
     entries weigh s in all is penalised by `l2` s^`l2_exponent`.
 
     Args:
-        unobserved_weight: weight of what was not met; 1 weighs all entries alike.
+        unobserved_weight: weight of unobserved entries; 1 weighs all entries alike.
         l2: weight of the ridge penalty.
         l2_exponent: 0 penalises all rows alike, 1 in proportion to the weight of their entries.
 

@@ -30,7 +30,7 @@ class Model(ABC):
     """A fitted recommender.
 
     Args:
-        popularity: how many training users met each item.
+        popularity: how many training users interacted with each item.
         n_train_users: how many training users there were.
     """
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 GROUP = 4
-"""Columns a group: of 4, 8 and 16 the fastest at 20,108 columns and k = 100 and 200."""
+"""Columns per group: of 4, 8 and 16 the fastest at 20,108 columns and k = 100 and 200."""
 
 LAST_ITEM = (1 << 32) - 1
 """Items are counted by 32 bits where they are sorted with their scores."""

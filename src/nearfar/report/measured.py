@@ -17,7 +17,7 @@ from nearfar.metrics.metric import Metric
 from nearfar.metrics.novelty import Novelty
 
 K = 20
-"""So many recommendations a user are looked at for what is in them."""
+"""So many recommendations per user are looked at for what is in them."""
 
 QUALITY = DEFAULT_METRICS
 LISTS: tuple[Metric, ...] = (Coverage(K), Gini(K), Novelty(K))

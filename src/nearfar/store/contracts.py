@@ -87,7 +87,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Contract:
-    """What events must be; the defaults suit a log of some thousand events a day or more.
+    """What events must be; the defaults suit a log of some thousand events per day or more.
 
     Rows that do not hold it are rejected: those without a user, item or timestamp, or with a
     rating or weight that is missing, negative or not finite where others have one; with an

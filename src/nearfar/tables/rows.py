@@ -46,7 +46,7 @@ class RowReader:
         roles: the roles of the columns, by name.
         columns: the column of each role.
         rules: what to do with unreadable values.
-        report: is told of conversions and of rows left out.
+        report: filled with conversions and rows left out.
         typed: whether columns have types of their own. If not, a block whose ids all spell
             integers gets them as Int64.
         decimal_comma: whether "4,5" may be a number.

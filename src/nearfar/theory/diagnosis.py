@@ -84,7 +84,7 @@ def diagnose(
 
 def examined_on(subjects: Mapping[str, Subject]) -> dict[str, Any]:
     """How much the models are examined on, JSON-able: users, those of them whose gradients are
-    compared in pairs, masks a user and the share of items that these keep."""
+    compared in pairs, masks per user and the share of items that these keep."""
     first = next(iter(subjects.values()))
     return {
         "n_users": first.n_users,

@@ -46,7 +46,7 @@ class Curve:
 
     Args:
         chart: the picture's title.
-        name: of this line in its legend; "" where the picture has one line a model.
+        name: of this line in its legend; "" where the picture has one line per model.
         x_label: with its unit.
         y_label: with its unit.
         x: positions, rising.

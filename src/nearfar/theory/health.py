@@ -21,7 +21,7 @@ class LatentHealth:
     """What each latent dimension does over a sample of users.
 
     Args:
-        kl: mean KL(q(z_d|x) || N(0, 1)) of each dimension, in nats a user.
+        kl: mean KL(q(z_d|x) || N(0, 1)) of each dimension, in nats per user.
         variance: Var_x mu_d, in latent units squared.
         information: an upper bound of I(x; z_d) in nats, zero for a dimension that tells
             nothing whatever the prior; see `Information`.

@@ -36,7 +36,7 @@ def lipschitz_estimate(
         n_pairs: how many pairs are looked at.
         rng: which pairs, on the CPU.
 
-    Source: Theorem 2.3; L in nats an item's parameter and unit of z.
+    Source: Theorem 2.3; L in nats per item's parameter and unit of z.
 
     Raises:
         SettingsError: n_pairs is below 1, or fewer than two latents are given.

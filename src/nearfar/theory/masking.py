@@ -186,5 +186,7 @@ def _positives(x_u: np.ndarray, x_v: np.ndarray) -> tuple[np.ndarray, np.ndarray
         )
     u, v = x_u.astype(bool), x_v.astype(bool)
     if not (np.array_equal(u, x_u) and np.array_equal(v, x_v)):
-        raise DataError("a history holds values other than 0 and 1; give which items were met")
+        raise DataError(
+            "a history holds values other than 0 and 1; set an item of the history to 1"
+        )
     return u, v

@@ -19,7 +19,7 @@ BLOCK_DRAWS = 1024
 
 @dataclass(frozen=True)
 class KLDecomposition:
-    """E KL(q(z|x) || p) = I_q(X; Z) + KL(qbar || p), p = N(0, I), all in nats a user.
+    """E KL(q(z|x) || p) = I_q(X; Z) + KL(qbar || p), p = N(0, I), all in nats per user.
 
     qbar, the aggregated posterior of all users, is known by a sample's posteriors only, so that
     I is held between two estimates, and with it the mismatch, which is the rest of the KL:
@@ -95,7 +95,7 @@ def decompose_kl(
     Args:
         posterior: q(z|x) of the sample's users; without a flow.
         rng: what latents are drawn from, on the CPU.
-        n_draws: latents a user.
+        n_draws: latents per user.
 
     Raises:
         SettingsError: n_draws is below 1, or the sample has fewer than two users.

@@ -27,7 +27,7 @@ class SharingGraph:
     Axes: row u is the user who is helped, column v the one on whom the step is taken.
 
     Attributes:
-        gradient_norm: ||g_v||, " users", in nats a unit of the decoder's parameters.
+        gradient_norm: ||g_v||, " users", in nats per unit of the decoder's parameters.
         mismatch: Delta_uv, "users users", in the same unit; zero on the diagonal.
         lipschitz: L of l_u, " users", that unit a unit of z.
         least_distance: ||mu_u - mu_v|| <= W1(q_u, q_v), in units of z.
@@ -66,7 +66,7 @@ class SharingGraph:
     def first_order_bound(
         self, distance: Float[np.ndarray, "users users"]
     ) -> Float64[np.ndarray, "users users"]:
-        """-||g_v|| (||g_v|| - Delta_uv - L W1) in nats a unit of step size eta.
+        """-||g_v|| (||g_v|| - Delta_uv - L W1) in nats per unit of step size eta.
 
         At least the change of u's expected loss per eta by one small SGD step on v, where
         `distance` is at least W1 and L an upper bound.
@@ -132,7 +132,7 @@ def sharing_graph(
         posterior: q of the sample's users.
         histories: their histories, of ones.
         rng: what latents and pairs are drawn from, on the CPU.
-        n_draws: latents a user.
+        n_draws: latents per user.
         n_pairs: pairs of latents that L is estimated from.
         lipschitz: L of each user where known, as from `lipschitz_bound`. Without it, it is
             `lipschitz_estimate`: a lower bound of L, so that the radii are upper bounds and

@@ -37,7 +37,7 @@ class Subject:
         beta: the weight of the KL term in the model's training, at its best epoch.
         align_weight: lambda_A there; 0 where it was trained without PIA.
         keep_prob: rho of the masks that the model is probed with.
-        n_masks: how many masks a user.
+        n_masks: how many masks per user.
         n_sharing: users of the part that instruments of pairs of gradients look at.
         seed: of all that is drawn.
 

@@ -1,4 +1,4 @@
-"""Hidden layers: one class a kind of unit, all named by `Units`."""
+"""Hidden layers: one class per kind of unit, all named by `Units`."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ TOLD = """Recommendations from implicit feedback: fold in any history, ask why, 
 
 Errors are `application/problem+json` (RFC 9457); `type` is stable. Where the service was started
 with a token, requests to `/v1/...` and `/metrics` need `Authorization: Bearer TOKEN`. Every answer
-bears an `X-Request-Id`, yours if you sent one.
+has an `X-Request-Id`, yours if you sent one.
 """
 REQUESTS = (schemas.RecommendRequest, schemas.BatchRequest, schemas.PointRequest)
 ANSWERS = (

@@ -33,7 +33,7 @@ class Unmatched:
 class Catalogue:
     """Items by id and title.
 
-    Ids are kept in a dictionary, about 150 bytes an item: a request looks up a few, and that
+    Ids are kept in a dictionary, about 150 bytes per item: a request looks up a few, and that
     is a thousand times as fast as a join. Items once shown are kept as JSON, about as much again.
 
     Args:

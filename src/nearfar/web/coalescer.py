@@ -22,7 +22,7 @@ from nearfar.web.work import Found, Wanted, answer
 T = TypeVar("T")
 
 HANDED = 2
-"""Batches that the scoring thread may have: one at work, and a whole one for when that is done.
+"""Batches that the scoring thread may have: the one being scored, and a whole one for afterwards.
 The event loop may be at the answers of the last batch for as long as a batch takes, and could not
 hand over the next: with one alone the service answers three in four as many (two cores)."""
 
@@ -49,8 +49,8 @@ class Coalescer:
 
     Args:
         limits: of batch, queue and time.
-        metrics: are told.
-        waiting: the gauge that is told how many wait; that of histories by default.
+        metrics: updated with every refusal and batch.
+        waiting: the gauge of how many wait; by default that of histories.
     """
 
     def __init__(self, limits: Limits, metrics: Metrics, waiting: Gauge | None = None) -> None:

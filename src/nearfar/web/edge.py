@@ -31,7 +31,7 @@ class Edge:
 
     Args:
         app: what answers.
-        metrics: are told.
+        metrics: updated with every request.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

@@ -26,7 +26,7 @@ class Limits:
         deadline_seconds: how long a request may wait and be scored in all (504).
         body_bytes: of a request (413).
         body_seconds: in which a request must have arrived whole, its head too (408).
-        drain_seconds: for the requests at work when the service is told to stop.
+        drain_seconds: for the requests in progress when the service is told to stop.
         watch_seconds: between two looks at the registry's pointer.
         connections: open at once; further ones are answered 503.
     """

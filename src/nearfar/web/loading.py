@@ -60,7 +60,7 @@ class Loader:
     Args:
         setup: what to serve.
         models: where they go.
-        metrics: are told.
+        metrics: updated with every load.
     """
 
     def __init__(self, setup: Setup, models: Models, metrics: Metrics) -> None:
@@ -203,7 +203,7 @@ def _version_of(path: Path) -> str:
 def _warm_up(scorer: Scorer, batch_users: int) -> None:
     """A batch of each size that comes, so that the first requests are as fast as the others.
 
-    oneDNN keeps code and room for every size that it has met, in all some 60 MiB for a model of
+    oneDNN keeps code and room for every size that it has seen, in all some 60 MiB for a model of
     20,000 items: better taken at the start than while requests are answered.
     """
     n_items = len(scorer.items)

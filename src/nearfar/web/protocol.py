@@ -13,7 +13,7 @@ HEAD_BYTES = 1 << 16
 """Of a request's line and headers; and of all of its body's bytes that are not its content."""
 
 FRAMING = 16
-"""Bytes around a byte of content that are borne: a chunk of one byte has five."""
+"""Bytes around a byte of content that are tolerated: a chunk of one byte has five."""
 
 FED_BYTES = 1 << 14
 LINGER_SECONDS = 2.0
@@ -107,8 +107,8 @@ class Limited(HttpToolsProtocol):
             else:
                 self._around += len(part)
             super().data_received(part)
-            borne = HEAD_BYTES + FRAMING * self._content
-            if (self._in_head and self._head > HEAD_BYTES) or self._around > borne:
+            limit = HEAD_BYTES + FRAMING * self._content
+            if (self._in_head and self._head > HEAD_BYTES) or self._around > limit:
                 self._refuse()
         if self._in_head and self._late is None and self.cycle_is_over():
             # Blank lines between requests are no request: they end the wait for one no later.

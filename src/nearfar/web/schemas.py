@@ -158,7 +158,7 @@ class UserResponse(BaseModel):
 class FoundItem(Item):
     """An item found."""
 
-    popularity: int = Field(description="How many training users met it.")
+    popularity: int = Field(description="How many training users interacted with it.")
 
 
 class SearchResponse(BaseModel):

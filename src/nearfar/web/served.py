@@ -86,7 +86,7 @@ class Models:
     def put(self, served: Served) -> Served | None:
         """Serve a model from now on; returns the one of that name before.
 
-        Requests at work keep the model that they began with.
+        Requests in progress keep the model that they began with.
         """
         before = self._served.get(served.name)
         self._served[served.name] = served

@@ -30,7 +30,7 @@ and a fourteenth of the event loop's time went into looking for them."""
 
 
 def serve(setup: Setup, host: str, port: int) -> None:
-    """Answer requests until a signal stops it; what is at work then is answered first.
+    """Answer requests until a signal stops it; what is in progress then is answered first.
 
     Args:
         setup: what to serve.

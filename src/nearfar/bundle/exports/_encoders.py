@@ -1,4 +1,4 @@
-"""Encoders as graphs: one function a kind of settings."""
+"""Encoders as graphs: one function per kind of settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folding in as graphs: one function a kind."""
+"""Folding in as graphs: one function per kind."""
 
 from __future__ import annotations
 

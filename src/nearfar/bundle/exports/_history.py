@@ -39,7 +39,7 @@ class Entries:
 
     @cached_property
     def counts(self) -> Value:
-        """Entries a row, [batch, 1]."""
+        """Entries per row, [batch, 1]."""
         g = self.graph
         ends = g.op("Slice", self.bounds, *map(g.constant, ([1], [np.iinfo(np.int64).max])))
         return g.op("Unsqueeze", g.op("Sub", ends, self.starts), g.constant([1]))

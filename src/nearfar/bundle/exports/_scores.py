@@ -1,4 +1,4 @@
-"""Fitted models as graphs: one function a kind."""
+"""Fitted models as graphs: one function per kind."""
 
 from __future__ import annotations
 

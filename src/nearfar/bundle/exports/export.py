@@ -18,7 +18,7 @@ class Export(ABC):
 
     @abstractmethod
     def write(self, bundle: Bundle, path: Path) -> None:
-        """Write a bundle at `path`, whole or not at all; the same bundle gives the same bytes.
+        """Write a bundle at `path` atomically; the same bundle gives the same bytes.
 
         Raises:
             ArtefactError: what stands at `path` is not this format's to replace, or the model

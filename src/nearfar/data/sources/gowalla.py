@@ -1,4 +1,4 @@
-"""Gowalla as LightGCN published it: train.txt and test.txt, a line a user: "user item item ..."."""
+"""Gowalla as LightGCN published it: train.txt and test.txt of lines "user item item ..."."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Request:
         filters: those that look at one row alone are applied while reading; the rest is not.
         items: details of items, in place of those that the files hold.
         options: how to read tables.
-        report: is told what was read.
+        report: filled with what was read.
     """
 
     columns: Columns = field(default_factory=Columns)
@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Download:
-    """A file that can be had from its publisher.
+    """A file that the publisher offers.
 
     Attributes:
         url: its address.
@@ -124,7 +124,7 @@ class Source(ABC):
         """The log that `description`, the text after "NAME:", asks of a `generated` source.
 
         Raises:
-            SettingsError: the description is none.
+            SettingsError: the description is not valid.
         """
         raise NotImplementedError(f"{self.name} reads files")
 

@@ -17,7 +17,7 @@ def split_by_time(
     test_from: int | str,
     until: int | str | None = None,
 ) -> Split:
-    """Train on events before `validation_from`; two windows after it are to be foretold.
+    """Train on events before `validation_from`; two windows after it hold the targets.
 
         ... train ... | validation window | test window |
                       validation_from     test_from     until
@@ -30,7 +30,7 @@ def split_by_time(
 
     A user without history before the window (or none with known items) stays, with an empty
     fold-in: such newcomers come to every deployed system, and a model must have an answer. They
-    are counted in the protocol. An item that a user has met before is no target again.
+    are counted in the protocol. An item that a user interacted with before is not a target.
 
     Users and items stand in order of first appearance. Moments are seconds since 1970 or ISO
     dates.

@@ -40,7 +40,7 @@ def is_split_folder(path: str | Path) -> bool:
 
 
 def save_split(split: Split, path: str | Path) -> Path:
-    """Write a split as a folder, whole or not at all; one that stands there is replaced.
+    """Write a split as a folder, atomically; one that stands there is replaced.
 
     `split.json` holds the format and its version, the protocol, counts, the fingerprint, and
     the checksum of every other file. Ids and item details are Parquet, matrices safetensors

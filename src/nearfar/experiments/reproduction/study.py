@@ -42,7 +42,7 @@ class Plan:
         only: labels or algorithms of the rows wanted; empty for all.
         seeds: how many splits, each with a training of its own.
         seed: the first of them.
-        metrics: in place of the data set's own; each with one value a user.
+        metrics: in place of the data set's own; each with one value per user.
         overrides: settings laid over those of the rows, see `row_algorithm`.
         keep_models: save every model as a bundle; figure2 always does.
         device, precision: of the runs.
@@ -127,7 +127,7 @@ class Study:
     """The cells of a plan.
 
     Args:
-        plan: what is to be had.
+        plan: what to measure.
         say: told, in lines, how it goes.
         reporting: who is told of the steps of each training.
         raise_errors: let the first error through in place of noting it and going on.

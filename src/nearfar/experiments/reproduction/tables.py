@@ -27,7 +27,7 @@ def main_table(
     level: float = 0.95,
     same_users: bool = False,
 ) -> Table:
-    """One row a row of the paper; with published values, three columns a metric.
+    """One row per row of the paper; with published values, three columns per metric.
 
     Args:
         n_seeds: how many splits there are to be.

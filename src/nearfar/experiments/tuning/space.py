@@ -102,7 +102,7 @@ class Space:
         """From a TOML file: a line a setting, dotted ones in quotes.
 
         Raises:
-            SettingsError: the file is missing, is not TOML, or bounds are none.
+            SettingsError: the file is missing, is not TOML, or bounds are not valid.
         """
         found = settings.read_toml(path)
         try:

@@ -13,8 +13,8 @@ from nearfar.report.charts import Line, line_chart, lines_in_words
 from nearfar.report.measured import Measured
 
 TERMS = {
-    "reconstruction": ("Reconstruction loss", "nats a user"),
-    "kl": ("KL divergence from the prior", "nats a user"),
+    "reconstruction": ("Reconstruction loss", "nats per user"),
+    "kl": ("KL divergence from the prior", "nats per user"),
     "alignment": ("Distance to the item anchors (A)", "squared distance"),
 }
 WEIGHTS = {
@@ -32,7 +32,7 @@ def section(measured: Mapping[str, Measured]) -> Section:
     parts = []
     if any(runs.values()):
         parts.append(
-            paragraph("One line a bundle; the large dot is the epoch whose weights were kept.")
+            paragraph("One line per bundle; the large dot is the epoch whose weights were kept.")
         )
         parts.append(side_by_side(chart.markup() for chart in _charts(runs)))
         parts.append(table(_summary(runs), "Trainings"))
@@ -120,5 +120,5 @@ def _summary(runs: Mapping[str, list[Record]]) -> Table:
                 minutes, f"{sum(speed) / len(speed):,.0f}" if speed else "-",
             )
         )  # fmt: skip
-    header = ("model", "epochs", "epoch kept", "validation there", "minutes", "users a second")
+    header = ("model", "epochs", "epoch kept", "validation there", "minutes", "users per second")
     return Table(header, tuple(rows), ("minutes: of training steps, validation left out.",))

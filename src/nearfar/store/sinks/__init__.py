@@ -1,1 +1,1 @@
-"""Where recommendations go: one file a kind of sink, found by its name."""
+"""Where recommendations go: one file per kind of sink, found by its name."""

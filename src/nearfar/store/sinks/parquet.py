@@ -1,4 +1,4 @@
-"""Recommendations in folders of Parquet files, one a day."""
+"""Recommendations in folders of Parquet files, one per day."""
 
 from __future__ import annotations
 

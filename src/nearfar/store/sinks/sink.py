@@ -137,7 +137,7 @@ class RecommendationSink(ABC):
         """What can be checked without touching the sink.
 
         Raises:
-            SettingsError: an environment variable is not set, or the address is none.
+            SettingsError: an environment variable is not set, or the URL is invalid.
             MissingExtraError: a library is missing.
         """
 

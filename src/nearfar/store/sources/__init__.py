@@ -1,1 +1,1 @@
-"""Where events come from: one file a kind of source, found by its name."""
+"""Where events come from: one file per kind of source, found by its name."""

@@ -27,7 +27,7 @@ class EventRows:
             of the first table hold for all that follow.
         rules: how values are read.
         since, until: the window, [since, until).
-        report: is told what was read.
+        report: filled with what was read.
     """
 
     def __init__(

@@ -63,7 +63,7 @@ class EventSource(ABC):
         """What can be checked without reading.
 
         Raises:
-            SettingsError: an environment variable is not set, or the address is none.
+            SettingsError: an environment variable is not set, or the URL is invalid.
             MissingExtraError: a library is missing.
         """
 

@@ -169,7 +169,7 @@ def _connected(address: Url) -> Iterator[Connection]:
     """A connection for reading.
 
     Raises:
-        DataError: there is none to be had, or the reading fails; without secrets.
+        DataError: there is none, or the reading fails; without secrets.
     """
     from sqlalchemy import create_engine, event, make_url
     from sqlalchemy.exc import SQLAlchemyError

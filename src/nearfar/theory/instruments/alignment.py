@@ -82,7 +82,7 @@ class Alignment(Instrument):
 
 
 def _contractions(subject: Subject, centroids: np.ndarray, n_users: int) -> tuple[np.ndarray, int]:
-    """Predicted and measured contraction, a row a user, and how many users were left out.
+    """Predicted and measured contraction, a row per user, and how many users were left out.
 
     Of each user: shares of the variance, then of the drift, that are left, each as predicted and
     as measured; kappa; whether the bounds hold.

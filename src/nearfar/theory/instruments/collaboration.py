@@ -24,7 +24,7 @@ class LocalAndGlobal(Instrument):
     Args:
         near_share: which share of the others counts as near.
         n_users: no more than so many users of the sample.
-        n_draws: latents a user.
+        n_draws: latents per user.
     """
 
     title = "Local and global collaboration"

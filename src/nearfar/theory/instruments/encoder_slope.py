@@ -47,14 +47,14 @@ class EncoderSlope(Instrument):
         return Measured(
             meaning=_meaning(1 - subject.keep_prob, moved, hidden, spread),
             numbers=(
-                Number("slope", "L_phi from pairs, at least", steepest, "units an item"),
-                Number("bound", "L_phi from layer norms, at most", bound, "units an item"),
+                Number("slope", "L_phi from pairs, at least", steepest, "units per item"),
+                Number("bound", "L_phi from layer norms, at most", bound, "units per item"),
                 Number("moved", "W2 when items are hidden", moved, "latent units"),
                 Number(
                     "per_item",
                     "the same an item",
                     moved / hidden if hidden else math.nan,
-                    "units an item",
+                    "units per item",
                 ),
                 Number("spread", "spread of the users' means", spread, "latent units"),
             ),
@@ -82,7 +82,7 @@ def _meaning(share: float, moved: float, hidden: float, spread: float) -> str:
     of_spread = f" by {moved / spread:.2f} of the users' spread," if spread > 0 else ""
     return (
         f"To hide {100 * share:.3g} % of a history moves its posterior{of_spread} "
-        f"{moved / hidden:.3g} latent units an item."
+        f"{moved / hidden:.3g} latent units per item."
     )
 
 

@@ -37,7 +37,7 @@ class Health(Instrument):
                        float(found.information.sum()), "nats"),
             ),
             curves=(
-                Curve("KL of each dimension", "", "dimension, by rank", "nats a user",
+                Curve("KL of each dimension", "", "dimension, by rank", "nats per user",
                       tuple(map(float, range(1, n_latent + 1))), tuple(map(float, kl))),
             ),
         )  # fmt: skip

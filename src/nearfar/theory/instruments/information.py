@@ -39,7 +39,7 @@ class KLParts(Instrument):
         low, high = (min(end, max(clean.kl, 0.0)) for end in clean.information_interval())
         return Measured(
             curves=(_parts(masked),),
-            meaning=f"Of {clean.kl:.1f} nats a user, between {low:.1f} and {high:.1f} tell users "
+            meaning=f"Of {clean.kl:.1f} nats per user, between {low:.1f} and {high:.1f} tell users "
             f"apart; the rest is an aggregate unlike the prior. With inputs as in training the KL "
             f"is {masked.kl:.1f} nats.",
             numbers=(*_numbers("clean", "clean", clean), *_numbers("shown", "as trained", masked)),
@@ -73,6 +73,6 @@ def _parts(found: KLDecomposition) -> Curve:
         found.kl, found.information_low, min(found.information_high, found.kl), found.mismatch_high
     )  # fmt: skip
     return Curve(
-        "What the KL pays for", "", "with inputs as in training", "nats a user",
+        "What the KL pays for", "", "with inputs as in training", "nats per user",
         tuple(map(float, range(len(PARTS)))), values, "bars", PARTS,
     )  # fmt: skip

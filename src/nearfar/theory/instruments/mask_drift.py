@@ -62,7 +62,7 @@ class MaskDrift(Instrument):
                       "share kept", tuple(map(float, course)), tuple(values)),
             ),
             notes=(
-                f"{subject.n_masks} masks a user, {100 * subject.keep_prob:.0f} % of items kept, "
+                f"{subject.n_masks} masks per user, {100 * subject.keep_prob:.0f} % of items kept, "
                 "the same for all models.",
             ),
         )  # fmt: skip

@@ -25,7 +25,7 @@ class Sharing(Instrument):
     """The sharing radius of pairs, and what a step really does to first order.
 
     Args:
-        n_draws: latents a user.
+        n_draws: latents per user.
         n_pairs: pairs of latents that L is estimated from.
     """
 
@@ -75,9 +75,9 @@ class Sharing(Instrument):
                 Number("mismatch", "mismatch, median",
                        float(np.median(graph.mismatch[others])), "nats"),
                 Number("lipschitz", "L, median, from pairs of latents",
-                       float(np.median(graph.lipschitz)), "nats a unit"),
+                       float(np.median(graph.lipschitz)), "nats per unit"),
                 Number("lipschitz_bound", "L, median, from layer norms, at most", steepest,
-                       "nats a unit"),
+                       "nats per unit"),
             ),
             curves=(
                 Curve("Whose step helps whom?", "helps", "W2, tenths of all pairs",

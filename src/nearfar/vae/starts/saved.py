@@ -46,7 +46,7 @@ class Saved(Start):
         if columns is None or len(columns) != network.n_items:
             raise ArtefactError(
                 f"{self.path} is of {0 if columns is None else len(columns)} items; the network "
-                f"has {network.n_items}: write it for the items at hand"
+                f"has {network.n_items}: write it for this model's items"
             )
         own = network.state_dict()
         if set(old) != set(own):

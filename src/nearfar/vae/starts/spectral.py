@@ -18,7 +18,7 @@ from nearfar.vae.network import VAE
 from nearfar.vae.starts.start import AddUp, Start, alone
 
 SMOOTHING = 1.0
-"""Users that every item is counted to have had more than it had, so that none has log 0."""
+"""Pseudo-count of every item, in users, so that none has log 0."""
 
 OVERSAMPLING = 20
 

@@ -150,7 +150,7 @@ export class Column {
           "p",
           { class: "score" },
           bar(length),
-          el("span", { class: "unseen" }, source === "popular" ? "Users who met it: " : "Score "),
+          el("span", { class: "unseen" }, source === "popular" ? "Users who interacted with it: " : "Score "),
           el("span", { class: "number" }, score),
         ),
         because(each.because),

@@ -102,7 +102,7 @@ def _union(excluded: Int[np.ndarray, " excluded"], more: list[int]) -> Int[np.nd
     openapi_extra=takes(RecommendRequest, **examples.RECOMMEND),
 )
 async def recommend(request: Request) -> Json:
-    """Items for a history, whoever's it is; nothing is stored.
+    """Items for any user's history; nothing is stored.
 
     A history without an item that the model knows gets what is popular.
     """

@@ -112,7 +112,7 @@ class BundleScorer:
 
 
 def _vectors(model: Model | None) -> Float[np.ndarray, "items d"] | None:
-    """A vector of length one an item, or None where the model has none."""
+    """A vector of length one per item, or None where the model has none."""
     if isinstance(model, Autoencoder):
         out = model.network.decoder.out.weight.detach().cpu().numpy()
         return unit_vectors(out if model.anchors is None else model.anchors)

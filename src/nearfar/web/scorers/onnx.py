@@ -157,7 +157,7 @@ def _session(path: Path, threads: int) -> Any:
 
 
 def _vectors(exported: Exported) -> Float[np.ndarray, "items d"] | None:
-    """A vector of length one an item, or None where the model has none."""
+    """A vector of length one per item, or None where the model has none."""
     if exported.anchors is not None:
         return unit_vectors(exported.anchors)
     vectors = exported.item_vectors()

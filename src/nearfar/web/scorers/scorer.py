@@ -28,7 +28,7 @@ class Scorer(Protocol):
         version: which model it is; tells one from the next after a swap.
         runtime: "torch" or "onnx".
         items: ids of the items by position, titles where there are any.
-        popularity: how many training users met each item.
+        popularity: how many training users interacted with each item.
         about: where it comes from, JSON-able; as far as known "algorithm", "kind", "created"
             (ISO 8601), "metrics", "data", "settings", "n_train_users", "versions".
         abilities: which of the methods below `top_k` may be called.
