@@ -188,7 +188,7 @@ def test_a_scaled_shape_keeps_its_activity(shape):
         ("0x20x249", SettingsError, "users is 0"),
         ("50x6x150", SettingsError, "min_user is 5; .* at most 4"),
         ("1x1000x400", SettingsError, "too few for 1,000 items.*more users"),
-        ("ml-1m,clusters=0", SettingsError, "clusters is 0; 1 to 3,533"),
+        ("ml-1m,clusters=0", SettingsError, "clusters is 0; expected 1 to 3,533"),
         ("ml-1m,breadth=1.5", SettingsError, "breadth is 1.5"),
         ("ml-1m,spread=-1", SettingsError, "spread is -1"),
         ("ml-1m,scale=2", SettingsError, "scale is 2; a number above 0 and up to 1"),
