@@ -107,9 +107,10 @@ def test_a_real_kill_keeps_all_finished_trials(work: Path, tmp_path: Path, numbe
     command = [
         sys.executable, "-c", "from nearfar.cli.main import main; main()",
         "autopilot", str(work / "log.csv"),
-        "--out", str(out), "--only", "ease,multvae", "--minutes", "0.25", "--quiet",
+        "--out", str(out), "--only", "ease,multvae", "--quiet", "--minutes",
     ]  # fmt: skip
-    program = subprocess.Popen(command, env=os.environ, stderr=subprocess.PIPE, text=True)
+    long, over = [*command, "30"], [*command, "0.01"]
+    program = subprocess.Popen(long, env=os.environ, stderr=subprocess.PIPE, text=True)
     while program.poll() is None and not _has_trials(file, 3):
         time.sleep(0.02)
     program.send_signal(number)
@@ -119,7 +120,8 @@ def test_a_real_kill_keeps_all_finished_trials(work: Path, tmp_path: Path, numbe
         assert "go on with: nearfar autopilot" in error
     before = json.loads(file.read_text())["trials"]
     assert not out.exists()
-    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+    # its time is over: what was begun is ended, and the winner is fitted
+    done = subprocess.run(over, env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     after = json.loads(file.read_text())["trials"]
     assert after[: len(before)] == before

@@ -33,7 +33,7 @@ def test_models_are_called_after_algorithm_and_settings(models, split) -> None:
     nested = nf.MultVAE(alignment=nf.PIA(), prior=nf.priors.Mixture(components=3), epochs=7)
     from nearfar.algorithms.label import label_of
 
-    assert label_of(nested) == "MultVAE(prior=Mixture(components=3), alignment=PIA, epochs=7)"
+    assert label_of(nested) == "MultVAE(epochs=7, alignment=PIA, prior=Mixture(components=3))"
 
 
 def test_a_label_outlives_the_bundle(models, split, tmp_path) -> None:

@@ -92,7 +92,7 @@ def test_your_own_parts(tmp_path: Path, monkeypatch, capsys) -> None:
     assert "FirstHit@1" in shown
     printed = in_python(page[2][1], tmp_path)
     assert "CoOccur(power=0.3)" in printed
-    assert "MultVAE(prior=Laplace, epochs=3)" in printed
+    assert "MultVAE(epochs=3, prior=Laplace)" in printed
     sys.modules.pop("mine", None)
 
 

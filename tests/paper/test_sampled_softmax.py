@@ -52,7 +52,7 @@ def test_the_normaliser_is_unbiased() -> None:
     term = SampledReconstruction(torch.from_numpy(shares), negatives=6)
     rng = np.random.default_rng(3)
     own = (rng.random(N_ITEMS) < 0.1).astype(np.float32)
-    n, estimates, exact = 4000, [], None
+    n, estimates, exact = 1500, [], None
     for seed in range(n):
         x = (rng.random((N_USERS, N_ITEMS)) < shares).astype(np.float32)
         x[0] = own
@@ -63,7 +63,7 @@ def test_the_normaliser_is_unbiased() -> None:
         estimates.append(((term(step)[0] + chosen) / own.sum()).exp().item())
     error = np.std(estimates) / np.sqrt(n)
     assert abs(np.mean(estimates) - exact) < 4 * error
-    assert error < 0.02 * exact
+    assert error < 0.035 * exact
     # without the correction by chances of .1 to .9 the estimate would be far too low
     assert term.log_chance(torch.arange(N_ITEMS), N_USERS).exp().mean() < 0.8
 
