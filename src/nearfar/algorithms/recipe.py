@@ -92,9 +92,8 @@ class Training(AutoencoderAlgorithm):
     patience: NonNegativeInt = 20
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
-        epochs = epochs_of(self.epochs, data.n_users, self.batch_size)
-        steps = epochs * math.ceil(data.n_users / self.batch_size)
-        return {"epochs": epochs, "learning_rate": rate_of(None, data.n_interactions, steps)}
+        epochs, rate = self._length(data.n_users, data.n_interactions)
+        return {"epochs": epochs, "learning_rate": rate}
 
     def training(
         self,
@@ -114,12 +113,10 @@ class Training(AutoencoderAlgorithm):
             noise: see `TrainingPlan`.
             phases: see `TrainingPlan`.
         """
-        epochs = epochs_of(self.epochs, catalogue and catalogue.n_users, self.batch_size)
         if catalogue is None:
-            rate = rate_of(self.learning_rate, None, 0)
+            epochs, rate = self._length(None, None)
         else:
-            steps = epochs * math.ceil(catalogue.n_users / self.batch_size)
-            rate = rate_of(self.learning_rate, int(catalogue.item_counts.sum()), steps)
+            epochs, rate = self._length(catalogue.n_users, int(catalogue.item_counts.sum()))
         return TrainingPlan(
             epochs,
             self.batch_size,
@@ -131,6 +128,12 @@ class Training(AutoencoderAlgorithm):
             noise,
             phases,
         )
+
+    def _length(self, n_users: int | None, n_interactions: int | None) -> tuple[int, float]:
+        """Epochs and learning rate on data of this size, or on data that are not known yet."""
+        epochs = epochs_of(self.epochs, n_users, self.batch_size)
+        steps = epochs * math.ceil((n_users or 0) / self.batch_size)
+        return epochs, rate_of(self.learning_rate, n_interactions, steps)
 
 
 @dataclass(frozen=True)

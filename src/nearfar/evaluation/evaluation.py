@@ -138,7 +138,7 @@ class Evaluation:
         """
         groups = parse_groups(bounds) if isinstance(bounds, str) else ordered_groups(bounds)
         activity = self.activity(by)
-        return {group: self._only(group.contains(activity)) for group in groups}
+        return {group: self.only(group.contains(activity)) for group in groups}
 
     def to_dict(self, level: float = 0.95, method: Method = "t", seed: int = 0) -> dict[str, Any]:
         """The summary as JSON-able values; what does not exist is None, never NaN."""
@@ -208,7 +208,8 @@ class Evaluation:
             "high": interval.high if interval else None,
         }
 
-    def _only(self, chosen: Bool[np.ndarray, " users"]) -> Evaluation:
+    def only(self, chosen: Bool[np.ndarray, " users"]) -> Evaluation:
+        """Return the evaluation of some of the users."""
         return Evaluation(
             name=self.name,
             per_user={metric: values[chosen] for metric, values in self.per_user.items()},

@@ -8,7 +8,7 @@ from typing import Any
 from nearfar.data.interactions import FoldIn
 from nearfar.evaluation.paired import compare
 from nearfar.experiments.autopilot.families import BLEND, FAMILIES
-from nearfar.experiments.autopilot.records import Record, Records
+from nearfar.experiments.autopilot.records import Record, Records, best_of
 from nearfar.experiments.tuning.tune import METRIC
 
 LEVEL = 0.05
@@ -18,22 +18,20 @@ LEVEL = 0.05
 def parts_of(records: Records, seconds: float) -> list[Record]:
     """Return the best trial of each kind of model, the best first; fewer than two for no blend.
 
-    Kinds differ more than families do, and on five data sets the best linear model, factor model
-    and autoencoder together were better than each (docs/defaults.md). The worst are left out
-    until the others can be fitted in time.
+    Kinds differ more than families do: on four of seven data sets a linear model, a factor model
+    and an autoencoder together were better than each, on one more the latter two
+    (docs/defaults.md). The worst are left out until the others can be fitted in time.
 
     Args:
         records: finished trials.
         seconds: that the fits of all parts may take together.
     """
-    best: dict[str, Record] = {}
+    by_kind: dict[str, list[Record]] = {}
     for family in FAMILIES:
-        trial = records.best(family.name)
-        if trial is None or family.kind in ("popularity", "blend"):
-            continue
-        if family.kind not in best or (trial.score or 0) > (best[family.kind].score or 0):
-            best[family.kind] = trial
-    parts = sorted(best.values(), key=lambda t: (-(t.score or 0.0), t.number))
+        if family.kind not in ("popularity", "blend"):
+            by_kind.setdefault(family.kind, []).extend(records.of(family.name))
+    best = [trial for trials in by_kind.values() if (trial := best_of(trials)) is not None]
+    parts = sorted(best, key=lambda t: (-(t.score or 0.0), t.number))
     while parts and sum(part.fit_seconds for part in parts) > seconds:
         parts.pop()
     return parts
@@ -41,8 +39,7 @@ def parts_of(records: Records, seconds: float) -> list[Record]:
 
 def blend_of(parts: Sequence[Record]) -> dict[str, Any]:
     """Return the settings of a blend of trials; its weights are chosen as it is fitted."""
-    algorithms = {f.name: f.algorithm for f in FAMILIES}
-    return {"parts": [{"kind": algorithms[p.family], **p.settings} for p in parts]}
+    return {"parts": [_part(p, p.settings) for p in parts]}
 
 
 def last_settings(trial: Record, records: Records) -> dict[str, Any]:
@@ -50,12 +47,8 @@ def last_settings(trial: Record, records: Records) -> dict[str, Any]:
     that were best on validation users, of a blend in each of its parts."""
     if trial.family == BLEND.name:
         by_number = {t.number: t for t in records.trials}
-        algorithms = {f.name: f.algorithm for f in FAMILIES}
         parts = [by_number[number] for number in trial.values["trials"]]
-        return {
-            **trial.settings,
-            "parts": [{"kind": algorithms[p.family], **last_settings(p, records)} for p in parts],
-        }
+        return {**trial.settings, "parts": [_part(p, last_settings(p, records)) for p in parts]}
     values = dict(trial.settings)
     if trial.n_epochs is not None and "epochs" in values:
         values |= {"epochs": trial.n_epochs, "patience": 0}
@@ -78,3 +71,9 @@ def preferred(single: Record, blend: Record, records: Records, validation: FoldI
     )
     better = pair.difference > 0 and pair.p is not None and pair.p < LEVEL
     return blend if better else single
+
+
+def _part(trial: Record, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the name of the trial's algorithm, as a blend has its parts."""
+    algorithms = {f.name: f.algorithm for f in FAMILIES}
+    return {"kind": algorithms[trial.family], **settings}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy.stats import rankdata
 
 from nearfar.evaluation.evaluation import Evaluation
@@ -52,7 +52,7 @@ def diversity_table(
             if not users.any():
                 continue
             for metric in metrics:
-                pair = compare(_only(a, users), _only(b, users), metric, level=level)
+                pair = compare(a.only(users), b.only(users), metric, level=level)
                 items = float(b.n_fold_in[users].mean())
                 half = pair.interval.half_width if pair.interval else None
                 rows.append((
@@ -84,13 +84,3 @@ def _ranks(
         total[place] += (rankdata(measured.spread, method="ordinal") - 1) / len(place)
         times[place] += 1
     return total / times
-
-
-def _only(whole: Evaluation, users: Bool[np.ndarray, " users"]) -> Evaluation:
-    return Evaluation(
-        name=whole.name,
-        per_user={metric: values[users] for metric, values in whole.per_user.items()},
-        user_ids=whole.user_ids.take(np.flatnonzero(users)),
-        n_fold_in=whole.n_fold_in[users],
-        n_held_out=whole.n_held_out[users],
-    )
