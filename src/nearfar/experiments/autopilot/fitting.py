@@ -32,7 +32,7 @@ Say = Callable[[str], object]
 
 
 @dataclass
-class Clock:
+class TimeBudget:
     """The time budget, over all calls of one search.
 
     Args:
@@ -79,7 +79,7 @@ class Fitter:
 
     held_out: HeldOut
     records: Records
-    clock: Clock
+    clock: TimeBudget
     seed: int
     device: Device
     precision: Precision
