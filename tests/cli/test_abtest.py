@@ -39,7 +39,7 @@ def whole(folder: Path) -> list[str]:
 def test_help_teaches_and_lists_the_common_options(command: str, capsys) -> None:
     assert run(["abtest", command, "--help"]) == 0
     told = capsys.readouterr().out
-    for option in ("--json", "--seed", "--device", "--quiet", "--debug"):
+    for option in ("--json", "--quiet", "--debug"):
         assert option in told
     assert len(told.splitlines()) > 8
 

@@ -20,7 +20,7 @@ COMMANDS = [
 def test_help_teaches_and_lists_the_common_options(command, capsys) -> None:
     assert run([*command, "--help"]) == 0
     told = capsys.readouterr().out
-    for option in ("--json", "--seed", "--device", "--quiet", "--debug"):
+    for option in ("--json", "--quiet", "--debug"):
         assert option in told
     assert len(told.splitlines()) > 8
 

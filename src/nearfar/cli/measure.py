@@ -10,7 +10,8 @@ import typer
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
 from nearfar.cli import inputs
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, drawn
+from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.output import Output, drawn
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Split
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation
@@ -45,6 +46,7 @@ def _measure(
     return evaluate_model(bundle.model, inputs.aligned(part, bundle.items, output), metrics)
 
 
+@with_options()
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
     data: Annotated[Path, typer.Option("--data", help="A split folder.")],
@@ -59,12 +61,10 @@ def evaluate(
     level: Level = 0.95,
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Measure a bundle on a split's held-out users: means with intervals."""
-    output = Output(as_json=as_json, quiet=quiet)
     chosen = _metrics(metrics)
     bounds = parse_groups(groups) if groups else None
     split, held_out = inputs.open_held_out(data, part)
@@ -84,6 +84,7 @@ def _dropped(result: Evaluation) -> str:
     return f"; {result.n_dropped:,} without targets left out" if result.n_dropped else ""
 
 
+@with_options()
 def compare(
     bundles: Annotated[list[Path], typer.Argument(help="Two or more; the first is the baseline.")],
     data: Annotated[Path, typer.Option("--data", help="A split folder.")],
@@ -92,12 +93,10 @@ def compare(
     level: Level = 0.95,
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Compare bundles on the same held-out users: paired differences, intervals, p-values."""
-    output = Output(as_json=as_json, quiet=quiet)
     if len(bundles) < 2:
         raise typer.BadParameter("name two bundles or more", param_hint="BUNDLES")
     names = inputs.named_bundles(bundles)

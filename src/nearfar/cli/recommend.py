@@ -21,8 +21,9 @@ from nearfar.bundle.recommend import (
 )
 from nearfar.bundle.recommend import recommend as recommend_items
 from nearfar.bundle.writers import check_output
-from nearfar.cli.log_options import DETAILS, FILTERS, LogOptions, with_log_options
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
+from nearfar.cli.log_options import DETAILS, FILTERS, LogOptions
+from nearfar.cli.options import DeviceOption, with_options
+from nearfar.cli.output import Output, table
 from nearfar.core.errors import DataError
 from nearfar.data.filters import Filters
 from nearfar.tables.report import ReadReport
@@ -34,7 +35,7 @@ NOTHING_LEFT = (
 Ids = list[int] | list[str] | None
 
 
-@with_log_options(without=(*FILTERS, *DETAILS, "rating", "timestamp", "weight"))
+@with_options(without=(*FILTERS, *DETAILS, "rating", "timestamp", "weight"))
 def recommend(
     bundle: Annotated[
         Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
@@ -81,11 +82,9 @@ def recommend(
         Path | None, typer.Option("--deny", help="A file of ids, one per line: never these.")
     ] = None,
     log_options: LogOptions = LogOptions(),
-    seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Recommend: for items typed by hand, for users of a log, or for a file of histories.
 
@@ -93,7 +92,6 @@ def recommend(
     nearfar recommend BUNDLE --user 42 --data ratings.csv
     nearfar recommend BUNDLE --histories histories.parquet --out recommended.parquet -k 100
     """
-    output = Output(as_json=as_json, quiet=quiet)
     given = [name for name, value in (("--items", items), ("--user", user_id),
                                       ("--histories", histories)) if value]  # fmt: skip
     if len(given) != 1:

@@ -11,13 +11,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from nearfar.cli.output import Debug, Output, Quiet
+from nearfar.cli.options import with_options
+from nearfar.cli.output import Output
 from nearfar.core.errors import MissingExtraError, SettingsError
 from nearfar.core.needs import check_torch
 
 LIBRARIES = ("fastapi", "uvicorn", "httptools", "orjson", "prometheus_client", "rapidfuzz")
 
 
+@with_options(without=("as_json",))
 def serve(
     bundle: Annotated[
         list[Path] | None,
@@ -86,8 +88,8 @@ def serve(
     drain_seconds: Annotated[
         float, typer.Option("--drain-seconds", help="To end requests in, when stopped.", min=1)
     ] = 30.0,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Answer requests for recommendations over HTTP.
 
@@ -135,6 +137,6 @@ def serve(
         raise SettingsError(f"{registry} is no folder; name a pipeline's registry")
     if sys.stderr.isatty():
         where = f"http://{host}:{port}" if port else "the port that the log tells"
-        Output(quiet=quiet).remark(f"nearfar serves at {where}; Ctrl-C stops it")
-    to_stream(level=logging.WARNING if quiet else logging.INFO)
+        output.remark(f"nearfar serves at {where}; Ctrl-C stops it")
+    to_stream(level=logging.WARNING if output.quiet else logging.INFO)
     listen(setup, host, port)

@@ -14,8 +14,9 @@ from nearfar.bundle.bundle import Bundle, describe
 from nearfar.bundle.folder import check_destination, save_bundle
 from nearfar.cli import inputs
 from nearfar.cli.exit_codes import INTERRUPTED
-from nearfar.cli.log_options import LogOptions, with_log_options
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
+from nearfar.cli.log_options import LogOptions
+from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.output import Output, table
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError
@@ -26,7 +27,7 @@ from nearfar.train.run import Precision, Run
 PRESETS = "; ".join(f"{name}: {', '.join(kept)}" for name in names() if (kept := presets(name)))
 
 
-@with_log_options()
+@with_options()
 def train(
     algorithm: Annotated[str, typer.Argument(help=f"{', '.join(names())}; or a dotted path.")],
     data: Annotated[str, typer.Option("--data", help="A split folder, a log, or a data set.")],
@@ -59,9 +60,8 @@ def train(
     ] = "float32",
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Fit an algorithm and save a bundle.
 
@@ -70,7 +70,6 @@ def train(
     nearfar algorithms NAME. While it trains, OUT.run holds the checkpoint and metrics.jsonl;
     Ctrl-C saves the best so far (exit code 130), --resume goes on.
     """
-    output = Output(as_json=as_json, quiet=quiet)
     values = preset(algorithm, named) if named else {}
     values = settings.merge(values, settings.read_toml(config) if config else {})
     values = settings.merge(values, settings.parse_assignments(assignments or []))
