@@ -13,7 +13,7 @@ from nearfar.experiments.autopilot.needs import needed_bytes
 from nearfar.experiments.autopilot.pace import Hopeless, Pace, TooSlow
 from nearfar.experiments.autopilot.proposals import propose
 from nearfar.experiments.autopilot.records import Record
-from nearfar.experiments.autopilot.search import Search, shortened
+from nearfar.experiments.autopilot.search import FamilySearch, shortened
 from nearfar.experiments.tuning.space import Parameter, Space
 from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Run, Silent
@@ -186,7 +186,7 @@ def _generator():
     return torch.Generator().manual_seed(0)
 
 
-def surveyed(scores: dict[str, float | None]) -> Search:
+def surveyed(scores: dict[str, float | None]) -> FamilySearch:
     """A search whose families have had their first trials; None for one that was left out."""
     trials = [
         Record(n, name, {}, {}, "complete", score)
@@ -196,7 +196,7 @@ def surveyed(scores: dict[str, float | None]) -> Search:
     left_out = {name: "too slow" for name, score in scores.items() if score is None}
     records = SimpleNamespace(trials=trials, left_out=left_out)
     fitter = SimpleNamespace(records=records, held_out=SimpleNamespace(train=None), say=print)
-    return Search(FAMILIES, fitter)
+    return FamilySearch(FAMILIES, fitter)
 
 
 def test_a_variant_is_tried_only_where_its_algorithm_is_good_without_it() -> None:
@@ -212,7 +212,7 @@ def test_a_variant_is_tried_only_where_its_algorithm_is_good_without_it() -> Non
     for family in FAMILIES:
         if not family.variants:
             assert search._without_prospects(family) is None
-    alone = Search([pia["multvae"]], search.fitter)
+    alone = FamilySearch([pia["multvae"]], search.fitter)
     assert alone._without_prospects(pia["multvae"]) is None
 
 

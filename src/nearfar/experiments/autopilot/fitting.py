@@ -19,7 +19,7 @@ from nearfar.experiments.autopilot.blending import best_of_kinds, blend_of, part
 from nearfar.experiments.autopilot.families import BLEND, Family
 from nearfar.experiments.autopilot.holding_out import HeldOut
 from nearfar.experiments.autopilot.kept_models import KeptModels
-from nearfar.experiments.autopilot.pace import Clock, Hopeless, Pace, TooSlow
+from nearfar.experiments.autopilot.pace import Hopeless, Pace, TimeBudget, TooSlow
 from nearfar.experiments.autopilot.records import Record, Records, State
 from nearfar.experiments.reporting import Reporting
 from nearfar.experiments.tuning.tune import METRIC
@@ -52,7 +52,7 @@ class Fitter:
 
     held_out: HeldOut
     records: Records
-    clock: Clock
+    clock: TimeBudget
     seed: int
     device: Device
     precision: Precision

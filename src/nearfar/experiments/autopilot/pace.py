@@ -23,7 +23,7 @@ N_BEFORE_GIVING_UP = 2
 
 
 @dataclass
-class Clock:
+class TimeBudget:
     """The time budget, over all calls of one search.
 
     Args:

@@ -40,7 +40,7 @@ LEAST_FACTORS = 32
 
 
 @dataclass
-class Search:
+class FamilySearch:
     """Trials of some families on held-out users.
 
     Args:
