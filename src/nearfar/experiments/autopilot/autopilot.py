@@ -14,10 +14,11 @@ from nearfar.core.files import write_json
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
 from nearfar.experiments.autopilot.families import BLEND, Family, select_families
-from nearfar.experiments.autopilot.fitting import Fitter, Say, TimeBudget
+from nearfar.experiments.autopilot.fitting import Fitter, Say
 from nearfar.experiments.autopilot.holding_out import HeldOut, hold_out
 from nearfar.experiments.autopilot.leaderboard import Goal, Leaderboard, make_leaderboard
 from nearfar.experiments.autopilot.outcome import finish
+from nearfar.experiments.autopilot.pace import TimeBudget
 from nearfar.experiments.autopilot.records import FORMAT, Records
 from nearfar.experiments.autopilot.search import FamilySearch
 from nearfar.experiments.provenance import provenance
