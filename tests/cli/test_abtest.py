@@ -189,7 +189,7 @@ def test_what_is_wrong_is_told(folder: Path, fails, monkeypatch) -> None:
     assert "there are no exposures" in told
     assert "exists; name another folder" in fails("abtest", "simulate", "--out", folder)
     fails("abtest", "plan", code=2)
-    monkeypatch.setattr("nearfar.abtest.requirements.find_spec", lambda name: None)
+    monkeypatch.setattr("nearfar.core.extras.find_spec", lambda name: None)
     assert "pip install 'nearfar[abtest]'" in fails("abtest", "plan", *rest)
 
 

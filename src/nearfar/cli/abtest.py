@@ -18,13 +18,13 @@ from nearfar.abtest.logs import Logs, parse_columns, read_logs
 from nearfar.abtest.metrics import find_metrics
 from nearfar.abtest.plan import make_plan
 from nearfar.abtest.plan_settings import PlanSettings, parse_numbers
-from nearfar.abtest.requirements import check_statistics
 from nearfar.abtest.simulate import Simulation, write_simulation
 from nearfar.abtest.sources import Query
 from nearfar.abtest.units import days_without_arms
 from nearfar.cli.options import Seed, with_options
 from nearfar.cli.output import Output
 from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.extras import require
 
 app = typer.Typer(
     name="abtest",
@@ -121,7 +121,7 @@ def plan(
     The logs are of past days without a test. A test of d days is taken to meet the users of the
     last d days, as active as they were then.
     """
-    check_statistics()
+    require("tea_tasting", extra="abtest", purpose="an A/B test")
     settings = PlanSettings(
         find_metrics(metrics), parse_numbers(weights, "weights"), uplift,
         parse_numbers(days, "days"), users, alpha, power,
@@ -163,7 +163,7 @@ def check(
     recommendations of another arm, clicks without exposure, and an A/A test on the days before
     the start (on those of the test itself where there are none).
     """
-    check_statistics()
+    require("tea_tasting", extra="abtest", purpose="an A/B test")
     chosen = find_metrics(metrics)
     of = read_experiment(experiment)
     logs = _read(exposures, clicks, database, column, output)
@@ -226,7 +226,7 @@ def analyse(
     a test that is not over, of sizes of arms that chance does not explain, and, where the
     experiment has a salt, of users in another arm than their id says.
     """
-    check_statistics()
+    require("tea_tasting", extra="abtest", purpose="an A/B test")
     settings = AnalysisSettings(
         find_metrics(metrics), level, cuped, by_card, resamples, daily, seed
     )

@@ -24,6 +24,7 @@ from nearfar.cli.pipeline_output import (
 )
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core.errors import ArtefactError, SettingsError
+from nearfar.core.extras import require
 from nearfar.core.files import atomic_file
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.pipeline import Pipeline, read_pipeline
@@ -189,9 +190,7 @@ def _executor(pipeline: Pipeline, workers: int | None, address: str | None) -> E
     """This process, or workers on one machine or a cluster."""
     if workers is None and address is None:
         return LOCAL
-    from nearfar.cluster import requirements
-
-    requirements.check_installed()
+    require("ray", extra="cluster", purpose="work on several machines")
     from nearfar.cluster import executor
     from nearfar.cluster.workers import Workers as Settings
 

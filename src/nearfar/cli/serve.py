@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,8 +12,8 @@ import typer
 
 from nearfar.cli.options import with_options
 from nearfar.cli.output import Output
-from nearfar.core.errors import MissingExtraError, SettingsError
-from nearfar.core.needs import check_torch
+from nearfar.core.errors import SettingsError
+from nearfar.core.extras import require, require_torch
 
 LIBRARIES = ("fastapi", "uvicorn", "httptools", "orjson", "prometheus_client", "rapidfuzz")
 
@@ -98,11 +97,9 @@ def serve(
     between. Logs are JSON lines on stderr, without personal data. SIGTERM and Ctrl-C stop it once
     the requests in progress are answered.
     """
-    for library in LIBRARIES:
-        if find_spec(library) is None:
-            raise MissingExtraError(library, "serve", "the service")
+    require(*LIBRARIES, extra="serve", purpose="the service")
     if runtime == "torch":
-        check_torch()
+        require_torch()
     from nearfar.abtest.assignment import read_experiment
     from nearfar.cli.inputs import named_bundles
     from nearfar.web.limits import Limits

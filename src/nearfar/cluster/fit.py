@@ -13,11 +13,11 @@ import torch
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.cluster.follow import followed
 from nearfar.cluster.histories import PART_USERS, Histories, write_histories
-from nearfar.cluster.requirements import check_installed
 from nearfar.cluster.team import Team, error_of
 from nearfar.cluster.training import FITTED, Task, check_shareable, train_part
 from nearfar.cluster.workers import Workers
 from nearfar.core.errors import ArtefactError, NearfarError, SettingsError
+from nearfar.core.extras import require
 from nearfar.core.files import read_json, write_json
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.autoencoder import Autoencoder
@@ -59,7 +59,7 @@ def fit_histories(
         DivergedError: a term or a weight is no longer finite.
         NearfarError: workers were lost more often than `workers` allows.
     """
-    check_installed()
+    require("ray", extra="cluster", purpose="work on several machines")
     shareable = check_shareable(algorithm)
     if run.folder is None:
         raise SettingsError("the run has no folder; name one that all workers see")
@@ -97,7 +97,7 @@ def fit(
     workers: Workers,
 ) -> Autoencoder:
     """`fit_histories` on interactions in memory, which are written to the run's folder first."""
-    check_installed()
+    require("ray", extra="cluster", purpose="work on several machines")
     check_not_empty(train)
     check_shareable(algorithm)
     if run.folder is None:

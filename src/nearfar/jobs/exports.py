@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.util import find_spec
 
 from nearfar.bundle.exports.export import Export
 from nearfar.bundle.exports.onnx import Onnx
-from nearfar.core.errors import MissingExtraError
+from nearfar.core.extras import require
 
 
 def exports_of(names: Iterable[str]) -> dict[str, Export]:
@@ -18,7 +17,6 @@ def exports_of(names: Iterable[str]) -> dict[str, Export]:
     """
     found: dict[str, Export] = {}
     for name in names:
-        if find_spec(name) is None:
-            raise MissingExtraError(name, name, f"exports = [{name!r}]")
+        require(name, extra=name, purpose=f"exports = [{name!r}]")
         found[name] = Onnx()
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +22,8 @@ from nearfar.bundle.exported import (
 from nearfar.bundle.exports.export import Export, check_finite
 from nearfar.bundle.manifest import holds, write_manifest
 from nearfar.core import discovery
-from nearfar.core.errors import MissingExtraError, SettingsError
+from nearfar.core.errors import SettingsError
+from nearfar.core.extras import require
 from nearfar.core.files import atomic_folder
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.ensemble import Ensemble
@@ -57,8 +57,7 @@ class Onnx(Export):
             raise SettingsError(f"k is {self.k}; it must be at least 1")
 
     def write(self, bundle: Bundle, path: Path) -> None:
-        if find_spec("onnx") is None:
-            raise MissingExtraError("onnx", "onnx", "exporting to ONNX")
+        require("onnx", extra="onnx", purpose="exporting to ONNX")
         import onnx
 
         from nearfar.bundle.exports._graphs import Graphs

@@ -17,7 +17,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError, SchemaError, SettingsError
-from nearfar.store.requirements import check_installed
+from nearfar.core.extras import require
 from nearfar.store.secrets import Url
 from nearfar.store.sources._rows import EventRows, midnight
 from nearfar.store.sources.source import EventSource
@@ -81,7 +81,7 @@ class SQLEvents(EventSource):
             raise SettingsError(f"chunk_rows is {self.chunk_rows}; at least 1 was expected")
 
     def check(self) -> None:
-        check_installed("sqlalchemy", purpose="reading events from a database")
+        require("sqlalchemy", extra="sql", purpose="reading events from a database")
         revealed = Url(self.url).for_database()
         if not re.match(r"\w+(\+\w+)?://", revealed):
             raise SettingsError(
@@ -89,7 +89,7 @@ class SQLEvents(EventSource):
                 "sqlite:///events.db or postgresql://user@host/database was expected"
             )
         if is_postgres(revealed):
-            check_installed("psycopg", purpose="reading events from PostgreSQL")
+            require("psycopg", extra="sql", purpose="reading events from PostgreSQL")
 
     def _read(self, since: date, until: date, report: ReadReport) -> pl.DataFrame:
         rows = EventRows(self.columns, self.rules, since, until, report)
