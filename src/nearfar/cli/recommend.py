@@ -10,9 +10,9 @@ import typer
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
-from nearfar.bundle.histories import histories_from_items
+from nearfar.bundle.histories import histories_of_users
 from nearfar.bundle.history_file import read_histories
-from nearfar.bundle.matching import match_items
+from nearfar.bundle.matching import match_items, split_items
 from nearfar.bundle.recommend import (
     Recommendations,
     ranking_to_file,
@@ -112,7 +112,7 @@ def recommend(
         _for_file(output, loaded, histories, out, rules, log_options, formulas)
         return
     if items:
-        matches = match_items(loaded, _typed(loaded, items))
+        matches = match_items(loaded, split_items(loaded, items))
         for problem in matches.problems:
             output.warning(f"{problem}; left out")
         users, x, n_unknown = pl.Series("user", ["you"]), matches.history(), len(matches.problems)
@@ -143,39 +143,12 @@ def _ids(path: Path | None) -> list[str] | None:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _typed(bundle: Bundle, texts: list[str]) -> list[str]:
-    """What was typed, item by item: a text with a comma may be one title, or several items."""
-    result = []
-    for text in texts:
-        if ";" in text:
-            result += text.split(";")
-        elif "," in text and not _is_title(bundle, text):
-            result += text.split(",")
-        else:
-            result.append(text)
-    return [part.strip() for part in result if part.strip()]
-
-
-def _is_title(bundle: Bundle, text: str) -> bool:
-    try:
-        return bool(match_items(bundle, [text]).found)
-    except DataError:
-        return False
-
-
 def _of_log(
     output: Output, bundle: Bundle, wanted: list[str], data: str, log_options: LogOptions
 ) -> tuple[pl.Series, Any, int]:
-    wanted = list(dict.fromkeys(wanted))
     log = log_options.open(data, output, Filters())
-    rows = log.user_ids.index(wanted)
-    missing = [u for u, row in zip(wanted, rows, strict=True) if row < 0]
-    if missing:
-        raise DataError(f"{log.name} has no user {', '.join(missing)}")
-    everyone = log.interactions()
-    lists = [log.item_ids.ids.gather(everyone.x[[row]].indices).to_list() for row in rows]
-    x, unknown = histories_from_items(bundle, lists)
-    return log.user_ids.ids.gather(rows.tolist()).rename("user"), x, int(sum(unknown))
+    users, x, unknown = histories_of_users(bundle, log, wanted)
+    return users, x, int(unknown.sum())
 
 
 def _for_file(

@@ -18,8 +18,10 @@ from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError, SchemaError, SettingsError
 from nearfar.core.extras import require
+from nearfar.core.ranges import PositiveInt
+from nearfar.store.contracts import midnight
 from nearfar.store.secrets import Url
-from nearfar.store.sources._rows import EventRows, midnight
+from nearfar.store.sources._rows import EventRows
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import DIGITS, PER_SECOND, RANGES, TimeUnit
 from nearfar.tables.columns import Columns
@@ -70,15 +72,13 @@ class SQLEvents(EventSource):
     time_unit: TimeUnit = "auto"
     time_format: str | None = None
     literal_ids: bool = False
-    chunk_rows: int = 100_000
+    chunk_rows: PositiveInt = 100_000
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "url", Url(self.url))
         if (self.table is None) == (self.query is None):
             raise SettingsError("an SQL source needs either a table or a query")
-        if self.chunk_rows < 1:
-            raise SettingsError(f"chunk_rows is {self.chunk_rows}; at least 1 was expected")
 
     def check(self) -> None:
         require("sqlalchemy", extra="sql", purpose="reading events from a database")
