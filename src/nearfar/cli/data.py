@@ -14,7 +14,7 @@ from nearfar.cli.options import with_options
 from nearfar.cli.output import Output, table
 from nearfar.core.errors import DataError
 from nearfar.core.memory import readable
-from nearfar.data.cache import data_sets
+from nearfar.data.fetch import data_sets
 from nearfar.data.fetch import fetch as fetch_data
 from nearfar.data.filters import Filters, preset
 from nearfar.data.inspect import LogReport, inspect_log

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import polars as pl
 from annotated_types import Gt, Lt
 
+from nearfar.abtest.assignment import Experiment, read_experiment
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, preset
+from nearfar.bundle.exports.export import Export
+from nearfar.bundle.exports.onnx import Onnx
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.core.extras import require
 from nearfar.core.ranges import NonNegativeFloat, PositiveInt
 from nearfar.core.settings import Settings
 from nearfar.data.filters import Filters
@@ -228,3 +233,44 @@ def _from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(url, str) and (found := FILE_URL.fullmatch(url)):
         values = {**values, "url": found[1] + str((folder / found[2]).absolute()) + found[3]}
     return values
+
+
+def experiment_of(daily: Daily) -> Experiment | None:
+    """The experiment whose arm is scored, read anew; None where all users are.
+
+    Raises:
+        SettingsError: its file is missing or wrong, or it has no such arm.
+    """
+    if daily.experiment is None:
+        return None
+    found = read_experiment(Path(daily.experiment))
+    if daily.arm not in found.arms:
+        raise SettingsError(
+            f"score.arm is {daily.arm!r}; experiment {found.name!r} has {', '.join(found.arms)}"
+        )
+    return found
+
+
+def of_arm(daily: Daily, users: pl.Series) -> pl.Series:
+    """Of these ids those in the arm that is scored, in their order; all without an experiment.
+
+    Raises:
+        SettingsError: as of `experiment_of`.
+    """
+    experiment = experiment_of(daily)
+    if experiment is None:
+        return users
+    return users.filter(experiment.arms_of(users) == daily.arm)
+
+
+def exports_of(names: Iterable[str]) -> dict[str, Export]:
+    """The exports of these names, by the folder of a version that each is written to.
+
+    Raises:
+        MissingExtraError: a library is missing that one of them needs; told before a training.
+    """
+    found: dict[str, Export] = {}
+    for name in names:
+        require(name, extra=name, purpose=f"exports = [{name!r}]")
+        found[name] = Onnx()
+    return found

@@ -17,11 +17,10 @@ from nearfar.core.errors import ArtefactError, DataError, SettingsError
 from nearfar.core.files import read_json, remove, write_json
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
-from nearfar.jobs.arm import of_arm
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.job import recorded
-from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.pipeline import Pipeline, of_arm
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
 from nearfar.jobs.window import check_day, moment, window_events

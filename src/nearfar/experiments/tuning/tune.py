@@ -21,8 +21,14 @@ from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.stopping import Budget, Stop, Watch, raising_on_sigterm, reason_of
 from nearfar.experiments.tuning.sampler import Proposal, Pruned
 from nearfar.experiments.tuning.space import Space, value_of, with_values
-from nearfar.experiments.tuning.toml import beyond_defaults, settings_toml
-from nearfar.experiments.tuning.trials import FORMAT, TrialFile, TuningTrial, best_of
+from nearfar.experiments.tuning.trials import (
+    FORMAT,
+    TrialFile,
+    TuningTrial,
+    best_of,
+    beyond_defaults,
+    settings_toml,
+)
 from nearfar.metrics.ndcg import NDCG
 from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Device, Precision, Reporter, Run
