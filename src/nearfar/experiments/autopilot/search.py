@@ -35,6 +35,10 @@ their epochs: on citeulike-a RecVAE with 14 of 40 took a fifth of 30 minutes and
 SAFETY = 0.85
 """A fit is shortened to this share of the time that it may take."""
 
+TOLERANCE = 1.25
+"""A shortened fit may take so many times its time: a projection is uncertain on a busy machine,
+and to begin anew costs more."""
+
 LEAST_FACTORS = 32
 """A factor model that would have to be cut below so many factors is left out."""
 
@@ -106,11 +110,11 @@ class FamilySearch:
             seconds = closed_form_seconds(algorithm, self.train)
             if seconds > allowance:
                 return _too_long(seconds, allowance)
-        projected = 0.0
+        projected, tolerance = 0.0, 1.0
         for _ in range(3):
             start = self._start(family, algorithm)
             try:
-                self.fitter.attempt(family, algorithm, start, 0, max(allowance, 1.0))
+                self.fitter.attempt(family, algorithm, start, 0, max(tolerance * allowance, 1.0))
                 return None
             except TooSlow as slow:
                 projected = slow.seconds
@@ -118,7 +122,7 @@ class FamilySearch:
                 shorter = shortened(family, algorithm, share)
                 if shorter is None or (share < LEAST_SHARE and self._has_autoencoder()):
                     break
-                algorithm = shorter.resolved(self.train)
+                algorithm, tolerance = shorter.resolved(self.train), TOLERANCE
                 self.say(f"    {slow}; shortened to {_length(algorithm)}")
         return _too_long(projected, allowance)
 
