@@ -9,8 +9,8 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from nearfar.cli.log_options import LogOptions, moment, with_log_options
+from nearfar.cli.log_tables import log_tables
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
-from nearfar.cli.report import log_tables
 from nearfar.core.errors import DataError
 from nearfar.data.cache import data_sets
 from nearfar.data.fetch import fetch as fetch_data

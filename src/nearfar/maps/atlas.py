@@ -11,12 +11,12 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, EmptyDataError
+from nearfar.core.extras import check_installed
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
 from nearfar.maps.anchors import Anchors, place_anchors
 from nearfar.maps.cohorts import Cohorts
 from nearfar.maps.projections.projection import Projection
-from nearfar.maps.requirements import check_installed
 from nearfar.maps.separability import separability
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.latent import LatentModel

@@ -81,8 +81,8 @@ class Loader:
             NearfarError: a model, the split, or the file of histories or titles cannot be read.
         """
         if self._setup.data is not None:
+            from nearfar.core.extras import check_installed
             from nearfar.data.splits.folder import load_split
-            from nearfar.maps.requirements import check_installed
             from nearfar.maps.users import whole_histories
 
             check_installed("sklearn")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from nearfar.core.extras import check_installed
 from nearfar.maps.projections.projection import Projected, Projection
-from nearfar.maps.requirements import check_installed
 
 Reduce = Callable[[Float[np.ndarray, "points latent"]], Float[np.ndarray, "points reduced"]]
 

@@ -9,11 +9,11 @@ import numpy as np
 from annotated_types import Ge
 from jaxtyping import Float
 
+from nearfar.core.extras import check_installed
 from nearfar.core.ranges import PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.maps.projections.pca import reduction
 from nearfar.maps.projections.projection import Projected, Projection
-from nearfar.maps.requirements import check_installed
 
 MANY = 20_000
 """From so many points on two threads work, and neighbours are sought in fewer trees, where 87 of

@@ -10,11 +10,11 @@ import numpy as np
 from annotated_types import Ge
 from jaxtyping import Float
 
+from nearfar.core.extras import check_installed
 from nearfar.core.ranges import NonNegativeFloat
 from nearfar.core.seeding import derive
 from nearfar.maps.projections.pca import reduction
 from nearfar.maps.projections.projection import Projected, Projection
-from nearfar.maps.requirements import check_installed
 
 
 @dataclass(frozen=True)
