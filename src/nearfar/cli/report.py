@@ -18,7 +18,7 @@ from nearfar.core.errors import ArtefactError
 from nearfar.data.interactions import Split
 from nearfar.data.splits.folder import load_split
 from nearfar.evaluation.table import comparison_table
-from nearfar.experiments.reproduction.kept import is_study, kept_models
+from nearfar.experiments.reproduction.kept_models import is_study, kept_models
 from nearfar.pages.page import check_page
 from nearfar.report.measured import QUALITY
 from nearfar.report.page import write_report

@@ -11,7 +11,7 @@ from nearfar.evaluation.groups import Group
 from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.reproduction.charts import charts
 from nearfar.experiments.reproduction.latent_map import check_can_be_drawn, draw_latent_map
-from nearfar.experiments.reproduction.page import markdown
+from nearfar.experiments.reproduction.markdown import markdown
 from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, Report, report
 from nearfar.experiments.reproduction.study import Plan, Study
 from nearfar.experiments.stopping import Budget
