@@ -16,8 +16,8 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.filters import Filters
 from nearfar.jobs.details import ItemDetails
 from nearfar.jobs.pipeline import Retention, make_pipeline, read_pipeline
-from nearfar.jobs.prometheus import write_metrics
 from nearfar.jobs.registry import Registry
+from nearfar.jobs.status import write_metrics
 from nearfar.jobs.template import TEMPLATE
 from nearfar.jobs.window import (
     SHARES,

@@ -147,4 +147,4 @@ def test_only_pages_are_written(tmp_path: Path) -> None:
         page.check_page(tmp_path / "page.pdf", "a report")
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(SettingsError, match="is a folder"):
-        page.check_page(tmp_path / "folder.html")
+        page.check_page(tmp_path / "folder.html", "a report")

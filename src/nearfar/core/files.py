@@ -26,7 +26,8 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
     return state.hexdigest()
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make what was created, renamed or removed in a folder survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -59,7 +60,7 @@ def atomic_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
             os.fsync(file.fileno())
         Path(temporary).chmod(_mode(0o666))
         Path(temporary).replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             Path(temporary).unlink(missing_ok=True)
@@ -94,7 +95,7 @@ def atomic_folder(path: Path, *, overwrite_if: Callable[[Path], bool]) -> Iterat
                 file.chmod(_mode(0o666))
                 with file.open("rb") as opened:
                     os.fsync(opened.fileno())
-        _sync_folder(temporary)
+        sync_folder(temporary)
         if path.exists():
             old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
             path.replace(old / path.name)
@@ -107,7 +108,7 @@ def atomic_folder(path: Path, *, overwrite_if: Callable[[Path], bool]) -> Iterat
                 shutil.rmtree(old)
         else:
             temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         _name(error, path)
@@ -121,7 +122,7 @@ def remove(path: Path) -> None:
         path.unlink()
     except FileNotFoundError:
         return
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_json(path: Path, value: object) -> None:

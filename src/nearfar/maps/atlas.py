@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, EmptyDataError
-from nearfar.core.extras import check_installed
+from nearfar.core.extras import require
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
 from nearfar.maps.anchors import Anchors, place_anchors
@@ -138,7 +138,7 @@ def make_atlas(
         DivergedError: a model's latents are not finite.
     """
     projection.check_installed()
-    check_installed("sklearn")
+    require("sklearn", extra="maps", purpose="a latent map")
     if cohorts.n_users < MIN_USERS:
         raise EmptyDataError(
             f"the cohorts have {cohorts.n_users} users in all; a map needs {MIN_USERS}: choose "

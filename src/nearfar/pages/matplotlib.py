@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.core.errors import SettingsError
-from nearfar.core.extras import check_installed
+from nearfar.core.extras import require
 from nearfar.core.files import atomic_file
 from nearfar.core.seeding import generator
 from nearfar.pages.chart import (
@@ -58,7 +58,7 @@ def check_picture(path: Path, *, extra: str = "plots", purpose: str = "a picture
             f"{path} ends in {path.suffix or 'nothing'}; {purpose} is a file that ends in "
             f"{', '.join(SUFFIXES)}"
         )
-    check_installed("matplotlib", extra=extra, purpose=purpose)
+    require("matplotlib", extra=extra, purpose=purpose)
 
 
 def write_picture(charts: Sequence[Chart], path: Path, *, title: str = "") -> None:
@@ -103,7 +103,7 @@ def draw(charts: Sequence[Chart], *, title: str = "") -> Figure:
     """
     if not charts:
         raise SettingsError("there is nothing to draw")
-    check_installed("matplotlib", extra="plots", purpose="a picture")
+    require("matplotlib", extra="plots", purpose="a picture")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from nearfar._version import __version__
 from nearfar.core.errors import SettingsError
-from nearfar.core.extras import check_installed
+from nearfar.core.extras import require
 from nearfar.core.files import atomic_file
 from nearfar.evaluation.table import Table
 from nearfar.pages.chart import Chart
@@ -120,7 +120,7 @@ class Section:
     blocks: Sequence[Block]
 
 
-def check_page(path: Path, purpose: str = "a page", *, extra: str = "maps") -> None:
+def check_page(path: Path, purpose: str) -> None:
     """Refuse a file that a page cannot be written to, before the work begins.
 
     Raises:
@@ -131,7 +131,7 @@ def check_page(path: Path, purpose: str = "a page", *, extra: str = "maps") -> N
         raise SettingsError(f"{path} ends in {path.suffix or 'nothing'}; {purpose} is a .html file")
     if path.is_dir():
         raise SettingsError(f"{path} is a folder; name a file")
-    check_installed("plotly", "jinja2", extra=extra, purpose=purpose)
+    require("plotly", "jinja2", extra="maps", purpose=purpose)
 
 
 def write_page(

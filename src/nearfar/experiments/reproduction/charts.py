@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from nearfar.experiments.reproduction.report import Report
+from nearfar.experiments.reproduction.report import ReproductionReport
 from nearfar.experiments.reproduction.summary import RowSummary
 from nearfar.metrics.metric import Metric
 from nearfar.pages.chart import Dot, DotChart
 
 
-def charts(found: Report) -> list[DotChart]:
+def charts(found: ReproductionReport) -> list[DotChart]:
     """Return a chart per metric: the rows, or for "groups" each row in each group."""
     grouped = next((s.table for s in found.sections if s.name == "groups"), None)
     colours = {0: f"ours, {found.level:.0%} interval", 1: "with PIA"}

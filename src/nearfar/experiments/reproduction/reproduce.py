@@ -12,14 +12,14 @@ from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.reproduction.charts import charts
 from nearfar.experiments.reproduction.latent_map import check_can_be_drawn, draw_latent_map
 from nearfar.experiments.reproduction.markdown import markdown
-from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, Report, report
-from nearfar.experiments.reproduction.study import Plan, Study
+from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, ReproductionReport, report
+from nearfar.experiments.reproduction.study import Study, StudyPlan
 from nearfar.experiments.stopping import Budget
 from nearfar.pages.matplotlib import write_picture
 
 
 def reproduce(
-    plan: Plan,
+    plan: StudyPlan,
     *,
     minutes: float | None = None,
     groups: Sequence[Group] = DEFAULT_GROUPS,
@@ -27,7 +27,7 @@ def reproduce(
     say: Callable[[str], None] = lambda text: None,
     reporting: Reporting = silent,
     raise_errors: bool = False,
-) -> Report:
+) -> ReproductionReport:
     """Fit and measure what is missing, and write what stands.
 
     The plan's folder gets TABLE.json, TABLE.md and TABLE.png; `cells`, `splits`, `runs` (unfinished
@@ -59,7 +59,7 @@ def reproduce(
     return found
 
 
-def write(found: Report, say: Callable[[str], None] = lambda text: None) -> None:
+def write(found: ReproductionReport, say: Callable[[str], None] = lambda text: None) -> None:
     """Write a report's JSON, Markdown and figure; without matplotlib no figure."""
     figure = bool(found.latent_map)
     if found.plan.table != "figure2" and any(s.measured for s in found.summaries):

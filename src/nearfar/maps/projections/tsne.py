@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge
 from jaxtyping import Float
 
-from nearfar.core.extras import check_installed
+from nearfar.core.extras import require
 from nearfar.core.ranges import PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.maps.projections.pca import reduction
@@ -49,7 +49,7 @@ class TSNE(Projection):
     label = "t-SNE"
 
     def check_installed(self) -> None:
-        check_installed("openTSNE", "sklearn")
+        require("openTSNE", "sklearn", extra="maps", purpose="a latent map")
 
     def _fit(self, points: Float[np.ndarray, "points latent"], seed: int) -> Projected:
         from openTSNE import TSNE as OpenTSNE  # noqa: N811
