@@ -24,8 +24,9 @@ from nearfar.core.errors import SettingsError
 from nearfar.core.files import read_json, write_json
 from nearfar.data.interactions import Split
 from nearfar.data.splits.folder import load_split
-from nearfar.maps.curves import check_picture, draw_curves
 from nearfar.maps.users import Part, whole_histories
+from nearfar.pages.matplotlib import check_picture, write_picture
+from nearfar.report.sections.diagnostics import curve_charts
 from nearfar.theory.diagnosis import Diagnosis, diagnose, estimated_seconds, examined_on
 from nearfar.theory.finding import Finding
 from nearfar.theory.instrument import Instrument, all_instruments
@@ -81,7 +82,7 @@ def diagnose_bundles(
     instruments = _instruments(only)
     for path in out or []:
         if path.suffix.lower() != JSON:
-            check_picture(path)
+            check_picture(path, purpose="a picture of curves")
     split = load_split(data)
     bundles = {title: load_bundle(path, device=device) for title, path in named.items()}
     for title, one in bundles.items():
@@ -112,7 +113,7 @@ def diagnose_bundles(
         if path.suffix.lower() == JSON:
             write_json(path, value)
         else:
-            draw_curves(found, path)
+            write_picture(curve_charts(found), path)
     output.result(value, *_shown(found), f"measured in {seconds:.0f} s")
 
 

@@ -20,8 +20,9 @@ from nearfar.data.interactions import Split
 from nearfar.data.splits.folder import load_split
 from nearfar.evaluation.table import comparison_table
 from nearfar.experiments.reproduction.cells import is_study, kept_models
+from nearfar.pages.page import check_page
 from nearfar.report.measured import QUALITY
-from nearfar.report.page import check_page, write_report
+from nearfar.report.page import write_report
 from nearfar.report.report import N_USERS, Options, make_report
 
 
@@ -57,7 +58,7 @@ def report_page(
     file that needs no network. Three autoencoders on MovieLens-1M take about a minute of one core,
     most of it diagnostics.
     """
-    check_page(out)
+    check_page(out, "a report")
     options = Options(users, seed, diagnostics=not no_diagnostics, latent_map=not no_map)
     options.check_installed()
     split = load_split(data)

@@ -13,7 +13,7 @@ from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.groups import parse_groups
 from nearfar.experiments.reproduction.cells import CellResult
 from nearfar.experiments.reproduction.gains import best_autoencoder, gains
-from nearfar.experiments.reproduction.page import markdown_table
+from nearfar.experiments.reproduction.markdown import markdown_table
 from nearfar.experiments.reproduction.rows import TABLES, Published
 from nearfar.experiments.reproduction.study import SeedResult
 from nearfar.experiments.reproduction.summary import pooled, summarise
