@@ -87,7 +87,10 @@ def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
         ({"source": {"path": "x"}}, "lacks its kind"),
         ({"algorithm": {"epochs": 3}}, "lacks its kind"),
         ({"train": {"window_dayz": 3}}, "train.window_dayz"),
-        ({"train": {"window_days": 5}}, "the window the longest"),
+        (
+            {"train": {"window_days": 5}},
+            "train.holdout_days is 7; it must be below train.window_days",
+        ),
         ({"train": {"held_out": 0.9}}, "held_out is 0.9"),
         ({"score": {"active_days": 99}}, "active_days is 99"),
         ({"score": {"k": 0}}, "k is 0"),

@@ -34,7 +34,7 @@ def with_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:
         parameters: list[inspect.Parameter] = []
         for name, parameter in inspect.signature(command).parameters.items():
             group = hints[name]
-            if not is_dataclass(group):
+            if not (isinstance(group, type) and is_dataclass(group)):
                 kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
                 parameters.append(parameter.replace(annotation=group, kind=kind))
                 continue

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +24,36 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
         while block := file.read(BLOCK_BYTES):
             state.update(block)
     return state.hexdigest()
+
+
+def check_files(
+    folder: Path, files: Mapping[str, Mapping[str, Any]], *, listed_in: str, remedy: str
+) -> None:
+    """Check files against their recorded sizes and checksums.
+
+    Args:
+        folder: where they are.
+        files: name -> "sha256", and "bytes" where the size is recorded too.
+        listed_in: the file that lists them, for the message.
+        remedy: what to do about a damaged file, for the message.
+
+    Raises:
+        ArtefactError: a name leads out of the folder, or a file is missing or damaged.
+    """
+    for name in files:
+        if name in ("", ".", "..") or any(c in name for c in "/\\:\0"):
+            raise ArtefactError(
+                f"{folder / listed_in} lists {name!r}, which is no plain file name; do not trust it"
+            )
+    for name, expected in files.items():
+        file = folder / name
+        if not file.is_file():
+            raise ArtefactError(f"{file} is missing; {remedy}")
+        size, recorded = file.stat().st_size, expected.get("bytes")
+        if "bytes" in expected and size != recorded:
+            raise ArtefactError(f"{file} is damaged: it has {size} bytes, not {recorded}; {remedy}")
+        if digest(file) != expected.get("sha256"):
+            raise ArtefactError(f"{file} is damaged: its checksum differs; {remedy}")
 
 
 def sync_folder(folder: Path) -> None:
