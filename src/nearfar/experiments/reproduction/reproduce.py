@@ -15,6 +15,7 @@ from nearfar.experiments.reproduction.page import markdown
 from nearfar.experiments.reproduction.panels import panels
 from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, Report, report
 from nearfar.experiments.reproduction.study import Plan, Study
+from nearfar.experiments.reproduction.tradeoff import tradeoff_figure
 from nearfar.experiments.stopping import Budget
 
 
@@ -64,10 +65,13 @@ def write(found: Report, say: Callable[[str], None] = lambda text: None) -> None
     figure = bool(found.latent_map)
     if found.plan.table != "figure2" and any(s.measured for s in found.summaries):
         try:
-            dots_figure(
-                panels(found), found.path(".png"), found.title, level=found.level,
-                highlighted="with PIA",
-            )  # fmt: skip
+            if found.plan.table == "tradeoff":
+                tradeoff_figure(found.summaries, found.path(".png"), found.title, found.level)
+            else:
+                dots_figure(
+                    panels(found), found.path(".png"), found.title, level=found.level,
+                    highlighted="with PIA",
+                )  # fmt: skip
             figure = True
         except MissingExtraError as error:
             say(f"no figure: {error}")
