@@ -32,6 +32,7 @@ from nearfar.theory.instruments.distances import Distances
 from nearfar.theory.instruments.masking import Masking
 from nearfar.theory.instruments.overlap_cost import OverlapCost
 from nearfar.theory.instruments.sharing import Sharing
+from nearfar.theory.instruments.steps import Steps
 from nearfar.theory.masking import pairwise_overlap
 from nearfar.theory.subject import Subject
 from nearfar.vae.encoders.base import Base
@@ -112,6 +113,7 @@ INSTRUMENTS: dict[str, Instrument] = {
     "masking": Masking(n_pairs=1),
     "overlap_cost": OverlapCost(n_pairs=20),
     "sharing": Sharing(n_pairs=2),
+    "steps": Steps(n_pairs=2, share=1e-4),
 }
 ANY_MODEL = {"masking", "mask_drift", "distances", "encoder_slope"}
 """Instruments that no model of finite latents is refused by."""
@@ -193,6 +195,14 @@ def check_sharing(examined: Subject, found: Finding) -> None:
     products = brute_products(examined, own_draws(examined, users, 4, "products"), users)
     others = ~np.eye(len(users), dtype=bool)
     assert found.value("helps") == pytest.approx(float((products[others] > 0).mean()), abs=0.01)
+
+
+def check_steps(examined: Subject, found: Finding) -> None:
+    """To first order, by back-propagation; a small step has the same sign but for a few pairs."""
+    users = examined.sharing_users
+    products = brute_products(examined, own_draws(examined, users, 2, "steps"), users)
+    others = ~np.eye(len(users), dtype=bool)
+    assert found.value("lowered") == pytest.approx(float((products[others] > 0).mean()), abs=0.05)
 
 
 def check_distances(examined: Subject, found: Finding) -> None:

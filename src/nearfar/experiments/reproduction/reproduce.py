@@ -9,11 +9,12 @@ from nearfar.core.errors import MissingExtraError
 from nearfar.core.files import atomic_file, write_json
 from nearfar.evaluation.groups import Group
 from nearfar.experiments.reporting import Reporting, silent
+from nearfar.experiments.reproduction.cohort_table import cohort_table
 from nearfar.experiments.reproduction.figure import dots_figure
 from nearfar.experiments.reproduction.latent_map import check_can_be_drawn, draw_latent_map
 from nearfar.experiments.reproduction.page import markdown
 from nearfar.experiments.reproduction.panels import panels
-from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, Report, report
+from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, Report, Section, report
 from nearfar.experiments.reproduction.study import Plan, Study
 from nearfar.experiments.reproduction.tradeoff import tradeoff_figure
 from nearfar.experiments.stopping import Budget
@@ -55,7 +56,13 @@ def reproduce(
     found = report(study, stop=stop, groups=groups, level=level)
     if plan.table == "figure2" and found.complete:
         say("drawing the latent map")
-        found = replace(found, latent_map=draw_latent_map(study, found))
+        distances = Section("cohorts", "Distances of cohorts", cohort_table(
+            study, found.summaries, level
+        ))  # fmt: skip
+        found = replace(
+            found, latent_map=draw_latent_map(study, found),
+            sections=(*found.sections, distances),
+        )  # fmt: skip
     write(found, say)
     return found
 

@@ -6,13 +6,11 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from nearfar.core.errors import MissingExtraError
 from nearfar.core.files import atomic_file
-from nearfar.evaluation.intervals import mean_interval
 from nearfar.evaluation.table import Table
 from nearfar.experiments.reproduction.cells import Measured
+from nearfar.experiments.reproduction.intervals import mean_and_half_width, spelled
 from nearfar.experiments.reproduction.rows import ALIGNED_MASKS, BASE_POINT, SWEEPS
 from nearfar.experiments.reproduction.summary import RowSummary
 from nearfar.maps.colours import COLOURS
@@ -68,9 +66,9 @@ def tradeoff_table(summaries: Sequence[RowSummary], level: float) -> Table:
         cells, numbers = [], {}
         for name, value in COLUMNS.items():
             values = _values(summary, value)
-            mean, half = _mean(values, level)
+            mean, half = mean_and_half_width([*values.values()], level)
             numbers[name] = {"mean": mean, "half_width": half, "by_seed": values}
-            cells.append(_text(mean, half))
+            cells.append(spelled(mean, half))
         rows.append((summary.row.label, *cells))
         data.append({"row": summary.row.label, "point": dict(summary.row.point or {}), **numbers})
     notes = (
@@ -134,7 +132,7 @@ def _line(
         point = summary.row.point or {}
         if any(point.get(other) != at[other] for other in BASE_POINT if other != name):
             continue
-        mean, half = _mean(_values(summary, value), level)
+        mean, half = mean_and_half_width([*_values(summary, value).values()], level)
         if mean is not None:
             points.append((point[name], mean, half or 0.0))
     return sorted(points)
@@ -143,17 +141,3 @@ def _line(
 def _values(summary: RowSummary, value: Value) -> dict[int, float]:
     found = {seed: value(measured) for seed, measured in summary.measured.items()}
     return {seed: each for seed, each in found.items() if each is not None}
-
-
-def _mean(values: dict[int, float], level: float) -> tuple[float | None, float | None]:
-    if not values:
-        return None, None
-    array = np.array(list(values.values()))
-    interval = mean_interval(array, level) if len(array) > 1 else None
-    return float(array.mean()), None if interval is None else interval.half_width
-
-
-def _text(mean: float | None, half: float | None) -> str:
-    if mean is None:
-        return "-"
-    return f"{mean:.3g}" if half is None else f"{mean:.3g} ± {half:.2g}"
