@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks.machine import provenance
 from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, assemble, identity
+from nearfar.bundle.bundle import jsonable
 from nearfar.core import settings
 from nearfar.core.files import atomic_file, read_json, write_json
 from nearfar.core.seeding import generator
@@ -57,7 +58,7 @@ def measure(users: Interactions, values: dict[str, Any], seed: int) -> list[dict
         found = Steps().measure(subject)
         numbers = {number.key: number.value for number in found.numbers}
         curve = found.curves[0]
-        records.append({"epoch": epoch, **numbers, "by_tenth": curve.y})
+        records.append(jsonable({"epoch": epoch, **numbers, "by_tenth": curve.y}))
 
     def after_an_epoch() -> dict[str, float]:
         nonlocal epoch

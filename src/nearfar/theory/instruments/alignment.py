@@ -118,6 +118,8 @@ class Alignment(Instrument):
             f"{subject.align_weight:g}.",
             "With the full target a mask moves these minima through sigma alone; the encoder's own "
             "mean moves because it cannot know what is hidden.",
+            f"The objective is a mean over {2 * self.n_pairs} draws, which makes the variance of "
+            "the minima too large on average, never too small.",
         ]
         if len(rows) < n:
             notes.append(
