@@ -15,7 +15,7 @@ from nearfar.experiments.reproduction.study import Study
 from nearfar.experiments.reproduction.summary import RowSummary
 from nearfar.maps.atlas import encoded
 from nearfar.maps.cohorts import SIZES, cohorts_by_interactions
-from nearfar.maps.panels import N_USERS
+from nearfar.maps.figure2 import N_USERS
 from nearfar.maps.separability import cohort_distances
 from nearfar.maps.users import whole_histories
 from nearfar.models.latent import LatentModel

@@ -9,29 +9,29 @@ from pathlib import Path
 from nearfar.core.errors import MissingExtraError
 from nearfar.core.files import atomic_file
 from nearfar.evaluation.table import Table
-from nearfar.experiments.reproduction.cells import Measured
+from nearfar.experiments.reproduction.cells import CellResult
 from nearfar.experiments.reproduction.intervals import mean_and_half_width, spelled
 from nearfar.experiments.reproduction.rows import ALIGNED_MASKS, BASE_POINT, SWEEPS
 from nearfar.experiments.reproduction.summary import RowSummary
-from nearfar.maps.colours import COLOURS
 from nearfar.metrics.ndcg import NDCG
+from nearfar.pages.chart import COLOURS
 
-Value = Callable[[Measured], float | None]
+Value = Callable[[CellResult], float | None]
 
 
 def _of(key: str, scale: float = 1.0) -> Value:
-    def value(measured: Measured) -> float | None:
+    def value(measured: CellResult) -> float | None:
         found = (measured.latents or {}).get(key)
         return None if found is None else scale * found
 
     return value
 
 
-def _ndcg(measured: Measured) -> float | None:
+def _ndcg(measured: CellResult) -> float | None:
     return measured.test.mean(NDCG(100)) if NDCG(100) in measured.test.per_user else None
 
 
-def _ratio(measured: Measured) -> float | None:
+def _ratio(measured: CellResult) -> float | None:
     related, unrelated = (_of(f"distances.{key}")(measured) for key in ("related", "unrelated"))
     return related / unrelated if related is not None and unrelated else None
 
