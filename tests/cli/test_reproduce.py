@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nearfar.cli.main import run
+from nearfar.core.files import read_json
 from nearfar.experiments.reproduction import datasets
 from tests.experiments.reproduction.cases import NAME
 from tests.experiments.reproduction.test_datasets import given
@@ -198,6 +199,9 @@ def test_figure_2_draws_three_panels(tmp_path: Path, as_json) -> None:
         assert "silhouette" in panel
     assert (tmp_path / "figure2.png").read_bytes().startswith(b"\x89PNG")
     assert "Numbers of the map" in (tmp_path / "figure2.md").read_text()
+    rows = read_json(tmp_path / "figure2.json")["cohorts"]["rows"]
+    assert [row["row"] for row in rows] == ["Clean input", "Masking", "Masking + PIA"]
+    assert all(row["5-50"]["mean"] > 0 for row in rows)
 
 
 def test_a_log_of_ones_own(work: Path, tmp_path: Path, as_json) -> None:

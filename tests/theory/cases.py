@@ -62,6 +62,6 @@ def subject(name: str = "plain", **settings) -> Subject:
     x = two_tastes()
     counts = np.diff(x.indptr)
     given = {"beta": 0.2, "align_weight": 0.5 if name in ("pia", "linear") else 0.0,
-             "n_masks": 4, "n_sharing": 20} | settings  # fmt: skip
+             "n_masks": 4, "n_sharing": 20, "algorithm": MODELS[name]} | settings  # fmt: skip
     return Subject(model(name), x, (counts > np.median(counts)).astype(int), ("few", "many"),
                    **given)  # fmt: skip

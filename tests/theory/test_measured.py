@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nearfar.core.files import read_json
+from nearfar.experiments.reproduction.intervals import spelled
 from nearfar.theory.finding import Number
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,11 @@ ROWS = {
     "KL to N(0, I), nats per user": ("health", "kl"),
     "dimensions collapsed, of 200": ("health", "collapsed"),
 }
+TRADEOFF = (
+    "NDCG@100", "W2, far but related", "W2, least alike", "related / least alike",
+    "collapsed dimensions", "neighbours kept, %", "I, at most", "mismatch, at least",
+)  # fmt: skip
+STEPS = ("lowered", "within", "inside", "outside", "related", "unrelated", "auc", "auc_margin")
 
 
 def table() -> dict[str, list[str]]:
@@ -56,3 +62,23 @@ def test_the_record_says_what_it_was_measured_on() -> None:
     assert f"{record['total_seconds']:.0f} s for the three" in (ROOT / "docs/theory.md").read_text(
         encoding="utf-8"
     )
+
+
+def test_the_trade_off_is_that_of_its_record() -> None:
+    record = read_json(ROOT / "benchmarks/experiments/tradeoff_lastfm.json")
+    text = (ROOT / "docs/theory.md").read_text(encoding="utf-8")
+    for row in record["latents"]["rows"]:
+        told = [f"{value:g}" for value in row["point"].values()]
+        told += [spelled(row[name]["mean"], row[name]["half_width"]) for name in TRADEOFF]
+        assert f"| {' | '.join(told)} |" in text
+
+
+def test_the_steps_are_those_of_their_record() -> None:
+    record = read_json(ROOT / "benchmarks/experiments/steps_lastfm.json")
+    text = (ROOT / "docs/theory.md").read_text(encoding="utf-8")
+    for row in record["summary"]:
+        told = [row["model"], str(row["epoch"])]
+        for key in STEPS:
+            mean, half = row[key]["mean"], row[key]["half_width"]
+            told.append(spelled(None if mean is None else 100 * mean, half and 100 * half))
+        assert f"| {' | '.join(told)} |" in text

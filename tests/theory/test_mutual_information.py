@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.kernels.rows import Rows
-from nearfar.theory.mutual_information import KLDecomposition, decompose_kl, masked_posterior
+from nearfar.theory.mutual_information import KLDecomposition, decompose_kl
 from nearfar.theory.reconstruction_gap import mean_transport_bound
 from nearfar.theory.transport import pairwise_mean_distance
 from nearfar.vae.corruption.corruption import Mask
@@ -110,7 +110,7 @@ def masked(keep_prob: float) -> tuple[DiagonalGaussian, DiagonalGaussian]:
     x = np.random.default_rng(0).random((400, 30)) < 0.3
     rows = Rows.from_csr(csr_array(x.astype(np.float32)))
     with torch.no_grad():
-        return masked_posterior(network, rows, rng), network.encode(rows)
+        return network.encoder(network.corruption.corrupt(rows, rng)), network.encode(rows)
 
 
 def test_of_masked_inputs() -> None:
@@ -118,9 +118,37 @@ def test_of_masked_inputs() -> None:
     assert not torch.equal(shown.mu, clean.mu)
     found = decompose(shown)
     assert found.closes()
-    assert not shown.mu.requires_grad
     whole, clean = masked(1.0)
     torch.testing.assert_close(whole.mu, clean.mu)
+
+
+def test_of_another_prior_it_is_by_the_latents_drawn() -> None:
+    """p = N(.5, I): the KL has a closed form that the latents must find, I is what it was."""
+    q = population(2000, 1.0, 0.6)
+
+    def shifted(z: torch.Tensor) -> torch.Tensor:
+        return torch.distributions.Normal(0.5, 1.0).log_prob(z).sum(1)
+
+    found = decompose_kl(q, rng=torch.Generator().manual_seed(1), n_draws=3, log_prior=shifted)
+    expected = 0.5 * ((q.mu - 0.5).square() + q.variance - 1 - q.logvar).double().sum(1).mean()
+    assert found.kl == pytest.approx(float(expected), abs=0.03)
+    plain = decompose(q, n_draws=3, seed=1)
+    assert found.information_low == plain.information_low
+    assert found.standard_kl == plain.kl > found.kl
+    assert found.mismatch_high < plain.mismatch_high
+    knows = decompose_kl(
+        q, rng=torch.Generator().manual_seed(1), log_prior=shifted, knows_user=True
+    )
+    assert math.isnan(knows.mismatch_low)
+    assert knows.information_interval()[1] <= plain.kl
+
+
+def test_numbers_are_those_of_float64() -> None:
+    """Posteriors are float32 as the encoder gives them; what is made of them is float64."""
+    q = population(200, 3.0, 0.05, n_latent=50)
+    mu, logvar = q.mu.double(), q.logvar.double()
+    exact = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1).mean()
+    assert decompose(q).kl == pytest.approx(float(exact), rel=1e-13)
 
 
 def test_distances_are_within_the_mean_transport_bound() -> None:

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.errors import DataError
 from nearfar.theory.lipschitz import lipschitz_bound
 from nearfar.theory.sharing import SharingGraph, mean_gradients, sharing_graph
-from nearfar.theory.transport import empirical_w1
+from nearfar.theory.transport import empirical_w1, pairwise_mean_distance, pairwise_w2
 from nearfar.vae.decoder import Decoder
 from nearfar.vae.posterior import DiagonalGaussian
 
@@ -113,8 +113,23 @@ def sample(sigma: float = 1e-3) -> tuple[Decoder, DiagonalGaussian, csr_array]:
 
 
 def measured(n_draws: int = 4, lipschitz: torch.Tensor | None = None) -> SharingGraph:
+    return graph_of_sample(*sample(), n_draws=n_draws, lipschitz=lipschitz)
+
+
+def graph_of_sample(
+    decoder: Decoder,
+    q: DiagonalGaussian,
+    histories: csr_array,
+    n_draws: int = 4,
+    lipschitz: torch.Tensor | None = None,
+) -> SharingGraph:
     rng = torch.Generator().manual_seed(0)
-    return sharing_graph(*sample(), rng=rng, n_draws=n_draws, lipschitz=lipschitz)
+    noise = torch.randn((len(q.mu), n_draws, q.mu.shape[1]), generator=rng)
+    z = q.mu[:, None] + q.variance.sqrt()[:, None] * noise
+    return sharing_graph(
+        decoder, z, histories, least_distance=pairwise_mean_distance(q),
+        most_distance=pairwise_w2(q), rng=rng, lipschitz=lipschitz,
+    )  # fmt: skip
 
 
 def test_the_graph_of_a_sample() -> None:
@@ -150,13 +165,11 @@ def test_posteriors_encoded_for_inference_will_do() -> None:
     decoder, posterior, histories = sample()
     with torch.inference_mode():
         posterior = DiagonalGaussian(posterior.mu.clone(), posterior.logvar.clone())
-    graph = sharing_graph(decoder, posterior, histories, rng=torch.Generator().manual_seed(0))
+    graph = graph_of_sample(decoder, posterior, histories)
     assert np.isfinite(graph.radius).all()
 
 
 def test_what_is_refused() -> None:
     decoder, posterior, histories = sample()
     with pytest.raises(DataError, match="same users"):
-        sharing_graph(decoder, posterior, histories[:3], rng=torch.Generator())
-    with pytest.raises(SettingsError, match="n_draws is 0"):
-        measured(n_draws=0)
+        graph_of_sample(decoder, posterior, histories[:3])

@@ -129,6 +129,8 @@ class Assembly:
         alignment = self.objective.addends.get("alignment")
         if alignment is not None and isinstance(alignment.term, Alignment):
             self.model.anchors = alignment.term.anchors.detach().cpu().numpy()
+        if self.objective.prior is not None:
+            self.model.prior = self.objective.prior.learned()
         return self.model
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.algorithms.algorithm import make_algorithm
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.bundle.bundle import About, Bundle
-from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.errors import EmptyDataError, NearfarError, SettingsError
 from nearfar.core.seeding import generator
 from nearfar.data.interactions import Interactions
 from nearfar.evaluation.groups import Group, parse_groups
@@ -56,7 +58,19 @@ def subject_of(
         bundle.model, seen.x, groups, (*map(str, activity), "others"),
         beta=float(weights.get("kl", 1.0)), align_weight=float(weights.get("alignment", 0.0)),
         keep_prob=keep_prob, n_masks=n_masks, n_sharing=n_sharing, seed=seed,
+        algorithm=algorithm_of(bundle.about),
     )  # fmt: skip
+
+
+def algorithm_of(about: About) -> AutoencoderAlgorithm | None:
+    """What fitted the model; None of another package, which is not imported, or version."""
+    if "." in about.algorithm:
+        return None
+    try:
+        algorithm = make_algorithm(about.algorithm, about.settings)
+    except NearfarError:  # settings of another version
+        return None
+    return algorithm if isinstance(algorithm, AutoencoderAlgorithm) else None
 
 
 def best_weights(about: About) -> dict[str, Any]:

@@ -36,7 +36,8 @@ def reproduce(
         typer.Argument(
             metavar="TABLE",
             help="table1: all models; groups: Table 3, users by activity; table6: encoders; "
-            "figure2: the latent map; ablations: what of the alignment does what.",
+            "figure2: the latent map; ablations: what of the alignment does what; "
+            "tradeoff: section 2.4, the KL weight against masking and alignment.",
         ),
     ],
     dataset: Annotated[

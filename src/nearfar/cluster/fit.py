@@ -27,9 +27,11 @@ from nearfar.models.autoencoder import Autoencoder
 from nearfar.train.checkpoint import NAME, Checkpoint
 from nearfar.train.history import EpochRecord
 from nearfar.train.run import Reporter, Run
+from nearfar.vae.likelihoods.likelihood import Catalogue
 
 FAILED = "failed.json"
 ANCHORS = "objective.term_modules.alignment.anchors"
+PRIOR = "objective.prior."
 
 
 def fit_histories(
@@ -182,9 +184,12 @@ def _fitted(task: Task, found: Checkpoint, run: Run) -> Autoencoder:
     run.history.records.extend(EpochRecord(**r) for r in found.position["records"])
     run.history.stopped_early = found.position["stopped_early"]
     anchors = found.tensors.get(ANCHORS)
+    prior = algorithm.objective(Catalogue(histories.item_counts, histories.n_users), run.seed).prior
+    names = [] if prior is None else list(prior.learned())
     return Autoencoder(
         architecture, network, histories.item_counts, histories.n_users,
         None if anchors is None else anchors.numpy(),
+        {name: found.tensors[f"{PRIOR}{name}"].numpy() for name in names},
     )  # fmt: skip
 
 

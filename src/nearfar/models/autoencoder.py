@@ -87,6 +87,8 @@ class Autoencoder(LatentModel):
         network: the fitted network, on the device it shall score on.
         anchors: the item anchors e_i of PIA where it was trained with them; scoring does not
             read them.
+        prior: the learned parameters of the prior p(z) by name, none for N(0, I); scoring does not
+            read them.
     """
 
     def __init__(
@@ -96,11 +98,13 @@ class Autoencoder(LatentModel):
         popularity: Int[np.ndarray, " items"],
         n_train_users: int,
         anchors: Float[np.ndarray, "items latent"] | None = None,
+        prior: dict[str, np.ndarray] | None = None,
     ) -> None:
         super().__init__(popularity, n_train_users)
         self.architecture = architecture
         self.network = network.eval()
         self.anchors = anchors
+        self.prior = prior or {}
 
     @property
     def device(self) -> torch.device:
@@ -156,6 +160,7 @@ class Autoencoder(LatentModel):
         arrays = {f"network.{k}": v.cpu().numpy() for k, v in self.network.state_dict().items()}
         if self.anchors is not None:
             arrays["anchors"] = self.anchors
+        arrays |= {f"prior.{name}": values for name, values in self.prior.items()}
         return settings.to_plain(self.architecture), arrays
 
     @classmethod
@@ -180,4 +185,5 @@ class Autoencoder(LatentModel):
             network.load_state_dict(weights)
         except (NearfarError, RuntimeError) as error:
             raise ArtefactError(f"the network cannot be rebuilt: {error}") from None
-        return cls(architecture, network, popularity, n_train_users, arrays.get("anchors"))
+        prior = {k.removeprefix("prior."): v for k, v in arrays.items() if k.startswith("prior.")}
+        return cls(architecture, network, popularity, n_train_users, arrays.get("anchors"), prior)

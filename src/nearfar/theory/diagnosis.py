@@ -118,7 +118,7 @@ def _in_common(subjects: Mapping[str, Subject]) -> dict[tuple[str, str], float]:
     if len(subjects) < 2:
         return {}
     k = min(K_NEIGHBOURS, min(s.n_users for s in subjects.values()) // 2)
-    near = {title: nearest(s.posterior.mu, k) for title, s in subjects.items()}
+    near = {title: nearest(s.means, k) for title, s in subjects.items()}
     titles = list(subjects)
     return {
         (a, b): float(overlap(near[a], near[b]).mean())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.theory.masking import pairwise_overlap
-from nearfar.theory.transport import pairwise_w2
+from nearfar.theory.transport import gaussian_points, pairwise_distance
 from nearfar.vae.encoders.base import BaseNetwork
 from nearfar.vae.encoders.encoder import EncoderNetwork
 from nearfar.vae.layers import passable
@@ -31,16 +32,26 @@ def lipschitz_from_pairs(q: DiagonalGaussian, histories: csr_array) -> float:
 
     Raises: DataError where counts differ or all histories are equal.
     """
-    if len(q.mu) != histories.shape[0]:
+    return steepest_pair(gaussian_points(q), histories)
+
+
+def steepest_pair(points: Float64[np.ndarray, "users coordinates"], histories: csr_array) -> float:
+    """The greatest distance of two points per item by which their histories differ.
+
+    As `lipschitz_from_pairs`, with points whose Euclidean distance is W2 or at least that.
+
+    Raises: DataError where counts differ or all histories are equal.
+    """
+    if len(points) != histories.shape[0]:
         raise DataError(
-            f"there are {len(q.mu)} posteriors of {histories.shape[0]} histories; give one each"
+            f"there are {len(points)} posteriors of {histories.shape[0]} histories; give one each"
         )
     apart = pairwise_overlap(histories)[0]
     if not apart.any():
         raise DataError(
             "all histories are equal, which tells no slope; give two or more that differ"
         )
-    return float((pairwise_w2(q) / np.where(apart > 0, apart, np.inf)).max())
+    return float((pairwise_distance(points) / np.where(apart > 0, apart, np.inf)).max())
 
 
 @torch.no_grad()

@@ -41,7 +41,7 @@ def far_but_related(
     Source: section 2, which speaks of far but related users; the measure is ours.
     Raises: as `nearness`.
     """
-    chosen = (1 - nearness(distance, near_share)) * nearness(unlikeness, near_share)
+    chosen = related_and_not(distance, unlikeness, near_share)[0]
     if products.shape != distance.shape:
         raise DataError(
             f"products have shape {products.shape} and distances {distance.shape}; give both of "
@@ -53,6 +53,28 @@ def far_but_related(
     share = np.full(len(total), np.nan)
     np.divide((helps * chosen).sum(1), total, out=share, where=total > 0)
     return FarButRelated(share, chosen.sum(1) / (len(total) - 1))
+
+
+def related_and_not(
+    distance: Float64[np.ndarray, "users users"],
+    unlikeness: Float64[np.ndarray, "users users"],
+    near_share: float = 0.1,
+) -> tuple[Float64[np.ndarray, "users users"], Float64[np.ndarray, "users users"]]:
+    """Weights of each user's far but related others, and of the least related ones.
+
+    Args:
+        distance: ||x_u - x_v||_1 in items.
+        unlikeness: how unlike two tastes are, such as the Jaccard distance.
+        near_share: which share of the others is near, related, or least related.
+
+    Returns:
+        Far by `distance` and related by `unlikeness`; and of the `near_share` with the greatest
+        `unlikeness`. Others at one distance have equal weights.
+
+    Raises: as `nearness`.
+    """
+    related = (1 - nearness(distance, near_share)) * nearness(unlikeness, near_share)
+    return related, nearness(-unlikeness, near_share)
 
 
 def nearness(

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nearfar.theory.losses import MULTINOMIAL, Loss
 from nearfar.vae.decoder import Decoder
 from nearfar.vae.layers import Gated, Tanh, activate
 
@@ -16,12 +17,14 @@ def gradient_norms(
     weights: Float[Tensor, " draws"],
     totals: Float[Tensor, " losses"],
     x: Float[Tensor, "losses items"],
+    loss: Loss = MULTINOMIAL,
 ) -> Float[Tensor, " losses"]:
     """|| sum_s w_s grad_theta l(z_s) ||, theta all parameters of the decoder, for many losses.
 
-    A loss is l(z) = total logsumexp f(z) - x . f(z): the multinomial one, in nats, of a history x
-    with total = |x|; or the difference of two such losses. With weights 1 / draws this is the
-    norm of the mean gradient, with weights 1 and -1 the norm of its change between two latents.
+    A loss is l(z) = total A(f(z)) - x . f(z), in nats: the multinomial one of a history x with
+    A = logsumexp and total = |x|; or the difference of two such losses. With weights 1 / draws
+    this is the norm of the mean gradient, with weights 1 and -1 the norm of its change between two
+    latents.
 
     The gradients themselves are never made: a layer's is a sum of outer products, one a latent,
     whose norm follows from inner products. Memory is losses x draws x (draws + hidden) and
@@ -31,8 +34,9 @@ def gradient_norms(
         decoder: f.
         z: the latents.
         weights: w_s.
-        totals: |x| of each loss, or the difference.
-        x: the history of each loss, or the difference.
+        totals: `loss.scale` of each loss, or the difference.
+        x: the targets of each loss, or the difference.
+        loss: which A.
 
     Source: Theorem 2.3, the g_u and Delta_uv of which are such norms.
     """
@@ -40,7 +44,7 @@ def gradient_norms(
     with torch.enable_grad():
         hidden, inputs, sums = _traced(decoder, z)
     with torch.no_grad():
-        shares = torch.softmax(decoder.out(hidden).double(), 1)
+        shares = loss.link(decoder.out(hidden).double())
     x = x.double()
     squared = _last_layer(hidden.detach().double(), shares, weights, totals, x)
     if sums:
@@ -58,6 +62,7 @@ def gradient_products(
     decoder: Decoder,
     z: Float[Tensor, "users draws latent"],
     x: Float[Tensor, "users items"],
+    loss: Loss = MULTINOMIAL,
 ) -> Float[Tensor, "users users"]:
     """<G_u, G_v> of all pairs, G_u = mean_s grad_theta l_u(z_us) at the user's own latents.
 
@@ -70,6 +75,7 @@ def gradient_products(
         decoder: f.
         z: latents drawn of each user's posterior.
         x: histories of ones.
+        loss: l.
 
     Source: Theorem 2.3, which bounds this from below by norms.
     """
@@ -77,10 +83,11 @@ def gradient_products(
     flat = z.flatten(0, 1)
     with torch.enable_grad():
         hidden, inputs, sums = _traced(decoder, flat)
+    targets = loss.targets(x)
     with torch.no_grad():
-        errors = torch.softmax(decoder.out(hidden), 1)
-        errors *= x.sum(1).repeat_interleave(n_draws)[:, None]
-        errors -= x.repeat_interleave(n_draws, 0)
+        errors = loss.link(decoder.out(hidden))
+        errors *= loss.scale(targets).repeat_interleave(n_draws)[:, None]
+        errors -= targets.repeat_interleave(n_draws, 0)
     given = errors @ decoder.out.weight.detach()
     products = _outer_products(errors, hidden.detach())
     if sums:
@@ -117,7 +124,7 @@ def _last_layer(
     totals: Float[Tensor, " losses"],
     x: Float[Tensor, "losses items"],
 ) -> Float[Tensor, " losses"]:
-    """|| sum_s w_s (total p_s - x) (h_s, 1)^T ||^2, (h, 1) for the weight and the bias."""
+    """|| sum_s w_s (total A'(f_s) - x) (h_s, 1)^T ||^2, (h, 1) for the weight and the bias."""
     one = torch.ones_like(hidden[:, :1])
     inputs = weights[:, None] * torch.cat([hidden, one], 1)
     mean = inputs.sum(0)

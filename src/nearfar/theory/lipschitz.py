@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nearfar.core.errors import SettingsError
 from nearfar.theory.gradients import gradient_norms
+from nearfar.theory.losses import MULTINOMIAL, Loss, MultinomialLoss
 from nearfar.vae.decoder import Decoder
 from nearfar.vae.layers import Tanh
 
@@ -23,6 +24,7 @@ def lipschitz_estimate(
     x: Float[Tensor, "users items"],
     n_pairs: int,
     rng: torch.Generator,
+    loss: Loss = MULTINOMIAL,
 ) -> Float[Tensor, " users"]:
     """A lower bound of L, user by user: the largest ratio found over pairs of latents.
 
@@ -35,6 +37,7 @@ def lipschitz_estimate(
         x: histories of ones.
         n_pairs: how many pairs are looked at.
         rng: which pairs, on the CPU.
+        loss: l.
 
     Source: Theorem 2.3; L in nats per item's parameter and unit of z.
 
@@ -46,6 +49,8 @@ def lipschitz_estimate(
             f"n_pairs is {n_pairs} and there are {len(z)} latents; at least 1 and 2 are needed"
         )
     change = torch.tensor([1.0, -1.0], dtype=torch.float64, device=z.device)
+    targets = loss.targets(x)
+    scale = loss.scale(targets)
     steepest = torch.zeros(len(x), dtype=torch.float64, device=z.device)
     for _ in range(n_pairs):
         first = int(torch.randint(len(z), (), generator=rng))
@@ -53,14 +58,17 @@ def lipschitz_estimate(
         pair = z[[first, second]]
         distance = (pair[0] - pair[1]).double().norm()
         if distance > 0:
-            norms = gradient_norms(decoder, pair, change, x.sum(1), x)
+            norms = gradient_norms(decoder, pair, change, scale, targets, loss)
             steepest = torch.maximum(steepest, norms / distance)
     return steepest
 
 
 @torch.no_grad()
 def lipschitz_bound(
-    decoder: Decoder, n_interactions: Float[Tensor, " users"], latent_radius: float
+    decoder: Decoder,
+    n_interactions: Float[Tensor, " users"],
+    latent_radius: float,
+    loss: Loss = MULTINOMIAL,
 ) -> Float[Tensor, " users"]:
     """An upper bound of L, user by user, for latents with ||z|| <= `latent_radius`.
 
@@ -70,15 +78,22 @@ def lipschitz_bound(
 
     Args:
         decoder: f, of tanh layers or none.
-        n_interactions: |x| of each user.
+        n_interactions: |x| of each user, or the sum of soft targets, each at most 1.
         latent_radius: of the ball that the latents stay in, in units of z.
+        loss: l, a multinomial one.
 
     Source: Theorem 2.3. What is used of the loss: ||N p - x||^2 <= N^2 + N, and softmax is
     1/2-Lipschitz.
 
     Raises:
-        SettingsError: the decoder has units other than tanh, which have no bounded slope.
+        SettingsError: the decoder has units other than tanh, which have no bounded slope, or the
+            loss is not multinomial.
     """
+    if not isinstance(loss, MultinomialLoss):
+        raise SettingsError(
+            f"an upper bound is known for the multinomial loss, not for {type(loss).__name__}; use "
+            "lipschitz_estimate"
+        )
     layers = [layer for layer in decoder.hidden if isinstance(layer, Tanh)]
     if len(layers) < len(decoder.hidden):
         raise SettingsError(

@@ -10,16 +10,15 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.kernels.rows import Rows
-from nearfar.vae.network import VAE
 from nearfar.vae.posterior import DiagonalGaussian, log_normal
+from nearfar.vae.priors.prior import Density
 
 BLOCK_DRAWS = 1024
 
 
 @dataclass(frozen=True)
 class KLDecomposition:
-    """E KL(q(z|x) || p) = I_q(X; Z) + KL(qbar || p), p = N(0, I), all in nats per user.
+    """E KL(q(z|x) || p) = I_q(X; Z) + KL(qbar || p), p the prior, all in nats per user.
 
     qbar, the aggregated posterior of all users, is known by a sample's posteriors only, so that
     I is held between two estimates, and with it the mismatch, which is the rest of the KL:
@@ -37,7 +36,7 @@ class KLDecomposition:
 
     Attributes:
         n_users: size of the sample.
-        kl: mean of KL(q(z|x) || p), closed form; unbiased.
+        kl: mean of KL(q(z|x) || p), in closed form for N(0, I), else by latents; unbiased.
         kl_error: its standard error.
         information_low: as above.
         information_low_error: its standard error.
@@ -46,6 +45,9 @@ class KLDecomposition:
         sampled_kl: mean of log q(z|x) - log p(z) at the latents drawn, of which the estimates of
             I and of the mismatch are made; unbiased, differs from `kl` by the drawing.
         sampled_kl_error: standard error of sampled_kl - kl.
+        standard_kl: mean of KL(q(z|x) || N(0, I)), whatever the prior.
+        knows_user: whether the prior depends on the user's history, as a composite one. Its KL is
+            then no bound of I, and what is left of it is no mismatch.
     """
 
     n_users: int
@@ -57,25 +59,32 @@ class KLDecomposition:
     information_high_error: float
     sampled_kl: float
     sampled_kl_error: float
+    standard_kl: float
+    knows_user: bool = False
 
     @property
     def mismatch_low(self) -> float:
-        """KL(qbar || p) with `information_high`: its mean is at most the true one."""
-        return self.sampled_kl - self.information_high
+        """KL(qbar || p) with `information_high`: its mean is at most the true one.
+
+        NaN where the prior knows the user; and so is `mismatch_high`.
+        """
+        return math.nan if self.knows_user else self.sampled_kl - self.information_high
 
     @property
     def mismatch_high(self) -> float:
         """KL(qbar || p) with `information_low`: its mean is at least the true one."""
-        return self.sampled_kl - self.information_low
+        return math.nan if self.knows_user else self.sampled_kl - self.information_low
 
     def information_interval(self, z: float = 1.96) -> tuple[float, float]:
         """Where I lies: low and high, each moved outwards by `z` of its standard errors.
 
         Cut to what I can be: at least 0, and at most E KL, the mismatch being no less than 0.
+        N(0, I) is a prior of all users, so that its KL bounds I whatever the model's prior is.
         """
         low = self.information_low - z * self.information_low_error
         high = self.information_high + z * self.information_high_error
-        most = max(0.0, self.kl + z * self.kl_error)
+        most = self.standard_kl if self.knows_user else self.kl + z * self.kl_error
+        most = max(0.0, most)
         return min(max(0.0, low), most), max(0.0, min(high, most))
 
     def closes(self, z: float = 3.0) -> bool:
@@ -85,17 +94,24 @@ class KLDecomposition:
 
 
 def decompose_kl(
-    posterior: DiagonalGaussian, *, rng: torch.Generator, n_draws: int = 1
+    posterior: DiagonalGaussian,
+    *,
+    rng: torch.Generator,
+    n_draws: int = 1,
+    log_prior: Density | None = None,
+    knows_user: bool = False,
 ) -> KLDecomposition:
     """The decomposition, from the posteriors of a sample of independent users.
 
-    With masked inputs it is the same of X~: give `masked_posterior`'s, one mask a user.
+    With masked inputs it is the same of X~: give the posteriors of one mask a user.
     Time grows with users^2 x draws x latent, memory with 1024 x users.
 
     Args:
         posterior: q(z|x) of the sample's users; without a flow.
         rng: what latents are drawn from, on the CPU.
         n_draws: latents per user.
+        log_prior: log p of the model's prior for these users; without it, of N(0, I).
+        knows_user: see `KLDecomposition`.
 
     Raises:
         SettingsError: n_draws is below 1, or the sample has fewer than two users.
@@ -121,7 +137,10 @@ def decompose_kl(
         low += (own - mixed) / n_draws
         high += (own - others) / n_draws
         zero = torch.zeros_like(mu[:1])
-        sampled += (own - log_normal(z, zero, zero).sum(1)) / n_draws
+        prior = log_normal(z, zero, zero).sum(1) if log_prior is None else log_prior(z)
+        sampled += (own - prior.double().cpu()) / n_draws
+    standard = kl
+    kl = kl if log_prior is None else sampled
     return KLDecomposition(
         n_users=n_users,
         kl=float(kl.mean()),
@@ -132,21 +151,9 @@ def decompose_kl(
         information_high_error=_error(high),
         sampled_kl=float(sampled.mean()),
         sampled_kl_error=_error(sampled - kl),
+        standard_kl=float(standard.mean()),
+        knows_user=knows_user,
     )
-
-
-@torch.no_grad()
-def masked_posterior(network: VAE, rows: Rows, rng: torch.Generator) -> DiagonalGaussian:
-    """q(z|x~) under one mask a user, drawn as in training; behind no flow, q(z_0|x~).
-
-    Args:
-        network: the encoder and its corruption.
-        rows: histories of some users.
-        rng: what masks are drawn from, on the rows' device.
-
-    Source: Eq. 5-7, which are of masked inputs.
-    """
-    return network.encoder(network.corruption.corrupt(rows, rng))
 
 
 def _log_aggregate(

@@ -10,12 +10,11 @@ from jaxtyping import Bool, Float, Float64
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.errors import DataError
 from nearfar.theory.gradients import gradient_norms
 from nearfar.theory.lipschitz import lipschitz_estimate
-from nearfar.theory.transport import pairwise_mean_distance, pairwise_w2
+from nearfar.theory.losses import MULTINOMIAL, Loss
 from nearfar.vae.decoder import Decoder
-from nearfar.vae.posterior import DiagonalGaussian
 
 LOSSES_AT_ONCE = 64
 
@@ -82,11 +81,12 @@ def mean_gradients(
     decoder: Decoder,
     z: Float[Tensor, "users draws latent"],
     x: Float[Tensor, "users items"],
+    loss: Loss = MULTINOMIAL,
 ) -> tuple[Float[Tensor, " users"], Float[Tensor, "users users"]]:
     """||g_v|| and Delta_uv (row u, column v), by the mean over the latents z of each user v.
 
-    g_v = E_{q_v} grad l_v and Delta_uv = || E_{q_v} [grad l_u - grad l_v] ||, l the multinomial
-    loss of a user's whole history in nats (Eq. 1). Exact for the empirical posteriors that the
+    g_v = E_{q_v} grad l_v and Delta_uv = || E_{q_v} [grad l_u - grad l_v] ||, l the loss
+    of a user's whole history in nats (Eq. 1). Exact for the empirical posteriors that the
     latents make; for the posteriors themselves the norm of a Monte Carlo mean is too large on
     average, ever less so with more draws.
 
@@ -94,32 +94,37 @@ def mean_gradients(
         decoder: f.
         z: latents drawn of each user's posterior.
         x: histories of ones.
+        loss: l.
 
     Source: Theorem 2.3.
     """
     n_users, n_draws, _ = z.shape
+    targets = loss.targets(x)
     weights = torch.full((n_draws,), 1 / n_draws, dtype=torch.float64, device=z.device)
-    counts = x.sum(1)
+    scale = loss.scale(targets)
     norm = torch.empty(n_users, dtype=torch.float64, device=z.device)
     mismatch = torch.empty(n_users, n_users, dtype=torch.float64, device=z.device)
     for v in range(n_users):
-        norm[v] = gradient_norms(decoder, z[v], weights, counts[[v]], x[[v]])[0]
+        own = scale[[v]], targets[[v]]
+        norm[v] = gradient_norms(decoder, z[v], weights, *own, loss)[0]
         for start in range(0, n_users, LOSSES_AT_ONCE):
             others = slice(start, start + LOSSES_AT_ONCE)
             mismatch[others, v] = gradient_norms(
-                decoder, z[v], weights, counts[others] - counts[v], x[others] - x[v]
+                decoder, z[v], weights, scale[others] - own[0], targets[others] - own[1], loss
             )
     return norm, mismatch.fill_diagonal_(0)
 
 
 def sharing_graph(
     decoder: Decoder,
-    posterior: DiagonalGaussian,
+    z: Float[Tensor, "users draws latent"],
     histories: csr_array,
     *,
+    least_distance: Float64[np.ndarray, "users users"],
+    most_distance: Float64[np.ndarray, "users users"],
     rng: torch.Generator,
-    n_draws: int = 8,
     n_pairs: int = 64,
+    loss: Loss = MULTINOMIAL,
     lipschitz: Float[Tensor, " users"] | None = None,
 ) -> SharingGraph:
     """Theorem 2.3 measured on a sample of users.
@@ -128,40 +133,36 @@ def sharing_graph(
     layers a pair; memory is users x items and users x users.
 
     Args:
-        decoder: f, without a flow before it.
-        posterior: q of the sample's users.
-        histories: their histories, of ones.
-        rng: what latents and pairs are drawn from, on the CPU.
-        n_draws: latents per user.
+        decoder: f.
+        z: latents drawn of each user's posterior, as the decoder is given them.
+        histories: of the users, of ones.
+        least_distance: a lower bound of W1 between their posteriors, in units of z.
+        most_distance: an upper bound of it.
+        rng: what pairs are drawn from, on the CPU.
         n_pairs: pairs of latents that L is estimated from.
+        loss: l.
         lipschitz: L of each user where known, as from `lipschitz_bound`. Without it, it is
             `lipschitz_estimate`: a lower bound of L, so that the radii are upper bounds and
             `surely_within` is sure only up to this.
 
     Raises:
-        SettingsError: n_draws is below 1, or n_pairs where L is estimated.
-        DataError: posteriors and histories are not of the same users, or of none.
+        SettingsError: n_pairs is below 1 where L is estimated.
+        DataError: latents and histories are not of the same users, or of none.
     """
-    if n_draws < 1:
-        raise SettingsError(f"n_draws is {n_draws}; it must be above 0")
-    n_users, n_latent = posterior.mu.shape
-    if histories.shape[0] != n_users or n_users == 0:
+    if len(z) != histories.shape[0] or not len(z):
         raise DataError(
-            f"there are {n_users} posteriors and {histories.shape[0]} histories; "
+            f"there are latents of {len(z)} users and {histories.shape[0]} histories; "
             "give both of the same users, at least one"
         )
-    weight = decoder.out.weight
-    noise = torch.randn((n_users, n_draws, n_latent), generator=rng)
-    sigma = posterior.variance.sqrt().cpu()
-    z = (posterior.mu.cpu()[:, None] + sigma[:, None] * noise).to(weight)
-    x = torch.from_numpy(histories.toarray()).to(weight)
-    norm, mismatch = mean_gradients(decoder, z, x)
+    z = z.to(decoder.out.weight)
+    x = torch.from_numpy(histories.toarray()).to(z)
+    norm, mismatch = mean_gradients(decoder, z, x, loss)
     if lipschitz is None:
-        lipschitz = lipschitz_estimate(decoder, z.flatten(0, 1), x, n_pairs, rng)
+        lipschitz = lipschitz_estimate(decoder, z.flatten(0, 1), x, n_pairs, rng, loss)
     return SharingGraph(
         gradient_norm=norm.cpu().numpy(),
         mismatch=mismatch.cpu().numpy(),
         lipschitz=lipschitz.double().cpu().numpy(),
-        least_distance=pairwise_mean_distance(posterior),
-        most_distance=pairwise_w2(posterior),
+        least_distance=least_distance,
+        most_distance=most_distance,
     )

@@ -7,19 +7,28 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Float64, Int
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError
 from nearfar.core.seeding import derive, generator
 from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Autoencoder
+from nearfar.theory.latents import check_gaussian, drawn, encoded, standing_latents
+from nearfar.theory.losses import Loss, loss_of
+from nearfar.theory.trained import trained_objective
+from nearfar.theory.transport import coupled_points, gaussian_points
 from nearfar.vae.network import VAE
+from nearfar.vae.objective import Objective
 from nearfar.vae.posterior import DiagonalGaussian
+from nearfar.vae.priors.prior import PriorNetwork
+from nearfar.vae.step import Step
 
-AT_ONCE = 2048
 MIN_USERS = 20
+SHARED_DRAWS = 16
+"""Draws that distances are estimated from where posteriors are no Gaussians."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +49,8 @@ class Subject:
         n_masks: how many masks per user.
         n_sharing: users of the part that instruments of pairs of gradients look at.
         seed: of all that is drawn.
+        algorithm: what the model was fitted by. Where it is not known, instruments that need the
+            likelihood or the prior refuse.
 
     Raises:
         EmptyDataError: there are fewer than 20 users, or one without items.
@@ -57,6 +68,7 @@ class Subject:
     n_masks: int = 8
     n_sharing: int = 100
     seed: int = 0
+    algorithm: AutoencoderAlgorithm | None = None
 
     def __post_init__(self) -> None:
         if self.n_users < MIN_USERS or not np.diff(self.histories.indptr).all():
@@ -96,19 +108,157 @@ class Subject:
         """The PyTorch stream of a name, on the CPU."""
         return torch.Generator().manual_seed(derive(self.seed, "diagnosis", *names))
 
+    @property
+    def loss(self) -> Loss:
+        """-log p(x|z) of the model's own likelihood.
+
+        Raises: SettingsError where it is not known, or is none that the theory is measured for.
+        """
+        addend = self._objective.addends.get("reconstruction")
+        if addend is None:
+            names = ", ".join(self._objective.addends)
+            raise SettingsError(
+                f"the model is trained by {names}, without a likelihood p(x|z) of which the "
+                "theory speaks"
+            )
+        return loss_of(addend.term)
+
+    @property
+    def prior(self) -> PriorNetwork:
+        """The model's own prior.
+
+        Raises: SettingsError where it is not known, or there is none.
+        """
+        if self._objective.prior is None:
+            raise SettingsError("the model was trained without a prior; there is no KL term")
+        return self._objective.prior
+
     @cached_property
+    def _objective(self) -> Objective:
+        if self.algorithm is None:
+            raise SettingsError(
+                "what the model was trained by is not known: it is of another package's "
+                "algorithm, or of another version; train it again"
+            )
+        return trained_objective(self.algorithm, self.model)
+
+    @cached_property
+    def noise(self) -> bool:
+        """Whether training draws z; where not, a posterior is the point that its mean is."""
+        return self.algorithm is None or self.algorithm.plan().noise
+
+    def kl_weights(self, users: Int[np.ndarray, " part"]) -> Float64[np.ndarray, " part"]:
+        """The weight of each user's KL in training: beta, or gamma |x|."""
+        addend = self._objective.addends.get("kl")
+        counts = np.diff(self.histories.indptr)[users]
+        by_interactions = addend is not None and addend.weight.by_interactions
+        return self.beta * (counts if by_interactions else np.ones(len(users)))
+
+    @property
+    def gaussian(self) -> bool:
+        """Whether the posteriors of what the decoder is given are diagonal Gaussians."""
+        return self.network.encoder.gaussian_latent
+
+    @property
     def posterior(self) -> DiagonalGaussian:
-        """q(z|x) of the clean histories."""
+        """q(z|x) of the clean histories.
+
+        Raises: SettingsError behind a flow, and wherever else q(z|x) is no diagonal Gaussian.
+        """
+        check_gaussian(self.network.encoder)
+        return self._clean
+
+    @cached_property
+    def _clean(self) -> DiagonalGaussian:
         return self._encoded(self.histories)
 
-    @cached_property
-    def masked(self) -> tuple[DiagonalGaussian, ...]:
-        """q(z|x * b) under `n_masks` masks of `keep_prob`, presented as at test time.
+    def _encoded(self, histories: csr_array) -> DiagonalGaussian:
+        q = encoded(self.model, histories)
+        return q if self.noise else DiagonalGaussian(q.mu, torch.full_like(q.mu, -torch.inf))
 
-        The same masks for every model, whatever it was trained with: part of each history is
-        hidden, and the rest is all that the model is given.
+    @cached_property
+    def means(self) -> Float[Tensor, "users latent"]:
+        """What stands for each user at test time: the mean, through the flow if there is one."""
+        return standing_latents(self.model, self.histories)
+
+    @cached_property
+    def masked_means(self) -> tuple[Float[Tensor, "users latent"], ...]:
+        """The same under each mask."""
+        return tuple(standing_latents(self.model, hidden) for hidden in self.masked_histories)
+
+    @cached_property
+    def points(self) -> Float64[np.ndarray, "users coordinates"]:
+        """Of each user, points whose Euclidean distance is W2 of two posteriors.
+
+        Where posteriors are no diagonal Gaussians, the distance is an estimate of an upper bound
+        of W2; see `coupled_points`.
         """
-        return tuple(self._encoded(hidden) for hidden in self.masked_histories)
+        return self.points_of(self.histories)
+
+    def points_of(self, histories: csr_array) -> Float64[np.ndarray, "users coordinates"]:
+        """The same of other histories, whose distances to `points` are W2 too."""
+        if self.gaussian:
+            return gaussian_points(self._encoded(histories))
+        return coupled_points(self.shared_latents(histories, SHARED_DRAWS))
+
+    @cached_property
+    def centres(self) -> Float64[np.ndarray, "users latent"]:
+        """E z of each user: distances of these are at most W1 of two posteriors.
+
+        Where posteriors are no Gaussians it is the mean of draws that share their noise.
+        """
+        if self.gaussian:
+            return self.posterior.mu.double().numpy()
+        return self.shared_latents(self.histories, SHARED_DRAWS).mean(1).double().numpy()
+
+    @property
+    def flow_notes(self) -> tuple[str, ...]:
+        """What a reader must know where W2 is not exact."""
+        if self.gaussian:
+            return ()
+        return (
+            "Posteriors are no diagonal Gaussians: for W2 stands an upper bound, the root mean "
+            f"square of {SHARED_DRAWS} draws with shared noise.",
+        )
+
+    def latents(
+        self, users: Int[np.ndarray, " part"], n_draws: int, name: str
+    ) -> Float[Tensor, "part draws latent"]:
+        """Latents of some users as the decoder is given them, by the encoder's own draw.
+
+        Args:
+            users: positions.
+            n_draws: of each user, independent of each other.
+            name: of the stream that the noise comes from.
+
+        Raises: SettingsError where n_draws is below 1.
+        """
+        if n_draws < 1:
+            raise SettingsError(f"n_draws is {n_draws}; it must be above 0")
+        noise = torch.randn(
+            (len(users), n_draws, self.network.n_latent), generator=self.generator(name)
+        )
+        return drawn(self.model, self.histories[users], noise * self.noise)
+
+    def shared_latents(self, histories: csr_array, n_draws: int) -> Float[Tensor, "n draws latent"]:
+        """Latents of histories, drawn with the same noise for all of them."""
+        noise = torch.randn((n_draws, self.network.n_latent), generator=self.generator("shared"))
+        return drawn(self.model, histories, (noise * self.noise).expand(histories.shape[0], -1, -1))
+
+    @torch.no_grad()
+    def step(self, users: Int[np.ndarray, " part"], *names: str, corrupt: bool) -> Step:
+        """One training step of some users, as the objective's terms see it.
+
+        Args:
+            users: positions.
+            names: of the stream that masks and noise come from.
+            corrupt: whether histories are corrupted as in training.
+        """
+        rng = self.generator(*names)
+        if self.model.device.type != "cpu":  # masks are drawn where the model is
+            rng = type(rng)(self.model.device).manual_seed(rng.initial_seed())
+        rows = self.rows(users)
+        return self.network.training_step(rows, rng, corrupt=corrupt, noise=self.noise)
 
     @cached_property
     def masked_histories(self) -> tuple[csr_array, ...]:
@@ -144,18 +294,3 @@ class Subject:
     def rows(self, users: Int[np.ndarray, " part"]) -> Rows:
         """Histories of some of the users, where the model is."""
         return Rows.from_csr(self.histories, users, self.model.device)
-
-    def _encoded(self, histories: csr_array) -> DiagonalGaussian:
-        parts = [
-            self.model.encode(histories[start : start + AT_ONCE])
-            for start in range(0, self.n_users, AT_ONCE)
-        ]
-        mu, logvar = (torch.cat([getattr(q, name) for q in parts]) for name in ("mu", "logvar"))
-        if not bool(torch.isfinite(mu).all()):
-            raise DataError("the model's latents are not finite; it cannot be examined")
-        return DiagonalGaussian(mu.clone(), logvar.clone())
-
-
-def stacked_means(posteriors: tuple[DiagonalGaussian, ...]) -> Tensor:
-    """mu under several masks, users x masks x latent, in float64."""
-    return torch.stack([q.mu.double() for q in posteriors], 1)

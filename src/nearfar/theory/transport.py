@@ -29,7 +29,7 @@ def w2(q: DiagonalGaussian, other: DiagonalGaussian) -> Float64[np.ndarray, " us
     Source: Eq. 18, the closed form for diagonal Gaussians.
     Raises: DataError where the two are not of the same shape.
     """
-    return np.linalg.norm(_points(q) - _points(other, q), axis=1)
+    return np.linalg.norm(gaussian_points(q) - gaussian_points(other, q), axis=1)
 
 
 def mean_distance(q: DiagonalGaussian, other: DiagonalGaussian) -> Float64[np.ndarray, " users"]:
@@ -53,14 +53,18 @@ def pairwise_w2(
         others: those of the columns; without any, `q` itself, with a diagonal of exact zeros.
         batch_size: rows made at once.
     """
-    return _pairwise(_points(q), None if others is None else _points(others), batch_size)
+    return pairwise_distance(
+        gaussian_points(q), None if others is None else gaussian_points(others), batch_size
+    )
 
 
 def pairwise_mean_distance(
     q: DiagonalGaussian, others: DiagonalGaussian | None = None, batch_size: int = BATCH_USERS
 ) -> Float64[np.ndarray, "users others"]:
     """||mu_u - mu_v|| of all pairs, a lower bound of W1; arguments as for `pairwise_w2`."""
-    return _pairwise(_float64(q.mu), None if others is None else _float64(others.mu), batch_size)
+    return pairwise_distance(
+        _float64(q.mu), None if others is None else _float64(others.mu), batch_size
+    )
 
 
 def sampled_w1(
@@ -82,7 +86,7 @@ def sampled_w1(
 
     Raises: DataError where the two are not of the same shape.
     """
-    first, second = _points(q), _points(other, q)
+    first, second = gaussian_points(q), gaussian_points(other, q)
     n_latent = q.mu.shape[1]
     rng = generator(seed, "sampled-w1")
     found = np.zeros(len(first))
@@ -109,12 +113,26 @@ def empirical_w1(
     return math.fsum(costs[rows, columns]) / len(costs)
 
 
-def _points(
+def gaussian_points(
     q: DiagonalGaussian, like: DiagonalGaussian | None = None
 ) -> Float64[np.ndarray, "users twice"]:
-    """(mu, sigma): W2 is the Euclidean distance of these."""
+    """(mu, sigma) of each user: W2 is the Euclidean distance of these (Eq. 18)."""
     mu = _float64(q.mu, None if like is None else like.mu)
     return np.concatenate([mu, np.exp(0.5 * _float64(q.logvar))], axis=1)
+
+
+def coupled_points(
+    z: Float[Tensor, "users draws latent"],
+) -> Float64[np.ndarray, "users coordinates"]:
+    """Draws of each user as one point, whose Euclidean distance is at least W2 and W1.
+
+    With draws that share their noise it is the root of the mean squared distance, the cost of
+    moving one user's latents onto the other's draw by draw: an upper bound of W2 that diagonal
+    Gaussians attain. For latents behind a flow, whose W2 has no closed form. Of few draws it is an
+    estimate of the bound.
+    """
+    n_draws = z.shape[1]
+    return _float64(z).reshape(len(z), -1) / math.sqrt(n_draws)
 
 
 def _float64(x: Tensor, like: Tensor | None = None) -> np.ndarray:
@@ -126,10 +144,12 @@ def _float64(x: Tensor, like: Tensor | None = None) -> np.ndarray:
     return x.detach().to("cpu", torch.float64).numpy()
 
 
-def _pairwise(
-    points: np.ndarray, others: np.ndarray | None, batch_size: int
+def pairwise_distance(
+    points: Float64[np.ndarray, "users coordinates"],
+    others: Float64[np.ndarray, "others coordinates"] | None = None,
+    batch_size: int = BATCH_USERS,
 ) -> Float64[np.ndarray, "users others"]:
-    """Euclidean distances of all pairs, by ||a||^2 + ||b||^2 - 2 <a, b>."""
+    """Euclidean distances of all pairs, by ||a||^2 + ||b||^2 - 2 <a, b>; see `pairwise_w2`."""
     centre = points.mean(0)  # the nearer to the origin, the less cancels
     rows = points - centre
     columns = rows if others is None else others - centre

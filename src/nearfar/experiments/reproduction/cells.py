@@ -75,6 +75,7 @@ class CellResult:
         provenance: versions, machine, commit.
         spread: V(S) of each test user's fold-in items, by the fitted anchors (Proposition 3.1);
             None where the model has no anchors, or was measured before spreads were.
+        latents: numbers of the latent space, for the trade-off; None for other tables.
     """
 
     test: Evaluation
@@ -82,6 +83,7 @@ class CellResult:
     fit: dict[str, Any]
     provenance: dict[str, Any]
     spread: Float[np.ndarray, " users"] | None = None
+    latents: dict[str, float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,10 @@ class CellStore:
                 n_dropped=found["test"]["n_dropped"],
             )
             spread = arrays.get("spread")
-        return CellResult(test, found["validation"], found["fit"], found["provenance"], spread)
+        return CellResult(
+            test, found["validation"], found["fit"], found["provenance"], spread,
+            found.get("latents"),
+        )  # fmt: skip
 
     def save(self, cell: Cell, measured: CellResult) -> None:
         """Keep what a cell came to; the summary is written last, so that it vouches for both."""
@@ -137,6 +142,7 @@ class CellStore:
             "validation": measured.validation,
             "fit": measured.fit,
             "provenance": measured.provenance,
+            **({} if measured.latents is None else {"latents": measured.latents}),
         }
         write_json(summary, content)
         self._failure(cell).unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from nearfar.experiments.reproduction.rows import Published, published
 from nearfar.experiments.reproduction.study import Study, StudyPlan
 from nearfar.experiments.reproduction.summary import RowSummary, summarise
 from nearfar.experiments.reproduction.tables import gain_table, grouped_table, main_table
+from nearfar.experiments.reproduction.tradeoff import tradeoff_table
 from nearfar.experiments.stopping import Stop
 
 TITLES = {
@@ -23,6 +24,7 @@ TITLES = {
     "groups": "Table 3: groups of users by number of interactions",
     "table6": "Table 6: encoders, plain and aligned",
     "ablations": "Ablations: what of the alignment does what",
+    "tradeoff": "Section 2.4: the KL weight against masking",
     "figure2": "Figure 2: the latent space under three settings",
 }
 DEFAULT_GROUPS = (Group(5, 10), Group(11, 50), Group(51, 100), Group(101))
@@ -136,6 +138,9 @@ def report(
         sections.append(
             ReportSection("diversity", "Gains by diversity of taste", diversity, left=3)
         )
+    if plan.table == "tradeoff" and any(s.measured for s in summaries):
+        numbers = tradeoff_table(summaries, level)
+        sections.append(ReportSection("latents", "The latent space", numbers))
     made = study.splits.fingerprint(plan.seed) is not None
     about = study.splits.about(plan.seed) if made else {}
     return ReproductionReport(plan, tuple(summaries), tuple(sections), about, stop, level)

@@ -10,10 +10,17 @@ from nearfar.core.files import atomic_file, write_json
 from nearfar.evaluation.groups import Group
 from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.reproduction.charts import charts
+from nearfar.experiments.reproduction.cohort_table import cohort_table
 from nearfar.experiments.reproduction.latent_map import check_can_be_drawn, draw_latent_map
 from nearfar.experiments.reproduction.markdown import markdown
-from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, ReproductionReport, report
+from nearfar.experiments.reproduction.report import (
+    DEFAULT_GROUPS,
+    ReportSection,
+    ReproductionReport,
+    report,
+)
 from nearfar.experiments.reproduction.study import Study, StudyPlan
+from nearfar.experiments.reproduction.tradeoff import tradeoff_figure
 from nearfar.experiments.stopping import Budget
 from nearfar.pages.matplotlib import write_picture
 
@@ -54,7 +61,13 @@ def reproduce(
     found = report(study, stop=stop, groups=groups, level=level)
     if plan.table == "figure2" and found.complete:
         say("drawing the latent map")
-        found = replace(found, latent_map=draw_latent_map(study, found))
+        distances = ReportSection("cohorts", "Distances of cohorts", cohort_table(
+            study, found.summaries, level
+        ))  # fmt: skip
+        found = replace(
+            found, latent_map=draw_latent_map(study, found),
+            sections=(*found.sections, distances),
+        )  # fmt: skip
     write(found, say)
     return found
 
@@ -64,7 +77,10 @@ def write(found: ReproductionReport, say: Callable[[str], None] = lambda text: N
     figure = bool(found.latent_map)
     if found.plan.table != "figure2" and any(s.measured for s in found.summaries):
         try:
-            write_picture(charts(found), found.path(".png"), title=found.title)
+            if found.plan.table == "tradeoff":
+                tradeoff_figure(found.summaries, found.path(".png"), found.title, found.level)
+            else:
+                write_picture(charts(found), found.path(".png"), title=found.title)
             figure = True
         except MissingExtraError as error:
             say(f"no figure: {error}")

@@ -13,7 +13,7 @@ from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.experiments.reproduction.ablation import Ablation
 from nearfar.metrics.metric import Metric
 
-Table = Literal["table1", "groups", "table6", "figure2", "ablations"]
+Table = Literal["table1", "groups", "table6", "figure2", "ablations", "tradeoff"]
 
 PIA = "pia"
 """The variant whose settings hold the alignment."""
@@ -36,6 +36,8 @@ class TableRow:
         plain: the label of the row that it is compared with, user by user.
         ablation: what is changed of the algorithm's alignment after all settings are laid over
             each other; None for nothing.
+        point: where the row stands in the sweeps of section 2.4: the values of "beta", "keep_prob"
+            and "lambda_A"; None for rows of other tables.
     """
 
     label: str
@@ -47,6 +49,7 @@ class TableRow:
     validates: bool = True
     plain: str | None = None
     ablation: Ablation | None = None
+    point: Mapping[str, float] | None = None
 
     @property
     def aligned(self) -> bool:
@@ -135,6 +138,31 @@ def _ablations(label: str, algorithm: str) -> tuple[TableRow, ...]:
     )  # fmt: skip
 
 
+BASE_POINT = {"beta": 0.2, "keep_prob": 0.5, "lambda_A": 0.0}
+SWEEPS: dict[str, tuple[float, ...]] = {
+    "beta": (0.01, 1.0, 5.0, 20.0),
+    "keep_prob": (1.0, 0.8, 0.2),
+    "lambda_A": (0.3, 1.0, 3.0),
+}
+"""What the trade-off of section 2.4 changes, one at a time from `BASE_POINT`."""
+
+ALIGNED_MASKS = 1.0
+"""lambda_A of the rows with both alignment and another keep_prob than the base's."""
+
+
+def _tradeoff(**changed: float) -> TableRow:
+    """Return one point of the trade-off: Mult-VAE, all else as the data set has it."""
+    point = {**BASE_POINT, **changed}
+    fixed: dict[str, Any] = {
+        "beta": {"kind": "linear_anneal", "end": point["beta"], "steps": 200},
+        "corruption": {"kind": "dropout", "keep_prob": point["keep_prob"]},
+    }
+    if point["lambda_A"]:
+        fixed["alignment"] = {"kind": PIA, "weight": point["lambda_A"], "patience": 0}
+    label = ", ".join(f"{name} {value:g}" for name, value in point.items())
+    return TableRow(label, "multvae", (*changed,), fixed, vae=True, point=point)
+
+
 TABLES: dict[Table, tuple[TableRow, ...]] = {
     "table1": (
         _closed("Popularity", "popularity"),
@@ -172,6 +200,11 @@ TABLES: dict[Table, tuple[TableRow, ...]] = {
         *_ablations("Multi-VAE", "multvae"),
         *_ablations("RecVAE", "recvae"),
         *_ablations("H+Vamp", "hvamp"),
+    ),
+    "tradeoff": (
+        _tradeoff(),
+        *(_tradeoff(**{name: value}) for name, values in SWEEPS.items() for value in values),
+        *(_tradeoff(keep_prob=value, lambda_A=ALIGNED_MASKS) for value in SWEEPS["keep_prob"]),
     ),
 }
 

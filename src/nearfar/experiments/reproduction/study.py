@@ -19,6 +19,7 @@ from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.reproduction.ablation import fold_in_spread
 from nearfar.experiments.reproduction.cells import Cell, CellResult, CellStore
 from nearfar.experiments.reproduction.datasets import DataSet
+from nearfar.experiments.reproduction.latent_numbers import latent_numbers
 from nearfar.experiments.reproduction.preparing import Splits, training_of
 from nearfar.experiments.reproduction.row_settings import (
     Overrides,
@@ -221,12 +222,15 @@ class Study:
             scores = {str(metric): found.mean(metric) for metric in cell.metrics}
         test = evaluate(model, split.test, cell.metrics, name=cell.row.label)
         history = run.history
+        about = describe(
+            cell.algorithm.as_fitted(model), train, seed=cell.seed, protocol=split.protocol,
+            metrics={"validation": scores, "test": test.to_dict()}, history=history,
+        )  # fmt: skip
+        bundle = Bundle(model, train.item_ids, about)
         if self.plan.with_models:
-            about = describe(
-                cell.algorithm.as_fitted(model), train, seed=cell.seed, protocol=split.protocol,
-                metrics={"validation": scores, "test": test.to_dict()}, history=history,
-            )  # fmt: skip
-            save_bundle(Bundle(model, train.item_ids, about), self.store.model_folder(cell))
+            save_bundle(bundle, self.store.model_folder(cell))
+        of_latents = self.plan.table == "tradeoff"
+        latents = latent_numbers(bundle, split, cell.seed) if of_latents else None
         fit = {
             # a training that was stopped and went on has taken longer than this last part
             "fit_seconds": max(wall, history.seconds),
@@ -236,7 +240,7 @@ class Study:
             "stopped_early": history.stopped_early,
         }
         spread = fold_in_spread(model, split.test, test)
-        return CellResult(test, scores, fit, provenance(run.torch_device), spread)
+        return CellResult(test, scores, fit, provenance(run.torch_device), spread, latents)
 
     def _entry(self, row: TableRow, seed: int) -> SeedResult:
         try:
@@ -255,6 +259,8 @@ class Study:
             measured = measured if is_bundle(self.store.model_folder(cell)) else None
         if measured is not None and self.plan.table == "ablations" and row.groups_users:
             measured = measured if measured.spread is not None else None
+        if measured is not None and self.plan.table == "tradeoff":
+            measured = measured if measured.latents is not None else None
         trouble = None if measured is not None else self.store.failure(cell)
         return SeedResult(row, seed, cell, measured, trouble, self.store.begun(cell))
 

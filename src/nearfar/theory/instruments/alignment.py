@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.kernels.rows import Rows
-from nearfar.theory.contraction import Contraction, alignment_parts, mask_variability
+from nearfar.theory.contraction import (
+    AlignmentParts,
+    Contraction,
+    MaskVariability,
+    alignment_parts,
+    mask_variability,
+)
 from nearfar.theory.finding import Curve, Number
 from nearfar.theory.instrument import Instrument, Measured
-from nearfar.theory.latent_hessian import latent_hessian
-from nearfar.theory.latent_optimum import latent_optimum
+from nearfar.theory.latent_objective import LatentObjective, LatentOptimum
 from nearfar.theory.subject import Subject
+from nearfar.vae.priors.normal import NormalNetwork
+
+STEPS = 150
+"""About as many steps the search for a minimum takes."""
+
+PRECISE = 0.1
+"""A minimum must be known to this share of the spread over masks, else its user is left out."""
 
 
 @dataclass(frozen=True)
@@ -23,18 +37,23 @@ class Alignment(Instrument):
 
     Args:
         n_users: users whose latents are optimised under masks.
+        n_masks: masks of each.
+        n_pairs: pairs of draws eps and -eps that the objective is a mean over.
+        n_draws: draws that A is a mean over where the posterior is no Gaussian.
     """
 
     title = "Alignment and its contraction"
     source = "Propositions 3.1 and 3.2"
 
-    n_users: int = 16
+    n_users: int = 12
+    n_masks: int = 4
+    n_pairs: int = 2
+    n_draws: int = 4
 
     def read(self, subject: Subject) -> Measured:
         if subject.model.anchors is None:
             raise SettingsError("the model was trained without PIA; it has no anchors")
-        anchors = torch.from_numpy(subject.model.anchors)
-        parts = alignment_parts(subject.posterior, anchors, Rows.from_csr(subject.histories))
+        parts = _parts(subject, 1 if subject.gaussian else self.n_draws)
         total = float(parts.total.mean())
         numbers = [
             Number("total", "A(x), mean of users", total, "latent units^2"),
@@ -49,90 +68,162 @@ class Alignment(Instrument):
             f"anchors, which no encoder can lower, {100 * numbers[1].value:.0f} % the way to their "
             "centroid."
         )
-        notes: list[str] = []
-        curves: tuple[Curve, ...] = ()
-        if subject.align_weight > 0:
-            rows, refused = _contractions(subject, parts.centroids, self.n_users)
-            found = _contraction_numbers(rows)
-            numbers += found
-            curves = _contraction_curves(rows)
-            notes.append(
-                f"Contraction: for {self.n_users - refused} users, by the best latents of a fixed "
-                "decoder for what each mask leaves of the history, with and without alignment at "
-                f"lambda_A = {subject.align_weight:g}; the prior is taken for N(0, I)."
-            )
-            if refused:
-                notes.append(
-                    f"{refused} users were left out: their Hessian is not positive there, or no "
-                    "mask hid an item of theirs."
-                )
-            by_key = {n.key: n.value for n in found}
-            meaning += (
-                f" It leaves {100 * by_key['variance_measured']:.0f} % of the variance across "
-                f"masks; the Hessian predicts {100 * by_key['variance_predicted']:.0f} %."
-            )
+        notes, curves = [], ()
+        try:
+            found = self._contraction(subject, parts.centroids)
+        except (SettingsError, DataError) as error:
+            notes.append(f"No contraction: {error}.")
+        else:
+            numbers += found.numbers
+            curves = found.curves
+            notes += found.notes
+            meaning += f" {found.meaning}"
         return Measured(meaning, tuple(numbers), curves, tuple(notes))
 
     def work(self, subject: Subject) -> float:
         if subject.model.anchors is None or subject.align_weight == 0:
             return 0.0
-        rows = self.n_users * subject.n_masks
-        hessians = 6.0 * self.n_users * subject.network.n_latent * subject.n_decoder
-        return hessians + 2 * 150 * 6.0 * 2 * rows * subject.n_decoder  # twice for float64
+        a_pass = 6.0 * self.n_users * self.n_masks * 2 * self.n_pairs * subject.n_decoder
+        return 2 * a_pass * (2 * STEPS + subject.network.n_latent)  # twice for float64
+
+    def _contraction(self, subject: Subject, centroids: np.ndarray) -> Measured:
+        """Proposition 3.2, with the full history as target and the mask in the input alone."""
+        if subject.align_weight == 0:
+            raise SettingsError("the weight of the alignment is 0 or was not recorded")
+        if not subject.gaussian:
+            raise SettingsError("behind a flow z is no mean plus noise, of which 3.2 speaks")
+        n = min(self.n_users, subject.n_users)
+        users = np.sort(subject.rng("alignment").choice(subject.n_users, n, replace=False))
+        objective, encoder_mu = _objective(subject, users, self.n_masks, self.n_pairs)
+        aim = torch.from_numpy(centroids[users]).repeat_interleave(self.n_masks, 0)
+        start = subject.posterior.mu[users].repeat_interleave(self.n_masks, 0)
+        device = subject.model.device
+        free = objective.minimum(start.to(device))
+        pulled = objective.minimum(start.to(device), subject.align_weight, aim.to(device))
+        hessians = objective.hessian(free.mu).view(n, self.n_masks, *2 * (start.shape[1],)).cpu()
+        rows = _rows(
+            hessians.numpy(), _by_user(free, n), _by_user(pulled, n), centroids[users],
+            encoder_mu, subject.align_weight,
+        )  # fmt: skip
+        if not len(rows):
+            raise DataError(
+                "no user has a positive Hessian at the minima and minima that masks move"
+            )
+        numbers = _numbers(rows)
+        left = {number.key: number.value for number in numbers}
+        notes = [
+            f"Contraction: for {len(rows)} users and {self.n_masks} masks as in training, by the "
+            "minima over mu of the objective with a fixed decoder, the full history as target and "
+            f"sigma of the masked input, with and without alignment at lambda_A = "
+            f"{subject.align_weight:g}.",
+            "With the full target a mask moves these minima through sigma alone; the encoder's own "
+            "mean moves because it cannot know what is hidden.",
+            f"The objective is a mean over {2 * self.n_pairs} draws, which makes the variance of "
+            "the minima too large on average, never too small.",
+        ]
+        if len(rows) < n:
+            notes.append(
+                f"{n - len(rows)} users were left out: their Hessian is not positive there, or "
+                "masks move their minima by no more than the search misses them."
+            )
+        return Measured(
+            f"It leaves {100 * left['variance_measured']:.0f} % of the variance of the best means "
+            f"across masks; the Hessian predicts {100 * left['variance_predicted']:.0f} %. That "
+            f"variance is {100 * left['share']:.2g} % of the one that the encoder's means have.",
+            tuple(numbers), _curves(rows), tuple(notes),
+        )  # fmt: skip
 
 
-def _contractions(subject: Subject, centroids: np.ndarray, n_users: int) -> tuple[np.ndarray, int]:
-    """Predicted and measured contraction, a row per user, and how many users were left out.
+def _parts(subject: Subject, n_draws: int) -> AlignmentParts:
+    """A(x) of clean histories, from the Gaussian that training aligns; a mean over draws."""
+    assert subject.model.anchors is not None
+    anchors, everyone = torch.from_numpy(subject.model.anchors), np.arange(subject.n_users)
+    rows = Rows.from_csr(subject.histories)
+    found = []
+    for draw in range(n_draws):
+        q = subject.step(everyone, "alignment", str(draw), corrupt=False).posterior
+        found.append(alignment_parts(type(q)(q.mu.cpu(), q.logvar.cpu()), anchors, rows))
+    return AlignmentParts(
+        np.mean([p.squared_drift for p in found], 0), np.mean([p.trace for p in found], 0),
+        np.mean([p.spread for p in found], 0), found[0].centroids,
+    )  # fmt: skip
 
-    Of each user: shares of the variance, then of the drift, that are left, each as predicted and
-    as measured; kappa; whether the bounds hold.
-    """
-    network = subject.network
-    users = np.sort(subject.rng("alignment").choice(subject.n_users, n_users, replace=False))
-    q, histories = subject.part(users)
-    device = subject.model.device
-    kept = [torch.from_numpy(masked[users].toarray()) for masked in subject.masked_histories]
-    targets = torch.stack(kept, 1) / subject.keep_prob
-    flat = targets.flatten(0, 1).to(device)
-    start = q.mu.repeat_interleave(subject.n_masks, 0).to(device)
-    c = torch.from_numpy(centroids[users])
-    aim = c.repeat_interleave(subject.n_masks, 0).to(device)
-    free = latent_optimum(network.decoder, flat, start, subject.beta)
-    pulled = latent_optimum(network.decoder, flat, start, subject.beta, subject.align_weight, aim)
-    whole = torch.from_numpy(histories.toarray()).to(device)
-    at = latent_optimum(network.decoder, whole, q.mu.to(device), subject.beta)
-    hessians = latent_hessian(
-        network.decoder, Rows.from_csr(histories, device=device), at.mu.to(q.mu.dtype), subject.beta
+
+def _objective(
+    subject: Subject, users: Int[np.ndarray, " part"], n_masks: int, n_pairs: int
+) -> tuple[LatentObjective, Float[np.ndarray, "part masks latent"]]:
+    """The objective of users x masks, and the encoder's means of the same masked inputs."""
+    rows = np.repeat(users, n_masks)
+    step = subject.step(rows, "alignment", "masks", corrupt=True)
+    q, device = step.posterior, subject.model.device
+    if bool((step.shown.rows.counts == step.histories.counts).all()):
+        raise SettingsError("training hides no part of a history, so that there are no masks")
+    half = torch.randn((n_pairs, q.mu.shape[1]), generator=subject.generator("alignment", "noise"))
+    prior = subject.prior
+    with torch.no_grad():
+        density = None if isinstance(prior, NormalNetwork) else prior.density(step)
+    objective = LatentObjective(
+        subject.network.decoder,
+        torch.from_numpy(subject.histories[rows].toarray()).to(device),
+        q.variance.sqrt(),
+        torch.cat([half, -half]).to(device),
+        torch.from_numpy(subject.kl_weights(rows)).to(device),
+        subject.loss,
+        density,
     )
-    shape = (n_users, subject.n_masks, -1)
-    without, with_pull = (o.mu.cpu().view(shape).numpy() for o in (free, pulled))
-    rows = []
-    for user in range(n_users):
+    means = q.mu.double().cpu().view(len(users), n_masks, -1).numpy()
+    return objective, means
+
+
+def _by_user(found: LatentOptimum, n_users: int) -> tuple[np.ndarray, np.ndarray]:
+    mu, slope = found.mu.cpu().numpy(), found.slope.cpu().numpy()
+    return mu.reshape(n_users, -1, mu.shape[1]), slope.reshape(n_users, -1)
+
+
+def _rows(
+    hessians: np.ndarray,
+    free: tuple[np.ndarray, np.ndarray],
+    pulled: tuple[np.ndarray, np.ndarray],
+    centroids: np.ndarray,
+    encoder_mu: np.ndarray,
+    align_weight: float,
+) -> np.ndarray:
+    """A row a user: shares of variance and of drift left, each predicted and measured; kappa;
+    whether the bounds hold; the variance without alignment, and that of the encoder's means; how
+    far Hessians are from their mean."""
+    found = []
+    for user, of_masks in enumerate(hessians):
+        hessian, centre = of_masks.mean(0), centroids[user]
         try:
-            law = Contraction(hessians[user], subject.align_weight)
+            law = Contraction(hessian, align_weight)
         except DataError:
             continue
-        centre = c[user].numpy()
-        before = mask_variability(without[user], centre)
-        if not (before.trace and before.drift):
+        before = mask_variability(free[0][user], centre)
+        after = mask_variability(pulled[0][user], centre)
+        lowest = max(float(np.linalg.eigvalsh(hessian).min()), 0.0)
+        missed = [float(o[1][user].max()) / (lowest + more) if lowest + more else math.inf
+                  for o, more in ((free, 0.0), (pulled, 2 * align_weight))]  # fmt: skip
+        if not all(_precise(*each) for each in zip(missed, (before, after), strict=True)):
             continue
-        after = mask_variability(with_pull[user], centre)
-        predicted = mask_variability(law.optimum(without[user], centre), centre)
+        predicted = mask_variability(law.optimum(free[0][user], centre), centre)
         bound = law.bound(before)
-        rows.append((
+        apart = max(np.linalg.norm(h - hessian, 2) for h in of_masks)
+        found.append((
             predicted.trace / before.trace, after.trace / before.trace,
             predicted.drift / before.drift, after.drift / before.drift,
             law.kappa, after.trace <= bound.trace and after.drift <= bound.drift,
+            before.trace, mask_variability(encoder_mu[user], centre).trace,
+            apart / np.linalg.norm(hessian, 2),
         ))  # fmt: skip
-    if not rows:
-        raise DataError(
-            "no user has a positive Hessian at the best latent and a mask that hides something; "
-            "nothing is predicted"
-        )
-    return np.asarray(rows, dtype=float), n_users - len(rows)
+    return np.asarray(found, dtype=float)
 
 
-def _contraction_numbers(rows: np.ndarray) -> list[Number]:
+def _precise(missed: float, spread: MaskVariability) -> bool:
+    """Whether minima are known much better than masks move them."""
+    return spread.trace > 0 and missed <= PRECISE * math.sqrt(spread.trace) and spread.drift > 0
+
+
+def _numbers(rows: np.ndarray) -> list[Number]:
     """Means over users."""
     keys = [
         ("variance_predicted", "variance across masks left, predicted", "share"),
@@ -141,12 +232,19 @@ def _contraction_numbers(rows: np.ndarray) -> list[Number]:
         ("drift_measured", "way to the centroid left, measured", "share"),
         ("kappa", "kappa, at most", ""),
         ("bounded", "users within the proposition's bounds", "share"),
+        ("variance", "variance of the best means across masks, no alignment", "latent units^2"),
+        ("encoder", "variance of the encoder's means across masks", "latent units^2"),
+        ("hessian", "Hessians' distance from their mean over masks, of it", ""),
     ]
     mean = rows.mean(0)
-    return [Number(key, label, float(mean[i]), unit) for i, (key, label, unit) in enumerate(keys)]
+    numbers = [
+        Number(key, label, float(mean[i]), unit) for i, (key, label, unit) in enumerate(keys)
+    ]
+    share = float(mean[6] / mean[7]) if mean[7] else math.nan
+    return [*numbers, Number("share", "the former, of the latter", share, "")]
 
 
-def _contraction_curves(rows: np.ndarray) -> tuple[Curve, ...]:
+def _curves(rows: np.ndarray) -> tuple[Curve, ...]:
     """Each user's variance left as measured against that predicted, and where both are equal."""
     predicted, measured = rows[np.argsort(rows[:, 0]), :2].T.tolist()
     chart = ("Variance across masks left by alignment", "predicted, share", "measured, share")

@@ -36,14 +36,10 @@ class LocalAndGlobal(Instrument):
 
     def read(self, subject: Subject) -> Measured:
         users = np.arange(min(self.n_users, subject.n_users))
-        q, histories = subject.part(users)
-        decoder = subject.network.decoder
-        noise = torch.randn(
-            (len(users), self.n_draws, q.mu.shape[1]), generator=subject.generator("collaboration")
-        )
-        z = (q.mu[:, None] + q.variance.sqrt()[:, None] * noise).to(decoder.out.weight)
-        x = torch.from_numpy(histories.toarray()).to(decoder.out.weight)
-        products = gradient_products(decoder, z, x).cpu().numpy()
+        histories, decoder = subject.histories[users], subject.network.decoder
+        z = subject.latents(users, self.n_draws, "collaboration").to(decoder.out.weight)
+        x = torch.from_numpy(histories.toarray()).to(z)
+        products = gradient_products(decoder, z, x, subject.loss).cpu().numpy()
         n_different, n_shared = pairwise_overlap(histories)
         apart, unlike = n_different.astype(float), jaccard_distance(n_different, n_shared)
         by_items = collaboration(products, apart, self.near_share)

@@ -9,18 +9,14 @@ from typing import Any, cast
 import numpy as np
 from scipy import stats
 
+from nearfar.theory.collaboration import jaccard_distance
+from nearfar.theory.far_but_related import related_and_not
 from nearfar.theory.finding import Curve, Number
 from nearfar.theory.instrument import Instrument, Measured
 from nearfar.theory.masking import pairwise_overlap
 from nearfar.theory.subject import Subject
 from nearfar.theory.tenths import course
-from nearfar.theory.transport import (
-    mean_distance,
-    pairwise_mean_distance,
-    pairwise_w2,
-    sampled_w1,
-)
-from nearfar.theory.transport import w2 as w2_of_pairs
+from nearfar.theory.transport import empirical_w1, pairwise_distance, sampled_w1
 
 
 @dataclass(frozen=True)
@@ -41,16 +37,23 @@ class Distances(Instrument):
     n_samples: int = 128
 
     def read(self, subject: Subject) -> Measured:
-        q, histories = subject.part(np.arange(min(self.n_users, subject.n_users)))
-        upper = np.triu_indices(len(q.mu), 1)
-        w2, means = pairwise_w2(q)[upper], pairwise_mean_distance(q)[upper]
-        apart = pairwise_overlap(histories)[0][upper]
-        groups = subject.groups[: len(q.mu)]
+        n = min(self.n_users, subject.n_users)
+        points, centres, histories = subject.points[:n], subject.centres[:n], subject.histories[:n]
+        upper = np.triu_indices(n, 1)
+        all_w2 = pairwise_distance(points)
+        w2, means = all_w2[upper], pairwise_distance(centres)[upper]
+        n_different, n_shared = pairwise_overlap(histories)
+        apart, unlike = n_different.astype(float), jaccard_distance(n_different, n_shared)
+        related, unrelated = related_and_not(apart, unlike)
+        apart = apart[upper]
+        groups = subject.groups[:n]
         within = groups[upper[0]] == groups[upper[1]]
         inside, across = _mean(w2[within]), _mean(w2[~within])
         ratio = across / inside if inside > 0 else math.nan
-        (q_u, _), (q_v, _) = map(subject.part, subject.pairs(self.n_transported))
-        transported = sampled_w1(q_u, q_v, self.n_samples, subject.seed)
+        u, v = subject.pairs(self.n_transported)
+        between = np.linalg.norm(subject.centres[u] - subject.centres[v], axis=1)
+        most = np.linalg.norm(subject.points[u] - subject.points[v], axis=1)
+        transported = _transported(subject, u, v, self.n_samples)
         rank = _rank_correlation(apart, w2)
         items, latents = course(apart, w2)
         mean = float(w2.mean())
@@ -61,14 +64,18 @@ class Distances(Instrument):
                 Number("within", "within cohorts of activity", inside, "latent units"),
                 Number("across", "across cohorts", across, "latent units"),
                 Number("ratio", "across / within", ratio),
+                Number("related", "of far but related users", _weighted(all_w2, related),
+                       "latent units"),
+                Number("unrelated", "of the users least alike in taste",
+                       _weighted(all_w2, unrelated), "latent units"),
                 Number("means", "share of W2^2 that is of the means",
                        float(np.square(means).sum() / np.square(w2).sum()) if mean else math.nan,
                        "share"),
                 Number("w1_low", f"of {self.n_transported} pairs: distance of the means",
-                       float(mean_distance(q_u, q_v).mean()), "latent units"),
+                       float(between.mean()), "latent units"),
                 Number("w1", "of these: W1 by optimal transport", float(transported.mean()),
                        "latent units", _error(transported)),
-                Number("w1_high", "of these: W2", float(w2_of_pairs(q_u, q_v).mean()),
+                Number("w1_high", "of these: W2", float(most.mean()),
                        "latent units"),
                 Number("rank", "rank correlation with ||x_u - x_v||_1", rank),
             ),
@@ -81,6 +88,9 @@ class Distances(Instrument):
                 "W1 lies between the distance of the means and W2.",
                 f"Optimal transport moves {self.n_samples} latents of one user onto as many of the "
                 "other; on average it finds W1 or more, and W2 or less.",
+                "Far but related: not of the nearest tenth by ||x_u - x_v||_1, but of that by "
+                "Jaccard distance; least alike: of the furthest tenth by Jaccard distance.",
+                *subject.flow_notes,
             ),
         )  # fmt: skip
 
@@ -92,6 +102,23 @@ class Distances(Instrument):
             + 300.0 * n * n
             + 2.0 * n * n * subject.network.n_latent
         )
+
+
+def _transported(subject: Subject, u: np.ndarray, v: np.ndarray, n_samples: int) -> np.ndarray:
+    """W1 of pairs by optimal transport between samples that share their noise."""
+    if subject.gaussian:
+        q_u, q_v = subject.part(u)[0], subject.part(v)[0]
+        return sampled_w1(q_u, q_v, n_samples, subject.seed)
+    first, second = (
+        subject.shared_latents(subject.histories[rows], n_samples).double().numpy()
+        for rows in (u, v)
+    )
+    return np.array([empirical_w1(a, b) for a, b in zip(first, second, strict=True)])
+
+
+def _weighted(values: np.ndarray, weights: np.ndarray) -> float:
+    total = weights.sum()
+    return float((values * weights).sum() / total) if total else math.nan
 
 
 def _meaning(ratio: float, rank: float) -> str:

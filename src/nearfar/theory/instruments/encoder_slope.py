@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearfar.core.errors import SettingsError
-from nearfar.theory.encoder_lipschitz import lipschitz_from_pairs, lipschitz_upper_bound
+from nearfar.theory.encoder_lipschitz import lipschitz_upper_bound, steepest_pair
 from nearfar.theory.finding import Curve, Number
 from nearfar.theory.instrument import Instrument, Measured
 from nearfar.theory.subject import Subject
 from nearfar.theory.tenths import course
-from nearfar.theory.transport import w2
 
 
 @dataclass(frozen=True)
@@ -30,20 +29,22 @@ class EncoderSlope(Instrument):
     n_users: int = 1000
 
     def read(self, subject: Subject) -> Measured:
-        q, histories = subject.part(np.arange(min(self.n_users, subject.n_users)))
-        steepest = lipschitz_from_pairs(q, histories)
+        n = min(self.n_users, subject.n_users)
+        steepest = steepest_pair(subject.points[:n], subject.histories[:n])
         notes = [
             "The slope from pairs is a lower bound of L_phi: other pairs may be steeper.",
+            *subject.flow_notes,
         ]
         try:
-            bound = lipschitz_upper_bound(subject.network.encoder, among=q)
+            among = subject.part(np.arange(n))[0]
+            bound = lipschitz_upper_bound(subject.network.encoder, among=among)
         except SettingsError as error:
             bound = float("nan")
             notes.append(f"No upper bound: {error}.")
         ways, gone = _moves(subject)
         by_items, by_way = course(gone, ways)
         moved, hidden = float(ways.mean()), float(gone.mean())
-        spread = float(subject.posterior.mu.double().var(0, unbiased=False).sum() ** 0.5)
+        spread = float(subject.means.double().var(0, unbiased=False).sum() ** 0.5)
         return Measured(
             meaning=_meaning(1 - subject.keep_prob, moved, hidden, spread),
             numbers=(
@@ -90,6 +91,9 @@ def _moves(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
     """W2 from the clean to each masked posterior, and how many items that mask hid, of all users
     and masks."""
     counts = np.diff(subject.histories.indptr)
-    ways = [w2(subject.posterior, masked) for masked in subject.masked]
+    ways = [
+        np.linalg.norm(subject.points - subject.points_of(masked), axis=1)
+        for masked in subject.masked_histories
+    ]
     hidden = [counts - np.diff(masked.indptr) for masked in subject.masked_histories]
     return np.concatenate(ways), np.concatenate(hidden)

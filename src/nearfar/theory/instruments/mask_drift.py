@@ -11,7 +11,7 @@ import torch
 
 from nearfar.theory.finding import Curve, Number
 from nearfar.theory.instrument import Instrument, Measured
-from nearfar.theory.subject import Subject, stacked_means
+from nearfar.theory.subject import Subject
 from nearfar.vae.neighbours import nearest, overlap
 
 COURSE = (1, 2, 5, 10, 20, 50)
@@ -32,14 +32,14 @@ class MaskDrift(Instrument):
 
     def read(self, subject: Subject) -> Measured:
         k = min(self.k, subject.n_users // 2)
-        clean = subject.posterior.mu
-        masked = [q.mu for q in subject.masked]
+        clean = subject.means
+        masked = subject.masked_means
         own = nearest(clean, k)
         under = [nearest(mu, k) for mu in masked]
         from_clean = torch.stack([overlap(own, found) for found in under]).mean(0)
         between = torch.stack([overlap(a, b) for a, b in pairwise(under)]).mean(0)
         chance = k / (subject.n_users - 1)
-        means = stacked_means(subject.masked)
+        means = torch.stack([mu.double() for mu in masked], 1)
         across = means.var(1, unbiased=True).sum(1)
         population = float(clean.double().var(0, unbiased=True).sum()) or math.nan
         course = [n for n in COURSE if n <= subject.n_users // 2]

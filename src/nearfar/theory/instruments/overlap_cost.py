@@ -59,7 +59,7 @@ class OverlapCost(Instrument):
                 Curve("What overlap costs", "", "W2, tenths of the pairs",
                       "G, nats an interaction", apart, cost),
             ),
-            notes=("The transport bound is that of the prior N(0, I).",),
+            notes=("The bound on W1 is by the KL to N(0, I), and holds whatever the prior.",),
         )  # fmt: skip
 
     def work(self, subject: Subject) -> float:
@@ -73,6 +73,6 @@ def _meaning(mean: float, share: float, bound: float, distance: float) -> str:
     if distance <= 0:
         return f"{cost}; all posteriors are the same."
     return (
-        f"{cost}; the pull to the prior would let users be {bound / distance:.1f} times as far "
+        f"{cost}; the KL to N(0, I) would let users be {bound / distance:.1f} times as far "
         "apart as they are."
     )

@@ -14,9 +14,11 @@ from nearfar.theory.finding import Curve, Number
 from nearfar.theory.gradients import gradient_products
 from nearfar.theory.instrument import Instrument, Measured
 from nearfar.theory.lipschitz import lipschitz_bound
+from nearfar.theory.losses import Loss
 from nearfar.theory.sharing import SharingGraph, sharing_graph
 from nearfar.theory.subject import Subject
 from nearfar.theory.tenths import course
+from nearfar.theory.transport import pairwise_distance
 from nearfar.vae.decoder import Decoder
 
 
@@ -36,20 +38,19 @@ class Sharing(Instrument):
     n_pairs: int = 64
 
     def read(self, subject: Subject) -> Measured:
-        users = subject.sharing_users
-        q, histories = subject.part(users)
+        users, loss = subject.sharing_users, subject.loss
         decoder = subject.network.decoder
+        histories, points = subject.histories[users], subject.points[users]
         graph = sharing_graph(
-            decoder, q, histories, rng=subject.generator("sharing"), n_draws=self.n_draws,
-            n_pairs=self.n_pairs,
+            decoder, subject.latents(users, self.n_draws, "sharing"), histories,
+            least_distance=pairwise_distance(subject.centres[users]),
+            most_distance=pairwise_distance(points),
+            rng=subject.generator("sharing", "pairs"), n_pairs=self.n_pairs, loss=loss,
         )  # fmt: skip
-        noise = torch.randn(
-            (len(users), self.n_draws, q.mu.shape[1]), generator=subject.generator("products")
-        )
-        z = (q.mu[:, None] + q.variance.sqrt()[:, None] * noise).to(decoder.out.weight)
-        x = torch.from_numpy(histories.toarray()).to(decoder.out.weight)
-        steepest, beyond_doubt, notes = _by_layers(decoder, graph, z, x)
-        helps = gradient_products(decoder, z, x).cpu().numpy() > 0
+        z = subject.latents(users, self.n_draws, "products").to(decoder.out.weight)
+        x = torch.from_numpy(histories.toarray()).to(z)
+        steepest, beyond_doubt, notes = _by_layers(decoder, graph, z, x, loss)
+        helps = gradient_products(decoder, z, x, loss).cpu().numpy() > 0
         others = ~np.eye(len(users), dtype=bool)
         sure, maybe = graph.surely_within[others], graph.maybe_within[others]
         found, w2 = helps[others], graph.most_distance[others]
@@ -90,6 +91,7 @@ class Sharing(Instrument):
                 "L is estimated from pairs of latents, at most the true one, so that the radii "
                 "shown are at least the true ones.",
                 *notes,
+                *subject.flow_notes,
             ),
         )  # fmt: skip
 
@@ -102,12 +104,13 @@ class Sharing(Instrument):
 
 
 def _by_layers(
-    decoder: Decoder, graph: SharingGraph, z: Tensor, x: Tensor
+    decoder: Decoder, graph: SharingGraph, z: Tensor, x: Tensor, loss: Loss
 ) -> tuple[float, float, list[str]]:
     """The upper bound of L (median), the share of pairs within the radius by it, and notes."""
     longest = float(z.norm(dim=-1).max())
     try:
-        bound = lipschitz_bound(decoder, x.sum(1), longest).cpu().numpy()
+        scale = loss.scale(loss.targets(x))
+        bound = lipschitz_bound(decoder, scale, longest, loss).cpu().numpy()
     except SettingsError as error:
         return math.nan, math.nan, [f"No upper bound of L: {error}."]
     sure = replace(graph, lipschitz=bound).surely_within

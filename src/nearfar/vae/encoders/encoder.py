@@ -56,6 +56,15 @@ class EncoderNetwork(nn.Module, ABC):
         return self(history).draw(noise)
 
     @property
+    def gaussian_latent(self) -> bool:
+        """Whether z of `draw` has the diagonal Gaussian of `forward` as its distribution.
+
+        Not behind a flow, nor where a part of z depends on another part that was drawn. An
+        encoder with a `draw` of its own says so itself.
+        """
+        return type(self).draw is EncoderNetwork.draw
+
+    @property
     def n_passed(self) -> int:
         """How many directions of the items can be passed on to the posterior's mean."""
         return 0

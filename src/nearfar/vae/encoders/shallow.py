@@ -76,6 +76,10 @@ class ShallowNetwork(EncoderNetwork):
             )
         return super().draw(history, None)
 
+    @property
+    def gaussian_latent(self) -> bool:
+        return True
+
     def add_user_nodes(self, n_users: int) -> None:
         self.users = UserNodes(n_users, self.first.weight.shape[1])
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from nearfar.core.errors import SettingsError
 from nearfar.core.ranges import NonNegativeFloat
 from nearfar.vae.encoders.encoder import EncoderNetwork
-from nearfar.vae.posterior import log_normal
-from nearfar.vae.priors.prior import Prior, PriorNetwork
+from nearfar.vae.posterior import DiagonalGaussian, log_normal
+from nearfar.vae.priors.prior import Density, Prior, PriorNetwork
 from nearfar.vae.step import Step
 
 
@@ -63,6 +63,10 @@ class _CompositeNetwork(PriorNetwork):
         self.settings = settings
         self.old_encoder: EncoderNetwork | None = None
 
+    @property
+    def knows_user(self) -> bool:
+        return self.settings.old_posterior > 0
+
     def renew(self, encoder: EncoderNetwork) -> None:
         if self.settings.old_posterior == 0:
             return
@@ -72,20 +76,27 @@ class _CompositeNetwork(PriorNetwork):
             self.old_encoder.load_state_dict(encoder.state_dict())
 
     def log_density(self, step: Step) -> Float[Tensor, " users"]:
-        normal, old_posterior, wide = self.settings.shares
-        zero = torch.zeros_like(step.z[:1])
-        parts = []
-        if normal:
-            parts.append(log_normal(step.z, zero, zero) + math.log(normal))
-        if old_posterior:
-            parts.append(self._old_posterior(step) + math.log(old_posterior))
-        if wide:
-            logvar = torch.full_like(zero, self.settings.wide_logvar)
-            parts.append(log_normal(step.z, zero, logvar) + math.log(wide))
-        return torch.logsumexp(torch.stack(parts), 0).sum(1)
+        return self.density(step)(step.z)
 
-    def _old_posterior(self, step: Step) -> Float[Tensor, "users latent"]:
+    def density(self, step: Step) -> Density:
+        normal, old_posterior, wide = self.settings.shares
+        old = self._old_posterior(step) if old_posterior else None
+
+        def log_prior(z: Float[Tensor, "users latent"]) -> Float[Tensor, " users"]:
+            zero = torch.zeros_like(z[:1])
+            parts = []
+            if normal:
+                parts.append(log_normal(z, zero, zero) + math.log(normal))
+            if old is not None:
+                parts.append(log_normal(z, old.mu, old.logvar) + math.log(old_posterior))
+            if wide:
+                logvar = torch.full_like(zero, self.settings.wide_logvar)
+                parts.append(log_normal(z, zero, logvar) + math.log(wide))
+            return torch.logsumexp(torch.stack(parts), 0).sum(1)
+
+        return log_prior
+
+    def _old_posterior(self, step: Step) -> DiagonalGaussian:
         assert self.old_encoder is not None, "a prior is renewed before training"
         with torch.no_grad():
-            old = self.old_encoder(step.clean_history)
-        return log_normal(step.z, old.mu, old.logvar)
+            return self.old_encoder(step.clean_history)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nearfar.core.ranges import NonNegativeFloat, PositiveInt
 from nearfar.vae.posterior import LOG_2_PI
-from nearfar.vae.priors.prior import Prior, PriorNetwork
+from nearfar.vae.priors.prior import Density, Prior, PriorNetwork
 from nearfar.vae.step import Step
 
 
@@ -43,7 +43,11 @@ class _MixtureNetwork(PriorNetwork):
         self.score = nn.Parameter(torch.zeros(components))
 
     def log_density(self, step: Step) -> Float[Tensor, " users"]:
-        return log_mixture(step.z, self.mu, self.logvar, torch.log_softmax(self.score, 0))
+        return self.density(step)(step.z)
+
+    def density(self, step: Step) -> Density:
+        log_weights = torch.log_softmax(self.score, 0)
+        return lambda z: log_mixture(z, self.mu.to(z), self.logvar.to(z), log_weights.to(z))
 
 
 def log_mixture(

@@ -18,10 +18,12 @@ class Normal(Prior):
     """p(z) = N(0, I), with the KL divergence in closed form where no flow follows."""
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
-        return _NormalNetwork()
+        return NormalNetwork()
 
 
-class _NormalNetwork(PriorNetwork):
+class NormalNetwork(PriorNetwork):
+    """N(0, I), without parameters."""
+
     def log_density(self, step: Step) -> Float[Tensor, " users"]:
         zero = torch.zeros_like(step.z[:1])
         return log_normal(step.z, zero, zero).sum(1)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nearfar.core.errors import SettingsError
 from nearfar.core.settings import Settings
 from nearfar.vae.encoders.encoder import EncoderNetwork
 from nearfar.vae.step import Step
+
+Density = Callable[[Float[Tensor, "users latent"]], Float[Tensor, " users"]]
+"""log p as a function of z, in nats per user."""
 
 
 class PriorNetwork(nn.Module, ABC):
@@ -23,6 +30,38 @@ class PriorNetwork(nn.Module, ABC):
     def kl(self, step: Step) -> Float[Tensor, " users"]:
         """KL(q(z|x~) || p(z)) in nats: in closed form where there is one, else by the step's z."""
         return step.draw.log_density - self.log_density(step)
+
+    @property
+    def knows_user(self) -> bool:
+        """Whether the density depends on the user's history, so that it is no p(z) of all users."""
+        return False
+
+    def density(self, step: Step) -> Density:
+        """Return log p in nats per user as a function of z, for the users of a step."""
+        return lambda z: self.log_density(replace(step, draw=replace(step.draw, z=z)))
+
+    def learned(self) -> dict[str, np.ndarray]:
+        """Return the parameters that training moves, by name; what it takes over is left out."""
+        return {n: p.detach().cpu().numpy() for n, p in self.named_parameters() if p.requires_grad}
+
+    def load_learned(self, values: Mapping[str, np.ndarray], encoder: EncoderNetwork) -> None:
+        """Set the parameters, and take over from the encoder as at the end of a training.
+
+        Raises:
+            SettingsError: these are not the parameters of this prior.
+        """
+        self.renew(encoder)
+        mine = {name: p for name, p in self.named_parameters() if p.requires_grad}
+        sizes = {name: tuple(p.shape) for name, p in mine.items()}
+        given = {name: tuple(v.shape) for name, v in values.items()}
+        if sizes != given:
+            raise SettingsError(
+                f"the prior's parameters have sizes {sizes}, and the model holds {given}; a bundle "
+                "written before priors were saved lacks them: train it again"
+            )
+        with torch.no_grad():
+            for name, parameter in mine.items():
+                parameter.copy_(torch.from_numpy(np.array(values[name])))
 
     def renew(self, encoder: EncoderNetwork) -> None:
         """What the prior takes over of the encoder when a phase of training ends; mostly nothing.

@@ -13,8 +13,9 @@ from nearfar.core.errors import SettingsError
 from nearfar.core.ranges import NonNegativeFloat, PositiveInt
 from nearfar.kernels.memory import empty
 from nearfar.vae.encoders.encoder import EncoderNetwork
+from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.priors.mixture import log_mixture
-from nearfar.vae.priors.prior import Prior, PriorNetwork
+from nearfar.vae.priors.prior import Density, Prior, PriorNetwork
 from nearfar.vae.step import Step
 
 
@@ -55,11 +56,19 @@ class VampNetwork(PriorNetwork):
     def log_density(self, step: Step) -> Float[Tensor, " users"]:
         return self.log_mixture(step.encoder, step.z)
 
+    def density(self, step: Step) -> Density:
+        components = step.encoder.of_dense(self.inputs.clamp(0, 1))
+        return lambda z: self._mixture(components, z)
+
     def log_mixture(
         self, encoder: EncoderNetwork, z: Float[Tensor, "users latent"]
     ) -> Float[Tensor, " users"]:
         """log p(z) in nats."""
-        components = encoder.of_dense(self.inputs.clamp(0, 1))
+        return self._mixture(encoder.of_dense(self.inputs.clamp(0, 1)), z)
+
+    def _mixture(
+        self, components: DiagonalGaussian, z: Float[Tensor, "users latent"]
+    ) -> Float[Tensor, " users"]:
         if components.mu.shape[1] != z.shape[1]:
             raise SettingsError(
                 f"the encoder's q(z|u) has {components.mu.shape[1]} dimensions where the prior "
@@ -67,4 +76,4 @@ class VampNetwork(PriorNetwork):
                 "other with a plain one"
             )
         equal = torch.full_like(components.mu[:, 0], -math.log(len(self.inputs)))
-        return log_mixture(z, components.mu, components.logvar, equal)
+        return log_mixture(z, components.mu.to(z), components.logvar.to(z), equal.to(z))

@@ -1,0 +1,46 @@
+"""Numbers of a fitted model's latent space, for the trade-off of section 2.4."""
+
+from __future__ import annotations
+
+import math
+
+from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.subjects import common_sample, subject_of
+from nearfar.data.interactions import Split
+from nearfar.maps.users import whole_histories
+from nearfar.theory.instrument import all_instruments
+
+N_USERS = 1000
+
+KEYS = {
+    "distances": ("related", "unrelated"),
+    "health": ("kl", "collapsed", "active"),
+    "mask_drift": ("clean", "variance"),
+    "information": ("clean_low", "clean_high", "clean_mismatch_low", "clean_mismatch"),
+}
+"""Which numbers of which instrument."""
+
+
+def latent_numbers(bundle: Bundle, split: Split, seed: int) -> dict[str, float | None]:
+    """Measure a sample of all users of a split, whole histories, by the theory's instruments.
+
+    Args:
+        bundle: of an autoencoder.
+        split: whose users.
+        seed: of the sample, of masks and of draws.
+
+    Returns:
+        By "instrument.key"; None where there is no number.
+    """
+    subject = subject_of(
+        bundle, common_sample(whole_histories(split), [bundle], N_USERS, seed), seed=seed
+    )
+    numbers: dict[str, float | None] = {}
+    instruments = all_instruments()
+    for name, keys in KEYS.items():
+        found = instruments[name].measure(subject)
+        values = {n.key: n.value for n in found.numbers}
+        for key in keys:
+            value = values.get(key, math.nan)
+            numbers[f"{name}.{key}"] = value if math.isfinite(value) else None
+    return numbers

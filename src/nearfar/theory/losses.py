@@ -1,0 +1,115 @@
+"""The loss of a user's history as a function of the logits: what Theorem 2.3 and Prop. 3.2 need."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nearfar.core.errors import SettingsError
+from nearfar.vae.likelihoods.bernoulli import bernoulli
+from nearfar.vae.likelihoods.multinomial import SoftReconstruction, reconstruction
+from nearfar.vae.likelihoods.sampled import SampledReconstruction
+from nearfar.vae.step import Term
+from nearfar.vae.terms.critic import WatchedReconstruction
+
+
+class Loss(ABC):
+    """l = scale A(f) - t . f in nats, A convex and t the targets of a history.
+
+    Its gradient in the logits is scale A'(f) - t, and the difference of two users' losses at one
+    latent is of the same form, with the differences of their scales and targets.
+    """
+
+    @abstractmethod
+    def scale(self, targets: Float[Tensor, "users items"]) -> Float[Tensor, " users"]:
+        """The factor of A, user by user."""
+
+    def targets(self, x: Float[Tensor, "users items"]) -> Float[Tensor, "users items"]:
+        """t of histories of ones; the history itself unless targets are soft."""
+        return x
+
+    @abstractmethod
+    def potential(self, logits: Float[Tensor, "*rows items"]) -> Float[Tensor, "*rows"]:
+        """A(f)."""
+
+    @abstractmethod
+    def link(self, logits: Float[Tensor, "*rows items"]) -> Float[Tensor, "*rows items"]:
+        """A'(f)."""
+
+    def value(
+        self, logits: Float[Tensor, "*rows items"], targets: Float[Tensor, "*rows items"]
+    ) -> Float[Tensor, "*rows"]:
+        """-log p(x|z) in nats, up to what does not depend on z."""
+        return self.scale(targets) * self.potential(logits) - (targets * logits).sum(-1)
+
+
+@dataclass(frozen=True)
+class MultinomialLoss(Loss):
+    """-sum_i t_i log softmax(f)_i (Eq. 1); A = logsumexp, scale = sum_i t_i.
+
+    Args:
+        background: as in `Multinomial`: the items outside of a history have together this share
+            of the weight of those in it.
+    """
+
+    background: float = 0.0
+
+    def targets(self, x: Float[Tensor, "users items"]) -> Float[Tensor, "users items"]:
+        if not self.background:
+            return x
+        counts = x.sum(-1, keepdim=True)
+        others = x.shape[-1] - counts
+        alpha = (self.background * counts / others.clamp(min=1)).clamp(max=1)
+        return x + alpha * (1 - x)
+
+    def scale(self, targets: Float[Tensor, "users items"]) -> Float[Tensor, " users"]:
+        return targets.sum(-1)
+
+    def potential(self, logits: Float[Tensor, "*rows items"]) -> Float[Tensor, "*rows"]:
+        return torch.logsumexp(logits, -1)
+
+    def link(self, logits: Float[Tensor, "*rows items"]) -> Float[Tensor, "*rows items"]:
+        return torch.softmax(logits, -1)
+
+
+@dataclass(frozen=True)
+class BernoulliLoss(Loss):
+    """sum_i softplus(f_i) - x . f; scale = 1."""
+
+    def scale(self, targets: Float[Tensor, "users items"]) -> Float[Tensor, " users"]:
+        return torch.ones_like(targets[..., 0])
+
+    def potential(self, logits: Float[Tensor, "*rows items"]) -> Float[Tensor, "*rows"]:
+        return torch.nn.functional.softplus(logits).sum(-1)
+
+    def link(self, logits: Float[Tensor, "*rows items"]) -> Float[Tensor, "*rows items"]:
+        return torch.sigmoid(logits)
+
+
+MULTINOMIAL = MultinomialLoss()
+
+
+def loss_of(term: Term) -> Loss:
+    """The loss of an objective's reconstruction term.
+
+    A sampled normaliser estimates the multinomial loss, which is returned for it.
+
+    Raises:
+        SettingsError: the term is of none of these likelihoods.
+    """
+    if term is bernoulli:
+        return BernoulliLoss()
+    if term is reconstruction or isinstance(term, WatchedReconstruction):
+        return MULTINOMIAL
+    if isinstance(term, SoftReconstruction):
+        return MultinomialLoss(term.share)
+    if isinstance(term, SampledReconstruction):
+        return MultinomialLoss(term.background)
+    raise SettingsError(
+        f"the model is trained by {getattr(term, '__name__', type(term).__name__)}, and the theory "
+        "is measured here for a multinomial or Bernoulli likelihood"
+    )

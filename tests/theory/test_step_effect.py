@@ -1,0 +1,77 @@
+"""Steps of SGD: by hand, to first order, and where the theorem promises that they help."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from nearfar.core.errors import SettingsError
+from nearfar.theory.gradients import gradient_products
+from nearfar.theory.instruments.steps import Steps
+from nearfar.theory.losses import MULTINOMIAL, BernoulliLoss
+from nearfar.theory.step_effect import discrimination, step_effects
+from nearfar.vae.decoder import Decoder
+from tests.theory.cases import subject
+
+
+def make() -> tuple[Decoder, torch.Tensor, torch.Tensor]:
+    rng = torch.Generator().manual_seed(4)
+    x = (torch.rand(5, 9, generator=rng) < 0.5).double()
+    x[:, 0] = 1
+    return Decoder(3, (4,), 9, rng).double(), torch.randn(5, 2, 3, generator=rng).double(), x
+
+
+@pytest.mark.parametrize("loss", [MULTINOMIAL, BernoulliLoss()])
+def test_a_step_is_that_of_sgd(loss) -> None:
+    decoder, z, x = make()
+    found = step_effects(decoder, z, x, 0.02, loss)
+
+    def mean_loss(f: Decoder, user: int) -> torch.Tensor:
+        return loss.value(f(z[user]), x[user].expand(2, -1)).mean()
+
+    for v in range(5):
+        stepped = copy.deepcopy(decoder)
+        own = mean_loss(stepped, v)
+        own.backward()
+        squared = sum(float(p.grad.square().sum()) for p in stepped.parameters())
+        torch.optim.SGD(stepped.parameters(), lr=0.02 * float(own.detach()) / squared).step()
+        for u in range(5):
+            with torch.no_grad():
+                change = mean_loss(stepped, u) - mean_loss(decoder, u)
+            assert found[u, v] == pytest.approx(float(change), abs=1e-10)
+    assert (found.diagonal() < 0).all()
+
+
+def test_small_steps_do_what_the_first_order_says() -> None:
+    decoder, z, x = make()
+    found = step_effects(decoder, z, x, 1e-6)
+    products = gradient_products(decoder, z, x).numpy()
+    with torch.no_grad():
+        own = sum(MULTINOMIAL.value(decoder(z[:, i]), x) for i in (0, 1)).numpy() / 2
+    eta = 1e-6 * own / np.diag(products)
+    np.testing.assert_allclose(found, -eta * products, rtol=1e-3, atol=1e-9)
+
+
+def test_discrimination_is_the_area_under_the_curve() -> None:
+    helped = np.array([True, True, False, False])
+    assert discrimination(np.array([4.0, 3, 2, 1]), helped) == 1
+    assert discrimination(np.array([1.0, 2, 3, 4]), helped) == 0
+    assert discrimination(np.array([1.0, 1, 1, 1]), helped) == 0.5
+    assert discrimination(np.array([4.0, 1, 2, 1]), helped) == 0.625
+    assert np.isnan(discrimination(np.zeros(4), np.ones(4, bool)))
+
+
+def test_within_the_radius_every_step_helps_and_taste_decides_outside() -> None:
+    found = Steps().measure(subject())
+    assert found.value("within") > 0
+    assert found.value("inside") > 0.95
+    assert found.value("inside") > found.value("outside")
+    assert found.value("related") > found.value("unrelated") + 0.3
+    assert found.value("auc") > 0.7
+    assert found.value("agrees") > 0.9
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(SettingsError, match="share is 0"):
+        step_effects(*make(), 0.0)
