@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from nearfar.bundle.bundle import Bundle as Bundle
     from nearfar.bundle.folder import load_bundle as load_bundle
     from nearfar.bundle.folder import save_bundle as save_bundle
-    from nearfar.bundle.histories import match_items as match_items
-    from nearfar.bundle.histories import read_histories as read_histories
+    from nearfar.bundle.history_file import read_histories as read_histories
+    from nearfar.bundle.matching import match_items as match_items
     from nearfar.bundle.recommend import recommend as recommend
     from nearfar.bundle.recommend import recommend_titles as recommend_titles
     from nearfar.bundle.recommend import recommend_to_file as recommend_to_file
@@ -137,7 +137,8 @@ _HOMES = {
     "nearfar.algorithms.wmf": ("WMF",),
     "nearfar.bundle.bundle": ("Bundle",),
     "nearfar.bundle.folder": ("load_bundle", "save_bundle"),
-    "nearfar.bundle.histories": ("match_items", "read_histories"),
+    "nearfar.bundle.history_file": ("read_histories",),
+    "nearfar.bundle.matching": ("match_items",),
     "nearfar.bundle.recommend": ("recommend", "recommend_titles", "recommend_to_file"),
     "nearfar.core.errors": ("NearfarError",),
     "nearfar.core.ranking": ("Ranking",),

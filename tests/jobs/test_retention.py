@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.jobs.due import run_due
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.publish import publish, rollback
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import remove_day
+from nearfar.jobs.run_due import run_due
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.scored import mark_of
 from nearfar.jobs.train_weekly import train_weekly
@@ -102,7 +102,7 @@ def test_a_failed_training_is_told_with_the_day_that_is_scored(
     def fail(*_: object, **__: object) -> None:
         raise DataError("the disk of the training is gone")
 
-    monkeypatch.setattr("nearfar.jobs.due.train_weekly", fail)
+    monkeypatch.setattr("nearfar.jobs.run_due.train_weekly", fail)
     found = run_due(pipeline, last)
     assert isinstance(found.failure, DataError)
     assert found.scored.as_of == str(last)

@@ -89,7 +89,7 @@ def test_what_the_program_and_the_registry_tell_is_masked_too(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     from nearfar.cli import main
-    from nearfar.jobs.recorded import recorded
+    from nearfar.jobs.job import recorded
     from nearfar.jobs.registry import Registry
 
     def failing(*_: Any, **__: Any) -> None:

@@ -14,10 +14,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.examined import subject_of
 from nearfar.bundle.folder import load_bundle
 from nearfar.bundle.manifest import NAME as MANIFEST
-from nearfar.bundle.sample import common_sample
+from nearfar.bundle.subjects import common_sample, subject_of
 from nearfar.cli import inputs
 from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
 from nearfar.core.errors import SettingsError

@@ -24,18 +24,17 @@ from nearfar.cli.pipeline_output import (
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core.errors import ArtefactError, SettingsError
 from nearfar.core.files import atomic_file
-from nearfar.jobs.due import run_due, yesterday
-from nearfar.jobs.example import write_shop
+from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.pipeline import Pipeline, read_pipeline
 from nearfar.jobs.publish import publish as publish_version
 from nearfar.jobs.publish import rollback as roll_back
 from nearfar.jobs.retention import remove_day as withdraw
+from nearfar.jobs.run_due import run_due, yesterday
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.status import status as status_of
 from nearfar.jobs.status import write_prometheus
-from nearfar.jobs.template import TEMPLATE
+from nearfar.jobs.template import TEMPLATE, write_shop
 from nearfar.jobs.train_weekly import train_weekly
-from nearfar.jobs.work import HERE, Work
 
 app = typer.Typer(
     name="pipeline",
@@ -128,7 +127,8 @@ def train(
     with _at_work(config, output) as pipeline, TrainingProgress(output, "training") as reporter:
         found = train_weekly(
             pipeline, _day(as_of), say=output.remark, reporter=reporter,
-            work=_work(pipeline, workers, ray), accept=accept or (), allow_future=allow_future,
+            executor=_executor(pipeline, workers, ray), accept=accept or (),
+            allow_future=allow_future,
         )  # fmt: skip
     output.result(of_training(found), *gates(found))
     if not found.passed:
@@ -184,24 +184,24 @@ def score(
     with _at_work(config, output) as pipeline, output.counting("scoring", "users") as tell:
         found = score_daily(
             pipeline, _day(as_of), again=again, say=output.remark,
-            on_users=lambda done, _: tell(done), work=_work(pipeline, workers, ray),
+            on_users=lambda done, _: tell(done), executor=_executor(pipeline, workers, ray),
             accept=accept or (), allow_future=allow_future,
         )  # fmt: skip
     output.result(dict(vars(found)), told(found))
 
 
-def _work(pipeline: Pipeline, workers: int | None, address: str | None) -> Work:
+def _executor(pipeline: Pipeline, workers: int | None, address: str | None) -> Executor:
     """This process, or workers on one machine or a cluster."""
     if workers is None and address is None:
-        return HERE
+        return LOCAL
     from nearfar.cluster import requirements
 
     requirements.check_installed()
-    from nearfar.cluster import work
+    from nearfar.cluster import executor
     from nearfar.cluster.workers import Workers as Settings
 
     gpus = int(pipeline.train.device == "cuda")
-    return work.OnWorkers(Settings(count=workers or 2, address=address, gpus=gpus))
+    return executor.RayExecutor(Settings(count=workers or 2, address=address, gpus=gpus))
 
 
 @app.command()
@@ -221,7 +221,8 @@ def run(
     with _at_work(config, output) as pipeline, TrainingProgress(output, "training") as reporter:
         found = run_due(
             pipeline, _day(as_of), say=output.remark, reporter=reporter,
-            work=_work(pipeline, workers, ray), accept=accept or (), allow_future=allow_future,
+            executor=_executor(pipeline, workers, ray), accept=accept or (),
+            allow_future=allow_future,
         )  # fmt: skip
     output.result(of_run(found), *shown(found))
     if found.failure is not None:

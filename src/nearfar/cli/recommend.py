@@ -10,8 +10,8 @@ import typer
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
+from nearfar.bundle.histories import histories_from_items
 from nearfar.bundle.history_file import read_histories
-from nearfar.bundle.lookup import histories_from_items
 from nearfar.bundle.matching import match_items
 from nearfar.bundle.recommend import (
     Recommendations,

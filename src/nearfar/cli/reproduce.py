@@ -18,10 +18,10 @@ from nearfar.data.filters import Filters
 from nearfar.evaluation.groups import parse_groups
 from nearfar.evaluation.text import aligned
 from nearfar.experiments.reproduction.datasets import NAMES, OwnData, data_set
-from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, Report
+from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, ReproductionReport
 from nearfar.experiments.reproduction.reproduce import reproduce as run_reproduction
 from nearfar.experiments.reproduction.rows import Table
-from nearfar.experiments.reproduction.study import Entry, Plan, Study
+from nearfar.experiments.reproduction.study import SeedResult, Study, StudyPlan
 from nearfar.metrics.metric import parse_metric
 from nearfar.tables.columns import Columns
 from nearfar.train.run import Precision
@@ -123,7 +123,7 @@ def reproduce(
         held_out=None if held_out is None else _users(held_out),
         settings_of=settings_of,
     )
-    plan = Plan(
+    plan = StudyPlan(
         table=which,
         data=data_set(dataset, data=data, own=own),
         folder=out or Path("reproduction") / slug(dataset),
@@ -172,7 +172,7 @@ def _overrides(config: Path | None, assignments: list[str] | None) -> dict[str, 
     return values
 
 
-def _show(found: Report, output: Output) -> None:
+def _show(found: ReproductionReport, output: Output) -> None:
     shown = [found.title]
     for section in found.sections:
         shown += ["", *([section.title] if section.title else []), str(section.table)]
@@ -182,7 +182,7 @@ def _show(found: Report, output: Output) -> None:
     output.result(found.to_dict(), *shown, f"\nwritten to {found.plan.folder}/: {files}")
 
 
-def _cell(entry: Entry) -> dict[str, Any]:
+def _cell(entry: SeedResult) -> dict[str, Any]:
     fit = entry.measured.fit if entry.measured else {}
     return {
         "row": entry.row.label,
@@ -194,7 +194,7 @@ def _cell(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _state(entry: Entry) -> str:
+def _state(entry: SeedResult) -> str:
     if entry.measured is not None:
         return "done"
     if entry.trouble is not None:
@@ -204,7 +204,7 @@ def _state(entry: Entry) -> str:
     return "missing" if entry.cell is not None else "missing, split not made"
 
 
-def _listed(entries: list[Entry]) -> str:
+def _listed(entries: list[SeedResult]) -> str:
     cells = [_cell(entry) for entry in entries]
     rows = []
     for cell in cells:

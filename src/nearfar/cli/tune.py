@@ -17,8 +17,8 @@ from nearfar.core.errors import DataError
 from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.evaluation.text import aligned
 from nearfar.experiments.tuning.space import Space
-from nearfar.experiments.tuning.trials import Trial
-from nearfar.experiments.tuning.tune import METRIC, Search, Tuned
+from nearfar.experiments.tuning.trials import TuningTrial
+from nearfar.experiments.tuning.tune import METRIC, Tuned, TuningSearch
 from nearfar.experiments.tuning.tune import tune as run_search
 from nearfar.train.run import Precision
 
@@ -80,7 +80,7 @@ def tune(
     values = preset(algorithm, named) if named else {}
     values = settings.merge(values, settings.read_toml(config) if config else {})
     values = settings.merge(values, settings.parse_assignments(assignments or []))
-    search = Search(
+    search = TuningSearch(
         algorithm=algorithm,
         folder=out or Path("tuning") / algorithm,
         values=values,
@@ -105,7 +105,7 @@ def tune(
         raise typer.Exit(1)
 
 
-def _show(found: Tuned, search: Search, data: Path, output: Output) -> None:
+def _show(found: Tuned, search: TuningSearch, data: Path, output: Output) -> None:
     ranked = sorted(found.trials, key=lambda t: (-(t.score or -1.0), t.number))
     keys = list(search.searched().parameters)
     rows = [
@@ -139,7 +139,7 @@ def _show(found: Tuned, search: Search, data: Path, output: Output) -> None:
     )
 
 
-def _outcome(trial: Trial) -> str:
+def _outcome(trial: TuningTrial) -> str:
     return trial.state if trial.score is None else f"{trial.score:.4f}"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from nearfar.core.errors import EmptyDataError, SchemaError, SettingsError, UnknownNameError
-from nearfar.data.events import Log, Step
+from nearfar.data.events import FilterStep, Log
 from nearfar.tables.clock import epoch_seconds
 from nearfar.tables.columns import OPTIONS
 
@@ -208,7 +208,7 @@ def _core(log: Log, min_user: int, min_item: int) -> Log:
 
 def _kept(log: Log, mask: np.ndarray | pl.Series, name: str) -> Log:
     kept = log.keep(mask)
-    step = Step(
+    step = FilterStep(
         name,
         log.n_events - kept.n_events,
         log.n_users - kept.n_users,

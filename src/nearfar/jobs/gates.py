@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -13,7 +14,6 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.groups import Group
 from nearfar.evaluation.paired import compare
-from nearfar.jobs.phrases import limit_text, measured_text
 from nearfar.metrics.coverage import Coverage
 from nearfar.metrics.ndcg import NDCG
 
@@ -95,7 +95,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class State:
+class ModelState:
     """What is compared of a training's data and model.
 
     Args:
@@ -114,8 +114,8 @@ def judge(
     candidate: Evaluation | None,
     popularity: Evaluation | None,
     champion: Evaluation | None,
-    state: State,
-    before: State | None,
+    state: ModelState,
+    before: ModelState | None,
     groups: tuple[Group, ...],
 ) -> list[Verdict]:
     """All gates; without a champion those that compare with it are left out.
@@ -210,14 +210,14 @@ def catalogue_change(items: Vocabulary, before: Vocabulary) -> float:
     return 1 - shared / union
 
 
-def state_of(record: Mapping[str, Any], items: Vocabulary) -> State:
+def state_of(record: Mapping[str, Any], items: Vocabulary) -> ModelState:
     """The state that a version's record kept."""
     data = record.get("data", {})
     collapsed = record.get("collapsed")
-    return State(items, float(data.get("mean_interactions", 0.0)), collapsed)
+    return ModelState(items, float(data.get("mean_interactions", 0.0)), collapsed)
 
 
-def _users(gates: Gates, candidate: Evaluation | None, before: State | None) -> Verdict:
+def _users(gates: Gates, candidate: Evaluation | None, before: ModelState | None) -> Verdict:
     """Whether enough users were held out; a first version has no predecessor to protect."""
     n_users = 0 if candidate is None else candidate.n_users
     first = before is None
@@ -266,3 +266,32 @@ def _at_most(gate: str, value: float | None, limit: float, told: str) -> Verdict
 
 def _at_least(gate: str, value: float, limit: float, told: str) -> Verdict:
     return Verdict(gate, value, limit, value >= limit, told)
+
+
+DROPS = ("max_ndcg_drop", "max_coverage_drop", "max_group_drop")
+COUNTS = ("min_users",)
+OVER_POPULARITY = "min_over_popularity"
+
+
+def measured_text(gate: str, value: float | None) -> str:
+    """A gate's value as people read it; "-" where nothing was measured."""
+    if value is None:
+        return "-"
+    if gate in COUNTS:
+        return f"{value:,.0f} users"
+    if gate == OVER_POPULARITY:
+        return "popularity has 0" if math.isinf(value) else f"{value + 1:.2f} times popularity"
+    if gate in DROPS:
+        if math.isinf(value):
+            return "gained from 0"
+        return f"{'dropped' if value > 0 else 'gained'} {abs(value):.1%}" if value else "unchanged"
+    return f"{value:.1%}"
+
+
+def limit_text(gate: str, limit: float) -> str:
+    """A gate's limit as people read it."""
+    if gate in COUNTS:
+        return f"at least {limit:,.0f} users"
+    if gate == OVER_POPULARITY:
+        return f"at least {limit + 1:.2f} times"
+    return f"drop of at most {limit:.1%}" if gate in DROPS else f"at most {limit:.1%}"

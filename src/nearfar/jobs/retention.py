@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 
 from nearfar.core.errors import DataError
 from nearfar.core.files import remove
-from nearfar.jobs.events import QUARANTINE
+from nearfar.jobs.job import recorded
 from nearfar.jobs.pipeline import Pipeline
-from nearfar.jobs.recorded import recorded
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.scored import mark_of
+from nearfar.jobs.window import QUARANTINE
 
 Say = Callable[[str], object]
 JOBS = ("train", "score")

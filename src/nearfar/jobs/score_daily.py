@@ -17,15 +17,14 @@ from nearfar.core.files import remove, write_json
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
 from nearfar.jobs.arm import of_arm
-from nearfar.jobs.events import window_events
+from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
+from nearfar.jobs.job import recorded
 from nearfar.jobs.pipeline import Pipeline
-from nearfar.jobs.recorded import recorded
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
 from nearfar.jobs.scored import mark_of, read_mark
-from nearfar.jobs.window import check_day, moment
-from nearfar.jobs.work import HERE, Work
+from nearfar.jobs.window import check_day, moment, window_events
 from nearfar.store.contracts import CHECKS
 
 STARTED = "scoring.json"
@@ -71,7 +70,7 @@ def score_daily(
     again: bool = False,
     say: Say = lambda text: None,
     on_users: Callable[[int, int], object] = lambda done, total: None,
-    work: Work = HERE,
+    executor: Executor = LOCAL,
     accept: Collection[str] = (),
     allow_future: bool = False,
     training_failed: str | None = None,
@@ -90,7 +89,7 @@ def score_daily(
         again: score also what is published already.
         say: told what is being done.
         on_users: told how many users are done, of how many.
-        work: who scores.
+        executor: who scores.
         accept: checks of the contract that may fail this once, by name, as "volume".
         allow_future: score a day after today.
         training_failed: why the training that was due on this day failed; kept in the record.
@@ -106,7 +105,7 @@ def score_daily(
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
     with recorded(registry, "score", as_of=str(as_of)):
-        found = _score(pipeline, registry, as_of, again, say, on_users, work, accept)
+        found = _score(pipeline, registry, as_of, again, say, on_users, executor, accept)
         apply_retention(pipeline, registry, as_of, say)
         seconds = time.perf_counter() - started
         registry.note(
@@ -127,7 +126,7 @@ def _score(
     again: bool,
     say: Say,
     on_users: Callable[[int, int], object],
-    work: Work,
+    executor: Executor,
     accept: Collection[str],
 ) -> Scored:
     version = registry.current()
@@ -178,7 +177,7 @@ def _score(
             on_users(done, n_users)
 
         on_users(done, n_users)
-        work.score(pipeline, bundle, known, deny, writer, tell)
+        executor.score(pipeline, bundle, known, deny, writer, tell)
     if resumed:  # the run before did not live to tell how many it wrote
         rows = pipeline.sink.read(as_of).height
     unknown = int((np.diff(known.x.indptr) == 0).sum())

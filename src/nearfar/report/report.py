@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.examined import subject_of
-from nearfar.bundle.sample import common_sample
+from nearfar.bundle.subjects import common_sample, subject_of
 from nearfar.core.errors import NearfarError, SettingsError
 from nearfar.data.interactions import Interactions, Split
 from nearfar.evaluation.evaluation import Evaluation

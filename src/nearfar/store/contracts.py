@@ -21,7 +21,7 @@ CHECKS = ("missing", "unusable", "misdated", "repeated", "rejected", "volume")
 
 
 @dataclass(frozen=True)
-class Report:
+class ContractReport:
     """What a contract found; `to_dict` is JSON-able.
 
     Attributes:
@@ -61,7 +61,7 @@ class Report:
 class BrokenContractError(DataError):
     """Events are not what they must be; `report` tells what was found."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: ContractReport) -> None:
         kept = f"; the rows rejected are in {report.quarantine}" if report.quarantine else ""
         last = date.fromisoformat(report.until) - timedelta(days=1)
         once = " ".join(f"--accept {check}" for check in report.checks)
@@ -82,7 +82,7 @@ class Checked:
     """
 
     events: pl.DataFrame
-    report: Report
+    report: ContractReport
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Contract:
         shares = _shares(counts, events.height)
         failures = self._broken(accepted.height, shares, daily, usual)
         broken = [(check, text) for check, text in failures if check not in accept]
-        report = Report(
+        report = ContractReport(
             since=since.isoformat(),
             until=until.isoformat(),
             n_read=events.height,

@@ -6,14 +6,18 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nearfar.core.errors import MissingExtraError
 from nearfar.core.files import atomic_file
+from nearfar.experiments.reproduction.report import ReproductionReport
+from nearfar.experiments.reproduction.summary import RowSummary
 from nearfar.maps.colours import COLOURS
+from nearfar.metrics.metric import Metric
 
 
 @dataclass(frozen=True)
-class Dot:
+class FigurePoint:
     """One value of a panel; `filled` ones are ours, with an interval where there is one."""
 
     label: str
@@ -29,7 +33,7 @@ class Panel:
     """The values of one metric; all panels of a figure have the same labels in the same order."""
 
     title: str
-    dots: Sequence[Dot]
+    dots: Sequence[FigurePoint]
 
 
 def dots_figure(
@@ -79,7 +83,7 @@ def dots_figure(
         file.write(buffer.getvalue())
 
 
-def _draw(axis, place: int, dot: Dot) -> None:
+def _draw(axis, place: int, dot: FigurePoint) -> None:
     colour = COLOURS[1 if dot.highlight else 0]
     if dot.value is not None:
         if dot.low is not None and dot.high is not None:
@@ -87,3 +91,36 @@ def _draw(axis, place: int, dot: Dot) -> None:
         axis.plot(dot.value, place, "o", color=colour, ms=5)
     if dot.published is not None:
         axis.plot(dot.published, place, "D", mfc="none", mec="0.3", ms=5)
+
+
+def panels(found: ReproductionReport) -> list[Panel]:
+    """A panel a metric: the rows, or for "groups" each row in each group."""
+    grouped = next((s.table for s in found.sections if s.name == "groups"), None)
+    metrics = found.plan.measured
+    if grouped is None:
+        return [Panel(str(m), [_dot(summary, m) for summary in found.summaries]) for m in metrics]
+    return [
+        Panel(
+            str(m), [dot for row in grouped.data if row["metric"] == str(m) for dot in _pair(row)]
+        )
+        for m in metrics
+    ]
+
+
+def _dot(summary: RowSummary, metric: Metric) -> FigurePoint:
+    label, value = summary.row.label, summary.values.get(metric)
+    if value is None:
+        return FigurePoint(label, None)
+    return FigurePoint(
+        label, value.mean, value.low, value.high, value.published, summary.row.aligned
+    )
+
+
+def _pair(row: dict[str, Any]) -> list[FigurePoint]:
+    return [
+        FigurePoint(
+            f"{row['group']} {label}", value["mean"], value["low"], value["high"],
+            value["published"], aligned,
+        )
+        for (label, value), aligned in zip(row["values"].items(), (False, True), strict=True)
+    ]  # fmt: skip

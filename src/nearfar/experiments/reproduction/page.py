@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from nearfar.evaluation.table import Table
-from nearfar.experiments.reproduction.report import Report
+from nearfar.experiments.reproduction.report import ReproductionReport
 
 
-def markdown(found: Report, *, figure: bool) -> str:
+def markdown(found: ReproductionReport, *, figure: bool) -> str:
     """The page: tables, how they came to be, and the figure where there is one."""
     lines = [f"# {found.title}", ""]
     if not found.complete:
@@ -36,7 +36,7 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _how(found: Report) -> list[str]:
+def _how(found: ReproductionReport) -> list[str]:
     plan, about = found.plan, found.about
     seeds = f"seeds {plan.seed} to {plan.all_seeds[-1]}" if plan.seeds > 1 else f"seed {plan.seed}"
     lines = [f"- Data: {plan.data.name}, protocol {plan.data.protocol}, {seeds}"]

@@ -17,7 +17,7 @@ PIA = "pia"
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row of a table.
 
     Args:
@@ -62,11 +62,11 @@ class Row:
         return _squeezed(name) in map(_squeezed, own)
 
 
-def _closed(label: str, algorithm: str, *, extra: bool = False) -> Row:
-    return Row(label, algorithm, extra=extra, validates=False)
+def _closed(label: str, algorithm: str, *, extra: bool = False) -> TableRow:
+    return TableRow(label, algorithm, extra=extra, validates=False)
 
 
-def _pair(row: Row, label: str | None = None) -> tuple[Row, Row]:
+def _pair(row: TableRow, label: str | None = None) -> tuple[TableRow, TableRow]:
     """A row, and the same with alignment."""
     aligned = replace(
         row,
@@ -79,16 +79,16 @@ def _pair(row: Row, label: str | None = None) -> tuple[Row, Row]:
 
 
 EASE = "EASE"
-MULTI_VAE = _pair(Row("Multi-VAE", "multvae", vae=True))
+MULTI_VAE = _pair(TableRow("Multi-VAE", "multvae", vae=True))
 SPECTRAL = _pair(
-    Row("Multi-VAE, spectral", "multvae", ("spectral",), {"start": "spectral"}, True, vae=True)
+    TableRow("Multi-VAE, spectral", "multvae", ("spectral",), {"start": "spectral"}, True, vae=True)
 )
 
 
-def _soft(label: str, algorithm: str, background: float) -> tuple[Row, Row]:
+def _soft(label: str, algorithm: str, background: float) -> tuple[TableRow, TableRow]:
     """Return a row with soft targets, compared with the published loss, and the same with PIA."""
     fixed = {"likelihood": {"kind": "by_size", "background": background}}
-    row = Row(f"{label}, soft targets", algorithm, ("soft",), fixed, extra=True, vae=True,
+    row = TableRow(f"{label}, soft targets", algorithm, ("soft",), fixed, extra=True, vae=True,
               plain=label)  # fmt: skip
     return _pair(row)
 
@@ -119,11 +119,11 @@ ABLATIONS: dict[str, tuple[str, Ablation]] = {
 """What each row of the ablations is called after its algorithm -> its variant and change."""
 
 
-def _ablations(label: str, algorithm: str) -> tuple[Row, ...]:
+def _ablations(label: str, algorithm: str) -> tuple[TableRow, ...]:
     """Return the ablations of an algorithm: all have the settings of its row with PIA."""
     plain = f"{label}, {NO_ALIGNMENT}"
     return tuple(
-        Row(
+        TableRow(
             f"{label}, {name}", algorithm, (PIA, variant), {"alignment": {"kind": PIA}},
             vae=True, plain=None if name == NO_ALIGNMENT else plain,
             ablation=ablation,
@@ -132,7 +132,7 @@ def _ablations(label: str, algorithm: str) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
-TABLES: dict[Table, tuple[Row, ...]] = {
+TABLES: dict[Table, tuple[TableRow, ...]] = {
     "table1": (
         _closed("Popularity", "popularity"),
         _closed(EASE, "ease"),
@@ -141,27 +141,29 @@ TABLES: dict[Table, tuple[Row, ...]] = {
         _closed("WMF", "wmf"),
         _closed("GRALS", "grals"),
         _closed("PLRec", "plrec"),
-        Row("WARP", "warp"),
-        Row("LambdaNet", "lambdanet"),
-        Row("CDAE", "cdae"),
-        Row("Multi-DAE", "multdae", extra=True),
-        Row("RaCT", "ract", vae=True),
+        TableRow("WARP", "warp"),
+        TableRow("LambdaNet", "lambdanet"),
+        TableRow("CDAE", "cdae"),
+        TableRow("Multi-DAE", "multdae", extra=True),
+        TableRow("RaCT", "ract", vae=True),
         *MULTI_VAE,
         *SPECTRAL,
         *_soft("Multi-VAE", "multvae", 1.0),
-        *_pair(Row("RecVAE", "recvae", vae=True)),
+        *_pair(TableRow("RecVAE", "recvae", vae=True)),
         *_soft("RecVAE", "recvae", 0.3),
-        *_pair(Row("H+Vamp", "hvamp", extra=True, vae=True)),
+        *_pair(TableRow("H+Vamp", "hvamp", extra=True, vae=True)),
     ),
     "groups": MULTI_VAE,
     "table6": (
-        *_pair(Row("Shallow encoder", "multvae", ("base",), {"encoder": {"kind": "base"}})),
-        *_pair(Row("Deeper encoder", "multvae", ("deeper",), {"encoder": {"kind": "deeper"}})),
-        *_pair(Row("Shallow (IAF) encoder", "multvae", ("iaf",), {"encoder": {"kind": "iaf"}})),
+        *_pair(TableRow("Shallow encoder", "multvae", ("base",), {"encoder": {"kind": "base"}})),
+        *_pair(TableRow("Deeper encoder", "multvae", ("deeper",), {"encoder": {"kind": "deeper"}})),
+        *_pair(
+            TableRow("Shallow (IAF) encoder", "multvae", ("iaf",), {"encoder": {"kind": "iaf"}})
+        ),
     ),
     "figure2": (
-        Row("Clean input", "multvae", ("clean",), {"corruption": {"kind": "clean"}}),
-        *_pair(Row("Masking", "multvae")),
+        TableRow("Clean input", "multvae", ("clean",), {"corruption": {"kind": "clean"}}),
+        *_pair(TableRow("Masking", "multvae")),
     ),
     "ablations": (
         *_ablations("Multi-VAE", "multvae"),
@@ -171,7 +173,7 @@ TABLES: dict[Table, tuple[Row, ...]] = {
 }
 
 
-def rows_of(table: Table, only: Sequence[str] = ()) -> tuple[Row, ...]:
+def rows_of(table: Table, only: Sequence[str] = ()) -> tuple[TableRow, ...]:
     """The rows of a table, or those of them that `only` names, in the table's order.
 
     Args:

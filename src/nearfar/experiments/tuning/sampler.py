@@ -9,7 +9,7 @@ from typing import Any
 from nearfar.core.errors import MissingExtraError
 from nearfar.core.seeding import derive
 from nearfar.experiments.tuning.space import Parameter, Space
-from nearfar.experiments.tuning.trials import Trial
+from nearfar.experiments.tuning.trials import TuningTrial
 
 N_RANDOM = 10
 """Trials drawn at random before earlier ones are learned from."""
@@ -45,7 +45,7 @@ class Proposal:
     def __init__(
         self,
         space: Space,
-        trials: Sequence[Trial],
+        trials: Sequence[TuningTrial],
         seed: int,
         warm_up: int,
         first: dict[str, Any] | None = None,
@@ -110,7 +110,7 @@ def _value(parameter: Parameter, raw: Any) -> Any:
     return short if parameter.holds(short) else raw
 
 
-def _frozen(trial: Trial, space: Space, distributions: dict[str, Any]) -> Any:
+def _frozen(trial: TuningTrial, space: Space, distributions: dict[str, Any]) -> Any:
     import optuna
 
     state = optuna.trial.TrialState

@@ -12,11 +12,11 @@ from nearfar.core.files import read_json, write_json
 
 FORMAT = 1
 
-State = Literal["complete", "pruned", "failed"]
+TrialState = Literal["complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
-class Trial:
+class TuningTrial:
     """One try.
 
     Args:
@@ -31,7 +31,7 @@ class Trial:
     """
 
     number: int
-    state: State
+    state: TrialState
     values: dict[str, Any]
     told: bool = True
     score: float | None = None
@@ -55,7 +55,7 @@ class TrialFile:
 
     path: Path
     identity: dict[str, Any]
-    trials: list[Trial] = field(default_factory=list)
+    trials: list[TuningTrial] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.path.exists():
@@ -71,16 +71,16 @@ class TrialFile:
                 f"{self.path} is of another search (other {', '.join(changed)}); name another "
                 "folder with --out, or delete it"
             )
-        self.trials = [Trial(**trial) for trial in found["trials"]]
+        self.trials = [TuningTrial(**trial) for trial in found["trials"]]
 
-    def add(self, trial: Trial, about: dict[str, Any]) -> None:
+    def add(self, trial: TuningTrial, about: dict[str, Any]) -> None:
         """One more trial, written at once, with what is to be known of the search so far."""
         self.trials.append(trial)
         content = {"identity": self.identity, **about, "trials": [asdict(t) for t in self.trials]}
         write_json(self.path, content)
 
 
-def best_of(trials: Sequence[Trial]) -> Trial | None:
+def best_of(trials: Sequence[TuningTrial]) -> TuningTrial | None:
     """The complete trial with the highest score, the first of equals; None without any."""
     complete = [trial for trial in trials if trial.score is not None]
     return max(complete, key=lambda t: (t.score or 0.0, -t.number)) if complete else None

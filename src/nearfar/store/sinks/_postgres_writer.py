@@ -13,7 +13,7 @@ from nearfar.core.errors import DataError
 from nearfar.store.sinks._copy_text import copy_text
 from nearfar.store.sinks._postgres_table import PostgresTable, partition_suffix
 from nearfar.store.sinks._rows import duplicate_error
-from nearfar.store.sinks.sink import Writer
+from nearfar.store.sinks.sink import DayWriter
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -54,7 +54,7 @@ ATTACH = (
 )
 
 
-class PostgresWriter(Writer):
+class PostgresWriter(DayWriter):
     """Collects a day's parts in a table of their own, and publishes it as a partition.
 
     Args:

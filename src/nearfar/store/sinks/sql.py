@@ -14,7 +14,7 @@ from nearfar.store.reader import Reader
 from nearfar.store.secrets import Url
 from nearfar.store.sinks import _postgres, _sqlite
 from nearfar.store.sinks._rows import IdKind
-from nearfar.store.sinks.sink import RecommendationSink, Writer
+from nearfar.store.sinks.sink import DayWriter, RecommendationSink
 
 NAME = re.compile(r"([a-z_][a-z0-9_]{0,30}\.)?[a-z_][a-z0-9_]{0,30}")
 
@@ -87,7 +87,7 @@ class SQLRecommendations(RecommendationSink):
 
     def _writer(
         self, day: date, version: str, scored_at: datetime, resume: bool
-    ) -> AbstractContextManager[Writer]:
+    ) -> AbstractContextManager[DayWriter]:
         return self._database().writer(day, version, scored_at, resume)
 
     def delete(self, day: date) -> None:

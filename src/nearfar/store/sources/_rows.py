@@ -13,7 +13,7 @@ from nearfar.tables.clock import Clock
 from nearfar.tables.columns import EVENT_ROLES, Columns
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rules import RowRules, beyond
-from nearfar.tables.table import Table, read_rows
+from nearfar.tables.table import TableReader, read_rows
 
 MOMENT = pl.Datetime("us", "UTC")
 ID_ROLES = ("user", "item")
@@ -71,7 +71,7 @@ class EventRows:
         self._clock.read(times)
         return self._clock.unit
 
-    def add(self, table: Table, *, whole: bool = False) -> None:
+    def add(self, table: TableReader, *, whole: bool = False) -> None:
         """Add the rows of a table that lie in the window, or all of them with `whole`.
 
         Raises:
@@ -97,7 +97,7 @@ class EventRows:
             blocks.append(frame)
         self._tables.append(pl.concat(blocks, how="diagonal_relaxed"))
 
-    def _of_one_kind(self, ids: pl.Series, table: Table) -> pl.Series:
+    def _of_one_kind(self, ids: pl.Series, table: TableReader) -> pl.Series:
         role = ids.name
         if not table.typed:
             return ids.cast(pl.String)

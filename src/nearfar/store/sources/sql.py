@@ -24,7 +24,7 @@ from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import DIGITS, PER_SECOND, RANGES, TimeUnit
 from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
-from nearfar.tables.table import Numbers, Table
+from nearfar.tables.table import Numbers, TableReader
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, FromClause
@@ -139,7 +139,7 @@ class SQLEvents(EventSource):
         yield from connection.execute(wanted, execution_options=options).partitions()
 
 
-class _Fetched(Table):
+class _Fetched(TableReader):
     """Rows of a database as they are fetched."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What is due: train if a week is over, publish what passed, score if the day is not scored."""
+"""Run what is due: train after a week, publish what passed the gates, score the day."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from datetime import UTC, date, datetime, timedelta
 
 from nearfar.jobs.arm import experiment_of
 from nearfar.jobs.details import refresh_items
+from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
+from nearfar.jobs.job import told
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.publish import publish, waiting
-from nearfar.jobs.recorded import told
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.score_daily import Scored, denied_names, score_daily
 from nearfar.jobs.train_weekly import Trained, train_weekly
 from nearfar.jobs.window import check_day
-from nearfar.jobs.work import HERE, Work
 from nearfar.store.contracts import CHECKS
 from nearfar.train.run import Reporter
 
@@ -24,7 +24,7 @@ Say = Callable[[str], object]
 
 
 @dataclass(frozen=True, eq=False)
-class Done:
+class RunResult:
     """What a run of the pipeline came to.
 
     Args:
@@ -66,10 +66,10 @@ def run_due(
     say: Say = lambda text: None,
     reporter: Reporter | None = None,
     on_users: Callable[[int, int], object] = lambda done, total: None,
-    work: Work = HERE,
+    executor: Executor = LOCAL,
     accept: Collection[str] = (),
     allow_future: bool = False,
-) -> Done:
+) -> RunResult:
     """Train if it is due, publish what passed the gates, and score the day.
 
     Also a version of an earlier run is published that was stopped before it could, but none that
@@ -86,7 +86,7 @@ def run_due(
         say: told what is being done, in one line each.
         reporter: of a training's steps and epochs.
         on_users: told how many users are scored, of how many.
-        work: who trains and scores.
+        executor: who trains and scores.
         accept: checks of the contract and gates that may fail this once, by name, as "volume".
         allow_future: take a day after today.
 
@@ -103,7 +103,7 @@ def run_due(
         refresh_items(pipeline.items, registry.folder, say)
         if training_due(pipeline, as_of):
             trained = train_weekly(
-                pipeline, as_of, say=say, reporter=reporter, work=work, accept=accept,
+                pipeline, as_of, say=say, reporter=reporter, executor=executor, accept=accept,
                 allow_future=allow_future,
             )  # fmt: skip
         else:
@@ -115,10 +115,10 @@ def run_due(
         say(f"training or publishing failed: {error}")
         failure = error
     scored = score_daily(
-        pipeline, as_of, say=say, on_users=on_users, work=work, accept=accept,
+        pipeline, as_of, say=say, on_users=on_users, executor=executor, accept=accept,
         allow_future=allow_future, training_failed=None if failure is None else told(failure),
     )  # fmt: skip
-    return Done(trained, published, scored, failure)
+    return RunResult(trained, published, scored, failure)
 
 
 def _published(pipeline: Pipeline, as_of: date, say: Say) -> str | None:

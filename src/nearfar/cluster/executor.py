@@ -1,4 +1,4 @@
-"""The jobs' long work, done by workers."""
+"""A job's computing, done by Ray workers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.models.model import Model
 from nearfar.store.sinks.parquet import ParquetRecommendations
-from nearfar.store.sinks.sink import Writer
+from nearfar.store.sinks.sink import DayWriter
 from nearfar.train.run import Run
 
 
 @dataclass(frozen=True)
-class OnWorkers:
-    """Fit and score by several workers; see `nearfar.jobs.work`.
+class RayExecutor:
+    """Fit and score by several workers; see `nearfar.jobs.executor`.
 
     Histories are written to a folder beside the registry's versions for the workers to read, so
     the registry must be where all workers see it, and a sink of Parquet files too.
@@ -49,7 +49,7 @@ class OnWorkers:
         bundle: Bundle,
         histories: Interactions,
         deny: pl.Series,
-        writer: Writer,
+        writer: DayWriter,
         on_part: Callable[[int, int], object],
     ) -> None:
         """The same rows as in one process; workers write the parts of a Parquet sink themselves."""

@@ -1,13 +1,15 @@
-"""A bundle as the instruments of the theory look at it."""
+"""What the instruments of the theory examine: a bundle's model and a sample of users."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from nearfar.bundle.bundle import About, Bundle
-from nearfar.core.errors import SettingsError
+from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.seeding import generator
 from nearfar.data.interactions import Interactions
 from nearfar.evaluation.groups import Group, parse_groups
 from nearfar.models.autoencoder import Autoencoder
@@ -61,3 +63,24 @@ def best_weights(about: About) -> dict[str, Any]:
     """The weights of the objective's terms at the epoch whose weights were kept."""
     best = [record for record in about.training if record.get("best")]
     return dict(best[-1].get("weights", {})) if best else {}
+
+
+def common_sample(
+    everyone: Interactions, bundles: Iterable[Bundle], n_users: int, seed: int
+) -> Interactions:
+    """Random users who have an item that every bundle knows, in their order.
+
+    Raises:
+        EmptyDataError: there is no such user.
+    """
+    able = np.ones(everyone.n_users, dtype=bool)
+    for bundle in bundles:
+        same = everyone.item_ids == bundle.items
+        seen = everyone if same else everyone.on_items(bundle.items)
+        able &= np.diff(seen.x.indptr) > 0
+    rows = np.flatnonzero(able)
+    if not len(rows):
+        raise EmptyDataError("no user of the split has an item that all the bundles know")
+    if len(rows) > n_users:
+        rows = np.sort(generator(seed, "diagnose").choice(rows, n_users, replace=False))
+    return everyone.take_users(rows)

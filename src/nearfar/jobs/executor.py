@@ -1,4 +1,4 @@
-"""Who does the long work of a job: this process, or others on its behalf."""
+"""Where a job computes: in this process, or on workers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nearfar.bundle.recommend import recommend, recommendations_frame
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.models.model import Model
-from nearfar.store.sinks.sink import Writer
+from nearfar.store.sinks.sink import DayWriter
 from nearfar.train.run import Run
 
 
-class Work(Protocol):
+class Executor(Protocol):
     """The long work of the jobs."""
 
     def fit(
@@ -33,7 +33,7 @@ class Work(Protocol):
         bundle: Bundle,
         histories: Interactions,
         deny: pl.Series,
-        writer: Writer,
+        writer: DayWriter,
         on_part: Callable[[int, int], object],
     ) -> None:
         """Write the recommendations of all users, but for parts that `writer` has.
@@ -52,8 +52,8 @@ class Work(Protocol):
 
 
 @dataclass(frozen=True)
-class Here:
-    """Work in this process."""
+class LocalExecutor:
+    """Compute in this process."""
 
     def fit(
         self, algorithm: Algorithm, train: Interactions, validation: FoldIn | None, run: Run
@@ -66,7 +66,7 @@ class Here:
         bundle: Bundle,
         histories: Interactions,
         deny: pl.Series,
-        writer: Writer,
+        writer: DayWriter,
         on_part: Callable[[int, int], object],
     ) -> None:
         daily = pipeline.score
@@ -84,4 +84,4 @@ class Here:
             on_part(part, rows.height)
 
 
-HERE = Here()
+LOCAL = LocalExecutor()
