@@ -37,6 +37,10 @@ COMMANDS = {
     "recommend": Command(
         "recommend", "recommend", "Recommend for items, for users of a log, or for a file."
     ),
+    "similar": Command("similar", "similar", "List the items most like an item."),
+    "extend": Command(
+        "extend", "extend", "Add items that nobody has interacted with yet, by their features."
+    ),
     "reproduce": Command("reproduce", "reproduce", "Reproduce a table or figure of the paper."),
     "tune": Command("tune", "tune", "Search settings by validation users' NDCG@100."),
     "autopilot": Command(

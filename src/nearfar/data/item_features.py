@@ -60,9 +60,7 @@ class ItemFeatures:
         """The features, each with its column."""
         return [f"{b.column}={name}" for b in self.blocks for name in b.names]
 
-    def encoded(
-        self, known: Int[np.ndarray, " known"]
-    ) -> tuple[csr_array, list[str]]:
+    def encoded(self, known: Int[np.ndarray, " known"]) -> tuple[csr_array, list[str]]:
         """Return items x features on comparable scales, and the features' names.
 
         Tags are weighted by log((1 + n) / (1 + n_t)), where n_t of the n known items have the tag,
@@ -193,7 +191,9 @@ def _block(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> Blo
     if isinstance(kind, pl.List | pl.Array):
         if kind.inner.is_numeric():
             return _vector(column, rows, n_items, where)
-        exploded = pl.DataFrame({"row": rows, "tag": column.cast(pl.List(pl.String))}).explode("tag")
+        exploded = pl.DataFrame({"row": rows, "tag": column.cast(pl.List(pl.String))}).explode(
+            "tag"
+        )
         return _tags(exploded["tag"], exploded["row"].to_numpy(), n_items, column.name)
     if kind.is_temporal():
         column = column.cast(pl.Int64)
