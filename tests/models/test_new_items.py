@@ -91,7 +91,8 @@ def test_new_vectors_are_what_features_tell() -> None:
     np.testing.assert_allclose(after.item_factors[N:], VECTORS[N:], atol=0.05)
     assert placement.explained["factors"] > 0.99
     after, _ = with_new_items(model("autoencoder"), KNOWN, NEW)
-    assert isinstance(after, Autoencoder) and after.anchors is not None
+    assert isinstance(after, Autoencoder)
+    assert after.anchors is not None
     np.testing.assert_allclose(after.anchors[N:], VECTORS[N:, :3], atol=0.05)
     weight = after.network.decoder.out.weight.detach().numpy()
     np.testing.assert_allclose(weight[N:], VECTORS[N:], atol=0.05)
@@ -180,7 +181,7 @@ def test_strength_grows_with_noise() -> None:
 
 
 def test_what_cannot_be_placed_is_refused() -> None:
-    with pytest.raises(SettingsError, match="exposure is 0.0; it must be a number above 0"):
+    with pytest.raises(SettingsError, match=r"exposure is 0\.0; it must be a number above 0"):
         with_new_items(model("linear"), KNOWN, NEW, exposure=0.0)
     with pytest.raises(SettingsError, match="no item that the model was trained on"):
         with_new_items(model("linear"), csr_array((N, D)), NEW)

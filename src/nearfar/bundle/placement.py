@@ -14,6 +14,10 @@ from nearfar.data.item_features import ItemFeatures, united
 from nearfar.tables.columns import quoted
 
 
+class NothingNewError(DataError):
+    """All items are known already."""
+
+
 @dataclass(frozen=True, eq=False)
 class Catalogue:
     """Known items, then new ones, with their features.
@@ -40,14 +44,15 @@ def catalogue_with(items: Vocabulary, features: ItemFeatures) -> Catalogue:
     with the log.
 
     Raises:
-        DataError: no item is new, ids are of another kind, or no new item has a feature that at
+        NothingNewError: no item is new.
+        DataError: ids are of another kind, or no new item has a feature that at
             least two known items have.
     """
     given = features.ids
     position = items.index(given.ids)
     new = np.flatnonzero(position < 0)
     if not len(new):
-        raise DataError(
+        raise NothingNewError(
             f"all {len(given):,} items with features are known to the bundle already "
             f"({given.ids[0]!r} for one), so that there is nothing to add; give new items"
         )

@@ -26,7 +26,7 @@ BY = {
     "anchors": "cosine of the items' anchors in the latent space, less their mean",
     "decoder": "cosine of the items' rows of the decoder's last layer, less their mean",
     "factors": "cosine of the items' factors, less their mean",
-    "weights": "what one item adds to the other's score, as a share of the most that it adds to any",
+    "weights": "what one item adds to the other's score, as a share of the most it adds to any",
 }
 """What each similarity is, in words."""
 

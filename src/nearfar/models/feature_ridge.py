@@ -35,9 +35,9 @@ KNOWN_HALF = 1.0
 class FeatureRidge:
     """argmin_B sum_i w_i |y_i - y - (f_i - f) B|^2 + strength |B|^2, y and f the weighted means.
 
-    An item with n interactions has w in proportion to n / (n + 1), with mean 1: its fitted vector is
-    the better known the more users interacted with it, up to what features cannot tell. Items
-    without interactions or without features have no weight.
+    An item with n interactions has w in proportion to n / (n + 1), with mean 1: the more users
+    interacted with it, the better its fitted vector is known, up to what features cannot tell.
+    Items without interactions or without features have no weight.
 
     Args:
         known: features of the model's items.

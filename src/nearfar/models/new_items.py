@@ -27,6 +27,9 @@ MAX_PROBE_ITEMS = 200
 """A probe is a history of one item, drawn by popularity, and the model's best for it; together as
 many as a training user has on average, up to so many."""
 
+MAX_SHARE = 0.25
+"""Of the first places, for new items together, however many they are."""
+
 N_PLACES = 20
 """Of each probe's list that new items take their share of."""
 
@@ -91,7 +94,8 @@ def with_new_items(
 
     The new items' level is set so that over `N_PROBES` made-up histories they take the share of
     the first `N_PLACES` places that their expected popularity has of all: that of known items, in
-    proportion to what their features predict. `popularity` of new items is 0.
+    proportion to what their features predict; but no more than `MAX_SHARE`. `popularity` of new
+    items is 0.
 
     Args:
         model: fitted.
@@ -140,7 +144,7 @@ def _expected_share(ridge: FeatureRidge, exposure: float) -> float:
         typical = np.exp(ridge.left_out(logs, strength)[there, 0]).mean()
         ratio = np.exp(ridge.predict(logs, strength)[:, 0].astype(np.float64)) / typical
     expected = exposure * counts[there].mean() * ratio.sum()
-    return float(expected / (expected + counts.sum()))
+    return min(MAX_SHARE, float(expected / (expected + counts.sum())))
 
 
 def _probes(model: Model, seed: int) -> csr_array:
