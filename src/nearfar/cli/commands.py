@@ -47,7 +47,9 @@ COMMANDS = {
         "autopilot", "autopilot", "Find the best model of all families for a log."
     ),
     "serve": Command("serve", "serve", "Answer requests for recommendations over HTTP."),
-    "export": Command("export", "export", "Write a bundle as ONNX graphs or NumPy arrays."),
+    "export": Command(
+        "export", "export", "Write a bundle as ONNX graphs, NumPy arrays or vectors."
+    ),
     "map": Command("map", "draw_map", "Draw the latent space of bundles."),
     "pipeline": Command("pipeline", "app", "Train weekly, publish, score daily."),
     "diagnose": Command(

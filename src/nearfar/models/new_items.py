@@ -36,8 +36,7 @@ N_PLACES = 20
 MAX_LEFT_OUT = 512
 """Items that the weight of an item for itself is found by."""
 
-BIAS = "decoder.out.bias"
-OUTPUT = "decoder.out.weight"
+OUTPUT = "network.decoder.out."
 
 
 @dataclass(frozen=True)
@@ -171,8 +170,6 @@ def _levelled(model: Model, extended: Model, share: float, seed: int) -> Model:
     its score is above that of the known item at place k - 1 - r. So the level is a quantile of
     what each would need.
     """
-    if isinstance(model, Constant):
-        return extended
     n_new = extended.n_items - model.n_items
     probes = _probes(model, seed)
     wide = csr_array(
@@ -215,7 +212,7 @@ def _(model: Autoencoder, placing: _Placing) -> Model:
         f"network.{name}" for name, weight in model.network.named_parameters()
         if isinstance(weight, ParameterTable)
     }  # fmt: skip
-    output, bias = f"network.{OUTPUT}", f"network.{BIAS}"
+    output, bias = OUTPUT + "weight", OUTPUT + "bias"
     both = np.column_stack([arrays[output], arrays[bias]])
     both = placing.extended("decoder", both)
     new = {output: both[:, :-1], bias: both[:, -1]}
@@ -287,7 +284,7 @@ def _own_weight(ridge: FeatureRidge, b: np.ndarray, strength: float) -> float:
 @singledispatch
 def _raised(model: Model, n_known: int, by: float) -> Model:
     """The model with the scores of its items from `n_known` on raised, or multiplied."""
-    raise NotImplementedError(type(model).__qualname__)
+    return model
 
 
 @_raised.register
