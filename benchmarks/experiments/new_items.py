@@ -41,7 +41,7 @@ KINDS = {"ml-1m": ("wmf", "ease"), "citeulike-a": ("wmf",)}
 GRID = {"alpha0": (0.02,), "reg": (0.003, 0.01, 0.03, 0.1), "lambda_item_feature": (1.0, 10.0)}
 """Of irspack, on validation."""
 
-Score = Callable[[csr_array], np.ndarray]
+Score = Callable[[Any], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,7 @@ def extended(task: Task, kind: str, out: dict[str, Any]) -> tuple[Score, Score]:
     model = algorithm.fit(train, validation, run=nf.Run(seed=0, device="cpu"))
     fitted = time.perf_counter()
     bundle = nf.Bundle.of(model, algorithm, train)
-    wider = bundle.with_new_items(task.features)
+    wider = bundle.with_new_items(task.features, histories=train.x)
     out[kind] = {
         "fit_seconds": round(fitted - started, 1),
         "extend_seconds": round(time.perf_counter() - fitted, 1),
@@ -144,13 +144,13 @@ def extended(task: Task, kind: str, out: dict[str, Any]) -> tuple[Score, Score]:
     }  # fmt: skip
     position = wider.items.index(task.items.ids)
 
-    def score(histories: csr_array) -> np.ndarray:
+    def score(histories: Any) -> np.ndarray:
         own = wider.model.score(narrow(histories, wider.n_items))
         found = np.full(histories.shape, -np.inf, np.float32)
         found[:, position >= 0] = own[:, position[position >= 0]]
         return found
 
-    def before(histories: csr_array) -> np.ndarray:
+    def before(histories: Any) -> np.ndarray:
         found = np.full(histories.shape, -np.inf, np.float32)
         found[:, : task.n_known] = model.score(narrow(histories, task.n_known))
         return found
@@ -158,7 +158,7 @@ def extended(task: Task, kind: str, out: dict[str, Any]) -> tuple[Score, Score]:
     return score, before
 
 
-def narrow(histories: csr_array, n_items: int) -> csr_array:
+def narrow(histories: Any, n_items: int) -> csr_array:
     """Histories of known items over a catalogue that begins with these."""
     return csr_array((histories.data, histories.indices, histories.indptr),
                      shape=(histories.shape[0], n_items))  # fmt: skip
@@ -190,14 +190,18 @@ def irspack(task: Task, values: dict[str, float]) -> Score:
     from irspack import IALSRecommender
 
     x = encoded(task, MIN_TAG if task.n_known > 5000 else 2).astype(np.float32)
-    known, new = csr_matrix(x[: task.n_known]), csr_matrix(x[task.n_known :])
-    model = IALSRecommender(
+    known, new = (
+        csr_matrix(x[np.arange(task.n_known)]),
+        csr_matrix(x[np.arange(task.n_known, x.shape[0])]),
+    )
+    make: Any = IALSRecommender
+    model = make(
         csr_matrix(task.train.x), n_components=128, train_epochs=10, n_threads=1,
         item_features=known, random_seed=SEED, **values,
     )  # fmt: skip
     model.learn()
 
-    def score(histories: csr_array) -> np.ndarray:
+    def score(histories: Any) -> np.ndarray:
         shown = csr_matrix(narrow(histories, task.n_known))
         return model.get_score_cold_user_with_item_features(shown, new).astype(np.float32)
 
@@ -269,7 +273,8 @@ def main() -> None:
     arguments = parser.parse_args()
     found = read_json(arguments.out) if arguments.out.exists() else {"sets": []}
     for name in arguments.data.split(","):
-        grid = chosen_for_irspack(task_of(name, "validation"))
+        before = next((s for s in found["sets"] if s["data"] == name), None)
+        grid = before["irspack"] if before else chosen_for_irspack(task_of(name, "validation"))
         parts = {p: measure(name, p, grid["chosen"]) for p in ("validation", "test")}
         entry = {"data": name, "seed": SEED, "irspack": grid, **parts, "provenance": provenance()}
         found["sets"] = [s for s in found["sets"] if s["data"] != name] + [entry]

@@ -11,13 +11,14 @@ from nearfar.core.errors import SettingsError
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.models.constant import Constant
 from nearfar.models.ensemble import Ensemble
+from nearfar.models.exposure import N_PLACES, _probes
 from nearfar.models.factors import Factors
 from nearfar.models.feature_ridge import FeatureRidge, conjugate_gradients
 from nearfar.models.folding import LeastSquares, Linear
 from nearfar.models.item_item import ItemItem
 from nearfar.models.least_squares import Confidence
 from nearfar.models.model import Model
-from nearfar.models.new_items import N_PLACES, _probes, with_new_items
+from nearfar.models.new_items import with_new_items
 from nearfar.vae.corruption.corruption import Mask
 from nearfar.vae.encoders.base import Base
 
@@ -121,6 +122,14 @@ def test_new_items_take_their_share_of_the_first_places(kind: str) -> None:
         assert (top >= N).mean() == pytest.approx(placement.share, abs=0.02)
         shares.append(placement.share)
     assert shares[0] < shares[1] < shares[2]
+
+
+def test_the_share_is_measured_on_the_histories_given() -> None:
+    before = model("least_squares")
+    after, placement = with_new_items(before, KNOWN, NEW, histories=HISTORIES)
+    able = np.flatnonzero(np.diff(HISTORIES.indptr))
+    top = after.top_k(wider(HISTORIES[able]), N_PLACES).items
+    assert (top >= N).mean() == pytest.approx(placement.share, abs=0.01)
 
 
 def test_a_history_with_a_new_item_counts_it() -> None:

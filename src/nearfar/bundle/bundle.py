@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.sparse import csr_array
 
 from nearfar._version import __version__
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
@@ -144,6 +145,7 @@ class Bundle:
         features: ItemFeatures | str | Path | pl.DataFrame,
         *,
         exposure: float = 1.0,
+        histories: csr_array | None = None,
         seed: int = 0,
     ) -> Bundle:
         """Return a bundle that also recommends items that nobody has interacted with yet.
@@ -157,6 +159,8 @@ class Bundle:
                 of their items; see `read_item_features`.
             exposure: how often new items are to be recommended, relative to known items whose
                 features predict the same popularity.
+            histories: of users, over the bundle's items, that this is measured on; made up if not
+                given, which is less exact.
             seed: of what is drawn at random.
 
         Raises:
@@ -168,8 +172,9 @@ class Bundle:
             features = read_item_features(features)
         catalogue = catalogue_with(self.items, features)
         model, placement = with_new_items(
-            self.model, catalogue.known, catalogue.new, exposure=exposure, seed=seed
-        )
+            self.model, catalogue.known, catalogue.new,
+            exposure=exposure, histories=histories, seed=seed,
+        )  # fmt: skip
         done = {
             "n_new": catalogue.new.shape[0], "n_left_out": len(catalogue.left_out),
             "left_out": catalogue.left_out.head(MAX_LISTED).to_list(), "exposure": exposure,

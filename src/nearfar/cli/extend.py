@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from nearfar.bundle.folder import check_destination, load_bundle, save_bundle
+from nearfar.bundle.history_file import read_histories
 from nearfar.cli.output import Debug, Json, Output, Quiet, Seed
+from nearfar.core.errors import DataError
 
 
 def extend(
@@ -32,6 +34,14 @@ def extend(
             "features: above 1 more often, below 1 less often.",
         ),
     ] = 1.0,
+    histories: Annotated[
+        Path | None,
+        typer.Option(
+            "--histories",
+            help="A file of users' histories, as for nearfar recommend, to measure --exposure on; "
+            "by default on made-up histories, which is less exact.",
+        ),
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -46,7 +56,13 @@ def extend(
     """
     output = Output(as_json=as_json, quiet=quiet)
     check_destination(out)
-    extended = load_bundle(bundle).with_new_items(items, exposure=exposure, seed=seed)
+    loaded = load_bundle(bundle)
+    users = None
+    if histories is not None:
+        users = next(read_histories(loaded, histories)).histories
+        if not users.nnz:
+            raise DataError(f"{histories} has no history with an item that the bundle knows")
+    extended = loaded.with_new_items(items, exposure=exposure, histories=users, seed=seed)
     done = extended.about.data["new_items"]
     if done["n_left_out"]:
         named = ", ".join(map(str, done["left_out"][:3]))

@@ -157,7 +157,7 @@ def united(features: ItemFeatures, table: pl.DataFrame) -> ItemFeatures:
     blocks = []
     for block in features.blocks:
         other = others.get(block.column)
-        names = dict.fromkeys([*block.names, *(other.names if other else [])])
+        names: list[str] = list(dict.fromkeys([*block.names, *(other.names if other else [])]))
         place = {name: i for i, name in enumerate(names)}
         parts = [(block, 0)] + ([(other, len(features.ids))] if other else [])
         entries = [
@@ -168,7 +168,7 @@ def united(features: ItemFeatures, table: pl.DataFrame) -> ItemFeatures:
         data, row, column = (np.concatenate(values) for values in zip(*entries, strict=True))
         shape = (len(features.ids) + table.height, len(names))
         values = csr_array((data, (row, column)), shape=shape)
-        blocks.append(Block(block.column, block.kind, list(names), values))
+        blocks.append(Block(block.column, block.kind, names, values))
     details = pl.concat([features.ids.frame(), table.select("id")], how="diagonal_relaxed")
     return ItemFeatures(Vocabulary.from_frame(details), tuple(blocks))
 

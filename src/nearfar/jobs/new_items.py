@@ -13,6 +13,7 @@ from nearfar.bundle.placement import NothingNewError
 from nearfar.bundle.registered import EXTENDED
 from nearfar.core.errors import NearfarError
 from nearfar.core.files import digest
+from nearfar.data.interactions import Interactions
 from nearfar.jobs.details import ItemDetails
 from nearfar.jobs.exports import exports_of
 from nearfar.jobs.pipeline import Pipeline
@@ -22,7 +23,11 @@ FILE = "file_sha256"
 
 
 def with_items_since(
-    pipeline: Pipeline, registry: Registry, version: str, say: Callable[[str], object]
+    pipeline: Pipeline,
+    registry: Registry,
+    version: str,
+    users: Interactions,
+    say: Callable[[str], object],
 ) -> Bundle:
     """Return a version's bundle with the items of `[items]` that it was not trained on.
 
@@ -34,6 +39,7 @@ def with_items_since(
         pipeline: its `items` names the columns of features; without any, nothing is added.
         registry: of the version.
         version: its name.
+        users: whose lists new items take their share of.
         say: told what is added.
     """
     device = pipeline.train.device
@@ -43,7 +49,7 @@ def with_items_since(
         _remove(folder)
         return bundle
     try:
-        return _extended(pipeline, details, bundle, folder, say)
+        return _extended(pipeline, details, bundle, folder, users, say)
     except NothingNewError:
         _remove(folder)
     except (NearfarError, OSError) as error:
@@ -57,6 +63,7 @@ def _extended(
     details: ItemDetails,
     bundle: Bundle,
     folder: Path,
+    users: Interactions,
     say: Callable[[str], object],
 ) -> Bundle:
     stamp = f"{digest(Path(details.path))}, {details}"
@@ -65,8 +72,9 @@ def _extended(
         if kept.about.data.get("new_items", {}).get(FILE) == stamp:
             return kept
     extended = bundle.with_new_items(
-        details.read_features(), exposure=details.exposure, seed=pipeline.train.seed
-    )
+        details.read_features(), exposure=details.exposure, seed=pipeline.train.seed,
+        histories=users.on_items(bundle.items).x,
+    )  # fmt: skip
     done = {**extended.about.data["new_items"], FILE: stamp}
     about = replace(extended.about, data={**extended.about.data, "new_items": done})
     extended = replace(extended, about=about)

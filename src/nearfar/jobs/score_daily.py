@@ -134,9 +134,9 @@ def _score(
     version = registry.current()
     if version is None:
         raise SettingsError("no version is published; train and publish one first")
-    bundle = with_items_since(pipeline, registry, version, say)
     events = window_events(pipeline, as_of, "score", say, accept)
     active = _active(events.frame, pipeline, as_of)
+    bundle = with_items_since(pipeline, registry, version, active, say)
     deny = _denied(pipeline, bundle)
     inputs = {
         "day": str(as_of), "version": version, "users": active.fingerprint,

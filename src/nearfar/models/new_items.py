@@ -7,7 +7,6 @@ from functools import singledispatch
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import SettingsError
@@ -16,22 +15,15 @@ from nearfar.kernels.gradients import ParameterTable
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.constant import Constant
 from nearfar.models.ensemble import Ensemble
+from nearfar.models.exposure import with_share
 from nearfar.models.factors import Factors
 from nearfar.models.feature_ridge import N_FOLDS, FeatureRidge
 from nearfar.models.folding import LeastSquares, Linear
 from nearfar.models.item_item import ItemItem
 from nearfar.models.model import Model
 
-N_PROBES = 512
-MAX_PROBE_ITEMS = 200
-"""A probe is a history of one item, drawn by popularity, and the model's best for it; together as
-many as a training user has on average, up to so many."""
-
 MAX_SHARE = 0.25
 """Of the first places, for new items together, however many they are."""
-
-N_PLACES = 20
-"""Of each probe's list that new items take their share of."""
 
 MAX_LEFT_OUT = 512
 """Items that the weight of an item for itself is found by."""
@@ -82,7 +74,13 @@ class _Placing:
 
 
 def with_new_items(
-    model: Model, known: csr_array, new: csr_array, *, exposure: float = 1.0, seed: int = 0
+    model: Model,
+    known: csr_array,
+    new: csr_array,
+    *,
+    exposure: float = 1.0,
+    histories: csr_array | None = None,
+    seed: int = 0,
 ) -> tuple[Model, Placement]:
     """Return the model with new items after its own, and how they were placed.
 
@@ -91,16 +89,17 @@ def with_new_items(
     model's own items do not change for histories of such items; in an ensemble, whose parts are
     standardised over all items, they may by a factor.
 
-    The new items' level is set so that over `N_PROBES` made-up histories they take the share of
-    the first `N_PLACES` places that their expected popularity has of all: that of known items, in
-    proportion to what their features predict; but no more than `MAX_SHARE`. `popularity` of new
-    items is 0.
+    The new items' level is set so that over `N_PROBES` histories they take the share of the first
+    `N_PLACES` places that their expected popularity has of all: that of known items, in proportion
+    to what their features predict; but no more than `MAX_SHARE`. `popularity` of new items is 0.
 
     Args:
         model: fitted.
         known: features of the model's items; see `ItemFeatures.encoded`.
         new: of the new items.
         exposure: what the expected popularity of new items is multiplied by.
+        histories: of users, over the model's items, to set the level by; made up if not given,
+            which is less exact.
         seed: of folds, sketches and probes.
 
     Raises:
@@ -121,7 +120,7 @@ def with_new_items(
     for number, part in enumerate(parts):
         placing = _Placing(ridge)
         extended = _extended(part, placing)
-        made.append(_levelled(part, extended, share, seed))
+        made.append(with_share(part, extended, share, histories, seed))
         prefix = f"{number}." if isinstance(model, Ensemble) else ""
         strengths |= {prefix + k: v for k, v in placing.strengths.items()}
         explained |= {prefix + k: v for k, v in placing.explained.items()}
@@ -144,52 +143,6 @@ def _expected_share(ridge: FeatureRidge, exposure: float) -> float:
         ratio = np.exp(ridge.predict(logs, strength)[:, 0].astype(np.float64)) / typical
     expected = exposure * counts[there].mean() * ratio.sum()
     return min(MAX_SHARE, float(expected / (expected + counts.sum())))
-
-
-def _probes(model: Model, seed: int) -> csr_array:
-    """Made-up histories over the model's items."""
-    rng = generator(seed, "probes")
-    chance = model.popularity / model.popularity.sum()
-    first = rng.choice(model.n_items, N_PROBES, p=chance)
-    ones = np.ones(N_PROBES, np.float32)
-    shape = (N_PROBES, model.n_items)
-    seeds = csr_array((ones, (np.arange(N_PROBES), first)), shape=shape)
-    mean = round(float(model.popularity.sum()) / max(1, model.n_train_users))
-    best = model.top_k(seeds, min(max(1, mean - 1), MAX_PROBE_ITEMS)).items
-    rows, places = np.nonzero(best >= 0)
-    data = np.concatenate([ones, np.ones(len(rows), np.float32)])
-    rows = np.concatenate([np.arange(N_PROBES), rows])
-    columns = np.concatenate([first, best[best >= 0]]) if len(places) else first
-    return csr_array((data, (rows, columns)), shape=shape)
-
-
-def _levelled(model: Model, extended: Model, share: float, seed: int) -> Model:
-    """The extended model with its new items' scores raised or lowered to take their share.
-
-    The new item at place r (from 0) of a probe's new items is among the first k of all exactly if
-    its score is above that of the known item at place k - 1 - r. So the level is a quantile of
-    what each would need.
-    """
-    n_new = extended.n_items - model.n_items
-    probes = _probes(model, seed)
-    wide = csr_array(
-        (probes.data, probes.indices, probes.indptr), shape=(N_PROBES, extended.n_items)
-    )
-    k = min(N_PLACES, model.n_items)
-    known = model.top_k(probes, k).scores.astype(np.float64)
-    new = extended.top_k(wide, k, allow=np.arange(model.n_items, extended.n_items))
-    n_ranked = min(k, n_new)
-    score, bar = new.scores[:, :n_ranked].astype(np.float64), known[:, ::-1][:, :n_ranked]
-    usable = np.isfinite(bar) & np.isfinite(score)
-    if isinstance(model, ItemItem):
-        usable &= (score > 0) & (bar > 0)
-        needed = bar[usable] / score[usable]
-    else:
-        needed = bar[usable] - score[usable]
-    if not len(needed):
-        return extended
-    place = min(len(needed) - 1, round(share * k * N_PROBES))
-    return _raised(extended, model.n_items, float(np.sort(needed)[place]))
 
 
 @singledispatch
@@ -279,31 +232,6 @@ def _own_weight(ridge: FeatureRidge, b: np.ndarray, strength: float) -> float:
     residual = (b[:, out].T - s @ b.T)[:, others]
     s = s[:, others]
     return max(0.0, float((s * residual).sum() / max((s * s).sum(), 1e-300)))
-
-
-@singledispatch
-def _raised(model: Model, n_known: int, by: float) -> Model:
-    """The model with the scores of its items from `n_known` on raised, or multiplied."""
-    return model
-
-
-@_raised.register
-@torch.no_grad()
-def _(model: Autoencoder, n_known: int, by: float) -> Model:
-    model.network.decoder.out.bias[n_known:] += by
-    return model
-
-
-@_raised.register
-def _(model: Factors, n_known: int, by: float) -> Model:
-    model.item_bias[n_known:] += np.float32(by)
-    return model
-
-
-@_raised.register
-def _(model: ItemItem, n_known: int, by: float) -> Model:
-    model.weights[:, n_known:] *= np.float32(by)
-    return model
 
 
 def _popularity(model: Model, placing: _Placing) -> Any:
