@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Shells start what runs in the background so, and the programs under test would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests run side by side, on networks too small for threads to help.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -77,7 +77,6 @@ if TYPE_CHECKING:
     from nearfar.evaluation.paired import Paired as Paired
     from nearfar.experiments.autopilot.autopilot import AutopilotOptions as AutopilotOptions
     from nearfar.experiments.autopilot.autopilot import autopilot as autopilot
-    from nearfar.experiments.figure import plot_training as plot_training
     from nearfar.metrics.coverage import Coverage as Coverage
     from nearfar.metrics.gini import Gini as Gini
     from nearfar.metrics.hit_rate import HitRate as HitRate
@@ -98,6 +97,7 @@ if TYPE_CHECKING:
     from nearfar.models.item_item import ItemItem as ItemItem
     from nearfar.models.latent import LatentModel as LatentModel
     from nearfar.models.model import Model as Model
+    from nearfar.report.training_curves import plot_training as plot_training
     from nearfar.train.history import EpochRecord as EpochRecord
     from nearfar.train.history import History as History
     from nearfar.train.history import StepReport as StepReport
@@ -167,7 +167,6 @@ _HOMES = {
     "nearfar.evaluation.evaluation": ("Evaluation",),
     "nearfar.evaluation.paired": ("Paired",),
     "nearfar.experiments.autopilot.autopilot": ("AutopilotOptions", "autopilot"),
-    "nearfar.experiments.figure": ("plot_training",),
     "nearfar.metrics.coverage": ("Coverage",),
     "nearfar.metrics.gini": ("Gini",),
     "nearfar.metrics.hit_rate": ("HitRate",),
@@ -185,6 +184,7 @@ _HOMES = {
     "nearfar.models.item_item": ("ItemItem",),
     "nearfar.models.latent": ("LatentModel",),
     "nearfar.models.model": ("Model",),
+    "nearfar.report.training_curves": ("plot_training",),
     "nearfar.train.history": ("EpochRecord", "History", "StepReport"),
     "nearfar.train.run": ("Reporter", "Run"),
     "nearfar.vae.corruption.corruption": ("Corruption",),

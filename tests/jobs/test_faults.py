@@ -33,8 +33,8 @@ from tests.store.conftest import postgres as postgres
 KINDS = ["parquet", "sqlite", "postgres"]
 MODES: list[Mode] = ["fail", "kill", "power"]
 TABLE = "faults"
-STRIDE = 1 if os.environ.get("NEARFAR_EVERY_WRITE") else 7
-"""The suite spoils every seventh write; `make test-faults` spoils each."""
+STRIDE = 1 if os.environ.get("NEARFAR_EVERY_WRITE") else 11
+"""The suite spoils every eleventh write; `make test-faults` spoils each."""
 
 
 class Shop:

@@ -14,7 +14,6 @@ from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import remove_day
 from nearfar.jobs.run_due import run_due
 from nearfar.jobs.score_daily import score_daily
-from nearfar.jobs.scored import mark_of
 from nearfar.jobs.train_weekly import train_weekly
 from tests.jobs.cases import SETTINGS, pipeline_in, write_days
 
@@ -40,7 +39,7 @@ def test_a_removed_day_is_gone_and_can_be_scored_again(shop: tuple[Path, date]) 
     assert reader.latest() == last
     assert remove_day(pipeline, last) == before
     assert reader.latest() == before
-    assert not mark_of(registry, last).exists()
+    assert not registry.scored_mark(last).exists()
     with pytest.raises(DataError, match=f"{last} is not published; 1 days from {before}"):
         remove_day(pipeline, last)
     assert not run_due(pipeline, last).scored.already

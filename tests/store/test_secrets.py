@@ -177,7 +177,7 @@ def test_an_address_that_cannot_be_parsed_does_not_tell_its_password() -> None:
 
 
 def test_a_missing_extra_is_told_before_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    import nearfar.store.requirements as requirements
+    import nearfar.core.extras as requirements
     from nearfar.core.errors import MissingExtraError
 
     monkeypatch.setattr(requirements, "find_spec", lambda name: None)

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import polars as pl
 
-from nearfar.abtest.requirements import check_database
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.extras import require
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.table import (
     PARQUET,
@@ -95,7 +95,7 @@ class _QueryTable(TableReader):
 
 @contextmanager
 def _fetched(query: Query, block_rows: int) -> Iterator[TableReader]:
-    check_database()
+    require("sqlalchemy", extra="sql", purpose="reading logs from a database")
     import sqlalchemy
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
+from nearfar.core.errors import DataError
 from nearfar.core.identity import id_text
 from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.events import Log
 from nearfar.data.interactions import canonical
 
 
@@ -38,6 +40,27 @@ def histories_from_items(
     return csr_of(rows, columns, (len(lists), bundle.n_items)), unknown_by_row(
         rows, columns, len(lists)
     )
+
+
+def histories_of_users(
+    bundle: HasItems, log: Log, users: Sequence[str]
+) -> tuple[pl.Series, csr_array, np.ndarray]:
+    """The users' ids, their histories, and the number of items unknown to the bundle per user.
+
+    A user who is named twice comes once.
+
+    Raises:
+        DataError: the log has no such user.
+    """
+    names = list(dict.fromkeys(users))
+    rows = log.user_ids.index(names)
+    missing = [name for name, row in zip(names, rows, strict=True) if row < 0]
+    if missing:
+        raise DataError(f"{log.name} has no user {', '.join(missing)}")
+    everyone = log.interactions()
+    lists = [log.item_ids.ids.gather(everyone.x[[row]].indices).to_list() for row in rows]
+    x, unknown = histories_from_items(bundle, lists)
+    return log.user_ids.ids.gather(rows.tolist()).rename("user"), x, unknown
 
 
 def positions(items: Vocabulary, ids: Sequence[object]) -> np.ndarray:

@@ -14,9 +14,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
 from nearfar.bundle.folder import check_destination
-from nearfar.cli.log_options import LogOptions, with_log_options
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed
-from nearfar.cli.stopped import CODES, REASONS, same_command
+from nearfar.cli.exit_codes import CODES, REASONS, same_command
+from nearfar.cli.log_options import LogOptions
+from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.output import Output
 from nearfar.core.errors import MissingExtraError
 from nearfar.experiments.autopilot.autopilot import Autopilot, AutopilotOptions
 from nearfar.experiments.autopilot.autopilot import autopilot as run_autopilot
@@ -25,7 +26,7 @@ from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Precision
 
 
-@with_log_options()
+@with_options()
 def autopilot(
     ctx: typer.Context,
     log: Annotated[
@@ -68,9 +69,8 @@ def autopilot(
     ] = "float32",
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Find the best model of all families for a log, and save it as a bundle.
 
@@ -86,7 +86,6 @@ def autopilot(
     values per user. All cores are used. Ctrl-C keeps all finished trials (exit code 130); the
     same command goes on from there.
     """
-    output = Output(as_json=as_json, quiet=quiet)
     names = tuple(name.strip() for name in only.split(",")) if only else ()
     options = AutopilotOptions(minutes, goal, names, time_split, seed, device, precision)
     check_destination(out)

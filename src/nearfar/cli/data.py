@@ -9,11 +9,12 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
-from nearfar.cli.log_options import LogOptions, moment, with_log_options
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
+from nearfar.cli.log_options import LogOptions, moment
+from nearfar.cli.options import with_options
+from nearfar.cli.output import Output, table
 from nearfar.core.errors import DataError
 from nearfar.core.memory import readable
-from nearfar.data.cache import data_sets
+from nearfar.data.fetch import data_sets
 from nearfar.data.fetch import fetch as fetch_data
 from nearfar.data.filters import Filters, preset
 from nearfar.data.inspect import LogReport, inspect_log
@@ -37,18 +38,15 @@ LogArgument = Annotated[
 
 
 @app.command("fetch")
+@with_options()
 def fetch(
     name: Annotated[
         str | None, typer.Argument(help="The data set; without a name all are listed.")
     ] = None,
-    seed: Seed = 0,
-    device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Download a data set into the cache ($NEARFAR_CACHE or ~/.cache/nearfar), once."""
-    output = Output(as_json=as_json, quiet=quiet)
     if name is None:
         known = data_sets()
         rows = [[n, source.licence] for n, source in known.items()]
@@ -56,7 +54,7 @@ def fetch(
             {"data_sets": sorted(known)}, table(None, ["data set", "licence"], rows, left=2)
         )
         return
-    shown = output.stderr.is_terminal and not quiet
+    shown = output.stderr.is_terminal and not output.quiet
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=output.stderr, transient=True, disable=not shown) as bar:
         task = bar.add_task(name, total=None)
@@ -69,15 +67,12 @@ def fetch(
 
 
 @app.command("inspect")
-@with_log_options()
+@with_options()
 def inspect(
     log: LogArgument,
     log_options: LogOptions = LogOptions(),
-    seed: Seed = 0,
-    device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Describe a log: what it was read as, what was left out and why, and what remains.
 
@@ -86,14 +81,13 @@ def inspect(
 
     nearfar data inspect ratings.csv --min-rating 4 --since 2024-01-01
     """
-    output = Output(as_json=as_json, quiet=quiet)
     opened = log_options.open(log, output)
     report = inspect_log(opened)
     output.result(report.to_dict(), *log_tables(report))
 
 
 @app.command("split")
-@with_log_options()
+@with_options()
 def split(
     log: LogArgument,
     out: Annotated[Path, typer.Option("--out", help="The split's folder.")],
@@ -120,13 +114,10 @@ def split(
     seed: Annotated[
         int, typer.Option("--seed", "--split-seed", help="strong and given: seed of the draws.")
     ] = SEED,
-    device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Split a log into training, validation and test users; a folder to use again."""
-    output = Output(as_json=as_json, quiet=quiet)
     if protocol != "time" and (validation_from or test_from):
         raise typer.BadParameter("--validation-from and --test-from go with --protocol time")
     filters = log_options.filters

@@ -12,18 +12,21 @@ import typer
 from nearfar.bundle.folder import load_bundle
 from nearfar.bundle.manifest import is_bundle
 from nearfar.cli import inputs
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, drawn
-from nearfar.cli.stopped import same_command
+from nearfar.cli.exit_codes import same_command
+from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.output import Output, drawn
 from nearfar.core.errors import ArtefactError
 from nearfar.data.interactions import Split
 from nearfar.data.splits.folder import load_split
 from nearfar.evaluation.table import comparison_table
 from nearfar.experiments.reproduction.cells import is_study, kept_models
+from nearfar.pages.page import check_page
 from nearfar.report.measured import QUALITY
-from nearfar.report.page import check_page, write_report
+from nearfar.report.page import write_report
 from nearfar.report.report import N_USERS, Options, make_report
 
 
+@with_options()
 def report_page(
     ctx: typer.Context,
     bundles: Annotated[
@@ -44,9 +47,8 @@ def report_page(
     no_map: Annotated[bool, typer.Option("--no-map", help="Leave out the latent map.")] = False,
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Write one page on bundles: how good, for whom, and why.
 
@@ -56,8 +58,7 @@ def report_page(
     file that needs no network. Three autoencoders on MovieLens-1M take about a minute of one core,
     most of it diagnostics.
     """
-    output = Output(as_json=as_json, quiet=quiet)
-    check_page(out)
+    check_page(out, "a report")
     options = Options(users, seed, diagnostics=not no_diagnostics, latent_map=not no_map)
     options.check_installed()
     split = load_split(data)

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from nearfar.cli.log_options import DETAILS, LogOptions, with_log_options
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed
+from nearfar.cli.exit_codes import CODES, REASONS, same_command
+from nearfar.cli.log_options import DETAILS, LogOptions
+from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
-from nearfar.cli.stopped import CODES, REASONS, same_command, slug
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError
 from nearfar.data.filters import Filters
@@ -27,7 +28,7 @@ from nearfar.tables.columns import Columns
 from nearfar.train.run import Precision
 
 
-@with_log_options(without=(*DETAILS, "format", "min_user"))
+@with_options(without=(*DETAILS, "format", "min_user"))
 def reproduce(
     ctx: typer.Context,
     which: Annotated[
@@ -100,9 +101,8 @@ def reproduce(
     ] = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Reproduce a table or figure of the paper: ours with intervals beside the published.
 
@@ -111,7 +111,6 @@ def reproduce(
     complete; 1: a row failed, the rest stands; 3: the budget was used up, the same command
     goes on.
     """
-    output = Output(as_json=as_json, quiet=quiet)
     filters = log_options.filters
     unfiltered = filters == Filters() and min_user is None
     own = OwnData(
@@ -126,7 +125,7 @@ def reproduce(
     plan = StudyPlan(
         table=which,
         data=data_set(dataset, data=data, own=own),
-        folder=out or Path("reproduction") / slug(dataset),
+        folder=out or Path("reproduction") / _slug(dataset),
         only=tuple(name.strip() for name in only.split(",")) if only else (),
         seeds=seeds,
         seed=seed,
@@ -143,7 +142,7 @@ def reproduce(
         return
     found = run_reproduction(
         plan, minutes=budget, groups=bounds, level=level, say=output.remark,
-        reporting=lambda title: TrainingProgress(output, title), raise_errors=debug,
+        reporting=lambda title: TrainingProgress(output, title), raise_errors=output.debug,
     )  # fmt: skip
     _show(found, output)
     again = same_command(ctx)
@@ -214,3 +213,9 @@ def _listed(entries: list[SeedResult]) -> str:
         )
     reasons = dict.fromkeys(f"{c['row']}: {c['reason']}" for c in cells if c["reason"])
     return "\n".join([aligned(("row", "seed", "state", "fit", "fingerprint"), rows), *reasons])
+
+
+def _slug(name: str) -> str:
+    """A folder's name for a data set: "synthetic:ml-1m,seed=3" as "synthetic-ml-1m-seed-3"."""
+    text = Path(name).name or name
+    return "-".join("".join(c if c.isalnum() or c in "-._" else " " for c in text).split())

@@ -15,10 +15,10 @@ import polars as pl
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.recommend import Ids, recommend, recommendations_frame
 from nearfar.cluster.histories import Histories, HistoryPart
-from nearfar.cluster.requirements import check_installed
 from nearfar.cluster.shared_model import SharedBundle
 from nearfar.cluster.workers import Workers
 from nearfar.core.errors import DataError, NearfarError
+from nearfar.core.extras import require
 from nearfar.core.files import atomic_file
 from nearfar.store.sinks.sink import DayWriter
 
@@ -109,7 +109,7 @@ def score_histories(
         MissingExtraError: Ray is not installed.
         DataError: a part cannot be read, or rows cannot be kept.
     """
-    check_installed()
+    require("ray", extra="cluster", purpose="work on several machines")
     written = set(writer.parts)
     todo = [part.number for part in histories.parts if part.number not in written]
     if not todo:

@@ -165,16 +165,6 @@ def merge_duplicates(log: Log) -> Log:
     return _kept(log, pl.Series(pairs).is_first_distinct(), "merging repeated events")
 
 
-def min_items_per_user(log: Log, n: int) -> Log:
-    """The events of users that have at least `n` of them, counted once."""
-    return frequent(log, n, 0)
-
-
-def min_users_per_item(log: Log, n: int) -> Log:
-    """The events of items that have at least `n` of them, counted once."""
-    return frequent(log, 0, n)
-
-
 def frequent(log: Log, min_user: int, min_item: int, *, fixed_point: bool = False) -> Log:
     """The events of items with at least `min_item`, then of users with at least `min_user`.
 

@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.data.cache import cached
 from nearfar.data.events import FilterStep, Log, Unknown
+from nearfar.data.fetch import cached
 from nearfar.data.filters import Filters
 from nearfar.data.formats import detect, generated, source_named
 from nearfar.data.sources.source import Source, SourceRequest

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.core.errors import UnknownNameError
+from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt
+from nearfar.core.settings import Settings
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.groups import Group
@@ -23,7 +25,7 @@ METRICS = (NDCG_AT, COVERAGE_AT)
 
 
 @dataclass(frozen=True)
-class Gates:
+class Gates(Settings):
     """How much worse than the champion a candidate may be; shares unless said.
 
     Args:
@@ -37,24 +39,17 @@ class Gates:
         max_collapsed: latent dimensions that tell nothing, of all.
         min_users: held-out users that the gates rest on, a count. The first version, which has no
             predecessor, passes with fewer, with a remark.
-
-    Raises: SettingsError where a limit is negative.
     """
 
-    max_ndcg_drop: float = 0.02
-    min_over_popularity: float = 0.0
-    max_coverage_drop: float = 0.2
-    max_group_drop: float = 0.1
-    min_group_users: int = 100
-    max_catalogue_change: float = 0.5
-    max_activity_change: float = 0.5
-    max_collapsed: float = 0.9
-    min_users: int = 10
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 0:
-                raise SettingsError(f"gates: {name} is {value}; it must not be negative")
+    max_ndcg_drop: NonNegativeFloat = 0.02
+    min_over_popularity: NonNegativeFloat = 0.0
+    max_coverage_drop: NonNegativeFloat = 0.2
+    max_group_drop: NonNegativeFloat = 0.1
+    min_group_users: NonNegativeInt = 100
+    max_catalogue_change: NonNegativeFloat = 0.5
+    max_activity_change: NonNegativeFloat = 0.5
+    max_collapsed: NonNegativeFloat = 0.9
+    min_users: NonNegativeInt = 10
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from nearfar.core.errors import NearfarError
 from nearfar.core.files import digest
 from nearfar.data.interactions import Interactions
 from nearfar.jobs.details import ItemDetails
-from nearfar.jobs.exports import exports_of
-from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.pipeline import Pipeline, exports_of
 from nearfar.jobs.registry import Registry
 
 FILE = "file_sha256"

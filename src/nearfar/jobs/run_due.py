@@ -6,12 +6,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from nearfar.jobs.arm import experiment_of
 from nearfar.jobs.details import refresh_items
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.job import told
-from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.pipeline import Pipeline, experiment_of
 from nearfar.jobs.publish import publish, waiting
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.score_daily import Scored, denied_names, score_daily

@@ -20,7 +20,6 @@ from nearfar.data.interactions import Interactions
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.evaluation.groups import parse_groups
 from nearfar.jobs.executor import LOCAL, Executor
-from nearfar.jobs.exports import exports_of
 from nearfar.jobs.gates import (
     METRICS,
     Verdict,
@@ -31,7 +30,7 @@ from nearfar.jobs.gates import (
     state_of,
 )
 from nearfar.jobs.job import recorded
-from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.pipeline import Pipeline, exports_of
 from nearfar.jobs.registry import Registry, Version
 from nearfar.jobs.unfinished import forget, take_up, warm_file
 from nearfar.jobs.window import TrainingWindow, check_day, training_of, window_events, window_of

@@ -18,7 +18,10 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters
 from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.data.splits.targets import new_entries
 from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.registry import Registry
+from nearfar.store.contracts import midnight
 from nearfar.tables.report import ReadReport
 
 SHARES = (0.05, 0.1, 0.2)
@@ -49,7 +52,7 @@ class TrainingWindow:
 
 def moment(day: date) -> int:
     """The first second of a day in UTC."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+    return int(midnight(day).timestamp())
 
 
 def check_day(as_of: date, *, allow_future: bool, now: datetime | None = None) -> None:
@@ -140,8 +143,7 @@ def _part(log: Log, cut: int, share: float, salt: str) -> TrainingWindow:
     users = theirs.user_ids
     shown = _matrix(theirs.keep(~late), users, train.item_ids)
     found = _matrix(theirs.keep(late), users, train.item_ids)
-    new = csr_array(found - found.multiply(shown))
-    new.eliminate_zeros()
+    new = new_entries(found, shown)
     able = np.flatnonzero((np.diff(new.indptr) > 0) & (np.diff(shown.indptr) > 0))
     half = held_out(users, 0.5, salt + "/half")[able]
     validation, test = (
@@ -161,9 +163,6 @@ def _matrix(log: Log, users: Vocabulary, items: Vocabulary) -> csr_array:
     if not log.n_events:
         return csr_array((len(users), len(items)), dtype=np.float32)
     return log.interactions(users, items).x
-
-
-QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +199,7 @@ def window_events(
     raw = pipeline.source.read(since, until, told)
     for remark in told.remarks:
         say(remark)
-    quarantine = pipeline.registry / QUARANTINE / f"{job}-{as_of}.parquet"
+    quarantine = Registry(pipeline.registry).quarantine(job, as_of)
     checked = pipeline.contract.check(raw, since, until, quarantine=quarantine, accept=accept)
     report = checked.report
     for text in report.accepted:

@@ -13,9 +13,8 @@ from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.groups import parse_groups
 from nearfar.experiments.reproduction.cells import CellResult
 from nearfar.experiments.reproduction.gains import best_autoencoder, gains
-from nearfar.experiments.reproduction.page import markdown_table
-from nearfar.experiments.reproduction.published import Published
-from nearfar.experiments.reproduction.rows import TABLES
+from nearfar.experiments.reproduction.markdown import markdown_table
+from nearfar.experiments.reproduction.rows import TABLES, Published
 from nearfar.experiments.reproduction.study import SeedResult
 from nearfar.experiments.reproduction.summary import pooled, summarise
 from nearfar.experiments.reproduction.tables import gain_table, grouped_table, main_table

@@ -206,7 +206,7 @@ def test_no_trial_is_given_up_on_in_the_warm_up() -> None:
 
 def test_without_optuna_it_says_what_to_install(clusters, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.setattr(sampler, "find_spec", lambda name: None)
+    monkeypatch.setattr("nearfar.core.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"nearfar tune needs optuna.*nearfar\[tune\]"):
         tune(ease(tmp_path), *clusters, 1)
     assert not list(tmp_path.iterdir())

@@ -9,7 +9,8 @@ from nearfar.bundle.folder import load_bundle
 from nearfar.core.errors import SettingsError
 from nearfar.experiments.reproduction.report import ReproductionReport
 from nearfar.experiments.reproduction.study import Study
-from nearfar.maps.panels import check_drawable, figure2
+from nearfar.maps.drawing import check_drawable
+from nearfar.maps.figure2 import figure2
 from nearfar.maps.projections.projection import find_projection
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.latent import LatentModel

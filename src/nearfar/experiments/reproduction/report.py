@@ -12,7 +12,7 @@ from nearfar.evaluation.table import Table
 from nearfar.experiments.provenance import provenance
 from nearfar.experiments.reproduction.diversity import diversity_table
 from nearfar.experiments.reproduction.gains import gains
-from nearfar.experiments.reproduction.published import Published, published
+from nearfar.experiments.reproduction.rows import Published, published
 from nearfar.experiments.reproduction.study import Study, StudyPlan
 from nearfar.experiments.reproduction.summary import RowSummary, summarise
 from nearfar.experiments.reproduction.tables import gain_table, grouped_table, main_table

@@ -15,8 +15,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.intervals import mean_interval, standard_error
 from nearfar.experiments.reproduction.cells import CellResult
-from nearfar.experiments.reproduction.published import Published
-from nearfar.experiments.reproduction.rows import TableRow
+from nearfar.experiments.reproduction.rows import Published, TableRow
 from nearfar.experiments.reproduction.study import SeedResult
 from nearfar.metrics.metric import Metric
 

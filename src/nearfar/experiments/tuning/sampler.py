@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
-from nearfar.core.errors import MissingExtraError
 from nearfar.core.seeding import derive
 from nearfar.experiments.tuning.space import Parameter, Space
 from nearfar.experiments.tuning.trials import TuningTrial
@@ -20,12 +18,6 @@ N_BEFORE_PRUNING = 5
 
 class Pruned(Exception):  # noqa: N818 - it is no error
     """A trial is given up on: it is worse than the median of those before at the same epoch."""
-
-
-def check_installed() -> None:
-    """Raises MissingExtraError without Optuna."""
-    if find_spec("optuna") is None:
-        raise MissingExtraError("optuna", "tune", "nearfar tune")
 
 
 class Proposal:

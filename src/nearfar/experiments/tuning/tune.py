@@ -12,16 +12,23 @@ from typing import Any
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.core import discovery, settings
 from nearfar.core.errors import EmptyDataError, NearfarError, SettingsError
+from nearfar.core.extras import require
 from nearfar.core.files import atomic_file
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.provenance import provenance
 from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.stopping import Budget, Stop, Watch, raising_on_sigterm, reason_of
-from nearfar.experiments.tuning.sampler import Proposal, Pruned, check_installed
+from nearfar.experiments.tuning.sampler import Proposal, Pruned
 from nearfar.experiments.tuning.space import Space, value_of, with_values
-from nearfar.experiments.tuning.toml import beyond_defaults, settings_toml
-from nearfar.experiments.tuning.trials import FORMAT, TrialFile, TuningTrial, best_of
+from nearfar.experiments.tuning.trials import (
+    FORMAT,
+    TrialFile,
+    TuningTrial,
+    best_of,
+    beyond_defaults,
+    settings_toml,
+)
 from nearfar.metrics.ndcg import NDCG
 from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Device, Precision, Reporter, Run
@@ -155,7 +162,7 @@ def tune(
         EmptyDataError: no validation user has anything to find.
         SettingsError: the folder holds another search.
     """
-    check_installed()
+    require("optuna", extra="tune", purpose="nearfar tune")
     if not validation.held_out.n_interactions:
         raise EmptyDataError("no validation user has a held-out item to choose settings by")
     if n_trials < 1:

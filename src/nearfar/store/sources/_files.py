@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.store.requirements import check_installed
+from nearfar.core.extras import require
 from nearfar.store.secrets import Url
 
 
@@ -107,7 +107,7 @@ def located(address: Url) -> tuple[Place, str]:
     revealed = address.reveal()
     if not is_remote(revealed):
         return Local(), str(Path(revealed).expanduser())
-    check_installed("fsspec", purpose=f"reading {address}", extra="remote")
+    require("fsspec", extra="remote", purpose=f"reading {address}")
     import fsspec
 
     with address.errors("open", ImportError, ValueError, OSError):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 
 import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import SchemaError
+from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
 from nearfar.tables.columns import EVENT_ROLES, Columns
 from nearfar.tables.report import ReadReport
@@ -159,8 +160,3 @@ class EventRows:
         if numbers.null_count() > ids.null_count():
             raise beyond(ids.name, ids.filter(numbers.is_null() & ids.is_not_null())[0])
         return numbers
-
-
-def midnight(day: date) -> datetime:
-    """The moment at which a day begins, in UTC."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -112,7 +112,7 @@ def test_what_cannot_be_done_is_told_before_the_work(work, fails, tmp_path, monk
     fails("report", work / "pop", *common, *out, "--users", "3", code=2)
     real = importlib.util.find_spec
     monkeypatch.setattr(
-        "nearfar.maps.requirements.find_spec", lambda m: None if m == "plotly" else real(m)
+        "nearfar.core.extras.find_spec", lambda m: None if m == "plotly" else real(m)
     )
     assert "pip install 'nearfar[maps]'" in fails("report", work / "pop", *common, *out)
     assert not (tmp_path / "page.html").exists()

@@ -13,7 +13,8 @@ import pytest
 from nearfar.core.errors import DataError, EmptyDataError, MissingExtraError, SettingsError
 from nearfar.maps.atlas import Mapped, encoded, make_atlas
 from nearfar.maps.cohorts import cohorts_by_interactions
-from nearfar.maps.panels import draw, figure2, measured_ndcg
+from nearfar.maps.drawing import draw
+from nearfar.maps.figure2 import figure2, measured_ndcg
 from nearfar.maps.projections.pca import PCA
 from nearfar.maps.table import distances_table, separability_table
 from nearfar.maps.users import whole_histories
@@ -139,7 +140,7 @@ def test_what_cannot_be_drawn_is_refused_before_the_work(tmp_path: Path, monkeyp
     def never(*arguments, **settings):
         raise AssertionError("the work began")
 
-    monkeypatch.setattr("nearfar.maps.panels.make_atlas", never)
+    monkeypatch.setattr("nearfar.maps.figure2.make_atlas", never)
     with pytest.raises(SettingsError, match=r"ends in \.bmp; maps are drawn as \.png"):
         drawn(tmp_path / "map.bmp")
     with pytest.raises(SettingsError, match="no fitted model"):
@@ -147,7 +148,7 @@ def test_what_cannot_be_drawn_is_refused_before_the_work(tmp_path: Path, monkeyp
     real = importlib.util.find_spec
     for missing, name in (("matplotlib", "map.svg"), ("plotly", "map.html")):
         monkeypatch.setattr(
-            "nearfar.maps.requirements.find_spec",
+            "nearfar.core.extras.find_spec",
             lambda m, missing=missing: None if m == missing else real(m),
         )
         with pytest.raises(MissingExtraError, match=rf"{missing}.*pip install 'nearfar\[maps\]'"):
@@ -169,7 +170,7 @@ def test_too_few_users_are_refused(tmp_path: Path) -> None:
 
 
 def test_many_points_are_pixels_in_a_vector_file(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("nearfar.maps.panels.DRAWN_AS_PIXELS", 50)
+    monkeypatch.setattr("nearfar.pages.matplotlib.AS_PIXELS", 50)
     drawn(tmp_path / "a.svg", ndcg={})
     assert (tmp_path / "a.svg").read_text().count("<image") == 2
 

@@ -13,14 +13,14 @@ import pytest
 
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
-from nearfar.maps import page
+from nearfar.maps import drawing
 from nearfar.maps.anchors import Anchors
 from nearfar.maps.atlas import Atlas, LatentMap, Mapped, make_atlas
 from nearfar.maps.cohorts import cohorts_by_interactions
-from nearfar.maps.page import maps_figure, shortened, write_page
+from nearfar.maps.drawing import draw, map_charts
 from nearfar.maps.projections.pca import PCA
 from nearfar.maps.users import whole_histories
-from nearfar.pages.charts import as_words
+from nearfar.pages.plotly import plain_text, plotly_figure
 from tests.maps.cases import Linear, split_of_sizes
 from tests.pages.reading import Page
 
@@ -50,72 +50,67 @@ def atlas() -> Atlas:
 @pytest.fixture(scope="module")
 def html(atlas, tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("page") / "map.html"
-    write_page(atlas, path)
+    draw(atlas, path)
     return path.read_text(encoding="utf-8")
 
 
 def test_nothing_is_fetched_and_nothing_can_be_sent(html: str) -> None:
     found = Page(html)
     found.check_asks_nothing_of_others()
-    assert found.figures["maps-chart"]["config"]["showSendToCloud"] is False
+    assert found.figures["maps-1"]["config"]["showSendToCloud"] is False
 
 
 def test_titles_cannot_break_out(html: str, atlas: Atlas) -> None:
     assert EVIL not in html
-    figure = Page(html).figures["maps-chart"]
-    told = [text for trace in figure["data"] for text in trace["text"]]
-    assert any(as_words(EVIL) in text for text in told)
+    figures = Page(html).figures
+    assert list(figures) == ["maps-1", "maps-2"]
+    told = [text for f in figures.values() for trace in f["data"] for text in trace["hovertext"]]
+    assert any(plain_text(EVIL) in text for text in told)
     assert not any(EVIL in text for text in told)
 
 
-def test_every_user_has_words_and_every_cohort_one_place_in_the_legend(atlas: Atlas) -> None:
-    figure = maps_figure(atlas)
-    markers = [t for t in figure.data if t.name != "item anchor"]
-    assert len(markers) == 6
-    assert [t.name for t in markers if t.showlegend] == [
-        f"{s} interactions: 30 users" for s in SIZES
-    ]
-    assert {t.legendgroup for t in markers[:3]} == {t.legendgroup for t in markers[3:]}
-    assert sum(len(t.x) for t in markers) == 180
-    x, names = atlas.users.x, page.item_names(atlas.users.item_ids, np.arange(40))
+def test_every_user_has_words_and_stands_with_the_cohort(atlas: Atlas) -> None:
+    first, second = map_charts(atlas, histories=True)
+    cohorts = first.points
+    assert [c.name for c in cohorts] == [f"{s} interactions: 30 users" for s in SIZES]
+    assert [c.colour for c in cohorts] == [0, 1, 2] == [c.colour for c in second.points[:3]]
+    assert sum(len(c.xy) for c in cohorts) == 90
+    x, names = atlas.users.x, drawing.item_names(atlas.users.item_ids, np.arange(40))
     popularity = atlas.users.item_counts
-    lines = markers[1].text[4].split("<br>")
+    lines = cohorts[1].texts[4].split("\n")
     history = x.indices[x.indptr[34] : x.indptr[35]]
     assert lines[:2] == ["6 interactions", "6 interactions"]
     expected = sorted(history, key=lambda i: (-popularity[i], i))
-    assert lines[2:] == [as_words(names[i]) for i in expected]
-    long = markers[2].text[0].split("<br>")
+    assert lines[2:] == [names[i] for i in expected]
+    long = cohorts[2].texts[0].split("\n")
     assert long[1] == "18 interactions, among them"
-    assert len(long) == 2 + page.N_TITLES
-    assert np.allclose(np.stack([markers[1].x, markers[1].y]).T, atlas.maps[0].xy[30:60], atol=1e-4)
+    assert len(long) == 2 + drawing.N_TITLES
+    assert np.array_equal(cohorts[1].xy, atlas.maps[0].xy[30:60])
+    assert not map_charts(atlas)[0].points[0].texts  # a picture has no use for them
 
 
 def test_anchors_have_their_titles(atlas: Atlas) -> None:
-    (anchors,) = [t for t in maps_figure(atlas).data if t.name == "item anchor"]
-    assert anchors.showlegend
-    assert anchors.customdata == (as_words(EVIL), "Film 1")
-    assert anchors.text == (as_words(shortened(EVIL)), "Film 1"), "names stand on the map"
-    assert anchors.mode == "markers+text"
-    assert shortened("A title that is much longer than a map has room for") == (
-        "A title that is much lo…"
-    )
+    anchors = map_charts(atlas)[1].points[-1]
+    assert (anchors.name, anchors.colour) == ("item anchor", None)
+    assert list(anchors.texts) == [f"anchor of {EVIL}", "anchor of Film 1"]
+    (label,) = anchors.labels  # both are at one place, which has room for one name
+    assert (label.place, label.text) == (0, EVIL[:31] + "…")
 
 
-def test_one_map_fills_the_width_of_the_page(atlas: Atlas) -> None:
-    heights = [maps_figure(replace(atlas, maps=atlas.maps[:1] * n)).layout.height for n in (1, 3)]
-    assert heights[0] > 700
-    assert heights[1] < 600
+def test_names_of_anchors_stand_towards_the_middle(atlas: Atlas) -> None:
+    apart = atlas.maps[1].xy[[0, -1]]  # the first and the last cohort lie left and right
+    anchors = replace(atlas.maps[1].anchors, xy=apart)
+    moved = replace(atlas, maps=(replace(atlas.maps[1], anchors=anchors),))
+    labels = map_charts(moved)[0].points[-1].labels
+    assert [(label.place, label.left) for label in labels] == [(0, False), (1, True)]
 
 
-def test_titles_and_numbers_stand_on_the_page(html: str, atlas: Atlas) -> None:
+def test_titles_and_numbers_stand_on_the_page(html: str) -> None:
     words = Page(html).words
     assert "90 users" in words
     assert "first <map>" in words
-    assert ".4321" in words
+    assert "NDCG@100 0.4321" in words
     assert "2 to 18" in words
-    figure = maps_figure(atlas)
-    assert [a.text for a in figure.layout.annotations] == ["first &lt;map&gt;", "second"]
-    assert figure.layout.xaxis.title.text.startswith("NDCG@100 0.4321<br>silhouette")
 
 
 def test_user_ids_are_not_told(html: str) -> None:
@@ -126,11 +121,10 @@ def test_user_ids_are_not_told(html: str) -> None:
 def test_of_many_users_a_sample_is_shown_and_the_page_says_so(
     atlas: Atlas, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(page, "MAX_POINTS", 50)
-    monkeypatch.setattr(page, "WITH_WEBGL", 40)
-    figure = maps_figure(atlas)
-    markers = [t for t in figure.data if t.name != "item anchor"]
-    assert sum(len(t.x) for t in markers) == 100
-    assert {t.type for t in markers} == {"scattergl"}
-    write_page(atlas, tmp_path / "map.html")
+    monkeypatch.setattr(drawing, "MAX_POINTS", 50)
+    monkeypatch.setattr("nearfar.pages.plotly.WITH_WEBGL", 40)
+    chart = map_charts(atlas, histories=True)[0]
+    assert sum(len(each.xy) for each in chart.points) == 50
+    assert {trace["type"] for trace in plotly_figure(chart)["data"]} == {"scattergl"}
+    draw(atlas, tmp_path / "map.html")
     assert "50 of them, drawn at random" in (tmp_path / "map.html").read_text()
