@@ -189,11 +189,9 @@ def irspack(task: Task, values: dict[str, float]) -> Score:
     """iALS with item features."""
     from irspack import IALSRecommender
 
-    x = encoded(task, MIN_TAG if task.n_known > 5000 else 2).astype(np.float32)
-    known, new = (
-        csr_matrix(x[np.arange(task.n_known)]),
-        csr_matrix(x[np.arange(task.n_known, x.shape[0])]),
-    )
+    x = csr_array(encoded(task, MIN_TAG if task.n_known > 5000 else 2), dtype=np.float32)
+    rows = np.arange(len(task.items))
+    known, new = (csr_matrix(x[r]) for r in np.split(rows, [task.n_known]))
     make: Any = IALSRecommender
     model = make(
         csr_matrix(task.train.x), n_components=128, train_epochs=10, n_threads=1,

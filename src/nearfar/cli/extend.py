@@ -9,10 +9,12 @@ import typer
 
 from nearfar.bundle.folder import check_destination, load_bundle, save_bundle
 from nearfar.bundle.history_file import read_histories
-from nearfar.cli.output import Debug, Json, Output, Quiet, Seed
+from nearfar.cli.options import Seed, with_options
+from nearfar.cli.output import Output
 from nearfar.core.errors import DataError
 
 
+@with_options()
 def extend(
     bundle: Annotated[
         Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
@@ -43,9 +45,8 @@ def extend(
         ),
     ] = None,
     seed: Seed = 0,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Add items that nobody has interacted with yet to a bundle, by their features.
 
@@ -54,7 +55,6 @@ def extend(
     Items in the file that the bundle does not know are added; the others teach what features
     mean, beside the genres that the bundle itself holds. Nothing is trained again.
     """
-    output = Output(as_json=as_json, quiet=quiet)
     check_destination(out)
     loaded = load_bundle(bundle)
     users = None

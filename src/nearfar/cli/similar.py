@@ -9,10 +9,12 @@ import typer
 
 from nearfar.bundle.folder import load_bundle
 from nearfar.bundle.similar import BY, Similarity, similar_items, similar_to_file
-from nearfar.cli.output import Debug, Json, Output, Quiet, table
+from nearfar.cli.options import with_options
+from nearfar.cli.output import Output, table
 from nearfar.core.errors import DataError
 
 
+@with_options()
 def similar(
     bundle: Annotated[
         Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
@@ -26,16 +28,14 @@ def similar(
         typer.Option("--out", help="Write .csv, .tsv or .parquet; without --items of all items."),
     ] = None,
     k: Annotated[int, typer.Option("-k", help="How many items.", min=1)] = 10,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """List the items most like an item, by what the model holds of them.
 
     nearfar similar BUNDLE --items "Toy Story" -k 5
     nearfar similar BUNDLE --out similar.parquet -k 100
     """
-    output = Output(as_json=as_json, quiet=quiet)
     if not items and out is None:
         raise typer.BadParameter("give --items, or --out for all items of the bundle")
     loaded = load_bundle(bundle)
