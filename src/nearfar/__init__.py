@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from nearfar.bundle.recommend import recommend as recommend
     from nearfar.bundle.recommend import recommend_titles as recommend_titles
     from nearfar.bundle.recommend import recommend_to_file as recommend_to_file
+    from nearfar.bundle.similar import similar_items as similar_items
+    from nearfar.bundle.similar import similar_to_file as similar_to_file
     from nearfar.core.errors import NearfarError as NearfarError
     from nearfar.core.ranking import Ranking as Ranking
     from nearfar.core.vocabulary import Vocabulary as Vocabulary
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
     from nearfar.data.interactions import FoldIn as FoldIn
     from nearfar.data.interactions import Interactions as Interactions
     from nearfar.data.interactions import Split as Split
+    from nearfar.data.item_features import ItemFeatures as ItemFeatures
+    from nearfar.data.item_features import read_item_features as read_item_features
     from nearfar.data.log import read_log as read_log
     from nearfar.data.log import read_parts as read_parts
     from nearfar.data.shapes import Synthetic as Synthetic
@@ -140,6 +144,7 @@ _HOMES = {
     "nearfar.bundle.history_file": ("read_histories",),
     "nearfar.bundle.matching": ("match_items",),
     "nearfar.bundle.recommend": ("recommend", "recommend_titles", "recommend_to_file"),
+    "nearfar.bundle.similar": ("similar_items", "similar_to_file"),
     "nearfar.core.errors": ("NearfarError",),
     "nearfar.core.ranking": ("Ranking",),
     "nearfar.core.vocabulary": ("Vocabulary",),
@@ -148,6 +153,7 @@ _HOMES = {
     "nearfar.data.filters": ("Filters",),
     "nearfar.data.inspect": ("inspect_log",),
     "nearfar.data.interactions": ("FoldIn", "Interactions", "Split"),
+    "nearfar.data.item_features": ("ItemFeatures", "read_item_features"),
     "nearfar.data.log": ("read_log", "read_parts"),
     "nearfar.data.shapes": ("Synthetic",),
     "nearfar.data.splits.by_time": ("split_by_time",),

@@ -5,26 +5,33 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
+from scipy.sparse import csr_array
 
 from nearfar._version import __version__
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.algorithms.label import label_of
+from nearfar.bundle.placement import catalogue_with
 from nearfar.bundle.titles import TitleIndex
 from nearfar.core import discovery, settings
 from nearfar.core.errors import ArtefactError, DataError, NearfarError
 from nearfar.core.frames import summary_html, summary_text
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
+from nearfar.data.item_features import ItemFeatures, read_item_features
 from nearfar.models.model import Model
+from nearfar.models.new_items import with_new_items
 from nearfar.train.history import History
 
+MAX_LISTED = 20
 LIBRARIES = ("torch", "numpy", "scipy", "polars")
 
 
@@ -132,6 +139,49 @@ class Bundle:
     def trained_on(self, train: Interactions) -> bool:
         """Whether the model was fitted on these interactions; True where that is not known."""
         return self.about.data.get("fingerprint") in (None, train.fingerprint)
+
+    def with_new_items(
+        self,
+        features: ItemFeatures | str | Path | pl.DataFrame,
+        *,
+        exposure: float = 1.0,
+        histories: csr_array | None = None,
+        seed: int = 0,
+    ) -> Bundle:
+        """Return a bundle that also recommends items that nobody has interacted with yet.
+
+        New items come after the bundle's own, which keep their positions; see
+        `models.new_items.with_new_items` for how they are placed. What was done is in
+        `about.data["new_items"]`.
+
+        Args:
+            features: of new items, and of known ones as far as these have none among the details
+                of their items; see `read_item_features`.
+            exposure: how often new items are to be recommended, relative to known items whose
+                features predict the same popularity.
+            histories: of users, over the bundle's items, that this is measured on; made up if not
+                given, which is less exact.
+            seed: of what is drawn at random.
+
+        Raises:
+            DataError: the features cannot be read, no item is new, or no new item has a feature
+                that known items have.
+            SettingsError: exposure is not above 0, or the model's kind cannot take new items.
+        """
+        if not isinstance(features, ItemFeatures):
+            features = read_item_features(features)
+        catalogue = catalogue_with(self.items, features)
+        model, placement = with_new_items(
+            self.model, catalogue.known, catalogue.new,
+            exposure=exposure, histories=histories, seed=seed,
+        )  # fmt: skip
+        done = {
+            "n_new": catalogue.new.shape[0], "n_left_out": len(catalogue.left_out),
+            "left_out": catalogue.left_out.head(MAX_LISTED).to_list(), "exposure": exposure,
+            "seed": seed, **vars(placement),
+        }  # fmt: skip
+        about = replace(self.about, data={**self.about.data, "new_items": jsonable(done)})
+        return Bundle(model, catalogue.items, about)
 
     @cached_property
     def titles(self) -> TitleIndex:

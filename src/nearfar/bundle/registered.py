@@ -2,6 +2,7 @@
 
     current.json                 names the current version
     versions/VERSION/bundle/     the version's bundle, and exports beside it
+    versions/VERSION/extended/   the same with items that came since the training
     items.parquet                titles and genres, renewed by every run of the pipeline
 
 It needs no PyTorch, as a service of exports does not.
@@ -23,6 +24,8 @@ POINTER = "current.json"
 VERSIONS = "versions"
 BUNDLE = "bundle"
 ITEMS = "items.parquet"
+EXTENDED = {"bundle": "extended", "onnx": "extended-onnx"}
+"""Where a version's bundle and exports lie with the items that came since the training."""
 
 
 def current_version(registry: Path) -> str | None:
@@ -50,7 +53,13 @@ def bundle_folder(path: Path) -> Path:
     version = current_version(path)
     if version is None:
         raise ArtefactError(f"{path} is a registry in which nothing is published yet")
-    return path / VERSIONS / version / BUNDLE
+    return newest_folder(path / VERSIONS / version, BUNDLE)
+
+
+def newest_folder(version: Path, kind: str) -> Path:
+    """A version's folder of a kind, "bundle" or "onnx": with new items, if they were added."""
+    extended = version / EXTENDED[kind]
+    return extended if extended.exists() else version / kind
 
 
 def items_file(folder: Path) -> Path | None:

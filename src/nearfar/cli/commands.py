@@ -37,13 +37,19 @@ COMMANDS = {
     "recommend": Command(
         "recommend", "recommend", "Recommend for items, for users of a log, or for a file."
     ),
+    "similar": Command("similar", "similar", "List the items most like an item."),
+    "extend": Command(
+        "extend", "extend", "Add items that nobody has interacted with yet, by their features."
+    ),
     "reproduce": Command("reproduce", "reproduce", "Reproduce a table or figure of the paper."),
     "tune": Command("tune", "tune", "Search settings by validation users' NDCG@100."),
     "autopilot": Command(
         "autopilot", "autopilot", "Find the best model of all families for a log."
     ),
     "serve": Command("serve", "serve", "Answer requests for recommendations over HTTP."),
-    "export": Command("export", "export", "Write a bundle as ONNX graphs or NumPy arrays."),
+    "export": Command(
+        "export", "export", "Write a bundle as ONNX graphs, NumPy arrays or vectors."
+    ),
     "map": Command("map", "draw_map", "Draw the latent space of bundles."),
     "pipeline": Command("pipeline", "app", "Train weekly, publish, score daily."),
     "diagnose": Command(

@@ -18,17 +18,27 @@ from nearfar.core import discovery, settings
 def export(
     bundle: Annotated[Path, typer.Argument(help="The folder of a bundle.")],
     out: Annotated[
-        Path, typer.Option("--out", help="A folder for onnx; a file ending in .npz for npz.")
+        Path,
+        typer.Option(
+            "--out", help="A folder for onnx and embeddings; a file ending in .npz for npz."
+        ),
     ],
-    form: Annotated[str, typer.Option("--format", help="onnx, npz, or a dotted path.")] = "onnx",
+    form: Annotated[
+        str, typer.Option("--format", help="onnx, npz, embeddings, or a dotted path.")
+    ] = "onnx",
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", help="One setting of the format: input=dense and k=20 of onnx."),
+        typer.Option(
+            "--set",
+            help="One setting of the format: input=dense, k=20 of onnx; users=FILE of embeddings.",
+        ),
     ] = None,
     *,
     output: Output,
 ) -> None:
-    """Write a bundle for others to read: as ONNX graphs, or as plain NumPy arrays.
+    """Write a bundle for others to read: as ONNX graphs, NumPy arrays, or vectors for an index.
+
+    nearfar export BUNDLE --format embeddings --out VECTORS --set users=histories.csv
 
     An ONNX export recommends without PyTorch: nearfar serve --runtime onnx --bundle OUT. It needs
     the extra onnx.

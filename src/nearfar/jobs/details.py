@@ -14,6 +14,8 @@ from nearfar.core.errors import SchemaError, SettingsError
 from nearfar.core.files import atomic_file, remove
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import with_details
+from nearfar.data.item_features import ItemFeatures, features_of
+from nearfar.tables.columns import quoted
 from nearfar.tables.item_table import read_item_table
 
 
@@ -26,6 +28,9 @@ class ItemDetails:
         item: its column of ids.
         title: its column of titles.
         genres: its column of genres, as lists or as text with | between; left out if it has none.
+        features: its columns that tell new items from each other, as genres, tags or price: items
+            that came since the training are added by them every day; see `read_item_features`.
+        exposure: how often new items are recommended, relative to known ones with like features.
 
     Raises: SettingsError where two columns are one.
     """
@@ -34,6 +39,8 @@ class ItemDetails:
     item: str = "item"
     title: str = "title"
     genres: str = "genres"
+    features: tuple[str, ...] = ()
+    exposure: float = 1.0
 
     def __post_init__(self) -> None:
         if len({self.item, self.title, self.genres}) < 3:
@@ -41,6 +48,8 @@ class ItemDetails:
                 f"items: item is {self.item!r}, title {self.title!r}, genres {self.genres!r}; "
                 "three columns were expected"
             )
+        if self.exposure <= 0:
+            raise SettingsError(f"items: exposure is {self.exposure}; it must be above 0")
 
     def read(self) -> pl.DataFrame:
         """Read the columns item, title and, where the file has it, genres.
@@ -56,6 +65,26 @@ class ItemDetails:
             return read_item_table(self.path, given=names, only=True, need_title=True)
         except SchemaError as error:
             raise SchemaError(f"items {error}; name its columns in [items]") from None
+
+    def read_features(self) -> ItemFeatures:
+        """Read the columns of features.
+
+        Raises:
+            DataError: the file cannot be read.
+            SchemaError: it lacks a column.
+        """
+        given = {"item": self.item, "title": self.title, "genres": self.genres}
+        if self.genres == "genres":
+            del given["genres"]
+        table = read_item_table(self.path, given=given)
+        features = [("genres" if name == self.genres else name) for name in self.features]
+        for name in features:
+            if name not in table.columns:
+                raise SchemaError(
+                    f"items {self.path} has no column {name!r} of features; it has "
+                    f"{quoted(table.columns)}; name its columns in [items]"
+                )
+        return features_of(table.select("item", "title", *features), str(self.path))
 
     def told_of(self, ids: Vocabulary, found: pl.DataFrame) -> tuple[Vocabulary, int]:
         """Ids with their details, and how many of them have a title.

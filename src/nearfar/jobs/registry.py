@@ -2,6 +2,7 @@
 
 registry/
     versions/VERSION/bundle/        the bundle
+    versions/VERSION/extended/      the same with items that came since the training
     versions/VERSION/onnx/          the same as ONNX graphs, where that is set
     versions/VERSION/version.json   lineage, metrics, gates
     items.parquet                   titles of items, renewed by every run

@@ -20,6 +20,7 @@ from nearfar.data.interactions import Interactions
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.job import recorded
+from nearfar.jobs.new_items import FILE, with_items_since
 from nearfar.jobs.pipeline import Pipeline, of_arm
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
@@ -27,6 +28,7 @@ from nearfar.jobs.window import check_day, moment, window_events
 from nearfar.store.contracts import CHECKS
 
 STARTED = "scoring.json"
+NEW_ITEMS = "new_items"
 
 Say = Callable[[str], object]
 
@@ -131,15 +133,17 @@ def _score(
     version = registry.current()
     if version is None:
         raise SettingsError("no version is published; train and publish one first")
-    bundle = registry.bundle(version, device=pipeline.train.device)
     events = window_events(pipeline, as_of, "score", say, accept)
     active = _active(events.frame, pipeline, as_of)
+    bundle = with_items_since(pipeline, registry, version, active, say)
     deny = _denied(pipeline, bundle)
     inputs = {
         "day": str(as_of), "version": version, "users": active.fingerprint,
         "deny": sorted(map(str, deny)), "k": pipeline.score.k,
         "exclude_seen": pipeline.score.exclude_seen, "part_users": pipeline.score.part_users,
     }  # fmt: skip
+    if NEW_ITEMS in bundle.about.data:
+        inputs[NEW_ITEMS] = bundle.about.data[NEW_ITEMS][FILE]
     if not again and _published(pipeline, registry, as_of, inputs):
         say(f"{as_of} is published by {version} from the same events; nothing to do")
         return Scored(

@@ -38,6 +38,8 @@ path = "recommendations"             # date=YYYY-MM-DD folders, swapped whole
 ## item = "item"                     # its columns; genres may be missing
 ## title = "title"
 ## genres = "genres"
+## features = ["genres"]             # add items that came since the training, by these columns
+## exposure = 1.0                    # how often they are recommended, relative to known ones
 
 [algorithm]                          # as in nearfar train
 kind = "multvae"

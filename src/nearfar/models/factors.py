@@ -88,7 +88,15 @@ class Factors(Model):
             )
         elif kind == "least_squares":
             values = (description[n] for n in ("unobserved_weight", "l2", "l2_exponent"))
-            folding = LeastSquares(factors, Confidence(*map(float, values)))
+            background = description.get("n_background")
+            if background is not None and not 0 < int(background) <= n_items:
+                raise ArtefactError(
+                    f"n_background is {background}; it must be from 1 to the {n_items} items"
+                )
+            folding = LeastSquares(
+                factors, Confidence(*map(float, values)),
+                None if background is None else int(background),
+            )  # fmt: skip
         else:
             raise ArtefactError(f"a factor model folds in by {kind!r}, which is not known; upgrade")
         return cls(factors, bias, folding, popularity, n_train_users)

@@ -54,18 +54,25 @@ class LeastSquares(Folding):
     Args:
         item_factors: what histories are regressed on.
         confidence: weights and penalty.
+        n_background: how many items, the first ones, count as unobserved where a history lacks
+            them; None for all. Items that were added after the training do not count: nobody
+            could have interacted with them.
     """
 
     item_factors: Float[np.ndarray, "items k"]
     confidence: Confidence
+    n_background: int | None = None
 
     @cached_property
-    def _ridge(self) -> WeightedRidge:
+    def ridge(self) -> WeightedRidge:
+        """The regression's factored system."""
         factors = torch.from_numpy(self.item_factors).double()
-        return WeightedRidge.against(factors, self.confidence.unobserved_weight)
+        weight = self.confidence.unobserved_weight
+        return WeightedRidge.against(factors, weight, self.n_background)
 
     def fold_in(self, rows: Rows) -> Float[Tensor, "users k"]:
-        return self._ridge.solve(rows, self.confidence.penalties(rows)).float()
+        penalties = self.confidence.penalties(rows, self.n_background)
+        return self.ridge.solve(rows, penalties).float()
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         confidence = self.confidence
@@ -75,4 +82,6 @@ class LeastSquares(Folding):
             "l2": confidence.l2,
             "l2_exponent": confidence.l2_exponent,
         }
+        if self.n_background is not None:
+            description["n_background"] = self.n_background
         return description, {}

@@ -40,9 +40,16 @@ class Confidence(Settings):
     l2: PositiveFloat
     l2_exponent: NonNegativeFloat
 
-    def penalties(self, rows: Rows) -> Float[Tensor, " rows"]:
-        """Each row's penalty, float64."""
-        weights = rows.counts + self.unobserved_weight * (rows.n_items - rows.counts)
+    def penalties(self, rows: Rows, n_background: int | None = None) -> Float[Tensor, " rows"]:
+        """Each row's penalty, float64.
+
+        Args:
+            rows: the entries.
+            n_background: columns that weigh `unobserved_weight` where a row lacks them; None for
+                all.
+        """
+        n_unobserved = rows.n_items if n_background is None else n_background
+        weights = rows.counts + self.unobserved_weight * (n_unobserved - rows.counts)
         return self.l2 * weights.double() ** self.l2_exponent
 
 
@@ -71,14 +78,23 @@ class WeightedRidge:
 
     @classmethod
     def against(
-        cls, factors: Float[Tensor, "columns k"], unobserved_weight: float
+        cls,
+        factors: Float[Tensor, "columns k"],
+        unobserved_weight: float,
+        n_background: int | None = None,
     ) -> WeightedRidge:
         """Ready to solve in the precision of `factors`.
+
+        Args:
+            factors: V.
+            unobserved_weight: a.
+            n_background: only so many columns, the first ones, count in V'V; None for all.
 
         Raises:
             DivergedError: the factors left the real numbers.
         """
-        gram = (factors.T @ factors).double()
+        background = factors[:n_background]
+        gram = (background.T @ background).double()
         if not gram.isfinite().all():
             raise DivergedError("factors are no longer finite; raise l2")
         eigenvalues, basis = torch.linalg.eigh(gram)

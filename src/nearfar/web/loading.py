@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_array
 
+from nearfar.bundle.manifest import NAME as MANIFEST
 from nearfar.bundle.registered import (
+    EXTENDED,
     POINTER,
     VERSIONS,
     current_version,
     items_file,
+    newest_folder,
     with_registered_items,
 )
 from nearfar.core.errors import NearfarError
@@ -45,7 +48,7 @@ FOLDERS = {"torch": "bundle", "onnx": "onnx"}
 class Address:
     """Where a model is.
 
-    `items_stamp` changes with the registry's titles, and is None without any.
+    `items_stamp` changes with the registry's titles and new items, and is None without any.
     """
 
     name: str
@@ -163,9 +166,9 @@ class Loader:
         version = current_version(registry)
         if version is None:
             return []
-        path = registry / VERSIONS / version / FOLDERS[runtime]
-        items = items_file(path)
-        stamp = None if items is None else items.stat().st_mtime_ns
+        path = newest_folder(registry / VERSIONS / version, FOLDERS[runtime])
+        files = [items_file(path), path / MANIFEST if path.name in EXTENDED.values() else None]
+        stamp = max((f.stat().st_mtime_ns for f in files if f is not None), default=None)
         return [Address(CURRENT, version, path, stamp)]
 
     def _load(self, address: Address) -> Served:
@@ -196,7 +199,8 @@ class Loader:
 def _version_of(path: Path) -> str:
     """The version of a bundle: the registry's where it lies, or a link leads, in one."""
     real = path.resolve()
-    in_registry = real.name in FOLDERS.values() and real.parent.parent.name == "versions"
+    folders = {*FOLDERS.values(), *EXTENDED.values()}
+    in_registry = real.name in folders and real.parent.parent.name == VERSIONS
     return real.parent.name if in_registry else path.name
 
 

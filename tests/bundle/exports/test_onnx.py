@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import polars as pl
 import pytest
 import torch
 from scipy.sparse import csr_array
@@ -294,3 +295,20 @@ def test_ten_thousand_histories(kind, tmp_path) -> None:
         wanted, found = bundle.model.top_k(part, 20), ranked(tmp_path / "x", part, 20)
         differing += assert_same_but_for_ties(found, wanted, bundle.model.score(part))
     assert differing <= n_users * 20 / 1_000
+
+
+@pytest.mark.parametrize("kind", ["base", "wmf", "projection", "item_item"])
+def test_new_items_are_in_it(kind, tmp_path) -> None:
+    bundle = make_bundle(kind)
+    kinds = [["dry", "wet"][i % 2] for i in range(N_ITEMS)]
+    features = pl.DataFrame(
+        {"item": [*bundle.items.ids, "new", "newer"], "kind": [*kinds, "dry", "wet|dry"]}
+    )
+    wider = bundle.with_new_items(features)
+    path = tmp_path / "export"
+    Onnx().write(wider, path)
+    x = some_histories(n_items=N_ITEMS + 2)
+    assert x[:, N_ITEMS:].nnz
+    found, expected = ranked(path, x, 10), wider.model.top_k(x, 10)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-4, atol=1e-4)
+    assert (found.items == expected.items).mean() > 0.99

@@ -6,14 +6,12 @@ import math
 from functools import singledispatch
 
 import numpy as np
-import torch
 from onnx import TensorProto
 
 from nearfar.bundle.exports._graph import Graph, Value
 from nearfar.bundle.exports._history import Entries
 from nearfar.bundle.exports._known import unknown
 from nearfar.models.folding import Folding, LeastSquares, Linear
-from nearfar.models.least_squares import WeightedRidge
 
 TOLERANCE = 1e-14
 """Of a residual, relative to the right side; a float32 result needs no more."""
@@ -44,19 +42,23 @@ def _(folding: LeastSquares, entries: Entries) -> Value:
     With D = a V'V + p I, diagonal as V is turned, and G = V_S D^-1/2, the factors are
     D^-1/2 y turned back, where (I + (1 - a) G'G) y = G' 1. All eigenvalues of that system lie
     between 1 and 1 / a, for V_S'V_S is at most V'V; the number of steps that this needs is known
-    beforehand, and a loop ends as soon as its residual is small enough.
+    beforehand, and a loop ends as soon as its residual is small enough. Items that do not count in
+    V'V add at most one eigenvalue each outside these bounds, and one step.
 
     Source: Hestenes and Stiefel, Methods of Conjugate Gradients, 1952; the bound on the steps as
     in Shewchuk, An Introduction to the Conjugate Gradient Method, 1994, Eq. 52.
     """
     g, confidence = entries.graph, folding.confidence
     a = confidence.unobserved_weight
-    ridge = WeightedRidge.against(torch.from_numpy(folding.item_factors).double(), a)
+    ridge = folding.ridge
     table = g.weight("turned_factors", ridge.factors[:-1].numpy())
     n_items, k = folding.item_factors.shape
+    n_background = n_items if folding.n_background is None else folding.n_background
+    n_steps = math.ceil(math.sqrt(1 / a) / 2 * math.log(2 / TOLERANCE))
+    n_steps += min(k, n_items - n_background)
     counts = g.op("Cast", entries.counts, to=TensorProto.DOUBLE)
     observed = g.op("Mul", counts, g.constant([1 - a], np.float64))
-    weights = g.op("Add", observed, g.constant([a * n_items], np.float64))
+    weights = g.op("Add", observed, g.constant([a * n_background], np.float64))
     powers = g.op("Pow", weights, g.constant([confidence.l2_exponent], np.float64))
     penalties = g.op("Mul", powers, g.constant([confidence.l2], np.float64))
     spread = g.weight("spread", a * ridge.eigenvalues.numpy())
@@ -68,7 +70,7 @@ def _(folding: LeastSquares, entries: Entries) -> Value:
     number = body.inputs[0].name
     scale = body.op("Gather", scales, number, axis=0)
     scaled = body.op("Mul", body.op("Gather", table, mine, axis=0), scale)
-    solved = _solve(body, scaled, 1 - a, math.ceil(math.sqrt(1 / a) / 2 * math.log(2 / TOLERANCE)))
+    solved = _solve(body, scaled, 1 - a, n_steps)
     body.output(body.op("Mul", solved, scale), body.name("u"), TensorProto.DOUBLE, [k])
     turned = entries.over_rows(body)
     back = g.op("MatMul", turned, g.weight("basis", np.ascontiguousarray(ridge.basis.numpy().T)))

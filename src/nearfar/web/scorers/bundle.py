@@ -13,25 +13,19 @@ from scipy.sparse import csr_array
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
+from nearfar.bundle.similar import Similarity
 from nearfar.core import discovery
+from nearfar.core.errors import SettingsError
 from nearfar.core.ranking import Ranking
 from nearfar.models.autoencoder import Autoencoder
-from nearfar.models.ensemble import Ensemble
-from nearfar.models.factors import Factors
-from nearfar.models.item_item import ItemItem
 from nearfar.models.latent import LatentModel
-from nearfar.models.model import Model
-from nearfar.web.scorers.alike import cosines, shares_added, unit_vectors
 from nearfar.web.scorers.scorer import Ability
 
 
 class BundleScorer:
     """See `Scorer`.
 
-    Items are alike by the cosine of their anchors where the model has any, else of their rows of
-    the decoder's last layer or of their factors, less the mean of all; in an item-item model by
-    what one adds to the other's score, as a share of the most that it adds to any. In an ensemble
-    the first part with a weight above 0 that has any of these decides.
+    Items are alike by `Similarity`.
 
     Args:
         bundle: the model and its items.
@@ -55,11 +49,12 @@ class BundleScorer:
         self.anchors = model.anchors if isinstance(model, Autoencoder) else None
         self._model = model
         self._threads = threads
-        self._compared = model.comparing if isinstance(model, Ensemble) else model
-        self._vectors = _vectors(self._compared)
         abilities: set[Ability] = {"explain"}
-        if self._vectors is not None or isinstance(self._compared, ItemItem):
+        try:
+            self._similarity: Similarity | None = Similarity(model)
             abilities.add("similar")
+        except SettingsError:
+            self._similarity = None
         if isinstance(model, LatentModel):
             abilities.add("latent")
         self.abilities = frozenset(abilities)
@@ -92,12 +87,9 @@ class BundleScorer:
         self, rows: Int[np.ndarray, " rows"], columns: Int[np.ndarray, " columns"] | None = None
     ) -> Float[np.ndarray, "rows columns"]:
         self._bound_threads()
-        model = self._compared
-        if isinstance(model, ItemItem):
-            return shares_added(model.weights[rows], rows, columns)
-        if self._vectors is None:
+        if self._similarity is None:
             raise TypeError(f"{self.about['algorithm']} has no item vectors")
-        return cosines(self._vectors, rows, columns)
+        return self._similarity.between(rows, columns)
 
     def latents(self, histories: csr_array) -> Float[np.ndarray, "users latent"]:
         self._bound_threads()
@@ -109,16 +101,6 @@ class BundleScorer:
         # Their number belongs to the thread that asks for it, and the one that loads is another.
         if torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)
-
-
-def _vectors(model: Model | None) -> Float[np.ndarray, "items d"] | None:
-    """A vector of length one per item, or None where the model has none."""
-    if isinstance(model, Autoencoder):
-        out = model.network.decoder.out.weight.detach().cpu().numpy()
-        return unit_vectors(out if model.anchors is None else model.anchors)
-    if isinstance(model, Factors):
-        return unit_vectors(model.item_factors)
-    return None
 
 
 def load_scorer(path: Path, *, version: str, threads: int) -> BundleScorer:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
+from nearfar.bundle.alike import cosines, shares_added, unit_vectors
 from nearfar.bundle.exported import (
     ITEM_WEIGHTS,
     LATENTS,
@@ -21,7 +22,6 @@ from nearfar.bundle.exported import (
 )
 from nearfar.core.errors import ArtefactError, DataError, MissingExtraError
 from nearfar.core.ranking import Ranking
-from nearfar.web.scorers.alike import cosines, shares_added, unit_vectors
 from nearfar.web.scorers.scorer import Ability
 
 BATCH_BYTES = 32 << 20

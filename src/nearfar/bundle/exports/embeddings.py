@@ -1,0 +1,108 @@
+"""Vectors of items and of users, for an index of nearest neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Float
+from scipy.sparse import csr_array
+
+from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.exports.export import Export, check_finite
+from nearfar.bundle.history_file import read_histories
+from nearfar.bundle.manifest import holds, write_manifest
+from nearfar.core import discovery
+from nearfar.core.errors import SettingsError
+from nearfar.core.files import atomic_folder
+from nearfar.kernels.rows import Rows
+from nearfar.models.autoencoder import Autoencoder
+from nearfar.models.factors import Factors
+from nearfar.models.model import Model
+
+KIND = "nearfar embeddings"
+
+
+@dataclass(frozen=True)
+class Embeddings(Export):
+    """A folder of vectors whose inner products are the model's scores.
+
+    `items.npy` holds the items' rows of the decoder's last layer, or their factors, with the bias
+    in a last column; `users.npy` what histories become before that layer, with a last column of
+    ones. So user . item is the score, and an index of the largest inner products recommends
+    without nearfar. `anchors.npy` holds the items' anchors, where the model has them.
+    `items.parquet` and `users.parquet` hold the same rows as lists, with ids and titles.
+
+    Args:
+        users: a file of histories, as for `nearfar recommend --histories`; None for items alone.
+    """
+
+    users: str | None = None
+
+    def write(self, bundle: Bundle, path: Path) -> None:
+        model = bundle.model
+        arrays = {"items": item_vectors(model)}
+        if isinstance(model, Autoencoder) and model.anchors is not None:
+            arrays["anchors"] = model.anchors
+        tables = {"items": bundle.items.frame()}
+        if self.users is not None:
+            chunks = list(read_histories(bundle, self.users))
+            vectors = [user_vectors(model, chunk.histories) for chunk in chunks]
+            arrays["users"] = np.concatenate([*vectors, arrays["items"][:0]])
+            tables["users"] = pl.DataFrame({"user": pl.concat([c.user_ids for c in chunks])})
+        check_finite(arrays)
+        content = {
+            "model": {"kind": discovery.name_of(type(model)), "n_items": model.n_items},
+            "shapes": {name: list(array.shape) for name, array in arrays.items()},
+        }
+        with atomic_folder(Path(path), overwrite_if=lambda p: holds(p, KIND)) as folder:
+            for name, array in arrays.items():
+                np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            for name, table in tables.items():
+                vector = pl.Series("vector", arrays[name], dtype=pl.List(pl.Float32))
+                table.with_columns(vector).write_parquet(folder / f"{name}.parquet")
+            write_manifest(folder, content, KIND)
+
+
+def item_vectors(model: Model) -> Float[np.ndarray, "items d"]:
+    """Return the items' vectors with the bias in the last column, float32.
+
+    Raises:
+        SettingsError: scores of the model are no inner products.
+    """
+    if isinstance(model, Autoencoder):
+        out = model.network.decoder.out
+        weight, bias = out.weight.detach().cpu().numpy(), out.bias.detach().cpu().numpy()
+    elif isinstance(model, Factors):
+        weight, bias = model.item_factors, model.item_bias
+    else:
+        raise SettingsError(
+            f"scores of a model of kind {type(model).__name__} are no inner products of users and "
+            "items; give a bundle of an autoencoder or a factor model"
+        )
+    return np.column_stack([weight, bias]).astype(np.float32)
+
+
+@torch.inference_mode()
+def user_vectors(model: Model, histories: csr_array) -> Float[np.ndarray, "users d"]:
+    """Return what histories become before the last layer, and a last column of ones, float32.
+
+    Raises:
+        SettingsError: scores of the model are no inner products.
+    """
+    if isinstance(model, Autoencoder):
+        parts = []
+        for start in range(0, histories.shape[0], model.batch_size()):
+            rows = Rows.from_csr(histories[start : start + model.batch_size()], device=model.device)
+            hidden = model.network.decoder.body(model.network.latents(rows))
+            parts.append(hidden.cpu().numpy())
+        vectors = np.concatenate(parts)
+    elif isinstance(model, Factors):
+        vectors = model.fold_in(histories)
+    else:
+        item_vectors(model)
+        raise AssertionError
+    return np.column_stack([vectors, np.ones(len(vectors))]).astype(np.float32)

@@ -1,0 +1,150 @@
+"""Items like an item, by what any kind of model holds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float, Int
+
+from nearfar.bundle.alike import cosines, shares_added, unit_vectors
+from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.matching import match_items
+from nearfar.bundle.writers import check_output, open_writer
+from nearfar.core.errors import DataError, SettingsError
+from nearfar.models.autoencoder import Autoencoder
+from nearfar.models.ensemble import Ensemble
+from nearfar.models.factors import Factors
+from nearfar.models.item_item import ItemItem
+from nearfar.models.model import Model
+
+By = Literal["anchors", "decoder", "factors", "weights"]
+BY = {
+    "anchors": "cosine of the items' anchors in the latent space, less their mean",
+    "decoder": "cosine of the items' rows of the decoder's last layer, less their mean",
+    "factors": "cosine of the items' factors, less their mean",
+    "weights": "what one item adds to the other's score, as a share of the most it adds to any",
+}
+"""What each similarity is, in words."""
+
+SCORES_AT_ONCE = 1 << 22
+
+
+class Similarity:
+    """How alike a model's items are; in an ensemble, the first active part that can tell.
+
+    Args:
+        model: fitted.
+
+    Raises:
+        SettingsError: the model holds nothing that items can be compared by.
+    """
+
+    def __init__(self, model: Model) -> None:
+        compared = model.comparing if isinstance(model, Ensemble) else model
+        self._weights = compared.weights if isinstance(compared, ItemItem) else None
+        self._vectors: Float[np.ndarray, "items d"] | None = None
+        if isinstance(compared, ItemItem):
+            self.by: By = "weights"
+        elif isinstance(compared, Autoencoder):
+            self.by = "decoder" if compared.anchors is None else "anchors"
+            out = compared.network.decoder.out.weight.detach().cpu().numpy()
+            self._vectors = unit_vectors(out if compared.anchors is None else compared.anchors)
+        elif isinstance(compared, Factors):
+            self.by = "factors"
+            self._vectors = unit_vectors(compared.item_factors)
+        else:
+            raise SettingsError(
+                f"a model of kind {type(model).__name__} holds nothing that items can be compared "
+                "by; give a bundle of an autoencoder, a factor model or an item-item model"
+            )
+
+    def between(
+        self, rows: Int[np.ndarray, " rows"], columns: Int[np.ndarray, " columns"] | None = None
+    ) -> Float[np.ndarray, "rows columns"]:
+        """Return the similarity, from -1 to 1, of some items to others, or to all."""
+        if self._vectors is not None:
+            return cosines(self._vectors, rows, columns)
+        assert self._weights is not None
+        return shares_added(self._weights[rows], rows, columns)
+
+
+def similar_items(bundle: Bundle, items: Sequence[int | str], *, k: int = 10) -> pl.DataFrame:
+    """Return the k items most like each of some items.
+
+    Args:
+        bundle: the model and its items.
+        items: ids or titles.
+        k: how many items.
+
+    Returns:
+        Columns item, rank (from 1), similar, title (of the similar item, where there are titles)
+        and similarity (from -1 to 1, see `BY[Similarity(bundle.model).by]`).
+
+    Raises:
+        DataError: k is below 1, or an item is unknown or the title of several.
+        SettingsError: the model holds nothing that items can be compared by.
+    """
+    matches = match_items(bundle, list(map(str, items)))
+    if matches.problems:
+        raise DataError(" | ".join(matches.problems))
+    return _frame(bundle, Similarity(bundle.model), matches.positions, k)
+
+
+def similar_to_file(
+    bundle: Bundle,
+    out: str | Path,
+    *,
+    k: int = 10,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Write the k items most like each item of the catalogue; return the number of rows.
+
+    Args:
+        bundle: the model and its items.
+        out: .csv, .tsv or .parquet, written atomically, with the columns of `similar_items`.
+        k: how many items.
+        progress: called with the number of items that are done.
+
+    Raises:
+        DataError: k is below 1, or the suffix is none of these.
+        SettingsError: the model holds nothing that items can be compared by.
+    """
+    check_output(Path(out))
+    if Path(out).suffix.lower() == ".jsonl":
+        raise DataError(f"{out} ends in '.jsonl'; similar items are written as .csv or .parquet")
+    similarity = Similarity(bundle.model)
+    step = max(1, SCORES_AT_ONCE // bundle.n_items)
+    n_rows = 0
+    with open_writer(Path(out)) as writer:
+        for start in range(0, bundle.n_items, step):
+            rows = np.arange(start, min(start + step, bundle.n_items))
+            frame = _frame(bundle, similarity, rows, k)
+            counts = np.full(len(rows), frame.height // len(rows))
+            writer.write(bundle.items.ids[start : start + step], counts, frame)
+            n_rows += frame.height
+            if progress is not None:
+                progress(int(rows[-1]) + 1)
+    return n_rows
+
+
+def _frame(bundle: Bundle, similarity: Similarity, rows: np.ndarray, k: int) -> pl.DataFrame:
+    if k < 1:
+        raise DataError(f"k is {k}; it must be at least 1")
+    k = min(k, bundle.n_items - 1)
+    alike = similarity.between(rows)
+    alike[np.arange(len(rows)), rows] = -np.inf
+    order = np.argsort(-alike, axis=1, kind="stable")[:, :k]
+    ids, found = bundle.items.ids, pl.Series(order.ravel())
+    columns = [
+        ids.gather(pl.Series(np.repeat(rows, k))).rename("item"),
+        pl.Series("rank", np.tile(np.arange(1, k + 1), len(rows))),
+        ids.gather(found).rename("similar"),
+    ]
+    if bundle.items.titles is not None:
+        columns.append(bundle.items.titles.gather(found).rename("title"))
+    columns.append(pl.Series("similarity", np.take_along_axis(alike, order, 1).ravel()))
+    return pl.DataFrame(columns)

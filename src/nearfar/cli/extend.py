@@ -1,0 +1,84 @@
+"""`nearfar extend`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearfar.bundle.folder import check_destination, load_bundle, save_bundle
+from nearfar.bundle.history_file import read_histories
+from nearfar.cli.options import Seed, with_options
+from nearfar.cli.output import Output
+from nearfar.core.errors import DataError
+
+
+@with_options()
+def extend(
+    bundle: Annotated[
+        Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
+    ],
+    items: Annotated[
+        Path,
+        typer.Option(
+            "--items",
+            help="Features of items (.csv, .tsv, .parquet): columns item, feature[, value], or a "
+            "row per item with columns such as genres (split at | and ;), price, embedding.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle with the new items.")],
+    exposure: Annotated[
+        float,
+        typer.Option(
+            "--exposure",
+            help="How often new items are recommended, relative to known items with like "
+            "features: above 1 more often, below 1 less often.",
+        ),
+    ] = 1.0,
+    histories: Annotated[
+        Path | None,
+        typer.Option(
+            "--histories",
+            help="A file of users' histories, as for nearfar recommend, to measure --exposure on; "
+            "by default on made-up histories, which is less exact.",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    *,
+    output: Output,
+) -> None:
+    """Add items that nobody has interacted with yet to a bundle, by their features.
+
+    nearfar extend BUNDLE --items new.csv --out EXTENDED
+
+    Items in the file that the bundle does not know are added; the others teach what features
+    mean, beside the genres that the bundle itself holds. Nothing is trained again.
+    """
+    check_destination(out)
+    loaded = load_bundle(bundle)
+    users = None
+    if histories is not None:
+        users = next(read_histories(loaded, histories)).histories
+        if not users.nnz:
+            raise DataError(f"{histories} has no history with an item that the bundle knows")
+    extended = loaded.with_new_items(items, exposure=exposure, histories=users, seed=seed)
+    done = extended.about.data["new_items"]
+    if done["n_left_out"]:
+        named = ", ".join(map(str, done["left_out"][:3]))
+        output.warning(
+            f"{done['n_left_out']:,} new items are left out, for no known items share their "
+            f"features: {named}{' ...' if done['n_left_out'] > 3 else ''}"
+        )
+    save_bundle(extended, out)
+    value = {"bundle": str(bundle), "out": str(out), "n_items": extended.n_items, **done}
+    explained = ", ".join(f"{name} {share:.0%}" for name, share in done["explained"].items())
+    output.result(
+        value,
+        f"added {done['n_new']:,} items to {extended.n_items - done['n_new']:,}, by "
+        f"{done['n_features']:,} features of {done['n_known']:,} known items",
+        f"of what tells known items apart, features explain for items left out: {explained}"
+        if explained else "this model recommends what is popular; new items come last",
+        f"new items are to take {done['share']:.1%} of the first places of lists",
+        f"saved {out}",
+    )  # fmt: skip

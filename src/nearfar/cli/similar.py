@@ -1,0 +1,64 @@
+"""`nearfar similar`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearfar.bundle.folder import load_bundle
+from nearfar.bundle.similar import BY, Similarity, similar_items, similar_to_file
+from nearfar.cli.options import with_options
+from nearfar.cli.output import Output, table
+from nearfar.core.errors import DataError
+
+
+@with_options()
+def similar(
+    bundle: Annotated[
+        Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
+    ],
+    items: Annotated[
+        list[str] | None,
+        typer.Option("--items", help="Ids or titles, separated by semicolons; several times."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write .csv, .tsv or .parquet; without --items of all items."),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="How many items.", min=1)] = 10,
+    *,
+    output: Output,
+) -> None:
+    """List the items most like an item, by what the model holds of them.
+
+    nearfar similar BUNDLE --items "Toy Story" -k 5
+    nearfar similar BUNDLE --out similar.parquet -k 100
+    """
+    if not items and out is None:
+        raise typer.BadParameter("give --items, or --out for all items of the bundle")
+    loaded = load_bundle(bundle)
+    by = Similarity(loaded.model).by
+    value = {"bundle": str(bundle), "by": by, "similarity": BY[by]}
+    if not items and out is not None:
+        with output.counting("comparing", "items") as progress:
+            n_rows = similar_to_file(loaded, out, k=k, progress=progress)
+        output.result({**value, "out": str(out), "n_rows": n_rows}, f"{n_rows:,} rows in {out}")
+        return
+    wanted = [part.strip() for text in items or [] for part in text.split(";") if part.strip()]
+    frame = similar_items(loaded, wanted, k=k)
+    if out is not None:
+        if out.suffix not in (".csv", ".parquet"):
+            raise DataError(f"{out} ends in {out.suffix!r}; expected .csv or .parquet")
+        frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
+        output.remark(f"saved {out}")
+    tables = []
+    for (item,), part in frame.group_by(["item"], maintain_order=True):
+        rows = [
+            [f"{r['rank']}.", str(r.get("title") or r["similar"]), str(r["similar"]),
+             f"{r['similarity']:.3f}"]
+            for r in part.iter_rows(named=True)
+        ]  # fmt: skip
+        tables.append(table(f"like {item}", ["", "item", "id", "similarity"], rows, left=2))
+    output.result({**value, "similar": frame.to_dicts()}, *tables, f"similarity: {BY[by]}")
