@@ -17,9 +17,8 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.web import catalogue as catalogue_module
 from nearfar.web import search as search_module
 from nearfar.web.catalogue import Catalogue
-from nearfar.web.limits import Limits
 from nearfar.web.search import Search
-from nearfar.web.setup import Setup
+from nearfar.web.settings import Limits, ServiceSettings
 from tests.web.cases import Answering, film_bundle
 
 TEXT = (
@@ -138,7 +137,7 @@ def films(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Answering:
     Slow.near_calls, Slow.calls, Slow.before = 0, [], staticmethod(lambda: None)
     path = save_bundle(film_bundle(), tmp_path / "films")
     limits = Limits(deadline_seconds=60, queue_users=2)
-    return Answering(Setup(bundles={"films": path}, threads=1, limits=limits))
+    return Answering(ServiceSettings(bundles={"films": path}, threads=1, limits=limits))
 
 
 def test_only_some_titles_of_a_request_are_compared_letter_by_letter(films: Answering) -> None:
@@ -192,7 +191,7 @@ def test_a_search_is_under_the_deadline(films: Answering) -> None:
     go_on = threading.Event()
     Slow.before = staticmethod(lambda: go_on.wait(60))
     limits = Limits(deadline_seconds=0.2, queue_users=50)
-    late = Answering(replace(films.service.setup, limits=limits))
+    late = Answering(replace(films.service.settings, limits=limits))
 
     async def ask(client: Any) -> Any:
         titles = [f"nothing {n}" for n in range(50)]

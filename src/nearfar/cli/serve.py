@@ -15,7 +15,15 @@ from nearfar.cli.output import Debug, Output, Quiet
 from nearfar.core.errors import MissingExtraError, SettingsError
 from nearfar.core.needs import check_torch
 
-LIBRARIES = ("fastapi", "uvicorn", "httptools", "orjson", "prometheus_client", "rapidfuzz")
+LIBRARIES = (
+    "starlette",
+    "pydantic",
+    "uvicorn",
+    "httptools",
+    "orjson",
+    "prometheus_client",
+    "rapidfuzz",
+)
 
 
 def serve(
@@ -103,10 +111,9 @@ def serve(
         check_torch()
     from nearfar.abtest.assignment import read_experiment
     from nearfar.cli.inputs import named_bundles
-    from nearfar.web.limits import Limits
     from nearfar.web.logs import to_stream
     from nearfar.web.server import serve as listen
-    from nearfar.web.setup import Setup, from_environment, open_store
+    from nearfar.web.settings import Limits, ServiceSettings, from_environment, open_store
 
     if not bundle and registry is None:
         raise typer.BadParameter("name a --bundle, or a --registry", param_hint="--bundle")
@@ -117,7 +124,7 @@ def serve(
         deadline_seconds=deadline, body_bytes=max_body, body_seconds=body_seconds,
         watch_seconds=watch_seconds, drain_seconds=drain_seconds,
     )  # fmt: skip
-    setup = Setup(
+    settings = ServiceSettings(
         bundles=named_bundles(bundle or []),
         registry=registry,
         runtime=runtime,
@@ -137,4 +144,4 @@ def serve(
         where = f"http://{host}:{port}" if port else "the port that the log tells"
         Output(quiet=quiet).remark(f"nearfar serves at {where}; Ctrl-C stops it")
     to_stream(level=logging.WARNING if quiet else logging.INFO)
-    listen(setup, host, port)
+    listen(settings, host, port)
