@@ -15,15 +15,7 @@ from nearfar.cli.output import Debug, Output, Quiet
 from nearfar.core.errors import MissingExtraError, SettingsError
 from nearfar.core.needs import check_torch
 
-LIBRARIES = (
-    "starlette",
-    "pydantic",
-    "uvicorn",
-    "httptools",
-    "orjson",
-    "prometheus_client",
-    "rapidfuzz",
-)
+LIBRARIES = ("starlette", "pydantic", "uvicorn", "httptools", "orjson")
 
 
 def serve(

@@ -15,7 +15,6 @@ from nearfar.bundle.titles import TitleIndex
 from nearfar.core.identity import key_of
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.web.scoring import ScoringResult
-from nearfar.web.search import Search
 
 SUGGESTED = 3
 MAX_NEAR = 10
@@ -62,7 +61,7 @@ class Catalogue:
         self._json = _ItemJson(self.item)
         self._title_by_id = _TitleById(self)
         self._by_title = TitleIndex(items, popularity)
-        self._search = Search(self.titles, popularity)
+        _ = self._by_title.search  # made now, not while a request waits
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -135,7 +134,7 @@ class Catalogue:
         text = query.strip()
         by_id = self.position(text)
         first = [by_id] if by_id >= 0 else []
-        rest = [p for p in self._search.find(text, limit, near=near) if p != by_id]
+        rest = [p for p in self._by_title.search.find(text, limit, near=near) if p != by_id]
         return (first + rest)[:limit]
 
     def item(self, position: int) -> dict[str, Any]:
