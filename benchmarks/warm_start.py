@@ -20,10 +20,10 @@ from rich.table import Table
 
 from benchmarks.machine import provenance
 from nearfar.core.files import write_json
-from nearfar.jobs.example import write_shop
 from nearfar.jobs.pipeline import make_pipeline
 from nearfar.jobs.publish import publish
 from nearfar.jobs.registry import Registry
+from nearfar.jobs.template import write_shop
 from nearfar.jobs.train_weekly import train_weekly
 
 NEAR = (0.95, 0.995)

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from nearfar.bundle.bundle import Bundle as Bundle
     from nearfar.bundle.folder import load_bundle as load_bundle
     from nearfar.bundle.folder import save_bundle as save_bundle
-    from nearfar.bundle.histories import match_items as match_items
-    from nearfar.bundle.histories import read_histories as read_histories
+    from nearfar.bundle.history_file import read_histories as read_histories
+    from nearfar.bundle.matching import match_items as match_items
     from nearfar.bundle.recommend import recommend as recommend
     from nearfar.bundle.recommend import recommend_titles as recommend_titles
     from nearfar.bundle.recommend import recommend_to_file as recommend_to_file
@@ -73,7 +73,6 @@ if TYPE_CHECKING:
     from nearfar.evaluation.paired import Paired as Paired
     from nearfar.experiments.autopilot.autopilot import AutopilotOptions as AutopilotOptions
     from nearfar.experiments.autopilot.autopilot import autopilot as autopilot
-    from nearfar.experiments.figure import plot_training as plot_training
     from nearfar.metrics.coverage import Coverage as Coverage
     from nearfar.metrics.gini import Gini as Gini
     from nearfar.metrics.hit_rate import HitRate as HitRate
@@ -94,6 +93,7 @@ if TYPE_CHECKING:
     from nearfar.models.item_item import ItemItem as ItemItem
     from nearfar.models.latent import LatentModel as LatentModel
     from nearfar.models.model import Model as Model
+    from nearfar.report.training_curves import plot_training as plot_training
     from nearfar.train.history import EpochRecord as EpochRecord
     from nearfar.train.history import History as History
     from nearfar.train.history import StepReport as StepReport
@@ -137,7 +137,8 @@ _HOMES = {
     "nearfar.algorithms.wmf": ("WMF",),
     "nearfar.bundle.bundle": ("Bundle",),
     "nearfar.bundle.folder": ("load_bundle", "save_bundle"),
-    "nearfar.bundle.histories": ("match_items", "read_histories"),
+    "nearfar.bundle.history_file": ("read_histories",),
+    "nearfar.bundle.matching": ("match_items",),
     "nearfar.bundle.recommend": ("recommend", "recommend_titles", "recommend_to_file"),
     "nearfar.core.errors": ("NearfarError",),
     "nearfar.core.ranking": ("Ranking",),
@@ -160,7 +161,6 @@ _HOMES = {
     "nearfar.evaluation.evaluation": ("Evaluation",),
     "nearfar.evaluation.paired": ("Paired",),
     "nearfar.experiments.autopilot.autopilot": ("AutopilotOptions", "autopilot"),
-    "nearfar.experiments.figure": ("plot_training",),
     "nearfar.metrics.coverage": ("Coverage",),
     "nearfar.metrics.gini": ("Gini",),
     "nearfar.metrics.hit_rate": ("HitRate",),
@@ -178,6 +178,7 @@ _HOMES = {
     "nearfar.models.item_item": ("ItemItem",),
     "nearfar.models.latent": ("LatentModel",),
     "nearfar.models.model": ("Model",),
+    "nearfar.report.training_curves": ("plot_training",),
     "nearfar.train.history": ("EpochRecord", "History", "StepReport"),
     "nearfar.train.run": ("Reporter", "Run"),
     "nearfar.vae.corruption.corruption": ("Corruption",),

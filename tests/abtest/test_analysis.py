@@ -220,6 +220,6 @@ def test_changes_for_people() -> None:
 
 
 def test_a_missing_library_is_told_before_work_starts(monkeypatch, logs: Logs) -> None:
-    monkeypatch.setattr("nearfar.abtest.requirements.find_spec", lambda name: None)
+    monkeypatch.setattr("nearfar.core.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'nearfar\[abtest\]'"):
         analyse(logs, EXPERIMENT)

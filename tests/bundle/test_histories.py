@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.bundle.histories import histories_from_items, read_histories
+from nearfar.bundle.histories import histories_from_items
+from nearfar.bundle.history_file import read_histories
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.tables.table import ReadOptions
 from tests.bundle.cases import make_bundle

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 from scipy.sparse import csr_array
 
-from nearfar.bundle.histories import HistoryChunk, histories_from_items
+from nearfar.bundle.histories import histories_from_items
+from nearfar.bundle.history_file import HistoryChunk
 from nearfar.bundle.recommend import (
     Summary,
     recommend,
@@ -196,7 +197,7 @@ import resource, sys
 import numpy as np, polars as pl
 from pathlib import Path
 from scipy.sparse import csr_array
-from nearfar.bundle.histories import HistoryChunk
+from nearfar.bundle.history_file import HistoryChunk
 from nearfar.bundle.recommend import recommend_to_file
 from nearfar.bundle.bundle import About, Bundle
 from nearfar.core.vocabulary import Vocabulary

@@ -39,7 +39,7 @@ def whole(folder: Path) -> list[str]:
 def test_help_teaches_and_lists_the_common_options(command: str, capsys) -> None:
     assert run(["abtest", command, "--help"]) == 0
     told = capsys.readouterr().out
-    for option in ("--json", "--seed", "--device", "--quiet", "--debug"):
+    for option in ("--json", "--quiet", "--debug"):
         assert option in told
     assert len(told.splitlines()) > 8
 
@@ -189,7 +189,7 @@ def test_what_is_wrong_is_told(folder: Path, fails, monkeypatch) -> None:
     assert "there are no exposures" in told
     assert "exists; name another folder" in fails("abtest", "simulate", "--out", folder)
     fails("abtest", "plan", code=2)
-    monkeypatch.setattr("nearfar.abtest.requirements.find_spec", lambda name: None)
+    monkeypatch.setattr("nearfar.core.extras.find_spec", lambda name: None)
     assert "pip install 'nearfar[abtest]'" in fails("abtest", "plan", *rest)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nearfar.cli.main import run
-from nearfar.experiments.autopilot.search import Search
+from nearfar.experiments.autopilot.search import FamilySearch
 
 LINEAR = ["--only", "popularity,ease,edlae", "--minutes", "0.05"]
 
@@ -66,7 +66,7 @@ def test_ctrl_c_says_how_to_go_on(work: Path, tmp_path: Path, capsys, monkeypatc
     def interrupted(self) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Search, "_rounds", interrupted)
+    monkeypatch.setattr(FamilySearch, "_rounds", interrupted)
     arguments = ["autopilot", str(work / "log.csv"), "--out", str(tmp_path / "b"), *LINEAR]
     assert run(arguments) == 130
     captured = capsys.readouterr()

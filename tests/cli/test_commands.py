@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from nearfar import __version__
+from nearfar.cli.inputs import named_bundles
 from nearfar.cli.main import run
 from tests.cli.conftest import TINY, write_log
 
@@ -20,7 +21,7 @@ COMMANDS = [
 def test_help_teaches_and_lists_the_common_options(command, capsys) -> None:
     assert run([*command, "--help"]) == 0
     told = capsys.readouterr().out
-    for option in ("--json", "--seed", "--device", "--quiet", "--debug"):
+    for option in ("--json", "--quiet", "--debug"):
         assert option in told
     assert len(told.splitlines()) > 8
 
@@ -75,6 +76,26 @@ def test_compare_tests_against_the_first(work: Path, as_json) -> None:
     assert gains["ease"]["p_holm"] < 1e-3
     assert run(["compare", str(work / "pop"), str(work / "ease"), "--data",
                 str(work / "split")]) == 0  # fmt: skip
+
+
+def test_compare_fits_80_columns_with_long_names_too(work: Path, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    paths = [tmp_path / f"a-long-name-of-a-bundle-{name}" for name in ("pop", "ease", "pia")]
+    for path in paths:
+        path.symlink_to(work / path.name.rpartition("-")[2])
+    assert run(["compare", *map(str, paths), "--data", str(work / "split")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"M1 = {paths[0].name}" in lines
+    assert "gain over M1, user by user" in lines
+    (gain,) = (line for line in lines if line.startswith("NDCG@100") and "M3" in line)
+    assert len(gain.split()) == 9
+    assert max(map(len, lines)) <= 80
+
+
+def test_bundles_with_the_same_last_name_are_told_apart(tmp_path: Path) -> None:
+    paths = [tmp_path / "a" / "model", tmp_path / "b" / "model"]
+    assert list(named_bundles(paths)) == ["a/model", "b/model"]
+    assert list(named_bundles(paths[:1])) == ["model"]
 
 
 def test_measuring_on_users_that_were_trained_on_is_warned_of(work, tmp_path, capsys) -> None:

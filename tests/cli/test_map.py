@@ -91,7 +91,7 @@ def test_what_cannot_be_mapped_is_told(work: Path, fails, tmp_path: Path, monkey
     fails("map", work / "plain", work / "plain", *common, code=2)
     real = importlib.util.find_spec
     monkeypatch.setattr(
-        "nearfar.maps.requirements.find_spec", lambda m: None if m == "openTSNE" else real(m)
+        "nearfar.core.extras.find_spec", lambda m: None if m == "openTSNE" else real(m)
     )
     assert "pip install 'nearfar[maps]'" in fails("map", work / "plain", *common)
     assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ import pytest
 
 from nearfar.cli.main import run
 from nearfar.core.errors import EmptyDataError
-from nearfar.jobs.lock import locked
+from nearfar.jobs.job import locked
 from tests.jobs.cases import SETTINGS, write_day, write_days
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from nearfar.store.sinks.sink import Writer
+from nearfar.store.sinks.sink import DayWriter
 
 NODE = {
     "object_store_memory": 80 << 20,
@@ -44,10 +44,10 @@ def stop(cluster: Any) -> None:
 
 
 @dataclass
-class Slow(Writer):
+class Slow(DayWriter):
     """A writer that takes its time, so that a node can be lost meanwhile."""
 
-    inner: Writer
+    inner: DayWriter
     seconds: float
 
     @property

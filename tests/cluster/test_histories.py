@@ -111,7 +111,7 @@ def test_without_ray_nothing_is_begun(
 ) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "nearfar.cluster.requirements.find_spec",
+        "nearfar.core.extras.find_spec",
         lambda name: None if name == "ray" else found(name),
     )
     with pytest.raises(MissingExtraError, match=r"needs Ray.*nearfar\[cluster\]"):
@@ -156,7 +156,7 @@ def test_the_command_says_that_ray_is_missing(
 ) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "nearfar.cluster.requirements.find_spec",
+        "nearfar.core.extras.find_spec",
         lambda name: None if name == "ray" else found(name),
     )
     config = tmp_path / "p.toml"

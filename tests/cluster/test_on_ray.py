@@ -17,10 +17,10 @@ import pytest
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.recommend import recommend, recommendations_frame
+from nearfar.cluster.executor import RayExecutor
 from nearfar.cluster.fit import fit
 from nearfar.cluster.histories import write_histories
 from nearfar.cluster.score import PartDone, ScoreRequest, score_histories
-from nearfar.cluster.work import OnWorkers
 from nearfar.cluster.workers import Workers
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.jobs.publish import publish
@@ -185,19 +185,21 @@ def test_a_node_lost_in_scoring_changes_nothing(
 
 def test_the_jobs_do_on_workers_what_they_do_here(nodes: Nodes, tmp_path: Path) -> None:
     """A training and a scoring; recommendations go to a database, which is written to from here."""
-    on_workers = OnWorkers(TWO)
+    on_workers = RayExecutor(TWO)
     day = write_days(tmp_path / "events", 35)
     settings = pipeline_in(tmp_path)
     sink = SQLRecommendations(f"sqlite:///{tmp_path / 'r.db'}")
     pipeline = replace(settings, sink=sink)
-    trained = train_weekly(pipeline, day, work=on_workers)
+    trained = train_weekly(pipeline, day, executor=on_workers)
     expected = train_weekly(replace(settings, registry=tmp_path / "here"), day)
     theirs, ours = trained.version.record["metrics"], expected.version.record["metrics"]
     assert theirs["popularity"] == ours["popularity"]
     assert theirs["candidate"] == pytest.approx(ours["candidate"], abs=0.02)
     publish(pipeline.registry, trained.version.name, force=True)
     told: list[int] = []
-    scored = score_daily(pipeline, day, work=on_workers, on_users=lambda done, _: told.append(done))
+    scored = score_daily(
+        pipeline, day, executor=on_workers, on_users=lambda done, _: told.append(done)
+    )
     assert told[-1] == scored.n_users > 25
     found = pipeline.sink.read(day).drop("scored_at")
     score_daily(pipeline, day, again=True)

@@ -13,8 +13,7 @@ import pytest
 
 from nearfar.core.errors import DataError, FetchError, UnknownNameError
 from nearfar.data import fetch as module
-from nearfar.data.cache import cache_folder, data_sets
-from nearfar.data.fetch import fetch
+from nearfar.data.fetch import cache_folder, data_sets, fetch
 from nearfar.data.log import read_log
 from nearfar.data.sources import ml_1m, ml_100k
 from nearfar.data.sources.source import Download

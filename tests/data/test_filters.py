@@ -14,9 +14,7 @@ from nearfar.data.filters import (
     Filters,
     frequent,
     merge_duplicates,
-    min_items_per_user,
     min_rating,
-    min_users_per_item,
     preset,
     time_window,
 )
@@ -126,8 +124,8 @@ def test_the_window_holds_its_start_and_not_its_end():
 
 def test_single_filters():
     log = log_of([(1, 1), (1, 2), (2, 1)])
-    assert pairs_of(min_items_per_user(log, 2)) == {(1, 1), (1, 2)}
-    assert pairs_of(min_users_per_item(log, 2)) == {(1, 1), (2, 1)}
+    assert pairs_of(frequent(log, 2, 0)) == {(1, 1), (1, 2)}
+    assert pairs_of(frequent(log, 0, 2)) == {(1, 1), (2, 1)}
 
 
 def test_filters_know_what_they_need():

@@ -14,7 +14,7 @@ import nearfar as nf
 from nearfar.cli.main import run
 from nearfar.core.errors import DataError, FetchError, SettingsError, UnknownNameError
 from nearfar.data import synthetic
-from nearfar.data.cache import data_sets
+from nearfar.data.fetch import data_sets
 from nearfar.data.shapes import SHAPES, Synthetic
 from nearfar.data.synthetic import synthetic_interactions
 

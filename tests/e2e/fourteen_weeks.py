@@ -26,9 +26,9 @@ from typing import Any
 
 import polars as pl
 
-from nearfar.jobs.example import FIRST, shop_events, write_shop
 from nearfar.jobs.pipeline import read_pipeline
 from nearfar.jobs.registry import Registry
+from nearfar.jobs.template import FIRST, shop_events, write_shop
 from nearfar.train.checkpoint import NAME
 
 WEEKS = 14

@@ -16,7 +16,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 GROUPS = {
     "Data": ("nearfar.data", "nearfar.core.vocabulary"),
     "Algorithms": ("nearfar.algorithms",),
-    "Training": ("nearfar.train", "nearfar.experiments.figure"),
+    "Training": ("nearfar.train", "nearfar.report.training_curves"),
     "Evaluation": ("nearfar.evaluation", "nearfar.metrics"),
     "Models and bundles": ("nearfar.models", "nearfar.bundle", "nearfar.core.ranking"),
     "Interfaces of parts": ("nearfar.vae",),
@@ -41,7 +41,7 @@ ENTRIES = {
     ),
     "train": (
         "Training", "Options of a run, its history, and curves.",
-        ("nearfar.train", "nearfar.experiments.figure"),
+        ("nearfar.train", "nearfar.report.training_curves"),
     ),
     "algorithms": (
         "Algorithms", "Sixteen algorithms and Personalized Item Alignment.",

@@ -7,10 +7,9 @@ import pytest
 
 from nearfar.abtest.assignment import read_experiment
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.jobs.arm import of_arm
-from nearfar.jobs.due import run_due
-from nearfar.jobs.pipeline import Daily, Pipeline
+from nearfar.jobs.pipeline import Daily, Pipeline, of_arm
 from nearfar.jobs.registry import Registry
+from nearfar.jobs.run_due import run_due
 from nearfar.jobs.score_daily import score_daily
 from tests.jobs.cases import pipeline_in, write_days
 

@@ -11,9 +11,9 @@ import pytest
 
 from nearfar.bundle.folder import load_bundle
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.jobs.due import run_due
 from nearfar.jobs.pipeline import make_pipeline
 from nearfar.jobs.registry import Registry
+from nearfar.jobs.run_due import run_due
 from nearfar.jobs.train_weekly import train_weekly
 from nearfar.web.loading import CURRENT, Loader
 from nearfar.web.metrics import Metrics

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nearfar.jobs.due import run_due
 from nearfar.jobs.publish import publish, rollback
 from nearfar.jobs.registry import Registry
+from nearfar.jobs.run_due import run_due
 from nearfar.jobs.train_weekly import train_weekly
 from tests.jobs.cases import pipeline_in, write_days
 

@@ -11,7 +11,6 @@ from scipy.sparse import csr_array
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.exports.export import Export
 from nearfar.core.errors import ArtefactError, MissingExtraError, SettingsError
-from nearfar.jobs import exports
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.train_weekly import train_weekly
 from nearfar.web.scorers import bundle as torch_scorer
@@ -52,7 +51,7 @@ def test_what_cannot_be_exported_is_told_of_before_any_training(
     with pytest.raises(SettingsError, match="exports"):
         pipeline_in(tmp_path, train={"exports": ["gguf"]})
     pipeline = pipeline_in(tmp_path, train=ONNX)
-    monkeypatch.setattr(exports, "find_spec", lambda name: None)
+    monkeypatch.setattr("nearfar.core.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"nearfar\[onnx\]"):
         train_weekly(pipeline, last)
     assert Registry(pipeline.registry).unfinished() == []

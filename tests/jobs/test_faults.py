@@ -19,11 +19,11 @@ import pytest
 from nearfar.bundle.folder import load_bundle
 from nearfar.core.files import write_json
 from nearfar.jobs.details import ItemDetails, refresh_items
-from nearfar.jobs.due import training_due
 from nearfar.jobs.pipeline import Pipeline, Retention
 from nearfar.jobs.publish import publish, rollback
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import remove_day
+from nearfar.jobs.run_due import training_due
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.train_weekly import train_weekly
 from tests.faults import Faults, Killed, Mode
@@ -33,8 +33,8 @@ from tests.store.conftest import postgres as postgres
 KINDS = ["parquet", "sqlite", "postgres"]
 MODES: list[Mode] = ["fail", "kill", "power"]
 TABLE = "faults"
-STRIDE = 1 if os.environ.get("NEARFAR_EVERY_WRITE") else 7
-"""The suite spoils every seventh write; `make test-faults` spoils each."""
+STRIDE = 1 if os.environ.get("NEARFAR_EVERY_WRITE") else 11
+"""The suite spoils every eleventh write; `make test-faults` spoils each."""
 
 
 class Shop:

@@ -11,7 +11,7 @@ from nearfar.jobs.gates import (
     COVERAGE_AT,
     NDCG_AT,
     Gates,
-    State,
+    ModelState,
     Verdict,
     accepting,
     catalogue_change,
@@ -33,8 +33,8 @@ def measured(few: float, many: float, coverage: float = 0.5, n: int = 200) -> Ev
     )  # fmt: skip
 
 
-def refused(candidate: Evaluation, *, state: State | None = None, **settings) -> set[str]:
-    before = State(Vocabulary(range(100)), 10.0, 0.0)
+def refused(candidate: Evaluation, *, state: ModelState | None = None, **settings) -> set[str]:
+    before = ModelState(Vocabulary(range(100)), 10.0, 0.0)
     verdicts = judge(
         Gates(**settings), candidate, measured(0.1, 0.1), measured(0.4, 0.4), state or before,
         before, GROUPS,
@@ -56,24 +56,26 @@ def test_the_champions_equal_passes_and_each_loss_has_its_gate() -> None:
 
 def test_drift_of_data_and_collapse() -> None:
     items = Vocabulary(range(100))
-    other = State(Vocabulary(range(80, 180)), 10.0, 0.0)
+    other = ModelState(Vocabulary(range(80, 180)), 10.0, 0.0)
     assert refused(measured(0.4, 0.4), state=other) == {"max_catalogue_change"}
-    assert refused(measured(0.4, 0.4), state=State(items, 16.0, 0.0)) == {"max_activity_change"}
-    assert refused(measured(0.4, 0.4), state=State(items, 10.0, 0.95)) == {"max_collapsed"}
-    assert refused(measured(0.4, 0.4), state=State(items, 10.0, None)) == set()
+    assert refused(measured(0.4, 0.4), state=ModelState(items, 16.0, 0.0)) == {
+        "max_activity_change"
+    }
+    assert refused(measured(0.4, 0.4), state=ModelState(items, 10.0, 0.95)) == {"max_collapsed"}
+    assert refused(measured(0.4, 0.4), state=ModelState(items, 10.0, None)) == set()
 
 
 def test_without_a_champion_only_popularity_and_collapse_count() -> None:
     verdicts = judge(
         Gates(), measured(0.4, 0.4), measured(0.1, 0.1), None,
-        State(Vocabulary(range(3)), 1.0, 0.0), None, GROUPS,
+        ModelState(Vocabulary(range(3)), 1.0, 0.0), None, GROUPS,
     )  # fmt: skip
     assert [v.gate for v in verdicts] == ["min_users", "min_over_popularity", "max_collapsed"]
     assert all(v.passed for v in verdicts)
 
 
 def test_a_gate_that_could_not_judge_says_so() -> None:
-    same = State(Vocabulary(range(100)), 10.0, 0.0)
+    same = ModelState(Vocabulary(range(100)), 10.0, 0.0)
     verdicts = judge(
         Gates(min_group_users=101), measured(0.3, 0.5), measured(0.1, 0.1), measured(0.4, 0.4),
         same, same, GROUPS,
@@ -102,7 +104,7 @@ def verdicts_of(
     collapsed: float = 0.0,
     **settings: float,
 ) -> dict[str, Verdict]:
-    same = State(Vocabulary(range(100)), 10.0, collapsed)
+    same = ModelState(Vocabulary(range(100)), 10.0, collapsed)
     found = judge(
         Gates(**settings), candidate, measured(popularity, popularity, n=candidate.n_users),
         champion, same, None if champion is None else same, GROUPS,
@@ -130,7 +132,7 @@ def test_too_few_users_refuse_a_successor_but_not_a_first_version() -> None:
     assert not refused.passed
     assert "raise train.held_out" in refused.told
     assert verdicts_of(few, measured(0.4, 0.4, n=8), min_users=8)["min_users"].passed
-    nobody = judge(Gates(), None, None, None, State(Vocabulary([1]), 1.0), None, GROUPS)
+    nobody = judge(Gates(), None, None, None, ModelState(Vocabulary([1]), 1.0), None, GROUPS)
     assert [v.gate for v in nobody] == ["min_users", "max_collapsed"]
 
 
@@ -188,7 +190,7 @@ def test_exactly_at_its_limit_every_gate_passes() -> None:
 
 def test_over_a_base_of_0_any_gain_is_endless_and_none_is_none() -> None:
     nothing, something = measured(0.0, 0.0, coverage=0.0), measured(0.5, 0.5)
-    state = State(Vocabulary(range(3)), 1.0)
+    state = ModelState(Vocabulary(range(3)), 1.0)
     for candidate, gain in [(something, float("inf")), (nothing, 0.0)]:
         found = judge(Gates(), candidate, nothing, nothing, state, None, GROUPS)
         by_gate = {verdict.gate: verdict for verdict in found}

@@ -13,7 +13,7 @@ import pytest
 from nearfar.cli.main import run
 from nearfar.core.errors import ArtefactError
 from nearfar.core.files import atomic_file, atomic_folder, write_json
-from nearfar.jobs.recorded import recorded
+from nearfar.jobs.job import recorded
 from nearfar.jobs.registry import Registry
 from tests.jobs.cases import write_days
 

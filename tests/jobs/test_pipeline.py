@@ -16,8 +16,8 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.filters import Filters
 from nearfar.jobs.details import ItemDetails
 from nearfar.jobs.pipeline import Retention, make_pipeline, read_pipeline
-from nearfar.jobs.prometheus import write_metrics
 from nearfar.jobs.registry import Registry
+from nearfar.jobs.status import write_metrics
 from nearfar.jobs.template import TEMPLATE
 from nearfar.jobs.window import (
     SHARES,
@@ -87,7 +87,10 @@ def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
         ({"source": {"path": "x"}}, "lacks its kind"),
         ({"algorithm": {"epochs": 3}}, "lacks its kind"),
         ({"train": {"window_dayz": 3}}, "train.window_dayz"),
-        ({"train": {"window_days": 5}}, "the window the longest"),
+        (
+            {"train": {"window_days": 5}},
+            "train.holdout_days is 7; it must be below train.window_days",
+        ),
         ({"train": {"held_out": 0.9}}, "held_out is 0.9"),
         ({"score": {"active_days": 99}}, "active_days is 99"),
         ({"score": {"k": 0}}, "k is 0"),

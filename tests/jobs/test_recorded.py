@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 
 from nearfar.core.errors import ArtefactError, SettingsError
-from nearfar.jobs.lock import LockedError, locked
+from nearfar.jobs.executor import LOCAL
+from nearfar.jobs.job import LockedError, locked
 from nearfar.jobs.publish import publish, rollback
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.status import write_prometheus
 from nearfar.jobs.train_weekly import train_weekly
-from nearfar.jobs.work import HERE
 from nearfar.store.contracts import BrokenContractError
 from tests.jobs.cases import day_of_events, pipeline_in, write_days
 
@@ -86,7 +86,7 @@ def test_rows_are_counted_as_they_are_written(published: Path) -> None:
     event = last_line(published)
     assert event["detail"]["rows"] == rows
 
-    class Dies(type(HERE)):
+    class Dies(type(LOCAL)):
         """Scoring that ends after two parts."""
 
         def score(self, pipeline, bundle, histories, deny, writer, on_part) -> None:
@@ -99,7 +99,7 @@ def test_rows_are_counted_as_they_are_written(published: Path) -> None:
 
     less = pipeline_in(published, score={"deny": [str(i) for i in items[4:]]})
     with pytest.raises(KeyboardInterrupt):
-        score_daily(less, last, work=Dies())
+        score_daily(less, last, executor=Dies())
     resumed = score_daily(less, last)
     assert resumed.n_resumed == 50
     assert resumed.n_rows == less.sink.read(last).height > rows

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.jobs.due import run_due
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.publish import publish, rollback
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import remove_day
+from nearfar.jobs.run_due import run_due
 from nearfar.jobs.score_daily import score_daily
-from nearfar.jobs.scored import mark_of
 from nearfar.jobs.train_weekly import train_weekly
 from tests.jobs.cases import SETTINGS, pipeline_in, write_days
 
@@ -40,7 +39,7 @@ def test_a_removed_day_is_gone_and_can_be_scored_again(shop: tuple[Path, date]) 
     assert reader.latest() == last
     assert remove_day(pipeline, last) == before
     assert reader.latest() == before
-    assert not mark_of(registry, last).exists()
+    assert not registry.scored_mark(last).exists()
     with pytest.raises(DataError, match=f"{last} is not published; 1 days from {before}"):
         remove_day(pipeline, last)
     assert not run_due(pipeline, last).scored.already
@@ -102,7 +101,7 @@ def test_a_failed_training_is_told_with_the_day_that_is_scored(
     def fail(*_: object, **__: object) -> None:
         raise DataError("the disk of the training is gone")
 
-    monkeypatch.setattr("nearfar.jobs.due.train_weekly", fail)
+    monkeypatch.setattr("nearfar.jobs.run_due.train_weekly", fail)
     found = run_due(pipeline, last)
     assert isinstance(found.failure, DataError)
     assert found.scored.as_of == str(last)

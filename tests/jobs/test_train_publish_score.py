@@ -15,10 +15,10 @@ import polars as pl
 import pytest
 
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.jobs.due import run_due, training_due
-from nearfar.jobs.lock import LockedError, locked
+from nearfar.jobs.job import LockedError, locked
 from nearfar.jobs.publish import RefusedError, publish, rollback
 from nearfar.jobs.registry import Registry
+from nearfar.jobs.run_due import run_due, training_due
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.status import status, write_prometheus
 from nearfar.jobs.train_weekly import train_weekly
@@ -244,7 +244,7 @@ def test_one_job_at_a_time_and_a_dead_owner_holds_nothing(tmp_path: Path) -> Non
     with locked(tmp_path, "score"):
         pass
     code = (
-        "import sys, time; from pathlib import Path; from nearfar.jobs.lock import locked\n"
+        "import sys, time; from pathlib import Path; from nearfar.jobs.job import locked\n"
         "with locked(Path(sys.argv[1]), 'train'):\n    print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen(

@@ -117,7 +117,7 @@ def test_principal_components_are_the_widest_directions() -> None:
 def test_a_missing_library_is_named_with_its_extra(name, missing, told, monkeypatch) -> None:
     real = importlib.util.find_spec
     monkeypatch.setattr(
-        "nearfar.maps.requirements.find_spec", lambda m: None if m == missing else real(m)
+        "nearfar.core.extras.find_spec", lambda m: None if m == missing else real(m)
     )
     with pytest.raises(MissingExtraError, match=told):
         find_projection(name).check_installed()

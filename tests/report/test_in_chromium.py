@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from nearfar.maps.atlas import Atlas
-from nearfar.maps.page import write_page
+from nearfar.maps.drawing import draw
 from nearfar.report.page import write_report
 from tests.report.cases import report
 
@@ -218,6 +219,34 @@ def test_pointing_at_a_user_tells_of_the_history(browser, page_file: Path) -> No
         assert "Film" in (told or "")
 
 
+def test_a_cohort_is_hidden_in_all_maps(browser, page_file: Path) -> None:
+    with Opened(browser, page_file) as opened:
+        page = opened.page
+        page.evaluate("document.getElementById('map-1').scrollIntoView()")
+        page.locator("#map-1 .legendtoggle").first.click()
+        hidden = "['map-1', 'map-2'].map(m => document.getElementById(m).data[0].visible)"
+        page.wait_for_function(f"{hidden}.every(v => v === 'legendonly')")
+        page.locator("#map-2 .legendtoggle").first.click()
+        page.wait_for_function(f"{hidden}.every(v => v === true)")
+
+
+def test_maps_fill_the_width_and_names_of_anchors_are_seen(browser, tmp_path: Path) -> None:
+    atlas = report().atlas
+    assert isinstance(atlas, Atlas)
+    draw(replace(atlas, maps=atlas.maps[1:]), tmp_path / "maps.html")
+    for viewport in (DESK, PHONE):
+        with Opened(browser, tmp_path / "maps.html", viewport=viewport) as opened:
+            width = opened.page.evaluate("document.querySelector('main').clientWidth")
+            plot = opened.page.evaluate(
+                "document.querySelector('.nsewdrag').getBoundingClientRect().width"
+            )
+            assert plot > 0.95 * width
+            names = opened.page.evaluate(
+                "[...document.querySelectorAll('.textpoint text')].map(e => e.textContent)"
+            )
+            assert len([name for name in names if name]) >= 3
+
+
 def test_it_prints_light_and_within_the_paper(browser, page_file: Path) -> None:
     with Opened(browser, page_file, color_scheme="dark") as opened:
         page = opened.page
@@ -238,7 +267,7 @@ def test_it_prints_light_and_within_the_paper(browser, page_file: Path) -> None:
 def test_the_page_of_maps_holds_the_same(browser, tmp_path: Path) -> None:
     atlas = report().atlas
     assert isinstance(atlas, Atlas)
-    write_page(atlas, tmp_path / "maps.html")
+    draw(atlas, tmp_path / "maps.html")
     for scheme in ("light", "dark"):
         with Opened(browser, tmp_path / "maps.html", color_scheme=scheme, viewport=PHONE) as opened:
             check(opened)
@@ -246,10 +275,10 @@ def test_the_page_of_maps_holds_the_same(browser, tmp_path: Path) -> None:
 
 def test_webgl_draws_many_users(browser, tmp_path: Path, monkeypatch) -> None:
     """WebGL compiles code, which the page's policy has to allow."""
-    monkeypatch.setattr("nearfar.maps.page.WITH_WEBGL", 10)
+    monkeypatch.setattr("nearfar.pages.plotly.WITH_WEBGL", 10)
     atlas = report().atlas
     assert isinstance(atlas, Atlas)
-    write_page(atlas, tmp_path / "maps.html")
+    draw(atlas, tmp_path / "maps.html")
     with Opened(browser, tmp_path / "maps.html") as opened:
         refused = [c for c in opened.complaints if "Content Security Policy" in c]
         assert not refused

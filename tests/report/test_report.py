@@ -57,14 +57,14 @@ def test_wrong_options_and_missing_libraries_are_refused_before_the_work(monkeyp
         Options(users=0)
     with pytest.raises(SettingsError, match="no bundle"):
         make_report({}, split())
-    real = module.check_installed
+    real = module.require
 
     def without(*names, **rest):
         if "plotly" in names:
             raise MissingExtraError("plotly", "maps", "a report")
         real(*names, **rest)
 
-    monkeypatch.setattr(module, "check_installed", without)
+    monkeypatch.setattr(module, "require", without)
     monkeypatch.setattr(module, "measure", lambda *a: pytest.fail("work began"))
     with pytest.raises(MissingExtraError, match=r"nearfar\[maps\]"):
         make_report(bundles("pop"), split())

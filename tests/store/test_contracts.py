@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from nearfar.core.errors import DataError, SchemaError, SettingsError
-from nearfar.store.contracts import CHECKS, BrokenContractError, Contract, Report
+from nearfar.store.contracts import CHECKS, BrokenContractError, Contract, ContractReport
 from tests.store.cases import HOSTILE, SINCE, UNTIL, events, inside
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
@@ -78,7 +78,9 @@ def oracle(values: list[tuple[Any, ...]]) -> list[str | None]:
     return told
 
 
-def checked(contract: Contract, frame: pl.DataFrame, **more: Any) -> tuple[pl.DataFrame, Report]:
+def checked(
+    contract: Contract, frame: pl.DataFrame, **more: Any
+) -> tuple[pl.DataFrame, ContractReport]:
     """What is accepted and the report, also where nothing is accepted."""
     try:
         result = contract.check(frame, SINCE, UNTIL, now=NOW, **more)

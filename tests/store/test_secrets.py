@@ -89,7 +89,7 @@ def test_what_the_program_and_the_registry_tell_is_masked_too(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     from nearfar.cli import main
-    from nearfar.jobs.recorded import recorded
+    from nearfar.jobs.job import recorded
     from nearfar.jobs.registry import Registry
 
     def failing(*_: Any, **__: Any) -> None:
@@ -177,7 +177,7 @@ def test_an_address_that_cannot_be_parsed_does_not_tell_its_password() -> None:
 
 
 def test_a_missing_extra_is_told_before_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    import nearfar.store.requirements as requirements
+    import nearfar.core.extras as requirements
     from nearfar.core.errors import MissingExtraError
 
     monkeypatch.setattr(requirements, "find_spec", lambda name: None)

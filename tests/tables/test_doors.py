@@ -12,8 +12,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from nearfar.abtest.logs import read_logs
+from nearfar.bundle.histories import histories_from_items
 from nearfar.bundle.history_file import read_histories
-from nearfar.bundle.lookup import histories_from_items
 from nearfar.core.identity import key_of
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.log import read_log

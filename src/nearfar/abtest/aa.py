@@ -11,10 +11,10 @@ from nearfar.abtest.checks import Check
 from nearfar.abtest.logs import Logs
 from nearfar.abtest.metrics import METRICS, UpliftMetric
 from nearfar.abtest.moments import Moments
-from nearfar.abtest.requirements import check_statistics
 from nearfar.abtest.units import known_sums, sums_of, user_sums
 from nearfar.abtest.uplift import measure
 from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.extras import require
 from nearfar.core.seeding import generator
 from nearfar.evaluation.paired import holm
 
@@ -52,7 +52,7 @@ def check_aa(
         SettingsError: there are fewer than 20 splits.
         EmptyDataError: there are fewer than 40 users, or nothing that varies.
     """
-    check_statistics()
+    require("tea_tasting", extra="abtest", purpose="an A/B test")
     if n_splits < MIN_SPLITS:
         raise SettingsError(f"{n_splits} splits tell nothing; take {MIN_SPLITS} or more")
     users = user_sums(logs)

@@ -17,11 +17,11 @@ from nearfar.abtest.cuped import coefficient, covariate_of
 from nearfar.abtest.logs import Logs
 from nearfar.abtest.metrics import METRICS, UpliftMetric, percent, shown
 from nearfar.abtest.moments import Moments
-from nearfar.abtest.requirements import check_statistics
 from nearfar.abtest.sequential import always_valid
 from nearfar.abtest.units import Units, make_units
 from nearfar.abtest.uplift import measure
 from nearfar.core.errors import EmptyDataError
+from nearfar.core.extras import require
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat
 from nearfar.core.settings import Settings
 from nearfar.evaluation.table import Table
@@ -135,7 +135,7 @@ def analyse(
         DataError: an exposure has no arm, or one that the experiment does not have.
         EmptyDataError: an arm has fewer than two users, or no metric can be told.
     """
-    check_statistics()
+    require("tea_tasting", extra="abtest", purpose="an A/B test")
     chosen = settings or AnalysisSettings()
     cards: list[str | None] = [None]
     if chosen.by_card and len(logs.cards) > 1:

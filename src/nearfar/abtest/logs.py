@@ -60,11 +60,6 @@ class Logs:
         return tuple(self.exposures["card"].unique().sort().to_list())
 
     @property
-    def has_play(self) -> bool:
-        """Whether play time is known."""
-        return "play_seconds" in self.clicks.columns
-
-    @property
     def first_day(self) -> date:
         """The first day with an exposure."""
         return self.exposures["day"].min()  # pyright: ignore[reportReturnType]

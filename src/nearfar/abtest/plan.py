@@ -11,8 +11,8 @@ from nearfar.abtest.history import History, solve
 from nearfar.abtest.logs import Logs
 from nearfar.abtest.metrics import UpliftMetric, percent, shown
 from nearfar.abtest.plan_settings import PlanSettings
-from nearfar.abtest.requirements import check_statistics
 from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.extras import require
 from nearfar.evaluation.table import Table
 
 WEEK = 7
@@ -135,7 +135,7 @@ def make_plan(logs: Logs, settings: PlanSettings | None = None) -> Plan:
         EmptyDataError: there were no clicks, or fewer than four users.
         SettingsError: a length is beyond what the log tells of.
     """
-    check_statistics()
+    require("tea_tasting", extra="abtest", purpose="an A/B test")
     chosen = settings or PlanSettings()
     history = History(logs, chosen)
     if max(chosen.days) > REACH * history.n_days:

@@ -13,10 +13,18 @@ from urllib.parse import quote
 
 import polars as pl
 
-from nearfar.abtest.requirements import check_database
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.extras import require
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.table import PARQUET, TEXT, FrameTable, Numbers, ReadOptions, Table, open_table
+from nearfar.tables.table import (
+    PARQUET,
+    TEXT,
+    FrameTable,
+    Numbers,
+    ReadOptions,
+    TableReader,
+    open_table,
+)
 
 BLOCK_ROWS = 250_000
 
@@ -42,7 +50,7 @@ class Query:
 Source = Path | str | pl.DataFrame | Query
 
 
-def open_sources(source: Source, *, block_rows: int = BLOCK_ROWS) -> Iterator[Table]:
+def open_sources(source: Source, *, block_rows: int = BLOCK_ROWS) -> Iterator[TableReader]:
     """Yield the tables of a log: one, or those of a folder in the order of their names.
 
     Raises:
@@ -66,7 +74,7 @@ def open_sources(source: Source, *, block_rows: int = BLOCK_ROWS) -> Iterator[Ta
             yield open_table(files, name, ReadOptions())
 
 
-class _QueryTable(Table):
+class _QueryTable(TableReader):
     """The rows that a query finds, as they are fetched."""
 
     def __init__(self, where: str, result: Any, block_rows: int) -> None:
@@ -86,8 +94,8 @@ class _QueryTable(Table):
 
 
 @contextmanager
-def _fetched(query: Query, block_rows: int) -> Iterator[Table]:
-    check_database()
+def _fetched(query: Query, block_rows: int) -> Iterator[TableReader]:
+    require("sqlalchemy", extra="sql", purpose="reading logs from a database")
     import sqlalchemy
     from sqlalchemy.exc import SQLAlchemyError
 

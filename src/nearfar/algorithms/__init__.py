@@ -1,5 +1,5 @@
 """Algorithms: frozen dataclasses of hyper-parameters that fit, one file each."""
 
-from nearfar.core.needs import check_torch
+from nearfar.core.extras import require_torch
 
-check_torch()
+require_torch()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -92,10 +92,25 @@ class Blend(Algorithm):
                 f"stopped in part {len(models)} of {len(self.parts)}: the blend needs all parts; "
                 "resume to go on" + ("" if run.folder else " (needs a run folder)")
             )
-        equal = (1 / len(models),) * len(models)
+        return self.combined(models, validation)
+
+    def combined(self, models: Sequence[Model], validation: FoldIn | None = None) -> Ensemble:
+        """Return the ensemble of parts that are fitted already.
+
+        Args:
+            models: one per part, in their order, fitted on the same training users.
+            validation: users to choose the weights by, where the settings have none.
+
+        Raises:
+            DataError: the models are not as many as the parts, or were fitted on different data.
+            EmptyDataError: the weights are to be chosen, and no validation user has a held-out
+                item.
+        """
+        if len(models) != len(self.parts):
+            raise DataError(f"{len(models)} models for {len(self.parts)} parts")
         if self.weights is not None:
             return Ensemble(models, self.weights)
-        ensemble = Ensemble(models, equal)
+        ensemble = Ensemble(models, (1 / len(models),) * len(models))
         if validation is None:
             return ensemble
         return Ensemble(models, chosen_weights(ensemble, validation))

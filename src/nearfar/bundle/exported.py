@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from polars.exceptions import PolarsError
 from safetensors import SafetensorError, safe_open
 
-from nearfar.bundle.manifest import NAME, REMEDY, check_files, is_bundle, read_manifest
+from nearfar.bundle.manifest import NAME, REMEDY, check_manifest_files, is_bundle, read_manifest
 from nearfar.core.errors import ArtefactError, DataError
 from nearfar.core.vocabulary import Vocabulary
 
@@ -83,7 +83,7 @@ def read_exported(path: str | Path) -> Exported:
             f"{path} is a bundle and no ONNX export: nearfar export {path} --out FOLDER makes one"
         )
     manifest = read_manifest(path, KIND)
-    check_files(path, manifest.get("files"))
+    check_manifest_files(path, manifest.get("files"))
     try:
         for name in (RECOMMEND, WEIGHTS, ITEMS):
             if name not in manifest["files"]:

@@ -18,7 +18,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from nearfar.bundle.bundle import About, Bundle, label_of_about
-from nearfar.bundle.manifest import NAME, REMEDY, check_files, read_manifest, write_manifest
+from nearfar.bundle.manifest import (
+    NAME,
+    REMEDY,
+    check_manifest_files,
+    read_manifest,
+    write_manifest,
+)
 from nearfar.bundle.manifest import is_bundle as is_bundle
 from nearfar.bundle.registered import bundle_folder, with_registered_items
 from nearfar.core import discovery
@@ -108,7 +114,7 @@ def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False
     torch_device = Run(device=device).torch_device
     manifest = read_manifest(path)
     files = manifest.get("files")
-    check_files(path, files)
+    check_manifest_files(path, files)
     for name in (ARRAYS, ITEMS):
         if name not in manifest["files"]:
             raise ArtefactError(f"{path / NAME} is damaged: it lists no {name}; {REMEDY}")

@@ -1,17 +1,84 @@
-"""From what people type or store to histories over a bundle's items."""
+"""Lists of item ids as histories over a bundle's items."""
 
 from __future__ import annotations
 
-from nearfar.bundle.history_file import HistoryChunk, read_histories
-from nearfar.bundle.lookup import histories_from_items
-from nearfar.bundle.matching import Candidate, Match, Matches, match_items
+from collections.abc import Sequence
+from itertools import chain
+from typing import Protocol
 
-__all__ = [
-    "Candidate",
-    "HistoryChunk",
-    "Match",
-    "Matches",
-    "histories_from_items",
-    "match_items",
-    "read_histories",
-]
+import numpy as np
+import polars as pl
+from scipy.sparse import csr_array
+
+from nearfar.core.errors import DataError
+from nearfar.core.identity import id_text
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.events import Log
+from nearfar.data.interactions import canonical
+
+
+class HasItems(Protocol):
+    """A bundle, or whatever else knows items; so that finding them does not need PyTorch."""
+
+    @property
+    def items(self) -> Vocabulary: ...
+
+    @property
+    def n_items(self) -> int: ...
+
+
+def histories_from_items(
+    bundle: HasItems, lists: Sequence[Sequence[int | str]]
+) -> tuple[csr_array, np.ndarray]:
+    """One history a list, and how many ids of each list the bundle does not know (int64).
+
+    Ids are compared by the rule of `core.identity`. A repeated id counts once in the history.
+    """
+    counts = np.fromiter((len(ids) for ids in lists), np.int64, len(lists))
+    columns = positions(bundle.items, list(chain.from_iterable(lists)))
+    rows = np.repeat(np.arange(len(lists)), counts)
+    return csr_of(rows, columns, (len(lists), bundle.n_items)), unknown_by_row(
+        rows, columns, len(lists)
+    )
+
+
+def histories_of_users(
+    bundle: HasItems, log: Log, users: Sequence[str]
+) -> tuple[pl.Series, csr_array, np.ndarray]:
+    """The users' ids, their histories, and the number of items unknown to the bundle per user.
+
+    A user who is named twice comes once.
+
+    Raises:
+        DataError: the log has no such user.
+    """
+    names = list(dict.fromkeys(users))
+    rows = log.user_ids.index(names)
+    missing = [name for name, row in zip(names, rows, strict=True) if row < 0]
+    if missing:
+        raise DataError(f"{log.name} has no user {', '.join(missing)}")
+    everyone = log.interactions()
+    lists = [log.item_ids.ids.gather(everyone.x[[row]].indices).to_list() for row in rows]
+    x, unknown = histories_from_items(bundle, lists)
+    return log.user_ids.ids.gather(rows.tolist()).rename("user"), x, unknown
+
+
+def positions(items: Vocabulary, ids: Sequence[object]) -> np.ndarray:
+    """The positions of `ids` (int64); -1 for what is unknown, or is no whole number or text."""
+    if not ids:
+        return np.empty(0, np.int64)
+    return items.index(pl.Series("id", [id_text(value) for value in ids], dtype=pl.String))
+
+
+def csr_of(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_array:
+    """The binary matrix of these entries; columns below 0 are left out."""
+    known = columns >= 0
+    # Left out only where there are any: these arrays can be as long as a log.
+    if not known.all():
+        rows, columns = rows[known], columns[known]
+    return canonical(csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape))
+
+
+def unknown_by_row(rows: np.ndarray, columns: np.ndarray, n_rows: int) -> np.ndarray:
+    """How many entries of each row have a column below 0 (int64)."""
+    return np.bincount(rows[columns < 0], minlength=n_rows)

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
-from nearfar.bundle.lookup import HasItems
+from nearfar.bundle.histories import HasItems
 from nearfar.core.errors import DataError
 from nearfar.core.identity import MISSING_WORDS, id_text
 from nearfar.data.build import GrowingIds

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.core.errors import ArtefactError
-from nearfar.core.files import digest, read_json, write_json
+from nearfar.core.files import check_files, digest, read_json, write_json
 
 NAME = "manifest.json"
 KIND = "nearfar bundle"
@@ -70,7 +70,7 @@ def read_manifest(path: Path, kind: str = KIND) -> dict[str, Any]:
     return manifest
 
 
-def check_files(path: Path, files: Any) -> None:
+def check_manifest_files(path: Path, files: Any) -> None:
     """Check every file that a manifest lists: its name, its size, its bytes.
 
     Raises:
@@ -78,20 +78,7 @@ def check_files(path: Path, files: Any) -> None:
     """
     if not isinstance(files, dict) or not all(isinstance(v, dict) for v in files.values()):
         raise ArtefactError(f"{path / NAME} is damaged: it lists no files; {REMEDY}")
-    for name in files:
-        if name in ("", ".", "..") or any(c in name for c in "/\\:\0"):
-            raise ArtefactError(
-                f"{path / NAME} lists {name!r}, which is no plain file name; do not trust it"
-            )
-    for name, expected in files.items():
-        file = path / name
-        if not file.is_file():
-            raise ArtefactError(f"{file} is missing; {REMEDY}")
-        size, wanted = file.stat().st_size, expected.get("bytes")
-        if size != wanted:
-            raise ArtefactError(f"{file} is damaged: it has {size} bytes, not {wanted}; {REMEDY}")
-        if digest(file) != expected.get("sha256"):
-            raise ArtefactError(f"{file} is damaged: its checksum differs; {REMEDY}")
+    check_files(path, files, listed_in=NAME, remedy=REMEDY)
 
 
 def _own_digest(manifest: dict[str, Any]) -> str:

@@ -127,6 +127,26 @@ def match_items(bundle: Bundle, texts: Sequence[str], by: By = "auto") -> Matche
     return result
 
 
+def split_items(bundle: Bundle, texts: Sequence[str]) -> list[str]:
+    """Split typed texts into items: at semicolons, else at commas unless the text is a title."""
+    parts: list[str] = []
+    for text in texts:
+        if ";" in text:
+            parts += text.split(";")
+        elif "," in text and not _is_title(bundle, text):
+            parts += text.split(",")
+        else:
+            parts.append(text)
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _is_title(bundle: Bundle, text: str) -> bool:
+    try:
+        return bool(match_items(bundle, [text]).found)
+    except DataError:
+        return False
+
+
 def _by_title(bundle: Bundle, text: str, by: By) -> Match:
     called = [] if by == "id" else bundle.titles.find(text)
     if len(called) == 1:

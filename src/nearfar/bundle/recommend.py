@@ -12,8 +12,9 @@ import polars as pl
 from scipy.sparse import csr_array, issparse
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.histories import HistoryChunk, match_items
-from nearfar.bundle.lookup import histories_from_items, positions
+from nearfar.bundle.histories import histories_from_items, positions
+from nearfar.bundle.history_file import HistoryChunk
+from nearfar.bundle.matching import match_items
 from nearfar.bundle.writers import check_output, open_writer
 from nearfar.core.errors import DataError
 from nearfar.core.ranking import Ranking

@@ -24,7 +24,7 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (*SEPARATORS, ".jsonl", ".parquet")
 
 
-class Writer(ABC):
+class RankingWriter(ABC):
     """Takes the recommendations of some users at a time."""
 
     _user_type: pl.DataType | None = None
@@ -46,7 +46,7 @@ class Writer(ABC):
     def _write(self, users: pl.Series, counts: np.ndarray, frame: pl.DataFrame) -> None: ...
 
 
-class _Delimited(Writer):
+class _Delimited(RankingWriter):
     def __init__(self, file: IO[bytes], separator: str, formulas: bool) -> None:
         self._file = file
         self._separator = separator
@@ -63,7 +63,7 @@ class _Delimited(Writer):
         self._begun = True
 
 
-class _JsonLines(Writer):
+class _JsonLines(RankingWriter):
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
@@ -85,7 +85,7 @@ class _JsonLines(Writer):
         self._file.write(lines.write_ndjson().encode())
 
 
-class _Parquet(Writer):
+class _Parquet(RankingWriter):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._n_parts = 0
@@ -119,7 +119,7 @@ def check_output(out: Path) -> None:
 
 
 @contextlib.contextmanager
-def open_writer(out: Path, *, formulas: bool = False) -> Iterator[Writer]:
+def open_writer(out: Path, *, formulas: bool = False) -> Iterator[RankingWriter]:
     """A writer in the format that the suffix names; the file appears at the end, whole.
 
     Args:

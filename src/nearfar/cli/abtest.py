@@ -18,12 +18,13 @@ from nearfar.abtest.logs import Logs, parse_columns, read_logs
 from nearfar.abtest.metrics import find_metrics
 from nearfar.abtest.plan import make_plan
 from nearfar.abtest.plan_settings import PlanSettings, parse_numbers
-from nearfar.abtest.requirements import check_statistics
 from nearfar.abtest.simulate import Simulation, write_simulation
 from nearfar.abtest.sources import Query
 from nearfar.abtest.units import days_without_arms
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed
+from nearfar.cli.options import Seed, with_options
+from nearfar.cli.output import Output
 from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.extras import require
 
 app = typer.Typer(
     name="abtest",
@@ -86,6 +87,7 @@ def _read(
 
 
 @app.command("plan")
+@with_options()
 def plan(
     exposures: Exposures,
     clicks: Clicks,
@@ -111,19 +113,15 @@ def plan(
         float, typer.Option("--power", help="Chance of finding the uplift where it is.")
     ] = 0.8,
     metrics: Metrics = None,
-    seed: Seed = 0,
-    device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """How long to test: users, days and the smallest uplift shown, each from the others.
 
     The logs are of past days without a test. A test of d days is taken to meet the users of the
     last d days, as active as they were then.
     """
-    output = Output(as_json=as_json, quiet=quiet)
-    check_statistics()
+    require("tea_tasting", extra="abtest", purpose="an A/B test")
     settings = PlanSettings(
         find_metrics(metrics), parse_numbers(weights, "weights"), uplift,
         parse_numbers(days, "days"), users, alpha, power,
@@ -133,6 +131,7 @@ def plan(
 
 
 @app.command("check")
+@with_options()
 def check(
     experiment: ExperimentFile,
     exposures: Exposures,
@@ -155,10 +154,8 @@ def check(
     ] = N_SPLITS,
     metrics: Metrics = None,
     seed: Seed = 0,
-    device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Whether the test is sound; exit code 1 where it is not.
 
@@ -166,8 +163,7 @@ def check(
     recommendations of another arm, clicks without exposure, and an A/A test on the days before
     the start (on those of the test itself where there are none).
     """
-    output = Output(as_json=as_json, quiet=quiet)
-    check_statistics()
+    require("tea_tasting", extra="abtest", purpose="an A/B test")
     chosen = find_metrics(metrics)
     of = read_experiment(experiment)
     logs = _read(exposures, clicks, database, column, output)
@@ -196,6 +192,7 @@ def check(
 
 
 @app.command("analyse")
+@with_options()
 def analyse(
     experiment: ExperimentFile,
     exposures: Exposures,
@@ -220,10 +217,8 @@ def analyse(
     ] = N_RESAMPLES,
     metrics: Metrics = None,
     seed: Seed = 0,
-    device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """What the test found: uplift of every metric with intervals and corrected p-values.
 
@@ -231,8 +226,7 @@ def analyse(
     a test that is not over, of sizes of arms that chance does not explain, and, where the
     experiment has a salt, of users in another arm than their id says.
     """
-    output = Output(as_json=as_json, quiet=quiet)
-    check_statistics()
+    require("tea_tasting", extra="abtest", purpose="an A/B test")
     settings = AnalysisSettings(
         find_metrics(metrics), level, cuped, by_card, resamples, daily, seed
     )
@@ -246,6 +240,7 @@ def analyse(
 
 
 @app.command("simulate")
+@with_options()
 def simulate(
     out: Annotated[
         Path, typer.Option("--out", help="Folder for exposures, clicks and experiment.toml.")
@@ -266,13 +261,10 @@ def simulate(
         str, typer.Option("--start", help="The first day of the experiment.")
     ] = Simulation.start.isoformat(),
     seed: Seed = 0,
-    device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Made-up logs with a known uplift, to try the other commands on."""
-    output = Output(as_json=as_json, quiet=quiet)
     try:
         first = date.fromisoformat(start)
     except ValueError:

@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from nearfar.algorithms.description import describe, describe_all, to_markdown, to_text
-from nearfar.cli.output import Debug, Json, Output, table
+from nearfar.cli.options import with_options
+from nearfar.cli.output import Output, table
 
 
+@with_options(without=("quiet",))
 def algorithms(
     name: Annotated[
         str | None, typer.Argument(help="An algorithm; all are listed without one.")
@@ -17,15 +19,14 @@ def algorithms(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print a page of documentation.")
     ] = False,
-    as_json: Json = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """List the algorithms, or describe the settings of one.
 
     Example: nearfar algorithms multvae. A setting is given to train as --set key=value; a part
     that is chosen by name takes settings of its own: --set encoder=dense --set encoder.layers=3.
     """
-    output = Output(as_json=as_json)
     descriptions = describe_all() if name is None else [describe(name)]
     if markdown:
         page = to_markdown(descriptions)

@@ -50,7 +50,7 @@ COMMANDS = {
         "diagnose", "diagnose_bundles", "Measure the paper's theory on a fitted model."
     ),
     "report": Command(
-        "report_page", "report_page", "Write one page on bundles: how good, for whom, and why."
+        "report", "report_page", "Write one page on bundles: how good, for whom, and why."
     ),
     "abtest": Command("abtest", "app", "Prove an uplift online: plan, check and analyse a test."),
 }

@@ -7,15 +7,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+from rich.table import Table
 
-from nearfar.cli.log_options import LogOptions, moment, with_log_options
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
-from nearfar.cli.report import log_tables
+from nearfar.cli.log_options import LogOptions, moment
+from nearfar.cli.options import with_options
+from nearfar.cli.output import Output, table
 from nearfar.core.errors import DataError
-from nearfar.data.cache import data_sets
+from nearfar.core.memory import readable
+from nearfar.data.fetch import data_sets
 from nearfar.data.fetch import fetch as fetch_data
 from nearfar.data.filters import Filters, preset
-from nearfar.data.inspect import inspect_log
+from nearfar.data.inspect import LogReport, inspect_log
 from nearfar.data.interactions import Split
 from nearfar.data.log import read_parts
 from nearfar.data.splits.by_time import split_by_time
@@ -36,18 +38,15 @@ LogArgument = Annotated[
 
 
 @app.command("fetch")
+@with_options()
 def fetch(
     name: Annotated[
         str | None, typer.Argument(help="The data set; without a name all are listed.")
     ] = None,
-    seed: Seed = 0,
-    device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Download a data set into the cache ($NEARFAR_CACHE or ~/.cache/nearfar), once."""
-    output = Output(as_json=as_json, quiet=quiet)
     if name is None:
         known = data_sets()
         rows = [[n, source.licence] for n, source in known.items()]
@@ -55,7 +54,7 @@ def fetch(
             {"data_sets": sorted(known)}, table(None, ["data set", "licence"], rows, left=2)
         )
         return
-    shown = output.stderr.is_terminal and not quiet
+    shown = output.stderr.is_terminal and not output.quiet
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=output.stderr, transient=True, disable=not shown) as bar:
         task = bar.add_task(name, total=None)
@@ -68,15 +67,12 @@ def fetch(
 
 
 @app.command("inspect")
-@with_log_options()
+@with_options()
 def inspect(
     log: LogArgument,
     log_options: LogOptions = LogOptions(),
-    seed: Seed = 0,
-    device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Describe a log: what it was read as, what was left out and why, and what remains.
 
@@ -85,14 +81,13 @@ def inspect(
 
     nearfar data inspect ratings.csv --min-rating 4 --since 2024-01-01
     """
-    output = Output(as_json=as_json, quiet=quiet)
     opened = log_options.open(log, output)
     report = inspect_log(opened)
     output.result(report.to_dict(), *log_tables(report))
 
 
 @app.command("split")
-@with_log_options()
+@with_options()
 def split(
     log: LogArgument,
     out: Annotated[Path, typer.Option("--out", help="The split's folder.")],
@@ -119,13 +114,10 @@ def split(
     seed: Annotated[
         int, typer.Option("--seed", "--split-seed", help="strong and given: seed of the draws.")
     ] = SEED,
-    device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Split a log into training, validation and test users; a folder to use again."""
-    output = Output(as_json=as_json, quiet=quiet)
     if protocol != "time" and (validation_from or test_from):
         raise typer.BadParameter("--validation-from and --test-from go with --protocol time")
     filters = log_options.filters
@@ -175,3 +167,90 @@ def _table(made: Split):
         )  # fmt: skip
     columns = ["", "users", "interactions", "to find"]
     return table(f"{made.train.n_items:,} items", columns, rows)
+
+
+def log_tables(report: LogReport) -> list[Table]:
+    """The report as tables: sizes, quantiles, ratings, filters, costs."""
+    return [_sizes(report), _quantiles(report), _filters(report), _needs(report)]
+
+
+def _reading(report: LogReport) -> list[list[str]]:
+    """What the log was read as, and what was left out."""
+    if report.read is None:
+        return []
+    read = report.read
+    layout = f" ({read['layout']})" if read["layout"] else ""
+    files = f", {len(read['files'])} files" if len(read["files"]) > 1 else ""
+    rows = [["read as", f"{read['format']}{layout}{files}"]]
+    roles = "  ".join(f"{role}: {column}" for role, column in read["columns"].items())
+    rows += [["columns by role", roles]] if roles else []
+    unused = read["unused_columns"]
+    rows += [["columns not used", ", ".join(unused[:20])]] if unused else []
+    rows += [["files not read", ", ".join(read["skipped_files"][:8])]] * bool(read["skipped_files"])
+    rows += [["rows read", f"{read['n_rows']:,}"], ["rows kept", f"{read['n_kept']:,}"]]
+    rows += [["left out", f"{n:,} rows: {reason}"] for reason, n in read["left_out"].items()]
+    rows += [["converted", f"{n:,} values: {what}"] for what, n in read["converted"].items()]
+    return rows + ([["times", read["times"]]] if read["times"] else [])
+
+
+def _sizes(report: LogReport) -> Table:
+    rows = [
+        *_reading(report),
+        ["users", f"{report.n_users:,}"],
+        ["items", f"{report.n_items:,}"],
+        ["interactions", f"{report.n_interactions:,}"],
+        ["repeated events", f"{report.n_repeated:,}"],
+        ["density", f"{report.density:.4%}"],
+        ["columns", ", ".join([*report.columns, *report.item_details])],
+    ]
+    if report.first is not None and report.span_days is not None:
+        rows.append(["time", f"{report.first} to {report.last} ({report.span_days:,.0f} days)"])
+    if report.ratings is not None:
+        shares = (f"{r}: {n / report.n_events:.1%}" for r, n in report.ratings.items())
+        rows.append(["ratings", "  ".join(shares)])
+    if report.zero_ratings:
+        rows.append(["ratings of 0", f"{report.zero_ratings:.1%}; they count as ratings"])
+    rows += [["dropped while reading", step] for step in report.dropped_while_reading]
+    result = Table(title=report.name, title_justify="left", box=None, show_header=False)
+    result.add_column()
+    result.add_column(overflow="fold")
+    for row in rows:
+        result.add_row(*row)
+    return result
+
+
+def _quantiles(report: LogReport) -> Table:
+    names = {"0.0": "least", "0.5": "median", "1.0": "most"}
+    columns = ["\nquantile", *(names.get(q, q) for q in report.activity)]
+    rows = [
+        ["interactions per user", *(f"{v:,.0f}" for v in report.activity.values())],
+        ["interactions per item", *(f"{v:,.0f}" for v in report.popularity.values())],
+    ]
+    return table(None, columns, rows)
+
+
+def _filters(report: LogReport) -> Table:
+    rows = [
+        [d.filter, f"{d.events:,}", f"{d.users:,}", f"{d.items:,}",
+         f"{d.left_users:,} x {d.left_items:,}"]
+        for d in report.would_drop
+    ]  # fmt: skip
+    columns = ["\nfilter would drop", "interactions", "users", "items", "left"]
+    return table(None, columns, rows)
+
+
+def _needs(report: LogReport) -> Table:
+    needs = report.needs
+    hours = needs.mult_vae_hours
+    time = "not measured" if hours is None else _duration(hours)
+    rows = [
+        ["EASE", readable(needs.ease_bytes), "seconds to minutes"],
+        ["Mult-VAE, 200 epochs", readable(needs.mult_vae_bytes), f"about {time} on this CPU"],
+    ]
+    return table(None, ["\ntraining would take", "memory", "time"], rows)
+
+
+def _duration(hours: float) -> str:
+    if hours < 1 / 30:
+        return f"{hours * 3600:.0f} s"
+    return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:.1f} h"

@@ -11,7 +11,8 @@ import typer
 
 from nearfar.bundle.matching import match_items
 from nearfar.bundle.recommend import recommend, recommendations_frame
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
+from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.output import Output, table
 from nearfar.cli.progress import TrainingProgress
 from nearfar.data.fetch import fetch
 from nearfar.evaluation.table import comparison_table
@@ -19,6 +20,7 @@ from nearfar.experiments.demo import ALIGNED, PLAIN, Demo, run_demo, taste
 from nearfar.train.run import Run
 
 
+@with_options()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where to write.")] = Path("demo"),
     like: Annotated[
@@ -30,16 +32,14 @@ def demo(
     ] = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Compare four algorithms on real MovieLens-100K and recommend ten films.
 
     Fetches the data (once), holds out users, fits Popularity, EASE, Mult-VAE and Mult-VAE + PIA,
     and writes the folder OUT: bundles, the split, results.json and training.png.
     """
-    output = Output(as_json=as_json, quiet=quiet)
     output.remark("MovieLens-100K ...")
     source = data if data is not None else fetch("ml-100k")
     with contextlib.ExitStack() as stack:

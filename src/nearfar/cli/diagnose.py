@@ -14,18 +14,19 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.examined import subject_of
 from nearfar.bundle.folder import load_bundle
 from nearfar.bundle.manifest import NAME as MANIFEST
-from nearfar.bundle.sample import common_sample
+from nearfar.bundle.subjects import common_sample, subject_of
 from nearfar.cli import inputs
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
+from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.output import Output, table
 from nearfar.core.errors import SettingsError
 from nearfar.core.files import read_json, write_json
 from nearfar.data.interactions import Split
 from nearfar.data.splits.folder import load_split
-from nearfar.maps.curves import check_picture, draw_curves
 from nearfar.maps.users import Part, whole_histories
+from nearfar.pages.matplotlib import check_picture, write_picture
+from nearfar.report.sections.diagnostics import curve_charts
 from nearfar.theory.diagnosis import Diagnosis, diagnose, estimated_seconds, examined_on
 from nearfar.theory.finding import Finding
 from nearfar.theory.instrument import Instrument, all_instruments
@@ -34,6 +35,7 @@ from nearfar.theory.subject import Subject
 JSON = ".json"
 
 
+@with_options()
 def diagnose_bundles(
     bundle: Annotated[Path, typer.Argument(help="The folder of an autoencoder's bundle.")],
     data: Annotated[Path, typer.Option("--data", help="A split folder.")],
@@ -66,9 +68,8 @@ def diagnose_bundles(
     ] = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Measure the paper's theory on a fitted model: who helps whom, and what masks do.
 
@@ -77,12 +78,11 @@ def diagnose_bundles(
     collapsed dimensions and neighbourhoods under masks, on a random sample of users. 1,000 users
     take about a minute a bundle.
     """
-    output = Output(as_json=as_json, quiet=quiet)
     named = inputs.named_bundles([bundle, *(compare or [])])
     instruments = _instruments(only)
     for path in out or []:
         if path.suffix.lower() != JSON:
-            check_picture(path)
+            check_picture(path, purpose="a picture of curves")
     split = load_split(data)
     bundles = {title: load_bundle(path, device=device) for title, path in named.items()}
     for title, one in bundles.items():
@@ -113,7 +113,7 @@ def diagnose_bundles(
         if path.suffix.lower() == JSON:
             write_json(path, value)
         else:
-            draw_curves(found, path)
+            write_picture(curve_charts(found), path)
     output.result(value, *_shown(found), f"measured in {seconds:.0f} s")
 
 

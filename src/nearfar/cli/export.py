@@ -9,10 +9,12 @@ import typer
 
 from nearfar.bundle.exports.export import PACKAGE, Export
 from nearfar.bundle.folder import load_bundle
-from nearfar.cli.output import Debug, Json, Output, Quiet
+from nearfar.cli.options import with_options
+from nearfar.cli.output import Output
 from nearfar.core import discovery, settings
 
 
+@with_options()
 def export(
     bundle: Annotated[Path, typer.Argument(help="The folder of a bundle.")],
     out: Annotated[
@@ -23,16 +25,14 @@ def export(
         list[str] | None,
         typer.Option("--set", help="One setting of the format: input=dense and k=20 of onnx."),
     ] = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Write a bundle for others to read: as ONNX graphs, or as plain NumPy arrays.
 
     An ONNX export recommends without PyTorch: nearfar serve --runtime onnx --bundle OUT. It needs
     the extra onnx.
     """
-    output = Output(as_json=as_json, quiet=quiet)
     cls = discovery.find(PACKAGE, Export, form)
     made = settings.build(cls, settings.parse_assignments(assignments or []))
     loaded = load_bundle(bundle)

@@ -60,15 +60,18 @@ def aligned(data: FoldIn, items, output: Output) -> FoldIn:
 
 
 def named_bundles(paths: list[Path]) -> dict[str, Path]:
-    """Bundles' folders by their last name, or by the whole path where two end alike.
+    """Bundles' folders by the shortest end of the path that tells them apart.
 
     Raises:
         BadParameter: one is named twice.
     """
     if len({path.resolve() for path in paths}) < len(paths):
         raise typer.BadParameter("a bundle is named twice", param_hint="BUNDLES")
-    names = {path.name for path in paths}
-    return {path.name if len(names) == len(paths) else str(path): path for path in paths}
+    for n_parts in range(1, max((len(path.parts) for path in paths), default=1)):
+        named = {"/".join(path.parts[-n_parts:]): path for path in paths}
+        if len(named) == len(paths):
+            return named
+    return {str(path): path for path in paths}
 
 
 def warn_of_other_data(title: str, bundle: Bundle, split: Split, output: Output) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields
-from functools import wraps
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated
 
 import typer
 
@@ -236,48 +233,6 @@ class LogOptions:
             say = output.remark if n_titled else output.warning
             say(f"{self.details}: titles for {n_titled:,} of {log.n_items:,} items")
         return log
-
-
-def with_log_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:
-    """Give a command the options of `LogOptions`.
-
-    The command takes them as one parameter, `log_options`.
-
-    Args:
-        without: fields whose options the command does not have.
-    """
-    left_out = set(without)
-    chosen = [f for f in fields(LogOptions) if f.name not in left_out]
-    hints = get_type_hints(LogOptions, include_extras=True)
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        own = get_type_hints(command, include_extras=True)
-        parameters = []
-        for parameter in inspect.signature(command).parameters.values():
-            if parameter.name == "log_options":
-                parameters += [
-                    inspect.Parameter(
-                        f.name,
-                        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                        default=f.default,
-                        annotation=hints[f.name],
-                    )
-                    for f in chosen
-                ]
-            else:
-                parameters.append(parameter.replace(annotation=own[parameter.name]))
-
-        @wraps(command)
-        def run(**values: Any) -> Any:
-            options = LogOptions(**{f.name: values.pop(f.name) for f in chosen})
-            return command(log_options=options, **values)
-
-        del run.__wrapped__
-        run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
-        run.__annotations__ = {p.name: p.annotation for p in parameters}
-        return run
-
-    return decorate
 
 
 def moment(text: str | None) -> int | str | None:

@@ -11,15 +11,17 @@ import typer
 
 from nearfar.bundle.folder import load_bundle
 from nearfar.cli import inputs
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, drawn
+from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.output import Output, drawn
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import Interactions, Split
 from nearfar.data.splits.folder import load_split
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.maps.atlas import Mapped, make_atlas
 from nearfar.maps.cohorts import SIZES, Cohorts, cohorts_by_interactions
+from nearfar.maps.drawing import check_drawable, draw
+from nearfar.maps.figure2 import N_USERS
 from nearfar.maps.genres import N_GENRES, cohorts_by_genre
-from nearfar.maps.panels import N_USERS, check_drawable, draw
 from nearfar.maps.projections.projection import find_projection
 from nearfar.maps.table import distances_table, separability_table
 from nearfar.maps.users import Part, whole_histories
@@ -29,6 +31,7 @@ from nearfar.models.latent import LatentModel
 By = Literal["interactions", "genre"]
 
 
+@with_options()
 def draw_map(
     bundles: Annotated[list[Path], typer.Argument(help="Bundles' folders, one map each.")],
     data: Annotated[Path, typer.Option("--data", help="A split folder.")],
@@ -62,9 +65,8 @@ def draw_map(
     ] = 100,
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Draw the latent space of bundles: users by cohort, and how far the cohorts are apart.
 
@@ -72,7 +74,6 @@ def draw_map(
     history where one points. By default the cohorts of the paper's Figure 2: users with about 5,
     50 and 350 interactions. Three bundles of 3,000 users take about a minute.
     """
-    output = Output(as_json=as_json, quiet=quiet)
     titles = inputs.named_bundles(bundles)
     wanted = _numbers(sizes)
     chosen = find_projection(projection)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,15 +12,19 @@ import typer
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
 from nearfar.cli import inputs
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, drawn
+from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.output import Output, drawn
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Split
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation
 from nearfar.evaluation.evaluate import evaluate as evaluate_model
 from nearfar.evaluation.groups import parse_groups
 from nearfar.evaluation.paired import compare_all
-from nearfar.evaluation.table import comparison_table, group_table, paired_table
+from nearfar.evaluation.table import Table, comparison_table, group_table, paired_table
 from nearfar.metrics.metric import Metric, UserMetric, parse_metric
+
+MAX_NAME = 14
+"""Characters of the longest name that fits the tables of `compare` in 80 columns."""
 
 Part = Annotated[
     Literal["test", "validation"], typer.Option("--part", help="Which held-out users.")
@@ -45,6 +51,7 @@ def _measure(
     return evaluate_model(bundle.model, inputs.aligned(part, bundle.items, output), metrics)
 
 
+@with_options()
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
     data: Annotated[Path, typer.Option("--data", help="A split folder.")],
@@ -59,12 +66,10 @@ def evaluate(
     level: Level = 0.95,
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Measure a bundle on a split's held-out users: means with intervals."""
-    output = Output(as_json=as_json, quiet=quiet)
     chosen = _metrics(metrics)
     bounds = parse_groups(groups) if groups else None
     split, held_out = inputs.open_held_out(data, part)
@@ -84,6 +89,7 @@ def _dropped(result: Evaluation) -> str:
     return f"; {result.n_dropped:,} without targets left out" if result.n_dropped else ""
 
 
+@with_options()
 def compare(
     bundles: Annotated[list[Path], typer.Argument(help="Two or more; the first is the baseline.")],
     data: Annotated[Path, typer.Option("--data", help="A split folder.")],
@@ -92,12 +98,10 @@ def compare(
     level: Level = 0.95,
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Compare bundles on the same held-out users: paired differences, intervals, p-values."""
-    output = Output(as_json=as_json, quiet=quiet)
     if len(bundles) < 2:
         raise typer.BadParameter("name two bundles or more", param_hint="BUNDLES")
     names = inputs.named_bundles(bundles)
@@ -114,7 +118,11 @@ def compare(
     }
     baseline = next(iter(names))
     pairs = compare_all(results, baseline, chosen, level=level, seed=seed)
-    found = comparison_table(results, chosen, level=level, seed=seed)
+    labels = _labels(list(results))
+    found = comparison_table(
+        {labels[name]: result for name, result in results.items()}, chosen, level=level, seed=seed
+    )
+    gains = paired_table([replace(p, a=labels[p.a], b=labels[p.b]) for p in pairs])
     first = next(iter(results.values()))
     output.result(
         {
@@ -124,6 +132,20 @@ def compare(
             "evaluations": {n: r.to_dict(level=level) for n, r in results.items()},
             "paired": [p.to_dict() for p in pairs],
         },
+        *(f"{label} = {name}" for name, label in labels.items() if label != name),
         drawn(found, f"{part} users" + _dropped(first)),
-        drawn(paired_table(pairs), f"\ngain over {baseline}, user by user", left=3),
+        drawn(_without(gains, "versus"), f"\ngain over {labels[baseline]}, user by user", left=2),
     )
+
+
+def _labels(names: Sequence[str]) -> dict[str, str]:
+    """Names that fit a table of 80 columns: the names themselves, or M1, M2, ... if one is long."""
+    if max(map(len, names)) <= MAX_NAME:
+        return {name: name for name in names}
+    return {name: f"M{number}" for number, name in enumerate(names, start=1)}
+
+
+def _without(table: Table, column: str) -> Table:
+    at = table.header.index(column)
+    header, *rows = (line[:at] + line[at + 1 :] for line in (table.header, *table.rows))
+    return replace(table, header=header, rows=tuple(rows))

@@ -7,14 +7,13 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-
-from nearfar.core.device import Device
 
 if TYPE_CHECKING:
     from nearfar.evaluation.table import Table as Found
@@ -23,24 +22,24 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no remarks.")]
-Seed = Annotated[int, typer.Option("--seed", help="Random seed.")]
-DeviceOption = Annotated[
-    Device, typer.Option("--device", help="Where to compute; auto takes CUDA where present.")
-]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
+@dataclass
 class Output:
-    """Where one command's words go.
+    """Where one command's output goes; each field is an option of every command.
 
     Args:
         as_json: stdout gets one JSON object, at the end.
-        quiet: stderr gets errors only.
+        quiet: stderr gets warnings and errors only.
+        debug: an error's traceback is shown; `nearfar.cli.main` reads the option itself.
     """
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
-        self.as_json = as_json
-        self.quiet = quiet
+    as_json: Json = False
+    quiet: Quiet = False
+    debug: Debug = False
+
+    def __post_init__(self) -> None:
         self.stdout = Console(file=sys.stdout, highlight=False, soft_wrap=True)
         self.stderr = Console(file=sys.stderr, highlight=False, soft_wrap=True)
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from nearfar.cli.exit_codes import REFUSED
-from nearfar.cli.output import Debug, Json, Output, Quiet
+from nearfar.cli.options import with_options
+from nearfar.cli.output import Output
 from nearfar.cli.pipeline_output import (
     gates,
     of_error,
@@ -23,19 +24,19 @@ from nearfar.cli.pipeline_output import (
 )
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core.errors import ArtefactError, SettingsError
+from nearfar.core.extras import require
 from nearfar.core.files import atomic_file
-from nearfar.jobs.due import run_due, yesterday
-from nearfar.jobs.example import write_shop
+from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.pipeline import Pipeline, read_pipeline
 from nearfar.jobs.publish import publish as publish_version
 from nearfar.jobs.publish import rollback as roll_back
 from nearfar.jobs.retention import remove_day as withdraw
+from nearfar.jobs.run_due import run_due, yesterday
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.status import status as status_of
 from nearfar.jobs.status import write_prometheus
-from nearfar.jobs.template import TEMPLATE
+from nearfar.jobs.template import TEMPLATE, write_shop
 from nearfar.jobs.train_weekly import train_weekly
-from nearfar.jobs.work import HERE, Work
 
 app = typer.Typer(
     name="pipeline",
@@ -79,18 +80,17 @@ DEFAULT = Path("pipeline.toml")
 
 
 @app.command()
+@with_options()
 def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT,
     example: Annotated[
         bool,
         typer.Option("--example", help="Also 14 weeks of a made-up shop's events beside it."),
     ] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Write commented settings to start from."""
-    output = Output(as_json=as_json, quiet=quiet)
     with _failing_as_json(output):
         events = path.parent / "events"
         for wanted in (path, events) if example else (path,):
@@ -112,6 +112,7 @@ def init(
 
 
 @app.command()
+@with_options()
 def train(
     config: Config = DEFAULT,
     as_of: AsOf = None,
@@ -119,16 +120,15 @@ def train(
     allow_future: AllowFuture = False,
     workers: Workers = None,
     ray: Ray = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Train a candidate on the window up to a day, judge it, register it; publishes nothing."""
-    output = Output(as_json=as_json, quiet=quiet)
     with _at_work(config, output) as pipeline, TrainingProgress(output, "training") as reporter:
         found = train_weekly(
             pipeline, _day(as_of), say=output.remark, reporter=reporter,
-            work=_work(pipeline, workers, ray), accept=accept or (), allow_future=allow_future,
+            executor=_executor(pipeline, workers, ray), accept=accept or (),
+            allow_future=allow_future,
         )  # fmt: skip
     output.result(of_training(found), *gates(found))
     if not found.passed:
@@ -136,35 +136,33 @@ def train(
 
 
 @app.command()
+@with_options()
 def publish(
     version: Annotated[
         str | None, typer.Argument(help="By default the newest that passed the gates.")
     ] = None,
     config: Config = DEFAULT,
     force: Annotated[bool, typer.Option("--force", help="Also what the gates refused.")] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Make a version current, at once for all who follow the pointer."""
-    output = Output(as_json=as_json, quiet=quiet)
     with _at_work(config, output) as pipeline:
         found = publish_version(pipeline.registry, version, force=force)
     output.result({"current": found.name}, f"{found.name} is current")
 
 
 @app.command()
-def rollback(
-    config: Config = DEFAULT, as_json: Json = False, quiet: Quiet = False, debug: Debug = False
-) -> None:
+@with_options()
+def rollback(config: Config = DEFAULT, *, output: Output) -> None:
     """Make the version current that was before."""
-    output = Output(as_json=as_json, quiet=quiet)
     with _at_work(config, output) as pipeline:
         found = roll_back(pipeline.registry)
     output.result({"current": found.name}, f"{found.name} is current again")
 
 
 @app.command()
+@with_options()
 def score(
     config: Config = DEFAULT,
     as_of: AsOf = None,
@@ -175,36 +173,33 @@ def score(
     allow_future: AllowFuture = False,
     workers: Workers = None,
     ray: Ray = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Recommend to all who were active in the days up to a day, by the current version."""
-    output = Output(as_json=as_json, quiet=quiet)
     with _at_work(config, output) as pipeline, output.counting("scoring", "users") as tell:
         found = score_daily(
             pipeline, _day(as_of), again=again, say=output.remark,
-            on_users=lambda done, _: tell(done), work=_work(pipeline, workers, ray),
+            on_users=lambda done, _: tell(done), executor=_executor(pipeline, workers, ray),
             accept=accept or (), allow_future=allow_future,
         )  # fmt: skip
     output.result(dict(vars(found)), told(found))
 
 
-def _work(pipeline: Pipeline, workers: int | None, address: str | None) -> Work:
+def _executor(pipeline: Pipeline, workers: int | None, address: str | None) -> Executor:
     """This process, or workers on one machine or a cluster."""
     if workers is None and address is None:
-        return HERE
-    from nearfar.cluster import requirements
-
-    requirements.check_installed()
-    from nearfar.cluster import work
+        return LOCAL
+    require("ray", extra="cluster", purpose="work on several machines")
+    from nearfar.cluster import executor
     from nearfar.cluster.workers import Workers as Settings
 
     gpus = int(pipeline.train.device == "cuda")
-    return work.OnWorkers(Settings(count=workers or 2, address=address, gpus=gpus))
+    return executor.RayExecutor(Settings(count=workers or 2, address=address, gpus=gpus))
 
 
 @app.command()
+@with_options()
 def run(
     config: Config = DEFAULT,
     as_of: AsOf = None,
@@ -212,16 +207,15 @@ def run(
     allow_future: AllowFuture = False,
     workers: Workers = None,
     ray: Ray = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Do what is due: train if a week is over, publish what passed, score the day."""
-    output = Output(as_json=as_json, quiet=quiet)
     with _at_work(config, output) as pipeline, TrainingProgress(output, "training") as reporter:
         found = run_due(
             pipeline, _day(as_of), say=output.remark, reporter=reporter,
-            work=_work(pipeline, workers, ray), accept=accept or (), allow_future=allow_future,
+            executor=_executor(pipeline, workers, ray), accept=accept or (),
+            allow_future=allow_future,
         )  # fmt: skip
     output.result(of_run(found), *shown(found))
     if found.failure is not None:
@@ -231,19 +225,18 @@ def run(
 
 
 @app.command("remove-day")
+@with_options()
 def remove_day(
     day: Annotated[str, typer.Argument(metavar="DATE", help="The day, as 2026-08-01.")],
     config: Config = DEFAULT,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Withdraw a day of recommendations; readers then see the latest of those that are left.
 
     For a day that should not be there, as one of a date to come. Versions stay; nearfar pipeline
     score --as-of DATE writes the day again.
     """
-    output = Output(as_json=as_json, quiet=quiet)
     with _at_work(config, output) as pipeline:
         latest = withdraw(pipeline, _day(day, "DATE"))
     left = "no day is left" if latest is None else f"the latest is now {latest}"
@@ -252,11 +245,9 @@ def remove_day(
 
 
 @app.command()
-def status(
-    config: Config = DEFAULT, as_json: Json = False, quiet: Quiet = False, debug: Debug = False
-) -> None:
+@with_options()
+def status(config: Config = DEFAULT, *, output: Output) -> None:
     """Versions, gates, what is current and how old, and the last run of each job."""
-    output = Output(as_json=as_json, quiet=quiet)
     with _at_work(config, output) as pipeline:
         found = status_of(pipeline.registry)
     output.result(found, *standing(found))

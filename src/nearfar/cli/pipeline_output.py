@@ -7,8 +7,8 @@ from typing import Any
 from rich.table import Table
 
 from nearfar.cli.output import table
-from nearfar.jobs.due import Done
 from nearfar.jobs.gates import Verdict
+from nearfar.jobs.run_due import RunResult
 from nearfar.jobs.score_daily import Scored
 from nearfar.jobs.train_weekly import Trained
 from nearfar.store.secrets import masked
@@ -23,7 +23,7 @@ def of_training(found: Trained) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def of_run(found: Done) -> dict[str, Any]:
+def of_run(found: RunResult) -> dict[str, Any]:
     """A run, JSON-able; with `error` and `kind` where its training failed."""
     return {
         "trained": None if found.trained is None else of_training(found.trained),
@@ -56,7 +56,7 @@ def _outcome(verdict: Verdict) -> str:
     return "accepted" if verdict.accepted else "passed" if verdict.passed else "REFUSED"
 
 
-def shown(found: Done) -> list[Table | str]:
+def shown(found: RunResult) -> list[Table | str]:
     """A run, for people."""
     parts = gates(found.trained) if found.trained is not None else []
     if found.published is not None:

@@ -10,9 +10,9 @@ import typer
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
+from nearfar.bundle.histories import histories_of_users
 from nearfar.bundle.history_file import read_histories
-from nearfar.bundle.lookup import histories_from_items
-from nearfar.bundle.matching import match_items
+from nearfar.bundle.matching import match_items, split_items
 from nearfar.bundle.recommend import (
     Recommendations,
     ranking_to_file,
@@ -21,8 +21,9 @@ from nearfar.bundle.recommend import (
 )
 from nearfar.bundle.recommend import recommend as recommend_items
 from nearfar.bundle.writers import check_output
-from nearfar.cli.log_options import DETAILS, FILTERS, LogOptions, with_log_options
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
+from nearfar.cli.log_options import DETAILS, FILTERS, LogOptions
+from nearfar.cli.options import DeviceOption, with_options
+from nearfar.cli.output import Output, table
 from nearfar.core.errors import DataError
 from nearfar.data.filters import Filters
 from nearfar.tables.report import ReadReport
@@ -34,7 +35,7 @@ NOTHING_LEFT = (
 Ids = list[int] | list[str] | None
 
 
-@with_log_options(without=(*FILTERS, *DETAILS, "rating", "timestamp", "weight"))
+@with_options(without=(*FILTERS, *DETAILS, "rating", "timestamp", "weight"))
 def recommend(
     bundle: Annotated[
         Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
@@ -81,11 +82,9 @@ def recommend(
         Path | None, typer.Option("--deny", help="A file of ids, one per line: never these.")
     ] = None,
     log_options: LogOptions = LogOptions(),
-    seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Recommend: for items typed by hand, for users of a log, or for a file of histories.
 
@@ -93,7 +92,6 @@ def recommend(
     nearfar recommend BUNDLE --user 42 --data ratings.csv
     nearfar recommend BUNDLE --histories histories.parquet --out recommended.parquet -k 100
     """
-    output = Output(as_json=as_json, quiet=quiet)
     given = [name for name, value in (("--items", items), ("--user", user_id),
                                       ("--histories", histories)) if value]  # fmt: skip
     if len(given) != 1:
@@ -114,7 +112,7 @@ def recommend(
         _for_file(output, loaded, histories, out, rules, log_options, formulas)
         return
     if items:
-        matches = match_items(loaded, _typed(loaded, items))
+        matches = match_items(loaded, split_items(loaded, items))
         for problem in matches.problems:
             output.warning(f"{problem}; left out")
         users, x, n_unknown = pl.Series("user", ["you"]), matches.history(), len(matches.problems)
@@ -145,39 +143,12 @@ def _ids(path: Path | None) -> list[str] | None:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _typed(bundle: Bundle, texts: list[str]) -> list[str]:
-    """What was typed, item by item: a text with a comma may be one title, or several items."""
-    result = []
-    for text in texts:
-        if ";" in text:
-            result += text.split(";")
-        elif "," in text and not _is_title(bundle, text):
-            result += text.split(",")
-        else:
-            result.append(text)
-    return [part.strip() for part in result if part.strip()]
-
-
-def _is_title(bundle: Bundle, text: str) -> bool:
-    try:
-        return bool(match_items(bundle, [text]).found)
-    except DataError:
-        return False
-
-
 def _of_log(
     output: Output, bundle: Bundle, wanted: list[str], data: str, log_options: LogOptions
 ) -> tuple[pl.Series, Any, int]:
-    wanted = list(dict.fromkeys(wanted))
     log = log_options.open(data, output, Filters())
-    rows = log.user_ids.index(wanted)
-    missing = [u for u, row in zip(wanted, rows, strict=True) if row < 0]
-    if missing:
-        raise DataError(f"{log.name} has no user {', '.join(missing)}")
-    everyone = log.interactions()
-    lists = [log.item_ids.ids.gather(everyone.x[[row]].indices).to_list() for row in rows]
-    x, unknown = histories_from_items(bundle, lists)
-    return log.user_ids.ids.gather(rows.tolist()).rename("user"), x, int(sum(unknown))
+    users, x, unknown = histories_of_users(bundle, log, wanted)
+    return users, x, int(unknown.sum())
 
 
 def _for_file(

@@ -1,96 +1,120 @@
-"""A log's report on the terminal."""
+"""`nearfar report`."""
 
 from __future__ import annotations
 
-from rich.table import Table
+import shlex
+import time
+from pathlib import Path
+from typing import Annotated
 
-from nearfar.cli.output import table
-from nearfar.core.memory import readable
-from nearfar.data.inspect import LogReport
+import typer
 
-
-def log_tables(report: LogReport) -> list[Table]:
-    """The report as tables: sizes, quantiles, ratings, filters, costs."""
-    return [_sizes(report), _quantiles(report), _filters(report), _needs(report)]
-
-
-def _reading(report: LogReport) -> list[list[str]]:
-    """What the log was read as, and what was left out."""
-    if report.read is None:
-        return []
-    read = report.read
-    layout = f" ({read['layout']})" if read["layout"] else ""
-    files = f", {len(read['files'])} files" if len(read["files"]) > 1 else ""
-    rows = [["read as", f"{read['format']}{layout}{files}"]]
-    roles = "  ".join(f"{role}: {column}" for role, column in read["columns"].items())
-    rows += [["columns by role", roles]] if roles else []
-    unused = read["unused_columns"]
-    rows += [["columns not used", ", ".join(unused[:20])]] if unused else []
-    rows += [["files not read", ", ".join(read["skipped_files"][:8])]] * bool(read["skipped_files"])
-    rows += [["rows read", f"{read['n_rows']:,}"], ["rows kept", f"{read['n_kept']:,}"]]
-    rows += [["left out", f"{n:,} rows: {reason}"] for reason, n in read["left_out"].items()]
-    rows += [["converted", f"{n:,} values: {what}"] for what, n in read["converted"].items()]
-    return rows + ([["times", read["times"]]] if read["times"] else [])
+from nearfar.bundle.folder import load_bundle
+from nearfar.bundle.manifest import is_bundle
+from nearfar.cli import inputs
+from nearfar.cli.exit_codes import same_command
+from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.output import Output, drawn
+from nearfar.core.errors import ArtefactError
+from nearfar.data.interactions import Split
+from nearfar.data.splits.folder import load_split
+from nearfar.evaluation.table import comparison_table
+from nearfar.experiments.reproduction.cells import is_study, kept_models
+from nearfar.pages.page import check_page
+from nearfar.report.measured import QUALITY
+from nearfar.report.page import write_report
+from nearfar.report.report import N_USERS, Options, make_report
 
 
-def _sizes(report: LogReport) -> Table:
-    rows = [
-        *_reading(report),
-        ["users", f"{report.n_users:,}"],
-        ["items", f"{report.n_items:,}"],
-        ["interactions", f"{report.n_interactions:,}"],
-        ["repeated events", f"{report.n_repeated:,}"],
-        ["density", f"{report.density:.4%}"],
-        ["columns", ", ".join([*report.columns, *report.item_details])],
-    ]
-    if report.first is not None and report.span_days is not None:
-        rows.append(["time", f"{report.first} to {report.last} ({report.span_days:,.0f} days)"])
-    if report.ratings is not None:
-        shares = (f"{r}: {n / report.n_events:.1%}" for r, n in report.ratings.items())
-        rows.append(["ratings", "  ".join(shares)])
-    if report.zero_ratings:
-        rows.append(["ratings of 0", f"{report.zero_ratings:.1%}; they count as ratings"])
-    rows += [["dropped while reading", step] for step in report.dropped_while_reading]
-    result = Table(title=report.name, title_justify="left", box=None, show_header=False)
-    result.add_column()
-    result.add_column(overflow="fold")
-    for row in rows:
-        result.add_row(*row)
-    return result
+@with_options()
+def report_page(
+    ctx: typer.Context,
+    bundles: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Bundles' folders, the first the baseline; a folder of bundles, as nearfar demo "
+            "writes; or one of nearfar reproduce --keep-models."
+        ),
+    ],
+    data: Annotated[Path, typer.Option("--data", help="A split folder.")],
+    out: Annotated[Path, typer.Option("--out", help="The page, a .html file.")],
+    users: Annotated[
+        int, typer.Option("--users", help="Map and diagnostics: at most so many users.", min=20)
+    ] = N_USERS,
+    no_diagnostics: Annotated[
+        bool, typer.Option("--no-diagnostics", help="Leave out the paper's instruments.")
+    ] = False,
+    no_map: Annotated[bool, typer.Option("--no-map", help="Leave out the latent map.")] = False,
+    seed: Seed = 0,
+    device: DeviceOption = "auto",
+    *,
+    output: Output,
+) -> None:
+    """Write one page on bundles: how good, for whom, and why.
+
+    Data, training, quality, groups, popularity, map, diagnostics, settings to reproduce it.
+
+    Bundles of any algorithm will do; map and diagnostics are of autoencoders. The page is one
+    file that needs no network. Three autoencoders on MovieLens-1M take about a minute of one core,
+    most of it diagnostics.
+    """
+    check_page(out, "a report")
+    options = Options(users, seed, diagnostics=not no_diagnostics, latent_map=not no_map)
+    options.check_installed()
+    split = load_split(data)
+    named = _named(bundles, split)
+    loaded = {title: load_bundle(path, device=device) for title, path in named.items()}
+    started = time.perf_counter()
+    found = make_report(loaded, split, options, output.remark)
+    for note in found.notes:
+        output.warning(note)
+    write_report(found, out, source=str(data), command=_command(ctx))
+    seconds = time.perf_counter() - started
+    output.result(
+        {
+            "page": str(out), "bundles": {title: str(path) for title, path in named.items()},
+            "seconds": seconds, **found.to_dict(),
+        },
+        drawn(comparison_table(found.evaluations, QUALITY, seed=seed), "test users"),
+        f"\nwritten in {seconds:.0f} s: {out}",
+    )  # fmt: skip
 
 
-def _quantiles(report: LogReport) -> Table:
-    names = {"0.0": "least", "0.5": "median", "1.0": "most"}
-    columns = ["\nquantile", *(names.get(q, q) for q in report.activity)]
-    rows = [
-        ["interactions per user", *(f"{v:,.0f}" for v in report.activity.values())],
-        ["interactions per item", *(f"{v:,.0f}" for v in report.popularity.values())],
-    ]
-    return table(None, columns, rows)
+def _command(ctx: typer.Context) -> str:
+    """The command line that was given, but for what the page does not depend on."""
+    apart = ("--json", "--quiet", "--debug")
+    return shlex.join(w for w in shlex.split(same_command(ctx)) if w not in apart)
 
 
-def _filters(report: LogReport) -> Table:
-    rows = [
-        [d.filter, f"{d.events:,}", f"{d.users:,}", f"{d.items:,}",
-         f"{d.left_users:,} x {d.left_items:,}"]
-        for d in report.would_drop
-    ]  # fmt: skip
-    columns = ["\nfilter would drop", "interactions", "users", "items", "left"]
-    return table(None, columns, rows)
+def _named(paths: list[Path], split: Split) -> dict[str, Path]:
+    """The bundles by title, in the order given; folders that hold several stand for all of them.
+
+    Raises:
+        ArtefactError: a folder holds no bundle, or no model of the split.
+    """
+    found: list[tuple[str | None, Path]] = []
+    for path in paths:
+        if is_bundle(path) or not path.is_dir():
+            found.append((None, path))
+        elif is_study(path):
+            found += _kept(path, split)
+        else:
+            inside = sorted(each for each in path.iterdir() if is_bundle(each))
+            found += [(None, each) for each in inside or [path]]
+    named = inputs.named_bundles([path for label, path in found if label is None])
+    by_path = {path: name for name, path in named.items()}
+    titles = [by_path[path] if label is None else label for label, path in found]
+    return {
+        title if titles.count(title) == 1 else f"{title} ({path})": path
+        for title, (_, path) in zip(titles, found, strict=True)
+    }
 
 
-def _needs(report: LogReport) -> Table:
-    needs = report.needs
-    hours = needs.mult_vae_hours
-    time = "not measured" if hours is None else _duration(hours)
-    rows = [
-        ["EASE", readable(needs.ease_bytes), "seconds to minutes"],
-        ["Mult-VAE, 200 epochs", readable(needs.mult_vae_bytes), f"about {time} on this CPU"],
-    ]
-    return table(None, ["\ntraining would take", "memory", "time"], rows)
-
-
-def _duration(hours: float) -> str:
-    if hours < 1 / 30:
-        return f"{hours * 3600:.0f} s"
-    return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:.1f} h"
+def _kept(study: Path, split: Split) -> list[tuple[str | None, Path]]:
+    models = kept_models(study, split.fingerprint)
+    if not models:
+        raise ArtefactError(
+            f"{study} keeps no model that was fitted on this split; name the split in "
+            f"{study / 'splits'}, and run nearfar reproduce with --keep-models"
+        )
+    return list(models.items())

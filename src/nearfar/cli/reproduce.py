@@ -8,26 +8,27 @@ from typing import Annotated, Any
 
 import typer
 
-from nearfar.cli.log_options import DETAILS, LogOptions, with_log_options
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed
+from nearfar.cli.exit_codes import CODES, REASONS, same_command
+from nearfar.cli.log_options import DETAILS, LogOptions
+from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
-from nearfar.cli.stopped import CODES, REASONS, same_command, slug
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError
 from nearfar.data.filters import Filters
 from nearfar.evaluation.groups import parse_groups
 from nearfar.evaluation.text import aligned
 from nearfar.experiments.reproduction.datasets import NAMES, OwnData, data_set
-from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, Report
+from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, ReproductionReport
 from nearfar.experiments.reproduction.reproduce import reproduce as run_reproduction
 from nearfar.experiments.reproduction.rows import Table
-from nearfar.experiments.reproduction.study import Entry, Plan, Study
+from nearfar.experiments.reproduction.study import SeedResult, Study, StudyPlan
 from nearfar.metrics.metric import parse_metric
 from nearfar.tables.columns import Columns
 from nearfar.train.run import Precision
 
 
-@with_log_options(without=(*DETAILS, "format", "min_user"))
+@with_options(without=(*DETAILS, "format", "min_user"))
 def reproduce(
     ctx: typer.Context,
     which: Annotated[
@@ -100,9 +101,8 @@ def reproduce(
     ] = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Reproduce a table or figure of the paper: ours with intervals beside the published.
 
@@ -111,7 +111,6 @@ def reproduce(
     complete; 1: a row failed, the rest stands; 3: the budget was used up, the same command
     goes on.
     """
-    output = Output(as_json=as_json, quiet=quiet)
     filters = log_options.filters
     unfiltered = filters == Filters() and min_user is None
     own = OwnData(
@@ -123,10 +122,10 @@ def reproduce(
         held_out=None if held_out is None else _users(held_out),
         settings_of=settings_of,
     )
-    plan = Plan(
+    plan = StudyPlan(
         table=which,
         data=data_set(dataset, data=data, own=own),
-        folder=out or Path("reproduction") / slug(dataset),
+        folder=out or Path("reproduction") / _slug(dataset),
         only=tuple(name.strip() for name in only.split(",")) if only else (),
         seeds=seeds,
         seed=seed,
@@ -143,7 +142,7 @@ def reproduce(
         return
     found = run_reproduction(
         plan, minutes=budget, groups=bounds, level=level, say=output.remark,
-        reporting=lambda title: TrainingProgress(output, title), raise_errors=debug,
+        reporting=lambda title: TrainingProgress(output, title), raise_errors=output.debug,
     )  # fmt: skip
     _show(found, output)
     again = same_command(ctx)
@@ -172,7 +171,7 @@ def _overrides(config: Path | None, assignments: list[str] | None) -> dict[str, 
     return values
 
 
-def _show(found: Report, output: Output) -> None:
+def _show(found: ReproductionReport, output: Output) -> None:
     shown = [found.title]
     for section in found.sections:
         shown += ["", *([section.title] if section.title else []), str(section.table)]
@@ -182,7 +181,7 @@ def _show(found: Report, output: Output) -> None:
     output.result(found.to_dict(), *shown, f"\nwritten to {found.plan.folder}/: {files}")
 
 
-def _cell(entry: Entry) -> dict[str, Any]:
+def _cell(entry: SeedResult) -> dict[str, Any]:
     fit = entry.measured.fit if entry.measured else {}
     return {
         "row": entry.row.label,
@@ -194,7 +193,7 @@ def _cell(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _state(entry: Entry) -> str:
+def _state(entry: SeedResult) -> str:
     if entry.measured is not None:
         return "done"
     if entry.trouble is not None:
@@ -204,7 +203,7 @@ def _state(entry: Entry) -> str:
     return "missing" if entry.cell is not None else "missing, split not made"
 
 
-def _listed(entries: list[Entry]) -> str:
+def _listed(entries: list[SeedResult]) -> str:
     cells = [_cell(entry) for entry in entries]
     rows = []
     for cell in cells:
@@ -214,3 +213,9 @@ def _listed(entries: list[Entry]) -> str:
         )
     reasons = dict.fromkeys(f"{c['row']}: {c['reason']}" for c in cells if c["reason"])
     return "\n".join([aligned(("row", "seed", "state", "fit", "fingerprint"), rows), *reasons])
+
+
+def _slug(name: str) -> str:
+    """A folder's name for a data set: "synthetic:ml-1m,seed=3" as "synthetic-ml-1m-seed-3"."""
+    text = Path(name).name or name
+    return "-".join("".join(c if c.isalnum() or c in "-._" else " " for c in text).split())

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from nearfar.cli.output import Debug, Output, Quiet
-from nearfar.core.errors import MissingExtraError, SettingsError
-from nearfar.core.needs import check_torch
+from nearfar.cli.options import with_options
+from nearfar.cli.output import Output
+from nearfar.core.errors import SettingsError
+from nearfar.core.extras import require, require_torch
 
 LIBRARIES = ("starlette", "pydantic", "uvicorn", "httptools", "orjson")
 
 
+@with_options(without=("as_json",))
 def serve(
     bundle: Annotated[
         list[Path] | None,
@@ -86,8 +87,8 @@ def serve(
     drain_seconds: Annotated[
         float, typer.Option("--drain-seconds", help="To end requests in, when stopped.", min=1)
     ] = 30.0,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Answer requests for recommendations over HTTP.
 
@@ -96,11 +97,9 @@ def serve(
     between. Logs are JSON lines on stderr, without personal data. SIGTERM and Ctrl-C stop it once
     the requests in progress are answered.
     """
-    for library in LIBRARIES:
-        if find_spec(library) is None:
-            raise MissingExtraError(library, "serve", "the service")
+    require(*LIBRARIES, extra="serve", purpose="the service")
     if runtime == "torch":
-        check_torch()
+        require_torch()
     from nearfar.abtest.assignment import read_experiment
     from nearfar.cli.inputs import named_bundles
     from nearfar.web.logs import to_stream
@@ -134,6 +133,6 @@ def serve(
         raise SettingsError(f"{registry} is no folder; name a pipeline's registry")
     if sys.stderr.isatty():
         where = f"http://{host}:{port}" if port else "the port that the log tells"
-        Output(quiet=quiet).remark(f"nearfar serves at {where}; Ctrl-C stops it")
-    to_stream(level=logging.WARNING if quiet else logging.INFO)
+        output.remark(f"nearfar serves at {where}; Ctrl-C stops it")
+    to_stream(level=logging.WARNING if output.quiet else logging.INFO)
     listen(settings, host, port)

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from nearfar.algorithms.algorithm import filled_in, make_algorithm, names, preset, presets
-from nearfar.bundle.bundle import Bundle, describe
-from nearfar.bundle.folder import check_destination, save_bundle
+from nearfar.bundle.folder import check_destination
+from nearfar.bundle.training import has_checkpoint, run_folder, train_bundle
 from nearfar.cli import inputs
 from nearfar.cli.exit_codes import INTERRUPTED
-from nearfar.cli.log_options import LogOptions, with_log_options
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed, table
+from nearfar.cli.log_options import LogOptions
+from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.output import Output, table
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
-from nearfar.core.errors import SettingsError
-from nearfar.evaluation.evaluate import evaluate
-from nearfar.train.checkpoint import NAME as CHECKPOINT
 from nearfar.train.run import Precision, Run
 
 PRESETS = "; ".join(f"{name}: {', '.join(kept)}" for name in names() if (kept := presets(name)))
 
 
-@with_log_options()
+@with_options()
 def train(
     algorithm: Annotated[str, typer.Argument(help=f"{', '.join(names())}; or a dotted path.")],
     data: Annotated[str, typer.Option("--data", help="A split folder, a log, or a data set.")],
@@ -59,9 +55,8 @@ def train(
     ] = "float32",
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Fit an algorithm and save a bundle.
 
@@ -70,7 +65,6 @@ def train(
     nearfar algorithms NAME. While it trains, OUT.run holds the checkpoint and metrics.jsonl;
     Ctrl-C saves the best so far (exit code 130), --resume goes on.
     """
-    output = Output(as_json=as_json, quiet=quiet)
     values = preset(algorithm, named) if named else {}
     values = settings.merge(values, settings.read_toml(config) if config else {})
     values = settings.merge(values, settings.parse_assignments(assignments or []))
@@ -89,52 +83,37 @@ def train(
     if from_data:
         values_shown = ", ".join(f"{name}={_short(value)}" for name, value in from_data.items())
         output.remark(f"computed from the data: {values_shown} (--set gives other values)")
-    folder = out.with_name(out.name + ".run")
-    unfinished = any(folder.rglob(CHECKPOINT))
-    if unfinished and not resume:
-        raise SettingsError(
-            f"{folder} holds the checkpoint of an unfinished run: go on with --resume, or delete it"
-        )
-    if resume and not unfinished:
-        output.warning(f"there is no checkpoint in {folder}; starting from the beginning")
-    started = time.perf_counter()
+    if not has_checkpoint(out, resume=resume) and resume:
+        output.warning(f"there is no checkpoint in {run_folder(out)}; starting from the beginning")
     with TrainingProgress(output, algorithm) as progress:
         run = Run(
-            seed=seed, device=device, precision=precision, folder=folder, resume=resume,
+            seed=seed, device=device, precision=precision, folder=run_folder(out), resume=resume,
             checkpoint_seconds=checkpoint_seconds, reporter=progress, keep_on_interrupt=True,
         )  # fmt: skip
-        model = made.fit(interactions, validation, run=run)
-    seconds = time.perf_counter() - started
-    made = made.as_fitted(model)
-    metrics: dict[str, Any] = {}
+        found = train_bundle(made, interactions, validation, out, run=run, protocol=about)
+    evaluation, history = found.evaluation, run.history
     rows = []
-    if validation is not None:
-        result = evaluate(model, validation)
-        metrics["validation"] = result.to_dict()
-        rows = [[str(m), f"{result.mean(m):.4f}"] for m in result.per_user]
-    about_bundle = describe(
-        made, interactions, seed=seed, protocol=about, metrics=metrics, history=run.history
-    )
-    save_bundle(Bundle(model, interactions.item_ids, about_bundle), out)
-    if run.history.interrupted:
+    if evaluation is not None:
+        rows = [[str(m), f"{evaluation.mean(m):.4f}"] for m in evaluation.per_user]
+    if history.interrupted:
         output.warning(
             f"stopped by hand: {out} holds the best so far; the same command with --resume goes on"
         )
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
     output.result(
         {
-            "bundle": str(out), "algorithm": algorithm, "settings": settings.to_plain(made),
+            "bundle": str(out), "algorithm": algorithm,
+            "settings": settings.to_plain(found.algorithm),
             "from_data": from_data, "n_users": interactions.n_users,
             "n_items": interactions.n_items,
-            "fit_seconds": seconds, "metrics": metrics, "n_epochs": len(run.history.records),
-            "best_epoch": run.history.best_epoch, "stopped_early": run.history.stopped_early,
-            "interrupted": run.history.interrupted, "read": about.get("read"),
+            "fit_seconds": found.fit_seconds, "metrics": found.bundle.about.metrics,
+            "n_epochs": len(history.records),
+            "best_epoch": history.best_epoch, "stopped_early": history.stopped_early,
+            "interrupted": history.interrupted, "read": about.get("read"),
         },
         table(None, ["validation", "mean"], rows) if rows else "no validation users",
-        f"fitted in {seconds:.1f} s; saved {out}",
+        f"fitted in {found.fit_seconds:.1f} s; saved {out}",
     )  # fmt: skip
-    if run.history.interrupted:
+    if history.interrupted:
         raise typer.Exit(INTERRUPTED)
 
 

@@ -9,22 +9,24 @@ from typing import Annotated
 import typer
 
 from nearfar.algorithms.algorithm import preset
-from nearfar.cli.output import Debug, DeviceOption, Json, Output, Quiet, Seed
+from nearfar.cli.exit_codes import CODES, REASONS, same_command
+from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
-from nearfar.cli.stopped import CODES, REASONS, same_command
 from nearfar.core import settings
 from nearfar.core.errors import DataError
 from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.evaluation.text import aligned
 from nearfar.experiments.tuning.space import Space
-from nearfar.experiments.tuning.trials import Trial
-from nearfar.experiments.tuning.tune import METRIC, Search, Tuned
+from nearfar.experiments.tuning.trials import TuningTrial
+from nearfar.experiments.tuning.tune import METRIC, Tuned, TuningSearch
 from nearfar.experiments.tuning.tune import tune as run_search
 from nearfar.train.run import Precision
 
 SHOWN = 10
 
 
+@with_options()
 def tune(
     ctx: typer.Context,
     algorithm: Annotated[str, typer.Argument(help="Its name, as ease or multvae.")],
@@ -62,9 +64,8 @@ def tune(
     ] = "float32",
     seed: Seed = 0,
     device: DeviceOption = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Search settings by the NDCG@100 of validation users; needs the extra "tune".
 
@@ -74,13 +75,12 @@ def tune(
     preset. Ctrl-C keeps everything; the same command goes on to the same results. Exit code 3:
     the budget was used up before all trials were done.
     """
-    output = Output(as_json=as_json, quiet=quiet)
     if not is_split_folder(data):
         raise DataError(f"{data} is no split; make one with: nearfar data split LOG --out {data}")
     values = preset(algorithm, named) if named else {}
     values = settings.merge(values, settings.read_toml(config) if config else {})
     values = settings.merge(values, settings.parse_assignments(assignments or []))
-    search = Search(
+    search = TuningSearch(
         algorithm=algorithm,
         folder=out or Path("tuning") / algorithm,
         values=values,
@@ -105,7 +105,7 @@ def tune(
         raise typer.Exit(1)
 
 
-def _show(found: Tuned, search: Search, data: Path, output: Output) -> None:
+def _show(found: Tuned, search: TuningSearch, data: Path, output: Output) -> None:
     ranked = sorted(found.trials, key=lambda t: (-(t.score or -1.0), t.number))
     keys = list(search.searched().parameters)
     rows = [
@@ -139,7 +139,7 @@ def _show(found: Tuned, search: Search, data: Path, output: Output) -> None:
     )
 
 
-def _outcome(trial: Trial) -> str:
+def _outcome(trial: TuningTrial) -> str:
     return trial.state if trial.score is None else f"{trial.score:.4f}"
 
 

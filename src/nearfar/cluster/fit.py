@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,19 +15,18 @@ from typing import Any
 import torch
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.cluster.follow import followed
 from nearfar.cluster.histories import PART_USERS, Histories, write_histories
-from nearfar.cluster.requirements import check_installed
 from nearfar.cluster.team import Team, error_of
 from nearfar.cluster.training import FITTED, Task, check_shareable, train_part
 from nearfar.cluster.workers import Workers
 from nearfar.core.errors import ArtefactError, NearfarError, SettingsError
+from nearfar.core.extras import require
 from nearfar.core.files import read_json, write_json
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.train.checkpoint import NAME, Checkpoint
 from nearfar.train.history import EpochRecord
-from nearfar.train.run import Run
+from nearfar.train.run import Reporter, Run
 
 FAILED = "failed.json"
 ANCHORS = "objective.term_modules.alignment.anchors"
@@ -59,7 +62,7 @@ def fit_histories(
         DivergedError: a term or a weight is no longer finite.
         NearfarError: workers were lost more often than `workers` allows.
     """
-    check_installed()
+    require("ray", extra="cluster", purpose="work on several machines")
     shareable = check_shareable(algorithm)
     if run.folder is None:
         raise SettingsError("the run has no folder; name one that all workers see")
@@ -97,7 +100,7 @@ def fit(
     workers: Workers,
 ) -> Autoencoder:
     """`fit_histories` on interactions in memory, which are written to the run's folder first."""
-    check_installed()
+    require("ray", extra="cluster", purpose="work on several machines")
     check_not_empty(train)
     check_shareable(algorithm)
     if run.folder is None:
@@ -183,3 +186,43 @@ def _fitted(task: Task, found: Checkpoint, run: Run) -> Autoencoder:
         architecture, network, histories.item_counts, histories.n_users,
         None if anchors is None else anchors.numpy(),
     )  # fmt: skip
+
+
+SECONDS = 0.5
+
+
+@contextmanager
+def followed(path: Path, reporter: Reporter) -> Iterator[None]:
+    """Report every epoch that appears in a file of metrics while the block lasts.
+
+    A training that is taken up from a checkpoint writes some epochs again; they are reported once.
+    """
+    over = threading.Event()
+
+    def follow() -> None:
+        told = -1
+        while True:
+            last = over.wait(SECONDS)
+            for record in _records(path):
+                if record.epoch > told:
+                    told = record.epoch
+                    reporter.epoch(record)
+            if last:
+                return
+
+    thread = threading.Thread(target=follow, name="nearfar-follow", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _records(path: Path) -> list[EpochRecord]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError:
+        return []
+    whole = text[: text.rfind("\n") + 1]  # the last line may be half written
+    return [EpochRecord(**json.loads(line)) for line in whole.splitlines()]

@@ -19,7 +19,7 @@ from jaxtyping import Int
 from polars.exceptions import PolarsError
 from scipy.sparse import csr_array, vstack
 
-from nearfar.bundle.lookup import csr_of
+from nearfar.bundle.histories import csr_of
 from nearfar.core.errors import ArtefactError, DataError, EmptyDataError
 from nearfar.core.files import atomic_folder, read_json, write_json
 from nearfar.core.vocabulary import Vocabulary
@@ -33,7 +33,7 @@ COUNT = "n_users"
 
 
 @dataclass(frozen=True)
-class Part:
+class HistoryPart:
     """One file of histories.
 
     Args:
@@ -83,7 +83,7 @@ class Histories:
     folder: Path
     items: Vocabulary
     item_counts: Int[np.ndarray, " items"]
-    parts: tuple[Part, ...]
+    parts: tuple[HistoryPart, ...]
 
     @property
     def n_users(self) -> int:
@@ -184,7 +184,7 @@ def open_histories(folder: str | Path) -> Histories:
         frame = pl.read_parquet(folder / ITEMS, glob=False, hive_partitioning=False)
         counts = frame[COUNT].to_numpy()
         parts = tuple(
-            Part(number, folder / name, n) for number, (name, n) in enumerate(noted["parts"])
+            HistoryPart(number, folder / name, n) for number, (name, n) in enumerate(noted["parts"])
         )
         if noted["format"] > FORMAT or any(not part.path.exists() for part in parts):
             raise KeyError("parts of this format")

@@ -14,13 +14,13 @@ import polars as pl
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.recommend import Ids, recommend, recommendations_frame
-from nearfar.cluster.histories import Histories, Part
-from nearfar.cluster.requirements import check_installed
+from nearfar.cluster.histories import Histories, HistoryPart
 from nearfar.cluster.shared_model import SharedBundle
 from nearfar.cluster.workers import Workers
 from nearfar.core.errors import DataError, NearfarError
+from nearfar.core.extras import require
 from nearfar.core.files import atomic_file
-from nearfar.store.sinks.sink import Writer
+from nearfar.store.sinks.sink import DayWriter
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class _Job:
     """
 
     shared: SharedBundle
-    parts: tuple[Part, ...]
+    parts: tuple[HistoryPart, ...]
     request: ScoreRequest
     device: str
-    writer: Writer | None
+    writer: DayWriter | None
     staging: Path
     start: Path = field(default_factory=Path.cwd)
 
@@ -76,7 +76,7 @@ class _Job:
 def score_histories(
     bundle: Bundle,
     histories: Histories,
-    writer: Writer,
+    writer: DayWriter,
     *,
     request: ScoreRequest,
     workers: Workers,
@@ -109,7 +109,7 @@ def score_histories(
         MissingExtraError: Ray is not installed.
         DataError: a part cannot be read, or rows cannot be kept.
     """
-    check_installed()
+    require("ray", extra="cluster", purpose="work on several machines")
     written = set(writer.parts)
     todo = [part.number for part in histories.parts if part.number not in written]
     if not todo:
@@ -182,7 +182,7 @@ def _loaded(reference: Any) -> tuple[Bundle, _Job]:
     return job.shared.bundle("cuda" if job.device == "cuda" else "cpu"), job
 
 
-def _score(bundle: Bundle, job: _Job, part: Part) -> PartDone:
+def _score(bundle: Bundle, job: _Job, part: HistoryPart) -> PartDone:
     request = job.request
     users, histories = part.read(bundle.items)
     found = recommend(

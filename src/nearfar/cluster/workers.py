@@ -11,8 +11,8 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from nearfar.cluster.requirements import check_installed
 from nearfar.core.errors import NearfarError
+from nearfar.core.extras import require
 from nearfar.core.ranges import NonNegativeInt, PositiveInt
 from nearfar.core.settings import Settings
 
@@ -55,7 +55,7 @@ class Workers(Settings):
             MissingExtraError: Ray is not installed.
             NearfarError: there is no cluster at the address.
         """
-        check_installed()
+        require("ray", extra="cluster", purpose="work on several machines")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
 

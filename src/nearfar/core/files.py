@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,7 +26,38 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
     return state.hexdigest()
 
 
-def _sync_folder(folder: Path) -> None:
+def check_files(
+    folder: Path, files: Mapping[str, Mapping[str, Any]], *, listed_in: str, remedy: str
+) -> None:
+    """Check files against their recorded sizes and checksums.
+
+    Args:
+        folder: where they are.
+        files: name -> "sha256", and "bytes" where the size is recorded too.
+        listed_in: the file that lists them, for the message.
+        remedy: what to do about a damaged file, for the message.
+
+    Raises:
+        ArtefactError: a name leads out of the folder, or a file is missing or damaged.
+    """
+    for name in files:
+        if name in ("", ".", "..") or any(c in name for c in "/\\:\0"):
+            raise ArtefactError(
+                f"{folder / listed_in} lists {name!r}, which is no plain file name; do not trust it"
+            )
+    for name, expected in files.items():
+        file = folder / name
+        if not file.is_file():
+            raise ArtefactError(f"{file} is missing; {remedy}")
+        size, recorded = file.stat().st_size, expected.get("bytes")
+        if "bytes" in expected and size != recorded:
+            raise ArtefactError(f"{file} is damaged: it has {size} bytes, not {recorded}; {remedy}")
+        if digest(file) != expected.get("sha256"):
+            raise ArtefactError(f"{file} is damaged: its checksum differs; {remedy}")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was created, renamed or removed in a folder survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -59,7 +90,7 @@ def atomic_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
             os.fsync(file.fileno())
         Path(temporary).chmod(_mode(0o666))
         Path(temporary).replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             Path(temporary).unlink(missing_ok=True)
@@ -94,7 +125,7 @@ def atomic_folder(path: Path, *, overwrite_if: Callable[[Path], bool]) -> Iterat
                 file.chmod(_mode(0o666))
                 with file.open("rb") as opened:
                     os.fsync(opened.fileno())
-        _sync_folder(temporary)
+        sync_folder(temporary)
         if path.exists():
             old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
             path.replace(old / path.name)
@@ -107,7 +138,7 @@ def atomic_folder(path: Path, *, overwrite_if: Callable[[Path], bool]) -> Iterat
                 shutil.rmtree(old)
         else:
             temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         _name(error, path)
@@ -121,7 +152,7 @@ def remove(path: Path) -> None:
         path.unlink()
     except FileNotFoundError:
         return
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_json(path: Path, value: object) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 from nearfar.core import identity
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.events import OPTIONAL, Log, Step, compacted, with_details
+from nearfar.data.events import OPTIONAL, FilterStep, Log, compacted, with_details
 from nearfar.data.filters import Filters, row_mask
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import Rows
@@ -265,7 +265,7 @@ class LogBuilder:
         conditions += [self.filters.row_step] if self.filters.row_step else []
         n_lost = self.n_read - log.n_events
         if n_lost or conditions:
-            lost = Step(
+            lost = FilterStep(
                 ", ".join(conditions) or "unreadable rows",
                 n_lost,
                 len(user_ids) - log.n_users,

@@ -21,7 +21,7 @@ OPTIONAL = {"rating": pl.Float32, "timestamp": pl.Int64, "weight": pl.Float32}
 
 
 @dataclass(frozen=True)
-class Step:
+class FilterStep:
     """What one filter dropped (events, and users and items that have none left)."""
 
     name: str
@@ -66,7 +66,7 @@ class Log:
     user_ids: Vocabulary
     item_ids: Vocabulary
     name: str = "log"
-    steps: tuple[Step, ...] = ()
+    steps: tuple[FilterStep, ...] = ()
     read: ReadReport | None = None
 
     @property

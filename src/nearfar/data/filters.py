@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from nearfar.core.errors import EmptyDataError, SchemaError, SettingsError, UnknownNameError
-from nearfar.data.events import Log, Step
+from nearfar.data.events import FilterStep, Log
 from nearfar.tables.clock import epoch_seconds
 from nearfar.tables.columns import OPTIONS
 
@@ -165,16 +165,6 @@ def merge_duplicates(log: Log) -> Log:
     return _kept(log, pl.Series(pairs).is_first_distinct(), "merging repeated events")
 
 
-def min_items_per_user(log: Log, n: int) -> Log:
-    """The events of users that have at least `n` of them, counted once."""
-    return frequent(log, n, 0)
-
-
-def min_users_per_item(log: Log, n: int) -> Log:
-    """The events of items that have at least `n` of them, counted once."""
-    return frequent(log, 0, n)
-
-
 def frequent(log: Log, min_user: int, min_item: int, *, fixed_point: bool = False) -> Log:
     """The events of items with at least `min_item`, then of users with at least `min_user`.
 
@@ -208,7 +198,7 @@ def _core(log: Log, min_user: int, min_item: int) -> Log:
 
 def _kept(log: Log, mask: np.ndarray | pl.Series, name: str) -> Log:
     kept = log.keep(mask)
-    step = Step(
+    step = FilterStep(
         name,
         log.n_events - kept.n_events,
         log.n_users - kept.n_users,

@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.data.cache import cached
-from nearfar.data.events import Log, Step, Unknown
+from nearfar.data.events import FilterStep, Log, Unknown
+from nearfar.data.fetch import cached
 from nearfar.data.filters import Filters
 from nearfar.data.formats import detect, generated, source_named
-from nearfar.data.sources.source import Request, Source
+from nearfar.data.sources.source import Source, SourceRequest
 from nearfar.tables.columns import EVENT_ROLES, OPTIONS, Columns
 from nearfar.tables.frames import frame_table
 from nearfar.tables.item_table import read_item_table
@@ -22,7 +22,7 @@ from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.table import ReadOptions, read_rows
 
-__all__ = ["Log", "Step", "Unknown", "detect", "read_log", "read_parts"]
+__all__ = ["FilterStep", "Log", "Unknown", "detect", "read_log", "read_parts"]
 
 
 def read_log(
@@ -72,7 +72,7 @@ def read_log(
     chosen = filters or Filters(merge_duplicates=False)
     if isinstance(items, str | Path):
         items = read_item_table(items)
-    request = Request(columns, chosen, items, options or ReadOptions(), ReadReport())
+    request = SourceRequest(columns, chosen, items, options or ReadOptions(), ReadReport())
     if isinstance(source, str | Path):
         log = _from_files(source, request, format)
     else:
@@ -93,7 +93,7 @@ def read_parts(source: str | Path, *, format: str | None = None) -> tuple[Log, L
         raise DataError(f"{source} is not published split; read it whole with read_log")
     files = RawFiles(_located(source))
     reader = _reader(files, format)
-    parts = reader.parts(files, Request())
+    parts = reader.parts(files, SourceRequest())
     if parts is None:
         raise DataError(
             f"{files.path} is read as {reader.name}, which is not published split; "
@@ -103,7 +103,7 @@ def read_parts(source: str | Path, *, format: str | None = None) -> tuple[Log, L
     return first, second
 
 
-def _from_files(source: str | Path, request: Request, format: str | None) -> Log:
+def _from_files(source: str | Path, request: SourceRequest, format: str | None) -> Log:
     if maker := _maker(source):
         if format not in (None, maker.name):
             raise SettingsError(f"{source} is made, not read as {format}; leave the format out")
@@ -119,7 +119,7 @@ def _from_files(source: str | Path, request: Request, format: str | None) -> Log
     return _named(reader.read(files, request), files.path.name)
 
 
-def _from_memory(source: Any, request: Request, name: str | None) -> Log:
+def _from_memory(source: Any, request: SourceRequest, name: str | None) -> Log:
     table = frame_table(source, name)
     request.report.source, request.report.format = table.where, "a table in memory"
     builder = request.builder(table.where, typed=table.typed)
@@ -142,7 +142,7 @@ def _refuse_dates_of_steps(log: Log, filters: Filters) -> None:
         )
 
 
-def _refuse_columns(where: str, reader: Source, request: Request) -> None:
+def _refuse_columns(where: str, reader: Source, request: SourceRequest) -> None:
     if reader.own_columns and request.columns != Columns():
         raise SettingsError(
             f"{where} is read as {reader.name}, whose columns are fixed; leave the column "

@@ -1,5 +1,5 @@
 """Whole experiments: several algorithms on one split, compared; the demo; its figure."""
 
-from nearfar.core.needs import check_torch
+from nearfar.core.extras import require_torch
 
-check_torch()
+require_torch()

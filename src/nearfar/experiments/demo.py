@@ -23,8 +23,8 @@ from nearfar.data.interactions import Split
 from nearfar.data.log import read_log
 from nearfar.data.splits.folder import save_split
 from nearfar.data.splits.strong import split_strong
-from nearfar.experiments.figure import plot_training
 from nearfar.experiments.trial import Trial, paired, run_trials
+from nearfar.report.training_curves import plot_training
 from nearfar.train.run import Run
 from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.weights.constant import ConstantWeight

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.core.errors import UnknownNameError
+from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt
+from nearfar.core.settings import Settings
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.groups import Group
 from nearfar.evaluation.paired import compare
-from nearfar.jobs.phrases import limit_text, measured_text
 from nearfar.metrics.coverage import Coverage
 from nearfar.metrics.ndcg import NDCG
 
@@ -23,7 +25,7 @@ METRICS = (NDCG_AT, COVERAGE_AT)
 
 
 @dataclass(frozen=True)
-class Gates:
+class Gates(Settings):
     """How much worse than the champion a candidate may be; shares unless said.
 
     Args:
@@ -37,24 +39,17 @@ class Gates:
         max_collapsed: latent dimensions that tell nothing, of all.
         min_users: held-out users that the gates rest on, a count. The first version, which has no
             predecessor, passes with fewer, with a remark.
-
-    Raises: SettingsError where a limit is negative.
     """
 
-    max_ndcg_drop: float = 0.02
-    min_over_popularity: float = 0.0
-    max_coverage_drop: float = 0.2
-    max_group_drop: float = 0.1
-    min_group_users: int = 100
-    max_catalogue_change: float = 0.5
-    max_activity_change: float = 0.5
-    max_collapsed: float = 0.9
-    min_users: int = 10
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 0:
-                raise SettingsError(f"gates: {name} is {value}; it must not be negative")
+    max_ndcg_drop: NonNegativeFloat = 0.02
+    min_over_popularity: NonNegativeFloat = 0.0
+    max_coverage_drop: NonNegativeFloat = 0.2
+    max_group_drop: NonNegativeFloat = 0.1
+    min_group_users: NonNegativeInt = 100
+    max_catalogue_change: NonNegativeFloat = 0.5
+    max_activity_change: NonNegativeFloat = 0.5
+    max_collapsed: NonNegativeFloat = 0.9
+    min_users: NonNegativeInt = 10
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class State:
+class ModelState:
     """What is compared of a training's data and model.
 
     Args:
@@ -114,8 +109,8 @@ def judge(
     candidate: Evaluation | None,
     popularity: Evaluation | None,
     champion: Evaluation | None,
-    state: State,
-    before: State | None,
+    state: ModelState,
+    before: ModelState | None,
     groups: tuple[Group, ...],
 ) -> list[Verdict]:
     """All gates; without a champion those that compare with it are left out.
@@ -210,14 +205,14 @@ def catalogue_change(items: Vocabulary, before: Vocabulary) -> float:
     return 1 - shared / union
 
 
-def state_of(record: Mapping[str, Any], items: Vocabulary) -> State:
+def state_of(record: Mapping[str, Any], items: Vocabulary) -> ModelState:
     """The state that a version's record kept."""
     data = record.get("data", {})
     collapsed = record.get("collapsed")
-    return State(items, float(data.get("mean_interactions", 0.0)), collapsed)
+    return ModelState(items, float(data.get("mean_interactions", 0.0)), collapsed)
 
 
-def _users(gates: Gates, candidate: Evaluation | None, before: State | None) -> Verdict:
+def _users(gates: Gates, candidate: Evaluation | None, before: ModelState | None) -> Verdict:
     """Whether enough users were held out; a first version has no predecessor to protect."""
     n_users = 0 if candidate is None else candidate.n_users
     first = before is None
@@ -266,3 +261,32 @@ def _at_most(gate: str, value: float | None, limit: float, told: str) -> Verdict
 
 def _at_least(gate: str, value: float, limit: float, told: str) -> Verdict:
     return Verdict(gate, value, limit, value >= limit, told)
+
+
+DROPS = ("max_ndcg_drop", "max_coverage_drop", "max_group_drop")
+COUNTS = ("min_users",)
+OVER_POPULARITY = "min_over_popularity"
+
+
+def measured_text(gate: str, value: float | None) -> str:
+    """A gate's value as people read it; "-" where nothing was measured."""
+    if value is None:
+        return "-"
+    if gate in COUNTS:
+        return f"{value:,.0f} users"
+    if gate == OVER_POPULARITY:
+        return "popularity has 0" if math.isinf(value) else f"{value + 1:.2f} times popularity"
+    if gate in DROPS:
+        if math.isinf(value):
+            return "gained from 0"
+        return f"{'dropped' if value > 0 else 'gained'} {abs(value):.1%}" if value else "unchanged"
+    return f"{value:.1%}"
+
+
+def limit_text(gate: str, limit: float) -> str:
+    """A gate's limit as people read it."""
+    if gate in COUNTS:
+        return f"at least {limit:,.0f} users"
+    if gate == OVER_POPULARITY:
+        return f"at least {limit + 1:.2f} times"
+    return f"drop of at most {limit:.1%}" if gate in DROPS else f"at most {limit:.1%}"

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import polars as pl
+from annotated_types import Gt, Lt
+
+from nearfar.abtest.assignment import Experiment, read_experiment
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, preset
+from nearfar.bundle.exports.export import Export
+from nearfar.bundle.exports.onnx import Onnx
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.core.extras import require
+from nearfar.core.ranges import NonNegativeFloat, PositiveInt
+from nearfar.core.settings import Settings
 from nearfar.data.filters import Filters
 from nearfar.jobs.details import ItemDetails
 from nearfar.jobs.gates import Gates
@@ -24,7 +33,7 @@ FILE_URL = re.compile(r"((?:sqlite|duckdb)(?:\+\w+)?:///)(?![/:]|\$\{)([^?]+)(.*
 
 
 @dataclass(frozen=True)
-class Weekly:
+class Weekly(Settings):
     """When and on what to train.
 
     Args:
@@ -46,35 +55,29 @@ class Weekly:
             PyTorch.
     """
 
-    every_days: int = 7
-    window_days: int = 90
+    every_days: PositiveInt = 7
+    window_days: PositiveInt = 90
     filters: Filters = field(default_factory=Filters)
-    held_out: float | None = None
-    holdout_days: int = 7
+    held_out: Annotated[float, Gt(0), Lt(0.5)] | None = None
+    holdout_days: PositiveInt = 7
     warm_start: bool = False
     publish: bool = True
     seed: int = 0
     device: Device = "auto"
     precision: Precision = "float32"
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: NonNegativeFloat = 60.0
     exports: tuple[Literal["onnx"], ...] = ()
 
-    def __post_init__(self) -> None:
-        if self.every_days < 1 or not 0 < self.holdout_days < self.window_days:
+    def check_together(self) -> None:
+        if self.holdout_days >= self.window_days:
             raise SettingsError(
-                f"every_days is {self.every_days}, window_days {self.window_days} and holdout_days "
-                f"{self.holdout_days}; at least a day each, and the window the longest"
-            )
-        if self.held_out is not None and not 0 < self.held_out < 0.5:
-            raise SettingsError(f"held_out is {self.held_out}; a share below .5 was expected")
-        if self.checkpoint_seconds < 0:
-            raise SettingsError(
-                f"checkpoint_seconds is {self.checkpoint_seconds}; at least 0 was expected"
+                f"train.holdout_days is {self.holdout_days}; it must be below train.window_days, "
+                f"which is {self.window_days}"
             )
 
 
 @dataclass(frozen=True)
-class Daily:
+class Daily(Settings):
     """Whom to recommend what.
 
     Args:
@@ -89,28 +92,25 @@ class Daily:
         arm: the only arm of that experiment whose users are scored.
     """
 
-    active_days: int = 28
-    k: int = 20
+    active_days: PositiveInt = 28
+    k: PositiveInt = 20
     exclude_seen: bool = True
     deny: tuple[str, ...] = ()
     deny_file: str | None = None
-    part_users: int = 20_000
+    part_users: PositiveInt = 20_000
     experiment: str | None = None
     arm: str | None = None
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
         if (self.experiment is None) != (self.arm is None):
             raise SettingsError(
                 f"score.experiment is {self.experiment!r} and score.arm {self.arm!r}; "
                 "give both or none"
             )
-        for name in ("active_days", "k", "part_users"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} is {getattr(self, name)}; it must be at least 1")
 
 
 @dataclass(frozen=True)
-class Retention:
+class Retention(Settings):
     """How much is kept; everything, where nothing is said. Applied after each scoring.
 
     Args:
@@ -120,14 +120,8 @@ class Retention:
             rollback leads to stay in any case.
     """
 
-    days: int | None = None
-    versions: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("days", "versions"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SettingsError(f"retention.{name} is {value}; it must be at least 1")
+    days: PositiveInt | None = None
+    versions: PositiveInt | None = None
 
 
 @dataclass(frozen=True)
@@ -239,3 +233,44 @@ def _from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(url, str) and (found := FILE_URL.fullmatch(url)):
         values = {**values, "url": found[1] + str((folder / found[2]).absolute()) + found[3]}
     return values
+
+
+def experiment_of(daily: Daily) -> Experiment | None:
+    """The experiment whose arm is scored, read anew; None where all users are.
+
+    Raises:
+        SettingsError: its file is missing or wrong, or it has no such arm.
+    """
+    if daily.experiment is None:
+        return None
+    found = read_experiment(Path(daily.experiment))
+    if daily.arm not in found.arms:
+        raise SettingsError(
+            f"score.arm is {daily.arm!r}; experiment {found.name!r} has {', '.join(found.arms)}"
+        )
+    return found
+
+
+def of_arm(daily: Daily, users: pl.Series) -> pl.Series:
+    """Of these ids those in the arm that is scored, in their order; all without an experiment.
+
+    Raises:
+        SettingsError: as of `experiment_of`.
+    """
+    experiment = experiment_of(daily)
+    if experiment is None:
+        return users
+    return users.filter(experiment.arms_of(users) == daily.arm)
+
+
+def exports_of(names: Iterable[str]) -> dict[str, Export]:
+    """The exports of these names, by the folder of a version that each is written to.
+
+    Raises:
+        MissingExtraError: a library is missing that one of them needs; told before a training.
+    """
+    found: dict[str, Export] = {}
+    for name in names:
+        require(name, extra=name, purpose=f"exports = [{name!r}]")
+        found[name] = Onnx()
+    return found

@@ -6,8 +6,8 @@ from datetime import date
 from pathlib import Path
 
 from nearfar.core.errors import SettingsError
-from nearfar.jobs.errors import RefusedError as RefusedError
-from nearfar.jobs.recorded import recorded
+from nearfar.jobs.job import RefusedError as RefusedError
+from nearfar.jobs.job import recorded
 from nearfar.jobs.registry import Registry, Version
 
 

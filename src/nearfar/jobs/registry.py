@@ -82,6 +82,14 @@ class Registry:
         """Where the training of a day keeps its checkpoint until it is registered."""
         return self.folder / UNFINISHED / str(as_of)
 
+    def scored_mark(self, as_of: date) -> Path:
+        """The file that says what a published day was scored from."""
+        return self.folder / "scored" / f"{as_of}.json"
+
+    def quarantine(self, job: str, as_of: date) -> Path:
+        """Where a job puts the events that the contract refused."""
+        return self.folder / "quarantine" / f"{job}-{as_of}.parquet"
+
     def unfinished(self) -> list[str]:
         """Days whose training was stopped and can be taken up, the oldest first."""
         root = self.folder / UNFINISHED

@@ -7,11 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 
 from nearfar.core.errors import DataError
 from nearfar.core.files import remove
-from nearfar.jobs.events import QUARANTINE
+from nearfar.jobs.job import recorded
 from nearfar.jobs.pipeline import Pipeline
-from nearfar.jobs.recorded import recorded
 from nearfar.jobs.registry import Registry
-from nearfar.jobs.scored import mark_of
 
 Say = Callable[[str], object]
 JOBS = ("train", "score")
@@ -66,7 +64,7 @@ def apply_retention(pipeline: Pipeline, registry: Registry, as_of: date, say: Sa
 
 def _remove(pipeline: Pipeline, registry: Registry, day: date) -> None:
     # The mark goes first: without it a day that is still there is only scored again.
-    remove(mark_of(registry, day))
+    remove(registry.scored_mark(day))
     pipeline.sink.delete(day)
     for job in JOBS:
-        remove(registry.folder / QUARANTINE / f"{job}-{day}.parquet")
+        remove(registry.quarantine(job, day))

@@ -7,25 +7,23 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.core.errors import DataError, SettingsError
-from nearfar.core.files import remove, write_json
+from nearfar.core.errors import ArtefactError, DataError, SettingsError
+from nearfar.core.files import read_json, remove, write_json
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
-from nearfar.jobs.arm import of_arm
-from nearfar.jobs.events import window_events
+from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
-from nearfar.jobs.pipeline import Pipeline
-from nearfar.jobs.recorded import recorded
+from nearfar.jobs.job import recorded
+from nearfar.jobs.pipeline import Pipeline, of_arm
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
-from nearfar.jobs.scored import mark_of, read_mark
-from nearfar.jobs.window import check_day, moment
-from nearfar.jobs.work import HERE, Work
+from nearfar.jobs.window import check_day, moment, window_events
 from nearfar.store.contracts import CHECKS
 
 STARTED = "scoring.json"
@@ -71,7 +69,7 @@ def score_daily(
     again: bool = False,
     say: Say = lambda text: None,
     on_users: Callable[[int, int], object] = lambda done, total: None,
-    work: Work = HERE,
+    executor: Executor = LOCAL,
     accept: Collection[str] = (),
     allow_future: bool = False,
     training_failed: str | None = None,
@@ -90,7 +88,7 @@ def score_daily(
         again: score also what is published already.
         say: told what is being done.
         on_users: told how many users are done, of how many.
-        work: who scores.
+        executor: who scores.
         accept: checks of the contract that may fail this once, by name, as "volume".
         allow_future: score a day after today.
         training_failed: why the training that was due on this day failed; kept in the record.
@@ -106,7 +104,7 @@ def score_daily(
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
     with recorded(registry, "score", as_of=str(as_of)):
-        found = _score(pipeline, registry, as_of, again, say, on_users, work, accept)
+        found = _score(pipeline, registry, as_of, again, say, on_users, executor, accept)
         apply_retention(pipeline, registry, as_of, say)
         seconds = time.perf_counter() - started
         registry.note(
@@ -127,7 +125,7 @@ def _score(
     again: bool,
     say: Say,
     on_users: Callable[[int, int], object],
-    work: Work,
+    executor: Executor,
     accept: Collection[str],
 ) -> Scored:
     version = registry.current()
@@ -154,10 +152,10 @@ def _score(
         f"{version}"
     )
     mark = registry.folder / STARTED
-    resume = not again and mark.exists() and read_mark(mark) == inputs
+    resume = not again and mark.exists() and _read_mark(mark) == inputs
     # Marks of other inputs go before what they tell of changes: a run that is killed anywhere
     # leaves no mark behind that is wrong.
-    remove(mark_of(registry, as_of))
+    remove(registry.scored_mark(as_of))
     if not resume:
         remove(mark)
     known = active if active.item_ids == bundle.items else active.on_items(bundle.items)
@@ -178,11 +176,11 @@ def _score(
             on_users(done, n_users)
 
         on_users(done, n_users)
-        work.score(pipeline, bundle, known, deny, writer, tell)
+        executor.score(pipeline, bundle, known, deny, writer, tell)
     if resumed:  # the run before did not live to tell how many it wrote
         rows = pipeline.sink.read(as_of).height
     unknown = int((np.diff(known.x.indptr) == 0).sum())
-    write_json(mark_of(registry, as_of), inputs)
+    write_json(registry.scored_mark(as_of), inputs)
     remove(mark)
     return Scored(
         str(as_of), version, n_users, rows, unknown, resumed, events.frame.height,
@@ -234,9 +232,17 @@ def _denied(pipeline: Pipeline, bundle: Bundle) -> pl.Series:
 
 def _published(pipeline: Pipeline, registry: Registry, as_of: date, inputs: dict) -> bool:
     """Whether the sink holds the day by the same version, and it was made of the same inputs."""
-    mark = mark_of(registry, as_of)
+    mark = registry.scored_mark(as_of)
     return (
         mark.exists()
-        and read_mark(mark) == inputs
+        and _read_mark(mark) == inputs
         and pipeline.sink.holds(as_of, inputs["version"])
     )
+
+
+def _read_mark(path: Path) -> dict[str, Any] | None:
+    """Read what a day was scored from; None where the file is damaged: it is scored again."""
+    try:
+        return read_json(path)
+    except ArtefactError:
+        return None

@@ -14,14 +14,12 @@ from nearfar.algorithms.algorithm import Algorithm
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, identity
 from nearfar.algorithms.popularity import Popularity
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.translated import Translated
-from nearfar.bundle.warm import fits, write_warm
+from nearfar.bundle.other_catalogue import MappedModel, can_warm_start, write_warm_start
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import Interactions
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.evaluation.groups import parse_groups
-from nearfar.jobs.events import window_events
-from nearfar.jobs.exports import exports_of
+from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import (
     METRICS,
     Verdict,
@@ -31,12 +29,11 @@ from nearfar.jobs.gates import (
     judge,
     state_of,
 )
-from nearfar.jobs.pipeline import Pipeline
-from nearfar.jobs.recorded import recorded
+from nearfar.jobs.job import recorded
+from nearfar.jobs.pipeline import Pipeline, exports_of
 from nearfar.jobs.registry import Registry, Version
 from nearfar.jobs.unfinished import forget, take_up, warm_file
-from nearfar.jobs.window import Training, check_day, training_of, window_of
-from nearfar.jobs.work import HERE, Work
+from nearfar.jobs.window import TrainingWindow, check_day, training_of, window_events, window_of
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.model import Model
 from nearfar.store.contracts import CHECKS
@@ -80,7 +77,7 @@ def train_weekly(
     *,
     say: Say = lambda text: None,
     reporter: Reporter | None = None,
-    work: Work = HERE,
+    executor: Executor = LOCAL,
     accept: Collection[str] = (),
     allow_future: bool = False,
 ) -> Trained:
@@ -95,7 +92,7 @@ def train_weekly(
         as_of: the last day whose events are used.
         say: told what is being done, in one line each.
         reporter: of steps and epochs.
-        work: who trains.
+        executor: who trains.
         accept: checks of the contract and gates that may fail this once, by name, as "volume".
         allow_future: take a day after today.
 
@@ -110,7 +107,7 @@ def train_weekly(
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
     with recorded(registry, "train", as_of=str(as_of)):
-        found = _train(pipeline, registry, as_of, say, reporter or Silent(), work, accept)
+        found = _train(pipeline, registry, as_of, say, reporter or Silent(), executor, accept)
         seconds = time.perf_counter() - started
         registry.note(
             "train", "passed" if found.passed else "refused", version=found.version.name,
@@ -129,7 +126,7 @@ def _train(
     as_of: date,
     say: Say,
     reporter: Reporter,
-    work: Work,
+    executor: Executor,
     accept: Collection[str],
 ) -> Trained:
     weekly = pipeline.train
@@ -152,14 +149,14 @@ def _train(
     made_of = {
         **identity(algorithm, data.train, data.validation), "seed": weekly.seed,
         "precision": weekly.precision, "warm_from": champion.name if champion and warm else None,
-        "by": type(work).__name__, "nearfar": __version__,
+        "by": type(executor).__name__, "nearfar": __version__,
     }  # fmt: skip
     take_up(folder, made_of, say)
     run = Run(
         seed=weekly.seed, device=weekly.device, precision=weekly.precision, folder=folder,
         resume=True, checkpoint_seconds=weekly.checkpoint_seconds, reporter=reporter,
     )  # fmt: skip
-    model = work.fit(algorithm, data.train, data.validation, run)
+    model = executor.fit(algorithm, data.train, data.validation, run)
     say("judging the candidate")
     verdicts, measured, collapsed, remarks = _judged(pipeline, model, run, data, champion, registry)
     verdicts = accepting(verdicts, accept)
@@ -224,12 +221,12 @@ def _algorithm(
         return algorithm, False
     registry = Registry(pipeline.registry)
     before = registry.bundle(champion.name)
-    if not fits(before, algorithm.architecture(train.n_items)):
+    if not can_warm_start(before, algorithm.architecture(train.n_items)):
         say(f"{champion.name} has another architecture; starting afresh")
         return algorithm, False
     path = warm_file(folder, champion.name)
     try:
-        n_known = write_warm(before, train.item_ids, path)
+        n_known = write_warm_start(before, train.item_ids, path)
     except SettingsError as error:
         say(str(error))
         return algorithm, False
@@ -243,7 +240,7 @@ def _judged(
     pipeline: Pipeline,
     model: Model,
     run: Run,
-    data: Training,
+    data: TrainingWindow,
     champion: Version | None,
     registry: Registry,
 ) -> tuple[list[Verdict], dict[str, Any], float | None, tuple[str, ...]]:
@@ -255,7 +252,7 @@ def _judged(
     if champion is not None:
         bundle = registry.bundle(champion.name, device=pipeline.train.device)
         if data.test is not None:
-            theirs = evaluate(Translated(bundle, data.train), data.test, METRICS)
+            theirs = evaluate(MappedModel(bundle, data.train), data.test, METRICS)
         before = state_of(champion.record, bundle.items)
     records = run.history.records
     collapsed = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,6 +18,11 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters
 from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.data.splits.targets import new_entries
+from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.registry import Registry
+from nearfar.store.contracts import midnight
+from nearfar.tables.report import ReadReport
 
 SHARES = (0.05, 0.1, 0.2)
 ENOUGH_HELD_OUT = 200
@@ -24,7 +31,7 @@ that gives so many is chosen at the first training."""
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
+class TrainingWindow:
     """What a weekly training learns from and is judged on.
 
     Args:
@@ -45,7 +52,7 @@ class Training:
 
 def moment(day: date) -> int:
     """The first second of a day in UTC."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+    return int(midnight(day).timestamp())
 
 
 def check_day(as_of: date, *, allow_future: bool, now: datetime | None = None) -> None:
@@ -97,7 +104,7 @@ def training_of(
     share: float | None,
     holdout_days: int,
     salt: str,
-) -> Training:
+) -> TrainingWindow:
     """Part a window's events by users, and the held-out users' by time.
 
     Args:
@@ -123,21 +130,20 @@ def training_of(
     return _part(log, cut, largest, salt)
 
 
-def _part(log: Log, cut: int, share: float, salt: str) -> Training:
+def _part(log: Log, cut: int, share: float, salt: str) -> TrainingWindow:
     """Part a log where a share of the users is held out, with what came since `cut` to find."""
     out = held_out(log.user_ids, share, salt)
     if out.all():
         raise EmptyDataError(f"all {log.n_users} users of the window are held out; lower held_out")
     train = log.keep(~out[log.users]).interactions()
     if not out.any():
-        return Training(train, None, None, log.n_events, share)
+        return TrainingWindow(train, None, None, log.n_events, share)
     theirs = log.keep(out[log.users])
     late = theirs.events["timestamp"].to_numpy() >= cut
     users = theirs.user_ids
     shown = _matrix(theirs.keep(~late), users, train.item_ids)
     found = _matrix(theirs.keep(late), users, train.item_ids)
-    new = csr_array(found - found.multiply(shown))
-    new.eliminate_zeros()
+    new = new_entries(found, shown)
     able = np.flatnonzero((np.diff(new.indptr) > 0) & (np.diff(shown.indptr) > 0))
     half = held_out(users, 0.5, salt + "/half")[able]
     validation, test = (
@@ -150,10 +156,56 @@ def _part(log: Log, cut: int, share: float, salt: str) -> Training:
         else None
         for rows, name in ((able[half], "validation"), (able[~half], "test"))
     )
-    return Training(train, validation, test, log.n_events, share)
+    return TrainingWindow(train, validation, test, log.n_events, share)
 
 
 def _matrix(log: Log, users: Vocabulary, items: Vocabulary) -> csr_array:
     if not log.n_events:
         return csr_array((len(users), len(items)), dtype=np.float32)
     return log.interactions(users, items).x
+
+
+@dataclass(frozen=True, eq=False)
+class WindowEvents:
+    """The accepted events of a window.
+
+    Args:
+        frame: columns user, item, timestamp (seconds), and rating where there is one.
+        n_rejected: rows that the contract refused.
+        report: what the contract found, JSON-able.
+    """
+
+    frame: pl.DataFrame
+    n_rejected: int
+    report: dict[str, Any]
+
+
+def window_events(
+    pipeline: Pipeline,
+    as_of: date,
+    job: str,
+    say: Callable[[str], object],
+    accept: Collection[str] = (),
+) -> WindowEvents:
+    """The events of the window that ends with `as_of`; what is refused goes to the quarantine.
+
+    Raises:
+        BrokenContractError: too much is refused, or a day has far too few or too many events.
+        DataError: the source cannot be read.
+    """
+    since, until = window_of(as_of, pipeline.train.window_days)
+    say(f"reading events of {since} to {as_of}")
+    told = ReadReport()
+    raw = pipeline.source.read(since, until, told)
+    for remark in told.remarks:
+        say(remark)
+    quarantine = Registry(pipeline.registry).quarantine(job, as_of)
+    checked = pipeline.contract.check(raw, since, until, quarantine=quarantine, accept=accept)
+    report = checked.report
+    for text in report.accepted:
+        say(f"accepted this once: {text}")
+    if report.n_rejected:
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in report.rejected.items())
+        say(f"{report.n_rejected:,} of {report.n_read:,} events are refused: {reasons}")
+    seconds = pl.col("timestamp").dt.epoch("s")
+    return WindowEvents(checked.events.with_columns(seconds), report.n_rejected, report.to_dict())

@@ -1,5 +1,5 @@
 """Computations that know no model: sparse rows, products, blocked softmax, gathered gradients."""
 
-from nearfar.core.needs import check_torch
+from nearfar.core.extras import require_torch
 
-check_torch()
+require_torch()

@@ -11,12 +11,12 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, EmptyDataError
+from nearfar.core.extras import require
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
 from nearfar.maps.anchors import Anchors, place_anchors
 from nearfar.maps.cohorts import Cohorts
 from nearfar.maps.projections.projection import Projection
-from nearfar.maps.requirements import check_installed
 from nearfar.maps.separability import separability
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.latent import LatentModel
@@ -138,7 +138,7 @@ def make_atlas(
         DivergedError: a model's latents are not finite.
     """
     projection.check_installed()
-    check_installed("sklearn")
+    require("sklearn", extra="maps", purpose="a latent map")
     if cohorts.n_users < MIN_USERS:
         raise EmptyDataError(
             f"the cohorts have {cohorts.n_users} users in all; a map needs {MIN_USERS}: choose "

@@ -1,5 +1,5 @@
 """The few kinds of fitted model: constant, item-item, factors, autoencoder, ensemble."""
 
-from nearfar.core.needs import check_torch
+from nearfar.core.extras import require_torch
 
-check_torch()
+require_torch()

@@ -4,6 +4,7 @@
   const PRINTED_WIDTH = 330;
   const scheme = window.matchMedia("(prefers-color-scheme: dark)");
   const charts = Array.from(document.querySelectorAll(".chart"));
+  const maps = charts.filter((each) => each.classList.contains("plane"));
   const probe = document.createElement("span");
   probe.hidden = true;
   document.body.append(probe);
@@ -41,7 +42,19 @@
     const figure = JSON.parse(document.getElementById(`${chart.id}-figure`).textContent);
     inked(figure.data).forEach((i) => (figure.data[i].marker.color = colour("ink")));
     figure.layout.template = template();
-    return Plotly.newPlot(chart, figure);
+    return Plotly.newPlot(chart, figure).then(() => {
+      if (maps.includes(chart)) chart.on("plotly_legendclick", toggleInAllMaps);
+    });
+  }
+
+  function toggleInAllMaps({ curveNumber, data }) {
+    const { name, visible } = data[curveNumber];
+    for (const map of maps) {
+      const place = map.data.findIndex((trace) => trace.name === name);
+      const toggled = visible === "legendonly" ? true : "legendonly";
+      if (place >= 0) Plotly.restyle(map, { visible: toggled }, [place]);
+    }
+    return false;
   }
 
   function relayout(changes) {

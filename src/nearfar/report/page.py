@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nearfar.core.errors import SettingsError
 from nearfar.evaluation.text import number
-from nearfar.pages import shell
-from nearfar.pages.markup import paragraph
+from nearfar.pages import page
 from nearfar.report.measured import QUALITY
 from nearfar.report.report import Report
 from nearfar.report.sections import (
@@ -21,21 +19,8 @@ from nearfar.report.sections import (
     training,
 )
 
-SUFFIXES = (".html", ".htm")
 DATA = "SPLIT"
 COMMAND = "nearfar report"
-
-
-def check_page(path: Path) -> None:
-    """Refuse a file that the page could not be written to, before the work begins.
-
-    Raises:
-        SettingsError: its suffix is not that of a page, or it is a folder.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise SettingsError(f"{path} ends in {path.suffix or 'nothing'}; a report is a .html file")
-    if path.is_dir():
-        raise SettingsError(f"{path} is a folder; name a file")
 
 
 def write_report(report: Report, path: Path, *, source: str = DATA, command: str = COMMAND) -> None:
@@ -52,7 +37,7 @@ def write_report(report: Report, path: Path, *, source: str = DATA, command: str
     Raises:
         SettingsError: the file could not be a page.
     """
-    check_page(path)
+    page.check_page(path, "a report")
     sections = (
         data.section(report.split, report.everyone),
         training.section(report.measured),
@@ -64,7 +49,7 @@ def write_report(report: Report, path: Path, *, source: str = DATA, command: str
         reproduce.section(report, source, command),
     )
     title = f"Report: {', '.join(report.measured)}"
-    shell.write_page(path, title, paragraph(_summary(report)), sections)
+    page.write_page(path, title, [_summary(report)], sections)
 
 
 def _summary(report: Report) -> str:

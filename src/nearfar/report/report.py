@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.examined import subject_of
-from nearfar.bundle.sample import common_sample
+from nearfar.bundle.subjects import common_sample, subject_of
 from nearfar.core.errors import NearfarError, SettingsError
+from nearfar.core.extras import require
 from nearfar.data.interactions import Interactions, Split
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.maps.atlas import Atlas, Mapped, make_atlas
 from nearfar.maps.projections.projection import find_projection
-from nearfar.maps.requirements import check_installed
 from nearfar.maps.users import whole_histories
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Autoencoder
@@ -57,7 +56,7 @@ class Options:
 
     def check_installed(self) -> None:
         """Raises MissingExtraError where a library that the report needs is missing."""
-        check_installed("plotly", purpose="a report")
+        require("plotly", "jinja2", extra="maps", purpose="a report")
         if self.latent_map:
             find_projection(PROJECTION).check_installed()
 

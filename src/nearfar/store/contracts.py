@@ -7,13 +7,15 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
+from annotated_types import Ge
 
-from nearfar.core import settings
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.files import atomic_file
+from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
+from nearfar.core.settings import Settings
 from nearfar.store.rejection import EMPTY, REASONS, check_schema, rejections
 
 CHECKS = ("missing", "unusable", "misdated", "repeated", "rejected", "volume")
@@ -21,7 +23,7 @@ CHECKS = ("missing", "unusable", "misdated", "repeated", "rejected", "volume")
 
 
 @dataclass(frozen=True)
-class Report:
+class ContractReport:
     """What a contract found; `to_dict` is JSON-able.
 
     Attributes:
@@ -61,7 +63,7 @@ class Report:
 class BrokenContractError(DataError):
     """Events are not what they must be; `report` tells what was found."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: ContractReport) -> None:
         kept = f"; the rows rejected are in {report.quarantine}" if report.quarantine else ""
         last = date.fromisoformat(report.until) - timedelta(days=1)
         once = " ".join(f"--accept {check}" for check in report.checks)
@@ -82,11 +84,11 @@ class Checked:
     """
 
     events: pl.DataFrame
-    report: Report
+    report: ContractReport
 
 
 @dataclass(frozen=True)
-class Contract:
+class Contract(Settings):
     """What events must be; the defaults suit a log of some thousand events per day or more.
 
     Rows that do not hold it are rejected: those without a user, item or timestamp, or with a
@@ -110,39 +112,23 @@ class Contract:
         min_median_days: with fewer days of data before it, a day is not looked at.
     """
 
-    max_missing_share: float = 0.01
-    max_unusable_share: float = 0.01
-    max_misdated_share: float = 0.05
-    max_repeated_share: float = 0.1
-    max_rejected_share: float = 0.1
-    clock_tolerance_seconds: float = 300.0
-    min_volume_ratio: float = 0.3
-    max_volume_ratio: float = 3.0
-    volume_days: int = 1
-    median_days: int = 28
-    min_median_days: int = 7
+    max_missing_share: Share = 0.01
+    max_unusable_share: Share = 0.01
+    max_misdated_share: Share = 0.05
+    max_repeated_share: Share = 0.1
+    max_rejected_share: Share = 0.1
+    clock_tolerance_seconds: NonNegativeFloat = 300.0
+    min_volume_ratio: Share = 0.3
+    max_volume_ratio: Annotated[float, Ge(1)] = 3.0
+    volume_days: NonNegativeInt = 1
+    median_days: PositiveInt = 28
+    min_median_days: PositiveInt = 7
 
-    def __post_init__(self) -> None:
-        settings.check(self)
-        for name in ("missing", "unusable", "misdated", "repeated", "rejected"):
-            share = getattr(self, f"max_{name}_share")
-            if not 0 <= share <= 1:
-                raise SettingsError(f"max_{name}_share is {share}; 0 to 1 was expected")
-        if not 0 <= self.min_volume_ratio <= 1 <= self.max_volume_ratio:
+    def check_together(self) -> None:
+        if self.min_median_days > self.median_days:
             raise SettingsError(
-                f"min_volume_ratio {self.min_volume_ratio} and max_volume_ratio "
-                f"{self.max_volume_ratio}: 0 to 1, and 1 or more, were expected"
-            )
-        if self.volume_days < 0 or not 1 <= self.min_median_days <= self.median_days:
-            raise SettingsError(
-                f"volume_days {self.volume_days}, min_median_days {self.min_median_days}, "
-                f"median_days {self.median_days}: at least 0, and at least 1 in this order, "
-                "were expected"
-            )
-        if self.clock_tolerance_seconds < 0:
-            raise SettingsError(
-                f"clock_tolerance_seconds is {self.clock_tolerance_seconds}; at least 0 was "
-                "expected"
+                f"min_median_days is {self.min_median_days}; it must be at most median_days, "
+                f"which is {self.median_days}"
             )
 
     def check(
@@ -173,7 +159,7 @@ class Contract:
         check_schema(events)
         moment = datetime.now(UTC) if now is None else now
         latest = moment + timedelta(seconds=self.clock_tolerance_seconds)
-        reasons = rejections(events, _midnight(since), _midnight(until), latest)
+        reasons = rejections(events, midnight(since), midnight(until), latest)
         accepted = events.filter(reasons.is_null())
         rejected = events.with_columns(reasons).filter(reasons.is_not_null())
         if quarantine is not None:
@@ -184,7 +170,7 @@ class Contract:
         shares = _shares(counts, events.height)
         failures = self._broken(accepted.height, shares, daily, usual)
         broken = [(check, text) for check, text in failures if check not in accept]
-        report = Report(
+        report = ContractReport(
             since=since.isoformat(),
             until=until.isoformat(),
             n_read=events.height,
@@ -210,7 +196,7 @@ class Contract:
         usual = {}
         for i in range(max(len(days) - self.volume_days, 0), len(days)):
             before = days[max(began, i - self.median_days) : i]
-            over = _midnight(days[i]) + timedelta(days=1) <= now
+            over = midnight(days[i]) + timedelta(days=1) <= now
             if over and len(before) >= self.min_median_days:
                 usual[days[i]] = float(median(daily[d] for d in before))
         return usual
@@ -264,5 +250,6 @@ def _write_quarantine(path: Path, rejected: pl.DataFrame) -> None:
         rejected.select("reason", pl.exclude("reason")).write_parquet(file)
 
 
-def _midnight(day: date) -> datetime:
+def midnight(day: date) -> datetime:
+    """The moment at which a day begins, in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.tables.columns import ITEM_ROLES, AmbiguousColumnError, Role, plain_name, resolve
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.table import PARQUET, TEXT, ReadOptions, Table, open_table
+from nearfar.tables.table import PARQUET, TEXT, ReadOptions, TableReader, open_table
 
 
 def open_tables(
@@ -16,7 +16,7 @@ def open_tables(
     roles: Sequence[Role],
     given: Mapping[str, str | None],
     options: ReadOptions,
-) -> tuple[list[Table], list[str]]:
+) -> tuple[list[TableReader], list[str]]:
     """The tables at a path that make one log, in the order of their names, and the files left out.
 
     A folder or archive may hold one log in several parts with the same columns, as Spark and
@@ -74,7 +74,9 @@ def _table_names(files: RawFiles, wanted: str | None) -> list[str]:
     return names
 
 
-def _opened(files: RawFiles, names: Sequence[str], options: ReadOptions) -> list[tuple[str, Table]]:
+def _opened(
+    files: RawFiles, names: Sequence[str], options: ReadOptions
+) -> list[tuple[str, TableReader]]:
     """The tables of these names; of several, empty ones and text that is no table are left out."""
     tables = []
     for name in names:
@@ -91,7 +93,7 @@ def _opened(files: RawFiles, names: Sequence[str], options: ReadOptions) -> list
     return tables
 
 
-def _lacks_a_header(table: Table, other: Table, roles: Sequence[Role]) -> bool:
+def _lacks_a_header(table: TableReader, other: TableReader, roles: Sequence[Role]) -> bool:
     """Whether a table has as many columns as another, and no name that any role is known by."""
     known = {name for role in roles for name in role.known}
     known |= {name for role in ITEM_ROLES for name in role.known}
@@ -99,7 +101,7 @@ def _lacks_a_header(table: Table, other: Table, roles: Sequence[Role]) -> bool:
     return not table.typed and unnamed and len(table.columns) == len(other.columns)
 
 
-def _fits(table: Table, roles: Sequence[Role], given: Mapping[str, str | None]) -> bool:
+def _fits(table: TableReader, roles: Sequence[Role], given: Mapping[str, str | None]) -> bool:
     try:
         resolve(table.columns, table.where, roles, given)
     except AmbiguousColumnError:

@@ -10,7 +10,7 @@ import polars as pl
 from scipy.sparse import coo_array, issparse
 
 from nearfar.core.errors import DataError, SchemaError
-from nearfar.tables.table import FrameTable, Numbers, Table
+from nearfar.tables.table import FrameTable, Numbers, TableReader
 
 
 def is_pandas(value: object) -> bool:
@@ -19,7 +19,7 @@ def is_pandas(value: object) -> bool:
     return kind.__module__.partition(".")[0] == "pandas" and kind.__name__ == "DataFrame"
 
 
-def frame_table(source: Any, where: str | None = None) -> Table:
+def frame_table(source: Any, where: str | None = None) -> TableReader:
     """A Polars or pandas frame or a SciPy sparse matrix as a table.
 
     A matrix has the columns user and item (row and column numbers, in row order) and, unless all
@@ -41,7 +41,7 @@ def frame_table(source: Any, where: str | None = None) -> Table:
     )
 
 
-class PandasTable(Table):
+class PandasTable(TableReader):
     """A pandas frame; only the columns selected are converted."""
 
     def __init__(self, frame: Any, where: str) -> None:

@@ -51,7 +51,7 @@ class ReadOptions:
     block_bytes: int = BLOCK_BYTES
 
 
-class Table(ABC):
+class TableReader(ABC):
     """A table whose rows are read in blocks.
 
     Attributes:
@@ -80,7 +80,7 @@ class Table(ABC):
         """
 
 
-class TextTable(Table):
+class TextTable(TableReader):
     """Delimited text.
 
     Args:
@@ -128,7 +128,7 @@ class TextTable(Table):
         )
 
 
-class FrameTable(Table):
+class FrameTable(TableReader):
     """A Polars frame; of a lazy one only the columns selected are collected.
 
     Args:
@@ -160,7 +160,7 @@ class FrameTable(Table):
             yield frame.slice(start, BATCH_ROWS), start + 1
 
 
-class ParquetTable(Table):
+class ParquetTable(TableReader):
     """A Parquet file."""
 
     def __init__(self, files: RawFiles, name: str) -> None:
@@ -193,7 +193,7 @@ class ParquetTable(Table):
             ) from None
 
 
-def open_table(files: RawFiles, name: str, options: ReadOptions) -> Table:
+def open_table(files: RawFiles, name: str, options: ReadOptions) -> TableReader:
     """The table in one file: Parquet if it is named or begins so, else text.
 
     Raises:
@@ -206,7 +206,7 @@ def open_table(files: RawFiles, name: str, options: ReadOptions) -> Table:
 
 
 def read_rows(
-    tables: Sequence[Table],
+    tables: Sequence[TableReader],
     roles: Sequence[Role],
     given: Mapping[str, str | None],
     rules: RowRules,

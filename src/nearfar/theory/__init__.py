@@ -1,5 +1,5 @@
 """The statements of the paper as functions: what they bound, measured and predicted."""
 
-from nearfar.core.needs import check_torch
+from nearfar.core.extras import require_torch
 
-check_torch()
+require_torch()

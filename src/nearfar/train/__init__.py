@@ -1,5 +1,5 @@
 """The training loop: steps, validation, stopping, checkpoints and exact resume."""
 
-from nearfar.core.needs import check_torch
+from nearfar.core.extras import require_torch
 
-check_torch()
+require_torch()

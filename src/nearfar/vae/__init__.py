@@ -1,5 +1,5 @@
 """The paper's objects: corruption, encoders, posterior, priors, decoder, terms, weights."""
 
-from nearfar.core.needs import check_torch
+from nearfar.core.extras import require_torch
 
-check_torch()
+require_torch()

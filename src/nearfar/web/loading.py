@@ -81,11 +81,11 @@ class Loader:
             NearfarError: a model, the split, or the file of histories or titles cannot be read.
         """
         if self._settings.data is not None:
+            from nearfar.core.extras import require
             from nearfar.data.splits.folder import load_split
-            from nearfar.maps.requirements import check_installed
             from nearfar.maps.users import whole_histories
 
-            check_installed("sklearn")
+            require("sklearn", extra="maps", purpose="a latent map")
             self._users = whole_histories(load_split(self._settings.data))
         if self._settings.items is not None:
             self._titles = Titles(self._settings.items)

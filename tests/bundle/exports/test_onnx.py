@@ -16,7 +16,6 @@ from scipy.sparse import csr_array
 
 from nearfar.bundle.bundle import About, Bundle
 from nearfar.bundle.exported import read_exported
-from nearfar.bundle.exports import onnx as onnx_module
 from nearfar.bundle.exports.export import PACKAGE, Export
 from nearfar.bundle.exports.onnx import Onnx
 from nearfar.bundle.folder import save_bundle
@@ -259,7 +258,7 @@ def test_settings_are_checked() -> None:
 
 
 def test_without_onnx_it_says_what_to_install(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(onnx_module, "find_spec", lambda name: None)
+    monkeypatch.setattr("nearfar.core.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"nearfar\[onnx\]"):
         Onnx().write(make_bundle("base"), tmp_path / "x")
 

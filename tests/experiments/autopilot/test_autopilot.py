@@ -18,7 +18,7 @@ from nearfar.data.interactions import Interactions
 from nearfar.data.log import read_log
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.evaluation.paired import compare
-from nearfar.experiments.autopilot import fitting, holding_out
+from nearfar.experiments.autopilot import fitting, holding_out, pace
 from nearfar.experiments.autopilot.autopilot import AutopilotOptions, autopilot
 from nearfar.experiments.autopilot.holding_out import hold_out
 from nearfar.experiments.autopilot.leaderboard import Leaderboard, make_leaderboard
@@ -40,6 +40,7 @@ def clock(monkeypatch) -> Time:
     """The search's clock, moved by the test."""
     time = Time()
     monkeypatch.setattr(fitting, "time", time)
+    monkeypatch.setattr(pace, "time", time)
     return time
 
 

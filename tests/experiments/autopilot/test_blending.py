@@ -6,17 +6,25 @@ import numpy as np
 import pytest
 
 from nearfar.algorithms.algorithm import make_algorithm
+from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
-from nearfar.experiments.autopilot import leaderboard, search
+from nearfar.experiments.autopilot import holding_out, leaderboard, search
 from nearfar.experiments.autopilot.autopilot import AutopilotOptions, autopilot
-from nearfar.experiments.autopilot.blending import blend_of, last_settings, parts_of, preferred
+from nearfar.experiments.autopilot.blending import (
+    best_of_kinds,
+    blend_of,
+    last_settings,
+    parts_of,
+    preferred,
+)
+from nearfar.experiments.autopilot.kept_models import KeptModels
 from nearfar.experiments.autopilot.leaderboard import make_leaderboard
 from nearfar.experiments.autopilot.records import Record, Records
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.ensemble import Ensemble
-from tests.experiments.autopilot.cases import two_tastes
+from tests.experiments.autopilot.cases import Fits, two_tastes
 
 ONLY = ("popularity", "ease", "wmf", "blend")
 
@@ -106,6 +114,53 @@ def test_the_blend_is_the_last_trial_and_no_worse_than_its_parts(searched) -> No
     assert len(blend.settings["weights"]) == 2
     assert blend.score >= max(t.score for t in others if t.score is not None) - 1e-9
     assert "blend of several models" in found.leaderboard.verdict()
+
+
+def search_of(folder, fits: Fits):
+    options = AutopilotOptions(minutes=5.0, only=ONLY)
+    return autopilot(two_tastes(), folder / "best", options, reporting=fits)
+
+
+def test_a_blend_and_its_test_users_need_no_second_fit(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(holding_out, "TEST_FROM_USERS", 200)
+    monkeypatch.setattr(leaderboard, "preferred", lambda single, blend, *rest: blend)
+    fits = Fits()
+    found = search_of(tmp_path / "kept", fits)
+    assert fits.titles.count("Blend") == 1  # on all users
+    assert not list((found.folder / "models").glob("*"))
+    monkeypatch.setattr(KeptModels, "keep", lambda *_: "the disk is full")
+    fits = Fits()
+    fitted_again = search_of(tmp_path / "lost", fits)
+    assert fits.titles.count("Blend") == 3
+    blends = [f.records.of("blend")[0] for f in (found, fitted_again)]
+    assert blends[0].score == blends[1].score
+    assert blends[0].settings == blends[1].settings
+    assert found.test == fitted_again.test
+
+
+def test_only_the_best_model_of_each_kind_is_kept(tmp_path) -> None:
+    fits = Fits()
+    fits.stop_at = 5
+    found = search_of(tmp_path, fits)
+    assert found.stop == "interrupted"
+    kept = sorted(int(f.name) for f in (found.folder / "models").glob("*"))
+    assert kept == sorted(t.number for t in best_of_kinds(found.records))
+    assert {found.records.trials[n].family for n in kept} == {"ease", "wmf"}
+
+
+def test_a_damaged_model_is_fitted_again(tmp_path) -> None:
+    item_ids = two_tastes().item_ids
+    algorithm = make_algorithm("ease", {})
+    model = algorithm.fit(two_tastes())
+    models = KeptModels(tmp_path)
+    assert models.keep(3, Bundle.of(model, algorithm, two_tastes())) is None
+    assert np.array_equal(models.load(3).weights, model.weights)
+    assert len(item_ids) == models.load(3).n_items
+    arrays = tmp_path / "0003" / "model.safetensors"
+    arrays.write_bytes(arrays.read_bytes()[:-1] + b"x")
+    assert models.has(3)
+    assert models.load(3) is None
+    assert models.load(4) is None
 
 
 def test_a_search_that_is_over_blends_nothing_again(searched) -> None:

@@ -1,17 +1,19 @@
 """Families, proposals, pace: what the search is made of."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.experiments.autopilot import pace
-from nearfar.experiments.autopilot.families import FAMILIES, VARIANTS, select_families
+from nearfar.experiments.autopilot.families import FAMILIES, VARIANTS, Family, select_families
 from nearfar.experiments.autopilot.needs import needed_bytes
 from nearfar.experiments.autopilot.pace import Hopeless, Pace, TooSlow
 from nearfar.experiments.autopilot.proposals import propose
 from nearfar.experiments.autopilot.records import Record
-from nearfar.experiments.autopilot.search import shortened
+from nearfar.experiments.autopilot.search import FamilySearch, shortened
 from nearfar.experiments.tuning.space import Parameter, Space
 from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Run, Silent
@@ -182,3 +184,69 @@ def _generator():
     import torch
 
     return torch.Generator().manual_seed(0)
+
+
+def surveyed(scores: dict[str, float | None]) -> FamilySearch:
+    """A search whose families have had their first trials; None for one that was left out."""
+    trials = [
+        Record(n, name, {}, {}, "complete", score)
+        for n, (name, score) in enumerate(scores.items())
+        if score is not None
+    ]
+    left_out = {name: "too slow" for name, score in scores.items() if score is None}
+    records = SimpleNamespace(trials=trials, left_out=left_out)
+    fitter = SimpleNamespace(records=records, held_out=SimpleNamespace(train=None), say=print)
+    return FamilySearch(FAMILIES, fitter)
+
+
+def test_a_variant_is_tried_only_where_its_algorithm_is_good_without_it() -> None:
+    pia = {f.algorithm: f for f in FAMILIES if f.variants}
+    search = surveyed(
+        {"popularity": 0.9, "ease": 0.3, "edlae": 0.31, "plrec": 0.1, "wmf": 0.2, "multvae": 0.25}
+        | {"recvae": None}
+    )
+    assert search._without_prospects(pia["multvae"]) is None
+    assert search._without_prospects(pia["recvae"]) == "RecVAE is left out"
+    search = surveyed({"ease": 0.3, "edlae": 0.31, "plrec": 0.27, "wmf": 0.2, "multvae": 0.25})
+    assert search._without_prospects(pia["multvae"]) == "Mult-VAE is not in the better half"
+    for family in FAMILIES:
+        if not family.variants:
+            assert search._without_prospects(family) is None
+    alone = FamilySearch([pia["multvae"]], search.fitter)
+    assert alone._without_prospects(pia["multvae"]) is None
+
+
+@pytest.mark.parametrize(("seconds", "lengths"), [(150.0, [40, 22]), (250.0, [40])])
+def test_a_second_autoencoder_is_not_cut_below_half(seconds: float, lengths: list[int]) -> None:
+    tried: list[int] = []
+
+    def attempt(family, algorithm, *rest) -> None:
+        tried.append(algorithm.epochs)
+        if len(tried) == 1:
+            raise TooSlow(seconds)
+
+    search = surveyed({"multvae": 0.25})
+    records = search.fitter.records
+    records.best = lambda name: records.trials[0] if name == "multvae" else None
+    search.train = two_tastes()
+    search.fitter.attempt = attempt
+    recvae = next(f for f in FAMILIES if f.name == "recvae")
+    algorithm = recvae.with_values(recvae.base(), {"epochs": 40})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Family, "start_on", lambda *_: algorithm)
+        reason = search._survey_one(recvae, 100.0)
+    assert tried == lengths
+    assert (reason is None) == (len(lengths) > 1)
+    if reason is not None:
+        assert "would take about 4.2 min" in reason
+
+
+def test_the_best_of_each_kind_goes_on_before_a_second_of_the_same() -> None:
+    scores = {"ease": 0.31, "edlae": 0.32, "plrec": 0.1, "wmf": 0.2, "multvae": 0.25}
+    search = surveyed(scores)
+    searched = [f for f in FAMILIES if f.name in scores]
+    search.fitter.blends = True
+    going_on = [[f.name for f in search._survivors(searched, n)] for n in (1, 2, 3)]
+    assert going_on == [["edlae", "multvae", "wmf"], ["edlae", "multvae"], ["edlae"]]
+    search.fitter.blends = False
+    assert [f.name for f in search._survivors(searched, 1)] == ["edlae", "ease", "multvae"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.experiments.reproduction.datasets import data_set
-from nearfar.experiments.reproduction.study import Plan
+from nearfar.experiments.reproduction.study import StudyPlan
 
 NAME = "synthetic:200x60x3000"
 TINY: dict[str, Any] = {
@@ -17,7 +17,7 @@ TINY: dict[str, Any] = {
 OVERRIDES = {"multvae": TINY}
 
 
-def plan(folder: Path, **changed: Any) -> Plan:
+def plan(folder: Path, **changed: Any) -> StudyPlan:
     """Popularity, EASE and both Mult-VAEs, of one seed."""
     options: dict[str, Any] = {
         "table": "table1",
@@ -26,7 +26,7 @@ def plan(folder: Path, **changed: Any) -> Plan:
         "only": ("popularity", "ease", "Multi-VAE", "Multi-VAE + PIA"),
         "overrides": OVERRIDES,
     }
-    return Plan(**options | changed)
+    return StudyPlan(**options | changed)
 
 
 class Counting:

@@ -14,9 +14,8 @@ from nearfar.algorithms.pia import PIA
 from nearfar.algorithms.recvae import RecVAE
 from nearfar.experiments.reproduction.ablation import Ablation, Growing
 from nearfar.experiments.reproduction.diversity import diversity_table
-from nearfar.experiments.reproduction.published import Published
 from nearfar.experiments.reproduction.row_settings import row_algorithm
-from nearfar.experiments.reproduction.rows import ABLATIONS, TABLES, Row
+from nearfar.experiments.reproduction.rows import ABLATIONS, TABLES, Published, TableRow
 from nearfar.experiments.reproduction.study import Study
 from nearfar.experiments.reproduction.summary import summarise
 from nearfar.kernels.rows import Rows
@@ -32,7 +31,7 @@ from tests.vae.steps import make_step
 N_USERS, N_ITEMS, K = 6, 9, 3
 
 
-def row(name: str, label: str = "Multi-VAE") -> Row:
+def row(name: str, label: str = "Multi-VAE") -> TableRow:
     return next(r for r in TABLES["ablations"] if r.label == f"{label}, {name}")
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nearfar.bundle.folder import load_bundle
-from nearfar.experiments.reproduction.kept import is_study, kept_models
+from nearfar.experiments.reproduction.cells import is_study, kept_models
 from nearfar.experiments.reproduction.study import Study
 from tests.experiments.reproduction.cases import plan
 

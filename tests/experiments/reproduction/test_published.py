@@ -5,9 +5,8 @@ import pytest
 from nearfar.core import settings
 from nearfar.evaluation.groups import parse_groups
 from nearfar.experiments.reproduction.datasets import NAMES, data_set
-from nearfar.experiments.reproduction.published import FILE, published
 from nearfar.experiments.reproduction.report import DEFAULT_GROUPS
-from nearfar.experiments.reproduction.rows import TABLES
+from nearfar.experiments.reproduction.rows import FILE, TABLES, published
 from nearfar.metrics.metric import parse_metric
 
 COLUMNS = ("Recall@20", "Recall@50", "NDCG@100")

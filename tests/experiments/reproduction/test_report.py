@@ -11,12 +11,11 @@ from scipy import stats
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.groups import parse_groups
-from nearfar.experiments.reproduction.cells import Measured
+from nearfar.experiments.reproduction.cells import CellResult
 from nearfar.experiments.reproduction.gains import best_autoencoder, gains
-from nearfar.experiments.reproduction.page import markdown_table
-from nearfar.experiments.reproduction.published import Published
-from nearfar.experiments.reproduction.rows import TABLES
-from nearfar.experiments.reproduction.study import Entry
+from nearfar.experiments.reproduction.markdown import markdown_table
+from nearfar.experiments.reproduction.rows import TABLES, Published
+from nearfar.experiments.reproduction.study import SeedResult
 from nearfar.experiments.reproduction.summary import pooled, summarise
 from nearfar.experiments.reproduction.tables import gain_table, grouped_table, main_table
 from nearfar.metrics.ndcg import NDCG
@@ -32,7 +31,7 @@ def row(label: str):
 
 def measured(
     seed: int, level: float, validation: float | None = None, users: range | None = None
-) -> Measured:
+) -> CellResult:
     """Forty users a split, their values about `level`."""
     rng = np.random.default_rng([seed, int(1000 * level)])
     ids = users if users is not None else range(N * seed, N * (seed + 1))
@@ -44,18 +43,18 @@ def measured(
         n_held_out=np.arange(len(ids)) + 1,
     )
     scores = {} if validation is None else {str(m): validation for m in METRICS}
-    return Measured(test, scores, {"fit_seconds": 2.0}, {"commit": None})
+    return CellResult(test, scores, {"fit_seconds": 2.0}, {"commit": None})
 
 
-def entries(by_label: dict[str, list[Measured | None]]) -> list[Entry]:
+def entries(by_label: dict[str, list[CellResult | None]]) -> list[SeedResult]:
     return [
-        Entry(row(label), seed, measured=found and named(found, label))
+        SeedResult(row(label), seed, measured=found and named(found, label))
         for label, all_found in by_label.items()
         for seed, found in enumerate(all_found)
     ]
 
 
-def named(found: Measured, label: str) -> Measured:
+def named(found: CellResult, label: str) -> CellResult:
     return replace(found, test=replace(found.test, name=label))
 
 
@@ -100,7 +99,7 @@ def test_a_row_says_what_is_missing() -> None:
     found = summarise(
         [
             *entries({"EASE": [EASE[0], None], "Multi-VAE": [None, None], "MF": EASE[:2]}),
-            Entry(row("WARP"), 0, trouble="no such thing"),
+            SeedResult(row("WARP"), 0, trouble="no such thing"),
         ],
         METRICS,
         Published(),

@@ -8,7 +8,7 @@ from nearfar.algorithms.pia import PIA
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.experiments.reproduction import row_settings
 from nearfar.experiments.reproduction.row_settings import check_overrides, row_algorithm
-from nearfar.experiments.reproduction.rows import TABLES, Row, rows_of
+from nearfar.experiments.reproduction.rows import TABLES, TableRow, rows_of
 from nearfar.vae.corruption.corruption import Clean
 from nearfar.vae.encoders.deeper import Deeper
 
@@ -21,7 +21,7 @@ PRESETS = {
 }
 
 
-def labelled(table, label: str) -> Row:
+def labelled(table, label: str) -> TableRow:
     return next(row for row in TABLES[table] if row.label == label)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from nearfar.bundle.folder import load_bundle
 from nearfar.core.errors import SettingsError, UnknownNameError
-from nearfar.experiments.reproduction.cells import Store
+from nearfar.experiments.reproduction.cells import CellStore
 from nearfar.experiments.reproduction.datasets import data_set
 from nearfar.experiments.reproduction.study import Study
 from nearfar.experiments.stopping import Budget
@@ -204,7 +204,7 @@ def test_an_algorithm_that_does_not_exist_fails_its_row_alone(tmp_path, monkeypa
 
 def test_a_cell_without_its_values_is_missing(finished: Study, tmp_path: Path) -> None:
     entry = finished.entries()[0]
-    store = Store(tmp_path)
+    store = CellStore(tmp_path)
     store.save(entry.cell, entry.measured)
     assert store.load(entry.cell) is not None
     next((tmp_path / "cells").glob("*.npz")).unlink()

@@ -13,7 +13,7 @@ from nearfar.algorithms.pia import PIA
 from nearfar.core import discovery, settings
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.experiments.tuning.space import Parameter, Space, value_of, with_values
-from nearfar.experiments.tuning.toml import beyond_defaults, settings_toml
+from nearfar.experiments.tuning.trials import beyond_defaults, settings_toml
 from nearfar.vae.corruption.corruption import Mask
 from nearfar.vae.weights.constant import ConstantWeight
 

@@ -18,8 +18,8 @@ from nearfar.experiments.tuning import sampler
 from nearfar.experiments.tuning import tune as module
 from nearfar.experiments.tuning.sampler import Proposal, Pruned
 from nearfar.experiments.tuning.space import Parameter, Space
-from nearfar.experiments.tuning.trials import Trial, best_of
-from nearfar.experiments.tuning.tune import Search, tune
+from nearfar.experiments.tuning.trials import TuningTrial, best_of
+from nearfar.experiments.tuning.tune import TuningSearch, tune
 from nearfar.metrics.ndcg import NDCG
 from nearfar.train.run import Run
 from tests.experiments.reproduction.cases import Counting
@@ -31,14 +31,14 @@ TINY = {"n_latent": 4, "decoder_hidden": [8], "epochs": 6, "batch_size": 40, "pa
 RATES = Space({"learning_rate": Parameter(1e-5, 0.1, log=True), "batch_size": Parameter(20, 60)})
 
 
-def vae(folder: Path, **changed) -> Search:
+def vae(folder: Path, **changed) -> TuningSearch:
     options = {"algorithm": "multvae", "folder": folder, "values": TINY, "space": RATES,
                "warm_up": 1}  # fmt: skip
-    return Search(**options | changed)
+    return TuningSearch(**options | changed)
 
 
-def ease(folder: Path, **changed) -> Search:
-    return Search(**{"algorithm": "ease", "folder": folder} | changed)
+def ease(folder: Path, **changed) -> TuningSearch:
+    return TuningSearch(**{"algorithm": "ease", "folder": folder} | changed)
 
 
 def outcome(trials) -> list[tuple]:
@@ -171,9 +171,11 @@ def test_a_trial_that_fails_is_told_and_the_search_goes_on(clusters, tmp_path) -
 
 
 def test_without_a_trial_that_came_through_there_is_no_best(tmp_path) -> None:
-    assert best_of([Trial(0, "pruned", {}), Trial(1, "failed", {})]) is None
+    assert best_of([TuningTrial(0, "pruned", {}), TuningTrial(1, "failed", {})]) is None
     assert (
-        best_of([Trial(0, "complete", {}, score=1.0), Trial(1, "complete", {}, score=1.0)]).number
+        best_of(
+            [TuningTrial(0, "complete", {}, score=1.0), TuningTrial(1, "complete", {}, score=1.0)]
+        ).number
         == 0
     )
 
@@ -181,10 +183,10 @@ def test_without_a_trial_that_came_through_there_is_no_best(tmp_path) -> None:
 def test_proposals_learn_from_earlier_trials() -> None:
     """Of a hill at 300, later proposals are nearer to its top than random ones."""
     space = Space({"l2": Parameter(1.0, 1000.0)})
-    trials: list[Trial] = []
+    trials: list[TuningTrial] = []
     for number in range(30):
         value = Proposal(space, trials, 0, 0).values["l2"]
-        trials.append(Trial(number, "complete", {"l2": value}, score=-abs(value - 300)))
+        trials.append(TuningTrial(number, "complete", {"l2": value}, score=-abs(value - 300)))
     missed = [abs(t.values["l2"] - 300) for t in trials]
     assert np.mean(missed[15:]) < 0.7 * np.mean(missed[: sampler.N_RANDOM])
 
@@ -192,7 +194,8 @@ def test_proposals_learn_from_earlier_trials() -> None:
 def test_no_trial_is_given_up_on_in_the_warm_up() -> None:
     space = Space({"l2": Parameter(1.0, 2.0)})
     good = [
-        Trial(i, "complete", {"l2": 1.0 + i / 10}, score=0.9, epochs=[0.9] * 5) for i in range(6)
+        TuningTrial(i, "complete", {"l2": 1.0 + i / 10}, score=0.9, epochs=[0.9] * 5)
+        for i in range(6)
     ]
     proposal = Proposal(space, good, 0, warm_up=2)
     proposal.judge(0.1)
@@ -203,7 +206,7 @@ def test_no_trial_is_given_up_on_in_the_warm_up() -> None:
 
 def test_without_optuna_it_says_what_to_install(clusters, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.setattr(sampler, "find_spec", lambda name: None)
+    monkeypatch.setattr("nearfar.core.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"nearfar tune needs optuna.*nearfar\[tune\]"):
         tune(ease(tmp_path), *clusters, 1)
     assert not list(tmp_path.iterdir())

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from nearfar.pages.page import section_html
 from nearfar.report.sections.data import section
 from tests.pages.reading import Page
 from tests.report.cases import EVIL, plain_report, split
 
 
 def page() -> Page:
-    return Page(section(split(), plain_report().everyone).body)
+    return Page(section_html(section(split(), plain_report().everyone)))
 
 
 def test_counts_and_quantiles_are_those_of_the_data() -> None:
@@ -23,7 +24,7 @@ def test_counts_and_quantiles_are_those_of_the_data() -> None:
 
 def test_every_user_is_in_one_bar() -> None:
     found = page()
-    (bars,) = found.figures["data-activity"]["data"]
+    (bars,) = found.figures["data-1"]["data"]
     assert sum(bars["y"]) == 200
     activity = np.diff(plain_report().everyone.x.indptr)
     expected = {"3-4": (3, 4), "5-8": (5, 8), "9-16": (9, 16), "17-32": (17, 32)}
@@ -35,7 +36,7 @@ def test_every_user_is_in_one_bar() -> None:
 
 
 def test_popularity_falls_from_the_most_popular_item() -> None:
-    (line,) = page().figures["data-popularity"]["data"]
+    (line,) = page().figures["data-2"]["data"]
     counts = np.sort(split().train.item_counts)[::-1]
     assert line["x"][0] == 1
     assert line["y"] == [counts[rank - 1] for rank in line["x"]]

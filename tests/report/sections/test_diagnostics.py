@@ -3,9 +3,11 @@
 import math
 from dataclasses import replace
 
+from nearfar.pages.chart import LineChart
 from nearfar.pages.formulas import as_formula
+from nearfar.pages.page import section_html
 from nearfar.report.report import Report
-from nearfar.report.sections.diagnostics import section
+from nearfar.report.sections.diagnostics import curve_charts, section
 from nearfar.theory.diagnosis import Diagnosis
 from nearfar.theory.finding import Curve, Finding, Number
 from tests.pages.reading import Page
@@ -16,6 +18,10 @@ EVIL = "<b>meaning</b>"
 
 def with_findings(findings: dict[str, dict[str, Finding]], **rest) -> Report:
     return replace(plain_report("pop", "plain"), diagnosis=Diagnosis(findings, **rest))
+
+
+def read(report: Report) -> Page:
+    return Page(section_html(section(report)))
 
 
 def finding(**changed) -> Finding:
@@ -36,7 +42,9 @@ def finding(**changed) -> Finding:
 def test_a_finding_is_told_whole() -> None:
     numbers = (Number("hits", "pairs in reach", 0.5, "share"),)
     other = finding(meaning="Another meaning.", numbers=numbers)
-    found = Page(section(with_findings({"reach": {"pop": other, "plain": finding()}})).body)
+    found = Page(
+        section_html(section(with_findings({"reach": {"pop": other, "plain": finding()}})))
+    )
     for words in (
         "Sharing radius", "Theorem 2.3", f"plain: {EVIL}", "pop: Another meaning.", "A note.",
         "25.0 ± 2.0 %", "50.0 %", "distance, nats", "3.5",
@@ -47,22 +55,39 @@ def test_a_finding_is_told_whole() -> None:
 
 
 def test_one_meaning_of_all_is_told_once() -> None:
-    found = Page(section(with_findings({"reach": {"pop": finding(), "plain": finding()}})).body)
+    found = Page(
+        section_html(section(with_findings({"reach": {"pop": finding(), "plain": finding()}})))
+    )
     assert found.words.count(EVIL) == 1
     assert f"plain: {EVIL}" not in found.words
 
 
 def test_curves_of_a_chart_are_lines_with_colours_of_bundles_and_dashes_of_names() -> None:
     moved = finding(curves=(Curve("A chart", "near", "rho", "share", (0.1, 0.5), (0.9, 0.9)),))
-    found = Page(section(with_findings({"reach": {"pop": finding(), "plain": moved}})).body)
-    lines = found.figures["diagnosis-reach-1"]["data"]
+    found = Page(
+        section_html(section(with_findings({"reach": {"pop": finding(), "plain": moved}})))
+    )
+    lines = found.figures["diagnostics-1"]["data"]
     assert [line["name"] for line in lines] == ["pop: near", "pop: far", "plain: near"]
     assert [line["line"]["color"] for line in lines] == ["#0072B2", "#0072B2", "#D55E00"]
     assert [line["line"]["dash"] for line in lines] == ["solid", "dash", "solid"]
     assert lines[0]["y"] == [0.2, None]
     assert "A chart" in found.words
     assert "Another" in found.words
-    assert found.figures["diagnosis-reach-2"]["layout"]["xaxis"]["title"]["text"] == "k"
+    assert found.figures["diagnostics-2"]["layout"]["xaxis"]["title"]["text"] == "k"
+
+
+def test_a_line_that_all_models_share_is_there_once() -> None:
+    same = Curve("Same", "p", "x", "y", (0.0, 1.0), (1.0, 2.0))
+    shared = Diagnosis({"one": {"a": finding(curves=(same,)), "b": finding(curves=(same,))}})
+    (chart,) = curve_charts(shared)
+    assert isinstance(chart, LineChart)
+    assert [(line.name, line.colour) for line in chart.lines] == [("p", None)]
+    differs = replace(same, y=(2.0, math.nan))
+    found = Diagnosis({"one": {"a": finding(curves=(same,)), "b": finding(curves=(differs,))}})
+    (chart,) = curve_charts(found)
+    assert isinstance(chart, LineChart)
+    assert [(line.name, line.colour) for line in chart.lines] == [("a: p", 0), ("b: p", 1)]
 
 
 def test_points_are_not_joined_and_bars_are_of_categories() -> None:
@@ -73,10 +98,10 @@ def test_points_are_not_joined_and_bars_are_of_categories() -> None:
     )
     other = finding(curves=(replace(curves[2], y=(8.0, 1.0)),))
     page = with_findings({"reach": {"pop": finding(curves=curves), "plain": other}})
-    found = Page(section(page).body)
-    users, equal = found.figures["diagnosis-reach-1"]["data"]
+    found = Page(section_html(section(page)))
+    users, equal = found.figures["diagnostics-1"]["data"]
     assert (users["mode"], equal["mode"]) == ("markers", "lines+markers")
-    pop, plain = found.figures["diagnosis-reach-2"]["data"]
+    pop, plain = found.figures["diagnostics-2"]["data"]
     assert (pop["type"], pop["name"], pop["y"]) == ("bar", "pop", [9.0, 7.5])
     assert pop["x"] == ["KL", "I,<br>most"]
     assert plain["marker"]["color"] == "#D55E00"
@@ -86,26 +111,28 @@ def test_points_are_not_joined_and_bars_are_of_categories() -> None:
 
 def test_what_could_not_be_measured_says_why() -> None:
     absent = Finding("reach", "Sharing radius", "Theorem 2.3", absent="it is a point")
-    found = Page(section(with_findings({"reach": {"pop": absent, "plain": finding()}})).body)
+    found = Page(
+        section_html(section(with_findings({"reach": {"pop": absent, "plain": finding()}})))
+    )
     assert "pop is not measured: it is a point." in found.words
     assert f"plain: {EVIL}" in found.words  # whose meaning it is
-    alone = Page(section(with_findings({"reach": {"pop": absent}})).body)
+    alone = read(with_findings({"reach": {"pop": absent}}))
     assert not alone.of("table")
 
 
 def test_neighbours_in_common_are_told() -> None:
     report_ = with_findings({"r": {"pop": finding()}}, neighbours={("pop", "plain"): 0.42})
-    assert "42%" in Page(section(report_).body).words
+    assert "42%" in Page(section_html(section(report_))).words
 
 
 def test_why_there_are_none() -> None:
-    assert "The diagnostics were left out." in section(plain_report("pop")).body
+    assert "The diagnostics were left out." in section_html(section(plain_report("pop")))
 
 
 def test_all_instruments_have_their_place() -> None:
     diagnosis = report().diagnosis
     assert isinstance(diagnosis, Diagnosis)
-    found = Page(section(report()).body)
+    found = Page(section_html(section(report())))
     for findings in diagnosis.findings.values():
         for one in findings.values():
             assert one.title in found.words

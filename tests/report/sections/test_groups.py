@@ -3,13 +3,14 @@
 import pytest
 
 from nearfar.metrics.recall import Recall
+from nearfar.pages.page import section_html
 from nearfar.report.sections.groups import BOUNDS, section
 from tests.pages.reading import Page
 from tests.report.cases import plain_report
 
 
 def test_bars_are_the_means_of_the_groups() -> None:
-    found = Page(section(plain_report()).body)
+    found = Page(section_html(section(plain_report())))
     parts = plain_report().evaluations["ease"].groups(BOUNDS)
     bars = found.figures["groups-1"]["data"][1]
     assert bars["x"] == [f"{group}<br>({part.n_users})" for group, part in parts.items()]

@@ -3,21 +3,21 @@
 import numpy as np
 
 from nearfar.maps.atlas import Atlas
+from nearfar.pages.page import section_html
 from nearfar.report.sections.latent_map import section
 from tests.pages.reading import Page
 from tests.report.cases import EVIL, EVIL_NAME, plain_report, report
 
 
 def test_each_model_has_a_map_of_its_own() -> None:
-    found = Page(section(report()).body)
+    found = Page(section_html(section(report())))
     atlas = report().atlas
     assert isinstance(atlas, Atlas)
     assert list(found.figures) == ["map-1", "map-2"]
     for figure in found.figures.values():
         users = [t for t in figure["data"] if t["name"] != "item anchor"]
-        assert all(t["showlegend"] for t in users)
+        assert len(users) == 3
         assert figure["layout"]["dragmode"] is False
-        assert not figure["layout"].get("annotations")  # the title stands above
     assert [t["name"] for t in found.figures["map-2"]["data"]].count("item anchor") == 1
     assert found.figures["map-2"]["data"][-1]["meta"] == "ink"
     assert "silhouette" in found.words
@@ -26,9 +26,9 @@ def test_each_model_has_a_map_of_its_own() -> None:
 
 
 def test_titles_are_words_on_hover() -> None:
-    body = section(report()).body
+    body = section_html(section(report()))
     assert EVIL not in body
-    texts = [text for t in Page(body).figures["map-1"]["data"] for text in t["text"]]
+    texts = [text for t in Page(body).figures["map-1"]["data"] for text in t["hovertext"]]
     escaped = EVIL.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     assert any(escaped in text for text in texts)
     assert not any("person-" in text for text in texts)
@@ -37,13 +37,13 @@ def test_titles_are_words_on_hover() -> None:
 def test_places_are_those_of_the_atlas() -> None:
     atlas = report().atlas
     assert isinstance(atlas, Atlas)
-    data = Page(section(report()).body).figures["map-1"]["data"]
-    n = sum(len(t["text"]) for t in data)
+    data = Page(section_html(section(report()))).figures["map-1"]["data"]
+    n = sum(len(t["x"]) for t in data)
     assert n == atlas.cohorts.n_users
     assert np.isfinite(atlas.maps[0].xy).all()
 
 
 def test_why_there_is_none() -> None:
-    found = Page(section(plain_report("pop")).body)
+    found = Page(section_html(section(plain_report("pop"))))
     assert "The map was left out." in found.words
     assert not found.figures

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nearfar.pages.page import section_html
 from nearfar.report.sections.popularity import section, shares, tenths
 from tests.pages.reading import Page
 from tests.report.cases import plain_report
@@ -35,10 +36,10 @@ def test_shares_are_of_what_was_chosen_and_shown() -> None:
 
 
 def test_the_page_tells_coverage_and_shares() -> None:
-    found = Page(section(plain_report()).body)
+    found = Page(section_html(section(plain_report())))
     for word in ("Coverage@20", "Gini@20", "Novelty@20", "the most popular first"):
         assert word in found.words
-    (to_find, *bundles) = found.figures["popularity-tenths"]["data"]
+    (to_find, *bundles) = found.figures["popularity-1"]["data"]
     assert to_find["name"] == "to find"
     assert len(bundles) == 4
     assert sum(bundles[1]["y"]) == pytest.approx(1)

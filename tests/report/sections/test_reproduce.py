@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from nearfar.bundle.bundle import Bundle
+from nearfar.pages.page import section_html
 from nearfar.report.sections.reproduce import section
 from tests.pages.reading import Page
 from tests.report.cases import EVIL_NAME, plain_report, split
@@ -12,7 +13,7 @@ NAMES = ("alignment.weight", "epochs")
 
 def test_bundles_settings_and_fingerprints_are_told() -> None:
     report = plain_report()
-    found = Page(section(report, "my split", "nearfar report x --out y.html").body)
+    found = Page(section_html(section(report, "my split", "nearfar report x --out y.html")))
     for words in (
         split().fingerprint, split().train.fingerprint, "these training users", "beta.steps",
         "nearfar train ease --data 'my split' --out ease --seed 3 --set l2=10.0",
@@ -25,13 +26,13 @@ def test_bundles_settings_and_fingerprints_are_told() -> None:
 
 
 def test_settings_that_differ_come_first() -> None:
-    body = section(plain_report("plain", EVIL_NAME), "s", "c").body
-    settings = [line for line in body.splitlines() if "<td" in line]
+    body = section_html(section(plain_report("plain", EVIL_NAME), "s", "c"))
+    settings = [line for line in body.splitlines() if 'scope="row"' in line]
     place = {name: n for n, line in enumerate(settings) for name in NAMES if f">{name}<" in line}
     assert place["alignment.weight"] < place["epochs"]  # only one of the two has it
     assert "-: there is no such setting." in body
-    assert "-: there" not in section(plain_report("plain"), "s", "c").body
-    mixed = section(plain_report("ease", "plain"), "s", "c").body
+    assert "-: there" not in section_html(section(plain_report("plain"), "s", "c"))
+    mixed = section_html(section(plain_report("ease", "plain"), "s", "c"))
     assert mixed.index(">l2<") < mixed.index(">epochs<")  # of different algorithms; none differs
 
 
@@ -40,7 +41,7 @@ def test_bundles_of_other_data_do_not_claim_this() -> None:
     one = report.measured["pop"]
     about = replace(one.bundle.about, data={"fingerprint": "of other data"})
     other = replace(one, bundle=Bundle(one.bundle.model, one.bundle.items, about))
-    found = Page(section(replace(report, measured={"pop": other}), "s", "c").body)
+    found = Page(section_html(section(replace(report, measured={"pop": other}), "s", "c")))
     assert "nearfar train popularity --data DATA" in found.words
     assert "others" in found.words
 
@@ -52,6 +53,6 @@ def test_settings_that_no_command_says_are_in_the_table() -> None:
         one.bundle.about, algorithm="their_package.their_module.Theirs", settings={"a": 1}
     )
     other = replace(one, bundle=Bundle(one.bundle.model, one.bundle.items, about))
-    found = Page(section(replace(report, measured={"pop": other}), "s", "c").body)
+    found = Page(section_html(section(replace(report, measured={"pop": other}), "s", "c")))
     assert "no command line says its settings" in found.words
     assert "their_package.their_module.Theirs" in found.words

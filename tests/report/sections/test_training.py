@@ -3,6 +3,9 @@
 from dataclasses import replace
 
 from nearfar.bundle.bundle import Bundle
+from nearfar.pages.chart import Axis, Line, LineChart
+from nearfar.pages.page import section_html
+from nearfar.pages.plotly import plotly_figure
 from nearfar.report.measured import Measured
 from nearfar.report.sections.training import section
 from tests.pages.reading import Page
@@ -10,7 +13,7 @@ from tests.report.cases import EVIL_NAME, plain_report
 
 
 def page(*names: str) -> Page:
-    return Page(section(plain_report(*names).measured).body)
+    return Page(section_html(section(plain_report(*names).measured)))
 
 
 def test_curves_are_the_records() -> None:
@@ -53,7 +56,7 @@ def test_odd_records_are_drawn_as_far_as_they_go() -> None:
     training = [{"epoch": 0, "loss": 1.0}, {"terms": {"reconstruction": None, "own": 2.0}}, {}]
     odd = Bundle(one.bundle.model, one.bundle.items, replace(one.bundle.about, training=training))
     measured = Measured(odd, one.test, one.shown)
-    found = Page(section({"odd": measured}).body)
+    found = Page(section_html(section({"odd": measured})))
     assert "Term own" in found.words
     assert "Reconstruction loss" not in found.words
 
@@ -62,7 +65,5 @@ def test_no_tick_of_epochs_stands_between_whole_numbers() -> None:
     axis = page().figures["training-1"]["layout"]["xaxis"]
     assert axis["dtick"] == 1
     assert axis["tickformat"] == "d"
-    from nearfar.report.charts import Line, line_chart
-
-    long = line_chart([Line("a", range(1, 121), [0.0] * 120)], "epoch", "y", whole=True)
-    assert long.layout.xaxis.dtick == 20
+    long = LineChart("t", [Line("a", range(1, 121), [0.0] * 120)], Axis("epoch", whole=True))
+    assert plotly_figure(long)["layout"]["xaxis"]["dtick"] == 20

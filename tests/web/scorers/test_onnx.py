@@ -109,7 +109,7 @@ def test_histories_over_other_items_are_refused(tmp_path) -> None:
 
 def test_a_graph_that_the_runtime_cannot_read(tmp_path, monkeypatch) -> None:
     both("constant", tmp_path / "x")
-    monkeypatch.setattr("nearfar.bundle.exported.check_files", lambda *_: None)
+    monkeypatch.setattr("nearfar.bundle.exported.check_manifest_files", lambda *_: None)
     (tmp_path / "x" / "recommend.onnx").write_bytes(b"no graph")
     with pytest.raises(ArtefactError, match=r"cannot read .*recommend\.onnx"):
         load_scorer(tmp_path / "x", version="1", threads=1)

@@ -23,7 +23,7 @@ from nearfar.vae.layers import Units
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class GraphPart:
     """A part of a network, to be added to a graph.
 
     Args:
@@ -36,7 +36,7 @@ class Part:
     arrays: Mapping[str, np.ndarray]
     prefix: str
 
-    def of(self, name: str) -> Part:
+    def of(self, name: str) -> GraphPart:
         """A part of this part."""
         return replace(self, prefix=f"{self.prefix}{name}.")
 
@@ -63,7 +63,7 @@ class Part:
         """A hidden layer of these units."""
         return activate(self.graph, units, self.linear(x, name))
 
-    def sparse(self, history: History, name: str) -> Value:
+    def sparse(self, history: HistoryInput, name: str) -> Value:
         """The weighted sums of a sparse layer."""
         g, table = self.graph, self.array(f"{name}.weight")
         sums = history.entries.row_sums(self.weight(f"{name}.weight"), table.shape[1])
@@ -73,7 +73,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class History:
+class HistoryInput:
     """What an encoder reads: entries, all those of a row with the same value.
 
     Args:
@@ -98,24 +98,24 @@ class Latent:
     z: Value
 
 
-def present(entries: Entries, corruption: Corruption) -> History:
+def present(entries: Entries, corruption: Corruption) -> HistoryInput:
     """Clean histories as an encoder sees them that was trained with this corruption.
 
     Raises:
         SettingsError: it is not known here.
     """
     if isinstance(corruption, Mask):
-        return History(entries, None)
+        return HistoryInput(entries, None)
     if not isinstance(corruption, Clean | Dropout):
         raise unknown(corruption)
     g = entries.graph
     n = g.op("Max", entries.counts, g.constant([1]))
     norm = g.op("Sqrt", g.op("Cast", n, to=TensorProto.FLOAT))
-    return History(entries, g.op("Reciprocal", norm))
+    return HistoryInput(entries, g.op("Reciprocal", norm))
 
 
 @singledispatch
-def latent(settings: Encoder, part: Part, history: History) -> Latent:
+def latent(settings: Encoder, part: GraphPart, history: HistoryInput) -> Latent:
     """The encoder of these settings at test time.
 
     Raises:
@@ -125,19 +125,19 @@ def latent(settings: Encoder, part: Part, history: History) -> Latent:
 
 
 @latent.register
-def _(settings: Base, part: Part, history: History) -> Latent:
+def _(settings: Base, part: GraphPart, history: HistoryInput) -> Latent:
     mean = part.mean(_features(settings, part, history), "head")
     return Latent(mean, mean)
 
 
 @latent.register
-def _(settings: Dense, part: Part, history: History) -> Latent:
+def _(settings: Dense, part: GraphPart, history: HistoryInput) -> Latent:
     mean = part.mean(_features(settings, part, history), "head")
     return Latent(mean, mean)
 
 
 @latent.register
-def _(settings: Shallow, part: Part, history: History) -> Latent:
+def _(settings: Shallow, part: GraphPart, history: HistoryInput) -> Latent:
     sums = part.sparse(history, "first")
     kinds = {"tanh": "Tanh", "sigmoid": "Sigmoid", "linear": "Identity"}
     z = part.graph.op(kinds[settings.units], sums)
@@ -145,7 +145,7 @@ def _(settings: Shallow, part: Part, history: History) -> Latent:
 
 
 @latent.register
-def _(settings: Hierarchical, part: Part, history: History) -> Latent:
+def _(settings: Hierarchical, part: GraphPart, history: HistoryInput) -> Latent:
     g, units = part.graph, settings.units
     upper = part.hidden(activate(g, units, part.sparse(history, "first")), "middle", units)
     z2 = part.mean(upper, "head")
@@ -157,7 +157,7 @@ def _(settings: Hierarchical, part: Part, history: History) -> Latent:
 
 
 @latent.register
-def _(settings: IAF, part: Part, history: History) -> Latent:
+def _(settings: IAF, part: GraphPart, history: HistoryInput) -> Latent:
     before = part.of("before")
     context = _features(settings.before, before, history)
     mean = z = before.mean(context, "head")
@@ -167,13 +167,13 @@ def _(settings: IAF, part: Part, history: History) -> Latent:
 
 
 @singledispatch
-def _features(settings: Encoder, part: Part, history: History) -> Value:
+def _features(settings: Encoder, part: GraphPart, history: HistoryInput) -> Value:
     """What the head is given."""
     raise unknown(settings)
 
 
 @_features.register
-def _(settings: Base, part: Part, history: History) -> Value:
+def _(settings: Base, part: GraphPart, history: HistoryInput) -> Value:
     h = activate(part.graph, settings.units, part.sparse(history, "first"))
     for number in range(len(settings.hidden) - 1):
         h = part.hidden(h, f"middle.{number}", settings.units)
@@ -181,7 +181,7 @@ def _(settings: Base, part: Part, history: History) -> Value:
 
 
 @_features.register
-def _(settings: Dense, part: Part, history: History) -> Value:
+def _(settings: Dense, part: GraphPart, history: HistoryInput) -> Value:
     h = earlier = _normed(part, part.sparse(history, "first"), 0)
     for number in range(1, settings.layers):
         sums = part.graph.op("Add", part.linear(h, f"middle.{number - 1}"), earlier)
@@ -190,7 +190,7 @@ def _(settings: Dense, part: Part, history: History) -> Value:
     return h
 
 
-def _normed(part: Part, sums: Value, number: int) -> Value:
+def _normed(part: GraphPart, sums: Value, number: int) -> Value:
     """LayerNorm(swish(sums))."""
     g = part.graph
     swish = g.op("Mul", sums, g.op("Sigmoid", sums))
@@ -198,7 +198,7 @@ def _normed(part: Part, sums: Value, number: int) -> Value:
     return g.op("LayerNormalization", swish, scale, shift, axis=-1, epsilon=EPS)
 
 
-def _step(part: Part, z: Value, context: Value, *, backwards: bool) -> Value:
+def _step(part: GraphPart, z: Value, context: Value, *, backwards: bool) -> Value:
     """A step of the flow, its masks and, from last to first, its order laid into its weights."""
     g = part.graph
     inner = part.array("of_latent.weight") * part.array("inner")

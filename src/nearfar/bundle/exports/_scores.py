@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto
 
 from nearfar.bundle.exported import ITEM_WEIGHTS, OUTPUT
-from nearfar.bundle.exports._encoders import Latent, Part, latent, present
+from nearfar.bundle.exports._encoders import GraphPart, Latent, latent, present
 from nearfar.bundle.exports._foldings import folded
 from nearfar.bundle.exports._graph import Graph, Value
 from nearfar.bundle.exports._history import Entries
@@ -98,10 +98,10 @@ def encoded(model: Autoencoder, entries: Entries) -> Latent:
     return latent(model.architecture.encoder, network(model, entries).of("encoder"), history)
 
 
-def network(model: Autoencoder, entries: Entries) -> Part:
+def network(model: Autoencoder, entries: Entries) -> GraphPart:
     """An autoencoder's network, to be taken apart."""
     named = [*model.network.named_parameters(), *model.network.named_buffers()]
-    return Part(entries.graph, {k: v.detach().cpu().numpy() for k, v in named}, "")
+    return GraphPart(entries.graph, {k: v.detach().cpu().numpy() for k, v in named}, "")
 
 
 def _linear(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -23,14 +22,16 @@ from nearfar.bundle.exported import (
 from nearfar.bundle.exports.export import Export, check_finite
 from nearfar.bundle.manifest import holds, write_manifest
 from nearfar.core import discovery
-from nearfar.core.errors import MissingExtraError, SettingsError
+from nearfar.core.extras import require
 from nearfar.core.files import atomic_folder
+from nearfar.core.ranges import PositiveInt
+from nearfar.core.settings import Settings
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.ensemble import Ensemble
 
 
 @dataclass(frozen=True)
-class Onnx(Export):
+class Onnx(Settings, Export):
     """A folder of graphs on the same weights, with the items' ids and titles.
 
     `recommend.onnx` goes from histories to the best k items, `scores.onnx` to the scores of
@@ -48,17 +49,10 @@ class Onnx(Export):
     """
 
     input: Literal["sparse", "dense"] = "sparse"
-    k: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.input not in ("sparse", "dense"):
-            raise SettingsError(f"input is {self.input!r}; it must be sparse or dense")
-        if self.k is not None and self.k < 1:
-            raise SettingsError(f"k is {self.k}; it must be at least 1")
+    k: PositiveInt | None = None
 
     def write(self, bundle: Bundle, path: Path) -> None:
-        if find_spec("onnx") is None:
-            raise MissingExtraError("onnx", "onnx", "exporting to ONNX")
+        require("onnx", extra="onnx", purpose="exporting to ONNX")
         import onnx
 
         from nearfar.bundle.exports._graphs import Graphs

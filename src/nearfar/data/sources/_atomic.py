@@ -9,7 +9,7 @@ import polars as pl
 from nearfar.core.errors import SchemaError
 from nearfar.data.events import Log
 from nearfar.data.sources._rows import add_rows
-from nearfar.data.sources.source import Request
+from nearfar.data.sources.source import SourceRequest
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
 
@@ -34,7 +34,9 @@ def header(files: RawFiles, name: str, encoding: str | None = None) -> list[str]
     return [c.rpartition(":")[0] for c in cells]
 
 
-def read_atomic(files: RawFiles, name: str, request: Request, items: pl.DataFrame | None) -> Log:
+def read_atomic(
+    files: RawFiles, name: str, request: SourceRequest, items: pl.DataFrame | None
+) -> Log:
     """The log of an .inter file."""
     present = header(files, name, request.options.text.encoding)
     roles = request.columns.resolve(present, files.where(name))

@@ -11,7 +11,7 @@ import polars as pl
 from nearfar.core.errors import DataError
 from nearfar.core.identity import CANONICAL, integers
 from nearfar.data.build import LogBuilder
-from nearfar.data.sources.source import Request
+from nearfar.data.sources.source import SourceRequest
 from nearfar.tables.columns import EVENT_ROLES
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
@@ -24,7 +24,7 @@ def add_rows(
     files: RawFiles,
     name: str,
     columns: Sequence[str],
-    request: Request,
+    request: SourceRequest,
     *,
     dialect: Dialect,
     integer_ids: bool = True,

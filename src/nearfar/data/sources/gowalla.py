@@ -9,7 +9,7 @@ import polars as pl
 from nearfar.core.errors import DataError
 from nearfar.data.events import Log
 from nearfar.data.sources._rows import required
-from nearfar.data.sources.source import Download, Request, Source
+from nearfar.data.sources.source import Download, Source, SourceRequest
 from nearfar.tables.raw import RawFiles
 
 _RAW = "https://raw.githubusercontent.com/kuandeng/LightGCN/master/Data/gowalla"
@@ -34,14 +34,14 @@ class Gowalla(Source):
         names = [name for name in map(files.find, (TRAIN, TEST)) if name is not None]
         return len(names) == 2 and are_adjacency_lists([files.sample(name) for name in names])
 
-    def read(self, files: RawFiles, request: Request) -> Log:
+    def read(self, files: RawFiles, request: SourceRequest) -> Log:
         """The training events, then the test events."""
         return self._log(files, (TRAIN, TEST), request)
 
-    def parts(self, files: RawFiles, request: Request) -> tuple[Log, Log]:
+    def parts(self, files: RawFiles, request: SourceRequest) -> tuple[Log, Log]:
         return self._log(files, (TRAIN,), request), self._log(files, (TEST,), request)
 
-    def _log(self, files: RawFiles, patterns: tuple[str, ...], request: Request) -> Log:
+    def _log(self, files: RawFiles, patterns: tuple[str, ...], request: SourceRequest) -> Log:
         builder = request.builder(str(files.path))
         for pattern in patterns:
             name = required(files, pattern, "train.txt and test.txt")

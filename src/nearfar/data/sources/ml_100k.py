@@ -8,7 +8,7 @@ from nearfar.data.events import Log
 from nearfar.data.sources._atomic import read_atomic, read_items
 from nearfar.data.sources._movielens import LICENCE, archive
 from nearfar.data.sources._rows import add_rows, films, required, split_lines
-from nearfar.data.sources.source import Packaged, Request, Source
+from nearfar.data.sources.source import Packaged, Source, SourceRequest
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
 
@@ -45,7 +45,7 @@ class MovieLens100K(Source):
     def matches(self, files: RawFiles) -> bool:
         return files.find(r"u\.data") is not None or files.find(INTER) is not None
 
-    def read(self, files: RawFiles, request: Request) -> Log:
+    def read(self, files: RawFiles, request: SourceRequest) -> Log:
         atomic = files.find(INTER)
         items = request.items
         if atomic is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nearfar.data.events import Log
 from nearfar.data.sources._movielens import LICENCE, archive
 from nearfar.data.sources._rows import add_rows, double_colon_films, required
-from nearfar.data.sources.source import Packaged, Request, Source
+from nearfar.data.sources.source import Packaged, Source, SourceRequest
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
 
@@ -29,7 +29,7 @@ class MovieLens1M(Source):
     def matches(self, files: RawFiles) -> bool:
         return files.find(r"ratings\.dat") is not None and files.find(r"tags\.dat") is None
 
-    def read(self, files: RawFiles, request: Request) -> Log:
+    def read(self, files: RawFiles, request: SourceRequest) -> Log:
         name = required(files, r"ratings\.dat", "ratings.dat")
         builder = request.builder(files.where(name))
         columns = ("user", "item", "rating", "timestamp")

@@ -9,7 +9,7 @@ import polars as pl
 from nearfar.data.events import Log
 from nearfar.data.sources._movielens import LICENCE, archive
 from nearfar.data.sources._rows import add_rows, pipe_genres, required
-from nearfar.data.sources.source import Request, Source
+from nearfar.data.sources.source import Source, SourceRequest
 from nearfar.tables.columns import ITEM_ROLES
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
@@ -36,7 +36,7 @@ class MovieLens20M(Source):
         header, *rows = whole.split(b"\n")
         return header.strip() == HEADER and all(ROW.fullmatch(row.strip()) for row in rows)
 
-    def read(self, files: RawFiles, request: Request) -> Log:
+    def read(self, files: RawFiles, request: SourceRequest) -> Log:
         name = required(files, r"ratings\.csv", "ratings.csv")
         builder = request.builder(files.where(name))
         columns = ("user", "item", "rating", "timestamp")

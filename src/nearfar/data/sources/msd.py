@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nearfar.data.events import Log
 from nearfar.data.sources._rows import add_rows, required
-from nearfar.data.sources.source import Download, Request, Source
+from nearfar.data.sources.source import Download, Source, SourceRequest
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
 
@@ -28,7 +28,7 @@ class MillionSong(Source):
     def matches(self, files: RawFiles) -> bool:
         return files.find(TRIPLETS) is not None
 
-    def read(self, files: RawFiles, request: Request) -> Log:
+    def read(self, files: RawFiles, request: SourceRequest) -> Log:
         name = required(files, TRIPLETS, "train_triplets.txt")
         builder = request.builder(files.where(name))
         columns = ("user", "item", "weight")

@@ -9,7 +9,7 @@ import polars as pl
 from nearfar.core.errors import DataError
 from nearfar.data.events import Log
 from nearfar.data.sources._rows import films
-from nearfar.data.sources.source import Request, Source
+from nearfar.data.sources.source import Source, SourceRequest
 from nearfar.tables.clock import Clock
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect
@@ -31,7 +31,7 @@ class Netflix(Source):
     def matches(self, files: RawFiles) -> bool:
         return bool(_parts(files))
 
-    def read(self, files: RawFiles, request: Request) -> Log:
+    def read(self, files: RawFiles, request: SourceRequest) -> Log:
         builder = request.builder(str(files.path))
         movie: str | None = None
         with files.kept_open():

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from nearfar.core.errors import DataError
 from nearfar.data.events import Log
 from nearfar.data.sources._atomic import read_atomic, read_items
-from nearfar.data.sources.source import Request, Source
+from nearfar.data.sources.source import Source, SourceRequest
 from nearfar.tables.raw import RawFiles
 
 INTER = r"(?!ml-100k\.).*\.inter"
@@ -22,7 +22,7 @@ class RecBole(Source):
     def matches(self, files: RawFiles) -> bool:
         return files.find(INTER) is not None
 
-    def read(self, files: RawFiles, request: Request) -> Log:
+    def read(self, files: RawFiles, request: SourceRequest) -> Log:
         wanted = request.options.table
         found = [
             name

@@ -19,7 +19,7 @@ from nearfar.tables.table import ReadOptions
 
 
 @dataclass(frozen=True)
-class Request:
+class SourceRequest:
     """What a reader asks of a source.
 
     Attributes:
@@ -113,14 +113,14 @@ class Source(ABC):
         """Whether the files have this source's layout, judged by names and first lines."""
 
     @abstractmethod
-    def read(self, files: RawFiles, request: Request) -> Log:
+    def read(self, files: RawFiles, request: SourceRequest) -> Log:
         """The log, with item details where the files have them.
 
         Raises:
             DataError: the files cannot be read; one line says where.
         """
 
-    def make(self, description: str, request: Request) -> Log:
+    def make(self, description: str, request: SourceRequest) -> Log:
         """The log that `description`, the text after "NAME:", asks of a `generated` source.
 
         Raises:
@@ -128,6 +128,6 @@ class Source(ABC):
         """
         raise NotImplementedError(f"{self.name} reads files")
 
-    def parts(self, files: RawFiles, request: Request) -> tuple[Log, Log] | None:
+    def parts(self, files: RawFiles, request: SourceRequest) -> tuple[Log, Log] | None:
         """The training and the test log of data that is published split; None for others."""
         return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from nearfar.core.errors import DataError
 from nearfar.data.events import Log, with_details
 from nearfar.data.shapes import SHAPES, SIZE, Synthetic
-from nearfar.data.sources.source import Request, Source
+from nearfar.data.sources.source import Source, SourceRequest
 from nearfar.data.synthetic import synthetic_log
 from nearfar.tables.raw import RawFiles
 
@@ -26,10 +26,10 @@ class SyntheticData(Source):
     def matches(self, files: RawFiles) -> bool:
         return False
 
-    def read(self, files: RawFiles, request: Request) -> Log:
+    def read(self, files: RawFiles, request: SourceRequest) -> Log:
         raise DataError(f"synthetic data are not read from {files.path}: {self.instructions}")
 
-    def make(self, description: str, request: Request) -> Log:
+    def make(self, description: str, request: SourceRequest) -> Log:
         log = synthetic_log(Synthetic.parse(description), f"{self.name}:{description}")
         log = replace(log, item_ids=with_details(log.item_ids, request.items))
         rows_only = replace(request.filters, min_user=0, min_item=0, merge_duplicates=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nearfar.data.events import Log
-from nearfar.data.sources.source import Request, Source
+from nearfar.data.sources.source import Source, SourceRequest
 from nearfar.tables.columns import EVENT_ROLES
 from nearfar.tables.folder import open_tables
 from nearfar.tables.raw import RawFiles
@@ -20,7 +20,7 @@ class TableData(Source):
     def matches(self, files: RawFiles) -> bool:
         return bool(files.find_all(TEXT) or files.find_all(PARQUET) or files.kind == "file")
 
-    def read(self, files: RawFiles, request: Request) -> Log:
+    def read(self, files: RawFiles, request: SourceRequest) -> Log:
         with files.kept_open():
             given = vars(request.columns)
             tables, skipped = open_tables(files, EVENT_ROLES, given, request.options)

@@ -7,7 +7,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import merge_duplicates, time_window
 from nearfar.data.interactions import FoldIn, Interactions, Split
-from nearfar.data.splits._checks import enough_items
+from nearfar.data.splits.targets import enough_items, new_entries
 from nearfar.tables.clock import epoch_seconds
 
 
@@ -96,8 +96,7 @@ def _window(
     history = time_window(log, until=start)
     if met is not None:
         before = history.interactions(met.user_ids, train.item_ids)
-        new = (met.x - met.x.multiply(before.x)).tocsr()
-        new.eliminate_zeros()
+        new = new_entries(met.x, before.x)
         users = (new.sum(axis=1) > 0).nonzero()[0]
         if len(users):
             ids: Vocabulary = met.user_ids.take(users)

@@ -13,13 +13,14 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import ArtefactError, DataError
-from nearfar.core.files import atomic_folder, digest, read_json, write_json
+from nearfar.core.files import atomic_folder, check_files, digest, read_json, write_json
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions, Split
 
 FORMAT = "nearfar-split"
 VERSION = 1
 MANIFEST = "split.json"
+REMEDY = "make the split again"
 MATRICES = "matrices.safetensors"
 ITEMS = "items.parquet"
 GROUPS = ("train", "validation", "test")
@@ -84,12 +85,8 @@ def load_split(path: str | Path) -> Split:
     """
     path = Path(path)
     manifest = _manifest(path)
-    for name, expected in manifest["sha256"].items():
-        file = path / name
-        if not file.is_file():
-            raise ArtefactError(f"{file} is missing; make the split again")
-        if digest(file) != expected:
-            raise ArtefactError(f"{file} is damaged (its checksum differs); make the split again")
+    checksums = {name: {"sha256": value} for name, value in manifest["sha256"].items()}
+    check_files(path, checksums, listed_in=MANIFEST, remedy=REMEDY)
     try:
         arrays = load_file(path / MATRICES)
         items = _read_ids(path / ITEMS)

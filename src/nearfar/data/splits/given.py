@@ -9,8 +9,7 @@ from nearfar.core.seeding import generator
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.interactions import FoldIn, Interactions, Split
-from nearfar.data.splits._checks import enough_items
-from nearfar.data.splits.targets import parted, random_targets
+from nearfar.data.splits.targets import enough_items, new_entries, parted, random_targets
 
 
 def split_given(
@@ -42,9 +41,9 @@ def split_given(
     history = enough_items(train.interactions(user_ids, item_ids), train.name)
     unknown = test.unknown(user_ids, item_ids)
     targets = test.interactions(user_ids, item_ids)
-    repeated = int(targets.x.multiply(history.x).sum())
-    new = targets.x - targets.x.multiply(history.x)
-    targets = Interactions(new.tocsr(), user_ids, item_ids)
+    new = new_entries(targets.x, history.x)
+    repeated = targets.n_interactions - new.nnz
+    targets = Interactions(new, user_ids, item_ids)
     if not targets.n_interactions:
         raise EmptyDataError(
             f"no event of {test.name} is new and of a user and an item of {train.name}; "

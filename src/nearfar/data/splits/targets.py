@@ -1,10 +1,11 @@
-"""Which of a user's items become targets, and parting them from the rest."""
+"""What splits share: choosing targets, parting them from the rest, enough items."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import csr_array
 
+from nearfar.core.errors import DataError
 from nearfar.data.interactions import FoldIn, Interactions
 
 
@@ -18,6 +19,13 @@ def random_targets(x: csr_array, n_targets: np.ndarray, rng: np.random.Generator
     return place < n_targets[rows]
 
 
+def new_entries(found: csr_array, known: csr_array) -> csr_array:
+    """The entries of a binary matrix that another of the same shape does not have."""
+    new = csr_array(found - found.multiply(known))
+    new.eliminate_zeros()
+    return new
+
+
 def parted(data: Interactions, is_target: np.ndarray, name: str) -> FoldIn:
     """The stored entries where `is_target` as what is to be found, the others as fold-in."""
     fold_in, held_out = (_masked(data, keep) for keep in (~is_target, is_target))
@@ -27,3 +35,21 @@ def parted(data: Interactions, is_target: np.ndarray, name: str) -> FoldIn:
 def _masked(data: Interactions, keep: np.ndarray) -> Interactions:
     x = csr_array((keep.astype(np.float32), data.x.indices, data.x.indptr), shape=data.x.shape)
     return Interactions(x, data.user_ids, data.item_ids)
+
+
+MIN_ITEMS = 2
+
+
+def enough_items(train: Interactions, name: str) -> Interactions:
+    """`train`, if it leaves anything to choose between.
+
+    Raises:
+        DataError: train knows one item only.
+    """
+    if train.n_items < MIN_ITEMS:
+        only = ", ".join(map(str, train.item_ids.ids.to_list())) or "none"
+        raise DataError(
+            f"{name} has too few items to train on: {only}; at least {MIN_ITEMS} are "
+            "needed: loosen the filters, or check which column is the item"
+        )
+    return train

@@ -14,12 +14,13 @@ from nearfar.core.files import write_json
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
 from nearfar.experiments.autopilot.families import BLEND, Family, select_families
-from nearfar.experiments.autopilot.fitting import Clock, Fitter, Say
+from nearfar.experiments.autopilot.fitting import Fitter, Say
 from nearfar.experiments.autopilot.holding_out import HeldOut, hold_out
 from nearfar.experiments.autopilot.leaderboard import Goal, Leaderboard, make_leaderboard
 from nearfar.experiments.autopilot.outcome import finish
+from nearfar.experiments.autopilot.pace import TimeBudget
 from nearfar.experiments.autopilot.records import FORMAT, Records
-from nearfar.experiments.autopilot.search import Search
+from nearfar.experiments.autopilot.search import FamilySearch
 from nearfar.experiments.provenance import provenance
 from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.stopping import Stop, Terminated, raising_on_sigterm
@@ -162,7 +163,7 @@ def autopilot(
     records = Records(folder, _identity(options, held_out))
     where = provenance(Run(device=options.device).torch_device)
     fitter = Fitter(
-        held_out, records, Clock(records, options.minutes), options.seed, options.device,
+        held_out, records, TimeBudget(records, options.minutes), options.seed, options.device,
         options.precision, say, reporting,
         blends=options.goal == "accuracy" and BLEND in options.families,
     )  # fmt: skip
@@ -179,7 +180,7 @@ def autopilot(
                         f"going on after {len(records.trials)} trials; "
                         f"{max(fitter.left, 0) / 60:.1f} of {options.minutes:g} min are left"
                     )
-                Search(options.families, fitter).run()
+                FamilySearch(options.families, fitter).run()
                 board = make_leaderboard(records, held_out.validation, options.goal)
                 if board is not None:
                     finish(fitter, board, out, held_out.validation)

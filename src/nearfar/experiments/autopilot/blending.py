@@ -15,23 +15,29 @@ LEVEL = 0.05
 """A blend wins only where the paired test against the best single model is below this."""
 
 
-def parts_of(records: Records, seconds: float) -> list[Record]:
-    """Return the best trial of each kind of model, the best first; fewer than two for no blend.
-
-    Kinds differ more than families do: on four of seven data sets a linear model, a factor model
-    and an autoencoder together were better than each, on one more the latter two
-    (docs/defaults.md). The worst are left out until the others can be fitted in time.
-
-    Args:
-        records: finished trials.
-        seconds: that the fits of all parts may take together.
-    """
+def best_of_kinds(records: Records) -> list[Record]:
+    """Return the best trial of each kind of model, popularity aside; the best first."""
     by_kind: dict[str, list[Record]] = {}
     for family in FAMILIES:
         if family.kind not in ("popularity", "blend"):
             by_kind.setdefault(family.kind, []).extend(records.of(family.name))
     best = [trial for trials in by_kind.values() if (trial := best_of(trials)) is not None]
-    parts = sorted(best, key=lambda t: (-(t.score or 0.0), t.number))
+    return sorted(best, key=lambda t: (-(t.score or 0.0), t.number))
+
+
+def parts_of(records: Records, seconds: float) -> list[Record]:
+    """Return the trials that a blend is made of, the best first; fewer than two for no blend.
+
+    They are the best of each kind, since kinds differ more than families do: on four of seven data
+    sets a linear model, a factor model and an autoencoder together were better than each, on one
+    more the latter two (docs/defaults.md). The worst are left out until the others can be fitted
+    on all users in time.
+
+    Args:
+        records: finished trials.
+        seconds: that the fits of all parts may take together.
+    """
+    parts = best_of_kinds(records)
     while parts and sum(part.fit_seconds for part in parts) > seconds:
         parts.pop()
     return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -9,16 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
+from nearfar.algorithms.blend import Blend
+from nearfar.bundle.bundle import Bundle
 from nearfar.core import settings
 from nearfar.core.errors import NearfarError
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation, evaluate
-from nearfar.experiments.autopilot.blending import parts_of
+from nearfar.experiments.autopilot.blending import best_of_kinds, blend_of, parts_of
 from nearfar.experiments.autopilot.families import BLEND, Family
 from nearfar.experiments.autopilot.holding_out import HeldOut
-from nearfar.experiments.autopilot.pace import Hopeless, Pace, TooSlow
+from nearfar.experiments.autopilot.kept_models import KeptModels
+from nearfar.experiments.autopilot.pace import Hopeless, Pace, TimeBudget, TooSlow
 from nearfar.experiments.autopilot.records import Record, Records, State
 from nearfar.experiments.reporting import Reporting
 from nearfar.experiments.tuning.tune import METRIC
+from nearfar.models.ensemble import Ensemble
 from nearfar.models.model import Model
 from nearfar.train.run import Device, Precision, Run
 
@@ -26,41 +31,9 @@ RESERVE = 1.3
 """The last fits are given so many times the seconds of the winner's own fit."""
 
 BLEND_SHARE = 0.5
-"""A blend is tried only if it and the last fits of it take at most this share of the budget."""
+"""A blend is tried only if its last fit takes at most this share of the budget."""
 
 Say = Callable[[str], object]
-
-
-@dataclass
-class Clock:
-    """The time budget, over all calls of one search.
-
-    Args:
-        records: what was spent by earlier calls.
-        minutes: the budget.
-    """
-
-    records: Records
-    minutes: float
-
-    def __post_init__(self) -> None:
-        self._before = self.records.seconds
-        self._started = time.monotonic()
-
-    @property
-    def used(self) -> float:
-        """Seconds used so far."""
-        return self._before + time.monotonic() - self._started
-
-    @property
-    def left(self) -> float:
-        """Seconds left; negative once the budget is overdrawn."""
-        return 60 * self.minutes - self.used
-
-    def note(self) -> None:
-        """Write down what has been used."""
-        self.records.seconds = self.used
-        self.records.write()
 
 
 @dataclass
@@ -79,13 +52,16 @@ class Fitter:
 
     held_out: HeldOut
     records: Records
-    clock: Clock
+    clock: TimeBudget
     seed: int
     device: Device
     precision: Precision
     say: Say
     reporting: Reporting
     blends: bool = False
+
+    def __post_init__(self) -> None:
+        self.models = KeptModels(self.records.folder / "models")
 
     def run_options(self, name: str = "run") -> Run:
         """Return a fresh run whose checkpoint is kept under `name`."""
@@ -95,27 +71,34 @@ class Fitter:
         )  # fmt: skip
 
     def reserved(self) -> float:
-        """Return the seconds that the blend and the last fits will take: of the winner on all
-        users, and, where there are test users, once more on the training users."""
+        """Return the seconds that the last fit, on all users, will take, and where models were
+        not kept their fits once more: for the blend, and for the test users."""
         best = self.records.best()
         if best is None:
             return 0.0
-        last = RESERVE * self._last_fits()
-        blended = sum(part.fit_seconds for part in self.blended())
-        return max(last * best.fit_seconds, (1 + last) * blended)
+        last, measured = RESERVE * self._growth, float(self.held_out.test is not None)
+        parts = self.blended()
+        return max(
+            last * best.fit_seconds + measured * self._to_fit_again([best]),
+            last * sum(p.fit_seconds for p in parts) + (1 + measured) * self._to_fit_again(parts),
+        )
+
+    def _to_fit_again(self, trials: Sequence[Record]) -> float:
+        """Seconds of the fits of those models that were not kept."""
+        return sum(t.fit_seconds for t in trials if not self.models.has(t.number))
 
     def blended(self) -> list[Record]:
         """Return the trials that a blend would have as its parts now; none for no blend."""
         if not self.blends:
             return []
-        seconds = BLEND_SHARE * 60 * self.clock.minutes / (1 + RESERVE * self._last_fits())
+        seconds = BLEND_SHARE * 60 * self.clock.minutes / (RESERVE * self._growth)
         parts = parts_of(self.records, seconds)
         return parts if len(parts) > 1 else []
 
-    def _last_fits(self) -> float:
-        """How many fits on the training users the last ones are worth."""
-        grown = self.held_out.everyone.n_interactions / self.held_out.train.n_interactions
-        return grown + (1.0 if self.held_out.test is not None else 0.0)
+    @property
+    def _growth(self) -> float:
+        """Interactions of all users, relative to the training users'."""
+        return self.held_out.everyone.n_interactions / self.held_out.train.n_interactions
 
     @property
     def left(self) -> float:
@@ -174,16 +157,75 @@ class Fitter:
                           seconds=time.perf_counter() - started)  # fmt: skip
                 return
         seconds = max(time.perf_counter() - started, run.history.seconds)
+        best_epoch = run.history.best_epoch
+        self._measure(
+            model, family, algorithm, values, number, seconds=seconds, epochs=pace.epochs,
+            n_epochs=None if best_epoch is None else best_epoch + 1,
+        )  # fmt: skip
+
+    def blend(self) -> None:
+        """Try a blend of the best trials, unless there is one of the same already.
+
+        It is made of the models that were kept; only where one is missing are all fitted again.
+        """
+        parts = self.blended()
+        values = {"trials": [part.number for part in parts]}
+        if not parts or values in [t.values for t in self.records.of(BLEND.name)]:
+            return
+        blend = make_algorithm(BLEND.algorithm, blend_of(parts))
+        models = self._kept(values["trials"])
+        if models is None or not isinstance(blend, Blend):
+            self.attempt(BLEND, blend, values, 0, math.inf)
+            return
+        self.say(f"{BLEND.label}: trials={values['trials']}")
+        started = time.perf_counter()
+        model = blend.combined(models, self.held_out.validation)
+        seconds = time.perf_counter() - started + sum(part.fit_seconds for part in parts)
+        self._measure(model, BLEND, blend, values, 0, seconds=seconds)
+
+    def fitted(self, trial: Record) -> Model | None:
+        """Return a trial's model on the training users; None where it has to be fitted again."""
+        if trial.family != BLEND.name:
+            return self.models.load(trial.number)
+        models = self._kept(trial.values["trials"])
+        return None if models is None else Ensemble(models, trial.settings["weights"])
+
+    def _kept(self, numbers: Sequence[int]) -> list[Model] | None:
+        """Return the models of these trials; None where one of them was not kept."""
+        found: list[Model] = []
+        for number in numbers:
+            model = self.models.load(number)
+            if model is None:
+                return None
+            model.to(Run(device=self.device).torch_device)
+            found.append(model)
+        return found
+
+    def _measure(
+        self,
+        model: Model,
+        family: Family,
+        algorithm: Algorithm,
+        values: dict[str, Any],
+        number: int,
+        **rest: Any,
+    ) -> None:
+        """Measure a fitted model on the validation users, record it, and keep it if it is the
+        best of its kind."""
         began = time.perf_counter()
         measured = evaluate(model, self.held_out.validation, DEFAULT_METRICS, name=family.label)
         ranking = max(time.perf_counter() - began, 1e-9)
-        best_epoch = run.history.best_epoch
-        algorithm = algorithm.as_fitted(model)
         self.add(
-            family, algorithm, values, number, "complete", measured=measured, epochs=pace.epochs,
-            seconds=seconds, n_epochs=None if best_epoch is None else best_epoch + 1,
-            users_per_second=measured.n_users / ranking, mib=size_mib(model),
+            family, algorithm.as_fitted(model), values, number, "complete", measured=measured,
+            users_per_second=measured.n_users / ranking, mib=size_mib(model), **rest,
         )  # fmt: skip
+        best = [trial.number for trial in best_of_kinds(self.records)]
+        if self.records.trials[-1].number in best:
+            bundle = Bundle.of(model, algorithm, self.held_out.train, seed=self.seed)
+            reason = self.models.keep(self.records.trials[-1].number, bundle)
+            if reason is not None:
+                self.say(f"    the model is not kept, and may be fitted again: {reason}")
+        self.models.drop_all_but(best)
 
     def _full_epochs(self, family: Family) -> int | None:
         if family.kind != "autoencoder":

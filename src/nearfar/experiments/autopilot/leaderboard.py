@@ -23,7 +23,7 @@ SPEED_SHARE = 0.98
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class LeaderboardRow:
     """A family's best trial.
 
     Args:
@@ -71,8 +71,8 @@ class Leaderboard:
         goal: what the winner was chosen by.
     """
 
-    rows: tuple[Row, ...]
-    winner: Row
+    rows: tuple[LeaderboardRow, ...]
+    winner: LeaderboardRow
     left_out: dict[str, str]
     goal: Goal = "accuracy"
 
@@ -158,10 +158,10 @@ class Leaderboard:
                 result.append(family.label)
         return result
 
-    def _best_of(self, kind: str) -> Row | None:
+    def _best_of(self, kind: str) -> LeaderboardRow | None:
         return next((row for row in self.rows if row.family.kind == kind), None)
 
-    def _cells(self, row: Row) -> tuple[str, ...]:
+    def _cells(self, row: LeaderboardRow) -> tuple[str, ...]:
         trial, pair = row.trial, row.versus_winner
         interval = pair.interval if pair is not None else None
         interval_of_mean = row.measured.interval(METRIC)
@@ -207,7 +207,7 @@ def make_leaderboard(records: Records, validation: FoldIn, goal: Goal) -> Leader
     if len(best) > 1:
         pairs = {p.b: p for p in compare_all(measured, winner.family, [METRIC])}
     rows = [
-        Row(f, trial, measured[f.name], len(records.of(f.name)), pairs.get(f.name))
+        LeaderboardRow(f, trial, measured[f.name], len(records.of(f.name)), pairs.get(f.name))
         for f, trial in best.items()
     ]
     rows.sort(key=lambda row: (-(row.trial.score or 0.0), row.trial.number))
@@ -238,7 +238,7 @@ def _parts_in_words(blend: Record) -> str:
     return ", ".join(f"{k} {share:.2f}" for k, share in zip(kinds, shares, strict=True))
 
 
-def _difference(row: Row) -> str:
+def _difference(row: LeaderboardRow) -> str:
     pair = row.versus_winner
     assert pair is not None
     amount = number(abs(pair.difference), METRIC)
@@ -247,6 +247,6 @@ def _difference(row: Row) -> str:
     return f"is {amount} {side} (p {p_value(pair.p_holm)}){sure}"
 
 
-def _significant(row: Row) -> bool:
+def _significant(row: LeaderboardRow) -> bool:
     pair = row.versus_winner
     return pair is not None and pair.p_holm is not None and pair.p_holm < LEVEL

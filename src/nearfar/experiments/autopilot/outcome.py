@@ -52,11 +52,14 @@ def finish(fitter: Fitter, board: Leaderboard, out: Path, validation: FoldIn) ->
     key = str(winner.trial.number)
     if held_out.test is not None and key not in tests:
         fitter.say(f"{label}: measured on {held_out.test.n_users:,} test users, once")
-        algorithm = make_algorithm(winner.family.algorithm, winner.trial.settings)
-        model, _ = _fit(fitter, algorithm, held_out.train, validation, f"test-{key}", label)
+        model = fitter.fitted(winner.trial)
+        if model is None:
+            algorithm = make_algorithm(winner.family.algorithm, winner.trial.settings)
+            model, _ = _fit(fitter, algorithm, held_out.train, validation, f"test-{key}", label)
         tests[key] = evaluate(model, held_out.test, DEFAULT_METRICS, name=label).to_dict()
         records.outcome = {"tests": tests}
         fitter.clock.note()
+        del model
     test = tests.get(key)
     fitter.say(f"{label}: fitted on all {held_out.everyone.n_users:,} users")
     settings = last_settings(winner.trial, records)
@@ -80,6 +83,7 @@ def finish(fitter: Fitter, board: Leaderboard, out: Path, validation: FoldIn) ->
         "minutes": fitter.clock.minutes, "fit_seconds": seconds,
     }  # fmt: skip
     fitter.clock.note()
+    fitter.models.drop_all_but(())
     for folder in (*records.folder.glob("test-*"), *records.folder.glob("final-*")):
         shutil.rmtree(folder, ignore_errors=True)
     return Outcome(test, seconds)

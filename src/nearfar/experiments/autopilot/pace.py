@@ -1,12 +1,14 @@
-"""A training's watch: whether it will end in time, and whether it is worth going on with."""
+"""The time: how much of a search's budget is left, and whether a training will end in it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from nearfar.experiments.autopilot.records import Records
 from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Reporter, Run
 
@@ -18,6 +20,38 @@ WAIT_SHARE = 1 / 3
 
 N_BEFORE_GIVING_UP = 2
 """Complete trials of a family before one of its fits may be given up."""
+
+
+@dataclass
+class TimeBudget:
+    """The time budget, over all calls of one search.
+
+    Args:
+        records: what was spent by earlier calls.
+        minutes: the budget.
+    """
+
+    records: Records
+    minutes: float
+
+    def __post_init__(self) -> None:
+        self._before = self.records.seconds
+        self._started = time.monotonic()
+
+    @property
+    def used(self) -> float:
+        """Seconds used so far."""
+        return self._before + time.monotonic() - self._started
+
+    @property
+    def left(self) -> float:
+        """Seconds left; negative once the budget is overdrawn."""
+        return 60 * self.minutes - self.used
+
+    def note(self) -> None:
+        """Write down what has been used."""
+        self.records.seconds = self.used
+        self.records.write()
 
 
 class TooSlow(Exception):  # noqa: N818 - it is no error

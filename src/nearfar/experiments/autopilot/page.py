@@ -12,13 +12,10 @@ from nearfar.experiments.autopilot.families import FAMILIES
 from nearfar.experiments.autopilot.fitting import short
 from nearfar.experiments.autopilot.leaderboard import Leaderboard
 from nearfar.experiments.tuning.tune import METRIC
-from nearfar.maps.requirements import check_installed
 from nearfar.metrics.metric import parse_metric
-from nearfar.pages import shell
-from nearfar.pages.charts import Chart
-from nearfar.pages.markup import bullets, commands, paragraph, table
-from nearfar.pages.section import Section
-from nearfar.report.charts import Dot, Line, dot_chart, line_chart, lines_in_words
+from nearfar.pages import page
+from nearfar.pages.chart import Axis, Dot, DotChart, Line, LineChart
+from nearfar.pages.page import Block, Bullets, Captioned, Charts, Commands, Section
 from nearfar.report.command import train_command
 
 PAGE = "report.html"
@@ -32,10 +29,10 @@ def write_page(result: Autopilot, path: Path) -> None:
         path: the file.
 
     Raises:
-        MissingExtraError: Plotly is not installed.
+        MissingExtraError: Plotly or Jinja2 is not installed.
         ArtefactError: the bundle or the trials cannot be read.
     """
-    check_installed("plotly", purpose="a report page")
+    page.check_page(path, "a report page")
     board, bundle = result.leaderboard, result.bundle
     assert board is not None
     assert bundle is not None
@@ -46,7 +43,7 @@ def write_page(result: Autopilot, path: Path) -> None:
         _settings(result, board, bundle),
     )
     title = f"Autopilot: {result.held_out.protocol.get('log', 'interactions')}"
-    shell.write_page(path, title, paragraph(board.verdict()), sections)
+    page.write_page(path, title, [board.verdict()], sections)
 
 
 def _leaderboard(result: Autopilot, board: Leaderboard) -> Section:
@@ -62,12 +59,7 @@ def _leaderboard(result: Autopilot, board: Leaderboard) -> Section:
                 _colour(row.family.name),
             )
         )
-    chart = Chart(
-        "leaderboard-chart",
-        f"{METRIC} of each family's best trial, with 95% intervals",
-        "; ".join(f"{dot.name} {number(dot.value, METRIC)}" for dot in dots),
-        dot_chart(dots, str(METRIC)),
-    )
+    title = f"{METRIC} of each family's best trial, with 95% intervals"
     lines = []
     if result.test is not None:
         for metric, values in result.test["metrics"].items():
@@ -75,13 +67,12 @@ def _leaderboard(result: Autopilot, board: Leaderboard) -> Section:
                 f"{metric} {number(values['mean'], parse_metric(metric))} on "
                 f"{result.test['n_users']:,} test users, who chose nothing"
             )
-    return Section(
-        "leaderboard",
-        "Leaderboard",
-        table(board.table(), "Each family's best trial on the validation users")
-        + bullets(lines)
-        + chart.markup(),
-    )
+    blocks = [
+        Captioned(board.table(), "Each family's best trial on the validation users"),
+        Bullets(lines),
+        Charts([DotChart(title, dots, Axis(str(METRIC)))]),
+    ]
+    return Section("leaderboard", "Leaderboard", blocks)
 
 
 def _search(result: Autopilot, board: Leaderboard) -> Section:
@@ -98,12 +89,8 @@ def _search(result: Autopilot, board: Leaderboard) -> Section:
                 points=True,
             )
         )
-    chart = Chart(
-        "search-chart",
-        f"{METRIC} of every trial, in the order of the search",
-        lines_in_words(lines, "trial", str(METRIC)),
-        line_chart(lines, "trial", str(METRIC)),
-    )
+    title = f"{METRIC} of every trial, in the order of the search"
+    chart = LineChart(title, lines, Axis("trial", whole=True), Axis(str(METRIC)))
     labels = {f.name: f.label for f in FAMILIES}
     rows = tuple(
         (
@@ -114,7 +101,7 @@ def _search(result: Autopilot, board: Leaderboard) -> Section:
         for r in records.trials
     )  # fmt: skip
     all_trials = Table(("trial", "model", "round", "state", str(METRIC), "fit s", "settings"), rows)
-    return Section("search", "Search", chart.markup() + table(all_trials, "All trials"))
+    return Section("search", "Search", [Charts([chart]), Captioned(all_trials, "All trials")])
 
 
 def _data(result: Autopilot) -> Section:
@@ -135,12 +122,11 @@ def _data(result: Autopilot) -> Section:
         for name, part in parts.items()
     )
     steps = held_out.protocol.get("steps", [])
-    return Section(
-        "data",
-        "Data",
-        table(Table(("part", "users", "items", "interactions"), rows), "Parts of the log")
-        + bullets([f"held out: {held_out.protocol.get('kind')}", *map(str, steps)]),
-    )
+    blocks = [
+        Captioned(Table(("part", "users", "items", "interactions"), rows), "Parts of the log"),
+        Bullets([f"held out: {held_out.protocol.get('kind')}", *map(str, steps)]),
+    ]
+    return Section("data", "Data", blocks)
 
 
 def _settings(result: Autopilot, board: Leaderboard, bundle: Path) -> Section:
@@ -148,21 +134,22 @@ def _settings(result: Autopilot, board: Leaderboard, bundle: Path) -> Section:
     log = str(result.held_out.protocol.get("log", "LOG"))
     command = train_command(about, log, "BUNDLE")
     rows = tuple((name, str(value)) for name, value in about.settings.items())
-    body = table(Table(("setting", "value"), rows), f"Settings of {board.winner.family.label}")
+    settings = Table(("setting", "value"), rows)
+    blocks: list[Block] = [Captioned(settings, f"Settings of {board.winner.family.label}")]
     if command is not None:
-        body += paragraph("The command that fits the winner again (give the log's filters too):")
-        body += commands([f"{command} --validation-share 0"])
+        blocks.append("The command that fits the winner again (give the log's filters too):")
+        blocks.append(Commands([f"{command} --validation-share 0"]))
     where = result.provenance
     versions = ", ".join(f"{k} {v}" for k, v in where.get("versions", {}).items())
     machine = where.get("machine", {})
-    body += bullets(
+    machine_lines = Bullets(
         [
             f"versions: {versions}; commit {where.get('commit') or 'unknown'}",
             f"machine: {machine.get('platform')}, {machine.get('cpus')} cores, "
             f"{machine.get('threads')} threads, {machine.get('device')}",
         ]
     )
-    return Section("settings", "Settings", body)
+    return Section("settings", "Settings", [*blocks, machine_lines])
 
 
 def _colour(family: str) -> int:

@@ -10,7 +10,6 @@ from typing import Any
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.core import settings
 from nearfar.core.errors import NearfarError
-from nearfar.experiments.autopilot.blending import blend_of
 from nearfar.experiments.autopilot.families import BLEND, TRIES, Family
 from nearfar.experiments.autopilot.fitting import Fitter
 from nearfar.experiments.autopilot.needs import closed_form_seconds, too_large
@@ -22,22 +21,30 @@ TRIALS = 6
 TRIALS_PER_PARAMETER = 8
 """A family has at most `TRIALS` trials, and `TRIALS_PER_PARAMETER` more per searched setting."""
 
-CHEAP_SHARES = 3
-"""The first fit of a family without epochs may take one part in so many of the time left; those
-with epochs share alike, and leave one part to the rounds."""
+FIRST_SHARES = 3
+"""The first fit of a family without epochs, and of the first autoencoder, may take one part in so
+many of the time left; further autoencoders share alike, and leave one part to the rounds."""
 
 LEAST_EPOCHS = 3
 """A fit that would have to be shortened below so many epochs is left out."""
 
+LEAST_SHARE = 0.5
+"""Once an autoencoder is fitted, others are left out rather than cut to less than this share of
+their epochs: on citeulike-a RecVAE with 14 of 40 took a fifth of 30 minutes and said little."""
+
 SAFETY = 0.85
 """A fit is shortened to this share of the time that it may take."""
+
+TOLERANCE = 1.25
+"""A shortened fit may take so many times its time: a projection is uncertain on a busy machine,
+and to begin anew costs more."""
 
 LEAST_FACTORS = 32
 """A factor model that would have to be cut below so many factors is left out."""
 
 
 @dataclass
-class Search:
+class FamilySearch:
     """Trials of some families on held-out users.
 
     Args:
@@ -58,16 +65,17 @@ class Search:
         self.fitter.finish_begun(self.families)
         self._survey()
         self._rounds()
-        self._blend()
+        self.fitter.blend()
 
     def _survey(self) -> None:
-        """Fit every family once, as it starts, cheapest first."""
+        """Fit every family once, as it starts, cheapest first; variants after all others."""
         unfitted = [f for f in self.families if f != BLEND and not self._known(f)]
+        unfitted.sort(key=lambda family: bool(family.variants))
         for place, family in enumerate(unfitted):
             slow = sum(f.kind == "autoencoder" for f in unfitted[place:])
-            shares = slow + 1 if family.kind == "autoencoder" else CHEAP_SHARES
-            allowance = self.fitter.left / shares
-            reason = self._survey_one(family, allowance)
+            first = family.kind != "autoencoder" or not self._has_autoencoder()
+            allowance = self.fitter.left / (FIRST_SHARES if first else slow + 1)
+            reason = self._without_prospects(family) or self._survey_one(family, allowance)
             if reason is not None:
                 self.records.left_out[family.name] = reason
                 self.records.write()
@@ -75,6 +83,20 @@ class Search:
 
     def _known(self, family: Family) -> bool:
         return bool(self.records.of(family.name)) or family.name in self.records.left_out
+
+    def _without_prospects(self, family: Family) -> str | None:
+        """Return why a variant is not worth a fit, going by its algorithm without it."""
+        plain = next(
+            (f for f in self.families if f.algorithm == family.algorithm and not f.variants), family
+        )
+        if plain == family:
+            return None
+        if plain.name in self.records.left_out:
+            return f"{plain.label} is left out"
+        surveyed = [f for f in self.families if f.kind not in ("popularity", "blend")]
+        ranked = self._ranked([f for f in surveyed if not f.variants], before_round=1)
+        better_half = ranked[: math.ceil(len(ranked) / 2)]
+        return None if plain in better_half else f"{plain.label} is not in the better half"
 
     def _survey_one(self, family: Family, allowance: float) -> str | None:
         """Fit a family's first trial; returns why it is left out, where it is."""
@@ -88,20 +110,25 @@ class Search:
             seconds = closed_form_seconds(algorithm, self.train)
             if seconds > allowance:
                 return _too_long(seconds, allowance)
-        projected = 0.0
+        projected, tolerance = 0.0, 1.0
         for _ in range(3):
             start = self._start(family, algorithm)
             try:
-                self.fitter.attempt(family, algorithm, start, 0, max(allowance, 1.0))
+                self.fitter.attempt(family, algorithm, start, 0, max(tolerance * allowance, 1.0))
                 return None
             except TooSlow as slow:
                 projected = slow.seconds
-                shorter = shortened(family, algorithm, SAFETY * allowance / projected)
-                if shorter is None:
+                share = SAFETY * allowance / projected
+                shorter = shortened(family, algorithm, share)
+                if shorter is None or (share < LEAST_SHARE and self._has_autoencoder()):
                     break
-                algorithm = shorter.resolved(self.train)
+                algorithm, tolerance = shorter.resolved(self.train), TOLERANCE
                 self.say(f"    {slow}; shortened to {_length(algorithm)}")
         return _too_long(projected, allowance)
+
+    def _has_autoencoder(self) -> bool:
+        names = [f.name for f in self.families if f.kind == "autoencoder"]
+        return any(self.records.best(name) is not None for name in names)
 
     def _rounds(self) -> None:
         alive = [f for f in self.families if self.records.best(f.name) is not None]
@@ -120,14 +147,26 @@ class Search:
                 self._try_near(family, number, ends)
 
     def _survivors(self, searched: Sequence[Family], number: int) -> list[Family]:
-        """Return the better families by what they had reached before a round."""
-        before = [r for r in self.records.trials if r.round < number and r.score is not None]
+        """Return the better families by what they had reached before a round.
+
+        Where the best of each kind will be blended, these come before a second of the same kind.
+        """
+        ranked = self._ranked(searched, before_round=number)
+        if self.fitter.blends:
+            kinds = [family.kind for family in ranked]
+            ranked = [
+                ranked[i] for i in sorted(range(len(ranked)), key=lambda i: kinds[i] in kinds[:i])
+            ]
+        return ranked[: max(1, math.ceil(len(searched) / 2**number))]
+
+    def _ranked(self, families: Sequence[Family], before_round: int) -> list[Family]:
+        """Return families by the best of their trials before a round, the best first."""
+        before = [r for r in self.records.trials if r.round < before_round and r.score is not None]
         best = {
             f.name: max((r.score or 0.0 for r in before if r.family == f.name), default=-1.0)
-            for f in searched
+            for f in families
         }
-        ranked = sorted(searched, key=lambda f: -best[f.name])
-        return ranked[: max(1, math.ceil(len(searched) / 2**number))]
+        return sorted(families, key=lambda f: -best[f.name])
 
     def _next(self, going_on: Sequence[Family], number: int, ends: float) -> Family | None:
         """Return the family that has had the least time in a round; None at the round's end."""
@@ -141,14 +180,6 @@ class Search:
                 spent = sum(r.fit_seconds for r in trials if r.round == number)
                 able.append((spent, family))
         return min(able, key=lambda each: each[0])[1] if able else None
-
-    def _blend(self) -> None:
-        """Fit a blend of the best trials, unless there is one of the same already."""
-        parts = self.fitter.blended()
-        numbers = [part.number for part in parts]
-        if parts and numbers not in [t.values["trials"] for t in self.records.of(BLEND.name)]:
-            blend = make_algorithm(BLEND.algorithm, blend_of(parts))
-            self.fitter.attempt(BLEND, blend, {"trials": numbers}, 0, math.inf)
 
     def _try_near(self, family: Family, number: int, ends: float) -> None:
         algorithm = self._first(family)

@@ -14,11 +14,12 @@ import polars as pl
 from jaxtyping import Float
 
 from nearfar.algorithms.algorithm import Algorithm
+from nearfar.bundle.manifest import is_bundle
 from nearfar.core import discovery, settings
 from nearfar.core.files import atomic_file, read_json, write_json
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
-from nearfar.experiments.reproduction.rows import Row
+from nearfar.experiments.reproduction.rows import TABLES, TableRow
 from nearfar.metrics.metric import Metric
 from nearfar.train.checkpoint import NAME as CHECKPOINT
 
@@ -33,7 +34,7 @@ class Cell:
     `whole` says that the training took users held out for validation too.
     """
 
-    row: Row
+    row: TableRow
     algorithm: Algorithm
     seed: int
     split: str
@@ -63,7 +64,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class CellResult:
     """What a cell came to.
 
     Args:
@@ -84,12 +85,12 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Store:
+class CellStore:
     """Finished cells, checkpoints of unfinished ones and models, in one folder."""
 
     folder: Path
 
-    def load(self, cell: Cell) -> Measured | None:
+    def load(self, cell: Cell) -> CellResult | None:
         """What a cell came to, or None where it is missing.
 
         Raises:
@@ -111,9 +112,9 @@ class Store:
                 n_dropped=found["test"]["n_dropped"],
             )
             spread = arrays.get("spread")
-        return Measured(test, found["validation"], found["fit"], found["provenance"], spread)
+        return CellResult(test, found["validation"], found["fit"], found["provenance"], spread)
 
-    def save(self, cell: Cell, measured: Measured) -> None:
+    def save(self, cell: Cell, measured: CellResult) -> None:
         """Keep what a cell came to; the summary is written last, so that it vouches for both."""
         summary, values = self._files(cell)
         test = measured.test
@@ -167,3 +168,34 @@ class Store:
 
     def _failure(self, cell: Cell) -> Path:
         return self.folder / "cells" / f"{cell.fingerprint}.failed.json"
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder is of `nearfar reproduce`."""
+    return (folder / "cells").is_dir()
+
+
+def kept_models(folder: Path, split: str) -> dict[str, Path]:
+    """The bundles of a study that were fitted on one split, by the labels of their rows.
+
+    They come in the order of the rows in the paper's tables.
+
+    A label that several have is followed by the fingerprint of the cell.
+
+    Args:
+        folder: of the study.
+        split: the fingerprint of the split.
+    """
+    found: list[tuple[str, Path]] = []
+    for summary in sorted((folder / "cells").glob("*.json")):
+        model = folder / "models" / summary.stem
+        content = read_json(summary)
+        if content.get("identity", {}).get("split") == split and is_bundle(model):
+            found.append((str(content.get("test", {}).get("name", summary.stem)), model))
+    order = list(dict.fromkeys(row.label for rows in TABLES.values() for row in rows))
+    found.sort(key=lambda each: order.index(each[0]) if each[0] in order else len(order))
+    labels = [label for label, _ in found]
+    return {
+        label if labels.count(label) == 1 else f"{label} {model.name}": model
+        for label, model in found
+    }

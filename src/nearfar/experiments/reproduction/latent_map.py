@@ -7,9 +7,10 @@ from typing import Any
 
 from nearfar.bundle.folder import load_bundle
 from nearfar.core.errors import SettingsError
-from nearfar.experiments.reproduction.report import Report
+from nearfar.experiments.reproduction.report import ReproductionReport
 from nearfar.experiments.reproduction.study import Study
-from nearfar.maps.panels import check_drawable, figure2
+from nearfar.maps.drawing import check_drawable
+from nearfar.maps.figure2 import figure2
 from nearfar.maps.projections.projection import find_projection
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.latent import LatentModel
@@ -25,7 +26,7 @@ def check_can_be_drawn(path: Path) -> None:
     find_projection("tsne").check_installed()
 
 
-def draw_latent_map(study: Study, found: Report) -> dict[str, Any]:
+def draw_latent_map(study: Study, found: ReproductionReport) -> dict[str, Any]:
     """Draw the first seed's models, one panel a row; returns NDCG@100 and separability of each.
 
     Raises:

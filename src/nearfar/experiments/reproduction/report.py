@@ -12,8 +12,8 @@ from nearfar.evaluation.table import Table
 from nearfar.experiments.provenance import provenance
 from nearfar.experiments.reproduction.diversity import diversity_table
 from nearfar.experiments.reproduction.gains import gains
-from nearfar.experiments.reproduction.published import Published, published
-from nearfar.experiments.reproduction.study import Plan, Study
+from nearfar.experiments.reproduction.rows import Published, published
+from nearfar.experiments.reproduction.study import Study, StudyPlan
 from nearfar.experiments.reproduction.summary import RowSummary, summarise
 from nearfar.experiments.reproduction.tables import gain_table, grouped_table, main_table
 from nearfar.experiments.stopping import Stop
@@ -29,7 +29,7 @@ DEFAULT_GROUPS = (Group(5, 10), Group(11, 50), Group(51, 100), Group(101))
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """A table of a report; its first `left` columns are text."""
 
     name: str
@@ -39,7 +39,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Report:
+class ReproductionReport:
     """What stands of a table.
 
     Args:
@@ -52,9 +52,9 @@ class Report:
         latent_map: the numbers of figure2, where it is that and complete.
     """
 
-    plan: Plan
+    plan: StudyPlan
     summaries: tuple[RowSummary, ...]
-    sections: tuple[Section, ...]
+    sections: tuple[ReportSection, ...]
     about: dict[str, Any]
     stop: Stop | None = None
     level: float = 0.95
@@ -108,7 +108,7 @@ def report(
     stop: Stop | None = None,
     groups: Sequence[Group] = DEFAULT_GROUPS,
     level: float = 0.95,
-) -> Report:
+) -> ReproductionReport:
     """What stands of a study, whether it is complete or not; nothing is run.
 
     Args:
@@ -124,14 +124,18 @@ def report(
     summaries = summarise(study.entries(), metrics, of_rows, level)
     same_users = plan.data.protocol != "strong"
     main = main_table(summaries, metrics, of_rows, plan.seeds, level, same_users)
-    sections = [Section("rows", "All test users" if plan.table == "groups" else "", main)]
+    sections = [ReportSection("rows", "All test users" if plan.table == "groups" else "", main)]
     if plan.table == "groups" and len(summaries) == 2 and all(s.measured for s in summaries):
         grouped = grouped_table(summaries[0], summaries[1], metrics, groups, known, level)
-        sections.insert(0, Section("groups", "", grouped, left=3))
+        sections.insert(0, ReportSection("groups", "", grouped, left=3))
     if found := gains(summaries, metrics, level):
-        sections.append(Section("gains", "Gains, user by user", gain_table(found, level), left=2))
+        sections.append(
+            ReportSection("gains", "Gains, user by user", gain_table(found, level), left=2)
+        )
     if plan.table == "ablations" and (diversity := diversity_table(summaries, metrics, level)):
-        sections.append(Section("diversity", "Gains by diversity of taste", diversity, left=3))
+        sections.append(
+            ReportSection("diversity", "Gains by diversity of taste", diversity, left=3)
+        )
     made = study.splits.fingerprint(plan.seed) is not None
     about = study.splits.about(plan.seed) if made else {}
-    return Report(plan, tuple(summaries), tuple(sections), about, stop, level)
+    return ReproductionReport(plan, tuple(summaries), tuple(sections), about, stop, level)

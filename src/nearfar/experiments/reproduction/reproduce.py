@@ -9,17 +9,17 @@ from nearfar.core.errors import MissingExtraError
 from nearfar.core.files import atomic_file, write_json
 from nearfar.evaluation.groups import Group
 from nearfar.experiments.reporting import Reporting, silent
-from nearfar.experiments.reproduction.figure import dots_figure
+from nearfar.experiments.reproduction.charts import charts
 from nearfar.experiments.reproduction.latent_map import check_can_be_drawn, draw_latent_map
-from nearfar.experiments.reproduction.page import markdown
-from nearfar.experiments.reproduction.panels import panels
-from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, Report, report
-from nearfar.experiments.reproduction.study import Plan, Study
+from nearfar.experiments.reproduction.markdown import markdown
+from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, ReproductionReport, report
+from nearfar.experiments.reproduction.study import Study, StudyPlan
 from nearfar.experiments.stopping import Budget
+from nearfar.pages.matplotlib import write_picture
 
 
 def reproduce(
-    plan: Plan,
+    plan: StudyPlan,
     *,
     minutes: float | None = None,
     groups: Sequence[Group] = DEFAULT_GROUPS,
@@ -27,7 +27,7 @@ def reproduce(
     say: Callable[[str], None] = lambda text: None,
     reporting: Reporting = silent,
     raise_errors: bool = False,
-) -> Report:
+) -> ReproductionReport:
     """Fit and measure what is missing, and write what stands.
 
     The plan's folder gets TABLE.json, TABLE.md and TABLE.png; `cells`, `splits`, `runs` (unfinished
@@ -59,15 +59,12 @@ def reproduce(
     return found
 
 
-def write(found: Report, say: Callable[[str], None] = lambda text: None) -> None:
+def write(found: ReproductionReport, say: Callable[[str], None] = lambda text: None) -> None:
     """Write a report's JSON, Markdown and figure; without matplotlib no figure."""
     figure = bool(found.latent_map)
     if found.plan.table != "figure2" and any(s.measured for s in found.summaries):
         try:
-            dots_figure(
-                panels(found), found.path(".png"), found.title, level=found.level,
-                highlighted="with PIA",
-            )  # fmt: skip
+            write_picture(charts(found), found.path(".png"), title=found.title)
             figure = True
         except MissingExtraError as error:
             say(f"no figure: {error}")

@@ -9,13 +9,15 @@ from nearfar.algorithms.algorithm import Algorithm, make_algorithm, presets
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.core import settings
 from nearfar.core.errors import UnknownNameError
-from nearfar.experiments.reproduction.rows import Row
+from nearfar.experiments.reproduction.rows import TableRow
 
 Overrides = Mapping[str, Mapping[str, Any]]
 """Settings of the user's own: "multvae" or "multvae+pia" -> settings."""
 
 
-def row_algorithm(row: Row, names: Sequence[str], overrides: Overrides | None = None) -> Algorithm:
+def row_algorithm(
+    row: TableRow, names: Sequence[str], overrides: Overrides | None = None
+) -> Algorithm:
     """The algorithm of a row.
 
     Laid over each other, the last winning:
@@ -48,7 +50,7 @@ def row_algorithm(row: Row, names: Sequence[str], overrides: Overrides | None = 
     return row.ablation.of(algorithm)
 
 
-def check_overrides(overrides: Overrides, rows: Sequence[Row]) -> None:
+def check_overrides(overrides: Overrides, rows: Sequence[TableRow]) -> None:
     """Refuse settings that no row would take.
 
     Raises:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
+from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.experiments.reproduction.ablation import Ablation
+from nearfar.metrics.metric import Metric
 
 Table = Literal["table1", "groups", "table6", "figure2", "ablations"]
 
@@ -17,7 +20,7 @@ PIA = "pia"
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row of a table.
 
     Args:
@@ -62,11 +65,11 @@ class Row:
         return _squeezed(name) in map(_squeezed, own)
 
 
-def _closed(label: str, algorithm: str, *, extra: bool = False) -> Row:
-    return Row(label, algorithm, extra=extra, validates=False)
+def _closed(label: str, algorithm: str, *, extra: bool = False) -> TableRow:
+    return TableRow(label, algorithm, extra=extra, validates=False)
 
 
-def _pair(row: Row, label: str | None = None) -> tuple[Row, Row]:
+def _pair(row: TableRow, label: str | None = None) -> tuple[TableRow, TableRow]:
     """A row, and the same with alignment."""
     aligned = replace(
         row,
@@ -79,16 +82,16 @@ def _pair(row: Row, label: str | None = None) -> tuple[Row, Row]:
 
 
 EASE = "EASE"
-MULTI_VAE = _pair(Row("Multi-VAE", "multvae", vae=True))
+MULTI_VAE = _pair(TableRow("Multi-VAE", "multvae", vae=True))
 SPECTRAL = _pair(
-    Row("Multi-VAE, spectral", "multvae", ("spectral",), {"start": "spectral"}, True, vae=True)
+    TableRow("Multi-VAE, spectral", "multvae", ("spectral",), {"start": "spectral"}, True, vae=True)
 )
 
 
-def _soft(label: str, algorithm: str, background: float) -> tuple[Row, Row]:
+def _soft(label: str, algorithm: str, background: float) -> tuple[TableRow, TableRow]:
     """Return a row with soft targets, compared with the published loss, and the same with PIA."""
     fixed = {"likelihood": {"kind": "by_size", "background": background}}
-    row = Row(f"{label}, soft targets", algorithm, ("soft",), fixed, extra=True, vae=True,
+    row = TableRow(f"{label}, soft targets", algorithm, ("soft",), fixed, extra=True, vae=True,
               plain=label)  # fmt: skip
     return _pair(row)
 
@@ -119,11 +122,11 @@ ABLATIONS: dict[str, tuple[str, Ablation]] = {
 """What each row of the ablations is called after its algorithm -> its variant and change."""
 
 
-def _ablations(label: str, algorithm: str) -> tuple[Row, ...]:
+def _ablations(label: str, algorithm: str) -> tuple[TableRow, ...]:
     """Return the ablations of an algorithm: all have the settings of its row with PIA."""
     plain = f"{label}, {NO_ALIGNMENT}"
     return tuple(
-        Row(
+        TableRow(
             f"{label}, {name}", algorithm, (PIA, variant), {"alignment": {"kind": PIA}},
             vae=True, plain=None if name == NO_ALIGNMENT else plain,
             ablation=ablation,
@@ -132,7 +135,7 @@ def _ablations(label: str, algorithm: str) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
-TABLES: dict[Table, tuple[Row, ...]] = {
+TABLES: dict[Table, tuple[TableRow, ...]] = {
     "table1": (
         _closed("Popularity", "popularity"),
         _closed(EASE, "ease"),
@@ -141,27 +144,29 @@ TABLES: dict[Table, tuple[Row, ...]] = {
         _closed("WMF", "wmf"),
         _closed("GRALS", "grals"),
         _closed("PLRec", "plrec"),
-        Row("WARP", "warp"),
-        Row("LambdaNet", "lambdanet"),
-        Row("CDAE", "cdae"),
-        Row("Multi-DAE", "multdae", extra=True),
-        Row("RaCT", "ract", vae=True),
+        TableRow("WARP", "warp"),
+        TableRow("LambdaNet", "lambdanet"),
+        TableRow("CDAE", "cdae"),
+        TableRow("Multi-DAE", "multdae", extra=True),
+        TableRow("RaCT", "ract", vae=True),
         *MULTI_VAE,
         *SPECTRAL,
         *_soft("Multi-VAE", "multvae", 1.0),
-        *_pair(Row("RecVAE", "recvae", vae=True)),
+        *_pair(TableRow("RecVAE", "recvae", vae=True)),
         *_soft("RecVAE", "recvae", 0.3),
-        *_pair(Row("H+Vamp", "hvamp", extra=True, vae=True)),
+        *_pair(TableRow("H+Vamp", "hvamp", extra=True, vae=True)),
     ),
     "groups": MULTI_VAE,
     "table6": (
-        *_pair(Row("Shallow encoder", "multvae", ("base",), {"encoder": {"kind": "base"}})),
-        *_pair(Row("Deeper encoder", "multvae", ("deeper",), {"encoder": {"kind": "deeper"}})),
-        *_pair(Row("Shallow (IAF) encoder", "multvae", ("iaf",), {"encoder": {"kind": "iaf"}})),
+        *_pair(TableRow("Shallow encoder", "multvae", ("base",), {"encoder": {"kind": "base"}})),
+        *_pair(TableRow("Deeper encoder", "multvae", ("deeper",), {"encoder": {"kind": "deeper"}})),
+        *_pair(
+            TableRow("Shallow (IAF) encoder", "multvae", ("iaf",), {"encoder": {"kind": "iaf"}})
+        ),
     ),
     "figure2": (
-        Row("Clean input", "multvae", ("clean",), {"corruption": {"kind": "clean"}}),
-        *_pair(Row("Masking", "multvae")),
+        TableRow("Clean input", "multvae", ("clean",), {"corruption": {"kind": "clean"}}),
+        *_pair(TableRow("Masking", "multvae")),
     ),
     "ablations": (
         *_ablations("Multi-VAE", "multvae"),
@@ -171,7 +176,7 @@ TABLES: dict[Table, tuple[Row, ...]] = {
 }
 
 
-def rows_of(table: Table, only: Sequence[str] = ()) -> tuple[Row, ...]:
+def rows_of(table: Table, only: Sequence[str] = ()) -> tuple[TableRow, ...]:
     """The rows of a table, or those of them that `only` names, in the table's order.
 
     Args:
@@ -198,3 +203,51 @@ def rows_of(table: Table, only: Sequence[str] = ()) -> tuple[Row, ...]:
 
 def _squeezed(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+FILE = Path(__file__).with_name("published.toml")
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is published of one table on one data set.
+
+    Args:
+        rows: label -> metric as printed -> value; those of other work included.
+        elsewhere: the labels that the paper's own table does not have.
+        standard_errors: metric -> standard error of a published mean, where known.
+    """
+
+    rows: dict[str, dict[str, float]] = field(default_factory=dict)
+    elsewhere: frozenset[str] = frozenset()
+    standard_errors: dict[str, float] = field(default_factory=dict)
+
+    def value(self, label: str, metric: Metric) -> float | None:
+        """The published mean of a row, or None."""
+        return self.rows.get(label, {}).get(str(metric))
+
+    @property
+    def digits(self) -> int:
+        """How many digits were published."""
+        values = [value for row in self.rows.values() for value in row.values()]
+        return 3 if all(round(value, 3) == value for value in values) else 4
+
+    def beyond(self, labels: Sequence[str]) -> list[str]:
+        """Labels that only other work has, so that no row of ours stands beside them."""
+        return [label for label in self.rows if label in self.elsewhere and label not in labels]
+
+
+def published(table: str, dataset: str) -> Published:
+    """What is published of a table on a data set; empty where nothing is."""
+    found = settings.read_toml(FILE).get(table, {}).get(dataset)
+    if found is None:
+        return Published()
+    metrics = found["metrics"]
+    own, other = found.get("rows", {}), found.get("elsewhere", {})
+    rows = {
+        label: dict(zip(metrics, values, strict=True)) for label, values in {**own, **other}.items()
+    }
+    errors = found.get("standard_errors")
+    return Published(
+        rows, frozenset(other), dict(zip(metrics, errors, strict=True)) if errors else {}
+    )

@@ -17,7 +17,7 @@ from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.provenance import provenance
 from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.reproduction.ablation import fold_in_spread
-from nearfar.experiments.reproduction.cells import Cell, Measured, Store
+from nearfar.experiments.reproduction.cells import Cell, CellResult, CellStore
 from nearfar.experiments.reproduction.datasets import DataSet
 from nearfar.experiments.reproduction.preparing import Splits, training_of
 from nearfar.experiments.reproduction.row_settings import (
@@ -25,14 +25,14 @@ from nearfar.experiments.reproduction.row_settings import (
     check_overrides,
     row_algorithm,
 )
-from nearfar.experiments.reproduction.rows import TABLES, Row, Table, rows_of
+from nearfar.experiments.reproduction.rows import TABLES, Table, TableRow, rows_of
 from nearfar.experiments.stopping import Budget, Stop, Watch, raising_on_sigterm, reason_of
 from nearfar.metrics.metric import Metric, UserMetric
 from nearfar.train.run import Device, Precision, Reporter, Run
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What is to be reproduced, and how to run.
 
     Args:
@@ -83,7 +83,7 @@ class Plan:
         self.run_options()
 
     @property
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[TableRow, ...]:
         return rows_of(self.table, self.only)
 
     @property
@@ -105,7 +105,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Entry:
+class SeedResult:
     """A row on one seed: its cell, or why there can be none, or neither before the split is made.
 
     Args:
@@ -114,10 +114,10 @@ class Entry:
         begun: whether a stopped training can be taken up.
     """
 
-    row: Row
+    row: TableRow
     seed: int
     cell: Cell | None = None
-    measured: Measured | None = None
+    measured: CellResult | None = None
     trouble: str | None = None
     begun: bool = False
 
@@ -133,16 +133,16 @@ class Study:
         raise_errors: let the first error through in place of noting it and going on.
     """
 
-    plan: Plan
+    plan: StudyPlan
     say: Callable[[str], None] = lambda text: None
     reporting: Reporting = silent
     raise_errors: bool = False
 
     def __post_init__(self) -> None:
-        self.store = Store(self.plan.folder)
+        self.store = CellStore(self.plan.folder)
         self.splits = Splits(self.plan.data, self.plan.folder / "splits", self.say)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[SeedResult]:
         """Every row on every seed, seeds outermost, as things stand; nothing is run."""
         return [self._entry(row, seed) for seed in self.plan.all_seeds for row in self.plan.rows]
 
@@ -189,7 +189,9 @@ class Study:
                 )
         return None
 
-    def _measure(self, entry: Entry, split: Split, title: str, budget: Budget) -> Measured | None:
+    def _measure(
+        self, entry: SeedResult, split: Split, title: str, budget: Budget
+    ) -> CellResult | None:
         cell = entry.cell
         assert cell is not None
         try:
@@ -206,7 +208,7 @@ class Study:
         shutil.rmtree(self.store.run_folder(cell), ignore_errors=True)
         return measured
 
-    def _fit(self, cell: Cell, split: Split, reporter: Reporter) -> Measured:
+    def _fit(self, cell: Cell, split: Split, reporter: Reporter) -> CellResult:
         run = self.plan.run_options(cell.seed)
         run.folder, run.resume, run.reporter = self.store.run_folder(cell), True, reporter
         train, validation = training_of(split, validates=cell.row.validates)
@@ -234,18 +236,18 @@ class Study:
             "stopped_early": history.stopped_early,
         }
         spread = fold_in_spread(model, split.test, test)
-        return Measured(test, scores, fit, provenance(run.torch_device), spread)
+        return CellResult(test, scores, fit, provenance(run.torch_device), spread)
 
-    def _entry(self, row: Row, seed: int) -> Entry:
+    def _entry(self, row: TableRow, seed: int) -> SeedResult:
         try:
             algorithm = row_algorithm(row, self.plan.data.settings_names, self.plan.overrides)
         except NearfarError as error:
             if self.raise_errors:
                 raise
-            return Entry(row, seed, trouble=str(error))
+            return SeedResult(row, seed, trouble=str(error))
         split = self.splits.fingerprint(seed)
         if split is None:
-            return Entry(row, seed)
+            return SeedResult(row, seed)
         whole = not row.validates and self._given(seed)
         cell = Cell(row, algorithm, seed, split, whole, self.plan.measured, self.plan.precision)
         measured = self.store.load(cell)
@@ -254,7 +256,7 @@ class Study:
         if measured is not None and self.plan.table == "ablations" and row.groups_users:
             measured = measured if measured.spread is not None else None
         trouble = None if measured is not None else self.store.failure(cell)
-        return Entry(row, seed, cell, measured, trouble, self.store.begun(cell))
+        return SeedResult(row, seed, cell, measured, trouble, self.store.begun(cell))
 
     def _given(self, seed: int) -> bool:
         return self.splits.about(seed)["protocol"].get("kind") == "given"
@@ -263,16 +265,16 @@ class Study:
 class _Seconds:
     """How long cells take, to tell how long the rest will."""
 
-    def __init__(self, entries: list[Entry]) -> None:
+    def __init__(self, entries: list[SeedResult]) -> None:
         self.by_row: dict[str, list[float]] = {}
         for entry in entries:
             if entry.measured is not None:
                 self.learn(entry.row, entry.measured)
 
-    def learn(self, row: Row, measured: Measured) -> None:
+    def learn(self, row: TableRow, measured: CellResult) -> None:
         self.by_row.setdefault(row.label, []).append(measured.fit["fit_seconds"])
 
-    def told(self, rest: list[Entry]) -> str:
+    def told(self, rest: list[SeedResult]) -> str:
         """The time that the rest will take, where every row of it was fitted before."""
         if not rest or any(entry.row.label not in self.by_row for entry in rest):
             return ""

@@ -14,10 +14,9 @@ from nearfar.core import settings
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.intervals import mean_interval, standard_error
-from nearfar.experiments.reproduction.cells import Measured
-from nearfar.experiments.reproduction.published import Published
-from nearfar.experiments.reproduction.rows import Row
-from nearfar.experiments.reproduction.study import Entry
+from nearfar.experiments.reproduction.cells import CellResult
+from nearfar.experiments.reproduction.rows import Published, TableRow
+from nearfar.experiments.reproduction.study import SeedResult
 from nearfar.metrics.metric import Metric
 
 Status = Literal["done", "partial", "missing", "failed"]
@@ -77,12 +76,12 @@ class RowSummary:
         values: metric -> value; empty while nothing is measured.
     """
 
-    row: Row
-    entries: tuple[Entry, ...]
+    row: TableRow
+    entries: tuple[SeedResult, ...]
     values: dict[Metric, Value] = field(default_factory=dict)
 
     @property
-    def measured(self) -> dict[int, Measured]:
+    def measured(self) -> dict[int, CellResult]:
         """What is measured, by seed."""
         return {e.seed: e.measured for e in self.entries if e.measured is not None}
 
@@ -132,7 +131,10 @@ class RowSummary:
 
 
 def summarise(
-    entries: Sequence[Entry], metrics: Sequence[Metric], published: Published, level: float = 0.95
+    entries: Sequence[SeedResult],
+    metrics: Sequence[Metric],
+    published: Published,
+    level: float = 0.95,
 ) -> list[RowSummary]:
     """The rows of a study in their order."""
     result = []
@@ -146,7 +148,7 @@ def summarise(
     return result
 
 
-def pooled(measured: dict[int, Measured]) -> Evaluation:
+def pooled(measured: dict[int, CellResult]) -> Evaluation:
     """The test users of several splits together.
 
     A user of several splits counts once, with the mean of their values: so users are as many as
@@ -174,7 +176,7 @@ def pooled(measured: dict[int, Measured]) -> Evaluation:
 
 
 def _value(
-    measured: dict[int, Measured], metric: Metric, row: str, published: Published, level: float
+    measured: dict[int, CellResult], metric: Metric, row: str, published: Published, level: float
 ) -> Value:
     by_seed = {seed: m.test.mean(metric) for seed, m in measured.items()}
     over_splits = len(by_seed) > 1

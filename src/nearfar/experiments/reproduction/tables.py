@@ -11,8 +11,7 @@ from nearfar.evaluation.paired import compare
 from nearfar.evaluation.table import Table
 from nearfar.evaluation.text import number, p_value, with_half_width
 from nearfar.experiments.reproduction.gains import Gain
-from nearfar.experiments.reproduction.published import Published
-from nearfar.experiments.reproduction.rows import EASE
+from nearfar.experiments.reproduction.rows import EASE, Published
 from nearfar.experiments.reproduction.summary import RowSummary, Value, pooled
 from nearfar.metrics.metric import Metric
 

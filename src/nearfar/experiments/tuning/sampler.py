@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
-from nearfar.core.errors import MissingExtraError
 from nearfar.core.seeding import derive
 from nearfar.experiments.tuning.space import Parameter, Space
-from nearfar.experiments.tuning.trials import Trial
+from nearfar.experiments.tuning.trials import TuningTrial
 
 N_RANDOM = 10
 """Trials drawn at random before earlier ones are learned from."""
@@ -20,12 +18,6 @@ N_BEFORE_PRUNING = 5
 
 class Pruned(Exception):  # noqa: N818 - it is no error
     """A trial is given up on: it is worse than the median of those before at the same epoch."""
-
-
-def check_installed() -> None:
-    """Raises MissingExtraError without Optuna."""
-    if find_spec("optuna") is None:
-        raise MissingExtraError("optuna", "tune", "nearfar tune")
 
 
 class Proposal:
@@ -45,7 +37,7 @@ class Proposal:
     def __init__(
         self,
         space: Space,
-        trials: Sequence[Trial],
+        trials: Sequence[TuningTrial],
         seed: int,
         warm_up: int,
         first: dict[str, Any] | None = None,
@@ -110,7 +102,7 @@ def _value(parameter: Parameter, raw: Any) -> Any:
     return short if parameter.holds(short) else raw
 
 
-def _frozen(trial: Trial, space: Space, distributions: dict[str, Any]) -> Any:
+def _frozen(trial: TuningTrial, space: Space, distributions: dict[str, Any]) -> Any:
     import optuna
 
     state = optuna.trial.TrialState

@@ -1,8 +1,10 @@
-"""The trials of a search, kept in one JSON file that a stopped search goes on from."""
+"""What a search writes: trials in a JSON file to go on from, the best settings as TOML."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +14,11 @@ from nearfar.core.files import read_json, write_json
 
 FORMAT = 1
 
-State = Literal["complete", "pruned", "failed"]
+TrialState = Literal["complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
-class Trial:
+class TuningTrial:
     """One try.
 
     Args:
@@ -31,7 +33,7 @@ class Trial:
     """
 
     number: int
-    state: State
+    state: TrialState
     values: dict[str, Any]
     told: bool = True
     score: float | None = None
@@ -55,7 +57,7 @@ class TrialFile:
 
     path: Path
     identity: dict[str, Any]
-    trials: list[Trial] = field(default_factory=list)
+    trials: list[TuningTrial] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.path.exists():
@@ -71,16 +73,50 @@ class TrialFile:
                 f"{self.path} is of another search (other {', '.join(changed)}); name another "
                 "folder with --out, or delete it"
             )
-        self.trials = [Trial(**trial) for trial in found["trials"]]
+        self.trials = [TuningTrial(**trial) for trial in found["trials"]]
 
-    def add(self, trial: Trial, about: dict[str, Any]) -> None:
+    def add(self, trial: TuningTrial, about: dict[str, Any]) -> None:
         """One more trial, written at once, with what is to be known of the search so far."""
         self.trials.append(trial)
         content = {"identity": self.identity, **about, "trials": [asdict(t) for t in self.trials]}
         write_json(self.path, content)
 
 
-def best_of(trials: Sequence[Trial]) -> Trial | None:
+def best_of(trials: Sequence[TuningTrial]) -> TuningTrial | None:
     """The complete trial with the highest score, the first of equals; None without any."""
     complete = [trial for trial in trials if trial.score is not None]
     return max(complete, key=lambda t: (t.score or 0.0, -t.number)) if complete else None
+
+
+def settings_toml(values: Mapping[str, Any]) -> str:
+    """A line a setting; tables are inline, so that the lines can stand under any heading."""
+    return "".join(f"{_key(key)} = {_text(value)}\n" for key, value in values.items())
+
+
+def beyond_defaults(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are not the defaults; of a part of another kind all of them."""
+    result = {}
+    for key, value in plain.items():
+        default = defaults.get(key)
+        if value == default:
+            continue
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            kind = {"kind": value["kind"]} if "kind" in value else {}
+            same = value.get("kind") == default.get("kind")
+            value = kind | (beyond_defaults(value, default) if same else dict(value))
+        result[key] = value
+    return result
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return '"none"'
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(k)} = {_text(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

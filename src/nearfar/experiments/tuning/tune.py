@@ -12,16 +12,23 @@ from typing import Any
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.core import discovery, settings
 from nearfar.core.errors import EmptyDataError, NearfarError, SettingsError
+from nearfar.core.extras import require
 from nearfar.core.files import atomic_file
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.provenance import provenance
 from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.stopping import Budget, Stop, Watch, raising_on_sigterm, reason_of
-from nearfar.experiments.tuning.sampler import Proposal, Pruned, check_installed
+from nearfar.experiments.tuning.sampler import Proposal, Pruned
 from nearfar.experiments.tuning.space import Space, value_of, with_values
-from nearfar.experiments.tuning.toml import beyond_defaults, settings_toml
-from nearfar.experiments.tuning.trials import FORMAT, Trial, TrialFile, best_of
+from nearfar.experiments.tuning.trials import (
+    FORMAT,
+    TrialFile,
+    TuningTrial,
+    best_of,
+    beyond_defaults,
+    settings_toml,
+)
 from nearfar.metrics.ndcg import NDCG
 from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Device, Precision, Reporter, Run
@@ -31,7 +38,7 @@ METRIC = NDCG(100)
 
 
 @dataclass(frozen=True)
-class Search:
+class TuningSearch:
     """What is searched, and how to run.
 
     Args:
@@ -84,7 +91,7 @@ class Search:
         """
         return make_algorithm(self.algorithm, with_values(_plain(self.base()), values))
 
-    def resolved(self, train: Interactions) -> Search:
+    def resolved(self, train: Interactions) -> TuningSearch:
         """Return this search with the settings that are left to the data filled in."""
         return replace(self, values=_plain(self.base().resolved(train)))
 
@@ -119,14 +126,14 @@ class Tuned:
         stop: what stopped the search, or None.
     """
 
-    trials: tuple[Trial, ...]
-    best: Trial | None
+    trials: tuple[TuningTrial, ...]
+    best: TuningTrial | None
     settings: dict[str, Any]
     stop: Stop | None
 
 
 def tune(
-    search: Search,
+    search: TuningSearch,
     train: Interactions,
     validation: FoldIn,
     n_trials: int,
@@ -155,7 +162,7 @@ def tune(
         EmptyDataError: no validation user has anything to find.
         SettingsError: the folder holds another search.
     """
-    check_installed()
+    require("optuna", extra="tune", purpose="nearfar tune")
     if not validation.held_out.n_interactions:
         raise EmptyDataError("no validation user has a held-out item to choose settings by")
     if n_trials < 1:
@@ -182,14 +189,14 @@ def tune(
 
 
 def _try(
-    search: Search,
+    search: TuningSearch,
     file: TrialFile,
     train: Interactions,
     validation: FoldIn,
     budget: Budget,
     say: Callable[[str], None],
     reporting: Reporting,
-) -> Trial:
+) -> TuningTrial:
     number, space = len(file.trials), search.searched()
     plain = _plain(search.base())
     first = {key: value_of(plain, key) for key in space.parameters} if number == 0 else None
@@ -211,7 +218,7 @@ def _try(
     except (NearfarError, MemoryError, ArithmeticError) as error:
         state, reason = "failed", str(error) or type(error).__name__
     seconds = max(time.perf_counter() - started, run.history.seconds)
-    return Trial(
+    return TuningTrial(
         number, state, dict(proposal.values), proposal.told, score, proposal.epochs, seconds, reason
     )
 
@@ -235,7 +242,7 @@ class _Judge:
                 self.proposal.judge(next(iter(each.validation.values())))
 
 
-def _settings(search: Search, best: Trial | None) -> dict[str, Any]:
+def _settings(search: TuningSearch, best: TuningTrial | None) -> dict[str, Any]:
     if best is None:
         return {}
     chosen = search.with_values(best.values)
@@ -247,7 +254,7 @@ def _plain(algorithm: Algorithm) -> dict[str, Any]:
     return {k: v for k, v in settings.to_plain(algorithm).items() if k != "kind"}
 
 
-def _write_best(search: Search, file: TrialFile) -> None:
+def _write_best(search: TuningSearch, file: TrialFile) -> None:
     best = best_of(file.trials)
     if best is None:
         return
@@ -259,7 +266,7 @@ def _write_best(search: Search, file: TrialFile) -> None:
         out.write(head + settings_toml(_settings(search, best)))
 
 
-def _told(trials: list[Trial], n_trials: int) -> str:
+def _told(trials: list[TuningTrial], n_trials: int) -> str:
     last, best = trials[-1], best_of(trials)
     told = {
         "complete": f"{METRIC} {last.score or 0:.4f}",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from nearfar.core.extras import require
 from nearfar.maps.projections.projection import Projected, Projection
-from nearfar.maps.requirements import check_installed
 
 Reduce = Callable[[Float[np.ndarray, "points latent"]], Float[np.ndarray, "points reduced"]]
 
@@ -21,7 +21,7 @@ class PCA(Projection):
     label = "PCA"
 
     def check_installed(self) -> None:
-        check_installed("sklearn")
+        require("sklearn", extra="maps", purpose="a latent map")
 
     def _fit(self, points: Float[np.ndarray, "points latent"], seed: int) -> Projected:
         place = reduction(points, 2)

@@ -9,11 +9,11 @@ import numpy as np
 from annotated_types import Ge
 from jaxtyping import Float
 
+from nearfar.core.extras import require
 from nearfar.core.ranges import PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.maps.projections.pca import reduction
 from nearfar.maps.projections.projection import Projected, Projection
-from nearfar.maps.requirements import check_installed
 
 MANY = 20_000
 """From so many points on two threads work, and neighbours are sought in fewer trees, where 87 of
@@ -49,7 +49,7 @@ class TSNE(Projection):
     label = "t-SNE"
 
     def check_installed(self) -> None:
-        check_installed("openTSNE", "sklearn")
+        require("openTSNE", "sklearn", extra="maps", purpose="a latent map")
 
     def _fit(self, points: Float[np.ndarray, "points latent"], seed: int) -> Projected:
         from openTSNE import TSNE as OpenTSNE  # noqa: N811

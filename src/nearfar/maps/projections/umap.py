@@ -10,11 +10,11 @@ import numpy as np
 from annotated_types import Ge
 from jaxtyping import Float
 
+from nearfar.core.extras import require
 from nearfar.core.ranges import NonNegativeFloat
 from nearfar.core.seeding import derive
 from nearfar.maps.projections.pca import reduction
 from nearfar.maps.projections.projection import Projected, Projection
-from nearfar.maps.requirements import check_installed
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class UMAP(Projection):
     label = "UMAP"
 
     def check_installed(self) -> None:
-        check_installed("umap", "sklearn", extra="umap", purpose="a map by UMAP")
+        require("umap", "sklearn", extra="umap", purpose="a map by UMAP")
 
     def _fit(self, points: Float[np.ndarray, "points latent"], seed: int) -> Projected:
         with warnings.catch_warnings():

@@ -8,10 +8,8 @@ from jaxtyping import Int
 from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.evaluation.table import Table
 from nearfar.maps.anchors import item_names
-from nearfar.pages.charts import Chart
-from nearfar.pages.markup import folded, paragraph, side_by_side, table
-from nearfar.pages.section import Section
-from nearfar.report.charts import Bars, Line, bar_chart, line_chart, lines_in_words
+from nearfar.pages.chart import Axis, BarChart, Bars, Line, LineChart
+from nearfar.pages.page import Block, Captioned, Charts, Details, Section
 from nearfar.report.flat import flat, plain
 
 N_POPULAR = 10
@@ -36,17 +34,17 @@ def section(split: Split, everyone: Interactions) -> Section:
         f"{density:.2%} is filled."
     )
     activity = np.diff(everyone.x.indptr)
-    charts = side_by_side([_activity(activity).markup(), _popularity(train).markup()])
-    parts = [paragraph(text), table(_parts(split), "Users of the split"), charts]
-    parts += [
-        table(_quantiles(activity, train.item_counts), "How interactions are spread"),
-        table(_popular(train), "The most popular items among training users"),
+    blocks: list[Block] = [
+        text,
+        Captioned(_parts(split), "Users of the split"),
+        Charts([_activity(activity), _popularity(train)]),
+        Captioned(_quantiles(activity, train.item_counts), "How interactions are spread"),
+        Captioned(_popular(train), "The most popular items among training users"),
     ]
     if split.protocol:
-        rows = tuple(flat(split.protocol).items())
-        made = Table(("what", "value"), rows)
-        parts.append(folded("How the split was made", table(made, "Protocol")))
-    return Section("data", "Data", "\n".join(parts))
+        protocol = Table(("what", "value"), tuple(flat(split.protocol).items()))
+        blocks.append(Details("How the split was made", [Captioned(protocol, "Protocol")]))
+    return Section("data", "Data", blocks)
 
 
 def _parts(split: Split) -> Table:
@@ -65,34 +63,28 @@ def _held_out(name: str, part: FoldIn) -> tuple[str, str, str, str]:
     return name, f"{part.n_users:,}", f"{shown:,}", f"{hidden:,}"
 
 
-def _activity(activity: Int[np.ndarray, " users"]) -> Chart:
+def _activity(activity: Int[np.ndarray, " users"]) -> BarChart:
     """Users by number of interactions, in groups that double in size."""
     place = np.ceil(np.log2(activity[activity > 0])).astype(int)
     first = place.min()
     n_users = np.bincount(place)[first:]
     names = [_between(2**p // 2 + 1, 2**p) for p in range(first, first + len(n_users))]
     bars = [Bars("users", n_users.tolist(), 0)]
-    told = "; ".join(f"{name}: {n:,} users" for name, n in zip(names, n_users, strict=True))
-    return Chart(
-        "data-activity", "Users by number of interactions", f"Interactions and users. {told}.",
-        bar_chart(names, bars, "interactions", "users"),
-    )  # fmt: skip
+    x, y = Axis("interactions"), Axis("users")
+    return BarChart("Users by number of interactions", names, bars, x, y)
 
 
 def _between(low: int, high: int) -> str:
     return str(high) if low == high else f"{low}-{high}"
 
 
-def _popularity(train: Interactions) -> Chart:
+def _popularity(train: Interactions) -> LineChart:
     """The training users of the items, the most popular first."""
     counts = np.sort(train.item_counts[train.item_counts > 0])[::-1]
     ranks = np.unique(np.geomspace(1, max(1, len(counts)), N_RANKS).astype(int))[: len(counts)]
     line = Line("", ranks.tolist(), counts[ranks - 1].tolist())
-    labels = ("rank of the item", "training users")
-    return Chart(
-        "data-popularity", "Items by popularity", lines_in_words([line], *labels),
-        line_chart([line], *labels, logarithmic=True),
-    )  # fmt: skip
+    x, y = Axis("rank of the item", logarithmic=True), Axis("training users", logarithmic=True)
+    return LineChart("Items by popularity", [line], x, y)
 
 
 def _quantiles(activity: np.ndarray, popularity: np.ndarray) -> Table:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from nearfar.maps.atlas import Atlas
-from nearfar.maps.page import in_words, introduction, maps_figure, number_tables
+from nearfar.maps.drawing import introduction, map_charts, number_tables
 from nearfar.models.latent import LatentModel
-from nearfar.pages.charts import Chart
-from nearfar.pages.markup import bullets, paragraph, side_by_side
-from nearfar.pages.section import Section
+from nearfar.pages.page import Bullets, Charts, Section
 from nearfar.report.report import Report
 
 
 def section(report: Report) -> Section:
-    """A map a model with a latent space, and the numbers beside them."""
+    """A map per model with a latent space, and the numbers beside them."""
     atlas = report.atlas
     if isinstance(atlas, str):
-        return Section("map", "Latent map", paragraph(atlas))
+        return Section("map", "Latent map", [atlas])
     without = [
         f"{title} is a bundle of {one.bundle.about.algorithm}, which has no latent space."
         for title, one in report.measured.items()
@@ -27,15 +22,6 @@ def section(report: Report) -> Section:
         "A map keeps who is near whom; how far groups are apart, and how large they are, is told "
         "by the numbers below and not by the picture."
     )
-    charts = side_by_side(_chart(atlas, number).markup() for number in range(len(atlas.maps)))
-    parts = [introduction(atlas), paragraph(text), charts, number_tables(atlas)]
-    return Section("map", "Latent map", "\n".join([*parts, bullets(without)]))
-
-
-def _chart(atlas: Atlas, number: int) -> Chart:
-    """One map with a legend of its own, which on a phone stands alone."""
-    alone = replace(atlas, maps=(atlas.maps[number],))
-    figure = maps_figure(alone)
-    figure.layout.annotations = ()
-    figure.update_layout(margin_t=28, dragmode=False)
-    return Chart(f"map-{number + 1}", atlas.maps[number].title, in_words(alone), figure)
+    charts = Charts(map_charts(atlas, histories=True))
+    blocks = [*introduction(atlas), text, charts, *number_tables(atlas), Bullets(without)]
+    return Section("map", "Latent map", blocks)

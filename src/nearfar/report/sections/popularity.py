@@ -8,10 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from nearfar.evaluation.table import Table, comparison_table
-from nearfar.pages.charts import Chart
-from nearfar.pages.markup import paragraph, table
-from nearfar.pages.section import Section
-from nearfar.report.charts import Bars, bar_chart
+from nearfar.pages.chart import Axis, BarChart, Bars
+from nearfar.pages.page import Captioned, Charts, Section
 from nearfar.report.measured import LISTS, K
 from nearfar.report.report import Report
 
@@ -33,16 +31,15 @@ def section(report: Report) -> Section:
     )
     chosen, shown = shares(report)
     lists = comparison_table(report.evaluations, LISTS, seed=report.options.seed)
-    body = [
-        paragraph(text),
-        table(lists, f"What stands in the first {K}"),
-        paragraph(explained),
-        _chart(chosen, shown).markup(),
-        table(
-            _table([*chosen, *shown]), "Share of each tenth of the items, the most popular first"
-        ),
+    caption = "Share of each tenth of the items, the most popular first"
+    blocks = [
+        text,
+        Captioned(lists, f"What stands in the first {K}"),
+        explained,
+        Charts([_chart(chosen, shown)]),
+        Captioned(_table([*chosen, *shown]), caption),
     ]
-    return Section("popularity", "Popularity and coverage", "\n".join(body))
+    return Section("popularity", "Popularity and coverage", blocks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +77,11 @@ def shares(report: Report) -> tuple[list[Shares], list[Shares]]:
     return chosen, [spread(title, one.shown) for title, one in report.measured.items()]
 
 
-def _chart(chosen: list[Shares], shown: list[Shares]) -> Chart:
+def _chart(chosen: list[Shares], shown: list[Shares]) -> BarChart:
     bars = [Bars(chosen[-1].name, chosen[-1].of_tenth.tolist())]
     bars += [Bars(one.name, one.of_tenth.tolist(), n) for n, one in enumerate(shown)]
-    words = "; ".join(f"{one.name} {one.of_tenth[0]:.0%}" for one in (chosen[-1], *shown))
-    return Chart(
-        "popularity-tenths", "Recommendations by popularity of the item",
-        f"Share of the most popular tenth of the items: {words}. The table below has all tenths.",
-        bar_chart(
-            NAMES, bars, "tenth of the items, the most popular first", "share", tick_format=".0%"
-        ),
-    )  # fmt: skip
+    x, y = Axis("tenth of the items, the most popular first"), Axis("share", percent=True)
+    return BarChart("Recommendations by popularity of the item", NAMES, bars, x, y)
 
 
 def _table(columns: list[Shares]) -> Table:

@@ -7,8 +7,7 @@ from typing import Any
 
 from nearfar.bundle.bundle import versions
 from nearfar.evaluation.table import Table
-from nearfar.pages.markup import bullets, commands, heading, paragraph, table
-from nearfar.pages.section import Section
+from nearfar.pages.page import Block, Bullets, Captioned, Commands, Heading, Section
 from nearfar.report.command import train_command
 from nearfar.report.flat import flat, plain
 from nearfar.report.report import Report
@@ -24,20 +23,18 @@ def section(report: Report, data: str, command: str) -> Section:
         data: the path of the split, as it was given.
         command: the line that made the page.
     """
-    parts = [table(_origins(report), "Where the bundles come from")]
     order = ", those that differ first" if len(report.measured) > 1 else ""
-    parts.append(table(_settings(report), f"Settings{order}"))
-    parts += _training(report, data)
-    parts += [
-        heading("This page"),
-        commands([command]),
-        paragraph(
-            f"Seed {report.options.seed}; the same bundles, data, seed and versions give the same "
-            f"page. Made with {_listed(versions())}."
-        ),
-        table(_fingerprints(report), "Fingerprints"),
+    blocks: list[Block] = [
+        Captioned(_origins(report), "Where the bundles come from"),
+        Captioned(_settings(report), f"Settings{order}"),
+        *_training(report, data),
+        Heading("This page"),
+        Commands([command]),
+        f"Seed {report.options.seed}; the same bundles, data, seed and versions give the same "
+        f"page. Made with {_listed(versions())}.",
+        Captioned(_fingerprints(report), "Fingerprints"),
     ]
-    return Section("reproduce", "Settings and fingerprints", "\n".join(parts))
+    return Section("reproduce", "Settings and fingerprints", blocks)
 
 
 def _listed(values: Mapping[str, Any]) -> str:
@@ -86,7 +83,7 @@ def _differ(cells: Sequence[str], algorithms: Sequence[str]) -> bool:
     return bool(having & lacking)
 
 
-def _training(report: Report, data: str) -> list[str]:
+def _training(report: Report, data: str) -> list[Block]:
     lines, notes = [], []
     for title, one in report.measured.items():
         place = data if one.bundle.trained_on(report.split.train) else "DATA"
@@ -101,8 +98,7 @@ def _training(report: Report, data: str) -> list[str]:
         "Device, precision and the number of threads are not kept in a bundle; on one CPU with "
         "one number of threads a seed fixes every bit."
     )
-    shown = commands(lines) if lines else ""
-    return [heading("The trainings"), shown, bullets(notes)]
+    return [Heading("The trainings"), Commands(lines), Bullets(notes)]
 
 
 def _fingerprints(report: Report) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from dataclasses import dataclass
 from datetime import date
@@ -11,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from nearfar.core.errors import ArtefactError
+from nearfar.core.files import sync_folder
 from nearfar.store.sinks.sink import MAX_VERSION
 
 PREFIX = "date="
@@ -87,12 +87,12 @@ class Day:
         for unfinished in folder.glob(".*"):
             unfinished.unlink()
         for changed in (folder, self.folder, self.folder.parent):
-            _sync(changed)
+            sync_folder(changed)
         made = self.root / f".{self.link.name}.part"
         made.unlink(missing_ok=True)
         made.symlink_to(folder.relative_to(self.root))
         made.replace(self.link)
-        _sync(self.root)
+        sync_folder(self.root)
         self.settle()
         for old in self._folders():
             if old not in (folder, before):
@@ -104,7 +104,7 @@ class Day:
         self.settle()
         if self.link.is_symlink():
             self.link.unlink()
-            _sync(self.root)  # else a power cut brings back a link to folders that are gone
+            sync_folder(self.root)  # else a power cut brings back a link to folders that are gone
         if self.folder.exists():
             _drop(self.folder)
 
@@ -132,11 +132,3 @@ def _drop(folder: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
     folder.rename(gone)
     shutil.rmtree(gone)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -14,7 +14,7 @@ from nearfar.store.sinks._postgres_reader import PostgresReader
 from nearfar.store.sinks._postgres_table import PostgresTable
 from nearfar.store.sinks._postgres_writer import PostgresWriter, drop_staged, withdraw
 from nearfar.store.sinks._rows import IdKind, as_id, schema
-from nearfar.store.sinks.sink import Writer
+from nearfar.store.sinks.sink import DayWriter
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -32,7 +32,7 @@ class Postgres(PostgresTable):
     @contextmanager
     def writer(
         self, day: date, version: str, scored_at: datetime, resume: bool
-    ) -> Iterator[Writer]:
+    ) -> Iterator[DayWriter]:
         """What writes a day."""
         with self.for_writing(day) as connection:
             yield PostgresWriter(self, connection, day, version, scored_at, resume=resume)

@@ -9,7 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from nearfar.core.errors import DataError
-from nearfar.store.requirements import check_installed
+from nearfar.core.extras import require
 from nearfar.store.secrets import Url
 from nearfar.store.sinks._rows import IdKind
 
@@ -67,7 +67,7 @@ class PostgresTable:
 
     def check(self) -> None:
         """Raises MissingExtraError where psycopg is missing."""
-        check_installed("psycopg", purpose="keeping recommendations in PostgreSQL")
+        require("psycopg", extra="sql", purpose="keeping recommendations in PostgreSQL")
 
     def name(self, suffix: str = "") -> Identifier:
         """The quoted name of the table, or of one that belongs to it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import time
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from nearfar.core.errors import DataError
-from nearfar.store.sinks._copy_text import copy_text
 from nearfar.store.sinks._postgres_table import PostgresTable, partition_suffix
 from nearfar.store.sinks._rows import duplicate_error
-from nearfar.store.sinks.sink import Writer
+from nearfar.store.sinks.sink import DayWriter
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composed
+
 
 ROWS_AT_ONCE = 50_000
 SQL_NAMES = {"user": "user_id", "item": "item_id"}
@@ -54,7 +55,7 @@ ATTACH = (
 )
 
 
-class PostgresWriter(Writer):
+class PostgresWriter(DayWriter):
     """Collects a day's parts in a table of their own, and publishes it as a partition.
 
     Args:
@@ -215,3 +216,35 @@ def _swap(database: PostgresTable, connection: Connection, day: date, *then: Com
 def _staged_suffix(day: date, version: str) -> str:
     """What the table is called that collects a day's parts."""
     return f"{partition_suffix(day)}_new_{hashlib.sha256(version.encode()).hexdigest()[:8]}"
+
+
+SPECIAL = r"[\\\t\n\r]"
+ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+
+def copy_text(rows: pl.DataFrame) -> bytes:
+    """Tab-separated lines, backslash-escaped.
+
+    Source: the PostgreSQL manual, COPY, "Text Format".
+
+    Args:
+        rows: numbers, moments in UTC, and text; nothing is missing.
+    """
+    columns = [_escaped(c) if c.dtype == pl.String else c for c in rows.get_columns()]
+    buffer = io.BytesIO()
+    pl.DataFrame(columns).write_csv(
+        buffer,
+        include_header=False,
+        separator="\t",
+        quote_style="never",
+        datetime_format="%Y-%m-%d %H:%M:%S%.6f%:z",
+    )
+    return buffer.getvalue()
+
+
+def _escaped(text: pl.Series) -> pl.Series:
+    if not text.str.contains(SPECIAL).any():
+        return text
+    for character, escape in ESCAPES.items():  # the backslash first, as the others bring some
+        text = text.str.replace_all(character, escape, literal=True)
+    return text

@@ -16,7 +16,7 @@ from nearfar.store.reader import Reader
 from nearfar.store.secrets import Url
 from nearfar.store.sinks._rows import IdKind, as_id, duplicate_error, schema
 from nearfar.store.sinks._sqlite_reader import COLUMNS, SQLiteReader
-from nearfar.store.sinks.sink import Writer
+from nearfar.store.sinks.sink import DayWriter
 
 ROWS_AT_ONCE = 50_000
 ID_TYPES = {"text": "TEXT", "integer": "INTEGER"}
@@ -105,7 +105,7 @@ class SQLite:
     @contextmanager
     def writer(
         self, day: date, version: str, scored_at: datetime, resume: bool
-    ) -> Iterator[Writer]:
+    ) -> Iterator[DayWriter]:
         """What writes a day."""
         with self._for_writing() as connection:
             with self.transaction(connection):
@@ -174,7 +174,7 @@ class SQLite:
         return SQLiteReader(self.address, self._path(), self.table, self.ids, seconds)
 
 
-class _SQLiteWriter(Writer):
+class _SQLiteWriter(DayWriter):
     def __init__(
         self,
         database: SQLite,

@@ -25,7 +25,7 @@ from nearfar.store.sinks._rows import (
     by_user,
     duplicate_error,
 )
-from nearfar.store.sinks.sink import RecommendationSink, Writer
+from nearfar.store.sinks.sink import DayWriter, RecommendationSink
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class ParquetRecommendations(RecommendationSink):
     @contextmanager
     def _writer(
         self, day: date, version: str, scored_at: datetime, resume: bool
-    ) -> Iterator[Writer]:
+    ) -> Iterator[DayWriter]:
         address = Url(self.path)
         home = Day(self._root(), day)
         with address.errors("write it", OSError):
@@ -162,7 +162,7 @@ class _ParquetReader(Reader):
             raise kind(Url(self._sink.path).told("read it", error)) from None
 
 
-class _ParquetWriter(Writer):
+class _ParquetWriter(DayWriter):
     def __init__(
         self,
         home: Day,

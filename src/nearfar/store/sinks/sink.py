@@ -19,7 +19,7 @@ PACKAGE = __name__.rpartition(".")[0]
 MAX_VERSION = 100
 
 
-class Writer(ABC):
+class DayWriter(ABC):
     """Writes the rows of one day, part by part; `RecommendationSink.writing` makes one.
 
     A part is safe once `write` returns: it survives the process, though nobody reads it before
@@ -101,7 +101,7 @@ class RecommendationSink(ABC):
         *,
         scored_at: datetime | None = None,
         resume: bool = False,
-    ) -> Iterator[Writer]:
+    ) -> Iterator[DayWriter]:
         """Write the recommendations of a day; published when the block ends without an error.
 
         ```python
@@ -144,7 +144,7 @@ class RecommendationSink(ABC):
     @abstractmethod
     def _writer(
         self, day: date, version: str, scored_at: datetime, resume: bool
-    ) -> AbstractContextManager[Writer]:
+    ) -> AbstractContextManager[DayWriter]:
         """What writes a day."""
 
     @abstractmethod

@@ -10,11 +10,12 @@ from datetime import date, datetime
 import polars as pl
 
 from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import PositiveFloat
 from nearfar.store.reader import Reader
 from nearfar.store.secrets import Url
 from nearfar.store.sinks import _postgres, _sqlite
 from nearfar.store.sinks._rows import IdKind
-from nearfar.store.sinks.sink import RecommendationSink, Writer
+from nearfar.store.sinks.sink import DayWriter, RecommendationSink
 
 NAME = re.compile(r"([a-z_][a-z0-9_]{0,30}\.)?[a-z_][a-z0-9_]{0,30}")
 
@@ -51,8 +52,8 @@ class SQLRecommendations(RecommendationSink):
     url: str
     table: str = "recommendations"
     ids: IdKind = "text"
-    lock_seconds: float = 2.0
-    publish_seconds: float = 600.0
+    lock_seconds: PositiveFloat = 2.0
+    publish_seconds: PositiveFloat = 600.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,11 +62,6 @@ class SQLRecommendations(RecommendationSink):
             raise SettingsError(
                 f"table is {self.table!r}; a name of lower case letters, digits and underscores "
                 "was expected, perhaps with a schema before it"
-            )
-        if self.lock_seconds <= 0 or self.publish_seconds <= 0:
-            raise SettingsError(
-                f"lock_seconds {self.lock_seconds} and publish_seconds {self.publish_seconds} "
-                "must be above 0"
             )
 
     def check(self) -> None:
@@ -87,7 +83,7 @@ class SQLRecommendations(RecommendationSink):
 
     def _writer(
         self, day: date, version: str, scored_at: datetime, resume: bool
-    ) -> AbstractContextManager[Writer]:
+    ) -> AbstractContextManager[DayWriter]:
         return self._database().writer(day, version, scored_at, resume)
 
     def delete(self, day: date) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.store.requirements import check_installed
+from nearfar.core.extras import require
 from nearfar.store.secrets import Url
 
 
 @dataclass(frozen=True)
-class Entry:
+class FileEntry:
     """A file or folder inside a folder.
 
     Attributes:
@@ -47,11 +47,11 @@ class Place(ABC):
     """Where files lie."""
 
     @abstractmethod
-    def entry(self, path: str) -> Entry | None:
+    def entry(self, path: str) -> FileEntry | None:
         """What is at a path; None where there is nothing."""
 
     @abstractmethod
-    def entries(self, path: str) -> list[Entry]:
+    def entries(self, path: str) -> list[FileEntry]:
         """What lies in a folder."""
 
     @abstractmethod
@@ -62,12 +62,12 @@ class Place(ABC):
 class Local(Place):
     """The file system of this machine."""
 
-    def entry(self, path: str) -> Entry | None:
+    def entry(self, path: str) -> FileEntry | None:
         at = Path(path)
-        return Entry(path, at.name, at.is_dir()) if at.exists() else None
+        return FileEntry(path, at.name, at.is_dir()) if at.exists() else None
 
-    def entries(self, path: str) -> list[Entry]:
-        return [Entry(str(p), p.name, p.is_dir()) for p in Path(path).iterdir()]
+    def entries(self, path: str) -> list[FileEntry]:
+        return [FileEntry(str(p), p.name, p.is_dir()) for p in Path(path).iterdir()]
 
     def open(self, path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
         return Path(path).open("rb")
@@ -79,14 +79,14 @@ class Remote(Place):
     def __init__(self, filesystem: Any) -> None:
         self._files = filesystem
 
-    def entry(self, path: str) -> Entry | None:
+    def entry(self, path: str) -> FileEntry | None:
         if not self._files.exists(path):
             return None
-        return Entry(path, _last(path), bool(self._files.isdir(path)))
+        return FileEntry(path, _last(path), bool(self._files.isdir(path)))
 
-    def entries(self, path: str) -> list[Entry]:
+    def entries(self, path: str) -> list[FileEntry]:
         listed = self._files.ls(path, detail=True)
-        return [Entry(e["name"], _last(e["name"]), e["type"] == "directory") for e in listed]
+        return [FileEntry(e["name"], _last(e["name"]), e["type"] == "directory") for e in listed]
 
     def open(self, path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
         return self._files.open(path, "rb")
@@ -107,7 +107,7 @@ def located(address: Url) -> tuple[Place, str]:
     revealed = address.reveal()
     if not is_remote(revealed):
         return Local(), str(Path(revealed).expanduser())
-    check_installed("fsspec", purpose=f"reading {address}", extra="remote")
+    require("fsspec", extra="remote", purpose=f"reading {address}")
     import fsspec
 
     with address.errors("open", ImportError, ValueError, OSError):

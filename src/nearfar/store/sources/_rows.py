@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 
 import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import SchemaError
+from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
 from nearfar.tables.columns import EVENT_ROLES, Columns
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rules import RowRules, beyond
-from nearfar.tables.table import Table, read_rows
+from nearfar.tables.table import TableReader, read_rows
 
 MOMENT = pl.Datetime("us", "UTC")
 ID_ROLES = ("user", "item")
@@ -71,7 +72,7 @@ class EventRows:
         self._clock.read(times)
         return self._clock.unit
 
-    def add(self, table: Table, *, whole: bool = False) -> None:
+    def add(self, table: TableReader, *, whole: bool = False) -> None:
         """Add the rows of a table that lie in the window, or all of them with `whole`.
 
         Raises:
@@ -97,7 +98,7 @@ class EventRows:
             blocks.append(frame)
         self._tables.append(pl.concat(blocks, how="diagonal_relaxed"))
 
-    def _of_one_kind(self, ids: pl.Series, table: Table) -> pl.Series:
+    def _of_one_kind(self, ids: pl.Series, table: TableReader) -> pl.Series:
         role = ids.name
         if not table.typed:
             return ids.cast(pl.String)
@@ -159,8 +160,3 @@ class EventRows:
         if numbers.null_count() > ids.null_count():
             raise beyond(ids.name, ids.filter(numbers.is_null() & ids.is_not_null())[0])
         return numbers
-
-
-def midnight(day: date) -> datetime:
-    """The moment at which a day begins, in UTC."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -10,6 +10,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
+from nearfar.store.contracts import midnight
 from nearfar.store.secrets import Url
 from nearfar.store.sources._files import (
     DatedFile,
@@ -19,7 +20,7 @@ from nearfar.store.sources._files import (
     dated_files,
     located,
 )
-from nearfar.store.sources._rows import EventRows, midnight
+from nearfar.store.sources._rows import EventRows
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import Columns

@@ -17,14 +17,16 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError, SchemaError, SettingsError
-from nearfar.store.requirements import check_installed
+from nearfar.core.extras import require
+from nearfar.core.ranges import PositiveInt
+from nearfar.store.contracts import midnight
 from nearfar.store.secrets import Url
-from nearfar.store.sources._rows import EventRows, midnight
+from nearfar.store.sources._rows import EventRows
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import DIGITS, PER_SECOND, RANGES, TimeUnit
 from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
-from nearfar.tables.table import Numbers, Table
+from nearfar.tables.table import Numbers, TableReader
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, FromClause
@@ -70,18 +72,16 @@ class SQLEvents(EventSource):
     time_unit: TimeUnit = "auto"
     time_format: str | None = None
     literal_ids: bool = False
-    chunk_rows: int = 100_000
+    chunk_rows: PositiveInt = 100_000
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "url", Url(self.url))
         if (self.table is None) == (self.query is None):
             raise SettingsError("an SQL source needs either a table or a query")
-        if self.chunk_rows < 1:
-            raise SettingsError(f"chunk_rows is {self.chunk_rows}; at least 1 was expected")
 
     def check(self) -> None:
-        check_installed("sqlalchemy", purpose="reading events from a database")
+        require("sqlalchemy", extra="sql", purpose="reading events from a database")
         revealed = Url(self.url).for_database()
         if not re.match(r"\w+(\+\w+)?://", revealed):
             raise SettingsError(
@@ -89,7 +89,7 @@ class SQLEvents(EventSource):
                 "sqlite:///events.db or postgresql://user@host/database was expected"
             )
         if is_postgres(revealed):
-            check_installed("psycopg", purpose="reading events from PostgreSQL")
+            require("psycopg", extra="sql", purpose="reading events from PostgreSQL")
 
     def _read(self, since: date, until: date, report: ReadReport) -> pl.DataFrame:
         rows = EventRows(self.columns, self.rules, since, until, report)
@@ -139,7 +139,7 @@ class SQLEvents(EventSource):
         yield from connection.execute(wanted, execution_options=options).partitions()
 
 
-class _Fetched(Table):
+class _Fetched(TableReader):
     """Rows of a database as they are fetched."""
 
     def __init__(

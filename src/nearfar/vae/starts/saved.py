@@ -28,7 +28,7 @@ class Saved(Start):
 
     Args:
         path: a safetensors file of the earlier network's weights by name, with the array
-            "item_columns"; `nearfar.bundle.warm` writes it.
+            "item_columns"; `nearfar.bundle.other_catalogue` writes it.
         before: what the network is given first, and what new items keep.
     """
 

@@ -1,0 +1,92 @@
+"""From training data to a saved bundle: fit, measure on validation users, describe, save."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nearfar.algorithms.algorithm import Algorithm
+from nearfar.bundle.bundle import Bundle, describe
+from nearfar.bundle.folder import save_bundle
+from nearfar.core.errors import SettingsError
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.evaluation.evaluate import evaluate
+from nearfar.evaluation.evaluation import Evaluation
+from nearfar.train.checkpoint import NAME as CHECKPOINT
+from nearfar.train.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedBundle:
+    """What a training came to.
+
+    Args:
+        bundle: as it was saved.
+        algorithm: with the settings that it was fitted with.
+        evaluation: on the validation users; None without any.
+        fit_seconds: wall-clock time of `fit`, validation included.
+    """
+
+    bundle: Bundle
+    algorithm: Algorithm
+    evaluation: Evaluation | None
+    fit_seconds: float
+
+
+def run_folder(out: Path) -> Path:
+    """Where the training of a bundle keeps its checkpoint and metrics.jsonl: OUT.run."""
+    return out.with_name(out.name + ".run")
+
+
+def has_checkpoint(out: Path, *, resume: bool) -> bool:
+    """Whether the training of a bundle was stopped and left a checkpoint.
+
+    Raises:
+        SettingsError: it did, and `resume` is not set: a new training would overwrite it.
+    """
+    folder = run_folder(out)
+    found = any(folder.rglob(CHECKPOINT))
+    if found and not resume:
+        raise SettingsError(
+            f"{folder} holds the checkpoint of an unfinished run: go on with --resume, or delete it"
+        )
+    return found
+
+
+def train_bundle(
+    algorithm: Algorithm,
+    train: Interactions,
+    validation: FoldIn | None,
+    out: Path,
+    *,
+    run: Run,
+    protocol: Mapping[str, Any],
+) -> TrainedBundle:
+    """Fit an algorithm and save its model; the run's folder goes unless the run was interrupted.
+
+    Args:
+        algorithm: resolved for `train`.
+        train: the training users.
+        validation: held-out users, for early stopping and for the bundle's metrics.
+        out: the bundle's folder.
+        run: seed, device, and the folder for checkpoints.
+        protocol: how the data were made, JSON-able; kept in the bundle.
+    """
+    started = time.perf_counter()
+    model = algorithm.fit(train, validation, run=run)
+    seconds = time.perf_counter() - started
+    fitted = algorithm.as_fitted(model)
+    evaluation = None if validation is None else evaluate(model, validation)
+    metrics = {} if evaluation is None else {"validation": evaluation.to_dict()}
+    about = describe(
+        fitted, train, seed=run.seed, protocol=protocol, metrics=metrics, history=run.history
+    )
+    bundle = Bundle(model, train.item_ids, about)
+    save_bundle(bundle, out)
+    if run.folder is not None and not run.history.interrupted:
+        shutil.rmtree(run.folder, ignore_errors=True)
+    return TrainedBundle(bundle, fitted, evaluation, seconds)

@@ -1,0 +1,67 @@
+"""Options that several commands share, and the decorator that gives them to a command."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection
+from dataclasses import fields, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from nearfar.core.device import Device
+
+Seed = Annotated[int, typer.Option("--seed", help="Random seed.")]
+DeviceOption = Annotated[
+    Device, typer.Option("--device", help="Where to compute; auto takes CUDA where present.")
+]
+
+
+def with_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:
+    """Expand each parameter of a command that is a dataclass into one option per field.
+
+    The command itself gets the dataclass: `output: Output` stands for --json, --quiet and --debug,
+    `log_options: LogOptions` for all options that read a log.
+
+    Args:
+        without: fields whose options the command does not have; they keep their defaults.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        hints = get_type_hints(command, include_extras=True)
+        groups: dict[str, tuple[type, list[str]]] = {}
+        parameters: list[inspect.Parameter] = []
+        for name, parameter in inspect.signature(command).parameters.items():
+            group = hints[name]
+            if not (isinstance(group, type) and is_dataclass(group)):
+                kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+                parameters.append(parameter.replace(annotation=group, kind=kind))
+                continue
+            chosen = [field for field in fields(group) if field.name not in without]
+            groups[name] = group, [field.name for field in chosen]
+            types = get_type_hints(group, include_extras=True)
+            parameters += [
+                inspect.Parameter(
+                    field.name,
+                    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                    default=field.default,
+                    annotation=types[field.name],
+                )
+                for field in chosen
+            ]
+
+        @wraps(command)
+        def run(**values: Any) -> Any:
+            made = {
+                name: group(**{field: values.pop(field) for field in chosen})
+                for name, (group, chosen) in groups.items()
+            }
+            return command(**made, **values)
+
+        del run.__wrapped__
+        run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return decorate

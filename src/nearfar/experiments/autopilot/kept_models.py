@@ -1,0 +1,56 @@
+"""Models of trials, kept on disk so that a blend and the test users need no second fit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.folder import load_bundle, save_bundle
+from nearfar.bundle.manifest import is_bundle
+from nearfar.core.errors import ArtefactError
+from nearfar.models.model import Model
+
+
+@dataclass(frozen=True)
+class KeptModels:
+    """A folder of bundles, one per trial.
+
+    Args:
+        folder: where they are; it need not exist.
+    """
+
+    folder: Path
+
+    def has(self, number: int) -> bool:
+        """Return whether a trial's model was kept."""
+        return is_bundle(self._place(number))
+
+    def keep(self, number: int, bundle: Bundle) -> str | None:
+        """Write a trial's model; returns why that was not possible, where it was not."""
+        try:
+            save_bundle(bundle, self._place(number))
+        except (OSError, ArtefactError) as error:
+            return str(error)
+        return None
+
+    def load(self, number: int) -> Model | None:
+        """Return a trial's model, on the CPU; None where it was not kept or is damaged."""
+        if not self.has(number):
+            return None
+        try:
+            return load_bundle(self._place(number), trust=True).model
+        except (OSError, ArtefactError):
+            return None
+
+    def drop_all_but(self, numbers: Collection[int]) -> None:
+        """Delete the models of all other trials."""
+        kept = {self._place(number).name for number in numbers}
+        for place in self.folder.glob("*"):
+            if place.name not in kept:
+                shutil.rmtree(place, ignore_errors=True)
+
+    def _place(self, number: int) -> Path:
+        return self.folder / f"{number:04}"

@@ -1,0 +1,283 @@
+"""Charts as a picture in a file, drawn by Matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import singledispatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.core.errors import SettingsError
+from nearfar.core.extras import require
+from nearfar.core.files import atomic_file
+from nearfar.core.seeding import generator
+from nearfar.pages.chart import (
+    FEW_POINTS,
+    NEUTRAL,
+    Axis,
+    BarChart,
+    Chart,
+    DotChart,
+    LineChart,
+    ScatterChart,
+    colour_of,
+    finite,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SUFFIXES = (".png", ".svg", ".pdf")
+COLUMNS = 3
+INK = "#333333"
+BARS_WIDTH = 0.8
+DASHES = ("-", "--", ":", "-.")
+
+AS_PIXELS = 5_000
+"""More points than this make a vector file slow to show; it contains them as pixels."""
+
+
+def check_picture(path: Path, *, extra: str = "plots", purpose: str = "a picture") -> None:
+    """Refuse a file that cannot be drawn, before the work begins.
+
+    Args:
+        path: the file.
+        extra: the extra of nearfar that installs Matplotlib, for the message.
+        purpose: what is drawn, for the message.
+
+    Raises:
+        SettingsError: the suffix is not that of a picture.
+        MissingExtraError: Matplotlib is not installed.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise SettingsError(
+            f"{path} ends in {path.suffix or 'nothing'}; {purpose} is a file that ends in "
+            f"{', '.join(SUFFIXES)}"
+        )
+    require("matplotlib", extra=extra, purpose=purpose)
+
+
+def write_picture(charts: Sequence[Chart], path: Path, *, title: str = "") -> None:
+    """Draw charts side by side into one file, its format by the suffix, atomically.
+
+    The same charts give the same bytes, and text in .svg files stays text.
+
+    Args:
+        charts: in rows of three.
+        path: the file.
+        title: above all charts.
+
+    Raises:
+        SettingsError: the suffix is not that of a picture.
+        MissingExtraError: Matplotlib is not installed.
+    """
+    check_picture(path)
+    save(draw(charts, title=title), path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure of `draw`; see `write_picture`."""
+    import matplotlib as mpl
+
+    suffix = path.suffix.lower().lstrip(".")
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nearfar"}):
+        figure.savefig(buffer, format=suffix, dpi=150, metadata=undated)
+    with atomic_file(path) as file:
+        file.write(buffer.getvalue())
+
+
+def draw(charts: Sequence[Chart], *, title: str = "") -> Figure:
+    """Return charts as one Matplotlib figure.
+
+    Where all charts have the same legend it stands once below them.
+
+    Raises:
+        SettingsError: there is no chart.
+        MissingExtraError: Matplotlib is not installed.
+    """
+    if not charts:
+        raise SettingsError("there is nothing to draw")
+    require("matplotlib", extra="plots", purpose="a picture")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    n_columns = min(COLUMNS, len(charts))
+    n_rows = -(-len(charts) // n_columns)
+    width, height = np.max([_inches(chart) for chart in charts], axis=0)
+    names = 2.0 if isinstance(charts[0], DotChart) else 0.0
+    figure = Figure(figsize=(names + width * n_columns, height * n_rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(np.atleast_1d(figure.subplots(n_rows, n_columns)).ravel())
+    for place, (axis, chart) in enumerate(zip(axes, charts, strict=False)):
+        axis.set_title(chart.title, fontsize=10, parse_math=False)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+        _drawn(chart, axis)
+        if isinstance(chart, DotChart) and place % n_columns:
+            axis.set_yticklabels([])
+    for axis in axes[len(charts) :]:
+        axis.set_visible(False)
+    if title:
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left", parse_math=False)
+    _add_legends(figure, axes[: len(charts)])
+    return figure
+
+
+def _inches(chart: Chart) -> tuple[float, float]:
+    if isinstance(chart, DotChart):
+        return 3.2, 1.2 + 0.3 * len(chart.dots)
+    return (4.2, 4.5) if isinstance(chart, ScatterChart) else (4.0, 3.4)
+
+
+@singledispatch
+def _drawn(chart: Chart, axes: Axes) -> None:
+    raise NotImplementedError(type(chart).__name__)
+
+
+@_drawn.register(LineChart)
+def _lines(chart: LineChart, axes: Axes) -> None:
+    for line in chart.lines:
+        colour, few = colour_of(line.colour), len(line.x) <= FEW_POINTS
+        y = _with_gaps(line.y)
+        marker = "o" if line.points or (few and not chart.x.logarithmic) else None
+        axes.plot(
+            list(line.x), y, color=colour, label=line.name or None, marker=marker, markersize=3,
+            linestyle="none" if line.points else DASHES[line.dash % len(DASHES)], linewidth=1.4,
+        )  # fmt: skip
+        if line.marked is not None and line.marked in line.x:
+            axes.plot(line.marked, y[list(line.x).index(line.marked)], "o", color=colour, ms=7)
+    _scale(axes, chart.x, chart.y)
+
+
+@_drawn.register(BarChart)
+def _bars(chart: BarChart, axes: Axes) -> None:
+    places = np.arange(len(chart.categories))
+    width = BARS_WIDTH / len(chart.bars)
+    for number, each in enumerate(chart.bars):
+        left = places - BARS_WIDTH / 2 + (number + 0.5) * width
+        errors = None if each.errors is None else _with_gaps(each.errors)
+        axes.bar(
+            left, _with_gaps(each.values), width, color=colour_of(each.colour), yerr=errors,
+            ecolor=NEUTRAL, label=each.name or None,
+        )  # fmt: skip
+    _scale(axes, chart.x, chart.y)
+    axes.set_xticks(places, chart.categories, parse_math=False)
+    axes.set_ylim(bottom=0, top=chart.top())
+
+
+@_drawn.register(DotChart)
+def _dots(chart: DotChart, axes: Axes) -> None:
+    for row, dot in enumerate(chart.dots):
+        colour = colour_of(dot.colour)
+        if dot.low is not None and dot.high is not None:
+            axes.plot([dot.low, dot.high], [row, row], color=colour, linewidth=1.6)
+        if dot.value is not None:
+            axes.plot(dot.value, row, "o", color=colour, markersize=5)
+        if dot.published is not None:
+            axes.plot(dot.published, row, "D", mfc="none", mec=INK, markersize=5)
+    if chart.reference is not None:
+        axes.axvline(chart.reference, color=NEUTRAL, linestyle="--")
+    axes.grid(alpha=0.25)
+    axes.set_yticks(range(len(chart.dots)), [dot.name for dot in chart.dots], parse_math=False)
+    axes.set_ylim(len(chart.dots) - 0.5, -0.5)
+    _scale(axes, chart.x, Axis())
+    colours = {dot.colour for dot in chart.dots if dot.value is not None}
+    for number in sorted(colours & chart.colours.keys()):
+        axes.plot([], [], color=colour_of(number), marker="o", label=chart.colours[number])
+    if any(dot.published is not None for dot in chart.dots):
+        axes.plot([], [], "D", mfc="none", mec=INK, label="published")
+
+
+@_drawn.register(ScatterChart)
+def _scatter(chart: ScatterChart, axes: Axes) -> None:
+    cohorts = [each for each in chart.points if each.colour is not None]
+    xy = np.concatenate([each.xy for each in cohorts])
+    colours = np.repeat([colour_of(each.colour) for each in cohorts], [len(c.xy) for c in cohorts])
+    # In random order, so that no cohort hides the others.
+    order = generator(0, "chart", "order").permutation(len(xy))
+    axes.scatter(
+        *xy[order].T, c=colours[order], s=max(2.0, min(12.0, 20_000 / max(1, len(xy)))), alpha=0.6,
+        linewidths=0, rasterized=len(xy) > AS_PIXELS,
+    )  # fmt: skip
+    for each in chart.points:
+        mark = "x" if each.colour is None else "o"
+        colour = INK if each.colour is None else colour_of(each.colour)
+        axes.plot([], [], mark, color=colour, markersize=6, label=each.name)
+        if each.colour is None:
+            axes.scatter(*each.xy.T, marker="x", s=14, c=INK, linewidths=0.8)
+            _label(axes, each)
+    axes.set_xlabel("\n".join(chart.below), fontsize=9, parse_math=False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.spines[:].set_visible(True)
+    axes.spines[:].set_color("#cccccc")
+
+
+def _label(axes: Axes, points: Any) -> None:
+    from matplotlib.patheffects import withStroke
+
+    for label in points.labels:
+        axes.annotate(
+            label.text, points.xy[label.place], xytext=(-3 if label.left else 3, 3),
+            ha="right" if label.left else "left", textcoords="offset points", fontsize=6.5,
+            color=INK, parse_math=False, path_effects=[withStroke(linewidth=2, foreground="white")],
+        )  # fmt: skip
+
+
+def _scale(axes: Axes, x: Axis, y: Axis) -> None:
+    """Label and scale both axes."""
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    axes.set_xlabel(x.label, fontsize=9, parse_math=False)
+    axes.set_ylabel(y.label, fontsize=9, parse_math=False)
+    for name, axis, of in (("x", x, axes.xaxis), ("y", y, axes.yaxis)):
+        low = (axes.dataLim.x0, axes.dataLim.y0)[name == "y"]
+        if axis.logarithmic:
+            axes.set(**{f"{name}scale": "log"})
+        if axis.whole:
+            of.set_major_locator(MaxNLocator(integer=True))
+        if axis.percent:
+            of.set_major_formatter(PercentFormatter(1, decimals=0))
+        if axis.from_zero and low >= 0:
+            axes.set(**{f"{name}lim": (0, None)})
+
+
+def _add_legends(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend below where no chart has entries of its own, else one in each chart."""
+    entries: list[dict[str, Any]] = []
+    for each in axes:
+        handles, labels = each.get_legend_handles_labels()
+        entries.append(dict(zip(labels, handles, strict=True)))
+    longest = max(entries, key=len)
+    if not longest:
+        return
+    if all(each.keys() <= longest.keys() for each in entries):
+        width, height = figure.get_size_inches()
+        n_columns = max(1, int(width / (0.6 + 0.075 * max(map(len, longest)))))
+        figure.set_size_inches(width, height + 0.3 * -(-len(longest) // n_columns))
+        legends = [
+            figure.legend(
+                longest.values(), longest, loc="outside lower center", frameon=False, fontsize=9,
+                ncols=min(len(longest), n_columns),
+            )
+        ]  # fmt: skip
+    else:
+        legends = [
+            each.legend(fontsize=7, frameon=False)
+            for each, own in zip(axes, entries, strict=True)
+            if own
+        ]
+    for legend in legends:
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+
+
+def _with_gaps(values: Sequence[float | None]) -> list[float]:
+    return [np.nan if finite(value) is None else float(value or 0) for value in values]

@@ -1,0 +1,185 @@
+"""HTML pages: one file with Plotly's own script inside, which needs no network.
+
+A page is a list of sections, a section a list of blocks; `page.html` and `blocks.html` are the
+templates that turn them into HTML. All text is escaped there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nearfar._version import __version__
+from nearfar.core.errors import SettingsError
+from nearfar.core.extras import require
+from nearfar.core.files import atomic_file
+from nearfar.evaluation.table import Table
+from nearfar.pages.chart import Chart
+from nearfar.pages.plotly import plotly_figure
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+HERE = Path(__file__).parent
+SUFFIXES = (".html", ".htm")
+
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; base-uri 'none'; form-action 'none'"
+)
+"""What the browser lets the page do: it can reach no host. Plotly compiles parameters of shaders
+by eval where it draws by WebGL."""
+
+NUMBER = re.compile(r"-|[-+<]?[\d.,]+(e[-+]?\d+)?( ?± ?[\d.]+(e[-+]?\d+)?)?( ?%)?")
+"""A cell that holds a number, perhaps with its interval; "-" where there is none."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading inside a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A paragraph in small grey type."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of lines; nothing where there are none."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Command lines, each to be copied on its own."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """A table with its caption above and its notes below; its first column names the rows."""
+
+    table: Table
+    caption: str
+
+    def kinds(self) -> list[str]:
+        """Return "number" or "text" for each column."""
+        columns = zip(*self.table.rows, strict=True) if self.table.rows else ()
+        kinds = ["number" if all(map(NUMBER.fullmatch, cells)) else "text" for cells in columns]
+        return ["text", *kinds[1:]] if kinds else ["text"] * len(self.table.header)
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Charts in as many columns as there is room for.
+
+    Args:
+        charts: in their order.
+        zoom: whether the wheel and fingers zoom and move them instead of scrolling the page.
+    """
+
+    charts: Sequence[Chart]
+    zoom: bool = False
+
+
+@dataclass(frozen=True)
+class Details:
+    """Blocks that are hidden until the summary is clicked."""
+
+    summary: str
+    blocks: Sequence[Block]
+
+
+Block = str | Heading | Remark | Bullets | Commands | Captioned | Charts | Details
+"""A part of a section; a string is a paragraph."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page under its own heading.
+
+    Args:
+        anchor: its id on the page, letters, digits and "-"; its charts are ANCHOR-1, ANCHOR-2, ...
+        title: the heading.
+        blocks: the content.
+    """
+
+    anchor: str
+    title: str
+    blocks: Sequence[Block]
+
+
+def check_page(path: Path, purpose: str) -> None:
+    """Refuse a file that a page cannot be written to, before the work begins.
+
+    Raises:
+        SettingsError: its suffix is not that of a page, or it is a folder.
+        MissingExtraError: Plotly or Jinja2 is not installed.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise SettingsError(f"{path} ends in {path.suffix or 'nothing'}; {purpose} is a .html file")
+    if path.is_dir():
+        raise SettingsError(f"{path} is a folder; name a file")
+    require("plotly", "jinja2", extra="maps", purpose=purpose)
+
+
+def write_page(
+    path: Path, title: str, introduction: Sequence[Block], sections: Sequence[Section]
+) -> None:
+    """Write a page with its charts, some 5 MB of Plotly in it, atomically.
+
+    Args:
+        path: the file.
+        title: of the page.
+        introduction: above the sections.
+        sections: in their order; where there are several, a navigation leads to them.
+    """
+    with atomic_file(path, text=True) as file:
+        file.write(page(title, introduction, sections))
+
+
+def page(title: str, introduction: Sequence[Block], sections: Sequence[Section]) -> str:
+    """Return a page as text; see `write_page`."""
+    from plotly.offline import get_plotlyjs
+
+    return _templates().get_template("page.html").render(
+        title=title, introduction=introduction, sections=sections, policy=POLICY,
+        version=__version__, plotly=get_plotlyjs(), style=_source("page.css"),
+        script=_source("charts.js"),
+    )  # fmt: skip
+
+
+def section_html(section: Section) -> str:
+    """Return one section as it is on the page."""
+    return str(_templates().get_template("blocks.html").module.section(section))  # type: ignore
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    found = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    found.filters["figure"] = plotly_figure
+    found.filters["kind"] = lambda block: type(block).__name__
+    # NaN is not JSON, and the order of keys is that of the figure.
+    found.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return found
+
+
+@cache
+def _source(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")

@@ -1,0 +1,134 @@
+"""Training curves as charts: on the report's page, and in a file by `plot_training`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearfar.core.errors import EmptyDataError
+from nearfar.pages import matplotlib
+from nearfar.pages.chart import Axis, Line, LineChart
+from nearfar.train.history import EpochRecord, History
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TERMS = {
+    "reconstruction": ("Reconstruction loss", "nats per user"),
+    "kl": ("KL divergence from the prior", "nats per user"),
+    "alignment": ("Distance to the item anchors (A)", "squared distance"),
+}
+WEIGHTS = {
+    "kl": "Weight of the KL divergence (beta)",
+    "alignment": "Weight of alignment (λ_A)",
+}
+
+FIGURE = {"Validation NDCG@100", *(title for title, _ in TERMS.values()), *WEIGHTS.values()}
+"""Titles of the charts that `plot_training` draws, where there are any of them."""
+
+Record = Mapping[str, Any]
+"""An epoch as `EpochRecord.to_dict` gives it; records of other versions may lack any key."""
+
+
+def plot_training(
+    history: History | Mapping[str, History | Sequence[EpochRecord]], path: str | Path | None = None
+) -> Figure:
+    """Draw training curves by epoch: validation NDCG@100, loss terms and their weights.
+
+    ```python
+    run = nf.Run(seed=1)
+    nf.MultVAE().fit(split.train, split.validation, run=run)
+    nf.plot_training(run.history)                                  # shown in a notebook
+    nf.plot_training({"plain": a.history, "PIA": b.history}, "training.png")
+    ```
+
+    A large dot is the epoch whose weights were kept.
+
+    Args:
+        history: of a run, or of several by the names that the legend shows.
+        path: a file to write too, its format by the suffix (.png, .svg, .pdf).
+
+    Returns:
+        The matplotlib figure.
+
+    Raises:
+        SettingsError: the suffix is not that of a picture.
+        MissingExtraError: matplotlib is not installed.
+        EmptyDataError: no epoch was recorded, as of an algorithm that has none.
+    """
+    if path is not None:
+        matplotlib.check_picture(Path(path), purpose="the figure of the training")
+    runs = {"": history} if isinstance(history, History) else history
+    charts = training_charts(
+        {
+            name: [r.to_dict() for r in (run.records if isinstance(run, History) else run)]
+            for name, run in runs.items()
+        }
+    )
+    if not charts:
+        raise EmptyDataError("the history has no epochs; give that of a run that has trained")
+    figure = matplotlib.draw(
+        [c for c in charts if c.title in FIGURE] or charts,
+        title="large dot: the epoch whose weights were kept",
+    )
+    if path is not None:
+        matplotlib.save(figure, Path(path))
+    return figure
+
+
+def training_charts(runs: Mapping[str, Sequence[Record]]) -> list[LineChart]:
+    """Return one chart per quantity that changes over the epochs, with one line per run.
+
+    Args:
+        runs: records of epochs, by the name of the run.
+    """
+    quantities: list[tuple[str, str, Callable[[Record], Any]]] = []
+    for name in _names(runs, "validation"):
+        quantities.append((f"Validation {name}", name, _reader("validation", name)))
+    for name in _names(runs, "terms"):
+        title, unit = TERMS.get(name, (f"Term {name}", "mean over users"))
+        quantities.append((title, unit, _reader("terms", name)))
+    for name in _names(runs, "weights"):
+        read = _reader("weights", name)
+        if {read(record) for records in runs.values() for record in records} - {1.0, None}:
+            quantities.append((WEIGHTS.get(name, f"Weight of {name}"), "weight", read))
+    collapsed, kept = "collapsed_dimensions", "Nearest neighbours kept since the epoch before"
+    quantities.append(("Collapsed latent dimensions", "dimensions", lambda r: r.get(collapsed)))
+    quantities.append((kept, "share", lambda r: r.get("neighbours_kept")))
+    charts = []
+    for title, unit, read in quantities:
+        lines = _lines(runs, read)
+        if lines:
+            charts.append(LineChart(title, lines, Axis("epoch", whole=True), Axis(unit)))
+    return charts
+
+
+def kept_epoch(records: Sequence[Record]) -> int | None:
+    """Return the place of the record whose weights were kept: the last that was the best so far."""
+    best = [place for place, record in enumerate(records) if record.get("best")]
+    return best[-1] if best else None
+
+
+def _lines(runs: Mapping[str, Sequence[Record]], read: Callable[[Record], Any]) -> list[Line]:
+    lines = []
+    for colour, (title, records) in enumerate(runs.items()):
+        y = [read(record) for record in records]
+        if any(value is not None for value in y):
+            x = [record.get("epoch", place) + 1 for place, record in enumerate(records)]
+            kept = kept_epoch(records)
+            lines.append(Line(title, x, y, colour, marked=None if kept is None else x[kept]))
+    return lines
+
+
+def _names(runs: Mapping[str, Sequence[Record]], part: str) -> list[str]:
+    """Return the names in a part of the records, in the order in which they first appear."""
+    found: dict[str, None] = {}
+    for records in runs.values():
+        for record in records:
+            found |= dict.fromkeys(record.get(part) or {})
+    return list(found)
+
+
+def _reader(part: str, name: str) -> Callable[[Record], Any]:
+    return lambda record: (record.get(part) or {}).get(name)
