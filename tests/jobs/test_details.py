@@ -17,8 +17,8 @@ from nearfar.jobs.run_due import run_due
 from nearfar.jobs.train_weekly import train_weekly
 from nearfar.web.loading import CURRENT, Loader
 from nearfar.web.metrics import Metrics
-from nearfar.web.served import Models
-from nearfar.web.setup import Setup
+from nearfar.web.served_models import ServedModels
+from nearfar.web.settings import ServiceSettings
 from tests.jobs.cases import SETTINGS, pipeline_in, write_days
 
 
@@ -117,8 +117,8 @@ def test_the_service_follows_new_titles(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "items.csv").write_text("item,title\n0,Old\n")
     pipeline = with_items(tmp_path, path="items.csv")
     run_due(pipeline, last)
-    models = Models()
-    loader = Loader(Setup(registry=pipeline.registry), models, Metrics())
+    models = ServedModels()
+    loader = Loader(ServiceSettings(registry=pipeline.registry), models, Metrics())
     loader.load_all()
 
     def title() -> str | None:

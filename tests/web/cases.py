@@ -26,7 +26,7 @@ from nearfar.core.files import write_json
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.web.app import make_app
 from nearfar.web.service import Service
-from nearfar.web.setup import Setup
+from nearfar.web.settings import ServiceSettings
 from tests.bundle.cases import ABOUT, make_bundle, make_model
 
 START_SECONDS = 120
@@ -67,8 +67,8 @@ def point(registry: Path, name: str) -> None:
 class Answering:
     """A service in this process, asked through ASGI in one event loop."""
 
-    def __init__(self, setup: Setup) -> None:
-        self.service = Service(setup)
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.service = Service(settings)
         self.service.load()
         self.app = make_app(self.service)
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from nearfar.bundle.folder import save_bundle
-from nearfar.web.setup import Setup
+from nearfar.web.settings import ServiceSettings
 from tests.web.cases import Answering, bundles, film_bundle
 
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Answering:
     path = save_bundle(film_bundle(), tmp_path_factory.mktemp("web") / "films")
-    return Answering(Setup(bundles={"films": path}, threads=1))
+    return Answering(ServiceSettings(bundles={"films": path}, threads=1))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_unknown_item_is_a_problem(films: Answering) -> None:
 
 def test_in_an_item_item_model_by_what_one_adds_to_the_other(tmp_path) -> None:
     paths = bundles(tmp_path, "item_item", text=True)
-    answering = Answering(Setup(bundles=paths, threads=1))
+    answering = Answering(ServiceSettings(bundles=paths, threads=1))
     scorer = answering.service.models.get(None).scorer
     body = answering.ask("GET", "/v1/items/i3/similar", params={"k": 11}).json()
     from nearfar.bundle.folder import load_bundle

@@ -9,7 +9,7 @@ from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import save_bundle
 from nearfar.data.interactions import FoldIn, Split
 from nearfar.data.splits.folder import save_split
-from nearfar.web.setup import Setup
+from nearfar.web.settings import ServiceSettings
 from tests.bundle.cases import ABOUT, make_model
 from tests.conftest import interactions
 from tests.web.cases import Answering
@@ -31,7 +31,7 @@ def answering(tmp_path_factory: pytest.TempPathFactory) -> Answering:
     for kind in ("autoencoder", "item_item"):
         bundle = Bundle(make_model(kind, 20), train.item_ids, ABOUT)
         paths[kind] = save_bundle(bundle, folder / kind)
-    return Answering(Setup(bundles=paths, threads=1, data=folder / "split"))
+    return Answering(ServiceSettings(bundles=paths, threads=1, data=folder / "split"))
 
 
 def test_cohorts_and_anchors_have_places(answering: Answering) -> None:
@@ -50,7 +50,7 @@ def test_a_user_of_the_map_is_placed_where_it_is_drawn(answering: Answering) -> 
     latents = served.scorer.latents
     body = answering.ask("GET", "/v1/map").json()
     drawn = {(x, y) for c in body["cohorts"] for x, y in zip(c["x"], c["y"], strict=True)}
-    split = answering.service.setup.data
+    split = answering.service.settings.data
     assert split is not None
     from nearfar.data.splits.folder import load_split
     from nearfar.maps.users import whole_histories

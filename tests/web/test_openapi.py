@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from nearfar.web import examples
-from nearfar.web.setup import Setup
+from nearfar.web.examples import BODIES
+from nearfar.web.schemas import MAX_K, BatchRequest, RecommendRequest
+from nearfar.web.settings import ServiceSettings
 from tests.web.cases import Answering, bundles
 
 OPERATIONS = [
@@ -25,7 +26,7 @@ OPERATIONS = [
 
 @pytest.fixture(scope="module")
 def answering(tmp_path_factory: pytest.TempPathFactory) -> Answering:
-    return Answering(Setup(bundles=bundles(tmp_path_factory.mktemp("web")), threads=1))
+    return Answering(ServiceSettings(bundles=bundles(tmp_path_factory.mktemp("web")), threads=1))
 
 
 def test_all_paths_are_described_with_examples_and_problems(answering: Answering) -> None:
@@ -52,6 +53,37 @@ def test_all_paths_are_described_with_examples_and_problems(answering: Answering
     assert used <= names
 
 
-@pytest.mark.parametrize("example", [*examples.RECOMMEND.values()])
-def test_examples_of_requests_are_answered(answering: Answering, example: dict) -> None:
-    assert answering.post("/v1/recommend", example).status_code == 200
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [("/v1/recommend", RecommendRequest), ("/v1/recommend/batch", BatchRequest)],
+)
+def test_examples_of_requests_are_answered(answering: Answering, path: str, model: type) -> None:
+    for example in BODIES[model].values():
+        assert answering.post(path, example).status_code == 200
+
+
+def test_parameters_and_bodies_are_described_as_they_are_read(answering: Answering) -> None:
+    told = answering.ask("GET", "/openapi.json").json()["paths"]
+    described = {
+        (path, p["name"]): (p["in"], p["required"])
+        for path, operations in told.items()
+        for p in operations.get("get", {}).get("parameters", [])
+    }
+    assert described == {
+        ("/v1/users/{user}/recommendations", "user"): ("path", True),
+        ("/v1/users/{user}/recommendations", "k"): ("query", False),
+        ("/v1/users/{user}/recommendations", "model"): ("query", False),
+        ("/v1/items", "query"): ("query", True),
+        ("/v1/items", "limit"): ("query", False),
+        ("/v1/items", "model"): ("query", False),
+        ("/v1/items/{item}/similar", "item"): ("path", True),
+        ("/v1/items/{item}/similar", "k"): ("query", False),
+        ("/v1/items/{item}/similar", "model"): ("query", False),
+        ("/v1/map", "model"): ("query", False),
+    }
+    k = told["/v1/users/{user}/recommendations"]["get"]["parameters"][1]["schema"]
+    assert (k["minimum"], k["maximum"], k["default"]) == (1, MAX_K, 10)
+    for path, model in (("recommend", "RecommendRequest"), ("map/point", "PointRequest")):
+        content = told[f"/v1/{path}"]["post"]["requestBody"]["content"]["application/json"]
+        assert content["schema"] == {"$ref": f"#/components/schemas/{model}"}
+        assert set(told[f"/v1/{path}"]["post"]["responses"]) >= {"400", "408", "413", "415", "422"}

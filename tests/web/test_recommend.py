@@ -7,7 +7,7 @@ import pytest
 
 from nearfar.abtest.assignment import Experiment
 from nearfar.bundle.folder import load_bundle
-from nearfar.web.setup import Setup
+from nearfar.web.settings import ServiceSettings
 from tests.bundle.cases import N_ITEMS
 from tests.web.cases import Answering, brute_force, bundles
 
@@ -19,7 +19,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module")
 def answering(paths) -> Answering:
-    return Answering(Setup(bundles=paths, threads=1))
+    return Answering(ServiceSettings(bundles=paths, threads=1))
 
 
 def items_of(response) -> list[int]:
@@ -153,7 +153,7 @@ def test_a_model_without_vectors_says_that_it_cannot(answering: Answering) -> No
 
 def test_arms_choose_among_models_called_like_them(paths) -> None:
     experiment = Experiment("slider", arms=("autoencoder", "item_item"))
-    answering = Answering(Setup(bundles=paths, threads=1, experiment=experiment))
+    answering = Answering(ServiceSettings(bundles=paths, threads=1, experiment=experiment))
     seen = set()
     for user in range(8):
         response = answering.post("/v1/recommend", {"items": [100], "user": user})
@@ -183,21 +183,22 @@ def test_deep_and_huge_bodies_are_refused_as_invalid(answering: Answering) -> No
         assert answer.status_code in (400, 422)
 
 
-def test_a_field_that_is_misspelt_is_told_the_nearest() -> None:
-    from pydantic import BaseModel, ConfigDict, ValidationError
-
-    from nearfar.web.exchange import of_validation
-
-    class Asked(BaseModel):
-        model_config = ConfigDict(extra="forbid")
-        items: list[int] = []
-        diversity: float = 0.0
-
-    def told(body: str) -> str:
-        with pytest.raises(ValidationError) as caught:
-            Asked.model_validate_json(body)
-        errors = caught.value.errors(include_url=False, include_context=False)
-        return of_validation(errors, Asked.model_fields).errors[0]["detail"]
-
-    assert told('{"itms": [1]}') == "there is no such field; did you mean 'items'?"
-    assert told('{"zzz": 1}') == "Extra inputs are not permitted"
+@pytest.mark.parametrize(
+    ("path", "body", "pointer", "detail"),
+    [
+        ("recommend", {"itmes": [100]}, "/itmes", "there is no such field; did you mean 'items'?"),
+        ("recommend/batch", {"histories": [[]], "deni": []}, "/deni",
+         "there is no such field; did you mean 'deny'?"),
+        ("map/point", {"titels": ["Heat"]}, "/titels",
+         "there is no such field; did you mean 'titles'?"),
+        ("recommend", {"zzz": 1}, "/zzz", "Extra inputs are not permitted"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_field_is_answered_with_the_nearest_name(
+    answering: Answering, path: str, body: dict, pointer: str, detail: str
+) -> None:
+    response = answering.post(f"/v1/{path}", body)
+    assert (response.status_code, response.json()["errors"]) == (
+        422, [{"pointer": pointer, "detail": detail}]
+    )  # fmt: skip
+    assert detail in response.json()["detail"]

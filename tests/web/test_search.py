@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 from rapidfuzz import fuzz
 
+from nearfar.bundle import title_search
+from nearfar.bundle import titles as titles_module
 from nearfar.bundle.folder import save_bundle
-from nearfar.bundle.titles import folded
+from nearfar.bundle.title_search import TitleSearch, folded
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.web import catalogue as catalogue_module
-from nearfar.web import search as search_module
 from nearfar.web.catalogue import Catalogue
-from nearfar.web.limits import Limits
-from nearfar.web.search import Search
-from nearfar.web.setup import Setup
+from nearfar.web.settings import Limits, ServiceSettings
 from tests.web.cases import Answering, film_bundle
 
 TEXT = (
@@ -63,11 +62,11 @@ def slowly(titles: list[str | None], popularity: np.ndarray, query: str, limit: 
 
 @pytest.mark.parametrize("n", [1, 2, 37, 3000])
 def test_the_same_as_a_look_at_all_titles(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_module, "CHUNK", 3)
-    monkeypatch.setattr(search_module, "BUILT_AT_ONCE", 500)
+    monkeypatch.setattr(title_search, "CHUNK", 3)
+    monkeypatch.setattr(title_search, "BUILT_AT_ONCE", 500)
     titles = made_titles(n)
     popularity = np.random.default_rng(0).integers(0, 50, n)
-    search, rng = Search(titles, popularity), random.Random(1)
+    search, rng = TitleSearch(titles, popularity), random.Random(1)
     queries = ["a", "x", "q", "愛", "к", "ii", "the", "the of", " ", "·", "9", "12 ", "story  DAY"]
     for _ in range(300):
         title = str(titles[rng.randrange(n)] or "none")
@@ -82,7 +81,7 @@ def test_the_same_as_a_look_at_all_titles(n: int, monkeypatch: pytest.MonkeyPatc
 
 def test_near_titles_come_by_likeness_then_popularity() -> None:
     titles = ["Toy Story", "Toy Story", "Fargo", "The Godfather", None, "Toy Soldiers"]
-    search = Search(titles, np.array([1, 5, 3, 2, 9, 1]))
+    search = TitleSearch(titles, np.array([1, 5, 3, 2, 9, 1]))
     assert search.find("tyo stoyr", 5)[:2] == [1, 0]
     assert search.find("godfahter", 5)[0] == 3
     assert search.find("tyo stoyr", 1) == [1]
@@ -91,8 +90,8 @@ def test_near_titles_come_by_likeness_then_popularity() -> None:
 
 
 def test_of_no_titles_none_is_found() -> None:
-    for titles in ([], [None, None]):
-        assert Search(titles, np.zeros(len(titles), int)).find("toy", 3) == []
+    for untitled in ([], [None, None]):
+        assert TitleSearch(untitled, np.zeros(len(untitled), int)).find("toy", 3) == []
 
 
 @pytest.mark.slow
@@ -101,7 +100,7 @@ def test_a_title_of_a_million_is_found_in_less_than_20_ms_of_processor_time() ->
     words = ["".join(rng.choices("etaoinshrdlucmfwypvbgkjqxz", k=rng.randint(2, 9)))
              for _ in range(30_000)] + ["the", "of", "and"] * 3000  # fmt: skip
     titles = [" ".join(rng.choices(words, k=rng.randint(1, 7))) for _ in range(1_000_000)]
-    search = Search(titles, np.arange(len(titles)))
+    search = TitleSearch(titles, np.arange(len(titles)))
     search.find("warm up", 10)
     seconds, found, n = [], 0, 300
     for _ in range(n):
@@ -117,7 +116,7 @@ def test_a_title_of_a_million_is_found_in_less_than_20_ms_of_processor_time() ->
     assert np.median(seconds) < 0.02
 
 
-class Slow(Search):
+class Slow(TitleSearch):
     """A search that counts, and takes as long as it is told."""
 
     near_calls = 0
@@ -134,11 +133,11 @@ class Slow(Search):
 
 @pytest.fixture
 def films(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Answering:
-    monkeypatch.setattr(catalogue_module, "Search", Slow)
+    monkeypatch.setattr(titles_module, "TitleSearch", Slow)
     Slow.near_calls, Slow.calls, Slow.before = 0, [], staticmethod(lambda: None)
     path = save_bundle(film_bundle(), tmp_path / "films")
     limits = Limits(deadline_seconds=60, queue_users=2)
-    return Answering(Setup(bundles={"films": path}, threads=1, limits=limits))
+    return Answering(ServiceSettings(bundles={"films": path}, threads=1, limits=limits))
 
 
 def test_only_some_titles_of_a_request_are_compared_letter_by_letter(films: Answering) -> None:
@@ -192,7 +191,7 @@ def test_a_search_is_under_the_deadline(films: Answering) -> None:
     go_on = threading.Event()
     Slow.before = staticmethod(lambda: go_on.wait(60))
     limits = Limits(deadline_seconds=0.2, queue_users=50)
-    late = Answering(replace(films.service.setup, limits=limits))
+    late = Answering(replace(films.service.settings, limits=limits))
 
     async def ask(client: Any) -> Any:
         titles = [f"nothing {n}" for n in range(50)]

@@ -8,9 +8,8 @@ import pytest
 import uvicorn
 
 from nearfar.web import server
-from nearfar.web.limits import Limits
 from nearfar.web.scorers.bundle import BundleScorer
-from nearfar.web.setup import Setup
+from nearfar.web.settings import Limits, ServiceSettings
 from tests.web.cases import Answering, bundles
 
 
@@ -25,7 +24,7 @@ def test_collections_are_rare_and_threads_switch_soon(
     monkeypatch.setattr(uvicorn.Server, "run", run)
     before = gc.get_threshold(), sys.getswitchinterval()
     try:
-        server.serve(Setup(bundles=bundles(tmp_path), threads=1), "127.0.0.1", 0)
+        server.serve(ServiceSettings(bundles=bundles(tmp_path), threads=1), "127.0.0.1", 0)
     finally:
         gc.unfreeze()
         gc.set_threshold(*before[0])
@@ -44,8 +43,10 @@ def test_every_size_of_batch_is_met_before_requests_are(
         return as_it_is(self, histories, *others)
 
     monkeypatch.setattr(BundleScorer, "top_k", top_k)
-    Answering(Setup(bundles=bundles(tmp_path), threads=1, limits=Limits(batch_users=5)))
+    Answering(ServiceSettings(bundles=bundles(tmp_path), threads=1, limits=Limits(batch_users=5)))
     assert sizes == [1, 2, 3, 4, 5]
     sizes.clear()
-    Answering(Setup(bundles=bundles(tmp_path / "b"), threads=1, limits=Limits(batch_users=300)))
+    Answering(
+        ServiceSettings(bundles=bundles(tmp_path / "b"), threads=1, limits=Limits(batch_users=300))
+    )
     assert sizes == [*range(1, 65), 300]

@@ -8,19 +8,18 @@ from pathlib import Path
 import pytest
 
 from nearfar.core.errors import ArtefactError
-from nearfar.web.limits import Limits
 from nearfar.web.logs import to_stream
-from nearfar.web.setup import Setup
+from nearfar.web.settings import Limits, ServiceSettings
 from tests.bundle.cases import make_bundle
 from tests.web.cases import Answering, point, version
 
 LIMITS = Limits(watch_seconds=0.01, deadline_seconds=60)
 
 
-def made(registry: Path) -> Setup:
+def made(registry: Path) -> ServiceSettings:
     version(registry, "v1", make_bundle("autoencoder"))
     point(registry, "v1")
-    return Setup(registry=registry, threads=1, limits=LIMITS)
+    return ServiceSettings(registry=registry, threads=1, limits=LIMITS)
 
 
 async def until(client, ready) -> dict:
@@ -114,7 +113,7 @@ def test_a_damaged_pointer_leaves_the_old_one_in_service(tmp_path: Path, text: s
 
 
 def test_an_empty_registry_waits_for_the_first_version(tmp_path: Path) -> None:
-    answering = Answering(Setup(registry=tmp_path, threads=1, limits=LIMITS))
+    answering = Answering(ServiceSettings(registry=tmp_path, threads=1, limits=LIMITS))
 
     async def wait(client):
         early = await client.get("/readyz"), await client.post("/v1/recommend", json={})
@@ -130,10 +129,10 @@ def test_an_empty_registry_waits_for_the_first_version(tmp_path: Path) -> None:
 
 
 def test_what_is_damaged_at_the_start_stops_it(tmp_path: Path) -> None:
-    setup = made(tmp_path)
+    settings = made(tmp_path)
     (tmp_path / "versions" / "v1" / "bundle" / "items.parquet").unlink()
     with pytest.raises(ArtefactError, match=r"items\.parquet is missing"):
-        Answering(setup)
+        Answering(settings)
 
 
 @pytest.mark.parametrize("lost", ["pointer", "volume"])

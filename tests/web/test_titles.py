@@ -12,7 +12,7 @@ from nearfar.core.errors import DataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.tables import item_table
 from nearfar.web.logs import to_stream
-from nearfar.web.setup import Setup
+from nearfar.web.settings import ServiceSettings
 from nearfar.web.titles import Titles
 from tests.bundle.cases import make_bundle
 from tests.web.cases import Answering, Program, bundles, point, version
@@ -112,7 +112,7 @@ def test_the_service_finds_and_shows_them(tmp_path: Path) -> None:
     path = written(tmp_path, "item,title\n100,Toy Story (1995)\n101,Fargo\nnix,Gone\n")
     own = bundles(tmp_path)["autoencoder"]
     answering = Answering(
-        Setup(bundles={"bare": untitled(tmp_path), "own": own}, threads=1, items=path)
+        ServiceSettings(bundles={"bare": untitled(tmp_path), "own": own}, threads=1, items=path)
     )
     found = answering.ask("GET", "/v1/items", params={"query": "toy"}).json()["items"]
     assert [(i["item"], i["title"]) for i in found] == [(100, "Toy Story (1995)")]

@@ -11,7 +11,7 @@ from nearfar.abtest.assignment import Experiment
 from nearfar.bundle.folder import save_bundle
 from nearfar.core.errors import SettingsError
 from nearfar.store.sinks.parquet import ParquetRecommendations
-from nearfar.web.setup import Setup, open_store
+from nearfar.web.settings import ServiceSettings, open_store
 from tests.bundle.cases import make_bundle
 from tests.web.cases import Answering, bundles
 
@@ -36,7 +36,7 @@ def answering(tmp_path: Path) -> Answering:
     store = open_store(str(tmp_path / "store"), "text")
     paths = bundles(tmp_path, "autoencoder", "item_item")
     histories = tmp_path / "histories.csv"
-    return Answering(Setup(bundles=paths, threads=1, store=store, histories=histories))
+    return Answering(ServiceSettings(bundles=paths, threads=1, store=store, histories=histories))
 
 
 def of(answering: Answering, user: str, **query) -> dict:
@@ -105,7 +105,7 @@ def test_a_database_is_a_store_too(tmp_path: Path) -> None:
     rows = pl.DataFrame({"user": [7], "rank": [1], "item": [103], "score": [0.5]})
     with store.writing(DAY, "v3") as writer:
         writer.write(rows)
-    answering = Answering(Setup(bundles=bundles(tmp_path), threads=1, store=store))
+    answering = Answering(ServiceSettings(bundles=bundles(tmp_path), threads=1, store=store))
     assert of(answering, "7")["recommendations"][0]["item"] == 103
     assert of(answering, "not-a-number")["source"] == "popular"
 
@@ -131,11 +131,11 @@ def of_arms(tmp_path: Path, *versions: str) -> tuple[Answering, Experiment]:
         "user,item\n" + "".join(f"{user},{100 + user}\n" for user in range(8))
     )
     experiment = Experiment("arms", arms=("control", "treatment"))
-    setup = Setup(
+    settings = ServiceSettings(
         bundles=links, threads=1, store=open_store(str(tmp_path / "store"), "text"),
         histories=tmp_path / "histories.csv", experiment=experiment,
     )  # fmt: skip
-    return Answering(setup), experiment
+    return Answering(settings), experiment
 
 
 def test_arms_that_choose_the_model_get_only_its_stored_rows(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_rows_of_several_versions_are_of_no_arm(tmp_path: Path) -> None:
 
 def test_models_of_one_version_are_not_told_apart_by_stored_rows(tmp_path: Path) -> None:
     answering, _ = of_arms(tmp_path, "v1")
-    twice = replace(answering.service.setup, bundles={
+    twice = replace(answering.service.settings, bundles={
         "control": tmp_path / "control", "treatment": tmp_path / "versions" / "v1" / "bundle",
     })  # fmt: skip
     answering = Answering(twice)
@@ -194,7 +194,7 @@ def test_an_answer_by_another_model_than_the_arms_is_of_no_arm(tmp_path: Path) -
 
 def test_arms_that_are_no_models_leave_the_store_as_it_is(tmp_path: Path) -> None:
     answering, _ = of_arms(tmp_path, "v1")
-    plain = replace(answering.service.setup, experiment=Experiment("arms", arms=("a", "b")))
+    plain = replace(answering.service.settings, experiment=Experiment("arms", arms=("a", "b")))
     answering = Answering(plain)
     bodies = [of(answering, user) for user in map(str, range(8))]
     assert {(b["source"], b["arm"]) for b in bodies} == {("stored", "a"), ("stored", "b")}
@@ -204,4 +204,4 @@ def test_arms_that_are_no_models_leave_the_store_as_it_is(tmp_path: Path) -> Non
 def test_arms_that_fit_no_header_are_refused_at_the_start(tmp_path: Path, arm: str) -> None:
     experiment = Experiment("arms", arms=("control", arm))
     with pytest.raises(SettingsError, match="X-Nearfar-Arm"):
-        Setup(bundles=bundles(tmp_path), experiment=experiment)
+        ServiceSettings(bundles=bundles(tmp_path), experiment=experiment)

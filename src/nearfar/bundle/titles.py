@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import unicodedata
 from collections import defaultdict
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 
+from nearfar.bundle.title_search import TitleSearch, folded
 from nearfar.core.vocabulary import Vocabulary
 
 ARTICLES = (
     *("the", "a", "an", "le", "la", "les", "l'", "un", "une", "el", "los", "las", "una"),
     *("il", "lo", "gli", "i", "der", "die", "das", "ein", "eine", "het", "de", "o", "os", "as"),
 )
-SHORT_LISTED = 100
-MIN_LIKENESS = 0.5
-CONTAINED = 0.85
 YEAR = re.compile(r"\s*\((\d{4})(?:\s*[-–]\s*(?:\d{4})?)?\)$")
 LAST_ARTICLE = re.compile(rf"^(.+), ({'|'.join(ARTICLES)})$")
 BRACKETED = re.compile(r"\s*\(([^()]*)\)")
@@ -38,8 +34,11 @@ class TitleIndex:
 
     def __init__(self, items: Vocabulary, popularity: np.ndarray) -> None:
         self.popularity = popularity
-        titles = [] if items.titles is None else items.titles.cast(pl.String).to_list()
-        self.present = bool(titles)
+        self.present = items.titles is not None
+        titles: list[str | None] = [None] * len(items)
+        if items.titles is not None:
+            titles = items.titles.cast(pl.String).to_list()
+        self._titles = titles
         self._exact: dict[str, list[int]] = defaultdict(list)
         self._dated: dict[str, list[int]] = defaultdict(list)
         self._undated: dict[str, list[int]] = defaultdict(list)
@@ -75,53 +74,16 @@ class TitleIndex:
         return []
 
     def suggest(self, text: str, n: int = 3) -> list[int]:
-        """The positions of the n items whose titles are nearest, best first."""
-        wanted, _ = split_year(text)
-        pairs = sorted({wanted[i : i + 2] for i in range(len(wanted) - 1)})
-        if not pairs or not len(self._keys):
-            return []
-        likeness = []
-        for row in self._short_list(wanted, pairs):
-            key = self._keys[row]
-            ratio = difflib.SequenceMatcher(None, wanted, key).ratio()
-            if f" {_words(wanted)} " in f" {_words(key)} ":
-                ratio = max(ratio, CONTAINED)
-            if ratio >= MIN_LIKENESS:
-                positions = self._undated[key]
-                likeness += [(-ratio, -int(self.popularity[p]), p) for p in positions]
-        return [p for _, _, p in sorted(likeness)[:n]]
+        """Return the positions of the n items whose titles are nearest, best first.
 
-    def _short_list(self, wanted: str, pairs: list[str]) -> list[int]:
-        """Rows of the keys that share most pairs of letters with the text, or contain it."""
-        keys = pl.col("key")
-        shared = pl.sum_horizontal(
-            keys.str.contains(p, literal=True).cast(pl.Int32) for p in pairs[:60]
-        )
-        frame = pl.DataFrame({"key": self._keys}).with_row_index("row")
-        frame = frame.select(
-            "row",
-            (2 * shared / (len(pairs) + keys.str.len_chars())).alias("dice"),
-            keys.str.contains(wanted, literal=True).alias("holds"),
-        )
-        best = frame.top_k(SHORT_LISTED, by="dice")["row"].to_list()
-        holding = frame.filter("holds")["row"].head(SHORT_LISTED).to_list()
-        return sorted({*best, *holding})
+        A year in the text does not count: it may be the mistake.
+        """
+        return self.search.find(split_year(text)[0], n)
 
     @cached_property
-    def _keys(self) -> pl.Series:
-        return pl.Series("key", list(self._undated), dtype=pl.String)
-
-
-def folded(text: str) -> str:
-    """Text without case, accents and needless spaces."""
-    if not text.isascii():
-        decomposed = unicodedata.normalize("NFKD", text)
-        text = "".join(c for c in decomposed if not unicodedata.combining(c))
-    return " ".join(text.casefold().split())
-
-
-def _words(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text))
+    def search(self) -> TitleSearch:
+        """The search for titles by a part of them, or by what comes near; made when first used."""
+        return TitleSearch(self._titles, self.popularity)
 
 
 def split_year(title: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from nearfar.cli.output import Output
 from nearfar.core.errors import SettingsError
 from nearfar.core.extras import require, require_torch
 
-LIBRARIES = ("fastapi", "uvicorn", "httptools", "orjson", "prometheus_client", "rapidfuzz")
+LIBRARIES = ("starlette", "pydantic", "uvicorn", "httptools", "orjson")
 
 
 @with_options(without=("as_json",))
@@ -102,10 +102,9 @@ def serve(
         require_torch()
     from nearfar.abtest.assignment import read_experiment
     from nearfar.cli.inputs import named_bundles
-    from nearfar.web.limits import Limits
     from nearfar.web.logs import to_stream
     from nearfar.web.server import serve as listen
-    from nearfar.web.setup import Setup, from_environment, open_store
+    from nearfar.web.settings import Limits, ServiceSettings, from_environment, open_store
 
     if not bundle and registry is None:
         raise typer.BadParameter("name a --bundle, or a --registry", param_hint="--bundle")
@@ -116,7 +115,7 @@ def serve(
         deadline_seconds=deadline, body_bytes=max_body, body_seconds=body_seconds,
         watch_seconds=watch_seconds, drain_seconds=drain_seconds,
     )  # fmt: skip
-    setup = Setup(
+    settings = ServiceSettings(
         bundles=named_bundles(bundle or []),
         registry=registry,
         runtime=runtime,
@@ -136,4 +135,4 @@ def serve(
         where = f"http://{host}:{port}" if port else "the port that the log tells"
         output.remark(f"nearfar serves at {where}; Ctrl-C stops it")
     to_stream(level=logging.WARNING if output.quiet else logging.INFO)
-    listen(setup, host, port)
+    listen(settings, host, port)

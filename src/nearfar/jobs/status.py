@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from nearfar.core.files import atomic_file
 from nearfar.jobs.registry import Registry
@@ -113,25 +114,13 @@ def write_metrics(
         path: ends in .prom for the textfile collector.
         values: (name, labels) -> value; names as in `HELP`, without their prefix.
     """
-    lines = []
-    for name, told in HELP.items():
-        mine = sorted((labels, v) for (n, labels), v in values.items() if n == name)
-        if not mine:
-            continue
-        lines += [f"# HELP nearfar_{name} {told}", f"# TYPE nearfar_{name} gauge"]
-        for labels, value in mine:
-            inside = ",".join(f'{k}="{_escaped(v)}"' for k, v in labels)
-            lines.append(f"nearfar_{name}{{{inside}}} {_number(value)}" if inside
-                         else f"nearfar_{name} {_number(value)}")  # fmt: skip
-    with atomic_file(path, text=True) as file:
-        file.write("\n".join(lines) + "\n")
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    return repr(float(value)) if math.isfinite(value) else ("+Inf" if value > 0 else "-Inf")
+    registry = CollectorRegistry()
+    for name, description in HELP.items():
+        samples = sorted((labels, v) for (n, labels), v in values.items() if n == name)
+        if samples:
+            label_names = [label for label, _ in samples[0][0]]
+            gauge = Gauge(f"nearfar_{name}", description, label_names, registry=registry)
+            for labels, value in samples:
+                (gauge.labels(**dict(labels)) if labels else gauge).set(value)
+    with atomic_file(path) as file:
+        file.write(generate_latest(registry))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,18 @@ from jaxtyping import Int
 from nearfar.bundle.titles import TitleIndex
 from nearfar.core.identity import key_of
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.web.search import Search
+from nearfar.web.scoring import ScoringResult
 
 SUGGESTED = 3
 MAX_NEAR = 10
 """So many titles of a request are compared letter by letter."""
 
 ItemId = int | str
+IsAwaited = Callable[[], bool]
+"""Tells whether the answer is still waited for."""
+
+DIGITS = 6
+"""So many digits does a float32 have."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,11 @@ class Catalogue:
         )
         self._integer = items.is_integer
         self._position = {value: position for position, value in enumerate(self.ids)}
-        self._shown = _Shown(self.item)
+        self._popularity = popularity
+        self._json = _ItemJson(self.item)
+        self._title_by_id = _TitleById(self)
         self._by_title = TitleIndex(items, popularity)
-        self._search = Search(self.titles, popularity)
+        _ = self._by_title.search  # made now, not while a request waits
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -81,10 +89,10 @@ class Catalogue:
 
     def titles_of(self, items: Iterable[ItemId]) -> list[str | None]:
         """Return the title of each item, None for an unknown one and one without a title."""
-        return [None if p < 0 else self.titles[p] for p in map(self.position, items)]
+        return [self._title_by_id[item] for item in items]
 
     def match(
-        self, wanted: Callable[[], bool], titles: Sequence[str]
+        self, is_awaited: IsAwaited, titles: Sequence[str]
     ) -> tuple[list[int], list[Unmatched]]:
         """Return the items called so, and the titles of none or several with what could be meant.
 
@@ -92,14 +100,14 @@ class Catalogue:
         the rest only those that hold the text.
 
         Args:
-            wanted: whether to go on.
+            is_awaited: whether to go on.
             titles: as typed.
         """
         found: list[int] = []
         unmatched = []
         n_near = 0
         for title in titles:
-            if not wanted():
+            if not is_awaited():
                 break
             called = self._by_title.find(title)
             if len(called) == 1:
@@ -112,33 +120,55 @@ class Catalogue:
             unmatched.append(Unmatched(title, tuple(near)))
         return found, unmatched
 
-    def search(self, wanted: Callable[[], bool], query: str, limit: int) -> list[int]:
+    def search(self, is_awaited: IsAwaited, query: str, limit: int) -> list[int]:
         """Return the items that people who type this may mean, best first; an id finds its item.
 
         Args:
-            wanted: whether to go on.
+            is_awaited: whether to go on.
             query: as typed.
             limit: how many items at most.
         """
-        return self._searched(query, limit) if wanted() else []
+        return self._searched(query, limit) if is_awaited() else []
 
     def _searched(self, query: str, limit: int, *, near: bool = True) -> list[int]:
         text = query.strip()
         by_id = self.position(text)
         first = [by_id] if by_id >= 0 else []
-        rest = [p for p in self._search.find(text, limit, near=near) if p != by_id]
+        rest = [p for p in self._by_title.search.find(text, limit, near=near) if p != by_id]
         return (first + rest)[:limit]
 
     def item(self, position: int) -> dict[str, Any]:
         """An item as answers show it."""
         return {"item": self.ids[position], "title": self.titles[position]}
 
+    def item_with_popularity(self, position: int) -> dict[str, Any]:
+        """An item as searches show it."""
+        return {**self.item(position), "popularity": int(self._popularity[position])}
+
+    def recommendations(self, result: ScoringResult) -> list[dict[str, Any]]:
+        """Recommended items as answers list them."""
+        ids, titles = self.ids, self.titles
+        # Scores stay float32, which is written with the digits that it has, or as null.
+        listed: list[dict[str, Any]] = [
+            {"rank": rank, "item": ids[p], "title": titles[p], "score": score, "because": None}
+            for rank, (p, score) in enumerate(
+                zip(result.items.tolist(), result.scores, strict=True), 1
+            )
+        ]
+        if result.carriers is not None:
+            for entry, carriers in zip(listed, result.carriers, strict=True):
+                entry["because"] = [
+                    {"item": ids[p], "title": titles[p], "share": round(share, 4)}
+                    for p, share in carriers
+                ]
+        return listed
+
     def listed(self, positions: Iterable[int]) -> orjson.Fragment:
         """Items as answers list them, in JSON."""
-        return orjson.Fragment(b"[%b]" % b",".join(map(self._shown.__getitem__, positions)))
+        return orjson.Fragment(b"[%b]" % b",".join(map(self._json.__getitem__, positions)))
 
 
-class _Shown(dict[int, bytes]):
+class _ItemJson(dict[int, bytes]):
     """The JSON of items by position, made when first asked for."""
 
     def __init__(self, item: Callable[[int], dict[str, Any]]) -> None:
@@ -147,3 +177,25 @@ class _Shown(dict[int, bytes]):
     def __missing__(self, position: int) -> bytes:
         self[position] = made = orjson.dumps(self._item(position))
         return made
+
+
+class _TitleById(dict[ItemId, str | None]):
+    """The titles of items by id as a number and as text, added when first asked for."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def __missing__(self, item: ItemId) -> str | None:
+        position = self._catalogue.position(item)
+        if position < 0:
+            return None
+        title, exact = self._catalogue.titles[position], self._catalogue.ids[position]
+        # Other spellings are not kept: there is no end to them.
+        if item in (exact, str(exact)):
+            self[item] = title
+        return title
+
+
+def rounded(value: float) -> float | None:
+    """Return a score with the digits that float32 has; None for what JSON cannot hold."""
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
+from nearfar.web import schemas
+
 TOY_STORY = {"item": 1, "title": "Toy Story (1995)"}
 ALADDIN = {"item": 95, "title": "Aladdin (1992)"}
 FARGO = {"item": 100, "title": "Fargo (1996)"}
@@ -97,4 +101,24 @@ MODELS = {
         }
     ],
     "experiment": None,
+}
+
+BODIES: dict[type[BaseModel], dict[str, Any]] = {
+    schemas.RecommendRequest: RECOMMEND,
+    schemas.BatchRequest: BATCH,
+    schemas.PointRequest: PLACE,
+}
+"""Of requests, by the model of the body and the example's name."""
+
+ANSWERS: dict[type[BaseModel], Any] = {
+    schemas.RecommendResponse: RECOMMENDED,
+    schemas.BatchResponse: BATCHED,
+    schemas.UserResponse: USER,
+    schemas.SearchResponse: SEARCHED,
+    schemas.SimilarResponse: SIMILAR,
+    schemas.MapResponse: MAP,
+    schemas.PointResponse: POINT,
+    schemas.ModelsResponse: MODELS,
+    schemas.Health: ALIVE,
+    schemas.Ready: READY,
 }

@@ -7,9 +7,9 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from nearfar.web.problems import ProblemError
@@ -31,22 +31,22 @@ HEADERS = {
 """Files are asked for again each time, by ETag, so that a new version is seen at once."""
 
 
-def mount_page(app: FastAPI) -> None:
-    """Serve the page at /, and Plotly from its own package, where that is installed.
+def page_routes() -> list[Route]:
+    """Return the routes of the page at /, and of Plotly from its own package.
 
     Each file has a route of its own: one for all of them would take what the interface answers
     to a wrong method for a file that is missing.
     """
-    kept = StaticFiles(directory=FOLDER)
-    for path in sorted(FOLDER.iterdir()):
-        if path.is_file():
-            address = "/" if path.name == INDEX else f"/{path.name}"
-            app.add_route(address, partial(_file, kept, path.name), ["GET"], None, False)
-    app.add_route(PLOTLY, _plotly, ["GET"], None, False)
+    static = StaticFiles(directory=FOLDER)
+    names = sorted(path.name for path in FOLDER.iterdir() if path.is_file())
+    return [
+        *(Route("/" if n == INDEX else f"/{n}", partial(_file, static, n)) for n in names),
+        Route(PLOTLY, _plotly),
+    ]
 
 
-async def _file(kept: StaticFiles, name: str, request: Request) -> Response:
-    response = await kept.get_response(name, request.scope)
+async def _file(static: StaticFiles, name: str, request: Request) -> Response:
+    response = await static.get_response(name, request.scope)
     response.headers.update(HEADERS)
     return response
 

@@ -28,8 +28,8 @@ from nearfar.web.catalogue import Catalogue
 from nearfar.web.logs import failure, log
 from nearfar.web.metrics import Metrics
 from nearfar.web.scorers.scorer import LoadScorer, Scorer
-from nearfar.web.served import Models, Served
-from nearfar.web.setup import Setup
+from nearfar.web.served_models import ServedModel, ServedModels
+from nearfar.web.settings import ServiceSettings
 from nearfar.web.titles import Titles
 
 if TYPE_CHECKING:
@@ -61,13 +61,13 @@ class Loader:
     """Loads models beside the event loop and puts them in service.
 
     Args:
-        setup: what to serve.
+        settings: what to serve.
         models: where they go.
         metrics: updated with every load.
     """
 
-    def __init__(self, setup: Setup, models: Models, metrics: Metrics) -> None:
-        self._setup = setup
+    def __init__(self, settings: ServiceSettings, models: ServedModels, metrics: Metrics) -> None:
+        self._settings = settings
         self._models = models
         self._metrics = metrics
         self._users: Interactions | None = None
@@ -83,22 +83,22 @@ class Loader:
         Raises:
             NearfarError: a model, the split, or the file of histories or titles cannot be read.
         """
-        if self._setup.data is not None:
+        if self._settings.data is not None:
             from nearfar.core.extras import require
             from nearfar.data.splits.folder import load_split
             from nearfar.maps.users import whole_histories
 
             require("sklearn", extra="maps", purpose="a latent map")
-            self._users = whole_histories(load_split(self._setup.data))
-        if self._setup.items is not None:
-            self._titles = Titles(self._setup.items)
+            self._users = whole_histories(load_split(self._settings.data))
+        if self._settings.items is not None:
+            self._titles = Titles(self._settings.items)
         for address in self._addresses():
             self._serve(address, self._load(address))
 
     async def watch(self) -> None:
         """Follow the pointer for ever; what cannot be loaded leaves the model before in service."""
-        while self._setup.registry is not None:
-            await asyncio.sleep(self._setup.limits.watch_seconds)
+        while self._settings.registry is not None:
+            await asyncio.sleep(self._settings.limits.watch_seconds)
             try:
                 await self._look()
             except Exception as error:
@@ -144,7 +144,7 @@ class Loader:
         self.troubles.pop(name, None)
         self._metrics.stale.labels(name).set(0)
 
-    def _serve(self, address: Address, served: Served) -> None:
+    def _serve(self, address: Address, served: ServedModel) -> None:
         before = self._models.put(served)
         self._serving[address.name] = address
         if before is not None:
@@ -159,9 +159,9 @@ class Loader:
         Raises:
             ArtefactError: the pointer is damaged.
         """
-        registry, runtime = self._setup.registry, self._setup.runtime
+        registry, runtime = self._settings.registry, self._settings.runtime
         if registry is None:
-            bundles = self._setup.bundles.items()
+            bundles = self._settings.bundles.items()
             return [Address(name, _version_of(path), path) for name, path in bundles]
         version = current_version(registry)
         if version is None:
@@ -171,21 +171,21 @@ class Loader:
         stamp = max((f.stat().st_mtime_ns for f in files if f is not None), default=None)
         return [Address(CURRENT, version, path, stamp)]
 
-    def _load(self, address: Address) -> Served:
-        module = importlib.import_module(f"nearfar.web.scorers.{MODULES[self._setup.runtime]}")
+    def _load(self, address: Address) -> ServedModel:
+        module = importlib.import_module(f"nearfar.web.scorers.{MODULES[self._settings.runtime]}")
         load: LoadScorer = module.load_scorer
-        scorer = load(address.path, version=address.version, threads=self._setup.threads)
+        scorer = load(address.path, version=address.version, threads=self._settings.threads)
         items = with_registered_items(scorer.items, address.path)
         if self._titles is not None:
             items = self._titles.onto(items, address.name)
         catalogue = Catalogue(items, scorer.popularity)
         histories = None
-        if self._setup.histories is not None:
-            from nearfar.web.stored import StoredHistories
+        if self._settings.histories is not None:
+            from nearfar.web.user_store import StoredHistories
 
-            histories = StoredHistories(self._setup.histories, scorer.items)
-        served = Served(address.name, scorer, catalogue, histories, self._map(scorer))
-        _warm_up(scorer, self._setup.limits.batch_users)
+            histories = StoredHistories(self._settings.histories, scorer.items)
+        served = ServedModel(address.name, scorer, catalogue, histories, self._map(scorer))
+        _warm_up(scorer, self._settings.limits.batch_users)
         return served
 
     def _map(self, scorer: Scorer) -> LatentMap | None:

@@ -9,16 +9,14 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from starlette.types import Receive
 
-from nearfar.web.coalescer import Coalescer
-from nearfar.web.limits import Limits
+from nearfar.web.catalogue import IsAwaited
 from nearfar.web.metrics import Metrics
+from nearfar.web.micro_batcher import MicroBatcher
 from nearfar.web.problems import ProblemError
+from nearfar.web.settings import Limits
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-Wanted = Callable[[], bool]
-"""Tells whether the answer is still waited for."""
 
 
 class Lookups:
@@ -34,7 +32,7 @@ class Lookups:
 
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
         limits = replace(limits, wait_seconds=0.0, batch_users=1)
-        self._queue = Coalescer(limits, metrics, metrics.lookups_waiting)
+        self._queue = MicroBatcher(limits, metrics, metrics.lookups_waiting)
 
     def start(self) -> None:
         """Begin to work; within the event loop."""
@@ -48,7 +46,7 @@ class Lookups:
         self,
         receive: Receive,
         deadline: float | None,
-        function: Callable[Concatenate[Wanted, P], T],
+        function: Callable[Concatenate[IsAwaited, P], T],
         *args: P.args,
         **named: P.kwargs,
     ) -> T:

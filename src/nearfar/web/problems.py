@@ -7,10 +7,29 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
 URN = "urn:problem-type:nearfar:"
+
+
+class FieldError(BaseModel):
+    """Where a request is wrong."""
+
+    pointer: str = Field(description="A JSON pointer, or the name of a parameter.")
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | None
+    errors: list[FieldError] | None = None
 
 
 class ProblemError(Exception):
@@ -95,8 +114,8 @@ def internal() -> ProblemError:
     return ProblemError(500, "internal", "the service failed; its log knows why, by the request id")
 
 
-def of_status(status: int, headers: Mapping[str, str] | None = None) -> ProblemError:
-    """The problem of a bare status, as the router raises it."""
+def status_problem(status: int, headers: Mapping[str, str] | None = None) -> ProblemError:
+    """Return the problem of a bare status, as the router raises it."""
     if status == 404:
         return not_found()
     names = {405: ("method-not-allowed", "this path does not know the method; see /openapi.json")}

@@ -1,4 +1,4 @@
-"""What requests and answers look like."""
+"""The models of requests and answers, and the limits of their lists."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
-from nearfar.web.limits import (
-    MAX_ID,
-    MAX_ITEMS,
-    MAX_K,
-    MAX_LISTED,
-    MAX_TITLE,
-    MAX_TITLES,
-    MAX_USERS,
-)
+MAX_K = 200
+MAX_ITEMS = 1000
+MAX_LISTED = 10_000
+MAX_TITLES = 100
+MAX_USERS = 256
+MAX_ID = 200
+MAX_TITLE = 300
 
 Id = Annotated[
     Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
@@ -28,6 +26,9 @@ K = Annotated[StrictInt, Field(ge=1, le=MAX_K, description="How many items.")]
 ModelName = Annotated[
     StrictStr,
     Field(max_length=MAX_ID, description="Which of the models served; by default the first."),
+]
+ModelParameter = Annotated[
+    str | None, Field(max_length=MAX_ID, description="Which model; by default the first.")
 ]
 Source = Literal["stored", "history", "popular"]
 
@@ -82,6 +83,38 @@ class BatchRequest(Request):
 
 class PointRequest(Person):
     """Somebody to be placed on the map."""
+
+
+class MapParameters(BaseModel):
+    """Of which model to show the map."""
+
+    model: ModelParameter = None
+
+
+class UserParameters(BaseModel):
+    """For whom to recommend, and how much."""
+
+    user: str = Field(min_length=1, max_length=MAX_ID, examples=["42"])
+    k: int = Field(10, ge=1, le=MAX_K, description="How many items.")
+    model: str | None = Field(
+        None, max_length=MAX_ID, description="Scores now, by this model, whatever was stored."
+    )
+
+
+class SearchParameters(BaseModel):
+    """What to search for."""
+
+    query: str = Field(max_length=MAX_TITLE, description="What was typed.", examples=["toy sto"])
+    limit: int = Field(10, ge=1, le=50)
+    model: ModelParameter = None
+
+
+class SimilarParameters(BaseModel):
+    """To which item others are to be similar."""
+
+    item: str = Field(min_length=1, max_length=MAX_ID, examples=["1"])
+    k: int = Field(10, ge=1, le=MAX_K, description="How many items.")
+    model: ModelParameter = None
 
 
 class Item(BaseModel):
@@ -268,21 +301,3 @@ class Ready(BaseModel):
     ready: bool
     models: dict[str, str] = Field(description="Name and version.")
     troubles: list[str] = Field(description="What is published and could not be loaded.")
-
-
-class FieldError(BaseModel):
-    """Where a request is wrong."""
-
-    pointer: str = Field(description="A JSON pointer, or the name of a parameter.")
-    detail: str
-
-
-class Problem(BaseModel):
-    """An error (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    request_id: str | None
-    errors: list[FieldError] | None = None

@@ -16,7 +16,7 @@ from nearfar.web.app import make_app
 from nearfar.web.logs import log
 from nearfar.web.protocol import limited
 from nearfar.web.service import Service
-from nearfar.web.setup import TOKEN, Setup
+from nearfar.web.settings import TOKEN, ServiceSettings
 
 KEEP_ALIVE_SECONDS = 30
 SWITCH_SECONDS = 0.00002
@@ -29,11 +29,11 @@ COLLECT_AFTER = (10_000, 20, 20)
 and a fourteenth of the event loop's time went into looking for them."""
 
 
-def serve(setup: Setup, host: str, port: int) -> None:
+def serve(settings: ServiceSettings, host: str, port: int) -> None:
     """Answer requests until a signal stops it; what is in progress then is answered first.
 
     Args:
-        setup: what to serve.
+        settings: what to serve.
         host: the address to listen at.
         port: 0 for any that is free; the log tells which.
 
@@ -42,7 +42,7 @@ def serve(setup: Setup, host: str, port: int) -> None:
     """
     listener = _bind(host, port)
     try:
-        service = Service(setup)
+        service = Service(settings)
         service.load()
         # What stands now stays; collections need not look at it again.
         gc.collect()
@@ -51,7 +51,7 @@ def serve(setup: Setup, host: str, port: int) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         config = uvicorn.Config(
             make_app(service),
-            http=limited(setup.limits.body_seconds),
+            http=limited(settings.limits.body_seconds),
             loop="auto" if find_spec("uvloop") is None else "uvloop",
             ws="none",
             lifespan="on",
@@ -60,12 +60,12 @@ def serve(setup: Setup, host: str, port: int) -> None:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=max(1, round(setup.limits.drain_seconds)),
-            limit_concurrency=setup.limits.connections,
+            timeout_graceful_shutdown=max(1, round(settings.limits.drain_seconds)),
+            limit_concurrency=settings.limits.connections,
         )
         address = listener.getsockname()
         log("listening", host=address[0], port=address[1])
-        if setup.token is None and not ip_address(address[0].partition("%")[0]).is_loopback:
+        if settings.token is None and not ip_address(address[0].partition("%")[0]).is_loopback:
             log("open-to-all", logging.WARNING, host=address[0], remedy=f"set {TOKEN}")
         uvicorn.Server(config).run(sockets=[listener])
     finally:

@@ -9,34 +9,34 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from nearfar.core.errors import DataError
-from nearfar.web.coalescer import Coalescer
 from nearfar.web.loading import Loader
 from nearfar.web.logs import log
 from nearfar.web.lookups import Lookups
 from nearfar.web.metrics import Metrics
+from nearfar.web.micro_batcher import MicroBatcher
 from nearfar.web.problems import ProblemError
-from nearfar.web.served import Models, Served
-from nearfar.web.setup import Setup
+from nearfar.web.served_models import ServedModel, ServedModels
+from nearfar.web.settings import ServiceSettings
 
 if TYPE_CHECKING:
-    from nearfar.web.stored import StoredRecommendations
+    from nearfar.web.user_store import StoredRecommendations
 
 
 class Service:
     """What the routes share.
 
     Args:
-        setup: what it is started with.
+        settings: what it is started with.
     """
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.settings = settings
         self.metrics = Metrics()
-        self.models = Models()
-        self.loader = Loader(setup, self.models, self.metrics)
+        self.models = ServedModels()
+        self.loader = Loader(settings, self.models, self.metrics)
         self.store: StoredRecommendations | None = None
-        self.coalescer = Coalescer(setup.limits, self.metrics)
-        self.lookups = Lookups(setup.limits, self.metrics)
+        self.batcher = MicroBatcher(settings.limits, self.metrics)
+        self.lookups = Lookups(settings.limits, self.metrics)
         self.stopping = False
 
     def load(self) -> None:
@@ -47,11 +47,13 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Answers requests while the block runs."""
         self.stopping = False
-        if self.setup.store is not None:
-            from nearfar.web.stored import StoredRecommendations
+        if self.settings.store is not None:
+            from nearfar.web.user_store import StoredRecommendations
 
-            self.store = StoredRecommendations(self.setup.store, self.metrics, self.setup.limits)
-        self.coalescer.start()
+            self.store = StoredRecommendations(
+                self.settings.store, self.metrics, self.settings.limits
+            )
+        self.batcher.start()
         self.lookups.start()
         watching = asyncio.get_running_loop().create_task(self.loader.watch(), name="watch")
         try:
@@ -63,7 +65,7 @@ class Service:
                 await watching
             # First: requests that look up titles are then scored.
             await self.lookups.stop()
-            await self.coalescer.stop()
+            await self.batcher.stop()
             if self.store is not None:
                 await self.store.close()
             log("stopped")
@@ -86,10 +88,10 @@ class Service:
         Raises:
             ProblemError: the id is no text.
         """
-        if self.setup.experiment is None or user is None:
+        if self.settings.experiment is None or user is None:
             return None
         try:
-            arm = self.setup.experiment.arm_of(user)
+            arm = self.settings.experiment.arm_of(user)
         except DataError:
             raise ProblemError(422, "invalid", "the user's id is no text of UTF-8") from None
         return None if asked is not None and asked != arm and self.arms_choose else arm
@@ -97,10 +99,10 @@ class Service:
     @property
     def arms_choose(self) -> bool:
         """Whether all arms are names of models, and so choose among them."""
-        experiment = self.setup.experiment
+        experiment = self.settings.experiment
         return experiment is not None and all(arm in self.models for arm in experiment.arms)
 
-    def choose(self, name: str | None, arm: str | None) -> Served:
+    def choose(self, name: str | None, arm: str | None) -> ServedModel:
         """The model asked for, else that of the arm, else the default.
 
         Raises:
@@ -110,14 +112,14 @@ class Service:
             name = arm
         return self.models.get(name)
 
-    def told_apart(self, served: Served) -> bool:
+    def told_apart(self, served: ServedModel) -> bool:
         """Whether the model's version is that of no other model served."""
         version = served.scorer.version
         return sum(other.scorer.version == version for other in self.models) == 1
 
     def experiment(self) -> dict[str, Any] | None:
         """What `/v1/model` tells of the experiment."""
-        experiment = self.setup.experiment
+        experiment = self.settings.experiment
         if experiment is None:
             return None
         return {

@@ -10,8 +10,8 @@ import polars as pl
 from nearfar.core.errors import DataError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.tables.item_table import read_item_table
-from nearfar.web.limits import MAX_TITLE
 from nearfar.web.logs import failure, log
+from nearfar.web.schemas import MAX_TITLE
 
 
 class Titles:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nearfar.web import explorer
-from nearfar.web.setup import Setup
+from nearfar.web.settings import ServiceSettings
 from tests.web.cases import Answering, bundles
 
 ALLOWED = {"'none'", "'self'"}
@@ -17,7 +17,7 @@ ALLOWED = {"'none'", "'self'"}
 
 @pytest.fixture(scope="module")
 def answering(tmp_path_factory: pytest.TempPathFactory) -> Answering:
-    return Answering(Setup(bundles=bundles(tmp_path_factory.mktemp("page")), threads=1))
+    return Answering(ServiceSettings(bundles=bundles(tmp_path_factory.mktemp("page")), threads=1))
 
 
 def sources() -> list[Path]:

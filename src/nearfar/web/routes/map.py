@@ -2,71 +2,66 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 
-from nearfar.web import examples
-from nearfar.web.exchange import OF_BODY, Json, answers, read_body, service_of, takes
+from nearfar.web.operation import Operations, service_of
 from nearfar.web.problems import ProblemError
-from nearfar.web.routes.items import ModelQuery
-from nearfar.web.routes.recommend import known_of
-from nearfar.web.rows import csr_of_lists
-from nearfar.web.schemas import MapResponse, PointRequest, PointResponse
-from nearfar.web.served import Served
+from nearfar.web.routes.recommend import known_items
+from nearfar.web.schemas import MapParameters, MapResponse, PointRequest, PointResponse
+from nearfar.web.scoring import csr_of_lists
+from nearfar.web.served_models import ServedModel
 
 if TYPE_CHECKING:
     # Drawing needs libraries that serving does not.
     from nearfar.web.latent_map import LatentMap
 
-router = APIRouter(tags=["map"])
+operations = Operations("map")
 
 
-@router.get(
-    "/v1/map",
-    summary="The latent map of some users",
-    responses=answers(MapResponse, examples.MAP, 404, 422, 503),
-)
-async def whole_map(request: Request, model: ModelQuery = None) -> Json:
-    """Users of the split by cohort, and the anchors of popular items where the model has any.
+@operations.get("/v1/map", takes=MapParameters, returns=MapResponse, problems=(404, 503))
+async def whole_map(request: Request, asked: MapParameters) -> dict[str, Any]:
+    """The latent map of some users.
+
+    Users of the split by cohort, and the anchors of popular items where the model has any.
 
     Coordinates are by principal components of the latent space.
     """
-    served = service_of(request).models.get(model)
+    served = service_of(request).models.get(asked.model)
     content = dict(_map_of(served).content)
     anchors = [
         {**served.catalogue.item(a["position"]), "x": a["x"], "y": a["y"]}
         for a in content.pop("anchors")
     ]
-    return Json(
-        {"model": served.name, "version": served.scorer.version, **content, "anchors": anchors}
-    )
+    return {
+        "model": served.name, "version": served.scorer.version, **content, "anchors": anchors
+    }  # fmt: skip
 
 
-@router.post(
-    "/v1/map/point",
-    summary="Where somebody lies on the map",
-    responses=answers(PointResponse, examples.POINT, *OF_BODY, 404, 422, 429, 503, 504),
-    openapi_extra=takes(PointRequest, **examples.PLACE),
+@operations.post(
+    "/v1/map/point", takes=PointRequest, returns=PointResponse, problems=(404, 429, 503, 504)
 )
-async def point(request: Request) -> Json:
-    """The place of a history on the map of the same model and version."""
+async def point(request: Request, body: PointRequest) -> dict[str, Any]:
+    """Where somebody lies on the map.
+
+    The place of a history on the map of the same model and version.
+    """
     service = service_of(request)
-    deadline = service.coalescer.deadline()
-    body = read_body(request, PointRequest)
+    deadline = service.batcher.deadline()
     served = service.models.get(body.model)
-    found = _map_of(served)
-    known = await known_of(request, served, body, deadline)
+    latent_map = _map_of(served)
+    known = await known_items(request, served, body, deadline)
     history = csr_of_lists([np.sort(np.array(known.positions, np.int64))], len(served.catalogue))
-    x, y = await service.coalescer.call(found.point, served.scorer, history, deadline=deadline)
-    return Json(
-        {"model": served.name, "version": served.scorer.version, "x": x, "y": y,
-         "n_known": len(known.positions)}
-    )  # fmt: skip
+    x, y = await service.batcher.call(latent_map.point, served.scorer, history, deadline=deadline)
+    return {
+        "model": served.name, "version": served.scorer.version, "x": x, "y": y,
+        "n_known": len(known.positions),
+    }  # fmt: skip
 
 
-def _map_of(served: Served) -> LatentMap:
+def _map_of(served: ServedModel) -> LatentMap:
     if served.map is None:
         lacks = "latent" not in served.scorer.abilities
         raise ProblemError(

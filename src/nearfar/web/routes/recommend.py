@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Request
 from jaxtyping import Int
+from starlette.requests import Request
 
-from nearfar.web import examples
 from nearfar.web.catalogue import ItemId, Unmatched
-from nearfar.web.exchange import ARM, OF_BODY, Json, answers, read_body, service_of, takes
+from nearfar.web.operation import Operations, service_of
 from nearfar.web.problems import ProblemError
 from nearfar.web.schemas import (
     BatchRequest,
@@ -20,11 +20,15 @@ from nearfar.web.schemas import (
     RecommendRequest,
     RecommendResponse,
 )
-from nearfar.web.served import Served
-from nearfar.web.shown import REASONS, recommendations
-from nearfar.web.work import Wanted
+from nearfar.web.scoring import ScoringRequest
+from nearfar.web.served_models import ServedModel
 
-router = APIRouter(tags=["recommend"])
+operations = Operations("recommend")
+
+REASONS = {
+    "history": "folded in from the history",
+    "popular": "the history holds no item that the model knows; this is what is popular",
+}
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,8 @@ class Known:
     unmatched: list[Unmatched]
 
 
-async def known_of(
-    request: Request, served: Served, person: Person, deadline: float | None = None
+async def known_items(
+    request: Request, served: ServedModel, person: Person, deadline: float | None = None
 ) -> Known:
     """Return the items that a person names, by id and by title.
 
@@ -67,7 +71,7 @@ async def known_of(
 
 
 def banned(
-    served: Served, allow: Sequence[ItemId] | None, deny: Sequence[ItemId]
+    served: ServedModel, allow: Sequence[ItemId] | None, deny: Sequence[ItemId]
 ) -> Int[np.ndarray, " banned"]:
     """Positions that are no candidates for anybody in a request, sorted.
 
@@ -93,86 +97,87 @@ def _union(excluded: Int[np.ndarray, " excluded"], more: list[int]) -> Int[np.nd
     return np.array(sorted({*excluded.tolist(), *more} if len(excluded) else set(more)), np.int64)
 
 
-@router.post(
+@operations.post(
     "/v1/recommend",
-    summary="Recommend to somebody by what they like",
-    responses=answers(
-        RecommendResponse, examples.RECOMMENDED, *OF_BODY, 404, 422, 429, 503, 504, arm=True
-    ),
-    openapi_extra=takes(RecommendRequest, **examples.RECOMMEND),
+    takes=RecommendRequest,
+    returns=RecommendResponse,
+    problems=(404, 429, 503, 504),
+    arm=True,
 )
-async def recommend(request: Request) -> Json:
-    """Items for any user's history; nothing is stored.
+async def recommend(request: Request, body: RecommendRequest) -> dict[str, Any]:
+    """Recommend to somebody by what they like.
+
+    Items for any user's history; nothing is stored.
 
     A history without an item that the model knows gets what is popular.
     """
     service = service_of(request)
-    deadline = service.coalescer.deadline()
-    body = read_body(request, RecommendRequest)
+    deadline = service.batcher.deadline()
     arm = service.arm_of(body.user, body.model)
     served = service.choose(body.model, arm)
     if body.explain:
         served.needs("explain")
     if body.diversity:
         served.needs("similar")
-    known = await known_of(request, served, body, deadline)
-    positions = np.array(known.positions, np.int64)
+    known = await known_items(request, served, body, deadline)
+    catalogue = served.catalogue
     excluded = banned(served, body.allow, body.deny)
-    own = served.catalogue.positions(body.exclude)[0]
+    of_person = catalogue.positions(body.exclude)[0]
     if body.exclude_seen:
-        own += known.positions
-    if own:
-        excluded = _union(excluded, own)
-    wanted = Wanted(positions, excluded, body.k, body.diversity, body.explain)
-    (found,) = await service.coalescer.rank(served, [wanted], deadline=deadline)
+        of_person += known.positions
+    if of_person:
+        excluded = _union(excluded, of_person)
+    history = np.array(known.positions, np.int64)
+    scoring = ScoringRequest(history, excluded, body.k, body.diversity, body.explain)
+    (result,) = await service.batcher.rank(served, [scoring], deadline=deadline)
     source = "history" if known.positions else "popular"
     service.metrics.sources.labels(source).inc()
-    listed = served.catalogue.listed
-    content = {
+    return {
         "model": served.name,
         "version": served.scorer.version,
         "source": source,
         "reason": REASONS[source],
         "arm": arm,
-        "history": listed(known.positions),
+        "history": catalogue.listed(known.positions),
         "unknown": known.unknown,
         "unmatched": [
-            {"title": u.title, "candidates": listed(u.candidates)} for u in known.unmatched
+            {"title": u.title, "candidates": catalogue.listed(u.candidates)}
+            for u in known.unmatched
         ],
-        "recommendations": recommendations(served, found),
+        "recommendations": catalogue.recommendations(result),
     }
-    return Json(content, headers=None if arm is None else {ARM: arm})
 
 
-@router.post(
+@operations.post(
     "/v1/recommend/batch",
-    summary="Recommend to several people at once",
-    responses=answers(BatchResponse, examples.BATCHED, *OF_BODY, 404, 422, 429, 503, 504),
-    openapi_extra=takes(BatchRequest, **examples.BATCH),
+    takes=BatchRequest,
+    returns=BatchResponse,
+    problems=(404, 429, 503, 504),
 )
-async def recommend_batch(request: Request) -> Json:
-    """Items for each of several histories; what is allowed and denied holds for all."""
+async def recommend_batch(request: Request, body: BatchRequest) -> dict[str, Any]:
+    """Recommend to several people at once.
+
+    Items for each of several histories; what is allowed and denied holds for all.
+    """
     service = service_of(request)
-    body = read_body(request, BatchRequest)
     served = service.choose(body.model, None)
     shared = banned(served, body.allow, body.deny)
-    wanted, unknown = [], []
-    for history in body.histories:
-        positions, missing = served.catalogue.positions(history)
-        own = np.array(positions, np.int64)
+    requests, unknown = [], []
+    for items in body.histories:
+        positions, missing = served.catalogue.positions(items)
         excluded = _union(shared, positions) if body.exclude_seen else shared
-        wanted.append(Wanted(own, excluded, body.k))
+        requests.append(ScoringRequest(np.array(positions, np.int64), excluded, body.k))
         unknown.append(len(missing))
-    found = await service.coalescer.rank(served, wanted)
-    sources = ["history" if len(one.history) else "popular" for one in wanted]
+    results = await service.batcher.rank(served, requests)
+    sources = ["history" if len(one.history) else "popular" for one in requests]
     for source in sources:
         service.metrics.sources.labels(source).inc()
-    results = [
-        {"source": source, "n_unknown": n, "recommendations": recommendations(served, one)}
-        for source, n, one in zip(sources, unknown, found, strict=True)
+    listed = [
+        {
+            "source": source,
+            "n_unknown": n,
+            "recommendations": served.catalogue.recommendations(result),
+        }
+        for source, n, result in zip(sources, unknown, results, strict=True)
     ]
-    return Json({"model": served.name, "version": served.scorer.version, "results": results})
-
-
-DIRECT = {"/v1/recommend": recommend, "/v1/recommend/batch": recommend_batch}
-"""Called without FastAPI's machinery; see `Direct`."""
+    return {"model": served.name, "version": served.scorer.version, "results": listed}

@@ -7,9 +7,8 @@ import logging
 import pytest
 
 from nearfar.core.errors import SettingsError
-from nearfar.web.limits import Limits
 from nearfar.web.logs import JsonLines, to_stream
-from nearfar.web.setup import Setup, from_environment
+from nearfar.web.settings import Limits, ServiceSettings, from_environment
 from tests.web.cases import Answering, bundles
 
 TOKEN = "a-token-of-some-length"
@@ -24,13 +23,13 @@ def paths(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module")
 def answering(paths) -> Answering:
-    return Answering(Setup(bundles=paths, threads=1, limits=Limits(body_bytes=2000)))
+    return Answering(ServiceSettings(bundles=paths, threads=1, limits=Limits(body_bytes=2000)))
 
 
 @pytest.fixture(scope="module")
 def guarded(paths) -> Answering:
     origins = ("https://shop.example",)
-    return Answering(Setup(bundles=paths, threads=1, token=TOKEN, origins=origins))
+    return Answering(ServiceSettings(bundles=paths, threads=1, token=TOKEN, origins=origins))
 
 
 @pytest.mark.parametrize(
@@ -141,10 +140,10 @@ def test_the_environment_and_what_it_may_not_say(paths) -> None:
     assert from_environment(named) == (TOKEN, ("https://a", "https://b"))
     assert from_environment({"NEARFAR_TOKEN": ""}) == (None, ())
     with pytest.raises(SettingsError, match="NEARFAR_TOKEN is shorter"):
-        Setup(bundles=paths, token="short")
-    assert TOKEN not in repr(Setup(bundles=paths, token=TOKEN))
+        ServiceSettings(bundles=paths, token="short")
+    assert TOKEN not in repr(ServiceSettings(bundles=paths, token=TOKEN))
     with pytest.raises(SettingsError, match="one of them"):
-        Setup()
+        ServiceSettings()
 
 
 def test_logs_hold_no_personal_data(answering: Answering) -> None:
@@ -171,7 +170,7 @@ def test_logs_hold_no_personal_data(answering: Answering) -> None:
 
 
 def test_a_fault_is_told_by_its_place_alone(paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    answering = Answering(Setup(bundles=paths, threads=1))
+    answering = Answering(ServiceSettings(bundles=paths, threads=1))
     stream = io.StringIO()
     to_stream(stream)
 

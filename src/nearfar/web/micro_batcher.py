@@ -1,4 +1,4 @@
-"""Requests gathered into batches, and scored in one thread beside the event loop."""
+"""The micro-batcher: requests gathered into batches, scored in one thread beside the event loop."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 
 from prometheus_client import Gauge
 
-from nearfar.web.limits import Limits
 from nearfar.web.metrics import Metrics
 from nearfar.web.problems import ProblemError, queue_full, too_late
-from nearfar.web.served import Served
-from nearfar.web.work import Found, Wanted, answer
+from nearfar.web.scoring import ScoringRequest, ScoringResult, score_batch
+from nearfar.web.served_models import ServedModel
+from nearfar.web.settings import Limits
 
 T = TypeVar("T")
 
-HANDED = 2
+MAX_HANDED = 2
 """Batches that the scoring thread may have: the one being scored, and a whole one for afterwards.
 The event loop may be at the answers of the last batch for as long as a batch takes, and could not
 hand over the next: with one alone the service answers three in four as many (two cores)."""
@@ -34,12 +34,12 @@ class _Entry:
     future: asyncio.Future[Any]
     expiry: asyncio.TimerHandle
     cost: int
-    served: Served | None = None
-    wanted: Wanted | None = None
+    served: ServedModel | None = None
+    request: ScoringRequest | None = None
     call: Callable[[], Any] | None = None
 
 
-class Coalescer:
+class MicroBatcher:
     """Histories wait until the scoring thread is free, and then go as many at once as may.
 
     While nothing is scored the first waits `wait_seconds` for company; while a batch is, the next
@@ -66,7 +66,7 @@ class Coalescer:
         """Begin to work; within the event loop."""
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scoring")
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="coalescer")
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="micro-batcher")
 
     async def stop(self) -> None:
         """Answer what waits, then end."""
@@ -85,21 +85,25 @@ class Coalescer:
         return asyncio.get_running_loop().time() + self._limits.deadline_seconds
 
     async def rank(
-        self, served: Served, wanted: Sequence[Wanted], *, deadline: float | None = None
-    ) -> list[Found]:
-        """The best items for some histories by one model.
+        self,
+        served: ServedModel,
+        requests: Sequence[ScoringRequest],
+        *,
+        deadline: float | None = None,
+    ) -> list[ScoringResult]:
+        """Return the best items for some histories by one model.
 
         Args:
             served: the model.
-            wanted: the histories.
+            requests: the histories, and what to recommend for each.
             deadline: of the request, where it came earlier; see `deadline`.
 
         Raises:
             ProblemError: the queue is full, or the deadline passed.
         """
-        cost = sum(one.cost for one in wanted)
+        cost = sum(request.cost for request in requests)
         self._admit(cost)
-        entries = [self._entry(one.cost, deadline, served=served, wanted=one) for one in wanted]
+        entries = [self._entry(r.cost, deadline, served=served, request=r) for r in requests]
         if len(entries) == 1:
             return [await entries[0].future]
         return list(await asyncio.gather(*(entry.future for entry in entries)))
@@ -107,7 +111,7 @@ class Coalescer:
     async def call(
         self, function: Callable[..., T], *args: Any, deadline: float | None = None
     ) -> T:
-        """A function's result, called in the scoring thread in its turn.
+        """Return a function's result, called in the scoring thread in its turn.
 
         Args:
             function: what to call.
@@ -164,7 +168,7 @@ class Coalescer:
                 if not full:
                     await asyncio.sleep(self._limits.wait_seconds)
                 return
-            if full and len(self._handed) < HANDED:
+            if full and len(self._handed) < MAX_HANDED:
                 return
             await self._wake.wait()
 
@@ -175,7 +179,7 @@ class Coalescer:
     async def _score(self, batch: list[_Entry]) -> None:
         try:
             results, seconds = await asyncio.get_running_loop().run_in_executor(
-                self._thread, _work, batch
+                self._thread, _score_waiting, batch
             )
         except Exception as error:
             for entry in batch:
@@ -185,7 +189,7 @@ class Coalescer:
                 entry.expiry.cancel()
                 if not entry.future.done():
                     entry.future.set_result(result)
-            if results and batch[0].wanted is not None:
+            if results and batch[0].request is not None:
                 self._metrics.batch_users.observe(len(results))
                 self._metrics.batch_seconds.observe(seconds)
 
@@ -210,7 +214,7 @@ class Coalescer:
         return batch
 
 
-def _work(batch: list[_Entry]) -> tuple[list[tuple[_Entry, Any]], float]:
+def _score_waiting(batch: list[_Entry]) -> tuple[list[tuple[_Entry, Any]], float]:
     """What still waits of a batch, with its results, and the seconds that they took."""
     started = time.perf_counter()
     waiting = [entry for entry in batch if not entry.future.done()]
@@ -219,8 +223,8 @@ def _work(batch: list[_Entry]) -> tuple[list[tuple[_Entry, Any]], float]:
         results = [waiting[0].call()]
     elif waiting:
         assert waiting[0].served is not None
-        wanted = [entry.wanted for entry in waiting if entry.wanted is not None]
-        results = answer(waiting[0].served.scorer, wanted)
+        requests = [entry.request for entry in waiting if entry.request is not None]
+        results = score_batch(waiting[0].served.scorer, requests)
     return list(zip(waiting, results, strict=True)), time.perf_counter() - started
 
 

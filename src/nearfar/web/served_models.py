@@ -13,11 +13,11 @@ from nearfar.web.scorers.scorer import Ability, Scorer
 
 if TYPE_CHECKING:
     from nearfar.web.latent_map import LatentMap
-    from nearfar.web.stored import StoredHistories
+    from nearfar.web.user_store import StoredHistories
 
 
 @dataclass(frozen=True, eq=False)
-class Served:
+class ServedModel:
     """A model with its items by id and title; replaced as a whole, never changed.
 
     Args:
@@ -71,11 +71,11 @@ class Served:
         }
 
 
-class Models:
+class ServedModels:
     """The models served, by name; the first is the default."""
 
     def __init__(self) -> None:
-        self._served: dict[str, Served] = {}
+        self._served: dict[str, ServedModel] = {}
 
     def __iter__(self):
         return iter(tuple(self._served.values()))
@@ -83,7 +83,7 @@ class Models:
     def __len__(self) -> int:
         return len(self._served)
 
-    def put(self, served: Served) -> Served | None:
+    def put(self, served: ServedModel) -> ServedModel | None:
         """Serve a model from now on; returns the one of that name before.
 
         Requests in progress keep the model that they began with.
@@ -92,7 +92,7 @@ class Models:
         self._served[served.name] = served
         return before
 
-    def get(self, name: str | None) -> Served:
+    def get(self, name: str | None) -> ServedModel:
         """The model of that name, or the default.
 
         Raises:

@@ -14,11 +14,10 @@ import pytest
 from nearfar.core.errors import DataError
 from nearfar.store.reader import Reader, Stored, UnreachableError
 from nearfar.store.sinks.sink import RecommendationSink
-from nearfar.web import stored
-from nearfar.web.limits import Limits
+from nearfar.web import user_store
 from nearfar.web.metrics import Metrics
-from nearfar.web.setup import Setup
-from nearfar.web.stored import StoreBusyError, StoreDownError, StoredRecommendations
+from nearfar.web.settings import Limits, ServiceSettings
+from nearfar.web.user_store import StoreBusyError, StoreDownError, StoredRecommendations
 from tests.store.cases import sink_of
 from tests.web.cases import Answering, bundles
 
@@ -109,7 +108,7 @@ def test_impossible_ids_have_nothing_stored_and_cost_nobody_else(
     assert [f and f.rows[0].item for f in found] == expected
     assert failures == 0
 
-    answering = Answering(Setup(bundles=bundles(tmp_path), threads=1, store=sink))
+    answering = Answering(ServiceSettings(bundles=bundles(tmp_path), threads=1, store=sink))
 
     async def over_http(client: Any) -> list[str]:
         sources = []
@@ -136,7 +135,7 @@ def test_a_new_day_is_found_and_a_withdrawn_one_is_left(
 ) -> None:
     async def asked(store: StoredRecommendations) -> list[Any]:
         found = [(await store.of("u1")).rows[0].item]  # pyright: ignore
-        monkeypatch.setattr(stored, "DAYS_SECONDS", 0.0)
+        monkeypatch.setattr(user_store, "DAYS_SECONDS", 0.0)
         store._known_until = 0.0
         await asyncio.to_thread(publish, sink, date(2026, 3, 3), "v2")
         found.append((await store.of("u1")).rows[0].item)  # pyright: ignore
@@ -190,7 +189,7 @@ def test_connections_are_kept(postgres: Any, tmp_path: Path) -> None:
         other.execute("SELECT pg_stat_clear_snapshot()")
         opened.append(other.execute(query).fetchone())
     assert opened[0] is not None
-    assert int(opened[0][0] or 0) <= stored.READERS + 2
+    assert int(opened[0][0] or 0) <= user_store.READERS + 2
 
 
 @dataclass(eq=False)
@@ -236,7 +235,7 @@ def scripted(**state: Any) -> tuple[Any, Scripted]:
 
 
 def test_waiting_is_no_failure_and_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "READERS", 1)
+    monkeypatch.setattr(user_store, "READERS", 1)
     sink, reader = scripted()
 
     async def flood(store: StoredRecommendations) -> Any:
@@ -259,7 +258,7 @@ def test_waiting_is_no_failure_and_is_bounded(monkeypatch: pytest.MonkeyPatch) -
 def test_who_waits_too_long_is_told_so_and_the_store_is_not_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stored, "READERS", 1)
+    monkeypatch.setattr(user_store, "READERS", 1)
     sink, reader = scripted()
 
     async def slow(store: StoredRecommendations) -> Any:
@@ -276,7 +275,7 @@ def test_who_waits_too_long_is_told_so_and_the_store_is_not_left_alone(
 
 
 def test_an_id_whose_read_fails_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "READERS", 1)
+    monkeypatch.setattr(user_store, "READERS", 1)
     sink, reader = scripted()
 
     async def poisoned(store: StoredRecommendations) -> Any:
@@ -332,9 +331,9 @@ def test_a_store_that_is_away_is_left_alone_longer_each_time_and_found_again(
 
 
 def test_a_read_that_hangs_does_not_hold_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "READERS", 1)
-    monkeypatch.setattr(stored, "STUCK_SECONDS", 0.05)
-    monkeypatch.setattr(stored, "FIRST_REST_SECONDS", 0.01)
+    monkeypatch.setattr(user_store, "READERS", 1)
+    monkeypatch.setattr(user_store, "STUCK_SECONDS", 0.05)
+    monkeypatch.setattr(user_store, "FIRST_REST_SECONDS", 0.01)
     sink, reader = scripted()
 
     async def hanging(store: StoredRecommendations) -> Any:
@@ -355,17 +354,17 @@ def test_a_busy_store_is_told_by_429_or_by_the_history(tmp_path: Path) -> None:
     histories = tmp_path / "histories.csv"
     histories.write_text("user,item\nknown,102\n")
     sink, reader = scripted()
-    setup = Setup(
+    settings = ServiceSettings(
         bundles=bundles(tmp_path), threads=1, store=sink, histories=histories,
         limits=Limits(deadline_seconds=120, queue_users=1),
     )  # fmt: skip
 
     async def ask(client: Any) -> Any:
         waiting = []
-        for n in range(stored.READERS + 1):
+        for n in range(user_store.READERS + 1):
             waiting.append(asyncio.ensure_future(client.get(f"/v1/users/w{n}/recommendations")))
             await asyncio.to_thread(reader.entered.wait, 60)
-            reader.entered.clear() if n + 1 < stored.READERS else None
+            reader.entered.clear() if n + 1 < user_store.READERS else None
         answering_store = answering.service.store
         assert answering_store is not None
         while len(answering_store._waiting) < 1:
@@ -374,7 +373,7 @@ def test_a_busy_store_is_told_by_429_or_by_the_history(tmp_path: Path) -> None:
         reader.go_on.set()
         return busy, await asyncio.gather(*waiting)
 
-    answering = Answering(setup)
+    answering = Answering(settings)
     (known, unknown), waited = answering.run(ask)
     assert known.json()["source"] == "history"
     assert known.json()["reason"].startswith("more is asked of the store than it answers in time")
@@ -390,9 +389,9 @@ def test_ids_with_slashes(tmp_path: Path, user: str) -> None:
     rows = pl.DataFrame({"user": [unquote(user)], "rank": [1], "item": ["x"], "score": [0.5]})
     with sink.writing(DAY, "v1") as writer:
         writer.write(rows)
-    answering = Answering(Setup(bundles=bundles(tmp_path), threads=1, store=sink))
+    answering = Answering(ServiceSettings(bundles=bundles(tmp_path), threads=1, store=sink))
     answer = answering.ask("GET", f"/v1/users/{user}/recommendations?k=3")
     assert answer.json()["source"] == "stored"
-    # The same by FastAPI's own route, which a second parameter leads to.
+    # Unknown parameters change nothing.
     answer = answering.ask("GET", f"/v1/users/{user}/recommendations?k=3&x=1")
     assert answer.json()["source"] == "stored"

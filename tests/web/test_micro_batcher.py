@@ -10,12 +10,12 @@ import pytest
 from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.web.catalogue import Catalogue
-from nearfar.web.coalescer import Coalescer
-from nearfar.web.limits import Limits
 from nearfar.web.metrics import Metrics
+from nearfar.web.micro_batcher import MicroBatcher
 from nearfar.web.problems import ProblemError
-from nearfar.web.served import Served
-from nearfar.web.work import Wanted
+from nearfar.web.scoring import ScoringRequest
+from nearfar.web.served_models import ServedModel
+from nearfar.web.settings import Limits
 
 LIMITS = Limits(batch_users=4, queue_users=8, wait_seconds=0.01, deadline_seconds=5)
 NOTHING = np.empty(0, np.int64)
@@ -58,22 +58,22 @@ class Held(Echo):
         return super().top_k(histories, k, exclude)
 
 
-def served(scorer: Echo, name: str = "echo") -> Served:
-    return Served(name, scorer, Catalogue(scorer.items, scorer.popularity))  # pyright: ignore
+def served(scorer: Echo, name: str = "echo") -> ServedModel:
+    return ServedModel(name, scorer, Catalogue(scorer.items, scorer.popularity))  # pyright: ignore
 
 
-def asking(item: int) -> list[Wanted]:
-    return [Wanted(np.array([item]), NOTHING, 1)]
+def asking(item: int) -> list[ScoringRequest]:
+    return [ScoringRequest(np.array([item]), NOTHING, 1)]
 
 
 def run(limits: Limits, asked) -> object:
     async def inside():
-        coalescer = Coalescer(limits, Metrics())
-        coalescer.start()
+        batcher = MicroBatcher(limits, Metrics())
+        batcher.start()
         try:
-            return await asked(coalescer)
+            return await asked(batcher)
         finally:
-            await coalescer.stop()
+            await batcher.stop()
 
     return asyncio.run(inside())
 
@@ -82,8 +82,8 @@ def test_everybody_gets_their_own_and_batches_are_bounded() -> None:
     scorer = Echo()
     model = served(scorer)
 
-    async def many(coalescer):
-        first = [coalescer.rank(model, asking(i)) for i in range(8)]
+    async def many(batcher):
+        first = [batcher.rank(model, asking(i)) for i in range(8)]
         return await asyncio.gather(*first)
 
     found = run(LIMITS, many)
@@ -97,10 +97,10 @@ def test_two_models_do_not_share_a_batch_and_order_is_kept() -> None:
     one, other = Echo(), Echo()
     a, b = served(one, "a"), served(other, "b")
 
-    async def mixed(coalescer):
+    async def mixed(batcher):
         return await asyncio.gather(
-            *(coalescer.rank((a, b)[i % 2], asking(i)) for i in range(6)),
-            coalescer.call(lambda x: x + 1, 41),
+            *(batcher.rank((a, b)[i % 2], asking(i)) for i in range(6)),
+            batcher.call(lambda x: x + 1, 41),
         )
 
     *found, called = run(LIMITS, mixed)  # pyright: ignore
@@ -113,8 +113,8 @@ def test_who_finds_the_queue_full_is_refused_at_once_and_the_others_are_served()
     scorer = Held()
     model = served(scorer)
 
-    async def flood(coalescer):
-        tasks = [asyncio.ensure_future(coalescer.rank(model, asking(i))) for i in range(30)]
+    async def flood(batcher):
+        tasks = [asyncio.ensure_future(batcher.rank(model, asking(i))) for i in range(30)]
         await asyncio.sleep(0)
         refused = [t for t in tasks if t.done() and t.exception()]
         scorer.go_on.set()
@@ -133,8 +133,8 @@ def test_who_finds_the_queue_full_is_refused_at_once_and_the_others_are_served()
 def test_a_request_larger_than_the_queue_is_let_in_when_nothing_waits() -> None:
     model = served(Echo())
 
-    async def large(coalescer):
-        return await coalescer.rank(model, [w for i in range(20) for w in asking(i)])
+    async def large(batcher):
+        return await batcher.rank(model, [w for i in range(20) for w in asking(i)])
 
     assert [f.items[0] for f in run(LIMITS, large)] == list(range(20))  # pyright: ignore
 
@@ -143,10 +143,10 @@ def test_the_deadline_is_kept_while_scoring_and_while_waiting() -> None:
     scorer = Held()
     model = served(scorer)
 
-    async def late(coalescer):
-        tasks = [asyncio.ensure_future(coalescer.rank(model, asking(i))) for i in range(6)]
+    async def late(batcher):
+        tasks = [asyncio.ensure_future(batcher.rank(model, asking(i))) for i in range(6)]
         assert await asyncio.to_thread(scorer.scoring.wait, 60)
-        assert coalescer._n_waiting == 2
+        assert batcher._n_waiting == 2
         found = await asyncio.gather(*tasks, return_exceptions=True)
         # All six were answered while the scorer is still at the first four.
         assert scorer.batches == []
@@ -163,10 +163,10 @@ def test_a_batch_handed_ahead_is_dropped_too_when_its_deadline_passes() -> None:
     scorer = Held()
     model = served(scorer)
 
-    async def late(coalescer):
-        tasks = [asyncio.ensure_future(coalescer.rank(model, asking(i))) for i in range(8)]
+    async def late(batcher):
+        tasks = [asyncio.ensure_future(batcher.rank(model, asking(i))) for i in range(8)]
         assert await asyncio.to_thread(scorer.scoring.wait, 60)
-        assert coalescer._n_waiting == 0  # both batches are the scoring thread's
+        assert batcher._n_waiting == 0  # both batches are the scoring thread's
         found = await asyncio.gather(*tasks, return_exceptions=True)
         scorer.go_on.set()
         return found
@@ -180,9 +180,9 @@ def test_the_next_batch_goes_ahead_only_when_it_is_whole() -> None:
     scorer = Held()
     model = served(scorer)
 
-    async def trickle(coalescer):
+    async def trickle(batcher):
         def ask(item: int):
-            return asyncio.ensure_future(coalescer.rank(model, asking(item)))
+            return asyncio.ensure_future(batcher.rank(model, asking(item)))
 
         tasks = [ask(0)]
         assert await asyncio.to_thread(scorer.scoring.wait, 60)
@@ -190,7 +190,7 @@ def test_the_next_batch_goes_ahead_only_when_it_is_whole() -> None:
         for item in range(1, 9):
             tasks.append(ask(item))
             await asyncio.sleep(0.01)
-            waiting.append(coalescer._n_waiting)
+            waiting.append(batcher._n_waiting)
         scorer.go_on.set()
         await asyncio.gather(*tasks)
         return waiting
@@ -204,10 +204,10 @@ def test_a_failing_batch_fails_alone() -> None:
     good, bad = Echo(), Echo()
     bad.top_k = lambda *_: 1 / 0  # pyright: ignore
 
-    async def both(coalescer):
+    async def both(batcher):
         with pytest.raises(ZeroDivisionError):
-            await coalescer.rank(served(bad), asking(1))
-        return await coalescer.rank(served(good), asking(2))
+            await batcher.rank(served(bad), asking(1))
+        return await batcher.rank(served(good), asking(2))
 
     assert run(LIMITS, both)[0].items.tolist() == [2]  # pyright: ignore
 
@@ -216,18 +216,18 @@ def test_those_who_left_are_not_scored_and_give_their_places_back() -> None:
     scorer = Held()
     model = served(scorer)
 
-    async def leaving(coalescer):
-        gauge = coalescer._gauge._value
-        first = asyncio.ensure_future(coalescer.rank(model, asking(0)))
+    async def leaving(batcher):
+        gauge = batcher._gauge._value
+        first = asyncio.ensure_future(batcher.rank(model, asking(0)))
         assert await asyncio.to_thread(scorer.scoring.wait, 60)
-        left = [asyncio.ensure_future(coalescer.rank(model, asking(i))) for i in (1, 2, 3)]
+        left = [asyncio.ensure_future(batcher.rank(model, asking(i))) for i in (1, 2, 3)]
         await asyncio.sleep(0)
-        assert (coalescer._n_waiting, gauge.get()) == (3, 3)
+        assert (batcher._n_waiting, gauge.get()) == (3, 3)
         for task in left:
             task.cancel()
         scorer.go_on.set()
-        await asyncio.gather(first, coalescer.rank(model, asking(4)))
-        return coalescer._n_waiting, gauge.get()
+        await asyncio.gather(first, batcher.rank(model, asking(4)))
+        return batcher._n_waiting, gauge.get()
 
     assert run(replace(LIMITS, deadline_seconds=60), leaving) == (0, 0)
     assert scorer.scored == [0, 4]
@@ -237,11 +237,11 @@ def test_those_passed_over_for_another_model_keep_their_order() -> None:
     one, other = Held(), Echo()
     a, b = served(one, "a"), served(other, "b")
 
-    async def mixed(coalescer):
-        tasks = [asyncio.ensure_future(coalescer.rank(a, asking(0)))]
+    async def mixed(batcher):
+        tasks = [asyncio.ensure_future(batcher.rank(a, asking(0)))]
         assert await asyncio.to_thread(one.scoring.wait, 60)
         for item, model in [(1, a), (2, b), (3, b), (4, b)]:
-            tasks.append(asyncio.ensure_future(coalescer.rank(model, asking(item))))
+            tasks.append(asyncio.ensure_future(batcher.rank(model, asking(item))))
         one.go_on.set()
         await asyncio.gather(*tasks)
 
@@ -254,7 +254,7 @@ def test_the_first_waits_for_company_as_long_as_it_may(monkeypatch) -> None:
     scorer, slept = Echo(), []
     model = served(scorer)
 
-    async def company(coalescer):
+    async def company(batcher):
         sleep, joined = asyncio.sleep, asyncio.Event()
 
         async def sleeping(seconds: float) -> None:
@@ -263,10 +263,10 @@ def test_the_first_waits_for_company_as_long_as_it_may(monkeypatch) -> None:
 
         with monkeypatch.context() as patch:
             patch.setattr(asyncio, "sleep", sleeping)
-            tasks = [asyncio.ensure_future(coalescer.rank(model, asking(0)))]
+            tasks = [asyncio.ensure_future(batcher.rank(model, asking(0)))]
             while not slept:
                 await sleep(0)
-            tasks.append(asyncio.ensure_future(coalescer.rank(model, asking(1))))
+            tasks.append(asyncio.ensure_future(batcher.rank(model, asking(1))))
             await sleep(0)
             joined.set()
             await asyncio.gather(*tasks)
@@ -274,3 +274,27 @@ def test_the_first_waits_for_company_as_long_as_it_may(monkeypatch) -> None:
     run(replace(LIMITS, wait_seconds=0.125), company)
     assert slept == [0.125]
     assert scorer.batches == [2]
+
+
+def test_only_batches_of_histories_that_were_scored_are_measured() -> None:
+    scorer, metrics = Held(), Metrics()
+    model = served(scorer)
+
+    async def asked() -> None:
+        batcher = MicroBatcher(replace(LIMITS, deadline_seconds=60), metrics)
+        batcher.start()
+        try:
+            assert await batcher.call(lambda: 41) == 41
+            tasks = [asyncio.ensure_future(batcher.rank(model, asking(i))) for i in range(8)]
+            assert await asyncio.to_thread(scorer.scoring.wait, 60)
+            for task in tasks[4:]:  # a whole batch, handed to the thread, that nobody waits for
+                task.cancel()
+            scorer.go_on.set()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            await batcher.stop()
+
+    asyncio.run(asked())
+    value = metrics.registry.get_sample_value
+    counts = [value(f"nearfar_{name}_count") for name in ("batch_users", "batch_seconds")]
+    assert (scorer.batches, counts, value("nearfar_batch_users_sum")) == ([4], [1, 1], 4)

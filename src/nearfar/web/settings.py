@@ -11,8 +11,9 @@ from typing import Literal
 
 from nearfar.abtest.assignment import Experiment
 from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
+from nearfar.core.settings import Settings, check_value
 from nearfar.store.sinks.sink import RecommendationSink, make_sink
-from nearfar.web.limits import Limits
 
 Runtime = Literal["torch", "onnx"]
 
@@ -23,14 +24,41 @@ ARM_NAME = r"[!-~]([ -~]*[!-~])?"
 
 
 @dataclass(frozen=True)
-class Setup:
+class Limits(Settings):
+    """How much the service takes on, and how long it waits.
+
+    Args:
+        batch_users: histories scored at once.
+        wait_seconds: how long the first of a batch waits for others, while nothing is scored.
+        queue_users: histories that may wait; a request beyond them is answered 429.
+        deadline_seconds: how long a request may wait and be scored in all (504).
+        body_bytes: of a request (413).
+        body_seconds: in which a request must have arrived whole, its head too (408).
+        drain_seconds: for the requests in progress when the service is told to stop.
+        watch_seconds: between two looks at the registry's pointer.
+        connections: open at once; further ones are answered 503.
+    """
+
+    batch_users: PositiveInt = 32
+    wait_seconds: NonNegativeFloat = 0.002
+    queue_users: PositiveInt = 512
+    deadline_seconds: PositiveFloat = 2.0
+    body_bytes: PositiveInt = 1 << 20
+    body_seconds: PositiveFloat = 10.0
+    drain_seconds: PositiveFloat = 30.0
+    watch_seconds: PositiveFloat = 2.0
+    connections: PositiveInt = 2048
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
     """What to serve, and to whom.
 
     Args:
         bundles: folders of bundles, or of exports for the runtime "onnx", by name; the first is
             the default.
         registry: the folder of a pipeline's registry, whose current version is served under the
-            name "current", and the next as soon as it is published; in place of bundles.
+            name "current", and the next as soon as it is published; instead of bundles.
         runtime: what computes.
         threads: that compute; by default one less than there are processors.
         store: recommendations that were made before.
@@ -43,14 +71,14 @@ class Setup:
         limits: see `Limits`.
 
     Raises:
-        SettingsError: neither bundles nor a registry are given, or both; the token is short; or
-            an arm's name does not fit a header.
+        SettingsError: neither bundles nor a registry are given, or both; threads is below 1; the
+            token is short; or an arm's name does not fit a header.
     """
 
     bundles: Mapping[str, Path] = field(default_factory=dict)
     registry: Path | None = None
     runtime: Runtime = "torch"
-    threads: int = field(default_factory=lambda: max(1, (os.cpu_count() or 2) - 1))
+    threads: PositiveInt = field(default_factory=lambda: max(1, (os.cpu_count() or 2) - 1))
     store: RecommendationSink | None = None
     histories: Path | None = None
     data: Path | None = None
@@ -61,10 +89,9 @@ class Setup:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        check_value(ServiceSettings, "threads", self.threads, "threads")
         if bool(self.bundles) == (self.registry is not None):
             raise SettingsError("name bundles (--bundle) or a registry (--registry), one of them")
-        if self.threads < 1:
-            raise SettingsError(f"threads is {self.threads}; it must be at least 1")
         arms = () if self.experiment is None else self.experiment.arms
         for arm in arms:
             if not re.fullmatch(ARM_NAME, arm):
@@ -72,6 +99,7 @@ class Setup:
                     f"the experiment has the arm {arm!r}; the service tells arms in the header "
                     "X-Nearfar-Arm: name it by ASCII's printable characters, no space at its ends"
                 )
+        # Not a declared range: its message would quote the secret.
         if self.token is not None and (len(self.token) < MIN_TOKEN or not self.token.isascii()):
             raise SettingsError(
                 f"{TOKEN} is shorter than {MIN_TOKEN} characters, or has others than ASCII's; "

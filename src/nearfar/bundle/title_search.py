@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 from jaxtyping import Int, Int32, UInt8
-from rapidfuzz import fuzz, process
-
-from nearfar.bundle.titles import folded
 
 LIKENESS = 70.0
 """Of 100; less is no typing error."""
@@ -28,7 +26,7 @@ CHUNK = 4096
 """Candidates checked at once, at first; four times as many each further time."""
 
 
-class Search:
+class TitleSearch:
     """Titles that begin with a text come first, then those with a word that does, then those
     that hold it, each by popularity; where these are too few, titles that come near it.
 
@@ -126,13 +124,18 @@ class Search:
         return found
 
     def _near(self, text: bytes) -> list[int]:
+        from rapidfuzz import fuzz, process  # here, since most commands never search
+
         candidates = self._index.sharing(b" " + text + b" ", CANDIDATES)
         texts = [self._text(rank).decode() for rank in candidates]
-        near = process.extract(
-            text.decode(), texts, scorer=fuzz.WRatio, limit=None, score_cutoff=LIKENESS
+        query = text.decode()
+        near = process.extract(query, texts, scorer=fuzz.WRatio, limit=None, score_cutoff=LIKENESS)
+        # Parts of titles are often equally near; then the title that is nearer as a whole is meant.
+        ranked = sorted(
+            (-round(likeness), -round(fuzz.ratio(query, title)), candidates[row])
+            for title, likeness, row in near
         )
-        ranked = sorted((-round(likeness), candidates[row]) for _, likeness, row in near)
-        return [rank for _, rank in ranked]
+        return [rank for *_, rank in ranked]
 
 
 class _Trigrams:
@@ -208,6 +211,14 @@ def _buckets(data: UInt8[np.ndarray, " bytes"]) -> np.ndarray:
     code = data[:-2].astype(np.uint32) << 16 | data[1:-1].astype(np.uint32) << 8 | data[2:]
     # Fibonacci hashing: the upper bits of the product with 2^32 over the golden ratio.
     return (code * np.uint32(2654435769) >> np.uint32(16)).astype(np.uint16)
+
+
+def folded(text: str) -> str:
+    """Return a text without case, accents and needless spaces."""
+    if not text.isascii():
+        decomposed = unicodedata.normalize("NFKD", text)
+        text = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return " ".join(text.casefold().split())
 
 
 def _plain(text: str) -> str:

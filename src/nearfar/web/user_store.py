@@ -22,9 +22,9 @@ from nearfar.core.identity import key_of
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.store.reader import Reader, Stored, UnreachableError
 from nearfar.store.sinks.sink import RecommendationSink
-from nearfar.web.limits import Limits
 from nearfar.web.logs import failure, log
 from nearfar.web.metrics import Metrics
+from nearfar.web.settings import Limits
 
 READERS = 2
 BATCH_USERS = 64

@@ -1,0 +1,141 @@
+"""The description of the interface (OpenAPI 3.1), made from its operations."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from nearfar._version import __version__
+from nearfar.web.examples import ANSWERS, BODIES
+from nearfar.web.operation import ARM, JSON, Operation
+from nearfar.web.problems import MEDIA_TYPE, Problem
+
+DESCRIPTION = """Recommendations from implicit feedback: fold in any history, ask why, look around.
+
+Errors are `application/problem+json` (RFC 9457); `type` is stable. Where the service was started
+with a token, requests to `/v1/...` and `/metrics` need `Authorization: Bearer TOKEN`. Every answer
+has an `X-Request-Id`, yours if you sent one.
+"""
+REFERENCE = "#/components/schemas/{model}"
+TEXT = {"schema": {"type": "string"}}
+ARM_HEADER = {
+    "description": "The user's arm, for the log of exposures; absent where no experiment runs, the "
+    "user is not told, or the request names another model than the one that the arm chooses.",
+    "required": False,
+    **TEXT,
+}
+PROBLEMS = {
+    400: "The body is no JSON.",
+    401: "The token is missing or wrong.",
+    404: "No such item, model, map or path.",
+    408: "The body did not arrive in time.",
+    413: "The body is too large.",
+    415: "The body is not called application/json.",
+    422: "A field is missing, unknown or out of range, or the model cannot do this.",
+    429: "The queue is full; come again after Retry-After seconds.",
+    500: "The service failed.",
+    503: "Nothing to answer with yet, or the service stops.",
+    504: "Not answered within the deadline.",
+}
+OF_ALL = (401, 500)
+OF_BODY = (400, 408, 413, 415)
+
+
+def describe(operations: Collection[Operation]) -> dict[str, Any]:
+    """Return the OpenAPI document of all operations."""
+    paths: dict[str, Any] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    bodies = (o.takes for o in operations if o.method == "POST")
+    answers = (*(o.returns for o in operations), Problem)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "nearfar", "version": __version__, "description": DESCRIPTION,
+            "summary": "Recommendations by nearfar.", "license": {"name": "MIT"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {**_schemas(bodies, "validation"), **_schemas(answers, "serialization")},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }  # fmt: skip
+
+
+def _schemas(models: Iterable[type[BaseModel] | None], mode: Any) -> dict[str, Any]:
+    named = [(model, mode) for model in models if model is not None]
+    return models_json_schema(named, ref_template=REFERENCE)[1].get("$defs", {})
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    summary, _, description = (inspect.getdoc(operation.handler) or "").partition("\n")
+    summary = summary.rstrip(".")
+    name = operation.handler.__name__
+    method = operation.method.lower()
+    described: dict[str, Any] = {
+        "tags": [operation.tag],
+        "summary": summary,
+        "operationId": re.sub(r"\W", "_", f"{name}{operation.path}_{method}"),
+        "responses": _responses(operation, summary),
+    }
+    if description.strip():
+        described["description"] = description.strip()
+    if operation.takes is not None and method == "post":
+        described["requestBody"] = _body(operation.takes)
+    elif operation.takes is not None:
+        described["parameters"] = _parameters(operation.takes, operation.path)
+    if operation.path.startswith("/v1/") or operation.path == "/metrics":
+        described["security"] = [{"token": []}, {}]
+    return described
+
+
+def _parameters(model: type[BaseModel], path: str) -> list[dict[str, Any]]:
+    schema = model.model_json_schema()
+    required = schema.get("required", ())
+    parameters = []
+    for name, of_field in schema["properties"].items():
+        parameters.append(
+            {"name": name, "in": "path" if f"{{{name}}}" in path else "query",
+             "required": name in required, "schema": of_field}
+        )  # fmt: skip
+        if "description" in of_field:
+            parameters[-1]["description"] = of_field["description"]
+    return parameters
+
+
+def _body(model: type[BaseModel]) -> dict[str, Any]:
+    examples = {name: {"value": value} for name, value in BODIES[model].items()}
+    content = {"schema": {"$ref": REFERENCE.format(model=model.__name__)}, "examples": examples}
+    return {"required": True, "content": {JSON: content}}
+
+
+def _responses(operation: Operation, summary: str) -> dict[str, Any]:
+    statuses = {*operation.problems, *OF_ALL}
+    if operation.takes is not None:
+        statuses |= {422, *(OF_BODY if operation.method == "POST" else ())}
+    return {"200": _answer(operation, summary), **{str(s): _problem(s) for s in sorted(statuses)}}
+
+
+def _answer(operation: Operation, summary: str) -> dict[str, Any]:
+    headers: dict[str, Any] = {"X-Request-Id": TEXT, **({ARM: ARM_HEADER} if operation.arm else {})}
+    model = operation.returns
+    if model is None:
+        kind = operation.media_type.partition(";")[0]
+        return {"description": summary, "content": {kind: TEXT}, "headers": headers}
+    schema = {"$ref": REFERENCE.format(model=model.__name__)}
+    return {
+        "description": (inspect.getdoc(model) or "").partition("\n")[0],
+        "content": {JSON: {"schema": schema, "example": ANSWERS[model]}},
+        "headers": headers,
+    }
+
+
+def _problem(status: int) -> dict[str, Any]:
+    content = {MEDIA_TYPE: {"schema": {"$ref": REFERENCE.format(model=Problem.__name__)}}}
+    headers = {"headers": {"Retry-After": TEXT}} if status in (429, 503) else {}
+    return {"description": PROBLEMS[status], "content": content, **headers}
