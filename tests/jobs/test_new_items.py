@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 
 import polars as pl
+from nearfar.web.served import Models
+from nearfar.web.setup import Setup
 
 from nearfar.bundle.folder import load_bundle
 from nearfar.jobs.pipeline import make_pipeline
@@ -13,8 +15,6 @@ from nearfar.jobs.registry import Registry
 from nearfar.jobs.run_due import run_due
 from nearfar.web.loading import CURRENT, Loader
 from nearfar.web.metrics import Metrics
-from nearfar.web.served import Models
-from nearfar.web.setup import Setup
 from tests.jobs.cases import SETTINGS, write_days
 
 NEW = {555: "left", 1555: "right", 9999: "neither"}
