@@ -5,6 +5,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ def made_titles(n: int, seed: int = 0) -> list[str | None]:
     return titles
 
 
+@cache
 def plain(text: str) -> str:
     return " ".join(re.findall(r"\w+", folded(text)))
 
