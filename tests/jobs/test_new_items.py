@@ -6,8 +6,6 @@ import asyncio
 from pathlib import Path
 
 import polars as pl
-from nearfar.web.served import Models
-from nearfar.web.setup import Setup
 
 from nearfar.bundle.folder import load_bundle
 from nearfar.jobs.pipeline import make_pipeline
@@ -15,6 +13,8 @@ from nearfar.jobs.registry import Registry
 from nearfar.jobs.run_due import run_due
 from nearfar.web.loading import CURRENT, Loader
 from nearfar.web.metrics import Metrics
+from nearfar.web.served_models import ServedModels
+from nearfar.web.settings import ServiceSettings
 from tests.jobs.cases import SETTINGS, write_days
 
 NEW = {555: "left", 1555: "right", 9999: "neither"}
@@ -34,8 +34,8 @@ def test_new_items_are_scored_and_served_until_they_are_gone(tmp_path: Path, mon
     pipeline = make_pipeline({**SETTINGS, "items": items}, tmp_path)
     write_items(path, [*range(12), *range(1000, 1012)], {})
     version = str(run_due(pipeline, last).published)
-    models = Models()
-    loader = Loader(Setup(registry=pipeline.registry), models, Metrics())
+    models = ServedModels()
+    loader = Loader(ServiceSettings(registry=pipeline.registry), models, Metrics())
     loader.load_all()
     known = models.get(CURRENT).scorer.items.ids.to_list()
     before = len(known)

@@ -58,7 +58,7 @@ def test_the_examples_of_the_template_are_settings(tmp_path: Path) -> None:
     assert found.metrics_file == tmp_path / "nearfar.prom"
     assert found.train.held_out == 0.1
     assert found.retention == Retention(days=90, versions=12)
-    assert found.items == ItemDetails(str(tmp_path / "items.csv"))
+    assert found.items == ItemDetails(str(tmp_path / "items.csv"), features=("genres",))
 
 
 def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:

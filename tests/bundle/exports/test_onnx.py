@@ -251,10 +251,10 @@ def test_a_model_from_elsewhere_is_refused(tmp_path) -> None:
 
 def test_settings_are_checked() -> None:
     assert discovery.find(PACKAGE, Export, "onnx") is Onnx
-    assert set(discovery.discover(PACKAGE, Export)) == {"npz", "onnx"}
+    assert set(discovery.discover(PACKAGE, Export)) == {"embeddings", "npz", "onnx"}
     with pytest.raises(SettingsError, match="k is 0"):
         Onnx(k=0)
-    with pytest.raises(SettingsError, match="input is 'csr'"):
+    with pytest.raises(SettingsError, match="unknown input 'csr'; known: dense, sparse"):
         Onnx(input="csr")  # pyright: ignore[reportArgumentType]
 
 

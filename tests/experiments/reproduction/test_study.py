@@ -193,7 +193,7 @@ def test_a_failure_is_tried_again_and_forgotten_once_it_comes_through(tmp_path, 
 def test_an_algorithm_that_does_not_exist_fails_its_row_alone(tmp_path, monkeypatch) -> None:
     from nearfar.experiments.reproduction import rows
 
-    table = (rows.Row("Nothing", "nothing"), *rows.TABLES["table1"][:1])
+    table = (rows.TableRow("Nothing", "nothing"), *rows.TABLES["table1"][:1])
     monkeypatch.setitem(rows.TABLES, "table1", table)
     study = Study(plan(tmp_path, only=(), overrides={}))
     assert study.run() is None
