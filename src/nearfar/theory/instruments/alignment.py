@@ -188,7 +188,7 @@ def _rows(
     encoder_mu: np.ndarray,
     align_weight: float,
 ) -> np.ndarray:
-    """A row a user: shares of variance and of drift left, each predicted and measured; kappa;
+    """A row per user: shares of variance and of drift left, each predicted and measured; kappa;
     whether the bounds hold; the variance without alignment, and that of the encoder's means; how
     far Hessians are from their mean."""
     found = []
