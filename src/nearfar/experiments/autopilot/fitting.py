@@ -185,10 +185,11 @@ class Fitter:
 
     def fitted(self, trial: Record) -> Model | None:
         """Return a trial's model on the training users; None where it has to be fitted again."""
-        if trial.family != BLEND.name:
-            return self.models.load(trial.number)
-        models = self._kept(trial.values["trials"])
-        return None if models is None else Ensemble(models, trial.settings["weights"])
+        blended = trial.family == BLEND.name
+        models = self._kept(trial.values["trials"] if blended else [trial.number])
+        if models is None:
+            return None
+        return Ensemble(models, trial.settings["weights"]) if blended else models[0]
 
     def _kept(self, numbers: Sequence[int]) -> list[Model] | None:
         """Return the models of these trials; None where one of them was not kept."""
