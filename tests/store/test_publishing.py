@@ -414,7 +414,8 @@ def test_a_reader_that_holds_the_table_is_waited_for_and_then_told(postgres: Any
         assert_frame_equal(sink.read(DAY), expected(old))
         timer = threading.Timer(0.4, holder.rollback)
         timer.start()
-        with sink.writing(DAY, "v2", scored_at=SCORED, resume=True) as writer:
+        patient = SQLRecommendations(postgres.url, table, lock_seconds=0.1, publish_seconds=300.0)
+        with patient.writing(DAY, "v2", scored_at=SCORED, resume=True) as writer:
             assert writer.parts == [0, 1, 2]
         timer.join()
     assert_frame_equal(sink.read(DAY), expected(new, "v2"))
@@ -424,7 +425,7 @@ def test_readers_do_not_wait_while_vacuum_is_in_the_old_day(postgres: Any) -> No
     import psycopg
 
     table = f"r{uuid4().hex[:10]}"
-    sink = SQLRecommendations(postgres.url, table, lock_seconds=30.0)
+    sink = SQLRecommendations(postgres.url, table, lock_seconds=300.0)
     old, new = recommendations(["a"]), recommendations(["b"])
     write(sink, DAY, old)
     publishing = threading.Thread(target=write, args=(sink, DAY, new, "v2"))
@@ -435,7 +436,7 @@ def test_readers_do_not_wait_while_vacuum_is_in_the_old_day(postgres: Any) -> No
         assert publishing.is_alive()
         began = time.monotonic()
         assert_frame_equal(sink.read(DAY), expected(old))
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 100
     publishing.join()
     assert_frame_equal(sink.read(DAY), expected(new, "v2"))
 
