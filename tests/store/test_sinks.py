@@ -19,6 +19,7 @@ from nearfar.core.discovery import discover
 from nearfar.core.errors import DataError, SchemaError, SettingsError, UnknownNameError
 from nearfar.core.settings import build, to_plain
 from nearfar.store.reader import UnreachableError
+from nearfar.store.sinks import parquet
 from nearfar.store.sinks._postgres_table import PostgresTable
 from nearfar.store.sinks.parquet import ParquetRecommendations
 from nearfar.store.sinks.sink import PACKAGE, RecommendationSink, find_sink
@@ -353,6 +354,29 @@ def test_a_postgres_that_cannot_be_reached_is_tried_once(monkeypatch: Any) -> No
         reader.latest()
     reader.close()  # although nothing was opened
     assert len(tries) == 1
+
+
+def test_a_day_of_parquet_that_is_published_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    sink = ParquetRecommendations(str(tmp_path))
+    write(sink, DAY, recommendations(["a"]))
+    read, folders = parquet._read, []
+
+    def interrupted(folder: Path, *rest: Any) -> pl.DataFrame:
+        folders.append(folder)
+        if len(folders) == 1:
+            write(sink, DAY, recommendations(["b"]), "v2")
+            raise FileNotFoundError(folder)
+        return read(folder, *rest)
+
+    monkeypatch.setattr(parquet, "_read", interrupted)
+    assert sink.read(DAY)["user"].unique().to_list() == ["b"]
+    monkeypatch.undo()
+    for path in (tmp_path / ".days").rglob("*.parquet"):
+        path.write_bytes(b"damaged")
+    with pytest.raises(DataError, match="read it"):
+        sink.read(DAY)
 
 
 def test_a_part_of_many_rows(sink: RecommendationSink) -> None:
