@@ -72,7 +72,7 @@ class MultVAE(Network, EvidenceBound, Training):
             third of the memory). By default "adam" with the exact likelihood, else "lazy_adam".
     """
 
-    ADDED: ClassVar[Mapping[str, Any]] = {}
+    ADDED: ClassVar[Mapping[str, Any]] = {"richer": None}
     ALIGN_WEIGHT: ClassVar[float] = 0.3
 
     start: Start = field(default_factory=Spectral)
@@ -88,11 +88,14 @@ class MultVAE(Network, EvidenceBound, Training):
     richer: bool | None = field(default=None, repr=False)
 
     def alternatives(self) -> tuple[Self, ...]:
-        plain, tries = replace(self, richer=False), self.richer
+        tries = self.richer
         if tries is None:
             default = MultVAE()
             tries = all(getattr(self, name) == getattr(default, name) for name in OF_NETWORK)
-        return (plain, replace(plain, **RICHER)) if tries else (plain,)
+        if not tries:
+            return (self,)
+        plain = replace(self, richer=False)
+        return (plain, replace(plain, **RICHER))
 
     def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
         optimiser = optimiser_of(self.optimiser, self.likelihood, catalogue)
