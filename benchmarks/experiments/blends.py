@@ -9,18 +9,15 @@ Test users are not touched. Differences are from the best single model, user by 
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import time
-from pathlib import Path
 from typing import Any
 
 import nearfar as nf
 from benchmarks.defaults import DATA, read
+from benchmarks.experiments import sets
 from benchmarks.experiments.rates import RICH
-from benchmarks.machine import provenance
 from nearfar.algorithms.algorithm import make_algorithm
-from nearfar.core.files import read_json, write_json
 from nearfar.evaluation.paired import compare
 from nearfar.models.ensemble import Ensemble
 
@@ -29,7 +26,7 @@ RICH_ON = ("citeulike-a", "npm")
 STEPS = (0.25, 0.5, 0.75)
 
 
-def measure(name: str) -> dict[str, Any]:
+def measure(name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
     """Fit the models on one split of a set and compare them and their blends."""
     split = read(name)[0]
     models, evaluations, seconds = {}, {}, {}
@@ -54,22 +51,10 @@ def measure(name: str) -> dict[str, Any]:
         blends.append({"weights": each, "mean": found.mean(METRIC), "over_best": pair.to_dict()})
         print(name, each, f"{found.mean(METRIC):.4f} {pair.difference:+.4f} p {pair.p}", flush=True)
     return {
-        "data": name, "singles": {k: e.mean(METRIC) for k, e in evaluations.items()},
-        "best_single": best, "seconds": seconds, "blends": blends, "provenance": provenance(),
+        "singles": {k: e.mean(METRIC) for k, e in evaluations.items()},
+        "best_single": best, "seconds": seconds, "blends": blends,
     }  # fmt: skip
 
 
-def main() -> None:
-    """Measure the sets named, and write what was found after each."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default=",".join(DATA))
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("blends.json"))
-    arguments = parser.parse_args()
-    found = read_json(arguments.out) if arguments.out.exists() else {"sets": []}
-    for name in arguments.data.split(","):
-        found["sets"].append(measure(name))
-        write_json(arguments.out, found)
-
-
 if __name__ == "__main__":
-    main()
+    sets.run(measure, DATA, __file__, __doc__)
