@@ -24,7 +24,7 @@ from nearfar.evaluation.paired import compare_all
 METRIC = "NDCG@100"
 SINGLES: dict[str, tuple[str, dict[str, Any]]] = {
     "EASE": ("ease", {}), "EDLAE": ("edlae", {}), "WMF": ("wmf", {}),
-    "Mult-VAE": ("multvae", {}), "Mult-VAE, rich": ("multvae", RICH),
+    "Mult-VAE": ("multvae", {"richer": False}), "Mult-VAE, rich": ("multvae", RICH),
 }  # fmt: skip
 
 
