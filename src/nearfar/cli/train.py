@@ -10,13 +10,15 @@ import typer
 from nearfar.algorithms.algorithm import filled_in, make_algorithm, names, preset, presets
 from nearfar.bundle.folder import check_destination
 from nearfar.bundle.training import has_checkpoint, run_folder, train_bundle
-from nearfar.cli import inputs
 from nearfar.cli.exit_codes import INTERRUPTED
 from nearfar.cli.log_options import LogOptions
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, table
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.data.splits.folder import is_split_folder, load_split
+from nearfar.data.splits.hold_out import hold_out_users
 from nearfar.train.run import Precision, Run
 
 PRESETS = "; ".join(f"{name}: {', '.join(kept)}" for name in names() if (kept := presets(name)))
@@ -70,7 +72,7 @@ def train(
     values = settings.merge(values, settings.parse_assignments(assignments or []))
     made = make_algorithm(algorithm, values)
     check_destination(out)
-    interactions, validation, about = inputs.open_training(
+    interactions, validation, about = _open_training(
         data, log_options, validation_share, seed, output
     )
     output.remark(
@@ -123,3 +125,24 @@ def train(
 
 def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _open_training(
+    source: str, log_options: LogOptions, share: float, seed: int, output: Output
+) -> tuple[Interactions, FoldIn | None, dict[str, object]]:
+    """Training users, validation users (none at share 0), and what is known of the data.
+
+    A split folder says itself who is who; of a log, a share of the users is held out.
+    """
+    if is_split_folder(Path(source)):
+        split = load_split(Path(source))
+        return split.train, split.validation, {"split": split.fingerprint, **split.protocol}
+    log = log_options.open(source, output)
+    everyone = log.interactions()
+    about: dict[str, object] = {"log": log.name, "steps": [str(step) for step in log.steps]}
+    if log.read is not None:
+        about["read"] = log.read.to_dict()
+    if share == 0:
+        return everyone, None, about
+    train, validation = hold_out_users(everyone, share, seed=seed)
+    return train, validation, {**about, "validation_share": share, "validation_seed": seed}
