@@ -76,7 +76,7 @@ def train(
     nearfar algorithms NAME. While it trains, OUT.run holds the checkpoint and metrics.jsonl;
     Ctrl-C saves the best so far (exit code 130), --resume goes on.
 
-    With --from, items are matched by id and new ones are added; see docs/guide/incremental.md:
+    With --from, items are matched by id and new ones are added (guide: incremental training):
 
     nearfar train multvae --data NEW_LOG --from LAST_BUNDLE --out BUNDLE --set epochs=10
     """
