@@ -58,6 +58,7 @@ def warm_started(
 ) -> tuple[Algorithm, int]:
     """Return an algorithm that trains on from a bundle's weights, and how many items it knows.
 
+    Of an algorithm that tries several networks it is the one of the bundle's architecture.
     The weights of encoder and decoder carry over, items matched by id; an item that the bundle
     does not know gets the initial weights of the algorithm's own start. Nothing else carries over:
     the anchors of PIA, a learned prior, Adam's state and all schedules begin anew.
@@ -79,11 +80,12 @@ def warm_started(
             "only an autoencoder is trained on from earlier weights; the bundle is of "
             f"{bundle.about.algorithm}, and {type(algorithm).__name__} is to be trained"
         )
-    own, other = vars(model.architecture), vars(algorithm.architecture(len(items)))
-    different = [name for name in own if name != "n_items" and own[name] != other[name]]
-    if different:
+    alternatives = algorithm.alternatives()
+    alike = next((one for one in alternatives if not _differences(model, one)), None)
+    if alike is None:
+        names = ", ".join(_differences(model, alternatives[0]))
         raise SettingsError(
-            f"the earlier model has another architecture ({', '.join(different)}); give the same "
+            f"the earlier model has another architecture ({names}); give the same "
             "settings, or start afresh"
         )
     columns = np.asarray(bundle.items.index(items.ids), np.int64)
@@ -94,7 +96,13 @@ def warm_started(
     arrays[COLUMNS] = columns
     with atomic_file(path) as file:
         file.write(save({k: np.ascontiguousarray(v) for k, v in arrays.items()}))
-    return replace(cast("Any", algorithm), start=Saved(str(path), algorithm.start)), n_known
+    return replace(cast("Any", alike), start=Saved(str(path), alike.start)), n_known
+
+
+def _differences(model: Autoencoder, algorithm: AutoencoderAlgorithm) -> list[str]:
+    """What of the architecture differs, items apart."""
+    own, other = vars(model.architecture), vars(algorithm.architecture(model.n_items))
+    return [name for name in own if name != "n_items" and own[name] != other[name]]
 
 
 def settings_of(bundle: Bundle) -> dict[str, Any]:

@@ -75,8 +75,8 @@ class TuningSearch:
         self.run_options()
 
     def base(self) -> Algorithm:
-        """The algorithm that the search starts from."""
-        return make_algorithm(self.algorithm, dict(self.values))
+        """The algorithm that the search starts from: a single network."""
+        return make_algorithm(self.algorithm, dict(self.values)).alternatives()[0]
 
     def searched(self) -> Space:
         """What is searched in the end."""
