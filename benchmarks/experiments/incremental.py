@@ -5,8 +5,8 @@
 Ratings of 4 and more, users with five or more of them. 600 users for validation and 600 for test
 (`split_strong`) are in no training. The earlier model saw the training users' events up to the
 moment when `--share` of them had happened; the later ones see all. Compared on the later data:
-Mult-VAE with its defaults but for the richer network, trained afresh or from the earlier weights, for
-`--epochs` epochs and for a quarter of them, and the earlier model as it is. The kept epoch is chosen
+Mult-VAE with its defaults but for the richer network, afresh or from the earlier weights, for
+`--epochs` epochs and for a quarter of them, and the earlier model as it is. The epoch is chosen
 on validation users; test users are measured once per model.
 """
 
