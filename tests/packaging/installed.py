@@ -23,6 +23,8 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-this-test"
+PATIENCE = 120
+"""Seconds after which a test gives up waiting for an event; reached only where it never comes."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def ask(url: str, body: Any = None) -> Any:
         raise
 
 
-def until(done: Any, seconds: float = 120) -> None:
+def until(done: Any, seconds: float = PATIENCE) -> None:
     """Wait for a condition."""
     end = time.monotonic() + seconds
     while not done():
