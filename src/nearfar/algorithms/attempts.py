@@ -33,13 +33,12 @@ def best_attempt(attempts: Sequence[A], fit: Callable[[A, Run], M], run: Run) ->
     best: tuple[float, M, Run] | None = None
     interrupted = False
     for i, algorithm in enumerate(attempts):
-        label = label_of(algorithm)
         if isinstance(run.reporter, PartReporter):
-            run.reporter.part(label)
+            run.reporter.part(f"network {i + 1} of {len(attempts)}")
         own = run.part(i)
         model = fit(algorithm, own)
         score = own.history.best_score
-        made.append(Attempt(label, score, len(own.history.records)))
+        made.append(Attempt(label_of(algorithm), score, len(own.history.records)))
         if best is None or score > best[0]:
             best = (score, model, own)
         interrupted = own.history.interrupted

@@ -27,7 +27,7 @@ from nearfar.train.plan import TrainingPlan
 from nearfar.train.run import Run
 from nearfar.train.state import Validate
 from nearfar.vae.corruption.corruption import Corruption, Dropout
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.objective import Objective
 from nearfar.vae.starts.start import AddUp, Start, alone
 from nearfar.vae.starts.xavier import Xavier
@@ -72,11 +72,11 @@ class AutoencoderAlgorithm(Algorithm):
         """What the network is built from."""
 
     @abstractmethod
-    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+    def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         """What is minimised; its parameters are trained too."""
 
     @abstractmethod
-    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
+    def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
         """How long the network is trained, and by what steps, on a catalogue of this size."""
 
     def fit(
@@ -111,7 +111,7 @@ def _fit_one(
     algorithm: AutoencoderAlgorithm, train: Interactions, validation: FoldIn | None, run: Run
 ) -> Autoencoder:
     """Fit one network."""
-    parts = assemble(algorithm, train.x, Catalogue(train.item_counts, train.n_users), run.seed)
+    parts = assemble(algorithm, train.x, TrainingCounts(train.item_counts, train.n_users), run.seed)
     train_network(
         parts.model.network,
         parts.objective,
@@ -160,7 +160,7 @@ class Assembly:
 def assemble(
     algorithm: AutoencoderAlgorithm,
     x: csr_array,
-    catalogue: Catalogue,
+    catalogue: TrainingCounts,
     seed: int,
     add_up: AddUp = alone,
 ) -> Assembly:

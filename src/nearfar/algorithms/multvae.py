@@ -8,10 +8,9 @@ from typing import Any, ClassVar, Self
 
 from nearfar.algorithms.recipe import EvidenceBound, Network, Training, optimiser_of
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
-from nearfar.train.phase import Phase
-from nearfar.train.plan import OptimiserName, TrainingPlan
+from nearfar.train.plan import OptimiserName, Phase, TrainingPlan
 from nearfar.vae.corruption.corruption import Dropout
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.objective import Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.priors.prior import Prior
@@ -97,10 +96,10 @@ class MultVAE(Network, EvidenceBound, Training):
         plain = replace(self, richer=False)
         return (plain, replace(plain, **RICHER))
 
-    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
+    def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
         optimiser = optimiser_of(self.optimiser, self.likelihood, catalogue)
         phases = (Phase(renews_prior=True),)
         return self.training(catalogue, optimiser=optimiser, noise=self.noise, phases=phases)
 
-    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+    def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         return self.evidence_bound(catalogue, seed, self.prior, self.n_latent)

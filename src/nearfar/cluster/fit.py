@@ -29,7 +29,7 @@ from nearfar.models.autoencoder import Autoencoder
 from nearfar.train.checkpoint import NAME, Checkpoint
 from nearfar.train.history import EpochRecord
 from nearfar.train.run import Reporter, Run
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 
 FAILED = "failed.json"
 ANCHORS = "objective.term_modules.alignment.anchors"
@@ -203,7 +203,9 @@ def _fitted(task: Task, found: Checkpoint, run: Run) -> Autoencoder:
     run.history.records.extend(EpochRecord(**r) for r in found.position["records"])
     run.history.stopped_early = found.position["stopped_early"]
     anchors = found.tensors.get(ANCHORS)
-    prior = algorithm.objective(Catalogue(histories.item_counts, histories.n_users), run.seed).prior
+    prior = algorithm.objective(
+        TrainingCounts(histories.item_counts, histories.n_users), run.seed
+    ).prior
     names = [] if prior is None else list(prior.learned())
     return Autoencoder(
         architecture, network, histories.item_counts, histories.n_users,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -111,3 +113,13 @@ class Run(Settings):
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
+
+
+Reporting = Callable[[str], AbstractContextManager[Reporter]]
+"""Given what is being fitted, who is told of its steps and epochs."""
+
+
+@contextmanager
+def silent(title: str) -> Iterator[Reporter]:
+    """A reporter for each training that tells nobody."""
+    yield Silent()
