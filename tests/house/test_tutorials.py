@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from nearfar.cli.main import run
+from nearfar.jobs.registry import Registry
+from tests.jobs.test_docs import BRIEF
 from tests.web.cases import Program
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -94,6 +96,57 @@ def test_your_own_parts(tmp_path: Path, monkeypatch, capsys) -> None:
     assert "CoOccur(power=0.3)" in printed
     assert "MultVAE(epochs=3, prior=Laplace)" in printed
     sys.modules.pop("mine", None)
+
+
+def test_choosing_a_model(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = ""
+    for language, block in blocks("tutorials/choose.md"):
+        if language == "python":
+            exec(block, {})
+            shown += capsys.readouterr().out
+        else:
+            shown += in_shell(block, capsys)
+    for word in ("Popularity", "EDLAE", "Holm", "spread over seeds: 0.", "Gini@20", "11-20"):
+        assert word in shown
+
+
+def test_weekly_production(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nearfar.cli.pipeline.TEMPLATE", BRIEF)
+    settings = tmp_path / "pipeline.toml"
+    shown = []
+    for language, block in blocks("tutorials/weekly.md"):
+        if language == "toml":
+            before = settings.read_text()
+            assert before.count("[algorithm]                          #") == 1
+            head, _, tail = before.partition("[algorithm]")
+            settings.write_text(head + block + tail[tail.index("[train]") :])
+            refused = ["pipeline", "train", "--as-of", "2026-04-12"]
+            assert run(refused) == 4
+            assert "refused" in capsys.readouterr().out
+        else:
+            shown.append(in_shell(block, capsys))
+    assert "already" in shown[1]
+    versions = Registry(tmp_path / "registry").versions()
+    assert [version.passed for version in versions] == [True, True, False]
+    last = json.loads(shown[-1].splitlines()[-1])
+    assert last["current"] == versions[0].name
+    assert last["last"]["score"]["outcome"] == "done"
+
+
+def test_why_vaes_collaborate(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = ""
+    for language, block in blocks("tutorials/collaborate.md"):
+        if language == "python":
+            exec(block, {})
+            shown += capsys.readouterr().out
+        else:
+            shown += in_shell(block, capsys)
+    assert "(60, 200) (60, 200)" in shown
+    found = json.loads((tmp_path / "theory.json").read_text())
+    assert json.dumps(found).count("mask_drift")
 
 
 def test_the_guide_to_python(tmp_path: Path) -> None:

@@ -94,6 +94,25 @@ class Algorithm(Settings, ABC):
         """
         return self
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the settings by name, in the form of scikit-learn's estimators.
+
+        Algorithms are frozen: `dataclasses.replace(algorithm, l2=50.0)` gives one with another
+        setting.
+
+        Args:
+            deep: also the settings of parts, as "alignment__weight".
+        """
+        return _params(self, deep)
+
+
+def _params(settings: Any, deep: bool) -> dict[str, Any]:
+    params = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
+    parts = {k: v for k, v in params.items() if deep and dataclasses.is_dataclass(v)}
+    for name, part in parts.items():
+        params |= {f"{name}__{inner}": value for inner, value in _params(part, deep).items()}
+    return params
+
 
 def settings_left_to_data(algorithm: Algorithm) -> list[str]:
     """Return the names of the settings that are None; some of them the data may decide."""
