@@ -18,13 +18,15 @@ def all_sources() -> list[Source]:
     return [_made(cls) for cls in discovery.discover(PACKAGE, Source).values()]
 
 
-def source_named(name: str) -> Source:
-    """The source called `name`, or found at a dotted path.
+def chosen_source(source: str | Source | type[Source]) -> Source:
+    """The source called so, or found at a dotted path; a source itself as it is.
 
     Raises:
         UnknownNameError: there is none.
     """
-    return _made(discovery.find(PACKAGE, Source, name))
+    if isinstance(source, str):
+        return _made(discovery.find(PACKAGE, Source, source))
+    return source if isinstance(source, Source) else _made(source)
 
 
 def generated(text: str) -> Source | None:

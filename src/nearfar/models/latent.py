@@ -11,7 +11,12 @@ from nearfar.vae.posterior import DiagonalGaussian
 
 
 class LatentModel(Model):
-    """A model that places every history in a latent space."""
+    """A model that places every history in a latent space.
+
+    Examples:
+        >>> isinstance(vae, nf.LatentModel), isinstance(ease, nf.LatentModel)
+        (True, False)
+    """
 
     @abstractmethod
     def encode(self, histories: csr_array) -> DiagonalGaussian:

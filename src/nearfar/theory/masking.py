@@ -33,6 +33,12 @@ class MaskedDistance:
 
     Raises:
         SettingsError: a count is negative or `keep_prob` no probability.
+
+    Examples:
+        >>> from nearfar.theory.masking import MaskedDistance
+        >>> law = MaskedDistance(n_different=10, n_shared=5, keep_prob=0.5)
+        >>> law.mean
+        7.5
     """
 
     n_different: int
@@ -127,7 +133,14 @@ class MaskingCurves:
 def masking_curves(
     n_different: int, n_shared: int, keep_probs: Float64[np.ndarray, " rates"], a: int = 0
 ) -> MaskingCurves:
-    """How distance, contraction and expansion by `a` items depend on the mask rate."""
+    """How distance, contraction and expansion by `a` items depend on the mask rate.
+
+    Examples:
+        >>> from nearfar.theory.masking import masking_curves
+        >>> curves = masking_curves(10, 5, np.array([0.2, 0.5, 1.0]))
+        >>> curves.keep_probs.tolist()
+        [0.2, 0.5, 1.0]
+    """
     laws = [MaskedDistance(n_different, n_shared, float(rho)) for rho in keep_probs]
     return MaskingCurves(
         np.asarray(keep_probs, np.float64),
@@ -170,6 +183,12 @@ def pairwise_overlap(
     """d = ||x_u - x_v||_1 and m = <x_u, x_v> in items for all pairs of binary histories.
 
     Without `others`, between `histories` themselves.
+
+    Examples:
+        >>> from nearfar.theory.masking import pairwise_overlap
+        >>> different, shared = pairwise_overlap(split.test.fold_in.x)
+        >>> different.shape
+        (10, 10)
     """
     others = histories if others is None else others
     shared = np.rint((histories @ others.T).toarray()).astype(np.int64)

@@ -92,6 +92,23 @@ class Source(ABC):
         generic: a format that is taken only where no other source knows the files.
         own_columns: the columns are fixed; naming them is a mistake.
         generated: there are no files; "NAME:..." in place of a path has the log made (`make`).
+
+    Examples:
+        >>> class Pairs(nf.Source):
+        ...     label = "lines of user>item"
+        ...
+        ...     def matches(self, files):
+        ...         return files.find(".*[.]pairs") is not None
+        ...
+        ...     def read(self, files, request):
+        ...         builder = request.builder(files.names[0])
+        ...         for block in files.blocks(files.names[0]):
+        ...             rows = [line.split(">") for line in block.decode().splitlines()]
+        ...             builder.add(pl.DataFrame(rows, schema=["user", "item"], orient="row"))
+        ...         return builder.log(request.items)
+        >>> n_characters = Path("my.pairs").write_text("1>7\\n2>7\\n")
+        >>> nf.read_log("my.pairs", format=Pairs)
+        Log my.pairs(2 events, 2 users, 1 items)
     """
 
     label: ClassVar[str]
