@@ -82,16 +82,16 @@ ENTRIES = {
 MORE = {
     "metrics": ("nearfar.metrics.metric.parse_metric",),
     "models": ("nearfar.vae.posterior.DiagonalGaussian",),
-    "likelihoods": ("nearfar.vae.step.Step", "nearfar.vae.likelihoods.likelihood.Catalogue"),
+    "likelihoods": ("nearfar.vae.step.Step", "nearfar.vae.likelihoods.likelihood.TrainingCounts"),
     "tables": (
         "nearfar.tables.table.ReadOptions", "nearfar.tables.dialect.TextOptions",
         "nearfar.tables.rules.RowRules", "nearfar.tables.columns.Columns",
         "nearfar.tables.report.ReadReport", "nearfar.tables.raw.RawFiles",
     ),
     "theory": (
-        "nearfar.theory.masking.MaskedDistance", "nearfar.theory.masking.masking_curves",
-        "nearfar.theory.masking.pairwise_overlap", "nearfar.theory.transport.w2",
-        "nearfar.theory.transport.pairwise_w2", "nearfar.theory.transport.sampled_w1",
+        "nearfar.theory.masking.MaskedDistance", "nearfar.theory.masking.pairwise_overlap",
+        "nearfar.theory.transport.w2", "nearfar.theory.transport.pairwise_distance",
+        "nearfar.theory.transport.sampled_w1",
         "nearfar.theory.health.latent_health", "nearfar.theory.mutual_information.decompose_kl",
         "nearfar.theory.collaboration.jaccard_distance", "nearfar.theory.diagnosis.Diagnosis",
         "nearfar.theory.finding.Finding", "nearfar.theory.instrument.all_instruments",

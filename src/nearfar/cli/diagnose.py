@@ -6,29 +6,27 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
-from nearfar.bundle.manifest import NAME as MANIFEST
+from nearfar.bundle.subjects import fingerprints
 from nearfar.cli import inputs
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, table
-from nearfar.core.files import read_json, write_json
-from nearfar.data.interactions import Split
+from nearfar.core.files import write_json
 from nearfar.data.splits.folder import load_split
-from nearfar.experiments.diagnosis import chosen_instruments, subjects_of
+from nearfar.experiments.diagnosis import subjects_of
 from nearfar.maps.users import Part
 from nearfar.pages.matplotlib import check_picture, write_picture
 from nearfar.report.sections.diagnostics import curve_charts
 from nearfar.theory.diagnosis import Diagnosis, diagnose, estimated_seconds, examined_on
 from nearfar.theory.finding import Finding
-from nearfar.theory.instrument import Instrument
+from nearfar.theory.instrument import Instrument, all_instruments, instruments_named
 from nearfar.theory.subject import Subject
 
 JSON = ".json"
@@ -78,7 +76,11 @@ def diagnose_bundles(
     take about a minute a bundle.
     """
     named = inputs.named_bundles([bundle, *(compare or [])])
-    instruments = chosen_instruments([n.strip() for n in only.split(",")] if only else [])
+    instruments = (
+        all_instruments()
+        if only is None
+        else instruments_named(name.strip() for name in only.split(","))
+    )
     for path in out or []:
         if path.suffix.lower() != JSON:
             check_picture(path, purpose="a picture of curves")
@@ -102,7 +104,7 @@ def diagnose_bundles(
     seconds = time.perf_counter() - started
     value = {
         "bundles": {title: str(path) for title, path in named.items()},
-        "split": str(data), "fingerprints": _fingerprints(split, bundles, named),
+        "split": str(data), "fingerprints": fingerprints(split, bundles, named),
         **examined_on(subjects), "of": of, "seed": seed,
         "estimated_seconds": cost, "total_seconds": seconds, **found.to_dict(),
     }  # fmt: skip
@@ -144,23 +146,6 @@ def _progress(
             bar.update(task, completed=done, left=told, description=f"{title}: {what}")
 
         yield tell
-
-
-def _fingerprints(
-    split: Split, bundles: dict[str, Bundle], named: dict[str, Path]
-) -> dict[str, Any]:
-    """SHA-256 of the split, and by bundle of its files and of the users it was trained on."""
-    return {
-        "split": split.fingerprint,
-        "training_users": split.train.fingerprint,
-        "bundles": {
-            title: {
-                "bundle": read_json(path / MANIFEST)["sha256"],
-                "trained_on": bundles[title].about.data.get("fingerprint"),
-            }
-            for title, path in named.items()
-        },
-    }
 
 
 def _shown(found: Diagnosis) -> list[Table | str]:

@@ -12,7 +12,7 @@ from nearfar.data.interactions import Split
 from nearfar.maps.users import Part, whole_histories
 from nearfar.theory import diagnosis
 from nearfar.theory.diagnosis import Diagnosis
-from nearfar.theory.instrument import Instrument, all_instruments
+from nearfar.theory.instrument import all_instruments, instruments_named
 from nearfar.theory.subject import Subject
 
 
@@ -58,7 +58,7 @@ def diagnose(
         named, split, users=users, sharing_users=sharing_users, of=of, keep_prob=keep_prob,
         masks=masks, seed=seed,
     )  # fmt: skip
-    return diagnosis.diagnose(subjects, chosen_instruments(only))
+    return diagnosis.diagnose(subjects, instruments_named(only) if only else all_instruments())
 
 
 def subjects_of(
@@ -87,17 +87,3 @@ def subjects_of(
     return {
         title: subject_of(bundle, sample, seed=seed, **options) for title, bundle in bundles.items()
     }
-
-
-def chosen_instruments(names: Sequence[str]) -> dict[str, Instrument]:
-    """The instruments called so; all of them where no name is given.
-
-    Raises:
-        SettingsError: there is no instrument of a name.
-    """
-    known = all_instruments()
-    if unknown := [name for name in names if name not in known]:
-        raise SettingsError(
-            f"there is no instrument {', '.join(map(repr, unknown))}; there are {', '.join(known)}"
-        )
-    return {name: known[name] for name in names} if names else known

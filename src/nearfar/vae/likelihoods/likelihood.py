@@ -13,7 +13,7 @@ from nearfar.vae.step import Term
 
 
 @dataclass(frozen=True, eq=False)
-class Catalogue:
+class TrainingCounts:
     """What is known of the training data before training.
 
     Attributes:
@@ -21,8 +21,8 @@ class Catalogue:
         n_users: how many training users there are.
 
     Examples:
-        >>> from nearfar.vae.likelihoods.likelihood import Catalogue
-        >>> Catalogue(split.train.item_counts, split.train.n_users).n_items
+        >>> from nearfar.vae.likelihoods.likelihood import TrainingCounts
+        >>> TrainingCounts(split.train.item_counts, split.train.n_users).n_items
         20
     """
 
@@ -54,5 +54,5 @@ class Likelihood(Settings, ABC):
     """
 
     @abstractmethod
-    def term(self, catalogue: Catalogue) -> Term:
+    def term(self, catalogue: TrainingCounts) -> Term:
         """-log p(x|z) in nats per user, or an estimate of it."""
