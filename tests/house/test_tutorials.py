@@ -107,7 +107,7 @@ def test_choosing_a_model(tmp_path: Path, monkeypatch, capsys) -> None:
             shown += capsys.readouterr().out
         else:
             shown += in_shell(block, capsys)
-    for word in ("Popularity", "EDLAE", "Holm", "spread over seeds: 0.", "Gini@20", "11-20"):
+    for word in ("popularity", "tuned-edlae", "p Holm", "spread over seeds: 0.", "Gini@20", "11-20"):
         assert word in shown
 
 
@@ -144,7 +144,7 @@ def test_why_vaes_collaborate(tmp_path: Path, monkeypatch, capsys) -> None:
             shown += capsys.readouterr().out
         else:
             shown += in_shell(block, capsys)
-    assert "(60, 200) (60, 200)" in shown
+    assert "(60, 200)" in shown
     found = json.loads((tmp_path / "theory.json").read_text())
     assert json.dumps(found).count("mask_drift")
 
