@@ -85,7 +85,7 @@ def main() -> None:
                     "difference": float(pair.difference),
                     "p": pair.p and float(pair.p),
                     "interval": pair.interval and [pair.interval.low, pair.interval.high],
-                }  # fmt: skip
+                }
                 for pair in pairs
             }
     print(rows, flush=True)
