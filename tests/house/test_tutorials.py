@@ -107,7 +107,7 @@ def test_choosing_a_model(tmp_path: Path, monkeypatch, capsys) -> None:
             shown += capsys.readouterr().out
         else:
             shown += in_shell(block, capsys)
-    for word in ("popularity", "tuned-edlae", "p Holm", "spread over seeds: 0.", "Gini@20", "11-20"):
+    for word in ("popularity", "tuned-edlae", "p Holm", "spread over seeds: 0.", "Gini", "11-20"):
         assert word in shown
 
 
