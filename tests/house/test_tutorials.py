@@ -37,8 +37,13 @@ def in_python(code: str, folder: Path) -> str:
     return done.stdout
 
 
-def in_shell(block: str, capsys: pytest.CaptureFixture[str]) -> str:
+def in_shell(
+    block: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> str:
     for line in block.strip().splitlines():
+        if line.startswith("export "):
+            monkeypatch.setenv(*line.removeprefix("export ").split("="))
+            continue
         program, *arguments = shlex.split(line)
         assert program == "nearfar"
         assert run(arguments) == 0, (line, capsys.readouterr().err)
@@ -57,7 +62,7 @@ def test_your_own_csv(tmp_path: Path, monkeypatch, capsys) -> None:
         elif language == "bash":
             asked.append(block.replace("\\\n", " ").strip())
         elif "nearfar serve" not in block:
-            shown += in_shell(block, capsys)
+            shown += in_shell(block, capsys, monkeypatch)
     for line in ("user: customer_id  item: sku  timestamp: ordered_at", "2,000", "is current"):
         assert line in shown
     assert len(asked) == 4
@@ -90,10 +95,15 @@ def test_your_own_parts(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.delitem(sys.modules, "mine", raising=False)
     page = blocks("tutorials/own-parts.md")
     (tmp_path / "mine.py").write_text(page[0][1])
-    shown = in_shell(page[1][1], capsys)
-    assert "FirstHit@1" in shown
-    printed = in_python(page[2][1], tmp_path)
+    (tmp_path / "baskets.jsonl").write_text('{"user": 3, "items": ["a", "b"]}\n' * 9)
+    shown = "".join(in_shell(b, capsys, monkeypatch) for language, b in page if language == "sh")
+    for word in ("FirstHit@1", "narrow", "baskets as JSON lines"):
+        assert word in shown
+    monkeypatch.delenv("NEARFAR_TRUST")
+    printed = in_python(next(b for language, b in page[1:] if language == "python"), tmp_path)
     assert "CoOccur(power=0.3)" in printed
+    assert "likelihood=Poisson" in printed
+    assert "Bundle of multvae" in printed
     assert "MultVAE(epochs=3, prior=Laplace)" in printed
     sys.modules.pop("mine", None)
 

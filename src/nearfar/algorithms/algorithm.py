@@ -27,6 +27,17 @@ class Algorithm(Settings, ABC):
     Raises:
         UnknownNameError: there is no such hyper-parameter.
         SettingsError: a hyper-parameter has the wrong type or is out of range.
+
+    Examples:
+        >>> @dataclass(frozen=True)
+        ... class Recent(nf.Algorithm):
+        ...     power: float = 1.0
+        ...
+        ...     def fit(self, train, validation=None, *, run=None):
+        ...         weights = np.diag(train.item_counts**self.power).astype(np.float32)
+        ...         return nf.ItemItem(weights, train.item_counts, train.n_users)
+        >>> Recent(power=0.5).fit(split.train).n_items
+        20
     """
 
     def __new__(cls, *values: Any, **named: Any) -> Self:

@@ -12,7 +12,6 @@ from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import check_destination, load_bundle
 from nearfar.bundle.other_catalogue import settings_of, warm_started
 from nearfar.bundle.training import has_checkpoint, run_folder, train_bundle
-from nearfar.cli import inputs
 from nearfar.cli.exit_codes import INTERRUPTED
 from nearfar.cli.log_options import LogOptions
 from nearfar.cli.options import DeviceOption, Seed, with_options
@@ -20,6 +19,9 @@ from nearfar.cli.output import Output, table
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.data.splits.folder import is_split_folder, load_split
+from nearfar.data.splits.hold_out import hold_out_users
 from nearfar.train.run import Precision, Run
 
 WARM = "warm.safetensors"
@@ -87,7 +89,7 @@ def train(
     values = settings.merge(values, settings.parse_assignments(assignments or []))
     made = make_algorithm(algorithm, values)
     check_destination(out)
-    interactions, validation, about = inputs.open_training(
+    interactions, validation, about = _open_training(
         data, log_options, validation_share, seed, output
     )
     output.remark(
@@ -167,3 +169,24 @@ def earlier_settings(bundle: Bundle, algorithm: str) -> dict[str, Any]:
 
 def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _open_training(
+    source: str, log_options: LogOptions, share: float, seed: int, output: Output
+) -> tuple[Interactions, FoldIn | None, dict[str, object]]:
+    """Training users, validation users (none at share 0), and what is known of the data.
+
+    A split folder says itself who is who; of a log, a share of the users is held out.
+    """
+    if is_split_folder(Path(source)):
+        split = load_split(Path(source))
+        return split.train, split.validation, {"split": split.fingerprint, **split.protocol}
+    log = log_options.open(source, output)
+    everyone = log.interactions()
+    about: dict[str, object] = {"log": log.name, "steps": [str(step) for step in log.steps]}
+    if log.read is not None:
+        about["read"] = log.read.to_dict()
+    if share == 0:
+        return everyone, None, about
+    train, validation = hold_out_users(everyone, share, seed=seed)
+    return train, validation, {**about, "validation_share": share, "validation_seed": seed}

@@ -57,6 +57,14 @@ class Trained:
         warm: whether it went on from the champion's weights.
         seconds: of the whole job.
         remarks: on how much the gates can tell.
+
+    Examples:
+        >>> from datetime import date
+        >>> from nearfar.jobs.pipeline import read_pipeline
+        >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
+        >>> from nearfar.jobs.train_weekly import Trained
+        >>> from nearfar.jobs.train_weekly import train_weekly
+        >>> train_weekly(pipeline, date(2026, 5, 1)).version.passed  # doctest: +SKIP
     """
 
     version: Version
@@ -100,6 +108,13 @@ def train_weekly(
         DataError: the events break the contract, or are too few.
         SettingsError: the day is after today.
         UnknownNameError: there is no check of a name in `accept`.
+
+    Examples:
+        >>> from datetime import date
+        >>> from nearfar.jobs.pipeline import read_pipeline
+        >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
+        >>> from nearfar.jobs.train_weekly import train_weekly
+        >>> trained = train_weekly(pipeline, date(2026, 5, 1))  # doctest: +SKIP
     """
     check_day(as_of, allow_future=allow_future)
     check_accepted(accept, CHECKS)
