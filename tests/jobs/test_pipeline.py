@@ -70,6 +70,15 @@ def test_the_examples_of_the_template_are_settings(tmp_path: Path) -> None:
     assert found.items == ItemDetails(str(tmp_path / "items.csv"), features=("genres",))
 
 
+def test_what_the_template_comments_out_by_one_sign_is_the_default(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(TEMPLATE)
+    spoken = [line.removeprefix("# ") for line in TEMPLATE.splitlines()]
+    (tmp_path / "b.toml").write_text("\n".join(spoken))
+    short, full = read_pipeline(tmp_path / "a.toml"), read_pipeline(tmp_path / "b.toml")
+    for name in ("train", "score", "gates", "contract", "retention"):
+        assert getattr(short, name) == getattr(full, name)
+
+
 def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
     found = pipeline_in(tmp_path)
     assert str(tmp_path / "events") in str(vars(found.source)["path"])
