@@ -82,12 +82,13 @@ def main() -> None:
             pairs = [compare(results["afresh"], results[name], metric) for metric in METRICS]
             row["over_afresh"] = {
                 str(pair.metric): {
-                    "difference": pair.difference,
-                    "interval": pair.interval,
-                    "p": pair.p,
+                    "difference": float(pair.difference),
+                    "p": pair.p and float(pair.p),
+                    "interval": pair.interval and [pair.interval.low, pair.interval.high],
                 }
                 for pair in pairs
             }
+    print(rows, flush=True)
     write_json(arguments.out, {
         "data": {
             "name": "ml-1m", "share": arguments.share, "moment": moment,
