@@ -183,4 +183,5 @@ class Pairs(Source):
 def test_a_source_of_ones_own_is_given_itself_or_named(form, tmp_path):
     (tmp_path / "a.pairs").write_text("1>7\n2>7\n2>8\n")
     log = read_log(tmp_path / "a.pairs", format=form)
-    assert (log.n_events, log.users.tolist(), log.read.format) == (3, [0, 1, 1], "pairs")
+    assert (log.n_events, log.users.tolist()) == (3, [0, 1, 1])
+    assert log.read.lines() == [f"read {tmp_path / 'a.pairs'} as pairs: 3 rows"]

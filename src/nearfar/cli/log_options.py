@@ -92,8 +92,8 @@ class LogOptions:
         str | None,
         typer.Option(
             "--format",
-            help="Read the log as this data set or format (ml-1m, recbole, table, ...) instead of "
-            "recognising it.",
+            help="Read the log as this data set or format (ml-1m, recbole, table, ..., or a dotted "
+            "path to your own) instead of recognising it.",
         ),
     ] = None
     table: Annotated[
