@@ -116,7 +116,7 @@ def test_choosing_a_model(tmp_path: Path, monkeypatch, capsys) -> None:
             exec(block, {})
             shown += capsys.readouterr().out
         else:
-            shown += in_shell(block, capsys)
+            shown += in_shell(block, capsys, monkeypatch)
     for word in ("popularity", "tuned-edlae", "p Holm", "spread over seeds: 0.", "Gini", "11-20"):
         assert word in shown
 
@@ -136,7 +136,7 @@ def test_weekly_production(tmp_path: Path, monkeypatch, capsys) -> None:
             assert run(refused) == 4
             assert "refused" in capsys.readouterr().out
         else:
-            shown.append(in_shell(block, capsys))
+            shown.append(in_shell(block, capsys, monkeypatch))
     assert "already" in shown[1]
     versions = Registry(tmp_path / "registry").versions()
     assert [version.passed for version in versions] == [True, True, False]
@@ -153,7 +153,7 @@ def test_why_vaes_collaborate(tmp_path: Path, monkeypatch, capsys) -> None:
             exec(block, {})
             shown += capsys.readouterr().out
         else:
-            shown += in_shell(block, capsys)
+            shown += in_shell(block, capsys, monkeypatch)
     assert "(60, 200)" in shown
     found = json.loads((tmp_path / "theory.json").read_text())
     assert json.dumps(found).count("mask_drift")
