@@ -12,7 +12,7 @@ import polars as pl
 from annotated_types import Gt, Lt
 
 from nearfar.abtest.assignment import Experiment, read_experiment
-from nearfar.algorithms.algorithm import Algorithm, make_algorithm, preset
+from nearfar.algorithms.algorithm import Algorithm, find_algorithm, make_algorithm, preset
 from nearfar.bundle.exports.export import Export
 from nearfar.bundle.exports.onnx import Onnx
 from nearfar.core import settings
@@ -212,6 +212,10 @@ def _algorithm(values: Mapping[str, Any], folder: Path) -> Algorithm:
         rest["start"] = _from(dict(rest["start"]), folder)
     name = str(values["kind"])
     start = preset(name, str(values["preset"])) if "preset" in values else {}
+    known = set(getattr(find_algorithm(name), "__dataclass_fields__", rest))
+    for key in rest:
+        if key not in known:
+            raise UnknownNameError("setting of [algorithm]", key, {*known, "preset"})
     return make_algorithm(name, settings.merge(start, rest))
 
 
