@@ -20,7 +20,7 @@ from nearfar.tables.json_lines import JsonLinesTable, holds_json
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
 from nearfar.tables.reader import Numbers, TableReader
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rows import RowReader, Rows
+from nearfar.tables.rows import RowReader, TableRows
 from nearfar.tables.rules import RowRules
 from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names
 from nearfar.tables.streams import MAX_EXPANSION
@@ -204,7 +204,7 @@ def read_rows(
     *,
     needed: Sequence[str] = (),
     clock: Clock | None = None,
-) -> Iterator[Rows]:
+) -> Iterator[TableRows]:
     """The typed rows of tables that make one log.
 
     Args:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -91,6 +93,12 @@ class Run(Settings):
         if self.device == "cuda" and not torch.cuda.is_available():
             raise SettingsError("device is cuda, but PyTorch sees no CUDA device; use cpu or auto")
 
+    def part(self, number: int) -> Run:
+        """Return the run of one of several models, with a history and a folder of its own."""
+        return replace(
+            self, folder=self.folder and self.folder / f"part-{number}", history=History()
+        )
+
     @property
     def scores_bytes(self) -> int:
         """`scores_mib`, or its default, in bytes."""
@@ -105,3 +113,13 @@ class Run(Settings):
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
+
+
+Reporting = Callable[[str], AbstractContextManager[Reporter]]
+"""Given what is being fitted, who is told of its steps and epochs."""
+
+
+@contextmanager
+def silent(title: str) -> Iterator[Reporter]:
+    """A reporter for each training that tells nobody."""
+    yield Silent()

@@ -17,7 +17,6 @@ from nearfar.core.files import atomic_file
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.provenance import provenance
-from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.stopping import Budget, Stop, Watch, raising_on_sigterm, reason_of
 from nearfar.experiments.tuning.sampler import Proposal, Pruned
 from nearfar.experiments.tuning.space import Space, value_of, with_values
@@ -31,7 +30,7 @@ from nearfar.experiments.tuning.trials import (
 )
 from nearfar.metrics.ndcg import NDCG
 from nearfar.train.history import EpochRecord, StepReport
-from nearfar.train.run import Device, Precision, Reporter, Run
+from nearfar.train.run import Device, Precision, Reporter, Reporting, Run, silent
 
 METRIC = NDCG(100)
 """What trainings choose their best epoch by; so a pruned epoch is judged by what counts."""
@@ -75,8 +74,8 @@ class TuningSearch:
         self.run_options()
 
     def base(self) -> Algorithm:
-        """The algorithm that the search starts from."""
-        return make_algorithm(self.algorithm, dict(self.values))
+        """The algorithm that the search starts from: a single network."""
+        return make_algorithm(self.algorithm, dict(self.values)).alternatives()[0]
 
     def searched(self) -> Space:
         """What is searched in the end."""
