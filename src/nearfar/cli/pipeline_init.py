@@ -91,6 +91,11 @@ def init(
 
 
 def parse_day(text: str | None, option: str = "--as-of") -> date:
+    """Return the day that an option names; yesterday (UTC) where it is not given.
+
+    Raises:
+        SettingsError: the text is not a date from 1970 to 8999.
+    """
     if text is None:
         return yesterday()
     try:
