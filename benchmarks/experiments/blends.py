@@ -3,8 +3,9 @@
     python -m benchmarks.experiments.blends [--data lastfm] [--out blends.json]
 
 EDLAE, WMF and Mult-VAE with their defaults (blends.json is older than the richer network among
-them, which was taken on citeulike-a and npm by hand); each pair with weights of .25, .5 and .75, and all three alike.
-Test users are not touched. Differences are from the best single model, user by user.
+them, which was taken on citeulike-a and npm by hand); each pair with weights of .25, .5 and .75,
+and all three alike. Test users are not touched. Differences are from the best single model, user
+by user.
 """
 
 from __future__ import annotations

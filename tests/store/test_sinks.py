@@ -317,6 +317,23 @@ def test_nothing_is_made_by_looking(sink: RecommendationSink, tmp_path: Path) ->
     assert not any(tmp_path.iterdir())
 
 
+def test_a_reader_of_sqlite_follows_a_file_that_was_replaced(tmp_path: Path) -> None:
+    files = {}
+    for user in ("a", "b"):
+        (tmp_path / user).mkdir()
+        write(sink_of("sqlite", tmp_path / user, None, "t"), DAY, recommendations([user]))
+        files[user] = tmp_path / user / "r.db"
+    reader = sink_of("sqlite", tmp_path / "a", None, "t").reader(5.0)
+    try:
+        assert sorted(reader.read(DAY, ["a", "b"]) or {}) == ["a"]
+        files["b"].replace(files["a"])
+        assert sorted(reader.read(DAY, ["a", "b"]) or {}) == ["b"]
+        files["a"].unlink()
+        assert reader.latest() is None
+    finally:
+        reader.close()
+
+
 def test_a_part_of_many_rows(sink: RecommendationSink) -> None:
     frame = recommendations([f"user\t{i}" for i in range(40_000)])
     with sink.writing(DAY, "v1", scored_at=SCORED) as writer:

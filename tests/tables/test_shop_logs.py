@@ -171,4 +171,5 @@ def test_inspect_counts_repeated_events_whatever_is_filtered() -> None:
     report = inspect_log(log, Filters(min_user=2), measure_speed=False)
     assert (report.n_events, report.n_repeated, report.n_interactions) == (4, 1, 2)
     assert (report.n_users, report.n_items) == (1, 2)
+    assert (report.activity["0"], report.popularity["0"]) == (2, 1)
     assert report.last == "1970-01-01T00:00:50+00:00"

@@ -224,7 +224,7 @@ def _sizes(report: LogReport) -> Table:
 
 
 def _quantiles(report: LogReport) -> Table:
-    names = {"0.0": "least", "0.5": "median", "1.0": "most"}
+    names = {"0": "least", "0.5": "median", "1": "most"}
     columns = ["\nquantile", *(names.get(q, q) for q in report.activity)]
     rows = [
         ["interactions per user", *(f"{v:,.0f}" for v in report.activity.values())],

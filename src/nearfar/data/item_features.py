@@ -52,6 +52,11 @@ class ItemFeatures:
     Args:
         ids: the items, with their title and genres where the table has them.
         blocks: the features by column.
+
+    Examples:
+        >>> frame = pl.DataFrame({"item": [0, 1], "genres": ["Drama|War", "Drama"]})
+        >>> nf.read_item_features(frame).names
+        ['genres=Drama', 'genres=War']
     """
 
     ids: Vocabulary
@@ -111,6 +116,11 @@ def read_item_features(source: str | Path | pl.DataFrame) -> ItemFeatures:
         DataError: the source cannot be read, or a value is not a finite number.
         EmptyDataError: it has no item.
         SchemaError: it has no column of items, or none of features.
+
+    Examples:
+        >>> frame = pl.DataFrame({"item": [0, 1], "year": [1999, 2004]})
+        >>> nf.read_item_features(frame).ids
+        Vocabulary(2 integer ids)
     """
     if isinstance(source, pl.DataFrame):
         where = "the frame"

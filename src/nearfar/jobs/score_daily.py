@@ -21,7 +21,7 @@ from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.job import recorded
 from nearfar.jobs.new_items import FILE, with_items_since
-from nearfar.jobs.pipeline import Pipeline, of_arm
+from nearfar.jobs.pipeline import Daily, Pipeline, experiment_of
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
 from nearfar.jobs.window import check_day, moment, window_events
@@ -50,6 +50,14 @@ class Scored:
         already: the day was published before with this version and these events; nothing was
             done.
         seconds: of the whole job.
+
+    Examples:
+        >>> from datetime import date
+        >>> from nearfar.jobs.pipeline import read_pipeline
+        >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
+        >>> from nearfar.jobs.score_daily import Scored
+        >>> from nearfar.jobs.score_daily import score_daily
+        >>> score_daily(pipeline, date(2026, 5, 1)).n_users  # doctest: +SKIP
     """
 
     as_of: str
@@ -100,6 +108,13 @@ def score_daily(
         SettingsError: no version is published, the experiment's file is wrong, or the day is
             after today.
         DataError: the events break the contract, or nobody was active.
+
+    Examples:
+        >>> from datetime import date
+        >>> from nearfar.jobs.pipeline import read_pipeline
+        >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
+        >>> from nearfar.jobs.score_daily import score_daily
+        >>> scored = score_daily(pipeline, date(2026, 5, 1))  # doctest: +SKIP
     """
     check_day(as_of, allow_future=allow_future)
     check_accepted(accept, CHECKS)
@@ -212,6 +227,18 @@ def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date, say: Say) -> I
     users = log.user_ids.take(recent)
     order = users.ids.arg_sort().to_numpy()
     return log.interactions().take_users(recent[order])
+
+
+def of_arm(daily: Daily, users: pl.Series) -> pl.Series:
+    """Of these ids those in the arm that is scored, in their order; all without an experiment.
+
+    Raises:
+        SettingsError: as of `experiment_of`.
+    """
+    experiment = experiment_of(daily)
+    if experiment is None:
+        return users
+    return users.filter(experiment.arms_of(users) == daily.arm)
 
 
 def denied_names(pipeline: Pipeline) -> list[str]:

@@ -33,6 +33,12 @@ class Model(ABC):
     Args:
         popularity: how many training users interacted with each item.
         n_train_users: how many training users there were.
+
+    Examples:
+        >>> ease.n_items, ease.n_train_users
+        (20, 40)
+        >>> ease.top_k(split.test.fold_in.x, 3).items.shape
+        (10, 3)
     """
 
     label: str | None = None
@@ -188,7 +194,12 @@ class Model(ABC):
 
 
 class LatentModel(Model):
-    """A model that places every history in a latent space."""
+    """A model that places every history in a latent space.
+
+    Examples:
+        >>> isinstance(vae, nf.LatentModel), isinstance(ease, nf.LatentModel)
+        (True, False)
+    """
 
     @abstractmethod
     def encode(self, histories: csr_array) -> DiagonalGaussian:

@@ -21,7 +21,19 @@ Precision = Literal["float32", "bfloat16"]
 
 @runtime_checkable
 class Reporter(Protocol):
-    """Receives reports of the training."""
+    """Receives reports of the training.
+
+    Examples:
+        >>> class Printing:
+        ...     def step(self, report):
+        ...         pass
+        ...
+        ...     def epoch(self, record):
+        ...         print("epoch", record.epoch + 1, "of the training")
+        >>> told = nf.Run(seed=1, reporter=Printing())
+        >>> model = nf.MultVAE(epochs=1, **small).fit(split.train, split.validation, run=told)
+        epoch 1 of the training
+    """
 
     def step(self, report: StepReport, /) -> None:
         """A step ended."""
@@ -75,6 +87,12 @@ class Run(Settings):
 
     Raises:
         SettingsError: CUDA was asked for and is not there, or a value is out of range.
+
+    Examples:
+        >>> once = nf.Run(seed=1, device="cpu")
+        >>> model = nf.MultVAE(epochs=2, **small).fit(split.train, split.validation, run=once)
+        >>> len(once.history.records)
+        2
     """
 
     seed: int = 0

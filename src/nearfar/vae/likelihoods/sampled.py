@@ -31,6 +31,10 @@ class Sampled(Likelihood):
     Args:
         negatives: uniform draws per step, with replacement.
         background: as in `Multinomial`.
+
+    Examples:
+        >>> nf.MultVAE(likelihood=nf.likelihoods.Sampled(negatives=1000)).likelihood.negatives
+        1000
     """
 
     ADDED: ClassVar[Mapping[str, Any]] = {"background": 0.0}
