@@ -41,7 +41,7 @@ from nearfar.train.feed import Feed
 from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.run import Precision, matrix_products
 from nearfar.train.state import TrainingState
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.weights.weight import Progress
 
 SMALL = "2000x800x60000"
@@ -141,7 +141,7 @@ def agreement(
     train, _ = data
     rows = []
     for name in names:
-        parts = assemble(small(name), train.x, Catalogue(train.item_counts, train.n_users), 0)
+        parts = assemble(small(name), train.x, TrainingCounts(train.item_counts, train.n_users), 0)
         expected, gradients = loss_and_gradients(parts, train.x, torch.device("cpu"), "ieee")
         length = sum(float(g.square().sum()) for g in gradients) ** 0.5
         for precision, most in ERRORS.items():
@@ -204,7 +204,7 @@ def training(name: str, x: Any, device: torch.device, **settings: Any) -> Callab
     algorithm = make_algorithm(kind, {**values, **settings})
     assert isinstance(algorithm, AutoencoderAlgorithm)
     counts = np.bincount(x.indices, minlength=x.shape[1])
-    parts = assemble(algorithm, x, Catalogue(counts, x.shape[0]), 0)
+    parts = assemble(algorithm, x, TrainingCounts(counts, x.shape[0]), 0)
     run = nf.Run(device="cuda" if device.type == "cuda" else "cpu", precision=precision)
     near = Neighbourhoods.of(x, np.arange(x.shape[0]), 0, device)
     state = TrainingState(

@@ -67,7 +67,19 @@ def test_the_examples_of_the_template_are_settings(tmp_path: Path) -> None:
     assert found.metrics_file == tmp_path / "nearfar.prom"
     assert found.train.held_out == 0.1
     assert found.retention == Retention(days=90, versions=12)
-    assert found.items == ItemDetails(str(tmp_path / "items.csv"), features=("genres",))
+    assert found.train.filters.max_user == 300
+    assert found.items == ItemDetails(
+        str(tmp_path / "items.csv"), "item", "title", "genres", features=("genres",)
+    )
+
+
+def test_what_the_template_comments_out_by_one_sign_is_the_default(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(TEMPLATE)
+    spoken = [line.removeprefix("# ") for line in TEMPLATE.splitlines()]
+    (tmp_path / "b.toml").write_text("\n".join(spoken))
+    short, full = read_pipeline(tmp_path / "a.toml"), read_pipeline(tmp_path / "b.toml")
+    for name in ("train", "score", "gates", "contract", "retention"):
+        assert getattr(short, name) == getattr(full, name)
 
 
 def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
@@ -85,6 +97,7 @@ def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
         ({"sink": {"kind": "parkuet", "path": "x"}}, "did you mean 'parquet'"),
         ({"items": {"path": "x", "titel": "y"}}, "did you mean 'items.title'"),
         ({"algorithm": {"kind": "multvae", "epoch": 3}}, "did you mean 'epochs'"),
+        ({"algorithm": {"kind": "multvae", "prest": "fast"}}, "did you mean 'preset'"),
         ({"train": 3}, "a section was expected, as .train."),
         ({"train": {"filters": {"min_usr": 3}}}, "did you mean 'train.filters.min_user'"),
         ({"score": {"activ_days": 3}}, "did you mean 'score.active_days'"),
