@@ -39,8 +39,8 @@ class ItemDetails:
 
     Examples:
         >>> from nearfar.jobs.details import ItemDetails
-        >>> ItemDetails("items.csv", item="sku", title="product_title").genres
-        'genres'
+        >>> ItemDetails("items.csv", item="sku", title="product_title").title
+        'product_title'
     """
 
     path: str
