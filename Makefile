@@ -5,7 +5,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 .PHONY: help demo dist docs e2e test test-quick test-faults check format lint types imports clean bench-ml-1m \
 	bench-train bench-score bench-quality bench-agreement bench-prepare bench-memory bench-large \
-	bench-closed-form bench-recommend bench-peers bench-store bench-serve bench-scale
+	bench-closed-form bench-recommend bench-peers bench-store bench-serve bench-scale bench-gpu
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -83,6 +83,9 @@ bench-closed-form: .venv/.dev ## EASE on MovieLens-20M's shape against LAPACK al
 
 bench-large: .venv/.dev ## a million users and a million items: an epoch of sampled softmax
 	$(BIN)/python -m benchmarks.large_catalogue
+
+bench-gpu: .venv/.dev ## a GPU's results and speed against the CPU and the bounds (under 8 minutes)
+	$(BIN)/python -m benchmarks.gpu
 
 bench-recommend: .venv/.dev ## a million users from file to file: users/s and peak memory
 	$(BIN)/python -m benchmarks.recommend_users

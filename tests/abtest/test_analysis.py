@@ -74,7 +74,7 @@ def test_json_sentences_and_table(found) -> None:
     assert row["metric"] == "clicks_per_view"
     assert row["p"] <= row["p_bh"] <= row["p_holm"]
     sentence = found.sentences[0]
-    assert sentence.startswith("Clicks a daily view, pia: ")
+    assert sentence.startswith("Clicks per daily view, pia: ")
     assert "95 % interval +" in sentence
     assert sentence.endswith("more than the control.")
     text = str(found.table())

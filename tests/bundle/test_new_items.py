@@ -129,6 +129,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "like 101" in said
     assert "what one item adds to the other's score" in said
     out = tmp_path / "all.parquet"
+    some = tmp_path / "some.tsv"
+    assert run(["similar", str(tmp_path / "wider"), "--items", "0,101", "--out", str(some)]) == 0
+    assert pl.read_csv(some, separator="\t")["item"].unique().sort().to_list() == [0, 101]
+    assert run(["similar", str(tmp_path / "wider"), "--items", " ", "--out", str(some)]) == 1
     assert run(["similar", str(tmp_path / "wider"), "--out", str(out), "-k", "4"]) == 0
     frame = pl.read_parquet(out)
     assert frame.height == (N + 2) * 4

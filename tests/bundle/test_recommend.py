@@ -49,6 +49,8 @@ def test_allowed_and_denied_items() -> None:
     ranking = recommend(bundle, histories, k=3, allow=[105, 104, 107, 999], deny=["104", "x"])
     assert ranking.items.tolist() == [[5, 7, -1]]
     assert (ranking.n_unknown_allowed, ranking.n_unknown_denied) == (1, 1)
+    assert ranking.to_polars()["item"].to_list() == [105, 107], "ids, not positions"
+    assert repr(ranking) == "Recommendations(1 users, 3 places)"
     by_series = recommend(bundle, histories, k=1, deny=pl.Series([100, 101]))
     assert by_series.items.tolist() == [[2]]
     with pytest.raises(DataError, match="none of the 1 allowed items is known"):

@@ -1,6 +1,7 @@
 """The commands as a user would type them."""
 
 import json
+import re
 from pathlib import Path
 
 import polars as pl
@@ -31,11 +32,12 @@ def test_version(capsys) -> None:
     assert capsys.readouterr().out.strip() == f"nearfar {__version__}"
 
 
-def test_inspect_counts(work: Path, as_json) -> None:
+def test_inspect_counts(work: Path, as_json, capsys) -> None:
     report = as_json("data", "inspect", work / "log.csv")
     assert (report["n_users"], report["n_items"]) == (200, 30)
     assert report["n_interactions"] == pl.read_csv(work / "log.csv").height
     assert run(["data", "inspect", str(work / "log.csv")]) == 0
+    assert re.search(r"quantile +least .* median .* most", capsys.readouterr().out)
 
 
 def test_split_says_what_it_made(work: Path, as_json, tmp_path: Path) -> None:

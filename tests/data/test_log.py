@@ -120,7 +120,7 @@ class TestColumns:
 
     def test_a_file_without_header(self, tmp_path):
         path = written(tmp_path, "1\t2\t5\n3\t4\t1\n", "log.txt")
-        with pytest.raises(SchemaError, match=r"'column_1'.*name it with --user-column"):
+        with pytest.raises(SchemaError, match=r"'column_1'.*name them with --user-column"):
             read_log(path)
         log = read_log(path, user="column_1", item="column_2")
         assert log.frame.rows() == [(1, 2), (3, 4)]

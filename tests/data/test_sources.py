@@ -134,7 +134,7 @@ def test_a_format_can_be_forced(tmp_path):
         ("netflix", "combined_data_1.txt", "5:\na,3,2001-01-01\n", "row 2: user is 'a'"),
         ("gowalla", "train.txt", "1 2\n3 x\n", "row 2: item is 'x'"),
         ("recbole", "toy.inter", "user\titem\n1\t2\n", "'user' has no type"),
-        ("msd", "train_triplets.txt", "a\tb\t-1\n", "row 1: the weight is -1"),
+        ("msd", "train_triplets.txt", "a\tb\tx\n", "row 1: the weight is 'x'"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_row(source, name, text, message, tmp_path):
@@ -183,4 +183,5 @@ class Pairs(Source):
 def test_a_source_of_ones_own_is_given_itself_or_named(form, tmp_path):
     (tmp_path / "a.pairs").write_text("1>7\n2>7\n2>8\n")
     log = read_log(tmp_path / "a.pairs", format=form)
-    assert (log.n_events, log.users.tolist(), log.read.format) == (3, [0, 1, 1], "pairs")
+    assert (log.n_events, log.users.tolist()) == (3, [0, 1, 1])
+    assert log.read.lines() == [f"read {tmp_path / 'a.pairs'} as pairs: 3 rows"]

@@ -10,7 +10,8 @@ from scipy import stats
 
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.core.seeding import generator
-from nearfar.evaluation.intervals import blocks, mean_interval, resampled_means, standard_error
+from nearfar.evaluation.intervals import mean_interval, resampled_means, standard_error
+from nearfar.evaluation.paired import blocks
 
 METHODS = ["t", "bootstrap", "bca"]
 

@@ -11,6 +11,8 @@ import pytest
 
 from nearfar.bundle.folder import load_bundle
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.jobs.details import ItemDetails
 from nearfar.jobs.pipeline import make_pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.run_due import run_due
@@ -50,17 +52,38 @@ def test_versions_have_the_titles_of_their_items(tmp_path: Path, suffix: str, mo
     assert titles.to_list() == expected
     assert bundle.items.details.columns == ["title"]
     assert bundle.titles.find("thing 3") == bundle.items.index([3]).tolist()
-    assert f"{len(known)} of {len(expected)} items have a title" in said
+    assert f"{path}: titles for {len(known)} of {len(expected)} items" in said
+
+
+def test_columns_of_items_are_recognised_and_features_keep_their_names(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text(
+        "Artikelnummer;Bezeichnung;Warengruppe;Preis\n00/1;Hammer;Tools;9,50\n00/2;Saw;Tools;n/a\n"
+        "00/3;Lamp;Light;120,00\n"
+    )
+    details = ItemDetails(str(tmp_path / "items.csv"), features=("Warengruppe", "Preis"))
+    assert details.read().rows()[0] == ("00/1", "Hammer", "Tools")
+    features = details.read_features()
+    assert [(b.column, b.kind) for b in features.blocks] == [
+        ("Warengruppe", "tags"), ("Preis", "number"),
+    ]  # fmt: skip
+    assert features.blocks[1].values.toarray().ravel().tolist() == [9.5, 0, 120], "n/a is missing"
+    ids, text = details.told_of(Vocabulary(["1", "2"]), details.read())
+    assert ids.titles is not None
+    assert text.endswith(
+        "titles for 0 of 2 items; its ids are as '00/1', those of the events as '1'"
+    )
 
 
 def test_an_items_file_that_is_missing_is_told_of_before_any_training(tmp_path: Path) -> None:
     last = write_days(tmp_path / "events", 42)
     with pytest.raises(DataError, match=r"none\.csv does not exist"):
         train_weekly(with_items(tmp_path, path="none.csv"), last)
-    (tmp_path / "items.csv").write_text("sku,title\n1,One\n")
-    with pytest.raises(DataError, match=r"has no column 'item' for the item; it has 'sku'"):
+    (tmp_path / "items.csv").write_text("thing,title\n1,One\n")
+    with pytest.raises(DataError, match=r"no column known as the item; it has 'thing'"):
         train_weekly(with_items(tmp_path, path="items.csv"), last)
-    for wrong in ({"path": "x", "title": "item"}, {"path": "x", "colour": "y"}):
+    with pytest.raises(DataError, match=r"has no column 'item' for the item; it has 'thing'"):
+        train_weekly(with_items(tmp_path, path="items.csv", item="item"), last)
+    for wrong in ({"path": "x", "title": "a", "item": "a"}, {"path": "x", "colour": "y"}):
         with pytest.raises(SettingsError):
             with_items(tmp_path, **wrong)
     assert pipeline_in(tmp_path).items is None
@@ -103,9 +126,9 @@ def test_an_items_file_that_broke_is_told_at_every_run_and_the_day_is_scored(
     path.write_text("item,title\n0,Old\n")
     pipeline = with_items(tmp_path, path=path.name)
     run_due(pipeline, last - timedelta(days=1))
-    path.write_text("sku,title\n0,Old\n")
+    path.write_text("thing,title\n0,Old\n")
     found = run_due(pipeline, last)
-    assert "has no column 'item'" in str(found.failure)
+    assert "no column known as the item" in str(found.failure)
     assert found.scored.as_of == str(last)
     path.unlink()
     assert "does not exist" in str(run_due(pipeline, last).failure)

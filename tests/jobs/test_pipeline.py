@@ -3,7 +3,7 @@
 import re
 import tomllib
 from dataclasses import fields
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from nearfar.jobs.details import ItemDetails
 from nearfar.jobs.pipeline import Retention, make_pipeline, read_pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.status import write_metrics
-from nearfar.jobs.template import TEMPLATE
+from nearfar.jobs.template import TEMPLATE, shop_events, write_shop
 from nearfar.jobs.window import (
     SHARES,
     check_day,
@@ -46,6 +46,15 @@ def test_the_template_is_a_pipeline_and_its_comments_show_the_defaults(tmp_path:
         assert set(tables[name]) == every - {"deny_file", "experiment", "arm", "held_out"}, name
 
 
+def test_the_example_shop_has_fourteen_weeks_and_a_new_item_of_each_taste_a_week(
+    tmp_path: Path,
+) -> None:
+    assert write_shop(tmp_path, n_users=2) == (date(2026, 1, 5), date(2026, 4, 12))
+    for weeks in (0, 100):
+        items = shop_events(date(2026, 1, 5) + timedelta(days=7 * weeks), 400_000)["item"]
+        assert items.n_unique() == 20 * (30 + weeks)
+
+
 def test_the_examples_of_the_template_are_settings(tmp_path: Path) -> None:
     lines = TEMPLATE.splitlines()[2:]
     doubled = ("## kind", "## url", "## table", "## columns")
@@ -58,7 +67,19 @@ def test_the_examples_of_the_template_are_settings(tmp_path: Path) -> None:
     assert found.metrics_file == tmp_path / "nearfar.prom"
     assert found.train.held_out == 0.1
     assert found.retention == Retention(days=90, versions=12)
-    assert found.items == ItemDetails(str(tmp_path / "items.csv"), features=("genres",))
+    assert found.train.filters.max_user == 300
+    assert found.items == ItemDetails(
+        str(tmp_path / "items.csv"), "item", "title", "genres", features=("genres",)
+    )
+
+
+def test_what_the_template_comments_out_by_one_sign_is_the_default(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(TEMPLATE)
+    spoken = [line.removeprefix("# ") for line in TEMPLATE.splitlines()]
+    (tmp_path / "b.toml").write_text("\n".join(spoken))
+    short, full = read_pipeline(tmp_path / "a.toml"), read_pipeline(tmp_path / "b.toml")
+    for name in ("train", "score", "gates", "contract", "retention"):
+        assert getattr(short, name) == getattr(full, name)
 
 
 def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
@@ -76,6 +97,7 @@ def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
         ({"sink": {"kind": "parkuet", "path": "x"}}, "did you mean 'parquet'"),
         ({"items": {"path": "x", "titel": "y"}}, "did you mean 'items.title'"),
         ({"algorithm": {"kind": "multvae", "epoch": 3}}, "did you mean 'epochs'"),
+        ({"algorithm": {"kind": "multvae", "prest": "fast"}}, "did you mean 'preset'"),
         ({"train": 3}, "a section was expected, as .train."),
         ({"train": {"filters": {"min_usr": 3}}}, "did you mean 'train.filters.min_user'"),
         ({"score": {"activ_days": 3}}, "did you mean 'score.active_days'"),

@@ -15,11 +15,12 @@ from nearfar.jobs.executor import LOCAL
 from nearfar.jobs.job import LockedError, locked
 from nearfar.jobs.publish import publish, rollback
 from nearfar.jobs.registry import Registry
-from nearfar.jobs.score_daily import score_daily
+from nearfar.jobs.score_daily import _active, score_daily
 from nearfar.jobs.status import write_prometheus
 from nearfar.jobs.train_weekly import train_weekly
+from nearfar.jobs.window import moment, window_events
 from nearfar.store.contracts import BrokenContractError
-from tests.jobs.cases import day_of_events, pipeline_in, write_days
+from tests.jobs.cases import FIRST, day_of_events, pipeline_in, write_days
 
 
 def rejected_metric(folder: Path) -> float:
@@ -139,3 +140,19 @@ def test_who_finds_the_registry_locked_records_that(published: Path) -> None:
             assert (event["job"], event["outcome"]) == (name, "failed")
             assert event["detail"]["busy"]
     assert registry.current() is not None
+
+
+def test_users_that_filters_leave_out_and_robots_are_told_of(tmp_path: Path) -> None:
+    pipeline = pipeline_in(tmp_path, train={"filters": {"min_user": 2, "max_user": 10}})
+    rows = [("few", 1), *(("some", i) for i in range(3)), *(("bot", i) for i in range(300))]
+    frame = pl.DataFrame(rows, schema=["user", "item"], orient="row")
+    said: list[str] = []
+    active = _active(frame.with_columns(timestamp=moment(FIRST)), pipeline, FIRST, said.append)
+    assert active.user_ids.ids.to_list() == ["some"]
+    assert said == ["2 active users are left out by train.filters; nothing is stored for them"]
+    folder = tmp_path / "events" / f"date={FIRST}"
+    folder.mkdir(parents=True)
+    at = pl.datetime(FIRST.year, FIRST.month, FIRST.day, time_zone="UTC")
+    frame.with_columns(timestamp=at).write_parquet(folder / "e.parquet")
+    window_events(pipeline, FIRST, "score", said.append)
+    assert "1 user has 99% of all events (bot); if these are robots" in said[-1]

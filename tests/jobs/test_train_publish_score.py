@@ -212,9 +212,11 @@ def test_a_failed_training_does_not_keep_the_day_from_being_scored(shop: Path, m
 
 def test_denied_items_are_not_recommended(shop: Path) -> None:
     last = write_days(shop / "events", 42)
-    (shop / "deny.txt").write_text("1000\n\n1\n99999\n")
+    (shop / "deny.txt").write_text("\ufeff1000\n\n1\n99999\n")
     pipeline = pipeline_in(shop, score={"deny": ["0"], "deny_file": "deny.txt"})
-    run_due(pipeline, last)
+    said: list[str] = []
+    run_due(pipeline, last, say=said.append)
+    assert any("1 of 4 denied ids are no items of" in line for line in said)
     assert not set(pipeline.sink.read(last)["item"]) & {"0", "1", "1000"}
     with pytest.raises(SettingsError, match="ids are integers"):
         score_daily(pipeline_in(shop, score={"deny": ["x"]}), last)

@@ -74,6 +74,8 @@ def test_an_unknown_variant_is_refused() -> None:
 def test_a_missing_cutoff_says_how_to_write_it(text: str) -> None:
     with pytest.raises(SettingsError, match="write recall@20"):
         parse_metric(text)
+    with pytest.raises(SettingsError, match=r"write nearfar\.metrics\.ndcg\.NDCG@20"):
+        parse_metric("nearfar.metrics.ndcg.NDCG")
 
 
 @pytest.mark.parametrize("text", ["", "@5", "recall@5@6(all", "recall(all)@5"])

@@ -26,11 +26,19 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def slow(bundle: str):
-    """A batch of four takes .1 s more, eight may wait, a request has four seconds to arrive."""
-    arguments = ["--bundle", bundle, "--batch", "4", "--queue", "8", "--body-seconds", "4"]
+    """A batch of four takes .1 s more, eight may wait."""
+    arguments = ["--bundle", bundle, "--batch", "4", "--queue", "8", "--body-seconds", "100"]
     arguments += ["--deadline", "100"]
     environment = {"SLOW_SECONDS": "0.1", "NEARFAR_TOKEN": TOKEN}
     with Program(*arguments, environment=environment) as program:
+        yield program
+
+
+@pytest.fixture(scope="module")
+def hasty(bundle: str):
+    """A request has three seconds to arrive: so many connections as to `slow` may need more."""
+    arguments = ["--bundle", bundle, "--body-seconds", "3", "--deadline", "100"]
+    with Program(*arguments, environment={"NEARFAR_TOKEN": TOKEN}) as program:
         yield program
 
 
@@ -63,19 +71,19 @@ def test_overload_gives_429_and_no_collapse(slow: Program) -> None:
     assert httpx.get(f"{slow.url}/readyz", timeout=PATIENCE).status_code == 200
 
 
-def test_a_slow_body_is_cut_off_and_others_are_served_meanwhile(slow: Program) -> None:
-    with socket.create_connection(("127.0.0.1", slow.port), timeout=PATIENCE) as client:
+def test_a_slow_body_is_cut_off_and_others_are_served_meanwhile(hasty: Program) -> None:
+    with socket.create_connection(("127.0.0.1", hasty.port), timeout=PATIENCE) as client:
         head = f"POST /v1/recommend HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
         client.sendall(
             f"{head}Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{{".encode()
         )
-        answer = httpx.post(f"{slow.url}/v1/recommend", json={}, headers=BEARER, timeout=PATIENCE)
+        answer = httpx.post(f"{hasty.url}/v1/recommend", json={}, headers=BEARER, timeout=PATIENCE)
         assert answer.status_code == 200
         assert client.recv(4096).startswith(b"HTTP/1.1 408")
 
 
-def test_a_slow_head_is_cut_off(slow: Program) -> None:
-    address = ("127.0.0.1", slow.port)
+def test_a_slow_head_is_cut_off(hasty: Program) -> None:
+    address = ("127.0.0.1", hasty.port)
     with (
         socket.create_connection(address, timeout=PATIENCE) as silent,
         socket.create_connection(address, timeout=PATIENCE) as halting,
@@ -147,7 +155,7 @@ def test_wrong_usage_is_told_in_one_line(bundle: str, tmp_path: Path, capsys) ->
 
 def test_a_store_that_is_down_costs_no_request(bundle: str) -> None:
     store = "postgresql://nobody:secret-word@127.0.0.1:9/none"
-    with Program("--bundle", bundle, "--store", store) as program:
+    with Program("--bundle", bundle, "--store", store, "--deadline", "100") as program:
         answer = httpx.get(f"{program.url}/v1/users/7/recommendations", timeout=PATIENCE)
         assert answer.status_code == 200
         assert answer.json()["reason"].startswith("the store cannot be read now")

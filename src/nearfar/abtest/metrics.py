@@ -41,12 +41,12 @@ class UpliftMetric:
 
 
 METRICS = (
-    UpliftMetric("clicks_per_view", "Clicks a daily view", "clicks", "views", "share"),
+    UpliftMetric("clicks_per_view", "Clicks per daily view", "clicks", "views", "share"),
     UpliftMetric(
-        "clicks_per_user_view", "Clicks a daily user view", "clicks", "user_days", "share"
+        "clicks_per_user_view", "Clicks per daily user view", "clicks", "user_days", "share"
     ),
-    UpliftMetric("clicks_per_user", "Clicks a user", "clicks", None, "count"),
-    UpliftMetric("play_seconds_per_user", "Play time a user", "play_seconds", None, "seconds"),
+    UpliftMetric("clicks_per_user", "Clicks per user", "clicks", None, "count"),
+    UpliftMetric("play_seconds_per_user", "Play time per user", "play_seconds", None, "seconds"),
 )
 """The card click rates of the paper's online test (per daily view, per daily user view), clicks
 and play time.

@@ -137,7 +137,10 @@ def arms_of_users(exposures: pl.DataFrame, experiment: Experiment) -> pl.DataFra
         DataError: an exposure has no arm, or one that the experiment does not have.
     """
     if "arm" not in exposures.columns:
-        raise SchemaError("the exposures have no column 'arm'; an experiment needs to know it")
+        raise SchemaError(
+            "the exposures have no column 'arm', the user's arm at each view; name the one that "
+            "has it with --column arm=NAME (in Python: columns={'arm': 'NAME'})"
+        )
     if n := exposures["arm"].null_count():
         raise DataError(
             f"{n:,} exposures (summed by user and day) while the experiment ran have no arm; if "

@@ -18,18 +18,31 @@ from nearfar.bundle.matching import match_items
 from nearfar.bundle.writers import check_output, open_writer
 from nearfar.core.errors import DataError
 from nearfar.core.ranking import Ranking
+from nearfar.core.vocabulary import Vocabulary
 
 ROWS_AT_ONCE = 500_000
 
 Ids = Sequence[int] | Sequence[str] | pl.Series
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Recommendations(Ranking):
-    """A ranking, and how many ids of the lists of allowed and denied items were unknown."""
+    """A ranking by a bundle, whose `items` are positions; `to_polars` gives ids and titles.
+
+    Args:
+        n_unknown_allowed, n_unknown_denied: how many ids of the lists of allowed and denied items
+            were unknown.
+        item_ids: the bundle's items.
+    """
 
     n_unknown_allowed: int = 0
     n_unknown_denied: int = 0
+    item_ids: Vocabulary | None = None
+
+    def to_polars(
+        self, item_ids: Vocabulary | None = None, user_ids: Vocabulary | None = None
+    ) -> pl.DataFrame:
+        return super().to_polars(item_ids or self.item_ids, user_ids)
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,8 @@ def recommend(
 ) -> Recommendations:
     """The best k items for every history; for an empty one, the popular items.
 
+    `to_polars()` of the result has the items' ids and titles; its `items` are positions.
+
     Args:
         bundle: the model and its items.
         histories: users x items, over the bundle's items; or a list of item ids per user, of which
@@ -93,8 +108,9 @@ def recommend(
         histories = _of_lists(bundle, histories)
     ranking = _rank(bundle, csr_array(histories), k, exclude_seen, chosen, batch_size)
     return Recommendations(
-        ranking.items, ranking.scores, chosen.n_unknown_allowed, chosen.n_unknown_denied
-    )
+        ranking.items, ranking.scores, chosen.n_unknown_allowed, chosen.n_unknown_denied,
+        bundle.items,
+    )  # fmt: skip
 
 
 def _of_lists(bundle: Bundle, lists: Any) -> csr_array:

@@ -92,29 +92,28 @@ def similar_items(bundle: Bundle, items: Sequence[int | str], *, k: int = 10) ->
         >>> nf.similar_items(bundle, [0], k=3).height
         3
     """
-    matches = match_items(bundle, list(map(str, items)))
-    if matches.problems:
-        raise DataError(" | ".join(matches.problems))
-    return _frame(bundle, Similarity(bundle.model), matches.positions, k)
+    return _frame(bundle, Similarity(bundle.model), _positions(bundle, items), k)
 
 
 def similar_to_file(
     bundle: Bundle,
     out: str | Path,
     *,
+    items: Sequence[int | str] | None = None,
     k: int = 10,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write the k items most like each item of the catalogue; return the number of rows.
+    """Write the k items most like each of some items; return the number of rows.
 
     Args:
         bundle: the model and its items.
         out: .csv, .tsv or .parquet, written atomically, with the columns of `similar_items`.
+        items: ids or titles; by default all items of the catalogue.
         k: how many items.
         progress: called with the number of items that are done.
 
     Raises:
-        DataError: k is below 1, or the suffix is none of these.
+        DataError: k is below 1, an item is unknown, or the suffix is none of these.
         SettingsError: the model holds nothing that items can be compared by.
 
     Examples:
@@ -126,17 +125,27 @@ def similar_to_file(
         raise DataError(f"{out} ends in '.jsonl'; similar items are written as .csv or .parquet")
     similarity = Similarity(bundle.model)
     step = max(1, SCORES_AT_ONCE // bundle.n_items)
+    wanted = np.arange(bundle.n_items) if items is None else _positions(bundle, items)
     n_rows = 0
     with open_writer(Path(out)) as writer:
-        for start in range(0, bundle.n_items, step):
-            rows = np.arange(start, min(start + step, bundle.n_items))
+        for start in range(0, len(wanted), step):
+            rows = wanted[start : start + step]
             frame = _frame(bundle, similarity, rows, k)
             counts = np.full(len(rows), frame.height // len(rows))
-            writer.write(bundle.items.ids[start : start + step], counts, frame)
+            writer.write(bundle.items.ids.gather(pl.Series(rows)), counts, frame)
             n_rows += frame.height
             if progress is not None:
-                progress(int(rows[-1]) + 1)
+                progress(start + len(rows))
     return n_rows
+
+
+def _positions(bundle: Bundle, items: Sequence[int | str]) -> Int[np.ndarray, " rows"]:
+    matches = match_items(bundle, list(map(str, items)))
+    if not matches.matches:
+        raise DataError("no item is named; give ids or titles")
+    if matches.problems:
+        raise DataError(" | ".join(matches.problems))
+    return matches.positions
 
 
 def _frame(bundle: Bundle, similarity: Similarity, rows: np.ndarray, k: int) -> pl.DataFrame:

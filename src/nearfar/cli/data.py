@@ -81,8 +81,9 @@ def inspect(
 
     nearfar data inspect ratings.csv --min-rating 4 --since 2024-01-01
     """
-    opened = log_options.open(log, output)
-    report = inspect_log(opened)
+    filters = log_options.filters
+    opened = log_options.open(log, output, filters.rows_only)
+    report = inspect_log(opened, filters)
     output.result(report.to_dict(), *log_tables(report))
 
 
@@ -198,19 +199,22 @@ def _sizes(report: LogReport) -> Table:
         *_reading(report),
         ["users", f"{report.n_users:,}"],
         ["items", f"{report.n_items:,}"],
-        ["interactions", f"{report.n_interactions:,}"],
+        ["events", f"{report.n_events:,}"],
         ["repeated events", f"{report.n_repeated:,}"],
+        ["interactions", f"{report.n_interactions:,}"],
         ["density", f"{report.density:.4%}"],
         ["columns", ", ".join([*report.columns, *report.item_details])],
     ]
     if report.first is not None and report.span_days is not None:
         rows.append(["time", f"{report.first} to {report.last} ({report.span_days:,.0f} days)"])
+    else:
+        rows.append(["time", "none: no column of times is known; name one with --time-column"])
     if report.ratings is not None:
         shares = (f"{r}: {n / report.n_events:.1%}" for r, n in report.ratings.items())
         rows.append(["ratings", "  ".join(shares)])
     if report.zero_ratings:
         rows.append(["ratings of 0", f"{report.zero_ratings:.1%}; they count as ratings"])
-    rows += [["dropped while reading", step] for step in report.dropped_while_reading]
+    rows += [["dropped", step] for step in report.dropped_while_reading]
     result = Table(title=report.name, title_justify="left", box=None, show_header=False)
     result.add_column()
     result.add_column(overflow="fold")
@@ -220,7 +224,7 @@ def _sizes(report: LogReport) -> Table:
 
 
 def _quantiles(report: LogReport) -> Table:
-    names = {"0.0": "least", "0.5": "median", "1.0": "most"}
+    names = {"0": "least", "0.5": "median", "1": "most"}
     columns = ["\nquantile", *(names.get(q, q) for q in report.activity)]
     rows = [
         ["interactions per user", *(f"{v:,.0f}" for v in report.activity.values())],

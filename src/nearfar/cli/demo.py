@@ -35,7 +35,7 @@ def demo(
     *,
     output: Output,
 ) -> None:
-    """Compare four algorithms on real MovieLens-100K and recommend ten films.
+    """Compare four algorithms, with their defaults, on MovieLens-100K and recommend ten films.
 
     Fetches the data (once), holds out users, fits Popularity, EASE, Mult-VAE and Mult-VAE + PIA,
     and writes the folder OUT: bundles, the split, results.json and training.png.

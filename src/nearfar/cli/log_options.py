@@ -10,7 +10,7 @@ import typer
 
 from nearfar.cli.output import Output
 from nearfar.core.errors import DataError
-from nearfar.data.events import Log
+from nearfar.data.events import Log, told_titles
 from nearfar.data.filters import Filters
 from nearfar.data.log import read_log
 from nearfar.data.splits.folder import is_split_folder
@@ -23,7 +23,7 @@ from nearfar.tables.streams import MAX_EXPANSION
 from nearfar.tables.table import ReadOptions
 
 FILTERS = (
-    "min_rating", "min_weight", "min_user", "min_item", "core", "since", "until",
+    "min_rating", "min_weight", "min_user", "max_user", "min_item", "core", "since", "until",
 )  # fmt: skip
 DETAILS = ("details",)
 
@@ -53,7 +53,7 @@ class LogOptions:
         typer.Option(
             "--weight-column",
             help="The log's column of counts (plays, clicks, quantity), if not recognised. A row "
-            "with a count of 0 is no event.",
+            "with a count of 0 is no event, one with a negative count a return.",
         ),
     ] = None
     details: Annotated[
@@ -75,6 +75,12 @@ class LogOptions:
     min_user: Annotated[
         int, typer.Option("--min-user", help="Keep users with at least this many items.", min=0)
     ] = 0
+    max_user: Annotated[
+        int | None,
+        typer.Option(
+            "--max-user", help="Keep users with at most this many items: leaves robots out.", min=1
+        ),
+    ] = None
     min_item: Annotated[
         int, typer.Option("--min-item", help="Keep items with at least this many users.", min=0)
     ] = 0
@@ -92,15 +98,16 @@ class LogOptions:
         str | None,
         typer.Option(
             "--format",
-            help="Read the log as this data set or format (ml-1m, recbole, table, ...) instead of "
-            "recognising it.",
+            help="Read the log as this data set or format (ml-1m, recbole, table, ..., or a dotted "
+            "path to your own) instead of recognising it.",
         ),
     ] = None
     table: Annotated[
         str | None,
         typer.Option(
             "--table",
-            help="Of a folder or archive: the file to read, or a pattern such as 'part-*.csv'.",
+            help="Of a folder or archive: the file to read, or a pattern such as 'part-*.csv'; of "
+            "an SQLite file: the table.",
         ),
     ] = None
     encoding: Annotated[
@@ -173,6 +180,7 @@ class LogOptions:
             min_rating=self.min_rating,
             min_weight=self.min_weight,
             min_user=self.min_user,
+            max_user=self.max_user,
             min_item=self.min_item,
             fixed_point=self.core,
             since=moment(self.since),
@@ -211,13 +219,15 @@ class LogOptions:
             raise DataError("the log's path is empty; give a file, a folder or a data set's name")
         if is_split_folder(Path(source)):
             raise DataError(f"{source} is a split; give the log that it was made of")
+        details = None if self.details is None else read_item_table(self.details, item=self.item)
         log = read_log(
             source,
             **self.columns,
             filters=self.filters if filters is None else filters,
             format=self.format,
             options=self.reading,
-            items=None if self.details is None else read_item_table(self.details, item=self.item),
+            drop_bad_rows=self.drop_bad_rows,
+            items=details,
         )
         if log.read is not None:
             for line in log.read.lines():
@@ -227,11 +237,10 @@ class LogOptions:
                 output.remark(f"to use {titles[0]!r} as titles: --item-details {source}")
         for step in log.steps:
             output.remark(str(step))
-        if self.details is not None:
-            titles = log.item_ids.titles
-            n_titled = 0 if titles is None else len(titles) - titles.null_count()
+        if details is not None:
+            n_titled, text = told_titles(log.item_ids, details)
             say = output.remark if n_titled else output.warning
-            say(f"{self.details}: titles for {n_titled:,} of {log.n_items:,} items")
+            say(f"{self.details}: {text}")
         return log
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from nearfar.cli.exit_codes import REFUSED
 from nearfar.cli.options import with_options
 from nearfar.cli.output import Output
+from nearfar.cli.pipeline_init import DEFAULT, AsOf, init, parse_day
 from nearfar.cli.pipeline_output import (
+    failing_as_json,
     gates,
-    of_error,
     of_run,
     of_training,
     shown,
@@ -23,19 +23,16 @@ from nearfar.cli.pipeline_output import (
     told,
 )
 from nearfar.cli.progress import TrainingProgress
-from nearfar.core.errors import ArtefactError, SettingsError
 from nearfar.core.extras import require
-from nearfar.core.files import atomic_file
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.pipeline import Pipeline, read_pipeline
 from nearfar.jobs.publish import publish as publish_version
 from nearfar.jobs.publish import rollback as roll_back
 from nearfar.jobs.retention import remove_day as withdraw
-from nearfar.jobs.run_due import run_due, yesterday
+from nearfar.jobs.run_due import run_due
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.status import status as status_of
 from nearfar.jobs.status import write_prometheus
-from nearfar.jobs.template import TEMPLATE, write_shop
 from nearfar.jobs.train_weekly import train_weekly
 
 app = typer.Typer(
@@ -48,10 +45,6 @@ app = typer.Typer(
 )
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The pipeline's TOML file.")]
-AsOf = Annotated[
-    str | None,
-    typer.Option("--as-of", metavar="DATE", help="The last day of events; by default yesterday."),
-]
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -76,39 +69,8 @@ AllowFuture = Annotated[
     bool,
     typer.Option("--allow-future", help="Take a day after today (UTC), which is refused else."),
 ]
-DEFAULT = Path("pipeline.toml")
 
-
-@app.command()
-@with_options()
-def init(
-    path: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT,
-    example: Annotated[
-        bool,
-        typer.Option("--example", help="Also 14 weeks of a made-up shop's events beside it."),
-    ] = False,
-    *,
-    output: Output,
-) -> None:
-    """Write commented settings to start from."""
-    with _failing_as_json(output):
-        events = path.parent / "events"
-        for wanted in (path, events) if example else (path,):
-            if wanted.exists():
-                raise ArtefactError(f"{wanted} exists; name another file")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made: dict[str, Any] = {"path": str(path)}
-        say = f"say in it where events come from, then: nearfar pipeline run -c {path}"
-        if example:
-            first, last = write_shop(events)
-            made |= {"events": str(events), "first_day": str(first), "last_day": str(last)}
-            say = (
-                f"events of a made-up shop, {first} to {last}, are in {events}; "
-                f"then: nearfar pipeline run -c {path} --as-of {last}"
-            )
-        with atomic_file(path, text=True) as file:
-            file.write(TEMPLATE)
-    output.result(made, f"{path} is written; {say}")
+app.command("init")(init)
 
 
 @app.command()
@@ -126,7 +88,7 @@ def train(
     """Train a candidate on the window up to a day, judge it, register it; publishes nothing."""
     with _at_work(config, output) as pipeline, TrainingProgress(output, "training") as reporter:
         found = train_weekly(
-            pipeline, _day(as_of), say=output.remark, reporter=reporter,
+            pipeline, parse_day(as_of), say=output.remark, reporter=reporter,
             executor=_executor(pipeline, workers, ray), accept=accept or (),
             allow_future=allow_future,
         )  # fmt: skip
@@ -179,7 +141,7 @@ def score(
     """Recommend to all who were active in the days up to a day, by the current version."""
     with _at_work(config, output) as pipeline, output.counting("scoring", "users") as tell:
         found = score_daily(
-            pipeline, _day(as_of), again=again, say=output.remark,
+            pipeline, parse_day(as_of), again=again, say=output.remark,
             on_users=lambda done, _: tell(done), executor=_executor(pipeline, workers, ray),
             accept=accept or (), allow_future=allow_future,
         )  # fmt: skip
@@ -213,7 +175,7 @@ def run(
     """Do what is due: train if a week is over, publish what passed, score the day."""
     with _at_work(config, output) as pipeline, TrainingProgress(output, "training") as reporter:
         found = run_due(
-            pipeline, _day(as_of), say=output.remark, reporter=reporter,
+            pipeline, parse_day(as_of), say=output.remark, reporter=reporter,
             executor=_executor(pipeline, workers, ray), accept=accept or (),
             allow_future=allow_future,
         )  # fmt: skip
@@ -238,7 +200,7 @@ def remove_day(
     score --as-of DATE writes the day again.
     """
     with _at_work(config, output) as pipeline:
-        latest = withdraw(pipeline, _day(day, "DATE"))
+        latest = withdraw(pipeline, parse_day(day, "DATE"))
     left = "no day is left" if latest is None else f"the latest is now {latest}"
     value = {"removed": day, "latest": None if latest is None else str(latest)}
     output.result(value, f"{day} is removed; {left}")
@@ -256,33 +218,10 @@ def status(config: Config = DEFAULT, *, output: Output) -> None:
 @contextlib.contextmanager
 def _at_work(config: Path, output: Output) -> Iterator[Pipeline]:
     """The pipeline of a file; Prometheus' file is written however the command ends."""
-    with _failing_as_json(output):
+    with failing_as_json(output):
         pipeline = read_pipeline(config)
         try:
             yield pipeline
         finally:
             if pipeline.metrics_file is not None:
                 write_prometheus(pipeline.registry, pipeline.metrics_file)
-
-
-@contextlib.contextmanager
-def _failing_as_json(output: Output) -> Iterator[None]:
-    """Tell an error as the one JSON object where that is wanted; it is raised all the same."""
-    try:
-        yield
-    except Exception as error:
-        if output.as_json:
-            output.result(of_error(error))
-        raise
-
-
-def _day(text: str | None, option: str = "--as-of") -> date:
-    if text is None:
-        return yesterday()
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(f"{option} is {text!r}; a date was expected, as 2026-08-01") from None
-    if not 1970 <= day.year < 9000:  # of others no window can be counted back or on
-        raise SettingsError(f"{option} is {text!r}; a date from 1970 to 8999 was expected")
-    return day

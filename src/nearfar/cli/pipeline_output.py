@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from rich.table import Table
 
-from nearfar.cli.output import table
+from nearfar.cli.output import Output, table
 from nearfar.jobs.gates import Verdict
 from nearfar.jobs.run_due import RunResult
 from nearfar.jobs.score_daily import Scored
@@ -112,3 +114,14 @@ def standing(found: dict[str, Any]) -> list[Table | str]:
         table(None, ["version", "", "gates", *names, "refused by"], rows, left=3),
         "\n".join([current, *lines]),
     ]
+
+
+@contextlib.contextmanager
+def failing_as_json(output: Output) -> Iterator[None]:
+    """Tell an error as the one JSON object where that is wanted; it is raised all the same."""
+    try:
+        yield
+    except Exception as error:
+        if output.as_json:
+            output.result(of_error(error))
+        raise

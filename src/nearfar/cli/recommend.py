@@ -26,6 +26,7 @@ from nearfar.cli.options import DeviceOption, with_options
 from nearfar.cli.output import Output, table
 from nearfar.core.errors import DataError
 from nearfar.data.filters import Filters
+from nearfar.tables.columns import OPTIONS
 from nearfar.tables.report import ReadReport
 
 NOTHING_LEFT = (
@@ -35,7 +36,7 @@ NOTHING_LEFT = (
 Ids = list[int] | list[str] | None
 
 
-@with_options(without=(*FILTERS, *DETAILS, "rating", "timestamp", "weight"))
+@with_options(without=(*FILTERS, *DETAILS))
 def recommend(
     bundle: Annotated[
         Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
@@ -96,6 +97,10 @@ def recommend(
                                       ("--histories", histories)) if value]  # fmt: skip
     if len(given) != 1:
         raise typer.BadParameter("give one of --items, --user (with --data), --histories")
+    if not user_id:
+        for name in ("rating", "timestamp", "weight"):
+            if getattr(log_options, name) is not None:
+                raise typer.BadParameter(f"{OPTIONS[name]} goes with --user and --data")
     if histories is not None and out is None:
         raise typer.BadParameter("--histories needs --out, the file for the recommendations")
     if user_id and data is None:

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from nearfar.bundle.folder import load_bundle
+from nearfar.bundle.matching import split_items
 from nearfar.bundle.similar import BY, Similarity, similar_items, similar_to_file
 from nearfar.cli.options import with_options
 from nearfar.cli.output import Output, table
-from nearfar.core.errors import DataError
 
 
 @with_options()
@@ -21,7 +21,11 @@ def similar(
     ],
     items: Annotated[
         list[str] | None,
-        typer.Option("--items", help="Ids or titles, separated by semicolons; several times."),
+        typer.Option(
+            "--items",
+            help="Ids or titles, separated by semicolons, or by commas where no title has one; may "
+            "be given several times.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -41,18 +45,13 @@ def similar(
     loaded = load_bundle(bundle)
     by = Similarity(loaded.model).by
     value = {"bundle": str(bundle), "by": by, "similarity": BY[by]}
-    if not items and out is not None:
+    wanted = split_items(loaded, items) if items else None
+    if out is not None:
         with output.counting("comparing", "items") as progress:
-            n_rows = similar_to_file(loaded, out, k=k, progress=progress)
+            n_rows = similar_to_file(loaded, out, items=wanted, k=k, progress=progress)
         output.result({**value, "out": str(out), "n_rows": n_rows}, f"{n_rows:,} rows in {out}")
         return
-    wanted = [part.strip() for text in items or [] for part in text.split(";") if part.strip()]
-    frame = similar_items(loaded, wanted, k=k)
-    if out is not None:
-        if out.suffix not in (".csv", ".parquet"):
-            raise DataError(f"{out} ends in {out.suffix!r}; expected .csv or .parquet")
-        frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
-        output.remark(f"saved {out}")
+    frame = similar_items(loaded, wanted or [], k=k)
     tables = []
     for (item,), part in frame.group_by(["item"], maintain_order=True):
         rows = [

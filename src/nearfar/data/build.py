@@ -12,10 +12,10 @@ from nearfar.core import identity
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import OPTIONAL, FilterStep, Log, compacted, with_details
-from nearfar.data.filters import Filters, row_mask
+from nearfar.data.filters import Filters, remark_on_robots, row_mask
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import TableRows
-from nearfar.tables.rules import BadRows, beyond, missing_value
+from nearfar.tables.rules import DROP, BadRows, beyond, missing_value
 
 TABLE_LIMIT = 1 << 24  # 64 MB at most
 UNSEEN = np.uint32(0xFFFFFFFF)
@@ -146,7 +146,7 @@ class LogBuilder:
             block.
         typed: text ids stay text even where all are integers; for data that has types.
         bad_rows: whether a row whose rating, time or weight is missing or negative, and which no
-            filter leaves out, is refused or dropped.
+            filter leaves out, is refused or dropped; a weight of 0 or below is no event anyway.
         report: filled with the rows left out.
     """
 
@@ -164,7 +164,7 @@ class LogBuilder:
         self.report = report or ReadReport()
         self._bad_rows = bad_rows
         self.n_read = 0
-        self._has_zero_weights = False
+        self._has_no_events = self._has_bad_rows = False
         self._users = GrowingIds("user", typed=typed)
         self._items = GrowingIds("item", typed=typed)
         self._blocks: list[pl.DataFrame] = []
@@ -187,7 +187,7 @@ class LogBuilder:
 
         Raises:
             DataError: an id is missing, or a rating, time or weight that no filter leaves out is
-                missing or negative, and bad rows are refused; with the row.
+                missing, or a rating negative, and bad rows are refused; with the row.
         """
         first = self.n_read + 1 if first_row is None else first_row
         self.n_read += rows.height
@@ -196,6 +196,7 @@ class LogBuilder:
                 raise missing_value(self.name, first + _first(rows[column].is_null()), column)
         keep = self._kept(rows, first, dropped)
         if dropped is not None:
+            self._has_bad_rows |= bool(dropped.any())
             rows, keep = rows.filter(~dropped), keep.filter(~dropped)
         coded = rows.with_columns(
             self._users.encode(rows["user"]).alias("user"),
@@ -214,14 +215,11 @@ class LogBuilder:
             if column not in rows.columns:
                 continue
             values = rows[column]
-            missing = values.is_null()
-            negative = (values < 0).fill_null(False)
-            bad = missing if column == "timestamp" else missing | negative
+            bad = values.is_null()
+            if column == "rating":
+                bad |= (values < 0).fill_null(False)
             if column == "weight":
-                zero = unfiltered & (values.cast(OPTIONAL[column]) == 0).fill_null(False)
-                if n_zero := int(zero.sum()):
-                    self._has_zero_weights = True
-                    self.report.left_out["the weight is 0: no event"] += n_zero
+                self._count_no_events(values.cast(OPTIONAL[column]), unfiltered)
                 bad = bad & unfiltered if self.filters.min_weight is None else bad & keep
             else:
                 bad = bad & keep
@@ -229,16 +227,27 @@ class LogBuilder:
                 continue
             if self._bad_rows != "drop":
                 raise self._refused(column, values, _first(bad), first)
+            self._has_bad_rows = True
             self.report.left_out[f"the {column} is missing or negative"] += int(bad.sum())
             keep = keep & ~bad
         return keep
+
+    def _count_no_events(self, weights: pl.Series, unfiltered: pl.Series) -> None:
+        """Report the rows whose weight says that nothing happened, or that it was taken back."""
+        for reason, no_event in (
+            ("the weight is 0: no event", weights == 0),
+            ("the weight is negative: a return, no event", weights < 0),
+        ):
+            if n_such := int((unfiltered & no_event.fill_null(False)).sum()):
+                self._has_no_events = True
+                self.report.left_out[reason] += n_such
 
     def _refused(self, column: str, values: pl.Series, at: int, first: int) -> DataError:
         if values[at] is None:
             return missing_value(self.name, first + at, column)
         return DataError(
             f"{self.name}, row {first + at}: the {column} is {values[at]:g}; a number of at least "
-            f"0 was expected; leave such rows out with --min-{column} 0 or --drop-bad-rows"
+            f"0 was expected; leave such rows out with --min-{column} 0 or {DROP}"
         )
 
     def log(self, items: pl.DataFrame | None = None) -> Log:
@@ -261,7 +270,10 @@ class LogBuilder:
         log = compacted(Log(events, user_ids, item_ids, self.name))
         self.report.n_rows = self.n_read
         self.report.n_kept = log.n_events
-        conditions = ["weight > 0"] if self._has_zero_weights else []
+        robots = remark_on_robots(log.user_ids, np.bincount(log.users, minlength=log.n_users))
+        self.report.remarks += [] if robots is None else [robots]
+        conditions = ["unreadable rows"] if self._has_bad_rows else []
+        conditions += ["weight > 0"] if self._has_no_events else []
         conditions += [self.filters.row_step] if self.filters.row_step else []
         n_lost = self.n_read - log.n_events
         if n_lost or conditions:

@@ -236,5 +236,20 @@ def with_details(ids: Vocabulary, items: pl.DataFrame | None) -> Vocabulary:
     return Vocabulary(ids.ids, found.drop("item"))
 
 
+def told_titles(ids: Vocabulary, details: pl.DataFrame | None = None) -> tuple[int, str]:
+    """How many ids have a title, and that in words; where none has, with ids of both sides.
+
+    Args:
+        ids: with their details.
+        details: the table that they were matched with, with its column `item`.
+    """
+    n_titled = 0 if ids.titles is None else len(ids.titles) - ids.titles.null_count()
+    text = f"titles for {n_titled:,} of {len(ids):,} items"
+    if not n_titled and details is not None and details.height and len(ids):
+        here, there = ids.ids[0], details["item"][0]
+        text += f"; its ids are as {there!r}, those of the events as {here!r}"
+    return n_titled, text
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(n) for n in names)

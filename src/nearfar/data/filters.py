@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from nearfar.core.errors import EmptyDataError, SchemaError, SettingsError, UnknownNameError
+from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import FilterStep, Log
 from nearfar.tables.clock import epoch_seconds
 from nearfar.tables.columns import OPTIONS
@@ -17,15 +18,17 @@ from nearfar.tables.columns import OPTIONS
 class Filters:
     """What to keep, in the order in which it is applied.
 
-    Time window, rating and weight, then repeated events merged into their first, then items with
-    enough users, then users with enough items: the last two once, in the order of the reference
-    protocol, or with `fixed_point` until both hold at once (the k-core).
+    Time window, rating and weight, then repeated events merged into their first, then users with
+    too many items left out, then items with enough users, then users with enough items: the last
+    two once, in the order of the reference protocol, or with `fixed_point` until both hold at once
+    (the k-core).
 
     Attributes:
         min_rating: keep ratings of at least this.
         min_weight: keep weights (plays, clicks, quantities) of at least this. A weight of 0 is no
-            event and is left out in any case.
+            event, a negative one a return; both are left out in any case.
         min_user: keep users with at least this many items.
+        max_user: keep users with at most this many items, to leave robots out; None for all.
         min_item: keep items with at least this many users.
         fixed_point: repeat the last two until nothing changes.
         since, until: keep [since, until): seconds since 1970, or an ISO date ("2024-05-01",
@@ -50,11 +53,17 @@ class Filters:
     until: int | str | None = None
     merge_duplicates: bool = True
     min_weight: float | None = None
+    max_user: int | None = None
 
     def __post_init__(self) -> None:
         if self.min_user < 0 or self.min_item < 0:
             raise SettingsError(
                 f"min_user {self.min_user} and min_item {self.min_item} must be at least 0"
+            )
+        if self.max_user is not None and self.max_user < max(self.min_user, 1):
+            raise SettingsError(
+                f"max_user is {self.max_user}; it must be at least 1 and at least min_user, which "
+                f"is {self.min_user}"
             )
         since, until = epoch_seconds(self.since), epoch_seconds(self.until)
         if since is not None and until is not None and since >= until:
@@ -74,6 +83,11 @@ class Filters:
         """These filters without those that look at one row alone."""
         return replace(self, min_rating=None, min_weight=None, since=None, until=None)
 
+    @property
+    def rows_only(self) -> Filters:
+        """These filters without those that look at more than one row."""
+        return replace(self, min_user=0, max_user=None, min_item=0, merge_duplicates=False)
+
     def apply(self, log: Log) -> Log:
         """The events kept; `steps` of the result tells what each filter dropped.
 
@@ -84,12 +98,44 @@ class Filters:
         log = _row_filtered(log, self)
         if self.merge_duplicates:
             log = merge_duplicates(log)
+        if self.max_user is not None:
+            mask = np.bincount(log.users, minlength=log.n_users) <= self.max_user
+            log = _kept(log, mask[log.users], f"users with at most {self.max_user} items")
         if self.min_user > 1 or self.min_item > 1:
             log = frequent(log, self.min_user, self.min_item, fixed_point=self.fixed_point)
         if not log.n_events:
             told = "; ".join(map(str, log.steps)) or "there were none"
             raise EmptyDataError(f"{log.name}: no user is left after the filters: {told}")
         return log
+
+
+HEAVY_SHARE, HEAVY_TIMES = 0.01, 100
+
+
+def remark_on_robots(users: Vocabulary, counts: np.ndarray) -> str | None:
+    """A remark on users with so many events that they may be robots; None where there are none.
+
+    Such a user has a hundredth of all events or more, and a hundred times the median user's.
+
+    Args:
+        users: their ids.
+        counts: events of each of them.
+    """
+    if not len(counts):
+        return None
+    limit = max(HEAVY_SHARE * counts.sum(), HEAVY_TIMES * float(np.median(counts)))
+    heavy = np.flatnonzero(counts >= limit)
+    if not len(heavy):
+        return None
+    heavy = heavy[np.argsort(-counts[heavy], kind="stable")]
+    named = ", ".join(str(users.ids[int(at)]) for at in heavy[:3])
+    more = f" and {len(heavy) - 3} more" if len(heavy) > 3 else ""
+    share = counts[heavy].sum() / counts.sum()
+    who = "1 user has" if len(heavy) == 1 else f"{len(heavy)} users have"
+    return (
+        f"{who} {share:.0%} of all events ({named}{more}); if these are robots, leave them out "
+        "with --max-user (in settings: filters.max_user)"
+    )
 
 
 PRESETS = {

@@ -69,7 +69,9 @@ class LogReport:
     Attributes:
         read: what the source was read as: format, files, columns, rows read, kept and left out with
             reasons, the form of times; None for a log that was not read.
-        n_interactions: unique (user, item) pairs; `n_repeated` is the rest of the events.
+        n_events: rows that are events, repeated ones too, before users and items are filtered.
+        n_interactions: unique (user, item) pairs.
+        n_repeated: events of a pair beyond its first.
         density: the share of users x items that are interactions.
         activity, popularity: interactions per user, and an item, by quantile ("0.5": the median).
         ratings: how many events have each rating, where there are at most 50 different.
@@ -127,11 +129,16 @@ class LogReport:
         return "\n".join(lines)
 
 
-def inspect_log(source: Any, *, measure_speed: bool = True) -> LogReport:
+def inspect_log(
+    source: Any, filters: Filters | None = None, *, measure_speed: bool = True
+) -> LogReport:
     """Describe a log.
 
     Args:
-        source: a log, or whatever `read_log` reads, such as the path of a file.
+        source: a log, with its repeated events so that they are counted, or whatever `read_log`
+            reads, such as the path of a file.
+        filters: applied to what is described; repeated events, ratings and times are those of
+            all events.
         measure_speed: time a matrix product (a fraction of a second) to estimate training time;
             without it there is no such estimate.
 
@@ -148,18 +155,21 @@ def inspect_log(source: Any, *, measure_speed: bool = True) -> LogReport:
     if not log.n_events:
         raise EmptyDataError(f"{log.name} has no events to inspect")
     unique = merge_duplicates(log)
-    activity = np.bincount(unique.users, minlength=log.n_users)
-    popularity = np.bincount(unique.items_met, minlength=log.n_items)
+    n_repeated = log.n_events - unique.n_events
+    if filters is not None:
+        unique = filters.beyond_rows.apply(log)
+    activity = np.bincount(unique.users, minlength=unique.n_users)
+    popularity = np.bincount(unique.items_met, minlength=unique.n_items)
     first, last, span = _span(log)
     ratings = log.events["rating"].to_numpy() if log.has("rating") else None
     return LogReport(
         name=log.name,
-        n_users=log.n_users,
-        n_items=log.n_items,
+        n_users=unique.n_users,
+        n_items=unique.n_items,
         n_events=log.n_events,
         n_interactions=unique.n_events,
-        n_repeated=log.n_events - unique.n_events,
-        density=unique.n_events / (log.n_users * log.n_items),
+        n_repeated=n_repeated,
+        density=unique.n_events / (unique.n_users * unique.n_items),
         activity=_quantiles(activity),
         popularity=_quantiles(popularity),
         ratings=None if ratings is None else _histogram(ratings),
@@ -170,14 +180,14 @@ def inspect_log(source: Any, *, measure_speed: bool = True) -> LogReport:
         span_days=span,
         columns=log.events.columns,
         item_details=log.item_ids.details.columns,
-        dropped_while_reading=[str(step) for step in log.steps],
+        dropped_while_reading=[str(step) for step in unique.steps],
         would_drop=[
             _dropped(unique, name, filters)
             for name, filters in USUAL_FILTERS.items()
             if log.has("rating") or filters.min_rating is None
         ],
         needs=estimate_needs(
-            log.n_users, log.n_items, unique.n_events, measure_speed=measure_speed
+            unique.n_users, unique.n_items, unique.n_events, measure_speed=measure_speed
         ),
         read=None if log.read is None else log.read.to_dict(),
     )

@@ -12,8 +12,8 @@ import polars as pl
 from jaxtyping import Int
 from scipy.sparse import csr_array, diags_array, hstack
 
+from nearfar.core import identity
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
-from nearfar.core.identity import looked_up
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import with_details
 from nearfar.tables.columns import ITEM_ROLES, quoted, resolve
@@ -22,6 +22,8 @@ from nearfar.tables.item_table import read_item_table
 Kind = Literal["tags", "number", "vector"]
 FEATURE, VALUE = "feature", "value"
 SEPARATORS = r"[|;]"
+DECIMAL_COMMA = r"^[+-]?\d+,(?:\d{1,2}|\d{4,})$"
+"""Three digits after a comma may be thousands."""
 MIN_ITEMS = 2
 """A tag that only one known item has says nothing about other items."""
 
@@ -142,7 +144,7 @@ def features_of(table: pl.DataFrame, where: str = "the table") -> ItemFeatures:
         unique = unique.cast(pl.Int64)
     own = [c for c in ("title", "genres") if c in table.columns]
     ids = with_details(Vocabulary(unique), table.select("item", *own) if own else None)
-    rows = Vocabulary(unique).index(looked_up(table["item"], unique.dtype))
+    rows = Vocabulary(unique).index(identity.looked_up(table["item"], unique.dtype))
     blocks = tuple(_blocks(table, rows, len(unique), where))
     if not blocks:
         raise SchemaError(
@@ -210,7 +212,7 @@ def _block(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> Fea
     if kind.is_temporal():
         column = column.cast(pl.Int64)
     if kind == pl.String:
-        numbers = column.cast(pl.Float64, strict=False)
+        column, numbers = _spelled_numbers(column)
         if numbers.null_count() > column.null_count():
             lists = column.str.replace_all(";", "|", literal=True).str.split("|")
             return _block(lists, rows, n_items, where)
@@ -223,6 +225,17 @@ def _block(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> Fea
     row, first = np.unique(rows[present], return_index=True)
     x = csr_array((values[first], (row, np.zeros(len(row), np.int64))), shape=(n_items, 1))
     return FeatureColumn(column.name, "number", ["value"], x)
+
+
+def _spelled_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Text without blanks and words for missing values, and the numbers that it spells."""
+    text = column.str.strip_chars()
+    absent = identity.missing_words(text) | (text == "")
+    text = pl.select(pl.when(~absent.fill_null(True)).then(text).alias(column.name)).to_series()
+    if text.str.contains(DECIMAL_COMMA).any() and not text.str.contains(r"\d\.\d").any():
+        points = text.str.replace(",", ".", literal=True)
+        return text, points.cast(pl.Float64, strict=False)
+    return text, text.cast(pl.Float64, strict=False)
 
 
 def _tags(

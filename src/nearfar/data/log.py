@@ -37,6 +37,7 @@ def read_log(
     format: str | Source | type[Source] | None = None,
     name: str | None = None,
     options: ReadOptions | None = None,
+    drop_bad_rows: bool = False,
 ) -> Log:
     """Read the log in a file, folder or archive, of a fetched data set, or in a table in memory.
 
@@ -58,6 +59,8 @@ def read_log(
         name: how messages call the data.
         options: encoding, separator, header and quotes of text, what to do with bad rows, which
             file of a folder to read.
+        drop_bad_rows: leave out and count rows that cannot be read, up to a tenth, instead of
+            raising at the first; `Log.read.left_out` counts them.
 
     `core.identity` says which ids are the same. Ids of text files are integers if every id of the
     column spells one, else text, so that "007" stays "007". Typed tables keep their type. Rows in
@@ -78,7 +81,10 @@ def read_log(
     chosen = filters or Filters(merge_duplicates=False)
     if isinstance(items, str | Path):
         items = read_item_table(items)
-    request = SourceRequest(columns, chosen, items, options or ReadOptions(), ReadReport())
+    options = options or ReadOptions()
+    if drop_bad_rows:
+        options = replace(options, rules=replace(options.rules, bad_rows="drop"))
+    request = SourceRequest(columns, chosen, items, options, ReadReport())
     if isinstance(source, str | Path):
         log = _from_files(source, request, format)
     else:

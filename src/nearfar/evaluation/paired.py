@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -254,12 +254,17 @@ def _sign_flips(gains: Float64[np.ndarray, " users"], seed: int, n_resamples: in
     rng = generator(seed, "sign flips")
     moved = gains[gains != 0]  # the sign of 0 changes nothing
     means = np.empty(n_resamples)
-    step = max(1, BLOCK_SIGNS // max(1, len(moved)))
-    for start in range(0, n_resamples, step):
-        n_rows = min(step, n_resamples - start)
-        signs = rng.integers(0, 2, size=(n_rows, len(moved)), dtype=np.int8)
-        means[start : start + n_rows] = (2.0 * signs - 1) @ moved / len(gains)
+    for block in blocks(n_resamples, len(moved), BLOCK_SIGNS):
+        signs = rng.integers(0, 2, size=(block.stop - block.start, len(moved)), dtype=np.int8)
+        means[block] = (2.0 * signs - 1) @ moved / len(gains)
     return _share_as_extreme(means, gains.mean())
+
+
+def blocks(n_rows: int, n_columns: int, cells: int) -> Iterator[slice]:
+    """Slices of rows that hold at most `cells` cells each, and one row at least."""
+    step = max(1, cells // max(1, n_columns))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
 
 
 def _share_as_extreme(means: Float64[np.ndarray, " resamples"], mean: float) -> float:

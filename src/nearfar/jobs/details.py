@@ -13,10 +13,11 @@ from nearfar.bundle.registered import ITEMS
 from nearfar.core.errors import SchemaError, SettingsError
 from nearfar.core.files import atomic_file, remove
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.events import with_details
+from nearfar.data.events import told_titles, with_details
 from nearfar.data.item_features import ItemFeatures, features_of
 from nearfar.tables.columns import quoted
 from nearfar.tables.item_table import read_item_table
+from nearfar.tables.table import ReadOptions
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,11 @@ class ItemDetails:
 
     Args:
         path: of a Parquet, CSV or TSV file; a row per item, of which the first counts.
-        item: its column of ids.
-        title: its column of titles.
-        genres: its column of genres, as lists or as text with | between; left out if it has none.
+        item: its column of ids; by default recognised as that of logs is.
+        title: its column of titles; by default recognised.
+        genres: its column of genres, as lists or as text with | between; by default recognised, and
+            left out if there is none.
+        table: which table, where the file is an SQLite database of several.
         features: its columns that tell new items from each other, as genres, tags or price: items
             that came since the training are added by them every day; see `read_item_features`.
         exposure: how often new items are recommended, relative to known ones with like features.
@@ -41,17 +44,19 @@ class ItemDetails:
     """
 
     path: str
-    item: str = "item"
-    title: str = "title"
-    genres: str = "genres"
+    item: str | None = None
+    title: str | None = None
+    genres: str | None = None
     features: tuple[str, ...] = ()
     exposure: float = 1.0
+    table: str | None = None
 
     def __post_init__(self) -> None:
-        if len({self.item, self.title, self.genres}) < 3:
+        given = [name for name in (self.item, self.title, self.genres) if name is not None]
+        if len(set(given)) < len(given):
             raise SettingsError(
                 f"items: item is {self.item!r}, title {self.title!r}, genres {self.genres!r}; "
-                "three columns were expected"
+                "different columns were expected"
             )
         if self.exposure <= 0:
             raise SettingsError(f"items: exposure is {self.exposure}; it must be above 0")
@@ -64,12 +69,16 @@ class ItemDetails:
             SchemaError: it lacks a column.
         """
         names = {"item": self.item, "title": self.title, "genres": self.genres}
-        if self.genres == "genres":
-            del names["genres"]  # it may be missing
         try:
-            return read_item_table(self.path, given=names, only=True, need_title=True)
+            return read_item_table(
+                self.path, given=names, only=True, need_title=True, options=self._options
+            )
         except SchemaError as error:
             raise SchemaError(f"items {error}; name its columns in [items]") from None
+
+    @property
+    def _options(self) -> ReadOptions:
+        return ReadOptions(table=self.table)
 
     def read_features(self) -> ItemFeatures:
         """Read the columns of features.
@@ -78,29 +87,28 @@ class ItemDetails:
             DataError: the file cannot be read.
             SchemaError: it lacks a column.
         """
-        given = {"item": self.item, "title": self.title, "genres": self.genres}
-        if self.genres == "genres":
-            del given["genres"]
-        table = read_item_table(self.path, given=given)
-        features = [("genres" if name == self.genres else name) for name in self.features]
-        for name in features:
+        # Columns keep their names here, so that a feature is found by the name that is set.
+        given = {"item": self.item, "title": self.title, "genres": ""}
+        table = read_item_table(self.path, given=given, options=self._options)
+        for name in self.features:
             if name not in table.columns:
                 raise SchemaError(
                     f"items {self.path} has no column {name!r} of features; it has "
                     f"{quoted(table.columns)}; name its columns in [items]"
                 )
-        return features_of(table.select("item", "title", *features), str(self.path))
+        named = table.select("item", "title", *self.features)
+        genres = self.genres if self.genres in self.features else None
+        return features_of(named.rename({genres: "genres"} if genres else {}), str(self.path))
 
-    def told_of(self, ids: Vocabulary, found: pl.DataFrame) -> tuple[Vocabulary, int]:
-        """Ids with their details, and how many of them have a title.
+    def told_of(self, ids: Vocabulary, found: pl.DataFrame) -> tuple[Vocabulary, str]:
+        """Ids with their details, and how many of them have a title, in words.
 
         Args:
             ids: of a catalogue.
             found: as `read` gives it.
         """
         vocabulary = with_details(ids, found)
-        titles = vocabulary.titles
-        return vocabulary, 0 if titles is None else len(titles) - titles.null_count()
+        return vocabulary, f"{self.path}: {told_titles(vocabulary, found)[1]}"
 
 
 def refresh_items(

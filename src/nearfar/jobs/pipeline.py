@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import polars as pl
 from annotated_types import Gt, Lt
 
 from nearfar.abtest.assignment import Experiment, read_experiment
-from nearfar.algorithms.algorithm import Algorithm, make_algorithm, preset
+from nearfar.algorithms.algorithm import Algorithm, find_algorithm, make_algorithm, preset
 from nearfar.bundle.exports.export import Export
 from nearfar.bundle.exports.onnx import Onnx
 from nearfar.core import settings
@@ -246,6 +245,10 @@ def _algorithm(values: Mapping[str, Any], folder: Path) -> Algorithm:
         rest["start"] = _from(dict(rest["start"]), folder)
     name = str(values["kind"])
     start = preset(name, str(values["preset"])) if "preset" in values else {}
+    known = set(getattr(find_algorithm(name), "__dataclass_fields__", rest))
+    for key in rest:
+        if key not in known:
+            raise UnknownNameError("setting of [algorithm]", key, {*known, "preset"})
     return make_algorithm(name, settings.merge(start, rest))
 
 
@@ -283,18 +286,6 @@ def experiment_of(daily: Daily) -> Experiment | None:
             f"score.arm is {daily.arm!r}; experiment {found.name!r} has {', '.join(found.arms)}"
         )
     return found
-
-
-def of_arm(daily: Daily, users: pl.Series) -> pl.Series:
-    """Of these ids those in the arm that is scored, in their order; all without an experiment.
-
-    Raises:
-        SettingsError: as of `experiment_of`.
-    """
-    experiment = experiment_of(daily)
-    if experiment is None:
-        return users
-    return users.filter(experiment.arms_of(users) == daily.arm)
 
 
 def exports_of(names: Iterable[str]) -> dict[str, Export]:

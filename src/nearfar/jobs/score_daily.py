@@ -21,7 +21,7 @@ from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.job import recorded
 from nearfar.jobs.new_items import FILE, with_items_since
-from nearfar.jobs.pipeline import Pipeline, of_arm
+from nearfar.jobs.pipeline import Daily, Pipeline, experiment_of
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
 from nearfar.jobs.window import check_day, moment, window_events
@@ -149,9 +149,11 @@ def _score(
     if version is None:
         raise SettingsError("no version is published; train and publish one first")
     events = window_events(pipeline, as_of, "score", say, accept)
-    active = _active(events.frame, pipeline, as_of)
+    active = _active(events.frame, pipeline, as_of, say)
     bundle = with_items_since(pipeline, registry, version, active, say)
     deny = _denied(pipeline, bundle)
+    if n_absent := int((bundle.items.index(deny) < 0).sum()):
+        say(f"{n_absent:,} of {len(deny):,} denied ids are no items of {version}")
     inputs = {
         "day": str(as_of), "version": version, "users": active.fingerprint,
         "deny": sorted(map(str, deny)), "k": pipeline.score.k,
@@ -207,13 +209,17 @@ def _score(
     )  # fmt: skip
 
 
-def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date) -> Interactions:
+def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date, say: Say) -> Interactions:
     """Whole histories in the window of users with an event in the last days, by id."""
     log = pipeline.train.filters.apply(Log.from_frame(frame, name="events"))
     first = moment(as_of - timedelta(days=pipeline.score.active_days - 1))
     # A user without a new item is active too: filters keep the first of repeated events.
     ids = frame.filter(pl.col("timestamp") >= first)["user"].unique()
     recent = log.user_ids.index(of_arm(pipeline.score, ids))
+    if n_filtered := int((recent < 0).sum()):
+        say(
+            f"{n_filtered:,} active users are left out by train.filters; nothing is stored for them"
+        )
     recent = recent[recent >= 0]
     if not len(recent):
         who = "nobody" if pipeline.score.arm is None else f"nobody of arm {pipeline.score.arm!r}"
@@ -221,6 +227,18 @@ def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date) -> Interaction
     users = log.user_ids.take(recent)
     order = users.ids.arg_sort().to_numpy()
     return log.interactions().take_users(recent[order])
+
+
+def of_arm(daily: Daily, users: pl.Series) -> pl.Series:
+    """Of these ids those in the arm that is scored, in their order; all without an experiment.
+
+    Raises:
+        SettingsError: as of `experiment_of`.
+    """
+    experiment = experiment_of(daily)
+    if experiment is None:
+        return users
+    return users.filter(experiment.arms_of(users) == daily.arm)
 
 
 def denied_names(pipeline: Pipeline) -> list[str]:
@@ -232,7 +250,7 @@ def denied_names(pipeline: Pipeline) -> list[str]:
     if pipeline.score.deny_file is not None:
         path = Path(pipeline.score.deny_file)
         try:
-            names += [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+            names += [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"deny_file {path} cannot be read: {error}") from None
     return [name for name in names if name]

@@ -10,22 +10,26 @@ import polars as pl
 
 from nearfar.core.files import atomic_file
 
-TEMPLATE = """\
+HEAD = """\
 ## A nearfar pipeline. Paths start from this file's folder; ${NAME} is an environment variable.
 ## What is commented out by one # is the default, by two an example or a remark.
 
 registry = "registry"                # versions of the model, the pointer, what happened
 ## metrics_file = "nearfar.prom"     # for Prometheus' node exporter
 
+"""
+SOURCE = """\
 [source]                             # where events come from
 kind = "parquet"                     # a file or folder; date=YYYY-MM-DD folders are told by name
 path = "events"                      # or "s3://bucket/events", any address that fsspec knows
-## kind = "csv"
+## kind = "csv"                      # text: CSV, TSV or JSON lines, by its name and its start
 ## kind = "sql"
 ## url = "postgresql+psycopg://reader:${DB_PASSWORD}@host/db"
 ## table = "events"
-## columns = { user = "customer_id", item = "sku", timestamp = "at" }
+## columns = { user = "customer_id", item = "sku", timestamp = "at", weight = "quantity" }
 
+"""
+SINK = """\
 [sink]                               # where recommendations go
 kind = "parquet"
 path = "recommendations"             # date=YYYY-MM-DD folders, swapped whole
@@ -33,14 +37,18 @@ path = "recommendations"             # date=YYYY-MM-DD folders, swapped whole
 ## url = "sqlite:///recommendations.db"
 ## table = "recommendations"
 
+"""
+ITEMS = """\
 ## [items]                           # titles, for who looks at a version or is served by it
-## path = "items.csv"                # Parquet or CSV
-## item = "item"                     # its columns; genres may be missing
+## path = "items.csv"                # CSV, Parquet or an SQLite file (with table = "products")
+## item = "item"                     # its columns; by default recognised by their names
 ## title = "title"
 ## genres = "genres"
 ## features = ["genres"]             # add items that came since the training, by these columns
 ## exposure = 1.0                    # how often they are recommended, relative to known ones
 
+"""
+REST = """\
 [algorithm]                          # as in nearfar train
 kind = "multvae"
 ## alignment = { kind = "pia", weight = 1.0 }  # the paper's own term; see docs/production.md
@@ -54,6 +62,7 @@ kind = "multvae"
 # warm_start = false                 # go on from the published version's weights
 # publish = true                     # make a version current as soon as it passed the gates
 # filters = { min_user = 0, min_item = 0 }
+## filters = { max_user = 300 }      # leave users with more items out of the training: robots
 # seed = 0
 # device = "auto"                    # or cpu, cuda; of scoring too
 # precision = "float32"              # or bfloat16: faster where the processor is made for it
@@ -98,6 +107,7 @@ kind = "multvae"
 # median_days = 28                   # how many days before make the median
 # min_median_days = 7                # with fewer, a day is not looked at
 """
+TEMPLATE = HEAD + SOURCE + SINK + ITEMS + REST
 
 
 TASTES = 20

@@ -203,8 +203,8 @@ def _train(
         metrics={"gates": measured}, history=run.history,
     )  # fmt: skip
     if pipeline.items is not None and details is not None:
-        items, n_titles = pipeline.items.told_of(bundle.items, details)
-        say(f"{n_titles:,} of {len(items):,} items have a title")
+        items, text = pipeline.items.told_of(bundle.items, details)
+        say(text)
         bundle = replace(bundle, items=items)
     version = registry.register(bundle, registry.new_name(str(as_of)), record, exports)
     forget(folder.parent, str(as_of))

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
-from nearfar.data.filters import Filters
+from nearfar.data.filters import Filters, remark_on_robots
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.data.splits.targets import new_entries
 from nearfar.jobs.pipeline import Pipeline
@@ -206,6 +206,10 @@ def window_events(
         say(f"accepted this once: {text}")
     if report.n_rejected:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in report.rejected.items())
-        say(f"{report.n_rejected:,} of {report.n_read:,} events are refused: {reasons}")
+        say(f"{report.n_rejected:,} of {report.n_read:,} events are left out: {reasons}")
+    per_user = checked.events.group_by("user").len()
+    robots = remark_on_robots(Vocabulary(per_user["user"]), per_user["len"].to_numpy())
+    if robots is not None:
+        say(robots)
     seconds = pl.col("timestamp").dt.epoch("s")
     return WindowEvents(checked.events.with_columns(seconds), report.n_rejected, report.to_dict())

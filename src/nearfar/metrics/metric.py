@@ -179,9 +179,9 @@ def parse_metric(text: str) -> Metric:
     cls: type[Any] = discovery.find(PACKAGE, Metric, _known_spelling(match["name"].strip()))
     cutoff = (match["k"] or "").strip()
     if not (cutoff.isascii() and cutoff.isdigit()):
-        raise SettingsError(
-            f"metric {text!r} has no whole number as cutoff; write {cls.__name__.lower()}@20"
-        )
+        name = match["name"].strip()
+        right = name if "." in name else cls.__name__.lower()
+        raise SettingsError(f"metric {text!r} has no whole number as cutoff; write {right}@20")
     return cls(k=int(cutoff), **_settings_of(cls, match["variant"]))
 
 

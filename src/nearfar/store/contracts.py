@@ -31,8 +31,8 @@ class ContractReport:
         n_read, n_accepted, n_rejected: rows.
         rejected: how many rows for each reason there was.
         shares: of all rows, those rejected as "missing", "unusable", "misdated", "repeated" and
-            "empty" (a weight of 0, which is no event and has no limit), and "rejected" altogether
-            but for the empty ones.
+            "empty" (a weight of 0, or below as of a return: no event, without limit), and
+            "rejected" altogether but for the empty ones.
         daily: accepted events of each day of the window.
         usual: of each day that was looked at, the median of the days before.
         broken: what of the contract does not hold; empty where all does.
@@ -92,10 +92,11 @@ class Contract(Settings):
     """What events must be; the defaults suit a log of some thousand events per day or more.
 
     Rows that do not hold it are rejected: those without a user, item or timestamp, or with a
-    rating or weight that is missing, negative or not finite where others have one; with an
-    id that is empty, holds the character NUL or is longer than 1,024 bytes; outside the window;
-    and repeats of an earlier (user, item, timestamp). Some of that is usual. Too much of it, or
-    a day with far fewer or far more events than usual, breaks the contract.
+    rating or weight that is missing or not finite, or a negative rating, where others have one;
+    with an id that is empty, holds the character NUL or is longer than 1,024 bytes; outside the
+    window; and repeats of an earlier (user, item, timestamp). Some of that is usual. Too much of
+    it, or a day with far fewer or far more events than usual, breaks the contract. A weight of 0 or
+    below (a return) is no event.
 
     Args:
         max_missing_share: of rows rejected for something missing.

@@ -24,6 +24,7 @@ REASONS = {
     "before the window": "misdated",
     "repeated": "repeated",
     "no event: the weight is 0": EMPTY,
+    "no event: a return, the weight is negative": EMPTY,
 }
 """Why a row is rejected, and the limit that it counts against ("empty" has none). The first reason
 that holds is given."""
@@ -82,12 +83,13 @@ def _tests(
             tests[f"{column} unusable"] = unusable(pl.col(column))
     for column in numbers:
         number = pl.col(column)
-        fine = number >= 0
+        fine = number >= 0 if column == "rating" else number.is_not_null()
         if events.schema[column].is_float():
             fine &= number.is_finite()
         tests[f"{column} unusable"] = ~fine
     if "weight" in events.columns:
         tests["no event: the weight is 0"] = pl.col("weight") == 0
+        tests["no event: a return, the weight is negative"] = pl.col("weight") < 0
     moment = pl.col("timestamp")
     tests["of the future"] = moment > latest
     tests["after the window"] = moment >= until

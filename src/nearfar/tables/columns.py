@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,54 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
 }
 OWN_NAMES = {"user": 5, "item": 4}
+# Other languages and shops' own words, used only where none of the names above is there.
+RARER: dict[str, tuple[str, ...]] = {
+    "user": (
+        *("customernumber", "customerno", "customernr", "customercode", "customerkey", "custid"),
+        *("idcustomer", "iduser", "usernumber", "userno", "userkey", "shopper", "shopperid"),
+        *("kunde", "kunden", "kundenid", "kundennummer", "kundennr", "benutzer", "benutzerid"),
+        *("nutzer", "nutzerid", "cliente", "clienteid", "idcliente", "codigocliente", "usuario"),
+        *("usuarioid", "idusuario", "idclient", "codeclient", "numeroclient", "utilisateur"),
+        *("utilisateurid", "idutilisateur", "utente", "utenteid", "idutente", "codicecliente"),
+        *("klant", "klantid", "klantnummer", "klantnr", "gebruiker", "gebruikerid"),
+    ),
+    "item": (
+        *("productcode", "productnumber", "productno", "productkey", "itemcode", "itemnumber"),
+        *("itemno", "itemkey", "articlenumber", "articleno", "articlecode", "idproduct", "iditem"),
+        *("artikel", "artikelid", "artikelnummer", "artikelnr", "produkt", "produktid"),
+        *("produktnummer", "produktnr", "producto", "productoid", "idproducto", "codigoproducto"),
+        *("articulo", "articuloid", "idarticulo", "codigoarticulo", "produit", "produitid"),
+        *("idproduit", "codeproduit", "idarticle", "codearticle", "prodotto", "idprodotto"),
+        *("codiceprodotto", "articolo", "idarticolo", "codicearticolo", "produto", "produtoid"),
+        *("idproduto", "codigoproduto", "artigo", "productnummer", "ean", "gtin", "barcode"),
+    ),
+    "rating": (
+        *("bewertung", "sterne", "puntuacion", "valoracion", "calificacion", "notation"),
+        *("valutazione", "voto", "avaliacao", "beoordeling"),
+    ),
+    "timestamp": (
+        *("datum", "bestelldatum", "kaufdatum", "rechnungsdatum", "zeit", "zeitpunkt"),
+        *("zeitstempel", "bestelltam", "gekauftam", "erstelltam", "fecha", "fechahora"),
+        *("fechapedido", "fechacompra", "horodatage", "datecommande", "dateachat", "dataora"),
+        *("dataordine", "dataacquisto", "datahora", "datapedido", "datacompra", "besteldatum"),
+        *("tijdstip", "datecreated", "dateadded", "timecreated"),
+    ),
+    "weight": (
+        *("units", "orderqty", "orderquantity", "qtyordered", "nitems", "menge", "anzahl"),
+        *("stuck", "stueck", "stuckzahl", "stueckzahl", "cantidad", "unidades", "quantite"),
+        *("quantita", "quantidade", "aantal"),
+    ),
+    "title": (
+        *("titel", "bezeichnung", "artikelbezeichnung", "produktbezeichnung", "artikelname"),
+        *("produktname", "titulo", "nombre", "nombreproducto", "titre", "nom", "libelle"),
+        *("nomproduit", "titolo", "nome", "nomeprodotto", "nomeproduto", "naam", "productnaam"),
+        *("displayname", "label"),
+    ),
+    "genres": (
+        *("kategorie", "kategorien", "warengruppe", "produktgruppe", "categoria", "categorias"),
+        *("categorie", "rubrique", "productcategory"),
+    ),
+}
 TITLES = (
     "title", "itemtitle", "movietitle", "filmtitle", "booktitle", "producttitle", "songtitle",
     "tracktitle", "articletitle", "gametitle", "name", "itemname", "productname", "artistname",
@@ -98,6 +147,7 @@ class Role:
             of preference.
         n_own: how many of these are names of the role itself. Of the others only one may be there.
         required: whether a table without it is refused.
+        rarer: names by which it is recognised where none of `known` is there.
     """
 
     name: str
@@ -105,10 +155,11 @@ class Role:
     known: tuple[str, ...]
     n_own: int | None = None
     required: bool = False
+    rarer: tuple[str, ...] = ()
 
 
 def _event_role(name: str, kind: Kind, *, required: bool = False) -> Role:
-    return Role(name, kind, SYNONYMS[name], OWN_NAMES.get(name), required)
+    return Role(name, kind, SYNONYMS[name], OWN_NAMES.get(name), required, RARER[name])
 
 
 EVENT_ROLES = (
@@ -121,8 +172,8 @@ EVENT_ROLES = (
 HISTORY_ROLES = EVENT_ROLES[:2]
 ITEM_ROLES = (
     EVENT_ROLES[1],
-    Role("title", "text", TITLES),
-    Role("genres", "tags", GENRES),
+    Role("title", "text", TITLES, rarer=RARER["title"]),
+    Role("genres", "tags", GENRES, rarer=RARER["genres"]),
 )
 
 
@@ -157,7 +208,7 @@ def resolve(
 ) -> dict[str, str]:
     """The column of each role there is: `{"user": "userId", "item": "movieId", ...}`.
 
-    Names are compared without case, blanks, underscores and other signs.
+    Names are compared without case, blanks, underscores, accents and other signs.
 
     Args:
         present: the columns of the table.
@@ -172,7 +223,8 @@ def resolve(
             have a role.
     """
     given = {role: column for role, column in (given or {}).items() if column is not None}
-    known = {name for role in roles for name in role.known} | set(map(plain_name, given.values()))
+    known = {name for role in roles for name in (*role.known, *role.rarer)}
+    known |= set(map(plain_name, given.values()))
     counts = Counter(present)
     doubled = [c for c, n in counts.items() if n > 1 and plain_name(c) in known]
     if doubled:
@@ -195,26 +247,32 @@ def resolve(
             rest = [c for c in present if c not in result.values()]
             if (column := _by_name(role, rest, where)) is not None:
                 result[role.name] = column
-    for role in roles:
-        if role.required and role.name not in result:
-            raise SchemaError(
-                f"{where} has no column known as the {role.name}; it has {quoted(present)}: "
-                f"{_naming(role)}; if its first line does not name the columns, say --no-header"
-            )
+    missing = [role for role in roles if role.required and role.name not in result]
+    if missing:
+        names = " and no column known as the ".join(role.name for role in missing)
+        raise SchemaError(
+            f"{where} has no column known as the {names}; it has {quoted(present)}: "
+            f"{_naming(*missing)}; if its first line does not name the columns, say --no-header"
+        )
     return {role.name: result[role.name] for role in roles if role.name in result}
 
 
-def _naming(role: Role) -> str:
-    """How a user names the column of a role."""
-    option = OPTIONS.get(role.name)
-    if option is None:
-        return f"call one {role.name}"
-    return f"name it with {option} NAME (in Python and in settings: {role.name}='NAME')"
+def _naming(*roles: Role) -> str:
+    """How a user names the columns of roles."""
+    names = [role.name for role in roles]
+    options = [OPTIONS[name] for name in names if name in OPTIONS]
+    if len(options) < len(names):
+        return f"call one {' and one '.join(names)}"
+    them = "it" if len(names) == 1 else "them"
+    shell = " and ".join(f"{option} NAME" for option in options)
+    settings = ", ".join(f"{name}='NAME'" for name in names)
+    return f"name {them} with {shell} (in Python and in settings: {settings})"
 
 
 def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
     plain = {plain_name(c): c for c in reversed(candidates)}
     matching = [name for name in role.known if name in plain]
+    matching = matching or [name for name in role.rarer if name in plain]
     if not matching:
         return None
     alike = [c for c in candidates if plain_name(c) == matching[0]]
@@ -231,8 +289,8 @@ def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
 
 
 def plain_name(name: str) -> str:
-    """A column's name as names are compared: letters and digits in lower case."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    """A column's name as names are compared: letters without accents and digits in lower case."""
+    return re.sub(r"[^a-z0-9]", "", unicodedata.normalize("NFKD", name.casefold()))
 
 
 def quoted(names: Sequence[str]) -> str:

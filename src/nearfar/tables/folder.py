@@ -7,8 +7,11 @@ from pathlib import PurePosixPath
 
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.tables.columns import ITEM_ROLES, AmbiguousColumnError, Role, plain_name, resolve
+from nearfar.tables.json_lines import JSON_LINES
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.table import PARQUET, TEXT, ReadOptions, TableReader, open_table
+from nearfar.tables.reader import TableReader
+from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names
+from nearfar.tables.table import PARQUET, TEXT, ReadOptions, open_table
 
 
 def open_tables(
@@ -27,8 +30,19 @@ def open_tables(
         DataError: there is no table, or several that are not parts of one.
         SchemaError: the only table lacks a required role.
     """
-    names = _table_names(files, options.table)
-    tables = _opened(files, names, options)
+    if is_sqlite(files):
+        every = table_names(files.path)
+        names = [n for n in every if options.table in (None, n)]
+        if not names:
+            raise DataError(
+                f"{files.path} is an SQLite database without the table {options.table}; it has "
+                f"{_listed(every) or 'none'}"
+            )
+        tables: list[tuple[str, TableReader]] = [(n, SQLiteTable(files.path, n)) for n in names]
+    else:
+        every = files.names
+        names = _table_names(files, options.table)
+        tables = _opened(files, names, options)
     if len(names) > 1:
         fitting = [(n, t) for n, t in tables if _fits(t, roles, given)]
         if not fitting:
@@ -55,7 +69,7 @@ def open_tables(
                 "name the one to read with --table"
             )
     read = {name for name, _ in tables}
-    return [table for _, table in tables], [name for name in files.names if name not in read]
+    return [table for _, table in tables], [name for name in every if name not in read]
 
 
 def _table_names(files: RawFiles, wanted: str | None) -> list[str]:
@@ -64,12 +78,12 @@ def _table_names(files: RawFiles, wanted: str | None) -> list[str]:
         if not found:
             raise DataError(f"{files.path} holds no file {wanted}; it holds {_listed(files.names)}")
         return found
-    names = sorted({*files.find_all(TEXT), *files.find_all(PARQUET)})
+    names = sorted({n for kind in (TEXT, PARQUET, JSON_LINES) for n in files.find_all(kind)})
     names = names or (files.names if files.kind == "file" else [])
     if not names:
         raise DataError(
             f"{files.path} holds no table (it holds {_listed(files.names) or 'nothing'}); CSV, "
-            "TSV, text or Parquet files were expected"
+            "TSV, text, JSON lines or Parquet files were expected"
         )
     return names
 
@@ -95,8 +109,7 @@ def _opened(
 
 def _lacks_a_header(table: TableReader, other: TableReader, roles: Sequence[Role]) -> bool:
     """Whether a table has as many columns as another, and no name that any role is known by."""
-    known = {name for role in roles for name in role.known}
-    known |= {name for role in ITEM_ROLES for name in role.known}
+    known = {name for role in (*roles, *ITEM_ROLES) for name in (*role.known, *role.rarer)}
     unnamed = not known & {plain_name(column) for column in table.columns}
     return not table.typed and unnamed and len(table.columns) == len(other.columns)
 

@@ -10,7 +10,8 @@ import polars as pl
 from scipy.sparse import coo_array, issparse
 
 from nearfar.core.errors import DataError, SchemaError
-from nearfar.tables.table import FrameTable, Numbers, TableReader
+from nearfar.tables.reader import Numbers, TableReader
+from nearfar.tables.table import FrameTable
 
 
 def is_pandas(value: object) -> bool:

@@ -33,7 +33,7 @@ def read_item_table(
 
     Args:
         path: of the file.
-        item: the column of ids.
+        item: the column of ids, where the table has a column of this name.
         given: the columns of the roles item, title and genres; "" for a role that the caller does
             not want.
         only: leave out columns that have no role.
@@ -54,11 +54,11 @@ def read_item_table(
         raise DataError(f"{path} {what}; give a CSV, TSV or Parquet file of items and titles")
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"{path} is larger than {MAX_BYTES:,} bytes; leave other columns out")
-    names = {**(given or {}), **({} if item is None else {"item": item})}
-    roles = [role for role in ITEM_ROLES if names.get(role.name) != ""]
-    names = {role: column for role, column in names.items() if column}
     options = options or ReadOptions()
     table = open_table(RawFiles(path), path.name, options)
+    names = {**(given or {}), **({"item": item} if item in table.columns else {})}
+    roles = [role for role in ITEM_ROLES if names.get(role.name) != ""]
+    names = {role: column for role, column in names.items() if column}
     report = ReadReport(source=str(path))
     blocks = [rows.frame for rows in read_rows([table], roles, names, options.rules, report)]
     if not table.typed:

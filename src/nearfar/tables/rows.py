@@ -12,7 +12,7 @@ from nearfar.core.errors import DataError, SchemaError
 from nearfar.tables.clock import Clock
 from nearfar.tables.columns import Parsed, Role
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rules import RowRules, beyond, missing_value
+from nearfar.tables.rules import DROP, RowRules, beyond, missing_value
 
 LARGEST_NUMBER = 3.4e38
 """Ratings and weights are kept as 32-bit floats."""
@@ -150,7 +150,7 @@ class RowReader:
         named = role.name if column == role.name else f"{role.name} (column {column!r})"
         hint = ""
         if self._rules.has_options:
-            hint = "; leave such rows out with --drop-bad-rows"
+            hint = f"; leave such rows out with {DROP}"
             if role.kind == "id" and isinstance(value, str):
                 hint += ", or take such words for ids with --literal-ids"
             if role.kind == "time":

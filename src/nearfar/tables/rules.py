@@ -10,6 +10,7 @@ from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import OPTIONS
 
 BadRows = Literal["refuse", "drop", "null"]
+DROP = "--drop-bad-rows (in Python: drop_bad_rows=True)"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def missing_value(where: str, row: int, role: str, *, has_options: bool = True) 
     """
     hint = ""
     if has_options:
-        hint = "; leave such rows out with --drop-bad-rows"
+        hint = f"; leave such rows out with {DROP}"
         if role in OPTIONS:
             hint += f", or name another column with {OPTIONS[role]}"
             hint += "" if role in ("user", "item") else " ('' for none)"

@@ -1,9 +1,8 @@
-"""A table with named columns, whatever holds it: text, Parquet or a frame in memory."""
+"""A table with named columns, whatever holds it: text, JSON lines, Parquet, SQLite or a frame."""
 
 from __future__ import annotations
 
 import io
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,13 +13,16 @@ from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
 from nearfar.tables.clock import Clock
-from nearfar.tables.columns import Role, resolve
+from nearfar.tables.columns import Role, quoted, resolve
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect, TextOptions, sniff
+from nearfar.tables.json_lines import JsonLinesTable, holds_json
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
+from nearfar.tables.reader import Numbers, TableReader
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import RowReader, TableRows
 from nearfar.tables.rules import RowRules
+from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names
 from nearfar.tables.streams import MAX_EXPANSION
 
 BATCH_ROWS = 2_000_000
@@ -28,7 +30,6 @@ TEXT = r".*\.(?:csv|tsv|txt|tab|dat)"
 PARQUET = r".*\.(?:parquet|pq)"
 
 
-Numbers = Mapping[str, type[pl.DataType]]
 PARSED_AS: dict[str, type[pl.DataType]] = {"number": pl.Float64, "time": pl.Int64}
 
 
@@ -39,7 +40,8 @@ class ReadOptions:
     Attributes:
         text: how text files are written.
         rules: what to do with unreadable values.
-        table: which file of a folder or archive to read, by its name or a pattern ("part-*.csv").
+        table: which file of a folder or archive to read, by its name or a pattern ("part-*.csv"),
+            or which table of an SQLite database.
         max_expansion: how many times as long as a compressed file its content may be.
         block_bytes: about how many bytes are parsed at a time.
 
@@ -56,35 +58,6 @@ class ReadOptions:
     table: str | None = None
     max_expansion: int = MAX_EXPANSION
     block_bytes: int = BLOCK_BYTES
-
-
-class TableReader(ABC):
-    """A table whose rows are read in blocks.
-
-    Attributes:
-        where: how messages name it.
-        columns: the names of its columns, in order.
-        layout: separator, header and encoding of text, in words; empty for other formats.
-        typed: whether columns have types of their own, so that text stays text.
-        decimal_comma: whether "4,5" may be a number in it.
-    """
-
-    where: str
-    columns: list[str]
-    layout: str = ""
-    typed: bool = True
-    decimal_comma: bool = False
-
-    @abstractmethod
-    def blocks(
-        self, selected: Sequence[str], numbers: Numbers | None = None
-    ) -> Iterator[tuple[pl.DataFrame, int]]:
-        """Yield blocks of rows of columns, with the number of each block's first row.
-
-        Args:
-            selected: the columns.
-            numbers: columns that text may be parsed to numbers of a type in.
-        """
 
 
 class TextTable(TableReader):
@@ -170,6 +143,8 @@ class FrameTable(TableReader):
 class ParquetTable(TableReader):
     """A Parquet file."""
 
+    kind = "a Parquet"
+
     def __init__(self, files: RawFiles, name: str) -> None:
         self.where = files.where(name)
         with self._read_errors():
@@ -201,15 +176,30 @@ class ParquetTable(TableReader):
 
 
 def open_table(files: RawFiles, name: str, options: ReadOptions) -> TableReader:
-    """The table in one file: Parquet if it is named or begins so, else text.
+    """The table in one file: SQLite, Parquet or JSON lines if it is named or begins so, else text.
 
     Raises:
-        DataError: it is neither, or is damaged or empty.
+        DataError: it is none of these, is damaged or empty, or is a database of several tables.
     """
+    if is_sqlite(files):
+        return SQLiteTable(files.path, _only_table(files, options.table))
     named_so = PurePosixPath(name.lower().removesuffix(".gz")).suffix in (".parquet", ".pq")
     if named_so or files.is_parquet(name):
         return ParquetTable(files, name)
+    if holds_json(files, name, options.text.encoding):
+        return JsonLinesTable(files, name, options.text.encoding, options.block_bytes)
     return TextTable.sniffed(files, name, options)
+
+
+def _only_table(files: RawFiles, wanted: str | None) -> str:
+    names = table_names(files.path)
+    found = names if wanted is None else [n for n in names if n == wanted]
+    if len(found) != 1:
+        raise DataError(
+            f"{files.path} is an SQLite database with the tables {quoted(names)}; name one of them"
+            if names else f"{files.path} is an SQLite database without tables"
+        )  # fmt: skip
+    return found[0]
 
 
 def read_rows(

@@ -32,5 +32,4 @@ class SyntheticData(Source):
     def make(self, description: str, request: SourceRequest) -> Log:
         log = synthetic_log(Synthetic.parse(description), f"{self.name}:{description}")
         log = replace(log, item_ids=with_details(log.item_ids, request.items))
-        rows_only = replace(request.filters, min_user=0, min_item=0, merge_duplicates=False)
-        return rows_only.apply(log)
+        return request.filters.rows_only.apply(log)

@@ -1,4 +1,4 @@
-"""Any table with a user and an item column: CSV, TSV (also .gz, .zip) or Parquet, in parts too."""
+"""Any table with a user and an item column: text, JSON lines, Parquet, SQLite, in parts too."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from nearfar.data.events import Log
 from nearfar.data.sources.source import Source, SourceRequest
 from nearfar.tables.columns import EVENT_ROLES
 from nearfar.tables.folder import open_tables
+from nearfar.tables.json_lines import JSON_LINES
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.table import PARQUET, TEXT, ParquetTable, read_rows
+from nearfar.tables.table import PARQUET, TEXT, read_rows
 
 
 class TableData(Source):
     """A table whose columns are named, or recognised by their names (user_id, movieId, ...)."""
 
-    label = "CSV, TSV or Parquet table"
+    label = "CSV, TSV, JSON lines, Parquet or SQLite table"
     generic = True
     own_columns = False
 
     def matches(self, files: RawFiles) -> bool:
-        return bool(files.find_all(TEXT) or files.find_all(PARQUET) or files.kind == "file")
+        found = any(map(files.find_all, (TEXT, PARQUET, JSON_LINES)))
+        return found or files.kind == "file"
 
     def read(self, files: RawFiles, request: SourceRequest) -> Log:
         with files.kept_open():
@@ -27,9 +29,7 @@ class TableData(Source):
             report = request.report
             report.skipped_files = skipped
             report.files = [table.where for table in tables]
-            report.format = (
-                "a Parquet table" if isinstance(tables[0], ParquetTable) else "a text table"
-            )
+            report.format = f"{tables[0].kind} table"
             builder = request.builder(tables[0].where, typed=tables[0].typed)
             rows = read_rows(
                 tables, EVENT_ROLES, given, request.options.rules, report, needed=("user", "item")

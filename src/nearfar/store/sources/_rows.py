@@ -12,9 +12,10 @@ from nearfar.core.errors import SchemaError
 from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
 from nearfar.tables.columns import EVENT_ROLES, Columns
+from nearfar.tables.reader import TableReader
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rules import RowRules, beyond
-from nearfar.tables.table import TableReader, read_rows
+from nearfar.tables.table import read_rows
 
 MOMENT = pl.Datetime("us", "UTC")
 ID_ROLES = ("user", "item")

@@ -17,21 +17,23 @@ from nearfar.tables.columns import Columns
 from nearfar.tables.dialect import Quoting, TextOptions
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
 from nearfar.tables.report import ReadReport
-from nearfar.tables.table import ReadOptions, TextTable
+from nearfar.tables.table import ReadOptions, open_table
 
-ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+ENDINGS = tuple(
+    ending + packed for ending in (".csv", ".tsv", ".jsonl", ".ndjson") for packed in ("", ".gz")
+)
 
 
 @dataclass(frozen=True)
 class CSVEvents(EventSource):
-    """Events in a CSV file or a folder of them, which may be partitioned by day.
+    """Events in a file of CSV, TSV or JSON lines, or a folder of them, perhaps partitioned by day.
 
     Files are read block by block, and rows outside the window are dropped at once; a text file
     cannot tell where its days are, so that only partitions (`date=2024-05-01/`) save reading.
 
     Args:
-        path: of a file (.csv, .tsv, also .gz) or folder; `${NAME}` stands for an environment
-            variable.
+        path: of a file (.csv, .tsv, .jsonl, also .gz) or folder; `${NAME}` stands for an
+            environment variable.
         columns: names of columns; by default told by usual names.
         partition: what folders of days are called before the "=".
         time_unit: what numbers in the timestamp count since 1970; "auto" tells it by their size.
@@ -83,6 +85,6 @@ class CSVEvents(EventSource):
         for file in files:
             with address.errors(f"read {file.path}", OSError):
                 raw = RawFiles(file.path)
-                table = TextTable.sniffed(raw, raw.names[0], options)
+                table = open_table(raw, raw.names[0], options)
                 rows.add(table, whole=file.day is not None)
         return rows.frame()

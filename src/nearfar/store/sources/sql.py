@@ -25,8 +25,8 @@ from nearfar.store.sources._rows import EventRows
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import DIGITS, PER_SECOND, RANGES, TimeUnit
 from nearfar.tables.columns import Columns
+from nearfar.tables.reader import Numbers, TableReader
 from nearfar.tables.report import ReadReport
-from nearfar.tables.table import Numbers, TableReader
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, FromClause

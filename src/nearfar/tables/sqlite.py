@@ -1,0 +1,91 @@
+"""Tables of an SQLite file."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import polars as pl
+
+from nearfar.core.errors import DataError, SchemaError
+from nearfar.tables.raw import RawFiles
+from nearfar.tables.reader import Numbers, TableReader
+
+MAGIC = b"SQLite format 3\0"
+BATCH_ROWS = 200_000
+
+
+def is_sqlite(files: RawFiles) -> bool:
+    """Whether the file, which is not inside a folder or archive, is an SQLite database."""
+    if files.kind != "file":
+        return False
+    with files.path.open("rb") as stream:
+        return stream.read(len(MAGIC)) == MAGIC
+
+
+def table_names(path: Path) -> list[str]:
+    """The tables and views of a database, by name.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    query = (
+        "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
+        "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+    )
+    with _opened(path) as connection:
+        return [str(name) for (name,) in connection.execute(query)]
+
+
+class SQLiteTable(TableReader):
+    """A table or view of an SQLite file, read only.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+
+    kind = "an SQLite"
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.where = f"{path}:{name}"
+        self._path, self._name = path, name
+        with _opened(path) as connection:
+            found = connection.execute(f"SELECT * FROM {_identifier(name)} LIMIT 0")
+            self.columns = [column[0] for column in found.description]
+
+    def blocks(
+        self, selected: Sequence[str], numbers: Numbers | None = None
+    ) -> Iterator[tuple[pl.DataFrame, int]]:
+        names = ", ".join(map(_identifier, selected))
+        first = 1
+        with _opened(self._path) as connection:
+            cursor = connection.execute(f"SELECT {names} FROM {_identifier(self._name)}")
+            while rows := cursor.fetchmany(BATCH_ROWS):
+                columns = zip(selected, zip(*rows, strict=True), strict=True)
+                yield pl.DataFrame([self._series(c, values) for c, values in columns]), first
+                first += len(rows)
+
+    def _series(self, column: str, values: Sequence[object]) -> pl.Series:
+        kinds = {type(value) for value in values} - {type(None)}
+        if bytes in kinds:
+            raise SchemaError(f"{self.where}: column {column!r} holds blobs; text was expected")
+        if str in kinds:  # a column of SQLite may mix text and numbers
+            values = [None if value is None else str(value) for value in values]
+        return pl.Series(column, values, strict=False)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        address = f"file:{quote(str(path.absolute()))}?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise DataError(f"{path} cannot be read as an SQLite database: {error}") from None
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
