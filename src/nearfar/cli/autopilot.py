@@ -16,14 +16,17 @@ from rich.table import Column
 from nearfar.bundle.folder import check_destination
 from nearfar.cli.exit_codes import CODES, REASONS, same_command
 from nearfar.cli.log_options import LogOptions
-from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.options import DeviceOption, Seed, Track, with_options
 from nearfar.cli.output import Output
 from nearfar.core.errors import MissingExtraError
 from nearfar.experiments.autopilot.autopilot import Autopilot, AutopilotOptions
 from nearfar.experiments.autopilot.autopilot import autopilot as run_autopilot
 from nearfar.experiments.autopilot.page import PAGE, write_page
+from nearfar.experiments.reporting import reporting_to
+from nearfar.train.callback import Callback
 from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Precision
+from nearfar.train.trackers.tracker import check_targets
 
 
 @with_options()
@@ -67,6 +70,7 @@ def autopilot(
     precision: Annotated[
         Precision, typer.Option(help="Of the output layer's products; see nearfar train.")
     ] = "float32",
+    track: Track = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",
     *,
@@ -89,14 +93,16 @@ def autopilot(
     names = tuple(name.strip() for name in only.split(",")) if only else ()
     options = AutopilotOptions(minutes, goal, names, time_split, seed, device, precision)
     check_destination(out)
+    check_targets(track or ())
     opened = log_options.open(log, output)
     with AutopilotProgress(output, minutes) as progress:
 
         @contextmanager
-        def reporting(title: str) -> Iterator[AutopilotProgress]:
+        def shown(title: str) -> Iterator[AutopilotProgress]:
             progress.begin(title)
             yield progress
 
+        reporting = reporting_to(shown, track or (), out.name)
         result = run_autopilot(opened, out, options, say=progress.say, reporting=reporting)
     page = _write_page(result, output)
     _show(result, page, output)
@@ -146,8 +152,8 @@ def _show(result: Autopilot, page: Path | None, output: Output) -> None:
     output.result(value, *lines)
 
 
-class AutopilotProgress:
-    """A reporter of steps and epochs, and of the search's own lines; use it as a context.
+class AutopilotProgress(Callback):
+    """Shows steps and epochs, and the search's own lines; use it as a context.
 
     Args:
         output: where it goes.

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from nearfar.cli.exit_codes import REFUSED
-from nearfar.cli.options import with_options
+from nearfar.cli.options import Track, with_options
 from nearfar.cli.output import Output
 from nearfar.cli.pipeline_output import (
     gates,
@@ -37,6 +37,7 @@ from nearfar.jobs.status import status as status_of
 from nearfar.jobs.status import write_prometheus
 from nearfar.jobs.template import TEMPLATE, write_shop
 from nearfar.jobs.train_weekly import train_weekly
+from nearfar.train.trackers.tracker import trackers
 
 app = typer.Typer(
     name="pipeline",
@@ -120,13 +121,19 @@ def train(
     allow_future: AllowFuture = False,
     workers: Workers = None,
     ray: Ray = None,
+    track: Track = None,
     *,
     output: Output,
 ) -> None:
     """Train a candidate on the window up to a day, judge it, register it; publishes nothing."""
-    with _at_work(config, output) as pipeline, TrainingProgress(output, "training") as reporter:
+    day = _day(as_of)
+    with (
+        _at_work(config, output) as pipeline,
+        TrainingProgress(output, "training") as progress,
+        trackers(track or (), f"weekly {day}", "pipeline") as tracked,
+    ):
         found = train_weekly(
-            pipeline, _day(as_of), say=output.remark, reporter=reporter,
+            pipeline, day, say=output.remark, callbacks=(progress, *tracked),
             executor=_executor(pipeline, workers, ray), accept=accept or (),
             allow_future=allow_future,
         )  # fmt: skip
@@ -207,13 +214,19 @@ def run(
     allow_future: AllowFuture = False,
     workers: Workers = None,
     ray: Ray = None,
+    track: Track = None,
     *,
     output: Output,
 ) -> None:
     """Do what is due: train if a week is over, publish what passed, score the day."""
-    with _at_work(config, output) as pipeline, TrainingProgress(output, "training") as reporter:
+    day = _day(as_of)
+    with (
+        _at_work(config, output) as pipeline,
+        TrainingProgress(output, "training") as progress,
+        trackers(track or (), f"weekly {day}", "pipeline") as tracked,
+    ):
         found = run_due(
-            pipeline, _day(as_of), say=output.remark, reporter=reporter,
+            pipeline, day, say=output.remark, callbacks=(progress, *tracked),
             executor=_executor(pipeline, workers, ray), accept=accept or (),
             allow_future=allow_future,
         )  # fmt: skip

@@ -16,6 +16,7 @@ from rich.progress import (
 from rich.table import Column
 
 from nearfar.cli.output import Output
+from nearfar.train.callback import Callback
 from nearfar.train.history import EpochRecord, StepReport
 
 LINE_SECONDS = 10.0
@@ -23,8 +24,8 @@ SHORT = {"reconstruction": "nll", "kl": "KL", "alignment": "A"}
 """Names that leave the rest of a line of 80 characters room."""
 
 
-class TrainingProgress:
-    """A reporter for `Run`; use it as a context.
+class TrainingProgress(Callback):
+    """A callback for `Run`; use it as a context.
 
     Elsewhere than on a terminal it prints at most a line every ten seconds.
     """

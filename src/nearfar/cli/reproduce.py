@@ -18,6 +18,7 @@ from nearfar.core.errors import SettingsError
 from nearfar.data.filters import Filters
 from nearfar.evaluation.groups import parse_groups
 from nearfar.evaluation.text import aligned
+from nearfar.experiments.reporting import reporting_to
 from nearfar.experiments.reproduction.datasets import NAMES, OwnData, data_set
 from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, ReproductionReport
 from nearfar.experiments.reproduction.reproduce import reproduce as run_reproduction
@@ -143,7 +144,8 @@ def reproduce(
         return
     found = run_reproduction(
         plan, minutes=budget, groups=bounds, level=level, say=output.remark,
-        reporting=lambda title: TrainingProgress(output, title), raise_errors=output.debug,
+        reporting=reporting_to(lambda title: TrainingProgress(output, title)),
+        raise_errors=output.debug,
     )  # fmt: skip
     _show(found, output)
     again = same_command(ctx)

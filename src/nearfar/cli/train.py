@@ -13,11 +13,12 @@ from nearfar.bundle.training import has_checkpoint, run_folder, train_bundle
 from nearfar.cli import inputs
 from nearfar.cli.exit_codes import INTERRUPTED
 from nearfar.cli.log_options import LogOptions
-from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.options import DeviceOption, Seed, Track, with_options
 from nearfar.cli.output import Output, table
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
 from nearfar.train.run import Precision, Run
+from nearfar.train.trackers.tracker import check_targets, trackers
 
 PRESETS = "; ".join(f"{name}: {', '.join(kept)}" for name in names() if (kept := presets(name)))
 
@@ -53,6 +54,7 @@ def train(
         Precision,
         typer.Option(help="Of the output layer's products; bfloat16 is faster where supported."),
     ] = "float32",
+    track: Track = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",
     *,
@@ -63,13 +65,14 @@ def train(
     Personalized Item Alignment is a setting: nearfar train multvae --set alignment=pia
     --set alignment.weight=1 --data SPLIT --out BUNDLE. What can be set is listed by
     nearfar algorithms NAME. While it trains, OUT.run holds the checkpoint and metrics.jsonl;
-    Ctrl-C saves the best so far (exit code 130), --resume goes on.
+    Ctrl-C saves the best so far (exit code 130), --resume goes on, in the same run of a tracker.
     """
     values = preset(algorithm, named) if named else {}
     values = settings.merge(values, settings.read_toml(config) if config else {})
     values = settings.merge(values, settings.parse_assignments(assignments or []))
     made = make_algorithm(algorithm, values)
     check_destination(out)
+    check_targets(track or ())
     interactions, validation, about = inputs.open_training(
         data, log_options, validation_share, seed, output
     )
@@ -85,10 +88,14 @@ def train(
         output.remark(f"computed from the data: {values_shown} (--set gives other values)")
     if not has_checkpoint(out, resume=resume) and resume:
         output.warning(f"there is no checkpoint in {run_folder(out)}; starting from the beginning")
-    with TrainingProgress(output, algorithm) as progress:
+    with (
+        TrainingProgress(output, algorithm) as progress,
+        trackers(track or (), out.name) as tracked,
+    ):
         run = Run(
             seed=seed, device=device, precision=precision, folder=run_folder(out), resume=resume,
-            checkpoint_seconds=checkpoint_seconds, reporter=progress, keep_on_interrupt=True,
+            checkpoint_seconds=checkpoint_seconds, callbacks=(progress, *tracked),
+            keep_on_interrupt=True,
         )  # fmt: skip
         found = train_bundle(made, interactions, validation, out, run=run, protocol=about)
     evaluation, history = found.evaluation, run.history

@@ -10,18 +10,20 @@ import typer
 
 from nearfar.algorithms.algorithm import preset
 from nearfar.cli.exit_codes import CODES, REASONS, same_command
-from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.options import DeviceOption, Seed, Track, with_options
 from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
 from nearfar.core.errors import DataError
 from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.evaluation.text import aligned
+from nearfar.experiments.reporting import reporting_to
 from nearfar.experiments.tuning.space import Space
 from nearfar.experiments.tuning.trials import TuningTrial
 from nearfar.experiments.tuning.tune import METRIC, Tuned, TuningSearch
 from nearfar.experiments.tuning.tune import tune as run_search
 from nearfar.train.run import Precision
+from nearfar.train.trackers.tracker import check_targets
 
 SHOWN = 10
 
@@ -62,6 +64,7 @@ def tune(
     precision: Annotated[
         Precision, typer.Option(help="Of the output layer's products; see nearfar train.")
     ] = "float32",
+    track: Track = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",
     *,
@@ -75,6 +78,7 @@ def tune(
     preset. Ctrl-C keeps everything; the same command goes on to the same results. Exit code 3:
     the budget was used up before all trials were done.
     """
+    check_targets(track or ())
     if not is_split_folder(data):
         raise DataError(f"{data} is no split; make one with: nearfar data split LOG --out {data}")
     values = preset(algorithm, named) if named else {}
@@ -94,7 +98,9 @@ def tune(
     split = load_split(data)
     found = run_search(
         search, split.train, split.validation, trials, minutes=budget, say=output.remark,
-        reporting=lambda title: TrainingProgress(output, title),
+        reporting=reporting_to(
+            lambda title: TrainingProgress(output, title), track or (), search.folder.name
+        ),
     )  # fmt: skip
     _show(found, search, data, output)
     if found.stop is not None:

@@ -6,7 +6,7 @@ import json
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.algorithms.algorithm import Algorithm, check_not_empty, start_report
 from nearfar.cluster.histories import PART_USERS, Histories, write_histories
 from nearfar.cluster.team import Team, error_of
 from nearfar.cluster.training import FITTED, Task, check_shareable, train_part
@@ -24,9 +24,10 @@ from nearfar.core.extras import require
 from nearfar.core.files import read_json, write_json
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.autoencoder import Autoencoder
+from nearfar.train.callback import Callback, reported
 from nearfar.train.checkpoint import NAME, Checkpoint
 from nearfar.train.history import EpochRecord
-from nearfar.train.run import Reporter, Run
+from nearfar.train.run import Run
 from nearfar.vae.likelihoods.likelihood import Catalogue
 
 FAILED = "failed.json"
@@ -82,15 +83,17 @@ def fit_histories(
         "precision": run.precision,
     }  # fmt: skip
     found = Checkpoint.read(folder / FITTED, identity)
-    if found is None:
-        with workers.connected(), followed(folder / "metrics.jsonl", run.reporter):
-            _train(task, workers)
-        found = Checkpoint.read(folder / FITTED, identity)
-    if found is None:
-        raise ArtefactError(
-            f"training ended without weights in {folder}; it must be one folder for all workers"
-        )
-    return _fitted(task, found, run)
+    start = start_report(shareable, histories.n_users, len(histories.items), run)
+    with reported(run.callbacks, run.history, start):
+        if found is None:
+            with workers.connected(), followed(folder / "metrics.jsonl", run.callbacks):
+                _train(task, workers)
+            found = Checkpoint.read(folder / FITTED, identity)
+        if found is None:
+            raise ArtefactError(
+                f"training ended without weights in {folder}; it must be one folder for all workers"
+            )
+        return _fitted(task, found, run)
 
 
 def fit(
@@ -197,7 +200,7 @@ SECONDS = 0.5
 
 
 @contextmanager
-def followed(path: Path, reporter: Reporter) -> Iterator[None]:
+def followed(path: Path, callbacks: Sequence[Callback]) -> Iterator[None]:
     """Report every epoch that appears in a file of metrics while the block lasts.
 
     A training that is taken up from a checkpoint writes some epochs again; they are reported once.
@@ -211,7 +214,8 @@ def followed(path: Path, reporter: Reporter) -> Iterator[None]:
             for record in _records(path):
                 if record.epoch > told:
                     told = record.epoch
-                    reporter.epoch(record)
+                    for callback in callbacks:
+                        callback.epoch(record)
             if last:
                 return
 

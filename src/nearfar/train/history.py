@@ -15,7 +15,11 @@ from nearfar.core.frames import summary_text, to_pandas
 
 @dataclass(frozen=True)
 class StepReport:
-    """Where a run stands in the middle of an epoch (means so far, over the epoch)."""
+    """Where a run stands in the middle of an epoch.
+
+    `step` of `n_steps` is counted in the epoch, `total_step` over all epochs; `terms` are means
+    so far over the epoch.
+    """
 
     epoch: int
     n_epochs: int
@@ -23,6 +27,7 @@ class StepReport:
     n_steps: int
     terms: dict[str, float]
     users_per_second: float
+    total_step: int
 
 
 @dataclass(frozen=True)

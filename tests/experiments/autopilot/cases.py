@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from nearfar.data.interactions import Interactions
+from nearfar.train.callback import Callback
 from tests.conftest import interactions
 
 LINEAR = ("popularity", "ease", "edlae")
@@ -36,7 +37,7 @@ class Time:
     perf_counter = monotonic
 
 
-class Fits:
+class Fits(Callback):
     """In place of progress: counts fits, and lets each take some seconds of a `Time`."""
 
     def __init__(self, time: Time | None = None, seconds: float = 0.0) -> None:
@@ -46,16 +47,10 @@ class Fits:
         self.error: BaseException = KeyboardInterrupt()
 
     @contextmanager
-    def __call__(self, title: str) -> Iterator[Fits]:
+    def __call__(self, title: str) -> Iterator[tuple[Fits]]:
         self.titles.append(title)
         if self.stop_at is not None and len(self.titles) == self.stop_at:
             raise self.error
-        yield self
+        yield (self,)
         if self.time is not None:
             self.time.now += self.seconds
-
-    def step(self, report) -> None:
-        pass
-
-    def epoch(self, record) -> None:
-        pass

@@ -143,7 +143,7 @@ def autopilot(
         out: the bundle's folder.
         options: see `AutopilotOptions`.
         say: called with each line of progress.
-        reporting: gives the reporter of each fit.
+        reporting: gives the callbacks of each fit.
 
     Returns:
         The winner's bundle, the leaderboard, and what stopped the search, if anything did.

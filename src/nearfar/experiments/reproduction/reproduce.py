@@ -47,7 +47,7 @@ def reproduce(
         groups: those of the table "groups".
         level: of all intervals.
         say: told, in lines, how it goes.
-        reporting: who is told of each training's steps.
+        reporting: gives the callbacks of each training.
         raise_errors: let the first error of a cell through in place of noting it.
 
     Raises:
