@@ -110,7 +110,7 @@ if TYPE_CHECKING:
     from nearfar.models.ensemble import Ensemble as Ensemble
     from nearfar.models.factors import Factors as Factors
     from nearfar.models.item_item import ItemItem as ItemItem
-    from nearfar.models.latent import LatentModel as LatentModel
+    from nearfar.models.model import LatentModel as LatentModel
     from nearfar.models.model import Model as Model
     from nearfar.report.training_curves import plot_training as plot_training
     from nearfar.train.callback import Callback as Callback
@@ -216,8 +216,7 @@ _HOMES = {
     "nearfar.models.ensemble": ("Ensemble",),
     "nearfar.models.factors": ("Factors",),
     "nearfar.models.item_item": ("ItemItem",),
-    "nearfar.models.latent": ("LatentModel",),
-    "nearfar.models.model": ("Model",),
+    "nearfar.models.model": ("LatentModel", "Model"),
     "nearfar.report.training_curves": ("plot_training",),
     "nearfar.train.callback": ("Callback", "CheckpointReport", "EndReport", "StartReport"),
     "nearfar.train.history": ("EpochRecord", "History", "StepReport"),

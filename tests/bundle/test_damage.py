@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from nearfar.bundle.folder import is_bundle, load_bundle, save_bundle
-from nearfar.bundle.manifest import write_manifest
 from nearfar.core.errors import ArtefactError, SettingsError
+from nearfar.core.manifest import write_manifest
 from nearfar.models.autoencoder import Architecture
 from nearfar.models.constant import Constant
 from tests.bundle.cases import ABOUT, make_bundle, make_items

@@ -15,8 +15,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.constant import Constant
 from nearfar.models.ensemble import Ensemble
-from nearfar.models.latent import LatentModel
-from nearfar.models.model import Model
+from nearfar.models.model import LatentModel, Model
 from nearfar.train.run import Run
 
 ALGORITHMS = discovery.discover(PACKAGE, Algorithm)

@@ -5,7 +5,7 @@ import pytest
 from nearfar.algorithms.algorithm import PACKAGE, Algorithm, find_algorithm
 from nearfar.algorithms.ease import EASE
 from nearfar.core import discovery, memory, seeding
-from nearfar.core.cpu import is_amd_with_avx512, multiplies_bfloat16
+from nearfar.core.device import is_amd_with_avx512, multiplies_bfloat16
 from nearfar.core.errors import DoesNotFitError, SettingsError, UnknownNameError
 from nearfar.vae.corruption.corruption import Clean, Corruption, Dropout, Mask
 

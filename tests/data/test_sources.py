@@ -11,8 +11,8 @@ from polars.testing import assert_frame_equal
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.data.filters import Filters
-from nearfar.data.formats import all_sources, detect
 from nearfar.data.log import Log, read_log, read_parts
+from nearfar.data.sources.source import all_sources, detect
 from nearfar.tables.table import ReadOptions
 from tests.data import layouts
 

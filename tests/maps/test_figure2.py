@@ -14,7 +14,7 @@ from nearfar.core.errors import DataError, EmptyDataError, MissingExtraError, Se
 from nearfar.maps.atlas import Mapped, encoded, make_atlas
 from nearfar.maps.cohorts import cohorts_by_interactions
 from nearfar.maps.drawing import draw
-from nearfar.maps.figure2 import figure2, measured_ndcg
+from nearfar.maps.figure2 import figure2
 from nearfar.maps.projections.pca import PCA
 from nearfar.maps.table import distances_table, separability_table
 from nearfar.maps.users import whole_histories
@@ -93,7 +93,7 @@ def test_ndcg_is_measured_on_the_test_users_where_it_is_not_given(tmp_path: Path
     found = drawn(tmp_path / "f.png")
     split = split_of_sizes()
     for title, model in MODELS.items():
-        measured = measured_ndcg(model, split)
+        measured = evaluate(model, split.test, [NDCG(100)]).mean(NDCG(100))
         assert 0 < measured < 1
         assert found["panels"][title]["NDCG@100"] == measured
 

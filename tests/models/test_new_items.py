@@ -14,7 +14,7 @@ from nearfar.models.ensemble import Ensemble
 from nearfar.models.exposure import N_PLACES, _probes
 from nearfar.models.factors import Factors
 from nearfar.models.feature_ridge import FeatureRidge, conjugate_gradients
-from nearfar.models.folding import LeastSquares, Linear
+from nearfar.models.folding import LeastSquaresFolding, LinearFolding
 from nearfar.models.item_item import ItemItem
 from nearfar.models.least_squares import Confidence
 from nearfar.models.model import Model
@@ -40,8 +40,8 @@ def model(kind: str) -> Model:
         return ItemItem((v @ v.T * (1 - np.eye(N))).astype(np.float32), POPULARITY, 50)
     if kind in ("least_squares", "linear"):
         folding = (
-            LeastSquares(v, Confidence(0.2, 1.0, 0.5)) if kind == "least_squares"
-            else Linear(v * 0.5, np.zeros(K, np.float32))
+            LeastSquaresFolding(v, Confidence(0.2, 1.0, 0.5)) if kind == "least_squares"
+            else LinearFolding(v * 0.5, np.zeros(K, np.float32))
         )  # fmt: skip
         return Factors(v, np.zeros(N, np.float32), folding, POPULARITY, 50)
     if kind == "constant":

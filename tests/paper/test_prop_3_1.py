@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from nearfar.kernels.rows import Rows
-from nearfar.vae.output import OutputLayer
+from nearfar.vae.decoder import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.step import Step
 from nearfar.vae.terms.alignment import Alignment, centroid_and_spread

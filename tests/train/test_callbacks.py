@@ -16,7 +16,14 @@ from nearfar.train.checkpoint import NAME
 from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Run
 
-VAE = nf.MultVAE(n_latent=4, decoder_hidden=(6,), epochs=2, batch_size=60, patience=0)
+VAE = nf.MultVAE(
+    n_latent=4,
+    encoder=nf.encoders.Base((6,)),
+    decoder_hidden=(6,),
+    epochs=2,
+    batch_size=60,
+    patience=0,
+)
 
 
 class Notes(Callback):

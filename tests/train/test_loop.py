@@ -30,7 +30,7 @@ from nearfar.train.run import Run
 from nearfar.train.state import UNREAD_STEPS
 from nearfar.vae.information import Information
 from nearfar.vae.likelihoods.by_size import EXACT_ITEMS
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.starts.xavier import Xavier
@@ -56,7 +56,7 @@ def test_the_best_epoch_is_kept_not_the_last(clusters) -> None:
         return {"made up": next(scores)}
 
     run = Run()
-    objective = algorithm.objective(Catalogue(interactions.item_counts, 120), 0)
+    objective = algorithm.objective(TrainingCounts(interactions.item_counts, 120), 0)
     train(network, objective, algorithm.plan(), interactions.x, validate=validate, run=run,
           identity={})  # fmt: skip
     assert run.history.best_epoch == 1
@@ -213,14 +213,14 @@ def test_bfloat16_trains_as_well(clusters) -> None:
 @pytest.mark.parametrize("algorithm", [MultVAE(), RecVAE()], ids=["multvae", "recvae"])
 def test_large_catalogues_are_sampled_and_others_are_not(algorithm: MultVAE | RecVAE) -> None:
     def chosen(n_items: int) -> tuple[object, str]:
-        catalogue = Catalogue(np.ones(n_items, np.int64), 10)
+        catalogue = TrainingCounts(np.ones(n_items, np.int64), 10)
         likelihood = likelihood_of(algorithm.likelihood, catalogue)
         return type(likelihood), algorithm.plan(catalogue).optimiser
 
     assert chosen(EXACT_ITEMS) == (Multinomial, "adam")
     assert chosen(EXACT_ITEMS + 1) == (Sampled, "lazy_adam")
     asked = replace(algorithm, likelihood=Multinomial(), optimiser="row_adam")
-    assert asked.plan(Catalogue(np.ones(9, np.int64), 1)).optimiser == "row_adam"
+    assert asked.plan(TrainingCounts(np.ones(9, np.int64), 1)).optimiser == "row_adam"
 
 
 def test_the_learning_rate_follows_its_schedule(clusters, monkeypatch) -> None:
@@ -321,7 +321,7 @@ def test_of_equal_epochs_the_earliest_is_kept(clusters) -> None:
         seen.append(network.decoder.out.bias.detach().clone())
         return {"made up": 0.5}
 
-    objective = algorithm.objective(Catalogue(interactions.item_counts, 120), 0)
+    objective = algorithm.objective(TrainingCounts(interactions.item_counts, 120), 0)
     train(network, objective, algorithm.plan(), interactions.x, validate=validate, run=run,
           identity={})  # fmt: skip
     assert [r.best for r in run.history.records] == [True, False, False]

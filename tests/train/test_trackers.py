@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,7 +26,14 @@ from nearfar.train.trackers.tensorboard import TensorBoard
 from nearfar.train.trackers.tracker import Tracker, make_tracker, trackers
 from nearfar.train.trackers.wandb import WandB
 
-VAE = nf.MultVAE(n_latent=4, decoder_hidden=(6,), epochs=4, batch_size=60, patience=0)
+VAE = nf.MultVAE(
+    n_latent=4,
+    encoder=nf.encoders.Base((6,)),
+    decoder_hidden=(6,),
+    epochs=4,
+    batch_size=60,
+    patience=0,
+)
 STEPS = [2, 4, 6, 8]
 """At the end of each epoch of 120 users in batches of 60."""
 
@@ -168,6 +176,22 @@ def test_parts_of_a_blend_are_parts_of_one_tracked_run(clusters) -> None:
     assert epochs == [(part, step) for part in ("part-0", "part-2") for step in STEPS]
     assert Memory.CLOSED == ["finished"]
     assert Memory.SETTINGS[0]["algorithm"] == "blend"
+
+
+def test_networks_that_are_tried_are_parts_of_one_tracked_run(clusters) -> None:
+    """The best of them all is told of the fit; in a blend they are parts of a part."""
+    run = Run(device="cpu", callbacks=(Memory("here"),))
+    tried = replace(VAE, richer=True, epochs=1)
+    tried.fit(*clusters, run=run)
+    (entries,) = Memory.RUNS.values()
+    assert [part for part, _, values in entries if "epoch" in values] == ["part-0", "part-1"]
+    assert [part for part, _, values in entries if "best/epoch" in values] == [""]
+    Memory.RUNS.clear()
+    nf.Blend(parts=(nf.EASE(l2=3.0), tried), weights=(1, 1)).fit(*clusters, run=run)
+    (entries,) = Memory.RUNS.values()
+    parts = [part for part, _, values in entries if "epoch" in values]
+    assert parts == ["part-1/part-0", "part-1/part-1"]
+    assert [part for part, _, values in entries if "best/epoch" in values] == ["part-1"]
 
 
 def test_as_a_context_it_stays_open_for_what_is_measured(clusters) -> None:

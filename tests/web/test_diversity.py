@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nearfar.web.diversity import mmr, pool_size
+from nearfar.web.scoring import mmr, pool_size
 
 
 def test_the_second_choice_avoids_the_twin_of_the_first() -> None:

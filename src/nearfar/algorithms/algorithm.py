@@ -81,6 +81,14 @@ class Algorithm(Settings, ABC):
             cast("Any", self), **{name: values[name] for name in unset if name in values}
         ))  # fmt: skip
 
+    def alternatives(self) -> tuple[Self, ...]:
+        """Return what `fit` tries in turn where validation users can tell which one is better.
+
+        The first is what it fits without validation users; most algorithms have no other. None of
+        them has alternatives of its own.
+        """
+        return (self,)
+
     def as_fitted(self, model: Model) -> Self:
         """Return this algorithm with the settings that its fit chose on validation users.
 

@@ -18,7 +18,6 @@ from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.ensemble import Ensemble, check_weights
 from nearfar.models.model import Model
-from nearfar.train.history import History
 from nearfar.train.run import Run
 
 
@@ -119,9 +118,5 @@ class Blend(Algorithm):
         """Yield the run of each part."""
         for i, part in enumerate(self.parts):
             earlier = self.parts[:i].count(part)
-            yield dataclasses.replace(
-                run,
-                seed=derive(run.seed, "part", earlier) if earlier else run.seed,
-                folder=run.folder and run.folder / f"part-{i}",
-                history=History(),
-            )
+            seed = derive(run.seed, "part", earlier) if earlier else run.seed
+            yield dataclasses.replace(run.part(i), seed=seed)

@@ -16,7 +16,7 @@ from nearfar.core.ranges import PositiveFloat, PositiveInt
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.kernels.rows import Rows
 from nearfar.models.factors import Factors
-from nearfar.models.folding import Linear
+from nearfar.models.folding import LinearFolding
 from nearfar.models.least_squares import row_sums
 from nearfar.train.run import Run
 
@@ -82,7 +82,7 @@ class MF(Algorithm):
             run,
         )
         projected = projection(items, l2)
-        folding = Linear(sides.as_in_data(projected), -(means @ projected).cpu().numpy())
+        folding = LinearFolding(sides.as_in_data(projected), -(means @ projected).cpu().numpy())
         return Factors(
             sides.as_in_data(items),
             sides.as_in_data(means[:, None])[:, 0],

@@ -16,7 +16,7 @@ from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.factors import Factors
-from nearfar.models.folding import Linear
+from nearfar.models.folding import LinearFolding
 from nearfar.models.least_squares import row_sums
 from nearfar.train.run import Run
 from nearfar.vae.starts.spectral import leading_directions
@@ -77,7 +77,7 @@ class PLRec(Algorithm):
         return Factors(
             sides.as_in_data(weights),
             np.zeros(train.n_items, np.float32),
-            Linear(sides.as_in_data(projected), np.zeros(k, np.float32)),
+            LinearFolding(sides.as_in_data(projected), np.zeros(k, np.float32)),
             train.item_counts,
             train.n_users,
         )

@@ -15,7 +15,7 @@ from nearfar.algorithms.statistics import Statistics
 from nearfar.core.ranges import NonNegativeFloat, PositiveFloat, PositiveInt, PositiveShare
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.factors import Factors
-from nearfar.models.folding import LeastSquares
+from nearfar.models.folding import LeastSquaresFolding
 from nearfar.models.least_squares import Confidence, weighted_least_squares
 from nearfar.train.run import Run
 
@@ -116,7 +116,7 @@ def weighted_factors(
     return Factors(
         items,
         np.zeros(train.n_items, np.float32),
-        LeastSquares(items, confidence),
+        LeastSquaresFolding(items, confidence),
         train.item_counts,
         train.n_users,
     )

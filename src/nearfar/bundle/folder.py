@@ -18,18 +18,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from nearfar.bundle.bundle import About, Bundle, label_of_about
-from nearfar.bundle.manifest import (
+from nearfar.bundle.registered import bundle_folder, with_registered_items
+from nearfar.core import discovery
+from nearfar.core.errors import ArtefactError, DataError, NearfarError, UnknownNameError
+from nearfar.core.files import atomic_folder
+from nearfar.core.manifest import (
     NAME,
     REMEDY,
     check_manifest_files,
     read_manifest,
     write_manifest,
 )
-from nearfar.bundle.manifest import is_bundle as is_bundle
-from nearfar.bundle.registered import bundle_folder, with_registered_items
-from nearfar.core import discovery
-from nearfar.core.errors import ArtefactError, DataError, NearfarError, UnknownNameError
-from nearfar.core.files import atomic_folder
+from nearfar.core.manifest import is_bundle as is_bundle
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.models.model import Model
 from nearfar.train.run import Device, Run

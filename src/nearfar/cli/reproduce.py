@@ -18,7 +18,6 @@ from nearfar.core.errors import SettingsError
 from nearfar.data.filters import Filters
 from nearfar.evaluation.groups import parse_groups
 from nearfar.evaluation.text import aligned
-from nearfar.experiments.reporting import reporting_to
 from nearfar.experiments.reproduction.datasets import NAMES, OwnData, data_set
 from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, ReproductionReport
 from nearfar.experiments.reproduction.reproduce import reproduce as run_reproduction
@@ -27,6 +26,7 @@ from nearfar.experiments.reproduction.study import SeedResult, Study, StudyPlan
 from nearfar.metrics.metric import parse_metric
 from nearfar.tables.columns import Columns
 from nearfar.train.run import Precision
+from nearfar.train.trackers.tracker import reporting_to
 
 
 @with_options(without=(*DETAILS, "format", "min_user"))

@@ -102,6 +102,9 @@ def train(
     rows = []
     if evaluation is not None:
         rows = [[str(m), f"{evaluation.mean(m):.4f}"] for m in evaluation.per_user]
+    for attempt in history.attempts:
+        score = f"{attempt.score:.4f}" if attempt.epochs else "no score"
+        output.remark(f"tried {attempt.label}: {score} in {attempt.epochs} epochs")
     if history.interrupted:
         output.warning(
             f"stopped by hand: {out} holds the best so far; the same command with --resume goes on"
@@ -115,6 +118,7 @@ def train(
             "fit_seconds": found.fit_seconds, "metrics": found.bundle.about.metrics,
             "n_epochs": len(history.records),
             "best_epoch": history.best_epoch, "stopped_early": history.stopped_early,
+            "attempts": [attempt.to_dict() for attempt in history.attempts],
             "interrupted": history.interrupted, "read": about.get("read"),
         },
         table(None, ["validation", "mean"], rows) if rows else "no validation users",

@@ -17,13 +17,12 @@ from nearfar.core import settings
 from nearfar.core.errors import DataError
 from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.evaluation.text import aligned
-from nearfar.experiments.reporting import reporting_to
 from nearfar.experiments.tuning.space import Space
 from nearfar.experiments.tuning.trials import TuningTrial
 from nearfar.experiments.tuning.tune import METRIC, Tuned, TuningSearch
 from nearfar.experiments.tuning.tune import tune as run_search
 from nearfar.train.run import Precision
-from nearfar.train.trackers.tracker import check_targets
+from nearfar.train.trackers.tracker import check_targets, reporting_to
 
 SHOWN = 10
 

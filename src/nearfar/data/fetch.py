@@ -17,8 +17,7 @@ from typing import IO, Any
 
 from nearfar.core.errors import DataError, FetchError, UnknownNameError
 from nearfar.core.files import atomic_file
-from nearfar.data.formats import all_sources, generated
-from nearfar.data.sources.source import Download, Packaged, Source
+from nearfar.data.sources.source import Download, Packaged, Source, all_sources, generated
 from nearfar.tables.raw import RawFiles
 
 CONNECT_SECONDS = 10

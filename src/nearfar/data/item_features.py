@@ -27,7 +27,7 @@ MIN_ITEMS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class FeatureColumn:
     """The features of one column.
 
     Args:
@@ -53,7 +53,7 @@ class ItemFeatures:
     """
 
     ids: Vocabulary
-    blocks: tuple[Block, ...]
+    blocks: tuple[FeatureColumn, ...]
 
     @property
     def names(self) -> list[str]:
@@ -188,12 +188,14 @@ def united(features: ItemFeatures, table: pl.DataFrame) -> ItemFeatures:
         data, row, column = (np.concatenate(values) for values in zip(*entries, strict=True))
         shape = (len(features.ids) + table.height, len(names))
         values = csr_array((data, (row, column)), shape=shape)
-        blocks.append(Block(block.column, block.kind, names, values))
+        blocks.append(FeatureColumn(block.column, block.kind, names, values))
     details = pl.concat([features.ids.frame(), table.select("id")], how="diagonal_relaxed")
     return ItemFeatures(Vocabulary.from_frame(details), tuple(blocks))
 
 
-def _blocks(table: pl.DataFrame, rows: np.ndarray, n_items: int, where: str) -> Iterator[Block]:
+def _blocks(
+    table: pl.DataFrame, rows: np.ndarray, n_items: int, where: str
+) -> Iterator[FeatureColumn]:
     if FEATURE in table.columns:
         value = table[VALUE] if VALUE in table.columns else None
         weights = None if value is None else _numbers(value, where)
@@ -206,7 +208,7 @@ def _blocks(table: pl.DataFrame, rows: np.ndarray, n_items: int, where: str) -> 
         yield _block(column, rows, n_items, where)
 
 
-def _block(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> Block:
+def _block(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> FeatureColumn:
     kind = column.dtype
     if isinstance(kind, pl.List | pl.Array):
         if kind.inner.is_numeric():
@@ -230,7 +232,7 @@ def _block(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> Blo
     # Of several rows of an item the first counts.
     row, first = np.unique(rows[present], return_index=True)
     x = csr_array((values[first], (row, np.zeros(len(row), np.int64))), shape=(n_items, 1))
-    return Block(column.name, "number", ["value"], x)
+    return FeatureColumn(column.name, "number", ["value"], x)
 
 
 def _tags(
@@ -239,7 +241,7 @@ def _tags(
     n_items: int,
     column: str,
     weights: np.ndarray | None = None,
-) -> Block:
+) -> FeatureColumn:
     frame = pl.DataFrame(
         {"row": rows, "tag": tags.str.strip_chars(),
          "weight": np.ones(len(rows)) if weights is None else weights}
@@ -251,10 +253,10 @@ def _tags(
     entries = (frame["weight"].to_numpy(), (frame["row"].to_numpy(), columns))
     x = csr_array(entries, shape=(n_items, len(names)))
     x.eliminate_zeros()
-    return Block(column, "tags", names.to_list(), x)
+    return FeatureColumn(column, "tags", names.to_list(), x)
 
 
-def _vector(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> Block:
+def _vector(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> FeatureColumn:
     lists = column.cast(pl.List(pl.Float64))
     present = lists.is_not_null().to_numpy()
     lengths = lists.drop_nulls().list.len().unique().to_list()
@@ -268,7 +270,7 @@ def _vector(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> Bl
     columns = np.tile(np.arange(lengths[0]), len(row))
     entries = (values[first].ravel(), (np.repeat(row, lengths[0]), columns))
     x = csr_array(entries, shape=(n_items, lengths[0]))
-    return Block(column.name, "vector", [str(i) for i in range(lengths[0])], x)
+    return FeatureColumn(column.name, "vector", [str(i) for i in range(lengths[0])], x)
 
 
 def _numbers(column: pl.Series, where: str) -> np.ndarray:

@@ -13,8 +13,7 @@ from nearfar.core.errors import DataError, SettingsError
 from nearfar.data.events import FilterStep, Log, Unknown
 from nearfar.data.fetch import cached
 from nearfar.data.filters import Filters
-from nearfar.data.formats import detect, generated, source_named
-from nearfar.data.sources.source import Source, SourceRequest
+from nearfar.data.sources.source import Source, SourceRequest, detect, generated, source_named
 from nearfar.tables.columns import EVENT_ROLES, OPTIONS, Columns
 from nearfar.tables.frames import frame_table
 from nearfar.tables.item_table import read_item_table

@@ -15,7 +15,7 @@ from nearfar.evaluation.evaluate import Recommender, evaluate
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.paired import N_RESAMPLES, Paired, Test, compare_all
 from nearfar.evaluation.paired import compare as compare_pair
-from nearfar.evaluation.table import comparison_table, table_html
+from nearfar.evaluation.table import comparison_table
 from nearfar.metrics.metric import Metric
 
 
@@ -86,7 +86,7 @@ class Comparison:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return table_html(comparison_table(self.evaluations, baseline=self.baseline))
+        return comparison_table(self.evaluations, baseline=self.baseline)._repr_html_()
 
 
 @overload

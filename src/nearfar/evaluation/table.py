@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from typing import Any
 
 import numpy as np
 
 from nearfar.core.errors import EmptyDataError
+from nearfar.core.frames import table_html
 from nearfar.evaluation.evaluation import Activity, Evaluation
 from nearfar.evaluation.groups import Group
 from nearfar.evaluation.intervals import Method
@@ -41,6 +41,9 @@ class Table:
     def __str__(self) -> str:
         return "\n".join([aligned(self.header, self.rows), *self.notes])
 
+    def _repr_html_(self) -> str:
+        return table_html(self.rows, header=self.header, notes=self.notes)
+
 
 def tall(table: Table, n_leading: int, most: int) -> Table:
     """Return a table with a row per metric and old row, where it has more metrics than `most`.
@@ -59,16 +62,6 @@ def tall(table: Table, n_leading: int, most: int) -> Table:
         for row in table.rows
     )
     return replace(table, header=("metric", *table.header[:n_leading], "mean"), rows=rows)
-
-
-def table_html(table: Table) -> str:
-    """Return a table as HTML, for notebooks."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.header)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
-    )
-    notes = "".join(f"<p>{escape(note)}</p>" for note in table.notes)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{notes}"
 
 
 def comparison_table(

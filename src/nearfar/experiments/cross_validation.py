@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 
 from nearfar.algorithms.algorithm import Algorithm
 from nearfar.core.errors import EmptyDataError
@@ -44,7 +43,7 @@ class CrossValidation:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
+        return self.table()._repr_html_()
 
 
 def cross_validate(

@@ -223,7 +223,11 @@ def _algorithm(
         return algorithm, False
     registry = Registry(pipeline.registry)
     before = registry.bundle(champion.name)
-    if not can_warm_start(before, algorithm.architecture(train.n_items)):
+    alike = [
+        one for one in algorithm.alternatives()
+        if can_warm_start(before, one.architecture(train.n_items))
+    ]  # fmt: skip
+    if not alike:
         say(f"{champion.name} has another architecture; starting afresh")
         return algorithm, False
     path = warm_file(folder, champion.name)
@@ -233,8 +237,8 @@ def _algorithm(
         say(str(error))
         return algorithm, False
     say(f"going on from {champion.name}: {n_known:,} of {train.n_items:,} items are known to it")
-    start = Saved(str(path), algorithm.start)
-    warmed = replace(cast("Any", algorithm), start=start)
+    start = Saved(str(path), alike[0].start)
+    warmed = replace(cast("Any", alike[0]), start=start)
     return warmed, True
 
 

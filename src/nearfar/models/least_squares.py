@@ -140,14 +140,14 @@ def row_sums(factors: Float[Tensor, "columns k"], rows: Rows) -> Float[Tensor, "
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class RowBlock:
     """Rows of similar length: their positions, and their columns padded with `n_items`."""
 
     rows: Int64[Tensor, " block"]
     columns: Int64[Tensor, "block width"]
 
 
-def blocks(rows: Rows, k: int) -> Iterator[Block]:
+def blocks(rows: Rows, k: int) -> Iterator[RowBlock]:
     """The rows that have entries, longest first, in blocks that gather `BLOCK_VALUES` at most."""
     counts = rows.counts.cpu().numpy()
     order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
@@ -159,7 +159,7 @@ def blocks(rows: Rows, k: int) -> Iterator[Block]:
         steps = torch.arange(width, device=chosen.device)
         places = (rows.indptr[chosen][:, None] + steps).clamp(max=len(rows.indices) - 1)
         present = steps < rows.counts[chosen][:, None]
-        yield Block(chosen, torch.where(present, rows.indices[places], rows.n_items))
+        yield RowBlock(chosen, torch.where(present, rows.indices[places], rows.n_items))
         start = end
 
 

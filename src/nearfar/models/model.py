@@ -18,6 +18,7 @@ from nearfar.core.ranking import Ranking
 from nearfar.data.interactions import canonical
 from nearfar.models.candidates import Candidates
 from nearfar.models.top_k import rank
+from nearfar.vae.posterior import DiagonalGaussian
 
 BATCH_BYTES = 32 << 20
 MIN_BATCH = 64
@@ -184,3 +185,11 @@ class Model(ABC):
         n_train_users: int,
     ) -> Model:
         """The inverse of `state`."""
+
+
+class LatentModel(Model):
+    """A model that places every history in a latent space."""
+
+    @abstractmethod
+    def encode(self, histories: csr_array) -> DiagonalGaussian:
+        """The posteriors of clean histories, on the CPU."""

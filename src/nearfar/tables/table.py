@@ -19,7 +19,7 @@ from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect, TextOptions, sniff
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rows import RowReader, Rows
+from nearfar.tables.rows import RowReader, TableRows
 from nearfar.tables.rules import RowRules
 from nearfar.tables.streams import MAX_EXPANSION
 
@@ -214,7 +214,7 @@ def read_rows(
     *,
     needed: Sequence[str] = (),
     clock: Clock | None = None,
-) -> Iterator[Rows]:
+) -> Iterator[TableRows]:
     """The typed rows of tables that make one log.
 
     Args:

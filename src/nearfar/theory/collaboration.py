@@ -31,11 +31,6 @@ class Collaboration:
     by_distance: Float64[np.ndarray, " tenths"]
     near_share: float
 
-    @property
-    def distant(self) -> Float64[np.ndarray, " users"]:
-        """The share of all help that comes from far users."""
-        return 1 - self.local
-
 
 N_TENTHS = 10
 

@@ -87,11 +87,6 @@ class KLDecomposition:
         most = max(0.0, most)
         return min(max(0.0, low), most), max(0.0, min(high, most))
 
-    def closes(self, z: float = 3.0) -> bool:
-        """Whether I + mismatch, from latents, is the closed-form KL within `z` errors."""
-        slack = 1e-9 * max(1.0, abs(self.kl))
-        return abs(self.sampled_kl - self.kl) <= z * self.sampled_kl_error + slack
-
 
 def decompose_kl(
     posterior: DiagonalGaussian,

@@ -32,41 +32,6 @@ def w2(q: DiagonalGaussian, other: DiagonalGaussian) -> Float64[np.ndarray, " us
     return np.linalg.norm(gaussian_points(q) - gaussian_points(other, q), axis=1)
 
 
-def mean_distance(q: DiagonalGaussian, other: DiagonalGaussian) -> Float64[np.ndarray, " users"]:
-    """||mu_u - mu'_u|| user by user: at most W1, which equals it where the variances are equal.
-
-    Raises: DataError where the two are not of the same shape.
-    """
-    return np.linalg.norm(_float64(q.mu) - _float64(other.mu, q.mu), axis=1)
-
-
-def pairwise_w2(
-    q: DiagonalGaussian, others: DiagonalGaussian | None = None, batch_size: int = BATCH_USERS
-) -> Float64[np.ndarray, "users others"]:
-    """W2(q_u, q_v) of all pairs, an upper bound of W1; see `w2`.
-
-    Made of Gram products, so that nothing is users x others x latent; pairs so near each other that
-    these cancel are computed from their difference, so that equal posteriors are exactly 0 apart.
-
-    Args:
-        q: the posteriors of the rows.
-        others: those of the columns; without any, `q` itself, with a diagonal of exact zeros.
-        batch_size: rows made at once.
-    """
-    return pairwise_distance(
-        gaussian_points(q), None if others is None else gaussian_points(others), batch_size
-    )
-
-
-def pairwise_mean_distance(
-    q: DiagonalGaussian, others: DiagonalGaussian | None = None, batch_size: int = BATCH_USERS
-) -> Float64[np.ndarray, "users others"]:
-    """||mu_u - mu_v|| of all pairs, a lower bound of W1; arguments as for `pairwise_w2`."""
-    return pairwise_distance(
-        _float64(q.mu), None if others is None else _float64(others.mu), batch_size
-    )
-
-
 def sampled_w1(
     q: DiagonalGaussian,
     other: DiagonalGaussian,
@@ -149,7 +114,16 @@ def pairwise_distance(
     others: Float64[np.ndarray, "others coordinates"] | None = None,
     batch_size: int = BATCH_USERS,
 ) -> Float64[np.ndarray, "users others"]:
-    """Euclidean distances of all pairs, by ||a||^2 + ||b||^2 - 2 <a, b>; see `pairwise_w2`."""
+    """Euclidean distances of all pairs, by ||a||^2 + ||b||^2 - 2 <a, b>.
+
+    Nothing is users x others x coordinates. Pairs so near each other that the products cancel are
+    computed from their difference, so that equal points are exactly 0 apart.
+
+    Args:
+        points: those of the rows.
+        others: those of the columns; None for `points` themselves, with a diagonal of exact zeros.
+        batch_size: rows made at once.
+    """
     centre = points.mean(0)  # the nearer to the origin, the less cancels
     rows = points - centre
     columns = rows if others is None else others - centre

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -71,7 +71,8 @@ class Callback:
     Events come in this order, to each callback of `Run(callbacks=[...])` in its order:
 
     1. `start`: once per `Algorithm.fit`.
-    2. `part`: a blend's, before each of its parts, whose own events from `start` to `end` follow.
+    2. `part`: before each part of a blend, whose own events from `start` to `end` follow, and
+       before each network of an algorithm that tries several.
     3. `step` after every training step, `epoch` after every epoch with its validation, and
        `checkpoint` after every checkpoint. Closed forms have none of these, alternating least
        squares has steps only, and a training on several workers has epochs only.
@@ -86,7 +87,7 @@ class Callback:
         """A fit starts."""
 
     def part(self, name: str, /) -> None:
-        """The fit of a part of a blend starts."""
+        """A part of a blend, or a network of several, is fitted from here on."""
 
     def step(self, report: StepReport, /) -> None:
         """A step ended."""
@@ -137,3 +138,13 @@ def report_measured(callbacks: Sequence[Callback], metrics: Mapping[Any, float])
     """Report what was measured of a fitted model."""
     for callback in callbacks:
         callback.measured({str(metric): value for metric, value in metrics.items()})
+
+
+Reporting = Callable[[str], AbstractContextManager[tuple[Callback, ...]]]
+"""Given what is being fitted, the callbacks that receive its events until the block ends."""
+
+
+@contextmanager
+def silent(title: str) -> Iterator[tuple[Callback, ...]]:
+    """No callbacks for any training."""
+    yield ()

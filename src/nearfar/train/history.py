@@ -58,22 +58,45 @@ class EpochRecord:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """One of several networks that were trained to find out which suits the data.
+
+    `score` is its best validation score, by the metric that chooses; `epochs` how many it took.
+    """
+
+    label: str
+    score: float
+    epochs: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
 @dataclass
 class History:
     """The epochs of a run in order.
 
     `interrupted` says that it was stopped by hand, `stopped_early` that validation had not
-    improved for the plan's patience; `best_epoch` is the one whose weights were kept.
+    improved for the plan's patience; `best_epoch` is the one whose weights were kept. Where
+    several networks were tried, `attempts` has all of them and the rest is of the best one.
     """
 
     records: list[EpochRecord] = field(default_factory=list)
     interrupted: bool = False
     stopped_early: bool = False
+    attempts: list[Attempt] = field(default_factory=list)
 
     @property
     def best_epoch(self) -> int | None:
         best = [r.epoch for r in self.records if r.best]
         return best[-1] if best else None
+
+    @property
+    def best_score(self) -> float:
+        """The best epoch's validation score, of the metric that chooses; -inf without any."""
+        scores = [next(iter(r.validation.values())) for r in self.records if r.validation]
+        return max(scores, default=float("-inf"))
 
     @property
     def seconds(self) -> float:
@@ -105,6 +128,7 @@ class History:
     def clear(self) -> None:
         """Forget an earlier run."""
         self.records.clear()
+        self.attempts.clear()
         self.interrupted = self.stopped_early = False
 
     def write_jsonl(self, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -62,6 +62,12 @@ class Run(Settings):
     def check_together(self) -> None:
         if self.device == "cuda" and not torch.cuda.is_available():
             raise SettingsError("device is cuda, but PyTorch sees no CUDA device; use cpu or auto")
+
+    def part(self, number: int) -> Run:
+        """Return the run of one of several models, with a history and a folder of its own."""
+        return replace(
+            self, folder=self.folder and self.folder / f"part-{number}", history=History()
+        )
 
     @property
     def scores_bytes(self) -> int:

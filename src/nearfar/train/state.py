@@ -19,9 +19,8 @@ from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import EpochRecord, History, StepReport
 from nearfar.train.means import Means
 from nearfar.train.neighbourhoods import Neighbourhoods
-from nearfar.train.optimisers import Optimisers
-from nearfar.train.phase import Phase
-from nearfar.train.plan import TrainingPlan
+from nearfar.train.optimiser import Optimisers
+from nearfar.train.plan import Phase, TrainingPlan
 from nearfar.train.reducer import Local, Reducer
 from nearfar.train.run import Run
 from nearfar.vae.information import Information, moments_of

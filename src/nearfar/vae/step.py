@@ -13,8 +13,8 @@ from torch import Tensor
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.corruption.corruption import Corruption
+from nearfar.vae.decoder import OutputLayer
 from nearfar.vae.encoders.encoder import EncoderNetwork
-from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian, Draw
 
 

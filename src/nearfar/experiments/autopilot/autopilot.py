@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.bundle.folder import check_destination
-from nearfar.bundle.manifest import is_bundle
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.files import write_json
+from nearfar.core.manifest import is_bundle
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
 from nearfar.experiments.autopilot.families import BLEND, Family, select_families
@@ -22,9 +22,9 @@ from nearfar.experiments.autopilot.pace import TimeBudget
 from nearfar.experiments.autopilot.records import FORMAT, Records
 from nearfar.experiments.autopilot.search import FamilySearch
 from nearfar.experiments.provenance import provenance
-from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.stopping import Stop, Terminated, raising_on_sigterm
 from nearfar.experiments.tuning.tune import METRIC
+from nearfar.train.callback import Reporting, silent
 from nearfar.train.run import Device, Precision, Run
 
 LEADERBOARD = "leaderboard.json"

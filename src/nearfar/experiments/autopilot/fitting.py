@@ -21,11 +21,10 @@ from nearfar.experiments.autopilot.holding_out import HeldOut
 from nearfar.experiments.autopilot.kept_models import KeptModels
 from nearfar.experiments.autopilot.pace import Hopeless, Pace, TimeBudget, TooSlow
 from nearfar.experiments.autopilot.records import Record, Records, State
-from nearfar.experiments.reporting import Reporting
 from nearfar.experiments.tuning.tune import METRIC
 from nearfar.models.ensemble import Ensemble
 from nearfar.models.model import Model
-from nearfar.train.callback import report_measured, reported
+from nearfar.train.callback import Reporting, report_measured, reported
 from nearfar.train.run import Device, Precision, Run
 
 RESERVE = 1.3

@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 from nearfar.core.errors import DataError, SettingsError, UnknownNameError
 from nearfar.data.filters import Filters, preset
-from nearfar.data.formats import detect, generated
 from nearfar.data.shapes import SHAPES
-from nearfar.data.sources.source import Source
+from nearfar.data.sources.source import Source, detect, generated
 from nearfar.data.splits.folder import is_split_folder
 from nearfar.evaluation.evaluate import DEFAULT_METRICS
 from nearfar.metrics.metric import Metric

@@ -17,7 +17,6 @@ from nearfar.core.files import atomic_file
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.provenance import provenance
-from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.stopping import Budget, Stop, Watch, raising_on_sigterm, reason_of
 from nearfar.experiments.tuning.sampler import Proposal, Pruned
 from nearfar.experiments.tuning.space import Space, value_of, with_values
@@ -30,7 +29,7 @@ from nearfar.experiments.tuning.trials import (
     settings_toml,
 )
 from nearfar.metrics.ndcg import NDCG
-from nearfar.train.callback import Callback, report_measured
+from nearfar.train.callback import Callback, Reporting, report_measured, silent
 from nearfar.train.history import EpochRecord
 from nearfar.train.run import Device, Precision, Run
 
@@ -76,8 +75,8 @@ class TuningSearch:
         self.run_options()
 
     def base(self) -> Algorithm:
-        """The algorithm that the search starts from."""
-        return make_algorithm(self.algorithm, dict(self.values))
+        """The algorithm that the search starts from: a single network."""
+        return make_algorithm(self.algorithm, dict(self.values)).alternatives()[0]
 
     def searched(self) -> Space:
         """What is searched in the end."""

@@ -14,7 +14,7 @@ from nearfar.store.contracts import midnight
 from nearfar.store.secrets import Url
 from nearfar.store.sources._files import (
     DatedFile,
-    Local,
+    LocalPlace,
     Place,
     check_partition,
     dated_files,
@@ -82,7 +82,7 @@ def _add(rows: EventRows, place: Place, file: DatedFile, since: date, until: dat
     """
     where = file.path
     try:
-        if isinstance(place, Local):
+        if isinstance(place, LocalPlace):
             table = pl.scan_parquet(file.path, glob=False, hive_partitioning=False)
         else:
             with place.open(file.path) as stream:

@@ -32,7 +32,7 @@ PRECISE = 0.1
 
 
 @dataclass(frozen=True)
-class Alignment(Instrument):
+class AlignmentInstrument(Instrument):
     """The three parts of A(x), and the contraction that the Hessian predicts, checked.
 
     Args:

@@ -10,6 +10,7 @@ import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -18,7 +19,7 @@ from nearfar.core import discovery
 from nearfar.core.errors import SettingsError
 from nearfar.core.extras import require
 from nearfar.core.files import read_json, write_json
-from nearfar.train.callback import Callback, EndReport, StartReport, State
+from nearfar.train.callback import Callback, EndReport, Reporting, StartReport, State
 from nearfar.train.history import EpochRecord, StepReport
 
 LOGGER = logging.getLogger("nearfar")
@@ -69,8 +70,9 @@ class Tracker(Callback, ABC):
         if self.NEEDS_PLACE and not self.place:
             raise SettingsError(f"{kind} needs a place; write {kind}:DIR")
         self._held = self._open = self._failed = False
-        self._depth = self._parts = self._step = 0
+        self._step = 0
         self._part = ""
+        self._fits: list[tuple[str, Iterator[int]]] = []  # the part of each fit, and its own parts
         self._folder: Path | None = None
         self._run = ""
         self._logged: dict[str, int] = {}
@@ -93,7 +95,8 @@ class Tracker(Callback, ABC):
         Args:
             values: by name, as "validation/NDCG_at_100"; all finite.
             step: the number of steps so far.
-            part: "" or the part of a blend, as "part-0", whose steps are counted by themselves.
+            part: "", or as "part-0" the part of a blend or one of several networks, whose steps are
+                counted by themselves.
         """
 
     def summarise(self, values: Mapping[str, float], step: int, part: str) -> None:
@@ -105,18 +108,17 @@ class Tracker(Callback, ABC):
         """Close the tracked run."""
 
     def start(self, report: StartReport, /) -> None:
-        self._depth += 1
-        if self._depth > 1:
+        self._fits.append((self._part, count()))
+        if len(self._fits) > 1:
             return
         self._close()
         self._failed = False
-        self._parts, self._part, self._step = 0, "", 0
         self._folder = report.folder
         self._guarded(lambda: self._begin(report))
 
     def part(self, name: str, /) -> None:
-        self._part = f"part-{self._parts}"
-        self._parts += 1
+        before, numbers = self._fits[-1]
+        self._part = f"{before}/part-{next(numbers)}".lstrip("/")
 
     def step(self, report: StepReport, /) -> None:
         if report.total_step % EVERY_STEPS == 0:
@@ -140,13 +142,12 @@ class Tracker(Callback, ABC):
         self._guarded(self._write_notes)
 
     def end(self, report: EndReport, /) -> None:
-        self._depth -= 1
+        self._part, _ = self._fits.pop()
         if report.best is not None:
             values: dict[str, float] = {"best/epoch": report.best.epoch + 1}
             values |= {f"best/{name}": value for name, value in report.best.validation.items()}
             self._log(values, self._step, summary=True)
-        self._part = "" if self._depth <= 1 else self._part
-        if self._depth == 0:
+        if not self._fits:
             self._state = report.state
             if not self._held:
                 self._close()
@@ -246,6 +247,27 @@ def trackers(
     """Yield the trackers of targets, each open until the block ends; see `make_tracker`."""
     with contextlib.ExitStack() as stack:
         yield tuple([stack.enter_context(make_tracker(t, name, group)) for t in targets])
+
+
+def reporting_to(
+    progress: Callable[[str], contextlib.AbstractContextManager[Callback]],
+    track: Sequence[str] = (),
+    group: str = "",
+) -> Reporting:
+    """Return what shows the progress of each training and logs it to trackers.
+
+    Args:
+        progress: given what is being fitted, shows its progress.
+        track: targets of trackers, as "mlflow:mlruns"; each training is a tracked run.
+        group: of the tracked runs.
+    """
+
+    @contextlib.contextmanager
+    def reporting(title: str) -> Iterator[tuple[Callback, ...]]:
+        with progress(title) as shown, trackers(track, title, group) as tracked:
+            yield (shown, *tracked)
+
+    return reporting
 
 
 def _key(name: str) -> str:

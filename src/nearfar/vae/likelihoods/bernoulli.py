@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.step import Step, Term
 
 
@@ -20,7 +20,7 @@ class Bernoulli(Likelihood):
     al. 2016). Scores of a batch are dense and kept for the gradient, three times over.
     """
 
-    def term(self, catalogue: Catalogue) -> Term:
+    def term(self, catalogue: TrainingCounts) -> Term:
         return bernoulli
 
 

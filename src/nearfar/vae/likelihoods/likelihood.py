@@ -13,7 +13,7 @@ from nearfar.vae.step import Term
 
 
 @dataclass(frozen=True, eq=False)
-class Catalogue:
+class TrainingCounts:
     """What is known of the training data before training.
 
     Attributes:
@@ -33,5 +33,5 @@ class Likelihood(Settings, ABC):
     """p(x|z), by its negative logarithm as a term of the objective."""
 
     @abstractmethod
-    def term(self, catalogue: Catalogue) -> Term:
+    def term(self, catalogue: TrainingCounts) -> Term:
         """-log p(x|z) in nats per user, or an estimate of it."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from nearfar.core.ranges import NonNegativeFloat
 from nearfar.kernels.background import Background
 from nearfar.kernels.rows import Rows
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.step import Step, Term
 
 
@@ -34,7 +34,7 @@ class Multinomial(Likelihood):
 
     background: NonNegativeFloat = 0.0
 
-    def term(self, catalogue: Catalogue) -> Term:
+    def term(self, catalogue: TrainingCounts) -> Term:
         return SoftReconstruction(self.background) if self.background else reconstruction
 
 

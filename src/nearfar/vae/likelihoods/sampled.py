@@ -15,7 +15,7 @@ from nearfar.kernels.background import Background
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.softmax import linear_multinomial_nll
 from nearfar.kernels.sparse import selected_rows
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.likelihoods.multinomial import soft_targets
 from nearfar.vae.step import Step, Term
 
@@ -38,7 +38,7 @@ class Sampled(Likelihood):
     negatives: PositiveInt = 8192
     background: NonNegativeFloat = 0.0
 
-    def term(self, catalogue: Catalogue) -> Term:
+    def term(self, catalogue: TrainingCounts) -> Term:
         shares = torch.from_numpy(catalogue.item_counts / max(1, catalogue.n_users))
         return SampledReconstruction(shares.float(), self.negatives, self.background)
 

@@ -40,10 +40,10 @@ class HierarchicalVamp(Prior):
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
         if n_latent % 2:
             raise SettingsError(f"n_latent is {n_latent}; two levels need an even number")
-        return _HierarchicalNetwork(self, n_items, n_latent // 2, rng)
+        return _HierarchicalPriorNetwork(self, n_items, n_latent // 2, rng)
 
 
-class _HierarchicalNetwork(PriorNetwork):
+class _HierarchicalPriorNetwork(PriorNetwork):
     def __init__(
         self, settings: HierarchicalVamp, n_items: int, n_level: int, rng: torch.Generator
     ) -> None:

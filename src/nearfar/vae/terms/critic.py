@@ -10,9 +10,9 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from nearfar.kernels.rows import Rows
+from nearfar.vae.decoder import OutputLayer
 from nearfar.vae.initialise import linear
 from nearfar.vae.likelihoods.multinomial import reconstruction
-from nearfar.vae.output import OutputLayer
 from nearfar.vae.step import Step
 
 PLACES = 100
@@ -35,7 +35,7 @@ class Critic(nn.Module):
 
     def __init__(self, rng: torch.Generator) -> None:
         super().__init__()
-        self.moments = Moments(SIZES[0])
+        self.moments = FeatureMoments(SIZES[0])
         self.layers = nn.ModuleList(linear(n, m, rng) for n, m in pairwise(SIZES))
 
     def gather(self, step: Step, nll: Float[Tensor, " users"]) -> None:
@@ -129,7 +129,7 @@ KEPT = 0.99
 SMALLEST_VARIANCE = 1e-3
 
 
-class Moments(nn.Module):
+class FeatureMoments(nn.Module):
     """Features less their mean over their standard deviation: batch normalisation as at test time.
 
     The moments are averages over the users of the batches that were gathered; a batch counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,7 +12,6 @@ from torch import Tensor
 
 from nearfar.kernels.rows import Rows
 from nearfar.vae.step import Step
-from nearfar.vae.terms.given_gradient import given_gradient
 
 PART_BYTES = 1 << 27
 """About the memory that is worked in at a time. Fixed: what is drawn must not depend on it."""
@@ -129,3 +129,24 @@ def negatives_first(
     places = torch.arange(rows.n_items, device=order.device) - before
     places += (rows.n_items - rows.counts)[:, None]
     return torch.empty_like(order).scatter_(1, torch.where(own, places, before - 1), order)
+
+
+def given_gradient(
+    scores: Float[Tensor, "users items"],
+    loss: Float[Tensor, " users"],
+    gradient: Float[Tensor, "users items"],
+) -> Float[Tensor, " users"]:
+    """The loss per user as a function of the scores with this gradient, derived by hand."""
+    return _GivenGradient.apply(scores, loss, gradient)  # pyright: ignore[reportReturnType]
+
+
+class _GivenGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * grads[0][:, None], None, None

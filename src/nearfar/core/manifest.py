@@ -1,4 +1,7 @@
-"""The manifest: what a folder of ours holds, with a checksum of everything and of itself."""
+"""The manifest of a folder that nearfar writes: what is in it, with checksums of everything.
+
+Bundles, exports and splits have one.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ def write_manifest(folder: Path, content: dict[str, Any], kind: str = KIND) -> N
     write_json(folder / NAME, {**manifest, "sha256": _own_digest(manifest)})
 
 
-def read_manifest(path: Path, kind: str = KIND) -> dict[str, Any]:
+def read_manifest(path: Path, kind: str = KIND, remedy: str = REMEDY) -> dict[str, Any]:
     """The manifest of a folder, checked for being whole and of a format that is understood.
 
     Raises:
@@ -58,7 +61,7 @@ def read_manifest(path: Path, kind: str = KIND) -> dict[str, Any]:
         )
     written = manifest.get("format")
     if isinstance(written, bool) or not isinstance(written, int) or written < 1:
-        raise ArtefactError(f"{path / NAME} is damaged: its format is {written!r}; {REMEDY}")
+        raise ArtefactError(f"{path / NAME} is damaged: its format is {written!r}; {remedy}")
     if written > FORMAT:
         raise ArtefactError(
             f"{path} was written by a newer nearfar (format {written}; this one reads {FORMAT}); "
@@ -66,19 +69,19 @@ def read_manifest(path: Path, kind: str = KIND) -> dict[str, Any]:
         )
     own = manifest.pop("sha256", None)
     if own != _own_digest(manifest):
-        raise ArtefactError(f"{path / NAME} is damaged: its checksum differs; {REMEDY}")
+        raise ArtefactError(f"{path / NAME} is damaged: its checksum differs; {remedy}")
     return manifest
 
 
-def check_manifest_files(path: Path, files: Any) -> None:
+def check_manifest_files(path: Path, files: Any, remedy: str = REMEDY) -> None:
     """Check every file that a manifest lists: its name, its size, its bytes.
 
     Raises:
         ArtefactError: a name leads out of the folder, or a file is missing or damaged.
     """
     if not isinstance(files, dict) or not all(isinstance(v, dict) for v in files.values()):
-        raise ArtefactError(f"{path / NAME} is damaged: it lists no files; {REMEDY}")
-    check_files(path, files, listed_in=NAME, remedy=REMEDY)
+        raise ArtefactError(f"{path / NAME} is damaged: it lists no files; {remedy}")
+    check_files(path, files, listed_in=NAME, remedy=remedy)
 
 
 def _own_digest(manifest: dict[str, Any]) -> str:
