@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from nearfar.algorithms.warp import WARP as WARP
     from nearfar.algorithms.wmf import WMF as WMF
     from nearfar.bundle.bundle import Bundle as Bundle
+    from nearfar.bundle.exports.export import export_bundle as export_bundle
     from nearfar.bundle.folder import load_bundle as load_bundle
     from nearfar.bundle.folder import save_bundle as save_bundle
     from nearfar.bundle.history_file import read_histories as read_histories
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from nearfar.data.log import read_log as read_log
     from nearfar.data.log import read_parts as read_parts
     from nearfar.data.shapes import Synthetic as Synthetic
+    from nearfar.data.sources.source import Source as Source
     from nearfar.data.splits.by_time import split_by_time as split_by_time
     from nearfar.data.splits.folder import load_split as load_split
     from nearfar.data.splits.folder import save_split as save_split
@@ -84,6 +86,10 @@ if TYPE_CHECKING:
     from nearfar.experiments.autopilot.autopilot import autopilot as autopilot
     from nearfar.experiments.cross_validation import CrossValidation as CrossValidation
     from nearfar.experiments.cross_validation import cross_validate as cross_validate
+    from nearfar.experiments.diagnosis import diagnose as diagnose
+    from nearfar.experiments.tuning.tune import TuningSearch as TuningSearch
+    from nearfar.experiments.tuning.tune import tune as tune
+    from nearfar.maps.figure2 import figure2 as figure2
     from nearfar.metrics.arp import ARP as ARP
     from nearfar.metrics.auc import AUC as AUC
     from nearfar.metrics.coverage import Coverage as Coverage
@@ -114,9 +120,6 @@ if TYPE_CHECKING:
     from nearfar.models.model import Model as Model
     from nearfar.report.training_curves import plot_training as plot_training
     from nearfar.train.callback import Callback as Callback
-    from nearfar.train.callback import CheckpointReport as CheckpointReport
-    from nearfar.train.callback import EndReport as EndReport
-    from nearfar.train.callback import StartReport as StartReport
     from nearfar.train.history import EpochRecord as EpochRecord
     from nearfar.train.history import History as History
     from nearfar.train.history import StepReport as StepReport
@@ -162,6 +165,7 @@ _HOMES = {
     "nearfar.algorithms.warp": ("WARP",),
     "nearfar.algorithms.wmf": ("WMF",),
     "nearfar.bundle.bundle": ("Bundle",),
+    "nearfar.bundle.exports.export": ("export_bundle",),
     "nearfar.bundle.folder": ("load_bundle", "save_bundle"),
     "nearfar.bundle.history_file": ("read_histories",),
     "nearfar.bundle.matching": ("match_items",),
@@ -178,6 +182,7 @@ _HOMES = {
     "nearfar.data.item_features": ("ItemFeatures", "read_item_features"),
     "nearfar.data.log": ("read_log", "read_parts"),
     "nearfar.data.shapes": ("Synthetic",),
+    "nearfar.data.sources.source": ("Source",),
     "nearfar.data.splits.by_time": ("split_by_time",),
     "nearfar.data.splits.folder": ("load_split", "save_split"),
     "nearfar.data.splits.given": ("split_given",),
@@ -194,6 +199,9 @@ _HOMES = {
     "nearfar.evaluation.pooled": ("pooled",),
     "nearfar.experiments.autopilot.autopilot": ("AutopilotOptions", "autopilot"),
     "nearfar.experiments.cross_validation": ("CrossValidation", "cross_validate"),
+    "nearfar.experiments.diagnosis": ("diagnose",),
+    "nearfar.experiments.tuning.tune": ("TuningSearch", "tune"),
+    "nearfar.maps.figure2": ("figure2",),
     "nearfar.metrics.arp": ("ARP",),
     "nearfar.metrics.auc": ("AUC",),
     "nearfar.metrics.ild": ("ILD",),
@@ -218,7 +226,7 @@ _HOMES = {
     "nearfar.models.item_item": ("ItemItem",),
     "nearfar.models.model": ("LatentModel", "Model"),
     "nearfar.report.training_curves": ("plot_training",),
-    "nearfar.train.callback": ("Callback", "CheckpointReport", "EndReport", "StartReport"),
+    "nearfar.train.callback": ("Callback",),
     "nearfar.train.history": ("EpochRecord", "History", "StepReport"),
     "nearfar.train.run": ("Run",),
     "nearfar.train.trackers.mlflow": ("MLflow",),

@@ -218,6 +218,16 @@ def test_settings_survive_the_round_trip(case) -> None:
     assert make_algorithm(plain.pop("kind"), plain) == algorithm
 
 
+def test_parameters_come_as_in_scikit_learn(case) -> None:
+    algorithm = make(case)
+    assert type(algorithm)(**algorithm.get_params(deep=False)) == algorithm
+    deep = algorithm.get_params()
+    assert deep.keys() >= algorithm.get_params(deep=False).keys()
+    for name, part in algorithm.get_params(deep=False).items():
+        for field in dataclasses.fields(part) if dataclasses.is_dataclass(part) else ():
+            assert deep[f"{name}__{field.name}"] == getattr(part, field.name)
+
+
 def test_default_settings_are_the_default_arguments(case) -> None:
     cls = ALGORITHMS[case.partition("+")[0]]
     assert make_algorithm(case.partition("+")[0], {}) == cls()

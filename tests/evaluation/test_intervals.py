@@ -10,7 +10,7 @@ from scipy import stats
 
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.core.seeding import generator
-from nearfar.evaluation.intervals import mean_interval, resampled_means, standard_error
+from nearfar.evaluation.intervals import blocks, mean_interval, resampled_means, standard_error
 
 METHODS = ["t", "bootstrap", "bca"]
 
@@ -68,6 +68,21 @@ def test_columns_are_drawn_together(skewed: np.ndarray) -> None:
     means = resampled_means(pair, 50, generator(0))
     assert_allclose(means[:, 0], resampled_means(skewed, 50, generator(0)), rtol=1e-13)
     assert_allclose(means[:, 1], 3 * means[:, 0] + 1, rtol=1e-13)
+
+
+@pytest.mark.parametrize(("cells", "rows"), [(1, 1), (10, 1), (29, 2), (30, 3), (1000, 7)])
+def test_a_block_holds_no_more_cells_than_it_may_but_a_row(cells: int, rows: int) -> None:
+    found = list(blocks(7, 10, cells))
+    assert [n for block in found for n in range(7)[block]] == list(range(7))
+    assert max(len(range(7)[block]) for block in found) == rows
+
+
+def test_bca_of_values_on_both_sides_alike_is_on_both_sides_alike() -> None:
+    """Many resampled means are exactly the mean: half of them count as below it."""
+    found = mean_interval(np.repeat([-1.0, 1.0], 10), method="bca")
+    assert found is not None
+    assert found.low + found.high == pytest.approx(0, abs=0.05)
+    assert 0.3 < found.high < 0.6
 
 
 def test_memory_is_bounded() -> None:

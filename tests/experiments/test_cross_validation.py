@@ -11,6 +11,7 @@ import nearfar as nf
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.evaluation.evaluate import evaluate
+from nearfar.train.callback import StartReport
 from tests.conftest import interactions
 
 N_DAYS = 30
@@ -121,7 +122,7 @@ def test_each_split_has_a_folder_and_callbacks(everyone, tmp_path: Path) -> None
         def __init__(self) -> None:
             self.seen = []
 
-        def start(self, report: nf.StartReport, /) -> None:
+        def start(self, report: StartReport, /) -> None:
             self.seen.append(str(report.folder))
 
     folders = Folders()

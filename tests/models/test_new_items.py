@@ -18,7 +18,7 @@ from nearfar.models.folding import LeastSquaresFolding, LinearFolding
 from nearfar.models.item_item import ItemItem
 from nearfar.models.least_squares import Confidence
 from nearfar.models.model import Model
-from nearfar.models.new_items import with_new_items
+from nearfar.models.new_items import _own_weight, with_new_items
 from nearfar.vae.corruption.corruption import Mask
 from nearfar.vae.encoders.base import Base
 
@@ -153,6 +153,23 @@ def test_items_nobody_knows_do_not_teach() -> None:
     clean = ridge.predict(VECTORS[:N], 0.1)
     np.testing.assert_array_equal(ridge.predict(spoilt, 0.1), clean)
     np.testing.assert_allclose(ridge.smoother(0.1) @ VECTORS[:N], clean, atol=1e-4)
+
+
+def test_the_weight_of_an_item_for_itself_is_that_of_known_items() -> None:
+    counts = np.full(N, 40.0)
+    counts[0] = 1e9  # all others have less than the mean weight, and count too
+    alike = 1.0 - np.eye(N)  # with 1 on the diagonal every row is the mean of all others
+    for strength in (0.1, 1e6):
+        own = _own_weight(FeatureRidge(KNOWN, NEW, counts), alike, strength)
+        assert own == pytest.approx(1.0, rel=1e-4)
+    b = model("item_item").weights.astype(np.float64)
+    blank = np.arange(1, N, 3)  # items without features teach nothing
+    known = FEATURES[:N].copy()
+    known[blank] = 0
+    ridge = FeatureRidge(csr_array(known), NEW, counts)
+    own = _own_weight(ridge, b, 0.1)
+    b[blank], b[:, blank] = 9.0, -9.0
+    assert _own_weight(ridge, b, 0.1) == pytest.approx(own, rel=1e-9)
 
 
 def test_the_ridge_is_the_closed_form_and_so_are_conjugate_gradients(monkeypatch) -> None:

@@ -157,6 +157,7 @@ def test_a_loss_that_all_users_share_is_not_normalised_away() -> None:
 
 
 def test_moments_are_averages_over_users_that_fade() -> None:
+    assert 0.9 < KEPT < 1
     rng = np.random.default_rng(0)
     batches = [rng.normal(3, 2, (n, 2)).astype(np.float32) for n in (5, 1, 8)]
     moments = FeatureMoments(2)

@@ -83,6 +83,26 @@ def test_without_validation_all_epochs_run_and_the_last_is_kept(clusters) -> Non
     assert not run.history.stopped_early
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_the_last_epoch_is_copied_for_a_checkpoint_alone(
+    clusters, folder: bool, tmp_path: Path, monkeypatch
+) -> None:
+    """A copy of the weights is a sixth of the memory of a large training."""
+    shared = []
+
+    def keep(self: state.TrainingState) -> None:
+        now = self.modules.state_dict()
+        shared.extend(now[name].data_ptr() == best.data_ptr() for name, best in self.best.items())
+        kept(self)
+
+    kept = state.TrainingState.keep_best
+    monkeypatch.setattr(state.TrainingState, "keep_best", keep)
+    run = Run(folder=tmp_path if folder else None)
+    MultVAE(**SMALL, epochs=2).fit(clusters[0], run=run)
+    assert shared
+    assert set(shared) == {not folder}
+
+
 def test_divergence_stops_with_its_cause(clusters) -> None:
     interactions, validation = clusters
     algorithm = MultVAE(**SMALL, epochs=50, learning_rate=1e18)

@@ -43,6 +43,11 @@ class AnalysisSettings(Settings):
         expected_uplift: makes intervals and p-values valid for daily looks; the relative uplift
             that is hoped for, chosen before the first look. None for one look at the end.
         seed: of the bootstrap.
+
+    Examples:
+        >>> from nearfar.abtest.analysis import AnalysisSettings
+        >>> AnalysisSettings(by_card=False).by_card
+        False
     """
 
     metrics: tuple[UpliftMetric, ...] = METRICS
@@ -136,6 +141,17 @@ def analyse(
         MissingExtraError: tea-tasting is not installed.
         DataError: an exposure has no arm, or one that the experiment does not have.
         EmptyDataError: an arm has fewer than two users, or no metric can be told.
+
+    Examples:
+        >>> from nearfar.abtest.assignment import Experiment
+        >>> from nearfar.abtest.logs import read_logs
+        >>> from nearfar.abtest.simulate import Simulation, simulate_logs
+        >>> simulation = Simulation(n_users=500, days=4, pre_days=4)
+        >>> experiment = Experiment("home", salt="s", start=simulation.start)
+        >>> logs = read_logs(*simulate_logs(simulation, experiment))
+        >>> from nearfar.abtest.analysis import analyse
+        >>> sorted(analyse(logs, experiment).n_users)
+        ['control', 'treatment']
     """
     require("tea_tasting", extra="abtest", purpose="an A/B test")
     chosen = settings or AnalysisSettings()

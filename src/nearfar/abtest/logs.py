@@ -104,6 +104,14 @@ def read_logs(exposures: Source, clicks: Source, columns: Mapping[str, str] | No
         DataError: a value is missing or impossible; with its row.
         EmptyDataError: there are no exposures.
         SettingsError: `columns` names an unknown role.
+
+    Examples:
+        >>> from nearfar.abtest.logs import read_logs
+        >>> from datetime import datetime
+        >>> exposures = pl.DataFrame({"user": [1, 2], "timestamp": [datetime(2026, 5, 1)] * 2})
+        >>> clicks = pl.DataFrame({"user": [1], "timestamp": [datetime(2026, 5, 1)]})
+        >>> read_logs(exposures, clicks).exposures.height
+        2
     """
     named = dict(columns or {})
     known = {role.name for role in (*EXPOSURES, *CLICKS)}

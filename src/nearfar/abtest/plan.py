@@ -134,6 +134,18 @@ def make_plan(logs: Logs, settings: PlanSettings | None = None) -> Plan:
         MissingExtraError: tea-tasting is not installed.
         EmptyDataError: there were no clicks, or fewer than four users.
         SettingsError: a length is beyond what the log tells of.
+
+    Examples:
+        >>> from nearfar.abtest.assignment import Experiment
+        >>> from nearfar.abtest.logs import read_logs
+        >>> from nearfar.abtest.simulate import Simulation, simulate_logs
+        >>> simulation = Simulation(n_users=500, days=4, pre_days=4)
+        >>> experiment = Experiment("home", salt="s", start=simulation.start)
+        >>> logs = read_logs(*simulate_logs(simulation, experiment))
+        >>> from nearfar.abtest.plan import make_plan
+        >>> from nearfar.abtest.plan_settings import PlanSettings
+        >>> make_plan(logs, PlanSettings(days=(7,))).settings.power
+        0.8
     """
     require("tea_tasting", extra="abtest", purpose="an A/B test")
     chosen = settings or PlanSettings()

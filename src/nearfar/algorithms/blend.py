@@ -38,6 +38,12 @@ class Blend(Algorithm):
             one that is set as an earlier part gets another seed.
         weights: one per part. By default chosen by NDCG@100 on the validation users, in steps of
             .1 for two parts; without validation users all are equal.
+
+    Examples:
+        >>> blend = nf.Blend(parts=[nf.EASE(l2=50), nf.WMF(n_factors=4)])
+        >>> model = blend.fit(split.train, split.validation)
+        >>> round(nf.evaluate(model, split.test, ["Recall@5"]).mean("Recall@5"), 2)
+        0.93
     """
 
     parts: tuple[Algorithm, ...] = field(default_factory=lambda: (EDLAE(), MultVAE()))

@@ -37,6 +37,11 @@ class CDAE(Training):
         units: h.
         likelihood: p(x|z).
         l2: weight of half the squared length of all weight matrices, the users' nodes among them.
+
+    Examples:
+        >>> algorithm = nf.CDAE(n_latent=4, epochs=1)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     USER_NODES: ClassVar[bool] = True

@@ -47,6 +47,11 @@ class GRALS(Algorithm):
         init_scale: standard deviation of the start, times the root of k.
         cg_iterations: steps of conjugate gradient at most, an iteration.
         cg_tolerance: length of the residual, as a share of the right side's, that will do.
+
+    Examples:
+        >>> model = nf.GRALS(n_factors=4, n_neighbours=3).fit(split.train)
+        >>> round(nf.evaluate(model, split.test, ["Recall@5"]).mean("Recall@5"), 2)
+        0.9
     """
 
     n_factors: PositiveInt = 256

@@ -42,6 +42,11 @@ class HVamp(EvidenceBound, Training):
             decoder's first.
         units: their kind.
         pseudo_inputs: of the VampPrior.
+
+    Examples:
+        >>> algorithm = nf.HVamp(n_latent=4, hidden=8, pseudo_inputs=5, epochs=1)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     hidden: PositiveInt = 600

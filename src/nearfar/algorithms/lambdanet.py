@@ -35,6 +35,11 @@ class LambdaNet(Network, Training):
         sampled: so many of the other negatives stand for the rest. Time and memory of a step
             grow with interactions x (top + sampled).
         beta: weight of the KL term.
+
+    Examples:
+        >>> algorithm = nf.LambdaNet(epochs=1, **small)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     sigma: PositiveFloat = 1.0

@@ -45,6 +45,11 @@ class MF(Algorithm):
             data, see `data_defaults`.
         iterations: how often both sides are solved for.
         item_bias: whether the items' means are taken off first.
+
+    Examples:
+        >>> model = nf.MF(n_factors=4).fit(split.train)
+        >>> round(nf.evaluate(model, split.test, ["Recall@5"]).mean("Recall@5"), 2)
+        0.9
     """
 
     n_factors: PositiveInt = 256

@@ -33,6 +33,11 @@ class MultDAE(Network, Training):
         encoder: from history to latent.
         likelihood: p(x|z).
         l2: weight of the squared length of all weight matrices.
+
+    Examples:
+        >>> algorithm = nf.MultDAE(n_latent=4, epochs=1)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     encoder: Encoder = field(default_factory=lambda: Base((200,)))

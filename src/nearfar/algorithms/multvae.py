@@ -69,6 +69,11 @@ class MultVAE(Network, EvidenceBound, Training):
         optimiser: "adam"; or for tables with one row per item "lazy_adam", whose rows stay as they
             are while no batch touches them, or "row_adam", which keeps no moments of them either (a
             third of the memory). By default "adam" with the exact likelihood, else "lazy_adam".
+
+    Examples:
+        >>> algorithm = nf.MultVAE(epochs=1, **small)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     ADDED: ClassVar[Mapping[str, Any]] = {"richer": None}

@@ -30,6 +30,11 @@ class PIA(Settings):
         patience: epochs without a better validation score before the weight grows; 0 keeps it.
         scale: what it is multiplied by then.
         anchor_std: standard deviation of the anchors at the start.
+
+    Examples:
+        >>> algorithm = nf.MultVAE(alignment=nf.PIA(weight=1.0), epochs=1, **small)
+        >>> algorithm.fit(split.train, split.validation).anchors.shape
+        (20, 4)
     """
 
     weight: NonNegativeFloat | None = None

@@ -45,6 +45,11 @@ class RaCT(Network):
         learning_rate: of the network's Adam in pre-training.
         critic_learning_rate: of the critic's Adam.
         joint_learning_rate: of the network's Adam in the last stage.
+
+    Examples:
+        >>> algorithm = nf.RaCT(pretraining_epochs=1, critic_epochs=1, joint_epochs=1, **small)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     beta: Weight = field(default_factory=LinearAnneal)

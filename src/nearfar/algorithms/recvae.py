@@ -50,6 +50,11 @@ class RecVAE(Network, EvidenceBound, Training):
         batch_size, learning_rate: of both Adams.
         schedule: as in `MultVAE`.
         optimiser: as in `MultVAE`.
+
+    Examples:
+        >>> algorithm = nf.RecVAE(n_latent=4, epochs=1, encoder=nf.encoders.Dense(width=8))
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     ALIGN_WEIGHT: ClassVar[float] = 0.01

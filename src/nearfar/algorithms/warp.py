@@ -30,6 +30,11 @@ class WARP(Training):
             are still told from 0, and the longer a step takes.
         margin: by how much a positive shall be above the negatives.
         l2: weight of the squared length of all weight matrices.
+
+    Examples:
+        >>> algorithm = nf.WARP(n_latent=4, epochs=1)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     tries: PositiveInt = 100

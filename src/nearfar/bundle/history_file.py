@@ -69,6 +69,11 @@ def read_histories(
 
     Raises:
         DataError: the file cannot be read; with the row or line at fault.
+
+    Examples:
+        >>> pl.DataFrame({"user": ["u", "u"], "item": [0, 3]}).write_csv("histories.csv")
+        >>> [len(chunk.user_ids) for chunk in nf.read_histories(bundle, "histories.csv")]
+        [1]
     """
     if chunk_users < 1:
         raise DataError(f"chunk_users is {chunk_users}; it must be at least 1")

@@ -82,6 +82,11 @@ def recommend(
 
     Raises:
         DataError: k is below 1, the histories are over other items, or no allowed item is known.
+
+    Examples:
+        >>> found = nf.recommend(bundle, [[0, 3], []], k=3)
+        >>> found.n_users, found.k
+        (2, 3)
     """
     chosen = _candidates(bundle, allow, deny)
     if not issparse(histories):
@@ -108,6 +113,10 @@ def recommend_titles(bundle: Bundle, titles: Sequence[str], *, k: int = 10) -> p
 
     Raises:
         DataError: not one of them is known, or one is the title of several items.
+
+    Examples:
+        >>> nf.recommend_titles(bundle, ["0", "3"], k=3).columns
+        ['rank', 'item', 'score']
     """
     matches = match_items(bundle, titles)
     if matches.problems:
@@ -181,6 +190,13 @@ def recommend_to_file(
 
     Raises:
         DataError: the suffix is none of these, or see `recommend`; nothing is written then.
+
+    Examples:
+        >>> pl.DataFrame({"user": ["u", "u"], "item": [0, 3]}).write_csv("histories.csv")
+        >>> chunks = nf.read_histories(bundle, "histories.csv")
+        >>> found = nf.recommend_to_file(bundle, chunks, "recommended.parquet", k=3)
+        >>> pl.read_parquet("recommended.parquet").height
+        3
     """
     out = Path(out)
     check_output(out)

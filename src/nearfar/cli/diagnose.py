@@ -14,13 +14,14 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from nearfar.bundle.folder import load_bundle
-from nearfar.bundle.subjects import common_sample, fingerprints, subject_of
+from nearfar.bundle.subjects import fingerprints
 from nearfar.cli import inputs
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, table
 from nearfar.core.files import write_json
 from nearfar.data.splits.folder import load_split
-from nearfar.maps.users import Part, whole_histories
+from nearfar.experiments.diagnosis import subjects_of
+from nearfar.maps.users import Part
 from nearfar.pages.matplotlib import check_picture, write_picture
 from nearfar.report.sections.diagnostics import curve_charts
 from nearfar.theory.diagnosis import Diagnosis, diagnose, estimated_seconds, examined_on
@@ -87,16 +88,14 @@ def diagnose_bundles(
     bundles = {title: load_bundle(path, device=device) for title, path in named.items()}
     for title, one in bundles.items():
         inputs.warn_of_other_data(title, one, split, output)
-    sample = common_sample(whole_histories(split, of), bundles.values(), users, seed)
-    subjects = {
-        title: subject_of(
-            one, sample, keep_prob=keep_prob, n_masks=masks, n_sharing=sharing_users, seed=seed
-        )
-        for title, one in bundles.items()
-    }
+    subjects = subjects_of(
+        bundles, split, users=users, sharing_users=sharing_users, of=of, keep_prob=keep_prob,
+        masks=masks, seed=seed,
+    )  # fmt: skip
+    n_users = next(iter(subjects.values())).n_users
     cost = estimated_seconds(subjects, instruments)
     output.remark(
-        f"{sample.n_users:,} users, {len(instruments)} instruments, {len(subjects)} "
+        f"{n_users:,} users, {len(instruments)} instruments, {len(subjects)} "
         f"{'bundle' if len(subjects) == 1 else 'bundles'}: about {max(1, round(cost)):,} s"
     )
     started = time.perf_counter()

@@ -66,6 +66,16 @@ def fit_histories(
         SettingsError: the algorithm cannot be shared, or there is no folder.
         DivergedError: a term or a weight is no longer finite.
         NearfarError: workers were lost more often than `workers` allows.
+
+    Examples:
+        >>> from nearfar.cluster.histories import describe_histories
+        >>> from nearfar.cluster.fit import fit_histories
+        >>> from nearfar.cluster.workers import Workers
+        >>> histories = describe_histories("/shared/histories")  # doctest: +SKIP
+        >>> run = nf.Run(folder=Path("/shared/run"))
+        >>> model = fit_histories(
+        ...     nf.MultVAE(), histories, run=run, workers=Workers(count=8)
+        ... )  # doctest: +SKIP
     """
     require("ray", extra="cluster", purpose="work on several machines")
     shareable = check_shareable(algorithm)

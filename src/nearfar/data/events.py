@@ -60,6 +60,12 @@ class Log:
         name: where the log came from, for messages.
         steps: what filters have dropped so far.
         read: what the source was read as; None for a log that was not read.
+
+    Examples:
+        >>> log.n_users, log.n_items, log.n_events
+        (60, 20, 600)
+        >>> log.interactions().x.shape
+        (60, 20)
     """
 
     events: pl.DataFrame

@@ -42,6 +42,9 @@ def fetch(name: str, cache: str | Path | None = None, progress: Progress | None 
     Raises:
         UnknownNameError: no data set is called so.
         FetchError: it could not be had, or there is nothing to fetch; says what to do.
+
+    Examples:
+        >>> log = nf.read_log(nf.fetch("ml-100k"))  # doctest: +SKIP
     """
     known = data_sets()
     key = name.lower().replace("_", "-")

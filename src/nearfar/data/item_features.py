@@ -50,6 +50,11 @@ class ItemFeatures:
     Args:
         ids: the items, with their title and genres where the table has them.
         blocks: the features by column.
+
+    Examples:
+        >>> frame = pl.DataFrame({"item": [0, 1], "genres": ["Drama|War", "Drama"]})
+        >>> nf.read_item_features(frame).names
+        ['genres=Drama', 'genres=War']
     """
 
     ids: Vocabulary
@@ -109,6 +114,11 @@ def read_item_features(source: str | Path | pl.DataFrame) -> ItemFeatures:
         DataError: the source cannot be read, or a value is not a finite number.
         EmptyDataError: it has no item.
         SchemaError: it has no column of items, or none of features.
+
+    Examples:
+        >>> frame = pl.DataFrame({"item": [0, 1], "year": [1999, 2004]})
+        >>> nf.read_item_features(frame).ids
+        Vocabulary(2 integer ids)
     """
     if isinstance(source, pl.DataFrame):
         where = "the frame"
@@ -140,26 +150,6 @@ def features_of(table: pl.DataFrame, where: str = "the table") -> ItemFeatures:
             "as genres or price, or have the columns item, feature and value"
         )
     return ItemFeatures(ids, blocks)
-
-
-def genre_matrix(items: Vocabulary) -> tuple[list[str], csr_array]:
-    """Return the genres by name, and which item is of which (items x genres, ones).
-
-    Raises:
-        DataError: the items have no genres.
-    """
-    column = items.details["genres"] if "genres" in items.details.columns else None
-    if column is None or not isinstance(column.dtype, pl.List):
-        raise DataError(
-            "the items have no genres: split a log whose items have them, or give them by "
-            "--item-details (column genres, cut at |)"
-        )
-    pairs = pl.DataFrame({"item": np.arange(len(items)), "genre": column}).explode("genre")
-    pairs = pairs.drop_nulls().unique(maintain_order=True)
-    names = pairs["genre"].unique().sort().to_list()
-    columns = pairs["genre"].replace_strict(names, range(len(names)), return_dtype=pl.Int64)
-    entries = (np.ones(pairs.height, np.float32), (pairs["item"].to_numpy(), columns.to_numpy()))
-    return names, csr_array(entries, shape=(len(items), len(names)))
 
 
 def united(features: ItemFeatures, table: pl.DataFrame) -> ItemFeatures:

@@ -13,7 +13,7 @@ from nearfar.core.errors import DataError, SettingsError
 from nearfar.data.events import FilterStep, Log, Unknown
 from nearfar.data.fetch import cached
 from nearfar.data.filters import Filters
-from nearfar.data.sources.source import Source, SourceRequest, detect, generated, source_named
+from nearfar.data.sources.source import Source, SourceRequest, chosen_source, detect, generated
 from nearfar.tables.columns import EVENT_ROLES, OPTIONS, Columns
 from nearfar.tables.frames import frame_table
 from nearfar.tables.item_table import read_item_table
@@ -34,7 +34,7 @@ def read_log(
     weight: str | None = None,
     items: pl.DataFrame | str | Path | None = None,
     filters: Filters | None = None,
-    format: str | None = None,
+    format: str | Source | type[Source] | None = None,
     name: str | None = None,
     options: ReadOptions | None = None,
 ) -> Log:
@@ -53,7 +53,8 @@ def read_log(
             a table of them.
         filters: applied; ratings and times while reading, so that memory is bounded by what
             is kept.
-        format: the source to read with ("ml-1m", "table", a dotted path); told by the files.
+        format: the source to read with: its name ("ml-1m", "table", a dotted path), or a `Source`
+            of your own; by default told by the files.
         name: how messages call the data.
         options: encoding, separator, header and quotes of text, what to do with bad rows, which
             file of a folder to read.
@@ -66,6 +67,12 @@ def read_log(
         DataError: the data cannot be read; SchemaError and EmptyDataError are kinds of it.
         UnknownNameError: no such `format`, or no such shape of synthetic data.
         SettingsError: synthetic data cannot be so.
+
+    Examples:
+        >>> frame = pl.DataFrame({"user": [1, 1, 2], "song": ["a", "b", "a"]})
+        >>> nf.read_log(frame, item="song", name="plays")
+        Log plays(3 events, 2 users, 2 items)
+        >>> nf.read_log("ratings.csv", filters=nf.Filters(min_rating=4))  # doctest: +SKIP
     """
     columns = Columns(user, item, rating, timestamp, weight)
     chosen = filters or Filters(merge_duplicates=False)
@@ -82,11 +89,16 @@ def read_log(
     return chosen.beyond_rows.apply(log) if filters is not None else _nonempty(log)
 
 
-def read_parts(source: str | Path, *, format: str | None = None) -> tuple[Log, Log]:
+def read_parts(
+    source: str | Path, *, format: str | Source | type[Source] | None = None
+) -> tuple[Log, Log]:
     """The training and the test log of a data set that is published split ("gowalla").
 
     Raises:
         DataError: the data cannot be read, or is not published split.
+
+    Examples:
+        >>> train, test = nf.read_parts("gowalla")  # doctest: +SKIP
     """
     if _maker(source):
         raise DataError(f"{source} is not published split; read it whole with read_log")
@@ -102,7 +114,9 @@ def read_parts(source: str | Path, *, format: str | None = None) -> tuple[Log, L
     return first, second
 
 
-def _from_files(source: str | Path, request: SourceRequest, format: str | None) -> Log:
+def _from_files(
+    source: str | Path, request: SourceRequest, format: str | Source | type[Source] | None
+) -> Log:
     if maker := _maker(source):
         if format not in (None, maker.name):
             raise SettingsError(f"{source} is made, not read as {format}; leave the format out")
@@ -166,8 +180,8 @@ def _named(log: Log, name: str) -> Log:
     return replace(log, name=name)
 
 
-def _reader(files: RawFiles, format: str | None) -> Source:
-    return detect(files) if format is None else source_named(format)
+def _reader(files: RawFiles, format: str | Source | type[Source] | None) -> Source:
+    return detect(files) if format is None else chosen_source(format)
 
 
 def _located(source: str | Path) -> Path:

@@ -39,6 +39,13 @@ class Disparity:
         superiority_interval: of that; None as above.
         p: of the Mann-Whitney test that superiority is one half; None as above.
         p_holm: `p` after Holm's correction for all groups and metrics tested together.
+
+    Examples:
+        >>> evaluation = nf.evaluate(ease, split.test, ["Recall@5"])
+        >>> users = evaluation.user_ids.ids.to_list()
+        >>> labels = {user: "new" if row < 5 else "old" for row, user in enumerate(users)}
+        >>> [found.group for found in nf.disparities(evaluation, labels)]
+        ['new', 'old']
     """
 
     metric: Metric
@@ -77,11 +84,6 @@ def disparities(
 ) -> list[Disparity]:
     """Compare each group of users with the users of all other groups, metric by metric.
 
-    ```python
-    nf.disparities(evaluation, "5-10,11-50,51-")               # by number of interactions
-    nf.disparities(evaluation, {"u1": "new", "u2": "old", ...}) # by labels of your own
-    ```
-
     Source: Mann and Whitney 1947, "On a test of whether one of two random variables is
     stochastically larger than the other"; the interval of the superiority by DeLong, DeLong and
     Clarke-Pearson 1988, "Comparing the areas under two or more correlated receiver operating
@@ -101,6 +103,13 @@ def disparities(
             and 1.
         DataError: no user id of the mapping is one of the evaluation.
         UnknownNameError: a metric was not evaluated.
+
+    Examples:
+        >>> evaluation = nf.evaluate(ease, split.test, ["Recall@5"])
+        >>> users = evaluation.user_ids.ids.to_list()
+        >>> labels = {user: "new" if row < 5 else "old" for row, user in enumerate(users)}
+        >>> [found.group for found in nf.disparities(evaluation, labels)]
+        ['new', 'old']
     """
     check_level(level)
     members = _members(evaluation, groups, by)

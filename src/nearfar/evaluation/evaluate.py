@@ -11,8 +11,8 @@ from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError
 from nearfar.core.ranking import Ranking
+from nearfar.data.genres import genre_matrix
 from nearfar.data.interactions import FoldIn
-from nearfar.data.item_features import genre_matrix
 from nearfar.evaluation.evaluation import Evaluation as Evaluation
 from nearfar.metrics.judged import Judged, joined, judge
 from nearfar.metrics.metric import CatalogueMetric, Metric, UserMetric, parse_metric
@@ -77,6 +77,11 @@ def evaluate(
         DataError: the model is of other items, its rankings name an item twice, or a metric
             needs genres and the items have none.
         SettingsError: there is no metric, or one is unknown or has no cutoff.
+
+    Examples:
+        >>> found = nf.evaluate(ease, split.test, [nf.Recall(5), "ndcg@10"])
+        >>> [str(metric) for metric in found.metrics]
+        ['Recall@5', 'NDCG@10']
     """
     if not isinstance(data, FoldIn):
         raise DataError(

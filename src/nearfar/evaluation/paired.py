@@ -20,6 +20,7 @@ from nearfar.evaluation.intervals import (
     resampled_means,
     standard_error,
 )
+from nearfar.evaluation.text import p_value, with_half_width
 from nearfar.metrics.metric import Metric, parse_metric
 
 Test = Literal["t", "bootstrap", "permutation"]
@@ -52,6 +53,12 @@ class Paired:
         worse_share: users whom `b` serves worse.
         tied_share: users whom both serve equally.
         p_holm: `p` after Holm's correction for all comparisons made together; None for one.
+
+    Examples:
+        >>> a, b = (nf.evaluate(model, split.test, ["Recall@5"]) for model in (ease, vae))
+        >>> pair = nf.compare(a, b, "Recall@5")
+        >>> pair.n_users, pair.interval.level
+        (10, 0.95)
     """
 
     metric: Metric
@@ -69,6 +76,15 @@ class Paired:
     worse_share: float
     tied_share: float
     p_holm: float | None = None
+
+    def __str__(self) -> str:
+        half_width = self.interval.half_width if self.interval else None
+        gain = with_half_width(self.difference, half_width, self.metric, signed=True)
+        corrected = "" if self.p_holm is None else f", Holm-adjusted {p_value(self.p_holm)}"
+        return (
+            f"{self.metric}: {self.b} minus {self.a} {gain} on {self.n_users} users "
+            f"({self.method}, p {p_value(self.p)}{corrected})"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as JSON-able values; what does not exist is None."""

@@ -30,6 +30,11 @@ def pooled(evaluations: Sequence[Evaluation], name: str = "all") -> Evaluation:
     Raises:
         EmptyDataError: there is no evaluation.
         DataError: they were not made with the same metrics, or their user ids are of two kinds.
+
+    Examples:
+        >>> halves = [nf.evaluate(ease, part) for part in (split.validation, split.test)]
+        >>> nf.pooled(halves).n_users
+        20
     """
     if not evaluations:
         raise EmptyDataError("no evaluations to pool")

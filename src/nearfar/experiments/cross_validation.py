@@ -27,6 +27,11 @@ class CrossValidation:
         evaluations: of the test users of each split, in order.
         pooled: of all of them, each user once; two algorithms are compared by it:
             `nf.compare(a.pooled, b.pooled, "NDCG@100")`.
+
+    Examples:
+        >>> found = nf.cross_validate(nf.EASE(l2=50), nf.split_k_fold(log, 2), ["Recall@5"])
+        >>> len(found.evaluations)
+        2
     """
 
     evaluations: tuple[Evaluation, ...]
@@ -55,11 +60,6 @@ def cross_validate(
 ) -> CrossValidation:
     """Fit on the training users of each split and measure on its test users.
 
-    ```python
-    print(nf.cross_validate(nf.EASE(), nf.split_k_fold(log, 5)))
-    print(nf.cross_validate(nf.EASE(), nf.split_rolling(log, "2026-01-05", window_days=7)))
-    ```
-
     Settings that are None are taken from each split's own training users, and early stopping
     looks at each split's validation users, so no test user chooses anything.
 
@@ -71,6 +71,11 @@ def cross_validate(
 
     Raises:
         EmptyDataError: there is no split.
+
+    Examples:
+        >>> found = nf.cross_validate(nf.EASE(l2=50), nf.split_k_fold(log, 2), ["Recall@5"])
+        >>> len(found.evaluations)
+        2
     """
     run = run or Run()
     evaluations = []

@@ -53,6 +53,11 @@ class Weekly(Settings):
             that was killed goes on; 0 writes one after every step.
         exports: what of a version is written beside its bundle: "onnx", to serve it without
             PyTorch.
+
+    Examples:
+        >>> from nearfar.jobs.pipeline import Weekly
+        >>> Weekly(every_days=1, window_days=30).holdout_days
+        7
     """
 
     every_days: PositiveInt = 7
@@ -90,6 +95,11 @@ class Daily(Settings):
         experiment: the TOML file of an A/B test, read at every scoring; see
             `abtest.assignment.Experiment`. Its dates do not matter here.
         arm: the only arm of that experiment whose users are scored.
+
+    Examples:
+        >>> from nearfar.jobs.pipeline import Daily
+        >>> Daily(k=10, deny=("gift-card",)).active_days
+        28
     """
 
     active_days: PositiveInt = 28
@@ -118,6 +128,11 @@ class Retention(Settings):
             after it stay. What was quarantined for a day goes with it.
         versions: the newest so many versions. The current one, those after it and the one that a
             rollback leads to stay in any case.
+
+    Examples:
+        >>> from nearfar.jobs.pipeline import Retention
+        >>> Retention(days=30, versions=5).days
+        30
     """
 
     days: PositiveInt | None = None
@@ -140,6 +155,13 @@ class Pipeline:
         retention: how much is kept.
         items: where titles of items are; none by default.
         metrics_file: for Prometheus; none by default.
+
+    Examples:
+        >>> from nearfar.jobs.pipeline import make_pipeline
+        >>> places = {"source": {"kind": "csv", "path": "events.csv"}}
+        >>> places |= {"sink": {"kind": "parquet", "path": "recommendations"}}
+        >>> make_pipeline(places, Path("shop")).registry.as_posix()
+        'shop/registry'
     """
 
     registry: Path
@@ -167,12 +189,24 @@ def read_pipeline(path: Path) -> Pipeline:
 
     Raises:
         SettingsError: the file is missing, is not TOML, or a setting is unknown or wrong.
+
+    Examples:
+        >>> from nearfar.jobs.pipeline import read_pipeline
+        >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
     """
     return make_pipeline(settings.read_toml(path), path.parent)
 
 
 def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
-    """The pipeline of plain values; see `read_pipeline`."""
+    """The pipeline of plain values; see `read_pipeline`.
+
+    Examples:
+        >>> from nearfar.jobs.pipeline import make_pipeline
+        >>> places = {"source": {"kind": "parquet", "path": "events"}}
+        >>> places |= {"sink": {"kind": "parquet", "path": "recommendations"}}
+        >>> make_pipeline(places, Path("shop")).train.every_days
+        7
+    """
     known = {"registry", "metrics_file", "source", "sink", "items", "algorithm", "train", "score",
              "gates", "contract", "retention"}  # fmt: skip
     for name in values:

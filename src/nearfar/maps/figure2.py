@@ -23,7 +23,7 @@ N_USERS = 3_000
 def figure2(
     split: Split,
     fitted: Mapping[str, LatentModel],
-    path: Path,
+    path: str | Path,
     *,
     seed: int = 0,
     cohort_sizes: Sequence[int] = SIZES,
@@ -63,7 +63,15 @@ def figure2(
         SettingsError: nothing is fitted, or a setting is out of range.
         EmptyDataError: fewer than two cohorts have users.
         MissingExtraError: a library that it needs is missing.
+
+    Examples:
+        >>> found = nf.figure2(
+        ...     split, {"Mult-VAE": vae}, "map.png", projection="pca", cohort_sizes=(6, 15)
+        ... )
+        >>> found["projection"], found["figure"]
+        ('PCA', 'map.png')
     """
+    path = Path(path)
     check_drawable(path)
     chosen = find_projection(projection)
     chosen.check_installed()

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.data.genres import genre_matrix
 from nearfar.data.interactions import Interactions
-from nearfar.data.item_features import genre_matrix
 from nearfar.maps.cohorts import Cohorts, drawn
 
 N_GENRES = 6

@@ -24,6 +24,10 @@ class ARP(UserMetric):
 
     Raises:
         DataError: an item has more training users than there were.
+
+    Examples:
+        >>> 0 <= nf.evaluate(ease, split.test, [nf.ARP(5)]).mean("ARP@5") <= 1
+        True
     """
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:

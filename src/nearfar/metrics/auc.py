@@ -24,6 +24,10 @@ class AUC(UserMetric):
     Differs: it weighs all places the same, so that most of it is decided where nobody looks; NDCG
     does not. Cut at k, another convention is to count the pairs of the top k only. Users without
     held-out items have NaN; where every candidate is wanted it is 1.
+
+    Examples:
+        >>> 0 <= nf.evaluate(ease, split.test, [nf.AUC(5)]).mean("AUC@5") <= 1
+        True
     """
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:

@@ -28,6 +28,14 @@ class ILD(UserMetric):
 
     Raises:
         DataError: the items have no genres.
+
+    Examples:
+        >>> from scipy.sparse import csr_array
+        >>> ranking = nf.Ranking(np.array([[0, 1, 2]]), np.array([[0.9, 0.5, 0.1]]))
+        >>> hits, genres = np.zeros((1, 3), bool), csr_array([[1, 0], [1, 0], [0, 1]])
+        >>> shown = nf.Judged(ranking, hits, np.array([1]), np.array([9, 5, 4]), 20, genres=genres)
+        >>> round(float(nf.ILD(3).per_user(shown)[0]), 2)
+        0.67
     """
 
     by_genre: ClassVar[bool] = True

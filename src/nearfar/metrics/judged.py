@@ -27,6 +27,15 @@ class Judged:
     `histories` (users x items: the fold-in items) and `genres` (items x genres, ones) are there
     where the evaluation knows them; metrics that need them ask by `known_histories` and
     `known_genres`.
+
+    Examples:
+        >>> ranking = nf.Ranking(np.array([[3, 1, 0]]), np.array([[0.9, 0.5, 0.1]]))
+        >>> hits = np.array([[True, False, True]])
+        >>> judged = nf.Judged(ranking, hits, np.array([2]), np.array([9, 5, 4, 2]), 20)
+        >>> float(nf.NDCG(3).per_user(judged)[0]) < 1
+        True
+        >>> judged.first(1).hits.tolist()
+        [[True]]
     """
 
     ranking: Ranking

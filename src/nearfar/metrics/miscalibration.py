@@ -29,6 +29,15 @@ class Miscalibration(UserMetric):
 
     Raises:
         DataError: the items have no genres.
+
+    Examples:
+        >>> from scipy.sparse import csr_array
+        >>> ranking = nf.Ranking(np.array([[0, 1]]), np.array([[0.9, 0.5]]))
+        >>> hits, genres = np.zeros((1, 2), bool), csr_array([[1, 0], [1, 0], [0, 1]])
+        >>> rest = (np.array([1]), np.array([9, 5, 4]), 20, csr_array([[0, 0, 1]]), genres)
+        >>> shown = nf.Judged(ranking, hits, *rest)
+        >>> round(float(nf.Miscalibration(2).per_user(shown)[0]), 2)
+        4.61
     """
 
     unit: ClassVar[str] = "nats"

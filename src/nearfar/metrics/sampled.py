@@ -66,6 +66,10 @@ class SampledNDCG(SampledMetric):
     Source: He et al. 2017, "Neural collaborative filtering", with one held-out item per user;
     Krichene and Rendle 2020, "On sampled metrics for item recommendation".
     Differs: each of several held-out items is ranked by itself, and no sample is drawn.
+
+    Examples:
+        >>> 0 <= nf.evaluate(ease, split.test, [nf.SampledNDCG(5)]).mean("SampledNDCG@5") <= 1
+        True
     """
 
     def of_places(self, n_above: Int[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
@@ -81,6 +85,10 @@ class SampledHitRate(SampledMetric):
     Source: He et al. 2017, "Neural collaborative filtering", with one held-out item per user;
     Krichene and Rendle 2020, "On sampled metrics for item recommendation".
     Differs: each of several held-out items is ranked by itself, and no sample is drawn.
+
+    Examples:
+        >>> 0 <= nf.evaluate(ease, split.test, [nf.SampledHitRate(5)]).mean("SampledHitRate@5") <= 1
+        True
     """
 
     def of_places(self, n_above: Int[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:

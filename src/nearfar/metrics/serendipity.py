@@ -20,6 +20,10 @@ class Serendipity(UserMetric):
     systems by coverage and serendipity": useful items that a primitive model does not expect.
     Differs: useful means held out, and the share is of all k places. Murakami et al. 2008 weigh
     by the probabilities of both models, others by likeness to the history.
+
+    Examples:
+        >>> 0 <= nf.evaluate(ease, split.test, [nf.Serendipity(5)]).mean("Serendipity@5") <= 1
+        True
     """
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:

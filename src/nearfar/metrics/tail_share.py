@@ -24,6 +24,10 @@ class TailShare(UserMetric):
     systems with personalized re-ranking", APLT (average percentage of long tail items).
     Differs: items as popular as the last of the head belong to it, so that the order of the items
     does not matter. A user with no candidates has 0.
+
+    Examples:
+        >>> 0 <= nf.evaluate(ease, split.test, [nf.TailShare(5)]).mean("TailShare@5") <= 1
+        True
     """
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:

@@ -88,6 +88,12 @@ class Autoencoder(LatentModel):
             read them.
         prior: the learned parameters of the prior p(z) by name, none for N(0, I); scoring does not
             read them.
+
+    Examples:
+        >>> vae.encode(split.test.fold_in.x).mu.shape
+        torch.Size([10, 4])
+        >>> vae.score(split.test.fold_in.x).shape
+        (10, 20)
     """
 
     def __init__(

@@ -25,6 +25,11 @@ class Factors(Model):
         item_factors: V.
         item_bias: b.
         folding: how a history becomes u.
+
+    Examples:
+        >>> model = nf.WMF(n_factors=4).fit(split.train)
+        >>> model.fold_in(split.test.fold_in.x).shape
+        (10, 4)
     """
 
     def __init__(

@@ -128,7 +128,13 @@ ITEM_ROLES = (
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of a log's columns, by role; None leaves a role to be recognised by name."""
+    """The names of a log's columns, by role; None leaves a role to be recognised by name.
+
+    Examples:
+        >>> from nearfar.tables.columns import Columns
+        >>> Columns(item="song").resolve(["user", "song"], "plays.csv")
+        {'user': 'user', 'item': 'song'}
+    """
 
     user: str | None = None
     item: str | None = None

@@ -48,6 +48,13 @@ class RawFiles:
 
     Raises:
         DataError: nothing is at `path`, or it is a damaged or unreadable archive.
+
+    Examples:
+        >>> from nearfar.tables.raw import RawFiles
+        >>> n_characters = Path("plays.csv").write_text("user,item\\n1,7\\n")
+        >>> files = RawFiles("plays.csv")
+        >>> files.names, b"".join(files.blocks("plays.csv"))
+        (['plays.csv'], b'user,item\\n1,7\\n')
     """
 
     def __init__(self, path: str | Path, *, max_expansion: int = MAX_EXPANSION) -> None:

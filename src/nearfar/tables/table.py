@@ -42,6 +42,13 @@ class ReadOptions:
         table: which file of a folder or archive to read, by its name or a pattern ("part-*.csv").
         max_expansion: how many times as long as a compressed file its content may be.
         block_bytes: about how many bytes are parsed at a time.
+
+    Examples:
+        >>> from nearfar.tables.table import ReadOptions
+        >>> from nearfar.tables.dialect import TextOptions
+        >>> n_characters = Path("plays.csv").write_text("user;item\\n1;7\\n")
+        >>> nf.read_log("plays.csv", options=ReadOptions(text=TextOptions(separator=";"))).n_events
+        1
     """
 
     text: TextOptions = field(default_factory=TextOptions)

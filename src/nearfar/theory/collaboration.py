@@ -95,6 +95,12 @@ def jaccard_distance(
     Args:
         n_different: d, as `pairwise_overlap` gives it.
         n_shared: m.
+
+    Examples:
+        >>> from nearfar.theory.collaboration import jaccard_distance
+        >>> from nearfar.theory.masking import pairwise_overlap
+        >>> float(jaccard_distance(*pairwise_overlap(split.test.fold_in.x)).diagonal().max())
+        0.0
     """
     union = n_different + n_shared
     return np.divide(n_different, union, out=np.zeros(union.shape), where=union > 0)

@@ -80,6 +80,12 @@ class Finding:
         curves: to be drawn.
         notes: what a reader must know of how it was measured, one sentence each.
         absent: why the instrument cannot measure this model; then there are no numbers.
+
+    Examples:
+        >>> from nearfar.theory.finding import Finding
+        >>> found = nf.diagnose(bundle, split, only=["health"], users=30, sharing_users=4)
+        >>> isinstance(found.findings["health"]["model"], Finding)
+        True
     """
 
     instrument: str

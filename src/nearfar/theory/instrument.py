@@ -69,6 +69,12 @@ def instruments_named(names: Iterable[str]) -> dict[str, Instrument]:
 
 
 def all_instruments() -> dict[str, Instrument]:
-    """Every instrument with its defaults, by name."""
+    """Every instrument with its defaults, by name.
+
+    Examples:
+        >>> from nearfar.theory.instrument import all_instruments
+        >>> sorted(all_instruments())[:4]
+        ['alignment', 'collaboration', 'distances', 'encoder_slope']
+    """
     kinds: dict[str, Callable[[], Instrument]] = {**discovery.discover(PACKAGE, Instrument)}
     return {name: make() for name, make in kinds.items()}

@@ -31,6 +31,12 @@ class MaskedDistance:
 
     Raises:
         SettingsError: a count is negative or `keep_prob` no probability.
+
+    Examples:
+        >>> from nearfar.theory.masking import MaskedDistance
+        >>> law = MaskedDistance(n_different=10, n_shared=5, keep_prob=0.5)
+        >>> law.mean
+        7.5
     """
 
     n_different: int
@@ -105,6 +111,12 @@ def pairwise_overlap(
     """d = ||x_u - x_v||_1 and m = <x_u, x_v> in items for all pairs of binary histories.
 
     Without `others`, between `histories` themselves.
+
+    Examples:
+        >>> from nearfar.theory.masking import pairwise_overlap
+        >>> different, shared = pairwise_overlap(split.test.fold_in.x)
+        >>> different.shape
+        (10, 10)
     """
     others = histories if others is None else others
     shared = np.rint((histories @ others.T).toarray()).astype(np.int64)

@@ -81,6 +81,14 @@ class Callback:
        model on held-out users.
 
     An exception that a callback raises ends the fit.
+
+    Examples:
+        >>> class Printing(nf.Callback):
+        ...     def epoch(self, record):
+        ...         print("epoch", record.epoch + 1, "of the training")
+        >>> told = nf.Run(seed=1, callbacks=[Printing()])
+        >>> model = nf.MultVAE(epochs=1, **small).fit(split.train, split.validation, run=told)
+        epoch 1 of the training
     """
 
     def start(self, report: StartReport, /) -> None:

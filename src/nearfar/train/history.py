@@ -19,6 +19,15 @@ class StepReport:
 
     `step` of `n_steps` is counted in the epoch, `total_step` over all epochs; `terms` are means
     so far over the epoch.
+
+    Examples:
+        >>> class Steps(nf.Callback):
+        ...     def step(self, report):
+        ...         print(f"step {report.step} of {report.n_steps}")
+        >>> told = nf.Run(seed=1, callbacks=[Steps()])
+        >>> model = nf.MultVAE(epochs=1, **small).fit(split.train, split.validation, run=told)
+        step 1 of 2
+        step 2 of 2
     """
 
     epoch: int
@@ -39,6 +48,11 @@ class EpochRecord:
     dimensions with less than .01 nats of information about the user (see `Information`);
     `seconds` excludes validation; `neighbours_kept` is the share of their ten nearest neighbours in
     the latent space that 256 training users kept since the epoch before, None in the first.
+
+    Examples:
+        >>> record = run.history.records[0]
+        >>> record.epoch, sorted(record.terms)
+        (0, ['kl', 'reconstruction'])
     """
 
     epoch: int
@@ -80,6 +94,12 @@ class History:
     `interrupted` says that it was stopped by hand, `stopped_early` that validation had not
     improved for the plan's patience; `best_epoch` is the one whose weights were kept. Where
     several networks were tried, `attempts` has all of them and the rest is of the best one.
+
+    Examples:
+        >>> run.history
+        History(2 epochs, best epoch: 2)
+        >>> run.history.to_polars().select("epoch", "best").shape
+        (2, 2)
     """
 
     records: list[EpochRecord] = field(default_factory=list)

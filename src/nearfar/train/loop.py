@@ -16,7 +16,7 @@ from nearfar.train.callback import report_end
 from nearfar.train.feed import Batches, Feed
 from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.plan import TrainingPlan
-from nearfar.train.run import Run
+from nearfar.train.run import Run, matrix_products
 from nearfar.train.state import TrainingState, Validate
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
@@ -58,7 +58,8 @@ def train(
         if run.resume:
             state.resume(run.folder)
         state.start_metrics()
-        stopped_by = epochs(state, Feed(x, run.torch_device), users, validate)
+        feed = Feed(x, run.torch_device, present_items=plan.optimiser != "adam")
+        stopped_by = epochs(state, feed, users, validate)
         if stopped_by == signal.SIGTERM:
             if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # the process ends here
                 report_end(run.callbacks, run.history, "interrupted", "SIGTERM")
@@ -75,7 +76,7 @@ def epochs(
 ) -> int | None:
     """Train to the end, or until a signal, which is returned, says stop."""
     run, plan = state.run, state.plan
-    with Interruptible() as stop:
+    with Interruptible() as stop, matrix_products(run):
         while state.epoch < plan.epochs and not state.exhausted():
             passes = plan.passes(state.epoch)
             for number in range(state.pass_in_epoch, len(passes)):

@@ -26,6 +26,10 @@ class Step:
     `hidden` is what the decoder hands to its last layer, `output`; `encoder` and `corruption` are
     the network's own, for terms that encode something else; terms that sample draw from `rng`,
     the step's own generator.
+
+    Examples:
+        >>> def square(step):
+        ...     return step.logits.square().mean(dim=1)  # one value per user
     """
 
     histories: Rows

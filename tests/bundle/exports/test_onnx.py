@@ -249,10 +249,13 @@ class OtherNetwork(EncoderNetwork):
             a += b
         elif self.compute == "across users":
             a = a.flip(0)
+        elif self.compute == "users by users":
+            a = a + (a @ a.T) @ a
         elif self.compute == "no weight":
             a = a + torch.ones(6)
         elif self.compute == "values":
             a = a * history.values.sum()
+        b = b @ self.head.weight[:6, :6]
         h = 2 - torch.cat([self.features(a) / 3, torch.exp(-b) - a * b], 1)
         return self.gaussian(h).draw(noise)
 
@@ -271,6 +274,7 @@ class OtherModel(ItemItem):
         (OtherBase(compute="unknown"), Mask(), "known of PyTorch's aten.erfinv"),
         (OtherBase(compute="in place"), Mask(), "changes a tensor in place"),
         (OtherBase(compute="across users"), Mask(), "known of PyTorch's aten.flip"),
+        (OtherBase(compute="users by users"), Mask(), "known of PyTorch's aten.mm"),
         (OtherBase(compute="no weight"), Mask(), "known of PyTorch's aten.ones"),
         (OtherBase(compute="values"), Mask(), "reads 'values' of a history"),
     ],

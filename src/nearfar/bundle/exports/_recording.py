@@ -186,6 +186,7 @@ class _Translation:
         return self.values[id(call)][place]
 
     def call(self, tensor: Tensor) -> tuple[_Call, int]:
+        """The operator that returned a tensor, and the tensor's place among what it returned."""
         try:
             return self.calls[id(tensor)]
         except KeyError:
@@ -193,6 +194,11 @@ class _Translation:
                 "the network uses a tensor that is neither a parameter nor a buffer of it, which "
                 "an ONNX graph cannot name"
             ) from None
+
+    def transposed(self, tensor: Tensor) -> Tensor | None:
+        """What a tensor is the transpose of, so that weights are stored as they are."""
+        call, _ = self.calls.get(id(tensor), (None, 0))
+        return call.args[0] if call is not None and call.name == "t" else None
 
     def weight_name(self, tensor: Tensor) -> str | None:
         """The name of what depends on weights only: a parameter's, or how it was computed."""
@@ -211,8 +217,9 @@ class _Translation:
         ]
         if None in names or not any(isinstance(arg, Tensor) for arg in _flat(call.args)):
             return None
+        named = [f"{key}={value}" for key, value in call.kwargs.items()]
         where = f".{place}" if isinstance(call.result, tuple | list) else ""
-        return f"{call.name}({','.join(map(str, names))}){where}"
+        return f"{call.name}({','.join(map(str, [*names, *named]))}){where}"
 
     def outputs(self, call: _Call) -> list[Value]:
         """Add an operator; returns its outputs, or the first of them.
@@ -229,10 +236,16 @@ class _Translation:
                 return [g.op("Sub", value(y), value(x))]
             case "silu", x:
                 return [g.op("Mul", value(x), g.op("Sigmoid", value(x)))]
-            case "addmm", bias, x, transposed if self.call(transposed)[0].name == "t":
-                weight = self.call(transposed)[0].args[0]
-                return [g.op("Gemm", value(x), value(weight), value(bias), transB=1)]
-            case "_linear_pointwise", x, weight, bias, "none", *_:
+            case "mm", x, weight if self.weight_name(weight):
+                return [g.op("MatMul", value(x), value(weight))]
+            case "addmm", bias, x, weight if self.weight_name(weight):
+                stored = self.transposed(weight)
+                table = value(weight if stored is None else stored)
+                transposed = int(stored is not None)
+                return [g.op("Gemm", value(x), table, value(bias), transB=transposed)]
+            case "_linear_pointwise", x, weight, Tensor() as bias, "none", *_ if self.weight_name(
+                weight
+            ):
                 return [g.op("Gemm", value(x), value(weight), value(bias), transB=1)]
             case "native_layer_norm", x, [_], Tensor() as scale, Tensor() as shift, epsilon:
                 inputs = value(x), value(scale), value(shift)

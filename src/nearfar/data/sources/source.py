@@ -98,6 +98,23 @@ class Source(ABC):
         generic: a format that is taken only where no other source knows the files.
         own_columns: the columns are fixed; naming them is a mistake.
         generated: there are no files; "NAME:..." in place of a path has the log made (`make`).
+
+    Examples:
+        >>> class Pairs(nf.Source):
+        ...     label = "lines of user>item"
+        ...
+        ...     def matches(self, files):
+        ...         return files.find(".*[.]pairs") is not None
+        ...
+        ...     def read(self, files, request):
+        ...         builder = request.builder(files.names[0])
+        ...         for block in files.blocks(files.names[0]):
+        ...             rows = [line.split(">") for line in block.decode().splitlines()]
+        ...             builder.add(pl.DataFrame(rows, schema=["user", "item"], orient="row"))
+        ...         return builder.log(request.items)
+        >>> n_characters = Path("my.pairs").write_text("1>7\\n2>7\\n")
+        >>> nf.read_log("my.pairs", format=Pairs)
+        Log my.pairs(2 events, 2 users, 1 items)
     """
 
     label: ClassVar[str]
@@ -144,13 +161,15 @@ def all_sources() -> list[Source]:
     return [_made(cls) for cls in discovery.discover(PACKAGE, Source).values()]
 
 
-def source_named(name: str) -> Source:
-    """The source called `name`, or found at a dotted path.
+def chosen_source(source: str | Source | type[Source]) -> Source:
+    """The source called so, or found at a dotted path; a source itself as it is.
 
     Raises:
         UnknownNameError: there is none.
     """
-    return _made(discovery.find(PACKAGE, Source, name))
+    if isinstance(source, str):
+        return _made(discovery.find(PACKAGE, Source, source))
+    return source if isinstance(source, Source) else _made(source)
 
 
 def generated(text: str) -> Source | None:

@@ -48,6 +48,11 @@ def save_split(split: Split, path: str | Path) -> Path:
 
     Raises:
         ArtefactError: something else stands at `path`.
+
+    Examples:
+        >>> path = nf.save_split(split, "my-split")
+        >>> nf.load_split("my-split").test.n_users
+        10
     """
     path = Path(path)
     matrices = _matrices(split)
@@ -77,6 +82,11 @@ def load_split(path: str | Path) -> Split:
 
     Raises:
         ArtefactError: it is no split, of a newer format, or a file is missing or damaged.
+
+    Examples:
+        >>> path = nf.save_split(split, "my-split")
+        >>> nf.load_split("my-split").fingerprint == split.fingerprint
+        True
     """
     path = Path(path)
     manifest = read_split_manifest(path)

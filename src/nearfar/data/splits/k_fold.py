@@ -41,6 +41,10 @@ def split_k_fold(
         SettingsError: there are fewer than two folds, or a share is not between 0 and 1.
         EmptyDataError: there are fewer users than folds, or too few with five items.
         DataError: the training users of a fold have a single item.
+
+    Examples:
+        >>> [fold.test.n_users for fold in nf.split_k_fold(log, 3)]
+        [20, 20, 20]
     """
     everyone = data.interactions() if isinstance(data, Log) else data
     if not 0 < target_share < 1:

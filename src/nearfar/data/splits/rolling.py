@@ -36,6 +36,11 @@ def split_rolling(
         SettingsError: a window has no length, or there is none.
         SchemaError: the log has no timestamps.
         EmptyDataError: a window has no users, or nothing comes before the first.
+
+    Examples:
+        >>> windows = nf.split_rolling(log, "2024-02-15", window_days=14, n_windows=2)
+        >>> len(list(windows))
+        2
     """
     seconds = round(window_days * DAY) if window_days > 0 else 0
     if seconds < 1:

@@ -23,7 +23,7 @@ from nearfar.experiments.autopilot.records import FORMAT, Records
 from nearfar.experiments.autopilot.search import FamilySearch
 from nearfar.experiments.provenance import provenance
 from nearfar.experiments.stopping import Stop, Terminated, raising_on_sigterm
-from nearfar.experiments.tuning.tune import METRIC
+from nearfar.experiments.tuning.trials import METRIC
 from nearfar.train.callback import Reporting, silent
 from nearfar.train.run import Device, Precision, Run
 
@@ -45,6 +45,10 @@ class AutopilotOptions:
     Raises:
         SettingsError: a value is out of range.
         UnknownNameError: no family is called so.
+
+    Examples:
+        >>> nf.AutopilotOptions(minutes=5, only=("ease", "wmf")).minutes
+        5
     """
 
     minutes: float = 30.0
@@ -153,6 +157,10 @@ def autopilot(
         SettingsError: OUT.autopilot holds the search of other data, families or seed.
         EmptyDataError: too few users have five items.
         SchemaError: a split in time is asked for and there are no timestamps.
+
+    Examples:
+        >>> options = nf.AutopilotOptions(minutes=30)
+        >>> found = nf.autopilot(log, "best", options, say=print)  # doctest: +SKIP
     """
     options, out = options or AutopilotOptions(), Path(out)
     check_destination(out)

@@ -21,7 +21,7 @@ from nearfar.experiments.autopilot.holding_out import HeldOut
 from nearfar.experiments.autopilot.kept_models import KeptModels
 from nearfar.experiments.autopilot.pace import Hopeless, Pace, TimeBudget, TooSlow
 from nearfar.experiments.autopilot.records import Record, Records, State
-from nearfar.experiments.tuning.tune import METRIC
+from nearfar.experiments.tuning.trials import METRIC
 from nearfar.models.ensemble import Ensemble
 from nearfar.models.model import Model
 from nearfar.train.callback import Reporting, report_measured, reported

@@ -106,6 +106,11 @@ def data_set(name: str, *, data: Path | None = None, own: OwnData | None = None)
     Raises:
         DataError: nothing is called so.
         SettingsError: a published data set is given another protocol.
+
+    Examples:
+        >>> from nearfar.experiments.reproduction.datasets import data_set
+        >>> [str(metric) for metric in data_set("gowalla").metrics]
+        ['Recall@20(all)', 'NDCG@20']
     """
     key = name.strip().lower().replace("_", "-")
     if key in NAMES:

@@ -52,6 +52,14 @@ def reproduce(
     Raises:
         DataError, FetchError: the data cannot be had; says where to put them.
         MissingExtraError: figure2 is asked for, and what draws it is not installed.
+
+    Examples:
+        >>> from nearfar.experiments.reproduction.datasets import data_set
+        >>> from nearfar.experiments.reproduction.reproduce import reproduce
+        >>> from nearfar.experiments.reproduction.study import StudyPlan
+        >>> data = data_set("synthetic:60x20x600")
+        >>> plan = StudyPlan("table1", data, Path("tables"), only=("ease",))
+        >>> reproduce(plan).complete  # doctest: +SKIP
     """
     if plan.table == "figure2":
         check_can_be_drawn(plan.folder / "figure2.png")

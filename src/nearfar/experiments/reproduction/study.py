@@ -52,6 +52,14 @@ class StudyPlan:
         SettingsError: there is no seed, a metric is of no single user, or a setting of a row is
             wrong.
         UnknownNameError: a row or an algorithm of `overrides` is not in the table.
+
+    Examples:
+        >>> from nearfar.experiments.reproduction.datasets import data_set
+        >>> from nearfar.experiments.reproduction.study import StudyPlan
+        >>> chosen = ("ease", "wmf")
+        >>> plan = StudyPlan("table1", data_set("ml-1m"), Path("tables"), only=chosen, seeds=5)
+        >>> [row.label for row in plan.rows]
+        ['EASE', 'WMF']
     """
 
     table: Table

@@ -47,6 +47,15 @@ class ParquetEvents(EventSource):
         time_format: how text times are written, as strptime knows it; by default told by
             themselves.
         literal_ids: take NA, NULL, None and the like for ids, not for missing ones.
+
+    Examples:
+        >>> from nearfar.store.sources.parquet import ParquetEvents
+        >>> from datetime import date, datetime
+        >>> times = [datetime(2026, 5, 1, 8, n) for n in range(3)]
+        >>> events = pl.DataFrame({"user": [1, 1, 2], "item": [7, 8, 7], "timestamp": times})
+        >>> events.write_parquet("events.parquet")
+        >>> ParquetEvents("events.parquet").read(date(2026, 5, 1), date(2026, 5, 2)).height
+        3
     """
 
     path: str

@@ -26,6 +26,10 @@ class MLflow(Tracker):
     A folder gets mlflow.db, which `mlflow ui --backend-store-uri sqlite:///DIR/mlflow.db` shows:
     MLflow 3 refuses to write its older store of plain files. The experiment is called "nearfar",
     or as MLFLOW_EXPERIMENT_NAME says. Needs mlflow-skinny, SQLAlchemy and alembic; or mlflow.
+
+    Examples:
+        >>> tracked = nf.Run(seed=1, callbacks=[nf.MLflow("mlruns")])  # doctest: +SKIP
+        >>> model = nf.EASE(l2=50).fit(split.train, run=tracked)  # doctest: +SKIP
     """
 
     MODULE: ClassVar[str] = "mlflow"

@@ -21,6 +21,12 @@ class TensorBoard(Tracker):
     Differs: tensorboardX's `SummaryWriter` hands events to a thread through a queue of ten places;
     when that thread dies, as on a full disk, the eleventh event waits for ever. Its `EventsWriter`
     is used directly instead.
+
+    Examples:
+        >>> tracked = nf.Run(seed=1, callbacks=[nf.TensorBoard("runs", "first")])
+        >>> model = nf.EASE(l2=50).fit(split.train, run=tracked)
+        >>> Path("runs/first").is_dir()
+        True
     """
 
     MODULE: ClassVar[str] = "tensorboardX"

@@ -51,6 +51,24 @@ class Tracker(Callback, ABC):
     Raises:
         MissingExtraError: the tracker's package is not installed.
         SettingsError: the place is missing.
+
+    Examples:
+        >>> class Printing(nf.Tracker):
+        ...     MODULE = "json"
+        ...
+        ...     def open(self, run, name, settings):
+        ...         return name
+        ...
+        ...     def log(self, values, step, part):
+        ...         pass
+        ...
+        ...     def close(self, state):
+        ...         closed.append(state)
+        >>> closed = []
+        >>> tracked = nf.Run(seed=1, callbacks=[Printing("here")])
+        >>> model = nf.EASE(l2=50).fit(split.train, run=tracked)
+        >>> closed
+        ['finished']
     """
 
     MODULE: ClassVar[str]

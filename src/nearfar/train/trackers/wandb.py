@@ -15,6 +15,10 @@ class WandB(Tracker):
     W&B's own environment variables hold: WANDB_MODE=offline writes to WANDB_DIR, and `wandb sync`
     uploads it later; WANDB_API_KEY, WANDB_ENTITY. A fit that is resumed offline writes a second
     folder with the same run id, which `wandb sync` unites. Needs wandb.
+
+    Examples:
+        >>> tracked = nf.Run(seed=1, callbacks=[nf.WandB()])  # doctest: +SKIP
+        >>> model = nf.EASE(l2=50).fit(split.train, run=tracked)  # doctest: +SKIP
     """
 
     MODULE: ClassVar[str] = "wandb"

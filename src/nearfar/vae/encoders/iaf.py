@@ -84,6 +84,10 @@ class IAF(Encoder):
             one whose latent is a plain Gaussian.
         steps: how many there are.
         hidden: units of each step's hidden layer.
+
+    Examples:
+        >>> nf.MultVAE(encoder=nf.encoders.IAF(steps=3)).encoder.steps
+        3
     """
 
     before: Encoder = field(default_factory=Base)

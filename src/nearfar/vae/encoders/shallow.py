@@ -49,6 +49,10 @@ class Shallow(Encoder):
 
     Args:
         units: h; nothing where it is "linear".
+
+    Examples:
+        >>> nf.encoders.Shallow(units="tanh")
+        Shallow(units='tanh')
     """
 
     units: ShallowUnits = "tanh"

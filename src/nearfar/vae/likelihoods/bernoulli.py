@@ -18,6 +18,10 @@ class Bernoulli(Likelihood):
 
     Source: the likelihood of H+Vamp (Kim and Suh 2019) and of CDAE with its logistic loss (Wu et
     al. 2016). Scores of a batch are dense and kept for the gradient, three times over.
+
+    Examples:
+        >>> nf.MultVAE(likelihood=nf.likelihoods.Bernoulli()).likelihood
+        Bernoulli()
     """
 
     def term(self, catalogue: TrainingCounts) -> Term:

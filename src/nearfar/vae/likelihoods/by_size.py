@@ -21,6 +21,10 @@ class BySize(Likelihood):
     Args:
         background: as in `Multinomial`.
         negatives: as in `Sampled`.
+
+    Examples:
+        >>> nf.MultVAE(likelihood=nf.likelihoods.BySize(background=0.5)).likelihood
+        BySize(background=0.5, negatives=8192)
     """
 
     background: NonNegativeFloat = 1.0

@@ -22,6 +22,10 @@ class Gaussian(Likelihood):
 
     Args:
         negative_weight: c_i of all other items.
+
+    Examples:
+        >>> nf.MultVAE(likelihood=nf.likelihoods.Gaussian(negative_weight=0.2)).likelihood
+        Gaussian(negative_weight=0.2)
     """
 
     negative_weight: PositiveFloat = 0.1

@@ -28,6 +28,10 @@ class Multinomial(Likelihood):
     Args:
         background: the targets of all items that a user has not interacted with, together, as a
             share of those that the user has: alpha (I - N) / N. 0 for Eq. 1 as published.
+
+    Examples:
+        >>> nf.MultVAE(likelihood=nf.likelihoods.Multinomial()).likelihood
+        Multinomial(background=0.0)
     """
 
     ADDED: ClassVar[Mapping[str, Any]] = {"background": 0.0}

@@ -31,6 +31,10 @@ class Sampled(Likelihood):
     Args:
         negatives: uniform draws per step, with replacement.
         background: as in `Multinomial`.
+
+    Examples:
+        >>> nf.MultVAE(likelihood=nf.likelihoods.Sampled(negatives=1000)).likelihood.negatives
+        1000
     """
 
     ADDED: ClassVar[Mapping[str, Any]] = {"background": 0.0}
@@ -77,7 +81,7 @@ class SampledReconstruction(nn.Module):
         self.register_buffer("shares", shares, persistent=False)
 
     def forward(self, step: Step, /) -> Float[Tensor, " users"]:
-        rows, output = step.histories, step.output
+        rows, output = step.histories.of_items_present(), step.output
         items, compact = self._sample(rows, step.rng)
         log_chance = self.log_chance(items, rows.users_of_batch)
         weight = selected_rows(output.weight, items)

@@ -31,6 +31,10 @@ class HierarchicalVamp(Prior):
         upper: p(z2).
         hidden: units of the two hidden layers of p(z1|z2).
         units: "gated", or "tanh".
+
+    Examples:
+        >>> nf.priors.HierarchicalVamp(upper=nf.priors.Vamp(pseudo_inputs=50)).upper.pseudo_inputs
+        50
     """
 
     upper: Vamp = field(default_factory=Vamp)

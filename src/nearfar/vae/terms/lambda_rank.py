@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -60,10 +61,9 @@ class LambdaRank:
 
     def _bounds(self, rows: Rows) -> list[tuple[int, int]]:
         """Users that are worked on together, from first to before last."""
-        pairs = rows.counts * min(self.top + self.sampled, rows.n_items)
-        used = torch.cumsum(ITEM_BYTES * rows.n_items + PAIR_BYTES * pairs, 0)
-        number = used.div(PART_BYTES, rounding_mode="floor")
-        ends = torch.unique_consecutive(number, return_counts=True)[1].cumsum(0).tolist()
+        pairs = np.diff(rows.limits) * min(self.top + self.sampled, rows.n_items)
+        number = np.cumsum(ITEM_BYTES * rows.n_items + PAIR_BYTES * pairs) // PART_BYTES
+        ends = [*(np.flatnonzero(np.diff(number)) + 1).tolist(), rows.n_users]
         return list(zip([0, *ends[:-1]], ends, strict=True))
 
     @torch.no_grad()
