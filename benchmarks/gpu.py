@@ -175,17 +175,14 @@ def models(device: torch.device, data: tuple[nf.Interactions, nf.FoldIn]) -> lis
             for a, b in zip(ranked.items, same.items, strict=True)
         ]
 
-        class Stop:
+        class Stop(nf.Callback):
             def step(self, report: Any) -> None:
                 if report.epoch == 1:
                     raise KeyboardInterrupt
 
-            def epoch(self, record: Any) -> None:
-                pass
-
         cut = {"device": kind, "folder": place / "run", "checkpoint_epochs": 1}
         with contextlib.suppress(KeyboardInterrupt):
-            algorithm.fit(train, validation, run=nf.Run(**cut, reporter=Stop()))
+            algorithm.fit(train, validation, run=nf.Run(**cut, callbacks=(Stop(),)))
         again = algorithm.fit(train, validation, run=nf.Run(**cut, resume=True)).score(x)
     scale = float(np.abs(scores).max())
     return [

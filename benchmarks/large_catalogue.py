@@ -24,7 +24,7 @@ from nearfar.vae.weights.linear_anneal import LinearAnneal
 METRICS = ("recall@100", "ndcg@100")
 
 
-class Losses:
+class Losses(nf.Callback):
     """Keeps the mean loss so far of every hundredth step, and prints it."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ def main() -> None:
         likelihood=None,
     )
     losses = Losses()
-    run = nf.Run(device="cpu", reporter=losses)
+    run = nf.Run(device="cpu", callbacks=(losses,))
     started = time.perf_counter()
     model = algorithm.fit(split.train, run=run)
     seconds = time.perf_counter() - started

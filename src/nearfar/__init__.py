@@ -70,33 +70,48 @@ if TYPE_CHECKING:
     from nearfar.data.splits.folder import save_split as save_split
     from nearfar.data.splits.given import split_given as split_given
     from nearfar.data.splits.hold_out import hold_out_users as hold_out_users
+    from nearfar.data.splits.k_fold import split_k_fold as split_k_fold
+    from nearfar.data.splits.rolling import split_rolling as split_rolling
     from nearfar.data.splits.strong import split_strong as split_strong
     from nearfar.data.synthetic import synthetic_interactions as synthetic_interactions
     from nearfar.evaluation.comparison import Comparison as Comparison
     from nearfar.evaluation.comparison import compare as compare
+    from nearfar.evaluation.disparity import Disparity as Disparity
+    from nearfar.evaluation.disparity import disparities as disparities
     from nearfar.evaluation.evaluate import evaluate as evaluate
     from nearfar.evaluation.evaluation import Evaluation as Evaluation
     from nearfar.evaluation.paired import Paired as Paired
+    from nearfar.evaluation.pooled import pooled as pooled
     from nearfar.experiments.autopilot.autopilot import AutopilotOptions as AutopilotOptions
     from nearfar.experiments.autopilot.autopilot import autopilot as autopilot
+    from nearfar.experiments.cross_validation import CrossValidation as CrossValidation
+    from nearfar.experiments.cross_validation import cross_validate as cross_validate
     from nearfar.experiments.diagnosis import diagnose as diagnose
     from nearfar.experiments.tuning.tune import TuningSearch as TuningSearch
     from nearfar.experiments.tuning.tune import tune as tune
     from nearfar.maps.figure2 import figure2 as figure2
+    from nearfar.metrics.arp import ARP as ARP
+    from nearfar.metrics.auc import AUC as AUC
     from nearfar.metrics.coverage import Coverage as Coverage
     from nearfar.metrics.gini import Gini as Gini
     from nearfar.metrics.hit_rate import HitRate as HitRate
+    from nearfar.metrics.ild import ILD as ILD
     from nearfar.metrics.judged import Judged as Judged
     from nearfar.metrics.map import MAP as MAP
     from nearfar.metrics.metric import CatalogueMetric as CatalogueMetric
     from nearfar.metrics.metric import Metric as Metric
     from nearfar.metrics.metric import UserMetric as UserMetric
     from nearfar.metrics.metric import parse_metric as parse_metric
+    from nearfar.metrics.miscalibration import Miscalibration as Miscalibration
     from nearfar.metrics.mrr import MRR as MRR
     from nearfar.metrics.ndcg import NDCG as NDCG
     from nearfar.metrics.novelty import Novelty as Novelty
     from nearfar.metrics.precision import Precision as Precision
     from nearfar.metrics.recall import Recall as Recall
+    from nearfar.metrics.sampled import SampledHitRate as SampledHitRate
+    from nearfar.metrics.sampled import SampledNDCG as SampledNDCG
+    from nearfar.metrics.serendipity import Serendipity as Serendipity
+    from nearfar.metrics.tail_share import TailShare as TailShare
     from nearfar.models.autoencoder import Autoencoder as Autoencoder
     from nearfar.models.ensemble import Ensemble as Ensemble
     from nearfar.models.factors import Factors as Factors
@@ -104,11 +119,15 @@ if TYPE_CHECKING:
     from nearfar.models.model import LatentModel as LatentModel
     from nearfar.models.model import Model as Model
     from nearfar.report.training_curves import plot_training as plot_training
+    from nearfar.train.callback import Callback as Callback
     from nearfar.train.history import EpochRecord as EpochRecord
     from nearfar.train.history import History as History
     from nearfar.train.history import StepReport as StepReport
-    from nearfar.train.run import Reporter as Reporter
     from nearfar.train.run import Run as Run
+    from nearfar.train.trackers.mlflow import MLflow as MLflow
+    from nearfar.train.trackers.tensorboard import TensorBoard as TensorBoard
+    from nearfar.train.trackers.tracker import Tracker as Tracker
+    from nearfar.train.trackers.wandb import WandB as WandB
     from nearfar.vae.corruption.corruption import Corruption as Corruption
     from nearfar.vae.encoders.encoder import Encoder as Encoder
     from nearfar.vae.encoders.encoder import EncoderNetwork as EncoderNetwork
@@ -168,16 +187,28 @@ _HOMES = {
     "nearfar.data.splits.folder": ("load_split", "save_split"),
     "nearfar.data.splits.given": ("split_given",),
     "nearfar.data.splits.hold_out": ("hold_out_users",),
+    "nearfar.data.splits.k_fold": ("split_k_fold",),
+    "nearfar.data.splits.rolling": ("split_rolling",),
     "nearfar.data.splits.strong": ("split_strong",),
     "nearfar.data.synthetic": ("synthetic_interactions",),
     "nearfar.evaluation.comparison": ("Comparison", "compare"),
+    "nearfar.evaluation.disparity": ("Disparity", "disparities"),
     "nearfar.evaluation.evaluate": ("evaluate",),
     "nearfar.evaluation.evaluation": ("Evaluation",),
     "nearfar.evaluation.paired": ("Paired",),
+    "nearfar.evaluation.pooled": ("pooled",),
     "nearfar.experiments.autopilot.autopilot": ("AutopilotOptions", "autopilot"),
+    "nearfar.experiments.cross_validation": ("CrossValidation", "cross_validate"),
     "nearfar.experiments.diagnosis": ("diagnose",),
     "nearfar.experiments.tuning.tune": ("TuningSearch", "tune"),
     "nearfar.maps.figure2": ("figure2",),
+    "nearfar.metrics.arp": ("ARP",),
+    "nearfar.metrics.auc": ("AUC",),
+    "nearfar.metrics.ild": ("ILD",),
+    "nearfar.metrics.miscalibration": ("Miscalibration",),
+    "nearfar.metrics.sampled": ("SampledHitRate", "SampledNDCG"),
+    "nearfar.metrics.serendipity": ("Serendipity",),
+    "nearfar.metrics.tail_share": ("TailShare",),
     "nearfar.metrics.coverage": ("Coverage",),
     "nearfar.metrics.gini": ("Gini",),
     "nearfar.metrics.hit_rate": ("HitRate",),
@@ -195,8 +226,13 @@ _HOMES = {
     "nearfar.models.item_item": ("ItemItem",),
     "nearfar.models.model": ("LatentModel", "Model"),
     "nearfar.report.training_curves": ("plot_training",),
+    "nearfar.train.callback": ("Callback",),
     "nearfar.train.history": ("EpochRecord", "History", "StepReport"),
-    "nearfar.train.run": ("Reporter", "Run"),
+    "nearfar.train.run": ("Run",),
+    "nearfar.train.trackers.mlflow": ("MLflow",),
+    "nearfar.train.trackers.tensorboard": ("TensorBoard",),
+    "nearfar.train.trackers.tracker": ("Tracker",),
+    "nearfar.train.trackers.wandb": ("WandB",),
     "nearfar.vae.corruption.corruption": ("Corruption",),
     "nearfar.vae.encoders.encoder": ("Encoder", "EncoderNetwork"),
     "nearfar.vae.likelihoods.likelihood": ("Likelihood",),

@@ -19,8 +19,9 @@ from nearfar.experiments.reproduction.row_settings import row_algorithm
 from nearfar.experiments.reproduction.rows import MULTI_VAE
 from nearfar.experiments.tuning.tune import TuningSearch
 from nearfar.models.constant import Constant
+from nearfar.train.callback import Callback
 from nearfar.train.history import EpochRecord
-from nearfar.train.run import Run, Silent
+from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Dropout
 
 SHORT = MultVAE(epochs=2, batch_size=100)
@@ -136,7 +137,7 @@ def test_without_validation_users_the_network_is_the_plain_one(data) -> None:
     assert run.history.attempts == []
 
 
-class Stops(Silent):
+class Stops(Callback):
     """Ends the process, as far as the fit can tell, in the second network."""
 
     def __init__(self) -> None:
@@ -155,7 +156,7 @@ def test_a_run_killed_in_the_second_network_goes_on_to_the_same_model(data, tmp_
     alone = SHORT.fit(train, users, run=Run(device="cpu"))
     options = {"device": "cpu", "folder": tmp_path, "checkpoint_epochs": 1}
     with pytest.raises(InterruptedError):
-        SHORT.fit(train, users, run=Run(**options, reporter=Stops()))
+        SHORT.fit(train, users, run=Run(**options, callbacks=(Stops(),)))
     first = (tmp_path / "part-0" / "metrics.jsonl").stat()
     run = Run(**options, resume=True)
     resumed = SHORT.fit(train, users, run=run)

@@ -28,8 +28,9 @@ from nearfar.evaluation.evaluate import evaluate
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.ensemble import Ensemble
 from nearfar.models.model import Model
+from nearfar.train.callback import Callback
 from nearfar.train.checkpoint import NAME
-from nearfar.train.run import Run, Silent
+from nearfar.train.run import Run
 
 SMALL_VAE = MultVAE(n_latent=4, decoder_hidden=(6,), epochs=3, batch_size=100)
 PARTS = (EASE(l2=30.0), MF(n_factors=3, l2=1.0), Popularity())
@@ -208,7 +209,7 @@ def test_parts_are_fitted_as_alone_and_equal_ones_from_other_seeds(data) -> None
     assert np.abs(model.parts[1].score(train.x) - alone.score(train.x)).max() > 0.01
 
 
-class Reporting(Silent):
+class Reporting(Callback):
     """Notes the parts; acts once, in the middle of an epoch of one of them."""
 
     def __init__(self, in_part: str = "", act=lambda: None) -> None:
@@ -245,10 +246,10 @@ def test_killed_and_resumed_it_ends_in_the_same_bits(part, data, left_alone, tmp
     reporter = Reporting(part, kill)
     folder = tmp_path / "run"
     with pytest.raises(Killed):
-        BLEND.fit(*data, run=cpu(folder=folder, checkpoint_seconds=0.0, reporter=reporter))
+        BLEND.fit(*data, run=cpu(folder=folder, checkpoint_seconds=0.0, callbacks=(reporter,)))
     assert (folder / f"part-{len(reporter.parts) - 1}" / NAME).exists()
     resumed = Reporting()
-    model = BLEND.fit(*data, run=cpu(folder=folder, resume=True, reporter=resumed))
+    model = BLEND.fit(*data, run=cpu(folder=folder, resume=True, callbacks=(resumed,)))
     assert [name.partition("(")[0] for name in resumed.parts] == ["EASE", "MultVAE", "MultVAE"]
     ours, theirs = model.state(), left_alone.state()
     assert ours[0] == theirs[0]
@@ -261,11 +262,11 @@ def interrupt() -> None:
 
 
 def test_ctrl_c_in_the_last_part_keeps_the_best_so_far_and_before_it_stops(data, tmp_path) -> None:
-    run = cpu(keep_on_interrupt=True, folder=tmp_path, reporter=Reporting("MultVAE", interrupt))
+    run = cpu(keep_on_interrupt=True, folder=tmp_path, callbacks=(Reporting("MultVAE", interrupt),))
     model = Blend(parts=(EASE(l2=3.0), SMALL_VAE)).fit(*data, run=run)
     assert len(model.parts) == 2
     assert run.history.interrupted
-    run.reporter = Reporting("MultVAE", interrupt)
+    run.callbacks = (Reporting("MultVAE", interrupt),)
     with pytest.raises(StoppedError, match="stopped in part 1 of 2"):
         Blend(parts=(SMALL_VAE, EASE(l2=3.0))).fit(*data, run=run)
 

@@ -9,8 +9,9 @@ from safetensors.numpy import load_file
 from nearfar.algorithms.cdae import CDAE
 from nearfar.algorithms.multdae import MultDAE
 from nearfar.core.errors import SettingsError
+from nearfar.train.callback import Callback
 from nearfar.train.history import EpochRecord
-from nearfar.train.run import Run, Silent
+from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Clean
 from nearfar.vae.encoders.shallow import Shallow
 from nearfar.vae.likelihoods.bernoulli import Bernoulli
@@ -74,7 +75,7 @@ def test_the_penalty_is_on_the_nodes_too(clusters, tmp_path) -> None:
 
 
 def test_a_resumed_run_ends_in_the_same_bits(clusters, tmp_path) -> None:
-    class StopsAfterTwo(Silent):
+    class StopsAfterTwo(Callback):
         def epoch(self, record: EpochRecord, /) -> None:
             if record.epoch == 2:
                 raise ConnectionError
@@ -82,7 +83,7 @@ def test_a_resumed_run_ends_in_the_same_bits(clusters, tmp_path) -> None:
     train, validation = clusters
     whole = SMALL.fit(train, validation, run=Run(seed=2, device="cpu"))
     stopping = Run(seed=2, device="cpu", folder=tmp_path, checkpoint_epochs=1,
-                   reporter=StopsAfterTwo())  # fmt: skip
+                   callbacks=(StopsAfterTwo(),))  # fmt: skip
     with pytest.raises(ConnectionError):
         SMALL.fit(train, validation, run=stopping)
     resumed = SMALL.fit(

@@ -13,6 +13,7 @@ from nearfar.cli.main import run
 from nearfar.experiments.autopilot import fitting, pace
 from nearfar.experiments.autopilot.search import FamilySearch
 from tests.experiments.autopilot.cases import ProcessorTime
+from tests.train.test_trackers import events_of
 
 LINEAR = ["--only", "popularity,ease,edlae", "--minutes", "0.03"]
 
@@ -63,10 +64,17 @@ def test_people_are_told_who_won(work: Path, tmp_path: Path, capsys) -> None:
     assert f"saved {tmp_path / 'b'}, fitted on all users" in captured.out
 
 
-def test_quiet_says_nothing_of_the_search(work: Path, tmp_path: Path, capsys) -> None:
-    arguments = ["autopilot", str(work / "log.csv"), "--out", str(tmp_path / "b"), *LINEAR]
-    assert run([*arguments, "--quiet"]) == 0
+def test_quiet_says_nothing_of_the_search_and_each_fit_is_tracked(
+    work: Path, tmp_path: Path, capsys
+) -> None:
+    logs, out = tmp_path / "logs", tmp_path / "b"
+    arguments = ["autopilot", str(work / "log.csv"), "--out", str(out), *LINEAR]
+    assert run([*arguments, "--quiet", "--track", f"tensorboard:{logs}"]) == 0
     assert capsys.readouterr().err == ""
+    found = json.loads((tmp_path / "b.autopilot" / "leaderboard.json").read_text())
+    tracked = [events_of(folder) for folder in (logs / "b").iterdir()]
+    assert len(tracked) == found["n_trials"] + 1  # and the winner on all users
+    assert sum("measured/NDCG_at_100" in values for values in tracked) == found["n_trials"]
 
 
 def test_ctrl_c_says_how_to_go_on(work: Path, tmp_path: Path, capsys, monkeypatch) -> None:

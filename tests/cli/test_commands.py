@@ -11,6 +11,7 @@ from nearfar import __version__
 from nearfar.cli.inputs import named_bundles
 from nearfar.cli.main import run
 from tests.cli.conftest import TINY, write_log
+from tests.train.test_trackers import events_of
 
 COMMANDS = [
     ["demo"], ["train"], ["evaluate"], ["compare"], ["recommend"], ["reproduce"], ["tune"],
@@ -65,6 +66,37 @@ def test_evaluate(work: Path, as_json) -> None:
     assert 0 < result["metrics"]["Coverage@5"]["mean"] <= 1
     assert [g["group"] for g in result["groups"]] == ["5-8", "9-"]
     assert sum(g["n_users"] for g in result["groups"]) == result["n_users"]
+    first, second = result["disparities"]
+    assert (first["metric"], first["group"], second["group"]) == ("NDCG@10", "5-8", "9-")
+    assert first["n_others"] == second["n_users"] == result["groups"][1]["n_users"]
+    assert first["superiority_low"] <= first["superiority"] <= first["superiority_high"]
+    assert first["p_holm"] >= first["p"]
+
+
+def test_many_metrics_are_rows_of_their_own(work: Path, capsys, fails) -> None:
+    start = ["evaluate", str(work / "pop"), "--data", str(work / "split"), "--metrics"]
+    names = ["NDCG@10", "Serendipity@10", "ARP@10", "TailShare@10", "AUC@10", "SampledHitRate@10"]
+    assert run([*start, ",".join(names).lower(), "--groups", "5-8,9-"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    for name in names:
+        rows = [line[1:] for line in lines if line[0] == name]
+        assert [row[0] for row in rows] == ["pop", "5-8", "9-", "5-8", "9-"]
+    serendipity = next(line for line in lines if line[0] == "Serendipity@10")
+    assert float(serendipity[3]) == 0  # what is popular is expected
+    assert "the items have no genres" in fails(*start, "ild@10")
+
+
+def test_a_training_is_tracked(work: Path, tmp_path: Path, as_json, fails) -> None:
+    target = f"tensorboard:{tmp_path / 'logs'}"
+    start = ["train", "multvae", *TINY, "--data", work / "split", "--out", tmp_path / "mine"]
+    made = as_json(*start, "--track", target)
+    values = events_of(tmp_path / "logs" / "mine")
+    assert [v for _, v in values["epoch"]] == [1, 2, 3, 4]
+    means = {m: summary["mean"] for m, summary in made["metrics"]["validation"]["metrics"].items()}
+    for metric, mean in means.items():
+        ((_, logged),) = values[f"measured/{metric.replace('@', '_at_')}"]
+        assert logged == pytest.approx(mean)
+    assert "did you mean 'tensorboard'" in fails(*start, "--track", "tensorbord:x")
 
 
 def test_compare_tests_against_the_first(work: Path, as_json) -> None:

@@ -11,6 +11,7 @@ from nearfar.cli.main import run
 from nearfar.core.errors import EmptyDataError
 from nearfar.jobs.job import locked
 from tests.jobs.cases import SETTINGS, write_day, write_days
+from tests.train.test_trackers import events_of
 
 
 def write_settings(path: Path, **over: dict) -> None:
@@ -39,7 +40,10 @@ def test_a_run_a_status_a_rollback(tmp_path: Path, as_json, fails, capsys) -> No
     last = write_days(tmp_path / "events", 42)
     path = tmp_path / "p.toml"
     write_settings(path)
-    found = as_json("pipeline", "run", "-c", path, "--as-of", last - timedelta(days=7))
+    day, logs = last - timedelta(days=7), tmp_path / "logs"
+    found = as_json("pipeline", "run", "-c", path, "--as-of", day, "--track", f"tensorboard:{logs}")
+    tracked = events_of(logs / "pipeline" / f"weekly_{day}")
+    assert any(name.startswith("measured/") for name in tracked)
     assert found["trained"]["passed"]
     assert found["published"] == found["trained"]["version"] == found["scored"]["version"]
     again = as_json("pipeline", "run", "-c", path, "--as-of", last - timedelta(days=7))

@@ -7,17 +7,22 @@ import pytest
 
 from nearfar.cli.main import run
 from tests.cli.conftest import TINY
+from tests.train.test_trackers import events_of
 
 pytest.importorskip("optuna")
 
 
 def test_it_finds_settings_that_train_takes(work: Path, tmp_path: Path, as_json) -> None:
     found = as_json(
-        "tune", "ease", "--data", work / "split", "--trials", 6, "--out", tmp_path / "t"
-    )
+        "tune", "ease", "--data", work / "split", "--trials", 6, "--out", tmp_path / "t",
+        "--track", f"tensorboard:{tmp_path / 'logs'}",
+    )  # fmt: skip
     assert len(found["trials"]) == 6
     scores = [t["score"] for t in found["trials"]]
     assert found["best"]["score"] == max(scores)
+    tracked = [events_of(tmp_path / "logs" / "t" / f"trial_{n}") for n in range(6)]
+    logged = [values["measured/NDCG_at_100"][0][1] for values in tracked]
+    assert logged == pytest.approx(scores)
     assert found["trials"] == json.loads((tmp_path / "t" / "trials.json").read_text())["trials"]
     made = as_json(
         "train", "ease", "--data", work / "split", "--config", tmp_path / "t" / "best.toml",

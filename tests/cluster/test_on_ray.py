@@ -29,8 +29,9 @@ from nearfar.jobs.train_weekly import train_weekly
 from nearfar.store.sinks.parquet import ParquetRecommendations
 from nearfar.store.sinks.sink import RecommendationSink
 from nearfar.store.sinks.sql import SQLRecommendations
+from nearfar.train.callback import Callback
 from nearfar.train.history import EpochRecord
-from nearfar.train.run import Run, Silent
+from nearfar.train.run import Run
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.weights.constant import ConstantWeight
 from tests.cluster.cases import NODE, Slow, start, stop
@@ -87,7 +88,7 @@ def nodes(all_nodes: Nodes) -> Nodes:
     return all_nodes
 
 
-class LosesNode(Silent):
+class LosesNode(Callback):
     """Loses the second node after the first epoch, and adds another."""
 
     def __init__(self, nodes: Nodes) -> None:
@@ -112,7 +113,7 @@ def test_a_node_lost_in_training_changes_nothing(
 ) -> None:
     """Two workers, one of them lost with its node, train what one process trains."""
     reporter = LosesNode(nodes)
-    run = Run(seed=5, folder=tmp_path, checkpoint_seconds=0.1, reporter=reporter)
+    run = Run(seed=5, folder=tmp_path, checkpoint_seconds=0.1, callbacks=(reporter,))
     model = fit(ALGORITHM, *clusters, run=run, workers=TWO)
     assert 0 <= reporter.lost_after < ALGORITHM.epochs - 2, "the node was lost too late"
     assert reporter.told == list(range(ALGORITHM.epochs))

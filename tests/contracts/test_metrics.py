@@ -20,11 +20,15 @@ from tests.metrics.cases import judged, judged_rankings
 
 FOUND = discovery.discover(PACKAGE, Metric)
 every_metric = pytest.mark.parametrize("cls", FOUND.values(), ids=FOUND)
+AT_K = {name: cls for name, cls in FOUND.items() if not cls.whole}
+"""The others need the ranking of all candidates: tests/metrics/test_beyond_accuracy.py."""
+every_metric_at_k = pytest.mark.parametrize("cls", AT_K.values(), ids=AT_K)
 
 
 def test_the_metrics_are_found() -> None:
     expected = {"recall", "ndcg", "precision", "hit_rate", "mrr", "map"}
-    assert expected | {"coverage", "novelty", "gini"} <= set(FOUND)
+    expected |= {"coverage", "novelty", "gini", "ild", "serendipity", "arp", "tail_share"}
+    assert expected | {"miscalibration", "auc", "sampled_ndcg", "sampled_hit_rate"} <= set(FOUND)
 
 
 @every_metric
@@ -54,7 +58,7 @@ def test_is_built_from_settings_and_back(cls: type[Metric]) -> None:
     assert settings.build(cls, {k: v for k, v in plain.items() if k != "kind"}) == cls(k=5)
 
 
-@every_metric
+@every_metric_at_k
 def test_refuses_a_cutoff_beyond_the_ranking(cls: type[Metric]) -> None:
     seen = judged([[0, 1, 2]], [[1]])
     assert np.isfinite(cls(k=3).overall(seen))
@@ -62,7 +66,7 @@ def test_refuses_a_cutoff_beyond_the_ranking(cls: type[Metric]) -> None:
         cls(k=4).overall(seen)
 
 
-@every_metric
+@every_metric_at_k
 @given(seen=judged_rankings())
 def test_is_finite_within_its_bounds_and_looks_only_at_the_top(
     cls: type[Metric], seen: Judged
@@ -78,7 +82,7 @@ def test_is_finite_within_its_bounds_and_looks_only_at_the_top(
     assert metric.overall(seen) == metric.overall(seen.first(k))
 
 
-@every_metric
+@every_metric_at_k
 @given(seen=judged_rankings())
 def test_leaves_what_it_is_given_alone(cls: type[Metric], seen: Judged) -> None:
     before = [a.copy() for a in (seen.ranking.items, seen.hits, seen.n_held_out, seen.item_counts)]

@@ -3,17 +3,23 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError, UnknownNameError
+from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.evaluation import evaluate as module
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation, evaluate
+from nearfar.metrics.auc import AUC
 from nearfar.metrics.coverage import Coverage
 from nearfar.metrics.gini import Gini
 from nearfar.metrics.hit_rate import HitRate
+from nearfar.metrics.ild import ILD
 from nearfar.metrics.ndcg import NDCG
 from nearfar.metrics.novelty import Novelty
 from nearfar.metrics.recall import Recall
+from nearfar.metrics.sampled import SampledHitRate, SampledNDCG
 from tests.conftest import interactions
 from tests.evaluation.cases import Fixed
 
@@ -143,3 +149,40 @@ def test_asking_for_what_was_not_measured(data: FoldIn) -> None:
         found.values(Coverage(2))
     assert found.interval(Coverage(2)) is None
     assert found.standard_error(Coverage(2)) is None
+
+
+def with_genres(data: FoldIn, genres: list[list[str]]) -> FoldIn:
+    items = Vocabulary(data.fold_in.item_ids.ids, pl.DataFrame({"genres": genres}))
+    return data.on_items(items)
+
+
+def test_genres_come_from_the_items_of_the_data(data: FoldIn) -> None:
+    """The users are shown 1 2, 0 1 and 3 4; they had item 0, 3 and 4, and 0 to 2."""
+    known = with_genres(data, [["a"], ["a"], ["b"], ["a", "b"], ["b"]])
+    found = evaluate(Fixed(POPULARITY), known, [ILD(2), "miscalibration@2"])
+    np.testing.assert_allclose(found.values(ILD(2)), [1, 0, 1 - 0.5**0.5], atol=1e-12)
+    first = -np.log(0.99 / 2 + 0.01)
+    np.testing.assert_allclose(found.values("miscalibration@2")[0], first)
+
+
+def test_missing_genres_are_refused_before_anything_is_ranked(data: FoldIn) -> None:
+    model = Fixed(POPULARITY)
+    with pytest.raises(DataError, match="the items have no genres"):
+        evaluate(model, data, ["ild@2", "recall@2"])
+    assert model.batches == []
+
+
+def test_whole_rankings_are_made_a_few_users_at_a_time(data: FoldIn, monkeypatch) -> None:
+    monkeypatch.setattr(module, "MAX_PLACES", 10)
+    model = Fixed(POPULARITY)
+    metrics = [SampledNDCG(3), SampledHitRate(1), Recall(2), Coverage(2), AUC(5)]
+    found = evaluate(model, data, metrics)
+    assert model.batches == [(2, 5), (1, 5)]
+    monkeypatch.undo()
+    whole = evaluate(Fixed(POPULARITY), data, metrics)
+    for metric in found.per_user:
+        np.testing.assert_array_equal(found.values(metric), whole.values(metric))
+    # 1 2 3 4 with 1 and 4 wanted; 0 1 2 with 0; 3 4 with 4: fewer than 100 are all of them
+    assert found.values(SampledHitRate(1)).tolist() == [0.5, 1, 0]
+    assert found.values(AUC(5)).tolist() == [0.5, 1, 0]
+    assert found.overall == {Coverage(2): 1.0}

@@ -20,6 +20,7 @@ NOT_RUN = {
     "autopilot", "data_set", "fetch", "fit_histories", "read_parts", "reproduce", "run_due",
     "score_daily", "score_histories", "train_weekly", "read_pipeline", "remove_day", "publish",
     "rollback", "status", "RunResult", "Scored", "Trained", "read_log", "describe_histories",
+    "MLflow", "WandB",
 }  # fmt: skip
 """Names whose examples may hold lines that are not run: they need a download, a pipeline or Ray."""
 

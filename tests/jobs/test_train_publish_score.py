@@ -22,7 +22,8 @@ from nearfar.jobs.run_due import run_due, training_due
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.status import status, write_prometheus
 from nearfar.jobs.train_weekly import train_weekly
-from nearfar.train.history import EpochRecord, StepReport
+from nearfar.train.callback import Callback
+from nearfar.train.history import StepReport
 from tests.jobs.cases import pipeline_in, write_day, write_days
 
 WITHOUT_CLOCK = pl.exclude("scored_at")
@@ -267,7 +268,7 @@ KILLED = """
 import os, signal, sys
 from datetime import date
 from pathlib import Path
-from nearfar.train.history import EpochRecord, StepReport
+from nearfar.train.callback import Callback
 from tests.jobs.cases import pipeline_in
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.train_weekly import train_weekly
@@ -275,31 +276,26 @@ from nearfar.jobs.train_weekly import train_weekly
 folder, job, day = Path(sys.argv[1]), sys.argv[2], date.fromisoformat(sys.argv[3])
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
-class Reporter:
+class Dies(Callback):
     def step(self, report):
         if report.epoch == 5:
             die()
-    def epoch(self, record):
-        pass
 if job == "train":
     pipeline = pipeline_in(folder, train={"checkpoint_seconds": 0})
-    train_weekly(pipeline, day, reporter=Reporter())
+    train_weekly(pipeline, day, callbacks=(Dies(),))
 else:
     score_daily(pipeline_in(folder), day, on_users=lambda done, total: done >= 50 and die())
 """
 
 
 @dataclass
-class Epochs:
+class Epochs(Callback):
     """Keeps the epochs of all steps."""
 
     epochs: list[int]
 
-    def step(self, report: StepReport) -> None:
+    def step(self, report: StepReport, /) -> None:
         self.epochs.append(report.epoch)
-
-    def epoch(self, record: EpochRecord) -> None:
-        pass
 
 
 @pytest.mark.slow
@@ -319,7 +315,7 @@ def test_killed_jobs_are_taken_up_without_loss_or_repeat(grown, tmp_path: Path) 
             assert Registry(pipeline.registry).versions() == []
             assert status(pipeline.registry)["unfinished"] == [str(day)]
             seen, said = Epochs([]), []
-            version = train_weekly(pipeline, day, say=said.append, reporter=seen).version
+            version = train_weekly(pipeline, day, say=said.append, callbacks=(seen,)).version
             assert seen.epochs[0] == 5, "it did not go on from the checkpoint"
             assert any("going on with the training" in line for line in said)
             assert version.record["metrics"] == trained.version.record["metrics"]

@@ -12,37 +12,32 @@ from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.publish import publish
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.train_weekly import train_weekly
+from nearfar.train.callback import Callback
 from nearfar.train.checkpoint import NAME
-from nearfar.train.history import EpochRecord, StepReport
+from nearfar.train.history import StepReport
 from tests.jobs.cases import pipeline_in, write_day, write_days
 
 
-class Stops:
+class Stops(Callback):
     """Stops a training in its fourth epoch."""
 
-    def step(self, report: StepReport) -> None:
+    def step(self, report: StepReport, /) -> None:
         if report.epoch == 3:
             raise KeyboardInterrupt
 
-    def epoch(self, record: EpochRecord) -> None:
-        pass
 
-
-class Watches:
+class Watches(Callback):
     def __init__(self) -> None:
         self.first: int | None = None
 
-    def step(self, report: StepReport) -> None:
+    def step(self, report: StepReport, /) -> None:
         self.first = report.epoch if self.first is None else self.first
-
-    def epoch(self, record: EpochRecord) -> None:
-        pass
 
 
 def stopped(folder: Path, day: date, **train: Any) -> Pipeline:
     pipeline = pipeline_in(folder, train={"checkpoint_seconds": 0, **train})
     with pytest.raises(KeyboardInterrupt):
-        train_weekly(pipeline, day, reporter=Stops())
+        train_weekly(pipeline, day, callbacks=(Stops(),))
     assert (Registry(pipeline.registry).unfinished_folder(day) / NAME).is_file()
     return pipeline
 
@@ -50,7 +45,7 @@ def stopped(folder: Path, day: date, **train: Any) -> Pipeline:
 def retried(pipeline: Pipeline, day: date) -> tuple[int | None, str]:
     """The first epoch of another try, and what was said."""
     watch, said = Watches(), []
-    train_weekly(pipeline, day, say=said.append, reporter=watch)
+    train_weekly(pipeline, day, say=said.append, callbacks=(watch,))
     return watch.first, "\n".join(said)
 
 

@@ -32,9 +32,21 @@ def judged(
     n_items: int = 12,
     item_counts: list[int] | np.ndarray | None = None,
     n_train_users: int = 100,
+    histories: list[list[int]] | None = None,
+    genres: list[list[int]] | None = None,
 ) -> Judged:
+    """Without `histories` nobody has one; without `genres` item i has i mod 3, the last none."""
     counts = np.arange(1, n_items + 1) if item_counts is None else np.asarray(item_counts)
-    return judge(ranking(items), matrix(held_out, n_items), counts, n_train_users)
+    of_items = [[i % 3] for i in range(n_items - 1)] + [[]] if genres is None else genres
+    n_genres = 1 + max((g for each in of_items for g in each), default=0)
+    return judge(
+        ranking(items),
+        matrix(held_out, n_items),
+        counts,
+        n_train_users,
+        histories=matrix(histories or [[] for _ in held_out], n_items),
+        genres=matrix(of_items, n_genres),
+    )
 
 
 @st.composite
@@ -50,4 +62,8 @@ def judged_rankings(draw: st.DrawFn, *, padded: bool = True) -> Judged:
     held_out = [
         rng.permutation(n_items)[: rng.integers(1, n_items + 1)].tolist() for _ in range(n_users)
     ]
-    return judged(items, held_out, n_items, rng.integers(0, 101, n_items))
+    histories = [
+        [i for i in range(n_items) if i not in [*row, *wanted] and rng.random() < 0.5]
+        for row, wanted in zip(items.tolist(), held_out, strict=True)
+    ]
+    return judged(items, held_out, n_items, rng.integers(0, 101, n_items), histories=histories)

@@ -16,6 +16,7 @@ from nearfar.models.top_k import rank
 from nearfar.theory.instrument import all_instruments
 from nearfar.theory.subject import Subject
 from nearfar.train import feed
+from nearfar.train.callback import Callback
 from nearfar.train.run import Run
 from tests.contracts.test_algorithms import CASES
 from tests.simulated_cuda import CUDA, Watch, is_marked, simulated_cuda
@@ -55,7 +56,7 @@ def small(case: str) -> Algorithm:
     return make_algorithm(case.partition("+")[0], settings)
 
 
-class Reporter:
+class Waits(Callback):
     """Notes how often the CPU had waited at the end of each step."""
 
     def __init__(self, watch: Watch) -> None:
@@ -64,9 +65,6 @@ class Reporter:
 
     def step(self, report) -> None:
         self.ends.append((report.epoch, len(self.watch.waits)))
-
-    def epoch(self, record) -> None:
-        pass
 
     def between_steps(self) -> list[str]:
         """What made the CPU wait after the first step of each epoch."""
@@ -82,8 +80,8 @@ def test_training_waits_for_no_device_and_leaves_nothing_behind(case: str, clust
     algorithm = small(case)
     here = algorithm.fit(train, validation, run=Run(seed=1, device="cpu"))
     with simulated_cuda() as watch:
-        reporter = Reporter(watch)
-        there = algorithm.fit(train, validation, run=Run(seed=1, reporter=reporter))
+        reporter = Waits(watch)
+        there = algorithm.fit(train, validation, run=Run(seed=1, callbacks=(reporter,)))
         scores = there.score(validation.fold_in.x)
     waits = {wait.split()[0] for wait in reporter.between_steps()}
     allowed = SIZES_OF_DATA if case == "multvae+sampled" else set()
@@ -133,16 +131,13 @@ def test_a_run_on_a_device_resumes_to_the_same_bits(clusters, tmp_path: Path) ->
         run = Run(seed=1, folder=tmp_path / "whole")
         whole = algorithm.fit(train, validation, run=run)
 
-        class Stop:
+        class Stop(Callback):
             def step(self, report) -> None:
                 if report.epoch == 1 and report.step == 2:
                     raise KeyboardInterrupt
 
-            def epoch(self, record) -> None:
-                pass
-
         folder = tmp_path / "cut"
-        cut = Run(seed=1, folder=folder, checkpoint_epochs=1, reporter=Stop())
+        cut = Run(seed=1, folder=folder, checkpoint_epochs=1, callbacks=(Stop(),))
         with pytest.raises(KeyboardInterrupt):
             algorithm.fit(train, validation, run=cut)
         resumed = Run(seed=1, folder=folder, resume=True)

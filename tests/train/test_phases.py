@@ -18,11 +18,12 @@ from nearfar.core.discovery import name_of
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import Interactions
 from nearfar.models.autoencoder import Architecture
+from nearfar.train.callback import Callback
 from nearfar.train.checkpoint import NAME
 from nearfar.train.history import StepReport
 from nearfar.train.loop import train
 from nearfar.train.plan import Phase, TrainingPlan
-from nearfar.train.run import Run, Silent
+from nearfar.train.run import Run
 from nearfar.train.state import TrainingState, Validate
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
@@ -89,7 +90,7 @@ def test_bad_phases_are_refused() -> None:
         TrainingPlan(3, 1, 1e-3, 0, phases=(Phase(end_epoch=1), Phase(first_epoch=2)))
 
 
-class Watcher(Silent):
+class Watcher(Callback):
     """Keeps the parameters as they are after every step."""
 
     def __init__(self, modules: torch.nn.ModuleDict) -> None:
@@ -120,7 +121,7 @@ def steps_of(
     assert objective.prior is not None
     objective.prior.renew(network.encoder)  # so that its parameters have their names already
     watcher = Watcher(torch.nn.ModuleDict({"network": network, "objective": objective}))
-    run = Run(device="cpu", reporter=watcher)
+    run = Run(device="cpu", callbacks=(watcher,))
     train(network, objective, plan, interactions.x, validate=validate, run=run, identity={})
     return watcher.states, run
 
@@ -224,7 +225,7 @@ class PowerCut(BaseException):
     """What nobody catches."""
 
 
-class Cutter(Silent):
+class Cutter(Callback):
     """Ends the run at a step, of which nothing is kept."""
 
     def __init__(self, epoch: int, step: int) -> None:
@@ -287,7 +288,11 @@ def test_cut_off_at_any_step_and_resumed_ends_in_the_same_bits(
 ) -> None:
     """In every stage and pass, at its first and last steps too: there is a checkpoint a step."""
     run = Run(
-        seed=3, device="cpu", folder=tmp_path, checkpoint_seconds=0, reporter=Cutter(epoch, step)
+        seed=3,
+        device="cpu",
+        folder=tmp_path,
+        checkpoint_seconds=0,
+        callbacks=(Cutter(epoch, step),),
     )
     with pytest.raises(PowerCut):
         algorithm.fit(*clusters, run=run)

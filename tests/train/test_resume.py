@@ -14,8 +14,9 @@ import pytest
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.core.errors import ArtefactError, NearfarError
+from nearfar.train.callback import Callback
 from nearfar.train.checkpoint import NAME, Checkpoint
-from nearfar.train.run import Run, Silent
+from nearfar.train.run import Run
 from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.starts.spectral import Spectral
 from nearfar.vae.weights.cosine import Cosine
@@ -45,7 +46,7 @@ from test_resume import ALGORITHM, Killer
 from nearfar.train.run import Run
 train, validation = test_resume.data()
 run = Run(seed=7, device="cpu", folder=test_resume.Path(sys.argv[2]), checkpoint_seconds=0,
-          reporter=Killer(epoch=2, step=3))
+          callbacks=(Killer(epoch=2, step=3),))
 ALGORITHM.fit(train, validation, run=run)
 """
 
@@ -66,7 +67,7 @@ def data():
     return part(x[:120]), FoldIn(part(x[120:] - hidden), part(hidden))
 
 
-class Killer(Silent):
+class Killer(Callback):
     """Ends the process as a power cut would, in the middle of an epoch."""
 
     def __init__(self, epoch: int, step: int) -> None:
@@ -77,7 +78,7 @@ class Killer(Silent):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Interrupter(Silent):
+class Interrupter(Callback):
     """Presses Ctrl-C once, in the middle of an epoch."""
 
     def __init__(self, epoch: int, step: int) -> None:
@@ -135,7 +136,7 @@ def test_interrupted_keeps_the_best_and_resumes_to_the_same_bits(
         seed=7,
         device="cpu",
         folder=tmp_path,
-        reporter=Interrupter(epoch, step),
+        callbacks=(Interrupter(epoch, step),),
         keep_on_interrupt=True,
     )
     partial = algorithm.fit(train, validation, run=stopped)
@@ -153,7 +154,7 @@ def test_interrupted_before_the_first_epoch_says_so(tmp_path: Path) -> None:
         seed=7,
         device="cpu",
         folder=tmp_path,
-        reporter=Interrupter(0, 1),
+        callbacks=(Interrupter(0, 1),),
         keep_on_interrupt=True,
     )
     with pytest.raises(NearfarError, match="before the first epoch"):
@@ -163,7 +164,7 @@ def test_interrupted_before_the_first_epoch_says_so(tmp_path: Path) -> None:
 
 def test_interrupt_raises_after_a_checkpoint_unless_the_best_is_asked_for(tmp_path: Path) -> None:
     train, validation = data()
-    run = Run(seed=7, device="cpu", folder=tmp_path, reporter=Interrupter(2, 1))
+    run = Run(seed=7, device="cpu", folder=tmp_path, callbacks=(Interrupter(2, 1),))
     with pytest.raises(KeyboardInterrupt):
         ALGORITHM.fit(train, validation, run=run)
     assert (tmp_path / NAME).exists()
@@ -202,7 +203,7 @@ def test_an_epoch_taken_up_counts_the_seconds_before(tmp_path: Path, monkeypatch
         write(replace(checkpoint, position=position), folder)
 
     monkeypatch.setattr(Checkpoint, "write", slow)
-    stopped = Run(seed=7, device="cpu", folder=tmp_path, reporter=Interrupter(1, 2))
+    stopped = Run(seed=7, device="cpu", folder=tmp_path, callbacks=(Interrupter(1, 2),))
     with pytest.raises(KeyboardInterrupt):
         ALGORITHM.fit(train, validation, run=stopped)
     resumed = Run(seed=7, device="cpu", folder=tmp_path, resume=True)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self, cast
 
-from nearfar.algorithms.label import labelled
+from nearfar.algorithms.label import label_of, labelled
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core import discovery, settings
 from nearfar.core.errors import DataError, EmptyDataError, UnknownNameError
 from nearfar.core.settings import Settings
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.model import Model
+from nearfar.train.callback import StartReport, reported
 from nearfar.train.run import Run
 
 PACKAGE = __name__.rpartition(".")[0]
@@ -56,7 +59,8 @@ class Algorithm(Settings, ABC):
         Args:
             train: users x items.
             validation: held-out users that iterative algorithms choose the best epoch by.
-            run: device, seed, folder, progress.
+            run: device, seed, folder, callbacks. Those are told of the start and the end of every
+                fit, so an algorithm of your own reports at most its steps and epochs.
 
         Raises:
             EmptyDataError: there are no interactions.
@@ -65,7 +69,8 @@ class Algorithm(Settings, ABC):
     def __init_subclass__(cls, **named: Any) -> None:
         super().__init_subclass__(**named)
         if "fit" in vars(cls):
-            setattr(cls, "fit", labelled(vars(cls)["fit"]))  # noqa: B010  (a method, by design)
+            fit = reporting(labelled(vars(cls)["fit"]))
+            setattr(cls, "fit", fit)  # noqa: B010  (a method, by design)
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         """Return the values that settings left at None take on this data, by name."""
@@ -123,6 +128,30 @@ def _params(settings: Any, deep: bool) -> dict[str, Any]:
     for name, part in parts.items():
         params |= {f"{name}__{inner}": value for inner, value in _params(part, deep).items()}
     return params
+
+
+def reporting(fit: Callable[..., Model]) -> Callable[..., Model]:
+    """Wrap an algorithm's `fit` so that the callbacks of its run are told of start and end."""
+
+    @functools.wraps(fit)
+    def fit_and_report(
+        algorithm: Algorithm, train: Interactions, *args: Any, run: Run | None = None, **named: Any
+    ) -> Model:
+        if run is None or not run.callbacks or not isinstance(train, Interactions):
+            return fit(algorithm, train, *args, run=run, **named)
+        start = start_report(algorithm.resolved(train), train.n_users, train.n_items, run)
+        with reported(run.callbacks, run.history, start):
+            return fit(algorithm, train, *args, run=run, **named)
+
+    return fit_and_report
+
+
+def start_report(algorithm: Algorithm, n_users: int, n_items: int, run: Run) -> StartReport:
+    """Return what callbacks are told of a fit before it starts."""
+    return StartReport(
+        discovery.name_of(type(algorithm)), label_of(algorithm), settings.to_plain(algorithm),
+        run.seed, n_users, n_items, run.folder, run.resume,
+    )  # fmt: skip
 
 
 def settings_left_to_data(algorithm: Algorithm) -> list[str]:

@@ -77,12 +77,14 @@ def alternate(
         iterations: how often each side is solved for.
         to_users: the users' factors from the items'.
         to_items: the items' factors from the users' and the items' last.
-        run: whose reporter receives each iteration.
+        run: whose callbacks receive each iteration.
     """
     for iteration in range(iterations):
         began = time.monotonic()
         users = to_users(items)
         items = to_items(users, items)
         seconds = max(time.monotonic() - began, 1e-9)
-        run.reporter.step(StepReport(iteration, iterations, 1, 1, {}, len(users) / seconds))
+        for callback in run.callbacks:
+            rate, step = len(users) / seconds, iteration + 1
+            callback.step(StepReport(iteration, iterations, 1, 1, {}, rate, step))
     return items

@@ -8,7 +8,7 @@ from typing import TypeVar
 from nearfar.algorithms.label import label_of
 from nearfar.models.model import Model
 from nearfar.train.history import Attempt
-from nearfar.train.run import PartReporter, Run
+from nearfar.train.run import Run
 
 A = TypeVar("A")
 M = TypeVar("M", bound=Model)
@@ -33,8 +33,8 @@ def best_attempt(attempts: Sequence[A], fit: Callable[[A, Run], M], run: Run) ->
     best: tuple[float, M, Run] | None = None
     interrupted = False
     for i, algorithm in enumerate(attempts):
-        if isinstance(run.reporter, PartReporter):
-            run.reporter.part(f"network {i + 1} of {len(attempts)}")
+        for callback in run.callbacks:
+            callback.part(f"network {i + 1} of {len(attempts)}")
         own = run.part(i)
         model = fit(algorithm, own)
         score = own.history.best_score

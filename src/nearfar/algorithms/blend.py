@@ -18,7 +18,7 @@ from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.ensemble import Ensemble, check_weights
 from nearfar.models.model import Model
-from nearfar.train.run import PartReporter, Run
+from nearfar.train.run import Run
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ class Blend(Algorithm):
         run.history.clear()
         models: list[Model] = []
         for part, part_run in zip(self.parts, self._runs(run), strict=True):
-            if isinstance(run.reporter, PartReporter):
-                run.reporter.part(label_of(part))
+            for callback in run.callbacks:
+                callback.part(label_of(part))
             models.append(part.fit(train, validation, run=part_run))
             if part_run.history.interrupted:
                 run.history.interrupted = True

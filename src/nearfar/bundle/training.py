@@ -16,6 +16,7 @@ from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.evaluation.evaluation import Evaluation
+from nearfar.train.callback import report_measured
 from nearfar.train.checkpoint import NAME as CHECKPOINT
 from nearfar.train.run import Run
 
@@ -82,6 +83,8 @@ def train_bundle(
     fitted = algorithm.as_fitted(model)
     evaluation = None if validation is None else evaluate(model, validation)
     metrics = {} if evaluation is None else {"validation": evaluation.to_dict()}
+    if evaluation is not None:
+        report_measured(run.callbacks, {m: evaluation.mean(m) for m in evaluation.metrics})
     about = describe(
         fitted, train, seed=run.seed, protocol=protocol, metrics=metrics, history=run.history
     )

@@ -15,7 +15,7 @@ from rich.table import Column
 from nearfar.bundle.folder import check_destination
 from nearfar.cli.exit_codes import CODES, REASONS, same_command
 from nearfar.cli.log_options import LogOptions
-from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.options import DeviceOption, Seed, Track, with_options
 from nearfar.cli.output import Output
 from nearfar.cli.progress import LiveBar
 from nearfar.core.errors import MissingExtraError
@@ -24,6 +24,7 @@ from nearfar.experiments.autopilot.autopilot import autopilot as run_autopilot
 from nearfar.experiments.autopilot.page import PAGE, write_page
 from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Precision
+from nearfar.train.trackers.tracker import check_targets, reporting_to
 
 
 @with_options()
@@ -67,6 +68,7 @@ def autopilot(
     precision: Annotated[
         Precision, typer.Option(help="Of the output layer's products; see nearfar train.")
     ] = "float32",
+    track: Track = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",
     *,
@@ -89,14 +91,16 @@ def autopilot(
     names = tuple(name.strip() for name in only.split(",")) if only else ()
     options = AutopilotOptions(minutes, goal, names, time_split, seed, device, precision)
     check_destination(out)
+    check_targets(track or ())
     opened = log_options.open(log, output)
     with AutopilotProgress(output, minutes) as progress:
 
         @contextmanager
-        def reporting(title: str) -> Iterator[AutopilotProgress]:
+        def shown(title: str) -> Iterator[AutopilotProgress]:
             progress.begin(title)
             yield progress
 
+        reporting = reporting_to(shown, track or (), out.name)
         result = run_autopilot(opened, out, options, say=progress.say, reporting=reporting)
     page = _write_page(result, output)
     _show(result, page, output)
@@ -147,7 +151,7 @@ def _show(result: Autopilot, page: Path | None, output: Output) -> None:
 
 
 class AutopilotProgress(LiveBar):
-    """A reporter of steps and epochs, and of the search's own lines; use it as a context.
+    """Shows steps and epochs, and the search's own lines; use it as a context.
 
     Args:
         output: where it goes.

@@ -47,7 +47,7 @@ def demo(
         def make_run(name: str) -> Run:
             output.remark(f"fitting {name} ...")
             progress = stack.enter_context(TrainingProgress(output, name))
-            return Run(seed=seed, device=device, reporter=progress)
+            return Run(seed=seed, device=device, callbacks=(progress,))
 
         found = run_demo(source, out, seed=seed, make_run=make_run)
     liked = match_items(found.bundle, taste(like))

@@ -8,30 +8,41 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.table import Table as Drawn
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
 from nearfar.cli import inputs
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, drawn
+from nearfar.core import discovery
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Split
+from nearfar.evaluation.disparity import disparities, disparity_table
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation
 from nearfar.evaluation.evaluate import evaluate as evaluate_model
 from nearfar.evaluation.groups import parse_groups
 from nearfar.evaluation.paired import compare_all
-from nearfar.evaluation.table import Table, comparison_table, group_table, paired_table
-from nearfar.metrics.metric import Metric, UserMetric, parse_metric
+from nearfar.evaluation.table import Table, comparison_table, group_table, paired_table, tall
+from nearfar.metrics.metric import PACKAGE, Metric, UserMetric, parse_metric
 
 MAX_NAME = 14
 """Characters of the longest name that fits the tables of `compare` in 80 columns."""
+
+MAX_COLUMNS = 4
+"""Metrics that fit beside each other in 80 columns."""
 
 Part = Annotated[
     Literal["test", "validation"], typer.Option("--part", help="Which held-out users.")
 ]
 Metrics = Annotated[
     str | None,
-    typer.Option("--metrics", help="For example recall@20,ndcg@100,coverage@50."),
+    typer.Option(
+        "--metrics",
+        help="Each with its cutoff, comma-separated, as recall@20,ndcg@100,ild@10: "
+        f"{', '.join(discovery.discover(PACKAGE, Metric))}. By default "
+        f"{','.join(map(str, DEFAULT_METRICS)).lower()}. See docs/guide/metrics.md.",
+    ),
 ]
 Level = Annotated[float, typer.Option("--level", help="Confidence level of intervals.")]
 
@@ -60,7 +71,9 @@ def evaluate(
     groups: Annotated[
         str | None,
         typer.Option(
-            "--groups", help="Groups by number of interactions, as 5-10,11-50,51-100,101-."
+            "--groups",
+            help="Groups by number of interactions, as 5-10,11-50,51-100,101-; each is also "
+            "tested against the users of the others (Mann-Whitney).",
         ),
     ] = None,
     level: Level = 0.95,
@@ -69,20 +82,34 @@ def evaluate(
     *,
     output: Output,
 ) -> None:
-    """Measure a bundle on a split's held-out users: means with intervals."""
+    """Measure a bundle on a split's held-out users: means with intervals.
+
+    Example: nearfar evaluate BUNDLE --data SPLIT --metrics ndcg@100,ild@10,tailshare@10
+    """
     chosen = _metrics(metrics)
     bounds = parse_groups(groups) if groups else None
     split, held_out = inputs.open_held_out(data, part)
     result = _measure(load_bundle(bundle, device=device), split, held_out, chosen, output)
     named = {bundle.name: result}
     found = comparison_table(named, level=level, seed=seed)
-    shown = [drawn(found, f"{part} users" + _dropped(result))]
+    shown = [_drawn(found, f"{part} users" + _dropped(result), 2)]
     value = {"bundle": str(bundle), "part": part, **result.to_dict(level=level)}
     if bounds is not None:
         grouped = group_table(named, bounds, level=level, seed=seed)
         value["groups"] = grouped.to_dict()["rows"]
-        shown.append(drawn(grouped, "\nby number of interactions"))
+        shown.append(_drawn(grouped, "\nby number of interactions", 3))
+        n_filled = sum(each.n_users > 0 for each in result.groups(bounds).values())
+        if n_filled > 1 and result.per_user:
+            unequal = disparity_table(disparities(result, bounds, level=level))
+            value["disparities"] = unequal.to_dict()["rows"]
+            shown.append(drawn(unequal, "\neach group against the others", left=2))
     output.result(value, *shown)
+
+
+def _drawn(found: Table, title: str, n_leading: int) -> Drawn:
+    """A table of metrics, with a row for each of them where they are too many for columns."""
+    shown = tall(found, n_leading, MAX_COLUMNS)
+    return drawn(shown, title, left=1 if shown is found else 2)
 
 
 def _dropped(result: Evaluation) -> str:
@@ -133,7 +160,7 @@ def compare(
             "paired": [p.to_dict() for p in pairs],
         },
         *(f"{label} = {name}" for name, label in labels.items() if label != name),
-        drawn(found, f"{part} users" + _dropped(first)),
+        _drawn(found, f"{part} users" + _dropped(first), 2),
         drawn(_without(gains, "versus"), f"\ngain over {labels[baseline]}, user by user", left=2),
     )
 

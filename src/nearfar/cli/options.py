@@ -17,6 +17,16 @@ DeviceOption = Annotated[
     Device, typer.Option("--device", help="Where to compute; auto takes CUDA where present.")
 ]
 
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="TARGET",
+        help="Log to an experiment tracker: mlflow:DIR or mlflow:URL, tensorboard:DIR, wandb or "
+        "wandb:PROJECT; several times for several. Needs the extra track.",
+    ),
+]
+
 
 def with_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:
     """Expand each parameter of a command that is a dataclass into one option per field.

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from nearfar.cli.exit_codes import REFUSED
-from nearfar.cli.options import with_options
+from nearfar.cli.options import Track, with_options
 from nearfar.cli.output import Output
 from nearfar.cli.pipeline_init import DEFAULT, AsOf, init, parse_day
 from nearfar.cli.pipeline_output import (
@@ -34,6 +34,7 @@ from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.status import status as status_of
 from nearfar.jobs.status import write_prometheus
 from nearfar.jobs.train_weekly import train_weekly
+from nearfar.train.trackers.tracker import trackers
 
 app = typer.Typer(
     name="pipeline",
@@ -82,13 +83,19 @@ def train(
     allow_future: AllowFuture = False,
     workers: Workers = None,
     ray: Ray = None,
+    track: Track = None,
     *,
     output: Output,
 ) -> None:
     """Train a candidate on the window up to a day, judge it, register it; publishes nothing."""
-    with _at_work(config, output) as pipeline, TrainingProgress(output, "training") as reporter:
+    day = parse_day(as_of)
+    with (
+        _at_work(config, output) as pipeline,
+        TrainingProgress(output, "training") as progress,
+        trackers(track or (), f"weekly {day}", "pipeline") as tracked,
+    ):
         found = train_weekly(
-            pipeline, parse_day(as_of), say=output.remark, reporter=reporter,
+            pipeline, day, say=output.remark, callbacks=(progress, *tracked),
             executor=_executor(pipeline, workers, ray), accept=accept or (),
             allow_future=allow_future,
         )  # fmt: skip
@@ -169,13 +176,19 @@ def run(
     allow_future: AllowFuture = False,
     workers: Workers = None,
     ray: Ray = None,
+    track: Track = None,
     *,
     output: Output,
 ) -> None:
     """Do what is due: train if a week is over, publish what passed, score the day."""
-    with _at_work(config, output) as pipeline, TrainingProgress(output, "training") as reporter:
+    day = parse_day(as_of)
+    with (
+        _at_work(config, output) as pipeline,
+        TrainingProgress(output, "training") as progress,
+        trackers(track or (), f"weekly {day}", "pipeline") as tracked,
+    ):
         found = run_due(
-            pipeline, parse_day(as_of), say=output.remark, reporter=reporter,
+            pipeline, day, say=output.remark, callbacks=(progress, *tracked),
             executor=_executor(pipeline, workers, ray), accept=accept or (),
             allow_future=allow_future,
         )  # fmt: skip

@@ -16,6 +16,7 @@ from rich.progress import (
 from rich.table import Column
 
 from nearfar.cli.output import Output
+from nearfar.train.callback import Callback
 from nearfar.train.history import EpochRecord, StepReport
 
 LINE_SECONDS = 10.0
@@ -23,7 +24,7 @@ SHORT = {"reconstruction": "nll", "kl": "KL", "alignment": "A"}
 """Names that leave the rest of a line of 80 characters room."""
 
 
-class LiveBar:
+class LiveBar(Callback):
     """A line with a bar that is redrawn on a terminal, and nothing elsewhere; use it as a context.
 
     Args:
@@ -73,7 +74,7 @@ class LiveBar:
 
 
 class TrainingProgress(LiveBar):
-    """A reporter for `Run`; use it as a context.
+    """A callback for `Run`; use it as a context.
 
     Elsewhere than on a terminal it prints at most a line every ten seconds.
     """

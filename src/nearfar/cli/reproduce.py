@@ -26,6 +26,7 @@ from nearfar.experiments.reproduction.study import SeedResult, Study, StudyPlan
 from nearfar.metrics.metric import parse_metric
 from nearfar.tables.columns import Columns
 from nearfar.train.run import Precision
+from nearfar.train.trackers.tracker import reporting_to
 
 
 @with_options(without=(*DETAILS, "format", "min_user"))
@@ -143,7 +144,8 @@ def reproduce(
         return
     found = run_reproduction(
         plan, minutes=budget, groups=bounds, level=level, say=output.remark,
-        reporting=lambda title: TrainingProgress(output, title), raise_errors=output.debug,
+        reporting=reporting_to(lambda title: TrainingProgress(output, title)),
+        raise_errors=output.debug,
     )  # fmt: skip
     _show(found, output)
     again = same_command(ctx)

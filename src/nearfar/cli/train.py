@@ -14,7 +14,7 @@ from nearfar.bundle.other_catalogue import settings_of, warm_started
 from nearfar.bundle.training import has_checkpoint, run_folder, train_bundle
 from nearfar.cli.exit_codes import INTERRUPTED
 from nearfar.cli.log_options import LogOptions
-from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.options import DeviceOption, Seed, Track, with_options
 from nearfar.cli.output import Output, table
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
@@ -23,6 +23,7 @@ from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.data.splits.hold_out import hold_out_users
 from nearfar.train.run import Precision, Run
+from nearfar.train.trackers.tracker import check_targets, trackers
 
 WARM = "warm.safetensors"
 PRESETS = "; ".join(f"{name}: {', '.join(kept)}" for name in names() if (kept := presets(name)))
@@ -66,6 +67,7 @@ def train(
         Precision,
         typer.Option(help="Of the output layer's products; bfloat16 is faster where supported."),
     ] = "float32",
+    track: Track = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",
     *,
@@ -76,7 +78,7 @@ def train(
     Personalized Item Alignment is a setting: nearfar train multvae --set alignment=pia
     --set alignment.weight=1 --data SPLIT --out BUNDLE. What can be set is listed by
     nearfar algorithms NAME. While it trains, OUT.run holds the checkpoint and metrics.jsonl;
-    Ctrl-C saves the best so far (exit code 130), --resume goes on.
+    Ctrl-C saves the best so far (exit code 130), --resume goes on, in the same run of a tracker.
 
     With --from, items are matched by id and new ones are added (guide: incremental training):
 
@@ -89,6 +91,7 @@ def train(
     values = settings.merge(values, settings.parse_assignments(assignments or []))
     made = make_algorithm(algorithm, values)
     check_destination(out)
+    check_targets(track or ())
     interactions, validation, about = _open_training(
         data, log_options, validation_share, seed, output
     )
@@ -116,10 +119,14 @@ def train(
             )
     if not has_checkpoint(out, resume=resume) and resume:
         output.warning(f"there is no checkpoint in {run_folder(out)}; starting from the beginning")
-    with TrainingProgress(output, algorithm) as progress:
+    with (
+        TrainingProgress(output, algorithm) as progress,
+        trackers(track or (), out.name) as tracked,
+    ):
         run = Run(
             seed=seed, device=device, precision=precision, folder=run_folder(out), resume=resume,
-            checkpoint_seconds=checkpoint_seconds, reporter=progress, keep_on_interrupt=True,
+            checkpoint_seconds=checkpoint_seconds, callbacks=(progress, *tracked),
+            keep_on_interrupt=True,
         )  # fmt: skip
         found = train_bundle(made, interactions, validation, out, run=run, protocol=about)
     evaluation, history = found.evaluation, run.history

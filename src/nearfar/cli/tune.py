@@ -10,7 +10,7 @@ import typer
 
 from nearfar.algorithms.algorithm import preset
 from nearfar.cli.exit_codes import CODES, REASONS, same_command
-from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.options import DeviceOption, Seed, Track, with_options
 from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
@@ -21,6 +21,7 @@ from nearfar.experiments.tuning.trials import METRIC, Tuned
 from nearfar.experiments.tuning.tune import TuningSearch
 from nearfar.experiments.tuning.tune import tune as run_search
 from nearfar.train.run import Precision
+from nearfar.train.trackers.tracker import check_targets, reporting_to
 
 
 @with_options()
@@ -59,6 +60,7 @@ def tune(
     precision: Annotated[
         Precision, typer.Option(help="Of the output layer's products; see nearfar train.")
     ] = "float32",
+    track: Track = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",
     *,
@@ -72,6 +74,7 @@ def tune(
     preset. Ctrl-C keeps everything; the same command goes on to the same results. Exit code 3:
     the budget was used up before all trials were done.
     """
+    check_targets(track or ())
     if not is_split_folder(data):
         raise DataError(f"{data} is no split; make one with: nearfar data split LOG --out {data}")
     values = preset(algorithm, named) if named else {}
@@ -91,7 +94,9 @@ def tune(
     split = load_split(data)
     found = run_search(
         search, split.train, split.validation, trials, minutes=budget, say=output.remark,
-        reporting=lambda title: TrainingProgress(output, title),
+        reporting=reporting_to(
+            lambda title: TrainingProgress(output, title), track or (), search.folder.name
+        ),
     )  # fmt: skip
     _show(found, search, data, output)
     if found.stop is not None:

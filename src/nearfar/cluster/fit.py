@@ -6,7 +6,7 @@ import json
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.algorithms.algorithm import Algorithm, check_not_empty, start_report
 from nearfar.algorithms.attempts import best_attempt
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.cluster.histories import PART_USERS, Histories, write_histories
@@ -26,9 +26,10 @@ from nearfar.core.extras import require
 from nearfar.core.files import read_json, write_json
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.autoencoder import Autoencoder
+from nearfar.train.callback import Callback, reported
 from nearfar.train.checkpoint import NAME, Checkpoint
 from nearfar.train.history import EpochRecord
-from nearfar.train.run import Reporter, Run
+from nearfar.train.run import Run
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 
 FAILED = "failed.json"
@@ -84,7 +85,9 @@ def fit_histories(
     def fit_one(algorithm: AutoencoderAlgorithm, run: Run) -> Autoencoder:
         return _fit_one(algorithm, histories, validation, run, workers)
 
-    return best_attempt(shareable.tried(validation), fit_one, run)
+    start = start_report(shareable, histories.n_users, len(histories.items), run)
+    with reported(run.callbacks, run.history, start):
+        return best_attempt(shareable.tried(validation), fit_one, run)
 
 
 def _fit_one(
@@ -112,7 +115,7 @@ def _fit_one(
     }  # fmt: skip
     found = Checkpoint.read(folder / FITTED, identity)
     if found is None:
-        with workers.connected(), followed(folder / "metrics.jsonl", run.reporter):
+        with workers.connected(), followed(folder / "metrics.jsonl", run.callbacks):
             _train(task, workers)
         found = Checkpoint.read(folder / FITTED, identity)
     if found is None:
@@ -228,7 +231,7 @@ SECONDS = 0.5
 
 
 @contextmanager
-def followed(path: Path, reporter: Reporter) -> Iterator[None]:
+def followed(path: Path, callbacks: Sequence[Callback]) -> Iterator[None]:
     """Report every epoch that appears in a file of metrics while the block lasts.
 
     A training that is taken up from a checkpoint writes some epochs again; they are reported once.
@@ -242,7 +245,8 @@ def followed(path: Path, reporter: Reporter) -> Iterator[None]:
             for record in _records(path):
                 if record.epoch > told:
                     told = record.epoch
-                    reporter.epoch(record)
+                    for callback in callbacks:
+                        callback.epoch(record)
             if last:
                 return
 

@@ -7,12 +7,14 @@ from importlib.util import find_spec
 from nearfar.core.errors import MissingExtraError
 
 PACKAGES = {
+    "mlflow": "MLflow",
     "ray": "Ray",
     "sklearn": "scikit-learn",
     "sqlalchemy": "SQLAlchemy",
     "tea_tasting": "tea-tasting",
     "torch": "PyTorch",
     "umap": "umap-learn",
+    "wandb": "W&B",
 }
 """Packages whose name differs from their module's."""
 

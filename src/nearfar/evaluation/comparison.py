@@ -11,7 +11,7 @@ import polars as pl
 from nearfar.core.errors import SettingsError
 from nearfar.core.frames import to_pandas
 from nearfar.data.interactions import FoldIn
-from nearfar.evaluation.evaluate import DEFAULT_METRICS, Recommender, evaluate
+from nearfar.evaluation.evaluate import Recommender, evaluate
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.paired import N_RESAMPLES, Paired, Test, compare_all
 from nearfar.evaluation.paired import compare as compare_pair
@@ -175,8 +175,7 @@ def compare(
         elif data is None:
             raise SettingsError("models are compared on held-out users: give data=split.test")
         else:
-            chosen = DEFAULT_METRICS if metrics is None else metrics
-            evaluations[name] = evaluate(model, data, chosen, name=name)
+            evaluations[name] = evaluate(model, data, metrics, name=name)
     base = baseline if baseline is not None else next(iter(evaluations))
     return Comparison(evaluations, base, compare_all(evaluations, base, **options))
 

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError
 from nearfar.core.ranking import Ranking
+from nearfar.data.genres import genre_matrix
 from nearfar.data.interactions import FoldIn
 from nearfar.evaluation.evaluation import Evaluation as Evaluation
 from nearfar.metrics.judged import Judged, joined, judge
@@ -19,6 +20,9 @@ from nearfar.metrics.ndcg import NDCG
 from nearfar.metrics.recall import Recall
 
 DEFAULT_METRICS: tuple[Metric, ...] = (Recall(20), Recall(50), NDCG(100))
+
+MAX_PLACES = 1 << 24
+"""Places ranked at once: some 200 MiB, whatever the number of items."""
 
 
 class Recommender(Protocol):
@@ -44,7 +48,7 @@ class Recommender(Protocol):
 def evaluate(
     model: Recommender,
     data: FoldIn,
-    metrics: Sequence[Metric | str] = DEFAULT_METRICS,
+    metrics: Sequence[Metric | str] | None = None,
     *,
     name: str | None = None,
     batch_size: int = 4096,
@@ -55,21 +59,23 @@ def evaluate(
     """Rank every user's unseen items from the fold-in and judge them by the held-out ones.
 
     Users are ranked once, at the deepest cutoff, a batch at a time; users with nothing held out
-    are dropped and counted.
+    are dropped and counted. Metrics of genres take them from the items' details.
 
     Args:
         model: anything with `top_k`, `popularity` and `n_train_users`.
         data: users with what the model may see and what it must find.
-        metrics: metrics or their printed forms, as "recall@20".
+        metrics: metrics or their printed forms, as "recall@20"; by default Recall@20, Recall@50
+            and NDCG@100.
         name: what tables call the model; by default its algorithm and settings, or its class.
-        batch_size: users given to the model at once.
+        batch_size: users given to the model at once; fewer where the rankings are very deep.
         item_counts: training users of each item, where not the model's `popularity`.
         n_train_users: training users, where not the model's.
         on_batch: called with (users done, users in all) after every batch.
 
     Raises:
         EmptyDataError: no user has anything held out.
-        DataError: the model is of other items, or its rankings name an item twice.
+        DataError: the model is of other items, its rankings name an item twice, or a metric
+            needs genres and the items have none.
         SettingsError: there is no metric, or one is unknown or has no cutoff.
 
     Examples:
@@ -83,7 +89,7 @@ def evaluate(
         )
     if not hasattr(model, "top_k"):
         raise DataError(f"a {type(model).__name__} does not rank; of a bundle give bundle.model")
-    chosen = _metrics(metrics)
+    chosen = _metrics(DEFAULT_METRICS if metrics is None else metrics)
     if batch_size < 1:
         raise SettingsError(f"batch_size is {batch_size}; it must be at least 1")
     counts = np.asarray(model.popularity if item_counts is None else item_counts)
@@ -99,6 +105,11 @@ def evaluate(
     counts = np.rint(counts).astype(np.int64)
     trained_on = model.n_train_users if n_train_users is None else n_train_users
     depth = max(metric.depth for metric in chosen)
+    if any(metric.whole for metric in chosen):
+        depth = max(depth, data.fold_in.n_items)
+    batch_size = max(1, min(batch_size, MAX_PLACES // depth))
+    by_genre = any(metric.by_genre for metric in chosen)
+    genres = genre_matrix(data.fold_in.item_ids)[1] if by_genre else None
 
     per_batch: dict[UserMetric, list[np.ndarray]] = {
         metric: [] for metric in chosen if isinstance(metric, UserMetric)
@@ -107,12 +118,15 @@ def evaluate(
     kept: list[Judged] = []
     for start in range(0, len(users), batch_size):
         rows = users[start : start + batch_size]
-        ranking = model.top_k(data.fold_in.x[rows], depth, exclude_seen=True)
-        judged = judge(ranking, data.held_out.x[rows], counts, trained_on)
+        histories = data.fold_in.x[rows]
+        ranking = model.top_k(histories, depth, exclude_seen=True)
+        judged = judge(
+            ranking, data.held_out.x[rows], counts, trained_on, histories=histories, genres=genres
+        )
         for metric, parts in per_batch.items():
             parts.append(metric.per_user(judged))
         if of_catalogue:
-            kept.append(judged)
+            kept.append(judged.first(max(metric.depth for metric in of_catalogue)))
         if on_batch is not None:
             on_batch(start + len(rows), len(users))
     everyone = joined(kept) if kept else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,25 @@ class Table:
 
     def _repr_html_(self) -> str:
         return table_html(self.rows, header=self.header, notes=self.notes)
+
+
+def tall(table: Table, n_leading: int, most: int) -> Table:
+    """Return a table with a row per metric and old row, where it has more metrics than `most`.
+
+    Args:
+        table: of `n_leading` columns, then one per metric.
+        n_leading: columns that are no metrics.
+        most: metrics that fit beside each other.
+    """
+    metrics = table.header[n_leading:]
+    if len(metrics) <= most:
+        return table
+    rows = tuple(
+        (metric, *row[:n_leading], row[n_leading + i])
+        for i, metric in enumerate(metrics)
+        for row in table.rows
+    )
+    return replace(table, header=("metric", *table.header[:n_leading], "mean"), rows=rows)
 
 
 def comparison_table(

@@ -11,8 +11,8 @@ from types import FrameType
 from typing import Literal
 
 from nearfar.core.errors import SettingsError
-from nearfar.train.history import EpochRecord, StepReport
-from nearfar.train.run import Reporter
+from nearfar.train.callback import Callback
+from nearfar.train.history import StepReport
 
 Stop = Literal["budget", "interrupted", "terminated"]
 
@@ -38,28 +38,23 @@ class Budget:
         return self.deadline is not None and time.monotonic() >= self.deadline
 
 
-class Watch:
-    """A reporter that stops the training, as Ctrl-C would, when the budget is used up.
+class Watch(Callback):
+    """Stops the training, as Ctrl-C would, when the budget is used up.
 
     The training writes its checkpoint and raises KeyboardInterrupt. Work that reports no steps
     is not stopped, since it could not be taken up again.
     """
 
-    def __init__(self, inner: Reporter, budget: Budget) -> None:
-        self.inner = inner
+    def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.stopped = False
 
     def step(self, report: StepReport, /) -> None:
-        self.inner.step(report)
         if self.budget.used_up and not self.stopped:
             self.stopped = True
             if threading.current_thread() is not threading.main_thread():
                 raise KeyboardInterrupt
             signal.raise_signal(signal.SIGINT)
-
-    def epoch(self, record: EpochRecord, /) -> None:
-        self.inner.epoch(record)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from nearfar.jobs.score_daily import Scored, denied_names, score_daily
 from nearfar.jobs.train_weekly import Trained, train_weekly
 from nearfar.jobs.window import check_day
 from nearfar.store.contracts import CHECKS
-from nearfar.train.run import Reporter
+from nearfar.train.callback import Callback
 
 Say = Callable[[str], object]
 
@@ -71,7 +71,7 @@ def run_due(
     as_of: date,
     *,
     say: Say = lambda text: None,
-    reporter: Reporter | None = None,
+    callbacks: tuple[Callback, ...] = (),
     on_users: Callable[[int, int], object] = lambda done, total: None,
     executor: Executor = LOCAL,
     accept: Collection[str] = (),
@@ -91,7 +91,7 @@ def run_due(
         pipeline: the settings.
         as_of: the last day of events.
         say: told what is being done, in one line each.
-        reporter: of a training's steps and epochs.
+        callbacks: receive the events of the fit, where one is due.
         on_users: told how many users are scored, of how many.
         executor: who trains and scores.
         accept: checks of the contract and gates that may fail this once, by name, as "volume".
@@ -117,7 +117,7 @@ def run_due(
         refresh_items(pipeline.items, registry.folder, say)
         if training_due(pipeline, as_of):
             trained = train_weekly(
-                pipeline, as_of, say=say, reporter=reporter, executor=executor, accept=accept,
+                pipeline, as_of, say=say, callbacks=callbacks, executor=executor, accept=accept,
                 allow_future=allow_future,
             )  # fmt: skip
         else:

@@ -37,7 +37,8 @@ from nearfar.jobs.window import TrainingWindow, check_day, training_of, window_e
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.model import Model
 from nearfar.store.contracts import CHECKS
-from nearfar.train.run import Reporter, Run, Silent
+from nearfar.train.callback import Callback, report_measured
+from nearfar.train.run import Run
 
 GROUPS = parse_groups("1-10,11-50,51-100,101-")
 SALT = "nearfar/held-out"
@@ -83,7 +84,7 @@ def train_weekly(
     as_of: date,
     *,
     say: Say = lambda text: None,
-    reporter: Reporter | None = None,
+    callbacks: tuple[Callback, ...] = (),
     executor: Executor = LOCAL,
     accept: Collection[str] = (),
     allow_future: bool = False,
@@ -98,7 +99,7 @@ def train_weekly(
         pipeline: the settings.
         as_of: the last day whose events are used.
         say: told what is being done, in one line each.
-        reporter: of steps and epochs.
+        callbacks: receive the events of the fit.
         executor: who trains.
         accept: checks of the contract and gates that may fail this once, by name, as "volume".
         allow_future: take a day after today.
@@ -121,7 +122,7 @@ def train_weekly(
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
     with recorded(registry, "train", as_of=str(as_of)):
-        found = _train(pipeline, registry, as_of, say, reporter or Silent(), executor, accept)
+        found = _train(pipeline, registry, as_of, say, callbacks, executor, accept)
         seconds = time.perf_counter() - started
         registry.note(
             "train", "passed" if found.passed else "refused", version=found.version.name,
@@ -139,7 +140,7 @@ def _train(
     registry: Registry,
     as_of: date,
     say: Say,
-    reporter: Reporter,
+    callbacks: tuple[Callback, ...],
     executor: Executor,
     accept: Collection[str],
 ) -> Trained:
@@ -168,11 +169,12 @@ def _train(
     take_up(folder, made_of, say)
     run = Run(
         seed=weekly.seed, device=weekly.device, precision=weekly.precision, folder=folder,
-        resume=True, checkpoint_seconds=weekly.checkpoint_seconds, reporter=reporter,
+        resume=True, checkpoint_seconds=weekly.checkpoint_seconds, callbacks=callbacks,
     )  # fmt: skip
     model = executor.fit(algorithm, data.train, data.validation, run)
     say("judging the candidate")
     verdicts, measured, collapsed, remarks = _judged(pipeline, model, run, data, champion, registry)
+    report_measured(callbacks, measured.get("candidate", {}))
     verdicts = accepting(verdicts, accept)
     window = window_of(as_of, weekly.window_days)
     record = {

@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import polars as pl
-from scipy.sparse import csr_array
 
-from nearfar.core.errors import DataError
-from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.genres import genre_matrix
 from nearfar.data.interactions import Interactions
 from nearfar.maps.cohorts import Cohorts, drawn
 
@@ -46,7 +43,7 @@ def cohorts_by_genre(
         DataError: the items have no genres.
         EmptyDataError: fewer than two genres have two users or more.
     """
-    names, of_item = _genres(users.item_ids)
+    names, of_item = genre_matrix(users.item_ids)
     n_of_item = of_item.T @ users.item_counts
     looked_at = np.sort(np.argsort(-n_of_item, kind="stable")[:MAX_GENRES])
     share = n_of_item[looked_at] / max(1, users.n_interactions)
@@ -69,19 +66,3 @@ def cohorts_by_genre(
     ]
     hint = f"of {users.n_users:,} users {int(clear.sum()):,} have a clear taste in genres"
     return drawn(groups, notes, hint, max_users=max_users, seed=seed)
-
-
-def _genres(items: Vocabulary) -> tuple[list[str], csr_array]:
-    """The genres by name, and which item is of which (items x genres)."""
-    column = items.details["genres"] if "genres" in items.details.columns else None
-    if column is None or not isinstance(column.dtype, pl.List):
-        raise DataError(
-            "the items have no genres: split a log whose items have them, or give them by "
-            "--item-details (column genres, cut at |)"
-        )
-    pairs = pl.DataFrame({"item": np.arange(len(items)), "genre": column}).explode("genre")
-    pairs = pairs.drop_nulls().unique(maintain_order=True)
-    names = pairs["genre"].unique().sort().to_list()
-    columns = pairs["genre"].replace_strict(names, range(len(names)), return_dtype=pl.Int64)
-    entries = (np.ones(pairs.height, np.float32), (pairs["item"].to_numpy(), columns.to_numpy()))
-    return names, csr_array(entries, shape=(len(items), len(names)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Int
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.ranking import Ranking
@@ -24,6 +24,10 @@ class Judged:
     Place 1 is column 0. Ties were broken by whoever ranked, so only places count here. An item
     of -1 (the user had fewer candidates) is never a hit.
 
+    `histories` (users x items: the fold-in items) and `genres` (items x genres, ones) are there
+    where the evaluation knows them; metrics that need them ask by `known_histories` and
+    `known_genres`.
+
     Examples:
         >>> ranking = nf.Ranking(np.array([[3, 1, 0]]), np.array([[0.9, 0.5, 0.1]]))
         >>> hits = np.array([[True, False, True]])
@@ -39,6 +43,8 @@ class Judged:
     n_held_out: Int[np.ndarray, " users"]
     item_counts: Int[np.ndarray, " items"]
     n_train_users: int
+    histories: csr_array | None = None
+    genres: csr_array | None = None
 
     @property
     def n_users(self) -> int:
@@ -61,8 +67,37 @@ class Judged:
             )
         if k == self.ranking.k:
             return self
-        ranking = Ranking(self.ranking.items[:, :k], self.ranking.scores[:, :k])
-        return replace(self, ranking=ranking, hits=self.hits[:, :k])
+        items, scores, hits = (  # copies: a view would keep all places in memory
+            np.ascontiguousarray(table[:, :k])
+            for table in (self.ranking.items, self.ranking.scores, self.hits)
+        )
+        return replace(self, ranking=Ranking(items, scores), hits=hits)
+
+    def known_histories(self, metric: object) -> csr_array:
+        """The fold-in items of every user.
+
+        Raises:
+            DataError: they are not known.
+        """
+        if self.histories is None:
+            raise DataError(f"{metric} needs the fold-in items; give judge(..., histories=...)")
+        return self.histories
+
+    def known_genres(self, metric: object) -> csr_array:
+        """Which item is of which genre.
+
+        Raises:
+            DataError: it is not known.
+        """
+        if self.genres is None:
+            raise DataError(f"{metric} needs the genres of items; give judge(..., genres=...)")
+        return self.genres
+
+    def shown(self) -> csr_array:
+        """The ranked items as a sparse matrix of ones, users x items."""
+        rows, places = np.nonzero(self.ranking.items >= 0)
+        columns = self.ranking.items[rows, places]
+        return csr_array((np.ones(len(rows)), (rows, columns)), shape=(self.n_users, self.n_items))
 
     def shown_counts(self) -> Int[np.ndarray, " items"]:
         """In how many users' rankings each item stands."""
@@ -75,6 +110,9 @@ def judge(
     held_out: csr_array,
     item_counts: Int[np.ndarray, " items"],
     n_train_users: int,
+    *,
+    histories: csr_array | None = None,
+    genres: csr_array | None = None,
 ) -> Judged:
     """Mark the hits of a ranking; memory is of the order of the ranking and `held_out`.
 
@@ -83,6 +121,8 @@ def judge(
         held_out: users x items, its non-zeros are the items to find.
         item_counts: how many training users interacted with each item.
         n_train_users: how many training users there were.
+        histories: users x items, what the model saw of each user.
+        genres: items x genres.
 
     Raises:
         DataError: the sizes disagree, an item does not exist, or a user is given one twice.
@@ -101,6 +141,8 @@ def judge(
         n_held_out=n_held_out,
         item_counts=np.asarray(item_counts),
         n_train_users=n_train_users,
+        histories=None if histories is None else canonical(histories),
+        genres=genres,
     )
 
 
@@ -116,6 +158,9 @@ def joined(parts: Sequence[Judged]) -> Judged:
         ),
         hits=np.concatenate([part.hits for part in parts]),
         n_held_out=np.concatenate([part.n_held_out for part in parts]),
+        histories=None
+        if parts[0].histories is None
+        else csr_array(vstack([part.histories for part in parts], format="csr")),
     )
 
 

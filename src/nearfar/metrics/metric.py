@@ -48,6 +48,12 @@ class Metric(ABC):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Printed suffix -> the settings it stands for: "all" of "Recall@20(all)"."""
 
+    by_genre: ClassVar[bool] = False
+    """Whether it needs the genres of the items."""
+
+    whole: ClassVar[bool] = False
+    """Whether it needs the ranking of all candidates, and not only of the first k."""
+
     def __post_init__(self) -> None:
         k = self.k
         if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
@@ -189,7 +195,7 @@ def _known_spelling(name: str) -> str:
     if "." in name:
         return name
     squeezed = name.lower().replace("-", "").replace("_", "")
-    for known in discovery.names(PACKAGE):
+    for known in discovery.discover(PACKAGE, Metric):
         if known.replace("_", "") == squeezed:
             return known
     return name.lower()

@@ -34,14 +34,15 @@ class Checkpoint:
     position: dict[str, Any]
     tensors: dict[str, Tensor]
 
-    def write(self, folder: Path) -> None:
-        """Write atomically: a kill leaves the old checkpoint or the new one."""
+    def write(self, folder: Path) -> Path:
+        """Write atomically, and return the file: a kill leaves the old checkpoint or the new."""
         header = {"format": FORMAT, "identity": self.identity, "position": self.position}
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.tensors.items()}
         text = json.dumps(header)
         told = {"nearfar": text, "sha256": _digest(text, tensors)}
         with atomic_file(folder / NAME) as file:
             file.write(save(tensors, metadata=told))
+        return folder / NAME
 
     @classmethod
     def read(cls, folder: Path, identity: Mapping[str, Any]) -> Checkpoint | None:

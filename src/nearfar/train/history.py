@@ -15,16 +15,16 @@ from nearfar.core.frames import summary_text, to_pandas
 
 @dataclass(frozen=True)
 class StepReport:
-    """Where a run stands in the middle of an epoch (means so far, over the epoch).
+    """Where a run stands in the middle of an epoch.
+
+    `step` of `n_steps` is counted in the epoch, `total_step` over all epochs; `terms` are means
+    so far over the epoch.
 
     Examples:
-        >>> class Steps:
+        >>> class Steps(nf.Callback):
         ...     def step(self, report):
         ...         print(f"step {report.step} of {report.n_steps}")
-        ...
-        ...     def epoch(self, record):
-        ...         pass
-        >>> told = nf.Run(seed=1, reporter=Steps())
+        >>> told = nf.Run(seed=1, callbacks=[Steps()])
         >>> model = nf.MultVAE(epochs=1, **small).fit(split.train, split.validation, run=told)
         step 1 of 2
         step 2 of 2
@@ -36,6 +36,7 @@ class StepReport:
     n_steps: int
     terms: dict[str, float]
     users_per_second: float
+    total_step: int
 
 
 @dataclass(frozen=True)

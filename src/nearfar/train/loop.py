@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from nearfar.core.errors import EmptyDataError
 from nearfar.core.seeding import generator
+from nearfar.train.callback import report_end
 from nearfar.train.feed import Batches, Feed
 from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.plan import TrainingPlan
@@ -40,7 +41,7 @@ def train(
     Args:
         x: training users x items; users without items are left out.
         validate: scores the network as it is; the first value decides.
-        run: seed, device, folder, reporter; its history is filled.
+        run: seed, device, folder, callbacks; its history is filled.
         identity: what makes this run this run; a checkpoint of another one is refused.
 
     Raises:
@@ -60,6 +61,8 @@ def train(
         feed = Feed(x, run.torch_device, present_items=plan.optimiser != "adam")
         stopped_by = epochs(state, feed, users, validate)
         if stopped_by == signal.SIGTERM:
+            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # the process ends here
+                report_end(run.callbacks, run.history, "interrupted", "SIGTERM")
             signal.raise_signal(signal.SIGTERM)
         if stopped_by is not None and not run.keep_on_interrupt:
             raise KeyboardInterrupt

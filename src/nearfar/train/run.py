@@ -1,13 +1,13 @@
-"""How to run, as opposed to what to fit: device, seed, folder, progress."""
+"""How to run, as opposed to what to fit: device, seed, folder, callbacks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import torch
 
@@ -15,50 +15,10 @@ from nearfar.core.device import Device as Device
 from nearfar.core.errors import SettingsError
 from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt
 from nearfar.core.settings import Settings
-from nearfar.train.history import EpochRecord, History, StepReport
+from nearfar.train.callback import Callback as Callback
+from nearfar.train.history import History
 
 Precision = Literal["float32", "bfloat16", "ieee"]
-
-
-@runtime_checkable
-class Reporter(Protocol):
-    """Receives reports of the training.
-
-    Examples:
-        >>> class Printing:
-        ...     def step(self, report):
-        ...         pass
-        ...
-        ...     def epoch(self, record):
-        ...         print("epoch", record.epoch + 1, "of the training")
-        >>> told = nf.Run(seed=1, reporter=Printing())
-        >>> model = nf.MultVAE(epochs=1, **small).fit(split.train, split.validation, run=told)
-        epoch 1 of the training
-    """
-
-    def step(self, report: StepReport, /) -> None:
-        """A step ended."""
-
-    def epoch(self, record: EpochRecord, /) -> None:
-        """An epoch ended, validation included."""
-
-
-@runtime_checkable
-class PartReporter(Reporter, Protocol):
-    """A reporter that also learns which part of a model of several parts is fitted."""
-
-    def part(self, name: str, /) -> None:
-        """The steps and epochs that follow are of this part."""
-
-
-class Silent:
-    """Ignores all reports."""
-
-    def step(self, report: StepReport, /) -> None:
-        pass
-
-    def epoch(self, record: EpochRecord, /) -> None:
-        pass
 
 
 @dataclass
@@ -87,7 +47,7 @@ class Run(Settings):
         keep_on_interrupt: what Ctrl-C does, after a checkpoint: end this fit with the best model
             so far (`history.interrupted` tells), or raise KeyboardInterrupt. SIGTERM ends the
             process after a checkpoint.
-        reporter: receives a report of every step and epoch.
+        callbacks: receive the events of the fit, in this order; see `Callback`.
         history: filled while training: one record per epoch.
 
     Raises:
@@ -110,7 +70,7 @@ class Run(Settings):
     checkpoint_seconds: NonNegativeFloat = 60.0
     checkpoint_epochs: NonNegativeInt = 0
     keep_on_interrupt: bool = False
-    reporter: Reporter = field(default_factory=Silent)
+    callbacks: tuple[Callback, ...] | list[Callback] = ()
     history: History = field(default_factory=History)
 
     def check_together(self) -> None:
@@ -139,16 +99,6 @@ class Run(Settings):
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
-
-
-Reporting = Callable[[str], AbstractContextManager[Reporter]]
-"""Given what is being fitted, who is told of its steps and epochs."""
-
-
-@contextmanager
-def silent(title: str) -> Iterator[Reporter]:
-    """A reporter for each training that tells nobody."""
-    yield Silent()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nearfar.core.errors import DivergedError, StoppedError
 from nearfar.core.seeding import derive
 from nearfar.kernels.rows import Rows
+from nearfar.train.callback import CheckpointReport
 from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import EpochRecord, History, StepReport
 from nearfar.train.means import Means
@@ -42,7 +43,7 @@ class TrainingState:
         network: what is trained.
         objective: what is minimised.
         plan: how long, and by what steps.
-        run: seed, device, folder, reporter.
+        run: seed, device, folder, callbacks.
         identity: what a checkpoint must agree on.
         n_users: training users with items, of all processes.
         neighbourhoods: of a sample of the training users.
@@ -146,16 +147,13 @@ class TrainingState:
         self.information.add_sums(self.reducer.sums(moments), rows.users_of_batch)
         self.step_in_pass += 1
         self.seconds += time.perf_counter() - started
-        self.run.reporter.step(
-            StepReport(
-                epoch=self.epoch,
-                n_epochs=self.plan.epochs,
-                step=self.step_in_epoch,
-                n_steps=self.n_steps,
-                terms=self.means.read,
-                users_per_second=self.means.users_done / max(self.seconds, 1e-9),
-            )
-        )
+        if self.run.callbacks:
+            report = StepReport(
+                self.epoch, self.plan.epochs, self.step_in_epoch, self.n_steps, self.means.read,
+                self.means.users_done / max(self.seconds, 1e-9), self.progress().step,
+            )  # fmt: skip
+            for callback in self.run.callbacks:
+                callback.step(report)
 
     def weights(self, progress: Progress, phase: Phase) -> dict[str, float]:
         """The weights of the terms that a phase adds up."""
@@ -217,7 +215,8 @@ class TrainingState:
         self.means.clear()
         self.information.clear()
         self.seconds = 0.0
-        self.run.reporter.epoch(record)
+        for callback in self.run.callbacks:
+            callback.epoch(record)
         if self.run.checkpoint_epochs and self.epoch % self.run.checkpoint_epochs == 0:
             self.write_checkpoint()
 
@@ -278,8 +277,10 @@ class TrainingState:
             "records": [r.to_dict() for r in self.history.records],
             "threads": torch.get_num_threads(),
         }
-        Checkpoint(self.identity, position, tensors).write(self.run.folder)
+        path = Checkpoint(self.identity, position, tensors).write(self.run.folder)
         self.last_checkpoint = time.monotonic()
+        for callback in self.run.callbacks:
+            callback.checkpoint(CheckpointReport(path, self.epoch, self.progress().step))
 
     def resume(self, folder: Path | None) -> None:
         """Take up the checkpoint in the folder, if there is one."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from nearfar.data.interactions import Interactions
+from nearfar.train.callback import Callback
 from tests.conftest import interactions
 
 LINEAR = ("popularity", "ease", "edlae")
@@ -43,7 +44,7 @@ class ProcessorTime:
     monotonic = perf_counter = staticmethod(time.process_time)
 
 
-class Fits:
+class Fits(Callback):
     """In place of progress: counts fits, and lets each take some seconds of a `Time`."""
 
     def __init__(self, time: Time | None = None, seconds: float = 0.0) -> None:
@@ -53,16 +54,10 @@ class Fits:
         self.error: BaseException = KeyboardInterrupt()
 
     @contextmanager
-    def __call__(self, title: str) -> Iterator[Fits]:
+    def __call__(self, title: str) -> Iterator[tuple[Fits]]:
         self.titles.append(title)
         if self.stop_at is not None and len(self.titles) == self.stop_at:
             raise self.error
-        yield self
+        yield (self,)
         if self.time is not None:
             self.time.now += self.seconds
-
-    def step(self, report) -> None:
-        pass
-
-    def epoch(self, record) -> None:
-        pass

@@ -16,7 +16,7 @@ from nearfar.experiments.autopilot.records import Record
 from nearfar.experiments.autopilot.search import FamilySearch, shortened
 from nearfar.experiments.tuning.space import Parameter, Space
 from nearfar.train.history import EpochRecord, StepReport
-from nearfar.train.run import Run, Silent
+from nearfar.train.run import Run
 from tests.experiments.autopilot.cases import Time, two_tastes
 
 SPACE = Space({
@@ -118,7 +118,7 @@ def test_few_users_are_taken_in_small_batches() -> None:
 
 
 def step(epoch: int, done: int, n_steps: int = 10, n_epochs: int = 10) -> StepReport:
-    return StepReport(epoch, n_epochs, done, n_steps, {}, 1.0)
+    return StepReport(epoch, n_epochs, done, n_steps, {}, 1.0, epoch * n_steps + done)
 
 
 def train(watch: Pace, clock: Time) -> None:
@@ -141,7 +141,7 @@ def clock(monkeypatch) -> Time:
 
 def test_a_slow_fit_is_stopped_when_it_can_be_foreseen(clock: Time) -> None:
     """A second a step, 100 steps, 50 s allowed: known after the warm-up, not after the 50 s."""
-    watch = Pace(Silent(), Run(), allowance=50.0)
+    watch = Pace(Run(), allowance=50.0)
     clock.now += 5.0  # before the first step: the start of the weights
     with pytest.raises(TooSlow) as slow:
         train(watch, clock)
@@ -150,19 +150,19 @@ def test_a_slow_fit_is_stopped_when_it_can_be_foreseen(clock: Time) -> None:
 
 
 def test_a_fit_in_time_is_left_alone(clock: Time) -> None:
-    train(Pace(Silent(), Run(), allowance=120.0), clock)
+    train(Pace(Run(), allowance=120.0), clock)
     assert clock.now == 1100.0
 
 
 def test_a_fit_below_the_median_is_given_up_after_a_third_of_its_epochs(clock: Time) -> None:
     earlier = [[0.1, 0.2, 0.3, 0.4, 0.5] * 2, [0.1, 0.2, 0.3, 0.4, 0.6] * 2]
-    watch = Pace(Silent(), Run(), 1e9, earlier)
+    watch = Pace(Run(), 1e9, earlier)
     watch.step(step(0, 1))
     for n in range(3):
         watch.epoch(epoch(n, 0.1))
     with pytest.raises(Hopeless):
         watch.epoch(epoch(3, 0.1))
-    good = Pace(Silent(), Run(), 1e9, earlier)
+    good = Pace(Run(), 1e9, earlier)
     good.step(step(0, 1))
     for n in range(10):
         good.epoch(epoch(n, 0.56))

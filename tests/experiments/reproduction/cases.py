@@ -8,6 +8,7 @@ from typing import Any
 
 from nearfar.experiments.reproduction.datasets import data_set
 from nearfar.experiments.reproduction.study import StudyPlan
+from nearfar.train.callback import Callback
 
 NAME = "synthetic:200x60x3000"
 TINY: dict[str, Any] = {
@@ -29,7 +30,7 @@ def plan(folder: Path, **changed: Any) -> StudyPlan:
     return StudyPlan(**options | changed)
 
 
-class Counting:
+class Counting(Callback):
     """Counts trainings and steps, and does something at one step."""
 
     def __init__(self, at: int | None = None, act=None) -> None:
@@ -40,12 +41,9 @@ class Counting:
     @contextmanager
     def __call__(self, title: str):
         self.titles.append(title)
-        yield self
+        yield (self,)
 
     def step(self, report) -> None:
         self.steps += 1
         if self.steps == self.at:
             self.act()
-
-    def epoch(self, record) -> None:
-        pass

@@ -24,7 +24,8 @@ from nearfar.experiments.autopilot.search import FamilySearch
 from nearfar.experiments.provenance import provenance
 from nearfar.experiments.stopping import Stop, Terminated, raising_on_sigterm
 from nearfar.experiments.tuning.trials import METRIC
-from nearfar.train.run import Device, Precision, Reporting, Run, silent
+from nearfar.train.callback import Reporting, silent
+from nearfar.train.run import Device, Precision, Run
 
 LEADERBOARD = "leaderboard.json"
 
@@ -146,7 +147,7 @@ def autopilot(
         out: the bundle's folder.
         options: see `AutopilotOptions`.
         say: called with each line of progress.
-        reporting: gives the reporter of each fit.
+        reporting: gives the callbacks of each fit.
 
     Returns:
         The winner's bundle, the leaderboard, and what stopped the search, if anything did.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nearfar.algorithms.algorithm import Algorithm, make_algorithm
+from nearfar.algorithms.algorithm import Algorithm, make_algorithm, start_report
 from nearfar.algorithms.blend import Blend
 from nearfar.bundle.bundle import Bundle
 from nearfar.core import settings
@@ -24,7 +24,8 @@ from nearfar.experiments.autopilot.records import Record, Records, State
 from nearfar.experiments.tuning.trials import METRIC
 from nearfar.models.ensemble import Ensemble
 from nearfar.models.model import Model
-from nearfar.train.run import Device, Precision, Reporting, Run
+from nearfar.train.callback import Reporting, report_measured, reported
+from nearfar.train.run import Device, Precision, Run
 
 RESERVE = 1.3
 """The last fits are given so many times the seconds of the winner's own fit."""
@@ -45,7 +46,7 @@ class Fitter:
         clock: the budget.
         seed, device, precision: of the runs.
         say: called with each line of progress.
-        reporting: gives the reporter of each fit.
+        reporting: gives the callbacks of each fit.
         blends: whether a blend of the best trials will be tried.
     """
 
@@ -139,8 +140,9 @@ class Fitter:
         if family == BLEND:
             earlier = []  # the epochs of its parts follow each other
         started = time.perf_counter()
-        with self.reporting(family.label) as reporter:
-            run.reporter = pace = Pace(reporter, run, allowance, earlier)
+        with self.reporting(family.label) as callbacks:
+            pace = Pace(run, allowance, earlier)
+            run.callbacks = (*callbacks, pace)
             try:
                 model = algorithm.fit(self.held_out.train, self.held_out.validation, run=run)
             except Hopeless:
@@ -155,12 +157,12 @@ class Fitter:
                 self.add(family, algorithm, values, number, "failed", reason=reason,
                           seconds=time.perf_counter() - started)  # fmt: skip
                 return
-        seconds = max(time.perf_counter() - started, run.history.seconds)
-        best_epoch = run.history.best_epoch
-        self._measure(
-            model, family, algorithm, values, number, seconds=seconds, epochs=pace.epochs,
-            n_epochs=None if best_epoch is None else best_epoch + 1,
-        )  # fmt: skip
+            seconds = max(time.perf_counter() - started, run.history.seconds)
+            best_epoch = run.history.best_epoch
+            self._measure(
+                model, family, algorithm, values, number, run, seconds=seconds,
+                epochs=pace.epochs, n_epochs=None if best_epoch is None else best_epoch + 1,
+            )  # fmt: skip
 
     def blend(self) -> None:
         """Try a blend of the best trials, unless there is one of the same already.
@@ -178,9 +180,15 @@ class Fitter:
             return
         self.say(f"{BLEND.label}: trials={values['trials']}")
         started = time.perf_counter()
-        model = blend.combined(models, self.held_out.validation)
-        seconds = time.perf_counter() - started + sum(part.fit_seconds for part in parts)
-        self._measure(model, BLEND, blend, values, 0, seconds=seconds)
+        run = self.run_options()
+        train = self.held_out.train
+        with self.reporting(f"{BLEND.label} of models that were kept") as run.callbacks:
+            with reported(
+                run.callbacks, run.history, start_report(blend, train.n_users, train.n_items, run)
+            ):
+                model = blend.combined(models, self.held_out.validation)
+            seconds = time.perf_counter() - started + sum(part.fit_seconds for part in parts)
+            self._measure(model, BLEND, blend, values, 0, run, seconds=seconds)
 
     def fitted(self, trial: Record) -> Model | None:
         """Return a trial's model on the training users; None where it has to be fitted again."""
@@ -208,6 +216,7 @@ class Fitter:
         algorithm: Algorithm,
         values: dict[str, Any],
         number: int,
+        run: Run,
         **rest: Any,
     ) -> None:
         """Measure a fitted model on the validation users, record it, and keep it if it is the
@@ -215,6 +224,7 @@ class Fitter:
         began = time.perf_counter()
         measured = evaluate(model, self.held_out.validation, DEFAULT_METRICS, name=family.label)
         ranking = max(time.perf_counter() - began, 1e-9)
+        report_measured(run.callbacks, {m: measured.mean(m) for m in DEFAULT_METRICS})
         self.add(
             family, algorithm.as_fitted(model), values, number, "complete", measured=measured,
             users_per_second=measured.n_users / ranking, mib=size_mib(model), **rest,

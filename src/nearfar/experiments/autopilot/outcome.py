@@ -98,7 +98,7 @@ def _fit(
     label: str,
 ) -> tuple[Model, History]:
     run = fitter.run_options(name)
-    with fitter.reporting(label) as reporter:
-        run.reporter = reporter
+    with fitter.reporting(label) as callbacks:
+        run.callbacks = callbacks
         model = algorithm.fit(train, validation, run=run)
     return model, run.history

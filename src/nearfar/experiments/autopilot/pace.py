@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearfar.experiments.autopilot.records import Records
+from nearfar.train.callback import Callback
 from nearfar.train.history import EpochRecord, StepReport
-from nearfar.train.run import Reporter, Run
+from nearfar.train.run import Run
 
 WARM_UP_SECONDS = 2.0
 """A fit's speed is judged when its steps have been seen for so long."""
@@ -70,20 +71,16 @@ class Hopeless(Exception):  # noqa: N818 - it is no error
     """A fit is worse than the median of its family's earlier ones at the same epoch."""
 
 
-class Pace:
-    """A reporter that stops a fit which is too slow or hopeless, by raising.
+class Pace(Callback):
+    """Stops a fit which is too slow or hopeless, by raising.
 
     Args:
-        inner: the reporter that steps and epochs are passed on to.
         run: the run; its history holds the epochs before a checkpoint.
         allowance: seconds that the fit may take from now on.
         earlier: the validation metric by epoch of the family's complete trials.
     """
 
-    def __init__(
-        self, inner: Reporter, run: Run, allowance: float, earlier: Sequence[Sequence[float]] = ()
-    ) -> None:
-        self.inner = inner
+    def __init__(self, run: Run, allowance: float, earlier: Sequence[Sequence[float]] = ()) -> None:
         self.run = run
         self.allowance = allowance
         self.earlier = earlier
@@ -94,7 +91,6 @@ class Pace:
 
     def step(self, report: StepReport, /) -> None:
         """Raises TooSlow where the fit would take longer than it may."""
-        self.inner.step(report)
         self.n_epochs = report.n_epochs
         done = (report.epoch + report.step / report.n_steps) / report.n_epochs
         now = time.monotonic()
@@ -109,7 +105,6 @@ class Pace:
 
     def epoch(self, record: EpochRecord, /) -> None:
         """Raises Hopeless where the fit is not worth going on with."""
-        self.inner.epoch(record)
         taken_up = not self.epochs and self.run.history.records
         for each in self.run.history.records if taken_up else [record]:
             if each.validation:

@@ -21,7 +21,7 @@ from nearfar.experiments.reproduction.report import (
 from nearfar.experiments.reproduction.study import Study, StudyPlan
 from nearfar.experiments.stopping import Budget
 from nearfar.pages.matplotlib import write_picture
-from nearfar.train.run import Reporting, silent
+from nearfar.train.callback import Reporting, silent
 
 
 def reproduce(
@@ -46,7 +46,7 @@ def reproduce(
         groups: those of the table "groups".
         level: of all intervals.
         say: told, in lines, how it goes.
-        reporting: who is told of each training's steps.
+        reporting: gives the callbacks of each training.
         raise_errors: let the first error of a cell through in place of noting it.
 
     Raises:

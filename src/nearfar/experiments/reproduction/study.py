@@ -28,7 +28,8 @@ from nearfar.experiments.reproduction.row_settings import (
 from nearfar.experiments.reproduction.rows import TABLES, Table, TableRow, rows_of
 from nearfar.experiments.stopping import Budget, Stop, Watch, raising_on_sigterm, reason_of
 from nearfar.metrics.metric import Metric, UserMetric
-from nearfar.train.run import Device, Precision, Reporter, Reporting, Run, silent
+from nearfar.train.callback import Callback, Reporting, silent
+from nearfar.train.run import Device, Precision, Run
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Study:
     Args:
         plan: what to measure.
         say: told, in lines, how it goes.
-        reporting: who is told of the steps of each training.
+        reporting: gives the callbacks of each training.
         raise_errors: let the first error through in place of noting it and going on.
     """
 
@@ -203,8 +204,8 @@ class Study:
         cell = entry.cell
         assert cell is not None
         try:
-            with self.reporting(title) as reporter:
-                measured = self._fit(cell, split, Watch(reporter, budget))
+            with self.reporting(title) as callbacks:
+                measured = self._fit(cell, split, (*callbacks, Watch(budget)))
         except Exception as error:
             if self.raise_errors:
                 raise
@@ -216,9 +217,9 @@ class Study:
         shutil.rmtree(self.store.run_folder(cell), ignore_errors=True)
         return measured
 
-    def _fit(self, cell: Cell, split: Split, reporter: Reporter) -> CellResult:
+    def _fit(self, cell: Cell, split: Split, callbacks: tuple[Callback, ...]) -> CellResult:
         run = self.plan.run_options(cell.seed)
-        run.folder, run.resume, run.reporter = self.store.run_folder(cell), True, reporter
+        run.folder, run.resume, run.callbacks = self.store.run_folder(cell), True, callbacks
         train, validation = training_of(split, validates=cell.row.validates)
         started = time.perf_counter()
         model = cell.algorithm.fit(train, validation, run=run)

@@ -31,8 +31,9 @@ from nearfar.experiments.tuning.trials import (
     settings_toml,
     short,
 )
-from nearfar.train.history import EpochRecord, StepReport
-from nearfar.train.run import Device, Precision, Reporter, Reporting, Run, silent
+from nearfar.train.callback import Callback, Reporting, report_measured, silent
+from nearfar.train.history import EpochRecord
+from nearfar.train.run import Device, Precision, Run
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def tune(
         n_trials: in all, those of earlier calls included.
         minutes: how long to go on.
         say: told, in lines, how it goes.
-        reporting: who is told of each training's steps.
+        reporting: gives the callbacks of each training.
 
     Raises:
         MissingExtraError: Optuna is not installed.
@@ -202,10 +203,11 @@ def _try(
     state, reason = "complete", None
     try:
         algorithm = search.with_values(proposal.values)
-        with reporting(f"trial {number}") as reporter:
-            run.reporter = _Judge(Watch(reporter, budget), proposal, run)
+        with reporting(f"trial {number}") as callbacks:
+            run.callbacks = (*callbacks, Watch(budget), _Judge(proposal, run))
             model = algorithm.fit(train, validation, run=run)
-        score = evaluate(model, validation, [METRIC]).mean(METRIC)
+            score = evaluate(model, validation, [METRIC]).mean(METRIC)
+            report_measured(run.callbacks, {METRIC: score})
     except Pruned:
         state = "pruned"
     except (NearfarError, MemoryError, ArithmeticError) as error:
@@ -216,19 +218,14 @@ def _try(
     )
 
 
-class _Judge:
-    """A reporter that has every epoch's validation judged, those before a checkpoint too."""
+class _Judge(Callback):
+    """Has every epoch's validation judged, those before a checkpoint too."""
 
-    def __init__(self, inner: Reporter, proposal: Proposal, run: Run) -> None:
-        self.inner = inner
+    def __init__(self, proposal: Proposal, run: Run) -> None:
         self.proposal = proposal
         self.run = run
 
-    def step(self, report: StepReport, /) -> None:
-        self.inner.step(report)
-
     def epoch(self, record: EpochRecord, /) -> None:
-        self.inner.epoch(record)
         taken_up = not self.proposal.epochs and self.run.history.records
         for each in self.run.history.records if taken_up else [record]:
             if each.validation:

@@ -1,0 +1,96 @@
+"""K folds of users: every user is a test user once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.seeding import derive, generator
+from nearfar.data.events import Log
+from nearfar.data.interactions import FoldIn, Interactions, Split
+from nearfar.data.splits.hold_out import MIN_ITEMS, hold_out_users
+from nearfar.data.splits.targets import enough_items, parted, random_targets
+
+
+def split_k_fold(
+    data: Log | Interactions,
+    n_folds: int = 5,
+    *,
+    validation_share: float = 0.1,
+    target_share: float = 0.2,
+    seed: int = 0,
+) -> Iterator[Split]:
+    """Yield a split per fold, in which the fold's users are the test users.
+
+    Users are shuffled once and cut into folds of equal size, give or take one. Of a fold's users
+    with five items or more, `target_share` of the items (rounded down, at least one) are targets;
+    the others have none and are left out by `evaluate`. Of the users outside the fold,
+    `validation_share` are validation users, see `hold_out_users`; the rest are trained on. Items
+    are those of the training users. Splits are made one at a time, as they are asked for.
+
+    Args:
+        data: the log, filtered; or interactions.
+        n_folds: how many; at least 2.
+        validation_share: of the users outside a fold.
+        target_share: of a user's items.
+        seed: of folds, targets and validation users.
+
+    Raises:
+        SettingsError: there are fewer than two folds, or a share is not between 0 and 1.
+        EmptyDataError: there are fewer users than folds, or too few with five items.
+        DataError: the training users of a fold have a single item.
+
+    Examples:
+        >>> [fold.test.n_users for fold in nf.split_k_fold(log, 3)]
+        [20, 20, 20]
+    """
+    everyone = data.interactions() if isinstance(data, Log) else data
+    if not 0 < target_share < 1:
+        raise SettingsError(f"target_share is {target_share}; it must be between 0 and 1")
+    if n_folds < 2:
+        raise SettingsError(f"n_folds is {n_folds}; at least 2 are needed")
+    if everyone.n_users < n_folds:
+        raise EmptyDataError(f"{everyone.n_users} users cannot be cut into {n_folds} folds")
+    order = generator(seed, "folds").permutation(everyone.n_users)
+    folds = [np.sort(fold) for fold in np.array_split(order, n_folds)]
+    return (
+        _split(everyone, folds, number, validation_share, target_share, seed)
+        for number in range(n_folds)
+    )
+
+
+def _split(
+    everyone: Interactions,
+    folds: list[np.ndarray],
+    number: int,
+    validation_share: float,
+    target_share: float,
+    seed: int,
+) -> Split:
+    outside = np.sort(np.concatenate([fold for i, fold in enumerate(folds) if i != number]))
+    train, validation = hold_out_users(
+        everyone.take_users(outside), validation_share, seed=derive(seed, "fold", number),
+        target_share=target_share,
+    )  # fmt: skip
+    known = train.item_ids.take(np.flatnonzero(train.item_counts))
+    train = enough_items(train.on_items(known), f"fold {number + 1}")
+    held = everyone.take_users(folds[number]).on_items(known)
+    n_items = np.diff(held.x.indptr)
+    n_targets = np.maximum(1, (target_share * n_items).astype(np.int64)) * (n_items >= MIN_ITEMS)
+    is_target = random_targets(held.x, n_targets, generator(seed, "targets", number))
+    test = parted(held, is_target, "test")
+    protocol: dict[str, object] = {
+        "kind": "k_fold",
+        "fold": number + 1,
+        "n_folds": len(folds),
+        "validation_share": validation_share,
+        "target_share": target_share,
+        "seed": seed,
+        "items": train.n_items,
+        "train": {"users": train.n_users, "interactions": train.n_interactions},
+        "test": {"users": test.n_users, "held_out": test.held_out.n_interactions},
+    }
+    return Split(train, validation.on_items(known), FoldIn(test.fold_in, test.held_out, "test"),
+                 protocol)  # fmt: skip

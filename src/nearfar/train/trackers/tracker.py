@@ -1,0 +1,304 @@
+"""What experiment trackers share: when a tracked run opens and closes, and what goes into it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import re
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from nearfar.core import discovery
+from nearfar.core.errors import SettingsError
+from nearfar.core.extras import require
+from nearfar.core.files import read_json, write_json
+from nearfar.train.callback import Callback, EndReport, Reporting, StartReport, State
+from nearfar.train.history import EpochRecord, StepReport
+
+LOGGER = logging.getLogger("nearfar")
+PACKAGE = __name__.rpartition(".")[0]
+NOTES = "tracked.json"
+"""In the run's folder: which tracked run a fit that was stopped goes on in."""
+
+EVERY_STEPS = 100
+"""Steps between two reports from within an epoch."""
+
+
+class Tracker(Callback, ABC):
+    """Log each fit as one run of an experiment tracker.
+
+    A tracked run holds the settings; after every epoch the mean of each term, the weights, the
+    validation metrics and the speed; within an epoch the means so far, every 100 steps; at the end
+    the best epoch, and what was measured of the fitted model. The x axis is the number of steps.
+
+    A fit that is resumed from the checkpoint in its folder goes on in the same tracked run. A
+    tracker that fails, as on a full disk, warns once; the fit goes on without it.
+
+    As a context, a tracker keeps its run open after the fit for what is measured then.
+
+    Args:
+        place: where the tracker writes; what it means is said by each tracker.
+        name: of the tracked runs; by default what tables call the algorithm.
+        group: what tracked runs have in common, such as the search they belong to.
+
+    Raises:
+        MissingExtraError: the tracker's package is not installed.
+        SettingsError: the place is missing.
+
+    Examples:
+        >>> class Printing(nf.Tracker):
+        ...     MODULE = "json"
+        ...
+        ...     def open(self, run, name, settings):
+        ...         return name
+        ...
+        ...     def log(self, values, step, part):
+        ...         pass
+        ...
+        ...     def close(self, state):
+        ...         closed.append(state)
+        >>> closed = []
+        >>> tracked = nf.Run(seed=1, callbacks=[Printing("here")])
+        >>> model = nf.EASE(l2=50).fit(split.train, run=tracked)
+        >>> closed
+        ['finished']
+    """
+
+    MODULE: ClassVar[str]
+    """The package that it needs."""
+
+    NEEDS_PLACE: ClassVar[bool] = True
+
+    REPLACES: ClassVar[bool] = False
+    """Whether values at later steps than the one a fit goes on from are replaced by new ones; else
+    those of epochs that were logged before are not logged again."""
+
+    def __init__(self, place: str | Path = "", name: str | None = None, group: str = "") -> None:
+        self.place, self.name, self.group = str(place), name, group
+        kind = discovery.name_of(type(self))
+        require(self.MODULE, extra="track", purpose=f"--track {kind}")
+        self.target = f"{kind}:{self.place}" if self.place else kind
+        if self.NEEDS_PLACE and not self.place:
+            raise SettingsError(f"{kind} needs a place; write {kind}:DIR")
+        self._held = self._open = self._failed = False
+        self._step = 0
+        self._part = ""
+        self._fits: list[tuple[str, Iterator[int]]] = []  # the part of each fit, and its own parts
+        self._folder: Path | None = None
+        self._run = ""
+        self._logged: dict[str, int] = {}
+        self._state: State = "failed"
+
+    @abstractmethod
+    def open(self, run: str | None, name: str, settings: Mapping[str, Any]) -> str:
+        """Open a tracked run and return its id.
+
+        Args:
+            run: the id of the run to go on with; None for a new one.
+            name: of a new run.
+            settings: of a new run, without nesting.
+        """
+
+    @abstractmethod
+    def log(self, values: Mapping[str, float], step: int, part: str) -> None:
+        """Log values at a step.
+
+        Args:
+            values: by name, as "validation/NDCG_at_100"; all finite.
+            step: the number of steps so far.
+            part: "", or as "part-0" the part of a blend or one of several networks, whose steps are
+                counted by themselves.
+        """
+
+    def summarise(self, values: Mapping[str, float], step: int, part: str) -> None:
+        """Log values of the fit as a whole; the step is the last one."""
+        self.log(values, step, part)
+
+    @abstractmethod
+    def close(self, state: State) -> None:
+        """Close the tracked run."""
+
+    def start(self, report: StartReport, /) -> None:
+        self._fits.append((self._part, count()))
+        if len(self._fits) > 1:
+            return
+        self._close()
+        self._failed = False
+        self._folder = report.folder
+        self._guarded(lambda: self._begin(report))
+
+    def part(self, name: str, /) -> None:
+        before, numbers = self._fits[-1]
+        self._part = f"{before}/part-{next(numbers)}".lstrip("/")
+
+    def step(self, report: StepReport, /) -> None:
+        if report.total_step % EVERY_STEPS == 0:
+            values = {f"step/{name}": value for name, value in report.terms.items()}
+            values["step/users_per_second"] = report.users_per_second
+            self._log(values, report.total_step)
+
+    def epoch(self, record: EpochRecord, /) -> None:
+        values: dict[str, float] = {"epoch": record.epoch + 1, "train/loss": record.loss}
+        values |= {f"train/{name}": value for name, value in record.terms.items()}
+        values |= {f"weight/{name}": value for name, value in record.weights.items()}
+        values |= {f"validation/{name}": value for name, value in record.validation.items()}
+        values |= {
+            name: getattr(record, name)
+            for name in ("collapsed_dimensions", "neighbours_kept", "seconds",
+                         "validation_seconds", "users_per_second")
+            if getattr(record, name) is not None
+        }  # fmt: skip
+        self._log(values, record.step)
+        self._logged[self._part] = max(record.step, self._logged.get(self._part, 0))
+        self._guarded(self._write_notes)
+
+    def end(self, report: EndReport, /) -> None:
+        self._part, _ = self._fits.pop()
+        if report.best is not None:
+            values: dict[str, float] = {"best/epoch": report.best.epoch + 1}
+            values |= {f"best/{name}": value for name, value in report.best.validation.items()}
+            self._log(values, self._step, summary=True)
+        if not self._fits:
+            self._state = report.state
+            if not self._held:
+                self._close()
+
+    def measured(self, metrics: Mapping[str, float], /) -> None:
+        values = {f"measured/{name}": value for name, value in metrics.items()}
+        self._log(values, self._step, summary=True)
+
+    def __enter__(self) -> Self:
+        self._held = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._held = False
+        self._close()
+
+    def _begin(self, report: StartReport) -> None:
+        notes = self._read_notes() if report.resume else {}
+        self._logged = dict(notes.get("epochs", {}))
+        self._step = self._logged.get("", 0)
+        settings = {"algorithm": report.algorithm, "seed": report.seed}
+        settings |= {"n_users": report.n_users, "n_items": report.n_items}
+        settings |= _flat(report.settings)
+        self._open = True
+        self._run = self.open(notes.get("run"), self.name or report.label, settings)
+        self._write_notes()
+
+    def _log(self, values: Mapping[str, float], step: int, *, summary: bool = False) -> None:
+        if not (summary or self.REPLACES) and step <= self._logged.get(self._part, -1):
+            return
+        self._step = step
+        finite = {_key(name): float(v) for name, v in values.items() if math.isfinite(v)}
+        if finite:
+            write = self.summarise if summary else self.log
+            self._guarded(lambda: write(finite, step, self._part))
+
+    def _close(self) -> None:
+        if self._open:
+            self._guarded(lambda: self.close(self._state))
+        self._open = False
+
+    def _guarded(self, action: Callable[[], object]) -> None:
+        """Do what may fail; the first failure is told, and nothing is tried after it."""
+        if self._failed:
+            return
+        try:
+            with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+                action()
+        except Exception as error:
+            self._failed = True
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            LOGGER.warning("%s fails (%s): the fit goes on untracked", self.target, reason)
+
+    def _read_notes(self) -> dict[str, Any]:
+        path = None if self._folder is None else self._folder / NOTES
+        return read_json(path).get(self.target, {}) if path and path.exists() else {}
+
+    def _write_notes(self) -> None:
+        if self._folder is None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / NOTES
+        notes = read_json(path) if path.exists() else {}
+        write_json(path, notes | {self.target: {"run": self._run, "epochs": self._logged}})
+
+
+def make_tracker(target: str, name: str | None = None, group: str = "") -> Tracker:
+    """Return the tracker of a target, as "mlflow:mlruns", "tensorboard:runs" or "wandb".
+
+    A tracker of your own is named by its dotted path, as "their_package.module.Class:PLACE".
+
+    Raises:
+        UnknownNameError: no tracker is called so.
+        MissingExtraError: its package is not installed.
+        SettingsError: the place is missing.
+    """
+    kind, _, place = target.partition(":")
+    cls: type[Any] = discovery.find(PACKAGE, Tracker, kind.strip())
+    return cls(place.strip(), name, group)
+
+
+def check_targets(targets: Sequence[str]) -> None:
+    """Check targets of trackers before long work starts; raises as `make_tracker`."""
+    for target in targets:
+        make_tracker(target)
+
+
+@contextlib.contextmanager
+def trackers(
+    targets: Sequence[str], name: str | None = None, group: str = ""
+) -> Iterator[tuple[Tracker, ...]]:
+    """Yield the trackers of targets, each open until the block ends; see `make_tracker`."""
+    with contextlib.ExitStack() as stack:
+        yield tuple([stack.enter_context(make_tracker(t, name, group)) for t in targets])
+
+
+def reporting_to(
+    progress: Callable[[str], contextlib.AbstractContextManager[Callback]],
+    track: Sequence[str] = (),
+    group: str = "",
+) -> Reporting:
+    """Return what shows the progress of each training and logs it to trackers.
+
+    Args:
+        progress: given what is being fitted, shows its progress.
+        track: targets of trackers, as "mlflow:mlruns"; each training is a tracked run.
+        group: of the tracked runs.
+    """
+
+    @contextlib.contextmanager
+    def reporting(title: str) -> Iterator[tuple[Callback, ...]]:
+        with progress(title) as shown, trackers(track, title, group) as tracked:
+            yield (shown, *tracked)
+
+    return reporting
+
+
+def _key(name: str) -> str:
+    """A name that every tracker takes: "validation/NDCG_at_100"."""
+    return re.sub(r"[^\w\-./ ]+", "_", name.replace("@", "_at_")).strip("_")
+
+
+def _flat(settings: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Settings without nesting: `{"alignment.weight": 2.0}`; lists as JSON."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{where}{name}.")
+        else:
+            flat[where + name] = json.dumps(value) if isinstance(value, list) else value
+    return flat
