@@ -32,6 +32,9 @@ ENTRIES = {
     "metrics": (
         "Metrics", "`nf.NDCG(100)`, `nf.Recall(20)`, or by name, as \"NDCG@100\".", ("metrics",)
     ),
+    "reranking": (
+        "Re-ranking", "`nf.reranking`: lists chosen from the best candidates.", ("reranking",)
+    ),
     "models": (
         "Models", "The few kinds of fitted models, and their rankings.",
         ("nearfar.models", "nearfar.core.ranking"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from nearfar.algorithms.label import labelled
 from nearfar.algorithms.statistics import Statistics
@@ -36,6 +36,9 @@ class Algorithm(Settings, ABC):
                 raise UnknownNameError("setting", name, known)
         return super().__new__(cls)
 
+    WEIGHTED: ClassVar[bool] = False
+    """Whether `fit` uses the weights of interactions."""
+
     @abstractmethod
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
@@ -43,7 +46,8 @@ class Algorithm(Settings, ABC):
         """A model of the training interactions.
 
         Args:
-            train: users x items.
+            train: users x items. Where interactions have weights and the algorithm does not use
+                them, it says so: see `Run.reporter`.
             validation: held-out users that iterative algorithms choose the best epoch by.
             run: device, seed, folder, progress.
 
@@ -55,6 +59,10 @@ class Algorithm(Settings, ABC):
         super().__init_subclass__(**named)
         if "fit" in vars(cls):
             setattr(cls, "fit", labelled(vars(cls)["fit"]))  # noqa: B010  (a method, by design)
+
+    def ignoring_weights(self) -> list[Algorithm]:
+        """Return this algorithm, or its parts, as far as `fit` does not use weights."""
+        return [] if self.WEIGHTED else [self]
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         """Return the values that settings left at None take on this data, by name."""

@@ -53,6 +53,7 @@ class AutoencoderAlgorithm(Algorithm):
         SettingsError: a hyper-parameter has the wrong type or is out of range.
     """
 
+    WEIGHTED: ClassVar[bool] = True
     ALIGN_WEIGHT: ClassVar[float] = 1.0
     USER_NODES: ClassVar[bool] = False
 
@@ -93,7 +94,7 @@ class AutoencoderAlgorithm(Algorithm):
             parts.model.network,
             parts.objective,
             parts.plan,
-            train.x,
+            train.weighted,
             validate=None if validation is None else parts.validator(validation, run),
             run=run,
             identity=identity(self, train, validation),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -47,6 +48,8 @@ class GRALS(Algorithm):
         cg_tolerance: length of the residual, as a share of the right side's, that will do.
     """
 
+    WEIGHTED: ClassVar[bool] = True
+
     n_factors: PositiveInt = 256
     graph_weight: NonNegativeFloat = 1.0
     n_neighbours: PositiveInt = 20
@@ -74,7 +77,7 @@ class GRALS(Algorithm):
         """
         check_not_empty(train)
         run = run or Run()
-        sides = Sides.of(train, run.torch_device)
+        sides = Sides.of(train, run.torch_device, weighted=True)
         confidence = self.confidence
         graph = Graph.of(
             laplacian(neighbour_graph(sides.x, self.n_neighbours)),

@@ -26,9 +26,11 @@ def open_training(
     """
     if is_split_folder(Path(source)):
         split = load_split(Path(source))
+        say_weights(split.train, output)
         return split.train, split.validation, {"split": split.fingerprint, **split.protocol}
     log = log_options.open(source, output)
     everyone = log.interactions()
+    say_weights(everyone, output)
     about: dict[str, object] = {"log": log.name, "steps": [str(step) for step in log.steps]}
     if log.read is not None:
         about["read"] = log.read.to_dict()
@@ -36,6 +38,13 @@ def open_training(
         return everyone, None, about
     train, validation = hold_out_users(everyone, share, seed=seed)
     return train, validation, {**about, "validation_share": share, "validation_seed": seed}
+
+
+def say_weights(train: Interactions, output: Output) -> None:
+    """Say which weights interactions have, where they have any."""
+    if train.weights is not None:
+        low, mean, high = (getattr(train.weights, name)() for name in ("min", "mean", "max"))
+        output.remark(f"interactions weigh {low:.3g} to {high:.3g}, {mean:.3g} in the mean")
 
 
 def open_held_out(source: Path, part: str) -> tuple[Split, FoldIn]:

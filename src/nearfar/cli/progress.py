@@ -38,6 +38,7 @@ class TrainingProgress:
         self.bar: Progress | None = None
         self.task: TaskID | None = None
         self.state = self.short = self.short_best = ""
+        self.warned: set[str] = set()
 
     def __enter__(self) -> TrainingProgress:
         if self.live:
@@ -73,6 +74,12 @@ class TrainingProgress:
             self.bar.reset(self.task, total=None, description=name, state="")
         else:
             self.output.remark(f"fitting {name}")
+
+    def warn(self, text: str, /) -> None:
+        """Print a warning, each once."""
+        if text not in self.warned:
+            self.warned.add(text)
+            self.output.warning(text)
 
     def step(self, report: StepReport, /) -> None:
         if self.bar is None or self.task is None:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, Int64
+from jaxtyping import Bool, Float, Int, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -78,6 +78,7 @@ class Rows:
         positions: of the rows in the matrix that they were taken from, where that is known.
         whole: the batch that the rows are a part of, where they are not all of it.
         transpose: the entries sorted by item, if they were sorted already; see `by_item`.
+        weights: how much each entry counts in a likelihood; None where all count 1.
     """
 
     indices: Int64[Tensor, " nnz"]
@@ -86,6 +87,7 @@ class Rows:
     positions: Int64[Tensor, " users"] | None = None
     whole: Whole | None = None
     transpose: ByItem | None = None
+    weights: Float[Tensor, " nnz"] | None = None
 
     @property
     def n_users(self) -> int:
@@ -94,6 +96,14 @@ class Rows:
     @cached_property
     def counts(self) -> Int64[Tensor, " users"]:
         return self.indptr.diff()
+
+    @cached_property
+    def totals(self) -> Float[Tensor, " users"] | Int64[Tensor, " users"]:
+        """The weight of each row's entries; their number where they have no weights."""
+        if self.weights is None:
+            return self.counts
+        zeros = torch.zeros(self.n_users, dtype=self.weights.dtype, device=self.weights.device)
+        return zeros.index_add_(0, self.users, self.weights)
 
     @cached_property
     def users(self) -> Int64[Tensor, " nnz"]:
@@ -136,15 +146,21 @@ class Rows:
     def from_csr(
         cls, x: csr_array, rows: np.ndarray | None = None, device: str | torch.device = "cpu"
     ) -> Rows:
-        """The rows of a CSR matrix, or those at positions `rows`, moved to `device`."""
-        indices, indptr = x.indices, x.indptr
+        """The rows of a CSR matrix, or those at positions `rows`, moved to `device`.
+
+        Values other than one are weights.
+        """
+        indices, indptr, values = x.indices, x.indptr, x.data
         if rows is not None:
+            values, _ = gather_rows(values, indptr, rows)
             indices, indptr = gather_rows(indices, indptr, rows)
+        weights = weights_of(values)
         return cls(
             torch.from_numpy(indices.astype(np.int64)).to(device),
             torch.from_numpy(indptr.astype(np.int64)).to(device),
             x.shape[1],
             None if rows is None else torch.from_numpy(rows.astype(np.int64)).to(device),
+            weights=None if weights is None else torch.from_numpy(weights).to(device),
         )
 
     def transposed(self) -> Rows:
@@ -189,7 +205,15 @@ class Rows:
         indptr = self.indptr[start : end + 1]
         low, high = int(indptr[0]), int(indptr[-1])
         positions = None if self.positions is None else self.positions[start:end]
-        return Rows(self.indices[low:high], indptr - indptr[0], self.n_items, positions)
+        weights = None if self.weights is None else self.weights[low:high]
+        return Rows(
+            self.indices[low:high], indptr - indptr[0], self.n_items, positions, weights=weights
+        )
+
+
+def weights_of(values: np.ndarray) -> Float[np.ndarray, " nnz"] | None:
+    """The values of a matrix of interactions, or None where all are one."""
+    return None if values.dtype != np.float32 or (values == 1).all() else values
 
 
 def gather_rows(
@@ -217,12 +241,15 @@ class SparseMatrix:
     indices: Int[Tensor, " nnz"]
     indptr: Int64[Tensor, " rows_plus_1"]
     n_items: int
+    weights: Float[Tensor, " nnz"] | None = None
 
     @classmethod
     def from_csr(cls, x: csr_array, device: str | torch.device = "cpu") -> SparseMatrix:
         """The matrix `x` on `device`; on the CPU it shares its memory."""
         indptr = torch.from_numpy(x.indptr.astype(np.int64, copy=False))
-        return cls(torch.from_numpy(x.indices).to(device), indptr.to(device), x.shape[1])
+        values = weights_of(x.data)
+        weights = None if values is None else torch.from_numpy(values).to(device)
+        return cls(torch.from_numpy(x.indices).to(device), indptr.to(device), x.shape[1], weights)
 
     def take(self, rows: Int64[Tensor, " users"]) -> Rows:
         """The rows at these positions, in their order, without a loop over them."""
@@ -234,4 +261,5 @@ class SparseMatrix:
         n_entries = int(indptr[-1])
         shifts = torch.repeat_interleave(starts - indptr[:-1], counts, output_size=n_entries)
         positions = shifts + torch.arange(n_entries, device=rows.device)
-        return Rows(self.indices[positions].long(), indptr, self.n_items, rows)
+        weights = None if self.weights is None else self.weights[positions]
+        return Rows(self.indices[positions].long(), indptr, self.n_items, rows, weights=weights)

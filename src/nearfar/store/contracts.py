@@ -94,8 +94,9 @@ class Contract(Settings):
     Rows that do not hold it are rejected: those without a user, item or timestamp, or with a
     rating or weight that is missing, negative or not finite where others have one; with an
     id that is empty, holds the character NUL or is longer than 1,024 bytes; outside the window;
-    and repeats of an earlier (user, item, timestamp). Some of that is usual. Too much of it, or
-    a day with far fewer or far more events than usual, breaks the contract.
+    and repeats of an earlier (user, item, timestamp), and kind where events have kinds. Some of
+    that is usual. Too much of it, or a day with far fewer or far more events than usual, breaks
+    the contract.
 
     Args:
         max_missing_share: of rows rejected for something missing.

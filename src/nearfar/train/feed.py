@@ -75,4 +75,5 @@ class Feed:
             for t in (rows.indices, rows.indptr, torch.from_numpy(users))
         )
         indices, indptr, positions = moved
-        return Rows(indices, indptr, rows.n_items, positions)
+        weights = None if rows.weights is None else rows.weights.to(self.device)
+        return Rows(indices, indptr, rows.n_items, positions, weights=weights)

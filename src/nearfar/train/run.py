@@ -36,6 +36,14 @@ class PartReporter(Reporter, Protocol):
         """The steps and epochs that follow are of this part."""
 
 
+@runtime_checkable
+class WarningReporter(Reporter, Protocol):
+    """A reporter that also takes warnings; without one they are Python's."""
+
+    def warn(self, text: str, /) -> None:
+        """Something is not as the caller may expect, as weights that are not used."""
+
+
 class Silent:
     """Ignores all reports."""
 

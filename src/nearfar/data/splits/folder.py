@@ -18,7 +18,9 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions, Split
 
 FORMAT = "nearfar-split"
-VERSION = 1
+VERSION, UNWEIGHTED = 2, 1
+"""Version 2 has weights, which a reader of version 1 would miss."""
+
 MANIFEST = "split.json"
 REMEDY = "make the split again"
 MATRICES = "matrices.safetensors"
@@ -45,18 +47,22 @@ def save_split(split: Split, path: str | Path) -> Path:
 
     `split.json` holds the format and its version, the protocol, counts, the fingerprint, and
     the checksum of every other file. Ids and item details are Parquet, matrices safetensors
-    (`PART.indptr`, `PART.indices`): nothing needs nearfar to be read.
+    (`PART.indptr`, `PART.indices`, and `PART.weights` where there are any): nothing needs
+    nearfar to be read.
 
     Raises:
         ArtefactError: something else stands at `path`.
     """
     path = Path(path)
     matrices = _matrices(split)
+    weighted = any(part.weights is not None for part in matrices.values())
     with atomic_folder(path, overwrite_if=is_split) as folder:
         arrays = {}
         for name, part in matrices.items():
             arrays[f"{name}.indptr"] = part.x.indptr.astype(np.int64)
             arrays[f"{name}.indices"] = part.x.indices.astype(np.int32)
+            if part.weights is not None:
+                arrays[f"{name}.weights"] = part.weights
         save_file(arrays, folder / MATRICES)
         split.train.item_ids.frame().write_parquet(folder / ITEMS)
         for group in GROUPS:
@@ -64,7 +70,7 @@ def save_split(split: Split, path: str | Path) -> Path:
         files = {p.name: digest(p) for p in sorted(folder.iterdir())}
         manifest = {
             "format": FORMAT,
-            "version": VERSION,
+            "version": VERSION if weighted else UNWEIGHTED,
             "protocol": split.protocol,
             "counts": {
                 name: {"users": p.n_users, "items": p.n_items, "interactions": p.n_interactions}
@@ -97,7 +103,7 @@ def load_split(path: str | Path) -> Split:
             indices, indptr = arrays[f"{name}.indices"], arrays[f"{name}.indptr"]
             data = np.ones(len(indices), np.float32)
             x = csr_array((data, indices, indptr), shape=(len(ids), len(items)))
-            parts[name] = Interactions(x, ids, items)
+            parts[name] = Interactions(x, ids, items, arrays.get(f"{name}.weights"))
         split = Split(
             parts["train"],
             FoldIn(parts["validation_fold_in"], parts["validation_held_out"], "validation"),
