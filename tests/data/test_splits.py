@@ -172,7 +172,7 @@ class TestFolder:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"version": 2}, "format version 2, this nearfar reads up to 1"),
+            ({"version": 3}, "format version 3, this nearfar reads up to 2"),
             ({"format": "other"}, "is not of a split"),
             ({"fingerprint": "0"}, "another fingerprint"),
             ({"sha256": {}}, "list of files"),
