@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo docs e2e test test-quick test-faults check format lint types imports clean bench-ml-1m \
+.PHONY: help demo dist docs e2e test test-quick test-faults check format lint types imports clean bench-ml-1m \
 	bench-train bench-score bench-quality bench-agreement bench-prepare bench-memory bench-large \
-	bench-closed-form bench-recommend bench-peers bench-store bench-serve bench-scale
+	bench-closed-form bench-recommend bench-peers bench-store bench-serve bench-scale bench-gpu
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -84,8 +84,16 @@ bench-closed-form: .venv/.dev ## EASE on MovieLens-20M's shape against LAPACK al
 bench-large: .venv/.dev ## a million users and a million items: an epoch of sampled softmax
 	$(BIN)/python -m benchmarks.large_catalogue
 
+bench-gpu: .venv/.dev ## a GPU's results and speed against the CPU and the bounds (under 8 minutes)
+	$(BIN)/python -m benchmarks.gpu
+
 bench-recommend: .venv/.dev ## a million users from file to file: users/s and peak memory
 	$(BIN)/python -m benchmarks.recommend_users
+
+dist: .venv/.dev ## the sdist, and the wheel made of it, in dist/
+	rm -rf dist
+	$(BIN)/python -m hatchling build -t sdist -d dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
 
 docs: .venv/.dev ## the documentation site, in build/site
 	$(BIN)/zensical build --strict

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import provenance
-from nearfar.abtest.bootstrap import percentiles, resampled_means
+from nearfar.abtest.bootstrap import percentiles
 from nearfar.abtest.cuped import coefficient, covariate_of
 from nearfar.abtest.metrics import METRICS
 from nearfar.abtest.moments import Moments
@@ -23,6 +23,8 @@ from nearfar.abtest.sequential import always_valid
 from nearfar.abtest.simulate import Simulation, draw_users, simulated_sums
 from nearfar.abtest.uplift import measure
 from nearfar.core.files import write_json
+from nearfar.core.seeding import generator
+from nearfar.evaluation.intervals import resampled_means
 
 N_EXPERIMENTS = 2000
 N_USERS = 800
@@ -56,7 +58,7 @@ def run(uplift: float) -> dict[str, Any]:
         pair = (Moments.of(sums, control), Moments.of(sums, treatment))
         total = Moments.of(sums, np.concatenate([control, treatment]))
         means = [
-            resampled_means(values, N_RESAMPLES, i, name)
+            resampled_means(values, N_RESAMPLES, generator(i, "abtest bootstrap", name))
             for name, values in (("control", control), ("treatment", treatment))
         ]
         for metric in METRICS:

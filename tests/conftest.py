@@ -1,9 +1,10 @@
-"""Shapes written in annotations are checked at run time in every test."""
+"""Fixtures of all rooms; shapes written in annotations are checked at run time."""
 
 from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Shells start what runs in the background so, and the programs under test would inherit it.
@@ -12,6 +13,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Tests run side by side, on networks too small for threads to help.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from jaxtyping import config as jaxtyping_config
 from jaxtyping import install_import_hook
 
 install_import_hook(["nearfar.kernels", "nearfar.vae", "nearfar.models"], "beartype.beartype")
@@ -26,6 +28,18 @@ from nearfar.data.interactions import FoldIn, Interactions
 
 settings.register_profile("nearfar", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("nearfar")
+
+SHAPES_CHECKED = {
+    "kernels", "vae", "models", "paper", "golden", "contracts", "algorithms", "train", "theory"
+}  # fmt: skip
+"""Rooms whose tests check shapes. It doubles the time of a training; the rooms above these call
+the same functions."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    room = item.path.relative_to(Path(__file__).parent).parts[0]
+    jaxtyping_config.update("jaxtyping_disable", room not in SHAPES_CHECKED)
 
 
 def interactions(dense: np.ndarray) -> Interactions:

@@ -13,12 +13,10 @@ factors a dense matrix of features x features, and is given tags of at least `MI
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,9 +25,8 @@ from scipy.sparse import csr_array, csr_matrix
 
 import nearfar as nf
 from benchmarks.contest import SHARED
-from benchmarks.machine import provenance
+from benchmarks.experiments import sets
 from nearfar.algorithms.algorithm import make_algorithm
-from nearfar.core.files import read_json, write_json
 from nearfar.core.ranking import Ranking
 from nearfar.core.seeding import generator
 from nearfar.evaluation.paired import compare
@@ -218,7 +215,7 @@ def chosen_for_irspack(task: Task) -> dict[str, Any]:
     return {"tried": tried, "chosen": {k: max(tried, key=lambda t: t[METRIC])[k] for k in GRID}}
 
 
-def measure(name: str, part: str, settings: dict[str, Any]) -> dict[str, Any]:
+def measure_part(name: str, part: str, settings: dict[str, Any]) -> dict[str, Any]:
     """All models on one part."""
     task = task_of(name, part)
     new, everything = slice(task.n_known, None), slice(None)
@@ -263,21 +260,12 @@ def measure(name: str, part: str, settings: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def main() -> None:
-    """Choose on validation and measure both parts; write what was found after each set."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default=",".join(KINDS))
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("new_items.json"))
-    arguments = parser.parse_args()
-    found = read_json(arguments.out) if arguments.out.exists() else {"sets": []}
-    for name in arguments.data.split(","):
-        before = next((s for s in found["sets"] if s["data"] == name), None)
-        grid = before["irspack"] if before else chosen_for_irspack(task_of(name, "validation"))
-        parts = {p: measure(name, p, grid["chosen"]) for p in ("validation", "test")}
-        entry = {"data": name, "seed": SEED, "irspack": grid, **parts, "provenance": provenance()}
-        found["sets"] = [s for s in found["sets"] if s["data"] != name] + [entry]
-        write_json(arguments.out, found)
+def measure(name: str, before: dict[str, Any] | None) -> dict[str, Any]:
+    """Choose irspack's settings on validation, unless a run did before; measure both parts."""
+    grid = before["irspack"] if before else chosen_for_irspack(task_of(name, "validation"))
+    parts = {p: measure_part(name, p, grid["chosen"]) for p in ("validation", "test")}
+    return {"seed": SEED, "irspack": grid, **parts}
 
 
 if __name__ == "__main__":
-    main()
+    sets.run(measure, KINDS, __file__, __doc__)

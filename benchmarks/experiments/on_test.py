@@ -10,28 +10,25 @@ blend's weights, and which single model the others are compared with. magazine, 
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import nearfar as nf
 from benchmarks.defaults import DATA, read
+from benchmarks.experiments import sets
 from benchmarks.experiments.rates import RICH
-from benchmarks.machine import provenance
 from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.algorithms.blend import Blend
-from nearfar.core.files import read_json, write_json
 from nearfar.evaluation.paired import compare_all
 
 METRIC = "NDCG@100"
 SINGLES: dict[str, tuple[str, dict[str, Any]]] = {
     "EASE": ("ease", {}), "EDLAE": ("edlae", {}), "WMF": ("wmf", {}),
-    "Mult-VAE": ("multvae", {}), "Mult-VAE, rich": ("multvae", RICH),
+    "Mult-VAE": ("multvae", {"richer": False}), "Mult-VAE, rich": ("multvae", RICH),
 }  # fmt: skip
 
 
-def measure(name: str) -> dict[str, Any]:
+def measure(name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
     """Fit on the training users, choose on the validation users, measure on the test users."""
     split = read(name)[0]
     algorithms = {label: make_algorithm(*made) for label, made in SINGLES.items()}
@@ -52,28 +49,16 @@ def measure(name: str) -> dict[str, Any]:
     tested = {label: nf.evaluate(model, split.test, name=label) for label, model in models.items()}
     pairs = compare_all(tested, best, [METRIC])
     found = {
-        "data": name, "test_users": split.test.n_users, "seed": 0, "fit_seconds": seconds,
+        "test_users": split.test.n_users, "seed": 0, "fit_seconds": seconds,
         "validation": validated, "best_single": best, "parts": parts,
         "weights": list(models["blend"].weights),
         "test": {label: e.mean(METRIC) for label, e in tested.items()},
-        "over_best_single": [pair.to_dict() for pair in pairs], "provenance": provenance(),
+        "over_best_single": [pair.to_dict() for pair in pairs],
     }  # fmt: skip
     for pair in pairs:
         print(name, pair, flush=True)
     return found
 
 
-def main() -> None:
-    """Measure the sets named, and write what was found after each."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default=",".join(n for n in DATA if n != "magazine"))
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("on_test.json"))
-    arguments = parser.parse_args()
-    found = read_json(arguments.out) if arguments.out.exists() else {"sets": []}
-    for name in arguments.data.split(","):
-        found["sets"].append(measure(name))
-        write_json(arguments.out, found)
-
-
 if __name__ == "__main__":
-    main()
+    sets.run(measure, [n for n in DATA if n != "magazine"], __file__, __doc__)

@@ -24,7 +24,7 @@ from nearfar.core.files import read_json, write_json
 RATES = (5e-4, 1e-3, 2e-3, 3e-3, 6e-3)
 RICH = {"n_latent": 600, "corruption": {"keep_prob": 0.8}, "beta": {"end": 0.02}}
 ROWS: dict[str, dict[str, Any]] = {
-    **{f"rate {rate:g}": {"learning_rate": rate} for rate in RATES},
+    **{f"rate {rate:g}": {"learning_rate": rate, "richer": False} for rate in RATES},
     "rich, rate .003": {"learning_rate": 3e-3, **RICH},
     "rich, rate .006": {"learning_rate": 6e-3, **RICH},
 }

@@ -32,8 +32,8 @@ SEED = 98765
 HELD_OUT = {"ml-1m": 600, "lastfm": 0.15, "citeulike-a": 0.1, "yelp-sparse": 0.05}
 ROWS: dict[str, Any] = {
     "Mult-VAE, published loss": nf.MultVAE(likelihood=None),
-    "Mult-VAE": nf.MultVAE(),
-    "Mult-VAE + PIA": nf.MultVAE(alignment=nf.PIA()),
+    "Mult-VAE": nf.MultVAE(richer=False),
+    "Mult-VAE + PIA": nf.MultVAE(alignment=nf.PIA(), richer=False),
     "RecVAE, published loss": RecVAE(likelihood=None),
     "RecVAE": RecVAE(),
     "RecVAE + PIA": RecVAE(alignment=nf.PIA()),

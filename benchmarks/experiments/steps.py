@@ -31,7 +31,7 @@ from nearfar.theory.instruments.steps import Steps
 from nearfar.theory.subject import Subject
 from nearfar.train.loop import train
 from nearfar.train.run import Run
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 
 MODELS: dict[str, dict[str, Any]] = {
     "masked": {},
@@ -45,7 +45,7 @@ def measure(users: Interactions, values: dict[str, Any], seed: int) -> list[dict
     """One record an epoch of `EPOCHS`: all numbers of `Steps` and its curve."""
     algorithm = make_algorithm("multvae", values).resolved(users)
     assert isinstance(algorithm, AutoencoderAlgorithm)
-    parts = assemble(algorithm, users.x, Catalogue(users.item_counts, users.n_users), seed)
+    parts = assemble(algorithm, users.x, TrainingCounts(users.item_counts, users.n_users), seed)
     able = np.flatnonzero(np.diff(users.x.indptr))
     n = min(N_USERS, len(able))
     x = users.x[np.sort(generator(seed, "steps").choice(able, n, replace=False))]

@@ -44,7 +44,7 @@ class NearFar(protocol.Adapter):
         from nearfar.train.neighbourhoods import Neighbourhoods
         from nearfar.train.run import Run
         from nearfar.train.state import TrainingState
-        from nearfar.vae.likelihoods.likelihood import Catalogue
+        from nearfar.vae.likelihoods.likelihood import TrainingCounts
 
         torch.set_num_threads(settings.threads)
         self.x = csr_array(train)
@@ -56,7 +56,7 @@ class NearFar(protocol.Adapter):
         counts = np.bincount(train.indices, minlength=n_items)
         architecture = algorithm.architecture(n_items)
         network = architecture.build(torch.Generator().manual_seed(settings.seed))
-        catalogue = Catalogue(counts, n_users)
+        catalogue = TrainingCounts(counts, n_users)
         objective = algorithm.objective(catalogue, settings.seed)
         plan = algorithm.plan(catalogue)
         run = Run(seed=settings.seed, device="cpu", precision=self.precision)

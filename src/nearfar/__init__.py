@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from nearfar.algorithms.warp import WARP as WARP
     from nearfar.algorithms.wmf import WMF as WMF
     from nearfar.bundle.bundle import Bundle as Bundle
+    from nearfar.bundle.exports.export import export_bundle as export_bundle
     from nearfar.bundle.folder import load_bundle as load_bundle
     from nearfar.bundle.folder import save_bundle as save_bundle
     from nearfar.bundle.history_file import read_histories as read_histories
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from nearfar.data.log import read_log as read_log
     from nearfar.data.log import read_parts as read_parts
     from nearfar.data.shapes import Synthetic as Synthetic
+    from nearfar.data.sources.source import Source as Source
     from nearfar.data.splits.by_time import split_by_time as split_by_time
     from nearfar.data.splits.folder import load_split as load_split
     from nearfar.data.splits.folder import save_split as save_split
@@ -79,6 +81,10 @@ if TYPE_CHECKING:
     from nearfar.evaluation.paired import Paired as Paired
     from nearfar.experiments.autopilot.autopilot import AutopilotOptions as AutopilotOptions
     from nearfar.experiments.autopilot.autopilot import autopilot as autopilot
+    from nearfar.experiments.diagnosis import diagnose as diagnose
+    from nearfar.experiments.tuning.tune import TuningSearch as TuningSearch
+    from nearfar.experiments.tuning.tune import tune as tune
+    from nearfar.maps.figure2 import figure2 as figure2
     from nearfar.metrics.coverage import Coverage as Coverage
     from nearfar.metrics.gini import Gini as Gini
     from nearfar.metrics.hit_rate import HitRate as HitRate
@@ -97,7 +103,7 @@ if TYPE_CHECKING:
     from nearfar.models.ensemble import Ensemble as Ensemble
     from nearfar.models.factors import Factors as Factors
     from nearfar.models.item_item import ItemItem as ItemItem
-    from nearfar.models.latent import LatentModel as LatentModel
+    from nearfar.models.model import LatentModel as LatentModel
     from nearfar.models.model import Model as Model
     from nearfar.report.training_curves import plot_training as plot_training
     from nearfar.train.history import EpochRecord as EpochRecord
@@ -143,6 +149,7 @@ _HOMES = {
     "nearfar.algorithms.warp": ("WARP",),
     "nearfar.algorithms.wmf": ("WMF",),
     "nearfar.bundle.bundle": ("Bundle",),
+    "nearfar.bundle.exports.export": ("export_bundle",),
     "nearfar.bundle.folder": ("load_bundle", "save_bundle"),
     "nearfar.bundle.history_file": ("read_histories",),
     "nearfar.bundle.matching": ("match_items",),
@@ -159,6 +166,7 @@ _HOMES = {
     "nearfar.data.item_features": ("ItemFeatures", "read_item_features"),
     "nearfar.data.log": ("read_log", "read_parts"),
     "nearfar.data.shapes": ("Synthetic",),
+    "nearfar.data.sources.source": ("Source",),
     "nearfar.data.splits.by_time": ("split_by_time",),
     "nearfar.data.splits.folder": ("load_split", "save_split"),
     "nearfar.data.splits.given": ("split_given",),
@@ -170,6 +178,9 @@ _HOMES = {
     "nearfar.evaluation.evaluation": ("Evaluation",),
     "nearfar.evaluation.paired": ("Paired",),
     "nearfar.experiments.autopilot.autopilot": ("AutopilotOptions", "autopilot"),
+    "nearfar.experiments.diagnosis": ("diagnose",),
+    "nearfar.experiments.tuning.tune": ("TuningSearch", "tune"),
+    "nearfar.maps.figure2": ("figure2",),
     "nearfar.metrics.coverage": ("Coverage",),
     "nearfar.metrics.gini": ("Gini",),
     "nearfar.metrics.hit_rate": ("HitRate",),
@@ -185,8 +196,7 @@ _HOMES = {
     "nearfar.models.ensemble": ("Ensemble",),
     "nearfar.models.factors": ("Factors",),
     "nearfar.models.item_item": ("ItemItem",),
-    "nearfar.models.latent": ("LatentModel",),
-    "nearfar.models.model": ("Model",),
+    "nearfar.models.model": ("LatentModel", "Model"),
     "nearfar.report.training_curves": ("plot_training",),
     "nearfar.train.history": ("EpochRecord", "History", "StepReport"),
     "nearfar.train.run": ("Reporter", "Run"),

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 from nearfar.abtest.analysis import AnalysisSettings, analyse
 from nearfar.abtest.assignment import Experiment
-from nearfar.abtest.comparison import Comparison, corrected
+from nearfar.abtest.comparison import ArmComparison, corrected
 from nearfar.abtest.logs import Logs, read_logs
 from nearfar.abtest.metrics import METRICS, percent
 from nearfar.abtest.simulate import Simulation, simulate_logs
@@ -190,8 +190,8 @@ def test_daily_looks_never_fall_back_on_what_holds_once() -> None:
         assert "too little happened" in row.sentence
 
 
-def row(p: float | None) -> Comparison:
-    return Comparison(METRICS[0], "b", None, 0.95, Uplift(1, 1, 0, None, None, 0, None, None, p))
+def row(p: float | None) -> ArmComparison:
+    return ArmComparison(METRICS[0], "b", None, 0.95, Uplift(1, 1, 0, None, None, 0, None, None, p))
 
 
 def test_corrections_are_those_of_tea_tasting() -> None:

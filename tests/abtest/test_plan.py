@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from nearfar.abtest.assignment import Experiment
-from nearfar.abtest.history import History, solve
+from nearfar.abtest.history import PastActivity, solve
 from nearfar.abtest.logs import Logs, read_logs
 from nearfar.abtest.metrics import METRICS
 from nearfar.abtest.moments import Moments
@@ -78,7 +78,7 @@ def test_a_long_log_is_not_read_for_every_week(logs: Logs, monkeypatch) -> None:
         lengths.add(days)
         return 1 / days
 
-    monkeypatch.setattr(History, "smallest_uplift", told)
+    monkeypatch.setattr(PastActivity, "smallest_uplift", told)
     (found,) = make_plan(logs, PlanSettings(METRICS[:1], uplift=1 / 80, days=(7,))).metrics
     assert found.days_needed == 84
     assert len(lengths) <= 6  # of 16 weeks
@@ -169,7 +169,7 @@ def test_logs_that_tell_nothing_are_refused(logs: Logs) -> None:
     with pytest.raises(EmptyDataError, match="nothing to plan by"):
         make_plan(Logs(logs.exposures, logs.clicks.clear()))
     with pytest.raises(EmptyDataError, match="fewer than 4 users"):
-        History(Logs(logs.exposures.head(2), logs.clicks), PlanSettings())
+        PastActivity(Logs(logs.exposures.head(2), logs.clicks), PlanSettings())
     one_day = logs.between(logs.last_day, None)
     with pytest.raises(SettingsError, match="one day tells nothing"):
         make_plan(one_day, PlanSettings(days=(2,)))

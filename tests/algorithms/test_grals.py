@@ -5,12 +5,10 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from nearfar.algorithms import item_graph
 from nearfar.algorithms.algorithm import make_algorithm, preset
 from nearfar.algorithms.als import Sides
-from nearfar.algorithms.grals import GRALS
-from nearfar.algorithms.graph_ridge import Graph, ItemSystem, conjugate_gradient
-from nearfar.algorithms.item_graph import laplacian, neighbour_graph
+from nearfar.algorithms.grals import GRALS, laplacian, neighbour_graph
+from nearfar.algorithms.graph_ridge import ItemSystem, Laplacian, conjugate_gradient
 from nearfar.algorithms.wmf import WMF
 from nearfar.core.errors import SettingsError
 from nearfar.kernels.rows import Rows
@@ -32,7 +30,7 @@ CONFIDENCES = [Confidence(0.2, 0.5, 1.0), Confidence(1.0, 0.5, 0.0)]
 def system(confidence: Confidence) -> ItemSystem:
     """Of float64, in which the solution can be held to the definition."""
     rows = Rows.from_csr(csr_array(X.T))
-    graph = Graph.of(L, WEIGHT, torch.device("cpu"))
+    graph = Laplacian.of(L, WEIGHT, torch.device("cpu"))
     return ItemSystem.of(rows, torch.from_numpy(USERS), confidence, graph)
 
 
@@ -79,7 +77,7 @@ def test_the_objective_falls_with_every_half_step(confidence: Confidence, steps:
     """However early conjugate gradient is stopped."""
     users, items = torch.from_numpy(USERS), torch.from_numpy(ITEMS)
     by_user, by_item = Rows.from_csr(csr_array(X)), Rows.from_csr(csr_array(X.T))
-    graph = Graph.of(L, WEIGHT, torch.device("cpu"))
+    graph = Laplacian.of(L, WEIGHT, torch.device("cpu"))
     losses = [loss(USERS, ITEMS, confidence)]
     for _ in range(5):
         users = weighted_least_squares(by_user, items, confidence)
@@ -119,7 +117,7 @@ def test_the_graph_draws_similar_items_together() -> None:
 
 
 def test_neighbours_are_the_most_similar_by_cosine(monkeypatch) -> None:
-    monkeypatch.setattr(item_graph, "BLOCK_COLUMNS", 5)
+    monkeypatch.setattr("nearfar.algorithms.grals.BLOCK_COLUMNS", 5)
     lengths = np.sqrt(np.maximum(X.sum(0), 1))
     cosines = X.T @ X / np.outer(lengths, lengths)
     np.fill_diagonal(cosines, 0)

@@ -13,7 +13,7 @@ from nearfar.algorithms.recipe import FEWEST_EPOCHS, MOST_EPOCHS, TRAINING_STEPS
 from nearfar.algorithms.recvae import RecVAE
 from nearfar.core import settings
 from nearfar.vae.likelihoods.by_size import BySize
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
 
@@ -53,7 +53,7 @@ def test_a_checkpoint_of_published_settings_is_still_of_the_same_run() -> None:
     algorithm = make_algorithm("multvae", presets("multvae")["published"])
     assert isinstance(algorithm, AutoencoderAlgorithm)
     assert settings.to_plain(algorithm) == PUBLISHED_SETTINGS
-    catalogue = Catalogue(np.ones(9, np.int64), 4)
+    catalogue = TrainingCounts(np.ones(9, np.int64), 4)
     plan = json.loads(json.dumps(dataclasses.asdict(algorithm.plan(catalogue))))
     assert plan == PUBLISHED_PLAN
     assert (
@@ -96,7 +96,7 @@ def test_one_setting_of_a_part_leaves_the_rest_of_the_default() -> None:
     ],
 )
 def test_epochs_follow_from_the_number_of_steps(n_users: int, epochs: int) -> None:
-    catalogue = Catalogue(np.ones(9, np.int64), n_users)
+    catalogue = TrainingCounts(np.ones(9, np.int64), n_users)
     assert MultVAE(batch_size=250).plan(catalogue).epochs == epochs
     assert MultVAE(batch_size=250, epochs=3).plan(catalogue).epochs == 3
 

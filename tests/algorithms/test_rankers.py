@@ -9,7 +9,7 @@ from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.warp import WARP
 from nearfar.core.errors import SettingsError
 from nearfar.train.run import Run
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.weights.constant import ConstantWeight
 
 SHORT = {"n_latent": 6, "epochs": 2, "batch_size": 50, "learning_rate": 0.01}
@@ -31,7 +31,7 @@ def test_warp_is_linear_in_the_history(clusters) -> None:
 
 
 def test_lambdanet_has_the_network_of_mult_vae() -> None:
-    assert LambdaNet().objective(Catalogue(np.ones(30, np.int64), 3), 0).addends.keys() == {
+    assert LambdaNet().objective(TrainingCounts(np.ones(30, np.int64), 3), 0).addends.keys() == {
         "ranking",
         "kl",
     }

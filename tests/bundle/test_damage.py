@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from nearfar.bundle.folder import is_bundle, load_bundle, save_bundle
-from nearfar.bundle.manifest import write_manifest
 from nearfar.core.errors import ArtefactError, SettingsError
+from nearfar.core.manifest import write_manifest
 from nearfar.models.autoencoder import Architecture
 from nearfar.models.constant import Constant
 from tests.bundle.cases import ABOUT, make_bundle, make_items
@@ -226,3 +226,22 @@ def test_a_third_partys_model_loads_when_trusted(tmp_path) -> None:
 def test_the_device_is_checked(path) -> None:
     with pytest.raises(SettingsError, match="device 'tpu'"):
         load_bundle(path, device="tpu")
+
+
+@pytest.mark.parametrize(("trusted", "ran"), [("its_friend", False), (f"other, {HOSTILE}", True)])
+def test_a_module_is_imported_where_the_environment_names_it(
+    path, trusted, ran, tmp_path, monkeypatch
+) -> None:
+    (tmp_path / f"{HOSTILE}.py").write_text(
+        "import pathlib\npathlib.Path(__file__ + 'x').touch()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, HOSTILE, raising=False)
+    monkeypatch.setenv("NEARFAR_TRUST", trusted)
+    forge(path, PLACES["model"])
+    with pytest.raises(
+        ArtefactError, match="install the package" if ran else f"NEARFAR_TRUST={HOSTILE}"
+    ):
+        load_bundle(path)
+    assert (tmp_path / f"{HOSTILE}.pyx").exists() == ran
+    sys.modules.pop(HOSTILE, None)

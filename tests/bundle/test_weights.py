@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from nearfar.bundle.folder import ARRAYS, load_bundle, save_bundle
-from nearfar.bundle.manifest import NAME, read_manifest, write_manifest
 from nearfar.core.errors import ArtefactError
+from nearfar.core.manifest import NAME, read_manifest, write_manifest
 from tests.bundle.cases import make_bundle
 
 

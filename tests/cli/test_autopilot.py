@@ -1,7 +1,6 @@
 """`nearfar autopilot` as a user would type it."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,9 +10,17 @@ from pathlib import Path
 import pytest
 
 from nearfar.cli.main import run
+from nearfar.experiments.autopilot import fitting, pace
 from nearfar.experiments.autopilot.search import FamilySearch
+from tests.experiments.autopilot.cases import ProcessorTime
 
-LINEAR = ["--only", "popularity,ease,edlae", "--minutes", "0.05"]
+LINEAR = ["--only", "popularity,ease,edlae", "--minutes", "0.03"]
+
+
+@pytest.fixture(autouse=True)
+def processor_time(monkeypatch) -> None:
+    for module in (fitting, pace):
+        monkeypatch.setattr(module, "time", ProcessorTime)
 
 
 def test_help_teaches(capsys) -> None:
@@ -104,13 +111,12 @@ def test_a_place_that_is_taken_is_refused_before_the_search(work, fails, tmp_pat
 def test_a_real_kill_keeps_all_finished_trials(work: Path, tmp_path: Path, number) -> None:
     """Stopped in a training, it goes on: finished trials stay, and the end is a whole bundle."""
     out, file = tmp_path / "b", tmp_path / "b.autopilot" / "trials.json"
-    command = [
-        sys.executable, "-c", "from nearfar.cli.main import main; main()",
-        "autopilot", str(work / "log.csv"),
-        "--out", str(out), "--only", "ease,multvae", "--quiet", "--minutes",
-    ]  # fmt: skip
-    long, over = [*command, "30"], [*command, "0.01"]
-    program = subprocess.Popen(long, env=os.environ, stderr=subprocess.PIPE, text=True)
+    program_code = "from nearfar.cli.main import main; main()"
+    command = ["autopilot", str(work / "log.csv"), "--out", str(out), "--only", "ease,multvae",
+               "--quiet", "--minutes"]  # fmt: skip
+    program = subprocess.Popen(
+        [sys.executable, "-c", program_code, *command, "30"], stderr=subprocess.PIPE, text=True
+    )
     while program.poll() is None and not _has_trials(file, 3):
         time.sleep(0.02)
     program.send_signal(number)
@@ -121,8 +127,7 @@ def test_a_real_kill_keeps_all_finished_trials(work: Path, tmp_path: Path, numbe
     before = json.loads(file.read_text())["trials"]
     assert not out.exists()
     # its time is over: what was begun is ended, and the winner is fitted
-    done = subprocess.run(over, env=os.environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert run([*command, "0.01"]) == 0
     after = json.loads(file.read_text())["trials"]
     assert after[: len(before)] == before
     assert len(after) >= len(before) >= 3

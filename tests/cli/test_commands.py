@@ -352,9 +352,9 @@ def test_what_is_left_of_a_split_is_named(work: Path, fails, tmp_path: Path) -> 
     import shutil
 
     shutil.copytree(work / "split", tmp_path / "s")
-    (tmp_path / "s" / "split.json").write_text("{")
+    (tmp_path / "s" / "manifest.json").write_text("{")
     told = fails("train", "ease", "--data", tmp_path / "s", "--out", tmp_path / "b")
-    assert "split.json" in told
+    assert "manifest.json" in told
     told = fails("recommend", work / "ease", "--user", "5", "--data", work / "split")
     assert "is a split" in told
 

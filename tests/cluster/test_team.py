@@ -36,7 +36,7 @@ from nearfar.vae.starts.start import AddUp, Start
 from nearfar.vae.starts.start import alone as alone_
 
 N_WORKERS = 3
-SIZES = {"n_latent": 6, "epochs": 3, "batch_size": 23}
+SIZES = {"n_latent": 6, "epochs": 2, "batch_size": 23}
 """Of 120 users a batch of 23 leaves one of 5 at the end of an epoch."""
 
 CASES = {
@@ -53,7 +53,7 @@ CASES = {
     "multvae lonely": {**SIZES, "batch_size": 1, "epochs": 1},
     "multdae decay": {**SIZES, "l2": 0.01},
     "recvae": {**SIZES, "encoder_passes": 2},
-    "hvamp": {**SIZES, "n_latent": 8, "epochs": 2},
+    "hvamp": {**SIZES, "n_latent": 8},
     "multvae diverging": {**SIZES, "learning_rate": 1e30, "decoder_hidden": []},
 }
 

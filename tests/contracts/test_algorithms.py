@@ -16,8 +16,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.constant import Constant
 from nearfar.models.ensemble import Ensemble
-from nearfar.models.latent import LatentModel
-from nearfar.models.model import Model
+from nearfar.models.model import LatentModel, Model
 from nearfar.train.run import Run, Silent
 
 ALGORITHMS = discovery.discover(PACKAGE, Algorithm)
@@ -218,6 +217,16 @@ def test_settings_survive_the_round_trip(case) -> None:
     algorithm = make(case)
     plain = settings.to_plain(algorithm)
     assert make_algorithm(plain.pop("kind"), plain) == algorithm
+
+
+def test_parameters_come_as_in_scikit_learn(case) -> None:
+    algorithm = make(case)
+    assert type(algorithm)(**algorithm.get_params(deep=False)) == algorithm
+    deep = algorithm.get_params()
+    assert deep.keys() >= algorithm.get_params(deep=False).keys()
+    for name, part in algorithm.get_params(deep=False).items():
+        for field in dataclasses.fields(part) if dataclasses.is_dataclass(part) else ():
+            assert deep[f"{name}__{field.name}"] == getattr(part, field.name)
 
 
 def test_default_settings_are_the_default_arguments(case) -> None:

@@ -23,7 +23,7 @@ from nearfar.core import discovery, settings
 from nearfar.core.errors import SettingsError
 from nearfar.core.schema import schema_of
 from nearfar.maps.projections.projection import Projection
-from nearfar.train.phase import Phase
+from nearfar.train.plan import Phase
 from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.encoders.encoder import Encoder

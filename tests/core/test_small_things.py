@@ -5,7 +5,7 @@ import pytest
 from nearfar.algorithms.algorithm import PACKAGE, Algorithm, find_algorithm
 from nearfar.algorithms.ease import EASE
 from nearfar.core import discovery, memory, seeding
-from nearfar.core.cpu import is_amd_with_avx512, multiplies_bfloat16
+from nearfar.core.device import is_amd_with_avx512, multiplies_bfloat16
 from nearfar.core.errors import DoesNotFitError, SettingsError, UnknownNameError
 from nearfar.vae.corruption.corruption import Clean, Corruption, Dropout, Mask
 
@@ -80,3 +80,18 @@ def test_classes_that_share_a_file_are_found_by_their_own_names() -> None:
         assert discovery.name_of(cls) == name
     with pytest.raises(UnknownNameError, match="known: clean, dropout, mask"):
         discovery.find(package, Corruption, "corruption")
+
+
+def test_a_module_of_ones_own_tells_what_is_wrong_with_it(tmp_path, monkeypatch) -> None:
+    """A misspelt class is answered by those that are there; a bug in the module stays a bug."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine_a.py").write_text(
+        "import nearfar as nf\nclass Mine(nf.Popularity):\n    pass\n"
+    )
+    (tmp_path / "mine_b.py").write_text("import a_package_that_is_not_there\n")
+    with pytest.raises(SettingsError, match="mine_a has no 'Mime'; it defines Mine"):
+        find_algorithm("mine_a.Mime")
+    with pytest.raises(ModuleNotFoundError, match="a_package_that_is_not_there"):
+        find_algorithm("mine_b.Mine")
+    with pytest.raises(SettingsError, match=r"cannot import 'mine_c\.Mine'"):
+        find_algorithm("mine_c.Mine")

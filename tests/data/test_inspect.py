@@ -57,3 +57,16 @@ def test_needs_of_movielens_20m():
     layers = [(20108, 600), (600, 400), (200, 600), (600, 20108)]
     assert needs.mult_vae_parameters == sum(i * o + o for i, o in layers)
     assert needs.mult_vae_hours is None
+
+
+def test_a_file_is_read_and_described_in_words(tmp_path):
+    path = tmp_path / "toy.csv"
+    log().frame.write_csv(path)
+    report = inspect_log(path, measure_speed=False)
+    assert report.n_events == 4
+    lines = str(report).splitlines()
+    assert (
+        lines[0]
+        == "toy.csv: 2 users, 2 items, 3 interactions (75.0000% of all pairs), 1 repeated events"
+    )
+    assert "interactions per user: 1 to 2, median 1.5" in lines

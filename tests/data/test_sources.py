@@ -11,8 +11,8 @@ from polars.testing import assert_frame_equal
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.data.filters import Filters
-from nearfar.data.formats import all_sources, detect
 from nearfar.data.log import Log, read_log, read_parts
+from nearfar.data.sources.source import Source, all_sources, detect
 from nearfar.tables.table import ReadOptions
 from tests.data import layouts
 
@@ -161,3 +161,26 @@ def test_recbole_form_of_100k_is_the_same_data(tmp_path):
     assert same.items is not None
     assert raw.items is not None
     assert_frame_equal(same.items, raw.items)
+
+
+class Pairs(Source):
+    """`user>item` in every line."""
+
+    label = "pairs"
+
+    def matches(self, files):
+        return files.find(r".*\.pairs") is not None
+
+    def read(self, files, request):
+        builder = request.builder("pairs")
+        for block in files.blocks(files.names[0]):
+            rows = [line.split(">") for line in block.decode().splitlines()]
+            builder.add(pl.DataFrame(rows, schema=["user", "item"], orient="row"))
+        return builder.log(request.items)
+
+
+@pytest.mark.parametrize("form", [Pairs, Pairs(), f"{__name__}.Pairs"], ids=["class", "it", "name"])
+def test_a_source_of_ones_own_is_given_itself_or_named(form, tmp_path):
+    (tmp_path / "a.pairs").write_text("1>7\n2>7\n2>8\n")
+    log = read_log(tmp_path / "a.pairs", format=form)
+    assert (log.n_events, log.users.tolist(), log.read.format) == (3, [0, 1, 1], "pairs")

@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 
 from nearfar.core.errors import ArtefactError, DataError, EmptyDataError, SchemaError, SettingsError
+from nearfar.core.manifest import NAME, write_manifest
 from nearfar.data.interactions import FoldIn, Split
 from nearfar.data.log import Log, read_log
 from nearfar.data.splits.by_time import split_by_time
-from nearfar.data.splits.folder import is_split, load_split, save_split
+from nearfar.data.splits.folder import KIND, is_split, load_split, save_split
 from nearfar.data.splits.given import split_given
 from nearfar.data.splits.strong import split_strong
 
@@ -172,24 +173,60 @@ class TestFolder:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"version": 3}, "format version 3, this nearfar reads up to 2"),
-            ({"format": "other"}, "is not of a split"),
-            ({"fingerprint": "0"}, "another fingerprint"),
-            ({"sha256": {}}, "list of files"),
-            ({"protocol": 3}, "no protocol"),
+            ({"format": 2}, "written by a newer nearfar"),
+            ({"kind": "other"}, "is not a nearfar split"),
+            ({"fingerprint": "0"}, "its checksum differs"),
         ],
     )
     def test_a_changed_manifest(self, split, change, message, tmp_path):
-        manifest = save_split(split, tmp_path / "s") / "split.json"
+        manifest = save_split(split, tmp_path / "s") / NAME
         manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
         with pytest.raises(ArtefactError, match=message):
             load_split(tmp_path / "s")
 
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ({"fingerprint": "0", "protocol": {}}, "another fingerprint"),
+            ({"protocol": 3}, "no protocol"),
+        ],
+    )
+    def test_a_manifest_of_other_data(self, split, content, message, tmp_path):
+        path = save_split(split, tmp_path / "s")
+        (path / NAME).unlink()
+        write_manifest(path, content, KIND)
+        with pytest.raises(ArtefactError, match=message):
+            load_split(path)
+        (path / "more").touch()
+        (path / NAME).unlink()
+        write_manifest(path, content, KIND)
+        with pytest.raises(ArtefactError, match="list of files"):
+            load_split(path)
+
+    def test_the_first_format_is_read(self, split, tmp_path):
+        path = save_split(split, tmp_path / "s")
+        manifest = json.loads((path / NAME).read_text())
+        (path / NAME).unlink()
+        first = {
+            "format": "nearfar-split",
+            "version": 1,
+            **{key: manifest[key] for key in ("protocol", "counts", "fingerprint")},
+            "sha256": {name: file["sha256"] for name, file in manifest["files"].items()},
+        }
+        (path / "split.json").write_text(json.dumps(first))
+        assert is_split(path)
+        assert load_split(path).fingerprint == split.fingerprint
+        (path / "split.json").write_text(json.dumps(first | {"version": 2}))
+        with pytest.raises(ArtefactError, match=r"split\.json is damaged"):
+            load_split(path)
+        save_split(split, path)
+        assert not (path / "split.json").exists()
+
     def test_what_is_no_split(self, split, tmp_path):
         assert not is_split(tmp_path)
-        with pytest.raises(ArtefactError, match="is no folder"):
+        with pytest.raises(ArtefactError, match="does not exist"):
             load_split(tmp_path / "none")
-        with pytest.raises(ArtefactError, match=r"split\.json does not exist"):
+        with pytest.raises(ArtefactError, match="is not a nearfar split"):
             load_split(tmp_path)
         (tmp_path / "mine.txt").write_text("precious")
         with pytest.raises(ArtefactError, match="not written by nearfar"):

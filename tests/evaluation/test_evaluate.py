@@ -89,6 +89,13 @@ def test_refuses_a_model_of_other_items(data: FoldIn) -> None:
         evaluate(Fixed(POPULARITY[:3]), data)
 
 
+def test_refuses_what_is_no_model_or_no_held_out_users(data: FoldIn) -> None:
+    with pytest.raises(DataError, match=r"a list does not rank; of a bundle give bundle\.model"):
+        evaluate([], data)  # pyright: ignore
+    with pytest.raises(DataError, match=r"held-out users .* not on a Interactions"):
+        evaluate(Fixed(POPULARITY), data.fold_in)  # pyright: ignore
+
+
 def test_refuses_no_metrics_and_unknown_ones(data: FoldIn) -> None:
     with pytest.raises(SettingsError, match="no metrics"):
         evaluate(Fixed(POPULARITY), data, [])

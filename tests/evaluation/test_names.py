@@ -39,3 +39,7 @@ def test_other_names_are_refused() -> None:
         A.mean("ndcg@10")
     with pytest.raises(SettingsError, match="5 is not a group of users"):
         A.groups([5, 10])  # pyright: ignore[reportArgumentType]
+
+
+def test_groups_are_named_in_one_text_or_one_by_one() -> None:
+    assert list(A.groups("5-10, 11-")) == list(A.groups(["5-10", " 11-"]))

@@ -201,3 +201,12 @@ def test_a_resampled_p_is_never_0(method: str) -> None:
     rng = np.random.default_rng(0)
     a, b = evaluation(np.zeros(30), "a"), evaluation(1 + 0.01 * rng.random(30), "b")
     assert compare(a, b, RECALL, method=method, n_resamples=99).p == 1 / 100
+
+
+def test_is_printed_as_a_sentence() -> None:
+    found = compare(evaluation([0.1, 0.2, 0.3], "old"), evaluation([0.1, 0.4, 0.5], "new"), RECALL)
+    assert str(found) == "Recall@20: new minus old +.1333 ±.2868 on 3 users (t, p .184)"
+    corrected = compare_all({"old": evaluation([0.1, 0.2]), "new": evaluation([0.2, 0.4])}, "old")[
+        0
+    ]
+    assert "Holm-adjusted" in str(corrected)

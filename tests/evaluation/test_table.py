@@ -43,6 +43,7 @@ def test_numbers() -> None:
     assert with_half_width(0.42461, None, RECALL) == ".4246"
     assert with_half_width(math.nan, 0.1, RECALL) == "-"
     assert [p_value(p) for p in (None, 0.0, 0.0312, 1.0)] == ["-", "<.001", ".031", "1.000"]
+    assert [p_value(p) for p in (0.00099, 0.001)] == ["<.001", ".001"]
 
 
 def test_columns_line_up() -> None:

@@ -20,9 +20,9 @@ GROUPS = {
     "Evaluation": ("nearfar.evaluation", "nearfar.metrics"),
     "Models and bundles": ("nearfar.models", "nearfar.bundle", "nearfar.core.ranking"),
     "Interfaces of parts": ("nearfar.vae",),
+    "Experiments": ("nearfar.experiments", "nearfar.maps"),
     "Everything else": ("nearfar",),
 }
-
 
 ENTRIES = {
     "data": (
@@ -66,8 +66,81 @@ ENTRIES = {
     "schedules": (
         "Schedules", "`nf.schedules`: loss weights and learning rates over time.", ("schedules",)
     ),
+    "errors": ("Errors", "What nearfar raises on purpose.", ("nearfar.core.errors",)),
+    "tables": ("Tables", "How files are read: options of `read_log`, and what it reports.", ()),
+    "theory": (
+        "Theory", "The paper's statements as functions; `nf.diagnose` measures all of them.", ()
+    ),
+    "abtest": ("A/B tests", "Plan, check and analyse an A/B test.", ()),
+    "store": ("Stores", "Where events come from and recommendations go.", ()),
+    "jobs": ("Jobs", "Weekly training, gates, publishing, daily scoring.", ()),
+    "cluster": ("Cluster", "Training and scoring on Ray.", ()),
+    "experiments": (
+        "Experiments", "Autopilot, tuning, diagnosis, maps, and the paper's tables.",
+        ("nearfar.experiments", "nearfar.maps"),
+    ),
 }  # fmt: skip
 """Page of the reference -> title, text, and the namespace or homes of its names."""
+
+MORE = {
+    "metrics": ("nearfar.metrics.metric.parse_metric",),
+    "models": ("nearfar.vae.posterior.DiagonalGaussian",),
+    "likelihoods": ("nearfar.vae.step.Step", "nearfar.vae.likelihoods.likelihood.TrainingCounts"),
+    "tables": (
+        "nearfar.tables.table.ReadOptions", "nearfar.tables.dialect.TextOptions",
+        "nearfar.tables.rules.RowRules", "nearfar.tables.columns.Columns",
+        "nearfar.tables.report.ReadReport", "nearfar.tables.raw.RawFiles",
+    ),
+    "theory": (
+        "nearfar.theory.masking.MaskedDistance", "nearfar.theory.masking.pairwise_overlap",
+        "nearfar.theory.transport.w2", "nearfar.theory.transport.pairwise_distance",
+        "nearfar.theory.transport.sampled_w1",
+        "nearfar.theory.health.latent_health", "nearfar.theory.mutual_information.decompose_kl",
+        "nearfar.theory.collaboration.jaccard_distance", "nearfar.theory.diagnosis.Diagnosis",
+        "nearfar.theory.finding.Finding", "nearfar.theory.instrument.all_instruments",
+    ),
+    "abtest": (
+        "nearfar.abtest.assignment.Experiment", "nearfar.abtest.assignment.read_experiment",
+        "nearfar.abtest.logs.read_logs", "nearfar.abtest.simulate.Simulation",
+        "nearfar.abtest.simulate.simulate_logs", "nearfar.abtest.plan.make_plan",
+        "nearfar.abtest.plan_settings.PlanSettings", "nearfar.abtest.checks.check_logs",
+        "nearfar.abtest.checks.sample_ratio_p", "nearfar.abtest.analysis.analyse",
+        "nearfar.abtest.analysis.AnalysisSettings",
+    ),
+    "store": (
+        "nearfar.store.contracts.Contract", "nearfar.store.sources.source.EventSource",
+        "nearfar.store.sources.source.make_source", "nearfar.store.sources.parquet.ParquetEvents",
+        "nearfar.store.sources.csv.CSVEvents", "nearfar.store.sources.sql.SQLEvents",
+        "nearfar.store.sinks.sink.RecommendationSink", "nearfar.store.sinks.sink.make_sink",
+        "nearfar.store.sinks.parquet.ParquetRecommendations",
+        "nearfar.store.sinks.sql.SQLRecommendations",
+    ),
+    "jobs": (
+        "nearfar.jobs.pipeline.read_pipeline", "nearfar.jobs.pipeline.make_pipeline",
+        "nearfar.jobs.pipeline.Pipeline", "nearfar.jobs.weekly.Weekly",
+        "nearfar.jobs.pipeline.Daily", "nearfar.jobs.pipeline.Retention",
+        "nearfar.jobs.details.ItemDetails", "nearfar.jobs.gates.Gates",
+        "nearfar.jobs.gates.Verdict", "nearfar.jobs.run_due.run_due",
+        "nearfar.jobs.run_due.RunResult", "nearfar.jobs.train_weekly.train_weekly",
+        "nearfar.jobs.train_weekly.Trained", "nearfar.jobs.score_daily.score_daily",
+        "nearfar.jobs.score_daily.Scored", "nearfar.jobs.publish.publish",
+        "nearfar.jobs.publish.rollback", "nearfar.jobs.retention.remove_day",
+        "nearfar.jobs.registry.Registry", "nearfar.jobs.registry.Version",
+        "nearfar.jobs.status.status",
+    ),
+    "cluster": (
+        "nearfar.cluster.workers.Workers", "nearfar.cluster.histories.describe_histories",
+        "nearfar.cluster.fit.fit_histories", "nearfar.cluster.score.ScoreRequest",
+        "nearfar.cluster.score.score_histories",
+    ),
+    "experiments": (
+        "nearfar.experiments.tuning.trials.Tuned",
+        "nearfar.experiments.reproduction.datasets.data_set",
+        "nearfar.experiments.reproduction.study.StudyPlan",
+        "nearfar.experiments.reproduction.reproduce.reproduce",
+    ),
+}  # fmt: skip
+"""Page of the reference -> names that are not at the top, as dotted paths."""
 
 
 def pages() -> dict[Path, str]:
@@ -77,10 +150,10 @@ def pages() -> dict[Path, str]:
     return found | {reference / f"{page}.md": entries(page) for page in ENTRIES}
 
 
-def entries(page: str) -> str:
-    """A page of the reference: each public name with its import path."""
-    title, text, prefixes = ENTRIES[page]
-    if prefixes[0] in nearfar._NAMESPACES:
+def paths_of(page: str) -> list[str]:
+    """The names on a page of the reference, as dotted paths."""
+    _, _, prefixes = ENTRIES[page]
+    if prefixes and prefixes[0] in nearfar._NAMESPACES:
         module = importlib.import_module(f"nearfar.{prefixes[0]}")
         paths = [
             f"{value.__module__}.{name}"
@@ -89,9 +162,16 @@ def entries(page: str) -> str:
         ]
     else:
         homes = nearfar._HOME_OF.items()
-        paths = [f"{home}.{name}" for name, home in homes if home.startswith(prefixes)]
+        paths = [f"{home}.{name}" for name, home in homes if prefixes and home.startswith(prefixes)]
+    paths += MORE.get(page, ())
+    return sorted(paths, key=lambda path: path.rpartition(".")[2].lower())
+
+
+def entries(page: str) -> str:
+    """A page of the reference: each public name with its import path."""
+    title, text, _ = ENTRIES[page]
     lines = [f"# {title}", "", text, ""]
-    for path in sorted(paths, key=lambda path: path.rpartition(".")[2].lower()):
+    for path in paths_of(page):
         lines += [f"::: {path}", "    options:", "      show_root_heading: true",
                   "      show_root_full_path: true", ""]  # fmt: skip
     return "\n".join(lines)
@@ -102,9 +182,9 @@ def names() -> str:
     lines = [
         "# All public names",
         "",
-        "`import nearfar as nf` gives all of these; a name is imported when it is first used. The",
-        "second column is where it lives and where its reference is. Everything else is internal",
-        "and may change.",
+        "`import nearfar as nf` gives all names that begin with `nf.`; a name is imported when",
+        "first used. The last column is where it lives, and its name in the reference. What is",
+        "not on this page is internal and may change.",
         "",
         "*Generated from the docstrings by `python -m tests.house.pages`.*",
     ]
@@ -112,24 +192,32 @@ def names() -> str:
     for title, prefixes in GROUPS.items():
         chosen = [name for name, home in left.items() if home.startswith(prefixes)]
         if chosen:
-            lines += ["", f"## {title}", "", "| name | import | what it is |", "|---|---|---|"]
+            lines += ["", f"## {title}", "", "| name | what it is | import |", "|---|---|---|"]
         for name in sorted(chosen, key=str.lower):
             home = left.pop(name)
             lines.append(_row(f"nf.{name}", home, getattr(nearfar, name)))
     for space in nearfar._NAMESPACES:
         module = importlib.import_module(f"nearfar.{space}")
         lines += ["", f"## nf.{space}", "", str(module.__doc__).strip(), ""]
-        lines += ["| name | import | what it is |", "|---|---|---|"]
+        lines += ["| name | what it is | import |", "|---|---|---|"]
         for name, value in vars(module).items():
             if inspect.isclass(value) and value.__module__.startswith("nearfar."):
                 lines.append(_row(f"nf.{space}.{name}", value.__module__, value))
+    lines += ["", "## By their full path", "", "Fewer people need these.", ""]
+    lines += ["| name | what it is | import |", "|---|---|---|"]
+    for page in MORE:
+        for path in MORE[page]:
+            home, _, name = path.rpartition(".")
+            value = getattr(importlib.import_module(home), name)
+            lines.append(_row(f"[{name}]({page}.md)", home, value))
     return "\n".join(lines) + "\n"
 
 
 def _row(name: str, home: str, value: Any) -> str:
     first = inspect.cleandoc(value.__doc__ or "").split("\n\n")[0]
     text = " ".join(first.split()).replace("|", "\\|")
-    return f"| `{name}` | `from {home} import {value.__name__}` | {text} |"
+    name = name if name.startswith("[") else f"`{name}`"
+    return f"| {name} | {text} | `from {home} import {value.__name__}` |"
 
 
 def commands() -> str:

@@ -144,3 +144,29 @@ def test_the_architecture_page_is_of_this_code() -> None:
     assert rooms == [layer for layer in layers if "|" not in layer]
     for file in re.findall(r"`((?:tests/)?[a-z0-9_/]+\.py)`", page):
         assert (ROOT / file).exists() or (ROOT / "src" / "nearfar" / file).exists(), file
+
+
+def test_the_changelog_has_an_entry_for_this_version() -> None:
+    """Keep a Changelog 1.1: Unreleased first, versions and dates descending, known headings."""
+    from datetime import date
+
+    from nearfar import __version__
+
+    text = (ROOT / "CHANGELOG.md").read_text()
+    heads = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert heads[0] == "[Unreleased]"
+    released = [
+        re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)", head) for head in heads[1:]
+    ]
+    assert all(released), heads
+    versions = [tuple(map(int, found[1].split("."))) for found in released if found]
+    days = [date.fromisoformat(found[2]) for found in released if found]
+    assert versions == sorted(set(versions), reverse=True)
+    assert days == sorted(days, reverse=True)
+    assert heads[1].startswith(f"[{__version__}] - "), "CHANGELOG.md lacks this version"
+    kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    for section in re.split(r"^## .*$", text, flags=re.MULTILINE)[2:]:
+        assert re.search(r"^- ", section, re.MULTILINE), section
+    for link in re.findall(r"\]\((docs/[^)#]+)", text):
+        assert (ROOT / link).exists(), link

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from nearfar.cli.main import run
+from nearfar.jobs.registry import Registry
+from tests.jobs.test_docs import BRIEF
 from tests.web.cases import Program
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,8 +37,13 @@ def in_python(code: str, folder: Path) -> str:
     return done.stdout
 
 
-def in_shell(block: str, capsys: pytest.CaptureFixture[str]) -> str:
+def in_shell(
+    block: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> str:
     for line in block.strip().splitlines():
+        if line.startswith("export "):
+            monkeypatch.setenv(*line.removeprefix("export ").split("="))
+            continue
         program, *arguments = shlex.split(line)
         assert program == "nearfar"
         assert run(arguments) == 0, (line, capsys.readouterr().err)
@@ -55,7 +62,7 @@ def test_your_own_csv(tmp_path: Path, monkeypatch, capsys) -> None:
         elif language == "bash":
             asked.append(block.replace("\\\n", " ").strip())
         elif "nearfar serve" not in block:
-            shown += in_shell(block, capsys)
+            shown += in_shell(block, capsys, monkeypatch)
     for line in ("user: customer_id  item: sku  timestamp: ordered_at", "2,000", "is current"):
         assert line in shown
     assert len(asked) == 4
@@ -88,12 +95,68 @@ def test_your_own_parts(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.delitem(sys.modules, "mine", raising=False)
     page = blocks("tutorials/own-parts.md")
     (tmp_path / "mine.py").write_text(page[0][1])
-    shown = in_shell(page[1][1], capsys)
-    assert "FirstHit@1" in shown
-    printed = in_python(page[2][1], tmp_path)
+    (tmp_path / "baskets.jsonl").write_text('{"user": 3, "items": ["a", "b"]}\n' * 9)
+    shown = "".join(in_shell(b, capsys, monkeypatch) for language, b in page if language == "sh")
+    for word in ("FirstHit@1", "narrow", "baskets as JSON lines"):
+        assert word in shown
+    monkeypatch.delenv("NEARFAR_TRUST")
+    printed = in_python(next(b for language, b in page[1:] if language == "python"), tmp_path)
     assert "CoOccur(power=0.3)" in printed
+    assert "likelihood=Poisson" in printed
+    assert "Bundle of multvae" in printed
     assert "MultVAE(epochs=3, prior=Laplace)" in printed
     sys.modules.pop("mine", None)
+
+
+def test_choosing_a_model(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = ""
+    for language, block in blocks("tutorials/choose.md"):
+        if language == "python":
+            exec(block, {})
+            shown += capsys.readouterr().out
+        else:
+            shown += in_shell(block, capsys, monkeypatch)
+    for word in ("popularity", "tuned-edlae", "p Holm", "spread over seeds: 0.", "Gini", "11-20"):
+        assert word in shown
+
+
+def test_weekly_production(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nearfar.cli.pipeline.TEMPLATE", BRIEF)
+    settings = tmp_path / "pipeline.toml"
+    shown = []
+    for language, block in blocks("tutorials/weekly.md"):
+        if language == "toml":
+            before = settings.read_text()
+            assert before.count("[algorithm]                          #") == 1
+            head, _, tail = before.partition("[algorithm]")
+            settings.write_text(head + block + tail[tail.index("[train]") :])
+            refused = ["pipeline", "train", "--as-of", "2026-04-12"]
+            assert run(refused) == 4
+            assert "refused" in capsys.readouterr().out
+        else:
+            shown.append(in_shell(block, capsys, monkeypatch))
+    assert "already" in shown[1]
+    versions = Registry(tmp_path / "registry").versions()
+    assert [version.passed for version in versions] == [True, True, False]
+    last = json.loads(shown[-1].splitlines()[-1])
+    assert last["current"] == versions[0].name
+    assert last["last"]["score"]["outcome"] == "done"
+
+
+def test_why_vaes_collaborate(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = ""
+    for language, block in blocks("tutorials/collaborate.md"):
+        if language == "python":
+            exec(block, {})
+            shown += capsys.readouterr().out
+        else:
+            shown += in_shell(block, capsys, monkeypatch)
+    assert "(60, 200)" in shown
+    found = json.loads((tmp_path / "theory.json").read_text())
+    assert json.dumps(found).count("mask_drift")
 
 
 def test_the_guide_to_python(tmp_path: Path) -> None:

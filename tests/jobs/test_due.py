@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from nearfar.core.errors import SettingsError
 from nearfar.jobs.publish import publish, rollback
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.run_due import run_due
+from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.train_weekly import train_weekly
 from tests.jobs.cases import pipeline_in, write_days
+
+
+@pytest.mark.parametrize("job", [train_weekly, score_daily, run_due])
+def test_a_day_to_come_is_refused(job, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="as_of is 9000-01-01, and today is"):
+        job(pipeline_in(tmp_path), date(9000, 1, 1))
 
 
 @pytest.mark.slow

@@ -146,6 +146,15 @@ def parquet_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return Shop(tmp_path_factory.mktemp("shop"), "parquet", None)
 
 
+@pytest.fixture(scope="module")
+def later_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A week of events has come since."""
+    folder = tmp_path_factory.mktemp("later")
+    shop = Shop(folder, "parquet", None)
+    write_days(folder / "events", 42)
+    return shop
+
+
 def score(pipeline: Pipeline, day: date) -> None:
     score_daily(pipeline, day)
 
@@ -216,11 +225,10 @@ def test_publishing_and_rolling_back_at_every_write(parquet_shop: Shop, mode: Mo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
-def test_training_at_every_write(tmp_path: Path, mode: Mode) -> None:
-    shop = Shop(tmp_path, "parquet", None)
+def test_training_at_every_write(later_shop: Shop, mode: Mode) -> None:
+    shop = later_shop
     algorithm = {**SETTINGS["algorithm"], "epochs": 2}
     day = shop.day + timedelta(days=7)
-    write_days(tmp_path / "events", 42)
 
     def act(pipeline: Pipeline) -> None:
         if training_due(pipeline, day):
@@ -252,8 +260,8 @@ def test_removing_a_day_at_every_write(shop: Shop, mode: Mode) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
-def test_retention_at_every_write(tmp_path: Path, mode: Mode) -> None:
-    shop = Shop(tmp_path, "parquet", None)
+def test_retention_at_every_write(parquet_shop: Shop, mode: Mode) -> None:
+    shop = parquet_shop
     first, second = shop.versions
 
     def prepare(pipeline: Pipeline) -> None:
@@ -274,8 +282,8 @@ def test_retention_at_every_write(tmp_path: Path, mode: Mode) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
-def test_new_titles_at_every_write(tmp_path: Path, mode: Mode) -> None:
-    shop = Shop(tmp_path, "parquet", None)
+def test_new_titles_at_every_write(parquet_shop: Shop, tmp_path: Path, mode: Mode) -> None:
+    shop = parquet_shop
     path = tmp_path / "items.csv"
 
     def prepare(pipeline: Pipeline) -> None:

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from dataclasses import fields
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from nearfar.jobs.details import ItemDetails
 from nearfar.jobs.pipeline import Retention, make_pipeline, read_pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.status import write_metrics
-from nearfar.jobs.template import TEMPLATE
+from nearfar.jobs.template import TEMPLATE, shop_events, write_shop
 from nearfar.jobs.window import (
     SHARES,
     check_day,
@@ -46,6 +46,15 @@ def test_the_template_is_a_pipeline_and_its_comments_show_the_defaults(tmp_path:
         every = {f.name for f in fields(getattr(found, name))}
         examples = {"deny_file", "experiment", "arm", "held_out", "rerank", "rules"}
         assert set(tables[name]) == every - examples - {"kind_weights", "weights", "repeats"}, name
+
+
+def test_the_example_shop_has_fourteen_weeks_and_a_new_item_of_each_taste_a_week(
+    tmp_path: Path,
+) -> None:
+    assert write_shop(tmp_path, n_users=2) == (date(2026, 1, 5), date(2026, 4, 12))
+    for weeks in (0, 100):
+        items = shop_events(date(2026, 1, 5) + timedelta(days=7 * weeks), 400_000)["item"]
+        assert items.n_unique() == 20 * (30 + weeks)
 
 
 def test_the_examples_of_the_template_are_settings(tmp_path: Path) -> None:

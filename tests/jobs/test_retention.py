@@ -64,6 +64,8 @@ def test_days_and_versions_are_kept_as_the_settings_say(shop: tuple[Path, date])
     score_daily(retained, last)
     assert retained.sink.dates() == [last - timedelta(days=1), last]
     assert [v.name for v in registry.versions()] == names[2:], "current, rollback's, and newer"
+    folders = (everything.registry / "versions").iterdir()
+    assert sorted(path.name for path in folders) == names[2:]
     assert registry.pointer()["before"] == [names[2]]
     assert rollback(retained.registry).name == names[2]
     # A name that is gone is not given again: days and rows may still speak of it.

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions, Split
-from nearfar.models.latent import LatentModel
+from nearfar.models.model import LatentModel
 from nearfar.vae.posterior import DiagonalGaussian
 
 

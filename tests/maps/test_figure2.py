@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from nearfar.core.errors import DataError, EmptyDataError, MissingExtraError, SettingsError
+from nearfar.evaluation.evaluate import evaluate
 from nearfar.maps.atlas import Mapped, encoded, make_atlas
 from nearfar.maps.cohorts import cohorts_by_interactions
 from nearfar.maps.drawing import draw
-from nearfar.maps.figure2 import figure2, measured_ndcg
+from nearfar.maps.figure2 import figure2
 from nearfar.maps.projections.pca import PCA
 from nearfar.maps.table import distances_table, separability_table
 from nearfar.maps.users import whole_histories
+from nearfar.metrics.ndcg import NDCG
 from tests.maps.cases import Linear, split_of_sizes
 
 SIZES = (2, 6, 18)
@@ -93,7 +95,7 @@ def test_ndcg_is_measured_on_the_test_users_where_it_is_not_given(tmp_path: Path
     found = drawn(tmp_path / "f.png")
     split = split_of_sizes()
     for title, model in MODELS.items():
-        measured = measured_ndcg(model, split)
+        measured = evaluate(model, split.test, [NDCG(100)]).mean(NDCG(100))
         assert 0 < measured < 1
         assert found["panels"][title]["NDCG@100"] == measured
 

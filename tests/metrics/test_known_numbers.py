@@ -103,6 +103,13 @@ def test_novelty_in_bits() -> None:
     assert Novelty(1).per_user(seen).tolist() == [0, 6, 1, 0]
 
 
+@pytest.mark.parametrize(("n_train_users", "bits"), [(1, [0.0, 1.0]), (0, [1.0, 1.0])])
+def test_novelty_of_one_training_user_or_none(n_train_users: int, bits: list[float]) -> None:
+    counts = [n_train_users, 0]
+    seen = judged([[0], [1]], [[0], [0]], 2, counts, n_train_users=n_train_users)
+    assert Novelty(1).per_user(seen).tolist() == bits
+
+
 def test_novelty_refuses_counts_beyond_the_users() -> None:
     with pytest.raises(DataError, match="an item of 9 training users, of 8 in all"):
         Novelty(1).per_user(judged([[0]], [[0]], 2, [9, 1], n_train_users=8))

@@ -52,6 +52,12 @@ def test_scores_are_the_weighted_sum_of_standardised_scores(case) -> None:
     )
 
 
+def test_a_batch_has_half_the_users_of_a_single_models() -> None:
+    part = Constant(np.ones(20_000, np.int64), 5)
+    assert part.batch_size() == (32 << 20) // (4 * 20_000)
+    assert Ensemble([part, part], [1.0, 1.0]).batch_size() == part.batch_size() // 2
+
+
 def test_a_part_that_scores_all_items_alike_adds_nothing() -> None:
     rng = np.random.default_rng(0)
     popularity = make_model("constant").popularity

@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 
 from nearfar.core.errors import ArtefactError, DataError
 from nearfar.models.factors import Factors
-from nearfar.models.folding import Folding, LeastSquares, Linear
+from nearfar.models.folding import Folding, LeastSquaresFolding, LinearFolding
 from nearfar.models.least_squares import Confidence
 from tests.algorithms import dense
 
@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 ITEMS = RNG.normal(size=(N_ITEMS, K)).astype(np.float32)
 BIAS = RNG.normal(size=N_ITEMS).astype(np.float32)
 CONFIDENCE = Confidence(0.2, 0.7, 0.5)
-LINEAR = Linear(RNG.normal(size=(N_ITEMS, K)).astype(np.float32), np.ones(K, np.float32))
+LINEAR = LinearFolding(RNG.normal(size=(N_ITEMS, K)).astype(np.float32), np.ones(K, np.float32))
 X = dense.random_matrix(9, N_ITEMS, 0.4, 3)
 
 
@@ -34,7 +34,7 @@ def test_linear_folding_is_a_product() -> None:
 
 def test_folding_by_least_squares_is_a_half_step() -> None:
     users = dense.half_step(X, ITEMS.astype(np.float64), CONFIDENCE)
-    found = model(LeastSquares(ITEMS, CONFIDENCE))
+    found = model(LeastSquaresFolding(ITEMS, CONFIDENCE))
     np.testing.assert_allclose(found.fold_in(csr_array(X)), users, atol=1e-6)
     met = X.any(1)
     expected = users @ ITEMS.T + BIAS
@@ -46,7 +46,7 @@ def test_histories_of_other_items_are_refused() -> None:
         model(LINEAR).fold_in(csr_array((1, 3), dtype=np.float32))
 
 
-@pytest.mark.parametrize("folding", [LINEAR, LeastSquares(ITEMS, CONFIDENCE)])
+@pytest.mark.parametrize("folding", [LINEAR, LeastSquaresFolding(ITEMS, CONFIDENCE)])
 def test_what_is_saved_is_the_model(folding: Folding) -> None:
     found = model(folding)
     description, arrays = found.state()

@@ -14,11 +14,11 @@ from nearfar.models.ensemble import Ensemble
 from nearfar.models.exposure import N_PLACES, _probes
 from nearfar.models.factors import Factors
 from nearfar.models.feature_ridge import FeatureRidge, conjugate_gradients
-from nearfar.models.folding import LeastSquares, Linear
+from nearfar.models.folding import LeastSquaresFolding, LinearFolding
 from nearfar.models.item_item import ItemItem
 from nearfar.models.least_squares import Confidence
 from nearfar.models.model import Model
-from nearfar.models.new_items import with_new_items
+from nearfar.models.new_items import _own_weight, with_new_items
 from nearfar.vae.corruption.corruption import Mask
 from nearfar.vae.encoders.base import Base
 
@@ -40,8 +40,8 @@ def model(kind: str) -> Model:
         return ItemItem((v @ v.T * (1 - np.eye(N))).astype(np.float32), POPULARITY, 50)
     if kind in ("least_squares", "linear"):
         folding = (
-            LeastSquares(v, Confidence(0.2, 1.0, 0.5)) if kind == "least_squares"
-            else Linear(v * 0.5, np.zeros(K, np.float32))
+            LeastSquaresFolding(v, Confidence(0.2, 1.0, 0.5)) if kind == "least_squares"
+            else LinearFolding(v * 0.5, np.zeros(K, np.float32))
         )  # fmt: skip
         return Factors(v, np.zeros(N, np.float32), folding, POPULARITY, 50)
     if kind == "constant":
@@ -153,6 +153,23 @@ def test_items_nobody_knows_do_not_teach() -> None:
     clean = ridge.predict(VECTORS[:N], 0.1)
     np.testing.assert_array_equal(ridge.predict(spoilt, 0.1), clean)
     np.testing.assert_allclose(ridge.smoother(0.1) @ VECTORS[:N], clean, atol=1e-4)
+
+
+def test_the_weight_of_an_item_for_itself_is_that_of_known_items() -> None:
+    counts = np.full(N, 40.0)
+    counts[0] = 1e9  # all others have less than the mean weight, and count too
+    alike = 1.0 - np.eye(N)  # with 1 on the diagonal every row is the mean of all others
+    for strength in (0.1, 1e6):
+        own = _own_weight(FeatureRidge(KNOWN, NEW, counts), alike, strength)
+        assert own == pytest.approx(1.0, rel=1e-4)
+    b = model("item_item").weights.astype(np.float64)
+    blank = np.arange(1, N, 3)  # items without features teach nothing
+    known = FEATURES[:N].copy()
+    known[blank] = 0
+    ridge = FeatureRidge(csr_array(known), NEW, counts)
+    own = _own_weight(ridge, b, 0.1)
+    b[blank], b[:, blank] = 9.0, -9.0
+    assert _own_weight(ridge, b, 0.1) == pytest.approx(own, rel=1e-9)
 
 
 def test_the_ridge_is_the_closed_form_and_so_are_conjugate_gradients(monkeypatch) -> None:

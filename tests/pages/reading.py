@@ -6,6 +6,8 @@ import json
 from html.parser import HTMLParser
 from typing import Any
 
+from nearfar.pages.page import Section, templates
+
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 
@@ -56,3 +58,8 @@ class Page(HTMLParser):
             if "href" in attributes:
                 assert str(attributes["href"]).startswith("#"), attributes
             assert "url(" not in str(attributes.get("style")), tag
+
+
+def section_html(section: Section) -> str:
+    """One section as it is on the page."""
+    return str(templates().get_template("blocks.html").module.section(section))

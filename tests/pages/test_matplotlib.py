@@ -103,3 +103,14 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
         check_picture(tmp_path / "x.txt")
     with pytest.raises(SettingsError, match="nothing to draw"):
         write_picture([], tmp_path / "x.png")
+
+
+def test_named_positions_and_intervals_of_a_line() -> None:
+    lines = [Line("", [0, 2], [0.1, 0.5], errors=[0.25, None])]
+    x = Axis("beta", names=["0.01", "$1$", "20"])
+    (axes,) = draw([LineChart("t", lines, x, Axis(span=(-1, 2)))]).axes
+    assert axes.get_ylim() == (-1, 2)
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0.01", "$1$", "20"]
+    (bars,) = axes.collections
+    segments = [part for part in bars.get_segments() if len(part)]
+    np.testing.assert_allclose(segments, [[[0, -0.15], [0, 0.35]]])

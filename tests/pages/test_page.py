@@ -18,9 +18,8 @@ from nearfar.pages.page import (
     Heading,
     Remark,
     Section,
-    section_html,
 )
-from tests.pages.reading import Page
+from tests.pages.reading import Page, section_html
 
 EVIL = '</script></td><script>alert(1)</script><a href="http://evil.example">x</a> & "y" <!--'
 SECTIONS = (Section("one", "One", ["first"]), Section("two", EVIL, ["second"]))

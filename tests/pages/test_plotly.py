@@ -120,3 +120,14 @@ def test_words_are_left_to_plotly_as_plain_text(text: str) -> None:
 def test_long_names_are_cut() -> None:
     assert shortened("a" * 22, 22) == "a" * 22
     assert shortened("a" * 20 + " bc", 22) == "a" * 20 + "…"
+
+
+def test_named_positions_and_intervals_of_a_line() -> None:
+    line = Line("", [0, 2], [0.1, 0.5], errors=[0.25, None])
+    chart = LineChart("t", [line], Axis("beta", names=["0.01", "<b>", "20"]), Axis(span=(-1, 2)))
+    figure = plotly_figure(chart)
+    assert figure["layout"]["yaxis"]["range"] == [-1, 2]
+    assert figure["data"][0]["error_y"]["array"] == [0.25, None]
+    axis = figure["layout"]["xaxis"]
+    assert (axis["tickvals"], axis["ticktext"]) == ([0, 1, 2], ["0.01", "&lt;b&gt;", "20"])
+    assert "from 0.1 at 0.01 to 0.5 at 20" in chart.words()

@@ -8,8 +8,8 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.kernels.rows import Rows
+from nearfar.vae.decoder import OutputLayer
 from nearfar.vae.likelihoods.bernoulli import bernoulli
-from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.step import Step
 from tests.vae.steps import make_step

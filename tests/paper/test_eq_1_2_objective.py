@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.softmax import linear_multinomial_nll
-from nearfar.vae.output import OutputLayer
+from nearfar.vae.decoder import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.terms.kl import KL

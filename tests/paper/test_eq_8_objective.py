@@ -14,7 +14,7 @@ from nearfar.algorithms.recvae import RecVAE
 from nearfar.kernels.rows import Rows
 from nearfar.train.run import Run
 from nearfar.vae.encoders.dense import Dense
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.weight import Progress
 
@@ -33,7 +33,7 @@ def small(alignment: PIA | None) -> MultVAE:
 def test_loss_is_the_weighted_sum_of_terms() -> None:
     algorithm = small(PIA(weight=0.7))
     x = csr_array((np.random.default_rng(0).random((6, 9)) < 0.4).astype(np.float32))
-    objective = algorithm.objective(Catalogue(np.ones(9, np.int64), 6), seed=0)
+    objective = algorithm.objective(TrainingCounts(np.ones(9, np.int64), 6), seed=0)
     from nearfar.models.autoencoder import Architecture
 
     network = Architecture(

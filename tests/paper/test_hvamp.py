@@ -8,7 +8,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from torch.nn import functional
 
 from nearfar.algorithms.hvamp import HVamp
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
 from nearfar.vae.posterior import DiagonalGaussian
@@ -23,7 +23,7 @@ ALGORITHM = HVamp(n_latent=LEVEL, hidden=5, pseudo_inputs=3)
 
 def make() -> tuple[VAE, Objective]:
     network = ALGORITHM.architecture(N_ITEMS).build(generator())
-    catalogue = Catalogue(np.ones(N_ITEMS, np.int64), N_USERS)
+    catalogue = TrainingCounts(np.ones(N_ITEMS, np.int64), N_USERS)
     objective = ALGORITHM.objective(catalogue, 0)
     rng = generator(1)
     with torch.no_grad():

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from nearfar.vae.corruption.corruption import Clean
 from nearfar.vae.encoders.base import Base
-from nearfar.vae.encoders.iaf import IAF
-from nearfar.vae.flows.autoregressive import AutoregressiveStep
+from nearfar.vae.encoders.iaf import IAF, AutoregressiveStep
 from nearfar.vae.posterior import DiagonalGaussian, log_normal
 from nearfar.vae.priors.mixture import Mixture
 from nearfar.vae.priors.normal import Normal

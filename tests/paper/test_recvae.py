@@ -12,7 +12,7 @@ from nearfar.algorithms.pia import PIA
 from nearfar.algorithms.recvae import RecVAE
 from nearfar.train.run import Run
 from nearfar.vae.encoders.dense import Dense
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.network import VAE
 from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.weights.constant import ConstantWeight
@@ -104,7 +104,7 @@ def test_every_user_has_one_turn_in_every_pass(clusters) -> None:
 def test_anchors_of_alignment_move_with_the_encoder_alone(clusters) -> None:
     train, _ = clusters
     aligned = replace(ALGORITHM, alignment=PIA(weight=0.5), epochs=1)
-    catalogue = Catalogue(train.item_counts, train.n_users)
+    catalogue = TrainingCounts(train.item_counts, train.n_users)
     start = aligned.objective(catalogue, 3).addends["alignment"].term.anchors
     model = aligned.fit(train, run=Run(seed=3))
     assert model.anchors is not None

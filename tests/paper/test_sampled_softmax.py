@@ -6,9 +6,9 @@ import torch
 from scipy.sparse import csr_array
 
 from nearfar.kernels.rows import Rows
+from nearfar.vae.decoder import OutputLayer
 from nearfar.vae.likelihoods.multinomial import reconstruction
 from nearfar.vae.likelihoods.sampled import SampledReconstruction
-from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.step import Step
 from tests.vae import steps

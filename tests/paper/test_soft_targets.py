@@ -14,8 +14,9 @@ from nearfar.kernels.background import Background
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.softmax import linear_multinomial_nll
 from nearfar.kernels.workspace import Workspace
+from nearfar.vae.decoder import OutputLayer
 from nearfar.vae.likelihoods.by_size import EXACT_ITEMS, BySize
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.likelihoods.multinomial import (
     Multinomial,
     SoftReconstruction,
@@ -23,7 +24,6 @@ from nearfar.vae.likelihoods.multinomial import (
     soft_targets,
 )
 from nearfar.vae.likelihoods.sampled import Sampled, SampledReconstruction
-from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.step import Step
 from tests.vae import steps
@@ -233,7 +233,7 @@ def test_sampled_sum_of_the_scores_outside_is_near_the_exact_one() -> None:
 
 
 def test_without_a_background_the_term_is_the_published_one() -> None:
-    catalogue = Catalogue(np.ones(9, np.int64), 4)
+    catalogue = TrainingCounts(np.ones(9, np.int64), 4)
     assert Multinomial().term(catalogue) is reconstruction
     assert BySize(background=0.0).term(catalogue) is reconstruction
     assert Multinomial(1.0).term(catalogue) == SoftReconstruction(1.0)
@@ -241,8 +241,8 @@ def test_without_a_background_the_term_is_the_published_one() -> None:
 
 def test_by_size_passes_its_settings_on() -> None:
     likelihood = BySize(background=0.7, negatives=99)
-    assert likelihood.of(Catalogue(np.ones(EXACT_ITEMS, np.int64), 1)) == Multinomial(0.7)
-    assert likelihood.of(Catalogue(np.ones(EXACT_ITEMS + 1, np.int64), 1)) == Sampled(99, 0.7)
+    assert likelihood.of(TrainingCounts(np.ones(EXACT_ITEMS, np.int64), 1)) == Multinomial(0.7)
+    assert likelihood.of(TrainingCounts(np.ones(EXACT_ITEMS + 1, np.int64), 1)) == Sampled(99, 0.7)
 
 
 @pytest.mark.parametrize("kind", [Multinomial, Sampled, BySize])

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from nearfar.core.errors import SettingsError
 from nearfar.vae.likelihoods.gaussian import Gaussian
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from tests.paper.test_warp import N_ITEMS, histories, random_scores, step_of
 
-CATALOGUE = Catalogue(np.ones(N_ITEMS, np.int64), 5)
+CATALOGUE = TrainingCounts(np.ones(N_ITEMS, np.int64), 5)
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.01, 0.3, 1.0, 2.0]))

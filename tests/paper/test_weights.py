@@ -7,8 +7,8 @@ from scipy.sparse import csr_array
 
 from nearfar.core.errors import SettingsError
 from nearfar.kernels.rows import Rows
+from nearfar.vae.decoder import OutputLayer
 from nearfar.vae.objective import Addend, Objective
-from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.cosine import Cosine

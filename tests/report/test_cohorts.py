@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nearfar.core.errors import SettingsError
-from nearfar.report.cohorts import report_cohorts
+from nearfar.report.report import report_cohorts
 
 
 def sizes(counts: np.ndarray) -> list[int]:

@@ -18,6 +18,9 @@ from polars.testing import assert_frame_equal
 from nearfar.core.discovery import discover
 from nearfar.core.errors import DataError, SchemaError, SettingsError, UnknownNameError
 from nearfar.core.settings import build, to_plain
+from nearfar.store.reader import UnreachableError
+from nearfar.store.sinks import parquet
+from nearfar.store.sinks._postgres_table import PostgresTable
 from nearfar.store.sinks.parquet import ParquetRecommendations
 from nearfar.store.sinks.sink import PACKAGE, RecommendationSink, find_sink
 from nearfar.store.sinks.sql import SQLRecommendations
@@ -107,8 +110,11 @@ def test_parts_of_a_broken_run_are_gone_on_with(sink: RecommendationSink) -> Non
     broken_run(sink, "v1", frame, 2)
     with sink.writing(DAY, "v1", scored_at=SCORED, resume=True) as writer:
         assert writer.parts == [0, 1]
-        with pytest.raises(DataError, match="part 1 of 2026-03-05 is written already"):
-            writer.write(frame[1::4], 1)
+        for part in (0, 1):
+            with pytest.raises(DataError, match=f"part {part} of 2026-03-05 is written already"):
+                writer.write(frame[1::4], part)
+        with pytest.raises(DataError, match="part is -1; at least 0 was expected"):
+            writer.write(frame[1::4], -1)
         writer.write(frame[3::4], 3)
         assert writer.parts == [0, 1, 3]
         writer.write(frame[2::4], 2)
@@ -315,6 +321,62 @@ def test_nothing_is_made_by_looking(sink: RecommendationSink, tmp_path: Path) ->
     with pytest.raises(DataError, match="none is"):
         sink.read(DAY)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_reader_of_sqlite_follows_a_file_that_was_replaced(tmp_path: Path) -> None:
+    files = {}
+    for user in ("a", "b"):
+        (tmp_path / user).mkdir()
+        write(sink_of("sqlite", tmp_path / user, None, "t"), DAY, recommendations([user]))
+        files[user] = tmp_path / user / "r.db"
+    reader = sink_of("sqlite", tmp_path / "a", None, "t").reader(5.0)
+    try:
+        assert sorted(reader.read(DAY, ["a", "b"]) or {}) == ["a"]
+        files["b"].replace(files["a"])
+        assert sorted(reader.read(DAY, ["a", "b"]) or {}) == ["b"]
+        files["a"].unlink()
+        assert reader.latest() is None
+    finally:
+        reader.close()
+
+
+def test_a_postgres_that_cannot_be_reached_is_tried_once(monkeypatch: Any) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    tries = []
+
+    def connect(self: PostgresTable, **options: Any) -> None:
+        tries.append(options)
+        raise psycopg.OperationalError("away")
+
+    monkeypatch.setattr(PostgresTable, "connect", connect)
+    reader = SQLRecommendations("postgresql://nobody@127.0.0.1:1/none", "t").reader(5.0)
+    with pytest.raises(UnreachableError, match="away"):
+        reader.latest()
+    reader.close()  # although nothing was opened
+    assert len(tries) == 1
+
+
+def test_a_day_of_parquet_that_is_published_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    sink = ParquetRecommendations(str(tmp_path))
+    write(sink, DAY, recommendations(["a"]))
+    read, folders = parquet._read, []
+
+    def interrupted(folder: Path, *rest: Any) -> pl.DataFrame:
+        folders.append(folder)
+        if len(folders) == 1:
+            write(sink, DAY, recommendations(["b"]), "v2")
+            raise FileNotFoundError(folder)
+        return read(folder, *rest)
+
+    monkeypatch.setattr(parquet, "_read", interrupted)
+    assert sink.read(DAY)["user"].unique().to_list() == ["b"]
+    monkeypatch.undo()
+    for path in (tmp_path / ".days").rglob("*.parquet"):
+        path.write_bytes(b"damaged")
+    with pytest.raises(DataError, match="read it"):
+        sink.read(DAY)
 
 
 def test_a_part_of_many_rows(sink: RecommendationSink) -> None:

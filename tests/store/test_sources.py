@@ -21,7 +21,7 @@ from nearfar.store.sources.source import PACKAGE, EventSource, find_source, make
 from nearfar.store.sources.sql import SQLEvents
 from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rows import RowReader, Rows
+from nearfar.tables.rows import RowReader, TableRows
 from tests.store.cases import SINCE, UNTIL, events, inside, partitioned
 
 COLUMNS = {"user": "buyer", "item": "film", "timestamp": "at", "rating": "stars"}
@@ -270,7 +270,7 @@ def test_the_database_filters_and_hands_out_chunks(
     fetched: list[int] = []
     read_block = RowReader.read
 
-    def counted(self: RowReader, frame: pl.DataFrame, first_row: int) -> Rows:
+    def counted(self: RowReader, frame: pl.DataFrame, first_row: int) -> TableRows:
         fetched.append(frame.height)
         return read_block(self, frame, first_row)
 

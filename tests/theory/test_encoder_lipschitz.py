@@ -9,9 +9,9 @@ from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.kernels.rows import Rows
-from nearfar.theory.encoder_lipschitz import lipschitz_from_pairs, lipschitz_upper_bound
+from nearfar.theory.encoder_lipschitz import lipschitz_upper_bound
 from nearfar.theory.masking import pairwise_overlap
-from nearfar.theory.transport import pairwise_w2, sampled_w1
+from nearfar.theory.transport import sampled_w1
 from nearfar.vae.corruption.corruption import Clean, Corruption, Dropout, Mask
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.deeper import Deeper
@@ -19,6 +19,7 @@ from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork
 from nearfar.vae.encoders.iaf import IAF
 from nearfar.vae.posterior import DiagonalGaussian
+from tests.theory.distances import lipschitz_from_pairs, pairwise_w2
 
 N_USERS, N_ITEMS, N_LATENT = 14, 12, 3
 SEEDS = st.integers(0, 10_000)

@@ -27,7 +27,7 @@ from nearfar.core.errors import NearfarError
 from nearfar.theory.collaboration import collaboration, jaccard_distance
 from nearfar.theory.finding import Finding
 from nearfar.theory.instrument import Instrument, all_instruments
-from nearfar.theory.instruments.alignment import Alignment
+from nearfar.theory.instruments.alignment import AlignmentInstrument
 from nearfar.theory.instruments.distances import Distances
 from nearfar.theory.instruments.masking import Masking
 from nearfar.theory.instruments.overlap_cost import OverlapCost
@@ -37,7 +37,7 @@ from nearfar.theory.masking import pairwise_overlap
 from nearfar.theory.subject import Subject
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.likelihoods.multinomial import SoftReconstruction
 from nearfar.vae.likelihoods.sampled import SampledReconstruction
 from nearfar.vae.posterior import DiagonalGaussian
@@ -45,7 +45,7 @@ from nearfar.vae.priors.normal import Normal
 from nearfar.vae.priors.prior import Prior
 from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.step import Step
-from nearfar.vae.terms.alignment import Alignment as AlignmentTerm
+from nearfar.vae.terms.alignment import Alignment
 
 N_USERS, N_ITEMS, K = 20, 12, 4
 SMALL_SETTINGS: dict[str, dict[str, Any]] = {
@@ -108,7 +108,7 @@ CASES: dict[str, AutoencoderAlgorithm] = {
 }
 INSTRUMENTS: dict[str, Instrument] = {
     **all_instruments(),
-    "alignment": Alignment(n_users=2, n_masks=2, n_pairs=1),
+    "alignment": AlignmentInstrument(n_users=2, n_masks=2, n_pairs=1),
     "distances": Distances(n_transported=2, n_samples=8),
     "masking": Masking(n_pairs=1),
     "overlap_cost": OverlapCost(n_pairs=20),
@@ -131,7 +131,7 @@ def histories() -> csr_array:
 def subject(case: str) -> Subject:
     x, algorithm = histories(), CASES[case]
     popularity = np.asarray(x.sum(0)).ravel().astype(np.int64)
-    made = assemble(algorithm, x, Catalogue(popularity, N_USERS), 0)
+    made = assemble(algorithm, x, TrainingCounts(popularity, N_USERS), 0)
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in [*made.model.network.parameters(), *made.objective.parameters()]:
@@ -254,7 +254,7 @@ def check_information(examined: Subject, found: Finding) -> None:
 def check_alignment(examined: Subject, found: Finding) -> None:
     """A(x) by the term that training minimises, of clean histories."""
     assert examined.model.anchors is not None
-    term = AlignmentTerm(N_ITEMS, examined.network.n_latent, 1.0, torch.Generator())
+    term = Alignment(N_ITEMS, examined.network.n_latent, 1.0, torch.Generator())
     term.anchors.data.copy_(torch.from_numpy(examined.model.anchors))
     everyone = np.arange(N_USERS)
     with torch.no_grad():

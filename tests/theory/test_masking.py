@@ -9,12 +9,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.theory.masking import (
-    MaskedDistance,
-    masking_curves,
-    pairwise_overlap,
-    simulate_masked_distances,
-)
+from nearfar.theory.masking import MaskedDistance, pairwise_overlap
 
 RATES = st.one_of(st.sampled_from([0.0, 1.0, 0.5, 1e-9, 1 - 1e-9]), st.floats(0, 1))
 LAWS = st.builds(MaskedDistance, st.integers(0, 60), st.integers(0, 60), RATES)
@@ -83,35 +78,25 @@ def test_bounds_are_exact_where_one_part_is_missing(n: int, rho: float, a: int) 
     assert twins.expansion_bound(a) == pytest.approx(twins.expansion(a), abs=1e-12)
 
 
-def test_simulation_agrees_with_the_law(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nearfar.theory.masking.BATCH_ENTRIES", 100_000)
+def test_simulation_agrees_with_the_law() -> None:
     rng = np.random.default_rng(0)
-    x_u, x_v = (rng.random((2, 40)) < 0.4).astype(np.int64)
-    law = MaskedDistance.between(x_u, x_v, 0.7)
+    x_u, x_v = rng.random((2, 40)) < 0.4
+    law = MaskedDistance.between(x_u.astype(np.int64), x_v.astype(np.int64), 0.7)
     n = 40_000
-    drawn = simulate_masked_distances(x_u, x_v, 0.7, n, seed=1)
+    first, second = rng.random((2, n, 40)) < 0.7
+    drawn = ((first & x_u) ^ (second & x_v)).sum(1)
     p = law.law()
     share = np.bincount(drawn, minlength=len(p)) / n
     assert (np.abs(share - p) < 5 * np.sqrt(p * (1 - p) / n) + 1e-4).all()
     assert abs(drawn.mean() - law.mean) < 5 * np.sqrt(law.variance / n)
     assert drawn.var() == pytest.approx(law.variance, rel=0.05)
-    np.testing.assert_array_equal(drawn, simulate_masked_distances(x_u, x_v, 0.7, n, seed=1))
 
 
-def test_curves_are_the_laws_rate_by_rate() -> None:
-    rates = np.linspace(0, 1, 11)
-    curves = masking_curves(6, 9, rates, a=2)
-    for i, rho in enumerate(rates):
-        law = MaskedDistance(6, 9, rho)
-        assert curves.mean[i] == law.mean
-        assert curves.variance[i] == law.variance
-        assert curves.contraction[i] == law.contraction(2)
-        assert curves.contraction_bound[i] == law.contraction_bound(2)
-        assert curves.expansion[i] == law.expansion(2)
-        assert curves.expansion_bound[i] == law.expansion_bound(2)
-    assert curves.contraction[0] == 1  # all hidden: everybody is alike
-    assert curves.contraction[-1] == 0  # nothing hidden: nobody moves
-    assert curves.expansion[5] > curves.expansion[-1]
+def test_contraction_from_all_hidden_to_nothing_hidden() -> None:
+    hidden, half, shown = (MaskedDistance(6, 9, rho) for rho in (0.0, 0.5, 1.0))
+    assert hidden.contraction(2) == 1  # everybody is alike
+    assert shown.contraction(2) == 0  # nobody moves
+    assert half.expansion(2) > shown.expansion(2)
 
 
 def test_overlap_of_all_pairs() -> None:

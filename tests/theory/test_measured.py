@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nearfar.core.files import read_json
-from nearfar.experiments.reproduction.intervals import spelled
+from nearfar.experiments.reproduction.summary import spelled
 from nearfar.theory.finding import Number
 
 ROOT = Path(__file__).parents[2]

@@ -30,7 +30,7 @@ from nearfar.train.run import Run
 from nearfar.train.state import UNREAD_STEPS
 from nearfar.vae.information import Information
 from nearfar.vae.likelihoods.by_size import EXACT_ITEMS
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.starts.xavier import Xavier
@@ -56,7 +56,7 @@ def test_the_best_epoch_is_kept_not_the_last(clusters) -> None:
         return {"made up": next(scores)}
 
     run = Run()
-    objective = algorithm.objective(Catalogue(interactions.item_counts, 120), 0)
+    objective = algorithm.objective(TrainingCounts(interactions.item_counts, 120), 0)
     train(network, objective, algorithm.plan(), interactions.x, validate=validate, run=run,
           identity={})  # fmt: skip
     assert run.history.best_epoch == 1
@@ -81,6 +81,26 @@ def test_without_validation_all_epochs_run_and_the_last_is_kept(clusters) -> Non
     MultVAE(**SMALL, epochs=3, patience=1).fit(interactions, run=run)
     assert run.history.best_epoch == 2
     assert not run.history.stopped_early
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_the_last_epoch_is_copied_for_a_checkpoint_alone(
+    clusters, folder: bool, tmp_path: Path, monkeypatch
+) -> None:
+    """A copy of the weights is a sixth of the memory of a large training."""
+    shared = []
+
+    def keep(self: state.TrainingState) -> None:
+        now = self.modules.state_dict()
+        shared.extend(now[name].data_ptr() == best.data_ptr() for name, best in self.best.items())
+        kept(self)
+
+    kept = state.TrainingState.keep_best
+    monkeypatch.setattr(state.TrainingState, "keep_best", keep)
+    run = Run(folder=tmp_path if folder else None)
+    MultVAE(**SMALL, epochs=2).fit(clusters[0], run=run)
+    assert shared
+    assert set(shared) == {not folder}
 
 
 def test_divergence_stops_with_its_cause(clusters) -> None:
@@ -213,14 +233,14 @@ def test_bfloat16_trains_as_well(clusters) -> None:
 @pytest.mark.parametrize("algorithm", [MultVAE(), RecVAE()], ids=["multvae", "recvae"])
 def test_large_catalogues_are_sampled_and_others_are_not(algorithm: MultVAE | RecVAE) -> None:
     def chosen(n_items: int) -> tuple[object, str]:
-        catalogue = Catalogue(np.ones(n_items, np.int64), 10)
+        catalogue = TrainingCounts(np.ones(n_items, np.int64), 10)
         likelihood = likelihood_of(algorithm.likelihood, catalogue)
         return type(likelihood), algorithm.plan(catalogue).optimiser
 
     assert chosen(EXACT_ITEMS) == (Multinomial, "adam")
     assert chosen(EXACT_ITEMS + 1) == (Sampled, "lazy_adam")
     asked = replace(algorithm, likelihood=Multinomial(), optimiser="row_adam")
-    assert asked.plan(Catalogue(np.ones(9, np.int64), 1)).optimiser == "row_adam"
+    assert asked.plan(TrainingCounts(np.ones(9, np.int64), 1)).optimiser == "row_adam"
 
 
 def test_the_learning_rate_follows_its_schedule(clusters, monkeypatch) -> None:
@@ -321,7 +341,7 @@ def test_of_equal_epochs_the_earliest_is_kept(clusters) -> None:
         seen.append(network.decoder.out.bias.detach().clone())
         return {"made up": 0.5}
 
-    objective = algorithm.objective(Catalogue(interactions.item_counts, 120), 0)
+    objective = algorithm.objective(TrainingCounts(interactions.item_counts, 120), 0)
     train(network, objective, algorithm.plan(), interactions.x, validate=validate, run=run,
           identity={})  # fmt: skip
     assert [r.best for r in run.history.records] == [True, False, False]

@@ -14,7 +14,7 @@ from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.optimiser import Optimiser
 from nearfar.train.row_updates import LazyAdam, RowAdam
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.weights.weight import Progress
 
 N_ITEMS = 50
@@ -23,7 +23,7 @@ N_ITEMS = 50
 def setting() -> tuple[torch.nn.ModuleDict, list[Rows]]:
     algorithm = MultVAE(n_latent=4, decoder_hidden=(8,), alignment=PIA(weight=0.5, patience=0))
     architecture = Architecture(N_ITEMS, 4, algorithm.encoder, (8,), algorithm.corruption)
-    catalogue = Catalogue(np.ones(N_ITEMS, np.int64), 30)
+    catalogue = TrainingCounts(np.ones(N_ITEMS, np.int64), 30)
     modules = torch.nn.ModuleDict(
         {
             "network": architecture.build(torch.Generator().manual_seed(0)),

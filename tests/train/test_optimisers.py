@@ -10,9 +10,8 @@ from torch import Tensor
 from nearfar.kernels.gradients import DenseGradient, ParameterTable, gradient_of, tables
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.softmax import Workspace, linear_multinomial_nll
-from nearfar.train.optimisers import Optimisers
-from nearfar.train.phase import Phase
-from nearfar.train.plan import OptimiserName, TrainingPlan
+from nearfar.train.optimiser import Optimisers
+from nearfar.train.plan import OptimiserName, Phase, TrainingPlan
 from nearfar.vae.priors.composite import Composite
 from nearfar.vae.weights.weight import Progress
 from tests.train.test_optimiser import setting

@@ -21,13 +21,12 @@ from nearfar.models.autoencoder import Architecture
 from nearfar.train.checkpoint import NAME
 from nearfar.train.history import StepReport
 from nearfar.train.loop import train
-from nearfar.train.phase import Phase
-from nearfar.train.plan import TrainingPlan
+from nearfar.train.plan import Phase, TrainingPlan
 from nearfar.train.run import Run, Silent
 from nearfar.train.state import TrainingState, Validate
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
 from nearfar.vae.weights.constant import ConstantWeight
@@ -109,7 +108,7 @@ def built(algorithm: RecVAE, n_items: int = 24) -> tuple[VAE, Objective]:
         n_items, algorithm.n_latent, algorithm.encoder, (), algorithm.corruption
     )
     network = architecture.build(torch.Generator().manual_seed(0))
-    return network, algorithm.objective(Catalogue(torch.ones(n_items).long().numpy(), 120), 0)
+    return network, algorithm.objective(TrainingCounts(torch.ones(n_items).long().numpy(), 120), 0)
 
 
 def steps_of(

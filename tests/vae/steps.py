@@ -7,9 +7,9 @@ from torch import Tensor
 
 from nearfar.kernels.rows import Rows
 from nearfar.vae.corruption.corruption import Clean
+from nearfar.vae.decoder import OutputLayer
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import EncoderNetwork
-from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.step import Step
 

@@ -8,8 +8,7 @@ import torch
 from nearfar.core.errors import SettingsError
 from nearfar.kernels.rows import Rows
 from nearfar.vae.encoders.iaf import IAF
-from nearfar.vae.encoders.shallow import Shallow, ShallowNetwork
-from nearfar.vae.user_nodes import UserNodes
+from nearfar.vae.encoders.shallow import Shallow, ShallowNetwork, UserNodes
 from tests.vae.networks import N_LATENT, N_USERS, dense_of, generator, histories, network
 
 N_TRAINING = 20

@@ -16,8 +16,9 @@ from nearfar.web.problems import ProblemError
 from nearfar.web.scoring import ScoringRequest
 from nearfar.web.served_models import ServedModel
 from nearfar.web.settings import Limits
+from tests.web.cases import pass_seconds
 
-LIMITS = Limits(batch_users=4, queue_users=8, wait_seconds=0.01, deadline_seconds=5)
+LIMITS = Limits(batch_users=4, queue_users=8, wait_seconds=0.01, deadline_seconds=300)
 NOTHING = np.empty(0, np.int64)
 
 
@@ -121,7 +122,7 @@ def test_who_finds_the_queue_full_is_refused_at_once_and_the_others_are_served()
         rest = await asyncio.gather(*tasks, return_exceptions=True)
         return refused, rest
 
-    refused, rest = run(replace(LIMITS, deadline_seconds=60), flood)  # pyright: ignore
+    refused, rest = run(LIMITS, flood)  # pyright: ignore
     # Nothing was scored until the thirty had been looked at once.
     assert len(refused) == 30 - LIMITS.queue_users
     problems = [r for r in rest if isinstance(r, ProblemError)]
@@ -147,13 +148,14 @@ def test_the_deadline_is_kept_while_scoring_and_while_waiting() -> None:
         tasks = [asyncio.ensure_future(batcher.rank(model, asking(i))) for i in range(6)]
         assert await asyncio.to_thread(scorer.scoring.wait, 60)
         assert batcher._n_waiting == 2
+        pass_seconds(LIMITS.deadline_seconds)
         found = await asyncio.gather(*tasks, return_exceptions=True)
         # All six were answered while the scorer is still at the first four.
         assert scorer.batches == []
         scorer.go_on.set()
         return found
 
-    found = run(replace(LIMITS, deadline_seconds=0.5), late)
+    found = run(LIMITS, late)
     assert {f.status for f in found} == {504}  # pyright: ignore
     # Those that waited were dropped: only the first batch was ever scored.
     assert scorer.batches == [4]
@@ -167,11 +169,12 @@ def test_a_batch_handed_ahead_is_dropped_too_when_its_deadline_passes() -> None:
         tasks = [asyncio.ensure_future(batcher.rank(model, asking(i))) for i in range(8)]
         assert await asyncio.to_thread(scorer.scoring.wait, 60)
         assert batcher._n_waiting == 0  # both batches are the scoring thread's
+        pass_seconds(LIMITS.deadline_seconds)
         found = await asyncio.gather(*tasks, return_exceptions=True)
         scorer.go_on.set()
         return found
 
-    found = run(replace(LIMITS, deadline_seconds=0.5), late)
+    found = run(LIMITS, late)
     assert {f.status for f in found} == {504}  # pyright: ignore
     assert scorer.batches == [4]
 
@@ -189,14 +192,15 @@ def test_the_next_batch_goes_ahead_only_when_it_is_whole() -> None:
         waiting = []
         for item in range(1, 9):
             tasks.append(ask(item))
-            await asyncio.sleep(0.01)
+            for _ in range(10):  # turns of the event loop
+                await asyncio.sleep(0)
             waiting.append(batcher._n_waiting)
         scorer.go_on.set()
         await asyncio.gather(*tasks)
         return waiting
 
     # Of four one goes to the thread, then none: it has two.
-    assert run(replace(LIMITS, deadline_seconds=60), trickle) == [1, 2, 3, 0, 1, 2, 3, 4]
+    assert run(LIMITS, trickle) == [1, 2, 3, 0, 1, 2, 3, 4]
     assert scorer.batches == [1, 4, 4]
 
 
@@ -229,7 +233,7 @@ def test_those_who_left_are_not_scored_and_give_their_places_back() -> None:
         await asyncio.gather(first, batcher.rank(model, asking(4)))
         return batcher._n_waiting, gauge.get()
 
-    assert run(replace(LIMITS, deadline_seconds=60), leaving) == (0, 0)
+    assert run(LIMITS, leaving) == (0, 0)
     assert scorer.scored == [0, 4]
 
 
@@ -245,7 +249,7 @@ def test_those_passed_over_for_another_model_keep_their_order() -> None:
         one.go_on.set()
         await asyncio.gather(*tasks)
 
-    limits = replace(LIMITS, deadline_seconds=60)
+    limits = LIMITS
     run(limits, mixed)
     assert (one.scored, other.scored) == ([0, 1], [2, 3, 4])
 
@@ -281,7 +285,7 @@ def test_only_batches_of_histories_that_were_scored_are_measured() -> None:
     model = served(scorer)
 
     async def asked() -> None:
-        batcher = MicroBatcher(replace(LIMITS, deadline_seconds=60), metrics)
+        batcher = MicroBatcher(LIMITS, metrics)
         batcher.start()
         try:
             assert await batcher.call(lambda: 41) == 41

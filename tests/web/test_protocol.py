@@ -18,7 +18,7 @@ from nearfar.web.settings import Limits, ServiceSettings
 from tests.web.cases import bundles
 
 TOKEN = "a-token-of-some-length"
-SECONDS = 30
+SECONDS = 120
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.web import catalogue as catalogue_module
 from nearfar.web.catalogue import Catalogue
 from nearfar.web.settings import Limits, ServiceSettings
-from tests.web.cases import Answering, film_bundle
+from tests.web.cases import Answering, film_bundle, pass_seconds
 
 TEXT = (
     "the of love man night story day star wars toy heat amélie wall·e straße über 愛 кот it's 12 "
@@ -190,16 +190,27 @@ def test_a_search_is_under_the_deadline(films: Answering) -> None:
     import threading
     from dataclasses import replace
 
-    go_on = threading.Event()
-    Slow.before = staticmethod(lambda: go_on.wait(60))
-    limits = Limits(deadline_seconds=0.2, queue_users=50)
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        entered.set()
+        assert go_on.wait(60)
+
+    Slow.before = staticmethod(hold)
+    limits = Limits(deadline_seconds=300, queue_users=50)
     late = Answering(replace(films.service.settings, limits=limits))
 
     async def ask(client: Any) -> Any:
         titles = [f"nothing {n}" for n in range(50)]
         body = {"titles": titles}
         asked = [client.get("/v1/items?query=toy"), client.post("/v1/recommend", json=body)]
-        found = await asyncio.gather(*asked)
+        tasks = [asyncio.ensure_future(each) for each in asked]
+        assert await asyncio.to_thread(entered.wait, 60)
+        async with asyncio.timeout(60):
+            while len(late.service.lookups._queue._handed) < 2:
+                await asyncio.sleep(0.001)
+        pass_seconds(limits.deadline_seconds)
+        found = await asyncio.gather(*tasks)
         go_on.set()
         return found
 

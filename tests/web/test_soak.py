@@ -1,7 +1,7 @@
-"""A quarter of a minute of load on a program while its registry moves on, once to a damaged one."""
+"""A program under load while its registry moves on, once to a damaged version."""
 
+import operator
 import signal
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from tests.web.cases import PATIENCE, Program, point, version
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 15.0
+N_REQUESTS = 150
+"""Of each thread between two steps of the registry: a second in all on two idle cores."""
+
 N_THREADS = 3
 N_ITEMS = 2500
 """An item-item model over so many holds 24 MiB of weights, which shows if it stays."""
 
 GROWTH_MIB = 20.0
-"""Of the resident set from the third second to the last; without a leak it is some 7 MiB."""
+"""Of the resident set from the first step to the last; without a leak it is some 7 MiB."""
 
 
 def rss_mib(pid: int) -> float:
@@ -38,6 +40,7 @@ class Load(Threads):
         self.statuses: Counter[tuple[str, int]] = Counter()
         self.failures: list[str] = []
         self.versions: list[list[str]] = [[] for _ in range(N_THREADS)]
+        self.n_answered = [0] * N_THREADS
         super().__init__(self._ask, N_THREADS)
 
     def _ask(self, number: int) -> None:
@@ -48,7 +51,7 @@ class Load(Threads):
             ("GET", "/v1/items?query=film", None),
             ("GET", f"/v1/users/{number}/recommendations", None),
         ]
-        with httpx.Client(base_url=self._url, timeout=30) as client:
+        with httpx.Client(base_url=self._url, timeout=PATIENCE) as client:
             while not self.over.is_set():
                 for method, path, body in asked:
                     try:
@@ -57,6 +60,7 @@ class Load(Threads):
                         self.failures.append(f"{path}: {error!r}")
                         return
                     self.statuses[path, answer.status_code] += 1
+                    self.n_answered[number] += 1
                     seen = answer.json().get("version")
                     if not self.versions[number] or self.versions[number][-1] != seen:
                         self.versions[number].append(seen)
@@ -74,7 +78,7 @@ def test_load_two_new_versions_and_a_damaged_one(tmp_path: Path) -> None:
     weights = next((tmp_path / "versions" / "v3" / "bundle").glob("model.*"))
     weights.write_bytes(weights.read_bytes()[:-1000])
 
-    arguments = ["--registry", str(tmp_path), "--watch-seconds", "0.1", "--deadline", "20"]
+    arguments = ["--registry", str(tmp_path), "--watch-seconds", "0.1", "--deadline", str(PATIENCE)]
     with (
         Program(*arguments) as program,
         httpx.Client(base_url=program.url, timeout=PATIENCE) as client,
@@ -85,23 +89,23 @@ def test_load_two_new_versions_and_a_damaged_one(tmp_path: Path) -> None:
             return client.get("/readyz").json()
 
         with Load(program.url) as load:
-            begun = time.monotonic()
 
-            def wait_until(seconds: float) -> None:
-                time.sleep(max(0.0, begun + seconds - time.monotonic()))
+            def wait(n_steps: int = 1) -> None:
+                enough = [n + n_steps * N_REQUESTS for n in load.n_answered]
+                program.until(lambda: all(map(operator.ge, load.n_answered, enough)))
 
-            wait_until(3)
+            wait(2)
             warm = rss_mib(pid)
             point(tmp_path, "v2")
             program.until(lambda: ready()["models"] == {"current": "v2"})
-            wait_until(6)
+            wait()
             point(tmp_path, "v3")
             program.until(lambda: bool(ready()["troubles"]))
             assert ready()["models"] == {"current": "v2"}
-            wait_until(9)
+            wait()
             point(tmp_path, "v4")
             program.until(lambda: ready()["models"] == {"current": "v4"})
-            wait_until(SECONDS)
+            wait(2)
             last = rss_mib(pid)
         assert ready()["troubles"] == []
         metrics = client.get("/metrics").text
@@ -110,8 +114,6 @@ def test_load_two_new_versions_and_a_damaged_one(tmp_path: Path) -> None:
 
     assert load.failures == []
     assert {status for _, status in load.statuses} == {200}
-    # Some 500 a second on two cores; far fewer where others use them.
-    assert sum(load.statuses.values()) > 300
     assert load.versions == [["v1", "v2", "v4"]] * N_THREADS
     assert last - warm < GROWTH_MIB, (warm, last)
     events = Counter(line["event"] for line in program.log())

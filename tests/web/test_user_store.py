@@ -19,11 +19,19 @@ from nearfar.web.metrics import Metrics
 from nearfar.web.settings import Limits, ServiceSettings
 from nearfar.web.user_store import StoreBusyError, StoreDownError, StoredRecommendations
 from tests.store.cases import sink_of
-from tests.web.cases import Answering, bundles
+from tests.web.cases import Answering, bundles, pass_seconds
 
 DAY = date(2026, 3, 2)
 KINDS = ["parquet", "sqlite", "postgres"]
 IMPOSSIBLE = ["\0", "a\0b", "x" * 1025, "\ud800", ""]
+WAIT_SECONDS, STUCK_SECONDS = 60.0, 100.0
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a read takes seconds; tests that need its end move the clock."""
+    monkeypatch.setattr(user_store, "READ_SECONDS", 60.0)
+    monkeypatch.setattr(user_store, "STUCK_SECONDS", STUCK_SECONDS)
 
 
 @pytest.fixture(params=KINDS)
@@ -51,7 +59,9 @@ def run(sink: RecommendationSink, ask: Callable[..., Any], **limits: Any) -> tup
     metrics = Metrics()
 
     async def inside() -> Any:
-        store = StoredRecommendations(sink, metrics, Limits(**{"deadline_seconds": 120, **limits}))
+        store = StoredRecommendations(
+            sink, metrics, Limits(**{"deadline_seconds": 2 * WAIT_SECONDS, **limits})
+        )
         try:
             async with asyncio.timeout(300):
                 return await ask(store)
@@ -263,11 +273,13 @@ def test_who_waits_too_long_is_told_so_and_the_store_is_not_left_alone(
 
     async def slow(store: StoredRecommendations) -> Any:
         first, second = (asyncio.ensure_future(store.of(u)) for u in ("a", "b"))
+        await asyncio.to_thread(reader.entered.wait, 60)
+        pass_seconds(WAIT_SECONDS)
         found = await asyncio.gather(first, second, return_exceptions=True)
         reader.go_on.set()
         return found, await store.of("c")
 
-    (late, after), failures = run(sink, slow, deadline_seconds=1.0)
+    (late, after), failures = run(sink, slow)
     assert [type(error) for error in late] == [StoreBusyError] * 2
     assert items(after) == ["c"]
     assert failures == 0
@@ -332,19 +344,21 @@ def test_a_store_that_is_away_is_left_alone_longer_each_time_and_found_again(
 
 def test_a_read_that_hangs_does_not_hold_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_store, "READERS", 1)
-    monkeypatch.setattr(user_store, "STUCK_SECONDS", 0.05)
     monkeypatch.setattr(user_store, "FIRST_REST_SECONDS", 0.01)
     sink, reader = scripted()
 
     async def hanging(store: StoredRecommendations) -> Any:
-        found = await asyncio.gather(store.of("a"), store.of("b"), return_exceptions=True)
+        both = [asyncio.ensure_future(store.of(user)) for user in ("a", "b")]
+        await asyncio.to_thread(reader.entered.wait, 60)
+        pass_seconds(STUCK_SECONDS)
+        found = await asyncio.gather(*both, return_exceptions=True)
         assert store._down
         reader.go_on.set()
         while store._down:
             await asyncio.sleep(0.001)
         return found, await store.of("c")
 
-    (found, after), failures = run(sink, hanging)
+    (found, after), failures = run(sink, hanging, deadline_seconds=4 * STUCK_SECONDS)
     assert [type(error) for error in found] == [StoreDownError] * 2
     assert items(after) == ["c"]
     assert failures == 1

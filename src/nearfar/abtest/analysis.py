@@ -10,9 +10,9 @@ import numpy as np
 from annotated_types import Gt, Lt
 
 from nearfar.abtest.assignment import Experiment
-from nearfar.abtest.bootstrap import N_RESAMPLES, percentiles, resampled_means
+from nearfar.abtest.bootstrap import percentiles
 from nearfar.abtest.checks import check_logs
-from nearfar.abtest.comparison import Comparison, corrected
+from nearfar.abtest.comparison import ArmComparison, corrected
 from nearfar.abtest.cuped import coefficient, covariate_of
 from nearfar.abtest.logs import Logs
 from nearfar.abtest.metrics import METRICS, UpliftMetric, percent, shown
@@ -23,7 +23,9 @@ from nearfar.abtest.uplift import measure
 from nearfar.core.errors import EmptyDataError
 from nearfar.core.extras import require
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat
+from nearfar.core.seeding import generator
 from nearfar.core.settings import Settings
+from nearfar.evaluation.intervals import N_RESAMPLES, resampled_means
 from nearfar.evaluation.table import Table
 from nearfar.evaluation.text import p_value
 
@@ -41,6 +43,11 @@ class AnalysisSettings(Settings):
         expected_uplift: makes intervals and p-values valid for daily looks; the relative uplift
             that is hoped for, chosen before the first look. None for one look at the end.
         seed: of the bootstrap.
+
+    Examples:
+        >>> from nearfar.abtest.analysis import AnalysisSettings
+        >>> AnalysisSettings(by_card=False).by_card
+        False
     """
 
     metrics: tuple[UpliftMetric, ...] = METRICS
@@ -64,7 +71,7 @@ class Analysis:
     """
 
     units: Units
-    rows: tuple[Comparison, ...]
+    rows: tuple[ArmComparison, ...]
     notes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
@@ -134,13 +141,24 @@ def analyse(
         MissingExtraError: tea-tasting is not installed.
         DataError: an exposure has no arm, or one that the experiment does not have.
         EmptyDataError: an arm has fewer than two users, or no metric can be told.
+
+    Examples:
+        >>> from nearfar.abtest.assignment import Experiment
+        >>> from nearfar.abtest.logs import read_logs
+        >>> from nearfar.abtest.simulate import Simulation, simulate_logs
+        >>> simulation = Simulation(n_users=500, days=4, pre_days=4)
+        >>> experiment = Experiment("home", salt="s", start=simulation.start)
+        >>> logs = read_logs(*simulate_logs(simulation, experiment))
+        >>> from nearfar.abtest.analysis import analyse
+        >>> sorted(analyse(logs, experiment).n_users)
+        ['control', 'treatment']
     """
     require("tea_tasting", extra="abtest", purpose="an A/B test")
     chosen = settings or AnalysisSettings()
     cards: list[str | None] = [None]
     if chosen.by_card and len(logs.cards) > 1:
         cards += logs.cards
-    rows: list[Comparison] = []
+    rows: list[ArmComparison] = []
     of_all: Units | None = None
     for card in cards:
         if on_step is not None:
@@ -157,7 +175,7 @@ def analyse(
     )
 
 
-def _rows(units: Units, card: str | None, settings: AnalysisSettings) -> list[Comparison]:
+def _rows(units: Units, card: str | None, settings: AnalysisSettings) -> list[ArmComparison]:
     control, *others = units.experiment.arms
     daily = settings.expected_uplift is not None
     values = {arm: units.values(arm) for arm in units.experiment.arms}
@@ -165,7 +183,11 @@ def _rows(units: Units, card: str | None, settings: AnalysisSettings) -> list[Co
     means = {}
     if settings.n_resamples and not daily:
         means = {
-            arm: resampled_means(v, settings.n_resamples, settings.seed, f"{card}/{arm}")
+            arm: resampled_means(
+                v,
+                settings.n_resamples,
+                generator(settings.seed, "abtest bootstrap", f"{card}/{arm}"),
+            )
             for arm, v in values.items()
         }
     rows = []
@@ -183,7 +205,7 @@ def _rows(units: Units, card: str | None, settings: AnalysisSettings) -> list[Co
                 theta = coefficient(metric, covariate, total)
                 adjustment = (covariate, theta, moments[arm].n / total.n)
             rows.append(
-                Comparison(
+                ArmComparison(
                     metric, arm, card, settings.level,
                     uplift=adjusted or plain,
                     plain=plain if adjusted else None,
@@ -237,12 +259,12 @@ def _warnings(logs: Logs, units: Units) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _reduction_text(row: Comparison) -> str:
+def _reduction_text(row: ArmComparison) -> str:
     reduction = row.variance_reduction
     return "-" if reduction is None else percent(0.0 - round(reduction, 2))
 
 
-def _bootstrap_text(row: Comparison) -> str:
+def _bootstrap_text(row: ArmComparison) -> str:
     found = row.resampled
     if found is None:
         return "-"

@@ -46,6 +46,12 @@ class Experiment:
         SettingsError: there are fewer than two arms, two of one name, weights that do not match
             them, a name or salt with a NUL, no name, a moment as start or end, or an end before
             the start.
+
+    Examples:
+        >>> from nearfar.abtest.assignment import Experiment
+        >>> experiment = Experiment("home-page", arms=("control", "pia"), salt="a secret")
+        >>> experiment.arm_of("user-17") in experiment.arms
+        True
     """
 
     name: str
@@ -139,6 +145,12 @@ def read_experiment(path: Path) -> Experiment:
 
     Raises:
         SettingsError: the file is missing, is not TOML, or has an unknown or wrong setting.
+
+    Examples:
+        >>> from nearfar.abtest.assignment import read_experiment
+        >>> n_characters = Path("home.toml").write_text('name = "home-page"')
+        >>> read_experiment(Path("home.toml")).arms
+        ('control', 'treatment')
     """
     values = settings.read_toml(path)
     if "name" not in values:

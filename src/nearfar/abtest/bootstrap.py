@@ -9,9 +9,6 @@ from jaxtyping import Float64
 
 from nearfar.abtest.cuped import Covariate
 from nearfar.abtest.metrics import UpliftMetric
-from nearfar.core.seeding import generator
-
-N_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -29,23 +26,6 @@ class Resampled:
     difference_high: float
     relative_low: float | None
     relative_high: float | None
-
-
-def resampled_means(
-    values: Float64[np.ndarray, "users sums"], n_resamples: int, seed: int, arm: str
-) -> Float64[np.ndarray, "resamples sums"]:
-    """Means of samples of as many users, drawn with replacement.
-
-    All sums of a user are drawn together, once for all metrics; beyond `values` one number a user
-    is held.
-    """
-    rng = generator(seed, "abtest bootstrap", arm)
-    n = len(values)
-    means = np.empty((n_resamples, values.shape[1]))
-    for row in means:
-        times = np.bincount(rng.integers(0, n, size=n), minlength=n)
-        row[:] = times.astype(np.float64) @ values / n
-    return means
 
 
 def percentiles(

@@ -70,6 +70,17 @@ def check_logs(
         SchemaError: the exposures have no arms.
         DataError: an exposure has no arm, or one that the experiment does not have.
         EmptyDataError: there are no exposures in the experiment's window.
+
+    Examples:
+        >>> from nearfar.abtest.assignment import Experiment
+        >>> from nearfar.abtest.logs import read_logs
+        >>> from nearfar.abtest.simulate import Simulation, simulate_logs
+        >>> simulation = Simulation(n_users=500, days=4, pre_days=4)
+        >>> experiment = Experiment("home", salt="s", start=simulation.start)
+        >>> logs = read_logs(*simulate_logs(simulation, experiment))
+        >>> from nearfar.abtest.checks import check_logs
+        >>> [check.name for check in check_logs(logs, experiment)][:3]
+        ['sample_ratio', 'one_arm_a_user', 'assignment']
     """
     chosen = settings or CheckSettings()
     within = logs.between(*window(logs, experiment))
@@ -88,6 +99,11 @@ def sample_ratio_p(counts: Iterable[int], weights: Iterable[int]) -> float:
 
     The chi-square test; for two arms of which one should have fewer than five users, the exact
     binomial test.
+
+    Examples:
+        >>> from nearfar.abtest.checks import sample_ratio_p
+        >>> round(sample_ratio_p([520, 480], [1, 1]), 3)
+        0.206
     """
     observed = np.array(list(counts), dtype=np.float64)
     if not observed.any():

@@ -17,7 +17,7 @@ from nearfar.evaluation.text import p_value
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ArmComparison:
     """An arm against the control in one metric.
 
     Args:
@@ -135,7 +135,7 @@ class Comparison:
         }
 
 
-def corrected(rows: list[Comparison]) -> list[Comparison]:
+def corrected(rows: list[ArmComparison]) -> list[ArmComparison]:
     """The rows with p-values corrected for all of them together.
 
     Source: Holm 1979 (any false finding); Benjamini and Hochberg 1995 (the share of false ones).

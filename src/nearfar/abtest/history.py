@@ -20,7 +20,7 @@ MIN_USERS = 4
 """Two an arm, the least that tells how users differ."""
 
 
-class History:
+class PastActivity:
     """Users and what they did in the last days of a log.
 
     Args:

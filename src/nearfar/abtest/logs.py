@@ -15,7 +15,7 @@ from nearfar.core.errors import DataError, EmptyDataError, SchemaError, Settings
 from nearfar.tables.clock import Clock
 from nearfar.tables.columns import EVENT_ROLES, Kind, Role, plain_name, resolve
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rows import Rows
+from nearfar.tables.rows import TableRows
 from nearfar.tables.rules import RowRules
 from nearfar.tables.table import read_rows
 
@@ -104,6 +104,14 @@ def read_logs(exposures: Source, clicks: Source, columns: Mapping[str, str] | No
         DataError: a value is missing or impossible; with its row.
         EmptyDataError: there are no exposures.
         SettingsError: `columns` names an unknown role.
+
+    Examples:
+        >>> from nearfar.abtest.logs import read_logs
+        >>> from datetime import datetime
+        >>> exposures = pl.DataFrame({"user": [1, 2], "timestamp": [datetime(2026, 5, 1)] * 2})
+        >>> clicks = pl.DataFrame({"user": [1], "timestamp": [datetime(2026, 5, 1)]})
+        >>> read_logs(exposures, clicks).exposures.height
+        2
     """
     named = dict(columns or {})
     known = {role.name for role in (*EXPOSURES, *CLICKS)}
@@ -127,7 +135,7 @@ def _daily(
     source: Source,
     roles: Sequence[Role],
     named: Mapping[str, str],
-    rows_of: Callable[[Rows], pl.DataFrame],
+    rows_of: Callable[[TableRows], pl.DataFrame],
 ) -> pl.DataFrame:
     parts: list[pl.DataFrame] = []
     first: tuple[str, list[str]] | None = None
@@ -158,7 +166,7 @@ def _daily(
                 parts = [_summed(parts)]
     if not parts:
         empty = {name: pl.Series(name, [], _EMPTY[name]) for name in first[1]} if first else {}
-        return rows_of(Rows(pl.DataFrame(empty), 1, None, first[0] if first else ""))
+        return rows_of(TableRows(pl.DataFrame(empty), 1, None, first[0] if first else ""))
     return _summed(parts) if typed else _summed([_with_settled_ids(_summed(parts))])
 
 
@@ -184,7 +192,7 @@ def _summed(parts: list[pl.DataFrame]) -> pl.DataFrame:
     return rows.group_by(keys, maintain_order=True).agg(pl.col(sums).sum()).sort(keys)
 
 
-def _exposure_rows(rows: Rows) -> pl.DataFrame:
+def _exposure_rows(rows: TableRows) -> pl.DataFrame:
     frame = rows.frame
     made = _user_and_day(rows)
     for role in ("arm", "card", "served"):
@@ -201,7 +209,7 @@ def _exposure_rows(rows: Rows) -> pl.DataFrame:
     return pl.DataFrame([*made, views.cast(pl.Int64)])
 
 
-def _click_rows(rows: Rows) -> pl.DataFrame:
+def _click_rows(rows: TableRows) -> pl.DataFrame:
     frame = rows.frame
     made = _user_and_day(rows)
     if "card" in frame.columns:
@@ -215,12 +223,12 @@ def _click_rows(rows: Rows) -> pl.DataFrame:
     return pl.DataFrame(made)
 
 
-def _user_and_day(rows: Rows) -> list[pl.Series]:
+def _user_and_day(rows: TableRows) -> list[pl.Series]:
     days = (rows.frame["timestamp"] // SECONDS_A_DAY).cast(pl.Int32).cast(pl.Date).rename("day")
     return [id_texts(rows.frame["user"]), days]
 
 
-def _refuse(rows: Rows, bad: pl.Series, role: str, expected: str) -> None:
+def _refuse(rows: TableRows, bad: pl.Series, role: str, expected: str) -> None:
     if bad.any():
         at = int(bad.arg_max() or 0)
         raise DataError(

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nearfar.abtest.history import History, solve
+from nearfar.abtest.history import PastActivity, solve
 from nearfar.abtest.logs import Logs
 from nearfar.abtest.metrics import UpliftMetric, percent, shown
 from nearfar.abtest.plan_settings import PlanSettings
@@ -134,10 +134,22 @@ def make_plan(logs: Logs, settings: PlanSettings | None = None) -> Plan:
         MissingExtraError: tea-tasting is not installed.
         EmptyDataError: there were no clicks, or fewer than four users.
         SettingsError: a length is beyond what the log tells of.
+
+    Examples:
+        >>> from nearfar.abtest.assignment import Experiment
+        >>> from nearfar.abtest.logs import read_logs
+        >>> from nearfar.abtest.simulate import Simulation, simulate_logs
+        >>> simulation = Simulation(n_users=500, days=4, pre_days=4)
+        >>> experiment = Experiment("home", salt="s", start=simulation.start)
+        >>> logs = read_logs(*simulate_logs(simulation, experiment))
+        >>> from nearfar.abtest.plan import make_plan
+        >>> from nearfar.abtest.plan_settings import PlanSettings
+        >>> make_plan(logs, PlanSettings(days=(7,))).settings.power
+        0.8
     """
     require("tea_tasting", extra="abtest", purpose="an A/B test")
     chosen = settings or PlanSettings()
-    history = History(logs, chosen)
+    history = PastActivity(logs, chosen)
     if max(chosen.days) > REACH * history.n_days:
         raise SettingsError(
             f"a log of {history.n_days} days tells nothing of a test of {max(chosen.days)}; plan "
@@ -150,7 +162,7 @@ def make_plan(logs: Logs, settings: PlanSettings | None = None) -> Plan:
     return Plan(chosen, history.n_days, history.arrivals, tuple(plans), _warnings(history))
 
 
-def _plan_of(metric: UpliftMetric, history: History) -> MetricPlan:
+def _plan_of(metric: UpliftMetric, history: PastActivity) -> MetricPlan:
     settings = history.settings
     whole = history.moments(history.n_days)
     baseline = whole.mean_of(metric.numerator) / whole.mean_of(metric.denominator)
@@ -175,7 +187,7 @@ def _plan_of(metric: UpliftMetric, history: History) -> MetricPlan:
     return MetricPlan(metric, baseline, horizons, needed, users)
 
 
-def _warnings(history: History) -> tuple[str, ...]:
+def _warnings(history: PastActivity) -> tuple[str, ...]:
     told = [
         f"{days} days are not whole weeks, and days of the week differ: take "
         f"{WEEK * math.ceil(days / WEEK)}"

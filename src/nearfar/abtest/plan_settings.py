@@ -26,6 +26,11 @@ class PlanSettings(Settings):
         users: so many users in all arms together, whatever the log says of their number.
         alpha: the chance of finding a difference where there is none.
         power: the chance of finding the uplift where there is one.
+
+    Examples:
+        >>> from nearfar.abtest.plan_settings import PlanSettings
+        >>> PlanSettings(uplift=0.02, power=0.9).days
+        (7, 14, 21, 28)
     """
 
     metrics: tuple[UpliftMetric, ...] = METRICS

@@ -47,6 +47,11 @@ class Simulation:
         taste_spread: standard deviation of the logarithm of the chance of a click.
         start: the first day of the experiment.
         seed: of everything random.
+
+    Examples:
+        >>> from nearfar.abtest.simulate import Simulation
+        >>> Simulation(n_users=1000, uplift=0.05).days
+        14
     """
 
     n_users: int = 10_000
@@ -129,7 +134,18 @@ def simulated_sums(
 def simulate_logs(
     simulation: Simulation, experiment: Experiment
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Exposures and clicks as `read_logs` takes them; arms by the experiment's hash."""
+    """Exposures and clicks as `read_logs` takes them; arms by the experiment's hash.
+
+    Examples:
+        >>> from nearfar.abtest.assignment import Experiment
+        >>> from nearfar.abtest.logs import read_logs
+        >>> from nearfar.abtest.simulate import Simulation, simulate_logs
+        >>> simulation = Simulation(n_users=500, days=4, pre_days=4)
+        >>> experiment = Experiment("home", salt="s", start=simulation.start)
+        >>> logs = read_logs(*simulate_logs(simulation, experiment))
+        >>> logs.exposures.height > 500
+        True
+    """
     users = pl.Series("user", np.arange(1, simulation.n_users + 1))
     arms = experiment.arms_of(users)
     treated = (arms != experiment.control).to_numpy()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from nearfar.abtest.cuped import Covariate
 from nearfar.abtest.metrics import UpliftMetric
 from nearfar.abtest.moments import Moments
+from nearfar.evaluation.text import finite
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ def measure(
         float(found.control),
         float(found.treatment),
         float(found.effect_size),
-        _finite(found.effect_size_ci_lower),
-        _finite(found.effect_size_ci_upper),
-        _finite(found.rel_effect_size) if has_ratio else None,
-        _finite(found.rel_effect_size_ci_lower) if has_ratio else None,
-        _finite(found.rel_effect_size_ci_upper) if has_ratio else None,
-        _finite(found.pvalue),
+        finite(found.effect_size_ci_lower),
+        finite(found.effect_size_ci_upper),
+        finite(found.rel_effect_size) if has_ratio else None,
+        finite(found.rel_effect_size_ci_lower) if has_ratio else None,
+        finite(found.rel_effect_size_ci_upper) if has_ratio else None,
+        finite(found.pvalue),
     )
 
 
@@ -108,7 +108,3 @@ def _without_chance(metric: UpliftMetric, control: Moments, treatment: Moments) 
     )
     relative = above / below - 1 if below > 0 else None
     return Uplift(below, above, above - below, None, None, relative, None, None, None)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

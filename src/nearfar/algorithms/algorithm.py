@@ -27,6 +27,17 @@ class Algorithm(Settings, ABC):
     Raises:
         UnknownNameError: there is no such hyper-parameter.
         SettingsError: a hyper-parameter has the wrong type or is out of range.
+
+    Examples:
+        >>> @dataclass(frozen=True)
+        ... class Recent(nf.Algorithm):
+        ...     power: float = 1.0
+        ...
+        ...     def fit(self, train, validation=None, *, run=None):
+        ...         weights = np.diag(train.item_counts**self.power).astype(np.float32)
+        ...         return nf.ItemItem(weights, train.item_counts, train.n_users)
+        >>> Recent(power=0.5).fit(split.train).n_items
+        20
     """
 
     def __new__(cls, *values: Any, **named: Any) -> Self:
@@ -84,6 +95,14 @@ class Algorithm(Settings, ABC):
             cast("Any", self), **{name: values[name] for name in unset if name in values}
         ))  # fmt: skip
 
+    def alternatives(self) -> tuple[Self, ...]:
+        """Return what `fit` tries in turn where validation users can tell which one is better.
+
+        The first is what it fits without validation users; most algorithms have no other. None of
+        them has alternatives of its own.
+        """
+        return (self,)
+
     def as_fitted(self, model: Model) -> Self:
         """Return this algorithm with the settings that its fit chose on validation users.
 
@@ -93,6 +112,25 @@ class Algorithm(Settings, ABC):
             model: what `fit` returned.
         """
         return self
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the settings by name, in the form of scikit-learn's estimators.
+
+        Algorithms are frozen: `dataclasses.replace(algorithm, l2=50.0)` gives one with another
+        setting.
+
+        Args:
+            deep: also the settings of parts, as "alignment__weight".
+        """
+        return _params(self, deep)
+
+
+def _params(settings: Any, deep: bool) -> dict[str, Any]:
+    params = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
+    parts = {k: v for k, v in params.items() if deep and dataclasses.is_dataclass(v)}
+    for name, part in parts.items():
+        params |= {f"{name}__{inner}": value for inner, value in _params(part, deep).items()}
+    return params
 
 
 def settings_left_to_data(algorithm: Algorithm) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from scipy.sparse import csr_array
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.algorithms.attempts import best_attempt
 from nearfar.algorithms.collapse import refusing_collapse
 from nearfar.core import discovery, settings
 from nearfar.core.errors import EmptyDataError
@@ -20,12 +21,13 @@ from nearfar.evaluation.evaluate import DEFAULT_METRICS, evaluate
 from nearfar.metrics.metric import Metric
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Architecture, Autoencoder
+from nearfar.models.model import Model
 from nearfar.train.loop import train as train_network
 from nearfar.train.plan import TrainingPlan
 from nearfar.train.run import Run
 from nearfar.train.state import Validate
 from nearfar.vae.corruption.corruption import Corruption, Dropout
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.objective import Objective
 from nearfar.vae.starts.start import AddUp, Start, alone
 from nearfar.vae.starts.xavier import Xavier
@@ -71,11 +73,11 @@ class AutoencoderAlgorithm(Algorithm):
         """What the network is built from."""
 
     @abstractmethod
-    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+    def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         """What is minimised; its parameters are trained too."""
 
     @abstractmethod
-    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
+    def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
         """How long the network is trained, and by what steps, on a catalogue of this size."""
 
     def fit(
@@ -88,18 +90,39 @@ class AutoencoderAlgorithm(Algorithm):
             CollapsedError: an alignment leaves no more than popularity.
         """
         check_not_empty(train)
-        run = run or Run()
-        parts = assemble(self, train.x, Catalogue(train.item_counts, train.n_users), run.seed)
-        train_network(
-            parts.model.network,
-            parts.objective,
-            parts.plan,
-            train.weighted,
-            validate=None if validation is None else parts.validator(validation, run),
-            run=run,
-            identity=identity(self, train, validation),
-        )
-        return parts.fitted()
+
+        def fit_one(algorithm: AutoencoderAlgorithm, run: Run) -> Autoencoder:
+            return _fit_one(algorithm, train, validation, run)
+
+        return best_attempt(self.tried(validation), fit_one, run or Run())
+
+    def tried(self, validation: FoldIn | None) -> tuple[Self, ...]:
+        """Return what is fitted: all alternatives where validation users can choose."""
+        return self.alternatives()[: None if validation is not None else 1]
+
+    def as_fitted(self, model: Model) -> Self:
+        for one in self.alternatives():
+            architecture = one.architecture(len(model.popularity))
+            if isinstance(model, Autoencoder) and model.architecture == architecture:
+                return one
+        return self
+
+
+def _fit_one(
+    algorithm: AutoencoderAlgorithm, train: Interactions, validation: FoldIn | None, run: Run
+) -> Autoencoder:
+    """Fit one network."""
+    parts = assemble(algorithm, train.x, TrainingCounts(train.item_counts, train.n_users), run.seed)
+    train_network(
+        parts.model.network,
+        parts.objective,
+        parts.plan,
+        train.weighted,
+        validate=None if validation is None else parts.validator(validation, run),
+        run=run,
+        identity=identity(algorithm, train, validation),
+    )
+    return parts.fitted()
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +161,7 @@ class Assembly:
 def assemble(
     algorithm: AutoencoderAlgorithm,
     x: csr_array,
-    catalogue: Catalogue,
+    catalogue: TrainingCounts,
     seed: int,
     add_up: AddUp = alone,
 ) -> Assembly:

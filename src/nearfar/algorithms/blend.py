@@ -18,7 +18,6 @@ from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.ensemble import Ensemble, check_weights
 from nearfar.models.model import Model
-from nearfar.train.history import History
 from nearfar.train.run import PartReporter, Run
 
 
@@ -39,6 +38,12 @@ class Blend(Algorithm):
             one that is set as an earlier part gets another seed.
         weights: one per part. By default chosen by NDCG@100 on the validation users, in steps of
             .1 for two parts; without validation users all are equal.
+
+    Examples:
+        >>> blend = nf.Blend(parts=[nf.EASE(l2=50), nf.WMF(n_factors=4)])
+        >>> model = blend.fit(split.train, split.validation)
+        >>> round(nf.evaluate(model, split.test, ["Recall@5"]).mean("Recall@5"), 2)
+        0.93
     """
 
     parts: tuple[Algorithm, ...] = field(default_factory=lambda: (EDLAE(), MultVAE()))
@@ -122,9 +127,5 @@ class Blend(Algorithm):
         """Yield the run of each part."""
         for i, part in enumerate(self.parts):
             earlier = self.parts[:i].count(part)
-            yield dataclasses.replace(
-                run,
-                seed=derive(run.seed, "part", earlier) if earlier else run.seed,
-                folder=run.folder and run.folder / f"part-{i}",
-                history=History(),
-            )
+            seed = derive(run.seed, "part", earlier) if earlier else run.seed
+            yield dataclasses.replace(run.part(i), seed=seed)

@@ -11,7 +11,7 @@ from nearfar.models.autoencoder import Architecture
 from nearfar.train.plan import TrainingPlan
 from nearfar.vae.encoders.shallow import Shallow, ShallowUnits
 from nearfar.vae.likelihoods.bernoulli import Bernoulli
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.weights.constant import ConstantWeight
 
@@ -37,6 +37,11 @@ class CDAE(Training):
         units: h.
         likelihood: p(x|z).
         l2: weight of half the squared length of all weight matrices, the users' nodes among them.
+
+    Examples:
+        >>> algorithm = nf.CDAE(n_latent=4, epochs=1)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     USER_NODES: ClassVar[bool] = True
@@ -48,10 +53,10 @@ class CDAE(Training):
     def architecture(self, n_items: int) -> Architecture:
         return Architecture(n_items, self.n_latent, Shallow(self.units), (), self.corruption)
 
-    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
+    def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
         return self.training(catalogue, weight_decay=self.l2, noise=False)
 
-    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+    def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         return Objective(
             {"reconstruction": Addend(self.likelihood.term(catalogue), ConstantWeight())}
         )

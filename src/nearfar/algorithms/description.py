@@ -56,7 +56,7 @@ def describe(name: str) -> Description:
         UnknownNameError: there is no such algorithm.
     """
     cls = find_algorithm(name)
-    text = cls.__doc__ or ""
+    text = (cls.__doc__ or "").partition("    Examples:\n")[0]
     summary, _, rest = text.partition("\n")
     details = rest.partition("    Args:\n")[0]
     return Description(

@@ -30,6 +30,11 @@ class EDLAE(Algorithm):
     Args:
         dropout: p, the probability that the denoising drops an interaction.
         l2: weight of the ridge penalty, in users. By default computed from the data, as in EASE.
+
+    Examples:
+        >>> model = nf.EDLAE(dropout=0.3).fit(split.train)
+        >>> round(nf.evaluate(model, split.test, ["Recall@5"]).mean("Recall@5"), 2)
+        0.9
     """
 
     WEIGHTED: ClassVar[bool] = True

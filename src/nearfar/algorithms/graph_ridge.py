@@ -14,8 +14,8 @@ from torch import Tensor
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.sparse import weighted_sums
 from nearfar.models.least_squares import (
-    Block,
     Confidence,
+    RowBlock,
     WeightedRidge,
     blocks,
     row_sums,
@@ -23,7 +23,7 @@ from nearfar.models.least_squares import (
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
+class Laplacian:
     """A Laplacian L on a device, with its weight g in the objective."""
 
     rows: Rows
@@ -32,7 +32,7 @@ class Graph:
     weight: float
 
     @classmethod
-    def of(cls, laplacian: csr_array, weight: float, device: torch.device) -> Graph:
+    def of(cls, laplacian: csr_array, weight: float, device: torch.device) -> Laplacian:
         return cls(
             Rows.from_csr(laplacian, device=device),
             torch.from_numpy(laplacian.data).to(device),
@@ -59,11 +59,15 @@ class ItemSystem:
     rows: Rows
     ridge: WeightedRidge
     penalties: Float[Tensor, " items"]
-    graph: Graph
+    graph: Laplacian
 
     @classmethod
     def of(
-        cls, rows: Rows, users: Float[Tensor, "users k"], confidence: Confidence, graph: Graph
+        cls,
+        rows: Rows,
+        users: Float[Tensor, "users k"],
+        confidence: Confidence,
+        graph: Laplacian,
     ) -> ItemSystem:
         ridge = WeightedRidge.against(users, confidence.unobserved_weight)
         return cls(rows, ridge, confidence.penalties(rows).to(users.dtype), graph)
@@ -77,7 +81,7 @@ class ItemSystem:
         return weights.to(self.penalties.dtype) - self.ridge.unobserved_weight
 
     @cached_property
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[RowBlock]:
         return list(blocks(self.rows, len(self.ridge.eigenvalues)))
 
     @property

@@ -11,7 +11,7 @@ from nearfar.train.plan import TrainingPlan
 from nearfar.vae.encoders.hierarchical import Hierarchical
 from nearfar.vae.layers import Units
 from nearfar.vae.likelihoods.bernoulli import Bernoulli
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.objective import Objective
 from nearfar.vae.priors.hierarchical import HierarchicalVamp
 from nearfar.vae.priors.vamp import Vamp
@@ -42,6 +42,11 @@ class HVamp(EvidenceBound, Training):
             decoder's first.
         units: their kind.
         pseudo_inputs: of the VampPrior.
+
+    Examples:
+        >>> algorithm = nf.HVamp(n_latent=4, hidden=8, pseudo_inputs=5, epochs=1)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     hidden: PositiveInt = 600
@@ -60,9 +65,9 @@ class HVamp(EvidenceBound, Training):
             n_items, 2 * self.n_latent, encoder, decoder_hidden, self.corruption, self.units
         )
 
-    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
+    def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
         return self.training(catalogue)
 
-    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+    def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         prior = HierarchicalVamp(Vamp(self.pseudo_inputs), self.hidden, self.units)
         return self.evidence_bound(catalogue, seed, prior, 2 * self.n_latent)

@@ -10,7 +10,7 @@ from nearfar.algorithms.recipe import Network, Training
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.train.plan import TrainingPlan
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.terms.kl import KL
@@ -35,6 +35,11 @@ class LambdaNet(Network, Training):
         sampled: so many of the other negatives stand for the rest. Time and memory of a step
             grow with interactions x (top + sampled).
         beta: weight of the KL term.
+
+    Examples:
+        >>> algorithm = nf.LambdaNet(epochs=1, **small)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     sigma: PositiveFloat = 1.0
@@ -42,10 +47,10 @@ class LambdaNet(Network, Training):
     sampled: PositiveInt = 100
     beta: Weight = field(default_factory=LinearAnneal)
 
-    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
+    def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
         return self.training(catalogue)
 
-    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+    def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         rng = torch.Generator().manual_seed(derive(seed, "prior"))
         prior = Normal().build(catalogue.n_items, self.n_latent, rng)
         ranking = LambdaRank(self.sigma, self.top, self.sampled)

@@ -16,7 +16,7 @@ from nearfar.core.ranges import PositiveFloat, PositiveInt
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.kernels.rows import Rows
 from nearfar.models.factors import Factors
-from nearfar.models.folding import Linear
+from nearfar.models.folding import LinearFolding
 from nearfar.models.least_squares import row_sums
 from nearfar.train.run import Run
 
@@ -45,6 +45,11 @@ class MF(Algorithm):
             data, see `data_defaults`.
         iterations: how often both sides are solved for.
         item_bias: whether the items' means are taken off first.
+
+    Examples:
+        >>> model = nf.MF(n_factors=4).fit(split.train)
+        >>> round(nf.evaluate(model, split.test, ["Recall@5"]).mean("Recall@5"), 2)
+        0.9
     """
 
     n_factors: PositiveInt = 256
@@ -82,7 +87,7 @@ class MF(Algorithm):
             run,
         )
         projected = projection(items, l2)
-        folding = Linear(sides.as_in_data(projected), -(means @ projected).cpu().numpy())
+        folding = LinearFolding(sides.as_in_data(projected), -(means @ projected).cpu().numpy())
         return Factors(
             sides.as_in_data(items),
             sides.as_in_data(means[:, None])[:, 0],

@@ -12,7 +12,7 @@ from nearfar.core.ranges import (
 from nearfar.train.plan import TrainingPlan
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.weights.constant import ConstantWeight
@@ -33,6 +33,11 @@ class MultDAE(Network, Training):
         encoder: from history to latent.
         likelihood: p(x|z).
         l2: weight of the squared length of all weight matrices.
+
+    Examples:
+        >>> algorithm = nf.MultDAE(n_latent=4, epochs=1)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     encoder: Encoder = field(default_factory=lambda: Base((200,)))
@@ -40,10 +45,10 @@ class MultDAE(Network, Training):
     likelihood: Likelihood = field(default_factory=Multinomial)
     l2: NonNegativeFloat = 2e-5
 
-    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
+    def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
         return self.training(catalogue, weight_decay=2 * self.l2, noise=False)
 
-    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+    def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         return Objective(
             {"reconstruction": Addend(self.likelihood.term(catalogue), ConstantWeight())}
         )

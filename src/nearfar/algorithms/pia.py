@@ -8,7 +8,7 @@ import torch
 
 from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from nearfar.core.settings import Settings
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.step import Term
 from nearfar.vae.terms.alignment import Alignment
 from nearfar.vae.weights.constant import ConstantWeight
@@ -30,6 +30,11 @@ class PIA(Settings):
         patience: epochs without a better validation score before the weight grows; 0 keeps it.
         scale: what it is multiplied by then.
         anchor_std: standard deviation of the anchors at the start.
+
+    Examples:
+        >>> algorithm = nf.MultVAE(alignment=nf.PIA(weight=1.0), epochs=1, **small)
+        >>> algorithm.fit(split.train, split.validation).anchors.shape
+        (20, 4)
     """
 
     weight: NonNegativeFloat | None = None
@@ -44,6 +49,6 @@ class PIA(Settings):
             return ConstantWeight(start)
         return PlateauGrowth(start, self.patience, self.scale)
 
-    def term(self, catalogue: Catalogue, n_latent: int, rng: torch.Generator) -> Term:
+    def term(self, catalogue: TrainingCounts, n_latent: int, rng: torch.Generator) -> Term:
         """Return A(x) of Eq. 9 with fresh anchors, drawn from `rng`."""
         return Alignment(catalogue.n_items, n_latent, self.anchor_std, rng)

@@ -9,9 +9,8 @@ import torch
 from nearfar.algorithms.recipe import Network
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
-from nearfar.train.phase import Phase
-from nearfar.train.plan import TrainingPlan
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.train.plan import Phase, TrainingPlan
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.terms.critic import Critic, CriticValue, WatchedReconstruction
@@ -46,6 +45,11 @@ class RaCT(Network):
         learning_rate: of the network's Adam in pre-training.
         critic_learning_rate: of the critic's Adam.
         joint_learning_rate: of the network's Adam in the last stage.
+
+    Examples:
+        >>> algorithm = nf.RaCT(pretraining_epochs=1, critic_epochs=1, joint_epochs=1, **small)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     beta: Weight = field(default_factory=LinearAnneal)
@@ -56,7 +60,7 @@ class RaCT(Network):
     critic_learning_rate: PositiveFloat = 1e-4
     joint_learning_rate: PositiveFloat = 2e-6
 
-    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
+    def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
         pretrained = self.pretraining_epochs
         pretraining = Phase(("network",), ("reconstruction", "kl"), end_epoch=pretrained)
         critic = Phase(
@@ -80,7 +84,7 @@ class RaCT(Network):
             phases=(pretraining, critic, actor),
         )
 
-    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+    def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         rng = torch.Generator().manual_seed(derive(seed, "critic"))
         prior, critic = Normal().build(catalogue.n_items, self.n_latent, rng), Critic(rng)
         addends = {

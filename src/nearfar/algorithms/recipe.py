@@ -19,13 +19,12 @@ from nearfar.algorithms.statistics import Statistics
 from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.models.autoencoder import Architecture
-from nearfar.train.phase import Phase
-from nearfar.train.plan import OptimiserName, TrainingPlan
+from nearfar.train.plan import OptimiserName, Phase, TrainingPlan
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.layers import Units
 from nearfar.vae.likelihoods.by_size import BySize
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.priors.prior import Prior
@@ -97,7 +96,7 @@ class Training(AutoencoderAlgorithm):
 
     def training(
         self,
-        catalogue: Catalogue | None,
+        catalogue: TrainingCounts | None,
         *,
         optimiser: OptimiserName = "adam",
         weight_decay: float = 0.0,
@@ -151,7 +150,7 @@ class EvidenceBound(AutoencoderAlgorithm):
     alignment: PIA | None = None
 
     def evidence_bound(
-        self, catalogue: Catalogue, seed: int, prior: Prior, n_latent: int
+        self, catalogue: TrainingCounts, seed: int, prior: Prior, n_latent: int
     ) -> Objective:
         """Return the objective, Eq. 1 or Eq. 8.
 
@@ -175,7 +174,7 @@ class EvidenceBound(AutoencoderAlgorithm):
         return Objective(addends, of_latents)
 
 
-def likelihood_of(chosen: Likelihood | None, catalogue: Catalogue) -> Likelihood:
+def likelihood_of(chosen: Likelihood | None, catalogue: TrainingCounts) -> Likelihood:
     """Return the likelihood for a catalogue of this size.
 
     None is the multinomial likelihood without soft targets, as bundles say that were written
@@ -186,7 +185,7 @@ def likelihood_of(chosen: Likelihood | None, catalogue: Catalogue) -> Likelihood
 
 
 def optimiser_of(
-    chosen: OptimiserName | None, likelihood: Likelihood | None, catalogue: Catalogue | None
+    chosen: OptimiserName | None, likelihood: Likelihood | None, catalogue: TrainingCounts | None
 ) -> OptimiserName:
     """The optimiser that was chosen, or the one for this likelihood."""
     if chosen is not None:

@@ -7,12 +7,11 @@ from typing import ClassVar
 
 from nearfar.algorithms.recipe import EvidenceBound, Network, Training, optimiser_of
 from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveFloat, PositiveInt
-from nearfar.train.phase import Phase
-from nearfar.train.plan import OptimiserName, TrainingPlan
+from nearfar.train.plan import OptimiserName, Phase, TrainingPlan
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.likelihoods.by_size import BySize
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.objective import Objective
 from nearfar.vae.priors.composite import Composite
 from nearfar.vae.priors.prior import Prior
@@ -51,6 +50,11 @@ class RecVAE(Network, EvidenceBound, Training):
         batch_size, learning_rate: of both Adams.
         schedule: as in `MultVAE`.
         optimiser: as in `MultVAE`.
+
+    Examples:
+        >>> algorithm = nf.RecVAE(n_latent=4, epochs=1, encoder=nf.encoders.Dense(width=8))
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     ALIGN_WEIGHT: ClassVar[float] = 0.01
@@ -70,7 +74,7 @@ class RecVAE(Network, EvidenceBound, Training):
     patience: NonNegativeInt = 0
     optimiser: OptimiserName | None = None
 
-    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
+    def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
         encoder = Phase(
             ("network.encoder", "objective"), passes=self.encoder_passes, renews_prior=True
         )
@@ -80,5 +84,5 @@ class RecVAE(Network, EvidenceBound, Training):
         optimiser = optimiser_of(self.optimiser, self.likelihood, catalogue)
         return self.training(catalogue, optimiser=optimiser, phases=(encoder, decoder))
 
-    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+    def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         return self.evidence_bound(catalogue, seed, self.prior, self.n_latent)

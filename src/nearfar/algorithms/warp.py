@@ -9,7 +9,7 @@ from nearfar.core.ranges import NonNegativeFloat, PositiveInt
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.plan import TrainingPlan
 from nearfar.vae.encoders.shallow import Shallow
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.objective import Addend, Objective
 from nearfar.vae.terms.warp import WARPLoss
 from nearfar.vae.weights.constant import ConstantWeight
@@ -30,6 +30,11 @@ class WARP(Training):
             are still told from 0, and the longer a step takes.
         margin: by how much a positive shall be above the negatives.
         l2: weight of the squared length of all weight matrices.
+
+    Examples:
+        >>> algorithm = nf.WARP(n_latent=4, epochs=1)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
     """
 
     tries: PositiveInt = 100
@@ -39,9 +44,9 @@ class WARP(Training):
     def architecture(self, n_items: int) -> Architecture:
         return Architecture(n_items, self.n_latent, Shallow("linear"), (), self.corruption)
 
-    def plan(self, catalogue: Catalogue | None = None) -> TrainingPlan:
+    def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
         return self.training(catalogue, weight_decay=2 * self.l2, noise=False)
 
-    def objective(self, catalogue: Catalogue, seed: int) -> Objective:
+    def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         term = WARPLoss(catalogue.n_items, self.tries, self.margin)
         return Objective({"ranking": Addend(term, ConstantWeight())})

@@ -15,7 +15,7 @@ from nearfar.algorithms.statistics import Statistics
 from nearfar.core.ranges import NonNegativeFloat, PositiveFloat, PositiveInt, PositiveShare
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.factors import Factors
-from nearfar.models.folding import LeastSquares
+from nearfar.models.folding import LeastSquaresFolding
 from nearfar.models.least_squares import Confidence, weighted_least_squares
 from nearfar.train.run import Run
 
@@ -52,6 +52,11 @@ class WMF(Algorithm):
         l2_exponent: e; 1 penalises in proportion to the weight of a row's entries.
         iterations: how often both sides are solved for.
         init_scale: standard deviation of the start, times the root of k.
+
+    Examples:
+        >>> model = nf.WMF(n_factors=4).fit(split.train)
+        >>> round(nf.evaluate(model, split.test, ["Recall@5"]).mean("Recall@5"), 2)
+        0.7
     """
 
     WEIGHTED: ClassVar[bool] = True
@@ -119,7 +124,7 @@ def weighted_factors(
     return Factors(
         items,
         np.zeros(train.n_items, np.float32),
-        LeastSquares(items, confidence),
+        LeastSquaresFolding(items, confidence),
         train.item_counts,
         train.n_users,
     )

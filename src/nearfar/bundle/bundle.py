@@ -88,6 +88,11 @@ class Bundle:
 
     Raises:
         DataError: the model scores another number of items.
+
+    Examples:
+        >>> made = nf.Bundle.of(ease, nf.EASE(l2=50), split.train)
+        >>> made.n_items, made.about.algorithm
+        (20, 'ease')
     """
 
     model: Model

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from polars.exceptions import PolarsError
 from safetensors import SafetensorError, safe_open
 
-from nearfar.bundle.manifest import NAME, REMEDY, check_manifest_files, is_bundle, read_manifest
 from nearfar.core.errors import ArtefactError, DataError
+from nearfar.core.manifest import NAME, REMEDY, check_manifest_files, is_bundle, read_manifest
 from nearfar.core.vocabulary import Vocabulary
 
 KIND = "nearfar ONNX export"

@@ -18,18 +18,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from nearfar.bundle.bundle import About, Bundle, label_of_about
-from nearfar.bundle.manifest import (
+from nearfar.bundle.registered import bundle_folder, with_registered_items
+from nearfar.core import discovery
+from nearfar.core.errors import ArtefactError, DataError, NearfarError, UnknownNameError
+from nearfar.core.files import atomic_folder
+from nearfar.core.manifest import (
     NAME,
     REMEDY,
     check_manifest_files,
     read_manifest,
     write_manifest,
 )
-from nearfar.bundle.manifest import is_bundle as is_bundle
-from nearfar.bundle.registered import bundle_folder, with_registered_items
-from nearfar.core import discovery
-from nearfar.core.errors import ArtefactError, DataError, NearfarError, UnknownNameError
-from nearfar.core.files import atomic_folder
+from nearfar.core.manifest import is_bundle as is_bundle
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.models.model import Model
 from nearfar.train.run import Device, Run
@@ -39,6 +39,8 @@ ARRAYS = "model.safetensors"
 ITEMS = "items.parquet"
 TRAINING = "training.jsonl"
 POPULARITY = "popularity"
+TRUST = "NEARFAR_TRUST"
+"""The environment variable that names modules whose classes bundles may name."""
 
 
 def check_destination(path: str | Path) -> None:
@@ -66,6 +68,11 @@ def save_bundle(bundle: Bundle, path: str | Path) -> Path:
 
     Raises:
         ArtefactError: something else stands at `path`, or the model could not be loaded again.
+
+    Examples:
+        >>> path = nf.save_bundle(bundle, "my-bundle")
+        >>> nf.load_bundle("my-bundle").n_items
+        20
     """
     path = Path(path)
     check_destination(path)
@@ -103,12 +110,19 @@ def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False
             titles that the pipeline's last run found.
         device: where the model shall score; "auto" takes CUDA where present.
         trust: import the classes that the bundle names by dotted path. Importing runs code:
-            only where you know who wrote the bundle and have installed what it names.
+            only where you know who wrote the bundle and have installed what it names. The
+            environment variable NEARFAR_TRUST=mine,theirs trusts these modules and packages
+            alone, in every command too.
 
     Raises:
         ArtefactError: it is no bundle, or damaged, or newer than this nearfar, or of a kind
             that is unknown or not trusted.
         SettingsError: the device is not there.
+
+    Examples:
+        >>> path = nf.save_bundle(bundle, "my-bundle")
+        >>> nf.load_bundle("my-bundle", device="cpu").model.n_items
+        20
     """
     path = bundle_folder(Path(path))
     torch_device = Run(device=device).torch_device
@@ -157,8 +171,9 @@ def _restore(
     if not isinstance(kind, str) or not isinstance(description, dict):
         raise ArtefactError(f"the model's kind is {kind!r}; a name was expected; {REMEDY}")
     if not trust:
-        refuse_dotted(kind, "model.kind")
-        refuse_dotted(description, "model.description")
+        modules = tuple(f"{m.strip()}." for m in os.environ.get(TRUST, "").split(",") if m.strip())
+        refuse_dotted(kind, "model.kind", trusted=modules)
+        refuse_dotted(description, "model.description", trusted=modules)
     popularity = arrays.pop(POPULARITY, None)
     if popularity is None or popularity.ndim != 1 or popularity.dtype.kind not in "iu":
         raise ArtefactError(f"{ARRAYS} holds no whole-number array {POPULARITY!r}; {REMEDY}")
@@ -199,11 +214,16 @@ def _check_weights(arrays: dict[str, np.ndarray], *, whole_numbers: bool) -> Non
             raise ArtefactError(f"{ARRAYS}: {name} holds NaN or infinite values; {REMEDY}")
 
 
-def refuse_dotted(value: Any, where: str) -> None:
+def refuse_dotted(value: Any, where: str, *, trusted: tuple[str, ...] = ()) -> None:
     """Refuse text that could name a class by dotted path, anywhere inside `value`.
 
     Settings take a class's name as `{"kind": name}` and as the bare name alike, and turn what
     is no text into text; so every string counts, and a kind must be one.
+
+    Args:
+        value: of a manifest.
+        where: its place there, for the message.
+        trusted: how names that are allowed begin, as "mine.".
 
     Raises:
         ArtefactError: there is such text.
@@ -212,14 +232,15 @@ def refuse_dotted(value: Any, where: str) -> None:
         for key, inner in value.items():
             if key == "kind" and not isinstance(inner, str):
                 raise ArtefactError(f"{where}.kind is {inner!r}; a name was expected")
-            refuse_dotted(inner, f"{where}.{key}")
+            refuse_dotted(inner, f"{where}.{key}", trusted=trusted)
     elif isinstance(value, list):
         for i, inner in enumerate(value):
-            refuse_dotted(inner, f"{where}[{i}]")
-    elif isinstance(value, str) and "." in value:
+            refuse_dotted(inner, f"{where}[{i}]", trusted=trusted)
+    elif isinstance(value, str) and "." in value and not value.startswith(trusted):
         raise ArtefactError(
             f"{where} names {value!r}, from outside nearfar; importing it would run its code: if "
-            "you trust who wrote the bundle, load it with trust=True"
+            "you trust who wrote the bundle, load it with trust=True, or set the environment "
+            f"variable {TRUST}={value.partition('.')[0]}"
         )
 
 

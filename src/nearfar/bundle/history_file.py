@@ -24,7 +24,7 @@ from nearfar.data.interactions import canonical
 from nearfar.tables.columns import HISTORY_ROLES
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rows import Rows
+from nearfar.tables.rows import TableRows
 from nearfar.tables.rules import beyond
 from nearfar.tables.table import ReadOptions, open_table, read_rows
 
@@ -69,6 +69,11 @@ def read_histories(
 
     Raises:
         DataError: the file cannot be read; with the row or line at fault.
+
+    Examples:
+        >>> pl.DataFrame({"user": ["u", "u"], "item": [0, 3]}).write_csv("histories.csv")
+        >>> [len(chunk.user_ids) for chunk in nf.read_histories(bundle, "histories.csv")]
+        [1]
     """
     if chunk_users < 1:
         raise DataError(f"chunk_users is {chunk_users}; it must be at least 1")
@@ -98,7 +103,7 @@ def read_histories(
 
 def _grouped_by_user(
     bundle: HasItems,
-    blocks: Iterator[Rows],
+    blocks: Iterator[TableRows],
     typed: bool,
     chunk_users: int,
     report: ReadReport,
@@ -169,7 +174,7 @@ def _grouped(rows: list[np.ndarray], columns: list[np.ndarray], shape: tuple[int
     return csr_array((ones, (row, column)), shape=(n_rows, n_items + 2))
 
 
-def _json_blocks(files: RawFiles, options: ReadOptions, report: ReadReport) -> Iterator[Rows]:
+def _json_blocks(files: RawFiles, options: ReadOptions, report: ReadReport) -> Iterator[TableRows]:
     """The rows (user, item) of JSON lines; a user without items has one row without an item."""
     name = files.names[0]
     where = files.where(name)
@@ -198,7 +203,7 @@ def _json_blocks(files: RawFiles, options: ReadOptions, report: ReadReport) -> I
         if users:
             frame = pl.DataFrame({"user": users, "item": pl.Series(items, dtype=pl.String)})
             report.n_rows += frame.height
-            yield Rows(frame, n_rows + 1, None, where)
+            yield TableRows(frame, n_rows + 1, None, where)
             n_rows += frame.height
 
 

@@ -106,6 +106,10 @@ def match_items(bundle: Bundle, texts: Sequence[str], by: By = "auto") -> Matche
 
     Raises:
         DataError: not one text names an item, or titles are asked for and there are none.
+
+    Examples:
+        >>> nf.match_items(bundle, ["0", "3"]).positions
+        array([0, 2])
     """
     if by not in ("auto", "id", "title"):
         raise DataError(f"items are matched by 'auto', 'id' or 'title', not by {by!r}")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from safetensors.numpy import save
 from scipy.sparse import csr_array
 
+from nearfar.algorithms.algorithm import Algorithm
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.bundle.bundle import Bundle
 from nearfar.core.errors import SettingsError
 from nearfar.core.files import atomic_file
 from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
-from nearfar.models.autoencoder import Architecture, Autoencoder
-from nearfar.vae.starts.saved import COLUMNS
+from nearfar.models.autoencoder import Autoencoder
+from nearfar.vae.starts.saved import COLUMNS, Saved
 
 
 class MappedModel:
@@ -49,20 +53,41 @@ class MappedModel:
         return Ranking(items, found.scores)
 
 
-def write_warm_start(bundle: Bundle, items: Vocabulary, path: Path) -> int:
-    """Write what the start `saved` reads; returns how many of `items` the bundle knows.
+def warm_started(
+    algorithm: Algorithm, bundle: Bundle, items: Vocabulary, path: Path
+) -> tuple[Algorithm, int]:
+    """Return an algorithm that trains on from a bundle's weights, and how many items it knows.
+
+    Of an algorithm that tries several networks it is the one of the bundle's architecture.
+    The weights of encoder and decoder carry over, items matched by id; an item that the bundle
+    does not know gets the initial weights of the algorithm's own start. Nothing else carries over:
+    the anchors of PIA, a learned prior, Adam's state and all schedules begin anew.
 
     Args:
-        bundle: of an autoencoder.
+        algorithm: what is trained.
+        bundle: the earlier model.
         items: the catalogue to be trained on.
-        path: the file, replaced if it is there.
+        path: where the weights are written for the start to read; replaced if it is there. It
+            must stay until the training ends.
 
     Raises:
-        SettingsError: the model is no autoencoder, or knows none of the items.
+        SettingsError: the algorithm trains no autoencoder, or the bundle's model is none, is of
+            another architecture, or knows none of the items.
     """
     model = bundle.model
-    if not isinstance(model, Autoencoder):
-        raise SettingsError(f"{bundle.about.algorithm} has no weights for training to go on from")
+    if not isinstance(algorithm, AutoencoderAlgorithm) or not isinstance(model, Autoencoder):
+        raise SettingsError(
+            "only an autoencoder is trained on from earlier weights; the bundle is of "
+            f"{bundle.about.algorithm}, and {type(algorithm).__name__} is to be trained"
+        )
+    alternatives = algorithm.alternatives()
+    alike = next((one for one in alternatives if not _differences(model, one)), None)
+    if alike is None:
+        names = ", ".join(_differences(model, alternatives[0]))
+        raise SettingsError(
+            f"the earlier model has another architecture ({names}); give the same "
+            "settings, or start afresh"
+        )
     columns = np.asarray(bundle.items.index(items.ids), np.int64)
     n_known = int((columns >= 0).sum())
     if not n_known:
@@ -71,15 +96,21 @@ def write_warm_start(bundle: Bundle, items: Vocabulary, path: Path) -> int:
     arrays[COLUMNS] = columns
     with atomic_file(path) as file:
         file.write(save({k: np.ascontiguousarray(v) for k, v in arrays.items()}))
-    return n_known
+    return replace(cast("Any", alike), start=Saved(str(path), alike.start)), n_known
 
 
-def can_warm_start(bundle: Bundle, architecture: Architecture) -> bool:
-    """Whether a bundle's weights can be taken over by this architecture, items apart."""
-    model = bundle.model
-    if not isinstance(model, Autoencoder):
-        return False
-    own, other = vars(model.architecture), vars(architecture)
-    return {k: v for k, v in own.items() if k != "n_items"} == {
-        k: v for k, v in other.items() if k != "n_items"
-    }
+def _differences(model: Autoencoder, algorithm: AutoencoderAlgorithm) -> list[str]:
+    """What of the architecture differs, items apart."""
+    own, other = vars(model.architecture), vars(algorithm.architecture(model.n_items))
+    return [name for name in own if name != "n_items" and own[name] != other[name]]
+
+
+def settings_of(bundle: Bundle) -> dict[str, Any]:
+    """Return the settings of a bundle's training, with its own start in place of earlier weights.
+
+    Those that were computed from the data stand with the values that were used.
+    """
+    settings = dict(bundle.about.settings)
+    while (settings.get("start") or {}).get("kind") == "saved":
+        settings["start"] = settings["start"]["before"]
+    return settings

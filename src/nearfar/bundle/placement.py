@@ -19,7 +19,7 @@ class NothingNewError(DataError):
 
 
 @dataclass(frozen=True, eq=False)
-class Catalogue:
+class ExtendedCatalogue:
     """Known items, then new ones, with their features.
 
     Args:
@@ -37,7 +37,7 @@ class Catalogue:
     left_out: pl.Series
 
 
-def catalogue_with(items: Vocabulary, features: ItemFeatures) -> Catalogue:
+def catalogue_with(items: Vocabulary, features: ItemFeatures) -> ExtendedCatalogue:
     """Return the catalogue of a model with the new items among `features`.
 
     Known items whose features are not given have those of `items.details`, as genres that came
@@ -75,7 +75,7 @@ def catalogue_with(items: Vocabulary, features: ItemFeatures) -> Catalogue:
     if not items.is_integer:
         details = details.with_columns(pl.col("id").cast(pl.String))
     frame = pl.concat([items.frame(), details], how="diagonal_relaxed")
-    return Catalogue(
+    return ExtendedCatalogue(
         Vocabulary.from_frame(frame), known, csr_array(encoded[new[having]]), names,
         given.ids.gather(new[~having]),
     )  # fmt: skip

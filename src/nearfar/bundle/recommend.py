@@ -102,6 +102,11 @@ def recommend(
     Raises:
         DataError: k is below 1, the histories are over other items, or no allowed item is known.
         SettingsError: the re-ranking is wrong, or the items lack what it needs.
+
+    Examples:
+        >>> found = nf.recommend(bundle, [[0, 3], []], k=3)
+        >>> found.n_users, found.k
+        (2, 3)
     """
     chosen = _candidates(bundle, allow, deny, rerank)
     if not issparse(histories):
@@ -126,6 +131,10 @@ def recommend_titles(bundle: Bundle, titles: Sequence[str], *, k: int = 10) -> p
 
     Raises:
         DataError: not one of them is known, or one is the title of several items.
+
+    Examples:
+        >>> nf.recommend_titles(bundle, ["0", "3"], k=3).columns
+        ['rank', 'item', 'score']
     """
     matches = match_items(bundle, titles)
     if matches.problems:
@@ -200,6 +209,13 @@ def recommend_to_file(
 
     Raises:
         DataError: the suffix is none of these, or see `recommend`; nothing is written then.
+
+    Examples:
+        >>> pl.DataFrame({"user": ["u", "u"], "item": [0, 3]}).write_csv("histories.csv")
+        >>> chunks = nf.read_histories(bundle, "histories.csv")
+        >>> found = nf.recommend_to_file(bundle, chunks, "recommended.parquet", k=3)
+        >>> pl.read_parquet("recommended.parquet").height
+        3
     """
     out = Path(out)
     check_output(out)
@@ -245,8 +261,6 @@ def _rank(
     builder = chosen.builder
     if builder is None:
         return bundle.model.top_k(histories, k, **rules)
-    if k < 1:
-        raise DataError(f"k is {k}; it must be at least 1")
     banned = _banned(bundle, chosen)
     n_users, n_candidates = histories.shape[0], builder.n_candidates(k)
     parts = []

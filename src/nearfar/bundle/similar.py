@@ -137,6 +137,10 @@ def similar_items(bundle: Bundle, items: Sequence[int | str], *, k: int = 10) ->
     Raises:
         DataError: k is below 1, or an item is unknown or the title of several.
         SettingsError: the model holds nothing that items can be compared by.
+
+    Examples:
+        >>> nf.similar_items(bundle, [0], k=3).height
+        3
     """
     matches = match_items(bundle, list(map(str, items)))
     if matches.problems:
@@ -162,6 +166,10 @@ def similar_to_file(
     Raises:
         DataError: k is below 1, or the suffix is none of these.
         SettingsError: the model holds nothing that items can be compared by.
+
+    Examples:
+        >>> nf.similar_to_file(bundle, "similar.parquet", k=3)
+        60
     """
     check_output(Path(out))
     if Path(out).suffix.lower() == ".jsonl":

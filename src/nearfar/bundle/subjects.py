@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.bundle.bundle import About, Bundle
 from nearfar.core.errors import EmptyDataError, NearfarError, SettingsError
+from nearfar.core.files import read_json
+from nearfar.core.manifest import NAME as MANIFEST
 from nearfar.core.seeding import generator
-from nearfar.data.interactions import Interactions
+from nearfar.data.interactions import Interactions, Split
 from nearfar.evaluation.groups import Group, parse_groups
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.theory.subject import Subject
@@ -98,3 +101,30 @@ def common_sample(
     if len(rows) > n_users:
         rows = np.sort(generator(seed, "diagnose").choice(rows, n_users, replace=False))
     return everyone.take_users(rows)
+
+
+def fingerprints(
+    split: Split, bundles: Mapping[str, Bundle], folders: Mapping[str, Path]
+) -> dict[str, Any]:
+    """Return what identifies the examined data and models, JSON-able.
+
+    Args:
+        split: whose users are examined.
+        bundles: by title.
+        folders: where each bundle was read, by title.
+
+    Returns:
+        SHA-256 of the split and of its training users, and by title that of the bundle's
+        manifest and of the users that it was trained on.
+    """
+    return {
+        "split": split.fingerprint,
+        "training_users": split.train.fingerprint,
+        "bundles": {
+            title: {
+                "bundle": read_json(folder / MANIFEST)["sha256"],
+                "trained_on": bundles[title].about.data.get("fingerprint"),
+            }
+            for title, folder in folders.items()
+        },
+    }

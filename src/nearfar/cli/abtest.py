@@ -12,7 +12,6 @@ from nearfar.abtest.aa import N_SPLITS, check_aa
 from nearfar.abtest.analysis import AnalysisSettings
 from nearfar.abtest.analysis import analyse as analyse_logs
 from nearfar.abtest.assignment import Experiment, read_experiment
-from nearfar.abtest.bootstrap import N_RESAMPLES
 from nearfar.abtest.checks import Check, CheckSettings, check_logs
 from nearfar.abtest.logs import Logs, parse_columns, read_logs
 from nearfar.abtest.metrics import find_metrics
@@ -25,6 +24,7 @@ from nearfar.cli.options import Seed, with_options
 from nearfar.cli.output import Output
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.extras import require
+from nearfar.evaluation.intervals import N_RESAMPLES
 
 app = typer.Typer(
     name="abtest",

@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import TextColumn
 from rich.table import Column
 
 from nearfar.bundle.folder import check_destination
@@ -18,6 +17,7 @@ from nearfar.cli.exit_codes import CODES, REASONS, same_command
 from nearfar.cli.log_options import LogOptions
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output
+from nearfar.cli.progress import LiveBar
 from nearfar.core.errors import MissingExtraError
 from nearfar.experiments.autopilot.autopilot import Autopilot, AutopilotOptions
 from nearfar.experiments.autopilot.autopilot import autopilot as run_autopilot
@@ -146,7 +146,7 @@ def _show(result: Autopilot, page: Path | None, output: Output) -> None:
     output.result(value, *lines)
 
 
-class AutopilotProgress:
+class AutopilotProgress(LiveBar):
     """A reporter of steps and epochs, and of the search's own lines; use it as a context.
 
     Args:
@@ -155,38 +155,11 @@ class AutopilotProgress:
     """
 
     def __init__(self, output: Output, minutes: float) -> None:
-        self.output = output
         self.seconds = 60 * minutes
-        self.live = output.stderr.is_terminal and not output.quiet
+        left = TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True))
+        super().__init__(output, "autopilot", left, total=self.seconds, left="")
         self.started = time.monotonic()
-        self.title = ""
-        self.state = ""
-        self.bar: Progress | None = None
-        self.task: TaskID | None = None
-
-    def __enter__(self) -> AutopilotProgress:
-        if self.live:
-            self.bar = Progress(
-                TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-                BarColumn(bar_width=None, table_column=Column(min_width=6, max_width=24, ratio=1)),
-                TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
-                TextColumn("{task.fields[state]}", table_column=Column(ratio=4, no_wrap=True)),
-                console=self.output.stderr,
-                transient=True,
-                expand=True,
-            )
-            self.bar.start()
-            self.task = self.bar.add_task("autopilot", total=self.seconds, left="", state="")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.bar is not None:
-            self.bar.stop()
+        self.title = self.state = ""
 
     def say(self, text: str) -> None:
         """Print a line of the search, above the bar where there is one."""
@@ -211,12 +184,10 @@ class AutopilotProgress:
         self._update()
 
     def _update(self) -> None:
-        if self.bar is None or self.task is None:
-            return
         done = time.monotonic() - self.started
         left = max(self.seconds - done, 0.0)
         time_left = f"{left / 60:.0f} min left" if left >= 90 else f"{left:.0f} s left"
-        self.bar.update(
-            self.task, completed=min(done, self.seconds), left=time_left,
+        self.show(
+            completed=min(done, self.seconds), left=time_left,
             description=self.title or "autopilot", state=self.state,
         )  # fmt: skip

@@ -6,30 +6,27 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
-from nearfar.bundle.manifest import NAME as MANIFEST
-from nearfar.bundle.subjects import common_sample, subject_of
+from nearfar.bundle.subjects import fingerprints
 from nearfar.cli import inputs
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, table
-from nearfar.core.errors import SettingsError
-from nearfar.core.files import read_json, write_json
-from nearfar.data.interactions import Split
+from nearfar.core.files import write_json
 from nearfar.data.splits.folder import load_split
-from nearfar.maps.users import Part, whole_histories
+from nearfar.experiments.diagnosis import subjects_of
+from nearfar.maps.users import Part
 from nearfar.pages.matplotlib import check_picture, write_picture
 from nearfar.report.sections.diagnostics import curve_charts
 from nearfar.theory.diagnosis import Diagnosis, diagnose, estimated_seconds, examined_on
 from nearfar.theory.finding import Finding
-from nearfar.theory.instrument import Instrument, all_instruments
+from nearfar.theory.instrument import Instrument, all_instruments, instruments_named
 from nearfar.theory.subject import Subject
 
 JSON = ".json"
@@ -79,7 +76,11 @@ def diagnose_bundles(
     take about a minute a bundle.
     """
     named = inputs.named_bundles([bundle, *(compare or [])])
-    instruments = _instruments(only)
+    instruments = (
+        all_instruments()
+        if only is None
+        else instruments_named(name.strip() for name in only.split(","))
+    )
     for path in out or []:
         if path.suffix.lower() != JSON:
             check_picture(path, purpose="a picture of curves")
@@ -87,16 +88,14 @@ def diagnose_bundles(
     bundles = {title: load_bundle(path, device=device) for title, path in named.items()}
     for title, one in bundles.items():
         inputs.warn_of_other_data(title, one, split, output)
-    sample = common_sample(whole_histories(split, of), bundles.values(), users, seed)
-    subjects = {
-        title: subject_of(
-            one, sample, keep_prob=keep_prob, n_masks=masks, n_sharing=sharing_users, seed=seed
-        )
-        for title, one in bundles.items()
-    }
+    subjects = subjects_of(
+        bundles, split, users=users, sharing_users=sharing_users, of=of, keep_prob=keep_prob,
+        masks=masks, seed=seed,
+    )  # fmt: skip
+    n_users = next(iter(subjects.values())).n_users
     cost = estimated_seconds(subjects, instruments)
     output.remark(
-        f"{sample.n_users:,} users, {len(instruments)} instruments, {len(subjects)} "
+        f"{n_users:,} users, {len(instruments)} instruments, {len(subjects)} "
         f"{'bundle' if len(subjects) == 1 else 'bundles'}: about {max(1, round(cost)):,} s"
     )
     started = time.perf_counter()
@@ -105,7 +104,7 @@ def diagnose_bundles(
     seconds = time.perf_counter() - started
     value = {
         "bundles": {title: str(path) for title, path in named.items()},
-        "split": str(data), "fingerprints": _fingerprints(split, bundles, named),
+        "split": str(data), "fingerprints": fingerprints(split, bundles, named),
         **examined_on(subjects), "of": of, "seed": seed,
         "estimated_seconds": cost, "total_seconds": seconds, **found.to_dict(),
     }  # fmt: skip
@@ -147,35 +146,6 @@ def _progress(
             bar.update(task, completed=done, left=told, description=f"{title}: {what}")
 
         yield tell
-
-
-def _instruments(only: str | None) -> dict[str, Instrument]:
-    known = all_instruments()
-    if only is None:
-        return known
-    names = [name.strip() for name in only.split(",")]
-    if unknown := [name for name in names if name not in known]:
-        raise SettingsError(
-            f"there is no instrument {', '.join(map(repr, unknown))}; there are {', '.join(known)}"
-        )
-    return {name: known[name] for name in names}
-
-
-def _fingerprints(
-    split: Split, bundles: dict[str, Bundle], named: dict[str, Path]
-) -> dict[str, Any]:
-    """SHA-256 of the split, and by bundle of its files and of the users it was trained on."""
-    return {
-        "split": split.fingerprint,
-        "training_users": split.train.fingerprint,
-        "bundles": {
-            title: {
-                "bundle": read_json(path / MANIFEST)["sha256"],
-                "trained_on": bundles[title].about.data.get("fingerprint"),
-            }
-            for title, path in named.items()
-        },
-    }
 
 
 def _shown(found: Diagnosis) -> list[Table | str]:

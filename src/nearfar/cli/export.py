@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from nearfar.bundle.exports.export import PACKAGE, Export
+from nearfar.bundle.exports.export import export_bundle
 from nearfar.bundle.folder import load_bundle
 from nearfar.cli.options import with_options
 from nearfar.cli.output import Output
-from nearfar.core import discovery, settings
+from nearfar.core import settings
 
 
 @with_options()
@@ -43,10 +43,8 @@ def export(
     An ONNX export recommends without PyTorch: nearfar serve --runtime onnx --bundle OUT. It needs
     the extra onnx.
     """
-    cls = discovery.find(PACKAGE, Export, form)
-    made = settings.build(cls, settings.parse_assignments(assignments or []))
     loaded = load_bundle(bundle)
-    made.write(loaded, out)
+    made = export_bundle(loaded, out, form, **settings.parse_assignments(assignments or []))
     files = sorted(out.iterdir()) if out.is_dir() else [out]
     sizes = {file.name: file.stat().st_size for file in files}
     value = {

@@ -1,4 +1,4 @@
-"""What several commands are given: a log with its columns and filters, or a split."""
+"""What several commands are given: a split, and bundles to look at on it."""
 
 from __future__ import annotations
 
@@ -7,37 +7,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nearfar.cli.log_options import LogOptions
 from nearfar.cli.output import Output
 from nearfar.data.interactions import FoldIn, Interactions, Split
-from nearfar.data.splits.folder import is_split_folder, load_split
-from nearfar.data.splits.hold_out import hold_out_users
+from nearfar.data.splits.folder import load_split
 
 if TYPE_CHECKING:
     from nearfar.bundle.bundle import Bundle
-
-
-def open_training(
-    source: str, log_options: LogOptions, share: float, seed: int, output: Output
-) -> tuple[Interactions, FoldIn | None, dict[str, object]]:
-    """Training users, validation users (none at share 0), and what is known of the data.
-
-    A split folder says itself who is who; of a log, a share of the users is held out.
-    """
-    if is_split_folder(Path(source)):
-        split = load_split(Path(source))
-        say_weights(split.train, output)
-        return split.train, split.validation, {"split": split.fingerprint, **split.protocol}
-    log = log_options.open(source, output)
-    everyone = log.interactions()
-    say_weights(everyone, output)
-    about: dict[str, object] = {"log": log.name, "steps": [str(step) for step in log.steps]}
-    if log.read is not None:
-        about["read"] = log.read.to_dict()
-    if share == 0:
-        return everyone, None, about
-    train, validation = hold_out_users(everyone, share, seed=seed)
-    return train, validation, {**about, "validation_share": share, "validation_seed": seed}
 
 
 def say_weights(train: Interactions, output: Output) -> None:

@@ -16,7 +16,6 @@ from nearfar.cli.output import Output, drawn
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import Interactions, Split
 from nearfar.data.splits.folder import load_split
-from nearfar.evaluation.evaluate import evaluate
 from nearfar.maps.atlas import Mapped, make_atlas
 from nearfar.maps.cohorts import SIZES, Cohorts, cohorts_by_interactions
 from nearfar.maps.drawing import check_drawable, draw
@@ -25,8 +24,6 @@ from nearfar.maps.genres import N_GENRES, cohorts_by_genre
 from nearfar.maps.projections.projection import find_projection
 from nearfar.maps.table import distances_table, separability_table
 from nearfar.maps.users import Part, whole_histories
-from nearfar.metrics.ndcg import NDCG
-from nearfar.models.latent import LatentModel
 
 By = Literal["interactions", "genre"]
 
@@ -108,14 +105,7 @@ def draw_map(
 def _mapped(title: str, path: Path, split: Split, device, output: Output) -> Mapped:
     bundle = load_bundle(path, device=device)
     inputs.warn_of_other_data(title, bundle, split, output)
-    if not isinstance(bundle.model, LatentModel):
-        raise SettingsError(
-            f"{title} is a bundle of {bundle.about.algorithm}, which has no latent space to map; "
-            "give one of an autoencoder, as multvae"
-        )
-    test = inputs.aligned(split.test, bundle.items, output)
-    ndcg = evaluate(bundle.model, test, [NDCG(100)]).mean(NDCG(100))
-    return Mapped(bundle.model, bundle.items, ndcg)
+    return Mapped.of_bundle(title, bundle, inputs.aligned(split.test, bundle.items, output))
 
 
 def _cohorts(

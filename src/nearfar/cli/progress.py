@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
+from typing import Any, Self
 
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TaskID,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -23,55 +23,75 @@ SHORT = {"reconstruction": "nll", "kl": "KL", "alignment": "A"}
 """Names that leave the rest of a line of 80 characters room."""
 
 
-class TrainingProgress:
+class LiveBar:
+    """A line with a bar that is redrawn on a terminal, and nothing elsewhere; use it as a context.
+
+    Args:
+        output: where it goes.
+        name: what stands before the bar.
+        columns: what stands behind it, before the state.
+        total: when the bar is full; None where that is not known yet.
+        fields: the first values of fields that the columns show.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        name: str,
+        *columns: ProgressColumn,
+        total: float | None = None,
+        **fields: Any,
+    ) -> None:
+        self.output = output
+        self.live = output.stderr.is_terminal and not output.quiet
+        self._progress = Progress(
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=None, table_column=Column(min_width=6, max_width=24, ratio=1)),
+            *columns,
+            TextColumn("{task.fields[state]}", table_column=Column(ratio=4, no_wrap=True)),
+            console=output.stderr,
+            transient=True,
+            expand=True,
+            disable=not self.live,
+        )
+        self._task = self._progress.add_task(name, total=total, state="", **fields)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, **changes: Any) -> None:
+        """Redraw the bar: `completed`, `total`, `description`, `state` or a column's field."""
+        self._progress.update(self._task, **changes)
+
+    def begin_again(self, name: str) -> None:
+        """Start the bar and its clock anew under another name."""
+        self._progress.reset(self._task, total=None, description=name, state="")
+
+
+class TrainingProgress(LiveBar):
     """A reporter for `Run`; use it as a context.
 
     Elsewhere than on a terminal it prints at most a line every ten seconds.
     """
 
     def __init__(self, output: Output, name: str) -> None:
-        self.output = output
+        done = MofNCompleteColumn(table_column=Column(no_wrap=True))
+        super().__init__(output, name, TextColumn("epoch"), done, TimeRemainingColumn(compact=True))
         self.name = name
-        self.live = output.stderr.is_terminal and not output.quiet
         self.last_line = time.monotonic()
-        self.best = ""
-        self.bar: Progress | None = None
-        self.task: TaskID | None = None
-        self.state = self.short = self.short_best = ""
+        self.best = self.state = self.short = self.short_best = ""
         self.warned: set[str] = set()
-
-    def __enter__(self) -> TrainingProgress:
-        if self.live:
-            self.bar = Progress(
-                TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-                BarColumn(bar_width=None, table_column=Column(min_width=6, max_width=24, ratio=1)),
-                TextColumn("epoch"),
-                MofNCompleteColumn(table_column=Column(no_wrap=True)),
-                TimeRemainingColumn(compact=True),
-                TextColumn("{task.fields[state]}", table_column=Column(ratio=4, no_wrap=True)),
-                console=self.output.stderr,
-                transient=True,
-                expand=True,
-            )
-            self.bar.start()
-            self.task = self.bar.add_task(self.name, total=None, state="")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.bar is not None:
-            self.bar.stop()
 
     def part(self, name: str, /) -> None:
         """Name the part that is fitted; its best score is not that of the part before."""
         self.name = name
         self.best = self.state = self.short = self.short_best = ""
-        if self.bar is not None and self.task is not None:
-            self.bar.reset(self.task, total=None, description=name, state="")
+        if self.live:
+            self.begin_again(name)
         else:
             self.output.remark(f"fitting {name}")
 
@@ -82,13 +102,12 @@ class TrainingProgress:
             self.output.warning(text)
 
     def step(self, report: StepReport, /) -> None:
-        if self.bar is None or self.task is None:
+        if not self.live:
             return
         terms = " ".join(
             f"{SHORT.get(name, name)} {value:.3g}" for name, value in report.terms.items()
         )
-        self.bar.update(
-            self.task,
+        self.show(
             total=report.n_epochs,
             completed=report.epoch + report.step / report.n_steps,
             state=f"{terms} {self.short} {report.users_per_second:,.0f} users/s",

@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from nearfar.bundle.folder import load_bundle
-from nearfar.bundle.manifest import is_bundle
 from nearfar.cli import inputs
 from nearfar.cli.exit_codes import same_command
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, drawn
 from nearfar.core.errors import ArtefactError
+from nearfar.core.manifest import is_bundle
 from nearfar.data.interactions import Split
 from nearfar.data.splits.folder import load_split
 from nearfar.evaluation.table import comparison_table

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nearfar.algorithms.algorithm import filled_in, make_algorithm, names, preset, presets
-from nearfar.bundle.folder import check_destination
+from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.folder import check_destination, load_bundle
+from nearfar.bundle.other_catalogue import settings_of, warm_started
 from nearfar.bundle.training import has_checkpoint, run_folder, train_bundle
 from nearfar.cli import inputs
 from nearfar.cli.exit_codes import INTERRUPTED
@@ -17,8 +19,13 @@ from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, table
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
+from nearfar.core.errors import SettingsError
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.data.splits.folder import is_split_folder, load_split
+from nearfar.data.splits.hold_out import hold_out_users
 from nearfar.train.run import Precision, Run
 
+WARM = "warm.safetensors"
 PRESETS = "; ".join(f"{name}: {', '.join(kept)}" for name in names() if (kept := presets(name)))
 
 
@@ -37,6 +44,13 @@ def train(
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", help="One setting: key=value; nested: alignment.weight=2."),
+    ] = None,
+    earlier: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Go on from the weights of this bundle, with its settings where none are given.",
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint beside the bundle.")
@@ -64,13 +78,19 @@ def train(
     --set alignment.weight=1 --data SPLIT --out BUNDLE. What can be set is listed by
     nearfar algorithms NAME. While it trains, OUT.run holds the checkpoint and metrics.jsonl;
     Ctrl-C saves the best so far (exit code 130), --resume goes on.
+
+    With --from, items are matched by id and new ones are added (guide: incremental training):
+
+    nearfar train multvae --data NEW_LOG --from LAST_BUNDLE --out BUNDLE --set epochs=10
     """
-    values = preset(algorithm, named) if named else {}
+    before = None if earlier is None else load_bundle(earlier)
+    values = {} if before is None else earlier_settings(before, algorithm)
+    values = settings.merge(values, preset(algorithm, named) if named else {})
     values = settings.merge(values, settings.read_toml(config) if config else {})
     values = settings.merge(values, settings.parse_assignments(assignments or []))
     made = make_algorithm(algorithm, values)
     check_destination(out)
-    interactions, validation, about = inputs.open_training(
+    interactions, validation, about = _open_training(
         data, log_options, validation_share, seed, output
     )
     output.remark(
@@ -83,6 +103,18 @@ def train(
     if from_data:
         values_shown = ", ".join(f"{name}={_short(value)}" for name, value in from_data.items())
         output.remark(f"computed from the data: {values_shown} (--set gives other values)")
+    if before is not None:
+        path = run_folder(out).absolute() / WARM
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made, n_known = warm_started(made, before, interactions.item_ids, path)
+        output.remark(
+            f"going on from {earlier}, which knows {n_known:,} of {interactions.n_items:,} items"
+        )
+        if validation is not None and not before.trained_on(interactions):
+            output.warning(
+                f"{earlier} may have been trained on some of these validation users: what is "
+                "measured on them, and the epoch that it chooses, may flatter it"
+            )
     if not has_checkpoint(out, resume=resume) and resume:
         output.warning(f"there is no checkpoint in {run_folder(out)}; starting from the beginning")
     with TrainingProgress(output, algorithm) as progress:
@@ -95,6 +127,9 @@ def train(
     rows = []
     if evaluation is not None:
         rows = [[str(m), f"{evaluation.mean(m):.4f}"] for m in evaluation.per_user]
+    for attempt in history.attempts:
+        score = f"{attempt.score:.4f}" if attempt.epochs else "no score"
+        output.remark(f"tried {attempt.label}: {score} in {attempt.epochs} epochs")
     if history.interrupted:
         output.warning(
             f"stopped by hand: {out} holds the best so far; the same command with --resume goes on"
@@ -108,6 +143,7 @@ def train(
             "fit_seconds": found.fit_seconds, "metrics": found.bundle.about.metrics,
             "n_epochs": len(history.records),
             "best_epoch": history.best_epoch, "stopped_early": history.stopped_early,
+            "attempts": [attempt.to_dict() for attempt in history.attempts],
             "interrupted": history.interrupted, "read": about.get("read"),
         },
         table(None, ["validation", "mean"], rows) if rows else "no validation users",
@@ -117,5 +153,43 @@ def train(
         raise typer.Exit(INTERRUPTED)
 
 
+def earlier_settings(bundle: Bundle, algorithm: str) -> dict[str, Any]:
+    """Return the settings of a bundle that training goes on from.
+
+    Raises:
+        SettingsError: another algorithm trained it.
+    """
+    before = bundle.about.algorithm
+    if before != algorithm:
+        raise SettingsError(
+            f"--from names a bundle of {before}; {algorithm} cannot go on from it: "
+            f"use nearfar train {before}"
+        )
+    return settings_of(bundle)
+
+
 def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _open_training(
+    source: str, log_options: LogOptions, share: float, seed: int, output: Output
+) -> tuple[Interactions, FoldIn | None, dict[str, object]]:
+    """Training users, validation users (none at share 0), and what is known of the data.
+
+    A split folder says itself who is who; of a log, a share of the users is held out.
+    """
+    if is_split_folder(Path(source)):
+        split = load_split(Path(source))
+        inputs.say_weights(split.train, output)
+        return split.train, split.validation, {"split": split.fingerprint, **split.protocol}
+    log = log_options.open(source, output)
+    everyone = log.interactions()
+    inputs.say_weights(everyone, output)
+    about: dict[str, object] = {"log": log.name, "steps": [str(step) for step in log.steps]}
+    if log.read is not None:
+        about["read"] = log.read.to_dict()
+    if share == 0:
+        return everyone, None, about
+    train, validation = hold_out_users(everyone, share, seed=seed)
+    return train, validation, {**about, "validation_share": share, "validation_seed": seed}

@@ -16,14 +16,11 @@ from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
 from nearfar.core.errors import DataError
 from nearfar.data.splits.folder import is_split_folder, load_split
-from nearfar.evaluation.text import aligned
 from nearfar.experiments.tuning.space import Space
-from nearfar.experiments.tuning.trials import TuningTrial
-from nearfar.experiments.tuning.tune import METRIC, Tuned, TuningSearch
+from nearfar.experiments.tuning.trials import METRIC, Tuned
+from nearfar.experiments.tuning.tune import TuningSearch
 from nearfar.experiments.tuning.tune import tune as run_search
 from nearfar.train.run import Precision
-
-SHOWN = 10
 
 
 @with_options()
@@ -106,16 +103,10 @@ def tune(
 
 
 def _show(found: Tuned, search: TuningSearch, data: Path, output: Output) -> None:
-    ranked = sorted(found.trials, key=lambda t: (-(t.score or -1.0), t.number))
-    keys = list(search.searched().parameters)
-    rows = [
-        [str(t.number), _outcome(t), str(len(t.epochs) or ""), *(_short(t.values[k]) for k in keys)]
-        for t in ranked[:SHOWN]
-    ]
     pruned = sum(t.state == "pruned" for t in found.trials)
     reasons = dict.fromkeys(t.reason for t in found.trials if t.reason)
     shown = [
-        aligned(["trial", f"validation {METRIC}", "epochs", *keys], rows),
+        str(found),
         *(f"failed: {reason}" for reason in reasons),
         f"{len(found.trials)} trials, {pruned} given up on early; {search.folder}/trials.json",
     ]
@@ -137,11 +128,3 @@ def _show(found: Tuned, search: TuningSearch, data: Path, output: Output) -> Non
         },
         *shown,
     )
-
-
-def _outcome(trial: TuningTrial) -> str:
-    return trial.state if trial.score is None else f"{trial.score:.4f}"
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

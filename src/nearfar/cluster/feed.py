@@ -33,7 +33,7 @@ class SharedFeed:
 
     def __init__(self, x: csr_array, device: torch.device, team: Team, *, with_items: bool) -> None:
         self.x = x
-        self.feed = Feed(x, device)
+        self.feed = Feed(x, device, present_items=True)
         self.team = team
         self.with_items = with_items
         held = team.gather(np.array([x.shape[0]]))[:, 0]

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
+from nearfar.algorithms.attempts import best_attempt
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.cluster.histories import PART_USERS, Histories, write_histories
 from nearfar.cluster.team import Team, error_of
 from nearfar.cluster.training import FITTED, Task, check_shareable, train_part
@@ -27,7 +29,7 @@ from nearfar.models.autoencoder import Autoencoder
 from nearfar.train.checkpoint import NAME, Checkpoint
 from nearfar.train.history import EpochRecord
 from nearfar.train.run import Reporter, Run
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 
 FAILED = "failed.json"
 ANCHORS = "objective.term_modules.alignment.anchors"
@@ -63,14 +65,41 @@ def fit_histories(
         SettingsError: the algorithm cannot be shared, or there is no folder.
         DivergedError: a term or a weight is no longer finite.
         NearfarError: workers were lost more often than `workers` allows.
+
+    Examples:
+        >>> from nearfar.cluster.histories import describe_histories
+        >>> from nearfar.cluster.fit import fit_histories
+        >>> from nearfar.cluster.workers import Workers
+        >>> histories = describe_histories("/shared/histories")  # doctest: +SKIP
+        >>> run = nf.Run(folder=Path("/shared/run"))
+        >>> model = fit_histories(
+        ...     nf.MultVAE(), histories, run=run, workers=Workers(count=8)
+        ... )  # doctest: +SKIP
     """
     require("ray", extra="cluster", purpose="work on several machines")
     shareable = check_shareable(algorithm)
     if run.folder is None:
         raise SettingsError("the run has no folder; name one that all workers see")
+
+    def fit_one(algorithm: AutoencoderAlgorithm, run: Run) -> Autoencoder:
+        return _fit_one(algorithm, histories, validation, run, workers)
+
+    return best_attempt(shareable.tried(validation), fit_one, run)
+
+
+def _fit_one(
+    algorithm: AutoencoderAlgorithm,
+    histories: Histories,
+    validation: FoldIn | None,
+    run: Run,
+    workers: Workers,
+) -> Autoencoder:
+    """Fit one network."""
+    assert run.folder is not None
     folder = run.folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
     task = Task(
-        shareable, histories, validation, folder, run.seed, run.precision, workers.device,
+        algorithm, histories, validation, folder, run.seed, run.precision, workers.device,
         run.checkpoint_seconds, run.checkpoint_epochs,
     )  # fmt: skip
     if not run.resume:
@@ -78,7 +107,7 @@ def fit_histories(
         shutil.rmtree(folder / FITTED, ignore_errors=True)
     (folder / FAILED).unlink(missing_ok=True)
     identity = {
-        **task.identity, "plan": asdict(shareable.plan(task.catalogue)), "seed": run.seed,
+        **task.identity, "plan": asdict(algorithm.plan(task.catalogue)), "seed": run.seed,
         "precision": run.precision,
     }  # fmt: skip
     found = Checkpoint.read(folder / FITTED, identity)
@@ -189,7 +218,9 @@ def _fitted(task: Task, found: Checkpoint, run: Run) -> Autoencoder:
     run.history.records.extend(EpochRecord(**r) for r in found.position["records"])
     run.history.stopped_early = found.position["stopped_early"]
     anchors = found.tensors.get(ANCHORS)
-    prior = algorithm.objective(Catalogue(histories.item_counts, histories.n_users), run.seed).prior
+    prior = algorithm.objective(
+        TrainingCounts(histories.item_counts, histories.n_users), run.seed
+    ).prior
     names = [] if prior is None else list(prior.learned())
     return Autoencoder(
         architecture, network, histories.item_counts, histories.n_users,

@@ -153,6 +153,14 @@ def describe_histories(folder: str | Path) -> Histories:
     Raises:
         EmptyDataError: there are no such files, or no items in them.
         DataError: a file is not what it must be.
+
+    Examples:
+        >>> from nearfar.cluster.histories import describe_histories
+        >>> Path("histories").mkdir()
+        >>> frame = pl.DataFrame({"user": [1, 2], "items": [[7, 8], [8]]})
+        >>> frame.write_parquet("histories/part-0.parquet")
+        >>> describe_histories("histories").n_users
+        2
     """
     folder = Path(folder)
     counts = pl.DataFrame()

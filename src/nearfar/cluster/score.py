@@ -34,6 +34,11 @@ class ScoreRequest:
         deny: ids of items that are never recommended.
         batch_size: users scored at once; by default as `recommend` has it.
         rerank: how lists are chosen from the best candidates.
+
+    Examples:
+        >>> from nearfar.cluster.score import ScoreRequest
+        >>> ScoreRequest(k=10, deny=[7]).exclude_seen
+        True
     """
 
     k: int = 20
@@ -111,6 +116,12 @@ def score_histories(
     Raises:
         MissingExtraError: Ray is not installed.
         DataError: a part cannot be read, or rows cannot be kept.
+
+    Examples:
+        >>> from nearfar.cluster.histories import describe_histories
+        >>> from nearfar.cluster.score import ScoreRequest, score_histories
+        >>> histories = describe_histories("/shared/histories")  # doctest: +SKIP
+        >>> score_histories(bundle, histories, writer, request=ScoreRequest(k=20))  # doctest: +SKIP
     """
     require("ray", extra="cluster", purpose="work on several machines")
     written = set(writer.parts)

@@ -25,7 +25,7 @@ from nearfar.train.run import Precision, Run
 from nearfar.train.state import TrainingState
 from nearfar.vae.likelihoods.bernoulli import bernoulli
 from nearfar.vae.likelihoods.gaussian import Squares
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.likelihoods.multinomial import SoftReconstruction, reconstruction
 from nearfar.vae.likelihoods.sampled import SampledReconstruction
 from nearfar.vae.starts.saved import Saved
@@ -81,8 +81,8 @@ class Task:
         }
 
     @property
-    def catalogue(self) -> Catalogue:
-        return Catalogue(self.histories.item_counts, self.histories.n_users)
+    def catalogue(self) -> TrainingCounts:
+        return TrainingCounts(self.histories.item_counts, self.histories.n_users)
 
 
 def check_shareable(algorithm: object) -> AutoencoderAlgorithm:
@@ -108,7 +108,8 @@ def check_shareable(algorithm: object) -> AutoencoderAlgorithm:
             "spectral, xavier or saved weights"
         )
     terms = [
-        a.term for a in algorithm.objective(Catalogue(np.ones(2, np.int64), 2), 0).addends.values()
+        a.term
+        for a in algorithm.objective(TrainingCounts(np.ones(2, np.int64), 2), 0).addends.values()
     ]
     for term in terms:
         if not (isinstance(term, BY_USER) or term in (reconstruction, bernoulli)):

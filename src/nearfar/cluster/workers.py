@@ -34,6 +34,11 @@ class Workers(Settings):
 
     Raises:
         SettingsError: a value is out of range.
+
+    Examples:
+        >>> from nearfar.cluster.workers import Workers
+        >>> Workers(count=4, address="auto", cpus=8).max_failures
+        3
     """
 
     count: PositiveInt = 2

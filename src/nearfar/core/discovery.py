@@ -64,9 +64,16 @@ def find(package: str, base: type[T], name: str) -> type[T]:
 def _by_path(path: str, base: type[T]) -> type[T]:
     module_name, _, class_name = path.rpartition(".")
     try:
-        value = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there; what it imports is not
         raise SettingsError(f"cannot import {path!r}: {error}") from None
+    if not hasattr(module, class_name):
+        known = [cls.__name__ for cls in classes_in(module, base)]
+        hint = f"; it defines {', '.join(known)}" if known else ""
+        raise SettingsError(f"cannot import {path!r}: {module_name} has no {class_name!r}{hint}")
+    value = getattr(module, class_name)
     if not (inspect.isclass(value) and issubclass(value, base)):
         raise SettingsError(f"{path!r} is not a {base.__name__}")
     return value

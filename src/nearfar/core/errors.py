@@ -24,7 +24,15 @@ from collections.abc import Iterable
 
 
 class NearfarError(Exception):
-    """It failed for a reason that one line states; the base of all errors raised on purpose."""
+    """It failed for a reason that one line states; the base of all errors raised on purpose.
+
+    Examples:
+        >>> try:
+        ...     nf.EASE(l=200)
+        ... except nf.NearfarError as error:
+        ...     print(error)
+        unknown setting 'l'; did you mean 'l2'? known: l2
+    """
 
 
 class DataError(NearfarError):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from html import escape
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 import polars as pl
 
@@ -31,11 +31,30 @@ def summary_text(title: str, facts: Mapping[str, object]) -> str:
 
 def summary_html(title: str, facts: Mapping[str, object]) -> str:
     """Return a small table for notebooks."""
-    rows = "".join(
-        f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(_number(value))}</td></tr>"
-        for name, value in facts.items()
-    )
-    return f"<table><caption>{escape(title)}</caption>{rows}</table>"
+    return table_html([(name, _number(value)) for name, value in facts.items()], caption=title)
+
+
+def table_html(
+    rows: Iterable[Sequence[str]],
+    *,
+    caption: str = "",
+    header: Sequence[str] = (),
+    notes: Iterable[str] = (),
+) -> str:
+    """Return a table as HTML, for notebooks; its first column names the rows."""
+    table = Element("table")
+    if caption:
+        SubElement(table, "caption").text = caption
+    for kind, cells in [("th", header)] * bool(header) + [("td", row) for row in rows]:
+        line = SubElement(table, "tr")
+        for number, text in enumerate(cells):
+            left = {} if number else {"style": "text-align:left"}
+            SubElement(line, kind if number else "th", left).text = text
+    paragraphs = []
+    for note in notes:
+        paragraphs.append(Element("p"))
+        paragraphs[-1].text = note
+    return "".join(tostring(part, "unicode", method="html") for part in (table, *paragraphs))
 
 
 def _fact(name: str, value: object) -> str:

@@ -19,6 +19,12 @@ class Ranking:
     """The best k items of every user, best first; ties go to the lower item index.
 
     Where a user has fewer than k candidates the row ends in -1, with score -inf.
+
+    Examples:
+        >>> ranking = ease.top_k(split.test.fold_in.x, 3)
+        >>> frame = ranking.to_polars(split.train.item_ids, split.test.fold_in.user_ids)
+        >>> frame.columns, frame.height
+        (['user', 'rank', 'item', 'score'], 30)
     """
 
     items: Int[np.ndarray, "users k"]

@@ -25,6 +25,11 @@ class Vocabulary:
 
     Raises:
         DataError: an id is missing, doubled, or neither integer nor text.
+
+    Examples:
+        >>> ids = nf.Vocabulary(["a", "b"])
+        >>> ids.index(["b", "x"]).tolist()
+        [1, -1]
     """
 
     def __init__(self, ids: Iterable[int] | Iterable[str], details: pl.DataFrame | None = None):

@@ -15,7 +15,7 @@ from nearfar.data.events import OPTIONAL, FilterStep, Log, compacted, with_detai
 from nearfar.data.filters import Filters, row_mask
 from nearfar.data.weighting import KindReader
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rows import Rows
+from nearfar.tables.rows import TableRows
 from nearfar.tables.rules import BadRows, beyond, missing_value
 
 TABLE_LIMIT = 1 << 24  # 64 MB at most
@@ -173,7 +173,7 @@ class LogBuilder:
         self._items = GrowingIds("item", typed=typed)
         self._blocks: list[pl.DataFrame] = []
 
-    def add_all(self, blocks: Iterable[Rows]) -> None:
+    def add_all(self, blocks: Iterable[TableRows]) -> None:
         """Add every block of a reader."""
         for rows in blocks:
             self.name = rows.where

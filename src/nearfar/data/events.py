@@ -63,6 +63,12 @@ class Log:
         read: what the source was read as; None for a log that was not read.
         scale: what the weights are in training; "none" where all interactions count alike.
         repeats: the weight of an interaction that several events are of.
+
+    Examples:
+        >>> log.n_users, log.n_items, log.n_events
+        (60, 20, 600)
+        >>> log.interactions().x.shape
+        (60, 20)
     """
 
     events: pl.DataFrame

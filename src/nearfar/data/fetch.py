@@ -17,8 +17,7 @@ from typing import IO, Any
 
 from nearfar.core.errors import DataError, FetchError, UnknownNameError
 from nearfar.core.files import atomic_file
-from nearfar.data.formats import all_sources, generated
-from nearfar.data.sources.source import Download, Packaged, Source
+from nearfar.data.sources.source import Download, Packaged, Source, all_sources, generated
 from nearfar.tables.raw import RawFiles
 
 CONNECT_SECONDS = 10
@@ -43,6 +42,9 @@ def fetch(name: str, cache: str | Path | None = None, progress: Progress | None 
     Raises:
         UnknownNameError: no data set is called so.
         FetchError: it could not be had, or there is nothing to fetch; says what to do.
+
+    Examples:
+        >>> log = nf.read_log(nf.fetch("ml-100k"))  # doctest: +SKIP
     """
     known = data_sets()
     key = name.lower().replace("_", "-")

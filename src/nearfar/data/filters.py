@@ -35,6 +35,12 @@ class Filters:
 
     Raises:
         SettingsError: a bound is negative, a date is not valid, or the window is empty.
+
+    Examples:
+        >>> nf.Filters(min_user=12).apply(log).n_users
+        26
+        >>> nf.read_log("synthetic:50x20x400", filters=nf.Filters(since="2024-03-01")).n_events
+        214
     """
 
     min_rating: float | None = None

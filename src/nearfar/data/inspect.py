@@ -12,6 +12,7 @@ import numpy as np
 from nearfar.core.errors import EmptyDataError
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, merge_duplicates
+from nearfar.data.log import read_log
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 MAX_HISTOGRAM = 50
@@ -106,17 +107,44 @@ class LogReport:
         """The report as plain JSON-able values."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        lines = [
+            f"{self.name}: {self.n_users:,} users, {self.n_items:,} items, "
+            f"{self.n_interactions:,} interactions ({self.density:.4%} of all pairs), "
+            f"{self.n_repeated:,} repeated events",
+            f"columns: {', '.join(self.columns)}",
+        ]
+        for what, counts in (("user", self.activity), ("item", self.popularity)):
+            low, median, high = (counts[q] for q in ("0", "0.5", "1"))
+            lines.append(f"interactions per {what}: {low:g} to {high:g}, median {median:g}")
+        if self.first is not None:
+            lines.append(f"from {self.first} to {self.last}")
+        lines += [
+            f"{d.filter} would leave {d.left_users:,} users, {d.left_items:,} items, "
+            f"{d.left_events:,} interactions"
+            for d in self.would_drop
+        ]
+        return "\n".join(lines)
 
-def inspect_log(log: Log, *, measure_speed: bool = True) -> LogReport:
+
+def inspect_log(source: Any, *, measure_speed: bool = True) -> LogReport:
     """Describe a log.
 
     Args:
+        source: a log, or whatever `read_log` reads, such as the path of a file.
         measure_speed: time a matrix product (a fraction of a second) to estimate training time;
             without it there is no such estimate.
 
     Raises:
         EmptyDataError: the log has no events.
+        DataError: the source cannot be read.
+
+    Examples:
+        >>> report = nf.inspect_log(log, measure_speed=False)
+        >>> report.n_users, report.activity["0.5"]
+        (60, 8.0)
     """
+    log = source if isinstance(source, Log) else read_log(source)
     if not log.n_events:
         raise EmptyDataError(f"{log.name} has no events to inspect")
     unique = merge_duplicates(log)

@@ -31,6 +31,12 @@ class Interactions:
     Raises:
         DataError: the matrix and the vocabularies disagree in size, or weights are not one positive
             number per entry of a matrix whose rows are sorted.
+
+    Examples:
+        >>> split.train.x.shape
+        (40, 20)
+        >>> split.train.item_counts[:3].tolist()
+        [10, 11, 13]
     """
 
     x: csr_array
@@ -158,6 +164,12 @@ class FoldIn:
 
     Raises:
         DataError: the two sides disagree on users or items.
+
+    Examples:
+        >>> split.test
+        FoldIn test(10 users, 20 items, 101 shown interactions, 23 held-out interactions)
+        >>> split.test.held_out.x.shape
+        (10, 20)
     """
 
     fold_in: Interactions
@@ -198,6 +210,10 @@ class Split:
     """Training users, and two groups of users held out for choosing and for reporting.
 
     `protocol` is JSON-able: what was done to get here, with every parameter and count.
+
+    Examples:
+        >>> split.train.n_users, split.validation.n_users, split.test.n_users
+        (40, 10, 10)
     """
 
     train: Interactions

@@ -27,7 +27,7 @@ MIN_ITEMS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class FeatureColumn:
     """The features of one column.
 
     Args:
@@ -50,10 +50,15 @@ class ItemFeatures:
     Args:
         ids: the items, with their title and genres where the table has them.
         blocks: the features by column.
+
+    Examples:
+        >>> frame = pl.DataFrame({"item": [0, 1], "genres": ["Drama|War", "Drama"]})
+        >>> nf.read_item_features(frame).names
+        ['genres=Drama', 'genres=War']
     """
 
     ids: Vocabulary
-    blocks: tuple[Block, ...]
+    blocks: tuple[FeatureColumn, ...]
 
     @property
     def names(self) -> list[str]:
@@ -109,6 +114,11 @@ def read_item_features(source: str | Path | pl.DataFrame) -> ItemFeatures:
         DataError: the source cannot be read, or a value is not a finite number.
         EmptyDataError: it has no item.
         SchemaError: it has no column of items, or none of features.
+
+    Examples:
+        >>> frame = pl.DataFrame({"item": [0, 1], "year": [1999, 2004]})
+        >>> nf.read_item_features(frame).ids
+        Vocabulary(2 integer ids)
     """
     if isinstance(source, pl.DataFrame):
         where = "the frame"
@@ -168,12 +178,14 @@ def united(features: ItemFeatures, table: pl.DataFrame) -> ItemFeatures:
         data, row, column = (np.concatenate(values) for values in zip(*entries, strict=True))
         shape = (len(features.ids) + table.height, len(names))
         values = csr_array((data, (row, column)), shape=shape)
-        blocks.append(Block(block.column, block.kind, names, values))
+        blocks.append(FeatureColumn(block.column, block.kind, names, values))
     details = pl.concat([features.ids.frame(), table.select("id")], how="diagonal_relaxed")
     return ItemFeatures(Vocabulary.from_frame(details), tuple(blocks))
 
 
-def _blocks(table: pl.DataFrame, rows: np.ndarray, n_items: int, where: str) -> Iterator[Block]:
+def _blocks(
+    table: pl.DataFrame, rows: np.ndarray, n_items: int, where: str
+) -> Iterator[FeatureColumn]:
     if FEATURE in table.columns:
         value = table[VALUE] if VALUE in table.columns else None
         weights = None if value is None else _numbers(value, where)
@@ -186,7 +198,7 @@ def _blocks(table: pl.DataFrame, rows: np.ndarray, n_items: int, where: str) -> 
         yield _block(column, rows, n_items, where)
 
 
-def _block(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> Block:
+def _block(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> FeatureColumn:
     kind = column.dtype
     if isinstance(kind, pl.List | pl.Array):
         if kind.inner.is_numeric():
@@ -210,7 +222,7 @@ def _block(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> Blo
     # Of several rows of an item the first counts.
     row, first = np.unique(rows[present], return_index=True)
     x = csr_array((values[first], (row, np.zeros(len(row), np.int64))), shape=(n_items, 1))
-    return Block(column.name, "number", ["value"], x)
+    return FeatureColumn(column.name, "number", ["value"], x)
 
 
 def _tags(
@@ -219,7 +231,7 @@ def _tags(
     n_items: int,
     column: str,
     weights: np.ndarray | None = None,
-) -> Block:
+) -> FeatureColumn:
     frame = pl.DataFrame(
         {"row": rows, "tag": tags.str.strip_chars(),
          "weight": np.ones(len(rows)) if weights is None else weights}
@@ -231,10 +243,10 @@ def _tags(
     entries = (frame["weight"].to_numpy(), (frame["row"].to_numpy(), columns))
     x = csr_array(entries, shape=(n_items, len(names)))
     x.eliminate_zeros()
-    return Block(column, "tags", names.to_list(), x)
+    return FeatureColumn(column, "tags", names.to_list(), x)
 
 
-def _vector(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> Block:
+def _vector(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> FeatureColumn:
     lists = column.cast(pl.List(pl.Float64))
     present = lists.is_not_null().to_numpy()
     lengths = lists.drop_nulls().list.len().unique().to_list()
@@ -248,7 +260,7 @@ def _vector(column: pl.Series, rows: np.ndarray, n_items: int, where: str) -> Bl
     columns = np.tile(np.arange(lengths[0]), len(row))
     entries = (values[first].ravel(), (np.repeat(row, lengths[0]), columns))
     x = csr_array(entries, shape=(n_items, lengths[0]))
-    return Block(column.name, "vector", [str(i) for i in range(lengths[0])], x)
+    return FeatureColumn(column.name, "vector", [str(i) for i in range(lengths[0])], x)
 
 
 def _numbers(column: pl.Series, where: str) -> np.ndarray:

@@ -13,8 +13,7 @@ from nearfar.core.errors import DataError, SchemaError, SettingsError
 from nearfar.data.events import FilterStep, Log, Unknown
 from nearfar.data.fetch import cached
 from nearfar.data.filters import Filters
-from nearfar.data.formats import detect, generated, source_named
-from nearfar.data.sources.source import Source, SourceRequest
+from nearfar.data.sources.source import Source, SourceRequest, chosen_source, detect, generated
 from nearfar.data.weighting import Repeats, Scale, Weighting, parse_kinds
 from nearfar.tables.columns import OPTIONS, Columns
 from nearfar.tables.frames import frame_table
@@ -36,7 +35,7 @@ def read_log(
     weight: str | None = None,
     items: pl.DataFrame | str | Path | None = None,
     filters: Filters | None = None,
-    format: str | None = None,
+    format: str | Source | type[Source] | None = None,
     name: str | None = None,
     options: ReadOptions | None = None,
     kind: str | None = None,
@@ -59,7 +58,8 @@ def read_log(
             a table of them.
         filters: applied; ratings and times while reading, so that memory is bounded by what
             is kept.
-        format: the source to read with ("ml-1m", "table", a dotted path); told by the files.
+        format: the source to read with: its name ("ml-1m", "table", a dotted path), or a `Source`
+            of your own; by default told by the files.
         name: how messages call the data.
         options: encoding, separator, header and quotes of text, what to do with bad rows, which
             file of a folder to read.
@@ -76,6 +76,12 @@ def read_log(
         DataError: the data cannot be read; SchemaError and EmptyDataError are kinds of it.
         UnknownNameError: no such `format`, or no such shape of synthetic data.
         SettingsError: synthetic data cannot be so, or weights are wrong.
+
+    Examples:
+        >>> frame = pl.DataFrame({"user": [1, 1, 2], "song": ["a", "b", "a"]})
+        >>> nf.read_log(frame, item="song", name="plays")
+        Log plays(3 events, 2 users, 2 items)
+        >>> nf.read_log("ratings.csv", filters=nf.Filters(min_rating=4))  # doctest: +SKIP
     """
     kinds = parse_kinds(kind_weights) if isinstance(kind_weights, str) else kind_weights
     weighting = Weighting(kinds, weights, repeats)
@@ -111,11 +117,16 @@ def _weighted(log: Log, weighting: Weighting, *, named: bool) -> Log:
     return replace(log, scale=scale, repeats=weighting.repeats_rule)
 
 
-def read_parts(source: str | Path, *, format: str | None = None) -> tuple[Log, Log]:
+def read_parts(
+    source: str | Path, *, format: str | Source | type[Source] | None = None
+) -> tuple[Log, Log]:
     """The training and the test log of a data set that is published split ("gowalla").
 
     Raises:
         DataError: the data cannot be read, or is not published split.
+
+    Examples:
+        >>> train, test = nf.read_parts("gowalla")  # doctest: +SKIP
     """
     if _maker(source):
         raise DataError(f"{source} is not published split; read it whole with read_log")
@@ -131,7 +142,9 @@ def read_parts(source: str | Path, *, format: str | None = None) -> tuple[Log, L
     return first, second
 
 
-def _from_files(source: str | Path, request: SourceRequest, format: str | None) -> Log:
+def _from_files(
+    source: str | Path, request: SourceRequest, format: str | Source | type[Source] | None
+) -> Log:
     if maker := _maker(source):
         if format not in (None, maker.name):
             raise SettingsError(f"{source} is made, not read as {format}; leave the format out")
@@ -200,8 +213,8 @@ def _named(log: Log, name: str) -> Log:
     return replace(log, name=name)
 
 
-def _reader(files: RawFiles, format: str | None) -> Source:
-    return detect(files) if format is None else source_named(format)
+def _reader(files: RawFiles, format: str | Source | type[Source] | None) -> Source:
+    return detect(files) if format is None else chosen_source(format)
 
 
 def _located(source: str | Path) -> Path:

@@ -45,6 +45,10 @@ class Synthetic(Settings):
 
     Raises:
         SettingsError: a value is out of range, or no data can be so; says what would do.
+
+    Examples:
+        >>> nf.synthetic_interactions(nf.Synthetic(50, 20, 400, clusters=3))
+        Interactions(50 users, 20 items, 400 interactions)
     """
 
     users: PositiveInt

@@ -39,6 +39,10 @@ def synthetic_interactions(shape: str | Synthetic, *, seed: int | None = None) -
 
     Raises:
         SettingsError: no data can be so; UnknownNameError is a kind of it.
+
+    Examples:
+        >>> nf.synthetic_interactions("50x20x400", seed=3)
+        Interactions(50 users, 20 items, 400 interactions)
     """
     wanted = Synthetic.parse(shape) if isinstance(shape, str) else shape
     wanted = wanted if seed is None else replace(wanted, seed=seed)

@@ -15,7 +15,7 @@ from nearfar.evaluation.evaluate import DEFAULT_METRICS, Recommender, evaluate
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.paired import N_RESAMPLES, Paired, Test, compare_all
 from nearfar.evaluation.paired import compare as compare_pair
-from nearfar.evaluation.table import comparison_table, table_html
+from nearfar.evaluation.table import comparison_table
 from nearfar.metrics.metric import Metric
 
 
@@ -29,6 +29,11 @@ class Comparison:
         evaluations: name of the model -> what was measured.
         baseline: the name of the one that the others are tested against.
         pairs: a test per other model and metric, p-values corrected for all of them (Holm).
+
+    Examples:
+        >>> table = nf.compare({"EASE": ease, "Mult-VAE": vae}, split.test, ["Recall@5"])
+        >>> table.to_polars().columns[:6]
+        ['model', 'metric', 'n_users', 'mean', 'low', 'high']
     """
 
     evaluations: dict[str, Evaluation]
@@ -86,7 +91,7 @@ class Comparison:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return table_html(comparison_table(self.evaluations, baseline=self.baseline))
+        return comparison_table(self.evaluations, baseline=self.baseline)._repr_html_()
 
 
 @overload
@@ -149,6 +154,13 @@ def compare(
         SettingsError: there are no models, or held-out users are missing.
         UnknownNameError: no model is called `baseline`, or a metric is unknown.
         DataError: evaluations are not of the same users.
+
+    Examples:
+        >>> table = nf.compare({"EASE": ease, "Mult-VAE": vae}, split.test, ["Recall@5"])
+        >>> table.models
+        ['EASE', 'Mult-VAE']
+        >>> nf.compare(table["EASE"], table["Mult-VAE"], "Recall@5").n_users
+        10
     """
     options = {"method": method, "level": level, "seed": seed, "n_resamples": n_resamples}
     if isinstance(models, Evaluation):

@@ -71,6 +71,11 @@ def evaluate(
         EmptyDataError: no user has anything held out.
         DataError: the model is of other items, or its rankings name an item twice.
         SettingsError: there is no metric, or one is unknown or has no cutoff.
+
+    Examples:
+        >>> found = nf.evaluate(ease, split.test, [nf.Recall(5), "ndcg@10"])
+        >>> [str(metric) for metric in found.metrics]
+        ['Recall@5', 'NDCG@10']
     """
     if not isinstance(data, FoldIn):
         raise DataError(

@@ -35,6 +35,15 @@ class Evaluation:
         n_fold_in: how many interactions of each user the model saw.
         n_held_out: how many of each it had to find, at least one.
         n_dropped: users left out because they had nothing to find.
+
+    Examples:
+        >>> found = nf.evaluate(ease, split.test, ["Recall@5"])
+        >>> found.values("recall@5").shape
+        (10,)
+        >>> found.interval("Recall@5").level
+        0.95
+        >>> [(str(group), part.n_users) for group, part in found.groups("5-9,10-").items()]
+        [('5-9', 3), ('10-', 7)]
     """
 
     name: str
@@ -117,7 +126,7 @@ class Evaluation:
         return self.n_fold_in + self.n_held_out if by == "total" else self.n_fold_in
 
     def groups(
-        self, bounds: str | Sequence[Group], by: Activity = "total"
+        self, bounds: str | Sequence[Group | str], by: Activity = "total"
     ) -> dict[Group, Evaluation]:
         """The evaluation of each group of users, by their number of interactions.
 
@@ -130,7 +139,7 @@ class Evaluation:
         out, for they are not the sum of their groups.
 
         Args:
-            bounds: as "5-10,11-50,51-100,101-", or groups.
+            bounds: as "5-10,11-50,51-100,101-", or a list of such parts.
             by: which interactions count.
 
         Raises:

@@ -46,31 +46,35 @@ def parse_groups(bounds: str) -> tuple[Group, ...]:
         SettingsError: a part is not LOW-HIGH in whole numbers, or the groups overlap or are not
             in rising order.
     """
-    return ordered_groups([_parse_group(part.strip()) for part in bounds.split(",")])
+    return ordered_groups(bounds.split(","))
 
 
-def ordered_groups(groups: Sequence[Group]) -> tuple[Group, ...]:
+def ordered_groups(groups: Sequence[Group | str]) -> tuple[Group, ...]:
     """The groups, once it is sure that they rise and do not overlap.
+
+    Args:
+        groups: each a `Group` or text as "5-10".
 
     Raises:
         SettingsError: they do not rise, overlap, or there is none.
     """
-    strange = [group for group in groups if not isinstance(group, Group)]
+    strange = [group for group in groups if not isinstance(group, Group | str)]
     if strange:
         raise SettingsError(
             f"{strange[0]!r} is not a group of users; write all of them as text, such as "
-            "'5-10,11-50,51-', or give Group(low, high) objects"
+            "'5-10,11-50,51-'"
         )
     if not groups:
         raise SettingsError("no groups of users; write them as 5-10,11-50,51-")
-    for before, after in pairwise(groups):
+    parsed = tuple(_parse_group(g.strip()) if isinstance(g, str) else g for g in groups)
+    for before, after in pairwise(parsed):
         if after.low < before.low:
             raise SettingsError(f"group {after} comes after {before}; list groups in rising order")
         if before.high is None or after.low <= before.high:
             raise SettingsError(
                 f"groups {before} and {after} overlap; both ends of a group are in it"
             )
-    return tuple(groups)
+    return parsed
 
 
 def _parse_group(text: str) -> Group:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +16,6 @@ from nearfar.core.seeding import generator
 Method = Literal["t", "bootstrap", "bca"]
 
 N_RESAMPLES = 2000
-BLOCK_CELLS = 1 << 21
-"""Random draws held at once: resampling needs about 32 MiB, whatever the number of users."""
 
 
 @dataclass(frozen=True)
@@ -89,28 +87,18 @@ def check_level(level: float) -> None:
 
 
 def resampled_means(
-    values: Float64[np.ndarray, " users"],
-    n_resamples: int,
-    rng: np.random.Generator,
-    block_cells: int = BLOCK_CELLS,
-) -> Float64[np.ndarray, " resamples"]:
-    """Means of samples as large as `values`, drawn from it with replacement, block by block.
+    values: Float64[np.ndarray, "users ..."], n_resamples: int, rng: np.random.Generator
+) -> Float64[np.ndarray, "resamples ..."]:
+    """Compute the means of samples of as many users, drawn with replacement.
 
-    The size of the blocks changes the memory needed and not the result.
+    All columns of a user are drawn together. One number per user is held beside `values`.
     """
     n = len(values)
-    means = np.empty(n_resamples)
-    for block in blocks(n_resamples, n, block_cells):
-        drawn = rng.integers(0, n, size=(block.stop - block.start, n))
-        means[block] = values[drawn].mean(axis=1)
+    means = np.empty((n_resamples, *values.shape[1:]))
+    for resample in range(n_resamples):
+        times = np.bincount(rng.integers(0, n, size=n), minlength=n)
+        means[resample] = times.astype(np.float64) @ values / n
     return means
-
-
-def blocks(n_rows: int, n_columns: int, cells: int = BLOCK_CELLS) -> Iterator[slice]:
-    """Slices of rows that hold at most `cells` cells each, and one row at least."""
-    step = max(1, cells // max(1, n_columns))
-    for start in range(0, n_rows, step):
-        yield slice(start, min(start + step, n_rows))
 
 
 def _t(values: Float64[np.ndarray, " users"], level: float) -> tuple[float, float]:

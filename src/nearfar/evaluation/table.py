@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 
 from nearfar.core.errors import EmptyDataError
+from nearfar.core.frames import table_html
 from nearfar.evaluation.evaluation import Activity, Evaluation
 from nearfar.evaluation.groups import Group
 from nearfar.evaluation.intervals import Method
@@ -41,15 +41,8 @@ class Table:
     def __str__(self) -> str:
         return "\n".join([aligned(self.header, self.rows), *self.notes])
 
-
-def table_html(table: Table) -> str:
-    """Return a table as HTML, for notebooks."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.header)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
-    )
-    notes = "".join(f"<p>{escape(note)}</p>" for note in table.notes)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{notes}"
+    def _repr_html_(self) -> str:
+        return table_html(self.rows, header=self.header, notes=self.notes)
 
 
 def comparison_table(

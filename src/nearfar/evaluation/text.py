@@ -8,6 +8,11 @@ from collections.abc import Sequence
 from nearfar.metrics.metric import Metric
 
 
+def finite(value: float | None) -> float | None:
+    """Return a number, or None where it is missing, NaN or infinite."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
 def number(value: float | None, metric: Metric, digits: int = 4, *, signed: bool = False) -> str:
     """A metric's value as ".4246" for shares, "9.1300" for other units, "-" for no value."""
     if value is None or not math.isfinite(value):

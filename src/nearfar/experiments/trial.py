@@ -59,7 +59,7 @@ def run_trial(
     fit_seconds = time.perf_counter() - started
     return Trial(
         name,
-        algorithm,
+        algorithm.as_fitted(model),
         model,
         evaluate(model, split.validation, metrics),
         evaluate(model, split.test, metrics),

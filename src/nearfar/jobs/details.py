@@ -33,6 +33,11 @@ class ItemDetails:
         exposure: how often new items are recommended, relative to known ones with like features.
 
     Raises: SettingsError where two columns are one.
+
+    Examples:
+        >>> from nearfar.jobs.details import ItemDetails
+        >>> ItemDetails("items.csv", item="sku", title="product_title").genres
+        'genres'
     """
 
     path: str

@@ -39,6 +39,11 @@ class Gates(Settings):
         max_collapsed: latent dimensions that tell nothing, of all.
         min_users: held-out users that the gates rest on, a count. The first version, which has no
             predecessor, passes with fewer, with a remark.
+
+    Examples:
+        >>> from nearfar.jobs.gates import Gates
+        >>> Gates(max_ndcg_drop=0.05).max_ndcg_drop
+        0.05
     """
 
     max_ndcg_drop: NonNegativeFloat = 0.02
@@ -65,6 +70,12 @@ class Verdict:
         passed: whether the candidate may go on.
         told: in words.
         accepted: whether it passed only because the operator accepted it.
+
+    Examples:
+        >>> from nearfar.jobs.gates import Verdict
+        >>> verdict = Verdict("max_ndcg_drop", 0.01, 0.02, True, "NDCG@100 fell by 1.0 %")
+        >>> verdict.allowed
+        'drop of at most 2.0%'
     """
 
     gate: str

@@ -52,6 +52,11 @@ class Daily(Settings):
         experiment: the TOML file of an A/B test, read at every scoring; see
             `abtest.assignment.Experiment`. Its dates do not matter here.
         arm: the only arm of that experiment whose users are scored.
+
+    Examples:
+        >>> from nearfar.jobs.pipeline import Daily
+        >>> Daily(k=10, deny=("gift-card",)).active_days
+        28
     """
 
     active_days: PositiveInt = 28
@@ -94,6 +99,11 @@ class Retention(Settings):
             after it stay. What was quarantined for a day goes with it.
         versions: the newest so many versions. The current one, those after it and the one that a
             rollback leads to stay in any case.
+
+    Examples:
+        >>> from nearfar.jobs.pipeline import Retention
+        >>> Retention(days=30, versions=5).days
+        30
     """
 
     days: PositiveInt | None = None
@@ -116,6 +126,13 @@ class Pipeline:
         retention: how much is kept.
         items: where titles of items are; none by default.
         metrics_file: for Prometheus; none by default.
+
+    Examples:
+        >>> from nearfar.jobs.pipeline import make_pipeline
+        >>> places = {"source": {"kind": "csv", "path": "events.csv"}}
+        >>> places |= {"sink": {"kind": "parquet", "path": "recommendations"}}
+        >>> make_pipeline(places, Path("shop")).registry.as_posix()
+        'shop/registry'
     """
 
     registry: Path
@@ -156,12 +173,24 @@ def read_pipeline(path: Path) -> Pipeline:
 
     Raises:
         SettingsError: the file is missing, is not TOML, or a setting is unknown or wrong.
+
+    Examples:
+        >>> from nearfar.jobs.pipeline import read_pipeline
+        >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
     """
     return make_pipeline(settings.read_toml(path), path.parent)
 
 
 def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
-    """The pipeline of plain values; see `read_pipeline`."""
+    """The pipeline of plain values; see `read_pipeline`.
+
+    Examples:
+        >>> from nearfar.jobs.pipeline import make_pipeline
+        >>> places = {"source": {"kind": "parquet", "path": "events"}}
+        >>> places |= {"sink": {"kind": "parquet", "path": "recommendations"}}
+        >>> make_pipeline(places, Path("shop")).train.every_days
+        7
+    """
     known = {"registry", "metrics_file", "source", "sink", "items", "algorithm", "train", "score",
              "gates", "contract", "retention"}  # fmt: skip
     for name in values:

@@ -28,6 +28,10 @@ def publish(
         RefusedError: the gates refused it.
         ArtefactError: its bundle is damaged; the pointer stays.
         LockedError: another job is running.
+
+    Examples:
+        >>> from nearfar.jobs.publish import publish
+        >>> publish("registry", "2026-05-01-001").name  # doctest: +SKIP
     """
     registry = Registry(Path(registry_folder))
     with recorded(registry, "publish", version=name):
@@ -49,6 +53,10 @@ def rollback(registry_folder: str | Path) -> Version:
     """Make the version current that was before; the one that is left is not gone back to.
 
     Raises: SettingsError where nothing was published before.
+
+    Examples:
+        >>> from nearfar.jobs.publish import rollback
+        >>> rollback("registry").name  # doctest: +SKIP
     """
     registry = Registry(Path(registry_folder))
     with recorded(registry, "rollback"):

@@ -52,6 +52,11 @@ class Version:
         as_of: the day up to which events were used.
         passed: whether every gate let it through.
         record: all that is known: lineage, metrics, gates.
+
+    Examples:
+        >>> from nearfar.jobs.registry import Version
+        >>> Version("2026-05-01-001", "2026-05-01", passed=True).name
+        '2026-05-01-001'
     """
 
     name: str
@@ -62,7 +67,13 @@ class Version:
 
 @dataclass(frozen=True)
 class Registry:
-    """Versions, the pointer and the events, in one folder."""
+    """Versions, the pointer and the events, in one folder.
+
+    Examples:
+        >>> from nearfar.jobs.registry import Registry
+        >>> Registry(Path("registry")).versions()
+        []
+    """
 
     folder: Path
 

@@ -31,6 +31,13 @@ def remove_day(pipeline: Pipeline, day: date) -> date | None:
     Raises:
         LockedError: another job is running.
         DataError: the day is not published, or the sink cannot be written.
+
+    Examples:
+        >>> from datetime import date
+        >>> from nearfar.jobs.pipeline import read_pipeline
+        >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
+        >>> from nearfar.jobs.retention import remove_day
+        >>> latest = remove_day(pipeline, date(2026, 5, 1))  # doctest: +SKIP
     """
     registry = Registry(pipeline.registry)
     with recorded(registry, "remove-day", as_of=str(day)):

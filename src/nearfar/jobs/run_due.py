@@ -32,6 +32,14 @@ class RunResult:
         scored: the daily scoring.
         failure: of the training, of publishing or of reading the titles of `[items]`, where the
             day could be scored all the same.
+
+    Examples:
+        >>> from datetime import date
+        >>> from nearfar.jobs.pipeline import read_pipeline
+        >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
+        >>> from nearfar.jobs.run_due import RunResult
+        >>> from nearfar.jobs.run_due import run_due
+        >>> run_due(pipeline, date(2026, 5, 1)).published  # doctest: +SKIP
     """
 
     trained: Trained | None
@@ -90,6 +98,13 @@ def run_due(
         allow_future: take a day after today.
 
     Raises: as `score_daily`; and as `train_weekly` and `publish` where no version is current.
+
+    Examples:
+        >>> from datetime import date
+        >>> from nearfar.jobs.pipeline import read_pipeline
+        >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
+        >>> from nearfar.jobs.run_due import run_due
+        >>> result = run_due(pipeline, date(2026, 5, 1), say=print)  # doctest: +SKIP
     """
     check_day(as_of, allow_future=allow_future)
     check_accepted(accept, CHECKS)

@@ -52,6 +52,14 @@ class Scored:
         already: the day was published before with this version and these events; nothing was
             done.
         seconds: of the whole job.
+
+    Examples:
+        >>> from datetime import date
+        >>> from nearfar.jobs.pipeline import read_pipeline
+        >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
+        >>> from nearfar.jobs.score_daily import Scored
+        >>> from nearfar.jobs.score_daily import score_daily
+        >>> score_daily(pipeline, date(2026, 5, 1)).n_users  # doctest: +SKIP
     """
 
     as_of: str
@@ -102,6 +110,13 @@ def score_daily(
         SettingsError: no version is published, the file of the experiment or the rules is wrong,
             or the day is after today.
         DataError: the events break the contract, or nobody was active.
+
+    Examples:
+        >>> from datetime import date
+        >>> from nearfar.jobs.pipeline import read_pipeline
+        >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
+        >>> from nearfar.jobs.score_daily import score_daily
+        >>> scored = score_daily(pipeline, date(2026, 5, 1))  # doctest: +SKIP
     """
     check_day(as_of, allow_future=allow_future)
     check_accepted(accept, CHECKS)

@@ -16,7 +16,12 @@ SHOWN = 10
 
 
 def status(registry_folder: Path) -> dict[str, Any]:
-    """Versions, the latest last, the pointer, and the last run of each job; JSON-able."""
+    """Versions, the latest last, the pointer, and the last run of each job; JSON-able.
+
+    Examples:
+        >>> from nearfar.jobs.status import status
+        >>> found = status(Path("shop/registry"))  # doctest: +SKIP
+    """
     registry = Registry(registry_folder)
     versions = registry.versions()
     last: dict[str, Any] = {}

@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from nearfar._version import __version__
 from nearfar.algorithms.algorithm import Algorithm
-from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, identity
+from nearfar.algorithms.autoencoding import identity
 from nearfar.algorithms.popularity import Popularity
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.other_catalogue import MappedModel, can_warm_start, write_warm_start
+from nearfar.bundle.other_catalogue import MappedModel, warm_started
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import Interactions
 from nearfar.evaluation.evaluate import evaluate
@@ -38,7 +38,6 @@ from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.model import Model
 from nearfar.store.contracts import CHECKS
 from nearfar.train.run import Reporter, Run, Silent
-from nearfar.vae.starts.saved import Saved
 
 GROUPS = parse_groups("1-10,11-50,51-100,101-")
 SALT = "nearfar/held-out"
@@ -58,6 +57,14 @@ class Trained:
         warm: whether it went on from the champion's weights.
         seconds: of the whole job.
         remarks: on how much the gates can tell.
+
+    Examples:
+        >>> from datetime import date
+        >>> from nearfar.jobs.pipeline import read_pipeline
+        >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
+        >>> from nearfar.jobs.train_weekly import Trained
+        >>> from nearfar.jobs.train_weekly import train_weekly
+        >>> train_weekly(pipeline, date(2026, 5, 1)).version.passed  # doctest: +SKIP
     """
 
     version: Version
@@ -101,6 +108,13 @@ def train_weekly(
         DataError: the events break the contract, or are too few.
         SettingsError: the day is after today.
         UnknownNameError: there is no check of a name in `accept`.
+
+    Examples:
+        >>> from datetime import date
+        >>> from nearfar.jobs.pipeline import read_pipeline
+        >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
+        >>> from nearfar.jobs.train_weekly import train_weekly
+        >>> trained = train_weekly(pipeline, date(2026, 5, 1))  # doctest: +SKIP
     """
     check_day(as_of, allow_future=allow_future)
     check_accepted(accept, CHECKS)
@@ -218,22 +232,16 @@ def _algorithm(
 ) -> tuple[Algorithm, bool]:
     """The algorithm as set, started from the champion's weights where that is wanted."""
     algorithm = pipeline.algorithm
-    if not (pipeline.train.warm_start and champion and isinstance(algorithm, AutoencoderAlgorithm)):
+    if not (pipeline.train.warm_start and champion):
         return algorithm, False
-    registry = Registry(pipeline.registry)
-    before = registry.bundle(champion.name)
-    if not can_warm_start(before, algorithm.architecture(train.n_items)):
-        say(f"{champion.name} has another architecture; starting afresh")
-        return algorithm, False
+    before = Registry(pipeline.registry).bundle(champion.name)
     path = warm_file(folder, champion.name)
     try:
-        n_known = write_warm_start(before, train.item_ids, path)
+        warmed, n_known = warm_started(algorithm, before, train.item_ids, path)
     except SettingsError as error:
-        say(str(error))
+        say(f"{champion.name}: {error}")
         return algorithm, False
     say(f"going on from {champion.name}: {n_known:,} of {train.n_items:,} items are known to it")
-    start = Saved(str(path), algorithm.start)
-    warmed = replace(cast("Any", algorithm), start=start)
     return warmed, True
 
 

@@ -42,6 +42,11 @@ class Weekly(Settings):
             that was killed goes on; 0 writes one after every step.
         exports: what of a version is written beside its bundle: "onnx", to serve it without
             PyTorch.
+
+    Examples:
+        >>> from nearfar.jobs.weekly import Weekly
+        >>> Weekly(every_days=1, window_days=30).holdout_days
+        7
     """
 
     every_days: PositiveInt = 7

@@ -23,6 +23,13 @@ def empty(shape: tuple[int, ...], like: Tensor | None = None) -> Tensor:
 NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 
+def uploaded(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on `device`, by way of pinned memory: nobody waits for a GPU."""
+    if device.type == "cpu":
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def zeros_like(tensor: Tensor) -> Tensor:
     """Zeros of the same shape, dtype and device."""
     return empty(tuple(tensor.shape), tensor).zero_()

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nearfar.core.cpu import is_amd_with_avx512
+from nearfar.core.device import is_amd_with_avx512
 
 
 @cache

@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float, Int, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from nearfar.kernels.memory import uploaded
+
 
 @dataclass(frozen=True, eq=False)
 class Whole:
@@ -32,7 +34,8 @@ class Whole:
 class ByItem:
     """The entries of sparse rows sorted by item, then by user: their transpose.
 
-    `items` are those present, `indptr` tells where each one's entries begin. Entry by entry,
+    `items` are those present, or all where sizes are fixed (see `Rows`), in ascending order;
+    `indptr` tells where each one's entries begin. Entry by entry,
     `users` and `indices` are row and item, `order` is the position in the rows, `inverse` that
     of the entry's item in `items`.
     """
@@ -79,6 +82,10 @@ class Rows:
         whole: the batch that the rows are a part of, where they are not all of it.
         transpose: the entries sorted by item, if they were sorted already; see `by_item`.
         weights: how much each entry counts in a likelihood; None where all count 1.
+        known_limits: `indptr` in the CPU's memory, where it is there; see `limits`.
+        fixed: no size depends on the data, since a CPU that reads one from a GPU waits for all
+            that the GPU was given before. The transpose then has every item of the catalogue,
+            and entries that a corruption hides stay, with weight 0.
     """
 
     indices: Int64[Tensor, " nnz"]
@@ -88,6 +95,8 @@ class Rows:
     whole: Whole | None = None
     transpose: ByItem | None = None
     weights: Float[Tensor, " nnz"] | None = None
+    known_limits: Int64[np.ndarray, " users_plus_1"] | None = None
+    fixed: bool = False
 
     @property
     def n_users(self) -> int:
@@ -106,6 +115,11 @@ class Rows:
         return zeros.index_add_(0, self.users, self.weights)
 
     @cached_property
+    def limits(self) -> Int64[np.ndarray, " users_plus_1"]:
+        """`indptr` in the CPU's memory; from a GPU it is read only if it is not known."""
+        return self.indptr.cpu().numpy() if self.known_limits is None else self.known_limits
+
+    @cached_property
     def users(self) -> Int64[Tensor, " nnz"]:
         """The row that each index belongs to."""
         positions = torch.arange(self.n_users, device=self.indices.device)
@@ -120,6 +134,10 @@ class Rows:
 
     def _sorted_by_item(self) -> ByItem:
         indices, order = torch.sort(self.indices, stable=True)
+        if self.fixed:
+            limits = torch.arange(self.n_items + 1, device=indices.device)
+            indptr = torch.searchsorted(indices, limits)
+            return ByItem(limits[:-1], indptr, self.users[order], indices, order, indices)
         items, inverse, counts = torch.unique_consecutive(
             indices, return_inverse=True, return_counts=True
         )
@@ -138,6 +156,10 @@ class Rows:
         known = None if self.whole is None else self.whole.items
         return self.by_item.items if known is None else known
 
+    def of_items_present(self) -> Rows:
+        """Return the same rows with a transpose of the items present alone."""
+        return replace(self, fixed=False, transpose=None) if self.fixed else self
+
     def within(self, whole: Whole) -> Rows:
         """The same rows as a part of a batch."""
         return replace(self, whole=whole)
@@ -155,11 +177,13 @@ class Rows:
             values, _ = gather_rows(values, indptr, rows)
             indices, indptr = gather_rows(indices, indptr, rows)
         weights = weights_of(values)
+        limits = indptr.astype(np.int64)
         return cls(
             torch.from_numpy(indices.astype(np.int64)).to(device),
-            torch.from_numpy(indptr.astype(np.int64)).to(device),
+            torch.from_numpy(limits).to(device),
             x.shape[1],
             None if rows is None else torch.from_numpy(rows.astype(np.int64)).to(device),
+            known_limits=limits,
             weights=None if weights is None else torch.from_numpy(weights).to(device),
         )
 
@@ -202,12 +226,15 @@ class Rows:
 
     def part(self, start: int, end: int) -> Rows:
         """The users from position `start` to before `end`."""
-        indptr = self.indptr[start : end + 1]
-        low, high = int(indptr[0]), int(indptr[-1])
-        positions = None if self.positions is None else self.positions[start:end]
-        weights = None if self.weights is None else self.weights[low:high]
+        low, high = self.limits[start], self.limits[end]
         return Rows(
-            self.indices[low:high], indptr - indptr[0], self.n_items, positions, weights=weights
+            self.indices[low:high],
+            self.indptr[start : end + 1] - low,
+            self.n_items,
+            None if self.positions is None else self.positions[start:end],
+            known_limits=self.limits[start : end + 1] - low,
+            fixed=self.fixed,
+            weights=None if self.weights is None else self.weights[low:high],
         )
 
 
@@ -236,30 +263,46 @@ def _before(kept: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class SparseMatrix:
-    """All rows of a CSR matrix on a GPU, to take batches from."""
+    """All rows of a CSR matrix on a GPU, to take batches from.
+
+    `limits` is `indptr` in the CPU's memory.
+    """
 
     indices: Int[Tensor, " nnz"]
     indptr: Int64[Tensor, " rows_plus_1"]
+    limits: Int64[np.ndarray, " rows_plus_1"]
     n_items: int
     weights: Float[Tensor, " nnz"] | None = None
 
     @classmethod
     def from_csr(cls, x: csr_array, device: str | torch.device = "cpu") -> SparseMatrix:
         """The matrix `x` on `device`; on the CPU it shares its memory."""
-        indptr = torch.from_numpy(x.indptr.astype(np.int64, copy=False))
+        limits = x.indptr.astype(np.int64, copy=False)
+        indices, indptr = torch.from_numpy(x.indices), torch.from_numpy(limits)
         values = weights_of(x.data)
         weights = None if values is None else torch.from_numpy(values).to(device)
-        return cls(torch.from_numpy(x.indices).to(device), indptr.to(device), x.shape[1], weights)
+        return cls(indices.to(device), indptr.to(device), limits, x.shape[1], weights)
 
-    def take(self, rows: Int64[Tensor, " users"]) -> Rows:
-        """The rows at these positions, in their order, without a loop over them."""
-        rows = rows.to(self.indptr.device)
-        starts = self.indptr[rows]
-        counts = self.indptr[rows + 1] - starts
-        indptr = torch.zeros(len(rows) + 1, dtype=torch.int64, device=rows.device)
-        torch.cumsum(counts, 0, out=indptr[1:])
-        n_entries = int(indptr[-1])
-        shifts = torch.repeat_interleave(starts - indptr[:-1], counts, output_size=n_entries)
-        positions = shifts + torch.arange(n_entries, device=rows.device)
+    def take(self, rows: Int64[np.ndarray, " users"], *, fixed: bool = False) -> Rows:
+        """The rows at these positions, in their order, without a loop over them.
+
+        Args:
+            rows: positions, in the CPU's memory.
+            fixed: of the result, see `Rows`.
+        """
+        limits = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(self.limits[rows + 1] - self.limits[rows], out=limits[1:])
+        device = self.indptr.device
+        users = uploaded(torch.from_numpy(rows), device)
+        indptr = uploaded(torch.from_numpy(limits), device)
+        n_entries = int(limits[-1])
+        shifts = torch.repeat_interleave(
+            self.indptr[users] - indptr[:-1], indptr.diff(), output_size=n_entries
+        )
+        positions = shifts + torch.arange(n_entries, device=device)
+        indices = self.indices[positions].long()
         weights = None if self.weights is None else self.weights[positions]
-        return Rows(self.indices[positions].long(), indptr, self.n_items, rows, weights=weights)
+        return Rows(
+            indices, indptr, self.n_items, users,
+            known_limits=limits, fixed=fixed, weights=weights,
+        )  # fmt: skip

@@ -40,8 +40,7 @@ def linear_multinomial_nll(
 ) -> Float[Tensor, " users"]:
     """Compute -sum_i t_i log softmax(W h + b)_i, in nats per user (Eq. 1).
 
-    The targets t_i are 1 for i in S, or the weights of the entries where these have any, and
-    elsewhere 0 or those of the background.
+    The targets t_i are 1, or the entry's weight, for i in S, elsewhere 0 or the background's.
 
     Args:
         hidden: what the decoder passes to its last layer.
@@ -52,6 +51,12 @@ def linear_multinomial_nll(
         own: a number per entry of the rows that is added to the entry's score.
         background: the targets outside of S; None for 0.
     """
+    plain = own is None and rows.weights is None
+    if workspace.fused and plain and (background is None or background.weights is None):
+        # Triton comes with PyTorch for GPUs alone
+        from nearfar.kernels.fused_softmax import fused_multinomial_nll
+
+        return fused_multinomial_nll(hidden, weight, bias, rows, background, workspace.dtype)
     return _LinearMultinomialNLL.apply(hidden, weight, bias, rows, workspace, own, background)  # pyright: ignore[reportReturnType]
 
 
@@ -128,7 +133,7 @@ def _parts(
     if size >= n:
         return [_Part(0, n, rows, own, background)]
     ends = [(start, min(start + size, n)) for start in range(0, n, size)]
-    entries = [slice(int(rows.indptr[s]), int(rows.indptr[e])) for s, e in ends]
+    entries = [slice(rows.limits[s], rows.limits[e]) for s, e in ends]
     return [
         _Part(
             s, e, rows.part(s, e),
@@ -177,8 +182,10 @@ def _scores(
         low, high = SAFE_TOTALS
         if bool(((scores.totals > low) & (scores.totals < high)).all()):
             return scores
-    shift = _highest(part, hidden, weight, bias)
-    return _exponentials(part, hidden, weight, bias, workspace, shift)
+        shift = _highest(part, hidden, weight, bias)
+        return _exponentials(part, hidden, weight, bias, workspace, shift)
+    # all items are one block, in which the highest score is found without another product
+    return _exponentials(part, hidden, weight, bias, workspace, None, subtract_highest=True)
 
 
 def _highest(part: _Part, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -198,6 +205,8 @@ def _exponentials(
     bias: Tensor,
     workspace: Workspace,
     shift: Tensor | None,
+    *,
+    subtract_highest: bool = False,
 ) -> _Scores:
     rows, by_item, background = part.rows, part.rows.by_item, part.background
     n_users, n_items = rows.n_users, rows.n_items
@@ -219,6 +228,8 @@ def _exponentials(
         values = memory[start * n_users : end * n_users].view(n_users, end - start)
         found = affine(h, weight[start:end].to(dtype), bias[start:end].to(dtype), values)
         f = found.to(hidden.dtype)
+        if subtract_highest:
+            shift = f.amax(1)
         if shift is not None:
             f.sub_(shift[:, None])
         low, high = bounds[i], bounds[i + 1]

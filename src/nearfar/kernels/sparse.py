@@ -15,14 +15,36 @@ from nearfar.kernels.rows import Rows
 
 @dataclass(frozen=True, eq=False)
 class WeightedRows:
-    """What the encoder reads: sparse rows with a value at every kept index."""
+    """What the encoder reads: sparse rows with a value at every index.
+
+    Where sizes are fixed, values of hidden entries are 0 (see `Rows`).
+    """
 
     rows: Rows
     values: Float[Tensor, " nnz"]
 
     def thin(self, kept: Bool[Tensor, " nnz"], scale: float = 1.0) -> WeightedRows:
         """The entries where `kept` is true, times `scale`."""
+        if self.rows.fixed:
+            return WeightedRows(self.rows, self.values * kept * scale)
         return WeightedRows(self.rows.where(kept), self.values[kept] * scale)
+
+    @property
+    def shown(self) -> Bool[Tensor, " nnz"]:
+        """Whether the encoder reads an entry; False for those that are hidden but still there."""
+        return self.values != 0
+
+    @property
+    def counts(self) -> Int64[Tensor, " users"]:
+        """How many of each user's entries the encoder reads."""
+        if not self.rows.fixed:
+            return self.rows.counts
+        return torch.zeros_like(self.rows.counts).index_add_(0, self.rows.users, self.shown.long())
+
+    def part(self, start: int, end: int) -> WeightedRows:
+        """The users from position `start` to before `end`."""
+        low, high = self.rows.limits[start], self.rows.limits[end]
+        return WeightedRows(self.rows.part(start, end), self.values[low:high])
 
     def product(self, weight: Float[Tensor, "items hidden"]) -> Float[Tensor, "users hidden"]:
         """The sparse-dense product of the rows with `weight`: a weighted sum of its rows.

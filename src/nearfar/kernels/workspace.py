@@ -20,10 +20,13 @@ class Workspace:
             of four products instead of three.
         dtype: what the products are computed in; None for the parameters' own. Sums, softmax
             and parameters keep theirs.
+        fused: whether the multinomial likelihood is computed without scores in memory, by Triton
+            on a GPU, where it can be; see `kernels.fused_softmax`.
     """
 
     limit_bytes: int = 1 << 29
     dtype: torch.dtype | None = None
+    fused: bool = False
     uses: int = 0
     _memory: Tensor | None = field(default=None, repr=False)
 

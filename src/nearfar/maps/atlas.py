@@ -10,16 +10,19 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
-from nearfar.core.errors import DataError, EmptyDataError
+from nearfar.bundle.bundle import Bundle
+from nearfar.core.errors import DataError, EmptyDataError, SettingsError
 from nearfar.core.extras import require
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.interactions import Interactions
+from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.evaluation.evaluate import evaluate
 from nearfar.maps.anchors import Anchors, place_anchors
 from nearfar.maps.cohorts import Cohorts
 from nearfar.maps.projections.projection import Projection
 from nearfar.maps.separability import separability
+from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Autoencoder
-from nearfar.models.latent import LatentModel
+from nearfar.models.model import LatentModel
 
 ENCODED_AT_ONCE = 4096
 MIN_USERS = 10
@@ -38,6 +41,25 @@ class Mapped:
     model: LatentModel
     items: Vocabulary
     ndcg: float | None = None
+
+    @classmethod
+    def measured(cls, model: LatentModel, items: Vocabulary, test: FoldIn) -> Mapped:
+        """A model with its NDCG@100 on these users."""
+        return cls(model, items, evaluate(model, test, [NDCG(100)]).mean(NDCG(100)))
+
+    @classmethod
+    def of_bundle(cls, title: str, bundle: Bundle, test: FoldIn) -> Mapped:
+        """A bundle's model with its NDCG@100 on these users.
+
+        Raises:
+            SettingsError: the model has no latent space.
+        """
+        if not isinstance(bundle.model, LatentModel):
+            raise SettingsError(
+                f"{title} is a bundle of {bundle.about.algorithm}, which has no latent space to "
+                "map; give one of an autoencoder, as multvae"
+            )
+        return cls.measured(bundle.model, bundle.items, test)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,14 +10,12 @@ import numpy as np
 
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import Split
-from nearfar.evaluation.evaluate import evaluate
 from nearfar.maps.atlas import Mapped, make_atlas
 from nearfar.maps.cohorts import SIZES, cohorts_by_interactions
 from nearfar.maps.drawing import check_drawable, draw
 from nearfar.maps.projections.projection import find_projection
 from nearfar.maps.users import whole_histories
-from nearfar.metrics.ndcg import NDCG
-from nearfar.models.latent import LatentModel
+from nearfar.models.model import LatentModel
 
 N_USERS = 3_000
 
@@ -25,7 +23,7 @@ N_USERS = 3_000
 def figure2(
     split: Split,
     fitted: Mapping[str, LatentModel],
-    path: Path,
+    path: str | Path,
     *,
     seed: int = 0,
     cohort_sizes: Sequence[int] = SIZES,
@@ -65,7 +63,15 @@ def figure2(
         SettingsError: nothing is fitted, or a setting is out of range.
         EmptyDataError: fewer than two cohorts have users.
         MissingExtraError: a library that it needs is missing.
+
+    Examples:
+        >>> found = nf.figure2(
+        ...     split, {"Mult-VAE": vae}, "map.png", projection="pca", cohort_sizes=(6, 15)
+        ... )
+        >>> found["projection"], found["figure"]
+        ('PCA', 'map.png')
     """
+    path = Path(path)
     check_drawable(path)
     chosen = find_projection(projection)
     chosen.check_installed()
@@ -77,11 +83,9 @@ def figure2(
         seed=seed,
     )  # fmt: skip
     models = {
-        title: Mapped(
-            model,
-            split.train.item_ids,
-            ndcg.get(title) if ndcg is not None else measured_ndcg(model, split),
-        )
+        title: Mapped.measured(model, split.train.item_ids, split.test)
+        if ndcg is None
+        else Mapped(model, split.train.item_ids, ndcg.get(title))
         for title, model in fitted.items()
     }
     atlas = make_atlas(
@@ -89,8 +93,3 @@ def figure2(
     )
     draw(atlas, path)
     return {**atlas.to_dict(), "figure": path.name}
-
-
-def measured_ndcg(model: LatentModel, split: Split) -> float:
-    """The model's mean NDCG@100 on the split's test users."""
-    return evaluate(model, split.test, [NDCG(100)]).mean(NDCG(100))

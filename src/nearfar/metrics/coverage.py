@@ -15,6 +15,10 @@ class Coverage(CatalogueMetric):
     systems by coverage and serendipity", catalogue coverage.
     Differs: it grows with the number of users, so compare only on the same users; others count
     the users, or the items, for which anything can be recommended.
+
+    Examples:
+        >>> round(nf.evaluate(ease, split.test, [nf.Coverage(5)]).mean("Coverage@5"), 2)
+        0.8
     """
 
     def overall(self, judged: Judged) -> float:

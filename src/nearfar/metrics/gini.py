@@ -19,6 +19,10 @@ class Gini(CatalogueMetric):
     Source: Fleder and Hosanagar 2009, "Blockbuster culture's next rise or fall".
     Differs: lower is more equal here; some report 1 - G, some leave out items never shown, some
     scale by I / (I - 1). Where nothing is shown at all it is 0.
+
+    Examples:
+        >>> round(nf.evaluate(ease, split.test, [nf.Gini(5)]).mean("Gini@5"), 2)
+        0.38
     """
 
     def overall(self, judged: Judged) -> float:

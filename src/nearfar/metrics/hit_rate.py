@@ -19,6 +19,10 @@ class HitRate(UserMetric):
     item per user is held out.
     Differs: with one held-out item this is Recall@k, and some papers call Recall so with more;
     information retrieval calls it Success@k.
+
+    Examples:
+        >>> round(nf.evaluate(ease, split.test, [nf.HitRate(5)]).mean("HitRate@5"), 2)
+        1.0
     """
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:

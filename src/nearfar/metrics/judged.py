@@ -23,6 +23,15 @@ class Judged:
 
     Place 1 is column 0. Ties were broken by whoever ranked, so only places count here. An item
     of -1 (the user had fewer candidates) is never a hit.
+
+    Examples:
+        >>> ranking = nf.Ranking(np.array([[3, 1, 0]]), np.array([[0.9, 0.5, 0.1]]))
+        >>> hits = np.array([[True, False, True]])
+        >>> judged = nf.Judged(ranking, hits, np.array([2]), np.array([9, 5, 4, 2]), 20)
+        >>> float(nf.NDCG(3).per_user(judged)[0]) < 1
+        True
+        >>> judged.first(1).hits.tolist()
+        [[True]]
     """
 
     ranking: Ranking

@@ -24,6 +24,10 @@ class MAP(DividedMetric):
     Args:
         k: the cutoff.
         over: what the sum is divided by: "reachable", min(k, |H|), or "held_out", |H|.
+
+    Examples:
+        >>> round(nf.evaluate(ease, split.test, [nf.MAP(5)]).mean("MAP@5"), 2)
+        0.73
     """
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:

@@ -32,6 +32,12 @@ class Metric(ABC):
 
     Raises:
         SettingsError: `k` is not a whole number of at least 1.
+
+    Examples:
+        >>> str(nf.Recall() @ 20)
+        'Recall@20'
+        >>> nf.Recall() @ 20 == nf.Recall(20)
+        True
     """
 
     k: int | None = None
@@ -82,11 +88,23 @@ class Metric(ABC):
 
 
 class UserMetric(Metric):
-    """A metric with one value per user; overall it is their mean."""
+    """A metric with one value per user; overall it is their mean.
+
+    Examples:
+        >>> @dataclass(frozen=True)
+        ... class Hits(nf.UserMetric):
+        ...     def per_user(self, judged):
+        ...         return judged.first(self.depth).hits.sum(axis=1).astype(float)
+        >>> nf.evaluate(ease, split.test, [Hits(5)]).values(Hits(5)).shape
+        (10,)
+    """
 
     @abstractmethod
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
         """The value of every user.
+
+        The ranking may be deeper than this metric's cutoff: `judged.first(self.depth)` cuts it,
+        and raises what is below.
 
         Raises:
             SettingsError: no cutoff was chosen, or the ranking has fewer places than that.
@@ -119,7 +137,16 @@ class DividedMetric(UserMetric):
 
 
 class CatalogueMetric(Metric):
-    """A metric with one value for a whole set of users, which no mean over users gives."""
+    """A metric with one value for a whole set of users, which no mean over users gives.
+
+    Examples:
+        >>> @dataclass(frozen=True)
+        ... class Shown(nf.CatalogueMetric):
+        ...     def overall(self, judged):
+        ...         return float((judged.first(self.depth).shown_counts() > 0).sum())
+        >>> nf.evaluate(nf.Popularity().fit(split.train), split.test, [Shown(20)]).mean(Shown(20))
+        20.0
+    """
 
 
 def reachable(judged: Judged, k: int, over: str) -> Float64[np.ndarray, " users"]:
@@ -141,6 +168,10 @@ def parse_metric(text: str) -> Metric:
     Raises:
         UnknownNameError: there is no such metric, or it has no such variant.
         SettingsError: the cutoff is missing or is not a whole number of at least 1.
+
+    Examples:
+        >>> nf.parse_metric("ndcg@100") == nf.NDCG(100)
+        True
     """
     match = _SPELLING.fullmatch(text.strip())
     if match is None:

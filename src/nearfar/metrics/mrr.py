@@ -16,6 +16,10 @@ class MRR(UserMetric):
 
     Source: Voorhees 1999, "The TREC-8 question answering track report".
     Differs: some recommender code sums the reciprocal places of all hits instead.
+
+    Examples:
+        >>> round(nf.evaluate(ease, split.test, [nf.MRR(5)]).mean("MRR@5"), 2)
+        0.87
     """
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:

@@ -21,6 +21,10 @@ class NDCG(UserMetric):
     Differs: Järvelin and Kekäläinen do not discount the first places; some recommender code
     takes the ideal over k places also where |H| < k, which no ranking reaches.
     Users without held-out items have NaN.
+
+    Examples:
+        >>> round(nf.evaluate(ease, split.test, [nf.NDCG(5)]).mean("NDCG@5"), 2)
+        0.83
     """
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:

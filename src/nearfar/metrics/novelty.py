@@ -28,6 +28,10 @@ class Novelty(UserMetric):
 
     Raises:
         DataError: an item has more training users than there were.
+
+    Examples:
+        >>> round(nf.evaluate(ease, split.test, [nf.Novelty(5)]).mean("Novelty@5"), 2)
+        1.06
     """
 
     unit: ClassVar[str] = "bits"

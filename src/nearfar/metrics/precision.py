@@ -19,6 +19,10 @@ class Precision(UserMetric):
     section 8.4.
     Differs: LensKit divides by the length of the list where that is shorter than k. Users with
     |H| < k cannot reach 1.
+
+    Examples:
+        >>> round(nf.evaluate(ease, split.test, [nf.Precision(5)]).mean("Precision@5"), 2)
+        0.42
     """
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:

@@ -24,6 +24,10 @@ class Recall(DividedMetric):
     Args:
         k: the cutoff.
         over: what the hits are divided by: "reachable", min(k, |H|), or "held_out", |H|.
+
+    Examples:
+        >>> round(nf.evaluate(ease, split.test, [nf.Recall(5)]).mean("Recall@5"), 2)
+        0.93
     """
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:

@@ -13,15 +13,14 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.core import settings
-from nearfar.core.cpu import multiplies_bfloat16
+from nearfar.core.device import multiplies_bfloat16
 from nearfar.core.errors import ArtefactError, NearfarError
 from nearfar.core.memory import require
 from nearfar.core.ranges import LayerSize, LayerSizes
 from nearfar.core.settings import Settings
 from nearfar.kernels.rows import Rows
 from nearfar.models.candidates import Candidates
-from nearfar.models.latent import LatentModel
-from nearfar.models.model import RankBatch
+from nearfar.models.model import LatentModel, RankBatch
 from nearfar.models.screening import Screen
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.encoders.encoder import Encoder
@@ -89,6 +88,12 @@ class Autoencoder(LatentModel):
             read them.
         prior: the learned parameters of the prior p(z) by name, none for N(0, I); scoring does not
             read them.
+
+    Examples:
+        >>> vae.encode(split.test.fold_in.x).mu.shape
+        torch.Size([10, 4])
+        >>> vae.score(split.test.fold_in.x).shape
+        (10, 20)
     """
 
     def __init__(

@@ -35,6 +35,11 @@ class Ensemble(Model):
     Raises:
         DataError: the parts were fitted on different data, one is an ensemble itself, or the
             weights are out of range.
+
+    Examples:
+        >>> both = nf.Ensemble([ease, vae], [0.7, 0.3])
+        >>> both.score(split.test.fold_in.x).shape
+        (10, 20)
     """
 
     def __init__(self, parts: Sequence[Model], weights: Sequence[float]) -> None:

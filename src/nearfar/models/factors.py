@@ -13,7 +13,7 @@ from torch import Tensor
 from nearfar.core.errors import ArtefactError
 from nearfar.kernels.products import affine_into
 from nearfar.kernels.rows import Rows
-from nearfar.models.folding import Folding, LeastSquares, Linear
+from nearfar.models.folding import Folding, LeastSquaresFolding, LinearFolding
 from nearfar.models.least_squares import Confidence
 from nearfar.models.model import Model
 
@@ -25,6 +25,11 @@ class Factors(Model):
         item_factors: V.
         item_bias: b.
         folding: how a history becomes u.
+
+    Examples:
+        >>> model = nf.WMF(n_factors=4).fit(split.train)
+        >>> model.fold_in(split.test.fold_in.x).shape
+        (10, 4)
     """
 
     def __init__(
@@ -83,7 +88,7 @@ class Factors(Model):
         bias = _array(arrays, "item_bias", (n_items,))
         kind = description.get("folding")
         if kind == "linear":
-            folding: Folding = Linear(
+            folding: Folding = LinearFolding(
                 _array(arrays, "projection", (n_items, k)), _array(arrays, "offset", (k,))
             )
         elif kind == "least_squares":
@@ -93,7 +98,7 @@ class Factors(Model):
                 raise ArtefactError(
                     f"n_background is {background}; it must be from 1 to the {n_items} items"
                 )
-            folding = LeastSquares(
+            folding = LeastSquaresFolding(
                 factors, Confidence(*map(float, values)),
                 None if background is None else int(background),
             )  # fmt: skip

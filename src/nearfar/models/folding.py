@@ -29,7 +29,7 @@ class Folding(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Linear(Folding):
+class LinearFolding(Folding):
     """u = x P + o: what one ridge system for everybody comes to.
 
     Args:
@@ -48,7 +48,7 @@ class Linear(Folding):
 
 
 @dataclass(frozen=True, eq=False)
-class LeastSquares(Folding):
+class LeastSquaresFolding(Folding):
     """One weighted ridge regression for every history, in float64.
 
     Args:

@@ -19,6 +19,11 @@ class ItemItem(Model):
 
     Args:
         weights: B; row i is what an interaction with item i adds to every item's score.
+
+    Examples:
+        >>> model = nf.ItemItem(np.eye(20, dtype=np.float32), split.train.item_counts, 40)
+        >>> model.score(split.test.fold_in.x).shape
+        (10, 20)
     """
 
     def __init__(

@@ -147,7 +147,7 @@ def row_sums(factors: Float[Tensor, "columns k"], rows: Rows) -> Float[Tensor, "
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class RowBlock:
     """Rows of similar length: their positions, and their columns padded with `n_items`.
 
     Weights of entries, where there are any, are padded with 0.
@@ -158,7 +158,7 @@ class Block:
     weights: Float[Tensor, "block width"] | None = None
 
 
-def blocks(rows: Rows, k: int) -> Iterator[Block]:
+def blocks(rows: Rows, k: int) -> Iterator[RowBlock]:
     """The rows that have entries, longest first, in blocks that gather `BLOCK_VALUES` at most."""
     counts = rows.counts.cpu().numpy()
     order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
@@ -172,7 +172,7 @@ def blocks(rows: Rows, k: int) -> Iterator[Block]:
         present = steps < rows.counts[chosen][:, None]
         columns = torch.where(present, rows.indices[places], rows.n_items)
         weights = None if rows.weights is None else rows.weights[places] * present
-        yield Block(chosen, columns, weights)
+        yield RowBlock(chosen, columns, weights)
         start = end
 
 

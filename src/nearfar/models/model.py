@@ -18,8 +18,14 @@ from nearfar.core.ranking import Ranking
 from nearfar.data.interactions import canonical
 from nearfar.models.candidates import Candidates
 from nearfar.models.top_k import rank
+from nearfar.vae.posterior import DiagonalGaussian
 
 BATCH_BYTES = 32 << 20
+"""Scores of a batch on a CPU: they should stay in the last cache."""
+
+GPU_BATCH_BYTES = 256 << 20
+"""Scores of a batch on a GPU, which wants large products."""
+
 MIN_BATCH = 64
 
 RankBatch = Callable[[csr_array, csr_array | None], tuple[Tensor, Tensor]]
@@ -32,6 +38,12 @@ class Model(ABC):
     Args:
         popularity: how many training users interacted with each item.
         n_train_users: how many training users there were.
+
+    Examples:
+        >>> ease.n_items, ease.n_train_users
+        (20, 40)
+        >>> ease.top_k(split.test.fold_in.x, 3).items.shape
+        (10, 3)
     """
 
     label: str | None = None
@@ -90,7 +102,7 @@ class Model(ABC):
             deny: these never are.
             exclude: users x items, what is left out for each user, in place of the history's own
                 items.
-            batch_size: users scored at once; by default as many as fit 32 MiB of scores.
+            batch_size: users scored at once; see `batch_size()`.
 
         Raises:
             DataError: k is below 1, or the histories have another number of items.
@@ -115,8 +127,9 @@ class Model(ABC):
         return Ranking(items, scores)
 
     def batch_size(self) -> int:
-        """Users whose scores fit 32 MiB, so that a batch stays in the last cache; at least 64."""
-        return max(MIN_BATCH, min(16_384, BATCH_BYTES // (4 * max(1, self.n_items))))
+        """Users whose scores fit 32 MiB, on a GPU 256; at least 64."""
+        limit = BATCH_BYTES if self.device.type == "cpu" else GPU_BATCH_BYTES
+        return max(MIN_BATCH, min(16_384, limit // (4 * max(1, self.n_items))))
 
     def _ranker(self, k: int, candidates: Candidates, batch_size: int) -> RankBatch:
         """A function that ranks batches of at most `batch_size` users, in memory of its own."""
@@ -184,3 +197,16 @@ class Model(ABC):
         n_train_users: int,
     ) -> Model:
         """The inverse of `state`."""
+
+
+class LatentModel(Model):
+    """A model that places every history in a latent space.
+
+    Examples:
+        >>> isinstance(vae, nf.LatentModel), isinstance(ease, nf.LatentModel)
+        (True, False)
+    """
+
+    @abstractmethod
+    def encode(self, histories: csr_array) -> DiagonalGaussian:
+        """The posteriors of clean histories, on the CPU."""

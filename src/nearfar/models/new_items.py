@@ -18,7 +18,7 @@ from nearfar.models.ensemble import Ensemble
 from nearfar.models.exposure import with_share
 from nearfar.models.factors import Factors
 from nearfar.models.feature_ridge import N_FOLDS, FeatureRidge
-from nearfar.models.folding import LeastSquares, Linear
+from nearfar.models.folding import LeastSquaresFolding, LinearFolding
 from nearfar.models.item_item import ItemItem
 from nearfar.models.model import Model
 
@@ -187,11 +187,11 @@ def _(model: Factors, placing: _Placing) -> Model:
     both = placing.extended("factors", both)
     factors, bias = np.ascontiguousarray(both[:, :-1]), np.ascontiguousarray(both[:, -1])
     folding = model.folding
-    if isinstance(folding, Linear):
+    if isinstance(folding, LinearFolding):
         folding = replace(folding, projection=placing.extended("projection", folding.projection))
-    elif isinstance(folding, LeastSquares):
+    elif isinstance(folding, LeastSquaresFolding):
         n_background = folding.n_background or model.n_items
-        folding = LeastSquares(factors, folding.confidence, n_background)
+        folding = LeastSquaresFolding(factors, folding.confidence, n_background)
     else:
         raise SettingsError(
             f"factors folded in by {type(folding).__qualname__} cannot take new items"

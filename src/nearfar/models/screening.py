@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from nearfar.models.top_k import best, by_score
-from nearfar.vae.output import OutputLayer
+from nearfar.vae.decoder import OutputLayer
 
 ROUNDING = 2.0**-7
 """Twice what storing a score in bfloat16 can change it by, relative to itself."""

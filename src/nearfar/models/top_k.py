@@ -26,6 +26,11 @@ def rank(
     NaN is no candidate either.
     """
     n_items = scores.shape[1]
+    if scores.device.type != "cpu" and scores.dtype == torch.float32:
+        # by keys in which no two are equal: without a look at ties, for which a CPU would wait
+        clean = scores.nan_to_num(nan=float("-inf"), posinf=float("inf"), neginf=float("-inf"))
+        keys = packed(torch.arange(n_items, device=scores.device)[None], clean)
+        return unpacked(torch.topk(keys, k, dim=1).values)
     items = best(scores, min(k + 1, n_items))
     values = scores.gather(1, items)
     if values.isnan().any():
@@ -57,19 +62,31 @@ def by_score(
 ) -> tuple[Int64[Tensor, "users k"], Float[Tensor, "users k"]]:
     """Items and their own scores, none of them NaN, in the order of `ordered`."""
     if values.device.type == "cpu" and values.dtype == torch.float32:
-        # one sort of integers, which NumPy vectorises: score above, the item's complement below
-        bits = (values + 0.0).view(torch.int32).long()  # + 0.0 makes one zero of two
-        keys = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits) << 32 | (LAST_ITEM - items)
-        keys.numpy().sort(axis=1)
-        keys = keys.flip(1)
-        items = LAST_ITEM - (keys & LAST_ITEM)
-        bits = (keys >> 32).int()
-        values = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).view(torch.float32)
-    else:
-        items, order = items.sort(1)
-        values = values.gather(1, order)
-        order = torch.argsort(values, dim=1, descending=True, stable=True)
-        items, values = items.gather(1, order), values.gather(1, order)
+        keys = packed(items, values)
+        keys.numpy().sort(axis=1)  # vectorised
+        return unpacked(keys.flip(1))
+    items, order = items.sort(1)
+    values = values.gather(1, order)
+    order = torch.argsort(values, dim=1, descending=True, stable=True)
+    items, values = items.gather(1, order), values.gather(1, order)
+    return items.masked_fill(values == float("-inf"), -1), values
+
+
+def packed(
+    items: Int64[Tensor, "#users places"], values: Float[Tensor, "users places"]
+) -> Int64[Tensor, "users places"]:
+    """Integers in the order of float32 scores, none NaN: score above, item's complement below."""
+    bits = (values + 0.0).view(torch.int32).long()  # + 0.0 makes one zero of two
+    return torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits) << 32 | (LAST_ITEM - items)
+
+
+def unpacked(
+    keys: Int64[Tensor, "users places"],
+) -> tuple[Int64[Tensor, "users places"], Float[Tensor, "users places"]]:
+    """The inverse of `packed`; the item of -inf is -1."""
+    items = LAST_ITEM - (keys & LAST_ITEM)
+    bits = (keys >> 32).int()
+    values = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).view(torch.float32)
     return items.masked_fill(values == float("-inf"), -1), values
 
 

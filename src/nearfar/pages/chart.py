@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
+
+from nearfar.evaluation.text import finite
 
 # Okabe and Ito's palette: distinct for readers with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
@@ -24,11 +25,6 @@ def colour_of(number: int | None) -> str:
     return NEUTRAL if number is None else COLOURS[number % len(COLOURS)]
 
 
-def finite(value: float | None) -> float | None:
-    """Return a number, or None where it is missing, NaN or infinite."""
-    return float(value) if value is not None and math.isfinite(value) else None
-
-
 @dataclass(frozen=True)
 class Axis:
     """An axis of a chart.
@@ -39,6 +35,9 @@ class Axis:
         whole: it counts something, such as epochs: ticks are at whole numbers only.
         percent: tick labels are percentages of a share.
         from_zero: it includes 0.
+        span: the lowest and the highest value that it shows, where it is not logarithmic; None to
+            choose them by the values.
+        names: what stands at the positions 0, 1, ...; empty for numbers.
     """
 
     label: str = ""
@@ -46,6 +45,12 @@ class Axis:
     whole: bool = False
     percent: bool = False
     from_zero: bool = False
+    span: tuple[float, float] | None = None
+    names: Sequence[str] = ()
+
+    def name_of(self, position: float) -> str:
+        """Return what stands at a position."""
+        return self.names[int(position)] if self.names else f"{position:g}"
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class Line:
         dash: the number of its pattern.
         marked: a position whose point is drawn large.
         points: only the points are drawn, not joined.
+        errors: half the widths of intervals, one per point.
     """
 
     name: str
@@ -69,6 +75,7 @@ class Line:
     dash: int = 0
     marked: float | None = None
     points: bool = False
+    errors: Sequence[float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -143,8 +150,9 @@ class LineChart:
                 (x0, y0), (x1, y1) = points[0], points[-1]
                 values = [y for _, y in points]
                 told.append(
-                    f"{line.name or 'The line'}: from {y0:.4g} at {x0:g} to {y1:.4g} at {x1:g}, "
-                    f"lowest {min(values):.4g}, highest {max(values):.4g}."
+                    f"{line.name or 'The line'}: from {y0:.4g} at {self.x.name_of(x0)} to "
+                    f"{y1:.4g} at {self.x.name_of(x1)}, lowest {min(values):.4g}, "
+                    f"highest {max(values):.4g}."
                 )
         return " ".join(told)
 

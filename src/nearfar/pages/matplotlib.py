@@ -14,6 +14,7 @@ from nearfar.core.errors import SettingsError
 from nearfar.core.extras import require
 from nearfar.core.files import atomic_file
 from nearfar.core.seeding import generator
+from nearfar.evaluation.text import finite
 from nearfar.pages.chart import (
     FEW_POINTS,
     NEUTRAL,
@@ -24,7 +25,6 @@ from nearfar.pages.chart import (
     LineChart,
     ScatterChart,
     colour_of,
-    finite,
 )
 
 if TYPE_CHECKING:
@@ -150,6 +150,9 @@ def _lines(chart: LineChart, axes: Axes) -> None:
             list(line.x), y, color=colour, label=line.name or None, marker=marker, markersize=3,
             linestyle="none" if line.points else DASHES[line.dash % len(DASHES)], linewidth=1.4,
         )  # fmt: skip
+        if line.errors is not None:
+            half = _with_gaps(line.errors)
+            axes.errorbar(list(line.x), y, half, fmt="none", ecolor=colour, elinewidth=1)
         if line.marked is not None and line.marked in line.x:
             axes.plot(line.marked, y[list(line.x).index(line.marked)], "o", color=colour, ms=7)
     _scale(axes, chart.x, chart.y)
@@ -245,6 +248,10 @@ def _scale(axes: Axes, x: Axis, y: Axis) -> None:
             of.set_major_locator(MaxNLocator(integer=True))
         if axis.percent:
             of.set_major_formatter(PercentFormatter(1, decimals=0))
+        if axis.names:
+            of.set_ticks(range(len(axis.names)), axis.names, parse_math=False)
+        if axis.span is not None:
+            axes.set(**{f"{name}lim": axis.span})
         if axis.from_zero and low >= 0:
             axes.set(**{f"{name}lim": (0, None)})
 

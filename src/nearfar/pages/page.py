@@ -153,20 +153,16 @@ def page(title: str, introduction: Sequence[Block], sections: Sequence[Section])
     """Return a page as text; see `write_page`."""
     from plotly.offline import get_plotlyjs
 
-    return _templates().get_template("page.html").render(
+    return templates().get_template("page.html").render(
         title=title, introduction=introduction, sections=sections, policy=POLICY,
         version=__version__, plotly=get_plotlyjs(), style=_source("page.css"),
         script=_source("charts.js"),
     )  # fmt: skip
 
 
-def section_html(section: Section) -> str:
-    """Return one section as it is on the page."""
-    return str(_templates().get_template("blocks.html").module.section(section))  # type: ignore
-
-
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
+    """Return the templates of pages; `blocks.html` makes one section alone."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     found = Environment(

@@ -7,6 +7,7 @@ from functools import singledispatch
 from html import escape
 from typing import Any
 
+from nearfar.evaluation.text import finite
 from nearfar.pages.chart import (
     FEW_POINTS,
     NEUTRAL,
@@ -19,7 +20,6 @@ from nearfar.pages.chart import (
     Points,
     ScatterChart,
     colour_of,
-    finite,
     finite_values,
     shortened,
 )
@@ -93,6 +93,9 @@ def _line(line: Line, logarithmic: bool) -> list[dict[str, Any]]:
         "line": {"color": colour, "width": 2, "dash": DASHES[line.dash % len(DASHES)]},
         "marker": {"size": 5, "color": colour}, "showlegend": bool(line.name),
     }  # fmt: skip
+    if line.errors is not None:
+        lengths = finite_values(line.errors)
+        trace["error_y"] = {"type": "data", "array": lengths, "thickness": 1.5}
     if line.marked is None or line.marked not in line.x:
         return [trace]
     mark = {
@@ -211,6 +214,11 @@ def _axis(axis: Axis, last: float = 1) -> dict[str, Any]:
         found |= {"tick0": 0, "dtick": step, "tickformat": "d"}
     if axis.percent:
         found["tickformat"] = ".0%"
+    if axis.names:
+        names = [plain_text(name) for name in axis.names]
+        found |= {"tickvals": list(range(len(names))), "ticktext": names}
+    if axis.span is not None:
+        found["range"] = list(axis.span)
     if axis.from_zero:
         found["rangemode"] = "tozero"
     return found

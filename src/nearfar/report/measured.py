@@ -24,7 +24,7 @@ LISTS: tuple[Metric, ...] = (Coverage(K), Gini(K), Novelty(K))
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class MeasuredBundle:
     """What a bundle does for the test users of a split.
 
     Args:
@@ -40,7 +40,7 @@ class Measured:
     notes: tuple[str, ...] = ()
 
 
-def measure(title: str, bundle: Bundle, split: Split) -> Measured:
+def measure(title: str, bundle: Bundle, split: Split) -> MeasuredBundle:
     """Rank for the test users who have something to find, and judge.
 
     Args:
@@ -73,7 +73,7 @@ def measure(title: str, bundle: Bundle, split: Split) -> Measured:
             "users that it is measured on."
         )
     found = evaluate(bundle.model, test, [*QUALITY, *LISTS], name=title)
-    return Measured(bundle, found, _shown(bundle, test, split), tuple(notes))
+    return MeasuredBundle(bundle, found, _shown(bundle, test, split), tuple(notes))
 
 
 def _shown(bundle: Bundle, test: FoldIn, split: Split) -> Int[np.ndarray, " items"]:

@@ -7,26 +7,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.subjects import common_sample, subject_of
-from nearfar.core.errors import NearfarError, SettingsError
+from nearfar.core.errors import EmptyDataError, NearfarError, SettingsError
 from nearfar.core.extras import require
 from nearfar.data.interactions import Interactions, Split
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.maps.atlas import Atlas, Mapped, make_atlas
+from nearfar.maps.cohorts import SIZES, Cohorts, cohorts_by_interactions
 from nearfar.maps.projections.projection import find_projection
 from nearfar.maps.users import whole_histories
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Autoencoder
-from nearfar.models.latent import LatentModel
-from nearfar.report.cohorts import report_cohorts
-from nearfar.report.measured import Measured, measure
+from nearfar.models.model import LatentModel
+from nearfar.report.measured import MeasuredBundle, measure
 from nearfar.theory.diagnosis import Diagnosis, diagnose, estimated_seconds
 
 N_USERS = 1000
 N_ANCHORS = 100
 PROJECTION = "tsne"
+QUANTILES = (0.05, 0.5, 0.95)
 
 Say = Callable[[str], object]
 
@@ -76,7 +78,7 @@ class Report:
 
     split: Split
     everyone: Interactions
-    measured: dict[str, Measured]
+    measured: dict[str, MeasuredBundle]
     atlas: Atlas | str
     diagnosis: Diagnosis | str
     options: Options = field(default_factory=Options)
@@ -141,7 +143,7 @@ def make_report(
 
 
 def _atlas(
-    measured: Mapping[str, Measured], everyone: Interactions, options: Options, say: Say
+    measured: Mapping[str, MeasuredBundle], everyone: Interactions, options: Options, say: Say
 ) -> Atlas | str:
     if not options.latent_map:
         return "The map was left out."
@@ -179,3 +181,28 @@ def _diagnosis(
         return diagnose(subjects, on_start=lambda what, title: say(f"{title}: {what} ..."))
     except NearfarError as error:
         return f"There are no diagnostics: {error}."
+
+
+def report_cohorts(counts: Int[np.ndarray, " users"], max_users: int, seed: int) -> Cohorts:
+    """The cohorts of the paper's Figure 2; where the data lack one, sizes that they have.
+
+    These are the 5%, 50% and 95% quantiles of the users' numbers of interactions.
+
+    Args:
+        counts: interactions of each user.
+        max_users: no more than so many in all.
+        seed: of the drawing.
+
+    Raises:
+        SettingsError: `max_users` is too small, or all users have as many interactions.
+        EmptyDataError: fewer than two cohorts have two users or more.
+    """
+    try:
+        found = cohorts_by_interactions(counts, max_users=max_users, seed=seed)
+        if len(found.names) == len(SIZES):
+            return found
+    except EmptyDataError:
+        pass  # such data have cohorts of other sizes
+    quantiles = np.quantile(counts[counts > 0], QUANTILES, method="nearest")
+    sizes = np.unique(quantiles.astype(int)).tolist()
+    return cohorts_by_interactions(counts, sizes, max_users=max_users, seed=seed)

@@ -56,6 +56,9 @@ def plot_training(
         SettingsError: the suffix is not that of a picture.
         MissingExtraError: matplotlib is not installed.
         EmptyDataError: no epoch was recorded, as of an algorithm that has none.
+
+    Examples:
+        >>> figure = nf.plot_training({"Mult-VAE": run.history}, "training.png")
     """
     if path is not None:
         matplotlib.check_picture(Path(path), purpose="the figure of the training")

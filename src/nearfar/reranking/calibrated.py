@@ -30,6 +30,10 @@ class Calibrated(Reranker):
     Args:
         calibration: c, from 0 (the order of the scores) to 1 (relevance counts nothing).
         smoothing: share of p that is mixed into q, so that the divergence is finite.
+
+    Examples:
+        >>> nf.reranking.Calibrated(calibration=0.8).smoothing
+        0.01
     """
 
     calibration: Share = 0.5

@@ -28,6 +28,10 @@ class DPP(Reranker):
     Args:
         diversity: d, from 0 (the order of the scores) to 1 (relevance counts nothing).
         by: compare items by what the model holds of them, or by their genres.
+
+    Examples:
+        >>> nf.recommend(bundle, [[0, 3]], k=4, rerank=nf.reranking.DPP(0.5)).k
+        4
     """
 
     diversity: Share = 0.3

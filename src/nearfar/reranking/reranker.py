@@ -109,6 +109,10 @@ class Reranker(Settings, ABC):
 
     Raises:
         SettingsError: a setting has the wrong type or is out of range.
+
+    Examples:
+        >>> isinstance(nf.reranking.MMR(), nf.reranking.Reranker)
+        True
     """
 
     @abstractmethod

@@ -38,6 +38,11 @@ class Reranking:
 
     Raises:
         SettingsError: a setting is wrong, or the rule file is.
+
+    Examples:
+        >>> reranking = nf.reranking.Reranking("mmr diversity=0.5", candidates=5)
+        >>> nf.recommend(bundle, [[0, 3]], k=2, rerank=reranking).k
+        2
     """
 
     reranker: Reranker | str | None = None

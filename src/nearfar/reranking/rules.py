@@ -48,7 +48,14 @@ class Rule:
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of a file, or of a list of mappings; see `read_rules`."""
+    """The rules of a file, or of a list of mappings; see `read_rules`.
+
+    Examples:
+        >>> rules = nf.reranking.Rules.of([{"item": 7, "pin": 1}, {"item": 5, "exclude": True}])
+        >>> found = nf.recommend(bundle, [[0, 3]], k=3, rerank=rules)
+        >>> bundle.items.ids[int(found.items[0, 0])]
+        7
+    """
 
     rules: tuple[Rule, ...]
 
@@ -71,6 +78,11 @@ def read_rules(path: str | Path) -> Rules:
     Raises:
         SettingsError: the file is missing or ends in neither .toml nor .csv, or a rule is wrong;
             with its line.
+
+    Examples:
+        >>> n = Path("rules.toml").write_text("[[rule]]\\nitem = 7\\npin = 1\\n")
+        >>> nf.reranking.read_rules("rules.toml").rules[0].pin
+        1
     """
     path = Path(path)
     if path.suffix.lower() == ".toml":

@@ -111,6 +111,11 @@ class Contract(Settings):
             days since the last run, so that an old outage does not stop every run after it.
         median_days: how many days before a day make its median.
         min_median_days: with fewer days of data before it, a day is not looked at.
+
+    Examples:
+        >>> from nearfar.store.contracts import Contract
+        >>> Contract(max_repeated_share=0.2, volume_days=0).max_repeated_share
+        0.2
     """
 
     max_missing_share: Share = 0.01

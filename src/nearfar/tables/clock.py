@@ -9,7 +9,7 @@ from typing import Literal
 import polars as pl
 
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.tables.parsed import Parsed
+from nearfar.tables.columns import Parsed
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

@@ -1,4 +1,4 @@
-"""Which column of a table is the user, the item, the rating: named, or recognised by its name."""
+"""Columns: which one is the user, the item, the rating; and the values of one once parsed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import polars as pl
+
 from nearfar.core.errors import SchemaError
+
+
+@dataclass(frozen=True, eq=False)
+class Parsed:
+    """The values of one column.
+
+    Attributes:
+        values: typed; null where a value is missing or unreadable.
+        bad: which values are there and unreadable (Boolean).
+        expected: what was expected of them, for messages.
+        given: the values as the table has them, for messages; None: as `values`.
+    """
+
+    values: pl.Series
+    bad: pl.Series
+    expected: str
+    given: pl.Series | None = None
+
 
 Kind = Literal["id", "number", "time", "text", "tags"]
 
@@ -116,7 +136,13 @@ ITEM_ROLES = (
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of a log's columns, by role; None leaves a role to be recognised by name."""
+    """The names of a log's columns, by role; None leaves a role to be recognised by name.
+
+    Examples:
+        >>> from nearfar.tables.columns import Columns
+        >>> Columns(item="song").resolve(["user", "song"], "plays.csv")
+        {'user': 'user', 'item': 'song'}
+    """
 
     user: str | None = None
     item: str | None = None

@@ -37,6 +37,11 @@ class TextOptions:
 
     Raises:
         SettingsError: a setting has no such value.
+
+    Examples:
+        >>> from nearfar.tables.dialect import TextOptions
+        >>> TextOptions(encoding="latin-1", separator="tab").separator
+        '\\t'
     """
 
     encoding: str | None = None

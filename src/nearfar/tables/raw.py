@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from nearfar.core.errors import DataError, EmptyDataError
-from nearfar.tables.streams import MAX_EXPANSION, Bounded, Decoder
+from nearfar.tables.streams import MAX_EXPANSION, Bounded, TextDecoder
 
 BLOCK_BYTES = 32 << 20
 SAMPLE_BYTES = 1 << 18
@@ -48,6 +48,13 @@ class RawFiles:
 
     Raises:
         DataError: nothing is at `path`, or it is a damaged or unreadable archive.
+
+    Examples:
+        >>> from nearfar.tables.raw import RawFiles
+        >>> n_characters = Path("plays.csv").write_text("user,item\\n1,7\\n")
+        >>> files = RawFiles("plays.csv")
+        >>> files.names, b"".join(files.blocks("plays.csv"))
+        (['plays.csv'], b'user,item\\n1,7\\n')
     """
 
     def __init__(self, path: str | Path, *, max_expansion: int = MAX_EXPANSION) -> None:
@@ -241,7 +248,7 @@ class RawFiles:
         with self.open(name) as stream:
             first = stream.read(SAMPLE_BYTES)
             encoding = encoding or _UTF16.get(first[:2])
-            decode = Decoder(encoding, where)
+            decode = TextDecoder(encoding, where)
             text = decode(first).removeprefix(codecs.BOM_UTF8)
             mac = b"\r" in text[:-1] and b"\n" not in text
             pieces = (text[at : at + size] for at in range(0, len(text), size))

@@ -26,6 +26,11 @@ class ReadReport:
         times: the form in which times are written; empty without times.
         counts_steps: whether times are numbers too small for dates.
         remarks: what else there is to know.
+
+    Examples:
+        >>> from nearfar.tables.report import ReadReport
+        >>> isinstance(log.read, ReadReport), log.read.n_rows
+        (True, 600)
     """
 
     source: str = ""
@@ -59,9 +64,9 @@ class ReadReport:
         times = f" (time in {self.times})" if self.times else ""
         files = f" of {len(self.files)} files ({_listed(self.files)})" if self.files[1:] else ""
         layout = f" ({self.layout})" if self.layout else ""
+        found = f"{roles}{times}; " if roles or times else ""
         result = [
-            f"read {self.source} as {self.format}{layout}{files}: {roles}{times}; "
-            f"{self.n_rows:,} rows"
+            f"read {self.source} as {self.format}{layout}{files}: {found}{self.n_rows:,} rows"
         ]
         if self.skipped_files:
             result.append(f"not read: {_listed(self.skipped_files)}")

@@ -10,8 +10,7 @@ import polars as pl
 from nearfar.core import identity
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.tables.clock import Clock
-from nearfar.tables.columns import Role
-from nearfar.tables.parsed import Parsed
+from nearfar.tables.columns import Parsed, Role
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rules import RowRules, beyond, missing_value
 
@@ -21,7 +20,7 @@ DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class TableRows:
     """Some rows of a table.
 
     Attributes:
@@ -79,7 +78,7 @@ class RowReader:
         self._n_rows = self._n_dropped = 0
         self._decimal_signs: set[str] = set()
 
-    def read(self, frame: pl.DataFrame, first_row: int) -> Rows:
+    def read(self, frame: pl.DataFrame, first_row: int) -> TableRows:
         """The rows of a block.
 
         Raises:
@@ -105,7 +104,7 @@ class RowReader:
                 dropped = bad if dropped is None else dropped | bad
             values.append(parsed.values.rename(role.name))
         self._count(frame.height, 0 if dropped is None else int(dropped.sum()))
-        return Rows(pl.DataFrame(values), first_row, dropped, self._where)
+        return TableRows(pl.DataFrame(values), first_row, dropped, self._where)
 
     def finish(self) -> None:
         """Check what only the whole table can tell.

@@ -29,6 +29,14 @@ class RowRules:
 
     Raises:
         SettingsError: a setting has no such value.
+
+    Examples:
+        >>> from nearfar.tables.rules import RowRules
+        >>> from nearfar.tables.table import ReadOptions
+        >>> frame = pl.DataFrame({"user": [1, 2] * 20, "item": [7] * 39 + [None]})
+        >>> options = ReadOptions(rules=RowRules(bad_rows="drop"))
+        >>> nf.read_log(frame, options=options).read.n_kept
+        39
     """
 
     bad_rows: BadRows = "refuse"

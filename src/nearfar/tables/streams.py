@@ -35,7 +35,7 @@ class Bounded:
         return self._stream.readline(size)
 
 
-class Decoder:
+class TextDecoder:
     """Turns the bytes of a text file, piece by piece, into UTF-8.
 
     Args:

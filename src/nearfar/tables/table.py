@@ -19,7 +19,7 @@ from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect, TextOptions, sniff
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rows import RowReader, Rows
+from nearfar.tables.rows import RowReader, TableRows
 from nearfar.tables.rules import RowRules
 from nearfar.tables.streams import MAX_EXPANSION
 
@@ -42,6 +42,13 @@ class ReadOptions:
         table: which file of a folder or archive to read, by its name or a pattern ("part-*.csv").
         max_expansion: how many times as long as a compressed file its content may be.
         block_bytes: about how many bytes are parsed at a time.
+
+    Examples:
+        >>> from nearfar.tables.table import ReadOptions
+        >>> from nearfar.tables.dialect import TextOptions
+        >>> n_characters = Path("plays.csv").write_text("user;item\\n1;7\\n")
+        >>> nf.read_log("plays.csv", options=ReadOptions(text=TextOptions(separator=";"))).n_events
+        1
     """
 
     text: TextOptions = field(default_factory=TextOptions)
@@ -214,7 +221,7 @@ def read_rows(
     *,
     needed: Sequence[str] = (),
     clock: Clock | None = None,
-) -> Iterator[Rows]:
+) -> Iterator[TableRows]:
     """The typed rows of tables that make one log.
 
     Args:

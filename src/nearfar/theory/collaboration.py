@@ -31,11 +31,6 @@ class Collaboration:
     by_distance: Float64[np.ndarray, " tenths"]
     near_share: float
 
-    @property
-    def distant(self) -> Float64[np.ndarray, " users"]:
-        """The share of all help that comes from far users."""
-        return 1 - self.local
-
 
 N_TENTHS = 10
 
@@ -100,6 +95,12 @@ def jaccard_distance(
     Args:
         n_different: d, as `pairwise_overlap` gives it.
         n_shared: m.
+
+    Examples:
+        >>> from nearfar.theory.collaboration import jaccard_distance
+        >>> from nearfar.theory.masking import pairwise_overlap
+        >>> float(jaccard_distance(*pairwise_overlap(split.test.fold_in.x)).diagonal().max())
+        0.0
     """
     union = n_different + n_shared
     return np.divide(n_different, union, out=np.zeros(union.shape), where=union > 0)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import polars as pl
 import torch
 
 from nearfar.core.errors import SettingsError
+from nearfar.evaluation.text import aligned
 from nearfar.theory.finding import Finding
 from nearfar.theory.instrument import Instrument, all_instruments
 from nearfar.theory.subject import Subject
@@ -28,11 +30,37 @@ class Diagnosis:
         neighbours: mean share of a user's nearest neighbours that two models have in common, by
             the titles of both; empty for one model.
         seconds: how long each instrument took, all models together.
+
+    Examples:
+        >>> from nearfar.theory.diagnosis import Diagnosis
+        >>> found = nf.diagnose(bundle, split, only=["health"], users=30, sharing_users=4)
+        >>> isinstance(found, Diagnosis), found.to_polars().columns[:3]
+        (True, ['instrument', 'model', 'number'])
     """
 
     findings: dict[str, dict[str, Finding]]
     neighbours: dict[tuple[str, str], float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """A table per instrument, a column per model, and what the numbers say."""
+        return "\n\n".join(_table(by_title) for by_title in self.findings.values())
+
+    __repr__ = __str__
+
+    def to_polars(self) -> pl.DataFrame:
+        """One row per instrument, model and number: `value` with its `unit` and standard error."""
+        rows = [
+            {
+                "instrument": name, "model": title, "number": number.key, "label": number.label,
+                "value": number.value, "unit": number.unit, "standard_error": number.error,
+            }
+            for name, by_title in self.findings.items()
+            for title, finding in by_title.items()
+            for number in finding.numbers
+        ]  # fmt: skip
+        numbers = {"value": pl.Float64, "standard_error": pl.Float64}
+        return pl.DataFrame(rows, schema_overrides=numbers, infer_schema_length=None)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -111,6 +139,22 @@ def estimated_seconds(
     started = time.perf_counter()
     torch.mm(square, square)
     return work * (time.perf_counter() - started) / PROBE**3
+
+
+def _table(by_title: Mapping[str, Finding]) -> str:
+    first = next(iter(by_title.values()))
+    numbers = {n.key: n for found in by_title.values() for n in found.numbers}
+    cells = {t: {n.key: n.told() for n in found.numbers} for t, found in by_title.items()}
+    rows = [
+        [n.label, "" if n.unit == "share" else n.unit, *(c.get(key, "-") for c in cells.values())]
+        for key, n in numbers.items()
+    ]
+    title = f"{first.title} ({first.source})"
+    lines = [title, *([aligned(["", "", *cells], rows)] if rows else [])]
+    for name, found in by_title.items():
+        before = f"{name}: " if len(by_title) > 1 else ""
+        lines.append(f"{before}{found.meaning or f'not measured: {found.absent}'}")
+    return "\n".join(lines)
 
 
 def _in_common(subjects: Mapping[str, Subject]) -> dict[tuple[str, str], float]:

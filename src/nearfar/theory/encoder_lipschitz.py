@@ -10,35 +10,25 @@ from torch import Tensor
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.theory.masking import pairwise_overlap
-from nearfar.theory.transport import gaussian_points, pairwise_distance
+from nearfar.theory.transport import pairwise_distance
 from nearfar.vae.encoders.base import BaseNetwork
 from nearfar.vae.encoders.encoder import EncoderNetwork
 from nearfar.vae.layers import passable
 from nearfar.vae.posterior import DiagonalGaussian
 
 
-def lipschitz_from_pairs(q: DiagonalGaussian, histories: csr_array) -> float:
-    """The greatest ||(mu, sigma)_u - (mu, sigma)_v||_2 / ||x_u - x_v||_1 of these users' pairs.
-
-    It is a lower bound of L_phi: pairs that are not in the sample may be steeper, and
-    L_phi times a distance is a bound of W1 for sure only with `lipschitz_upper_bound`. The
-    numerator is W2 (Eq. 18), at least W1, so that the lemma holds with it for all pairs here.
-    In latent units per item; pairs of equal histories tell nothing and are left out.
-
-    Args:
-        q: what the encoder makes of `histories`; computed in float64.
-        histories: binary histories as the encoder was given them, masked ones for a lemma on
-            masked inputs.
-
-    Raises: DataError where counts differ or all histories are equal.
-    """
-    return steepest_pair(gaussian_points(q), histories)
-
-
 def steepest_pair(points: Float64[np.ndarray, "users coordinates"], histories: csr_array) -> float:
     """The greatest distance of two points per item by which their histories differ.
 
-    As `lipschitz_from_pairs`, with points whose Euclidean distance is W2 or at least that.
+    With points whose Euclidean distance is W2 (Eq. 18), at least W1, it is a lower bound of L_phi
+    in latent units per item: pairs that are not in the sample may be steeper, and L_phi times a
+    distance is a bound of W1 for sure only with `lipschitz_upper_bound`. Pairs of equal histories
+    tell nothing and are left out.
+
+    Args:
+        points: one per history, as `gaussian_points` makes them.
+        histories: binary histories as the encoder was given them, masked ones for a lemma on
+            masked inputs.
 
     Raises: DataError where counts differ or all histories are equal.
     """
@@ -86,7 +76,7 @@ def lipschitz_upper_bound(encoder: EncoderNetwork, among: DiagonalGaussian | Non
     if not isinstance(encoder, BaseNetwork) or encoder.units != "tanh" or hidden is None:
         raise SettingsError(
             f"no upper bound of L_phi is known for {type(encoder).__name__} as it is; it takes "
-            "a base or deeper encoder with tanh units; see lipschitz_from_pairs for others"
+            "a base or deeper encoder with tanh units; see steepest_pair for others"
         )
     slope = float(_float64(encoder.first.weight).norm(dim=1).max())
     for layer in hidden:

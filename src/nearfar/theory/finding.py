@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from nearfar.evaluation.text import finite
+
 Kind = Literal["line", "points", "bars"]
 
 
@@ -78,6 +80,12 @@ class Finding:
         curves: to be drawn.
         notes: what a reader must know of how it was measured, one sentence each.
         absent: why the instrument cannot measure this model; then there are no numbers.
+
+    Examples:
+        >>> from nearfar.theory.finding import Finding
+        >>> found = nf.diagnose(bundle, split, only=["health"], users=30, sharing_users=4)
+        >>> isinstance(found.findings["health"]["model"], Finding)
+        True
     """
 
     instrument: str
@@ -100,12 +108,8 @@ class Finding:
         """JSON-able; numbers that are not finite become None."""
         found = asdict(self)
         for number in found["numbers"]:
-            number["value"] = _finite(number["value"])
-            number["error"] = _finite(number["error"])
+            number["value"] = finite(number["value"])
+            number["error"] = finite(number["error"])
         for curve in found["curves"]:
-            curve["x"], curve["y"] = ([_finite(v) for v in curve[axis]] for axis in ("x", "y"))
+            curve["x"], curve["y"] = ([finite(v) for v in curve[axis]] for axis in ("x", "y"))
         return found
-
-
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None

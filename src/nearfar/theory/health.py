@@ -47,6 +47,12 @@ def latent_health(posterior: DiagonalGaussian) -> LatentHealth:
 
     Source: active units are of Burda et al., Importance Weighted Autoencoders, 2016.
     Raises: DataError where a posterior is a point, whose KL is infinite.
+
+    Examples:
+        >>> from nearfar.theory.health import latent_health
+        >>> health = latent_health(vae.encode(split.test.fold_in.x))
+        >>> health.variance.shape
+        (4,)
     """
     mu, logvar = (t.detach().to("cpu", torch.float64) for t in (posterior.mu, posterior.logvar))
     if not logvar.isfinite().all():

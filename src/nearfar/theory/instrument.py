@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from nearfar.core import discovery
-from nearfar.core.errors import NearfarError
+from nearfar.core.errors import NearfarError, SettingsError
 from nearfar.theory.finding import Curve, Finding, Number
 from nearfar.theory.subject import Subject
 
@@ -54,7 +54,27 @@ class Instrument(ABC):
         )
 
 
+def instruments_named(names: Iterable[str]) -> dict[str, Instrument]:
+    """The instruments of these names with their defaults.
+
+    Raises:
+        SettingsError: there is no instrument of a name.
+    """
+    names, known = list(names), all_instruments()
+    if unknown := [name for name in names if name not in known]:
+        raise SettingsError(
+            f"there is no instrument {', '.join(map(repr, unknown))}; there are {', '.join(known)}"
+        )
+    return {name: known[name] for name in names}
+
+
 def all_instruments() -> dict[str, Instrument]:
-    """Every instrument with its defaults, by name."""
+    """Every instrument with its defaults, by name.
+
+    Examples:
+        >>> from nearfar.theory.instrument import all_instruments
+        >>> sorted(all_instruments())[:4]
+        ['alignment', 'collaboration', 'distances', 'encoder_slope']
+    """
     kinds: dict[str, Callable[[], Instrument]] = {**discovery.discover(PACKAGE, Instrument)}
     return {name: make() for name, make in kinds.items()}

@@ -10,9 +10,7 @@ from scipy import stats
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.core.seeding import generator
 
-BATCH_ENTRIES = 1 << 22
 """Mask entries that a simulation draws at once."""
 
 
@@ -33,6 +31,12 @@ class MaskedDistance:
 
     Raises:
         SettingsError: a count is negative or `keep_prob` no probability.
+
+    Examples:
+        >>> from nearfar.theory.masking import MaskedDistance
+        >>> law = MaskedDistance(n_different=10, n_shared=5, keep_prob=0.5)
+        >>> law.mean
+        7.5
     """
 
     n_different: int
@@ -101,75 +105,18 @@ class MaskedDistance:
         return float(stats.binom.sf(limit, self.n_shared, self.one_sided_prob))
 
 
-@dataclass(frozen=True, eq=False)
-class MaskingCurves:
-    """Theorem 2.6 over mask rates, one value a `keep_prob`; what `masking_curves` returns.
-
-    Args:
-        keep_probs: the rates rho.
-        mean: E D in items.
-        variance: Var D in items squared.
-        contraction: P(D <= d - a).
-        contraction_bound: the theorem's lower bound of it.
-        expansion: P(D >= d + a).
-        expansion_bound: the theorem's lower bound of it.
-    """
-
-    keep_probs: Float64[np.ndarray, " rates"]
-    mean: Float64[np.ndarray, " rates"]
-    variance: Float64[np.ndarray, " rates"]
-    contraction: Float64[np.ndarray, " rates"]
-    contraction_bound: Float64[np.ndarray, " rates"]
-    expansion: Float64[np.ndarray, " rates"]
-    expansion_bound: Float64[np.ndarray, " rates"]
-
-
-def masking_curves(
-    n_different: int, n_shared: int, keep_probs: Float64[np.ndarray, " rates"], a: int = 0
-) -> MaskingCurves:
-    """How distance, contraction and expansion by `a` items depend on the mask rate."""
-    laws = [MaskedDistance(n_different, n_shared, float(rho)) for rho in keep_probs]
-    return MaskingCurves(
-        np.asarray(keep_probs, np.float64),
-        np.array([law.mean for law in laws]),
-        np.array([law.variance for law in laws]),
-        np.array([law.contraction(a) for law in laws]),
-        np.array([law.contraction_bound(a) for law in laws]),
-        np.array([law.expansion(a) for law in laws]),
-        np.array([law.expansion_bound(a) for law in laws]),
-    )
-
-
-def simulate_masked_distances(
-    x_u: Int[np.ndarray, " items"],
-    x_v: Int[np.ndarray, " items"],
-    keep_prob: float,
-    n_draws: int,
-    seed: int = 0,
-) -> Int64[np.ndarray, " draws"]:
-    """||x~_u - x~_v||_1 in items for `n_draws` pairs of independent masks, one draw after another.
-
-    Raises: DataError where the histories are not binary or not of the same items.
-    """
-    u, v = _positives(x_u, x_v)
-    present = u | v
-    u, v = u[present], v[present]
-    rng = generator(seed, "masked-distances")
-    found = np.zeros(n_draws, np.int64)
-    step = max(1, BATCH_ENTRIES // max(1, len(u)))
-    for start in range(0, n_draws, step):
-        n = min(step, n_draws - start)
-        kept = rng.random((2, n, len(u))) < keep_prob
-        found[start : start + n] = ((kept[0] & u) ^ (kept[1] & v)).sum(1)
-    return found
-
-
 def pairwise_overlap(
     histories: csr_array, others: csr_array | None = None
 ) -> tuple[Int64[np.ndarray, "users others"], Int64[np.ndarray, "users others"]]:
     """d = ||x_u - x_v||_1 and m = <x_u, x_v> in items for all pairs of binary histories.
 
     Without `others`, between `histories` themselves.
+
+    Examples:
+        >>> from nearfar.theory.masking import pairwise_overlap
+        >>> different, shared = pairwise_overlap(split.test.fold_in.x)
+        >>> different.shape
+        (10, 10)
     """
     others = histories if others is None else others
     shared = np.rint((histories @ others.T).toarray()).astype(np.int64)

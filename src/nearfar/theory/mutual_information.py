@@ -87,11 +87,6 @@ class KLDecomposition:
         most = max(0.0, most)
         return min(max(0.0, low), most), max(0.0, min(high, most))
 
-    def closes(self, z: float = 3.0) -> bool:
-        """Whether I + mismatch, from latents, is the closed-form KL within `z` errors."""
-        slack = 1e-9 * max(1.0, abs(self.kl))
-        return abs(self.sampled_kl - self.kl) <= z * self.sampled_kl_error + slack
-
 
 def decompose_kl(
     posterior: DiagonalGaussian,
@@ -116,6 +111,13 @@ def decompose_kl(
     Raises:
         SettingsError: n_draws is below 1, or the sample has fewer than two users.
         DataError: a posterior is a point (a variance of 0), whose KL is infinite.
+
+    Examples:
+        >>> from nearfar.theory.mutual_information import decompose_kl
+        >>> posterior = vae.encode(split.test.fold_in.x)
+        >>> found = decompose_kl(posterior, rng=torch.Generator().manual_seed(1))
+        >>> found.kl > 0
+        True
     """
     mu, logvar = (t.detach().to("cpu", torch.float64) for t in (posterior.mu, posterior.logvar))
     n_users = len(mu)

@@ -62,17 +62,6 @@ class SharingGraph:
         """Pairs with ||mu_u - mu_v|| < r_uv: no other pair has W1 < r_uv."""
         return self._of_others(self.least_distance < self.radius)
 
-    def first_order_bound(
-        self, distance: Float[np.ndarray, "users users"]
-    ) -> Float64[np.ndarray, "users users"]:
-        """-||g_v|| (||g_v|| - Delta_uv - L W1) in nats per unit of step size eta.
-
-        At least the change of u's expected loss per eta by one small SGD step on v, where
-        `distance` is at least W1 and L an upper bound.
-        """
-        margin = self.gradient_norm - self.mismatch - self.lipschitz[:, None] * distance
-        return -self.gradient_norm * margin
-
     def _of_others(self, pairs: np.ndarray) -> Bool[np.ndarray, "users users"]:
         return pairs & ~np.eye(len(pairs), dtype=bool)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.models.autoencoder import Autoencoder
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.objective import Objective
 
 
@@ -21,7 +21,7 @@ def trained_objective(algorithm: AutoencoderAlgorithm, model: Autoencoder) -> Ob
     Raises:
         SettingsError: the model does not hold the parameters of this prior.
     """
-    catalogue = Catalogue(model.popularity, model.n_train_users)
+    catalogue = TrainingCounts(model.popularity, model.n_train_users)
     objective = algorithm.objective(catalogue, 0).to(model.device)
     if objective.prior is not None:
         objective.prior.load_learned(model.prior, model.network.encoder)

@@ -28,43 +28,14 @@ def w2(q: DiagonalGaussian, other: DiagonalGaussian) -> Float64[np.ndarray, " us
 
     Source: Eq. 18, the closed form for diagonal Gaussians.
     Raises: DataError where the two are not of the same shape.
+
+    Examples:
+        >>> from nearfar.theory.transport import w2
+        >>> posterior = vae.encode(split.test.fold_in.x)
+        >>> float(w2(posterior, posterior).max())
+        0.0
     """
     return np.linalg.norm(gaussian_points(q) - gaussian_points(other, q), axis=1)
-
-
-def mean_distance(q: DiagonalGaussian, other: DiagonalGaussian) -> Float64[np.ndarray, " users"]:
-    """||mu_u - mu'_u|| user by user: at most W1, which equals it where the variances are equal.
-
-    Raises: DataError where the two are not of the same shape.
-    """
-    return np.linalg.norm(_float64(q.mu) - _float64(other.mu, q.mu), axis=1)
-
-
-def pairwise_w2(
-    q: DiagonalGaussian, others: DiagonalGaussian | None = None, batch_size: int = BATCH_USERS
-) -> Float64[np.ndarray, "users others"]:
-    """W2(q_u, q_v) of all pairs, an upper bound of W1; see `w2`.
-
-    Made of Gram products, so that nothing is users x others x latent; pairs so near each other that
-    these cancel are computed from their difference, so that equal posteriors are exactly 0 apart.
-
-    Args:
-        q: the posteriors of the rows.
-        others: those of the columns; without any, `q` itself, with a diagonal of exact zeros.
-        batch_size: rows made at once.
-    """
-    return pairwise_distance(
-        gaussian_points(q), None if others is None else gaussian_points(others), batch_size
-    )
-
-
-def pairwise_mean_distance(
-    q: DiagonalGaussian, others: DiagonalGaussian | None = None, batch_size: int = BATCH_USERS
-) -> Float64[np.ndarray, "users others"]:
-    """||mu_u - mu_v|| of all pairs, a lower bound of W1; arguments as for `pairwise_w2`."""
-    return pairwise_distance(
-        _float64(q.mu), None if others is None else _float64(others.mu), batch_size
-    )
 
 
 def sampled_w1(
@@ -85,6 +56,12 @@ def sampled_w1(
     bound only shows by how much it holds.
 
     Raises: DataError where the two are not of the same shape.
+
+    Examples:
+        >>> from nearfar.theory.transport import sampled_w1
+        >>> posterior = vae.encode(split.test.fold_in.x)
+        >>> sampled_w1(posterior, posterior, n_samples=8).shape
+        (10,)
     """
     first, second = gaussian_points(q), gaussian_points(other, q)
     n_latent = q.mu.shape[1]
@@ -149,7 +126,23 @@ def pairwise_distance(
     others: Float64[np.ndarray, "others coordinates"] | None = None,
     batch_size: int = BATCH_USERS,
 ) -> Float64[np.ndarray, "users others"]:
-    """Euclidean distances of all pairs, by ||a||^2 + ||b||^2 - 2 <a, b>; see `pairwise_w2`."""
+    """Euclidean distances of all pairs, by ||a||^2 + ||b||^2 - 2 <a, b>.
+
+    Nothing is users x others x coordinates. Pairs so near each other that the products cancel are
+    computed from their difference, so that equal points are exactly 0 apart.
+
+    Args:
+        points: those of the rows.
+        others: those of the columns; None for `points` themselves, with a diagonal of exact zeros.
+        batch_size: rows made at once.
+
+    Examples:
+        >>> from nearfar.theory.transport import pairwise_distance
+        >>> from nearfar.theory.transport import gaussian_points
+        >>> points = gaussian_points(vae.encode(split.test.fold_in.x))
+        >>> pairwise_distance(points).shape
+        (10, 10)
+    """
     centre = points.mean(0)  # the nearer to the origin, the less cancels
     rows = points - centre
     columns = rows if others is None else others - centre

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
+from nearfar.kernels.memory import uploaded
 from nearfar.kernels.rows import Rows, SparseMatrix
 
 AHEAD = 2
@@ -32,12 +33,20 @@ class Feed:
     """Training users' histories, a batch at a time.
 
     On a CPU a thread slices and transposes the next batches while the last one trains. On a GPU
-    the whole matrix stays there if it fits, and batches are sliced where they are needed.
+    the whole matrix stays there if it fits, and batches are sliced where they are needed; their
+    sizes are fixed (see `Rows`), so that the CPU need not wait for the GPU.
+
+    Args:
+        x: users x items.
+        device: where batches go.
+        present_items: whether transposes must be of the items present alone, on a GPU too:
+            optimisers that leave other rows of a table as they are need that.
     """
 
-    def __init__(self, x: csr_array, device: torch.device) -> None:
+    def __init__(self, x: csr_array, device: torch.device, *, present_items: bool = False) -> None:
         self.x = x
         self.device = device
+        self.fixed = device.type != "cpu" and not present_items
         self.resident: SparseMatrix | None = None
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
@@ -55,7 +64,7 @@ class Feed:
     def each(self, parts: Iterable[np.ndarray]) -> Iterator[Rows]:
         """The histories of the users at these ascending positions, a batch an array."""
         if self.resident is not None:
-            yield from (self.resident.take(torch.from_numpy(users)) for users in parts)
+            yield from (self.resident.take(users, fixed=self.fixed) for users in parts)
             return
         with ThreadPoolExecutor(1, "nearfar-feed") as pool:
             waiting: deque[Future[Rows]] = deque()
@@ -70,10 +79,10 @@ class Feed:
         rows = Rows.from_csr(self.x, users)
         if self.device.type == "cpu":
             return rows.transposed()
-        moved = (
-            t.pin_memory().to(self.device, non_blocking=True)
-            for t in (rows.indices, rows.indptr, torch.from_numpy(users))
-        )
-        indices, indptr, positions = moved
-        weights = None if rows.weights is None else rows.weights.to(self.device)
-        return Rows(indices, indptr, rows.n_items, positions, weights=weights)
+        tensors = (rows.indices, rows.indptr, torch.from_numpy(users))
+        indices, indptr, positions = (uploaded(tensor, self.device) for tensor in tensors)
+        return Rows(
+            indices, indptr, rows.n_items, positions,
+            known_limits=rows.known_limits, fixed=self.fixed,
+            weights=None if rows.weights is None else uploaded(rows.weights, self.device),
+        )  # fmt: skip

@@ -15,7 +15,20 @@ from nearfar.core.frames import summary_text, to_pandas
 
 @dataclass(frozen=True)
 class StepReport:
-    """Where a run stands in the middle of an epoch (means so far, over the epoch)."""
+    """Where a run stands in the middle of an epoch (means so far, over the epoch).
+
+    Examples:
+        >>> class Steps:
+        ...     def step(self, report):
+        ...         print(f"step {report.step} of {report.n_steps}")
+        ...
+        ...     def epoch(self, record):
+        ...         pass
+        >>> told = nf.Run(seed=1, reporter=Steps())
+        >>> model = nf.MultVAE(epochs=1, **small).fit(split.train, split.validation, run=told)
+        step 1 of 2
+        step 2 of 2
+    """
 
     epoch: int
     n_epochs: int
@@ -34,6 +47,11 @@ class EpochRecord:
     dimensions with less than .01 nats of information about the user (see `Information`);
     `seconds` excludes validation; `neighbours_kept` is the share of their ten nearest neighbours in
     the latent space that 256 training users kept since the epoch before, None in the first.
+
+    Examples:
+        >>> record = run.history.records[0]
+        >>> record.epoch, sorted(record.terms)
+        (0, ['kl', 'reconstruction'])
     """
 
     epoch: int
@@ -53,22 +71,51 @@ class EpochRecord:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """One of several networks that were trained to find out which suits the data.
+
+    `score` is its best validation score, by the metric that chooses; `epochs` how many it took.
+    """
+
+    label: str
+    score: float
+    epochs: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
 @dataclass
 class History:
     """The epochs of a run in order.
 
     `interrupted` says that it was stopped by hand, `stopped_early` that validation had not
-    improved for the plan's patience; `best_epoch` is the one whose weights were kept.
+    improved for the plan's patience; `best_epoch` is the one whose weights were kept. Where
+    several networks were tried, `attempts` has all of them and the rest is of the best one.
+
+    Examples:
+        >>> run.history
+        History(2 epochs, best epoch: 2)
+        >>> run.history.to_polars().select("epoch", "best").shape
+        (2, 2)
     """
 
     records: list[EpochRecord] = field(default_factory=list)
     interrupted: bool = False
     stopped_early: bool = False
+    attempts: list[Attempt] = field(default_factory=list)
 
     @property
     def best_epoch(self) -> int | None:
         best = [r.epoch for r in self.records if r.best]
         return best[-1] if best else None
+
+    @property
+    def best_score(self) -> float:
+        """The best epoch's validation score, of the metric that chooses; -inf without any."""
+        scores = [next(iter(r.validation.values())) for r in self.records if r.validation]
+        return max(scores, default=float("-inf"))
 
     @property
     def seconds(self) -> float:
@@ -100,6 +147,7 @@ class History:
     def clear(self) -> None:
         """Forget an earlier run."""
         self.records.clear()
+        self.attempts.clear()
         self.interrupted = self.stopped_early = False
 
     def write_jsonl(self, path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import threading
+from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,9 @@ from scipy.sparse import csr_array
 from nearfar.core.errors import EmptyDataError
 from nearfar.core.seeding import generator
 from nearfar.train.feed import Batches, Feed
-from nearfar.train.interrupt import Interruptible
 from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.plan import TrainingPlan
-from nearfar.train.run import Run
+from nearfar.train.run import Run, matrix_products
 from nearfar.train.state import TrainingState, Validate
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
@@ -56,7 +57,8 @@ def train(
         if run.resume:
             state.resume(run.folder)
         state.start_metrics()
-        stopped_by = epochs(state, Feed(x, run.torch_device), users, validate)
+        feed = Feed(x, run.torch_device, present_items=plan.optimiser != "adam")
+        stopped_by = epochs(state, feed, users, validate)
         if stopped_by == signal.SIGTERM:
             signal.raise_signal(signal.SIGTERM)
         if stopped_by is not None and not run.keep_on_interrupt:
@@ -71,7 +73,7 @@ def epochs(
 ) -> int | None:
     """Train to the end, or until a signal, which is returned, says stop."""
     run, plan = state.run, state.plan
-    with Interruptible() as stop:
+    with Interruptible() as stop, matrix_products(run):
         while state.epoch < plan.epochs and not state.exhausted():
             passes = plan.passes(state.epoch)
             for number in range(state.pass_in_epoch, len(passes)):
@@ -93,3 +95,35 @@ def epochs(
 def _stream(epoch: int, number: int) -> tuple[str | int, ...]:
     """The name of the stream of randomness that orders the users in a pass of an epoch."""
     return ("order", epoch, number) if number else ("order", epoch)
+
+
+class Interruptible:
+    """While entered, the first Ctrl-C or SIGTERM only sets `requested`; a second one raises.
+
+    Outside the main thread it does nothing, since signals go to the main thread.
+    """
+
+    def __init__(self) -> None:
+        self.requested: int | None = None
+        self._old: dict[int, signal._HANDLER] = {}
+
+    def __enter__(self) -> Interruptible:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._old[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+        self._old.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested is not None:
+            raise KeyboardInterrupt
+        self.requested = number

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -14,12 +17,24 @@ from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt
 from nearfar.core.settings import Settings
 from nearfar.train.history import EpochRecord, History, StepReport
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "ieee"]
 
 
 @runtime_checkable
 class Reporter(Protocol):
-    """Receives reports of the training."""
+    """Receives reports of the training.
+
+    Examples:
+        >>> class Printing:
+        ...     def step(self, report):
+        ...         pass
+        ...
+        ...     def epoch(self, record):
+        ...         print("epoch", record.epoch + 1, "of the training")
+        >>> told = nf.Run(seed=1, reporter=Printing())
+        >>> model = nf.MultVAE(epochs=1, **small).fit(split.train, split.validation, run=told)
+        epoch 1 of the training
+    """
 
     def step(self, report: StepReport, /) -> None:
         """A step ended."""
@@ -64,11 +79,15 @@ class Run(Settings):
         seed: random seed; on one CPU with one number of threads, every bit.
         device: "auto" takes CUDA where present.
         precision: what the output layer's products, most of a step's work, are computed in.
-            Parameters, sums, softmax and optimiser are float32 in both. "bfloat16" is two to
+            Parameters, sums, softmax and optimiser are float32 in all. "bfloat16" is two to
             three times faster on GPUs and on processors made for it, and slower on others.
+            "float32" on a GPU rounds what is multiplied to TF32 (10 bits after the point), in all
+            layers; "ieee" does not, at several times the cost. On a CPU they are the same.
         scores_mib: no more than so many MiB of scores (users x items) are held at a time; a
             batch that has more is taken in parts, at the cost of four products instead of three.
             By default 512 on a CPU and a quarter of a GPU's free memory.
+        fused: on a GPU, compute the multinomial likelihood by Triton kernels that store no scores:
+            four products instead of three, but no passes over users x items.
         folder: where checkpoint and metrics.jsonl go; None writes nothing.
         resume: go on from the checkpoint in `folder`, if there is one.
         checkpoint_seconds: the longest time between checkpoints.
@@ -81,12 +100,19 @@ class Run(Settings):
 
     Raises:
         SettingsError: CUDA was asked for and is not there, or a value is out of range.
+
+    Examples:
+        >>> once = nf.Run(seed=1, device="cpu")
+        >>> model = nf.MultVAE(epochs=2, **small).fit(split.train, split.validation, run=once)
+        >>> len(once.history.records)
+        2
     """
 
     seed: int = 0
     device: Device = "auto"
     precision: Precision = "float32"
     scores_mib: PositiveInt | None = None
+    fused: bool = False
     folder: Path | None = None
     resume: bool = False
     checkpoint_seconds: NonNegativeFloat = 60.0
@@ -98,6 +124,14 @@ class Run(Settings):
     def check_together(self) -> None:
         if self.device == "cuda" and not torch.cuda.is_available():
             raise SettingsError("device is cuda, but PyTorch sees no CUDA device; use cpu or auto")
+        if self.fused and (self.torch_device.type == "cpu" or find_spec("triton") is None):
+            raise SettingsError("fused needs a CUDA device and Triton; leave it out")
+
+    def part(self, number: int) -> Run:
+        """Return the run of one of several models, with a history and a folder of its own."""
+        return replace(
+            self, folder=self.folder and self.folder / f"part-{number}", history=History()
+        )
 
     @property
     def scores_bytes(self) -> int:
@@ -113,3 +147,27 @@ class Run(Settings):
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
+
+
+Reporting = Callable[[str], AbstractContextManager[Reporter]]
+"""Given what is being fitted, who is told of its steps and epochs."""
+
+
+@contextmanager
+def silent(title: str) -> Iterator[Reporter]:
+    """A reporter for each training that tells nobody."""
+    yield Silent()
+
+
+@contextmanager
+def matrix_products(run: Run) -> Iterator[None]:
+    """Let a GPU multiply float32 matrices in the run's precision, for the time of `with`."""
+    if run.torch_device.type == "cpu":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest" if run.precision == "ieee" else "high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -18,9 +18,8 @@ from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import EpochRecord, History, StepReport
 from nearfar.train.means import Means
 from nearfar.train.neighbourhoods import Neighbourhoods
-from nearfar.train.optimisers import Optimisers
-from nearfar.train.phase import Phase
-from nearfar.train.plan import TrainingPlan
+from nearfar.train.optimiser import Optimisers
+from nearfar.train.plan import Phase, TrainingPlan
 from nearfar.train.reducer import Local, Reducer
 from nearfar.train.run import Run
 from nearfar.vae.information import Information, moments_of
@@ -69,7 +68,7 @@ class TrainingState:
             **identity, "plan": asdict(plan), "seed": run.seed, "precision": run.precision,
         }  # fmt: skip
         workspace = self.network.decoder.out.workspace
-        workspace.limit_bytes = run.scores_bytes
+        workspace.limit_bytes, workspace.fused = run.scores_bytes, run.fused
         workspace.dtype = torch.bfloat16 if run.precision == "bfloat16" else None
         self.n_users = n_users
         self.steps_per_pass = -(-n_users // plan.batch_size)
@@ -142,9 +141,9 @@ class TrainingState:
         self.reducer.reduce_gradients(optimiser, rows)
         rate = phase.learning_rate or self.plan.learning_rate
         optimiser.step(rate * self.plan.schedule(progress))
-        information = self.information
-        moments = torch.zeros_like(information.sums) if step is None else moments_of(step.posterior)
-        information.add_sums(self.reducer.sums(moments), rows.users_of_batch)
+        sums = self.information.sums
+        moments = torch.zeros_like(sums) if step is None else moments_of(step.posterior)
+        self.information.add_sums(self.reducer.sums(moments), rows.users_of_batch)
         self.step_in_pass += 1
         self.seconds += time.perf_counter() - started
         self.run.reporter.step(
@@ -189,6 +188,8 @@ class TrainingState:
     def end_epoch(self, validate: Validate | None) -> None:
         started = time.perf_counter()
         self.read_terms()  # weights that have diverged are not worth judging
+        self.seconds += time.perf_counter() - started  # a GPU may have steps before it still
+        started = time.perf_counter()
         scores, better = self.judge(validate)
         means = self.means.read
         record = EpochRecord(
@@ -217,14 +218,14 @@ class TrainingState:
         self.information.clear()
         self.seconds = 0.0
         self.run.reporter.epoch(record)
-        every = self.run.checkpoint_epochs
-        if every and self.epoch % every == 0:
+        if self.run.checkpoint_epochs and self.epoch % self.run.checkpoint_epochs == 0:
             self.write_checkpoint()
 
     def judge(self, validate: Validate | None) -> tuple[dict[str, float], bool]:
         """Validation scores of the weights as they are, and whether they are the best so far.
 
-        The best are copied.
+        The best are copied, but for the last epoch's: nothing moves them any more. A checkpoint
+        needs a copy of these too.
         """
         self.network.eval()
         scores = validate() if validate else {}
@@ -233,7 +234,9 @@ class TrainingState:
         if better:
             self.best_score = score
             self.best = {}  # the old copy goes before the new comes
-            self.best = {k: v.detach().clone() for k, v in self.modules.state_dict().items()}
+            last = self.epoch + 1 == self.plan.epochs and self.run.folder is None
+            keep = Tensor.detach if last else torch.clone
+            self.best = {k: keep(v.detach()) for k, v in self.modules.state_dict().items()}
         return scores, better
 
     def release(self) -> None:
@@ -283,15 +286,12 @@ class TrainingState:
         found = Checkpoint.read(folder, self.identity) if folder else None
         if found is None:
             return
-
         self.modules.load_state_dict(found.part("now."))
         self.best = {k: v.to(self.run.torch_device) for k, v in found.part("best.").items()}
         self.optimisers.restore(found.part("adam."))
         position = found.position
-        self.epoch = position["epoch"]
-        self.pass_in_epoch = position["pass_in_epoch"]
-        self.step_in_pass = position["step_in_pass"]
-        self.steps_before = position["steps_before"]
+        self.epoch, self.steps_before = position["epoch"], position["steps_before"]
+        self.pass_in_epoch, self.step_in_pass = position["pass_in_epoch"], position["step_in_pass"]
         self.means.restore(position["means"])
         self.information.sums.copy_(found.tensors["information"])
         self.information.n_users = position["informed_users"]

@@ -17,6 +17,11 @@ class DiagonalGaussian:
     """N(mu, diag exp(logvar)), one per user.
 
     Notation: `mu`, `logvar` = mu(x~), log sigma(x~)^2 (Eq. 2).
+
+    Examples:
+        >>> posterior = vae.encode(split.test.fold_in.x)
+        >>> posterior.mu.shape, posterior.logvar.shape
+        (torch.Size([10, 4]), torch.Size([10, 4]))
     """
 
     mu: Float[Tensor, "users latent"]

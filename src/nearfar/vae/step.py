@@ -13,8 +13,8 @@ from torch import Tensor
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.corruption.corruption import Corruption
+from nearfar.vae.decoder import OutputLayer
 from nearfar.vae.encoders.encoder import EncoderNetwork
-from nearfar.vae.output import OutputLayer
 from nearfar.vae.posterior import DiagonalGaussian, Draw
 
 
@@ -26,6 +26,10 @@ class Step:
     `hidden` is what the decoder hands to its last layer, `output`; `encoder` and `corruption` are
     the network's own, for terms that encode something else; terms that sample draw from `rng`,
     the step's own generator.
+
+    Examples:
+        >>> def square(step):
+        ...     return step.logits.square().mean(dim=1)  # one value per user
     """
 
     histories: Rows

@@ -24,7 +24,7 @@ DECIMALS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class LatentMap:
+class ServedMap:
     """A map, ready to be sent, and what places further points.
 
     Args:
@@ -41,7 +41,7 @@ class LatentMap:
         return float(x), float(y)
 
 
-def make_map(scorer: Scorer, users: Interactions, *, seed: int = 0) -> LatentMap:
+def make_map(scorer: Scorer, users: Interactions, *, seed: int = 0) -> ServedMap:
     """The map of users by a model, by principal components: linear, so that points can be added.
 
     Cohorts are those of about 5, 50 and 350 interactions, as in `nearfar map`; where the users
@@ -82,7 +82,7 @@ def make_map(scorer: Scorer, users: Interactions, *, seed: int = 0) -> LatentMap
         "projection": PCA.label, "notes": list(cohorts.notes), "cohorts": groups,
         "anchors": anchors,
     }  # fmt: skip
-    return LatentMap(content, projected.place)
+    return ServedMap(content, projected.place)
 
 
 def _columns(xy: Float[np.ndarray, "users 2"]) -> dict[str, list[float]]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_array
 
-from nearfar.bundle.manifest import NAME as MANIFEST
 from nearfar.bundle.registered import (
     EXTENDED,
     POINTER,
@@ -24,6 +23,7 @@ from nearfar.bundle.registered import (
     with_registered_items,
 )
 from nearfar.core.errors import NearfarError
+from nearfar.core.manifest import NAME as MANIFEST
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.reranking.reranking import ListBuilder
 from nearfar.web.catalogue import Catalogue
@@ -36,7 +36,7 @@ from nearfar.web.titles import Titles
 
 if TYPE_CHECKING:
     from nearfar.data.interactions import Interactions
-    from nearfar.web.latent_map import LatentMap
+    from nearfar.web.latent_map import ServedMap
 
 CURRENT = "current"
 RETRY_SECONDS = 30.0
@@ -209,7 +209,7 @@ class Loader:
             log("rule-ignored", logging.WARNING, model=name, told=unknown)
         return builder
 
-    def _map(self, scorer: Scorer) -> LatentMap | None:
+    def _map(self, scorer: Scorer) -> ServedMap | None:
         if self._users is None or "latent" not in scorer.abilities:
             return None
         from nearfar.web.latent_map import make_map

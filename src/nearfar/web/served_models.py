@@ -16,7 +16,7 @@ from nearfar.web.problems import ProblemError, not_ready
 from nearfar.web.scorers.scorer import Ability, Scorer
 
 if TYPE_CHECKING:
-    from nearfar.web.latent_map import LatentMap
+    from nearfar.web.latent_map import ServedMap
     from nearfar.web.user_store import StoredHistories
 
 
@@ -38,7 +38,7 @@ class ServedModel:
     scorer: Scorer
     catalogue: Catalogue
     histories: StoredHistories | None = None
-    map: LatentMap | None = None
+    map: ServedMap | None = None
     builder: ListBuilder | None = None
     loaded: float = field(default_factory=time.time)
 

@@ -59,7 +59,7 @@ class StoreBusyError(Exception):
 
 
 @dataclass(eq=False)
-class _Entry:
+class _WaitingUser:
     """A user who waits for an answer."""
 
     user: str
@@ -91,7 +91,7 @@ class StoredRecommendations:
         self._wait_seconds = limits.deadline_seconds / 2
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store")
         self._idle = [sink.reader(READ_SECONDS) for _ in range(READERS)]
-        self._waiting: deque[_Entry] = deque()
+        self._waiting: deque[_WaitingUser] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._down = False
         self._day: date | None = None
@@ -109,7 +109,7 @@ class StoredRecommendations:
         if len(self._waiting) >= self._queue_users:
             raise StoreBusyError
         loop = asyncio.get_running_loop()
-        entry = _Entry(user, loop.create_future())
+        entry = _WaitingUser(user, loop.create_future())
         self._waiting.append(entry)
         self._hand_out()
         # The timer is made where the future is: a client that leaves cancels both.
@@ -132,7 +132,7 @@ class StoredRecommendations:
     def _hand_out(self) -> None:
         """Give waiting users to idle readers."""
         while self._idle and self._waiting:
-            batch: list[_Entry] = []
+            batch: list[_WaitingUser] = []
             while self._waiting and len(batch) < BATCH_USERS:
                 entry = self._waiting.popleft()
                 if not entry.future.done():
@@ -145,7 +145,7 @@ class StoredRecommendations:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, reader: Reader, batch: list[_Entry]) -> None:
+    async def _serve(self, reader: Reader, batch: list[_WaitingUser]) -> None:
         work = asyncio.get_running_loop().run_in_executor(
             self._threads, self._read_alone_where_it_fails, reader, batch
         )
@@ -173,7 +173,9 @@ class StoredRecommendations:
             work.exception()  # looked at, so that nothing is logged for it
         self._idle.append(reader)
 
-    def _failed(self, error: Exception, batch: list[_Entry], *, reached: bool = False) -> None:
+    def _failed(
+        self, error: Exception, batch: list[_WaitingUser], *, reached: bool = False
+    ) -> None:
         """Tell those who wait, and leave a store alone that cannot be reached."""
         self._metrics.store_failures.inc()
         log("store-failed", logging.ERROR, reached=reached, **failure(error))
@@ -186,7 +188,7 @@ class StoredRecommendations:
             self._waiting.clear()
 
     @staticmethod
-    def _tell_down(entries: Iterable[_Entry]) -> None:
+    def _tell_down(entries: Iterable[_WaitingUser]) -> None:
         for entry in entries:
             if not entry.future.done():
                 entry.future.set_exception(StoreDownError())
@@ -212,13 +214,13 @@ class StoredRecommendations:
             finally:
                 self._idle.append(reader)
 
-    def _expire(self, entry: _Entry) -> None:
+    def _expire(self, entry: _WaitingUser) -> None:
         if not entry.future.done():
             self._metrics.refused.labels("store-busy").inc()
             entry.future.set_exception(StoreBusyError())
 
     def _read_alone_where_it_fails(
-        self, reader: Reader, batch: list[_Entry]
+        self, reader: Reader, batch: list[_WaitingUser]
     ) -> dict[str, StoredDay | Exception]:
         """The users' recommendations; in a thread of the pool.
 

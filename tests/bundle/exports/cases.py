@@ -14,7 +14,7 @@ from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.models.constant import Constant
 from nearfar.models.ensemble import Ensemble
 from nearfar.models.factors import Factors
-from nearfar.models.folding import LeastSquares, Linear
+from nearfar.models.folding import LeastSquaresFolding, LinearFolding
 from nearfar.models.item_item import ItemItem
 from nearfar.models.least_squares import Confidence
 from nearfar.models.model import Model
@@ -78,9 +78,9 @@ def make_model(kind: str, n_items: int = N_ITEMS, k: int = 8) -> Model:
     if kind in ("projection", *CONFIDENCES):
         factors, bias = _normal(rng, n_items, k), _normal(rng, n_items)
         if kind == "projection":
-            folding = Linear(_normal(rng, n_items, k), _normal(rng, k))
+            folding = LinearFolding(_normal(rng, n_items, k), _normal(rng, k))
         else:
-            folding = LeastSquares(factors, CONFIDENCES[kind])
+            folding = LeastSquaresFolding(factors, CONFIDENCES[kind])
         return Factors(factors, bias, folding, popularity, 500)
     anchored = kind == "autoencoder-anchors"
     architecture = ARCHITECTURES["base" if anchored else kind](n_items)

@@ -25,9 +25,9 @@ from nearfar.core.errors import ArtefactError, MissingExtraError, SettingsError
 from nearfar.core.ranking import Ranking
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.models.item_item import ItemItem
-from nearfar.vae.corruption.corruption import Mask
+from nearfar.vae.corruption.corruption import Corruption, Dropout, Mask
 from nearfar.vae.encoders.base import Base
-from nearfar.vae.encoders.iaf import IAF
+from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork, SparseLinear
 from tests.bundle.exports.cases import (
     KINDS,
     N_ITEMS,
@@ -220,7 +220,47 @@ class OtherMask(Mask):
 
 @dataclass(frozen=True)
 class OtherBase(Base):
-    """May build what it likes."""
+    """May build what it likes.
+
+    Args:
+        compute: the latent of a network and a history.
+    """
+
+    compute: str = "known"
+
+    def build(self, n_items, n_latent, rng):
+        return OtherNetwork(self.compute, n_items, n_latent, rng)
+
+
+class OtherNetwork(EncoderNetwork):
+    def __init__(self, compute: str, n_items: int, n_latent: int, rng) -> None:
+        super().__init__(n_items, 6, 12, n_latent, rng)
+        self.compute = compute
+        self.second = SparseLinear(n_items, 6, rng)
+
+    def features(self, sums):
+        return torch.relu(sums)
+
+    def draw(self, history, noise):
+        a, b = self.first(history), self.second(history)
+        if self.compute == "unknown":
+            a = torch.erfinv(a)
+        elif self.compute == "in place":
+            a += b
+        elif self.compute == "across users":
+            a = a.flip(0)
+        elif self.compute == "users by users":
+            a = a + (a @ a.T) @ a
+        elif self.compute == "no weight":
+            a = a + torch.ones(6)
+        elif self.compute == "values":
+            a = a * history.values.sum()
+        b = b @ self.head.weight[:6, :6]
+        h = 2 - torch.cat([self.features(a) / 3, torch.exp(-b) - a * b], 1)
+        return self.gaussian(h).draw(noise)
+
+    def forward(self, history):
+        return self.draw(history, None).posterior
 
 
 class OtherModel(ItemItem):
@@ -230,17 +270,34 @@ class OtherModel(ItemItem):
 @pytest.mark.parametrize(
     ("encoder", "corruption", "named"),
     [
-        (Base((9,)), OtherMask(), "OtherMask"),
-        (OtherBase((9,)), Mask(), "OtherBase"),
-        (IAF(OtherBase((9,))), Mask(), "OtherBase"),
+        (Base((9,)), OtherMask(), "OtherMask is not nearfar's own"),
+        (OtherBase(compute="unknown"), Mask(), "known of PyTorch's aten.erfinv"),
+        (OtherBase(compute="in place"), Mask(), "changes a tensor in place"),
+        (OtherBase(compute="across users"), Mask(), "known of PyTorch's aten.flip"),
+        (OtherBase(compute="users by users"), Mask(), "known of PyTorch's aten.mm"),
+        (OtherBase(compute="no weight"), Mask(), "known of PyTorch's aten.ones"),
+        (OtherBase(compute="values"), Mask(), "reads 'values' of a history"),
     ],
 )
-def test_parts_from_elsewhere_are_refused(encoder, corruption, named, tmp_path) -> None:
+def test_what_no_graph_is_known_of_is_refused(encoder, corruption, named, tmp_path) -> None:
+    with pytest.raises(SettingsError, match=named):
+        Onnx().write(bundle_of(encoder, corruption), tmp_path / "x")
+
+
+def test_an_encoder_from_elsewhere_needs_nothing_more(tmp_path) -> None:
+    bundle, histories = bundle_of(OtherBase(), Dropout()), some_histories()
+    Onnx().write(bundle, tmp_path / "x")
+    found = ranked(tmp_path / "x", histories, 10)
+    assert_same_but_for_ties(
+        found, bundle.model.top_k(histories, 10), bundle.model.score(histories)
+    )
+
+
+def bundle_of(encoder: Encoder, corruption: Corruption) -> Bundle:
     architecture = Architecture(N_ITEMS, 4, encoder, (7,), corruption)
     network = architecture.build(torch.Generator().manual_seed(0))
-    model = Autoencoder(architecture, network, np.ones(N_ITEMS, np.int64), 3)
-    with pytest.raises(SettingsError, match=f"{named} is not nearfar's own"):
-        Onnx().write(Bundle(model, make_bundle("base").items, About("x")), tmp_path / "x")
+    model = Autoencoder(architecture, network, np.arange(N_ITEMS), 3)
+    return Bundle(model, make_bundle("base").items, About("x"))
 
 
 def test_a_model_from_elsewhere_is_refused(tmp_path) -> None:

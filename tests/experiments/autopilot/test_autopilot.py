@@ -25,7 +25,7 @@ from nearfar.experiments.autopilot.leaderboard import Leaderboard, make_leaderbo
 from nearfar.experiments.autopilot.page import write_page
 from nearfar.experiments.autopilot.records import Record, Records
 from nearfar.metrics.ndcg import NDCG
-from tests.experiments.autopilot.cases import LINEAR, Fits, Time, two_tastes
+from tests.experiments.autopilot.cases import LINEAR, Fits, ProcessorTime, Time, two_tastes
 
 QUICK = AutopilotOptions(minutes=5.0, only=LINEAR)
 
@@ -33,6 +33,12 @@ QUICK = AutopilotOptions(minutes=5.0, only=LINEAR)
 def outcome(found) -> list[tuple]:
     """All but the times."""
     return [(t.number, t.family, t.state, t.values, t.score) for t in found.records.trials]
+
+
+@pytest.fixture(autouse=True)
+def processor_time(monkeypatch) -> None:
+    for module in (fitting, pace):
+        monkeypatch.setattr(module, "time", ProcessorTime)
 
 
 @pytest.fixture
@@ -143,7 +149,7 @@ def test_autoencoders_that_had_no_time_are_not_written_off(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_it_says_how_much_worse_the_best_autoencoder_is(tmp_path: Path) -> None:
-    options = AutopilotOptions(minutes=0.4, only=("edlae", "multvae"))
+    options = AutopilotOptions(minutes=0.2, only=("edlae", "multvae"))
     board = autopilot(two_tastes(), tmp_path / "out", options).leaderboard
     verdict = board.verdict()
     if board.winner.family.kind == "linear":
@@ -250,7 +256,7 @@ def test_what_does_not_fit_in_memory_is_left_out_with_the_reason(monkeypatch, tm
     ids = Vocabulary([f"u{i}" for i in range(300)]), Vocabulary(list(range(3000)))
     data = Interactions(csr_array(x > 0).astype(np.float32), *ids)
     monkeypatch.setattr(memory, "available_bytes", lambda: 100 << 20)
-    options = AutopilotOptions(minutes=0.05, only=("popularity", "ease", "plrec"))
+    options = AutopilotOptions(minutes=0.03, only=("popularity", "ease", "plrec"))
     found = autopilot(data, tmp_path / "o", options)
     assert set(found.leaderboard.left_out) == {"EASE"}
     reason = found.leaderboard.left_out["EASE"]
@@ -264,7 +270,7 @@ def test_what_does_not_fit_in_memory_is_left_out_with_the_reason(monkeypatch, tm
 def test_many_users_leave_a_test_group_that_is_measured_once(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(holding_out, "TEST_FROM_USERS", 200)
     said: list[str] = []
-    options = AutopilotOptions(minutes=0.05, only=LINEAR)
+    options = AutopilotOptions(minutes=0.03, only=LINEAR)
     found = autopilot(two_tastes(), tmp_path / "o", options, say=said.append)
     held = found.held_out
     assert found.test["n_users"] == held.test.n_users
@@ -300,7 +306,7 @@ def test_a_split_in_time_holds_out_the_last_events(tmp_path: Path) -> None:
     users, items = np.nonzero(two_tastes().x.toarray())
     frame = pl.DataFrame({"user": users, "item": items, "timestamp": rng.permutation(len(users))})
     log = read_log(frame)
-    options = AutopilotOptions(minutes=0.05, only=LINEAR, time_split=True)
+    options = AutopilotOptions(minutes=0.03, only=LINEAR, time_split=True)
     found = autopilot(log, tmp_path / "o", options)
     assert found.held_out.protocol["kind"] == "by time"
     n = len(users)

@@ -19,8 +19,8 @@ from nearfar.experiments.reproduction.rows import ABLATIONS, TABLES, Published, 
 from nearfar.experiments.reproduction.study import Study
 from nearfar.experiments.reproduction.summary import summarise
 from nearfar.kernels.rows import Rows
-from nearfar.vae.likelihoods.likelihood import Catalogue
-from nearfar.vae.output import OutputLayer
+from nearfar.vae.decoder import OutputLayer
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.per_interaction import PerInteraction
@@ -93,7 +93,9 @@ def values(change: Ablation, seed: int = 0) -> tuple[np.ndarray, dict[str, np.nd
     algorithm = change.of(MultVAE(alignment=PIA(anchor_std=1.0)))
     assert isinstance(algorithm, MultVAE)
     assert algorithm.alignment is not None
-    term = algorithm.alignment.term(Catalogue(counts, 100), K, torch.Generator().manual_seed(1))
+    term = algorithm.alignment.term(
+        TrainingCounts(counts, 100), K, torch.Generator().manual_seed(1)
+    )
     anchors = getattr(term, "anchors", torch.zeros(N_ITEMS, K)).detach().numpy()
     mass = x / counts if change.inverse_popularity else x
     shares = mass / np.maximum(mass.sum(1, keepdims=True), 1e-9)

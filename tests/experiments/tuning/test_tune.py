@@ -73,6 +73,14 @@ def test_the_best_is_what_it_says_on_validation_users(searched, clusters) -> Non
     assert tomllib.loads(text) == found.settings
 
 
+def test_the_result_is_printed_best_first(searched) -> None:
+    found, _ = searched
+    lines = str(found).splitlines()
+    assert lines[0].split() == ["trial", "validation", "NDCG@100", "epochs", *RATES.parameters]
+    assert lines[1].split()[:2] == [str(found.best.number), f"{found.best.score:.4f}"]
+    assert len(lines) == 11
+
+
 def test_hopeless_trials_are_given_up_on(searched) -> None:
     found, _ = searched
     pruned = [t for t in found.trials if t.state == "pruned"]

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from nearfar.pages.page import section_html
 from nearfar.report.sections.data import section
-from tests.pages.reading import Page
+from tests.pages.reading import Page, section_html
 from tests.report.cases import EVIL, plain_report, split
 
 

@@ -5,12 +5,11 @@ from dataclasses import replace
 
 from nearfar.pages.chart import LineChart
 from nearfar.pages.formulas import as_formula
-from nearfar.pages.page import section_html
 from nearfar.report.report import Report
 from nearfar.report.sections.diagnostics import curve_charts, section
 from nearfar.theory.diagnosis import Diagnosis
 from nearfar.theory.finding import Curve, Finding, Number
-from tests.pages.reading import Page
+from tests.pages.reading import Page, section_html
 from tests.report.cases import plain_report, report
 
 EVIL = "<b>meaning</b>"

@@ -3,9 +3,8 @@
 import pytest
 
 from nearfar.metrics.recall import Recall
-from nearfar.pages.page import section_html
 from nearfar.report.sections.groups import BOUNDS, section
-from tests.pages.reading import Page
+from tests.pages.reading import Page, section_html
 from tests.report.cases import plain_report
 
 

@@ -3,9 +3,8 @@
 import numpy as np
 
 from nearfar.maps.atlas import Atlas
-from nearfar.pages.page import section_html
 from nearfar.report.sections.latent_map import section
-from tests.pages.reading import Page
+from tests.pages.reading import Page, section_html
 from tests.report.cases import EVIL, EVIL_NAME, plain_report, report
 
 

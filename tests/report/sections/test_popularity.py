@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.pages.page import section_html
 from nearfar.report.sections.popularity import section, shares, tenths
-from tests.pages.reading import Page
+from tests.pages.reading import Page, section_html
 from tests.report.cases import plain_report
 
 

@@ -6,10 +6,9 @@ import pytest
 
 from nearfar.evaluation.paired import compare
 from nearfar.metrics.ndcg import NDCG
-from nearfar.pages.page import section_html
 from nearfar.report.report import Report
 from nearfar.report.sections.quality import section
-from tests.pages.reading import Page
+from tests.pages.reading import Page, section_html
 from tests.report.cases import plain_report
 
 

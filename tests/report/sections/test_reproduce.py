@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.pages.page import section_html
 from nearfar.report.sections.reproduce import section
-from tests.pages.reading import Page
+from tests.pages.reading import Page, section_html
 from tests.report.cases import EVIL_NAME, plain_report, split
 
 NAMES = ("alignment.weight", "epochs")

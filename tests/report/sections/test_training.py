@@ -4,11 +4,10 @@ from dataclasses import replace
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.pages.chart import Axis, Line, LineChart
-from nearfar.pages.page import section_html
 from nearfar.pages.plotly import plotly_figure
-from nearfar.report.measured import Measured
+from nearfar.report.measured import MeasuredBundle
 from nearfar.report.sections.training import section
-from tests.pages.reading import Page
+from tests.pages.reading import Page, section_html
 from tests.report.cases import EVIL_NAME, plain_report
 
 
@@ -55,7 +54,7 @@ def test_odd_records_are_drawn_as_far_as_they_go() -> None:
     one = plain_report("plain").measured["plain"]
     training = [{"epoch": 0, "loss": 1.0}, {"terms": {"reconstruction": None, "own": 2.0}}, {}]
     odd = Bundle(one.bundle.model, one.bundle.items, replace(one.bundle.about, training=training))
-    measured = Measured(odd, one.test, one.shown)
+    measured = MeasuredBundle(odd, one.test, one.shown)
     found = Page(section_html(section({"odd": measured})))
     assert "Term own" in found.words
     assert "Reconstruction loss" not in found.words

@@ -48,7 +48,7 @@ def test_a_service_that_stops_is_told_of_and_found_again(
             assert len(picked(page)) == 2
             opened.accessible()
             with Program(*given, "--port", port):
-                expect(banner).to_be_empty(timeout=20_000)
+                expect(banner).to_be_empty()
                 expect(page.locator("#chips .chip")).to_have_count(2)
                 settled(page)
                 expect(page.locator("#announced")).to_contain_text("New recommendations.")

@@ -14,8 +14,8 @@ from scipy.sparse import csr_array
 
 from nearfar.bundle.exported import KIND, WEIGHTS
 from nearfar.bundle.exports.onnx import Onnx
-from nearfar.bundle.manifest import NAME, read_manifest, write_manifest
 from nearfar.core.errors import ArtefactError, DataError, MissingExtraError
+from nearfar.core.manifest import NAME, read_manifest, write_manifest
 from nearfar.web.scorers import onnx as onnx_module
 from nearfar.web.scorers.bundle import BundleScorer
 from nearfar.web.scorers.onnx import OnnxScorer, load_scorer

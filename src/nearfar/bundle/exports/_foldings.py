@@ -11,7 +11,7 @@ from onnx import TensorProto
 from nearfar.bundle.exports._graph import Graph, Value
 from nearfar.bundle.exports._history import Entries
 from nearfar.bundle.exports._known import unknown
-from nearfar.models.folding import Folding, LeastSquares, Linear
+from nearfar.models.folding import Folding, LeastSquaresFolding, LinearFolding
 
 TOLERANCE = 1e-14
 """Of a residual, relative to the right side; a float32 result needs no more."""
@@ -28,7 +28,7 @@ def folded(folding: Folding, entries: Entries) -> Value:
 
 
 @folded.register
-def _(folding: Linear, entries: Entries) -> Value:
+def _(folding: LinearFolding, entries: Entries) -> Value:
     g = entries.graph
     table = g.weight("projection", folding.projection)
     sums = entries.row_sums(table, folding.projection.shape[1])
@@ -36,7 +36,7 @@ def _(folding: Linear, entries: Entries) -> Value:
 
 
 @folded.register
-def _(folding: LeastSquares, entries: Entries) -> Value:
+def _(folding: LeastSquaresFolding, entries: Entries) -> Value:
     """A ridge regression a row, in float64, by conjugate gradients.
 
     With D = a V'V + p I, diagonal as V is turned, and G = V_S D^-1/2, the factors are

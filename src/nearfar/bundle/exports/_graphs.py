@@ -9,7 +9,7 @@ from onnx import TensorProto
 from nearfar.bundle.exports._graph import Graph, Value, Weights
 from nearfar.bundle.exports._history import Entries, Form
 from nearfar.bundle.exports._ranking import best, without
-from nearfar.bundle.exports._scores import encoded, scores
+from nearfar.bundle.exports._scores import means, scores
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.model import Model
 
@@ -62,7 +62,7 @@ class Graphs:
         """histories -> latents: the means of their posteriors."""
         assert isinstance(self.model, Autoencoder)
         g = Graph(self.weights)
-        found = encoded(self.model, self._rows(g, "histories")).mean
+        found = means(self.model, self._rows(g, "histories"))
         g.output(found, "latents", FLOAT, ["batch", self.model.architecture.n_latent])
         return g
 

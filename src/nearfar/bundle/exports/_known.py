@@ -8,7 +8,6 @@ from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.ensemble import Ensemble
 from nearfar.models.factors import Factors
 from nearfar.models.model import Model
-from nearfar.vae.encoders.iaf import IAF
 
 
 def check_own(model: Model) -> None:
@@ -22,11 +21,7 @@ def check_own(model: Model) -> None:
             check_own(part)
     parts: list[object] = [model]
     if isinstance(model, Autoencoder):
-        encoder = model.architecture.encoder
-        parts += [model.architecture.corruption, encoder]
-        while isinstance(encoder, IAF):
-            encoder = encoder.before
-            parts.append(encoder)
+        parts.append(model.architecture.corruption)
     if isinstance(model, Factors):
         parts.append(model.folding)
     for part in parts:

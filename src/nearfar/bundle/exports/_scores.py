@@ -8,11 +8,11 @@ import numpy as np
 from onnx import TensorProto
 
 from nearfar.bundle.exported import ITEM_WEIGHTS, OUTPUT
-from nearfar.bundle.exports._encoders import GraphPart, Latent, latent, present
 from nearfar.bundle.exports._foldings import folded
 from nearfar.bundle.exports._graph import Graph, Value
 from nearfar.bundle.exports._history import Entries
 from nearfar.bundle.exports._known import unknown
+from nearfar.bundle.exports._recording import present, translated
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.constant import Constant
 from nearfar.models.ensemble import Ensemble
@@ -56,13 +56,13 @@ def _(model: Factors, entries: Entries) -> Value:
 
 @scores.register
 def _(model: Autoencoder, entries: Entries) -> Value:
-    part = network(model, entries)
-    hidden = encoded(model, entries).z
-    for number in range(len(model.architecture.decoder_hidden)):
-        layer = part.of("decoder.hidden")
-        hidden = layer.hidden(hidden, str(number), model.architecture.decoder_units)
-    out = part.of("decoder.out")
-    return _linear(model, entries, hidden, out.array("weight"), out.array("bias"))
+    history = present(entries, model.architecture.corruption)
+    hidden = translated(
+        model.network, history, lambda net, x: net.decoder.body(net.encoder.draw(x, None).z)
+    )
+    out = model.network.decoder.out
+    weight, bias = (array.detach().cpu().numpy() for array in (out.weight, out.bias))
+    return _linear(model, entries, hidden, weight, bias)
 
 
 @scores.register
@@ -92,16 +92,10 @@ def _standardised(g: Graph, values: Value) -> Value:
     return g.op("Where", varied, g.op("Div", centred, deviation), zero)
 
 
-def encoded(model: Autoencoder, entries: Entries) -> Latent:
-    """Where an autoencoder places histories."""
+def means(model: Autoencoder, entries: Entries) -> Value:
+    """The means of an autoencoder's posteriors, [batch, n_latent]."""
     history = present(entries, model.architecture.corruption)
-    return latent(model.architecture.encoder, network(model, entries).of("encoder"), history)
-
-
-def network(model: Autoencoder, entries: Entries) -> GraphPart:
-    """An autoencoder's network, to be taken apart."""
-    named = [*model.network.named_parameters(), *model.network.named_buffers()]
-    return GraphPart(entries.graph, {k: v.detach().cpu().numpy() for k, v in named}, "")
+    return translated(model.network, history, lambda net, x: net.encoder(x).mu)
 
 
 def _linear(

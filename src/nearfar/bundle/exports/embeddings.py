@@ -14,10 +14,10 @@ from scipy.sparse import csr_array
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.exports.export import Export, check_finite
 from nearfar.bundle.history_file import read_histories
-from nearfar.bundle.manifest import holds, write_manifest
 from nearfar.core import discovery
 from nearfar.core.errors import SettingsError
 from nearfar.core.files import atomic_folder
+from nearfar.core.manifest import holds, write_manifest
 from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.factors import Factors

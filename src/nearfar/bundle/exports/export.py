@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nearfar.bundle.bundle import Bundle
+from nearfar.core import discovery, settings
 from nearfar.core.errors import ArtefactError
 
 PACKAGE = "nearfar.bundle.exports"
@@ -26,6 +28,35 @@ class Export(ABC):
             SettingsError: the model, or a part of it, is of a kind that the format cannot hold.
             MissingExtraError: what the format needs is not installed.
         """
+
+
+def export_bundle(bundle: Bundle, path: str | Path, format: str = "onnx", **values: Any) -> Export:
+    """Write a bundle for others to read, as `nearfar export` does.
+
+    Args:
+        bundle: to be written.
+        path: a folder for onnx and embeddings; a file that ends in .npz for npz.
+        format: "onnx", "npz", "embeddings", or a dotted path.
+        **values: settings of the format: `input="dense"` and `k=20` of onnx, `users="FILE"` of
+            embeddings.
+
+    Returns:
+        The format with its settings.
+
+    Raises:
+        UnknownNameError: no format or setting is called so.
+        ArtefactError, SettingsError, MissingExtraError: see `Export.write`.
+
+    Examples:
+        >>> written = nf.export_bundle(bundle, "model.npz", "npz")
+        >>> with np.load("model.npz") as archive:
+        ...     "popularity" in archive
+        True
+    """
+    cls = discovery.find(PACKAGE, Export, format)
+    chosen = settings.build(cls, values)
+    chosen.write(bundle, Path(path))
+    return chosen
 
 
 def check_finite(arrays: dict[str, np.ndarray]) -> None:

@@ -20,10 +20,10 @@ from nearfar.bundle.exported import (
     WEIGHTS,
 )  # fmt: skip
 from nearfar.bundle.exports.export import Export, check_finite
-from nearfar.bundle.manifest import holds, write_manifest
 from nearfar.core import discovery
 from nearfar.core.extras import require
 from nearfar.core.files import atomic_folder
+from nearfar.core.manifest import holds, write_manifest
 from nearfar.core.ranges import PositiveInt
 from nearfar.core.settings import Settings
 from nearfar.models.autoencoder import Autoencoder

@@ -1,15 +1,18 @@
-"""What a source of logs is: how its files are told, read and fetched."""
+"""What a source of logs is, and the sources there are: by name, and by the look of files."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 import polars as pl
 
+from nearfar.core import discovery
 from nearfar.core.discovery import name_of
+from nearfar.core.errors import DataError
 from nearfar.data.build import LogBuilder
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters
@@ -17,6 +20,8 @@ from nearfar.tables.columns import EVENT_ROLES, KIND_ROLE, Columns, Role
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.table import ReadOptions
+
+PACKAGE = __name__.rpartition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,23 @@ class Source(ABC):
         generic: a format that is taken only where no other source knows the files.
         own_columns: the columns are fixed; naming them is a mistake.
         generated: there are no files; "NAME:..." in place of a path has the log made (`make`).
+
+    Examples:
+        >>> class Pairs(nf.Source):
+        ...     label = "lines of user>item"
+        ...
+        ...     def matches(self, files):
+        ...         return files.find(".*[.]pairs") is not None
+        ...
+        ...     def read(self, files, request):
+        ...         builder = request.builder(files.names[0])
+        ...         for block in files.blocks(files.names[0]):
+        ...             rows = [line.split(">") for line in block.decode().splitlines()]
+        ...             builder.add(pl.DataFrame(rows, schema=["user", "item"], orient="row"))
+        ...         return builder.log(request.items)
+        >>> n_characters = Path("my.pairs").write_text("1>7\\n2>7\\n")
+        >>> nf.read_log("my.pairs", format=Pairs)
+        Log my.pairs(2 events, 2 users, 1 items)
     """
 
     label: ClassVar[str]
@@ -140,3 +162,51 @@ class Source(ABC):
     def parts(self, files: RawFiles, request: SourceRequest) -> tuple[Log, Log] | None:
         """The training and the test log of data that is published split; None for others."""
         return None
+
+
+def all_sources() -> list[Source]:
+    """Every source, by name."""
+    return [_made(cls) for cls in discovery.discover(PACKAGE, Source).values()]
+
+
+def chosen_source(source: str | Source | type[Source]) -> Source:
+    """The source called so, or found at a dotted path; a source itself as it is.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if isinstance(source, str):
+        return _made(discovery.find(PACKAGE, Source, source))
+    return source if isinstance(source, Source) else _made(source)
+
+
+def generated(text: str) -> Source | None:
+    """The source that makes the log called `text` ("synthetic:ml-1m"), or None."""
+    name = text.partition(":")[0].strip().lower().replace("_", "-")
+    return next((s for s in all_sources() if s.generated and s.name == name), None)
+
+
+def _made(concrete: Callable[[], Source]) -> Source:
+    return concrete()
+
+
+def detect(path: str | Path | RawFiles) -> Source:
+    """The source whose layout the files at `path` have.
+
+    Raises:
+        DataError: no source or more than one knows them.
+    """
+    files = path if isinstance(path, RawFiles) else RawFiles(path)
+    known = all_sources()
+    matching = [s for s in known if not s.generic and s.matches(files)]
+    matching = matching or [s for s in known if s.generic and s.matches(files)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        names = ", ".join(s.name for s in matching)
+        raise DataError(f"{files.path} could be read as {names}; choose with --format NAME")
+    held = ", ".join(files.names[:5]) or "nothing"
+    raise DataError(
+        f"{files.path} holds no data in a known format (it holds {held}); known: "
+        + ", ".join(s.name for s in known)
+    )

@@ -40,6 +40,10 @@ def split_by_time(
         SettingsError: the moments do not follow each other.
         EmptyDataError: a part has no users.
         DataError: train has a single item.
+
+    Examples:
+        >>> nf.split_by_time(log, "2024-02-15", "2024-03-10").test.n_users
+        55
     """
     if not log.has("timestamp"):
         raise SchemaError(f"{log.name} has no timestamps; name their column with timestamp=...")

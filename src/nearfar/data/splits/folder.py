@@ -1,4 +1,4 @@
-"""A split on disk: a folder with split.json, two Parquet files of ids and one of matrices."""
+"""A split on disk: a folder with manifest.json, Parquet files of ids and one of matrices."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import ArtefactError, DataError
-from nearfar.core.files import atomic_folder, check_files, digest, read_json, write_json
+from nearfar.core.files import atomic_folder, read_json
+from nearfar.core.manifest import NAME, check_manifest_files, holds, read_manifest, write_manifest
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions, Split
 
-FORMAT = "nearfar-split"
-VERSION, UNWEIGHTED = 2, 1
-"""Version 2 has weights, which a reader of version 1 would miss."""
+KIND = "nearfar split"
+FIRST_MANIFEST = "split.json"
+"""The manifest of splits of the first format, which are still read."""
 
-MANIFEST = "split.json"
 REMEDY = "make the split again"
 MATRICES = "matrices.safetensors"
 ITEMS = "items.parquet"
@@ -31,31 +31,32 @@ PARTS = ("train", "validation_fold_in", "validation_held_out", "test_fold_in", "
 
 def is_split(path: str | Path) -> bool:
     """Whether a folder was written by `save_split` (whole or not)."""
-    try:
-        return read_json(Path(path) / MANIFEST).get("format") == FORMAT
-    except (ArtefactError, OSError):
-        return False
+    return holds(path, KIND) or (Path(path) / FIRST_MANIFEST).is_file()
 
 
 def is_split_folder(path: str | Path) -> bool:
     """Whether a folder is a split or what is left of one, which `load_split` can name."""
-    return any((Path(path) / name).is_file() for name in (MANIFEST, MATRICES))
+    return is_split(path) or (Path(path) / MATRICES).is_file()
 
 
 def save_split(split: Split, path: str | Path) -> Path:
     """Write a split as a folder, atomically; one that stands there is replaced.
 
-    `split.json` holds the format and its version, the protocol, counts, the fingerprint, and
-    the checksum of every other file. Ids and item details are Parquet, matrices safetensors
-    (`PART.indptr`, `PART.indices`, and `PART.weights` where there are any): nothing needs
-    nearfar to be read.
+    `manifest.json` holds the format, the protocol, counts, the fingerprint, and size and
+    checksum of every other file. Ids and item details are Parquet, matrices safetensors
+    (`PART.indptr`, `PART.indices`, and `PART.weights` where there are any): nothing needs nearfar
+    to be read.
 
     Raises:
         ArtefactError: something else stands at `path`.
+
+    Examples:
+        >>> path = nf.save_split(split, "my-split")
+        >>> nf.load_split("my-split").test.n_users
+        10
     """
     path = Path(path)
     matrices = _matrices(split)
-    weighted = any(part.weights is not None for part in matrices.values())
     with atomic_folder(path, overwrite_if=is_split) as folder:
         arrays = {}
         for name, part in matrices.items():
@@ -67,19 +68,15 @@ def save_split(split: Split, path: str | Path) -> Path:
         split.train.item_ids.frame().write_parquet(folder / ITEMS)
         for group in GROUPS:
             _user_ids(split, group).frame().write_parquet(folder / _users_file(group))
-        files = {p.name: digest(p) for p in sorted(folder.iterdir())}
-        manifest = {
-            "format": FORMAT,
-            "version": VERSION if weighted else UNWEIGHTED,
+        content = {
             "protocol": split.protocol,
             "counts": {
                 name: {"users": p.n_users, "items": p.n_items, "interactions": p.n_interactions}
                 for name, p in matrices.items()
             },
             "fingerprint": split.fingerprint,
-            "sha256": files,
         }
-        write_json(folder / MANIFEST, manifest)
+        write_manifest(folder, content, KIND)
     return path
 
 
@@ -88,11 +85,15 @@ def load_split(path: str | Path) -> Split:
 
     Raises:
         ArtefactError: it is no split, of a newer format, or a file is missing or damaged.
+
+    Examples:
+        >>> path = nf.save_split(split, "my-split")
+        >>> nf.load_split("my-split").fingerprint == split.fingerprint
+        True
     """
     path = Path(path)
-    manifest = _manifest(path)
-    checksums = {name: {"sha256": value} for name, value in manifest["sha256"].items()}
-    check_files(path, checksums, listed_in=MANIFEST, remedy=REMEDY)
+    manifest = read_split_manifest(path)
+    check_manifest_files(path, manifest["files"], REMEDY)
     try:
         arrays = load_file(path / MATRICES)
         items = _read_ids(path / ITEMS)
@@ -112,31 +113,32 @@ def load_split(path: str | Path) -> Split:
         )
     except (DataError, PolarsError, SafetensorError, KeyError, ValueError, OSError) as error:
         reason = str(error).partition("\n")[0]
-        raise ArtefactError(f"{path} is damaged ({reason}); make the split again") from None
+        raise ArtefactError(f"{path} is damaged ({reason}); {REMEDY}") from None
     if split.fingerprint != manifest.get("fingerprint"):
-        raise ArtefactError(
-            f"{path / MANIFEST} has another fingerprint than the data; make the split again"
-        )
+        raise ArtefactError(f"{path} has another fingerprint than its data; {REMEDY}")
     return split
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    if not path.is_dir():
-        raise ArtefactError(f"{path} is no folder; a split written by nearfar was expected")
-    manifest = read_json(path / MANIFEST)
-    if manifest.get("format") != FORMAT:
-        raise ArtefactError(f"{path / MANIFEST} is not of a split; its format should be {FORMAT}")
-    version = manifest.get("version")
-    if not isinstance(version, int) or version > VERSION:
-        raise ArtefactError(
-            f"{path} has format version {version}, this nearfar reads up to {VERSION}; upgrade it"
-        )
-    files = manifest.get("sha256")
-    expected = {MATRICES, ITEMS, *map(_users_file, GROUPS)}
+def read_split_manifest(path: Path) -> dict[str, Any]:
+    """Read what a split says of itself: `protocol`, `counts`, `fingerprint`, `files`.
+
+    Raises:
+        ArtefactError: the folder is no split, or of a newer format, or its manifest is damaged.
+    """
+    first = path / FIRST_MANIFEST
+    if first.is_file() and not (path / NAME).exists():
+        manifest = read_json(first)
+        digests = manifest.get("sha256")
+        if manifest.get("version") != 1 or not isinstance(digests, dict):
+            raise ArtefactError(f"{first} is damaged; {REMEDY}")
+        manifest["files"] = {name: {"sha256": digest} for name, digest in digests.items()}
+    else:
+        manifest = read_manifest(path, KIND, REMEDY)
+    files, expected = manifest.get("files"), {MATRICES, ITEMS, *map(_users_file, GROUPS)}
     if not isinstance(files, dict) or set(files) != expected:
-        raise ArtefactError(f"{path / MANIFEST} is damaged (its list of files); split again")
+        raise ArtefactError(f"{path} is damaged (its list of files); {REMEDY}")
     if not isinstance(manifest.get("protocol"), dict):
-        raise ArtefactError(f"{path / MANIFEST} is damaged (no protocol); split again")
+        raise ArtefactError(f"{path} is damaged (no protocol); {REMEDY}")
     return manifest
 
 

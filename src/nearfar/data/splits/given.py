@@ -33,6 +33,12 @@ def split_given(
         EmptyDataError: no event of `test` is of a user and an item of `train`.
         SettingsError: the share is not in [0, 1).
         DataError: train has a single item.
+
+    Examples:
+        >>> train = nf.read_log(pl.DataFrame({"user": [1, 1, 2, 2, 3], "item": [1, 2, 1, 3, 2]}))
+        >>> test = nf.read_log(pl.DataFrame({"user": [1, 3], "item": [3, 1]}))
+        >>> nf.split_given(train, test, validation_share=0.4).test.n_users
+        3
     """
     if not 0 <= validation_share < 1:
         raise SettingsError(f"validation_share is {validation_share}; it must be in [0, 1)")

@@ -28,6 +28,11 @@ def hold_out_users(
     Raises:
         SettingsError: a share is not between 0 and 1.
         EmptyDataError: no user has five items, or no user would be left to train on.
+
+    Examples:
+        >>> train, validation = nf.hold_out_users(log.interactions(), 0.2)
+        >>> train.n_users, validation.n_users
+        (48, 12)
     """
     if not 0 < share < 1 or not 0 < target_share < 1:
         raise SettingsError(f"shares are {share} and {target_share}; they must be between 0 and 1")

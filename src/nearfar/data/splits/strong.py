@@ -49,6 +49,12 @@ def split_strong(
         SettingsError: no user would be left to train on, or none is held out.
         EmptyDataError: the log is empty.
         DataError: train has a single item.
+
+    Examples:
+        >>> nf.split_strong(log, 0.2).test.n_users
+        12
+        >>> nf.split_strong(log, 8).test.n_users
+        8
     """
     if not log.n_events:
         raise EmptyDataError(f"{log.name} has no events to split")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.bundle.folder import check_destination
-from nearfar.bundle.manifest import is_bundle
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.files import write_json
+from nearfar.core.manifest import is_bundle
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
 from nearfar.experiments.autopilot.families import BLEND, Family, select_families
@@ -22,10 +22,9 @@ from nearfar.experiments.autopilot.pace import TimeBudget
 from nearfar.experiments.autopilot.records import FORMAT, Records
 from nearfar.experiments.autopilot.search import FamilySearch
 from nearfar.experiments.provenance import provenance
-from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.stopping import Stop, Terminated, raising_on_sigterm
-from nearfar.experiments.tuning.tune import METRIC
-from nearfar.train.run import Device, Precision, Run
+from nearfar.experiments.tuning.trials import METRIC
+from nearfar.train.run import Device, Precision, Reporting, Run, silent
 
 LEADERBOARD = "leaderboard.json"
 
@@ -45,6 +44,10 @@ class AutopilotOptions:
     Raises:
         SettingsError: a value is out of range.
         UnknownNameError: no family is called so.
+
+    Examples:
+        >>> nf.AutopilotOptions(minutes=5, only=("ease", "wmf")).minutes
+        5
     """
 
     minutes: float = 30.0
@@ -153,6 +156,10 @@ def autopilot(
         SettingsError: OUT.autopilot holds the search of other data, families or seed.
         EmptyDataError: too few users have five items.
         SchemaError: a split in time is asked for and there are no timestamps.
+
+    Examples:
+        >>> options = nf.AutopilotOptions(minutes=30)
+        >>> found = nf.autopilot(log, "best", options, say=print)  # doctest: +SKIP
     """
     options, out = options or AutopilotOptions(), Path(out)
     check_destination(out)

@@ -9,7 +9,7 @@ from nearfar.data.interactions import FoldIn
 from nearfar.evaluation.paired import compare
 from nearfar.experiments.autopilot.families import BLEND, FAMILIES
 from nearfar.experiments.autopilot.records import Record, Records, best_of
-from nearfar.experiments.tuning.tune import METRIC
+from nearfar.experiments.tuning.trials import METRIC
 
 LEVEL = 0.05
 """A blend wins only where the paired test against the best single model is below this."""

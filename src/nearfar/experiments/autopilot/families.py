@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, preset
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
+from nearfar.algorithms.multvae import RICHER
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.data.interactions import Interactions
@@ -33,13 +34,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 TRIES: dict[str, tuple[dict[str, Any], ...]] = {
-    "multvae": ({"n_latent": 600, "corruption.keep_prob": 0.8, "beta.end": 0.02},),
+    "multvae": (
+        {
+            "n_latent": RICHER["n_latent"],
+            "corruption.keep_prob": RICHER["corruption"].keep_prob,
+            "beta.end": RICHER["beta"].end,
+        },
+    ),
 }
-"""Searched settings by algorithm that are tried right after the start.
-
-A network that learns more of each history: on validation users of citeulike-a and npm Mult-VAE
-gains 3 and 7 % by it, on Gowalla and yelp-sparse it loses 11 and more (docs/defaults.md).
-"""
+"""Searched settings by algorithm that are tried right after the start."""
 
 LEAST_STEPS = 6
 """Steps per epoch that a training starts with at least: with 2, Mult-VAE loses a tenth of its
@@ -99,7 +102,7 @@ class Family:
         alignment = getattr(algorithm, "alignment", None)
         if isinstance(algorithm, AutoencoderAlgorithm) and alignment and alignment.weight is None:
             algorithm = self.with_values(algorithm, {"alignment.weight": algorithm.ALIGN_WEIGHT})
-        return algorithm.resolved(train)
+        return algorithm.alternatives()[0].resolved(train)
 
     def space(self, algorithm: Algorithm) -> Space:
         """Return what is searched around an algorithm of this family; it may be empty."""

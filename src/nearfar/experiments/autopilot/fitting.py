@@ -21,11 +21,10 @@ from nearfar.experiments.autopilot.holding_out import HeldOut
 from nearfar.experiments.autopilot.kept_models import KeptModels
 from nearfar.experiments.autopilot.pace import Hopeless, Pace, TimeBudget, TooSlow
 from nearfar.experiments.autopilot.records import Record, Records, State
-from nearfar.experiments.reporting import Reporting
-from nearfar.experiments.tuning.tune import METRIC
+from nearfar.experiments.tuning.trials import METRIC
 from nearfar.models.ensemble import Ensemble
 from nearfar.models.model import Model
-from nearfar.train.run import Device, Precision, Run
+from nearfar.train.run import Device, Precision, Reporting, Run
 
 RESERVE = 1.3
 """The last fits are given so many times the seconds of the winner's own fit."""

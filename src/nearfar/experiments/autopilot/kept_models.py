@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle, save_bundle
-from nearfar.bundle.manifest import is_bundle
 from nearfar.core.errors import ArtefactError
+from nearfar.core.manifest import is_bundle
 from nearfar.models.model import Model
 
 
-@dataclass(frozen=True)
 class KeptModels:
-    """A folder of bundles, one per trial.
+    """A folder of bundles, one per trial; the folder is looked at once.
 
     Args:
         folder: where they are; it need not exist.
     """
 
-    folder: Path
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._kept = {int(place.name) for place in folder.glob("[0-9]*") if is_bundle(place)}
 
     def has(self, number: int) -> bool:
         """Return whether a trial's model was kept."""
-        return is_bundle(self._place(number))
+        return number in self._kept
 
     def keep(self, number: int, bundle: Bundle) -> str | None:
         """Write a trial's model; returns why that was not possible, where it was not."""
@@ -34,6 +34,7 @@ class KeptModels:
             save_bundle(bundle, self._place(number))
         except (OSError, ArtefactError) as error:
             return str(error)
+        self._kept.add(number)
         return None
 
     def load(self, number: int) -> Model | None:
@@ -43,6 +44,7 @@ class KeptModels:
         try:
             return load_bundle(self._place(number), trust=True).model
         except (OSError, ArtefactError):
+            self._kept.discard(number)
             return None
 
     def drop_all_but(self, numbers: Collection[int]) -> None:
@@ -51,6 +53,7 @@ class KeptModels:
         for place in self.folder.glob("*"):
             if place.name not in kept:
                 shutil.rmtree(place, ignore_errors=True)
+        self._kept &= set(numbers)
 
     def _place(self, number: int) -> Path:
         return self.folder / f"{number:04}"

@@ -14,7 +14,7 @@ from nearfar.evaluation.text import number, p_value, with_half_width
 from nearfar.experiments.autopilot.blending import LEVEL, preferred
 from nearfar.experiments.autopilot.families import BLEND, FAMILIES, KIND_NAMES, Family
 from nearfar.experiments.autopilot.records import Record, Records
-from nearfar.experiments.tuning.tune import METRIC
+from nearfar.experiments.tuning.trials import METRIC
 
 Goal = Literal["accuracy", "speed"]
 

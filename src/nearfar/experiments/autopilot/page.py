@@ -11,7 +11,7 @@ from nearfar.experiments.autopilot.autopilot import Autopilot
 from nearfar.experiments.autopilot.families import FAMILIES
 from nearfar.experiments.autopilot.fitting import short
 from nearfar.experiments.autopilot.leaderboard import Leaderboard
-from nearfar.experiments.tuning.tune import METRIC
+from nearfar.experiments.tuning.trials import METRIC
 from nearfar.metrics.metric import parse_metric
 from nearfar.pages import page
 from nearfar.pages.chart import Axis, Dot, DotChart, Line, LineChart

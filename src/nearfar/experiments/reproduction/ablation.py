@@ -19,7 +19,7 @@ from nearfar.kernels.rows import Rows
 from nearfar.kernels.sparse import row_product, rows_present
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.model import Model
-from nearfar.vae.likelihoods.likelihood import Catalogue
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.step import Step, Term
 from nearfar.vae.terms.alignment import Alignment, centroid_and_spread
 from nearfar.vae.weights.plateau_growth import PlateauGrowth
@@ -86,7 +86,7 @@ class AblatedPIA(PIA):
     parts: Parts = "all"
     inverse_popularity: bool = False
 
-    def term(self, catalogue: Catalogue, n_latent: int, rng: torch.Generator) -> Term:
+    def term(self, catalogue: TrainingCounts, n_latent: int, rng: torch.Generator) -> Term:
         if self.parts == "variance":
             return total_variance
         if self.parts == "all" and not self.inverse_popularity:

@@ -14,9 +14,9 @@ import polars as pl
 from jaxtyping import Float
 
 from nearfar.algorithms.algorithm import Algorithm
-from nearfar.bundle.manifest import is_bundle
 from nearfar.core import discovery, settings
 from nearfar.core.files import atomic_file, read_json, write_json
+from nearfar.core.manifest import is_bundle
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.experiments.reproduction.rows import TABLES, TableRow

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nearfar.experiments.reproduction.report import ReproductionReport
 from nearfar.experiments.reproduction.summary import RowSummary
+from nearfar.experiments.reproduction.tradeoff import tradeoff_charts
 from nearfar.metrics.metric import Metric
-from nearfar.pages.chart import Dot, DotChart
+from nearfar.pages.chart import Chart, Dot, DotChart
 
 
-def charts(found: ReproductionReport) -> list[DotChart]:
-    """Return a chart per metric: the rows, or for "groups" each row in each group."""
+def charts(found: ReproductionReport) -> Sequence[Chart]:
+    """Return a chart per metric: the rows, or for "groups" each row in each group.
+
+    Those of "tradeoff" are a chart per number and sweep.
+    """
+    if found.plan.table == "tradeoff":
+        return tradeoff_charts(next(s.table.data for s in found.sections if s.name == "latents"))
     grouped = next((s.table for s in found.sections if s.name == "groups"), None)
     colours = {0: f"ours, {found.level:.0%} interval", 1: "with PIA"}
     result = []

@@ -10,15 +10,14 @@ import numpy as np
 
 from nearfar.bundle.folder import load_bundle
 from nearfar.evaluation.table import Table
-from nearfar.experiments.reproduction.intervals import mean_and_half_width, spelled
 from nearfar.experiments.reproduction.study import Study
-from nearfar.experiments.reproduction.summary import RowSummary
+from nearfar.experiments.reproduction.summary import RowSummary, mean_and_half_width, spelled
 from nearfar.maps.atlas import encoded
 from nearfar.maps.cohorts import SIZES, cohorts_by_interactions
 from nearfar.maps.figure2 import N_USERS
 from nearfar.maps.separability import cohort_distances
 from nearfar.maps.users import whole_histories
-from nearfar.models.latent import LatentModel
+from nearfar.models.model import LatentModel
 
 
 def cohort_table(study: Study, summaries: Sequence[RowSummary], level: float) -> Table:

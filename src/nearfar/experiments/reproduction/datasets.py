@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 from nearfar.core.errors import DataError, SettingsError, UnknownNameError
 from nearfar.data.filters import Filters, preset
-from nearfar.data.formats import detect, generated
 from nearfar.data.shapes import SHAPES
-from nearfar.data.sources.source import Source
+from nearfar.data.sources.source import Source, detect, generated
 from nearfar.data.splits.folder import is_split_folder
 from nearfar.evaluation.evaluate import DEFAULT_METRICS
 from nearfar.metrics.metric import Metric
@@ -107,6 +106,11 @@ def data_set(name: str, *, data: Path | None = None, own: OwnData | None = None)
     Raises:
         DataError: nothing is called so.
         SettingsError: a published data set is given another protocol.
+
+    Examples:
+        >>> from nearfar.experiments.reproduction.datasets import data_set
+        >>> [str(metric) for metric in data_set("gowalla").metrics]
+        ['Recall@20(all)', 'NDCG@20']
     """
     key = name.strip().lower().replace("_", "-")
     if key in NAMES:

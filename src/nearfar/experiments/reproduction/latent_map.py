@@ -13,7 +13,7 @@ from nearfar.maps.drawing import check_drawable
 from nearfar.maps.figure2 import figure2
 from nearfar.maps.projections.projection import find_projection
 from nearfar.metrics.ndcg import NDCG
-from nearfar.models.latent import LatentModel
+from nearfar.models.model import LatentModel
 
 
 def check_can_be_drawn(path: Path) -> None:

@@ -16,7 +16,7 @@ from nearfar.data.events import Log
 from nearfar.data.fetch import fetch
 from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.log import read_log, read_parts
-from nearfar.data.splits.folder import MANIFEST, is_split, load_split, save_split
+from nearfar.data.splits.folder import is_split, load_split, read_split_manifest, save_split
 from nearfar.data.splits.given import split_given
 from nearfar.data.splits.hold_out import hold_out_users
 from nearfar.data.splits.strong import SEED, split_strong
@@ -54,7 +54,7 @@ class Splits:
         path = self.path(seed)
         if not is_split(path) or self._changed(path):
             return None
-        return read_json(path / MANIFEST)["fingerprint"]
+        return read_split_manifest(path)["fingerprint"]
 
     def prepare(self, seeds: range) -> None:
         """Make the splits that are missing; the log is read once and let go.
@@ -74,7 +74,7 @@ class Splits:
 
     def about(self, seed: int) -> dict[str, Any]:
         """Counts and protocol of a seed's split."""
-        manifest = read_json(self.path(seed) / MANIFEST)
+        manifest = read_split_manifest(self.path(seed))
         return {"counts": manifest["counts"], "protocol": manifest["protocol"]}
 
     def _make(self, seed: int) -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from nearfar.core.errors import MissingExtraError
 from nearfar.core.files import atomic_file, write_json
 from nearfar.evaluation.groups import Group
-from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.reproduction.charts import charts
 from nearfar.experiments.reproduction.cohort_table import cohort_table
 from nearfar.experiments.reproduction.latent_map import check_can_be_drawn, draw_latent_map
@@ -20,9 +19,9 @@ from nearfar.experiments.reproduction.report import (
     report,
 )
 from nearfar.experiments.reproduction.study import Study, StudyPlan
-from nearfar.experiments.reproduction.tradeoff import tradeoff_figure
 from nearfar.experiments.stopping import Budget
 from nearfar.pages.matplotlib import write_picture
+from nearfar.train.run import Reporting, silent
 
 
 def reproduce(
@@ -53,6 +52,14 @@ def reproduce(
     Raises:
         DataError, FetchError: the data cannot be had; says where to put them.
         MissingExtraError: figure2 is asked for, and what draws it is not installed.
+
+    Examples:
+        >>> from nearfar.experiments.reproduction.datasets import data_set
+        >>> from nearfar.experiments.reproduction.reproduce import reproduce
+        >>> from nearfar.experiments.reproduction.study import StudyPlan
+        >>> data = data_set("synthetic:60x20x600")
+        >>> plan = StudyPlan("table1", data, Path("tables"), only=("ease",))
+        >>> reproduce(plan).complete  # doctest: +SKIP
     """
     if plan.table == "figure2":
         check_can_be_drawn(plan.folder / "figure2.png")
@@ -77,10 +84,7 @@ def write(found: ReproductionReport, say: Callable[[str], None] = lambda text: N
     figure = bool(found.latent_map)
     if found.plan.table != "figure2" and any(s.measured for s in found.summaries):
         try:
-            if found.plan.table == "tradeoff":
-                tradeoff_figure(found.summaries, found.path(".png"), found.title, found.level)
-            else:
-                write_picture(charts(found), found.path(".png"), title=found.title)
+            write_picture(charts(found), found.path(".png"), title=found.title)
             figure = True
         except MissingExtraError as error:
             say(f"no figure: {error}")

@@ -29,6 +29,8 @@ def row_algorithm(
     4. `overrides` of "ALGORITHM", then of "ALGORITHM+VARIANT" in the same way;
     5. the row's ablation.
 
+    It is a single network, also where `fit` would try several.
+
     Args:
         names: what the section may be called, first choice first.
 
@@ -43,7 +45,7 @@ def row_algorithm(
         values = settings.merge(values, _first(sections, names, suffix))
     for suffix in ("", *suffixes):
         values = settings.merge(values, (overrides or {}).get(row.algorithm + suffix, {}))
-    algorithm = make_algorithm(row.algorithm, values)
+    algorithm = make_algorithm(row.algorithm, values).alternatives()[0]
     if row.ablation is None:
         return algorithm
     assert isinstance(algorithm, AutoencoderAlgorithm), f"{row.label} has no alignment to change"

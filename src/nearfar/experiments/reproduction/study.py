@@ -10,12 +10,11 @@ from pathlib import Path
 
 from nearfar.bundle.bundle import Bundle, describe
 from nearfar.bundle.folder import save_bundle
-from nearfar.bundle.manifest import is_bundle
 from nearfar.core.errors import NearfarError, SettingsError, UnknownNameError
+from nearfar.core.manifest import is_bundle
 from nearfar.data.interactions import Split
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.provenance import provenance
-from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.reproduction.ablation import fold_in_spread
 from nearfar.experiments.reproduction.cells import Cell, CellResult, CellStore
 from nearfar.experiments.reproduction.datasets import DataSet
@@ -29,7 +28,7 @@ from nearfar.experiments.reproduction.row_settings import (
 from nearfar.experiments.reproduction.rows import TABLES, Table, TableRow, rows_of
 from nearfar.experiments.stopping import Budget, Stop, Watch, raising_on_sigterm, reason_of
 from nearfar.metrics.metric import Metric, UserMetric
-from nearfar.train.run import Device, Precision, Reporter, Run
+from nearfar.train.run import Device, Precision, Reporter, Reporting, Run, silent
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,14 @@ class StudyPlan:
         SettingsError: there is no seed, a metric is of no single user, or a setting of a row is
             wrong.
         UnknownNameError: a row or an algorithm of `overrides` is not in the table.
+
+    Examples:
+        >>> from nearfar.experiments.reproduction.datasets import data_set
+        >>> from nearfar.experiments.reproduction.study import StudyPlan
+        >>> chosen = ("ease", "wmf")
+        >>> plan = StudyPlan("table1", data_set("ml-1m"), Path("tables"), only=chosen, seeds=5)
+        >>> [row.label for row in plan.rows]
+        ['EASE', 'WMF']
     """
 
     table: Table

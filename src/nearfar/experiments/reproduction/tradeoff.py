@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from nearfar.core.errors import MissingExtraError
-from nearfar.core.files import atomic_file
 from nearfar.evaluation.table import Table
 from nearfar.experiments.reproduction.cells import CellResult
-from nearfar.experiments.reproduction.intervals import mean_and_half_width, spelled
 from nearfar.experiments.reproduction.rows import ALIGNED_MASKS, BASE_POINT, SWEEPS
-from nearfar.experiments.reproduction.summary import RowSummary
+from nearfar.experiments.reproduction.summary import RowSummary, mean_and_half_width, spelled
 from nearfar.metrics.ndcg import NDCG
-from nearfar.pages.chart import COLOURS
+from nearfar.pages.chart import Axis, Line, LineChart
 
 Value = Callable[[CellResult], float | None]
 
@@ -80,62 +76,56 @@ def tradeoff_table(summaries: Sequence[RowSummary], level: float) -> Table:
     return Table(("point", *COLUMNS), tuple(rows), notes, tuple(data))
 
 
-def tradeoff_figure(summaries: Sequence[RowSummary], path: Path, title: str, level: float) -> None:
-    """Draw a column per sweep and a panel per number; bars are intervals over seeds.
+def tradeoff_charts(points: Sequence[Mapping[str, Any]]) -> list[LineChart]:
+    """Return a chart per number and sweep, the sweeps side by side and on one scale.
 
-    Raises:
-        MissingExtraError: matplotlib is not installed.
+    Args:
+        points: the data of `tradeoff_table`, or of its record.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "plots", "the figure of the trade-off") from None
-    figure = Figure(figsize=(3.3 * len(SWEEPS), 1.9 * len(PANELS)), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    axes = figure.subplots(len(PANELS), len(SWEEPS), sharex="col", sharey="row", squeeze=False)
-    for column, name in enumerate(SWEEPS):
-        lines = [("no alignment" if name == "keep_prob" else "", {})]
-        if name == "keep_prob":
-            lines.append((f"with PIA, lambda_A {ALIGNED_MASKS:g}", {"lambda_A": ALIGNED_MASKS}))
-        for row, panel in enumerate(PANELS):
-            axis = axes[row, column]
-            axis.grid(alpha=0.25)
-            axis.spines[["top", "right"]].set_visible(False)
-            for (label, fixed), colour in zip(lines, COLOURS, strict=False):
-                points = _line(summaries, name, fixed, COLUMNS[panel], level)
-                if points:
-                    x, y, half = zip(*points, strict=True)
-                    axis.errorbar(x, y, half, marker="o", ms=4, lw=1.5, color=colour, label=label)
-            if column == 0:
-                axis.set_ylabel(panel, fontsize=8)
-        bottom = axes[-1, column]
-        bottom.set_xlabel(name)
-        bottom.set_xscale("symlog", linthresh=0.01 if name == "beta" else 0.3)
-        if name == "keep_prob":
-            bottom.set_xscale("linear")
-            axes[0, column].legend(frameon=False, fontsize=7)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix.lstrip(".") or "png", dpi=140)
-    with atomic_file(path) as file:
-        file.write(buffer.getvalue())
+    charts = []
+    for panel in PANELS:
+        scale = Axis(span=_span([each[panel] for each in points]))
+        for sweep, values in SWEEPS.items():
+            positions = sorted({BASE_POINT[sweep], *values})
+            masks = sweep == "keep_prob"
+            lines = [_line(points, panel, sweep, positions, BASE_POINT, "no alignment" * masks)]
+            if masks:
+                base = {**BASE_POINT, "lambda_A": ALIGNED_MASKS}
+                label = f"with PIA, lambda_A {ALIGNED_MASKS:g}"
+                lines.append(_line(points, panel, sweep, positions, base, label, 1))
+            axis = Axis(sweep, names=[f"{value:g}" for value in positions])
+            charts.append(LineChart(panel, [line for line in lines if line.x], axis, scale))
+    return charts
+
+
+def _span(numbers: Sequence[Mapping[str, float | None]]) -> tuple[float, float] | None:
+    """Return the ends of all intervals with some room; None where there is no number."""
+    halves = [(n["mean"], n["half_width"] or 0.0) for n in numbers if n["mean"] is not None]
+    if not halves:
+        return None
+    low, high = min(m - half for m, half in halves), max(m + half for m, half in halves)
+    room = 0.05 * (high - low) or 1.0
+    return low - room, high + room
 
 
 def _line(
-    summaries: Sequence[RowSummary], name: str, fixed: dict[str, float], value: Value, level: float
-) -> list[tuple[float, float, float]]:
-    """Where a sweep stands: x, mean, half of the interval; others than `name` at the base."""
-    at = {**BASE_POINT, **fixed}
-    points = []
-    for summary in summaries:
-        point = summary.row.point or {}
-        if any(point.get(other) != at[other] for other in BASE_POINT if other != name):
-            continue
-        mean, half = mean_and_half_width([*_values(summary, value).values()], level)
-        if mean is not None:
-            points.append((point[name], mean, half or 0.0))
-    return sorted(points)
+    points: Sequence[Mapping[str, Any]],
+    panel: str,
+    sweep: str,
+    positions: Sequence[float],
+    base: Mapping[str, float],
+    label: str,
+    colour: int = 0,
+) -> Line:
+    """Return the means of the points that differ from `base` in nothing but the sweep."""
+    found = {
+        positions.index(each["point"][sweep]): each[panel]
+        for each in points
+        if {**each["point"], sweep: 0} == {**base, sweep: 0} and each[panel]["mean"] is not None
+    }
+    x = sorted(found)
+    means, errors = ([found[place][key] for place in x] for key in ("mean", "half_width"))
+    return Line(label, x, means, colour, errors=errors)
 
 
 def _values(summary: RowSummary, value: Value) -> dict[int, float]:

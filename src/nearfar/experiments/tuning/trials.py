@@ -11,8 +11,14 @@ from typing import Any, Literal
 
 from nearfar.core.errors import SettingsError
 from nearfar.core.files import read_json, write_json
+from nearfar.evaluation.text import aligned
+from nearfar.experiments.stopping import Stop
+from nearfar.metrics.ndcg import NDCG
 
 FORMAT = 1
+SHOWN = 10
+METRIC = NDCG(100)
+"""What trainings choose their best epoch by; so a pruned epoch is judged by what counts."""
 
 TrialState = Literal["complete", "pruned", "failed"]
 
@@ -40,6 +46,39 @@ class TuningTrial:
     epochs: list[float] = field(default_factory=list)
     seconds: float = 0.0
     reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search has come to.
+
+    Args:
+        trials: in order.
+        best: the best complete one, or None.
+        settings: its settings beyond the defaults.
+        stop: what stopped the search, or None.
+
+    Examples:
+        >>> found = nf.tune(nf.TuningSearch("ease", "tuned"), split.train, split.validation, 1)
+        >>> found.trials[0].state
+        'complete'
+    """
+
+    trials: tuple[TuningTrial, ...]
+    best: TuningTrial | None
+    settings: dict[str, Any]
+    stop: Stop | None
+
+    def __str__(self) -> str:
+        """The best trials first: the score, how many epochs, the searched settings."""
+        ranked = sorted(self.trials, key=lambda t: (-(t.score or -1.0), t.number))[:SHOWN]
+        keys = list(self.trials[0].values) if self.trials else []
+        rows = [
+            [str(t.number), _outcome(t), str(len(t.epochs) or ""),
+             *(short(t.values[key]) for key in keys)]
+            for t in ranked
+        ]  # fmt: skip
+        return aligned(["trial", f"validation {METRIC}", "epochs", *keys], rows)
 
 
 @dataclass
@@ -80,6 +119,15 @@ class TrialFile:
         self.trials.append(trial)
         content = {"identity": self.identity, **about, "trials": [asdict(t) for t in self.trials]}
         write_json(self.path, content)
+
+
+def _outcome(trial: TuningTrial) -> str:
+    return trial.state if trial.score is None else f"{trial.score:.4f}"
+
+
+def short(value: Any) -> str:
+    """A setting's value in a table: numbers with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def best_of(trials: Sequence[TuningTrial]) -> TuningTrial | None:

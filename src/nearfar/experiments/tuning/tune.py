@@ -17,24 +17,22 @@ from nearfar.core.files import atomic_file
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.provenance import provenance
-from nearfar.experiments.reporting import Reporting, silent
 from nearfar.experiments.stopping import Budget, Stop, Watch, raising_on_sigterm, reason_of
 from nearfar.experiments.tuning.sampler import Proposal, Pruned
 from nearfar.experiments.tuning.space import Space, value_of, with_values
 from nearfar.experiments.tuning.trials import (
     FORMAT,
+    METRIC,
     TrialFile,
+    Tuned,
     TuningTrial,
     best_of,
     beyond_defaults,
     settings_toml,
+    short,
 )
-from nearfar.metrics.ndcg import NDCG
 from nearfar.train.history import EpochRecord, StepReport
-from nearfar.train.run import Device, Precision, Reporter, Run
-
-METRIC = NDCG(100)
-"""What trainings choose their best epoch by; so a pruned epoch is judged by what counts."""
+from nearfar.train.run import Device, Precision, Reporter, Reporting, Run, silent
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,11 @@ class TuningSearch:
     Raises:
         UnknownNameError: no algorithm or setting is called so.
         SettingsError: a setting is wrong, or nothing is left to search.
+
+    Examples:
+        >>> search = nf.TuningSearch("ease", "tuned", seed=1)
+        >>> list(search.searched().parameters)
+        ['l2']
     """
 
     algorithm: str
@@ -68,6 +71,7 @@ class TuningSearch:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))  # text is accepted too
         if self.warm_up < 0:
             raise SettingsError(f"warm_up is {self.warm_up}; it must not be negative")
         self.searched()
@@ -75,8 +79,8 @@ class TuningSearch:
         self.run_options()
 
     def base(self) -> Algorithm:
-        """The algorithm that the search starts from."""
-        return make_algorithm(self.algorithm, dict(self.values))
+        """The algorithm that the search starts from: a single network."""
+        return make_algorithm(self.algorithm, dict(self.values)).alternatives()[0]
 
     def searched(self) -> Space:
         """What is searched in the end."""
@@ -115,23 +119,6 @@ class TuningSearch:
         }
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """What a search has come to.
-
-    Args:
-        trials: in order.
-        best: the best complete one, or None.
-        settings: its settings beyond the defaults.
-        stop: what stopped the search, or None.
-    """
-
-    trials: tuple[TuningTrial, ...]
-    best: TuningTrial | None
-    settings: dict[str, Any]
-    stop: Stop | None
-
-
 def tune(
     search: TuningSearch,
     train: Interactions,
@@ -161,6 +148,12 @@ def tune(
         MissingExtraError: Optuna is not installed.
         EmptyDataError: no validation user has anything to find.
         SettingsError: the folder holds another search.
+
+    Examples:
+        >>> search = nf.TuningSearch("ease", "tuned")
+        >>> found = nf.tune(search, split.train, split.validation, 2)
+        >>> len(found.trials), list(found.best.values)
+        (2, ['l2'])
     """
     require("optuna", extra="tune", purpose="nearfar tune")
     if not validation.held_out.n_interactions:
@@ -201,7 +194,7 @@ def _try(
     plain = _plain(search.base())
     first = {key: value_of(plain, key) for key in space.parameters} if number == 0 else None
     proposal = Proposal(space, file.trials, search.seed, search.warm_up, first)
-    say(f"trial {number}: " + ", ".join(f"{k}={_short(v)}" for k, v in proposal.values.items()))
+    say(f"trial {number}: " + ", ".join(f"{k}={short(v)}" for k, v in proposal.values.items()))
     run = search.run_options()
     run.folder, run.resume = search.folder / "run", True
     started = time.perf_counter()
@@ -276,7 +269,3 @@ def _told(trials: list[TuningTrial], n_trials: int) -> str:
     left = (n_trials - len(trials)) * sum(t.seconds for t in trials) / len(trials) / 60
     lead = f"; best {best.score:.4f}, trial {best.number}" if best else ""
     return f"    {told} in {last.seconds:.1f} s{lead}; about {left:.0f} min left"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nearfar.maps.drawing import introduction, map_charts, number_tables
-from nearfar.models.latent import LatentModel
+from nearfar.models.model import LatentModel
 from nearfar.pages.page import Bullets, Charts, Section
 from nearfar.report.report import Report
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from nearfar.evaluation.table import Table
 from nearfar.pages.page import Block, Bullets, Captioned, Charts, Section
-from nearfar.report.measured import Measured
+from nearfar.report.measured import MeasuredBundle
 from nearfar.report.training_curves import kept_epoch, training_charts
 
 
-def section(measured: Mapping[str, Measured]) -> Section:
+def section(measured: Mapping[str, MeasuredBundle]) -> Section:
     """What each epoch came to, for bundles that were trained in epochs."""
     runs = {title: one.bundle.about.training for title, one in measured.items()}
     blocks: list[Block] = []

@@ -52,6 +52,16 @@ class ParquetRecommendations(RecommendationSink):
     Args:
         path: the folder; `${NAME}` stands for an environment variable.
         ids: whether ids are kept as "text" or "integer".
+
+    Examples:
+        >>> from nearfar.store.sinks.parquet import ParquetRecommendations
+        >>> from datetime import date
+        >>> rows = pl.DataFrame({"user": ["u1"], "rank": [1], "item": ["7"], "score": [0.5]})
+        >>> sink = ParquetRecommendations("recommendations")
+        >>> with sink.writing(date(2026, 5, 1), version="v1") as writer:
+        ...     writer.write(rows)
+        >>> sink.read(date(2026, 5, 1), user="u1")["item"].to_list()
+        ['7']
     """
 
     path: str

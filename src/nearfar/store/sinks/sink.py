@@ -86,6 +86,12 @@ class RecommendationSink(ABC):
 
     Raises:
         SettingsError: a setting has the wrong type.
+
+    Examples:
+        >>> from nearfar.store.sinks.sink import RecommendationSink
+        >>> from nearfar.store.sinks.sink import make_sink
+        >>> isinstance(make_sink("parquet", {"path": "recommendations"}), RecommendationSink)
+        True
     """
 
     ids: IdKind
@@ -227,5 +233,10 @@ def make_sink(name: str, values: dict[str, Any]) -> RecommendationSink:
 
     Raises:
         SettingsError: a setting is unknown or wrong.
+
+    Examples:
+        >>> from nearfar.store.sinks.sink import make_sink
+        >>> make_sink("parquet", {"path": "recommendations"}).ids
+        'text'
     """
     return settings.build(find_sink(name), values)

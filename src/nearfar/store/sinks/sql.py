@@ -47,6 +47,11 @@ class SQLRecommendations(RecommendationSink):
         ids: whether ids are kept as "text" or "integer"; fixed once the table is made.
         lock_seconds: how long readers may be kept waiting at once.
         publish_seconds: after which time without the table publishing fails.
+
+    Examples:
+        >>> from nearfar.store.sinks.sql import SQLRecommendations
+        >>> SQLRecommendations("sqlite:///recommendations.db").table
+        'recommendations'
     """
 
     url: str

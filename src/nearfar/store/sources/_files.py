@@ -59,7 +59,7 @@ class Place(ABC):
         """A file's bytes."""
 
 
-class Local(Place):
+class LocalPlace(Place):
     """The file system of this machine."""
 
     def entry(self, path: str) -> FileEntry | None:
@@ -106,7 +106,7 @@ def located(address: Url) -> tuple[Place, str]:
     """
     revealed = address.reveal()
     if not is_remote(revealed):
-        return Local(), str(Path(revealed).expanduser())
+        return LocalPlace(), str(Path(revealed).expanduser())
     require("fsspec", extra="remote", purpose=f"reading {address}")
     import fsspec
 

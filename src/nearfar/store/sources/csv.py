@@ -39,6 +39,15 @@ class CSVEvents(EventSource):
         literal_ids: take NA, NULL, None and the like for ids, not for missing ones.
         encoding, separator, quoting, header: as in `nearfar.tables.dialect.TextOptions`.
         block_bytes: how much text is parsed at a time.
+
+    Examples:
+        >>> from nearfar.store.sources.csv import CSVEvents
+        >>> from datetime import date, datetime
+        >>> times = [datetime(2026, 5, 1, 8, n) for n in range(3)]
+        >>> events = pl.DataFrame({"user": [1, 1, 2], "item": [7, 8, 7], "timestamp": times})
+        >>> events.write_csv("events.csv")
+        >>> CSVEvents("events.csv").read(date(2026, 5, 1), date(2026, 5, 2)).height
+        3
     """
 
     path: str

@@ -14,7 +14,7 @@ from nearfar.store.contracts import midnight
 from nearfar.store.secrets import Url
 from nearfar.store.sources._files import (
     DatedFile,
-    Local,
+    LocalPlace,
     Place,
     check_partition,
     dated_files,
@@ -47,6 +47,15 @@ class ParquetEvents(EventSource):
         time_format: how text times are written, as strptime knows it; by default told by
             themselves.
         literal_ids: take NA, NULL, None and the like for ids, not for missing ones.
+
+    Examples:
+        >>> from nearfar.store.sources.parquet import ParquetEvents
+        >>> from datetime import date, datetime
+        >>> times = [datetime(2026, 5, 1, 8, n) for n in range(3)]
+        >>> events = pl.DataFrame({"user": [1, 1, 2], "item": [7, 8, 7], "timestamp": times})
+        >>> events.write_parquet("events.parquet")
+        >>> ParquetEvents("events.parquet").read(date(2026, 5, 1), date(2026, 5, 2)).height
+        3
     """
 
     path: str
@@ -82,7 +91,7 @@ def _add(rows: EventRows, place: Place, file: DatedFile, since: date, until: dat
     """
     where = file.path
     try:
-        if isinstance(place, Local):
+        if isinstance(place, LocalPlace):
             table = pl.scan_parquet(file.path, glob=False, hive_partitioning=False)
         else:
             with place.open(file.path) as stream:

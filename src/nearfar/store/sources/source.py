@@ -22,6 +22,12 @@ class EventSource(ABC):
 
     Raises:
         SettingsError: a setting has the wrong type.
+
+    Examples:
+        >>> from nearfar.store.sources.source import EventSource
+        >>> from nearfar.store.sources.source import make_source
+        >>> isinstance(make_source("csv", {"path": "events.csv"}), EventSource)
+        True
     """
 
     time_unit: TimeUnit = "auto"
@@ -87,5 +93,10 @@ def make_source(name: str, values: dict[str, Any]) -> EventSource:
 
     Raises:
         SettingsError: a setting is unknown or wrong.
+
+    Examples:
+        >>> from nearfar.store.sources.source import make_source
+        >>> make_source("parquet", {"path": "events"}).partition
+        'date'
     """
     return settings.build(find_source(name), values)

@@ -47,9 +47,9 @@ SAMPLE_ROWS = 1000
 class SQLEvents(EventSource):
     """Events in a table of a database, or what a query finds.
 
-    The database filters by time, so that an index on the timestamp is used, and rows come in
-    chunks. Timestamps may be moments, dates, numbers or ISO text. Moments without a zone are
-    UTC. Held to SQLite and PostgreSQL by tests; others that SQLAlchemy knows should do.
+    The database filters by time, which uses an index on the timestamp; rows come in chunks.
+    Timestamps are moments (UTC without a zone), dates, numbers or ISO text. Tested with SQLite and
+    PostgreSQL; others that SQLAlchemy knows should do.
 
     Args:
         url: as SQLAlchemy takes it: `sqlite:///events.db`,
@@ -59,10 +59,13 @@ class SQLEvents(EventSource):
         query: in its place, a SELECT; the time window is put around it.
         columns: names of columns; by default told by usual names.
         time_unit: what numbers in the timestamp count since 1970; "auto" tells it by the largest.
-        time_format: how text times are written, as strptime knows it; by default told by
-            themselves.
+        time_format: how text times are written, for strptime; recognised by default.
         literal_ids: take NA, NULL, None and the like for ids, not for missing ones.
         chunk_rows: how many rows are fetched at a time.
+
+    Examples:
+        >>> from nearfar.store.sources.sql import SQLEvents
+        >>> source = SQLEvents("sqlite:///shop.db", table="events")
     """
 
     url: str
@@ -95,8 +98,7 @@ class SQLEvents(EventSource):
         rows = EventRows(self.columns, self.rules, since, until, report)
         where = self.table or "the query"
         with _connected(Url(self.url)) as connection:
-            events = self._events()
-            names = _names(connection, events)
+            names = _names(connection, events := self._events())
             roles = rows.roles(names, where)
             fetched = self._fetched(connection, events, roles, since, until, rows)
             rows.add(_Fetched(where, names, roles, fetched))
@@ -184,7 +186,6 @@ def _connected(address: Url) -> Iterator[Connection]:
             url = url.set(drivername="postgresql+psycopg")
         engine = create_engine(url, hide_parameters=True)
         if is_postgres(url.drivername):
-            # Moments without a zone are compared and handed out as UTC.
             event.listen(engine, "connect", _set_utc)
         try:
             with engine.connect() as connection:
@@ -278,9 +279,7 @@ def _series(role: str, column: str, values: Sequence[Any], where: str) -> pl.Ser
         plain = [None if v is None else float(v) for v in plain]
     elif len(kinds) > 1:
         told = ", ".join(sorted(k.__name__ for k in kinds))
-        raise SchemaError(
-            f"{where}: the {role} is of several kinds ({told}); cast it to one in a query"
-        )
+        raise SchemaError(f"{where}: the {role} is of several kinds ({told}); cast it in a query")
     try:
         return pl.Series(column, plain)
     except (TypeError, OverflowError, PolarsError):

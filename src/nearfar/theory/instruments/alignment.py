@@ -32,7 +32,7 @@ PRECISE = 0.1
 
 
 @dataclass(frozen=True)
-class Alignment(Instrument):
+class AlignmentInstrument(Instrument):
     """The three parts of A(x), and the contraction that the Hessian predicts, checked.
 
     Args:
@@ -156,7 +156,7 @@ def _objective(
     rows = np.repeat(users, n_masks)
     step = subject.step(rows, "alignment", "masks", corrupt=True)
     q, device = step.posterior, subject.model.device
-    if bool((step.shown.rows.counts == step.histories.counts).all()):
+    if bool((step.shown.counts == step.histories.counts).all()):
         raise SettingsError("training hides no part of a history, so that there are no masks")
     half = torch.randn((n_pairs, q.mu.shape[1]), generator=subject.generator("alignment", "noise"))
     prior = subject.prior

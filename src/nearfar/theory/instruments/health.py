@@ -13,7 +13,7 @@ from nearfar.theory.subject import Subject
 
 
 @dataclass(frozen=True)
-class Health(Instrument):
+class HealthInstrument(Instrument):
     """KL by dimension, active units, collapsed dimensions."""
 
     title = "Latent dimensions in use"

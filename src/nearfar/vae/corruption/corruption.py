@@ -17,7 +17,12 @@ from nearfar.kernels.sparse import WeightedRows
 
 
 class Corruption(Settings, ABC):
-    """What the encoder is shown of a history x: x~ in training, x afterwards."""
+    """What the encoder is shown of a history x: x~ in training, x afterwards.
+
+    Examples:
+        >>> nf.MultVAE(corruption="clean").corruption
+        Clean()
+    """
 
     @abstractmethod
     def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
@@ -40,7 +45,12 @@ def kept(rows: Rows, keep_prob: float, rng: torch.Generator) -> Bool[Tensor, " n
 
 @dataclass(frozen=True)
 class Clean(Corruption):
-    """The encoder always sees the whole history, L2-normalised (setting 1 of Figure 2)."""
+    """The encoder always sees the whole history, L2-normalised (setting 1 of Figure 2).
+
+    Examples:
+        >>> nf.MultVAE(corruption=nf.corruptions.Clean()).corruption
+        Clean()
+    """
 
     def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
         return self.clean(rows)
@@ -58,6 +68,10 @@ class Dropout(Corruption):
 
     Args:
         keep_prob: probability that an interaction is kept.
+
+    Examples:
+        >>> nf.MultVAE(corruption=nf.corruptions.Dropout(keep_prob=0.7)).corruption
+        Dropout(keep_prob=0.7)
     """
 
     keep_prob: PositiveShare = 0.5
@@ -77,6 +91,10 @@ class Mask(Corruption):
 
     Args:
         keep_prob: probability that an interaction is kept.
+
+    Examples:
+        >>> nf.MultVAE(corruption=nf.corruptions.Mask(keep_prob=0.7)).corruption
+        Mask(keep_prob=0.7)
     """
 
     keep_prob: PositiveShare = 0.5

@@ -26,6 +26,10 @@ class Base(Encoder):
     Args:
         hidden: sizes of the hidden layers.
         units: "tanh" as published, or "gated".
+
+    Examples:
+        >>> nf.MultVAE(encoder=nf.encoders.Base(hidden=(300,), units="gated")).encoder
+        Base(hidden=(300,), units='gated')
     """
 
     hidden: Annotated[LayerSizes, MinLen(1)] = (600,)

@@ -20,6 +20,10 @@ class Deeper(Base):
     Args:
         hidden: sizes of the hidden layers.
         units: "tanh" as published, or "gated".
+
+    Examples:
+        >>> nf.MultVAE(encoder=nf.encoders.Deeper(hidden=(64, 64))).encoder
+        Deeper(hidden=(64, 64), units='tanh')
     """
 
     hidden: Annotated[LayerSizes, MinLen(1)] = (600, 600, 600)

@@ -26,6 +26,10 @@ class Dense(Encoder):
     Args:
         width: units of every layer.
         layers: how many there are.
+
+    Examples:
+        >>> nf.RecVAE(encoder=nf.encoders.Dense(width=100, layers=3)).encoder
+        Dense(width=100, layers=3)
     """
 
     width: LayerSize = 600

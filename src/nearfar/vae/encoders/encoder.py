@@ -25,6 +25,20 @@ class EncoderNetwork(nn.Module, ABC):
         n_features: width of what the head is given.
         n_latent: latent dimensions K.
         rng: what the weights are drawn from.
+
+    Examples:
+        >>> class Narrow(nf.EncoderNetwork):
+        ...     def features(self, sums):
+        ...         return torch.relu(sums)
+        >>> @dataclass(frozen=True)
+        ... class OneLayer(nf.Encoder):
+        ...     width: int = 8
+        ...
+        ...     def build(self, n_items, n_latent, rng):
+        ...         return Narrow(n_items, self.width, self.width, n_latent, rng)
+        >>> algorithm = nf.MultVAE(encoder=OneLayer(), n_latent=4, epochs=1)
+        >>> algorithm.fit(split.train, split.validation).encode(split.test.fold_in.x).mu.shape
+        torch.Size([10, 4])
     """
 
     def __init__(
@@ -94,7 +108,12 @@ class EncoderNetwork(nn.Module, ABC):
 
 
 class Encoder(Settings, ABC):
-    """The settings of an encoder."""
+    """The settings of an encoder.
+
+    Examples:
+        >>> nf.MultVAE(encoder="iaf").encoder.steps
+        2
+    """
 
     @abstractmethod
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:

@@ -34,6 +34,10 @@ class Hierarchical(Encoder):
         hidden: units of each hidden layer; two for z2, and for z1 one of x~ and one of z2 that
             meet in a third.
         units: "gated", or "tanh".
+
+    Examples:
+        >>> nf.HVamp(hidden=100).architecture(20).encoder
+        Hierarchical(hidden=100, units='gated')
     """
 
     hidden: LayerSize = 600

@@ -6,16 +6,35 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from nearfar.core.errors import SettingsError
-from nearfar.kernels.sparse import WeightedRows
+from nearfar.kernels.gradients import ParameterTable
+from nearfar.kernels.memory import empty
+from nearfar.kernels.sparse import WeightedRows, selected_rows
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork, SparseLinear
 from nearfar.vae.posterior import DiagonalGaussian, Draw
-from nearfar.vae.user_nodes import UserNodes
 
 ShallowUnits = Literal["linear", "tanh", "sigmoid"]
+
+
+class UserNodes(nn.Module):
+    """A vector per training user, added to the weighted sums of the encoder's first layer.
+
+    A fitted model knows no users: they are taken off the encoder when training ends. All start at
+    zero, which is what users without a node have.
+
+    Notation: `weight` = V_u of CDAE (Wu et al. 2016).
+    """
+
+    def __init__(self, n_users: int, n_hidden: int) -> None:
+        super().__init__()
+        self.weight = ParameterTable(empty((n_users, n_hidden)).zero_())
+
+    def forward(self, positions: Int64[Tensor, " users"]) -> Float[Tensor, "users hidden"]:
+        """The vectors of the users at these positions, each of which comes once."""
+        return selected_rows(self.weight, positions)
 
 
 @dataclass(frozen=True)
@@ -30,6 +49,10 @@ class Shallow(Encoder):
 
     Args:
         units: h; nothing where it is "linear".
+
+    Examples:
+        >>> nf.encoders.Shallow(units="tanh")
+        Shallow(units='tanh')
     """
 
     units: ShallowUnits = "tanh"
@@ -55,9 +78,10 @@ class ShallowNetwork(EncoderNetwork):
 
     def forward(self, history: WeightedRows) -> DiagonalGaussian:
         sums = self.first(history)
-        positions = history.rows.positions
-        if self.training and self.users is not None and positions is not None:
-            sums = sums + self.users(positions)
+        if self.training and self.users is not None:
+            positions = history.rows.positions
+            if positions is not None:
+                sums = sums + self.users(positions)
         return self.gaussian(self.features(sums))
 
     def features(self, sums: Float[Tensor, "users first"]) -> Float[Tensor, "users features"]:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.step import Step, Term
 
 
@@ -18,9 +18,13 @@ class Bernoulli(Likelihood):
 
     Source: the likelihood of H+Vamp (Kim and Suh 2019) and of CDAE with its logistic loss (Wu et
     al. 2016). Scores of a batch are dense and kept for the gradient, three times over.
+
+    Examples:
+        >>> nf.MultVAE(likelihood=nf.likelihoods.Bernoulli()).likelihood
+        Bernoulli()
     """
 
-    def term(self, catalogue: Catalogue) -> Term:
+    def term(self, catalogue: TrainingCounts) -> Term:
         return bernoulli
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nearfar.core.ranges import PositiveFloat
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.step import Step, Term
 
 
@@ -22,11 +22,15 @@ class Gaussian(Likelihood):
 
     Args:
         negative_weight: c_i of all other items.
+
+    Examples:
+        >>> nf.MultVAE(likelihood=nf.likelihoods.Gaussian(negative_weight=0.2)).likelihood
+        Gaussian(negative_weight=0.2)
     """
 
     negative_weight: PositiveFloat = 0.1
 
-    def term(self, catalogue: Catalogue) -> Term:
+    def term(self, catalogue: TrainingCounts) -> Term:
         return Squares(self.negative_weight)
 
 

@@ -13,12 +13,17 @@ from nearfar.vae.step import Term
 
 
 @dataclass(frozen=True, eq=False)
-class Catalogue:
+class TrainingCounts:
     """What is known of the training data before training.
 
     Attributes:
         item_counts: how many training users interacted with each item.
         n_users: how many training users there are.
+
+    Examples:
+        >>> from nearfar.vae.likelihoods.likelihood import TrainingCounts
+        >>> TrainingCounts(split.train.item_counts, split.train.n_users).n_items
+        20
     """
 
     item_counts: Int[np.ndarray, " items"]
@@ -30,8 +35,24 @@ class Catalogue:
 
 
 class Likelihood(Settings, ABC):
-    """p(x|z), by its negative logarithm as a term of the objective."""
+    """p(x|z), by its negative logarithm as a term of the objective.
+
+    Examples:
+        >>> @dataclass(frozen=True)
+        ... class Poisson(nf.Likelihood):
+        ...     def term(self, catalogue):
+        ...         return poisson
+        >>> def poisson(step):
+        ...     scores, rows = step.logits, step.histories
+        ...     of_history = torch.zeros(rows.n_users).index_add(
+        ...         0, rows.users, scores[rows.users, rows.indices]
+        ...     )
+        ...     return scores.exp().sum(dim=1) - of_history
+        >>> algorithm = nf.MultVAE(likelihood=Poisson(), epochs=1, **small)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
+    """
 
     @abstractmethod
-    def term(self, catalogue: Catalogue) -> Term:
+    def term(self, catalogue: TrainingCounts) -> Term:
         """-log p(x|z) in nats per user, or an estimate of it."""

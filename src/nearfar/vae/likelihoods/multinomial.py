@@ -12,7 +12,7 @@ from torch import Tensor
 from nearfar.core.ranges import NonNegativeFloat
 from nearfar.kernels.background import Background
 from nearfar.kernels.rows import Rows
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.step import Step, Term
 
 
@@ -28,13 +28,17 @@ class Multinomial(Likelihood):
     Args:
         background: the targets of all items that a user has not interacted with, together, as a
             share of those that the user has: alpha (I - N) / N. 0 for Eq. 1 as published.
+
+    Examples:
+        >>> nf.MultVAE(likelihood=nf.likelihoods.Multinomial()).likelihood
+        Multinomial(background=0.0)
     """
 
     ADDED: ClassVar[Mapping[str, Any]] = {"background": 0.0}
 
     background: NonNegativeFloat = 0.0
 
-    def term(self, catalogue: Catalogue) -> Term:
+    def term(self, catalogue: TrainingCounts) -> Term:
         return SoftReconstruction(self.background) if self.background else reconstruction
 
 

@@ -15,7 +15,7 @@ from nearfar.kernels.background import Background
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.softmax import linear_multinomial_nll
 from nearfar.kernels.sparse import selected_rows
-from nearfar.vae.likelihoods.likelihood import Catalogue, Likelihood
+from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.likelihoods.multinomial import soft_targets
 from nearfar.vae.step import Step, Term
 
@@ -31,6 +31,10 @@ class Sampled(Likelihood):
     Args:
         negatives: uniform draws per step, with replacement.
         background: as in `Multinomial`.
+
+    Examples:
+        >>> nf.MultVAE(likelihood=nf.likelihoods.Sampled(negatives=1000)).likelihood.negatives
+        1000
     """
 
     ADDED: ClassVar[Mapping[str, Any]] = {"background": 0.0}
@@ -38,7 +42,7 @@ class Sampled(Likelihood):
     negatives: PositiveInt = 8192
     background: NonNegativeFloat = 0.0
 
-    def term(self, catalogue: Catalogue) -> Term:
+    def term(self, catalogue: TrainingCounts) -> Term:
         shares = torch.from_numpy(catalogue.item_counts / max(1, catalogue.n_users))
         return SampledReconstruction(shares.float(), self.negatives, self.background)
 
@@ -77,7 +81,7 @@ class SampledReconstruction(nn.Module):
         self.register_buffer("shares", shares, persistent=False)
 
     def forward(self, step: Step, /) -> Float[Tensor, " users"]:
-        rows, output = step.histories, step.output
+        rows, output = step.histories.of_items_present(), step.output
         items, compact = self._sample(rows, step.rng)
         log_chance = self.log_chance(items, rows.users_of_batch)
         weight = selected_rows(output.weight, items)

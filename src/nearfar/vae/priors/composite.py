@@ -35,6 +35,10 @@ class Composite(Prior):
         old_posterior: share of the old posterior.
         wide: share of the wide normal.
         wide_logvar: the wide normal's log variance.
+
+    Examples:
+        >>> nf.RecVAE(prior=nf.priors.Composite(wide_logvar=5.0)).prior.wide_logvar
+        5.0
     """
 
     normal: NonNegativeFloat = 3 / 20

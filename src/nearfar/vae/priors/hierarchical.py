@@ -31,6 +31,10 @@ class HierarchicalVamp(Prior):
         upper: p(z2).
         hidden: units of the two hidden layers of p(z1|z2).
         units: "gated", or "tanh".
+
+    Examples:
+        >>> nf.priors.HierarchicalVamp(upper=nf.priors.Vamp(pseudo_inputs=50)).upper.pseudo_inputs
+        50
     """
 
     upper: Vamp = field(default_factory=Vamp)
@@ -40,10 +44,10 @@ class HierarchicalVamp(Prior):
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
         if n_latent % 2:
             raise SettingsError(f"n_latent is {n_latent}; two levels need an even number")
-        return _HierarchicalNetwork(self, n_items, n_latent // 2, rng)
+        return _HierarchicalPriorNetwork(self, n_items, n_latent // 2, rng)
 
 
-class _HierarchicalNetwork(PriorNetwork):
+class _HierarchicalPriorNetwork(PriorNetwork):
     def __init__(
         self, settings: HierarchicalVamp, n_items: int, n_level: int, rng: torch.Generator
     ) -> None:

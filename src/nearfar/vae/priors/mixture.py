@@ -25,6 +25,10 @@ class Mixture(Prior):
     Args:
         components: how many Gaussians.
         spread: standard deviation of their means at the start; variances start at 1.
+
+    Examples:
+        >>> nf.MultVAE(prior=nf.priors.Mixture(components=5)).prior.components
+        5
     """
 
     components: PositiveInt = 10

@@ -15,7 +15,12 @@ from nearfar.vae.step import Step
 
 @dataclass(frozen=True)
 class Normal(Prior):
-    """p(z) = N(0, I), with the KL divergence in closed form where no flow follows."""
+    """p(z) = N(0, I), with the KL divergence in closed form where no flow follows.
+
+    Examples:
+        >>> nf.MultVAE(prior=nf.priors.Normal()).prior
+        Normal()
+    """
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
         return NormalNetwork()

@@ -21,7 +21,20 @@ Density = Callable[[Float[Tensor, "users latent"]], Float[Tensor, " users"]]
 
 
 class PriorNetwork(nn.Module, ABC):
-    """p(z), by what the objective asks of it; what it learns are its parameters."""
+    """p(z), by what the objective asks of it; what it learns are its parameters.
+
+    Examples:
+        >>> class Laplace(nf.PriorNetwork):
+        ...     def log_density(self, step):
+        ...         return (-step.z.abs() - np.log(2)).sum(dim=1)
+        >>> @dataclass(frozen=True)
+        ... class LaplacePrior(nf.Prior):
+        ...     def build(self, n_items, n_latent, rng):
+        ...         return Laplace()
+        >>> algorithm = nf.MultVAE(prior=LaplacePrior(), epochs=1, **small)
+        >>> algorithm.fit(split.train, split.validation).n_items
+        20
+    """
 
     @abstractmethod
     def log_density(self, step: Step) -> Float[Tensor, " users"]:
@@ -71,7 +84,12 @@ class PriorNetwork(nn.Module, ABC):
 
 
 class Prior(Settings, ABC):
-    """The settings of a prior."""
+    """The settings of a prior.
+
+    Examples:
+        >>> nf.MultVAE(prior="vamp").prior.pseudo_inputs
+        1000
+    """
 
     @abstractmethod
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:

@@ -35,6 +35,10 @@ class Vamp(Prior):
         pseudo_inputs: C.
         mean: of their entries at the start.
         std: of their entries at the start.
+
+    Examples:
+        >>> nf.MultVAE(prior=nf.priors.Vamp(pseudo_inputs=200)).prior.pseudo_inputs
+        200
     """
 
     pseudo_inputs: PositiveInt = 1000

@@ -30,6 +30,10 @@ class Saved(Start):
         path: a safetensors file of the earlier network's weights by name, with the array
             "item_columns"; `nearfar.bundle.other_catalogue` writes it.
         before: what the network is given first, and what new items keep.
+
+    Examples:
+        >>> nf.MultVAE(start=nf.initialisers.Saved("weights.safetensors")).start.path
+        'weights.safetensors'
     """
 
     path: NonEmptyText

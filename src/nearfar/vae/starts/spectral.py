@@ -47,6 +47,10 @@ class Spectral(Start):
             multiplied by after it, as in the filters of Shen et al. 2021 (GF-CF, which has .5).
             Where the catalogue is large and histories are short, directions are otherwise spent
             on a few popular items.
+
+    Examples:
+        >>> nf.MultVAE(start=nf.initialisers.Spectral(iterations=4)).start.iterations
+        4
     """
 
     scale: NonNegativeFloat = 1.0

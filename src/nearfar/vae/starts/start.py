@@ -21,7 +21,12 @@ def alone(values: Tensor) -> Tensor:
 
 
 class Start(Settings, ABC):
-    """What a fresh network is given of the data before its first step."""
+    """What a fresh network is given of the data before its first step.
+
+    Examples:
+        >>> nf.MultVAE(start="xavier").start
+        Xavier()
+    """
 
     @abstractmethod
     def apply(self, network: VAE, x: csr_array, seed: int, add_up: AddUp = alone) -> None:

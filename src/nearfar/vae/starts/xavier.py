@@ -15,6 +15,10 @@ class Xavier(Start):
     """Weights as they were drawn: Glorot's, with small biases. Knows nothing of the data.
 
     Source: the published code of Mult-VAE (Liang et al. 2018).
+
+    Examples:
+        >>> nf.MultVAE(start=nf.initialisers.Xavier()).start
+        Xavier()
     """
 
     def apply(self, network: VAE, x: csr_array, seed: int, add_up: AddUp = alone) -> None:

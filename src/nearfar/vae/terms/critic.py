@@ -10,9 +10,10 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from nearfar.kernels.rows import Rows
+from nearfar.kernels.sparse import WeightedRows
+from nearfar.vae.decoder import OutputLayer
 from nearfar.vae.initialise import linear
 from nearfar.vae.likelihoods.multinomial import reconstruction
-from nearfar.vae.output import OutputLayer
 from nearfar.vae.step import Step
 
 PLACES = 100
@@ -35,7 +36,7 @@ class Critic(nn.Module):
 
     def __init__(self, rng: torch.Generator) -> None:
         super().__init__()
-        self.moments = Moments(SIZES[0])
+        self.moments = FeatureMoments(SIZES[0])
         self.layers = nn.ModuleList(linear(n, m, rng) for n, m in pairwise(SIZES))
 
     def gather(self, step: Step, nll: Float[Tensor, " users"]) -> None:
@@ -57,7 +58,7 @@ class Critic(nn.Module):
 
 
 def _features(step: Step, nll: Float[Tensor, " users"]) -> Float[Tensor, "users 3"]:
-    shown = step.shown.rows.counts
+    shown = step.shown.counts
     counts = torch.stack([shown, step.histories.counts - shown], 1)
     return torch.cat([nll[:, None], counts.to(nll.dtype)], 1)
 
@@ -94,7 +95,7 @@ def step_ndcg(step: Step, k: int) -> Float[Tensor, " users"]:
     The same as the metric NDCG; a user who was shown everything has 0. No more scores are held
     at a time than the output layer's workspace allows.
     """
-    rows, shown, hidden = step.histories, step.shown.rows, step.hidden.detach()
+    rows, shown, hidden = step.histories, step.shown, step.hidden.detach()
     size = step.output.workspace.users_at_once(rows.n_users, rows.n_items, hidden.dtype)
     parts = []
     for start in range(0, rows.n_users, size):
@@ -105,16 +106,21 @@ def step_ndcg(step: Step, k: int) -> Float[Tensor, " users"]:
 
 
 def _ndcg(
-    output: OutputLayer, hidden: Float[Tensor, "users hidden"], rows: Rows, shown: Rows, k: int
+    output: OutputLayer,
+    hidden: Float[Tensor, "users hidden"],
+    rows: Rows,
+    shown: WeightedRows,
+    k: int,
 ) -> Float[Tensor, " users"]:
     n_users, n_items = rows.n_users, rows.n_items
     memory = output.workspace.take(n_users * n_items, hidden.dtype, hidden.device)
     scores = memory.view(n_users, n_items)
     output.scores(hidden, scores)
-    scores[shown.users, shown.indices] = -torch.inf
+    entries = (shown.rows.users, shown.rows.indices)
+    scores[entries] = torch.where(shown.shown, -torch.inf, scores[entries])
     to_find = torch.zeros_like(scores, dtype=torch.bool)
     to_find[rows.users, rows.indices] = True
-    to_find[shown.users, shown.indices] = False
+    to_find[entries] = ~shown.shown
     places = torch.arange(min(k, n_items), device=hidden.device)
     hits = to_find.gather(1, scores.topk(len(places)).indices)
     discounts = 1 / torch.log2(places.double() + 2)
@@ -129,7 +135,7 @@ KEPT = 0.99
 SMALLEST_VARIANCE = 1e-3
 
 
-class Moments(nn.Module):
+class FeatureMoments(nn.Module):
     """Features less their mean over their standard deviation: batch normalisation as at test time.
 
     The moments are averages over the users of the batches that were gathered; a batch counts

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from nearfar.kernels.rows import Rows
 from nearfar.vae.step import Step
-from nearfar.vae.terms.given_gradient import given_gradient
 
 PART_BYTES = 1 << 27
 """About the memory that is worked in at a time. Fixed: what is drawn must not depend on it."""
@@ -62,10 +63,9 @@ class LambdaRank:
 
     def _bounds(self, rows: Rows) -> list[tuple[int, int]]:
         """Users that are worked on together, from first to before last."""
-        pairs = rows.counts * min(self.top + self.sampled, rows.n_items)
-        used = torch.cumsum(ITEM_BYTES * rows.n_items + PAIR_BYTES * pairs, 0)
-        number = used.div(PART_BYTES, rounding_mode="floor")
-        ends = torch.unique_consecutive(number, return_counts=True)[1].cumsum(0).tolist()
+        pairs = np.diff(rows.limits) * min(self.top + self.sampled, rows.n_items)
+        number = np.cumsum(ITEM_BYTES * rows.n_items + PAIR_BYTES * pairs) // PART_BYTES
+        ends = [*(np.flatnonzero(np.diff(number)) + 1).tolist(), rows.n_users]
         return list(zip([0, *ends[:-1]], ends, strict=True))
 
     @torch.no_grad()
@@ -133,3 +133,24 @@ def negatives_first(
     places = torch.arange(rows.n_items, device=order.device) - before
     places += (rows.n_items - rows.counts)[:, None]
     return torch.empty_like(order).scatter_(1, torch.where(own, places, before - 1), order)
+
+
+def given_gradient(
+    scores: Float[Tensor, "users items"],
+    loss: Float[Tensor, " users"],
+    gradient: Float[Tensor, "users items"],
+) -> Float[Tensor, " users"]:
+    """The loss per user as a function of the scores with this gradient, derived by hand."""
+    return _GivenGradient.apply(scores, loss, gradient)  # pyright: ignore[reportReturnType]
+
+
+class _GivenGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * grads[0][:, None], None, None

@@ -54,7 +54,7 @@ class WARPLoss(nn.Module):
     def _violations(self, step: Step) -> tuple[Int64[Tensor, " nnz"], Float[Tensor, " nnz"]]:
         """A violation of every positive, and its weight, which is 0 where none was found."""
         rows, scores = step.histories, step.logits
-        negatives = scores.index_put((rows.users, rows.indices), scores.new_tensor(-torch.inf))
+        negatives = scores.index_put((rows.users, rows.indices), scores.new_full((), -torch.inf))
         bounds = scores[rows.users, rows.indices] - self.margin
         n_negatives = (rows.n_items - rows.counts)[rows.users]
         size = max(1, CHUNK_DRAWS // self.tries)

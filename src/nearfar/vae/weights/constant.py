@@ -13,6 +13,10 @@ class ConstantWeight(Weight):
 
     Args:
         value: the weight.
+
+    Examples:
+        >>> nf.schedules.ConstantWeight(0.5)(nf.schedules.Progress(step=10))
+        0.5
     """
 
     value: float = 1.0

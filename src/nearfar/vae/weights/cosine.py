@@ -13,6 +13,11 @@ class Cosine(Falling):
     """From nothing to 1 in `warm_up` steps, then to `end` at the end of `epochs`, and so on.
 
     Source: Loshchilov and Hutter, SGDR, 2017, without restarts.
+
+    Examples:
+        >>> schedule = nf.schedules.Cosine(epochs=10, warm_up=10)
+        >>> [round(schedule(nf.schedules.Progress(step=s, n_steps=10)), 2) for s in (5, 50, 99)]
+        [0.6, 0.53, 0.05]
     """
 
     def _after(self, share: float) -> float:

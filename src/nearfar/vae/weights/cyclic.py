@@ -18,6 +18,11 @@ class Cyclic(Weight):
         end: the full value.
         epochs: length of a cycle.
         rising: share of a cycle in which the weight grows.
+
+    Examples:
+        >>> schedule = nf.schedules.Cyclic(end=0.2, epochs=2)
+        >>> [round(schedule(nf.schedules.Progress(step=s, n_steps=10)), 2) for s in (0, 5, 15, 20)]
+        [0.0, 0.1, 0.2, 0.0]
     """
 
     end: NonNegativeFloat = 0.2

@@ -14,6 +14,11 @@ class Exponential(Falling):
 
     Half of the course is spent below the square root of `end`, where a cosine with the
     `end` of .01 spends a fifth of it.
+
+    Examples:
+        >>> schedule = nf.schedules.Exponential(epochs=10, warm_up=10)
+        >>> [round(schedule(nf.schedules.Progress(step=s, n_steps=10)), 2) for s in (5, 50, 99)]
+        [0.6, 0.1, 0.01]
     """
 
     end: PositiveShare = 0.01

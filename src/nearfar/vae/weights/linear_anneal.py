@@ -20,6 +20,12 @@ class LinearAnneal(Weight):
         end: the full value.
         steps: how many steps it takes to get there.
         epochs: how many epochs instead, where it is above 0 (as published for H+Vamp).
+
+    Examples:
+        >>> nf.schedules.LinearAnneal(end=0.2, steps=100)(nf.schedules.Progress(step=50))
+        0.1
+        >>> nf.MultVAE(beta=nf.schedules.LinearAnneal(end=0.3)).beta.end
+        0.3
     """
 
     end: NonNegativeFloat = 0.2

@@ -18,6 +18,10 @@ class PerInteraction(Weight):
 
     Args:
         gamma: weight per interaction of the user.
+
+    Examples:
+        >>> nf.MultVAE(beta=nf.schedules.PerInteraction(gamma=0.01)).beta.gamma
+        0.01
     """
 
     by_interactions: ClassVar[bool] = True

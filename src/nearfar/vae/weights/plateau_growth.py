@@ -19,6 +19,13 @@ class PlateauGrowth(Weight):
         start: the weight at the start.
         patience: epochs without a new best score before the weight grows.
         scale: factor by which the weight grows.
+
+    Examples:
+        >>> growth = nf.schedules.PlateauGrowth(start=1.0, patience=2, scale=1.5)
+        >>> growth(nf.schedules.Progress(scores=(0.3, 0.2)))
+        1.0
+        >>> growth(nf.schedules.Progress(scores=(0.3, 0.2, 0.1)))
+        1.5
     """
 
     start: NonNegativeFloat = 1.0

@@ -15,6 +15,10 @@ class Progress:
 
     `scores` are the validation scores of the epochs ended so far, in order; `n_steps` is how
     many steps an epoch has, `n_epochs` how many epochs the training has at most.
+
+    Examples:
+        >>> nf.schedules.Progress(step=50, epoch=2, scores=(0.30, 0.32)).epoch
+        2
     """
 
     step: int = 0
@@ -29,6 +33,14 @@ class Weight(Settings, ABC):
 
     Class attributes:
         by_interactions: whether it counts for a user as often as the user has interactions.
+
+    Examples:
+        >>> @dataclass(frozen=True)
+        ... class Halved(nf.Weight):
+        ...     def __call__(self, progress):
+        ...         return 0.5**progress.epoch
+        >>> nf.MultVAE(beta=Halved(), epochs=1, **small).beta(nf.schedules.Progress(epoch=2))
+        0.25
     """
 
     by_interactions: ClassVar[bool] = False

@@ -16,7 +16,7 @@ from nearfar.web.served_models import ServedModel
 
 if TYPE_CHECKING:
     # Drawing needs libraries that serving does not.
-    from nearfar.web.latent_map import LatentMap
+    from nearfar.web.latent_map import ServedMap
 
 operations = Operations("map")
 
@@ -61,7 +61,7 @@ async def point(request: Request, body: PointRequest) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _map_of(served: ServedModel) -> LatentMap:
+def _map_of(served: ServedModel) -> ServedMap:
     if served.map is None:
         lacks = "latent" not in served.scorer.abilities
         raise ProblemError(

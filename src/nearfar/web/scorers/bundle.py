@@ -18,7 +18,7 @@ from nearfar.core import discovery
 from nearfar.core.errors import SettingsError
 from nearfar.core.ranking import Ranking
 from nearfar.models.autoencoder import Autoencoder
-from nearfar.models.latent import LatentModel
+from nearfar.models.model import LatentModel
 from nearfar.web.scorers.scorer import Ability
 
 

@@ -1,0 +1,89 @@
+"""The manifest of a folder that nearfar writes: what is in it, with checksums of everything.
+
+Bundles, exports and splits have one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from nearfar.core.errors import ArtefactError
+from nearfar.core.files import check_files, digest, read_json, write_json
+
+NAME = "manifest.json"
+KIND = "nearfar bundle"
+FORMAT = 1
+REMEDY = "copy it again or train again"
+
+
+def is_bundle(path: str | Path) -> bool:
+    """Whether a folder holds the manifest of a bundle, of this or of another format."""
+    return holds(path, KIND)
+
+
+def holds(path: str | Path, kind: str) -> bool:
+    """Whether a folder holds the manifest of this kind, of this or of another format."""
+    try:
+        return read_json(Path(path) / NAME).get("kind") == kind
+    except (ArtefactError, OSError):
+        return False
+
+
+def write_manifest(folder: Path, content: dict[str, Any], kind: str = KIND) -> None:
+    """Write the manifest of a folder that holds its other files already."""
+    files = {
+        p.name: {"bytes": p.stat().st_size, "sha256": digest(p)} for p in sorted(folder.iterdir())
+    }
+    manifest = {"kind": kind, "format": FORMAT, **content, "files": files}
+    write_json(folder / NAME, {**manifest, "sha256": _own_digest(manifest)})
+
+
+def read_manifest(path: Path, kind: str = KIND, remedy: str = REMEDY) -> dict[str, Any]:
+    """The manifest of a folder, checked for being whole and of a format that is understood.
+
+    Raises:
+        ArtefactError: the folder is none of this kind, or one of a newer format, or the manifest
+            is damaged.
+    """
+    if not path.exists():
+        what = kind.removeprefix("nearfar ")
+        raise ArtefactError(f"{path} does not exist; name the folder of a {what}")
+    if not path.is_dir() or not (path / NAME).is_file():
+        raise ArtefactError(f"{path} is not a {kind}: it is no folder with a {NAME}")
+    manifest = read_json(path / NAME)
+    if manifest.get("kind") != kind:
+        raise ArtefactError(
+            f"{path} is not a {kind}: the kind in its {NAME} is "
+            f"{manifest.get('kind')!r}, not {kind!r}"
+        )
+    written = manifest.get("format")
+    if isinstance(written, bool) or not isinstance(written, int) or written < 1:
+        raise ArtefactError(f"{path / NAME} is damaged: its format is {written!r}; {remedy}")
+    if written > FORMAT:
+        raise ArtefactError(
+            f"{path} was written by a newer nearfar (format {written}; this one reads {FORMAT}); "
+            "upgrade"
+        )
+    own = manifest.pop("sha256", None)
+    if own != _own_digest(manifest):
+        raise ArtefactError(f"{path / NAME} is damaged: its checksum differs; {remedy}")
+    return manifest
+
+
+def check_manifest_files(path: Path, files: Any, remedy: str = REMEDY) -> None:
+    """Check every file that a manifest lists: its name, its size, its bytes.
+
+    Raises:
+        ArtefactError: a name leads out of the folder, or a file is missing or damaged.
+    """
+    if not isinstance(files, dict) or not all(isinstance(v, dict) for v in files.values()):
+        raise ArtefactError(f"{path / NAME} is damaged: it lists no files; {remedy}")
+    check_files(path, files, listed_in=NAME, remedy=remedy)
+
+
+def _own_digest(manifest: dict[str, Any]) -> str:
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,1 +1,0 @@
-"""Flows: invertible steps from z_0 to z_T."""
