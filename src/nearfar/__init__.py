@@ -2,7 +2,8 @@
 
 What is named here is the public interface; it is imported when first used, so that
 `import nearfar` costs nothing. Parts that share names are in modules of their own: `nf.priors`,
-`nf.encoders`, `nf.corruptions`, `nf.likelihoods`, `nf.initialisers`, `nf.schedules`, `nf.metrics`.
+`nf.encoders`, `nf.corruptions`, `nf.likelihoods`, `nf.initialisers`, `nf.schedules`, `nf.metrics`,
+`nf.reranking`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from nearfar import likelihoods as likelihoods
     from nearfar import metrics as metrics
     from nearfar import priors as priors
+    from nearfar import reranking as reranking
     from nearfar import schedules as schedules
     from nearfar.algorithms.algorithm import Algorithm as Algorithm
     from nearfar.algorithms.blend import Blend as Blend
@@ -143,6 +145,7 @@ _NAMESPACES = (
     "likelihoods",
     "metrics",
     "priors",
+    "reranking",
     "schedules",
 )
 _HOMES = {

@@ -6,17 +6,20 @@ from nearfar.models.least_squares import Confidence
 
 
 def penalties(x: np.ndarray, confidence: Confidence) -> np.ndarray:
-    weights = np.where(x > 0, 1.0, confidence.unobserved_weight).sum(1)
+    weights = np.where(x > 0, x, confidence.unobserved_weight).sum(1)
     return confidence.l2 * weights**confidence.l2_exponent
 
 
 def half_step(x: np.ndarray, factors: np.ndarray, confidence: Confidence) -> np.ndarray:
-    """argmin_u sum_i w_i (x_i - u.v_i)^2 + p |u|^2 for every row of x, by its normal equations."""
+    """argmin_u sum_i w_i (t_i - u.v_i)^2 + p |u|^2 for every row of x, by its normal equations.
+
+    t_i is 1 where x has an entry, and w_i is that entry.
+    """
     result = []
     for row, penalty in zip(x, penalties(x, confidence), strict=True):
-        weights = np.diag(np.where(row > 0, 1.0, confidence.unobserved_weight))
+        weights = np.diag(np.where(row > 0, row, confidence.unobserved_weight))
         normal = factors.T @ weights @ factors + penalty * np.eye(factors.shape[1])
-        result.append(np.linalg.solve(normal, factors.T @ weights @ row))
+        result.append(np.linalg.solve(normal, factors.T @ weights @ (row > 0)))
     return np.array(result)
 
 

@@ -6,8 +6,10 @@ from scipy.sparse import csr_array, random_array
 
 from nearfar.algorithms import ease
 from nearfar.algorithms.ease import EASE
+from nearfar.algorithms.edlae import EDLAE
 from nearfar.core import memory
 from nearfar.core.errors import DoesNotFitError, SettingsError
+from nearfar.data.interactions import Interactions
 from tests.conftest import interactions
 
 
@@ -35,6 +37,22 @@ def test_is_the_ridge_regression_with_a_zero_diagonal(l2: float) -> None:
     model = EASE(l2=l2).fit(data)
     expected = constrained_ridge(data.x.toarray().astype(np.float64), l2)
     np.testing.assert_allclose(model.weights, expected, atol=1e-5)
+
+
+def test_weights_of_users_weigh_the_rows_of_the_regression() -> None:
+    data = random_interactions(80, 20)
+    of_users = np.random.default_rng(2).uniform(0.5, 3, data.n_users)
+    weights = np.repeat(of_users, np.diff(data.x.indptr))
+    weighed = Interactions(data.x, data.user_ids, data.item_ids, weights)
+    rows = np.sqrt(of_users / weights.mean())[:, None] * data.x.toarray()
+    np.testing.assert_allclose(
+        EASE(l2=3.0).fit(weighed).weights, constrained_ridge(rows, 3.0), atol=1e-5
+    )
+    edlae = EDLAE(dropout=0.5, l2=3.0).fit(weighed).weights
+    penalties = 3.0 + (rows**2).sum(0)
+    inverse = np.linalg.inv(rows.T @ rows + np.diag(penalties))
+    expected = np.eye(20) - inverse / np.diag(inverse)
+    np.testing.assert_allclose(edlae, expected, atol=1e-5)
 
 
 def test_diagonal_is_zero_and_weights_are_float32_in_c_order() -> None:

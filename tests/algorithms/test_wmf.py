@@ -6,9 +6,11 @@ from scipy.sparse import csr_array
 
 from nearfar.algorithms.algorithm import make_algorithm, preset
 from nearfar.algorithms.als import Sides
+from nearfar.algorithms.grals import GRALS
 from nearfar.algorithms.mf import MF
 from nearfar.algorithms.wmf import WMF
 from nearfar.core.errors import SettingsError
+from nearfar.data.interactions import Interactions
 from nearfar.models.least_squares import Confidence
 from nearfar.train.run import Run
 from tests.algorithms import dense
@@ -52,6 +54,25 @@ def test_iterations_are_exact_half_steps_and_the_loss_falls(exponent: float) -> 
     assert (np.diff(losses) < 0).all()
     model = WMF(5, 0.2, 0.3, exponent, iterations=6).fit(DATA, run=CPU)
     np.testing.assert_allclose(model.item_factors, items, atol=1e-4)
+
+
+@pytest.mark.parametrize("unobserved", [0.2, 1.0])
+@pytest.mark.parametrize("exponent", [0.0, 1.0])
+def test_weights_of_interactions_weigh_the_squares(exponent: float, unobserved: float) -> None:
+    weights = np.random.default_rng(1).uniform(0.1, 4, int(X.sum()))
+    data = Interactions(DATA.x, DATA.user_ids, DATA.item_ids, weights)
+    w = data.weighted.toarray().astype(np.float64)
+    confidence = Confidence(unobserved, 0.3, exponent)
+    items = start(5, 0.1)
+    for _ in range(2):
+        items = dense.half_step(w.T, dense.half_step(w, items, confidence), confidence)
+    model = WMF(5, unobserved, 0.3, exponent, iterations=2).fit(data, run=CPU)
+    np.testing.assert_allclose(model.item_factors, items, atol=1e-4)
+    graph = GRALS(
+        5, graph_weight=0.0, unobserved_weight=unobserved, l2=0.3, l2_exponent=exponent,
+        iterations=2, cg_iterations=60, cg_tolerance=0,
+    ).fit(data, run=CPU)  # fmt: skip
+    np.testing.assert_allclose(graph.item_factors, items, atol=1e-3)
 
 
 @pytest.mark.parametrize("exponent", [0.0, 1.0])

@@ -7,6 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from nearfar.algorithms.algorithm import PACKAGE, Algorithm, make_algorithm
+from nearfar.algorithms.blend import Blend
 from nearfar.bundle.bundle import Bundle, describe
 from nearfar.bundle.folder import load_bundle, save_bundle
 from nearfar.core import discovery, settings
@@ -16,6 +17,7 @@ from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.constant import Constant
 from nearfar.models.ensemble import Ensemble
 from nearfar.models.model import LatentModel, Model
+from nearfar.train.callback import Callback
 from nearfar.train.run import Run
 
 ALGORITHMS = discovery.discover(PACKAGE, Algorithm)
@@ -328,6 +330,59 @@ def test_permuting_items_permutes_scores(case, fitted, clusters) -> None:
     np.testing.assert_allclose(
         moved.score(csr_array(x[:, order])), fitted.score(x)[:, order], rtol=1e-4, atol=1e-4
     )
+
+
+QUICK = {"epochs": 1, "pretraining_epochs": 1, "critic_epochs": 1, "joint_epochs": 1}
+"""Weights change a model at the first step."""
+
+
+def weighted(train: Interactions, weights: np.ndarray) -> Interactions:
+    return Interactions(train.x, train.user_ids, train.item_ids, weights)
+
+
+def test_weights_are_used_or_it_is_said_that_they_are_not(case, clusters) -> None:
+    train, validation = clusters[0].take_users(np.arange(40)), clusters[1]
+    plain = settings.to_plain(make(case))
+    kind = plain.pop("kind")
+    if "parts" in plain:
+        plain["weights"] = [1.0 / len(plain["parts"])] * len(plain["parts"])
+        plain["parts"] = [
+            {**p, **{k: v for k, v in QUICK.items() if k in p}} for p in plain["parts"]
+        ]
+    algorithm = make_algorithm(kind, {**plain, **{k: v for k, v in QUICK.items() if k in plain}})
+
+    def scores(data: Interactions) -> np.ndarray:
+        told: list[str] = []
+        run = Run(seed=1, device="cpu", callbacks=(Listening(told),))
+        found = algorithm.fit(data, run=run).score(validation.fold_in.x)
+        ignoring = [type(each).__name__ for each in algorithm.ignoring_weights()]
+        names = [text.partition(" does not use the weights")[0] for text in told]
+        assert names == (ignoring if data.weights is not None else [])
+        return found
+
+    without = scores(train)
+    alike = np.full(train.n_interactions, 3.0)
+    np.testing.assert_array_equal(scores(weighted(train, alike)), without)
+    some = np.where(np.arange(train.n_interactions) % 3, 3.0, 6.0)
+    changed = np.abs(scores(weighted(train, some)) - without).max() > 1e-4
+    leaves = algorithm.parts if isinstance(algorithm, Blend) else (algorithm,)
+    assert changed == any(leaf.WEIGHTED for leaf in leaves)
+
+
+class Listening(Callback):
+    """Keeps warnings."""
+
+    def __init__(self, told: list[str]) -> None:
+        self.told = told
+
+    def warn(self, text: str, /) -> None:
+        self.told.append(text)
+
+
+def test_without_a_callback_for_warnings_it_is_one_of_python(clusters) -> None:
+    train = weighted(clusters[0], np.ones(clusters[0].n_interactions))
+    with pytest.warns(UserWarning, match="Popularity does not use the weights of interactions"):
+        ALGORITHMS["popularity"]().fit(train)
 
 
 def parts_of(model: Model) -> tuple[Model, ...]:

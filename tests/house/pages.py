@@ -32,6 +32,9 @@ ENTRIES = {
     "metrics": (
         "Metrics", "`nf.NDCG(100)`, `nf.Recall(20)`, or by name, as \"NDCG@100\".", ("metrics",)
     ),
+    "reranking": (
+        "Re-ranking", "`nf.reranking`: lists chosen from the best candidates.", ("reranking",)
+    ),
     "models": (
         "Models", "The few kinds of fitted models, and their rankings.",
         ("nearfar.models", "nearfar.core.ranking"),
@@ -114,7 +117,7 @@ MORE = {
     ),
     "jobs": (
         "nearfar.jobs.pipeline.read_pipeline", "nearfar.jobs.pipeline.make_pipeline",
-        "nearfar.jobs.pipeline.Pipeline", "nearfar.jobs.pipeline.Weekly",
+        "nearfar.jobs.pipeline.Pipeline", "nearfar.jobs.weekly.Weekly",
         "nearfar.jobs.pipeline.Daily", "nearfar.jobs.pipeline.Retention",
         "nearfar.jobs.details.ItemDetails", "nearfar.jobs.gates.Gates",
         "nearfar.jobs.gates.Verdict", "nearfar.jobs.run_due.run_due",

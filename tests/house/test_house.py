@@ -102,6 +102,7 @@ def test_the_namespaces_hold_every_part() -> None:
         (nf.initialisers, "nearfar.vae.starts", nf.initialisers.Start),
         (nf.schedules, "nearfar.vae.weights", nf.Weight),
         (nf.metrics, "nearfar.metrics", nf.Metric),
+        (nf.reranking, "nearfar.reranking", nf.reranking.Reranker),
     ):
         every = set(discovery.discover(package, base).values())
         assert every - {v for v in vars(space).values() if inspect.isclass(v)} == set(), space

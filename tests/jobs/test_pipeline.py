@@ -27,6 +27,7 @@ from nearfar.jobs.window import (
     training_of,
     window_of,
 )
+from nearfar.reranking import MMR
 from tests.jobs.cases import FIRST, SETTINGS, day_of_events, pipeline_in
 
 
@@ -43,7 +44,8 @@ def test_the_template_is_a_pipeline_and_its_comments_show_the_defaults(tmp_path:
     tables = tomllib.loads(spoken)
     for name in ("train", "gates", "contract", "score"):
         every = {f.name for f in fields(getattr(found, name))}
-        assert set(tables[name]) == every - {"deny_file", "experiment", "arm", "held_out"}, name
+        examples = {"deny_file", "experiment", "arm", "held_out", "rerank", "rules"}
+        assert set(tables[name]) == every - examples - {"kind_weights", "weights", "repeats"}, name
 
 
 def test_the_example_shop_has_fourteen_weeks_and_a_new_item_of_each_taste_a_week(
@@ -66,6 +68,9 @@ def test_the_examples_of_the_template_are_settings(tmp_path: Path) -> None:
     assert found.score.arm == "control"
     assert found.metrics_file == tmp_path / "nearfar.prom"
     assert found.train.held_out == 0.1
+    assert found.score.rerank == MMR(0.3)
+    assert found.score.rules == str(tmp_path / "rules.toml")
+    assert (found.train.weights, found.train.repeats) == ("linear", "max")
     assert found.retention == Retention(days=90, versions=12)
     assert found.train.filters.max_user == 300
     assert found.items == ItemDetails(

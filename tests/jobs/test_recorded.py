@@ -90,13 +90,13 @@ def test_rows_are_counted_as_they_are_written(published: Path) -> None:
     class Dies(type(LOCAL)):
         """Scoring that ends after two parts."""
 
-        def score(self, pipeline, bundle, histories, deny, writer, on_part) -> None:
+        def score(self, pipeline, bundle, histories, deny, rerank, writer, on_part) -> None:
             def tell(part: int, n_rows: int) -> None:
                 on_part(part, n_rows)
                 if part == 1:
                     raise KeyboardInterrupt
 
-            super().score(pipeline, bundle, histories, deny, writer, tell)
+            super().score(pipeline, bundle, histories, deny, rerank, writer, tell)
 
     less = pipeline_in(published, score={"deny": [str(i) for i in items[4:]]})
     with pytest.raises(KeyboardInterrupt):

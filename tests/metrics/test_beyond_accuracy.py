@@ -120,7 +120,7 @@ def miscalibration(case: Case, user: int, k: int) -> float:
         (TailShare(), tail_share),
         (Miscalibration(), miscalibration),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_agrees_with_its_formula(metric: UserMetric, formula, k: int) -> None:
     for seed in (0, 1):

@@ -7,6 +7,7 @@ import pytest
 
 from nearfar.abtest.assignment import Experiment
 from nearfar.bundle.folder import load_bundle
+from nearfar.core.errors import SettingsError
 from nearfar.web.settings import ServiceSettings
 from tests.bundle.cases import N_ITEMS
 from tests.web.cases import Answering, brute_force, bundles
@@ -143,6 +144,35 @@ def test_the_slider_goes_from_the_likely_to_the_unlike(answering: Answering) -> 
     known = np.array([0, 1])
     likeness = [similarities(np.array(o) - 100, known).max(1).mean() for o in orders]
     assert likeness[2] < likeness[0]
+
+
+def test_rules_of_the_service_hold_for_every_way_to_ask(paths, tmp_path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(
+        "[[rule]]\nitem = 111\npin = 2\n[[rule]]\nitem = 103\nexclude = true\n"
+        '[[rule]]\ngenre = "Drama"\nat_most = 1\n'
+    )
+    able = {name: path for name, path in paths.items() if name != "constant"}
+    answering = Answering(ServiceSettings(bundles=able, threads=1, rules=rules, rerank="mmr"))
+    drama = {102, 105, 108, 111}
+    for model in ("autoencoder", "item_item"):
+        body = {"items": [100, 101], "k": 5, "model": model}
+        for more in ({}, {"diversity": 0.6}):
+            listed = items_of(answering.post("/v1/recommend", {**body, **more}))
+            assert listed[1] == 111
+            assert 103 not in listed
+            assert not (set(listed) - {111}) & drama
+        batch = answering.post(
+            "/v1/recommend/batch", {"histories": [[100, 101], [111]], "k": 5, "model": model}
+        ).json()["results"]
+        lists = [[r["item"] for r in result["recommendations"]] for result in batch]
+        assert lists[0] == items_of(answering.post("/v1/recommend", body))
+        assert 111 not in lists[1], "the person has it already"
+    denied = answering.post("/v1/recommend", {"items": [100], "deny": [111], "k": 5})
+    assert 111 not in items_of(denied)
+    rules.write_text("[[rule]]\nitem = 111\n")
+    with pytest.raises(SettingsError, match="line 1: it does nothing"):
+        Answering(ServiceSettings(bundles=paths, threads=1, rules=rules))
 
 
 def test_a_model_without_vectors_says_that_it_cannot(answering: Answering) -> None:

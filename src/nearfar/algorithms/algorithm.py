@@ -7,7 +7,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from nearfar.algorithms.label import label_of, labelled
 from nearfar.algorithms.statistics import Statistics
@@ -50,6 +50,9 @@ class Algorithm(Settings, ABC):
                 raise UnknownNameError("setting", name, known)
         return super().__new__(cls)
 
+    WEIGHTED: ClassVar[bool] = False
+    """Whether `fit` uses the weights of interactions."""
+
     @abstractmethod
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
@@ -57,7 +60,8 @@ class Algorithm(Settings, ABC):
         """A model of the training interactions.
 
         Args:
-            train: users x items.
+            train: users x items. Where interactions have weights and the algorithm does not use
+                them, it says so: see `Callback.warn`.
             validation: held-out users that iterative algorithms choose the best epoch by.
             run: device, seed, folder, callbacks. Those are told of the start and the end of every
                 fit, so an algorithm of your own reports at most its steps and epochs.
@@ -71,6 +75,10 @@ class Algorithm(Settings, ABC):
         if "fit" in vars(cls):
             fit = reporting(labelled(vars(cls)["fit"]))
             setattr(cls, "fit", fit)  # noqa: B010  (a method, by design)
+
+    def ignoring_weights(self) -> list[Algorithm]:
+        """Return this algorithm, or its parts, as far as `fit` does not use weights."""
+        return [] if self.WEIGHTED else [self]
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         """Return the values that settings left at None take on this data, by name."""

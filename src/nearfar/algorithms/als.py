@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nearfar.core.seeding import derive
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.interactions import Interactions
+from nearfar.data.interactions import Interactions, canonical
 from nearfar.kernels.rows import Rows
 from nearfar.train.history import StepReport
 from nearfar.train.run import Run
@@ -24,7 +24,8 @@ from nearfar.train.run import Run
 class Sides:
     """Histories by user and by item on a device, with the items in the order of their ids.
 
-    What is drawn for an item then does not depend on where the data has it.
+    What is drawn for an item then does not depend on where the data has it. `x` has ones alone;
+    the rows have weights where these are used.
     """
 
     x: csr_array
@@ -33,12 +34,13 @@ class Sides:
     order: Int[np.ndarray, " items"]
 
     @classmethod
-    def of(cls, train: Interactions, device: torch.device) -> Sides:
+    def of(cls, train: Interactions, device: torch.device, *, weighted: bool = False) -> Sides:
         order = in_id_order(train.item_ids)
-        x = csr_array(train.x[:, order])
+        x = csr_array((train.weighted if weighted else train.x)[:, order])
         x.sort_indices()
         by_item = csr_array(x.T)
-        return cls(x, Rows.from_csr(x, device=device), Rows.from_csr(by_item, device=device), order)
+        by_user = Rows.from_csr(x, device=device)
+        return cls(canonical(x), by_user, Rows.from_csr(by_item, device=device), order)
 
     @property
     def n_items(self) -> int:

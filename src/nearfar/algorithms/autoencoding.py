@@ -55,6 +55,7 @@ class AutoencoderAlgorithm(Algorithm):
         SettingsError: a hyper-parameter has the wrong type or is out of range.
     """
 
+    WEIGHTED: ClassVar[bool] = True
     ALIGN_WEIGHT: ClassVar[float] = 1.0
     USER_NODES: ClassVar[bool] = False
 
@@ -116,7 +117,7 @@ def _fit_one(
         parts.model.network,
         parts.objective,
         parts.plan,
-        train.x,
+        train.weighted,
         validate=None if validation is None else parts.validator(validation, run),
         run=run,
         identity=identity(algorithm, train, validation),

@@ -63,6 +63,9 @@ class Blend(Algorithm):
     def resolved(self, train: Interactions) -> Self:
         return dataclasses.replace(self, parts=tuple(p.resolved(train) for p in self.parts))
 
+    def ignoring_weights(self) -> list[Algorithm]:
+        return [each for part in self.parts for each in part.ignoring_weights()]
+
     def as_fitted(self, model: Model) -> Self:
         if self.weights is not None or not isinstance(model, Ensemble):
             return self

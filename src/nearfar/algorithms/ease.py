@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -29,7 +29,9 @@ DEFAULT_L2_EXPONENT = 0.25
 class EASE(Algorithm):
     """The closed-form item-item model with a zero diagonal.
 
-    B = I - P diag(1/P), P = (X'X + l2 I)^-1, B_ii = 0.
+    B = I - P diag(1/P), P = (X'X + l2 I)^-1, B_ii = 0. Where interactions have weights, the entries
+    of X are their roots: weights that are the same for all items of a user weigh the user's row of
+    the least squares.
 
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, 2019, Eq. 8.
 
@@ -42,6 +44,8 @@ class EASE(Algorithm):
         >>> round(nf.evaluate(model, split.test, ["Recall@5"]).mean("Recall@5"), 2)
         0.9
     """
+
+    WEIGHTED: ClassVar[bool] = True
 
     l2: PositiveFloat | None = None
 
@@ -82,10 +86,16 @@ def closed_form(train: Interactions, penalties: Float[np.ndarray, " items"], wha
         DivergedError: it is not positive definite in float32.
     """
     require_square(train.n_items, what)
-    precision = gram(train.x)
+    precision = gram(root_weighted(train))
     precision.flat[:: train.n_items + 1] += penalties
     invert_in_place(precision)
     return ItemItem(weights_from_inverse(precision), train.item_counts, train.n_users)
+
+
+def root_weighted(train: Interactions) -> csr_array:
+    """Return the matrix whose entries are the roots of the weights; ones where there are none."""
+    x = train.weighted
+    return csr_array((np.sqrt(x.data), x.indices, x.indptr), shape=x.shape)
 
 
 def require_square(n_items: int, what: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Lt
@@ -22,6 +22,7 @@ class EDLAE(Algorithm):
     """EASE with emphasised denoising: items are penalised in proportion to their popularity.
 
     B as in EASE with P = (X'X + diag(p / (1 - p) diag(X'X) + l2))^-1; p = 0 is EASE.
+    Weights are used as in EASE.
 
     Source: Steck, Autoencoders that don't overfit towards the Identity, 2020, the case of a full
     rank with a zero diagonal.
@@ -35,6 +36,8 @@ class EDLAE(Algorithm):
         >>> round(nf.evaluate(model, split.test, ["Recall@5"]).mean("Recall@5"), 2)
         0.9
     """
+
+    WEIGHTED: ClassVar[bool] = True
 
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.33
     l2: PositiveFloat | None = None
@@ -54,5 +57,6 @@ class EDLAE(Algorithm):
         l2 = self.resolved(train).l2
         assert l2 is not None
         odds = self.dropout / (1 - self.dropout)
-        penalties = (odds * train.item_counts + l2).astype(np.float32)
+        squares = np.bincount(train.x.indices, train.weighted.data, minlength=train.n_items)
+        penalties = (odds * squares + l2).astype(np.float32)
         return closed_form(train, penalties, "EDLAE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -54,6 +55,8 @@ class GRALS(Algorithm):
         0.9
     """
 
+    WEIGHTED: ClassVar[bool] = True
+
     n_factors: PositiveInt = 256
     graph_weight: NonNegativeFloat = 1.0
     n_neighbours: PositiveInt = 20
@@ -81,7 +84,7 @@ class GRALS(Algorithm):
         """
         check_not_empty(train)
         run = run or Run()
-        sides = Sides.of(train, run.torch_device)
+        sides = Sides.of(train, run.torch_device, weighted=True)
         confidence = self.confidence
         graph = Laplacian.of(
             laplacian(neighbour_graph(sides.x, self.n_neighbours)),

@@ -51,8 +51,9 @@ class ItemSystem:
     """The normal equations of the items' half step, A V = B; A is only ever multiplied by.
 
     Row i of A V is (a U'U + (1 - a) U_S'U_S + p_i I) v_i + g (L V)_i and of B is U_S' 1, S the
-    users of item i. 2 (A V - B) is the gradient of the objective in V. All is in the basis
-    where U'U is diagonal, so that A's diagonal is most of it.
+    users of item i; with weights w_u of entries, w_u - a is in the place of 1 - a and w of 1.
+    2 (A V - B) is the gradient of the objective in V. All is in the basis where U'U is diagonal,
+    so that A's diagonal is most of it.
     """
 
     rows: Rows
@@ -72,9 +73,12 @@ class ItemSystem:
         return cls(rows, ridge, confidence.penalties(rows).to(users.dtype), graph)
 
     @property
-    def extra(self) -> float:
-        """Return how much more an observed entry weighs."""
-        return 1 - self.ridge.unobserved_weight
+    def extra(self) -> Float[Tensor, " nnz"]:
+        """Return how much more each observed entry weighs."""
+        weights = self.rows.weights
+        if weights is None:
+            weights = torch.ones(len(self.rows.indices), device=self.penalties.device)
+        return weights.to(self.penalties.dtype) - self.ridge.unobserved_weight
 
     @cached_property
     def blocks(self) -> list[RowBlock]:
@@ -93,16 +97,22 @@ class ItemSystem:
     def diagonal(self) -> Float[Tensor, "items k"]:
         """The diagonal of A."""
         of_graph = self.graph.weight * self.graph.degrees[:, None].to(self.penalties.dtype)
-        return self.shared + of_graph + self.extra * row_sums(self.ridge.factors**2, self.rows)
+        rows = self.rows
+        squares = weighted_sums(self.ridge.factors**2, rows.indices, rows.indptr, self.extra)
+        return self.shared + of_graph + squares
 
     def product(self, items: Float[Tensor, "items k"]) -> Float[Tensor, "items k"]:
         """A V, in O(nnz k)."""
         result = items * self.shared + self.graph.product(items)
-        if self.extra:
+        unobserved = self.ridge.unobserved_weight
+        if unobserved != 1 or self.rows.weights is not None:
             for block in self.blocks:
                 met = self.ridge.factors[block.columns]
-                weights = met @ items[block.rows][:, :, None]
-                result[block.rows] += self.extra * (met.mT @ weights)[:, :, 0]
+                extra = 1 - unobserved
+                if block.weights is not None:
+                    extra = (block.weights.to(met.dtype) - unobserved)[:, :, None]
+                found = extra * (met @ items[block.rows][:, :, None])
+                result[block.rows] += (met.mT @ found)[:, :, 0]
         return result
 
     def solve(

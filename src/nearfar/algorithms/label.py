@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+from nearfar.data.interactions import Interactions
 from nearfar.models.model import Model
+from nearfar.train.callback import Callback
+from nearfar.train.run import Run
 
 
 def label_of(settings: Any) -> str:
@@ -28,16 +32,42 @@ def label_of(settings: Any) -> str:
 
 
 def labelled(fit: Callable[..., Model]) -> Callable[..., Model]:
-    """Wrap an algorithm's `fit` so that the model is called after the algorithm."""
+    """Wrap an algorithm's `fit`: it says where weights are ignored, and names the model."""
 
     @functools.wraps(fit)
     def fit_and_name(algorithm: Any, *args: Any, **named: Any) -> Model:
+        say_ignored_weights(algorithm, *args, **named)
         model = fit(algorithm, *args, **named)
         if isinstance(model, Model):
             model.label = label_of(algorithm)
         return model
 
     return fit_and_name
+
+
+def say_ignored_weights(
+    algorithm: Any, train: Any, validation: Any = None, *, run: Run | None = None
+) -> None:
+    """Say which algorithms do not use the weights of interactions, where there are any.
+
+    The run's callbacks are told that take warnings; without one it is a Python warning.
+    """
+    if not isinstance(train, Interactions) or train.weights is None:
+        return
+    ignoring = [label_of(each) for each in algorithm.ignoring_weights()]
+    # The parts of a blend say it themselves.
+    if ignoring != [label_of(algorithm)]:
+        return
+    text = (
+        f"{type(algorithm).__name__} does not use the weights of interactions: all of them count "
+        "alike in this training"
+    )
+    callbacks = () if run is None else run.callbacks
+    told = [c for c in callbacks if type(c).warn is not Callback.warn]
+    for callback in told:
+        callback.warn(text)
+    if not told:
+        warnings.warn(text, stacklevel=3)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

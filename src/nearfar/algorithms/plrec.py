@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ class PLRec(Algorithm):
     """Projected linear recommendation: a ridge regression on histories in a space of k dimensions.
 
     Z = X D V, W = (Z'Z + l2 I)^-1 Z'X, scores = x D V W; V the k leading right singular vectors
-    of X, D = diag(popularity^-e).
+    of X, D = diag(popularity^-e). Where interactions have weights, these are the entries of X.
 
     Source: Sedhain, Bui, Kawale, Vlassis, Kveton, Menon, Bui and Sanner, Practical Linear Models
     for Large-Scale One-Class Collaborative Filtering, 2016 (e = 0); the weights and settings of
@@ -49,6 +49,8 @@ class PLRec(Algorithm):
         0.83
     """
 
+    WEIGHTED: ClassVar[bool] = True
+
     n_factors: PositiveInt | None = None
     l2: PositiveFloat = 10.0
     popularity_exponent: float = 0.4
@@ -68,13 +70,14 @@ class PLRec(Algorithm):
         """Fit on the CPU, in memory for about (users + items) k numbers."""
         check_not_empty(train)
         run = run or Run()
-        sides = Sides.of(train, torch.device("cpu"))
+        sides = Sides.of(train, torch.device("cpu"), weighted=True)
         rng = torch.Generator().manual_seed(derive(run.seed, "plrec"))
-        ones = torch.ones(train.n_interactions)
+        values = sides.by_user.weights
+        values = torch.ones(train.n_interactions) if values is None else values
         n_factors = self.resolved(train).n_factors
         assert n_factors is not None
         k = min(n_factors, train.n_users, train.n_items)
-        directions = leading_directions(sides.by_user, ones, k, self.iterations, rng)
+        directions = leading_directions(sides.by_user, values, k, self.iterations, rng)
         popularity = sides.by_item.counts.clamp(min=1)
         projected = directions * popularity[:, None] ** -self.popularity_exponent
         users = row_sums(projected, sides.by_user)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,7 +32,8 @@ class WMF(Algorithm):
     sum_ui w_ui (x_ui - u_u.v_i)^2 + l2 (sum_u s_u^e |u_u|^2 + sum_i s_i^e |v_i|^2), with w = 1
     on observed entries and a on the others, s_u and s_i the sums of w over a row and a column, and
     e the exponent. Every user and item is a ridge regression of its own, solved exactly; as is
-    folding in. With a = 1 and e = 0 it is MF without bias.
+    folding in. With a = 1 and e = 0 it is MF without bias. Where interactions have weights, these
+    are the w of observed entries.
 
     Source: Hu, Koren and Volinsky, Collaborative Filtering for Implicit Feedback Datasets, 2008;
     Rendle, Krichene, Zhang and Koren, Revisiting the Performance of iALS on Item Recommendation
@@ -57,6 +58,8 @@ class WMF(Algorithm):
         >>> round(nf.evaluate(model, split.test, ["Recall@5"]).mean("Recall@5"), 2)
         0.7
     """
+
+    WEIGHTED: ClassVar[bool] = True
 
     n_factors: PositiveInt | None = None
     unobserved_weight: PositiveShare | None = None
@@ -97,7 +100,7 @@ class WMF(Algorithm):
         """
         check_not_empty(train)
         run = run or Run()
-        sides = Sides.of(train, run.torch_device)
+        sides = Sides.of(train, run.torch_device, weighted=True)
         resolved = self.resolved(train)
         n_factors, weight, l2 = resolved.n_factors, resolved.unobserved_weight, resolved.l2
         assert n_factors is not None

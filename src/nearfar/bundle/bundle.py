@@ -227,6 +227,9 @@ def describe(
         "n_interactions": train.n_interactions,
         "protocol": protocol,
     }
+    if train.weights is not None:
+        ignoring = [discovery.name_of(type(each)) for each in algorithm.ignoring_weights()]
+        data["weights"] = {"ignored_by": ignoring}
     return About(
         algorithm=discovery.name_of(type(algorithm)),
         settings={k: v for k, v in plain.items() if k != "kind"},

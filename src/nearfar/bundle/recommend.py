@@ -15,12 +15,16 @@ from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.histories import histories_from_items, positions
 from nearfar.bundle.history_file import HistoryChunk
 from nearfar.bundle.matching import match_items
+from nearfar.bundle.similar import item_facts
 from nearfar.bundle.writers import check_output, open_writer
 from nearfar.core.errors import DataError
 from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.interactions import canonical
+from nearfar.reranking.reranking import ListBuilder, Rerank, Reranking
 
 ROWS_AT_ONCE = 500_000
+RERANKED_AT_ONCE = 4096
 
 Ids = Sequence[int] | Sequence[str] | pl.Series
 
@@ -32,11 +36,13 @@ class Recommendations(Ranking):
     Args:
         n_unknown_allowed, n_unknown_denied: how many ids of the lists of allowed and denied items
             were unknown.
+        unknown_rules: what the rules name that the bundle lacks.
         item_ids: the bundle's items.
     """
 
     n_unknown_allowed: int = 0
     n_unknown_denied: int = 0
+    unknown_rules: tuple[str, ...] = ()
     item_ids: Vocabulary | None = None
 
     def to_polars(
@@ -59,16 +65,27 @@ class Summary:
     n_empty_histories: int
     n_unknown_allowed: int = 0
     n_unknown_denied: int = 0
+    unknown_rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class _Candidates:
-    """The lists of allowed and denied items as positions."""
+    """The lists of allowed and denied items as positions, and what re-ranks."""
 
     allow: np.ndarray | None
     deny: np.ndarray | None
     n_unknown_allowed: int
     n_unknown_denied: int
+    builder: ListBuilder | None
+
+    @property
+    def unknown(self) -> dict[str, Any]:
+        """What was unknown, as the results have it."""
+        return {
+            "n_unknown_allowed": self.n_unknown_allowed,
+            "n_unknown_denied": self.n_unknown_denied,
+            "unknown_rules": () if self.builder is None else self.builder.rules.unknown,
+        }
 
 
 def recommend(
@@ -80,6 +97,7 @@ def recommend(
     allow: Ids | None = None,
     deny: Ids | None = None,
     batch_size: int | None = None,
+    rerank: Rerank = None,
 ) -> Recommendations:
     """The best k items for every history; for an empty one, the popular items.
 
@@ -93,24 +111,24 @@ def recommend(
         exclude_seen: leave out the items of the history itself.
         allow: ids of the only items that are candidates.
         deny: ids of items that never are. Unknown ids in either list are counted, no more.
-        batch_size: users scored at once; by default as many as fit 128 MiB of scores.
+        batch_size: users scored at once; by default as many as fit 32 MiB of scores.
+        rerank: how the list is chosen from the best candidates, as "mmr diversity=0.3",
+            `nf.reranking.MMR(0.3)`, `nf.read_rules("rules.toml")`, or a `nf.Reranking` of both.
 
     Raises:
         DataError: k is below 1, the histories are over other items, or no allowed item is known.
+        SettingsError: the re-ranking is wrong, or the items lack what it needs.
 
     Examples:
         >>> found = nf.recommend(bundle, [[0, 3], []], k=3)
         >>> found.n_users, found.k
         (2, 3)
     """
-    chosen = _candidates(bundle, allow, deny)
+    chosen = _candidates(bundle, allow, deny, rerank)
     if not issparse(histories):
         histories = _of_lists(bundle, histories)
     ranking = _rank(bundle, csr_array(histories), k, exclude_seen, chosen, batch_size)
-    return Recommendations(
-        ranking.items, ranking.scores, chosen.n_unknown_allowed, chosen.n_unknown_denied,
-        bundle.items,
-    )  # fmt: skip
+    return Recommendations(ranking.items, ranking.scores, **chosen.unknown, item_ids=bundle.items)
 
 
 def _of_lists(bundle: Bundle, lists: Any) -> csr_array:
@@ -188,6 +206,7 @@ def recommend_to_file(
     batch_size: int | None = None,
     progress: Callable[[int], None] | None = None,
     formulas: bool = False,
+    rerank: Rerank = None,
 ) -> Summary:
     """Recommendations for many users into a file, which is written atomically.
 
@@ -202,7 +221,7 @@ def recommend_to_file(
         progress: called with the number of users that are done.
         formulas: whether titles that a spreadsheet would take for a formula stay as they are in
             CSV and TSV; otherwise an apostrophe is put before them.
-        k, exclude_seen, allow, deny, batch_size: as of `recommend`.
+        k, exclude_seen, allow, deny, batch_size, rerank: as of `recommend`.
 
     Raises:
         DataError: the suffix is none of these, or see `recommend`; nothing is written then.
@@ -218,7 +237,7 @@ def recommend_to_file(
     check_output(out)
     if k < 1:
         raise DataError(f"k is {k}; it must be at least 1")
-    chosen = _candidates(bundle, allow, deny)
+    chosen = _candidates(bundle, allow, deny, rerank)
     n_users = n_rows = n_unknown = n_empty = 0
     step = max(1, ROWS_AT_ONCE // k)
     with open_writer(out, formulas=formulas) as writer:
@@ -240,9 +259,7 @@ def recommend_to_file(
             nobody = Ranking(np.empty((0, k), np.int64), np.empty((0, k), np.float32))
             users = pl.Series("user", [], dtype=pl.String)
             writer.write(users, np.empty(0, np.int64), recommendations_frame(bundle, users, nobody))
-    return Summary(
-        n_users, n_rows, n_unknown, n_empty, chosen.n_unknown_allowed, chosen.n_unknown_denied
-    )
+    return Summary(n_users, n_rows, n_unknown, n_empty, **chosen.unknown)
 
 
 def _rank(
@@ -253,19 +270,43 @@ def _rank(
     chosen: _Candidates,
     batch_size: int | None,
 ) -> Ranking:
-    return bundle.model.top_k(
-        histories,
-        k,
-        exclude_seen=exclude_seen,
-        allow=chosen.allow,
-        deny=chosen.deny,
-        batch_size=batch_size,
-    )
+    rules: dict[str, Any] = {
+        "exclude_seen": exclude_seen, "allow": chosen.allow, "deny": chosen.deny,
+        "batch_size": batch_size,
+    }  # fmt: skip
+    builder = chosen.builder
+    if builder is None:
+        return bundle.model.top_k(histories, k, **rules)
+    banned = _banned(bundle, chosen)
+    n_users, n_candidates = histories.shape[0], builder.n_candidates(k)
+    parts = []
+    for start in range(0, max(1, n_users), RERANKED_AT_ONCE):
+        rows = canonical(histories[start : start + RERANKED_AT_ONCE])
+        candidates = bundle.model.top_k(rows, n_candidates, **rules)
+        parts.append(
+            builder.build(candidates, rows, k, excluded=rows if exclude_seen else None,
+                          banned=banned)
+        )  # fmt: skip
+    return Ranking(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("items", "scores")))
 
 
-def _candidates(bundle: Bundle, allow: Ids | None, deny: Ids | None) -> _Candidates:
+def _banned(bundle: Bundle, chosen: _Candidates) -> np.ndarray:
+    banned = np.full(bundle.n_items, chosen.allow is not None)
+    if chosen.allow is not None:
+        banned[chosen.allow] = False
+    if chosen.deny is not None:
+        banned[chosen.deny] = True
+    return np.flatnonzero(banned)
+
+
+def _candidates(bundle: Bundle, allow: Ids | None, deny: Ids | None, rerank: Rerank) -> _Candidates:
+    reranking = Reranking.of(rerank)
+    builder = None if reranking is None else reranking.over(item_facts(bundle))
     allowed, n_unknown_allowed = _known(bundle, allow)
     denied, n_unknown_denied = _known(bundle, deny)
+    if builder is not None and len(builder.rules.excluded):
+        denied = np.union1d(builder.rules.excluded, [] if denied is None else denied)
+        denied = denied.astype(np.int64)
     if allowed is not None and not len(allowed):
         what = (
             f"none of the {n_unknown_allowed} allowed items is known"
@@ -275,7 +316,7 @@ def _candidates(bundle: Bundle, allow: Ids | None, deny: Ids | None) -> _Candida
         raise DataError(f"{what}, so that nothing could be recommended; check the ids")
     if allowed is not None and denied is not None:
         allowed, denied = np.setdiff1d(allowed, denied), None
-    return _Candidates(allowed, denied, n_unknown_allowed, n_unknown_denied)
+    return _Candidates(allowed, denied, n_unknown_allowed, n_unknown_denied, builder)
 
 
 def _known(bundle: Bundle, ids: Ids | None) -> tuple[np.ndarray | None, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,14 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
-from nearfar.bundle.alike import cosines, shares_added, unit_vectors
+from nearfar.bundle.alike import (
+    TINY,
+    cosines,
+    cosines_of_pools,
+    shares_added,
+    symmetric_of_pools,
+    unit_vectors,
+)
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.matching import match_items
 from nearfar.bundle.writers import check_output, open_writer
@@ -20,6 +28,7 @@ from nearfar.models.ensemble import Ensemble
 from nearfar.models.factors import Factors
 from nearfar.models.item_item import ItemItem
 from nearfar.models.model import Model
+from nearfar.reranking.reranker import ItemFacts
 
 By = Literal["anchors", "decoder", "factors", "weights"]
 BY = {
@@ -70,6 +79,47 @@ class Similarity:
             return cosines(self._vectors, rows, columns)
         assert self._weights is not None
         return shares_added(self._weights[rows], rows, columns)
+
+    def of_pools(
+        self, rows: Int[np.ndarray, "users n"], columns: Int[np.ndarray, "users m"]
+    ) -> Float[np.ndarray, "users n m"]:
+        """Return the similarity of each user's items to others; of weights in both directions.
+
+        What the position -1 has means nothing.
+        """
+        if self._vectors is not None:
+            return cosines_of_pools(self._vectors, rows, columns)
+        return symmetric_of_pools(self._shares, rows, columns)
+
+    def _shares(self, rows: np.ndarray, columns: np.ndarray) -> Float[np.ndarray, "rows columns"]:
+        """As `between` of weights, without a copy of whole rows."""
+        assert self._weights is not None
+        shares = self._weights[np.ix_(rows, columns)]
+        shares /= np.maximum(self._largest[rows, None], TINY)
+        shares[rows[:, None] == columns] = 1
+        return shares
+
+    @cached_property
+    def _largest(self) -> Float[np.ndarray, " items"]:
+        """The most that each item adds to any other's score."""
+        assert self._weights is not None
+        n = len(self._weights)
+        largest = np.empty(n, np.float32)
+        step = max(1, SCORES_AT_ONCE // max(1, n))
+        for start in range(0, n, step):
+            part = np.abs(self._weights[start : start + step])
+            part[np.arange(len(part)), np.arange(start, start + len(part))] = 0
+            largest[start : start + step] = part.max(1)
+        return largest
+
+
+def item_facts(bundle: Bundle) -> ItemFacts:
+    """Return what re-rankers may know of a bundle's items."""
+    try:
+        similarities = Similarity(bundle.model).of_pools
+    except SettingsError:
+        similarities = None
+    return ItemFacts(bundle.items, similarities)
 
 
 def similar_items(bundle: Bundle, items: Sequence[int | str], *, k: int = 10) -> pl.DataFrame:

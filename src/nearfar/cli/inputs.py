@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING
 import typer
 
 from nearfar.cli.output import Output
-from nearfar.data.interactions import FoldIn, Split
+from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.splits.folder import load_split
 
 if TYPE_CHECKING:
     from nearfar.bundle.bundle import Bundle
+
+
+def say_weights(train: Interactions, output: Output) -> None:
+    """Say which weights interactions have, where they have any."""
+    if train.weights is not None:
+        low, mean, high = (getattr(train.weights, name)() for name in ("min", "mean", "max"))
+        output.remark(f"interactions weigh {low:.3g} to {high:.3g}, {mean:.3g} in the mean")
 
 
 def open_held_out(source: Path, part: str) -> tuple[Split, FoldIn]:

@@ -14,6 +14,7 @@ from nearfar.data.events import Log, told_titles
 from nearfar.data.filters import Filters
 from nearfar.data.log import read_log
 from nearfar.data.splits.folder import is_split_folder
+from nearfar.data.weighting import Repeats, Scale
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import TITLES, plain_name
 from nearfar.tables.dialect import Quoting, TextOptions
@@ -26,6 +27,8 @@ FILTERS = (
     "min_rating", "min_weight", "min_user", "max_user", "min_item", "core", "since", "until",
 )  # fmt: skip
 DETAILS = ("details",)
+WEIGHTS = ("kind", "kind_weights", "weights", "repeats")
+"""What concerns training alone."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,41 @@ class LogOptions:
         typer.Option(
             "--weight-column",
             help="The log's column of counts (plays, clicks, quantity), if not recognised. A row "
-            "with a count of 0 is no event, one with a negative count a return.",
+            "with a count of 0 is no event, one with a negative count a return. Training uses the "
+            "column where it is named.",
+        ),
+    ] = None
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--kind-column",
+            help="The log's column of kinds of events (view, click, buy), if not recognised.",
+        ),
+    ] = None
+    kind_weights: Annotated[
+        str | None,
+        typer.Option(
+            "--kind-weights",
+            help="How much each kind of event counts in training: view=1,click=2,buy=5. Other "
+            "kinds are left out and counted.",
+        ),
+    ] = None
+    weights: Annotated[
+        Scale | None,
+        typer.Option(
+            "--weights",
+            help="What weights are in training: linear, as they are; log, log2(1 + weight); none, "
+            "not used. [linear with --kind-weights or --weight-column, else none]",
+            show_default=False,
+        ),
+    ] = None
+    repeats: Annotated[
+        Repeats | None,
+        typer.Option(
+            "--repeats",
+            help="The weight of several events of one user and item: max or sum. [max with "
+            "--kind-weights, else sum]",
+            show_default=False,
         ),
     ] = None
     details: Annotated[
@@ -228,7 +265,17 @@ class LogOptions:
             options=self.reading,
             drop_bad_rows=self.drop_bad_rows,
             items=details,
+            kind=self.kind,
+            kind_weights=self.kind_weights,
+            weights=self.weights,
+            repeats=self.repeats,
         )
+        column = None if log.read is None else log.read.columns.get("weight")
+        if column is not None and self.weights is None and not log.weighted:
+            output.remark(
+                f"the weights in {column!r} are not used in training, where all interactions count "
+                "alike; --weights linear or --weights log uses them"
+            )
         if log.read is not None:
             for line in log.read.lines():
                 output.remark(line)

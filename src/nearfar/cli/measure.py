@@ -12,9 +12,11 @@ from rich.table import Table as Drawn
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
+from nearfar.bundle.similar import item_facts
 from nearfar.cli import inputs
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, drawn
+from nearfar.cli.rerank_options import RerankOptions
 from nearfar.core import discovery
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Split
@@ -25,12 +27,14 @@ from nearfar.evaluation.groups import parse_groups
 from nearfar.evaluation.paired import compare_all
 from nearfar.evaluation.table import Table, comparison_table, group_table, paired_table, tall
 from nearfar.metrics.metric import PACKAGE, Metric, UserMetric, parse_metric
+from nearfar.reranking.reranked import Reranked
 
 MAX_NAME = 14
 """Characters of the longest name that fits the tables of `compare` in 80 columns."""
 
 MAX_COLUMNS = 4
 """Metrics that fit beside each other in 80 columns."""
+RERANKED = "re-ranked"
 
 Part = Annotated[
     Literal["test", "validation"], typer.Option("--part", help="Which held-out users.")
@@ -76,6 +80,15 @@ def evaluate(
             "tested against the users of the others (Mann-Whitney).",
         ),
     ] = None,
+    k: Annotated[
+        int,
+        typer.Option(
+            "-k",
+            help="With --rerank or --rules: places of a list; further ones are by score.",
+            min=1,
+        ),
+    ] = 20,
+    reranked: RerankOptions = RerankOptions(),
     level: Level = 0.95,
     seed: Seed = 0,
     device: DeviceOption = "auto",
@@ -84,16 +97,38 @@ def evaluate(
 ) -> None:
     """Measure a bundle on a split's held-out users: means with intervals.
 
-    Example: nearfar evaluate BUNDLE --data SPLIT --metrics ndcg@100,ild@10,tailshare@10
+    With --rerank or --rules the lists are measured with and without, and compared user by user.
+
+    nearfar evaluate BUNDLE --data SPLIT --metrics ndcg@100,ild@10,tailshare@10
+    nearfar evaluate BUNDLE --data SPLIT --groups 5-10,11-50,51-100,101-
+    nearfar evaluate BUNDLE --data SPLIT --rerank "mmr diversity=0.3" -k 10 --metrics ndcg@10
     """
     chosen = _metrics(metrics)
     bounds = parse_groups(groups) if groups else None
+    reranking = reranked.reranking
     split, held_out = inputs.open_held_out(data, part)
-    result = _measure(load_bundle(bundle, device=device), split, held_out, chosen, output)
+    loaded = load_bundle(bundle, device=device)
+    result = _measure(loaded, split, held_out, chosen, output)
     named = {bundle.name: result}
+    if reranking is not None:
+        builder = reranking.over(item_facts(loaded))
+        for unknown in builder.rules.unknown:
+            output.warning(f"{unknown}; the rule is ignored")
+        named[RERANKED] = evaluate_model(
+            Reranked(loaded.model, builder, k), held_out.on_items(loaded.items), chosen
+        )
     found = comparison_table(named, level=level, seed=seed)
     shown = [_drawn(found, f"{part} users" + _dropped(result), 2)]
     value = {"bundle": str(bundle), "part": part, **result.to_dict(level=level)}
+    if reranking is not None:
+        of_users = [metric for metric in chosen if isinstance(metric, UserMetric)]
+        pairs = compare_all(named, bundle.name, of_users, level=level, seed=seed)
+        value["k"] = k
+        value["reranked"] = named[RERANKED].to_dict(level=level)
+        value["paired"] = [pair.to_dict() for pair in pairs]
+        if pairs:
+            gains = _without(paired_table(pairs), "versus")
+            shown.append(drawn(gains, f"\ngain over {bundle.name}, user by user", left=2))
     if bounds is not None:
         grouped = group_table(named, bounds, level=level, seed=seed)
         value["groups"] = grouped.to_dict()["rows"]

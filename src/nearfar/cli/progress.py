@@ -85,6 +85,7 @@ class TrainingProgress(LiveBar):
         self.name = name
         self.last_line = time.monotonic()
         self.best = self.state = self.short = self.short_best = ""
+        self.warned: set[str] = set()
 
     def part(self, name: str, /) -> None:
         """Name the part that is fitted; its best score is not that of the part before."""
@@ -94,6 +95,12 @@ class TrainingProgress(LiveBar):
             self.begin_again(name)
         else:
             self.output.remark(f"fitting {name}")
+
+    def warn(self, text: str, /) -> None:
+        """Print a warning, each once."""
+        if text not in self.warned:
+            self.warned.add(text)
+            self.output.warning(text)
 
     def step(self, report: StepReport, /) -> None:
         if not self.live:

@@ -21,9 +21,10 @@ from nearfar.bundle.recommend import (
 )
 from nearfar.bundle.recommend import recommend as recommend_items
 from nearfar.bundle.writers import check_output
-from nearfar.cli.log_options import DETAILS, FILTERS, LogOptions
+from nearfar.cli.log_options import DETAILS, FILTERS, WEIGHTS, LogOptions
 from nearfar.cli.options import DeviceOption, with_options
 from nearfar.cli.output import Output, table
+from nearfar.cli.rerank_options import RerankOptions
 from nearfar.core.errors import DataError
 from nearfar.data.filters import Filters
 from nearfar.tables.columns import OPTIONS
@@ -36,7 +37,7 @@ NOTHING_LEFT = (
 Ids = list[int] | list[str] | None
 
 
-@with_options(without=(*FILTERS, *DETAILS))
+@with_options(without=(*FILTERS, *DETAILS, "rating", "timestamp", "weight", *WEIGHTS))
 def recommend(
     bundle: Annotated[
         Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
@@ -82,6 +83,7 @@ def recommend(
     deny: Annotated[
         Path | None, typer.Option("--deny", help="A file of ids, one per line: never these.")
     ] = None,
+    reranked: RerankOptions = RerankOptions(),
     log_options: LogOptions = LogOptions(),
     device: DeviceOption = "auto",
     *,
@@ -92,6 +94,7 @@ def recommend(
     nearfar recommend BUNDLE --items "Toy Story; Alien"
     nearfar recommend BUNDLE --user 42 --data ratings.csv
     nearfar recommend BUNDLE --histories histories.parquet --out recommended.parquet -k 100
+    nearfar recommend BUNDLE --items "Toy Story" --rerank "mmr diversity=0.4" --rules rules.toml
     """
     given = [name for name, value in (("--items", items), ("--user", user_id),
                                       ("--histories", histories)) if value]  # fmt: skip
@@ -109,9 +112,11 @@ def recommend(
         raise typer.BadParameter(f"--out {out} is the file of histories itself; name another")
     if out is not None:
         check_output(out)
+    reranking = reranked.reranking
     loaded = load_bundle(bundle, device=device)
     rules: dict[str, Any] = {
-        "k": k, "exclude_seen": not include_seen, "allow": _ids(allow), "deny": _ids(deny)
+        "k": k, "exclude_seen": not include_seen, "allow": _ids(allow), "deny": _ids(deny),
+        "rerank": reranking,
     }  # fmt: skip
     if histories is not None and out is not None:
         _for_file(output, loaded, histories, out, rules, log_options, formulas)
@@ -174,6 +179,8 @@ def _for_file(
         done = recommend_to_file(bundle, chunks, out, progress=progress, formulas=formulas, **rules)
     for line in report.lines():
         output.remark(line)
+    for unknown in done.unknown_rules:
+        output.warning(f"{unknown}; the rule is ignored")
     if not done.n_rows:
         raise DataError(f"{out} is empty: {NOTHING_LEFT}")
     if done.n_unknown_items:
@@ -194,6 +201,8 @@ def _warn(output: Output, ranking: Recommendations, n_unknown: int) -> None:
     ):
         if count:
             output.warning(f"{count:,} {what}; ignored")
+    for unknown in ranking.unknown_rules:
+        output.warning(f"{unknown}; the rule is ignored")
 
 
 def _tables(frame: pl.DataFrame) -> list[Any]:

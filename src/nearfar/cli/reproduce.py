@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nearfar.cli.exit_codes import CODES, REASONS, same_command
-from nearfar.cli.log_options import DETAILS, LogOptions
+from nearfar.cli.log_options import DETAILS, WEIGHTS, LogOptions
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
@@ -29,7 +29,7 @@ from nearfar.train.run import Precision
 from nearfar.train.trackers.tracker import reporting_to
 
 
-@with_options(without=(*DETAILS, "format", "min_user"))
+@with_options(without=(*DETAILS, *WEIGHTS, "format", "min_user"))
 def reproduce(
     ctx: typer.Context,
     which: Annotated[

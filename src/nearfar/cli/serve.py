@@ -12,6 +12,7 @@ import typer
 
 from nearfar.cli.options import with_options
 from nearfar.cli.output import Output
+from nearfar.cli.rerank_options import RerankOptions
 from nearfar.core.errors import SettingsError
 from nearfar.core.extras import require, require_torch
 
@@ -87,6 +88,7 @@ def serve(
     drain_seconds: Annotated[
         float, typer.Option("--drain-seconds", help="To end requests in, when stopped.", min=1)
     ] = 30.0,
+    reranked: RerankOptions = RerankOptions(),
     *,
     output: Output,
 ) -> None:
@@ -124,6 +126,9 @@ def serve(
         data=data,
         items=items,
         experiment=None if experiment is None else read_experiment(experiment),
+        rerank=reranked.rerank,
+        rules=reranked.rules,
+        candidates=reranked.candidates,
         token=token,
         origins=origins,
         limits=limits,

@@ -12,6 +12,7 @@ from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import check_destination, load_bundle
 from nearfar.bundle.other_catalogue import settings_of, warm_started
 from nearfar.bundle.training import has_checkpoint, run_folder, train_bundle
+from nearfar.cli import inputs
 from nearfar.cli.exit_codes import INTERRUPTED
 from nearfar.cli.log_options import LogOptions
 from nearfar.cli.options import DeviceOption, Seed, Track, with_options
@@ -187,9 +188,11 @@ def _open_training(
     """
     if is_split_folder(Path(source)):
         split = load_split(Path(source))
+        inputs.say_weights(split.train, output)
         return split.train, split.validation, {"split": split.fingerprint, **split.protocol}
     log = log_options.open(source, output)
     everyone = log.interactions()
+    inputs.say_weights(everyone, output)
     about: dict[str, object] = {"log": log.name, "steps": [str(step) for step in log.steps]}
     if log.read is not None:
         about["read"] = log.read.to_dict()

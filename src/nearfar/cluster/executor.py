@@ -19,6 +19,7 @@ from nearfar.cluster.workers import Workers
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.models.model import Model
+from nearfar.reranking.reranking import Reranking
 from nearfar.store.sinks.parquet import ParquetRecommendations
 from nearfar.store.sinks.sink import DayWriter
 from nearfar.train.run import Run
@@ -49,6 +50,7 @@ class RayExecutor:
         bundle: Bundle,
         histories: Interactions,
         deny: pl.Series,
+        rerank: Reranking | None,
         writer: DayWriter,
         on_part: Callable[[int, int], object],
     ) -> None:
@@ -63,7 +65,7 @@ class RayExecutor:
                 bundle,
                 write_histories(histories, folder / "histories", part_users=daily.part_users),
                 writer,
-                request=ScoreRequest(daily.k, daily.exclude_seen, deny),
+                request=ScoreRequest(daily.k, daily.exclude_seen, deny, rerank=rerank),
                 workers=self.workers,
                 staging=None if direct else folder / "staging",
                 on_part=lambda done: on_part(done.part, done.n_rows),

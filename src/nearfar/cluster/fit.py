@@ -137,6 +137,11 @@ def fit(
     require("ray", extra="cluster", purpose="work on several machines")
     check_not_empty(train)
     check_shareable(algorithm)
+    if train.weights is not None:
+        raise SettingsError(
+            "interactions have weights, which training on several machines does not use; train on "
+            "one, or leave them out (--weights none)"
+        )
     if run.folder is None:
         raise SettingsError("the run has no folder; name one that all workers see")
     part_users = max(1, min(PART_USERS, -(-train.n_users // workers.count)))

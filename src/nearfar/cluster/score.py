@@ -20,6 +20,7 @@ from nearfar.cluster.workers import Workers
 from nearfar.core.errors import DataError, NearfarError
 from nearfar.core.extras import require
 from nearfar.core.files import atomic_file
+from nearfar.reranking.reranking import Reranking
 from nearfar.store.sinks.sink import DayWriter
 
 
@@ -32,6 +33,7 @@ class ScoreRequest:
         exclude_seen: leave out the items of the history.
         deny: ids of items that are never recommended.
         batch_size: users scored at once; by default as `recommend` has it.
+        rerank: how lists are chosen from the best candidates.
 
     Examples:
         >>> from nearfar.cluster.score import ScoreRequest
@@ -43,6 +45,7 @@ class ScoreRequest:
     exclude_seen: bool = True
     deny: Ids = ()
     batch_size: int | None = None
+    rerank: Reranking | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,7 @@ def _score(bundle: Bundle, job: _Job, part: HistoryPart) -> PartDone:
     found = recommend(
         bundle, histories, k=request.k, exclude_seen=request.exclude_seen,
         deny=request.deny if len(request.deny) else None, batch_size=request.batch_size,
+        rerank=request.rerank,
     )  # fmt: skip
     rows = recommendations_frame(bundle, users, found)
     if job.writer is not None:

@@ -293,6 +293,8 @@ def _convert_object(hint: type, value: Any, where: str) -> Any:
             raise SettingsError(f"{where} lacks 'kind'")
         package = hint.__module__.rpartition(".")[0]
         return build(discovery.find(package, hint, str(value["kind"])), rest, where)
+    if "kind" in types_of(hint):  # a setting of that name, not the name of the class
+        return build(hint, value, where)
     kind = value.get("kind")
     if kind is not None and str(kind).lower() not in (
         hint.__name__.lower(),

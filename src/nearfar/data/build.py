@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import OPTIONAL, FilterStep, Log, compacted, with_details
 from nearfar.data.filters import Filters, remark_on_robots, row_mask
+from nearfar.data.weighting import KindReader
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import TableRows
 from nearfar.tables.rules import DROP, BadRows, beyond, missing_value
@@ -148,6 +149,7 @@ class LogBuilder:
         bad_rows: whether a row whose rating, time or weight is missing or negative, and which no
             filter leaves out, is refused or dropped; a weight of 0 or below is no event anyway.
         report: filled with the rows left out.
+        kinds: the weight of each kind of event; rows then have a column kind.
     """
 
     def __init__(
@@ -158,10 +160,12 @@ class LogBuilder:
         typed: bool = False,
         bad_rows: BadRows = "refuse",
         report: ReadReport | None = None,
+        kinds: Mapping[str, float] | None = None,
     ) -> None:
         self.name = name
         self.filters = filters or Filters()
         self.report = report or ReadReport()
+        self._kinds = None if kinds is None else KindReader(kinds, self.report)
         self._bad_rows = bad_rows
         self.n_read = 0
         self._has_no_events = self._has_bad_rows = False
@@ -194,6 +198,9 @@ class LogBuilder:
         for column in ("user", "item"):
             if rows[column].null_count() and dropped is None:
                 raise missing_value(self.name, first + _first(rows[column].is_null()), column)
+        if self._kinds is not None:
+            rows, unknown = self._kinds.read(rows)
+            dropped = unknown if dropped is None else dropped | unknown
         keep = self._kept(rows, first, dropped)
         if dropped is not None:
             self._has_bad_rows |= bool(dropped.any())
@@ -242,6 +249,17 @@ class LogBuilder:
                 self._has_no_events = True
                 self.report.left_out[reason] += n_such
 
+    def _check_kinds(self) -> None:
+        """Tell of kinds that no event is of; refuse a log where that is all of them."""
+        if self._kinds is None or not self._kinds.unseen:
+            return
+        seen, unseen = (", ".join(map(repr, k)) for k in (self._kinds.seen, self._kinds.unseen))
+        if not set(self._kinds.seen) - set(self._kinds.without_weight):
+            raise EmptyDataError(
+                f"{self.name}: no event is of the kinds {unseen}; the log has {seen}"
+            )
+        self.report.remarks.append(f"no event is of the kind {unseen}; the log has {seen}")
+
     def _refused(self, column: str, values: pl.Series, at: int, first: int) -> DataError:
         if values[at] is None:
             return missing_value(self.name, first + at, column)
@@ -259,6 +277,7 @@ class LogBuilder:
         """
         if not self.n_read:
             raise EmptyDataError(f"{self.name} has no rows; at least one event was expected")
+        self._check_kinds()
         events = pl.concat(self._blocks, rechunk=True)
         self._blocks.clear()
         user_ids, user_codes = self._users.vocabulary()
@@ -274,6 +293,8 @@ class LogBuilder:
         self.report.remarks += [] if robots is None else [robots]
         conditions = ["unreadable rows"] if self._has_bad_rows else []
         conditions += ["weight > 0"] if self._has_no_events else []
+        if self._kinds is not None and self._kinds.without_weight:
+            conditions.append("kinds with a weight")
         conditions += [self.filters.row_step] if self.filters.row_step else []
         n_lost = self.n_read - log.n_events
         if n_lost or conditions:

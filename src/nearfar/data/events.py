@@ -15,6 +15,7 @@ from nearfar.core.frames import summary_text
 from nearfar.core.identity import looked_up
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
+from nearfar.data.weighting import Repeats, Scale, scaled, united
 from nearfar.tables.report import ReadReport
 
 OPTIONAL = {"rating": pl.Float32, "timestamp": pl.Int64, "weight": pl.Float32}
@@ -60,6 +61,8 @@ class Log:
         name: where the log came from, for messages.
         steps: what filters have dropped so far.
         read: what the source was read as; None for a log that was not read.
+        scale: what the weights are in training; "none" where all interactions count alike.
+        repeats: the weight of an interaction that several events are of.
 
     Examples:
         >>> log.n_users, log.n_items, log.n_events
@@ -74,6 +77,8 @@ class Log:
     name: str = "log"
     steps: tuple[FilterStep, ...] = ()
     read: ReadReport | None = None
+    scale: Scale = "none"
+    repeats: Repeats = "sum"
 
     @property
     def n_events(self) -> int:
@@ -158,7 +163,10 @@ class Log:
     def interactions(
         self, user_ids: Vocabulary | None = None, item_ids: Vocabulary | None = None
     ) -> Interactions:
-        """The log as a binary matrix; repeated events count once.
+        """The log as a binary matrix; repeated events are one interaction.
+
+        With weights on a `scale` the interactions have weights, which those of repeated events are
+        united to by the rule `repeats`.
 
         Rows and columns are the log's ids in order of first appearance, or the vocabularies
         given: events of ids that these lack are left out (`unknown` counts them), and ids of
@@ -171,12 +179,27 @@ class Log:
             raise EmptyDataError(f"{self.name} has no events, so there is no matrix to make")
         rows = _positions(self.user_ids, user_ids)[self.users]
         columns = _positions(self.item_ids, item_ids)[self.items_met]
+        known = np.ones(len(rows), bool)
         if user_ids is not None or item_ids is not None:
             known = (rows >= 0) & (columns >= 0)
             rows, columns = rows[known], columns[known]
         user_ids, item_ids = user_ids or self.user_ids, item_ids or self.item_ids
-        x = binary_matrix(rows, columns, (len(user_ids), len(item_ids)))
-        return Interactions(x, user_ids, item_ids)
+        shape = (len(user_ids), len(item_ids))
+        if not self.weighted:
+            return Interactions(binary_matrix(rows, columns, shape), user_ids, item_ids)
+        events = self.events["weight"].to_numpy()
+        keys = rows.astype(np.int64) * shape[1] + columns
+        keys, weights = united(keys, events[known], self.repeats)
+        counts = np.bincount(keys // shape[1], minlength=shape[0])
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        weights = scaled(weights, self.scale)
+        x = csr_array((weights, (keys % shape[1]).astype(np.int32), indptr), shape=shape)
+        return Interactions(x, user_ids, item_ids, weights)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether interactions have weights."""
+        return self.scale != "none" and self.has("weight")
 
 
 def binary_matrix(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_array:

@@ -10,6 +10,7 @@ import polars as pl
 from nearfar.core.errors import EmptyDataError, SchemaError, SettingsError, UnknownNameError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import FilterStep, Log
+from nearfar.data.weighting import united
 from nearfar.tables.clock import epoch_seconds
 from nearfar.tables.columns import OPTIONS
 
@@ -209,11 +210,18 @@ def _row_filtered(log: Log, filters: Filters) -> Log:
 
 
 def merge_duplicates(log: Log) -> Log:
-    """Of events with the same user and item, the first of the log."""
+    """Of events with the same user and item, the first of the log.
+
+    Its weight becomes that of all of them where the log's weights are used, by its rule `repeats`.
+    """
     pairs = log.users.astype(np.uint64) * np.uint64(log.n_items) + log.items_met
     ordered = np.sort(pairs)
     if not (ordered[1:] == ordered[:-1]).any():
         return log
+    if log.weighted:
+        keys, weights = united(pairs, log.events["weight"].to_numpy(), log.repeats)
+        weight = pl.Series("weight", weights[np.searchsorted(keys, pairs)], dtype=pl.Float32)
+        log = replace(log, events=log.events.with_columns(weight))
     return _kept(log, pl.Series(pairs).is_first_distinct(), "merging repeated events")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Bool, Float32
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError
@@ -20,8 +21,16 @@ class Interactions:
 
     Column indices of a row are sorted and unique; values are float32 ones.
 
+    Args:
+        x: users x items.
+        user_ids: of the rows.
+        item_ids: of the columns.
+        weights: how much each stored entry of `x` counts in training, above 0; None where all
+            count alike. Histories that are scored have no weights.
+
     Raises:
-        DataError: the matrix and the vocabularies disagree in size.
+        DataError: the matrix and the vocabularies disagree in size, or weights are not one positive
+            number per entry of a matrix whose rows are sorted.
 
     Examples:
         >>> split.train.x.shape
@@ -33,6 +42,7 @@ class Interactions:
     x: csr_array
     user_ids: Vocabulary
     item_ids: Vocabulary
+    weights: Float32[np.ndarray, " interactions"] | None = None
 
     def __post_init__(self) -> None:
         if self.x.shape != (len(self.user_ids), len(self.item_ids)):
@@ -40,7 +50,28 @@ class Interactions:
                 f"a matrix of {self.x.shape} for {len(self.user_ids)} users and "
                 f"{len(self.item_ids)} items"
             )
+        if self.weights is not None:
+            weights = np.asarray(self.weights, np.float32)
+            fits = len(weights) == self.x.nnz and self.x.has_canonical_format
+            if not fits or not (np.isfinite(weights) & (weights > 0)).all():
+                raise DataError(
+                    f"{len(weights)} weights for {self.x.nnz} interactions; one finite number "
+                    "above 0 was expected for each, and rows without doubles in ascending order"
+                )
+            object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "x", canonical(self.x))
+
+    @cached_property
+    def weighted(self) -> csr_array:
+        """The matrix with weights of mean 1 for its ones; `x` itself where there are none.
+
+        Only the weights' ratios count: a training does not change if all are doubled.
+        """
+        if self.weights is None:
+            return self.x
+        mean = self.weights.mean(dtype=np.float64) if len(self.weights) else 1.0
+        values = (self.weights / mean).astype(np.float32)
+        return csr_array((values, self.x.indices, self.x.indptr), shape=self.x.shape)
 
     @property
     def n_users(self) -> int:
@@ -78,21 +109,41 @@ class Interactions:
         state.update(self.item_ids.fingerprint.encode())
         state.update(self.x.indptr.astype("<i8").tobytes())
         state.update(self.x.indices.astype("<i8").tobytes())
+        if self.weights is not None:
+            state.update(self.weights.astype("<f4").tobytes())
         return state.hexdigest()
 
     def take_users(self, rows: np.ndarray) -> Interactions:
         """The interactions of the users at `rows`, in that order."""
-        return Interactions(self.x[rows], self.user_ids.take(rows), self.item_ids)
+        return self._with(self._values[rows], self.user_ids.take(rows), self.item_ids)
+
+    def only(self, kept: Bool[np.ndarray, " interactions"]) -> Interactions:
+        """The interactions where `kept` is true, of the same users and items."""
+        entries = self._values.tocoo()
+        values = (entries.data[kept], (entries.row[kept], entries.col[kept]))
+        return self._with(csr_array(values, shape=self.x.shape), self.user_ids, self.item_ids)
+
+    @property
+    def _values(self) -> csr_array:
+        """The matrix with the weights, where there are any, for its ones."""
+        if self.weights is None:
+            return self.x
+        return csr_array((self.weights, self.x.indices, self.x.indptr), shape=self.x.shape)
+
+    def _with(self, values: csr_array, user_ids: Vocabulary, item_ids: Vocabulary) -> Interactions:
+        values.sort_indices()
+        weights = None if self.weights is None else values.data
+        return Interactions(values, user_ids, item_ids, weights)
 
     def on_items(self, item_ids: Vocabulary) -> Interactions:
         """The same users over other items, matched by id; what these lack is left out."""
         columns = item_ids.index(self.item_ids.ids)
-        entries = self.x.tocoo()
+        entries = self._values.tocoo()
         new = columns[entries.col]
         known = new >= 0
         shape = (self.n_users, len(item_ids))
         x = csr_array((entries.data[known], (entries.row[known], new[known])), shape=shape)
-        return Interactions(x, self.user_ids, item_ids)
+        return self._with(x, self.user_ids, item_ids)
 
 
 def canonical(x: csr_array) -> csr_array:

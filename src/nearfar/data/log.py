@@ -9,12 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.errors import DataError, SchemaError, SettingsError
 from nearfar.data.events import FilterStep, Log, Unknown
 from nearfar.data.fetch import cached
 from nearfar.data.filters import Filters
 from nearfar.data.sources.source import Source, SourceRequest, chosen_source, detect, generated
-from nearfar.tables.columns import EVENT_ROLES, OPTIONS, Columns
+from nearfar.data.weighting import Repeats, Scale, Weighting, parse_kinds
+from nearfar.tables.columns import OPTIONS, Columns
 from nearfar.tables.frames import frame_table
 from nearfar.tables.item_table import read_item_table
 from nearfar.tables.raw import RawFiles
@@ -38,6 +39,10 @@ def read_log(
     name: str | None = None,
     options: ReadOptions | None = None,
     drop_bad_rows: bool = False,
+    kind: str | None = None,
+    kind_weights: Mapping[str, float] | str | None = None,
+    weights: Scale | None = None,
+    repeats: Repeats | None = None,
 ) -> Log:
     """Read the log in a file, folder or archive, of a fetched data set, or in a table in memory.
 
@@ -61,6 +66,10 @@ def read_log(
             file of a folder to read.
         drop_bad_rows: leave out and count rows that cannot be read, up to a tenth, instead of
             raising at the first; `Log.read.left_out` counts them.
+        kind: the column of kinds of events, where these have weights; by default recognised.
+        kind_weights: the weight of each kind in training, as {"view": 1, "buy": 5} or
+            "view=1,buy=5". Events of other kinds are left out and counted.
+        weights, repeats: what weights are in training; see `Weighting`.
 
     `core.identity` says which ids are the same. Ids of text files are integers if every id of the
     column spells one, else text, so that "007" stays "007". Typed tables keep their type. Rows in
@@ -69,7 +78,7 @@ def read_log(
     Raises:
         DataError: the data cannot be read; SchemaError and EmptyDataError are kinds of it.
         UnknownNameError: no such `format`, or no such shape of synthetic data.
-        SettingsError: synthetic data cannot be so.
+        SettingsError: synthetic data cannot be so, or weights are wrong.
 
     Examples:
         >>> frame = pl.DataFrame({"user": [1, 1, 2], "song": ["a", "b", "a"]})
@@ -77,14 +86,21 @@ def read_log(
         Log plays(3 events, 2 users, 2 items)
         >>> nf.read_log("ratings.csv", filters=nf.Filters(min_rating=4))  # doctest: +SKIP
     """
-    columns = Columns(user, item, rating, timestamp, weight)
+    kinds = parse_kinds(kind_weights) if isinstance(kind_weights, str) else kind_weights
+    weighting = Weighting(kinds, weights, repeats)
+    if kind is not None and kinds is None:
+        raise SettingsError(
+            f"{kind!r} is named as the column of kinds, and kinds have no weights; give them "
+            "(--kind-weights view=1,buy=5)"
+        )
+    columns = Columns(user, item, rating, timestamp, weight, kind)
     chosen = filters or Filters(merge_duplicates=False)
     if isinstance(items, str | Path):
         items = read_item_table(items)
     options = options or ReadOptions()
     if drop_bad_rows:
         options = replace(options, rules=replace(options.rules, bad_rows="drop"))
-    request = SourceRequest(columns, chosen, items, options, ReadReport())
+    request = SourceRequest(columns, chosen, items, options, ReadReport(), kinds)
     if isinstance(source, str | Path):
         log = _from_files(source, request, format)
     else:
@@ -92,7 +108,19 @@ def read_log(
     if name is not None:
         log = _named(log, name)
     _refuse_dates_of_steps(log, chosen)
+    log = _weighted(log, weighting, named=bool(weight))
     return chosen.beyond_rows.apply(log) if filters is not None else _nonempty(log)
+
+
+def _weighted(log: Log, weighting: Weighting, *, named: bool) -> Log:
+    """The log with the scale of its weights, and the rule for repeats."""
+    scale = weighting.scale_of(named=named)
+    if scale != "none" and not log.has("weight"):
+        raise SchemaError(
+            f"{log.name} has no column known as the weight; name it with {OPTIONS['weight']}, or "
+            "leave --weights out"
+        )
+    return replace(log, scale=scale, repeats=weighting.repeats_rule)
 
 
 def read_parts(
@@ -145,7 +173,7 @@ def _from_memory(source: Any, request: SourceRequest, name: str | None) -> Log:
     given: Mapping[str, str | None] = vars(request.columns)
     rules = request.options.rules
     builder.add_all(
-        read_rows([table], EVENT_ROLES, given, rules, request.report, needed=("user", "item"))
+        read_rows([table], request.roles, given, rules, request.report, needed=("user", "item"))
     )
     return builder.log(request.items)
 
@@ -166,6 +194,11 @@ def _refuse_columns(where: str, reader: Source, request: SourceRequest) -> None:
         raise SettingsError(
             f"{where} is read as {reader.name}, whose columns are fixed; leave the column "
             "names out, or read it as a table with --format table"
+        )
+    if not reader.generic and request.kinds is not None:
+        raise SettingsError(
+            f"{where} is read as {reader.name}, which has no kinds of events; leave --kind-weights "
+            "out, or read it as a table with --format table"
         )
     text = request.options.text
     unused = {

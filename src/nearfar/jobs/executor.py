@@ -14,6 +14,7 @@ from nearfar.bundle.recommend import recommend, recommendations_frame
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.models.model import Model
+from nearfar.reranking.reranking import Reranking
 from nearfar.store.sinks.sink import DayWriter
 from nearfar.train.run import Run
 
@@ -33,6 +34,7 @@ class Executor(Protocol):
         bundle: Bundle,
         histories: Interactions,
         deny: pl.Series,
+        rerank: Reranking | None,
         writer: DayWriter,
         on_part: Callable[[int, int], object],
     ) -> None:
@@ -45,6 +47,7 @@ class Executor(Protocol):
             bundle: the model.
             histories: of all users, over the bundle's items.
             deny: ids of items that are never recommended.
+            rerank: how lists are chosen from the best candidates.
             writer: of the day.
             on_part: told the number of every part that is written, and its rows.
         """
@@ -66,6 +69,7 @@ class LocalExecutor:
         bundle: Bundle,
         histories: Interactions,
         deny: pl.Series,
+        rerank: Reranking | None,
         writer: DayWriter,
         on_part: Callable[[int, int], object],
     ) -> None:
@@ -77,6 +81,7 @@ class LocalExecutor:
             found = recommend(
                 bundle, histories.x[start : start + daily.part_users], k=daily.k,
                 exclude_seen=daily.exclude_seen, deny=deny if len(deny) else None,
+                rerank=rerank,
             )  # fmt: skip
             users = histories.user_ids.ids.slice(start, daily.part_users)
             rows = recommendations_frame(bundle, users, found)

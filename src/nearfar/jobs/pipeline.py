@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from annotated_types import Gt, Lt
+from typing import Any
 
 from nearfar.abtest.assignment import Experiment, read_experiment
 from nearfar.algorithms.algorithm import Algorithm, find_algorithm, make_algorithm, preset
@@ -17,67 +15,21 @@ from nearfar.bundle.exports.onnx import Onnx
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.core.extras import require
-from nearfar.core.ranges import NonNegativeFloat, PositiveInt
+from nearfar.core.ranges import PositiveInt
 from nearfar.core.settings import Settings
-from nearfar.data.filters import Filters
+from nearfar.data.weighting import Scale
 from nearfar.jobs.details import ItemDetails
 from nearfar.jobs.gates import Gates
+from nearfar.jobs.weekly import Weekly
+from nearfar.reranking.reranker import Reranker
+from nearfar.reranking.reranking import Reranking
 from nearfar.store.contracts import Contract
 from nearfar.store.sinks.sink import RecommendationSink, make_sink
 from nearfar.store.sources.source import EventSource, make_source
-from nearfar.train.run import Device, Precision
+from nearfar.tables.columns import Columns
 
 FILE_URL = re.compile(r"((?:sqlite|duckdb)(?:\+\w+)?:///)(?![/:]|\$\{)([^?]+)(.*)", re.DOTALL)
 """A database that is a file, at a relative path; one in memory is none."""
-
-
-@dataclass(frozen=True)
-class Weekly(Settings):
-    """When and on what to train.
-
-    Args:
-        every_days: a training is due when the last one is so many days old.
-        window_days: events of so many days up to the day of training.
-        filters: what of them is kept; see `Filters`.
-        held_out: share of users that no version is trained on, half of them to stop by, half
-            for the gates. By default the first training chooses it (5 %, 10 % or 20 %, the least
-            that holds out 200 users with something to find), and later ones keep it.
-        holdout_days: the interactions of held-out users in so many last days are the targets.
-        warm_start: go on from the published version's weights where the architecture is the same.
-        publish: make a version current as soon as it passed the gates.
-        seed: of the training.
-        device: where to train and score.
-        precision: of the output layer's products.
-        checkpoint_seconds: the longest time between checkpoints of a training, from which one
-            that was killed goes on; 0 writes one after every step.
-        exports: what of a version is written beside its bundle: "onnx", to serve it without
-            PyTorch.
-
-    Examples:
-        >>> from nearfar.jobs.pipeline import Weekly
-        >>> Weekly(every_days=1, window_days=30).holdout_days
-        7
-    """
-
-    every_days: PositiveInt = 7
-    window_days: PositiveInt = 90
-    filters: Filters = field(default_factory=Filters)
-    held_out: Annotated[float, Gt(0), Lt(0.5)] | None = None
-    holdout_days: PositiveInt = 7
-    warm_start: bool = False
-    publish: bool = True
-    seed: int = 0
-    device: Device = "auto"
-    precision: Precision = "float32"
-    checkpoint_seconds: NonNegativeFloat = 60.0
-    exports: tuple[Literal["onnx"], ...] = ()
-
-    def check_together(self) -> None:
-        if self.holdout_days >= self.window_days:
-            raise SettingsError(
-                f"train.holdout_days is {self.holdout_days}; it must be below train.window_days, "
-                f"which is {self.window_days}"
-            )
 
 
 @dataclass(frozen=True)
@@ -90,6 +42,10 @@ class Daily(Settings):
         exclude_seen: leave out the items of the user's history in the window.
         deny: ids of items that are never recommended.
         deny_file: a text file with one such id a line, read at every scoring.
+        rerank: how a list is chosen from the best candidates: "mmr", "dpp" or "calibrated", or a
+            table of its kind and settings; see docs/guide/reranking.md.
+        rules: a file of boosts, pins, exclusions and quotas, read at every scoring.
+        candidates: for each place of a list that is re-ranked.
         part_users: users per part; a run that was killed goes on after its last part.
         experiment: the TOML file of an A/B test, read at every scoring; see
             `abtest.assignment.Experiment`. Its dates do not matter here.
@@ -106,9 +62,23 @@ class Daily(Settings):
     exclude_seen: bool = True
     deny: tuple[str, ...] = ()
     deny_file: str | None = None
+    rerank: Reranker | None = None
+    rules: str | None = None
+    candidates: PositiveInt = 10
     part_users: PositiveInt = 20_000
     experiment: str | None = None
     arm: str | None = None
+
+    @property
+    def reranking(self) -> Reranking | None:
+        """How lists are re-ranked, its rules read anew; None where they are not.
+
+        Raises:
+            SettingsError: the rule file is missing or wrong.
+        """
+        if self.rerank is None and self.rules is None:
+            return None
+        return Reranking(self.rerank, self.rules, self.candidates)
 
     def check_together(self) -> None:
         if (self.experiment is None) != (self.arm is None):
@@ -175,7 +145,20 @@ class Pipeline:
     items: ItemDetails | None = None
     metrics_file: Path | None = None
 
+    @property
+    def scale(self) -> Scale:
+        """What weights are in training."""
+        columns: Columns | None = getattr(self.source, "columns", None)
+        named = columns is not None and columns.weight is not None
+        return self.train.weighting.scale_of(named=named)
+
     def __post_init__(self) -> None:
+        columns: Columns | None = getattr(self.source, "columns", None)
+        if columns is not None and (columns.kind is None) != (self.train.kind_weights is None):
+            raise SettingsError(
+                f"source.columns.kind is {columns.kind!r} and train.kind_weights "
+                f"{self.train.kind_weights!r}; give both or none"
+            )
         if self.score.active_days > self.train.window_days:
             raise SettingsError(
                 f"score.active_days is {self.score.active_days} and train.window_days "
@@ -256,7 +239,7 @@ def _score(values: Mapping[str, Any], folder: Path) -> Daily:
     values = dict(values)
     if isinstance(values.get("deny"), list):
         values["deny"] = [str(v) for v in values["deny"]]
-    for name in ("deny_file", "experiment"):
+    for name in ("deny_file", "rules", "experiment"):
         if values.get(name):
             values[name] = str(folder / str(values[name]))
     return settings.build(Daily, values, "score")

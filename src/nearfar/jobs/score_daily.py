@@ -13,8 +13,10 @@ import numpy as np
 import polars as pl
 
 from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.similar import item_facts
 from nearfar.core.errors import ArtefactError, DataError, SettingsError
 from nearfar.core.files import read_json, remove, write_json
+from nearfar.core.settings import to_plain
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
 from nearfar.jobs.executor import LOCAL, Executor
@@ -105,8 +107,8 @@ def score_daily(
 
     Raises:
         LockedError: another job is running.
-        SettingsError: no version is published, the experiment's file is wrong, or the day is
-            after today.
+        SettingsError: no version is published, the file of the experiment or the rules is wrong,
+            or the day is after today.
         DataError: the events break the contract, or nobody was active.
 
     Examples:
@@ -154,11 +156,16 @@ def _score(
     deny = _denied(pipeline, bundle)
     if n_absent := int((bundle.items.index(deny) < 0).sum()):
         say(f"{n_absent:,} of {len(deny):,} denied ids are no items of {version}")
+    reranking = pipeline.score.reranking
     inputs = {
         "day": str(as_of), "version": version, "users": active.fingerprint,
         "deny": sorted(map(str, deny)), "k": pipeline.score.k,
         "exclude_seen": pipeline.score.exclude_seen, "part_users": pipeline.score.part_users,
     }  # fmt: skip
+    if reranking is not None:
+        inputs["rerank"] = to_plain(reranking)
+        for unknown in reranking.over(item_facts(bundle)).rules.unknown:
+            say(f"{unknown}; the rule is ignored")
     if NEW_ITEMS in bundle.about.data:
         inputs[NEW_ITEMS] = bundle.about.data[NEW_ITEMS][FILE]
     if not again and _published(pipeline, registry, as_of, inputs):
@@ -197,7 +204,7 @@ def _score(
             on_users(done, n_users)
 
         on_users(done, n_users)
-        executor.score(pipeline, bundle, known, deny, writer, tell)
+        executor.score(pipeline, bundle, known, deny, reranking, writer, tell)
     if resumed:  # the run before did not live to tell how many it wrote
         rows = pipeline.sink.read(as_of).height
     unknown = int((np.diff(known.x.indptr) == 0).sum())

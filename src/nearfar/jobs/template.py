@@ -27,6 +27,7 @@ path = "events"                      # or "s3://bucket/events", any address that
 ## url = "postgresql+psycopg://reader:${DB_PASSWORD}@host/db"
 ## table = "events"
 ## columns = { user = "customer_id", item = "sku", timestamp = "at", weight = "quantity" }
+## columns = { user = "customer_id", item = "sku", timestamp = "at", kind = "event" }
 
 """
 SINK = """\
@@ -63,6 +64,9 @@ kind = "multvae"
 # publish = true                     # make a version current as soon as it passed the gates
 # filters = { min_user = 0, min_item = 0 }
 ## filters = { max_user = 300 }      # leave users with more items out of the training: robots
+## kind_weights = "view=1,click=2,buy=5"  # with columns.kind of the source; others are left out
+## weights = "linear"                # or log, none: what weights are in training
+## repeats = "max"                   # or sum: of several events of one user and item
 # seed = 0
 # device = "auto"                    # or cpu, cuda; of scoring too
 # precision = "float32"              # or bfloat16: faster where the processor is made for it
@@ -75,6 +79,9 @@ kind = "multvae"
 # exclude_seen = true                # leave out the user's items of the window
 # deny = []                          # ids of items that are never recommended
 ## deny_file = "deny.txt"            # the same, an id a line; read at every scoring
+## rerank = { kind = "mmr", diversity = 0.3 }  # or dpp, calibrated; see guide/reranking.md
+## rules = "rules.toml"              # boosts, pins, exclusions, quotas; read at every scoring
+# candidates = 10                    # for each place of a list that is re-ranked
 # part_users = 20000                 # a killed run goes on after its last part
 ## experiment = "test.toml"          # an A/B test, as for nearfar abtest:
 ## arm = "control"                   # score the users of this arm alone

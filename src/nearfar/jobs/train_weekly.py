@@ -151,7 +151,8 @@ def _train(
     champion = _champion(registry, say)
     data = training_of(
         events.frame, weekly.filters, as_of=as_of, share=_share(pipeline, champion),
-        holdout_days=weekly.holdout_days, salt=SALT,
+        holdout_days=weekly.holdout_days, salt=SALT, scale=pipeline.scale,
+        repeats=weekly.weighting.repeats_rule,
     )  # fmt: skip
     n_judges = 0 if data.test is None else data.test.fold_in.n_users
     say(

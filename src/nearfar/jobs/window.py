@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,12 +13,13 @@ import polars as pl
 from jaxtyping import Bool
 from scipy.sparse import csr_array
 
-from nearfar.core.errors import EmptyDataError, SettingsError
+from nearfar.core.errors import EmptyDataError, SchemaError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, remark_on_robots
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.data.splits.targets import new_entries
+from nearfar.data.weighting import KindReader, Repeats, Scale
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.store.contracts import midnight
@@ -104,6 +105,8 @@ def training_of(
     share: float | None,
     holdout_days: int,
     salt: str,
+    scale: Scale = "none",
+    repeats: Repeats = "sum",
 ) -> TrainingWindow:
     """Part a window's events by users, and the held-out users' by time.
 
@@ -115,10 +118,19 @@ def training_of(
             `SHARES` that holds out `ENOUGH_HELD_OUT` users with something to find.
         holdout_days: held-out users' events of so many last days are the targets.
         salt: see `held_out`.
+        scale: what the events' weights are in training.
+        repeats: the weight of several events of one user and item.
 
-    Raises: EmptyDataError where nothing is left after the filters.
+    Raises: EmptyDataError where nothing is left after the filters; SchemaError where weights are
+        used and the events have none.
     """
-    log = filters.apply(Log.from_frame(events, name="events"))
+    if scale != "none" and "weight" not in events.columns:
+        raise SchemaError(
+            "the events have no weights, and train.weights uses them; name their column in "
+            "[source] columns"
+        )
+    log = replace(Log.from_frame(events, name="events"), scale=scale, repeats=repeats)
+    log = filters.apply(log)
     if not log.n_events:
         raise EmptyDataError("no event of the window is left after the filters")
     cut = moment(as_of + timedelta(days=1 - holdout_days))
@@ -212,4 +224,22 @@ def window_events(
     if robots is not None:
         say(robots)
     seconds = pl.col("timestamp").dt.epoch("s")
-    return WindowEvents(checked.events.with_columns(seconds), report.n_rejected, report.to_dict())
+    events = _of_kinds(checked.events.with_columns(seconds), pipeline, say)
+    return WindowEvents(events, report.n_rejected, report.to_dict())
+
+
+def _of_kinds(
+    events: pl.DataFrame, pipeline: Pipeline, say: Callable[[str], object]
+) -> pl.DataFrame:
+    """The events of kinds that have a weight, with it; the others are counted and said."""
+    kinds = pipeline.train.weighting.kinds
+    if kinds is None:
+        return events
+    told = ReadReport()
+    reader = KindReader(kinds, told)
+    weighed, unknown = reader.read(events)
+    for reason, n in told.left_out.items():
+        say(f"left out: {n:,} events: {reason}")
+    if reader.unseen:
+        say(f"no event is of the kind {', '.join(map(repr, reader.unseen))}")
+    return weighed.filter(~unknown & (weighed["weight"] > 0))

@@ -31,7 +31,14 @@ class Background:
         """Return the background of the users from position `start` to before `end`."""
         return Background(self.alpha[start:end], self.mass[start:end], self.weights)
 
-    def own_targets(self, by_item: ByItem) -> Float[Tensor, " nnz"]:
-        """Return what the entries of the rows, by item, are above the background."""
+    def own_targets(
+        self, by_item: ByItem, targets: Float[Tensor, " nnz"] | float = 1.0
+    ) -> Float[Tensor, " nnz"]:
+        """Return what the entries of the rows, by item, are above the background.
+
+        Args:
+            by_item: the entries.
+            targets: of each of them.
+        """
         alpha = self.alpha[by_item.users]
-        return 1 - (alpha if self.weights is None else alpha * self.weights[by_item.indices])
+        return targets - (alpha if self.weights is None else alpha * self.weights[by_item.indices])

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, Int64
+from jaxtyping import Bool, Float, Int, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -81,6 +81,7 @@ class Rows:
         positions: of the rows in the matrix that they were taken from, where that is known.
         whole: the batch that the rows are a part of, where they are not all of it.
         transpose: the entries sorted by item, if they were sorted already; see `by_item`.
+        weights: how much each entry counts in a likelihood; None where all count 1.
         known_limits: `indptr` in the CPU's memory, where it is there; see `limits`.
         fixed: no size depends on the data, since a CPU that reads one from a GPU waits for all
             that the GPU was given before. The transpose then has every item of the catalogue,
@@ -93,6 +94,7 @@ class Rows:
     positions: Int64[Tensor, " users"] | None = None
     whole: Whole | None = None
     transpose: ByItem | None = None
+    weights: Float[Tensor, " nnz"] | None = None
     known_limits: Int64[np.ndarray, " users_plus_1"] | None = None
     fixed: bool = False
 
@@ -103,6 +105,14 @@ class Rows:
     @cached_property
     def counts(self) -> Int64[Tensor, " users"]:
         return self.indptr.diff()
+
+    @cached_property
+    def totals(self) -> Float[Tensor, " users"] | Int64[Tensor, " users"]:
+        """The weight of each row's entries; their number where they have no weights."""
+        if self.weights is None:
+            return self.counts
+        zeros = torch.zeros(self.n_users, dtype=self.weights.dtype, device=self.weights.device)
+        return zeros.index_add_(0, self.users, self.weights)
 
     @cached_property
     def limits(self) -> Int64[np.ndarray, " users_plus_1"]:
@@ -158,10 +168,15 @@ class Rows:
     def from_csr(
         cls, x: csr_array, rows: np.ndarray | None = None, device: str | torch.device = "cpu"
     ) -> Rows:
-        """The rows of a CSR matrix, or those at positions `rows`, moved to `device`."""
-        indices, indptr = x.indices, x.indptr
+        """The rows of a CSR matrix, or those at positions `rows`, moved to `device`.
+
+        Values other than one are weights.
+        """
+        indices, indptr, values = x.indices, x.indptr, x.data
         if rows is not None:
+            values, _ = gather_rows(values, indptr, rows)
             indices, indptr = gather_rows(indices, indptr, rows)
+        weights = weights_of(values)
         limits = indptr.astype(np.int64)
         return cls(
             torch.from_numpy(indices.astype(np.int64)).to(device),
@@ -169,6 +184,7 @@ class Rows:
             x.shape[1],
             None if rows is None else torch.from_numpy(rows.astype(np.int64)).to(device),
             known_limits=limits,
+            weights=None if weights is None else torch.from_numpy(weights).to(device),
         )
 
     def transposed(self) -> Rows:
@@ -218,7 +234,13 @@ class Rows:
             None if self.positions is None else self.positions[start:end],
             known_limits=self.limits[start : end + 1] - low,
             fixed=self.fixed,
+            weights=None if self.weights is None else self.weights[low:high],
         )
+
+
+def weights_of(values: np.ndarray) -> Float[np.ndarray, " nnz"] | None:
+    """The values of a matrix of interactions, or None where all are one."""
+    return None if values.dtype != np.float32 or (values == 1).all() else values
 
 
 def gather_rows(
@@ -250,13 +272,16 @@ class SparseMatrix:
     indptr: Int64[Tensor, " rows_plus_1"]
     limits: Int64[np.ndarray, " rows_plus_1"]
     n_items: int
+    weights: Float[Tensor, " nnz"] | None = None
 
     @classmethod
     def from_csr(cls, x: csr_array, device: str | torch.device = "cpu") -> SparseMatrix:
         """The matrix `x` on `device`; on the CPU it shares its memory."""
         limits = x.indptr.astype(np.int64, copy=False)
         indices, indptr = torch.from_numpy(x.indices), torch.from_numpy(limits)
-        return cls(indices.to(device), indptr.to(device), limits, x.shape[1])
+        values = weights_of(x.data)
+        weights = None if values is None else torch.from_numpy(values).to(device)
+        return cls(indices.to(device), indptr.to(device), limits, x.shape[1], weights)
 
     def take(self, rows: Int64[np.ndarray, " users"], *, fixed: bool = False) -> Rows:
         """The rows at these positions, in their order, without a loop over them.
@@ -276,4 +301,8 @@ class SparseMatrix:
         )
         positions = shifts + torch.arange(n_entries, device=device)
         indices = self.indices[positions].long()
-        return Rows(indices, indptr, self.n_items, users, known_limits=limits, fixed=fixed)
+        weights = None if self.weights is None else self.weights[positions]
+        return Rows(
+            indices, indptr, self.n_items, users,
+            known_limits=limits, fixed=fixed, weights=weights,
+        )  # fmt: skip

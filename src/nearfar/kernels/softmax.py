@@ -40,7 +40,7 @@ def linear_multinomial_nll(
 ) -> Float[Tensor, " users"]:
     """Compute -sum_i t_i log softmax(W h + b)_i, in nats per user (Eq. 1).
 
-    The targets t_i are 1 for i in S, and elsewhere 0 or those of the background.
+    The targets t_i are 1, or the entry's weight, for i in S, elsewhere 0 or the background's.
 
     Args:
         hidden: what the decoder passes to its last layer.
@@ -51,7 +51,8 @@ def linear_multinomial_nll(
         own: a number per entry of the rows that is added to the entry's score.
         background: the targets outside of S; None for 0.
     """
-    if workspace.fused and own is None and (background is None or background.weights is None):
+    plain = own is None and rows.weights is None
+    if workspace.fused and plain and (background is None or background.weights is None):
         # Triton comes with PyTorch for GPUs alone
         from nearfar.kernels.fused_softmax import fused_multinomial_nll
 
@@ -243,8 +244,10 @@ def _exponentials(
         if f is not values:
             values.copy_(f)
         blocks.append(_Block(start, end, slice(low, high), values))
-    targets = None if background is None else background.own_targets(by_item)
-    mass = rows.counts.to(hidden.dtype) if background is None else background.mass
+    targets = None if rows.weights is None else rows.weights[by_item.order].to(hidden.dtype)
+    if background is not None:
+        targets = background.own_targets(by_item, 1.0 if targets is None else targets)
+    mass = rows.totals.to(hidden.dtype) if background is None else background.mass
     weighted = chosen if targets is None else targets * chosen
     nll = mass * totals.log() - torch.zeros_like(totals).index_add_(0, by_item.users, weighted)
     if background is not None and everywhere is not None:

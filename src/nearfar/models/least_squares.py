@@ -24,8 +24,8 @@ BLOCK_VALUES = 1 << 20
 class Confidence(Settings):
     """How much an entry of the matrix counts, and how strongly a row's factors are held small.
 
-    An entry weighs 1 where the row has it and `unobserved_weight` elsewhere. A row whose
-    entries weigh s in all is penalised by `l2` s^`l2_exponent`.
+    An entry weighs 1, or its own weight, where the row has it and `unobserved_weight` elsewhere. A
+    row whose entries weigh s in all is penalised by `l2` s^`l2_exponent`.
 
     Args:
         unobserved_weight: weight of unobserved entries; 1 weighs all entries alike.
@@ -49,7 +49,7 @@ class Confidence(Settings):
                 all.
         """
         n_unobserved = rows.n_items if n_background is None else n_background
-        weights = rows.counts + self.unobserved_weight * (n_unobserved - rows.counts)
+        weights = rows.totals + self.unobserved_weight * (n_unobserved - rows.counts)
         return self.l2 * weights.double() ** self.l2_exponent
 
 
@@ -59,6 +59,8 @@ class WeightedRidge:
 
     For a row with the entries S, a the unobserved weight and p the penalty,
     u = argmin sum_i w_i (x_i - u.v_i)^2 + p |u|^2 = (a V'V + (1 - a) V_S'V_S + p I)^-1 V_S' 1.
+
+    Where entries have weights w_i, the sum over S is of w_i - a, and the right side of w_i.
 
     The factors are turned so that V'V is diagonal. A row of fewer entries than factors is then
     solved in as many unknowns as it has entries, which is the same by
@@ -111,11 +113,14 @@ class WeightedRidge:
         diagonals = self.unobserved_weight * self.eigenvalues + penalties[:, None].to(
             self.factors.dtype
         )
-        if self.unobserved_weight == 1:
+        if self.unobserved_weight == 1 and rows.weights is None:
             return (row_sums(self.factors, rows) / diagonals) @ self.basis.T
         result = torch.zeros_like(diagonals)
         for block in blocks(rows, len(self.eigenvalues)):
             met, diagonal = self.factors[block.columns], diagonals[block.rows]
+            if block.weights is not None:
+                result[block.rows] = _weighted(met, diagonal, block.weights, self.unobserved_weight)
+                continue
             solved = _few if met.shape[1] < met.shape[2] else _many
             result[block.rows] = solved(met, diagonal, 1 - self.unobserved_weight)
         return result @ self.basis.T
@@ -134,17 +139,23 @@ def weighted_least_squares(
 
 
 def row_sums(factors: Float[Tensor, "columns k"], rows: Rows) -> Float[Tensor, "rows k"]:
-    """X V for sparse rows X of ones: V's rows summed over each row's entries."""
-    ones = torch.ones(len(rows.indices), dtype=factors.dtype, device=factors.device)
-    return weighted_sums(factors, rows.indices, rows.indptr, ones)
+    """X V for sparse rows X: V's rows summed over each row's entries, times their weights."""
+    values = rows.weights
+    if values is None:
+        values = torch.ones(len(rows.indices), device=factors.device)
+    return weighted_sums(factors, rows.indices, rows.indptr, values.to(factors.dtype))
 
 
 @dataclass(frozen=True, eq=False)
 class RowBlock:
-    """Rows of similar length: their positions, and their columns padded with `n_items`."""
+    """Rows of similar length: their positions, and their columns padded with `n_items`.
+
+    Weights of entries, where there are any, are padded with 0.
+    """
 
     rows: Int64[Tensor, " block"]
     columns: Int64[Tensor, "block width"]
+    weights: Float[Tensor, "block width"] | None = None
 
 
 def blocks(rows: Rows, k: int) -> Iterator[RowBlock]:
@@ -159,7 +170,9 @@ def blocks(rows: Rows, k: int) -> Iterator[RowBlock]:
         steps = torch.arange(width, device=chosen.device)
         places = (rows.indptr[chosen][:, None] + steps).clamp(max=len(rows.indices) - 1)
         present = steps < rows.counts[chosen][:, None]
-        yield RowBlock(chosen, torch.where(present, rows.indices[places], rows.n_items))
+        columns = torch.where(present, rows.indices[places], rows.n_items)
+        weights = None if rows.weights is None else rows.weights[places] * present
+        yield RowBlock(chosen, columns, weights)
         start = end
 
 
@@ -181,6 +194,19 @@ def _many(
     """(D + c A'A)^-1 A' 1 for each row's A: as many unknowns as factors."""
     system = torch.diag_embed(diagonal) + extra * (met.mT @ met)
     return _solve(system, met.sum(1)[:, :, None])[:, :, 0]
+
+
+def _weighted(
+    met: Float[Tensor, "block width k"],
+    diagonal: Float[Tensor, "block k"],
+    weights: Float[Tensor, "block width"],
+    unobserved_weight: float,
+) -> Float[Tensor, "block k"]:
+    """(D + A'(W - a)A)^-1 A'W 1 for each row's A and weights W, a the unobserved weight."""
+    extra = (weights - unobserved_weight).to(met.dtype)  # padding has rows of zeros
+    system = torch.diag_embed(diagonal) + met.mT @ (met * extra[:, :, None])
+    right = (met * weights.to(met.dtype)[:, :, None]).sum(1)
+    return _solve(system, right[:, :, None])[:, :, 0]
 
 
 def _solve(

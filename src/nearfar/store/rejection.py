@@ -65,7 +65,8 @@ def rejections(
     reason = pl.coalesce(*told, pl.lit(None, pl.String)).alias("reason")
     reasons = events.select(reason).to_series()
     good = reasons.is_null()
-    event = pl.struct("user", "item", "timestamp")
+    kinds = [column for column in ("kind",) if column in events.columns]
+    event = pl.struct("user", "item", "timestamp", *kinds)
     repeated = events.filter(good).select(~event.is_first_distinct()).to_series()
     if repeated.any():
         reasons = reasons.scatter(good.arg_true().filter(repeated), "repeated")

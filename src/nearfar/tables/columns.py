@@ -129,6 +129,7 @@ OPTIONS = {
     "rating": "--rating-column",
     "timestamp": "--time-column",
     "weight": "--weight-column",
+    "kind": "--kind-column",
 }
 
 
@@ -169,6 +170,13 @@ EVENT_ROLES = (
     _event_role("timestamp", "time"),
     _event_role("weight", "number"),
 )
+KIND_ROLE = Role(
+    "kind", "text",
+    ("kind", "eventtype", "event", "eventname", "action", "actiontype", "behavior", "behaviour",
+     "behaviortype", "interactiontype", "interaction", "feedback", "type"),
+    required=True,
+)  # fmt: skip
+"""Whether an event is a view, a click, a purchase; looked for only where kinds have weights."""
 HISTORY_ROLES = EVENT_ROLES[:2]
 ITEM_ROLES = (
     EVENT_ROLES[1],
@@ -192,6 +200,7 @@ class Columns:
     rating: str | None = None
     timestamp: str | None = None
     weight: str | None = None
+    kind: str | None = None
 
     def resolve(
         self, present: Sequence[str], where: str, roles: Sequence[Role] = EVENT_ROLES

@@ -109,6 +109,12 @@ class Callback:
     def end(self, report: EndReport, /) -> None:
         """The fit ended."""
 
+    def warn(self, text: str, /) -> None:
+        """Something is not as the caller may expect, as weights that are not used.
+
+        Where no callback overrides this, it is a Python warning.
+        """
+
     def measured(self, metrics: Mapping[str, float], /) -> None:
         """The fitted model was measured: printed form of a metric -> mean over held-out users."""
 

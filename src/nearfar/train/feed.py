@@ -84,4 +84,5 @@ class Feed:
         return Rows(
             indices, indptr, rows.n_items, positions,
             known_limits=rows.known_limits, fixed=self.fixed,
+            weights=None if rows.weights is None else uploaded(rows.weights, self.device),
         )  # fmt: skip

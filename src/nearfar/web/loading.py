@@ -24,11 +24,13 @@ from nearfar.bundle.registered import (
 )
 from nearfar.core.errors import NearfarError
 from nearfar.core.manifest import NAME as MANIFEST
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.reranking.reranking import ListBuilder
 from nearfar.web.catalogue import Catalogue
 from nearfar.web.logs import failure, log
 from nearfar.web.metrics import Metrics
 from nearfar.web.scorers.scorer import LoadScorer, Scorer
-from nearfar.web.served_models import ServedModel, ServedModels
+from nearfar.web.served_models import ServedModel, ServedModels, facts_of
 from nearfar.web.settings import ServiceSettings
 from nearfar.web.titles import Titles
 
@@ -48,7 +50,8 @@ FOLDERS = {"torch": "bundle", "onnx": "onnx"}
 class Address:
     """Where a model is.
 
-    `items_stamp` changes with the registry's titles and new items, and is None without any.
+    `items_stamp` changes with the registry's titles and new items and the file of rules, and is
+    None without any.
     """
 
     name: str
@@ -167,7 +170,12 @@ class Loader:
         if version is None:
             return []
         path = newest_folder(registry / VERSIONS / version, FOLDERS[runtime])
-        files = [items_file(path), path / MANIFEST if path.name in EXTENDED.values() else None]
+        rules = self._settings.rules
+        files = [
+            items_file(path),
+            path / MANIFEST if path.name in EXTENDED.values() else None,
+            rules if rules is not None and rules.exists() else None,
+        ]
         stamp = max((f.stat().st_mtime_ns for f in files if f is not None), default=None)
         return [Address(CURRENT, version, path, stamp)]
 
@@ -184,9 +192,22 @@ class Loader:
             from nearfar.web.user_store import StoredHistories
 
             histories = StoredHistories(self._settings.histories, scorer.items)
-        served = ServedModel(address.name, scorer, catalogue, histories, self._map(scorer))
+        served = ServedModel(
+            address.name, scorer, catalogue, histories, self._map(scorer),
+            self._builder(scorer, items, address.name),
+        )  # fmt: skip
         _warm_up(scorer, self._settings.limits.batch_users)
         return served
+
+    def _builder(self, scorer: Scorer, items: Vocabulary, name: str) -> ListBuilder | None:
+        """What builds lists; rules about what the model does not know are told in the log."""
+        reranking = self._settings.reranking
+        if reranking is None:
+            return None
+        builder = reranking.over(facts_of(scorer, items))
+        for unknown in builder.rules.unknown:
+            log("rule-ignored", logging.WARNING, model=name, told=unknown)
+        return builder
 
     def _map(self, scorer: Scorer) -> ServedMap | None:
         if self._users is None or "latent" not in scorer.abilities:

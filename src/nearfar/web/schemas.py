@@ -62,7 +62,7 @@ class RecommendRequest(Person):
     diversity: float = Field(
         0.0, ge=0, le=1, allow_inf_nan=False,
         description="From 0, the most likely, to 1, the most unlike what the person knows and "
-        "each other (maximal marginal relevance among ten times k candidates).",
+        "each other (maximal marginal relevance); above 0 it replaces the service's re-ranker.",
     )  # fmt: skip
     explain: bool = Field(False, description="Tell which of the person's items carried each.")
     user: Id | None = Field(

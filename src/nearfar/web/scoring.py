@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from nearfar.core.ranking import Ranking
+from nearfar.reranking.reranking import ListBuilder
 from nearfar.web.scorers.scorer import Scorer
 
 MAX_LEFT_OUT = 100
@@ -29,14 +30,14 @@ class ScoringRequest:
         history: positions, each once, in the order given.
         excluded: positions of items that are not candidates, sorted.
         k: how many items.
-        diversity: see `mmr`.
+        builder: builds the list from the best candidates; None for the order of the scores.
         explain: whether to find out what carried each.
     """
 
     history: Int[np.ndarray, " items"]
     excluded: Int[np.ndarray, " excluded"]
     k: int
-    diversity: float = 0.0
+    builder: ListBuilder | None = None
     explain: bool = False
 
     @property
@@ -63,30 +64,25 @@ class ScoringResult:
 def score_batch(scorer: Scorer, requests: Sequence[ScoringRequest]) -> list[ScoringResult]:
     """Return the results of several requests, by one call of the model's `top_k`."""
     n_items = len(scorer.items)
-    sizes = [pool_size(r.k, n_items) if r.diversity else min(r.k, n_items) for r in requests]
+    most = n_items if scorer.max_k is None else min(scorer.max_k, n_items)
+    sizes = [min(r.k if r.builder is None else r.builder.n_candidates(r.k), most) for r in requests]
     histories = csr_of_lists([np.sort(r.history) for r in requests], n_items)
     excluded = csr_of_lists([r.excluded for r in requests], n_items)
     ranking = scorer.top_k(histories, max(sizes), excluded)
-    return [
-        _result(scorer, request, ranking, row, size)
-        for row, (request, size) in enumerate(zip(requests, sizes, strict=True))
-    ]
+    results = []
+    for row, (request, size) in enumerate(zip(requests, sizes, strict=True)):
+        own = Ranking(ranking.items[row : row + 1, :size], ranking.scores[row : row + 1, :size])
+        if request.builder is not None:
+            rows = slice(row, row + 1)
+            own = request.builder.build(own, histories[rows], request.k, excluded=excluded[rows])
+        results.append(_result(scorer, request, own))
+    return results
 
 
-def _result(
-    scorer: Scorer, request: ScoringRequest, ranking: Ranking, row: int, size: int
-) -> ScoringResult:
-    items, scores = ranking.items[row, :size], ranking.scores[row, :size]
-    present = items >= 0
+def _result(scorer: Scorer, request: ScoringRequest, ranking: Ranking) -> ScoringResult:
+    present = ranking.items[0] >= 0
     # Copies, or a small answer would keep the whole batch's arrays.
-    items, scores = items[present].copy(), scores[present].copy()
-    if request.diversity and len(items):
-        known = request.history[-HISTORY:]
-        alike = scorer.similarities(items, np.concatenate([items, known]))
-        of_pool, of_history = alike[:, : len(items)], alike[:, len(items) :]
-        familiar = of_history.max(1) if len(known) else np.zeros(len(items))
-        chosen = mmr(scores, of_pool, familiar, request.k, request.diversity)
-        items, scores = items[chosen], scores[chosen]
+    items, scores = ranking.items[0, present].copy(), ranking.scores[0, present].copy()
     carriers = explain_scores(scorer, request.history, items) if request.explain else None
     return ScoringResult(items, scores, carriers)
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.reranking.mmr import MMR
+from nearfar.reranking.reranker import ItemFacts
+from nearfar.reranking.reranking import ListBuilder, Reranking
 from nearfar.web.catalogue import Catalogue
 from nearfar.web.problems import ProblemError, not_ready
 from nearfar.web.scorers.scorer import Ability, Scorer
@@ -26,6 +30,7 @@ class ServedModel:
         catalogue: its items.
         histories: of known users over these items, where they are served.
         map: of the latent space, where there is one.
+        builder: builds lists as the service was told to; None where they are by score.
         loaded: when, seconds since 1970.
     """
 
@@ -34,7 +39,25 @@ class ServedModel:
     catalogue: Catalogue
     histories: StoredHistories | None = None
     map: ServedMap | None = None
+    builder: ListBuilder | None = None
     loaded: float = field(default_factory=time.time)
+
+    def diverse(self, diversity: float) -> ListBuilder | None:
+        """What builds a list as diverse as a request asks, by `MMR`; the service's rules hold.
+
+        Args:
+            diversity: of `MMR`; 0 for a list as the service was told to build it.
+
+        Raises:
+            ProblemError: the model cannot tell how alike items are.
+        """
+        if not diversity:
+            return self.builder
+        self.needs("similar")
+        mmr = MMR(diversity, history=True)
+        if self.builder is not None:
+            return self.builder.by(mmr)
+        return Reranking(mmr).over(facts_of(self.scorer, self.scorer.items))
 
     def needs(self, ability: Ability) -> None:
         """Refuses what the model cannot do.
@@ -108,6 +131,12 @@ class ServedModels:
 
     def __contains__(self, name: str) -> bool:
         return name in self._served
+
+
+def facts_of(scorer: Scorer, items: Vocabulary) -> ItemFacts:
+    """What re-rankers may know of a model's items."""
+    able = "similar" in scorer.abilities
+    return ItemFacts(items, scorer.similarities_of_pools if able else None)
 
 
 def _age(created: str | None) -> float | None:

@@ -13,6 +13,7 @@ from nearfar.abtest.assignment import Experiment
 from nearfar.core.errors import SettingsError
 from nearfar.core.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
 from nearfar.core.settings import Settings, check_value
+from nearfar.reranking.reranking import Reranking
 from nearfar.store.sinks.sink import RecommendationSink, make_sink
 
 Runtime = Literal["torch", "onnx"]
@@ -66,6 +67,9 @@ class ServiceSettings:
         data: a split folder, whose users the map shows.
         items: a file of titles, for models that have none; see `Titles`.
         experiment: tells users' arms; arms called as models choose these.
+        rerank: how lists are chosen from the best candidates, as "mmr diversity=0.3".
+        rules: a file of boosts, pins, exclusions and quotas, read with every new version.
+        candidates: for each place of a list that is re-ranked.
         token: that requests must bear, if any.
         origins: of pages elsewhere that may ask (CORS).
         limits: see `Limits`.
@@ -84,9 +88,23 @@ class ServiceSettings:
     data: Path | None = None
     items: Path | None = None
     experiment: Experiment | None = None
+    rerank: str | None = None
+    rules: Path | None = None
+    candidates: PositiveInt = 10
     token: str | None = field(default=None, repr=False)
     origins: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def reranking(self) -> Reranking | None:
+        """How lists are re-ranked, the rules read anew; None where they are not.
+
+        Raises:
+            SettingsError: a setting or the rule file is wrong.
+        """
+        if self.rerank is None and self.rules is None:
+            return None
+        return Reranking(self.rerank, self.rules, self.candidates)
 
     def __post_init__(self) -> None:
         check_value(ServiceSettings, "threads", self.threads, "threads")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +16,7 @@ from nearfar.core.errors import DataError
 from nearfar.data.build import LogBuilder
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters
-from nearfar.tables.columns import Columns
+from nearfar.tables.columns import EVENT_ROLES, KIND_ROLE, Columns, Role
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.table import ReadOptions
@@ -34,6 +34,7 @@ class SourceRequest:
         items: details of items, in place of those that the files hold.
         options: how to read tables.
         report: filled with what was read.
+        kinds: the weight of each kind of event; None where events have no kinds.
     """
 
     columns: Columns = field(default_factory=Columns)
@@ -41,13 +42,20 @@ class SourceRequest:
     items: pl.DataFrame | None = None
     options: ReadOptions = field(default_factory=ReadOptions)
     report: ReadReport = field(default_factory=ReadReport)
+    kinds: Mapping[str, float] | None = None
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles that a table's columns may have."""
+        return EVENT_ROLES if self.kinds is None else (*EVENT_ROLES, KIND_ROLE)
 
     def builder(self, name: str, *, typed: bool = False) -> LogBuilder:
         """What collects the rows, under the request's filters and rules."""
         rules = self.options.rules
         return LogBuilder(
-            name, self.filters, typed=typed, bad_rows=rules.bad_rows, report=self.report
-        )
+            name, self.filters, typed=typed, bad_rows=rules.bad_rows, report=self.report,
+            kinds=self.kinds,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

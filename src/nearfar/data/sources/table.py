@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from nearfar.data.events import Log
 from nearfar.data.sources.source import Source, SourceRequest
-from nearfar.tables.columns import EVENT_ROLES
 from nearfar.tables.folder import open_tables
 from nearfar.tables.json_lines import JSON_LINES
 from nearfar.tables.raw import RawFiles
@@ -25,14 +24,14 @@ class TableData(Source):
     def read(self, files: RawFiles, request: SourceRequest) -> Log:
         with files.kept_open():
             given = vars(request.columns)
-            tables, skipped = open_tables(files, EVENT_ROLES, given, request.options)
+            tables, skipped = open_tables(files, request.roles, given, request.options)
             report = request.report
             report.skipped_files = skipped
             report.files = [table.where for table in tables]
             report.format = f"{tables[0].kind} table"
             builder = request.builder(tables[0].where, typed=tables[0].typed)
             rows = read_rows(
-                tables, EVENT_ROLES, given, request.options.rules, report, needed=("user", "item")
+                tables, request.roles, given, request.options.rules, report, needed=("user", "item")
             )
             builder.add_all(rows)
         return builder.log(request.items)

@@ -44,7 +44,8 @@ def save_split(split: Split, path: str | Path) -> Path:
 
     `manifest.json` holds the format, the protocol, counts, the fingerprint, and size and
     checksum of every other file. Ids and item details are Parquet, matrices safetensors
-    (`PART.indptr`, `PART.indices`): nothing needs nearfar to be read.
+    (`PART.indptr`, `PART.indices`, and `PART.weights` where there are any): nothing needs nearfar
+    to be read.
 
     Raises:
         ArtefactError: something else stands at `path`.
@@ -61,6 +62,8 @@ def save_split(split: Split, path: str | Path) -> Path:
         for name, part in matrices.items():
             arrays[f"{name}.indptr"] = part.x.indptr.astype(np.int64)
             arrays[f"{name}.indices"] = part.x.indices.astype(np.int32)
+            if part.weights is not None:
+                arrays[f"{name}.weights"] = part.weights
         save_file(arrays, folder / MATRICES)
         split.train.item_ids.frame().write_parquet(folder / ITEMS)
         for group in GROUPS:
@@ -101,7 +104,7 @@ def load_split(path: str | Path) -> Split:
             indices, indptr = arrays[f"{name}.indices"], arrays[f"{name}.indptr"]
             data = np.ones(len(indices), np.float32)
             x = csr_array((data, indices, indptr), shape=(len(ids), len(items)))
-            parts[name] = Interactions(x, ids, items)
+            parts[name] = Interactions(x, ids, items, arrays.get(f"{name}.weights"))
         split = Split(
             parts["train"],
             FoldIn(parts["validation_fold_in"], parts["validation_held_out"], "validation"),

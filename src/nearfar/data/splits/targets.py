@@ -28,13 +28,7 @@ def new_entries(found: csr_array, known: csr_array) -> csr_array:
 
 def parted(data: Interactions, is_target: np.ndarray, name: str) -> FoldIn:
     """The stored entries where `is_target` as what is to be found, the others as fold-in."""
-    fold_in, held_out = (_masked(data, keep) for keep in (~is_target, is_target))
-    return FoldIn(fold_in, held_out, name)
-
-
-def _masked(data: Interactions, keep: np.ndarray) -> Interactions:
-    x = csr_array((keep.astype(np.float32), data.x.indices, data.x.indptr), shape=data.x.shape)
-    return Interactions(x, data.user_ids, data.item_ids)
+    return FoldIn(data.only(~is_target), data.only(is_target), name)
 
 
 MIN_ITEMS = 2

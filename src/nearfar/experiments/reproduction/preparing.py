@@ -105,6 +105,7 @@ class Splits:
                 filters=self.data.filters,
                 format=named,
                 options=self.data.reading,
+                weights="none",  # the published protocols have none
                 **columns,
             )
         return self._log

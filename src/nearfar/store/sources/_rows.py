@@ -11,7 +11,7 @@ from nearfar.core import identity
 from nearfar.core.errors import SchemaError
 from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
-from nearfar.tables.columns import EVENT_ROLES, Columns
+from nearfar.tables.columns import EVENT_ROLES, KIND_ROLE, Columns, Role
 from nearfar.tables.reader import TableReader
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rules import RowRules, beyond
@@ -49,6 +49,11 @@ class EventRows:
         self._untyped = False
         self._tables: list[pl.DataFrame] = []
 
+    @property
+    def _wanted(self) -> tuple[Role, ...]:
+        """The roles that columns may have; kinds of events only where their column is named."""
+        return EVENT_ROLES if self._columns.kind is None else (*EVENT_ROLES, KIND_ROLE)
+
     def roles(self, present: Sequence[str], where: str) -> dict[str, str]:
         """The column of each role.
 
@@ -56,7 +61,7 @@ class EventRows:
             SchemaError: the user, the item or the timestamp cannot be told, or a column that an
                 earlier table had is missing.
         """
-        found = self._columns.resolve(present, where)
+        found = self._columns.resolve(present, where, self._wanted)
         if "timestamp" not in found:
             listed = ", ".join(repr(c) for c in present)
             raise SchemaError(
@@ -84,7 +89,7 @@ class EventRows:
         self._untyped |= not table.typed
         blocks = [pl.DataFrame()]
         for rows in read_rows(
-            [table], EVENT_ROLES, roles, self._rules, self._report, clock=self._clock
+            [table], self._wanted, roles, self._rules, self._report, clock=self._clock
         ):
             frame = rows.frame.with_columns(
                 pl.from_epoch(pl.col("timestamp"), "s").cast(pl.Datetime("us"))
@@ -145,7 +150,7 @@ class EventRows:
         rows = pl.concat(tables, how="diagonal_relaxed")
         tables.clear()
         rows = rows.with_columns(self._typed(rows[r]) for r in ID_ROLES)
-        rest = [c for c in ("rating", "weight") if c in rows.columns]
+        rest = [c for c in ("rating", "weight", "kind") if c in rows.columns]
         rows = rows.select("user", "item", "timestamp", *rest)
         return rows.sort("timestamp", "user", "item", *rest)
 

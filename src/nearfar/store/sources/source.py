@@ -46,7 +46,8 @@ class EventSource(ABC):
         """Read the events of the days since <= day < until, all in UTC.
 
         Columns `user` and `item` (Int64 or String), `timestamp` (Datetime in UTC, whole
-        seconds), and `rating` and `weight` (Float64) where the data has them, sorted by time, then
+        seconds), `rating` and `weight` (Float64) where the data has them, and `kind` (String) where
+        the source's columns name it, sorted by time, then
         user and item, so that the order does not depend on where they lie. Ids are integers or
         text by the rules of `nearfar.data`.
 

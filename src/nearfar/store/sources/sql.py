@@ -273,7 +273,7 @@ def _series(role: str, column: str, values: Sequence[Any], where: str) -> pl.Ser
     Raises:
         SchemaError: the values are of several kinds, or of none that the role can have.
     """
-    plain = [PLAIN[role](v) for v in values]
+    plain = [PLAIN.get(role, _id)(v) for v in values]
     kinds = {type(v) for v in plain} - {type(None)}
     if kinds == {int, float}:
         plain = [None if v is None else float(v) for v in plain]
@@ -306,4 +306,4 @@ def _number(value: Any) -> float | None:
         return None
 
 
-PLAIN = {"user": _id, "item": _id, "timestamp": _moment, "rating": _number, "weight": _number}
+PLAIN = {"timestamp": _moment, "rating": _number, "weight": _number}

@@ -31,9 +31,12 @@ class Bernoulli(Likelihood):
 def bernoulli(step: Step, /) -> Float[Tensor, " users"]:
     """-log p(x|z) = sum_i softplus(f_i) - sum_{i in S} f_i, in nats per user.
 
-    Every item is an independent yes or no with log odds f(z)_i.
+    Every item is an independent yes or no with log odds f(z)_i. Where interactions have weights
+    w_i, those of the user's own items multiply their terms, softplus(-f_i).
     """
     rows, logits = step.histories, step.logits
     own = logits[rows.users, rows.indices]
+    if rows.weights is not None:
+        own = own - (rows.weights - 1) * torch.nn.functional.softplus(-own)
     chosen = torch.zeros_like(logits[:, 0]).index_add(0, rows.users, own)
     return torch.nn.functional.softplus(logits).sum(1) - chosen

@@ -36,7 +36,7 @@ class Gaussian(Likelihood):
 
 @dataclass(frozen=True)
 class Squares:
-    """sum_i (c_i / 2) (x_i - f_i)^2, c_i = 1 for i in S and c elsewhere, a user.
+    """sum_i (c_i / 2) (x_i - f_i)^2, c_i = 1 (or the interaction's weight) in S, c elsewhere.
 
     Notation: `negative_weight` = c.
     """
@@ -46,6 +46,7 @@ class Squares:
     def __call__(self, step: Step, /) -> Float[Tensor, " users"]:
         rows, logits, c = step.histories, step.logits, self.negative_weight
         own = logits[rows.users, rows.indices]
-        corrections = (1 - own).square() - c * own.square()
+        weights = 1.0 if rows.weights is None else rows.weights
+        corrections = weights * (1 - own).square() - c * own.square()
         whole = c * logits.square().sum(1)
         return 0.5 * whole.index_add(0, rows.users, corrections)

@@ -43,7 +43,10 @@ class Multinomial(Likelihood):
 
 
 def reconstruction(step: Step, /) -> Float[Tensor, " users"]:
-    """-log p(x|z) = -sum_i x_i log softmax(f(z))_i, in nats per user (Eq. 1)."""
+    """-log p(x|z) = -sum_i x_i log softmax(f(z))_i, in nats per user (Eq. 1).
+
+    Where interactions have weights, x_i is the weight of i, here and below.
+    """
     return step.output.multinomial_nll(step.hidden, step.histories)
 
 
@@ -75,7 +78,7 @@ def soft_targets(rows: Rows, share: float, like: Tensor) -> Background:
         share: alpha (I - N) / N.
         like: a tensor of the wanted dtype and device.
     """
-    counts = rows.counts.to(like)
-    others = rows.n_items - counts
-    alpha = (share * counts / others.clamp(min=1)).clamp(max=1) * (others > 0)
-    return Background(alpha, counts + alpha * others)
+    totals = rows.totals.to(like)
+    others = rows.n_items - rows.counts.to(like)
+    alpha = (share * totals / others.clamp(min=1)).clamp(max=1) * (others > 0)
+    return Background(alpha, totals + alpha * others)

@@ -107,12 +107,12 @@ class SampledReconstruction(nn.Module):
 
         exact = soft_targets(rows, self.background, hidden)
         weights = torch.exp(-log_chance)
-        counts, sampled = rows.counts.to(hidden), unseen(weights)
+        totals, sampled = rows.totals.to(hidden), unseen(weights)
         some = len(log_chance) > rows.counts  # else the sample holds the user's own items alone
-        others = torch.where(some, exact.mass - counts, 0)  # alpha (I - N)
+        others = torch.where(some, exact.mass - totals, 0)  # alpha (I - N)
         alpha = others / torch.where(some, sampled, 1)
         added = alpha * unseen(weights * log_chance)
-        return Background(alpha, counts + others, weights), added
+        return Background(alpha, totals + others, weights), added
 
     def log_chance(self, items: Int64[Tensor, " sample"], n_users: int) -> Float[Tensor, " sample"]:
         """log pi_i for a user without item i, in a batch of `n_users`."""
@@ -130,4 +130,5 @@ class SampledReconstruction(nn.Module):
         entries = places[by_item.inverse]
         indices[by_item.order] = entries
         transpose = replace(by_item, items=places, indices=entries)
-        return items, Rows(indices, rows.indptr, len(items), transpose=transpose)
+        compact = Rows(indices, rows.indptr, len(items), transpose=transpose, weights=rows.weights)
+        return items, compact

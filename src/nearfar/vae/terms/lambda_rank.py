@@ -34,6 +34,8 @@ class LambdaRank:
     other negatives, one is drawn from each of `sampled` equal stretches of their ranking and
     stands for all of it, so that cost and lambdas are unbiased. With `top` = I they are exact.
 
+    Where interactions have weights, they multiply the pairs of their items.
+
     It is no likelihood, only a term: it says nothing of p(x|z).
 
     Source: Burges, From RankNet to LambdaRank to LambdaMART: An Overview, 2010, sections 2 to 4.
@@ -86,6 +88,8 @@ class LambdaRank:
         ahead = self.sigma * (scores[own][:, None] - scores.gather(1, others)[users])
         change = (discount[own][:, None] - discount.gather(1, others)[users]).abs_()
         change *= weights[users]
+        if rows.weights is not None:
+            change *= rows.weights[:, None]
         cost = (change * torch.nn.functional.softplus(-ahead)).sum(1)
         lambdas = change.mul_(-self.sigma).mul_(torch.sigmoid(ahead.neg_()))
         gradient[own] = lambdas.sum(1)

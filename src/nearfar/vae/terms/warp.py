@@ -18,7 +18,7 @@ class WARPLoss(nn.Module):
     For every positive i, items that the user does not have are drawn until one is a violation,
     f_j > f_i - margin; after n draws the rank of i is estimated as floor((I - N) / n). L(k) =
     sum_{j <= k} 1/j counts as a constant in the gradient. Where `tries` draws find no violation
-    there is no loss.
+    there is no loss. Where interactions have weights, they multiply the losses of their items.
 
     It is no likelihood, only a term: it says nothing of p(x|z).
 
@@ -46,6 +46,8 @@ class WARPLoss(nn.Module):
         own = scores[rows.users, rows.indices]
         violations, weights = self._violations(step)
         losses = weights * (self.margin - own + scores[rows.users, violations])
+        if rows.weights is not None:
+            losses = losses * rows.weights
         return torch.zeros_like(scores[:, 0]).index_add(0, rows.users, losses)
 
     @torch.no_grad()

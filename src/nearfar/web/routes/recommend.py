@@ -117,8 +117,7 @@ async def recommend(request: Request, body: RecommendRequest) -> dict[str, Any]:
     served = service.choose(body.model, arm)
     if body.explain:
         served.needs("explain")
-    if body.diversity:
-        served.needs("similar")
+    builder = served.diverse(body.diversity)
     known = await known_items(request, served, body, deadline)
     catalogue = served.catalogue
     excluded = banned(served, body.allow, body.deny)
@@ -128,7 +127,7 @@ async def recommend(request: Request, body: RecommendRequest) -> dict[str, Any]:
     if of_person:
         excluded = _union(excluded, of_person)
     history = np.array(known.positions, np.int64)
-    scoring = ScoringRequest(history, excluded, body.k, body.diversity, body.explain)
+    scoring = ScoringRequest(history, excluded, body.k, builder, body.explain)
     (result,) = await service.batcher.rank(served, [scoring], deadline=deadline)
     source = "history" if known.positions else "popular"
     service.metrics.sources.labels(source).inc()
@@ -166,7 +165,8 @@ async def recommend_batch(request: Request, body: BatchRequest) -> dict[str, Any
     for items in body.histories:
         positions, missing = served.catalogue.positions(items)
         excluded = _union(shared, positions) if body.exclude_seen else shared
-        requests.append(ScoringRequest(np.array(positions, np.int64), excluded, body.k))
+        history = np.array(positions, np.int64)
+        requests.append(ScoringRequest(history, excluded, body.k, served.builder))
         unknown.append(len(missing))
     results = await service.batcher.rank(served, requests)
     sources = ["history" if len(one.history) else "popular" for one in requests]

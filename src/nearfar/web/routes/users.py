@@ -109,7 +109,7 @@ async def _scored(
         # Not what is popular: something better may be stored.
         raise queue_full()
     source, told = ("history", FOLDED) if len(history) else ("popular", POPULAR)
-    scoring = ScoringRequest(history, history, k)
+    scoring = ScoringRequest(history, history, k, served.builder)
     (result,) = await service.batcher.rank(served, [scoring], deadline=deadline)
     return {
         "model": served.name, "version": served.scorer.version, "source": source,

@@ -34,6 +34,7 @@ class BundleScorer:
     """
 
     runtime = "torch"
+    max_k = None
 
     def __init__(self, bundle: Bundle, *, version: str, threads: int) -> None:
         model = bundle.model
@@ -90,6 +91,13 @@ class BundleScorer:
         if self._similarity is None:
             raise TypeError(f"{self.about['algorithm']} has no item vectors")
         return self._similarity.between(rows, columns)
+
+    def similarities_of_pools(
+        self, rows: Int[np.ndarray, "users n"], columns: Int[np.ndarray, "users m"]
+    ) -> Float[np.ndarray, "users n m"]:
+        if self._similarity is None:
+            raise TypeError(f"{self.about['algorithm']} has no item vectors")
+        return self._similarity.of_pools(rows, columns)
 
     def latents(self, histories: csr_array) -> Float[np.ndarray, "users latent"]:
         self._bound_threads()

@@ -11,7 +11,13 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
-from nearfar.bundle.alike import cosines, shares_added, unit_vectors
+from nearfar.bundle.alike import (
+    cosines,
+    cosines_of_pools,
+    shares_added,
+    symmetric_of_pools,
+    unit_vectors,
+)
 from nearfar.bundle.exported import (
     ITEM_WEIGHTS,
     LATENTS,
@@ -50,6 +56,7 @@ class OnnxScorer:
         self.version = version
         self.items = exported.items
         self.popularity = exported.popularity
+        self.max_k: int | None = exported.settings["k"]
         self.about: Mapping[str, Any] = {
             **exported.about,
             "kind": exported.model["kind"],
@@ -69,7 +76,7 @@ class OnnxScorer:
         self.abilities = frozenset(abilities)
 
     def top_k(self, histories: csr_array, k: int, exclude: csr_array | None = None) -> Ranking:
-        fixed = self._exported.settings["k"]
+        fixed = self.max_k
         if k < 1 or (fixed is not None and k > fixed):
             most = "any number" if fixed is None else f"no more than {fixed}"
             raise DataError(f"k is {k}; it must be at least 1, and {most} by this export")
@@ -108,6 +115,13 @@ class OnnxScorer:
         if weights is None:
             raise TypeError(f"{self.about['algorithm']} has no item vectors")
         return shares_added(weights, rows, columns)
+
+    def similarities_of_pools(
+        self, rows: Int[np.ndarray, "users n"], columns: Int[np.ndarray, "users m"]
+    ) -> Float[np.ndarray, "users n m"]:
+        if self._vectors is not None:
+            return cosines_of_pools(self._vectors, rows, columns)
+        return symmetric_of_pools(self.similarities, rows, columns)
 
     def latents(self, histories: csr_array) -> Float[np.ndarray, "users latent"]:
         if LATENTS not in self._graphs:

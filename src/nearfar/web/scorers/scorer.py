@@ -18,7 +18,8 @@ from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
 
 Ability = Literal["explain", "similar", "latent"]
-"""What a scorer may offer beyond `top_k`: `scores_at`, `similarities`, `latents`."""
+"""What a scorer may offer beyond `top_k`: `scores_at`, `similarities` and
+`similarities_of_pools`, `latents`."""
 
 
 class Scorer(Protocol):
@@ -33,6 +34,7 @@ class Scorer(Protocol):
             (ISO 8601), "metrics", "data", "settings", "n_train_users", "versions".
         abilities: which of the methods below `top_k` may be called.
         anchors: the item anchors of PIA, in the space of `latents`, or None.
+        max_k: the most that `top_k` may be asked for; None for any number.
     """
 
     version: str
@@ -42,6 +44,7 @@ class Scorer(Protocol):
     about: Mapping[str, Any]
     abilities: frozenset[Ability]
     anchors: Float[np.ndarray, "items latent"] | None
+    max_k: int | None
 
     def top_k(self, histories: csr_array, k: int, exclude: csr_array | None = None) -> Ranking:
         """The best k items of every history; an empty history gets what is popular.
@@ -69,6 +72,15 @@ class Scorer(Protocol):
         self, rows: Int[np.ndarray, " rows"], columns: Int[np.ndarray, " columns"] | None = None
     ) -> Float[np.ndarray, "rows columns"]:
         """How alike items are, from -1 to 1; `columns` None stands for all items."""
+        ...
+
+    def similarities_of_pools(
+        self, rows: Int[np.ndarray, "users n"], columns: Int[np.ndarray, "users m"]
+    ) -> Float[np.ndarray, "users n m"]:
+        """How alike each user's items are to others, the same in both directions.
+
+        What the position -1 has means nothing.
+        """
         ...
 
     def latents(self, histories: csr_array) -> Float[np.ndarray, "users latent"]:

@@ -1,0 +1,52 @@
+"""The options of every command that re-ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearfar.reranking.reranking import Reranking
+
+
+@dataclass(frozen=True)
+class RerankOptions:
+    """How lists are chosen from the best candidates; each field is an option of the command."""
+
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            "--rerank",
+            help="Choose lists by mmr, dpp or calibrated, with settings as in 'mmr diversity=0.3 "
+            "by=genres'; see docs/guide/reranking.md.",
+        ),
+    ] = None
+    rules: Annotated[
+        Path | None,
+        typer.Option(
+            "--rules",
+            help="A .toml or .csv file of rules by item or genre: boost, pin, exclude, at_most, "
+            "at_least.",
+        ),
+    ] = None
+    candidates: Annotated[
+        int,
+        typer.Option(
+            "--candidates",
+            help="Lists are chosen from the best so many times k items, at most 500.",
+            min=1,
+        ),
+    ] = 10
+
+    @property
+    def reranking(self) -> Reranking | None:
+        """The re-ranking asked for, if any.
+
+        Raises:
+            SettingsError: a setting or the rule file is wrong.
+        """
+        if self.rerank is None and self.rules is None:
+            return None
+        return Reranking(self.rerank, self.rules, self.candidates)

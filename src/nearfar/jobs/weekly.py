@@ -1,0 +1,84 @@
+"""When and on what a pipeline trains: the section [train]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Gt, Lt
+
+from nearfar.core.errors import SettingsError
+from nearfar.core.ranges import NonNegativeFloat, PositiveInt
+from nearfar.core.settings import Settings
+from nearfar.data.filters import Filters
+from nearfar.data.weighting import Repeats, Scale, Weighting, parse_kinds
+from nearfar.train.run import Device, Precision
+
+
+@dataclass(frozen=True)
+class Weekly(Settings):
+    """When and on what to train.
+
+    Args:
+        every_days: a training is due when the last one is so many days old.
+        window_days: events of so many days up to the day of training.
+        filters: what of them is kept; see `Filters`.
+        kind_weights: how much each kind of event counts in training, as "view=1,click=2,buy=5"; the
+            source's `columns` then name the column `kind`. Events of other kinds are left out.
+        weights: what weights are in training: "linear", "log" for log2(1 + weight), or "none". By
+            default "linear" with `kind_weights` or where the source's `columns` name the weight.
+        repeats: the weight of several events of one user and item, "max" or "sum". By default "max"
+            with `kind_weights`, else "sum".
+        held_out: share of users that no version is trained on, half of them to stop by, half
+            for the gates. By default the first training chooses it (5 %, 10 % or 20 %, the least
+            that holds out 200 users with something to find), and later ones keep it.
+        holdout_days: the interactions of held-out users in so many last days are the targets.
+        warm_start: go on from the published version's weights where the architecture is the same.
+        publish: make a version current as soon as it passed the gates.
+        seed: of the training.
+        device: where to train and score.
+        precision: of the output layer's products.
+        checkpoint_seconds: the longest time between checkpoints of a training, from which one
+            that was killed goes on; 0 writes one after every step.
+        exports: what of a version is written beside its bundle: "onnx", to serve it without
+            PyTorch.
+
+    Examples:
+        >>> from nearfar.jobs.weekly import Weekly
+        >>> Weekly(every_days=1, window_days=30).holdout_days
+        7
+    """
+
+    every_days: PositiveInt = 7
+    window_days: PositiveInt = 90
+    filters: Filters = field(default_factory=Filters)
+    kind_weights: str | None = None
+    weights: Scale | None = None
+    repeats: Repeats | None = None
+    held_out: Annotated[float, Gt(0), Lt(0.5)] | None = None
+    holdout_days: PositiveInt = 7
+    warm_start: bool = False
+    publish: bool = True
+    seed: int = 0
+    device: Device = "auto"
+    precision: Precision = "float32"
+    checkpoint_seconds: NonNegativeFloat = 60.0
+    exports: tuple[Literal["onnx"], ...] = ()
+
+    @property
+    def weighting(self) -> Weighting:
+        """How much events count in training.
+
+        Raises:
+            SettingsError: the weights of kinds are wrong.
+        """
+        kinds = None if self.kind_weights is None else parse_kinds(self.kind_weights)
+        return Weighting(kinds, self.weights, self.repeats)
+
+    def check_together(self) -> None:
+        _ = self.weighting
+        if self.holdout_days >= self.window_days:
+            raise SettingsError(
+                f"train.holdout_days is {self.holdout_days}; it must be below train.window_days, "
+                f"which is {self.window_days}"
+            )

@@ -1,0 +1,78 @@
+"""The genres of items, as shares that add up to 1 for each item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float, Int
+from scipy.sparse import csr_array, diags_array
+
+from nearfar.core.vocabulary import Vocabulary
+
+COLUMN = "genres"
+
+
+@dataclass(frozen=True, eq=False)
+class Genres:
+    """Which genres each item has.
+
+    Args:
+        names: sorted.
+        shares: items x genres; an item of n genres has 1/n of each, one without has an empty row.
+    """
+
+    names: tuple[str, ...]
+    shares: Float[csr_array, "items genres"]
+
+    def members(self, name: str) -> Bool[np.ndarray, " items"]:
+        """Return which items have a genre; nobody has one that is unknown."""
+        if name not in self.names:
+            return np.zeros(self.shares.shape[0], bool)
+        column = self.shares[:, [self.names.index(name)]].toarray()
+        return column[:, 0] > 0
+
+    def rows(self, items: Int[np.ndarray, "users n"]) -> Float[np.ndarray, "users n genres"]:
+        """Return the shares of some items, dense; zeros for the position -1."""
+        found = self.shares[np.maximum(items, 0).ravel()].toarray()
+        found[items.ravel() < 0] = 0
+        return found.reshape(*items.shape, len(self.names))
+
+    def similarities(
+        self, rows: Int[np.ndarray, "users n"], columns: Int[np.ndarray, "users m"]
+    ) -> Float[np.ndarray, "users n m"]:
+        """Return the cosines of the sets of genres; 0 with an item that has none."""
+        left, right = (_unit(self.rows(items)) for items in (rows, columns))
+        return left @ right.transpose(0, 2, 1)
+
+
+def genres_of(items: Vocabulary) -> Genres | None:
+    """Return the genres in the details of items, lists or text with | between; None without any."""
+    if COLUMN not in items.details.columns:
+        return None
+    column = items.details[COLUMN]
+    if column.dtype == pl.String:
+        column = column.str.split("|")
+    if not isinstance(column.dtype, pl.List):
+        return None
+    table = (
+        pl.DataFrame({"item": np.arange(len(items)), "genre": column.cast(pl.List(pl.String))})
+        .explode("genre")
+        .with_columns(pl.col("genre").str.strip_chars())
+        .filter(pl.col("genre").is_not_null() & (pl.col("genre") != ""))
+        .unique(["item", "genre"], maintain_order=True)
+    )
+    if not table.height:
+        return None
+    names = table["genre"].unique().sort()
+    columns = Vocabulary(names).index(table["genre"])
+    entries = (np.ones(table.height, np.float32), (table["item"].to_numpy(), columns))
+    shares = csr_array(entries, shape=(len(items), len(names)))
+    counts = np.maximum(np.diff(shares.indptr), 1)
+    shares = csr_array(diags_array(1 / counts.astype(np.float32)) @ shares)
+    return Genres(tuple(names.to_list()), shares)
+
+
+def _unit(rows: Float[np.ndarray, "users n genres"]) -> Float[np.ndarray, "users n genres"]:
+    return rows / np.maximum(np.linalg.norm(rows, axis=2, keepdims=True), 1e-12)

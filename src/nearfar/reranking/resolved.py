@@ -1,0 +1,152 @@
+"""Rules over the items of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int
+
+from nearfar.reranking.genres import Genres
+from nearfar.reranking.reranker import ItemFacts
+from nearfar.reranking.rules import ANY, Rule, Rules
+
+
+@dataclass(frozen=True)
+class Pin:
+    """An item with a place of its own, from 1."""
+
+    place: int
+    item: int
+
+
+@dataclass(frozen=True, eq=False)
+class Quota:
+    """How many items of a genre a list may have, and should have at least."""
+
+    members: Bool[np.ndarray, " items"]
+    at_most: int | None
+    at_least: int
+
+
+@dataclass(frozen=True, eq=False)
+class ResolvedRules:
+    """What a model's items are subject to.
+
+    Args:
+        boosts: added to each item's relevance; one more, 0, for the position -1.
+        excluded: positions of items that nobody is given.
+        pins: items with a place of their own, first places first.
+        genre_pins: place -> which items have the genre of that place; one more for -1.
+        quotas: of genres.
+        unknown: what rules name and the model does not know, in words.
+    """
+
+    boosts: Float64[np.ndarray, " items+1"]
+    excluded: Int[np.ndarray, " excluded"]
+    pins: tuple[Pin, ...]
+    genre_pins: Mapping[int, Bool[np.ndarray, " items+1"]]
+    quotas: tuple[Quota, ...]
+    unknown: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rules: Rules, facts: ItemFacts) -> ResolvedRules:
+        """Return the rules over a model's items.
+
+        Raises:
+            SettingsError: a rule names a genre, and the items have none.
+        """
+        boosts = np.zeros(len(facts.items) + 1)
+        excluded = np.zeros(len(facts.items), bool)
+        pins: list[Pin] = []
+        genre_pins: dict[int, np.ndarray] = {}
+        quotas: list[Quota] = []
+        unknown: list[str] = []
+        for rule in rules.rules:
+            members = _members(rule, facts, unknown)
+            if members is None:
+                continue
+            boosts[:-1][members] += rule.boost
+            excluded |= members & rule.exclude
+            if rule.pin is not None and rule.item is not None:
+                pins.append(Pin(rule.pin, int(members.argmax())))
+            elif rule.pin is not None:
+                genre_pins[rule.pin] = np.append(members, False)
+            quotas += _quotas(rule, members, facts)
+        pins.sort(key=lambda pin: pin.place)
+        return cls(
+            boosts, np.flatnonzero(excluded), tuple(pins), genre_pins, tuple(quotas), tuple(unknown)
+        )
+
+    def counted(self, items: Int[np.ndarray, "users n"]) -> Counts:
+        """Return the quotas over a pool, with nothing chosen yet."""
+        return Counts(self.quotas, items)
+
+
+class Counts:
+    """How many items of each quota are chosen, for each user.
+
+    Args:
+        quotas: of genres.
+        items: the candidates' positions; -1 for none.
+    """
+
+    def __init__(self, quotas: Iterable[Quota], items: Int[np.ndarray, "users n"]) -> None:
+        self._quotas = [(quota, quota.members[items] & (items >= 0)) for quota in quotas]
+        self._counts = np.zeros((len(self._quotas), len(items)), np.int64)
+
+    def allowed(self, free: Bool[np.ndarray, "users n"], left: int) -> Bool[np.ndarray, "users n"]:
+        """Return which candidates may have the next place.
+
+        Args:
+            free: not chosen yet.
+            left: places that are still to be filled, the next among them.
+        """
+        missing = np.zeros(len(free), np.int64)
+        helping = np.zeros_like(free)
+        for (quota, members), counts in zip(self._quotas, self._counts, strict=True):
+            if quota.at_most is not None:
+                free = free & ~(members & (counts >= quota.at_most)[:, None])
+            need = np.maximum(quota.at_least - counts, 0)
+            missing += need
+            helping |= members & (need > 0)[:, None]
+        helping &= free
+        pressed = (missing >= left) & helping.any(1)
+        return np.where(pressed[:, None], helping, free)
+
+    def add(self, columns: Int[np.ndarray, " users"], found: Bool[np.ndarray, " users"]) -> None:
+        """Count the column that was chosen for each user, where one was."""
+        users = np.arange(len(columns))
+        for n, (_, members) in enumerate(self._quotas):
+            self._counts[n] += members[users, columns] & found
+
+
+def _members(rule: Rule, facts: ItemFacts, unknown: list[str]) -> Bool[np.ndarray, " items"] | None:
+    """Which items a rule is about; None, and a remark in `unknown`, where there are none."""
+    members = np.zeros(len(facts.items), bool)
+    if rule.item is not None:
+        position = facts.items.index([rule.item])[0]
+        if position < 0:
+            unknown.append(f"{rule.where}: the model has no item {rule.item!r}")
+            return None
+        members[position] = True
+        return members
+    genres = facts.genres(f"{rule.where}: genre {rule.genre!r}")
+    if rule.genre == ANY:
+        return members
+    members = genres.members(str(rule.genre))
+    if not members.any():
+        known = ", ".join(genres.names[:20]) + (", ..." if len(genres.names) > 20 else "")
+        unknown.append(f"{rule.where}: no item has the genre {rule.genre!r}; there are {known}")
+        return None
+    return members
+
+
+def _quotas(rule: Rule, members: Bool[np.ndarray, " items"], facts: ItemFacts) -> list[Quota]:
+    if rule.at_most is None and rule.at_least is None:
+        return []
+    if rule.genre != ANY:
+        return [Quota(members, rule.at_most, rule.at_least or 0)]
+    genres: Genres = facts.genres("genre *")
+    return [Quota(genres.members(name), rule.at_most, 0) for name in genres.names]
