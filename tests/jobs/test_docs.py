@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from nearfar.cli.main import run
-from nearfar.jobs.template import TEMPLATE
+from nearfar.jobs.template import REST
 
 TEXT = (Path(__file__).parents[2] / "docs" / "production.md").read_text()
 
-BRIEF = TEMPLATE.replace('kind = "multvae"\n', 'kind = "multvae"\nepochs = 3\n')
-"""The template with a short training, for the commands are tried here and not the model."""
+BRIEF = REST.replace('kind = "multvae"\n', 'kind = "multvae"\nepochs = 3\n')
+"""The end of the template with a short training: the commands are tried here and not the model."""
 
 
 @pytest.mark.slow
@@ -25,7 +25,7 @@ def test_from_an_empty_folder_to_a_daily_job(tmp_path: Path, monkeypatch, capsys
     lines = block.strip().splitlines()
     assert len(lines) == 10
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nearfar.cli.pipeline.TEMPLATE", BRIEF)
+    monkeypatch.setattr("nearfar.jobs.starting.REST", BRIEF)
     for line in lines:
         program, *arguments = shlex.split(line)
         if program == "cd":

@@ -88,17 +88,17 @@ def train(
     output: Output,
 ) -> None:
     """Train a candidate on the window up to a day, judge it, register it; publishes nothing."""
-    day = parse_day(as_of)
-    with (
-        _at_work(config, output) as pipeline,
-        TrainingProgress(output, "training") as progress,
-        trackers(track or (), f"weekly {day}", "pipeline") as tracked,
-    ):
-        found = train_weekly(
-            pipeline, day, say=output.remark, callbacks=(progress, *tracked),
-            executor=_executor(pipeline, workers, ray), accept=accept or (),
-            allow_future=allow_future,
-        )  # fmt: skip
+    with _at_work(config, output) as pipeline:
+        day = parse_day(as_of)
+        with (
+            TrainingProgress(output, "training") as progress,
+            trackers(track or (), f"weekly {day}", "pipeline") as tracked,
+        ):
+            found = train_weekly(
+                pipeline, day, say=output.remark, callbacks=(progress, *tracked),
+                executor=_executor(pipeline, workers, ray), accept=accept or (),
+                allow_future=allow_future,
+            )  # fmt: skip
     output.result(of_training(found), *gates(found))
     if not found.passed:
         raise typer.Exit(REFUSED)
@@ -181,17 +181,17 @@ def run(
     output: Output,
 ) -> None:
     """Do what is due: train if a week is over, publish what passed, score the day."""
-    day = parse_day(as_of)
-    with (
-        _at_work(config, output) as pipeline,
-        TrainingProgress(output, "training") as progress,
-        trackers(track or (), f"weekly {day}", "pipeline") as tracked,
-    ):
-        found = run_due(
-            pipeline, day, say=output.remark, callbacks=(progress, *tracked),
-            executor=_executor(pipeline, workers, ray), accept=accept or (),
-            allow_future=allow_future,
-        )  # fmt: skip
+    with _at_work(config, output) as pipeline:
+        day = parse_day(as_of)
+        with (
+            TrainingProgress(output, "training") as progress,
+            trackers(track or (), f"weekly {day}", "pipeline") as tracked,
+        ):
+            found = run_due(
+                pipeline, day, say=output.remark, callbacks=(progress, *tracked),
+                executor=_executor(pipeline, workers, ray), accept=accept or (),
+                allow_future=allow_future,
+            )  # fmt: skip
     output.result(of_run(found), *shown(found))
     if found.failure is not None:
         raise found.failure
