@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from nearfar.data.interactions import Interactions
-from nearfar.train.callback import Callback
+from nearfar.train.callback import Callback, EndReport
 from tests.conftest import interactions
 
 LINEAR = ("popularity", "ease", "edlae")
@@ -59,5 +59,7 @@ class Fits(Callback):
         if self.stop_at is not None and len(self.titles) == self.stop_at:
             raise self.error
         yield (self,)
+
+    def end(self, report: EndReport, /) -> None:
         if self.time is not None:
             self.time.now += self.seconds

@@ -100,7 +100,7 @@ def test_without_a_section_the_next_name_is_taken_then_the_defaults(presets) -> 
     made = row_algorithm(row, ["netflix", "ml-20m"])
     assert isinstance(made, MultVAE)
     assert (made.epochs, made.alignment) == (8, PIA())
-    assert row_algorithm(row, ["gowalla"]) == MultVAE(alignment=PIA())
+    assert row_algorithm(row, ["gowalla"]) == MultVAE(alignment=PIA(), richer=False)
 
 
 def test_own_settings_come_last(presets) -> None:
