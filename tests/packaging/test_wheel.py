@@ -7,6 +7,7 @@ import subprocess
 import tarfile
 import urllib.request
 import zipfile
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,12 @@ def test_every_extra_is_one_of_installed_packages(installed: Environment) -> Non
     """Each name and version range can be met; `serve` stays free of PyTorch."""
     extras = installed.wheel.metadata.get_all("Provides-Extra") or []
     assert {"torch", "serve", "plots", "sql", "onnx", "dev"} <= set(extras)
-    closures = {extra: set(installed.required(extra)) for extra in extras}
+    closures: dict[str, set[str]] = {}
+    for extra in extras:
+        try:
+            closures[extra] = set(installed.required(extra))
+        except PackageNotFoundError:  # MLflow and W&B are not among the tools of development
+            assert extra == "track", extra
     assert {"numpy", "polars", "typer"} <= closures["plots"]
     assert "torch" in closures["maps"]
     assert "torch" not in closures["serve"]

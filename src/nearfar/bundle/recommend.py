@@ -12,21 +12,19 @@ import polars as pl
 from scipy.sparse import csr_array, issparse
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.histories import histories_from_items, positions
+from nearfar.bundle.candidate_items import CandidateItems, Ids, candidate_items
+from nearfar.bundle.histories import histories_from_items
 from nearfar.bundle.history_file import HistoryChunk
 from nearfar.bundle.matching import match_items
-from nearfar.bundle.similar import item_facts
 from nearfar.bundle.writers import check_output, open_writer
 from nearfar.core.errors import DataError
 from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import canonical
-from nearfar.reranking.reranking import ListBuilder, Rerank, Reranking
+from nearfar.reranking.reranking import Rerank
 
 ROWS_AT_ONCE = 500_000
 RERANKED_AT_ONCE = 4096
-
-Ids = Sequence[int] | Sequence[str] | pl.Series
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,26 +66,6 @@ class Summary:
     unknown_rules: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class _Candidates:
-    """The lists of allowed and denied items as positions, and what re-ranks."""
-
-    allow: np.ndarray | None
-    deny: np.ndarray | None
-    n_unknown_allowed: int
-    n_unknown_denied: int
-    builder: ListBuilder | None
-
-    @property
-    def unknown(self) -> dict[str, Any]:
-        """What was unknown, as the results have it."""
-        return {
-            "n_unknown_allowed": self.n_unknown_allowed,
-            "n_unknown_denied": self.n_unknown_denied,
-            "unknown_rules": () if self.builder is None else self.builder.rules.unknown,
-        }
-
-
 def recommend(
     bundle: Bundle,
     histories: csr_array | Sequence[Sequence[int | str]],
@@ -124,7 +102,7 @@ def recommend(
         >>> found.n_users, found.k
         (2, 3)
     """
-    chosen = _candidates(bundle, allow, deny, rerank)
+    chosen = candidate_items(bundle, allow, deny, rerank)
     if not issparse(histories):
         histories = _of_lists(bundle, histories)
     ranking = _rank(bundle, csr_array(histories), k, exclude_seen, chosen, batch_size)
@@ -237,7 +215,7 @@ def recommend_to_file(
     check_output(out)
     if k < 1:
         raise DataError(f"k is {k}; it must be at least 1")
-    chosen = _candidates(bundle, allow, deny, rerank)
+    chosen = candidate_items(bundle, allow, deny, rerank)
     n_users = n_rows = n_unknown = n_empty = 0
     step = max(1, ROWS_AT_ONCE // k)
     with open_writer(out, formulas=formulas) as writer:
@@ -267,7 +245,7 @@ def _rank(
     histories: csr_array,
     k: int,
     exclude_seen: bool,
-    chosen: _Candidates,
+    chosen: CandidateItems,
     batch_size: int | None,
 ) -> Ranking:
     rules: dict[str, Any] = {
@@ -290,37 +268,10 @@ def _rank(
     return Ranking(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("items", "scores")))
 
 
-def _banned(bundle: Bundle, chosen: _Candidates) -> np.ndarray:
+def _banned(bundle: Bundle, chosen: CandidateItems) -> np.ndarray:
     banned = np.full(bundle.n_items, chosen.allow is not None)
     if chosen.allow is not None:
         banned[chosen.allow] = False
     if chosen.deny is not None:
         banned[chosen.deny] = True
     return np.flatnonzero(banned)
-
-
-def _candidates(bundle: Bundle, allow: Ids | None, deny: Ids | None, rerank: Rerank) -> _Candidates:
-    reranking = Reranking.of(rerank)
-    builder = None if reranking is None else reranking.over(item_facts(bundle))
-    allowed, n_unknown_allowed = _known(bundle, allow)
-    denied, n_unknown_denied = _known(bundle, deny)
-    if builder is not None and len(builder.rules.excluded):
-        denied = np.union1d(builder.rules.excluded, [] if denied is None else denied)
-        denied = denied.astype(np.int64)
-    if allowed is not None and not len(allowed):
-        what = (
-            f"none of the {n_unknown_allowed} allowed items is known"
-            if n_unknown_allowed
-            else "the list of allowed items is empty"
-        )
-        raise DataError(f"{what}, so that nothing could be recommended; check the ids")
-    if allowed is not None and denied is not None:
-        allowed, denied = np.setdiff1d(allowed, denied), None
-    return _Candidates(allowed, denied, n_unknown_allowed, n_unknown_denied, builder)
-
-
-def _known(bundle: Bundle, ids: Ids | None) -> tuple[np.ndarray | None, int]:
-    if ids is None:
-        return None, 0
-    found = positions(bundle.items, list(ids))
-    return found[found >= 0], int((found < 0).sum())

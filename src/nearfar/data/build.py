@@ -249,17 +249,6 @@ class LogBuilder:
                 self._has_no_events = True
                 self.report.left_out[reason] += n_such
 
-    def _check_kinds(self) -> None:
-        """Tell of kinds that no event is of; refuse a log where that is all of them."""
-        if self._kinds is None or not self._kinds.unseen:
-            return
-        seen, unseen = (", ".join(map(repr, k)) for k in (self._kinds.seen, self._kinds.unseen))
-        if not set(self._kinds.seen) - set(self._kinds.without_weight):
-            raise EmptyDataError(
-                f"{self.name}: no event is of the kinds {unseen}; the log has {seen}"
-            )
-        self.report.remarks.append(f"no event is of the kind {unseen}; the log has {seen}")
-
     def _refused(self, column: str, values: pl.Series, at: int, first: int) -> DataError:
         if values[at] is None:
             return missing_value(self.name, first + at, column)
@@ -277,7 +266,8 @@ class LogBuilder:
         """
         if not self.n_read:
             raise EmptyDataError(f"{self.name} has no rows; at least one event was expected")
-        self._check_kinds()
+        if self._kinds is not None:
+            self._kinds.check(self.name)
         events = pl.concat(self._blocks, rechunk=True)
         self._blocks.clear()
         user_ids, user_codes = self._users.vocabulary()

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Float32, Int
 
-from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.core.errors import EmptyDataError, SettingsError, UnknownNameError
 from nearfar.tables.report import ReadReport
 
 Scale = Literal["none", "linear", "log"]
@@ -136,6 +136,23 @@ class KindReader:
         own = rows["weight"] if "weight" in rows.columns else 1.0
         weighed = rows.drop("kind").with_columns((weight * own).alias("weight"))
         return weighed, weight.is_null()
+
+    def check(self, name: str) -> None:
+        """Tell of kinds that no event is of, once all rows are read.
+
+        Args:
+            name: what messages call the log.
+
+        Raises:
+            EmptyDataError: no event is of a kind that has a weight.
+        """
+        if not self.unseen:
+            return
+        seen, unseen = (", ".join(map(repr, kinds)) for kinds in (self.seen, self.unseen))
+        text = f"{unseen}; the log has {seen}"
+        if not set(self.seen) - set(self.without_weight):
+            raise EmptyDataError(f"{name}: no event is of the kinds {text}")
+        self._report.remarks.append(f"no event is of the kind {text}")
 
     @property
     def without_weight(self) -> list[str]:
