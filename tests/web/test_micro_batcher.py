@@ -32,6 +32,7 @@ class Echo:
     def __init__(self) -> None:
         self.about = {}
         self.items = Vocabulary(list(range(100)))
+        self.max_k = None
         self.popularity = np.ones(100, np.int64)
         self.batches: list[int] = []
         self.scored: list[int] = []
