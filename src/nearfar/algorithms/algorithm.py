@@ -63,8 +63,8 @@ class Algorithm(Settings, ABC):
             train: users x items. Where interactions have weights and the algorithm does not use
                 them, it says so: see `Callback.warn`.
             validation: held-out users that iterative algorithms choose the best epoch by.
-            run: device, seed, folder, callbacks. Those are told of the start and the end of every
-                fit, so an algorithm of your own reports at most its steps and epochs.
+            run: device, seed, folder, callbacks. The callbacks get the start and the end of every
+                fit; an algorithm of your own reports at most its steps and epochs.
 
         Raises:
             EmptyDataError: there are no interactions.
@@ -139,7 +139,7 @@ def _params(settings: Any, deep: bool) -> dict[str, Any]:
 
 
 def reporting(fit: Callable[..., Model]) -> Callable[..., Model]:
-    """Wrap an algorithm's `fit` so that the callbacks of its run are told of start and end."""
+    """Wrap an algorithm's `fit`: the callbacks of its run get its start and its end."""
 
     @functools.wraps(fit)
     def fit_and_report(
@@ -155,7 +155,7 @@ def reporting(fit: Callable[..., Model]) -> Callable[..., Model]:
 
 
 def start_report(algorithm: Algorithm, n_users: int, n_items: int, run: Run) -> StartReport:
-    """Return what callbacks are told of a fit before it starts."""
+    """Return the report of a fit's start, which callbacks get."""
     return StartReport(
         discovery.name_of(type(algorithm)), label_of(algorithm), settings.to_plain(algorithm),
         run.seed, n_users, n_items, run.folder, run.resume,

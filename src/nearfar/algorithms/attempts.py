@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from nearfar.algorithms.label import label_of
 from nearfar.models.model import Model
-from nearfar.train.history import Attempt
+from nearfar.train.history import Attempt, History
 from nearfar.train.run import Run
 
 A = TypeVar("A")
@@ -29,24 +29,20 @@ def best_attempt(attempts: Sequence[A], fit: Callable[[A, Run], M], run: Run) ->
     if len(attempts) == 1:
         return fit(attempts[0], run)
     run.history.clear()
-    made: list[Attempt] = []
-    best: tuple[float, M, Run] | None = None
-    interrupted = False
+    fitted: list[tuple[M, History]] = []
     for i, algorithm in enumerate(attempts):
         for callback in run.callbacks:
             callback.part(f"network {i + 1} of {len(attempts)}")
         own = run.part(i)
-        model = fit(algorithm, own)
-        score = own.history.best_score
-        made.append(Attempt(label_of(algorithm), score, len(own.history.records)))
-        if best is None or score > best[0]:
-            best = (score, model, own)
-        interrupted = own.history.interrupted
-        if interrupted:
+        fitted.append((fit(algorithm, own), own.history))
+        if own.history.interrupted:
             break
-    assert best is not None, "there is at least one attempt"
-    run.history.records.extend(best[2].history.records)
-    run.history.stopped_early = best[2].history.stopped_early
-    run.history.interrupted = interrupted
-    run.history.attempts.extend(made)
-    return best[1]
+    model, history = max(fitted, key=lambda each: each[1].best_score)
+    run.history.records.extend(history.records)
+    run.history.stopped_early = history.stopped_early
+    run.history.interrupted = fitted[-1][1].interrupted
+    run.history.attempts.extend(
+        Attempt(label_of(algorithm), tried.best_score, len(tried.records))
+        for algorithm, (_, tried) in zip(attempts, fitted, strict=False)
+    )
+    return model

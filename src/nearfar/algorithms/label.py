@@ -50,7 +50,7 @@ def say_ignored_weights(
 ) -> None:
     """Say which algorithms do not use the weights of interactions, where there are any.
 
-    The run's callbacks are told that take warnings; without one it is a Python warning.
+    Callbacks that override `warn` get the text; where none does, it is a Python warning.
     """
     if not isinstance(train, Interactions) or train.weights is None:
         return

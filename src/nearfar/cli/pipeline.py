@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,7 @@ from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.status import status as status_of
 from nearfar.jobs.status import write_prometheus
 from nearfar.jobs.train_weekly import train_weekly
+from nearfar.train.callback import Callback
 from nearfar.train.trackers.tracker import trackers
 
 app = typer.Typer(
@@ -88,17 +90,12 @@ def train(
     output: Output,
 ) -> None:
     """Train a candidate on the window up to a day, judge it, register it; publishes nothing."""
-    with _at_work(config, output) as pipeline:
-        day = parse_day(as_of)
-        with (
-            TrainingProgress(output, "training") as progress,
-            trackers(track or (), f"weekly {day}", "pipeline") as tracked,
-        ):
-            found = train_weekly(
-                pipeline, day, say=output.remark, callbacks=(progress, *tracked),
-                executor=_executor(pipeline, workers, ray), accept=accept or (),
-                allow_future=allow_future,
-            )  # fmt: skip
+    with _training(config, output, as_of, track) as (pipeline, day, callbacks):
+        found = train_weekly(
+            pipeline, day, say=output.remark, callbacks=callbacks,
+            executor=_executor(pipeline, workers, ray), accept=accept or (),
+            allow_future=allow_future,
+        )  # fmt: skip
     output.result(of_training(found), *gates(found))
     if not found.passed:
         raise typer.Exit(REFUSED)
@@ -181,17 +178,12 @@ def run(
     output: Output,
 ) -> None:
     """Do what is due: train if a week is over, publish what passed, score the day."""
-    with _at_work(config, output) as pipeline:
-        day = parse_day(as_of)
-        with (
-            TrainingProgress(output, "training") as progress,
-            trackers(track or (), f"weekly {day}", "pipeline") as tracked,
-        ):
-            found = run_due(
-                pipeline, day, say=output.remark, callbacks=(progress, *tracked),
-                executor=_executor(pipeline, workers, ray), accept=accept or (),
-                allow_future=allow_future,
-            )  # fmt: skip
+    with _training(config, output, as_of, track) as (pipeline, day, callbacks):
+        found = run_due(
+            pipeline, day, say=output.remark, callbacks=callbacks,
+            executor=_executor(pipeline, workers, ray), accept=accept or (),
+            allow_future=allow_future,
+        )  # fmt: skip
     output.result(of_run(found), *shown(found))
     if found.failure is not None:
         raise found.failure
@@ -238,3 +230,17 @@ def _at_work(config: Path, output: Output) -> Iterator[Pipeline]:
         finally:
             if pipeline.metrics_file is not None:
                 write_prometheus(pipeline.registry, pipeline.metrics_file)
+
+
+@contextlib.contextmanager
+def _training(
+    config: Path, output: Output, as_of: str | None, track: list[str] | None
+) -> Iterator[tuple[Pipeline, date, tuple[Callback, ...]]]:
+    """The pipeline of a file, the day, and what a training reports to."""
+    with _at_work(config, output) as pipeline:
+        day = parse_day(as_of)
+        with (
+            TrainingProgress(output, "training") as progress,
+            trackers(track or (), f"weekly {day}", "pipeline") as tracked,
+        ):
+            yield pipeline, day, (progress, *tracked)
