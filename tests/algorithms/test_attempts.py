@@ -11,6 +11,7 @@ from nearfar.algorithms.algorithm import Algorithm, make_algorithm, names, prese
 from nearfar.algorithms.attempts import best_attempt
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
+from nearfar.core.errors import CollapsedError, DivergedError, StoppedError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.data.splits.hold_out import hold_out_users
 from nearfar.data.synthetic import synthetic_interactions
@@ -79,6 +80,59 @@ def test_after_a_stop_by_hand_no_other_attempt_is_begun() -> None:
     best_attempt(["a", "b"], fit, run)
     assert run.history.interrupted
     assert len(run.history.attempts) == 1
+
+
+class Failing(Callback):
+    """Notes warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str, /) -> None:
+        self.warnings.append(text)
+
+
+@pytest.mark.parametrize("error", [CollapsedError, DivergedError])
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_failed_attempt_is_told_and_the_other_is_kept(error, failing) -> None:
+    notes = Failing()
+    run = Run(device="cpu", callbacks=(notes,))
+    fails = "ab"[failing]
+
+    def fit(name: str, own: Run) -> Constant:
+        model = scored(own, *SCORES[name])
+        if name == fails:
+            raise error("weights are nan")
+        return model
+
+    best_attempt(["a", "b"], fit, run)
+    assert notes.warnings == [f"network {failing + 1} of 2 failed and is left out: weights are nan"]
+    lost, kept = run.history.attempts[failing], run.history.attempts[1 - failing]
+    assert (lost.label, lost.score, lost.error) == (fails, None, "weights are nan")
+    assert kept.error is None
+    assert run.history.best_score == kept.score
+    assert not run.history.interrupted
+
+
+def test_where_all_attempts_fail_the_first_error_is_raised() -> None:
+    def fit(name: str, own: Run) -> Constant:
+        raise DivergedError(name)
+
+    with pytest.raises(DivergedError, match="a"), pytest.warns(UserWarning, match="left out"):
+        best_attempt(["a", "b"], fit, Run(device="cpu"))
+
+
+def test_stopped_before_the_second_has_an_epoch_the_first_is_kept() -> None:
+    run = Run(device="cpu")
+
+    def fit(name: str, own: Run) -> Constant:
+        if name == "b":
+            raise StoppedError("stopped")
+        return scored(own, 0.2)
+
+    best_attempt(["a", "b", "c"], fit, run)
+    assert run.history.interrupted
+    assert [a.score for a in run.history.attempts] == [0.2, None]
 
 
 def test_only_the_default_network_has_a_richer_one() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,6 +130,16 @@ def test_control_c_is_told_as_such(clusters) -> None:
     assert early.of("end")[0].state == "interrupted"
 
 
+@contextmanager
+def sigterm_handled_by(handler: Any) -> Iterator[None]:
+    """While entered, SIGTERM has this handler, whatever earlier tests' libraries installed."""
+    old = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
+
+
 def test_sigterm_is_told_before_the_process_ends(clusters, monkeypatch) -> None:
     class Ended(BaseException):
         """In place of the end of the process."""
@@ -137,10 +150,24 @@ def test_sigterm_is_told_before_the_process_ends(clusters, monkeypatch) -> None:
     raise_signal = signal.raise_signal
     notes = Notes(at=3, act=lambda: raise_signal(signal.SIGTERM))
     monkeypatch.setattr(signal, "raise_signal", end)
-    with pytest.raises(Ended):
+    with sigterm_handled_by(signal.SIG_DFL), pytest.raises(Ended):
         VAE.fit(*clusters, run=Run(device="cpu", callbacks=(notes,)))
     first = notes.of("end")[0]
     assert (first.state, first.reason, first.n_epochs) == ("interrupted", "SIGTERM", 1)
+
+
+@pytest.mark.parametrize("algorithm", [VAE, replace(VAE, richer=True)])
+def test_sigterm_that_the_caller_handles_by_an_exception_is_an_interruption(
+    clusters, algorithm
+) -> None:
+    def leave(*_: object) -> None:
+        raise SystemExit("asked to leave")
+
+    notes = Notes(at=3, act=lambda: signal.raise_signal(signal.SIGTERM))
+    with sigterm_handled_by(leave), pytest.raises(SystemExit):
+        algorithm.fit(*clusters, run=Run(device="cpu", callbacks=(notes,)))
+    (end,) = notes.of("end")
+    assert (end.state, end.reason) == ("interrupted", "asked to leave")
 
 
 def test_without_callbacks_no_report_is_made(clusters, monkeypatch) -> None:

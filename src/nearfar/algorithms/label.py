@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from nearfar.data.interactions import Interactions
 from nearfar.models.model import Model
-from nearfar.train.callback import Callback
 from nearfar.train.run import Run
 
 
@@ -62,12 +60,7 @@ def say_ignored_weights(
         f"{type(algorithm).__name__} does not use the weights of interactions: all of them count "
         "alike in this training"
     )
-    callbacks = () if run is None else run.callbacks
-    told = [c for c in callbacks if type(c).warn is not Callback.warn]
-    for callback in told:
-        callback.warn(text)
-    if not told:
-        warnings.warn(text, stacklevel=3)
+    report_warning(() if run is None else run.callbacks, text, stacklevel=3)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -135,8 +135,8 @@ def train(
     if evaluation is not None:
         rows = [[str(m), f"{evaluation.mean(m):.4f}"] for m in evaluation.per_user]
     for attempt in history.attempts:
-        score = f"{attempt.score:.4f}" if attempt.epochs else "no score"
-        output.remark(f"tried {attempt.label}: {score} in {attempt.epochs} epochs")
+        told = attempt.error if attempt.score is None else f"{attempt.score:.4f}"
+        output.remark(f"tried {attempt.label}: {told} ({attempt.epochs} epochs)")
     if history.interrupted:
         output.warning(
             f"stopped by hand: {out} holds the best so far; the same command with --resume goes on"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ def reported(callbacks: Sequence[Callback], history: History, start: StartReport
         yield
         state = "interrupted" if history.interrupted else "finished"
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt | StoppedError):
+        if history.interrupted or isinstance(error, KeyboardInterrupt | StoppedError):
             state = "interrupted"
         reason = str(error) or type(error).__name__
         raise
@@ -152,6 +153,15 @@ def report_measured(callbacks: Sequence[Callback], metrics: Mapping[Any, float])
     """Report what was measured of a fitted model."""
     for callback in callbacks:
         callback.measured({str(metric): value for metric, value in metrics.items()})
+
+
+def report_warning(callbacks: Sequence[Callback], text: str, stacklevel: int = 2) -> None:
+    """Give a warning to the callbacks that override `warn`; without any it is a Python warning."""
+    told = [callback for callback in callbacks if type(callback).warn is not Callback.warn]
+    for callback in told:
+        callback.warn(text)
+    if not told:
+        warnings.warn(text, stacklevel=stacklevel + 1)
 
 
 Reporting = Callable[[str], AbstractContextManager[tuple[Callback, ...]]]

@@ -76,12 +76,14 @@ class EpochRecord:
 class Attempt:
     """One of several networks that were trained to find out which suits the data.
 
-    `score` is its best validation score, by the metric that chooses; `epochs` how many it took.
+    `score` is its best validation score, by the metric that chooses, None where training failed
+    with `error`; `epochs` is how many were trained.
     """
 
     label: str
-    score: float
+    score: float | None
     epochs: int
+    error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
