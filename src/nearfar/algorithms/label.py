@@ -9,6 +9,7 @@ from typing import Any
 
 from nearfar.data.interactions import Interactions
 from nearfar.models.model import Model
+from nearfar.train.callback import report_warning
 from nearfar.train.run import Run
 
 
