@@ -19,6 +19,7 @@ from nearfar.experiments.autopilot.blending import (
     parts_of,
     preferred,
 )
+from nearfar.experiments.autopilot.fitting import Fitter
 from nearfar.experiments.autopilot.kept_models import KeptModels
 from nearfar.experiments.autopilot.leaderboard import make_leaderboard
 from nearfar.experiments.autopilot.records import Record, Records
@@ -136,6 +137,27 @@ def test_a_blend_and_its_test_users_need_no_second_fit(monkeypatch, tmp_path) ->
     assert blends[0].score == blends[1].score
     assert blends[0].settings == blends[1].settings
     assert found.test == fitted_again.test
+
+
+@pytest.mark.parametrize("wins", [True, False])
+def test_time_kept_back_for_a_blend_that_does_not_win_goes_to_trials(
+    monkeypatch, tmp_path, wins
+) -> None:
+    def reserved(fitter: Fitter) -> float:
+        return fitter.clock.left if fitter.blend_seconds else 0.0
+
+    monkeypatch.setattr(Fitter, "reserved", reserved)
+    for module in (search, leaderboard):
+        monkeypatch.setattr(
+            module, "preferred", lambda single, blend, *_: blend if wins else single
+        )
+    families = [t.family for t in search_of(tmp_path, Fits()).records.trials]
+    n_survey = len(ONLY) - 1
+    assert "blend" not in families[:n_survey]
+    assert families[n_survey] == "blend"
+    later = families[n_survey + 1 :]
+    assert bool(later) is not wins
+    assert later.count("blend") <= 1
 
 
 def test_only_the_best_model_of_each_kind_is_kept(tmp_path) -> None:

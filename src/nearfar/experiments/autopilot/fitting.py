@@ -30,9 +30,6 @@ from nearfar.train.run import Device, Precision, Run
 RESERVE = 1.3
 """The last fits are given so many times the seconds of the winner's own fit."""
 
-BLEND_SHARE = 0.5
-"""A blend is tried only if its last fit takes at most this share of the budget."""
-
 Say = Callable[[str], object]
 
 
@@ -48,6 +45,8 @@ class Fitter:
         say: called with each line of progress.
         reporting: gives the callbacks of each fit.
         blends: whether a blend of the best trials will be tried.
+        blend_seconds: what the last fits of a blend's parts may take together; as long as it is 0
+            nothing is kept back for a blend.
     """
 
     held_out: HeldOut
@@ -59,6 +58,7 @@ class Fitter:
     say: Say
     reporting: Reporting
     blends: bool = False
+    blend_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self.models = KeptModels(self.records.folder / "models")
@@ -91,8 +91,7 @@ class Fitter:
         """Return the trials that a blend would have as its parts now; none for no blend."""
         if not self.blends:
             return []
-        seconds = BLEND_SHARE * 60 * self.clock.minutes / (RESERVE * self._growth)
-        parts = parts_of(self.records, seconds)
+        parts = parts_of(self.records, self.blend_seconds / (RESERVE * self._growth))
         return parts if len(parts) > 1 else []
 
     @property

@@ -10,11 +10,13 @@ from typing import Any
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.core import settings
 from nearfar.core.errors import NearfarError
+from nearfar.experiments.autopilot.blending import preferred
 from nearfar.experiments.autopilot.families import BLEND, TRIES, Family
 from nearfar.experiments.autopilot.fitting import Fitter
 from nearfar.experiments.autopilot.needs import closed_form_seconds, too_large
 from nearfar.experiments.autopilot.pace import TooSlow
 from nearfar.experiments.autopilot.proposals import propose
+from nearfar.experiments.autopilot.records import best_of
 from nearfar.experiments.tuning.space import value_of
 
 TRIALS = 6
@@ -36,8 +38,8 @@ SAFETY = 0.85
 """A fit is shortened to this share of the time that it may take."""
 
 TOLERANCE = 1.25
-"""A shortened fit may take so many times its time: a projection is uncertain on a busy machine,
-and to begin anew costs more."""
+"""A shortened fit, or one in a round, may take so many times its time: a projection is uncertain on
+a busy machine, and to begin anew costs more."""
 
 LEAST_FACTORS = 32
 """A factor model that would have to be cut below so many factors is left out."""
@@ -61,11 +63,32 @@ class FamilySearch:
         self.say = self.fitter.say
 
     def run(self) -> None:
-        """Survey all families, go on with the better half of them, again and again; then blend."""
+        """Survey all families, go on with the better half of them, again and again; then blend.
+
+        Nothing is kept back for a blend in the survey, since all that follows builds on it. From
+        then on the last fits of a blend's parts are. Where the blend does not win, their time
+        goes to more trials of the last round.
+        """
         self.fitter.finish_begun(self.families)
         self._survey()
-        self._rounds()
+        self._rounds_for(self.fitter.clock.left)
         self.fitter.blend()
+        if self.fitter.blends and not self._blend_wins():
+            self._rounds_for(0.0)
+            self.fitter.blend_seconds = self.fitter.clock.left
+            self.fitter.blend()
+
+    def _rounds_for(self, blend_seconds: float) -> None:
+        """Go through the rounds while so many seconds are kept back for a blend."""
+        self.fitter.blend_seconds = blend_seconds
+        self._rounds()
+
+    def _blend_wins(self) -> bool:
+        single = best_of([t for t in self.records.trials if t.family != BLEND.name])
+        blend = self.records.best(BLEND.name)
+        if single is None or blend is None:
+            return False
+        return preferred(single, blend, self.records, self.fitter.held_out.validation) == blend
 
     def _survey(self) -> None:
         """Fit every family once, as it starts, cheapest first; variants after all others."""
@@ -193,7 +216,8 @@ class FamilySearch:
             family.name,
             TRIES.get(family.algorithm, ()),
         )
-        allowance = min(self.fitter.left, ends - self.fitter.clock.used)
+        # The end of a round is soft: what is nearly done is not thrown away.
+        allowance = min(self.fitter.left, TOLERANCE * (ends - self.fitter.clock.used))
         try:
             made = family.with_values(algorithm, values)
             reason = too_large(made, self.train)
