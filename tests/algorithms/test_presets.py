@@ -98,7 +98,8 @@ def test_one_setting_of_a_part_leaves_the_rest_of_the_default() -> None:
 def test_epochs_follow_from_the_number_of_steps(n_users: int, epochs: int) -> None:
     catalogue = TrainingCounts(np.ones(9, np.int64), n_users)
     assert MultVAE(batch_size=250).plan(catalogue).epochs == epochs
-    assert MultVAE(batch_size=250, epochs=3).plan(catalogue).epochs == 3
+    assert MultVAE(batch_size=250, epochs=3, epochs_scale=2).plan(catalogue).epochs == 3
+    assert MultVAE(batch_size=250, epochs_scale=1.5).plan(catalogue).epochs == round(1.5 * epochs)
 
 
 def test_the_units_of_the_decoder_are_written_where_they_were_before() -> None:

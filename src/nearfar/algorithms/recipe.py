@@ -16,7 +16,7 @@ import torch
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.algorithms.pia import PIA
 from nearfar.algorithms.statistics import Statistics
-from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveInt
+from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.plan import OptimiserName, Phase, TrainingPlan
@@ -82,11 +82,15 @@ class Training(AutoencoderAlgorithm):
 
     Args:
         epochs: passes over the users.
+        epochs_scale: where epochs follow from the data, how many times as many are trained.
         schedule: what the learning rate is multiplied by over the course of training.
         patience: epochs without a better validation score before training stops; 0 for never.
     """
 
+    ADDED: ClassVar[Mapping[str, Any]] = {"epochs_scale": 1.0}
+
     epochs: PositiveInt | None = 200
+    epochs_scale: PositiveFloat = 1.0
     schedule: Weight = field(default_factory=ConstantWeight)
     patience: NonNegativeInt = 20
 
@@ -130,7 +134,7 @@ class Training(AutoencoderAlgorithm):
 
     def _length(self, n_users: int | None, n_interactions: int | None) -> tuple[int, float]:
         """Epochs and learning rate on data of this size, or on data that are not known yet."""
-        epochs = epochs_of(self.epochs, n_users, self.batch_size)
+        epochs = epochs_of(self.epochs, n_users, self.batch_size, self.epochs_scale)
         steps = epochs * math.ceil((n_users or 0) / self.batch_size)
         return epochs, rate_of(self.learning_rate, n_interactions, steps)
 
@@ -194,7 +198,7 @@ def optimiser_of(
     return "lazy_adam" if sampled else "adam"
 
 
-def epochs_of(chosen: int | None, n_users: int | None, batch_size: int) -> int:
+def epochs_of(chosen: int | None, n_users: int | None, batch_size: int, scale: float = 1.0) -> int:
     """Return how many epochs were chosen, or as many as make about `TRAINING_STEPS` steps.
 
     A small log has few steps per epoch and needs more epochs; a large one is passed over at
@@ -204,13 +208,15 @@ def epochs_of(chosen: int | None, n_users: int | None, batch_size: int) -> int:
         chosen: the setting.
         n_users: of the training data, where they are known.
         batch_size: users per step.
+        scale: how many times as many epochs as by this rule.
     """
     if chosen is not None:
         return chosen
-    if n_users is None:
-        return EPOCHS
-    steps = max(1, math.ceil(n_users / batch_size))
-    return min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(TRAINING_STEPS / steps)))
+    epochs = EPOCHS
+    if n_users is not None:
+        steps = max(1, math.ceil(n_users / batch_size))
+        epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(TRAINING_STEPS / steps)))
+    return max(1, round(scale * epochs))
 
 
 def rate_of(chosen: float | None, n_interactions: int | None, steps: int) -> float:

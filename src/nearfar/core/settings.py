@@ -136,10 +136,13 @@ def to_plain(value: Any) -> Any:
 
     A class may say in `ADDED` which of its fields came later, with the values that mean what the
     class meant before. Fields with these values are left out, so that checkpoints, bundles and
-    caches written before still agree with the settings.
+    caches written before still agree with the settings. It adds to what its bases say; `...` is
+    for a field that a base has in `ADDED` and that this class has always written.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        added: Mapping[str, Any] = getattr(type(value), "ADDED", {})
+        added: dict[str, Any] = {}
+        for cls in reversed(type(value).__mro__):
+            added |= vars(cls).get("ADDED", {})
         plain = {
             f.name: to_plain(getattr(value, f.name))
             for f in dataclasses.fields(value)
