@@ -155,7 +155,8 @@ def test_a_vamp_prior_is_learned_on_workers_as_here(
     assert [r.loss for r in run.history.records] == pytest.approx(
         [r.loss for r in local.history.records], rel=2e-5
     )
-    assert expected.prior["inputs"].shape == (10, 24)
+    inputs = next(name for name in expected.prior if name.endswith("inputs"))
+    assert expected.prior[inputs].shape == (10, 24)
     assert model.prior.keys() == expected.prior.keys()
     for name, values in expected.prior.items():
         np.testing.assert_allclose(model.prior[name], values, rtol=0, atol=2e-4, err_msg=name)
@@ -166,7 +167,7 @@ def test_a_vamp_prior_is_learned_on_workers_as_here(
     saved = save_bundle(Bundle.of(model, algorithm, train), tmp_path / "bundle")
     restored = load_bundle(saved).model
     assert isinstance(restored, Autoencoder)
-    np.testing.assert_array_equal(restored.prior["inputs"], model.prior["inputs"])
+    np.testing.assert_array_equal(restored.prior[inputs], model.prior[inputs])
 
 
 @pytest.fixture(scope="module")
