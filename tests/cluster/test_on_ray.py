@@ -14,8 +14,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from nearfar.algorithms.algorithm import Algorithm
+from nearfar.algorithms.hvamp import HVamp
 from nearfar.algorithms.multvae import MultVAE
+from nearfar.algorithms.pia import PIA
 from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.folder import load_bundle, save_bundle
 from nearfar.bundle.recommend import recommend, recommendations_frame
 from nearfar.cluster.executor import RayExecutor
 from nearfar.cluster.fit import fit
@@ -26,6 +30,7 @@ from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.jobs.publish import publish
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.train_weekly import train_weekly
+from nearfar.models.autoencoder import Autoencoder
 from nearfar.store.sinks.parquet import ParquetRecommendations
 from nearfar.store.sinks.sink import RecommendationSink
 from nearfar.store.sinks.sql import SQLRecommendations
@@ -33,6 +38,7 @@ from nearfar.train.callback import Callback
 from nearfar.train.history import EpochRecord
 from nearfar.train.run import Run
 from nearfar.vae.encoders.base import Base
+from nearfar.vae.priors.vamp import Vamp
 from nearfar.vae.weights.constant import ConstantWeight
 from tests.cluster.cases import NODE, Slow, start, stop
 from tests.jobs.cases import pipeline_in, write_days
@@ -126,6 +132,42 @@ def test_a_node_lost_in_training_changes_nothing(
     for name, weight in expected.network.state_dict().items():
         found = model.network.state_dict()[name]
         np.testing.assert_allclose(found, weight, rtol=0, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        HVamp(n_latent=8, hidden=8, pseudo_inputs=10, epochs=3, batch_size=23, patience=0,
+              alignment=PIA(weight=0.5)),
+        replace(ALGORITHM, prior=Vamp(pseudo_inputs=10), epochs=3),
+    ],
+    ids=["hvamp", "multvae"],
+)  # fmt: skip
+def test_a_vamp_prior_is_learned_on_workers_as_here(
+    algorithm: Algorithm, nodes: Nodes, clusters: tuple[Interactions, FoldIn], tmp_path: Path
+) -> None:
+    """Pseudo-inputs are no part of the network, and come back with it all the same."""
+    run = Run(seed=5, folder=tmp_path / "run")
+    model = fit(algorithm, *clusters, run=run, workers=TWO)
+    local = Run(seed=5, device="cpu")
+    expected = algorithm.fit(*clusters, run=local)
+    assert isinstance(expected, Autoencoder)
+    assert [r.loss for r in run.history.records] == pytest.approx(
+        [r.loss for r in local.history.records], rel=2e-5
+    )
+    inputs = next(name for name in expected.prior if name.endswith("inputs"))
+    assert expected.prior[inputs].shape == (10, 24)
+    assert model.prior.keys() == expected.prior.keys()
+    for name, values in expected.prior.items():
+        np.testing.assert_allclose(model.prior[name], values, rtol=0, atol=2e-4, err_msg=name)
+    for name, weight in expected.network.state_dict().items():
+        found = model.network.state_dict()[name]
+        np.testing.assert_allclose(found, weight, rtol=0, atol=2e-4, err_msg=name)
+    train, _ = clusters
+    saved = save_bundle(Bundle.of(model, algorithm, train), tmp_path / "bundle")
+    restored = load_bundle(saved).model
+    assert isinstance(restored, Autoencoder)
+    np.testing.assert_array_equal(restored.prior[inputs], model.prior[inputs])
 
 
 @pytest.fixture(scope="module")

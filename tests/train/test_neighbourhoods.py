@@ -23,6 +23,17 @@ def test_the_first_time_there_is_nothing_to_compare() -> None:
     )
 
 
+def test_behind_a_flow_users_are_where_the_flow_takes_them() -> None:
+    x, flow = two_tastes(), model("flow")
+    near = Neighbourhoods.of(x, np.arange(60), 0, "cpu")
+    near.kept(model("plain").network)
+    before, after = model("plain").encode(x).mu, flow.network.latents(near.rows)
+    wanted = float(overlap(nearest(before, 10), nearest(after, 10)).mean())
+    assert near.kept(flow.network) == wanted
+    # the means before the flow would say something else
+    assert wanted != float(overlap(nearest(before, 10), nearest(flow.encode(x).mu, 10)).mean())
+
+
 def test_too_few_users_have_no_neighbourhoods() -> None:
     near = Neighbourhoods.of(two_tastes(), np.arange(3), 0, "cpu")
     assert near.kept(model("plain").network) is None

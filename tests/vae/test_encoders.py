@@ -65,6 +65,14 @@ def test_scoring_uses_the_latent_without_noise(name) -> None:
 
 
 @pytest.mark.parametrize("name", ENCODERS)
+def test_means_are_latents_where_the_encoder_says_so(name) -> None:
+    """What says whether the anchors of PIA lie among the latents that the decoder is given."""
+    vae, rows = network(ENCODERS[name]), histories()[1]
+    same = torch.equal(vae.encode(rows).mu, vae.latents(rows))
+    assert vae.encoder.means_are_latents == same == ("iaf" not in name)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
 def test_the_posterior_of_a_step_is_what_encoding_gives(name) -> None:
     """But for the hierarchical encoder, whose z1 is seen given the z2 that was drawn."""
     vae, rows = network(ENCODERS[name]), histories()[1]

@@ -40,7 +40,7 @@ class Exported:
         items: ids by position, with their details.
         popularity: how many training users interacted with each item.
         anchors: the item anchors of PIA, or None.
-        model: kind, n_items, n_train_users.
+        model: kind, n_items, n_train_users, and whether anchors are among the latents.
         settings: "input" is sparse or dense, "k" a number or None.
         about: where the model comes from, as of its bundle, without the epochs.
         graphs: which of the graphs there are.
@@ -54,6 +54,13 @@ class Exported:
     settings: dict[str, Any]
     about: dict[str, Any]
     graphs: tuple[str, ...]
+
+    @property
+    def latent_anchors(self) -> Float[np.ndarray, "items latent"] | None:
+        """The anchors in the space that `LATENTS` goes to, or None."""
+        # An export without the key goes to the means of posteriors, among which all anchors are.
+        among = self.model.get("anchors_among_latents", True)
+        return self.anchors if LATENTS in self.graphs and among else None
 
     def item_vectors(self) -> Float[np.ndarray, "items d"] | None:
         """The decoder's or the factor model's vectors of the items; None of other models."""

@@ -21,7 +21,7 @@ from nearfar.evaluation.text import aligned
 from nearfar.experiments.reproduction.datasets import NAMES, OwnData, data_set
 from nearfar.experiments.reproduction.report import DEFAULT_GROUPS, ReproductionReport
 from nearfar.experiments.reproduction.reproduce import reproduce as run_reproduction
-from nearfar.experiments.reproduction.rows import Table
+from nearfar.experiments.reproduction.rows import Table, named_rows
 from nearfar.experiments.reproduction.study import SeedResult, Study, StudyPlan
 from nearfar.metrics.metric import parse_metric
 from nearfar.tables.columns import Columns
@@ -128,7 +128,7 @@ def reproduce(
         table=which,
         data=data_set(dataset, data=data, own=own),
         folder=out or Path("reproduction") / _slug(dataset),
-        only=tuple(name.strip() for name in only.split(",")) if only else (),
+        only=named_rows(which, only) if only else (),
         seeds=seeds,
         seed=seed,
         metrics=tuple(parse_metric(part) for part in metrics.split(",")) if metrics else (),

@@ -27,6 +27,11 @@ from nearfar.models.model import LatentModel
 ENCODED_AT_ONCE = 4096
 MIN_USERS = 10
 
+BEHIND_FLOW = (
+    "anchors are not drawn: PIA puts them among the means before the flow, and users are drawn "
+    "where the flow takes them"
+)
+
 
 @dataclass(frozen=True)
 class Mapped:
@@ -71,7 +76,8 @@ class LatentMap:
         xy: where each user is.
         anchors: item anchors, where the model was trained with them.
         ndcg: NDCG@100, where it was measured.
-        numbers: see `separability.separability`; and `anchors`, see `Anchors`, or None.
+        numbers: see `separability.separability`; and `anchors`, see `Anchors`, or None;
+            `anchors_left_out`, why those that the model has are not drawn, or None.
     """
 
     title: str
@@ -140,8 +146,9 @@ def make_atlas(
 ) -> Atlas:
     """Encode the cohorts' whole histories with every model, project and measure.
 
-    A user's place is the mean mu of the posterior of the clean history. Each map is turned in
-    the plane, which changes no distance, so that the first cohort lies left of the last.
+    A user's place is the latent that the decoder is given for the clean history at test time: the
+    mean mu of the posterior, through the flow where one follows. Each map is turned in the plane,
+    which changes no distance, so that the first cohort lies left of the last.
 
     Args:
         models: what to map, by title.
@@ -194,7 +201,8 @@ def _map(
     turn = _turn(projected.xy, cohorts)
     xy = projected.xy @ turn
     anchors = None
-    where = mapped.model.anchors if isinstance(mapped.model, Autoencoder) else None
+    fitted = mapped.model.anchors if isinstance(mapped.model, Autoencoder) else None
+    where = mapped.model.latent_anchors if isinstance(mapped.model, Autoencoder) else None
     if where is not None and n_anchors:
         popular = np.argsort(-mapped.model.popularity, kind="stable")[:n_anchors]
         anchors = place_anchors(where, popular, latents, projected, seen.x, mapped.items)
@@ -203,13 +211,15 @@ def _map(
         latents, cohorts.labels, xy, users.x, cohorts.names, ordered=cohorts.ordered, seed=seed
     )
     numbers["anchors"] = None if anchors is None else anchors.numbers
+    left_out = n_anchors and fitted is not None and where is None
+    numbers["anchors_left_out"] = BEHIND_FLOW if left_out else None
     return LatentMap(title, xy, anchors, mapped.ndcg, numbers)
 
 
 def encoded(model: LatentModel, histories: csr_array) -> Float[np.ndarray, "users latent"]:
-    """The means of the posteriors, in batches."""
+    """What stands for each user at test time, in batches; see `LatentModel.latents`."""
     parts = [
-        model.encode(histories[start : start + ENCODED_AT_ONCE]).mu.numpy()
+        model.latents(histories[start : start + ENCODED_AT_ONCE]).numpy()
         for start in range(0, histories.shape[0], ENCODED_AT_ONCE)
     ]
     return np.concatenate(parts).astype(np.float64)

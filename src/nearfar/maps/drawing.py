@@ -138,9 +138,9 @@ def introduction(atlas: Atlas) -> list[Block]:
     """Return what is drawn, of whom, and how the cohorts were chosen."""
     n = atlas.cohorts.n_users
     text = (
-        f"{n:,} users, each at the mean of the posterior of the whole history, drawn by "
-        f"{atlas.projection.label}. Point at a user to see some of the history, its most popular "
-        "items first."
+        f"{n:,} users, each at the mean of the posterior of the whole history (through the flow, "
+        f"if any), drawn by {atlas.projection.label}. Point at a user to see some of the history, "
+        "its most popular items first."
     )
     if n > MAX_POINTS:
         text += f" {MAX_POINTS:,} of them, drawn at random, are on this page."

@@ -45,7 +45,7 @@ def silhouette(
 
 
 def knn_purity(
-    points: Float[np.ndarray, "points latent"],
+    points: Float[np.ndarray, "points latent"] | csr_array,
     labels: Int[np.ndarray, " points"],
     *,
     k: int = N_NEIGHBORS,
@@ -61,7 +61,7 @@ def knn_purity(
     """
     from sklearn.neighbors import NearestNeighbors
 
-    n = len(points)
+    n = points.shape[0]
     k = min(k, n - 1)
     asked = _sample(n, sample, seed, "purity")
     search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(points)

@@ -84,7 +84,9 @@ def _notes(atlas: Atlas) -> list[str]:
     if sampled < atlas.cohorts.n_users:
         notes.append(f"measured on samples of {sampled:,} users.")
     for each in atlas.maps:
-        found = each.numbers["anchors"]
+        found, left_out = each.numbers["anchors"], each.numbers["anchors_left_out"]
+        if left_out is not None:
+            notes.append(f"{each.title}: {left_out}.")
         if found is not None:
             notes.append(
                 f"{each.title}: {_share(found['nearest_with_item'], 2)} of the {found['k']} users "

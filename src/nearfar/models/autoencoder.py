@@ -161,6 +161,20 @@ class Autoencoder(LatentModel):
         posterior = self.network.encode(rows)
         return DiagonalGaussian(posterior.mu.cpu(), posterior.logvar.cpu())
 
+    @torch.inference_mode()
+    def latents(self, histories: csr_array) -> Float[Tensor, "users latent"]:
+        """Return what the decoder is given at test time: the mean, through the flow if any."""
+        rows = Rows.from_csr(self._checked(histories), device=self.device)
+        return self.network.latents(rows).cpu()
+
+    @property
+    def latent_anchors(self) -> Float[np.ndarray, "items latent"] | None:
+        """The item anchors in the space of `latents`; None without PIA, and behind a flow.
+
+        PIA pulls the means of q(z_0|x) to the anchors, and a flow moves each user by another map.
+        """
+        return self.anchors if self.network.encoder.means_are_latents else None
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays = {f"network.{k}": v.cpu().numpy() for k, v in self.network.state_dict().items()}
         if self.anchors is not None:

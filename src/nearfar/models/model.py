@@ -210,3 +210,10 @@ class LatentModel(Model):
     @abstractmethod
     def encode(self, histories: csr_array) -> DiagonalGaussian:
         """The posteriors of clean histories, on the CPU."""
+
+    def latents(self, histories: csr_array) -> Float[Tensor, "users latent"]:
+        """Return what stands for each user at test time, on the CPU.
+
+        The mean of the posterior; a model whose decoder is given something else returns that.
+        """
+        return self.encode(histories).mu

@@ -47,11 +47,7 @@ def standing_latents(model: Autoencoder, histories: csr_array) -> Float[Tensor, 
 
     Raises: DataError where one is not finite.
     """
-    parts = [
-        model.network.latents(Rows.from_csr(part, device=model.device)).cpu()
-        for part in _parts(histories)
-    ]
-    return _finite(torch.cat(parts))
+    return _finite(torch.cat([model.latents(part) for part in _parts(histories)])).clone()
 
 
 @torch.no_grad()

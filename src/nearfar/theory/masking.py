@@ -11,8 +11,6 @@ from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, SettingsError
 
-"""Mask entries that a simulation draws at once."""
-
 
 @dataclass(frozen=True)
 class MaskedDistance:

@@ -52,7 +52,7 @@ class Neighbourhoods:
         """
         if self.rows.n_users < FEWEST_USERS:
             return None
-        before, self.last = self.last, nearest(network.encode(self.rows).mu, self.k)
+        before, self.last = self.last, nearest(network.latents(self.rows), self.k)
         return None if before is None else float(overlap(before, self.last).mean())
 
 

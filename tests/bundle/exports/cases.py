@@ -58,8 +58,11 @@ ENSEMBLES = {
         "base": 1.0,
     },
 }
+ANCHORED = {"autoencoder-anchors": "base", "iaf-anchors": "iaf"}
+"""Autoencoders with anchors -> their architecture."""
+
 KINDS = (
-    *ARCHITECTURES, *CONFIDENCES, "autoencoder-anchors", "projection", "item_item", "constant",
+    *ARCHITECTURES, *CONFIDENCES, *ANCHORED, "projection", "item_item", "constant",
     *ENSEMBLES,
 )  # fmt: skip
 
@@ -82,8 +85,7 @@ def make_model(kind: str, n_items: int = N_ITEMS, k: int = 8) -> Model:
         else:
             folding = LeastSquaresFolding(factors, CONFIDENCES[kind])
         return Factors(factors, bias, folding, popularity, 500)
-    anchored = kind == "autoencoder-anchors"
-    architecture = ARCHITECTURES["base" if anchored else kind](n_items)
+    architecture = ARCHITECTURES[ANCHORED.get(kind, kind)](n_items)
     network = architecture.build(torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
@@ -91,7 +93,7 @@ def make_model(kind: str, n_items: int = N_ITEMS, k: int = 8) -> Model:
             # fresh biases are near zero and norms near one: let none of them be left out unseen
             if name.endswith("bias") or "norms" in name:
                 parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
-    anchors = _normal(rng, n_items, architecture.n_latent) if anchored else None
+    anchors = _normal(rng, n_items, architecture.n_latent) if kind in ANCHORED else None
     return Autoencoder(architecture, network, popularity, 500, anchors)
 
 

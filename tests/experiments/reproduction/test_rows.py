@@ -8,7 +8,7 @@ from nearfar.algorithms.pia import PIA
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.experiments.reproduction import row_settings
 from nearfar.experiments.reproduction.row_settings import check_overrides, row_algorithm
-from nearfar.experiments.reproduction.rows import TABLES, TableRow, rows_of
+from nearfar.experiments.reproduction.rows import TABLES, TableRow, named_rows, rows_of
 from nearfar.vae.corruption.corruption import Clean
 from nearfar.vae.encoders.deeper import Deeper
 
@@ -28,6 +28,15 @@ def labelled(table, label: str) -> TableRow:
 @pytest.fixture
 def presets(monkeypatch) -> None:
     monkeypatch.setattr(row_settings, "presets", lambda name: PRESETS)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_labels_with_commas_are_told_apart_on_the_command_line(table) -> None:
+    """Every label can be given, alone or with others, in any order."""
+    labels = [row.label for row in TABLES[table]][::-1]
+    assert named_rows(table, ",".join(labels)) == tuple(labels)
+    for label in labels:
+        assert named_rows(table, f"nothing, {label} ,else") == ("nothing", label, "else")
 
 
 @pytest.mark.parametrize(

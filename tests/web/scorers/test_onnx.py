@@ -16,6 +16,7 @@ from nearfar.bundle.exported import KIND, WEIGHTS
 from nearfar.bundle.exports.onnx import Onnx
 from nearfar.core.errors import ArtefactError, DataError, MissingExtraError
 from nearfar.core.manifest import NAME, read_manifest, write_manifest
+from nearfar.kernels.rows import Rows
 from nearfar.web.scorers import onnx as onnx_module
 from nearfar.web.scorers.bundle import BundleScorer
 from nearfar.web.scorers.onnx import OnnxScorer, load_scorer
@@ -26,8 +27,8 @@ from tests.bundle.exports.cases import (
     some_histories,
 )
 
-KINDS = ("base", "iaf", "autoencoder-anchors", "wmf", "projection", "item_item", "constant",
-         "ensemble", "ensemble-anchors")  # fmt: skip
+KINDS = ("base", "iaf", "iaf-anchors", "autoencoder-anchors", "wmf", "projection", "item_item",
+         "constant", "ensemble", "ensemble-anchors")  # fmt: skip
 
 
 def both(kind: str, path: Path, **options: object) -> tuple[OnnxScorer, BundleScorer]:
@@ -67,10 +68,24 @@ def test_it_answers_as_the_scorer_of_pytorch(kind, form, tmp_path, monkeypatch) 
     if "latent" in ours.abilities:
         found, wanted = (s.latents(histories) for s in (ours, theirs))
         np.testing.assert_allclose(found, wanted, atol=1e-5)
+        network, rows = make_bundle(kind).model.network, Rows.from_csr(histories)
+        draws = network.encoder.draw(network.corruption.clean(rows), None)
+        np.testing.assert_allclose(wanted, draws.z.detach(), atol=1e-5)
+        assert (theirs.anchors is not None) == (kind == "autoencoder-anchors")
     if theirs.anchors is None:
         assert ours.anchors is None
     else:
         np.testing.assert_array_equal(ours.anchors, theirs.anchors)
+
+
+def test_an_export_of_old_goes_to_means_and_shows_anchors_among_them(tmp_path) -> None:
+    """Exports that say nothing of anchors and latents have graphs to the means of q(z_0|x)."""
+    Onnx().write(make_bundle("iaf-anchors"), tmp_path)
+    content = read_manifest(tmp_path, KIND)
+    assert content["model"].pop("anchors_among_latents") is False
+    (tmp_path / NAME).unlink()
+    write_manifest(tmp_path, {k: content[k] for k in ("model", "settings", "about")}, KIND)
+    assert load_scorer(tmp_path, version="7", threads=1).anchors is not None
 
 
 def test_what_a_model_cannot_do_is_told(tmp_path) -> None:

@@ -9,7 +9,7 @@ from onnx import TensorProto
 from nearfar.bundle.exports._graph import Graph, Value, Weights
 from nearfar.bundle.exports._history import Entries, Form
 from nearfar.bundle.exports._ranking import best, without
-from nearfar.bundle.exports._scores import means, scores
+from nearfar.bundle.exports._scores import latents, scores
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.model import Model
 
@@ -59,10 +59,10 @@ class Graphs:
         return g
 
     def latents(self) -> Graph:
-        """histories -> latents: the means of their posteriors."""
+        """histories -> latents: the posteriors' means, through the flow if any."""
         assert isinstance(self.model, Autoencoder)
         g = Graph(self.weights)
-        found = means(self.model, self._rows(g, "histories"))
+        found = latents(self.model, self._rows(g, "histories"))
         g.output(found, "latents", FLOAT, ["batch", self.model.architecture.n_latent])
         return g
 

@@ -92,10 +92,10 @@ def _standardised(g: Graph, values: Value) -> Value:
     return g.op("Where", varied, g.op("Div", centred, deviation), zero)
 
 
-def means(model: Autoencoder, entries: Entries) -> Value:
-    """The means of an autoencoder's posteriors, [batch, n_latent]."""
+def latents(model: Autoencoder, entries: Entries) -> Value:
+    """What an autoencoder's decoder is given at test time, [batch, n_latent]."""
     history = present(entries, model.architecture.corruption)
-    return translated(model.network, history, lambda net, x: net.encoder(x).mu)
+    return translated(model.network, history, lambda net, x: net.encoder.draw(x, None).z)
 
 
 def _linear(

@@ -35,8 +35,8 @@ class Onnx(Settings, Export):
     """A folder of graphs on the same weights, with the items' ids and titles.
 
     `recommend.onnx` goes from histories to the best k items, `scores.onnx` to the scores of
-    given items, `latents.onnx`, of autoencoders, to means of posteriors. All read their weights
-    from `model.safetensors`, so that the 2 GiB that a graph may have are no limit.
+    given items, `latents.onnx`, of autoencoders, to the latents that the decoder is given. All read
+    their weights from `model.safetensors`, so that the 2 GiB that a graph may have are no limit.
     docs/guide/export.md has inputs and outputs.
 
     Args:
@@ -69,6 +69,7 @@ class Onnx(Settings, Export):
         compared = model.comparing if isinstance(model, Ensemble) else model
         if isinstance(compared, Autoencoder) and compared.anchors is not None:
             kept[ANCHORS] = compared.anchors
+        among_latents = isinstance(model, Autoencoder) and model.latent_anchors is not None
         made.weights.arrays.update(kept)
         about = bundle.about.to_dict()
         about.pop("training")
@@ -76,6 +77,7 @@ class Onnx(Settings, Export):
             "kind": discovery.name_of(type(model)),
             "n_items": model.n_items,
             "n_train_users": model.n_train_users,
+            "anchors_among_latents": among_latents,
         }
         metadata = {
             "nearfar.version": __version__,

@@ -1,82 +1,163 @@
-"""Which cohort is near which: the distances behind Figure 2, over seeds."""
+"""Which cohort is near which: the numbers behind Figure 2, over seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
 
 from nearfar.bundle.folder import load_bundle
+from nearfar.data.interactions import Interactions
 from nearfar.evaluation.table import Table
 from nearfar.experiments.reproduction.study import Study
 from nearfar.experiments.reproduction.summary import RowSummary, mean_and_half_width, spelled
 from nearfar.maps.atlas import encoded
 from nearfar.maps.cohorts import SIZES, cohorts_by_interactions
 from nearfar.maps.figure2 import N_USERS
-from nearfar.maps.separability import cohort_distances
+from nearfar.maps.separability import knn_purity
 from nearfar.maps.users import whole_histories
 from nearfar.models.model import LatentModel
+
+HISTORIES, SHOWN = "histories x", "histories x / ||x||"
+"""Rows of what goes into the encoder: zeros and ones, and as the published encoder is shown it."""
+
+PAIRS = tuple(combinations(SIZES, 2))
+
+
+@dataclass(frozen=True)
+class CohortNumbers:
+    """The cohorts of one seed in one space.
+
+    Args:
+        distances: by the sizes of two cohorts, the distance of their means over the root mean
+            squared distance of users from the mean of their own; those that the users have.
+        purity: the share of a user's ten nearest others that are of the same cohort.
+        chance: the same for neighbours drawn at random.
+    """
+
+    distances: Mapping[tuple[int, int], float]
+    purity: float
+    chance: float
 
 
 def cohort_table(study: Study, summaries: Sequence[RowSummary], level: float) -> Table:
     """Measure how far the cohorts of Figure 2 are apart under each setting, on every seed.
 
-    A distance is that of two cohorts' means over the root mean squared distance of users from
-    their cohort's mean, all cohorts together: settings whose latent units differ can be compared.
+    Distances are relative to the spread of users, so that settings whose latent units differ can
+    be compared; two rows of the input stand beside them.
 
     Args:
         study: holds the models and the splits.
         summaries: the three settings, measured on every seed.
         level: of the intervals, Student's over seeds.
     """
-    found = {s.row.label: [_distances(study, s, seed) for seed in s.measured] for s in summaries}
+    found: dict[str, list[CohortNumbers]] = {}
+    for seed in summaries[0].measured if summaries else ():
+        for label, numbers in _numbers(study, summaries, seed).items():
+            found.setdefault(label, []).append(numbers)
     rows, data = [], []
-    pairs = list(combinations(SIZES, 2))
     for label, of_seeds in found.items():
         cells: list[str] = []
-        numbers: dict[str, Any] = {}
-        for pair in pairs:
-            values = [d[pair] for d in of_seeds if pair in d]
-            mean, half = mean_and_half_width(values, level)
+        record: dict[str, Any] = {}
+        values = {
+            f"{a}-{b}": [n.distances[a, b] for n in of_seeds if (a, b) in n.distances]
+            for a, b in PAIRS
+        }
+        values["purity"] = [n.purity for n in of_seeds]
+        for key, each in values.items():
+            mean, half = mean_and_half_width(each, level)
             cells.append(spelled(mean, half))
-            numbers[f"{pair[0]}-{pair[1]}"] = {"mean": mean, "half_width": half, "values": values}
-        whole = [d for d in of_seeds if len(d) == len(pairs)]
+            record[key] = {"mean": mean, "half_width": half, "values": each}
+        whole = [n.distances for n in of_seeds if len(n.distances) == len(PAIRS)]
         small, middle, large = SIZES
         nearer = sum(d[small, large] < d[middle, large] for d in whole)
         cells.append(f"{nearer} of {len(whole)}")
         rows.append((label, *cells))
-        data.append({"row": label, **numbers, "large_nearer_to_small": nearer, "seeds": len(whole)})
+        data.append({
+            "row": label, **record, "large_nearer_to_small": nearer, "seeds": len(whole),
+            "chance": [n.chance for n in of_seeds],
+        })  # fmt: skip
+    chance = [n.chance for of_seeds in found.values() for n in of_seeds]
     notes = (
         "Distance of two cohorts' means, over the root mean squared distance of users from the "
         f"mean of their own; ± half the {level:.0%} interval over seeds, none for one seed.",
+        "Same cohort: of a user's ten nearest others, the share of the same cohort"
+        + (f"; by chance {np.mean(chance):.3f}." if chance else "."),
         f"Last column: seeds on which the cohort of {SIZES[2]} is nearer to that of {SIZES[0]} "
         f"than to that of {SIZES[1]}, as section 4.2 says of clean input.",
+        f"{HISTORIES}: of zeros and ones, without any model; {SHOWN}: of length one.",
     )
-    header = ("setting", *(f"{a} and {b}" for a, b in pairs), "largest nearer to smallest")
+    header = (
+        "setting", *(f"{a} and {b}" for a, b in PAIRS), "same cohort", "largest nearer to smallest",
+    )  # fmt: skip
     return Table(header, tuple(rows), notes, tuple(data))
 
 
-def _distances(study: Study, summary: RowSummary, seed: int) -> dict[tuple[int, int], float]:
-    """By the sizes of two cohorts, for those that the seed's users have."""
-    entry = next(e for e in summary.entries if e.seed == seed)
-    assert entry.cell is not None
-    bundle = load_bundle(study.store.model_folder(entry.cell), device=study.plan.device)
-    assert isinstance(bundle.model, LatentModel)
+def cohort_numbers(
+    points: Float[np.ndarray, "users coordinates"] | csr_array,
+    labels: Int[np.ndarray, " users"],
+    sizes: Sequence[int],
+    seed: int,
+) -> CohortNumbers:
+    """Measure the cohorts in one space.
+
+    Args:
+        points: where the users are.
+        labels: the cohort of each, counted from 0.
+        sizes: what each cohort is called by.
+        seed: of the sample, where there are many users.
+    """
+    counts = np.bincount(labels)
+    membership = csr_array((1 / counts[labels], (labels, np.arange(len(labels)))))
+    means = membership @ points
+    means = means.toarray() if isinstance(means, csr_array) else means
+    own = points * points if isinstance(points, csr_array) else np.square(points)
+    # the mean squared distance from a mean is the mean square less the square of the mean
+    around = membership @ np.asarray(own.sum(1)).ravel() - np.square(means).sum(1)
+    spread = float(np.sqrt(np.average(np.maximum(around, 0), weights=counts)))
+    near = knn_purity(points, labels, seed=seed)
+    return CohortNumbers(
+        {
+            (sizes[a], sizes[b]): float(np.linalg.norm(means[a] - means[b])) / spread
+            for a, b in combinations(range(len(sizes)), 2)
+        },
+        near["mean"],
+        near["chance"],
+    )
+
+
+def _numbers(study: Study, summaries: Sequence[RowSummary], seed: int) -> dict[str, CohortNumbers]:
+    """The numbers of a seed by the label of the row: inputs, then settings."""
     everyone = whole_histories(study.splits.load(seed))
     cohorts = cohorts_by_interactions(
         np.diff(everyone.x.indptr), SIZES, tolerance=0.1, max_users=N_USERS, seed=seed
     )
     users = everyone.take_users(cohorts.rows)
-    seen = users if users.item_ids == bundle.items else users.on_items(bundle.items)
-    points = encoded(bundle.model, seen.x)
-    found = cohort_distances(points, cohorts.labels, users.x, cohorts.names)
-    sizes = {name: about["size"] for name, about in zip(cohorts.names, cohorts.about, strict=True)}
-    n = np.bincount(cohorts.labels)
-    squared = [found["spreads"][name] ** 2 for name in cohorts.names]
-    spread = float(np.sqrt(np.average(squared, weights=n)))
+    sizes = [about["size"] for about in cohorts.about]
+    x = users.x.astype(np.float64)
+    lengths = np.sqrt(np.maximum(np.diff(x.indptr), 1))
+    shown = csr_array(
+        (x.data / np.repeat(lengths, np.diff(x.indptr)), x.indices, x.indptr), x.shape
+    )
+    spaces = {HISTORIES: x, SHOWN: shown}
+    spaces |= {s.row.label: _latents(study, s, seed, users) for s in summaries}
     return {
-        (sizes[pair["between"][0]], sizes[pair["between"][1]]): pair["latent"] / spread
-        for pair in found["pairs"]
+        label: cohort_numbers(points, cohorts.labels, sizes, seed)
+        for label, points in spaces.items()
     }
+
+
+def _latents(
+    study: Study, summary: RowSummary, seed: int, users: Interactions
+) -> Float[np.ndarray, "users latent"]:
+    entry = next(e for e in summary.entries if e.seed == seed)
+    assert entry.cell is not None
+    bundle = load_bundle(study.store.model_folder(entry.cell), device=study.plan.device)
+    assert isinstance(bundle.model, LatentModel)
+    seen = users if users.item_ids == bundle.items else users.on_items(bundle.items)
+    return encoded(bundle.model, seen.x)

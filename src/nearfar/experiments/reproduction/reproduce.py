@@ -68,7 +68,7 @@ def reproduce(
     found = report(study, stop=stop, groups=groups, level=level)
     if plan.table == "figure2" and found.complete:
         say("drawing the latent map")
-        distances = ReportSection("cohorts", "Distances of cohorts", cohort_table(
+        distances = ReportSection("cohorts", "Cohorts", cohort_table(
             study, found.summaries, level
         ))  # fmt: skip
         found = replace(

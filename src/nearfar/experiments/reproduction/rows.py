@@ -234,6 +234,24 @@ def rows_of(table: Table, only: Sequence[str] = ()) -> tuple[TableRow, ...]:
     return tuple(row for row in rows if any(row.answers_to(name) for name in only))
 
 
+def named_rows(table: Table, text: str) -> tuple[str, ...]:
+    """Split names of rows at commas, but for those within the label of a row.
+
+    Args:
+        table: whose rows, "tradeoff": its labels hold commas.
+        text: as on the command line, "ease,Multi-VAE, spectral".
+    """
+    parts, names = [part.strip() for part in text.split(",")], []
+    while parts:
+        for size in range(len(parts), 0, -1):
+            name = ", ".join(parts[:size])
+            if size == 1 or any(row.answers_to(name) for row in TABLES[table]):
+                names.append(name)
+                parts = parts[size:]
+                break
+    return tuple(names)
+
+
 def _squeezed(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 

@@ -27,7 +27,7 @@ class HealthInstrument(Instrument):
         half = int(np.searchsorted(np.cumsum(kl), total / 2)) + 1
         return Measured(
             meaning=f"{n_latent - found.n_collapsed} of {n_latent} dimensions tell something of "
-            f"the user; {half} of them carry half of the {total:.1f} nats that a user costs.",
+            f"the user; {half} of them carry half of a user's KL to N(0, I), {total:.1f} nats.",
             numbers=(
                 Number("kl", "KL to N(0, I), a user", total, "nats"),
                 Number("active", "active units, Var mu > .01", found.n_active, "dimensions"),

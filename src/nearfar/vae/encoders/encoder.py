@@ -79,6 +79,15 @@ class EncoderNetwork(nn.Module, ABC):
         return type(self).draw is EncoderNetwork.draw
 
     @property
+    def means_are_latents(self) -> bool:
+        """Whether the mean of `forward` is the z of `draw` without noise.
+
+        Where it is not, as behind a flow, PIA's anchors lie among the means and not among the
+        latents that the decoder is given. An encoder with a `draw` of its own says so itself.
+        """
+        return self.gaussian_latent
+
+    @property
     def n_passed(self) -> int:
         """How many directions of the items can be passed on to the posterior's mean."""
         return 0

@@ -91,6 +91,10 @@ class _HierarchicalNetwork(EncoderNetwork):
         mu, logvar, noise, z = (torch.cat(pair, 1) for pair in pairs)
         return Draw(DiagonalGaussian(mu, logvar), noise, z)
 
+    @property
+    def means_are_latents(self) -> bool:
+        return True  # z1 and z2 are both the means where neither is drawn
+
     def set_log_variance(self, value: float) -> None:
         super().set_log_variance(value)
         self.lower_head.bias[self.lower_head.out_features // 2 :] = value

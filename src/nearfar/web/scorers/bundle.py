@@ -47,7 +47,7 @@ class BundleScorer:
         self.about: Mapping[str, Any] = {
             **about, "kind": kind, "n_train_users": model.n_train_users
         }  # fmt: skip
-        self.anchors = model.anchors if isinstance(model, Autoencoder) else None
+        self.anchors = model.latent_anchors if isinstance(model, Autoencoder) else None
         self._model = model
         self._threads = threads
         abilities: set[Ability] = {"explain"}
@@ -103,7 +103,7 @@ class BundleScorer:
         self._bound_threads()
         if not isinstance(self._model, LatentModel):
             raise TypeError(f"{self.about['algorithm']} has no latent space")
-        return self._model.encode(histories).mu.numpy()
+        return self._model.latents(histories).numpy()
 
     def _bound_threads(self) -> None:
         # Their number belongs to the thread that asks for it, and the one that loads is another.

@@ -62,7 +62,7 @@ class OnnxScorer:
             "kind": exported.model["kind"],
             "n_train_users": exported.model["n_train_users"],
         }
-        self.anchors = exported.anchors if LATENTS in exported.graphs else None
+        self.anchors = exported.latent_anchors
         self._exported = exported
         self._vectors = _vectors(exported)
         self._graphs = {n: _session(exported.path / n, threads) for n in exported.graphs}

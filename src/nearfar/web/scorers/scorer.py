@@ -84,7 +84,7 @@ class Scorer(Protocol):
         ...
 
     def latents(self, histories: csr_array) -> Float[np.ndarray, "users latent"]:
-        """Where histories lie in the latent space: the means of their posteriors."""
+        """What stands for each history at test time: the mean, through the flow if any."""
         ...
 
 
