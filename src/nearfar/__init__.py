@@ -125,6 +125,7 @@ if TYPE_CHECKING:
     from nearfar.train.history import EpochRecord as EpochRecord
     from nearfar.train.history import History as History
     from nearfar.train.history import StepReport as StepReport
+    from nearfar.train.progress import Progress as Progress
     from nearfar.train.run import Run as Run
     from nearfar.train.trackers.mlflow import MLflow as MLflow
     from nearfar.train.trackers.tensorboard import TensorBoard as TensorBoard
@@ -231,6 +232,7 @@ _HOMES = {
     "nearfar.report.training_curves": ("plot_training",),
     "nearfar.train.callback": ("Callback",),
     "nearfar.train.history": ("EpochRecord", "History", "StepReport"),
+    "nearfar.train.progress": ("Progress",),
     "nearfar.train.run": ("Run",),
     "nearfar.train.trackers.mlflow": ("MLflow",),
     "nearfar.train.trackers.tensorboard": ("TensorBoard",),

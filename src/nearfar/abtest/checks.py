@@ -161,8 +161,14 @@ def _hash(arms: pl.DataFrame, experiment: Experiment, settings: CheckSettings) -
     wrong = int((experiment.arms_of(single["user"]) != single["arm"]).sum())
     share = wrong / max(1, single.height)
     told = f"{wrong:,} of {single.height:,} users are in another arm than their id says"
+    if share > settings.max_share and not experiment.salt:
+        told = "not told: the experiment has no salt, so that something else may give the arms"
+        return Check("assignment", None, told, {"n_users": wrong, "share": share})
     if share > 0.1:
-        told += "; were arms given by this name, salt, weights and form of ids?"
+        told += (
+            "; were arms given by this name, salt, weights and form of ids? Where something else "
+            "gives them, leave the salt out of the experiment's file"
+        )
     return Check(
         "assignment", share <= settings.max_share, told, {"n_users": wrong, "share": share}
     )

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
 from nearfar.algorithms.label import label_of, labelled
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core import discovery, settings
-from nearfar.core.errors import DataError, EmptyDataError, UnknownNameError
+from nearfar.core.errors import DataError, EmptyDataError, SettingsError, UnknownNameError, kind_of
 from nearfar.core.settings import Settings
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.model import Model
 from nearfar.train.callback import StartReport, reported
+from nearfar.train.progress import with_progress
 from nearfar.train.run import Run
 
 PACKAGE = __name__.rpartition(".")[0]
@@ -141,10 +143,14 @@ def _params(settings: Any, deep: bool) -> dict[str, Any]:
 def reporting(fit: Callable[..., Model]) -> Callable[..., Model]:
     """Wrap an algorithm's `fit`: the callbacks of its run get its start and its end."""
 
+    parameters = inspect.signature(fit).parameters
+
     @functools.wraps(fit)
     def fit_and_report(
         algorithm: Algorithm, train: Interactions, *args: Any, run: Run | None = None, **named: Any
     ) -> Model:
+        check_arguments(named, parameters)
+        run = with_progress(run)
         if run is None or not run.callbacks or not isinstance(train, Interactions):
             return fit(algorithm, train, *args, run=run, **named)
         start = start_report(algorithm.resolved(train), train.n_users, train.n_items, run)
@@ -152,6 +158,29 @@ def reporting(fit: Callable[..., Model]) -> Callable[..., Model]:
             return fit(algorithm, train, *args, run=run, **named)
 
     return fit_and_report
+
+
+def check_arguments(named: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+    """Check the named arguments of a `fit`.
+
+    Args:
+        named: as given, `run` left out.
+        parameters: of the method, by name.
+
+    Raises:
+        SettingsError: one is an option of the run.
+        UnknownNameError: the method has no such argument.
+    """
+    of_run = {field.name for field in dataclasses.fields(Run)}
+    for name, value in named.items():
+        if name in parameters:
+            continue
+        if name in of_run:
+            raise SettingsError(
+                f"{name} is an option of the run: fit(..., run=nf.Run({name}={value!r}))"
+            )
+        known = [each for each in parameters if each not in ("self", "algorithm")]
+        raise UnknownNameError("argument of fit", name, known)
 
 
 def start_report(algorithm: Algorithm, n_users: int, n_items: int, run: Run) -> StartReport:
@@ -235,7 +264,7 @@ def check_not_empty(train: Interactions) -> None:
     """Raises: EmptyDataError where there is nothing to learn from; DataError for other data."""
     if not isinstance(train, Interactions):
         raise DataError(
-            f"an algorithm fits Interactions, not a {type(train).__name__}; a log gives them by "
+            f"an algorithm fits Interactions, not {kind_of(train)}; a log gives them by "
             "log.interactions(), a split by split.train"
         )
     if not train.n_interactions:

@@ -22,7 +22,7 @@ from nearfar.algorithms.label import label_of
 from nearfar.bundle.placement import catalogue_with
 from nearfar.bundle.titles import TitleIndex
 from nearfar.core import discovery, settings
-from nearfar.core.errors import ArtefactError, DataError, NearfarError
+from nearfar.core.errors import ArtefactError, DataError, NearfarError, kind_of
 from nearfar.core.frames import summary_html, summary_text
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
@@ -276,3 +276,12 @@ def jsonable(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     return str(value)
+
+
+def check_bundle(value: object) -> None:
+    """Raises: DataError where this is no bundle, as a model whose items have no ids."""
+    if not isinstance(value, Bundle):
+        raise DataError(
+            f"a bundle was expected, not {kind_of(value)}; make one of a model by "
+            "nf.Bundle.of(model, algorithm, split.train)"
+        )

@@ -17,7 +17,7 @@ from polars.exceptions import PolarsError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from nearfar.bundle.bundle import About, Bundle, label_of_about
+from nearfar.bundle.bundle import About, Bundle, check_bundle, label_of_about
 from nearfar.bundle.registered import bundle_folder, with_registered_items
 from nearfar.core import discovery
 from nearfar.core.errors import ArtefactError, DataError, NearfarError, UnknownNameError
@@ -68,12 +68,14 @@ def save_bundle(bundle: Bundle, path: str | Path) -> Path:
 
     Raises:
         ArtefactError: something else stands at `path`, or the model could not be loaded again.
+        DataError: it is a model and no bundle.
 
     Examples:
         >>> path = nf.save_bundle(bundle, "my-bundle")
         >>> nf.load_bundle("my-bundle").n_items
         20
     """
+    check_bundle(bundle)
     path = Path(path)
     check_destination(path)
     model = bundle.model

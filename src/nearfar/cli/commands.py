@@ -34,6 +34,9 @@ COMMANDS = {
     ),
     "evaluate": Command("measure", "evaluate", "Measure a bundle on a split's held-out users."),
     "compare": Command("measure", "compare", "Compare bundles on the same held-out users."),
+    "cross-validate": Command(
+        "cross_validate", "cross_validate", "Measure algorithms on K folds of a log's users."
+    ),
     "recommend": Command(
         "recommend", "recommend", "Recommend for items, for users of a log, or for a file."
     ),

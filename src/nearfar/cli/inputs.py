@@ -10,6 +10,7 @@ import typer
 from nearfar.cli.output import Output
 from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.splits.folder import load_split
+from nearfar.evaluation.evaluate import on_items_of
 
 if TYPE_CHECKING:
     from nearfar.bundle.bundle import Bundle
@@ -30,16 +31,9 @@ def open_held_out(source: Path, part: str) -> tuple[Split, FoldIn]:
 
 def aligned(data: FoldIn, items, output: Output) -> FoldIn:
     """The held-out users over a bundle's items; says so if that loses anything."""
-    if data.fold_in.item_ids == items:
-        return data
-    moved = data.on_items(items)
-    lost = data.held_out.n_interactions - moved.held_out.n_interactions
+    moved, lost = on_items_of(data, items)
     if lost:
-        output.warning(
-            f"the bundle knows other items than the split: {lost:,} of "
-            f"{data.held_out.n_interactions:,} held-out interactions are of items that it cannot "
-            "recommend and are left out"
-        )
+        output.warning(lost)
     return moved
 
 

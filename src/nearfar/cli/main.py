@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import site
 import sys
 import sysconfig
@@ -16,7 +17,9 @@ from rich.console import Console
 from nearfar._version import __version__
 from nearfar.cli.commands import Lazy
 from nearfar.cli.exit_codes import INTERRUPTED
+from nearfar.cli.warned import warnings_as_lines
 from nearfar.core.errors import NearfarError, StoppedError
+from nearfar.core.interactive import progress_shown_otherwise
 
 app = typer.Typer(
     name="nearfar",
@@ -53,7 +56,8 @@ def run(arguments: Sequence[str]) -> int:
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     debug = "--debug" in arguments
     try:
-        app(args=list(arguments), prog_name="nearfar")
+        with progress_shown_otherwise(), _warnings(errors, debug=debug):
+            app(args=list(arguments), prog_name="nearfar")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
     except KeyboardInterrupt:
@@ -69,6 +73,11 @@ def run(arguments: Sequence[str]) -> int:
         errors.print(f"nearfar: {masked(_told(error, own=bool(own)))}", style="red", markup=False)
         return INTERRUPTED if isinstance(error, StoppedError) else 1
     return 0
+
+
+def _warnings(errors: Console, *, debug: bool) -> contextlib.AbstractContextManager[None]:
+    """Warnings as lines; with --debug as Python prints them, with the line they came from."""
+    return contextlib.nullcontext() if debug else warnings_as_lines(errors)
 
 
 def _outside_nearfar(error: Exception) -> list[str]:

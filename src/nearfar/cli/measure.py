@@ -24,7 +24,7 @@ from nearfar.evaluation.disparity import disparities, disparity_table
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation
 from nearfar.evaluation.evaluate import evaluate as evaluate_model
 from nearfar.evaluation.groups import parse_groups
-from nearfar.evaluation.paired import compare_all
+from nearfar.evaluation.paired import Paired, compare_all
 from nearfar.evaluation.table import Table, comparison_table, group_table, paired_table, tall
 from nearfar.metrics.metric import PACKAGE, Metric, UserMetric, parse_metric
 from nearfar.reranking.reranked import Reranked
@@ -51,8 +51,24 @@ Metrics = Annotated[
 Level = Annotated[float, typer.Option("--level", help="Confidence level of intervals.")]
 
 
-def _metrics(text: str | None) -> tuple[Metric, ...]:
+def chosen_metrics(text: str | None) -> tuple[Metric, ...]:
+    """The metrics of `--metrics`, or the default ones."""
     return tuple(parse_metric(part) for part in text.split(",")) if text else DEFAULT_METRICS
+
+
+def metrics_of_users(text: str | None) -> tuple[UserMetric, ...]:
+    """The metrics of `--metrics`, or the default ones, as far as users have a value each.
+
+    Raises:
+        SettingsError: one has a single value for all users.
+    """
+    chosen = chosen_metrics(text)
+    if overall := [str(m) for m in chosen if not isinstance(m, UserMetric)]:
+        raise SettingsError(
+            f"{', '.join(overall)}: one value for all users, which cannot be compared user by "
+            "user; see nearfar evaluate"
+        )
+    return tuple(m for m in chosen if isinstance(m, UserMetric))
 
 
 def _measure(
@@ -103,7 +119,7 @@ def evaluate(
     nearfar evaluate BUNDLE --data SPLIT --groups 5-10,11-50,51-100,101-
     nearfar evaluate BUNDLE --data SPLIT --rerank "mmr diversity=0.3" -k 10 --metrics ndcg@10
     """
-    chosen = _metrics(metrics)
+    chosen = chosen_metrics(metrics)
     bounds = parse_groups(groups) if groups else None
     reranking = reranked.reranking
     split, held_out = inputs.open_held_out(data, part)
@@ -118,7 +134,7 @@ def evaluate(
             Reranked(loaded.model, builder, k), held_out.on_items(loaded.items), chosen
         )
     found = comparison_table(named, level=level, seed=seed)
-    shown = [_drawn(found, f"{part} users" + _dropped(result), 2)]
+    shown = [drawn_metrics(found, f"{part} users" + _dropped(result), 2)]
     value = {"bundle": str(bundle), "part": part, **result.to_dict(level=level)}
     if reranking is not None:
         of_users = [metric for metric in chosen if isinstance(metric, UserMetric)]
@@ -127,12 +143,11 @@ def evaluate(
         value["reranked"] = named[RERANKED].to_dict(level=level)
         value["paired"] = [pair.to_dict() for pair in pairs]
         if pairs:
-            gains = _without(paired_table(pairs), "versus")
-            shown.append(drawn(gains, f"\ngain over {bundle.name}, user by user", left=2))
+            shown.append(drawn_gains(pairs, f"\ngain over {bundle.name}, user by user"))
     if bounds is not None:
         grouped = group_table(named, bounds, level=level, seed=seed)
         value["groups"] = grouped.to_dict()["rows"]
-        shown.append(_drawn(grouped, "\nby number of interactions", 3))
+        shown.append(drawn_metrics(grouped, "\nby number of interactions", 3))
         n_filled = sum(each.n_users > 0 for each in result.groups(bounds).values())
         if n_filled > 1 and result.per_user:
             unequal = disparity_table(disparities(result, bounds, level=level))
@@ -141,7 +156,12 @@ def evaluate(
     output.result(value, *shown)
 
 
-def _drawn(found: Table, title: str, n_leading: int) -> Drawn:
+def drawn_gains(pairs: Sequence[Paired], title: str) -> Drawn:
+    """Paired tests against the first model, which the title names."""
+    return drawn(_without(paired_table(list(pairs)), "versus"), title, left=2)
+
+
+def drawn_metrics(found: Table, title: str, n_leading: int = 2) -> Drawn:
     """A table of metrics, with a row for each of them where they are too many for columns."""
     shown = tall(found, n_leading, MAX_COLUMNS)
     return drawn(shown, title, left=1 if shown is found else 2)
@@ -167,12 +187,7 @@ def compare(
     if len(bundles) < 2:
         raise typer.BadParameter("name two bundles or more", param_hint="BUNDLES")
     names = inputs.named_bundles(bundles)
-    chosen = _metrics(metrics)
-    if overall := [str(m) for m in chosen if not isinstance(m, UserMetric)]:
-        raise SettingsError(
-            f"{', '.join(overall)}: one value for all users, which cannot be compared user by "
-            "user; see nearfar evaluate"
-        )
+    chosen = metrics_of_users(metrics)
     split, held_out = inputs.open_held_out(data, part)
     results = {
         name: _measure(load_bundle(path, device=device), split, held_out, chosen, output)
@@ -184,7 +199,7 @@ def compare(
     found = comparison_table(
         {labels[name]: result for name, result in results.items()}, chosen, level=level, seed=seed
     )
-    gains = paired_table([replace(p, a=labels[p.a], b=labels[p.b]) for p in pairs])
+    gains = [replace(p, a=labels[p.a], b=labels[p.b]) for p in pairs]
     first = next(iter(results.values()))
     output.result(
         {
@@ -195,8 +210,8 @@ def compare(
             "paired": [p.to_dict() for p in pairs],
         },
         *(f"{label} = {name}" for name, label in labels.items() if label != name),
-        _drawn(found, f"{part} users" + _dropped(first), 2),
-        drawn(_without(gains, "versus"), f"\ngain over {labels[baseline]}, user by user", left=2),
+        drawn_metrics(found, f"{part} users" + _dropped(first), 2),
+        drawn_gains(gains, f"\ngain over {labels[baseline]}, user by user"),
     )
 
 

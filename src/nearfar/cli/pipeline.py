@@ -239,8 +239,9 @@ def _training(
     """The pipeline of a file, the day, and what a training reports to."""
     with _at_work(config, output) as pipeline:
         day = parse_day(as_of)
+        targets = tuple(dict.fromkeys((*pipeline.train.track, *(track or ()))))
         with (
             TrainingProgress(output, "training") as progress,
-            trackers(track or (), f"weekly {day}", "pipeline") as tracked,
+            trackers(targets, f"weekly {day}", "pipeline") as tracked,
         ):
             yield pipeline, day, (progress, *tracked)

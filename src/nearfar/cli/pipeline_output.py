@@ -51,6 +51,18 @@ def gates(found: Trained) -> list[Table | str]:
         ),
         *(f"remark: {remark}" for remark in found.remarks),
         f"{found.version.name} {words}; {found.seconds:.0f} s",
+        *_way_on(found),
+    ]
+
+
+def _way_on(found: Trained) -> list[str]:
+    """What to do about a candidate that was refused."""
+    if found.passed:
+        return []
+    failed = " ".join(f"--accept {v.gate}" for v in found.verdicts if not v.passed)
+    return [
+        f"where the change is wanted: nearfar pipeline publish {found.version.name} --force; or "
+        f"train with {failed}"
     ]
 
 

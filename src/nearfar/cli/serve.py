@@ -135,9 +135,18 @@ def serve(
         **options,
     )
     if registry is not None and not registry.is_dir():
-        raise SettingsError(f"{registry} is no folder; name a pipeline's registry")
+        raise SettingsError(f"{registry} {_not_a_folder(registry)}; name a pipeline's registry")
+    if store is not None and "://" not in store and not Path(store).exists():
+        output.warning(
+            f"{store} does not exist (yet): no recommendations made before are answered until a "
+            "day is published there"
+        )
     if sys.stderr.isatty():
         where = f"http://{host}:{port}" if port else "the port that the log tells"
         output.remark(f"nearfar serves at {where}; Ctrl-C stops it")
     to_stream(level=logging.WARNING if output.quiet else logging.INFO)
     listen(settings, host, port)
+
+
+def _not_a_folder(path: Path) -> str:
+    return "is a file" if path.exists() else "does not exist"

@@ -23,6 +23,12 @@ import difflib
 from collections.abc import Iterable
 
 
+def kind_of(value: object) -> str:
+    """Return what a value is, for messages: "a Split", "an Evaluation"."""
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
 class NearfarError(Exception):
     """It failed for a reason that one line states; the base of all errors raised on purpose.
 
@@ -51,13 +57,18 @@ class SettingsError(NearfarError):
     """A setting is unknown or out of range."""
 
 
+def near_hint(name: str, known: Iterable[str]) -> str:
+    """Return "did you mean 'x'? " for the nearest of the known names; empty without any."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
 class UnknownNameError(SettingsError):
     """Nothing of that name exists; the message offers the nearest that does."""
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = near_hint(name, known)
         super().__init__(f"unknown {what} {name!r}; {hint}known: {', '.join(known) or 'none'}")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from nearfar.core.errors import DataError, SchemaError, SettingsError
+from nearfar.core.settings import build
 from nearfar.data.events import FilterStep, Log, Unknown
 from nearfar.data.fetch import cached
 from nearfar.data.filters import Filters
@@ -34,7 +35,7 @@ def read_log(
     timestamp: str | None = None,
     weight: str | None = None,
     items: pl.DataFrame | str | Path | None = None,
-    filters: Filters | None = None,
+    filters: Filters | Mapping[str, Any] | None = None,
     format: str | Source | type[Source] | None = None,
     name: str | None = None,
     options: ReadOptions | None = None,
@@ -57,8 +58,8 @@ def read_log(
             names.
         items: details of items: a column `item`, and "title", "genres" or others; or the path of
             a table of them.
-        filters: applied; ratings and times while reading, so that memory is bounded by what
-            is kept.
+        filters: applied; also a mapping, as {"min_user": 5}. Ratings and times are filtered while
+            reading, so that memory is bounded by what is kept.
         format: the source to read with: its name ("ml-1m", "table", a dotted path), or a `Source`
             of your own; by default told by the files.
         name: how messages call the data.
@@ -94,6 +95,8 @@ def read_log(
             "(--kind-weights view=1,buy=5)"
         )
     columns = Columns(user, item, rating, timestamp, weight, kind)
+    if isinstance(filters, Mapping):
+        filters = build(Filters, filters, "filters")
     chosen = filters or Filters(merge_duplicates=False)
     if isinstance(items, str | Path):
         items = read_item_table(items)

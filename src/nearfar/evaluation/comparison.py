@@ -8,15 +8,17 @@ from typing import Any, overload
 
 import polars as pl
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.errors import SettingsError, kind_of
 from nearfar.core.frames import to_pandas
 from nearfar.data.interactions import FoldIn
-from nearfar.evaluation.evaluate import Recommender, evaluate
+from nearfar.evaluation.evaluate import Recommender, RecommenderWithItems, evaluate
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.paired import N_RESAMPLES, Paired, Test, compare_all
 from nearfar.evaluation.paired import compare as compare_pair
 from nearfar.evaluation.table import comparison_table
 from nearfar.metrics.metric import Metric
+
+Comparable = Recommender | RecommenderWithItems | Evaluation
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +109,9 @@ def compare(
 ) -> Paired: ...
 @overload
 def compare(
-    models: Sequence[Recommender | Evaluation] | Mapping[str, Recommender | Evaluation],
+    models: Sequence[Comparable] | Mapping[str, Comparable],
     data: FoldIn | None = ...,
-    metrics: Sequence[Metric | str] | None = ...,
+    metrics: Metric | str | Sequence[Metric | str] | None = ...,
     *,
     baseline: str | None = ...,
     method: Test = ...,
@@ -137,10 +139,11 @@ def compare(
     ```
 
     Args:
-        models: fitted models or evaluations, in a list or by the names that the table shows. A
-            model in a list is called after its algorithm and settings.
+        models: fitted models, bundles or evaluations, in a list or by the names that the table
+            shows. A model in a list is called after its algorithm and settings.
         data: held-out users, as `split.test`; not needed where all are evaluations.
-        metrics: metrics or their printed forms; by default Recall@20, Recall@50 and NDCG@100.
+        metrics: one or several metrics or their printed forms; by default Recall@20, Recall@50 and
+            NDCG@100.
         baseline: the name of the model that the others are tested against; by default the first.
         method: the test, see `evaluation.paired.compare`.
         level: of the intervals.
@@ -151,7 +154,7 @@ def compare(
         A `Comparison`; of two evaluations and one metric the one `Paired` test.
 
     Raises:
-        SettingsError: there are no models, or held-out users are missing.
+        SettingsError: there are no models, there is no list of them, or held-out users are missing.
         UnknownNameError: no model is called `baseline`, or a metric is unknown.
         DataError: evaluations are not of the same users.
 
@@ -165,6 +168,11 @@ def compare(
     options = {"method": method, "level": level, "seed": seed, "n_resamples": n_resamples}
     if isinstance(models, Evaluation):
         return compare_pair(models, data, metrics, **options)
+    if not isinstance(models, Mapping | Sequence):
+        raise SettingsError(
+            f"several models were expected, not {kind_of(models)}; give them in a list, as "
+            "nf.compare([a, b], split.test)"
+        )
     named = models if isinstance(models, Mapping) else _named(models)
     if not named:
         raise SettingsError("there are no models to compare; give a list of fitted models")
@@ -182,8 +190,10 @@ def compare(
 
 def _named(models: Sequence[Any]) -> dict[str, Any]:
     """Models by their labels; equal labels get numbers."""
-    labels = [getattr(m, "label", None) or getattr(m, "name", None) or type(m).__name__
-              for m in models]  # fmt: skip
+    labels = [
+        getattr(getattr(m, "model", m), "label", None) or getattr(m, "name", None)
+        or type(m).__name__ for m in models
+    ]  # fmt: skip
     counts: dict[str, int] = {}
     named = {}
     for label, model in zip(labels, models, strict=True):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
-from nearfar.core.errors import DataError, EmptyDataError, SettingsError
+from nearfar.core.errors import DataError, EmptyDataError, SettingsError, kind_of
 from nearfar.core.ranking import Ranking
+from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.genres import genre_matrix
 from nearfar.data.interactions import FoldIn
 from nearfar.evaluation.evaluation import Evaluation as Evaluation
@@ -45,10 +47,25 @@ class Recommender(Protocol):
         ...
 
 
+@runtime_checkable
+class RecommenderWithItems(Protocol):
+    """A model with the ids of its items, as a `Bundle`."""
+
+    @property
+    def model(self) -> Recommender:
+        """What ranks."""
+        ...
+
+    @property
+    def items(self) -> Vocabulary:
+        """The ids of its items, in order."""
+        ...
+
+
 def evaluate(
-    model: Recommender,
+    model: Recommender | RecommenderWithItems,
     data: FoldIn,
-    metrics: Sequence[Metric | str] | None = None,
+    metrics: Metric | str | Sequence[Metric | str] | None = None,
     *,
     name: str | None = None,
     batch_size: int = 4096,
@@ -62,10 +79,12 @@ def evaluate(
     are dropped and counted. Metrics of genres take them from the items' details.
 
     Args:
-        model: anything with `top_k`, `popularity` and `n_train_users`.
+        model: anything with `top_k`, `popularity` and `n_train_users`; or a bundle, which is
+            measured on the items that it knows: held-out interactions of other items are left out,
+            with a warning that counts them.
         data: users with what the model may see and what it must find.
-        metrics: metrics or their printed forms, as "recall@20"; by default Recall@20, Recall@50
-            and NDCG@100.
+        metrics: one or several metrics or their printed forms, as "recall@20"; by default
+            Recall@20, Recall@50 and NDCG@100.
         name: what tables call the model; by default its algorithm and settings, or its class.
         batch_size: users given to the model at once; fewer where the rankings are very deep.
         item_counts: training users of each item, where not the model's `popularity`.
@@ -85,11 +104,20 @@ def evaluate(
     """
     if not isinstance(data, FoldIn):
         raise DataError(
-            f"a model is evaluated on held-out users (split.test), not on a {type(data).__name__}"
+            f"a model is evaluated on held-out users (split.test), not on {kind_of(data)}"
         )
+    if not hasattr(model, "top_k") and isinstance(model, RecommenderWithItems):
+        data, lost = on_items_of(data, model.items)
+        if lost:
+            warnings.warn(lost, stacklevel=2)
+        model = model.model
     if not hasattr(model, "top_k"):
-        raise DataError(f"a {type(model).__name__} does not rank; of a bundle give bundle.model")
-    chosen = _metrics(DEFAULT_METRICS if metrics is None else metrics)
+        raise DataError(
+            f"{kind_of(model)} does not rank; give a fitted model, as algorithm.fit(split.train), "
+            "or a bundle"
+        )
+    model = cast("Recommender", model)
+    chosen = parse_metrics(DEFAULT_METRICS if metrics is None else metrics)
     if batch_size < 1:
         raise SettingsError(f"batch_size is {batch_size}; it must be at least 1")
     counts = np.asarray(model.popularity if item_counts is None else item_counts)
@@ -141,7 +169,34 @@ def evaluate(
     )
 
 
-def _metrics(metrics: Sequence[Metric | str]) -> tuple[Metric, ...]:
+def on_items_of(data: FoldIn, items: Vocabulary) -> tuple[FoldIn, str | None]:
+    """Return held-out users over a bundle's items, and what that loses in words; None for nothing.
+
+    Args:
+        data: the users.
+        items: that the bundle knows.
+    """
+    if data.fold_in.item_ids == items:
+        return data, None
+    moved = data.on_items(items)
+    lost = data.held_out.n_interactions - moved.held_out.n_interactions
+    if not lost:
+        return moved, None
+    return moved, (
+        f"the bundle knows other items than the split: {lost:,} of "
+        f"{data.held_out.n_interactions:,} held-out interactions are of items that it cannot "
+        "recommend and are left out"
+    )
+
+
+def parse_metrics(metrics: Metric | str | Sequence[Metric | str]) -> tuple[Metric, ...]:
+    """Return metrics, each once, from metrics or their printed forms; a single one may stand alone.
+
+    Raises:
+        SettingsError: there is none, or one is unknown or has no cutoff.
+    """
+    if isinstance(metrics, str | Metric):
+        metrics = [metrics]
     if not metrics:
         raise SettingsError("no metrics to evaluate; name some, as ndcg@100")
     return tuple(dict.fromkeys(parse_metric(m) if isinstance(m, str) else m for m in metrics))

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from nearfar.algorithms.algorithm import Algorithm
-from nearfar.core.errors import EmptyDataError
-from nearfar.data.interactions import Split
+from nearfar.core.errors import EmptyDataError, SettingsError, kind_of
+from nearfar.data.events import Log
+from nearfar.data.interactions import Interactions, Split
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.pooled import pooled
@@ -54,7 +55,7 @@ class CrossValidation:
 def cross_validate(
     algorithm: Algorithm,
     splits: Iterable[Split],
-    metrics: Sequence[Metric | str] | None = None,
+    metrics: Metric | str | Sequence[Metric | str] | None = None,
     *,
     run: Run | None = None,
 ) -> CrossValidation:
@@ -71,12 +72,24 @@ def cross_validate(
 
     Raises:
         EmptyDataError: there is no split.
+        SettingsError: it is no algorithm, or these are no splits.
 
     Examples:
         >>> found = nf.cross_validate(nf.EASE(l2=50), nf.split_k_fold(log, 2), ["Recall@5"])
         >>> len(found.evaluations)
         2
     """
+    if not isinstance(algorithm, Algorithm):
+        raise SettingsError(
+            f"an algorithm was expected, not {kind_of(algorithm)}; compare several by "
+            "nf.compare({name: nf.cross_validate(each, splits).pooled, ...}), each with the same "
+            "splits"
+        )
+    if isinstance(splits, Log | Interactions | Split):
+        raise SettingsError(
+            f"several splits were expected, not {kind_of(splits)}; make them by "
+            "nf.split_k_fold(log, 5)"
+        )
     run = run or Run()
     evaluations = []
     for number, split in enumerate(splits, start=1):

@@ -10,7 +10,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.bundle.registered import ITEMS
-from nearfar.core.errors import SchemaError, SettingsError
+from nearfar.core.errors import SchemaError, SettingsError, near_hint
 from nearfar.core.files import atomic_file, remove
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import told_titles, with_details
@@ -87,18 +87,27 @@ class ItemDetails:
             DataError: the file cannot be read.
             SchemaError: it lacks a column.
         """
+        table = self._feature_table()
+        genres = self.genres if self.genres in self.features else None
+        return features_of(table.rename({genres: "genres"} if genres else {}), str(self.path))
+
+    def check_features(self) -> None:
+        """Check that the file has the columns of features; raises as `read_features`."""
+        if self.features:
+            self._feature_table()
+
+    def _feature_table(self) -> pl.DataFrame:
         # Columns keep their names here, so that a feature is found by the name that is set.
         given = {"item": self.item, "title": self.title, "genres": ""}
         table = read_item_table(self.path, given=given, options=self._options)
+        others = [name for name in table.columns if name not in ("item", "title")]
         for name in self.features:
-            if name not in table.columns:
+            if name not in others:
                 raise SchemaError(
-                    f"items {self.path} has no column {name!r} of features; it has "
-                    f"{quoted(table.columns)}; name its columns in [items]"
+                    f"items {self.path} has no column {name!r} for items.features; "
+                    f"{near_hint(name, others)}beside ids and titles it has {quoted(others)}"
                 )
-        named = table.select("item", "title", *self.features)
-        genres = self.genres if self.genres in self.features else None
-        return features_of(named.rename({genres: "genres"} if genres else {}), str(self.path))
+        return table.select("item", "title", *self.features)
 
     def told_of(self, ids: Vocabulary, found: pl.DataFrame) -> tuple[Vocabulary, str]:
         """Ids with their details, and how many of them have a title, in words.
@@ -123,13 +132,14 @@ def refresh_items(
 
     Raises:
         DataError: the file cannot be read.
-        SchemaError: it lacks a column.
+        SchemaError: it lacks a column, also one of features.
     """
     path = registry / ITEMS
     if details is None:
         remove(path)
         return
     table = details.read()
+    details.check_features()
     try:
         if path.exists() and pl.read_parquet(path).equals(table):
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +210,7 @@ def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
         source=make_source(str(values["source"]["kind"]), _from(source, folder)),
         sink=make_sink(str(values["sink"]["kind"]), _from(sink, folder)),
         algorithm=_algorithm(values.get("algorithm", {"kind": "multvae"}), folder),
-        train=settings.build(Weekly, values.get("train", {}), "train"),
+        train=_train(values.get("train", {}), folder),
         score=_score(values.get("score", {}), folder),
         gates=settings.build(Gates, values.get("gates", {}), "gates"),
         contract=settings.build(Contract, values.get("contract", {}), "contract"),
@@ -233,6 +233,18 @@ def _algorithm(values: Mapping[str, Any], folder: Path) -> Algorithm:
         if key not in known:
             raise UnknownNameError("setting of [algorithm]", key, {*known, "preset"})
     return make_algorithm(name, settings.merge(start, rest))
+
+
+def _train(values: Mapping[str, Any], folder: Path) -> Weekly:
+    weekly = settings.build(Weekly, values, "train")
+    return replace(weekly, track=tuple(_placed(target, folder) for target in weekly.track))
+
+
+def _placed(target: str, folder: Path) -> str:
+    """A tracker's target, with a place that is a relative path put where the settings are."""
+    kind, _, place = target.partition(":")
+    is_path = kind in ("mlflow", "tensorboard") and place and "://" not in place
+    return f"{kind}:{folder / place}" if is_path else target
 
 
 def _score(values: Mapping[str, Any], folder: Path) -> Daily:

@@ -69,6 +69,8 @@ def first_settings(
         say(f"{items}: {details.height - details['title'].null_count():,} titles")
     if source is not None:
         roles = _looked_at(pipeline, as_of, say)
+        if "weight" in roles and "weight" not in named:
+            parts[4] = _without_weights(parts[4], roles["weight"], say)
         parts[1] = _section("source", _source(source, table, folder), roles)
     return "".join(parts)
 
@@ -121,6 +123,15 @@ def _looked_at(pipeline: Pipeline, as_of: date, say: Say) -> dict[str, str]:
     for reason, n in checked.report.rejected.items():
         say(f"left out: {n:,} events: {reason}")
     return roles
+
+
+def _without_weights(rest: str, column: str, say: Say) -> str:
+    """The last sections, with weights that nobody asked for left out of training, as in `train`."""
+    say(
+        f"the weights in {column!r} are not used in training, where all interactions count alike; "
+        'train.weights = "linear" or "log" uses them'
+    )
+    return rest.replace('## weights = "none"    ', 'weights = "none"       ')
 
 
 def _relative(path: str, folder: Path) -> str:

@@ -20,7 +20,8 @@ registry = "registry"                # versions of the model, the pointer, what 
 """
 SOURCE = """\
 [source]                             # where events come from
-kind = "parquet"                     # a file or folder; date=YYYY-MM-DD folders are told by name
+kind = "parquet"                     # a file or folder; of folders called date=YYYY-MM-DD or
+##                                   # YYYY-MM-DD only those of the window are read
 path = "events"                      # or "s3://bucket/events", any address that fsspec knows
 ## kind = "csv"                      # text: CSV, TSV or JSON lines, by its name and its start
 ## kind = "sql"
@@ -65,8 +66,11 @@ kind = "multvae"
 # filters = { min_user = 0, min_item = 0 }
 ## filters = { max_user = 300 }      # leave users with more items out of the training: robots
 ## kind_weights = "view=1,click=2,buy=5"  # with columns.kind of the source; others are left out
-## weights = "linear"                # or log, none: what weights are in training
+## weights = "none"                  # or linear, log: what weights are in training; by default
+##                                   # linear where columns.weight is there, as in nearfar train
+##                                   # with --weight-column
 ## repeats = "max"                   # or sum: of several events of one user and item
+## track = ["mlflow:mlruns"]         # log trainings; or tensorboard:DIR, wandb:PROJECT
 # seed = 0
 # device = "auto"                    # or cpu, cuda; of scoring too
 # precision = "float32"              # or bfloat16: faster where the processor is made for it

@@ -26,7 +26,9 @@ class Weekly(Settings):
         kind_weights: how much each kind of event counts in training, as "view=1,click=2,buy=5"; the
             source's `columns` then name the column `kind`. Events of other kinds are left out.
         weights: what weights are in training: "linear", "log" for log2(1 + weight), or "none". By
-            default "linear" with `kind_weights` or where the source's `columns` name the weight.
+            default "linear" with `kind_weights` or where the source's `columns` name the weight,
+            else "none", as in `nearfar train`. `nearfar pipeline init` writes "none" where the
+            column was recognised and not named.
         repeats: the weight of several events of one user and item, "max" or "sum". By default "max"
             with `kind_weights`, else "sum".
         held_out: share of users that no version is trained on, half of them to stop by, half
@@ -42,6 +44,8 @@ class Weekly(Settings):
             that was killed goes on; 0 writes one after every step.
         exports: what of a version is written beside its bundle: "onnx", to serve it without
             PyTorch.
+        track: experiment trackers that trainings are logged to, as "mlflow:mlruns",
+            "tensorboard:runs" or "wandb:PROJECT"; those of `--track` come on top.
 
     Examples:
         >>> from nearfar.jobs.weekly import Weekly
@@ -64,6 +68,7 @@ class Weekly(Settings):
     precision: Precision = "float32"
     checkpoint_seconds: NonNegativeFloat = 60.0
     exports: tuple[Literal["onnx"], ...] = ()
+    track: tuple[str, ...] = ()
 
     @property
     def weighting(self) -> Weighting:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.core.errors import EmptyDataError
+from nearfar.core.errors import EmptyDataError, SettingsError, kind_of
 from nearfar.pages import matplotlib
 from nearfar.pages.chart import Axis, Line, LineChart
 from nearfar.train.history import EpochRecord, History
+from nearfar.train.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,12 +28,15 @@ WEIGHTS = {
 FIGURE = {"Validation NDCG@100", *(title for title, _ in TERMS.values()), *WEIGHTS.values()}
 """Titles of the charts that `plot_training` draws, where there are any of them."""
 
+Training = History | Run | Sequence[EpochRecord]
+"""The epochs of a training."""
+
 Record = Mapping[str, Any]
 """An epoch as `EpochRecord.to_dict` gives it; records of other versions may lack any key."""
 
 
 def plot_training(
-    history: History | Mapping[str, History | Sequence[EpochRecord]], path: str | Path | None = None
+    history: Training | Mapping[str, Training], path: str | Path | None = None
 ) -> Figure:
     """Draw training curves by epoch: validation NDCG@100, loss terms and their weights.
 
@@ -46,14 +50,14 @@ def plot_training(
     A large dot is the epoch whose weights were kept.
 
     Args:
-        history: of a run, or of several by the names that the legend shows.
+        history: of a run, or the run; of several by the names that the legend shows.
         path: a file to write too, its format by the suffix (.png, .svg, .pdf).
 
     Returns:
         The matplotlib figure.
 
     Raises:
-        SettingsError: the suffix is not that of a picture.
+        SettingsError: the suffix is not that of a picture, or this is no history.
         MissingExtraError: matplotlib is not installed.
         EmptyDataError: no epoch was recorded, as of an algorithm that has none.
 
@@ -62,12 +66,10 @@ def plot_training(
     """
     if path is not None:
         matplotlib.check_picture(Path(path), purpose="the figure of the training")
-    runs = {"": history} if isinstance(history, History) else history
+    named = history if isinstance(history, Mapping) else {"": history}
+    runs = {name: _records(run) for name, run in named.items()}
     charts = training_charts(
-        {
-            name: [r.to_dict() for r in (run.records if isinstance(run, History) else run)]
-            for name, run in runs.items()
-        }
+        {name: [r.to_dict() for r in records] for name, records in runs.items()}
     )
     if not charts:
         raise EmptyDataError("the history has no epochs; give that of a run that has trained")
@@ -78,6 +80,18 @@ def plot_training(
     if path is not None:
         matplotlib.save(figure, Path(path))
     return figure
+
+
+def _records(run: Any) -> list[EpochRecord]:
+    """The epochs of a run, of its history, or as they are."""
+    history = getattr(run, "history", run)
+    records = history.records if isinstance(history, History) else history
+    if isinstance(records, Sequence) and all(isinstance(r, EpochRecord) for r in records):
+        return list(records)
+    raise SettingsError(
+        f"a run or its history was expected, not {kind_of(run)}; keep the run: "
+        "run = nf.Run(seed=1), algorithm.fit(..., run=run), nf.plot_training(run.history)"
+    )
 
 
 def training_charts(runs: Mapping[str, Sequence[Record]]) -> list[LineChart]:

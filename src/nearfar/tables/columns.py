@@ -11,7 +11,7 @@ from typing import Literal
 
 import polars as pl
 
-from nearfar.core.errors import SchemaError
+from nearfar.core.errors import SchemaError, near_hint
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +248,8 @@ def resolve(
             continue
         if column not in present:
             raise SchemaError(
-                f"{where} has no column {column!r} for the {role.name}; it has {quoted(present)}"
+                f"{where} has no column {column!r} for the {role.name}; "
+                f"{near_hint(column, present)}it has {quoted(present)}"
             )
         result[role.name] = column
     for role in roles:

@@ -62,7 +62,7 @@ class ReadReport:
             role if column == role else f"{role}={column}" for role, column in self.columns.items()
         )
         times = f" (time in {self.times})" if self.times else ""
-        files = f" of {len(self.files)} files ({_listed(self.files)})" if self.files[1:] else ""
+        files = f" of {len(self.files)} files ({_listed(self.files, 2)})" if self.files[1:] else ""
         layout = f" ({self.layout})" if self.layout else ""
         found = f"{roles}{times}; " if roles or times else ""
         result = [

@@ -49,6 +49,8 @@ class Run(Settings):
             process after a checkpoint.
         callbacks: receive the events of the fit, in this order; see `Callback`.
         history: filled while training: one record per epoch.
+        progress: whether `fit` shows its progress on standard error (`nf.Progress`). By default
+            where that is a terminal or a notebook, in Python; commands show their own.
 
     Raises:
         SettingsError: CUDA was asked for and is not there, or a value is out of range.
@@ -72,6 +74,7 @@ class Run(Settings):
     keep_on_interrupt: bool = False
     callbacks: tuple[Callback, ...] | list[Callback] = ()
     history: History = field(default_factory=History)
+    progress: bool | None = None
 
     def check_together(self) -> None:
         if self.device == "cuda" and not torch.cuda.is_available():

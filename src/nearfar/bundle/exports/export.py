@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.bundle import Bundle, check_bundle
 from nearfar.core import discovery, settings
 from nearfar.core.errors import ArtefactError
 
@@ -46,6 +46,7 @@ def export_bundle(bundle: Bundle, path: str | Path, format: str = "onnx", **valu
     Raises:
         UnknownNameError: no format or setting is called so.
         ArtefactError, SettingsError, MissingExtraError: see `Export.write`.
+        DataError: it is a model and no bundle.
 
     Examples:
         >>> written = nf.export_bundle(bundle, "model.npz", "npz")
@@ -54,6 +55,7 @@ def export_bundle(bundle: Bundle, path: str | Path, format: str = "onnx", **valu
         True
     """
     cls = discovery.find(PACKAGE, Export, format)
+    check_bundle(bundle)
     chosen = settings.build(cls, values)
     chosen.write(bundle, Path(path))
     return chosen

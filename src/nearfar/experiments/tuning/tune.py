@@ -11,7 +11,7 @@ from typing import Any
 
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.core import discovery, settings
-from nearfar.core.errors import EmptyDataError, NearfarError, SettingsError
+from nearfar.core.errors import EmptyDataError, NearfarError, SettingsError, kind_of
 from nearfar.core.extras import require
 from nearfar.core.files import atomic_file
 from nearfar.data.interactions import FoldIn, Interactions
@@ -148,7 +148,7 @@ def tune(
     Raises:
         MissingExtraError: Optuna is not installed.
         EmptyDataError: no validation user has anything to find.
-        SettingsError: the folder holds another search.
+        SettingsError: the folder holds another search, or it is no search.
 
     Examples:
         >>> search = nf.TuningSearch("ease", "tuned")
@@ -156,6 +156,11 @@ def tune(
         >>> len(found.trials), list(found.best.values)
         (2, ['l2'])
     """
+    if not isinstance(search, TuningSearch):
+        raise SettingsError(
+            f"a search was expected, not {kind_of(search)}; give "
+            'nf.TuningSearch("ease", "FOLDER"): the algorithm, and where trials are kept'
+        )
     require("optuna", extra="tune", purpose="nearfar tune")
     if not validation.held_out.n_interactions:
         raise EmptyDataError("no validation user has a held-out item to choose settings by")

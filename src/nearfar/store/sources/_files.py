@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import IO, Any
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.extras import require
 from nearfar.store.secrets import Url
+
+BARE_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,9 @@ def dated_files(
 ) -> tuple[Place, list[DatedFile]]:
     """The files at an address by name; folders of days outside [since, until) are not looked into.
 
-    Names that begin with "." or "_" are left out, as temporary files and notes are called so.
+    A folder of a day is called "date=2024-05-01", where "date" is the partition, or "2024-05-01".
+    Where the partition is empty, names of folders mean nothing and all are looked into. Names that
+    begin with "." or "_" are left out, as temporary files and notes are called so.
 
     Raises:
         DataError: nothing is at the address, or a partition is of no day.
@@ -129,16 +134,16 @@ def dated_files(
     with address.errors("list it", OSError):
         root = place.entry(path)
         if root is None:
-            raise DataError(f"{address}: there is nothing; give the path of a file or folder")
+            raise DataError(f"{address} does not exist; give the path of a file or folder")
         if not root.is_folder:
             return place, [DatedFile(path, None)]
-        walk = _Walk(place, endings, f"{partition}=", since, until, address)
+        walk = _Walk(place, endings, partition, since, until, address)
         return place, list(walk.below(path, None))
 
 
 def check_partition(partition: str) -> None:
-    """Raises SettingsError where this is no name of a partition."""
-    if not partition or "/" in partition or "=" in partition or partition[0] in "._":
+    """Raises SettingsError where this is no name of a partition; it may be empty."""
+    if "/" in partition or "=" in partition or partition[:1] in (".", "_"):
         raise SettingsError(
             f"partition is {partition!r}; the text before the '=' of a folder's name was expected"
         )
@@ -148,7 +153,7 @@ def check_partition(partition: str) -> None:
 class _Walk:
     place: Place
     endings: tuple[str, ...]
-    prefix: str
+    partition: str
     since: date
     until: date
     address: Url
@@ -161,17 +166,23 @@ class _Walk:
                 if entry.name.lower().endswith(self.endings):
                     yield DatedFile(entry.path, day)
                 continue
-            own = self._day(entry.name) if entry.name.startswith(self.prefix) else day
+            own = self._day(entry.name, day)
             if own is None or self.since <= own < self.until:
                 yield from self.below(entry.path, own)
 
-    def _day(self, name: str) -> date:
+    def _day(self, name: str, above: date | None) -> date | None:
+        """The day that a folder's name tells, else that of the folder above it."""
+        prefix = f"{self.partition}="
+        named = bool(self.partition) and name.startswith(prefix)
+        if not named and not (self.partition and BARE_DAY.fullmatch(name)):
+            return above
         try:
-            return date.fromisoformat(name.removeprefix(self.prefix))
+            return date.fromisoformat(name.removeprefix(prefix))
         except ValueError:
+            if not named:
+                return above
             raise DataError(
-                f"{self.address}: the folder {name!r} is of no day; "
-                f"{self.prefix}2024-05-01 was expected"
+                f"{self.address}: the folder {name!r} is of no day; {prefix}2024-05-01 was expected"
             ) from None
 
 

@@ -29,13 +29,15 @@ class CSVEvents(EventSource):
     """Events in a file of CSV, TSV or JSON lines, or a folder of them, perhaps partitioned by day.
 
     Files are read block by block, and rows outside the window are dropped at once; a text file
-    cannot tell where its days are, so that only partitions (`date=2024-05-01/`) save reading.
+    cannot tell where its days are, so that only folders of days (`date=2024-05-01/` or
+    `2024-05-01/`) save reading.
 
     Args:
         path: of a file (.csv, .tsv, .jsonl, also .gz) or folder; `${NAME}` stands for an
             environment variable.
         columns: names of columns; by default told by usual names.
-        partition: what folders of days are called before the "=".
+        partition: what folders of days are called before the "="; "" where names of folders mean
+            nothing, as where a folder called 2024-05-01 holds events of other days.
         time_unit: what numbers in the timestamp count since 1970; "auto" tells it by their size.
         time_format: how times are written, as strptime knows it; by default told by themselves.
         literal_ids: take NA, NULL, None and the like for ids, not for missing ones.

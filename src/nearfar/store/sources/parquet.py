@@ -34,15 +34,16 @@ ENDINGS = (".parquet", ".pq")
 class ParquetEvents(EventSource):
     """Events in a Parquet file or a folder of them, which may be partitioned by day.
 
-    Of a partitioned folder (`date=2024-05-01/`, at any depth) only the days of the window are
-    listed and read. Files that lie in no such folder are read as far as their timestamps are in
-    the window; where these are dates or moments, row groups outside are skipped.
+    Of folders of days (`date=2024-05-01/` or `2024-05-01/`, at any depth) only the days of the
+    window are listed and read. Files that lie in no such folder are read as far as their timestamps
+    are in the window; where these are dates or moments, row groups outside are skipped.
 
     Args:
         path: of a file or folder, or an address that fsspec knows, as `s3://bucket/events`;
             `${NAME}` stands for an environment variable.
         columns: names of columns; by default told by usual names.
-        partition: what folders of days are called before the "=".
+        partition: what folders of days are called before the "="; "" where names of folders mean
+            nothing, as where a folder called 2024-05-01 holds events of other days.
         time_unit: what numbers in the timestamp count since 1970; "auto" tells it by their size.
         time_format: how text times are written, as strptime knows it; by default told by
             themselves.
