@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
-from nearfar.tables.columns import ITEM_ROLES, AmbiguousColumnError, Role, plain_name, resolve
+from nearfar.tables.columns import ITEM_ROLES, AmbiguousColumnError, Role, resolve
 from nearfar.tables.json_lines import JSON_LINES
+from nearfar.tables.names import plain_name
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import TableReader
 from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names
@@ -109,7 +110,7 @@ def _opened(
 
 def _lacks_a_header(table: TableReader, other: TableReader, roles: Sequence[Role]) -> bool:
     """Whether a table has as many columns as another, and no name that any role is known by."""
-    known = {name for role in (*roles, *ITEM_ROLES) for name in (*role.known, *role.rarer)}
+    known = {name for role in (*roles, *ITEM_ROLES) for name in role.names}
     unnamed = not known & {plain_name(column) for column in table.columns}
     return not table.typed and unnamed and len(table.columns) == len(other.columns)
 
