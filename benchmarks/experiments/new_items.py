@@ -34,7 +34,7 @@ from nearfar.evaluation.paired import compare
 METRIC, METRICS = "Recall@20", ["Recall@20", "NDCG@20"]
 SEED = 12345
 MIN_TAG = 8
-KINDS = {"ml-1m": ("wmf", "ease"), "citeulike-a": ("wmf",)}
+KINDS = {"ml-1m": ("wmf", "ease"), "citeulike-a": ("wmf", "ease")}
 GRID = {"alpha0": (0.02,), "reg": (0.003, 0.01, 0.03, 0.1), "lambda_item_feature": (1.0, 10.0)}
 """Of irspack, on validation."""
 

@@ -13,7 +13,8 @@ from nearfar.abtest.sources import Source, open_sources
 from nearfar.core import identity
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError, SettingsError
 from nearfar.tables.clock import Clock
-from nearfar.tables.columns import EVENT_ROLES, Kind, Role, plain_name, resolve
+from nearfar.tables.columns import EVENT_ROLES, Kind, Role, resolve
+from nearfar.tables.names import plain_name
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import TableRows
 from nearfar.tables.rules import RowRules

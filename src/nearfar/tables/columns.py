@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import polars as pl
 
 from nearfar.core.errors import SchemaError, near_hint
+from nearfar.tables.names import GENRES, OWN_NAMES, RARER, SYNONYMS, TITLES, plain_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,96 +32,6 @@ class Parsed:
 
 
 Kind = Literal["id", "number", "time", "text", "tags"]
-
-# In order of preference; the first few are names of the role itself and beat the rest.
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "user": (
-        *("user", "userid", "uid", "users", "username"),
-        *("customer", "customerid", "visitor", "visitorid", "member", "memberid", "account"),
-        *("accountid", "profile", "profileid", "client", "clientid", "reviewer", "reviewerid"),
-        *("buyer", "buyerid", "listener", "listenerid", "viewer", "viewerid", "person"),
-        *("personid", "subscriber", "subscriberid", "household", "householdid"),
-    ),
-    "item": (
-        *("item", "itemid", "iid", "items"),
-        *("movie", "movieid", "film", "filmid", "product", "productid", "song", "songid"),
-        *("track", "trackid", "artist", "artistid", "book", "bookid", "isbn", "asin", "sku"),
-        *("article", "articleid", "video", "videoid", "content", "contentid", "titleid"),
-        *("show", "showid", "game", "gameid", "business", "businessid", "poi", "poiid"),
-        *("location", "locationid", "venue", "venueid", "news", "newsid", "anime", "animeid"),
-        *("recipe", "recipeid", "gmapid", "parentasin", "stockcode", "productsku", "itemsku"),
-    ),
-    "rating": ("rating", "ratings", "score", "stars", "star", "overall", "reviewscore"),
-    "timestamp": (
-        *("timestamp", "timestamps", "ts", "time", "datetime", "date", "unixtime", "epoch"),
-        *("eventtime", "eventtimestamp", "eventdate", "createdat", "occurredat", "ratedat"),
-        *("unixreviewtime", "unixtimestamp", "reviewtime", "reviewdate", "when", "tstamp"),
-        *("orderedat", "orderdate", "ordertime", "purchasedat", "purchasedate", "purchasetime"),
-        *("viewedat", "watchedat", "watchdate", "playedat", "listenedat", "clickedat", "boughtat"),
-        *("invoicedate", "transactiondate", "transactiontime", "visittime", "interactiontime"),
-        *("happenedat", "addedat", "loggedat", "checkintime", "checkedinat", "utctime"),
-    ),
-    "weight": (
-        *("weight", "count", "plays", "playcount", "nplays", "listens", "listencount"),
-        *("quantity", "qty", "clicks", "views", "purchases", "frequency", "times"),
-    ),
-}
-OWN_NAMES = {"user": 5, "item": 4}
-# Other languages and shops' own words, used only where none of the names above is there.
-RARER: dict[str, tuple[str, ...]] = {
-    "user": (
-        *("customernumber", "customerno", "customernr", "customercode", "customerkey", "custid"),
-        *("idcustomer", "iduser", "usernumber", "userno", "userkey", "shopper", "shopperid"),
-        *("kunde", "kunden", "kundenid", "kundennummer", "kundennr", "benutzer", "benutzerid"),
-        *("nutzer", "nutzerid", "cliente", "clienteid", "idcliente", "codigocliente", "usuario"),
-        *("usuarioid", "idusuario", "idclient", "codeclient", "numeroclient", "utilisateur"),
-        *("utilisateurid", "idutilisateur", "utente", "utenteid", "idutente", "codicecliente"),
-        *("klant", "klantid", "klantnummer", "klantnr", "gebruiker", "gebruikerid"),
-    ),
-    "item": (
-        *("productcode", "productnumber", "productno", "productkey", "itemcode", "itemnumber"),
-        *("itemno", "itemkey", "articlenumber", "articleno", "articlecode", "idproduct", "iditem"),
-        *("artikel", "artikelid", "artikelnummer", "artikelnr", "produkt", "produktid"),
-        *("produktnummer", "produktnr", "producto", "productoid", "idproducto", "codigoproducto"),
-        *("articulo", "articuloid", "idarticulo", "codigoarticulo", "produit", "produitid"),
-        *("idproduit", "codeproduit", "idarticle", "codearticle", "prodotto", "idprodotto"),
-        *("codiceprodotto", "articolo", "idarticolo", "codicearticolo", "produto", "produtoid"),
-        *("idproduto", "codigoproduto", "artigo", "productnummer", "ean", "gtin", "barcode"),
-    ),
-    "rating": (
-        *("bewertung", "sterne", "puntuacion", "valoracion", "calificacion", "notation"),
-        *("valutazione", "voto", "avaliacao", "beoordeling"),
-    ),
-    "timestamp": (
-        *("datum", "bestelldatum", "kaufdatum", "rechnungsdatum", "zeit", "zeitpunkt"),
-        *("zeitstempel", "bestelltam", "gekauftam", "erstelltam", "fecha", "fechahora"),
-        *("fechapedido", "fechacompra", "horodatage", "datecommande", "dateachat", "dataora"),
-        *("dataordine", "dataacquisto", "datahora", "datapedido", "datacompra", "besteldatum"),
-        *("tijdstip", "datecreated", "dateadded", "timecreated"),
-    ),
-    "weight": (
-        *("units", "orderqty", "orderquantity", "qtyordered", "nitems", "menge", "anzahl"),
-        *("stuck", "stueck", "stuckzahl", "stueckzahl", "cantidad", "unidades", "quantite"),
-        *("quantita", "quantidade", "aantal"),
-    ),
-    "title": (
-        *("titel", "bezeichnung", "artikelbezeichnung", "produktbezeichnung", "artikelname"),
-        *("produktname", "titulo", "nombre", "nombreproducto", "titre", "nom", "libelle"),
-        *("nomproduit", "titolo", "nome", "nomeprodotto", "nomeproduto", "naam", "productnaam"),
-        *("displayname", "label"),
-    ),
-    "genres": (
-        *("kategorie", "kategorien", "warengruppe", "produktgruppe", "categoria", "categorias"),
-        *("categorie", "rubrique", "productcategory"),
-    ),
-}
-TITLES = (
-    "title", "itemtitle", "movietitle", "filmtitle", "booktitle", "producttitle", "songtitle",
-    "tracktitle", "articletitle", "gametitle", "name", "itemname", "productname", "artistname",
-    "songname", "trackname",
-)  # fmt: skip
-"""In order of preference; a name wins only where nothing is called a title."""
-GENRES = ("genres", "genre", "categories", "category", "class", "tags")
 
 OPTIONS = {
     "user": "--user-column",
@@ -148,7 +58,8 @@ class Role:
             of preference.
         n_own: how many of these are names of the role itself. Of the others only one may be there.
         required: whether a table without it is refused.
-        rarer: names by which it is recognised where none of `known` is there.
+        rarer: names by which it is recognised where none of `known` is there, in groups of which
+            the first that has any counts.
     """
 
     name: str
@@ -156,7 +67,12 @@ class Role:
     known: tuple[str, ...]
     n_own: int | None = None
     required: bool = False
-    rarer: tuple[str, ...] = ()
+    rarer: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names by which it is recognised."""
+        return (*self.known, *chain.from_iterable(self.rarer))
 
 
 def _event_role(name: str, kind: Kind, *, required: bool = False) -> Role:
@@ -232,7 +148,7 @@ def resolve(
             have a role.
     """
     given = {role: column for role, column in (given or {}).items() if column is not None}
-    known = {name for role in roles for name in (*role.known, *role.rarer)}
+    known = {name for role in roles for name in role.names}
     known |= set(map(plain_name, given.values()))
     counts = Counter(present)
     doubled = [c for c, n in counts.items() if n > 1 and plain_name(c) in known]
@@ -280,11 +196,11 @@ def _naming(*roles: Role) -> str:
 
 
 def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
-    plain = {plain_name(c): c for c in reversed(candidates)}
-    matching = [name for name in role.known if name in plain]
-    matching = matching or [name for name in role.rarer if name in plain]
-    if not matching:
+    found = (_called(candidates, names) for names in (role.known, *role.rarer))
+    plain = next(filter(None, found), {})
+    if not plain:
         return None
+    matching = list(plain)
     alike = [c for c in candidates if plain_name(c) == matching[0]]
     if len(alike) > 1:
         raise AmbiguousColumnError(
@@ -298,9 +214,23 @@ def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
     return plain[matching[0]]
 
 
-def plain_name(name: str) -> str:
-    """A column's name as names are compared: letters without accents and digits in lower case."""
-    return re.sub(r"[^a-z0-9]", "", unicodedata.normalize("NFKD", name.casefold()))
+def _called(candidates: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """The columns of these names, by name, in the order of the names.
+
+    A nested value ("properties.product_id") is known by the end of its path, where no column is
+    known by its whole name.
+    """
+    plain = {plain_name(c): c for c in reversed(candidates)}
+    found = {name: plain[name] for name in names if name in plain}
+    if found:
+        return found
+    ends = {
+        plain_name(".".join(parts[at:])): c
+        for c in reversed(candidates)
+        for parts in (c.split("."),)
+        for at in reversed(range(1, len(parts)))
+    }
+    return {name: ends[name] for name in names if name in ends}
 
 
 def quoted(names: Sequence[str]) -> str:

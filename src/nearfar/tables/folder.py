@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
-from nearfar.tables.columns import ITEM_ROLES, AmbiguousColumnError, Role, plain_name, resolve
+from nearfar.tables.columnar import COLUMNAR
+from nearfar.tables.columns import ITEM_ROLES, AmbiguousColumnError, Role, resolve
 from nearfar.tables.json_lines import JSON_LINES
+from nearfar.tables.names import plain_name
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import TableReader
 from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names
-from nearfar.tables.table import PARQUET, TEXT, ReadOptions, open_table
+from nearfar.tables.table import TEXT, ReadOptions, open_table
 
 
 def open_tables(
@@ -78,7 +80,7 @@ def _table_names(files: RawFiles, wanted: str | None) -> list[str]:
         if not found:
             raise DataError(f"{files.path} holds no file {wanted}; it holds {_listed(files.names)}")
         return found
-    names = sorted({n for kind in (TEXT, PARQUET, JSON_LINES) for n in files.find_all(kind)})
+    names = sorted({n for kind in (TEXT, COLUMNAR, JSON_LINES) for n in files.find_all(kind)})
     names = names or (files.names if files.kind == "file" else [])
     if not names:
         raise DataError(
@@ -109,7 +111,7 @@ def _opened(
 
 def _lacks_a_header(table: TableReader, other: TableReader, roles: Sequence[Role]) -> bool:
     """Whether a table has as many columns as another, and no name that any role is known by."""
-    known = {name for role in (*roles, *ITEM_ROLES) for name in (*role.known, *role.rarer)}
+    known = {name for role in (*roles, *ITEM_ROLES) for name in role.names}
     unnamed = not known & {plain_name(column) for column in table.columns}
     return not table.typed and unnamed and len(table.columns) == len(other.columns)
 

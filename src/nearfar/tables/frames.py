@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
+from polars.exceptions import PolarsError
 from scipy.sparse import coo_array, issparse
 
 from nearfar.core.errors import DataError, SchemaError
+from nearfar.tables.nested import unnested
 from nearfar.tables.reader import Numbers, TableReader
 from nearfar.tables.table import FrameTable
 
@@ -21,7 +23,9 @@ def is_pandas(value: object) -> bool:
 
 
 def frame_table(source: Any, where: str | None = None) -> TableReader:
-    """A Polars or pandas frame or a SciPy sparse matrix as a table.
+    """A Polars, pandas or Arrow frame, a SciPy sparse matrix, or columns or rows, as a table.
+
+    Columns are given as a dictionary of sequences, rows as a list of dictionaries.
 
     A matrix has the columns user and item (row and column numbers, in row order) and, unless all
     values are one, rating. Stored zeros are no events.
@@ -30,16 +34,42 @@ def frame_table(source: Any, where: str | None = None) -> TableReader:
         DataError: the object is none of these.
         SchemaError: a pandas column mixes numbers and text.
     """
-    if isinstance(source, pl.DataFrame | pl.LazyFrame):
-        return FrameTable(source, where or "the frame")
     if is_pandas(source):
-        return PandasTable(source, where or "the frame")
+        table = PandasTable(source, where or "the frame")
+        return unnested(table, table.nested)
+    if (frame := _as_frame(source)) is not None:
+        polars = FrameTable(frame, where or "the frame")
+        return unnested(polars, polars.schema)
     if issparse(source):
         return FrameTable(_of_matrix(source), where or "the matrix")
     raise DataError(
         f"a log cannot be read from a {type(source).__name__}; give a path, the name of a data "
-        "set, a Polars or pandas frame, or a SciPy sparse matrix"
+        "set, a Polars, pandas or Arrow frame, a SciPy sparse matrix, a dictionary of columns or "
+        "a list of dictionaries"
     )
+
+
+def _as_frame(source: Any) -> pl.DataFrame | pl.LazyFrame | None:
+    """What Polars takes for a frame; None for other objects.
+
+    Raises:
+        SchemaError: the columns have values that do not go together.
+    """
+    if isinstance(source, pl.DataFrame | pl.LazyFrame):
+        return source
+    rows = isinstance(source, list) and bool(source) and all(isinstance(r, Mapping) for r in source)
+    if not rows and not isinstance(source, dict) and not hasattr(source, "__arrow_c_stream__"):
+        return None
+    if isinstance(source, pl.Series):
+        return None
+    try:
+        return pl.DataFrame(source, **({"infer_schema_length": None} if rows else {}))
+    except (PolarsError, TypeError, OverflowError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise SchemaError(
+            f"the columns do not make a table ({reason}); give each column values of one type, "
+            "and all columns the same length"
+        ) from None
 
 
 class PandasTable(TableReader):
@@ -49,6 +79,15 @@ class PandasTable(TableReader):
         self.where = where
         self.columns = [str(c) for c in frame.columns]
         self._frame = frame
+        self.nested = {c: self._kind(at, c) for at, c in enumerate(self.columns)}
+
+    def _kind(self, at: int, label: str) -> pl.DataType:
+        """The type of a column of lists or objects; of others their type does not matter here."""
+        column = self._frame.iloc[:, at]
+        first = column.dropna().head(1).tolist() if column.dtype == object else []
+        if first and isinstance(first[0], list | tuple | dict | np.ndarray):
+            return _series(column, label, self.where).dtype
+        return pl.String()
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
@@ -86,7 +125,11 @@ def _series(column: Any, label: str, where: str) -> pl.Series:
 
 
 def _is_missing(value: object) -> bool:
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+    return (
+        value is None
+        or type(value).__name__ in ("NAType", "NaTType")
+        or (isinstance(value, float) and value != value)
+    )
 
 
 def _of_matrix(x: Any) -> pl.DataFrame:

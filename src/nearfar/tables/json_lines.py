@@ -1,4 +1,4 @@
-"""JSON lines (an object per line), block by block, into columns of text."""
+"""JSON: an object per line, block by block, or one array of objects; into columns of text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError, SchemaError
-from nearfar.tables.raw import BLOCK_BYTES, RawFiles
+from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, MAX_LINE_BYTES, RawFiles
 from nearfar.tables.reader import Numbers, TableReader
 
 JSON_LINES = r".*\.(?:jsonl|ndjson)"
@@ -20,9 +20,14 @@ NESTED = r"^\s*[\[{]"
 
 def holds_json(files: RawFiles, name: str, encoding: str | None = None) -> bool:
     """Whether a file is named as JSON, or its first line begins as an object does."""
-    if re.fullmatch(rf"(?:{JSON_LINES}|.*\.json)(?:\.gz)?", name, re.IGNORECASE):
+    if re.fullmatch(rf"(?:{JSON_LINES}|.*\.json){COMPRESSED}", name, re.IGNORECASE):
         return True
-    return files.sample(name, encoding).lstrip().startswith(b"{")
+    return files.sample(name, encoding).lstrip()[:1] == b"{" or _is_array(files, name, encoding)
+
+
+def _is_array(files: RawFiles, name: str, encoding: str | None) -> bool:
+    """Whether a file begins as an array of objects does."""
+    return re.match(rb"\s*\[\s*\{\s*[\"}]", files.sample(name, encoding)) is not None
 
 
 class JsonLinesTable(TableReader):
@@ -51,30 +56,33 @@ class JsonLinesTable(TableReader):
         self._files, self._name = files, name
         self._encoding, self._block_bytes = encoding, block_bytes
         sample = files.sample(name, encoding)
-        end = sample.rfind(b"\n") + 1 or len(sample)
-        keys: dict[str, None] = {}
-        for n, line in enumerate(_lines(sample[:end]), 1):
-            keys.update(dict.fromkeys(self._object(line, n)))
-        self.columns = list(keys)
+        self._is_array = sample.lstrip().startswith(b"[")
+        kinds: dict[str, pl.DataType | None] = {}
+        for found in self._start(sample):
+            for key, value in found.items():
+                kinds[key] = _joined(kinds.get(key), _kind(value))
+        self.schema = {key: kind or pl.String() for key, kind in kinds.items()}
+        self.columns = list(self.schema)
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
         first = 1
-        schema = dict.fromkeys(selected, pl.String)
-        for block in self._files.blocks(
-            self._name, size=self._block_bytes, encoding=self._encoding
-        ):
-            n_lines = len(_lines(block))
-            if not n_lines:
+        schema = {column: self.schema[column] for column in selected}
+        for block in self._texts():
+            n_lines = None if self._is_array else len(_lines(block))
+            if n_lines == 0:
                 continue
+            read = pl.read_json if self._is_array else pl.read_ndjson
             try:
-                frame = pl.read_ndjson(io.BytesIO(block), schema=schema)
+                frame = read(io.BytesIO(block), schema=schema)
             except PolarsError as error:
                 raise self._unreadable(block, first, str(error)) from None
-            if frame.height != n_lines:
+            if n_lines not in (None, frame.height):
                 raise self._unreadable(block, first, "a line holds several objects")
             for column in selected:
+                if schema[column] != pl.String:
+                    continue
                 nested = frame[column].str.contains(NESTED).fill_null(False)
                 if nested.any():
                     row = first + int(nested.arg_max() or 0)
@@ -85,11 +93,44 @@ class JsonLinesTable(TableReader):
             yield frame, first
             first += frame.height
 
+    def _texts(self) -> Iterator[bytes]:
+        """Lines in blocks, or an array at once."""
+        size = MAX_LINE_BYTES if self._is_array else self._block_bytes
+        blocks = self._files.blocks(self._name, size=size, encoding=self._encoding)
+        if not self._is_array:
+            yield from blocks
+            return
+        parts = [next(blocks)]
+        parts += blocks
+        yield b"".join(parts)
+
+    def _start(self, sample: bytes) -> list[dict[str, object]]:
+        """The objects in the file's start."""
+        if not self._is_array:
+            end = sample.rfind(b"\n") + 1 or len(sample)
+            return [self._object(line, n) for n, line in enumerate(_lines(sample[:end]), 1)]
+        text = sample.decode("utf-8", errors="replace").lstrip()
+        decoder, found, at = json.JSONDecoder(), [], 1
+        while (start := re.compile(r"[\s,]*").match(text, at)) and text[start.end() :][
+            :1
+        ] not in "]":
+            try:
+                value, at = decoder.raw_decode(text, start.end())
+            except ValueError as error:
+                if found:
+                    break
+                raise DataError(f"{self.where}, row 1: not JSON ({error}); {EXPECTED}") from None
+            found.append(self._checked(value, len(found) + 1))
+        return found
+
     def _object(self, line: bytes, row: int) -> dict[str, object]:
         try:
             found = json.loads(line)
         except ValueError as error:
             raise DataError(f"{self.where}, row {row}: not JSON ({error}); {EXPECTED}") from None
+        return self._checked(found, row)
+
+    def _checked(self, found: object, row: int) -> dict[str, object]:
         if not isinstance(found, dict):
             raise DataError(
                 f"{self.where}, row {row}: a {type(found).__name__} stands there; {EXPECTED}"
@@ -97,7 +138,8 @@ class JsonLinesTable(TableReader):
         return found
 
     def _unreadable(self, block: bytes, first: int, reason: str) -> DataError:
-        for row, line in enumerate(_lines(block), first):
+        lines = [] if self._is_array else _lines(block)
+        for row, line in enumerate(lines, first):
             try:
                 self._object(line, row)
             except DataError as error:
@@ -106,9 +148,37 @@ class JsonLinesTable(TableReader):
 
 
 EXPECTED = (
-    'a JSON object per line was expected, as {"user": 7, "item": 3}; of one array '
-    "jq -c '.[]' makes such lines"
+    'a JSON object per line was expected, as {"user": 7, "item": 3}, or one array of such objects'
 )
+
+
+def _kind(value: object) -> pl.DataType | None:
+    """The type of a JSON value whose innermost values are read as text; None for null."""
+    if isinstance(value, dict):
+        fields = {key: _kind(inner) or pl.String() for key, inner in value.items()}
+        return pl.Struct(fields) if fields else None
+    if isinstance(value, list):
+        kind: pl.DataType | None = None
+        for inner in value:
+            kind = _joined(kind, _kind(inner))
+        return pl.List(kind or pl.String())
+    return None if value is None else pl.String()
+
+
+def _joined(first: pl.DataType | None, second: pl.DataType | None) -> pl.DataType | None:
+    """The type of values of two types; text where these do not go together."""
+    if first is None or second is None or first == second:
+        return first if second is None else second
+    if isinstance(first, pl.Struct) and isinstance(second, pl.Struct):
+        fields: dict[str, pl.DataType] = {}
+        for field in (*first.fields, *second.fields):
+            kind = _joined(fields.get(field.name), field.dtype)  # pyright: ignore[reportArgumentType]
+            fields[field.name] = kind or pl.String()
+        return pl.Struct(fields)
+    if isinstance(first, pl.List) and isinstance(second, pl.List):
+        inner = _joined(first.inner, second.inner)  # pyright: ignore[reportArgumentType]
+        return pl.List(inner or pl.String())
+    return pl.String()
 
 
 def _lines(block: bytes) -> list[bytes]:

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import gzip
 import os
 import re
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from nearfar.core.errors import DataError, EmptyDataError
-from nearfar.tables.streams import MAX_EXPANSION, Bounded, TextDecoder
+from nearfar.tables.signatures import no_table, workbook, zipped
+from nearfar.tables.streams import DAMAGE, MAX_EXPANSION, Bounded, TextDecoder, decompressed
 
 BLOCK_BYTES = 32 << 20
 SAMPLE_BYTES = 1 << 18
 MAX_LINE_BYTES = 256 << 20
 MAX_FILES = 100_000
-_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, tarfile.TarError)
+COMPRESSED = r"(?:\.(?:gz|bz2|xz))?"
+LAKES = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table"}
+"""Folders that tell of a table whose folder also holds files that are no part of it any more."""
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -40,7 +41,8 @@ class RawFiles:
 
     Args:
         path: a folder (with all folders in it), a .zip, a .tar, or a single file; a file
-            that ends in .gz, in a folder or alone, is decompressed while it is read. Files and
+            that is compressed by gzip, bzip2 or xz, in a folder or alone, is decompressed while it
+            is read. Files and
             folders inside a folder or archive whose names begin with "." or "_" (".crc",
             "_SUCCESS", "__MACOSX") are left out.
         max_expansion: how many times as long as a compressed file its content may be, beyond
@@ -65,10 +67,18 @@ class RawFiles:
         lower = self.path.name.lower()
         if self.path.is_dir():
             self.kind = "folder"
+        elif not self.path.is_file():
+            raise DataError(
+                f"{self.path} is a pipe or device, which can be read once only; write it to a file"
+            )
         elif lower.endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")):
             raise DataError(
                 f"{self.path} is a compressed tar archive; unpack it and give its folder"
             )
+        elif zipped(self.path):
+            self.kind = "zip"
+            if (told := workbook(self.path)) is not None:
+                raise _no_table(str(self.path), *told)
         else:
             self.kind = {".zip": "zip", ".tar": "tar"}.get(self.path.suffix.lower(), "file")
         self._archive: zipfile.ZipFile | tarfile.TarFile | None = None
@@ -100,7 +110,7 @@ class RawFiles:
             else:
                 self._archive = tarfile.open(self.path, "r:")  # noqa: SIM115
             yield
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise DataError(f"{self.path} is not a whole archive ({error}); get it again") from None
         finally:
             if self._archive is not None:
@@ -108,8 +118,8 @@ class RawFiles:
             self._archive = None
 
     def find_all(self, pattern: str) -> list[str]:
-        """The names whose last part matches the regular expression, with or without .gz."""
-        wanted = re.compile(f"(?:{pattern})(?:\\.gz)?", re.IGNORECASE)
+        """The names whose last part matches the regular expression, also with .gz, .bz2, .xz."""
+        wanted = re.compile(f"(?:{pattern}){COMPRESSED}", re.IGNORECASE)
         return [n for n in self.names if wanted.fullmatch(PurePosixPath(n).name)]
 
     def find(self, pattern: str) -> str | None:
@@ -131,7 +141,9 @@ class RawFiles:
         with contextlib.ExitStack() as stack:
             try:
                 yield stack.enter_context(self._decompressed(name))
-            except _DAMAGE as error:
+            except (*DAMAGE, OSError) as error:
+                if isinstance(error, PermissionError):
+                    raise
                 raise DataError(
                     f"{self.where(name)} is truncated or damaged ({error}); get it again"
                 ) from None
@@ -152,9 +164,10 @@ class RawFiles:
                 file = self.path if self.kind == "file" else self.path / name
                 stream = stack.enter_context(file.open("rb"))
             assert stream is not None
-            if name.lower().endswith(".gz"):
+            plain = decompressed(stream)
+            if plain is not stream:
                 compressed = compressed or self._size(name)
-                stream = stack.enter_context(cast(IO[bytes], gzip.GzipFile(fileobj=stream)))
+                stream = stack.enter_context(plain)
             if compressed is None:
                 yield stream
             else:
@@ -181,15 +194,15 @@ class RawFiles:
             return self._archive.getmember(name).size
         return (self.path if self.kind == "file" else self.path / name).stat().st_size
 
+    def starts_with(self, name: str, *signatures: bytes) -> bool:
+        """Whether a file begins with one of these bytes."""
+        with self.open(name) as stream:
+            return stream.read(max(map(len, signatures))).startswith(signatures)
+
     def text(self, name: str, encoding: str) -> str:
         """A small file's whole text; bytes that are not `encoding` become U+FFFD."""
         with self.open(name) as stream:
             return stream.read().decode(encoding, errors="replace").removeprefix("\ufeff")
-
-    def is_parquet(self, name: str) -> bool:
-        """Whether a file begins as Parquet does."""
-        with self.open(name) as stream:
-            return stream.read(4) == b"PAR1"
 
     def sample(self, name: str, encoding: str | None = None) -> bytes:
         """The first lines of a text file, as UTF-8 with newlines as `blocks` gives them.
@@ -247,6 +260,8 @@ class RawFiles:
         where = self.where(name)
         with self.open(name) as stream:
             first = stream.read(SAMPLE_BYTES)
+            if encoding is None and (told := no_table(first)) is not None:
+                raise _no_table(where, *told)
             encoding = encoding or _UTF16.get(first[:2])
             decode = TextDecoder(encoding, where)
             text = decode(first).removeprefix(codecs.BOM_UTF8)
@@ -256,17 +271,29 @@ class RawFiles:
             for piece in chain(pieces, rest, [decode(b"", final=True)]):
                 if b"\0" in piece:
                     raise DataError(
-                        f"{where} is not UTF-8 text; give a CSV, TSV or Parquet file, or name its "
-                        "encoding (--encoding utf-16)"
+                        f"{where} is not UTF-8 text, since it holds NUL bytes; give a CSV, TSV or "
+                        "Parquet file, or name its encoding (--encoding utf-16)"
                     )
                 if piece:
                     yield piece.replace(b"\r", b"\n") if mac else piece
+
+
+def _no_table(where: str, what: str, advice: str) -> DataError:
+    return DataError(f"{where} is {what}; {advice}")
 
 
 def _names_below(folder: Path) -> Iterator[str]:
     """The files in a folder and the folders in it, hidden ones left out."""
     n_files = 0
     for parent, folders, files in os.walk(folder):
+        lake = next((told for name, told in LAKES.items() if name in folders), None)
+        if any(name.endswith(".metadata.json") for name in files):
+            lake = "an Iceberg table"
+        if lake is not None:
+            raise DataError(
+                f"{parent} belongs to {lake}, whose folder also holds files that are no part of it "
+                "any more; write its rows to Parquet or CSV and give that"
+            )
         folders[:] = [name for name in folders if not _is_hidden(name)]
         for name in files:
             relative = (Path(parent) / name).relative_to(folder).as_posix()

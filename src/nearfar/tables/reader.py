@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
+BATCH_ROWS = 2_000_000
 Numbers = Mapping[str, type[pl.DataType]]
 
 
@@ -20,6 +21,7 @@ class TableReader(ABC):
         layout: separator, header and encoding of text, in words; empty for other formats.
         typed: whether columns have types of their own, so that text stays text.
         decimal_comma: whether "4,5" may be a number in it.
+        remarks: what there is to know of it, once its blocks are read.
     """
 
     kind: str = "a text"
@@ -28,6 +30,7 @@ class TableReader(ABC):
     layout: str = ""
     typed: bool = True
     decimal_comma: bool = False
+    remarks: Sequence[str] = ()
 
     @abstractmethod
     def blocks(

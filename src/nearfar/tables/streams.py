@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
-from typing import IO
+import gzip
+import lzma
+import tarfile
+import zipfile
+import zlib
+from typing import IO, cast
 
 from nearfar.core.errors import DataError, SettingsError
 
@@ -11,6 +17,22 @@ MAX_EXPANSION = 200
 """Compressed text of a log is some 3 to 40 times as long as the file that it comes from."""
 SMALL_BYTES = 256 << 20
 """Up to here no ratio of compression is suspicious."""
+DAMAGE = (
+    EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError,
+)  # fmt: skip
+"""What the standard library raises for damaged archives and compressed files."""
+
+
+def decompressed(stream: IO[bytes]) -> IO[bytes]:
+    """What gzip, bzip2 or xz compressed, told by the first bytes; else the stream itself."""
+    first = stream.peek(10)[:10]  # pyright: ignore[reportAttributeAccessIssue]
+    if first.startswith(b"\x1f\x8b"):
+        return cast(IO[bytes], gzip.GzipFile(fileobj=stream))
+    if first.startswith(b"BZh") and first[4:] == b"1AY&SY":
+        return cast(IO[bytes], bz2.BZ2File(stream))
+    if first.startswith(b"\xfd7zXZ\x00"):
+        return cast(IO[bytes], lzma.LZMAFile(stream))
+    return stream
 
 
 class Bounded:

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
 from nearfar.tables.clock import Clock
+from nearfar.tables.columnar import ColumnarTable, columnar_format
 from nearfar.tables.columns import Role, quoted, resolve
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect, TextOptions, sniff
 from nearfar.tables.json_lines import JsonLinesTable, holds_json
+from nearfar.tables.nested import unnested
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
-from nearfar.tables.reader import Numbers, TableReader
+from nearfar.tables.reader import BATCH_ROWS, Numbers, TableReader
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import RowReader, TableRows
 from nearfar.tables.rules import RowRules
 from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names
 from nearfar.tables.streams import MAX_EXPANSION
 
-BATCH_ROWS = 2_000_000
-TEXT = r".*\.(?:csv|tsv|txt|tab|dat)"
-PARQUET = r".*\.(?:parquet|pq)"
-
+TEXT = r".*\.(?:csv|tsv|txt|tab|dat|log)"
 
 PARSED_AS: dict[str, type[pl.DataType]] = {"number": pl.Float64, "time": pl.Int64}
 
@@ -123,8 +118,8 @@ class FrameTable(TableReader):
         self.where = where
         self._sliced = sliced
         self._frame = frame
-        lazy = isinstance(frame, pl.LazyFrame)
-        self.columns = frame.collect_schema().names() if lazy else frame.columns
+        self.schema = frame.collect_schema()
+        self.columns = self.schema.names()
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
@@ -140,54 +135,20 @@ class FrameTable(TableReader):
             yield frame.slice(start, BATCH_ROWS), start + 1
 
 
-class ParquetTable(TableReader):
-    """A Parquet file."""
-
-    kind = "a Parquet"
-
-    def __init__(self, files: RawFiles, name: str) -> None:
-        self.where = files.where(name)
-        with self._read_errors():
-            if files.kind in ("zip", "tar") or name.lower().endswith(".gz"):
-                with files.open(name) as stream:
-                    self._rows = pl.read_parquet(io.BytesIO(stream.read())).lazy()
-            else:
-                path = files.path if files.kind == "file" else files.path / name
-                self._rows = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-            self.columns = self._rows.collect_schema().names()
-
-    def blocks(
-        self, selected: Sequence[str], numbers: Numbers | None = None
-    ) -> Iterator[tuple[pl.DataFrame, int]]:
-        with self._read_errors():
-            n_rows = int(self._rows.select(pl.len()).collect().item())
-            for start in range(0, n_rows, BATCH_ROWS):
-                yield self._rows.select(selected).slice(start, BATCH_ROWS).collect(), start + 1
-
-    @contextmanager
-    def _read_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (PolarsError, OSError) as error:
-            reason = str(error).partition("\n")[0]
-            raise DataError(
-                f"{self.where} is a damaged Parquet file ({reason}); get it again"
-            ) from None
-
-
 def open_table(files: RawFiles, name: str, options: ReadOptions) -> TableReader:
-    """The table in one file: SQLite, Parquet or JSON lines if it is named or begins so, else text.
+    """The table in one file: SQLite, Parquet, Arrow, Avro or JSON if it begins so, else text.
 
     Raises:
         DataError: it is none of these, is damaged or empty, or is a database of several tables.
     """
     if is_sqlite(files):
         return SQLiteTable(files.path, _only_table(files, options.table))
-    named_so = PurePosixPath(name.lower().removesuffix(".gz")).suffix in (".parquet", ".pq")
-    if named_so or files.is_parquet(name):
-        return ParquetTable(files, name)
+    if (columnar := columnar_format(files, name)) is not None:
+        typed = ColumnarTable(files, name, columnar)
+        return unnested(typed, typed.schema)
     if holds_json(files, name, options.text.encoding):
-        return JsonLinesTable(files, name, options.text.encoding, options.block_bytes)
+        lines = JsonLinesTable(files, name, options.text.encoding, options.block_bytes)
+        return unnested(lines, lines.schema)
     return TextTable.sniffed(files, name, options)
 
 

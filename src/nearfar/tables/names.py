@@ -1,0 +1,180 @@
+"""Names by which columns are recognised: English ones, tools' own ones and other languages.
+
+Names are compared as `plain_name` writes them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+WITHOUT_ACCENT = str.maketrans("łøıđ", "loid")
+"""Letters whose accent Unicode does not part from them."""
+
+
+def plain_name(name: str) -> str:
+    """A column's name as names are compared: letters without accents and digits in lower case."""
+    parts = unicodedata.normalize("NFKD", name.casefold())
+    letters = "".join(sign for sign in parts if not unicodedata.combining(sign))
+    return re.sub(r"[\W_]", "", letters).translate(WITHOUT_ACCENT)
+
+
+def _plain(text: str) -> tuple[str, ...]:
+    """Names that blanks separate."""
+    return tuple(plain_name(name) for name in text.split())
+
+
+# In order of preference; the first few are names of the role itself and beat the rest.
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "user": (
+        *("user", "userid", "uid", "users", "username"),
+        *("customer", "customerid", "visitor", "visitorid", "member", "memberid", "account"),
+        *("accountid", "profile", "profileid", "client", "clientid", "reviewer", "reviewerid"),
+        *("buyer", "buyerid", "listener", "listenerid", "viewer", "viewerid", "person"),
+        *("personid", "subscriber", "subscriberid", "household", "householdid"),
+    ),
+    "item": (
+        *("item", "itemid", "iid", "items"),
+        *("movie", "movieid", "film", "filmid", "product", "productid", "song", "songid"),
+        *("track", "trackid", "artist", "artistid", "book", "bookid", "isbn", "asin", "sku"),
+        *("article", "articleid", "video", "videoid", "content", "contentid", "titleid"),
+        *("show", "showid", "game", "gameid", "business", "businessid", "poi", "poiid"),
+        *("location", "locationid", "venue", "venueid", "news", "newsid", "anime", "animeid"),
+        *("recipe", "recipeid", "gmapid", "parentasin", "stockcode", "productsku", "itemsku"),
+    ),
+    "rating": ("rating", "ratings", "score", "stars", "star", "overall", "reviewscore"),
+    "timestamp": (
+        *("timestamp", "timestamps", "ts", "time", "datetime", "date", "unixtime", "epoch"),
+        *("eventtime", "eventtimestamp", "eventdate", "createdat", "occurredat", "ratedat"),
+        *("unixreviewtime", "unixtimestamp", "reviewtime", "reviewdate", "when", "tstamp"),
+        *("orderedat", "orderdate", "ordertime", "purchasedat", "purchasedate", "purchasetime"),
+        *("viewedat", "watchedat", "watchdate", "playedat", "listenedat", "clickedat", "boughtat"),
+        *("invoicedate", "transactiondate", "transactiontime", "visittime", "interactiontime"),
+        *("happenedat", "addedat", "loggedat", "checkintime", "checkedinat", "utctime"),
+    ),
+    "weight": (
+        *("weight", "count", "plays", "playcount", "nplays", "listens", "listencount"),
+        *("quantity", "qty", "clicks", "views", "purchases", "frequency", "times"),
+    ),
+}
+OWN_NAMES = {"user": 5, "item": 4}
+# Western European languages and shops' own words.
+EUROPEAN: dict[str, tuple[str, ...]] = {
+    "user": (
+        *("customernumber", "customerno", "customernr", "customercode", "customerkey", "custid"),
+        *("idcustomer", "iduser", "usernumber", "userno", "userkey", "shopper", "shopperid"),
+        *("kunde", "kunden", "kundenid", "kundennummer", "kundennr", "benutzer", "benutzerid"),
+        *("nutzer", "nutzerid", "cliente", "clienteid", "idcliente", "codigocliente", "usuario"),
+        *("usuarioid", "idusuario", "idclient", "codeclient", "numeroclient", "utilisateur"),
+        *("utilisateurid", "idutilisateur", "utente", "utenteid", "idutente", "codicecliente"),
+        *("klant", "klantid", "klantnummer", "klantnr", "gebruiker", "gebruikerid"),
+    ),
+    "item": (
+        *("productcode", "productnumber", "productno", "productkey", "itemcode", "itemnumber"),
+        *("itemno", "itemkey", "articlenumber", "articleno", "articlecode", "idproduct", "iditem"),
+        *("artikel", "artikelid", "artikelnummer", "artikelnr", "produkt", "produktid"),
+        *("produktnummer", "produktnr", "producto", "productoid", "idproducto", "codigoproducto"),
+        *("articulo", "articuloid", "idarticulo", "codigoarticulo", "produit", "produitid"),
+        *("idproduit", "codeproduit", "idarticle", "codearticle", "prodotto", "idprodotto"),
+        *("codiceprodotto", "articolo", "idarticolo", "codicearticolo", "produto", "produtoid"),
+        *("idproduto", "codigoproduto", "artigo", "productnummer", "ean", "gtin", "barcode"),
+    ),
+    "rating": (
+        *("bewertung", "sterne", "puntuacion", "valoracion", "calificacion", "notation"),
+        *("valutazione", "voto", "avaliacao", "beoordeling"),
+    ),
+    "timestamp": (
+        *("datum", "bestelldatum", "kaufdatum", "rechnungsdatum", "zeit", "zeitpunkt"),
+        *("zeitstempel", "bestelltam", "gekauftam", "erstelltam", "fecha", "fechahora"),
+        *("fechapedido", "fechacompra", "horodatage", "datecommande", "dateachat", "dataora"),
+        *("dataordine", "dataacquisto", "datahora", "datapedido", "datacompra", "besteldatum"),
+        *("tijdstip", "datecreated", "dateadded", "timecreated"),
+    ),
+    "weight": (
+        *("units", "orderqty", "orderquantity", "qtyordered", "nitems", "menge", "anzahl"),
+        *("stuck", "stueck", "stuckzahl", "stueckzahl", "cantidad", "unidades", "quantite"),
+        *("quantita", "quantidade", "aantal"),
+    ),
+    "title": (
+        *("titel", "bezeichnung", "artikelbezeichnung", "produktbezeichnung", "artikelname"),
+        *("produktname", "titulo", "nombre", "nombreproducto", "titre", "nom", "libelle"),
+        *("nomproduit", "titolo", "nome", "nomeprodotto", "nomeproduto", "naam", "productnaam"),
+        *("displayname", "label"),
+    ),
+    "genres": (
+        *("kategorie", "kategorien", "warengruppe", "produktgruppe", "categoria", "categorias"),
+        *("categorie", "rubrique", "productcategory"),
+    ),
+}
+
+NUMBERED = _plain("id 编号 编码 号 代码 標識 编號 番号 コード 번호 아이디 코드")
+"""What follows the word for a user or an item in Chinese, Japanese and Korean."""
+
+
+def _numbered(text: str) -> tuple[str, ...]:
+    return tuple(stem + ending for stem in _plain(text) for ending in ("", *NUMBERED))
+
+
+ELSEWHERE: dict[str, tuple[str, ...]] = {
+    "user": (
+        *_numbered(
+            "用户 使用者 会员 會員 客户 顾客 买家 ユーザー ユーザ 顧客 会員 사용자 고객 회원 유저"
+        ),
+        *_plain("пользователь idпользователя кодпользователя клиент idклиента клиентid кодклиента"),
+        *_plain("покупатель idпокупателя المستخدم معرفالمستخدم رقمالمستخدم العميل معرفالعميل"),
+        *_plain("رقمالعميل kullanici kullaniciid kullanicino musteri musteriid musterino"),
+        *_plain("musterikodu uzytkownik iduzytkownika klient idklienta numerklienta kodklienta"),
+        *_plain("kund kundid kundnummer kundenummer anvandare anvandarid bruker brukerid bruger"),
+        *_plain("zakaznik idzakaznika uzivatel asiakas asiakasnumero kayttaja felhasznalo vasarlo"),
+        *_plain("πελάτης χρήστης khachhang nguoidung pengguna pelanggan"),
+    ),
+    "item": (
+        *_numbered("商品 产品 產品 物品 电影 歌曲 アイテム 製品 作品 상품 제품 아이템"),
+        *_plain(
+            "товар idтовара кодтовара артикул продукт номенклатура المنتج معرفالمنتج رقمالمنتج"
+        ),
+        *_plain("السلعة الصنف urun urunid urunkodu urunno towar idproduktu idtowaru kodproduktu"),
+        *_plain("vara varenummer zbozi tuote tuotenumero termek προϊόν sanpham produk barang"),
+    ),
+    "rating": _plain("评分 評分 評価 평점 оценка рейтинг التقييم puan ocena betyg"),
+    "timestamp": _plain(
+        "时间 時間 时间戳 日期 日時 日付 下单时间 购买时间 購入日 購入日時 注文日 날짜 시간 일시 дата время "
+        "датаивремя датазаказа датапокупки التاريخ الوقت تاريخالطلب tarih siparistarihi zaman "
+        "datazamowienia datazakupu czas dato tidpunkt paivamaara ημερομηνία tanggal"
+    ),
+    "weight": _plain("数量 數量 次数 수량 количество الكمية adet miktar ilosc antal"),
+}
+TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "user": (
+        _plain("customeruserid customeruniqueid userpseudoid domainuserid distinctid steamid"),
+        _plain("fullvisitorid idvisitor profilename"),
+        _plain("email emailaddress customeremail useremail billingemail emailbilling"),
+        _plain("anonymousid deviceid cookieid amplitudeid networkuserid"),
+        _plain("sessionid session visitid idvisit"),
+    ),
+    "item": (
+        _plain("lineitemsku variantid appid spotifytrackuri trackuri"),
+        _plain(
+            "lineitemname productname itemname producttitle movietitle trackname songname title"
+        ),
+    ),
+    "rating": (_plain("bookrating myrating userrating starrating"),),
+    "timestamp": (
+        _plain("starttime starttimestamp startedat servertimestamp collectortstamp derivedtstamp"),
+        _plain("clienteventtime paidat processedat receivedat sentat visitstarttime tdat dateread"),
+    ),
+    "weight": (_plain("lineitemquantity playtimeforever msplayed"),),
+}
+"""Columns of analytics and shop programs, most telling first: an account before a session."""
+SESSIONS = TOOLS["user"][-1]
+RARER: dict[str, tuple[tuple[str, ...], ...]] = {
+    role: (EUROPEAN[role] + ELSEWHERE.get(role, ()), *TOOLS.get(role, ())) for role in EUROPEAN
+}
+"""Names used only where none of `SYNONYMS` is there, in groups of which the first found counts."""
+TITLES = (
+    "title", "itemtitle", "movietitle", "filmtitle", "booktitle", "producttitle", "songtitle",
+    "tracktitle", "articletitle", "gametitle", "name", "itemname", "productname", "artistname",
+    "songname", "trackname",
+)  # fmt: skip
+"""In order of preference; a name wins only where nothing is called a title."""
+GENRES = ("genres", "genre", "categories", "category", "class", "tags")

@@ -1,0 +1,140 @@
+"""Values inside of others: objects become columns, lists become rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from nearfar.core.errors import DataError
+from nearfar.tables.reader import Numbers, TableReader
+
+Schema = Mapping[str, pl.DataType]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the values of a column are.
+
+    Attributes:
+        root: the table's own column.
+        keys: of the objects inside of it, outermost first.
+        listed: whether the table's own column holds lists.
+    """
+
+    root: str
+    keys: tuple[str, ...] = ()
+    listed: bool = False
+
+    @property
+    def values(self) -> pl.Expr:
+        """The values, once lists are rows."""
+        expression = pl.col(self.root)
+        for key in self.keys:
+            expression = expression.struct.field(key)
+        return expression
+
+
+def places(schema: Schema) -> dict[str, Place]:
+    """The columns that a table has once its objects are taken apart, by name.
+
+    Columns are named by their path ("properties.product_id"), without keys that say a type, as
+    MongoDB writes them ({"$oid": ...}).
+    """
+    found: dict[str, Place] = {}
+    for root, kind in schema.items():
+        listed = isinstance(kind, pl.List | pl.Array)
+        inner = kind.inner if isinstance(kind, pl.List | pl.Array) else kind
+        for keys in _paths(inner):
+            name = ".".join([root, *(key for key in keys if not key.startswith("$"))])
+            found.setdefault(name, Place(root, keys, listed))
+    return found
+
+
+def _paths(kind: object) -> Iterator[tuple[str, ...]]:
+    if not isinstance(kind, pl.Struct):
+        yield ()
+        return
+    for field in kind.fields:
+        for rest in _paths(field.dtype):
+            yield (field.name, *rest)
+
+
+def narrowed(kind: object, paths: Sequence[tuple[str, ...]]) -> object:
+    """A type of objects without the keys that no path goes through."""
+    if isinstance(kind, pl.List):
+        return pl.List(narrowed(kind.inner, paths))  # pyright: ignore[reportArgumentType]
+    if not isinstance(kind, pl.Struct):
+        return kind
+    fields = {}
+    for field in kind.fields:
+        inner = [path[1:] for path in paths if path[:1] == (field.name,)]
+        if inner:
+            fields[field.name] = narrowed(field.dtype, inner)
+    return pl.Struct(fields)  # pyright: ignore[reportArgumentType]
+
+
+def is_nested(schema: Schema) -> bool:
+    """Whether a column holds objects or lists."""
+    return any(kind.is_nested() for kind in schema.values())
+
+
+class NestedTable(TableReader):
+    """A table whose objects are columns and whose lists are rows, a row per entry.
+
+    Rows in messages are counted after that.
+
+    Args:
+        table: the table as it is.
+        schema: the types of its columns.
+    """
+
+    def __init__(self, table: TableReader, schema: Schema) -> None:
+        self.kind, self.where, self.layout = table.kind, table.where, table.layout
+        self.typed, self.decimal_comma = table.typed, table.decimal_comma
+        self._table = table
+        self._places = places(schema)
+        self.columns = list(self._places)
+        self.remarks: list[str] = []
+
+    def blocks(
+        self, selected: Sequence[str], numbers: Numbers | None = None
+    ) -> Iterator[tuple[pl.DataFrame, int]]:
+        chosen = {name: self._places[name] for name in selected}
+        roots = dict.fromkeys(place.root for place in chosen.values())
+        lists = list(dict.fromkeys(place.root for place in chosen.values() if place.listed))
+        n_rows = n_empty = 0
+        n_entries = 0
+        for frame, _ in self._table.blocks(list(roots)):
+            n_rows += frame.height
+            if lists:
+                empty = frame[lists[0]].list.len().fill_null(0) == 0
+                n_empty += int(empty.sum())
+                frame = self._exploded(frame.filter(~empty), lists)
+            yield (
+                frame.select(place.values.alias(name) for name, place in chosen.items()),
+                n_entries + 1,
+            )
+            n_entries += frame.height
+        if lists:
+            self.remarks.append(
+                f"{lists[0]!r} holds lists: {n_rows:,} rows are {n_entries:,} events"
+            )
+        if n_empty:
+            self.remarks.append(f"left out: {n_empty:,} rows whose {lists[0]!r} holds nothing")
+
+    def _exploded(self, frame: pl.DataFrame, lists: list[str]) -> pl.DataFrame:
+        try:
+            return frame.explode(lists)
+        except PolarsError:
+            raise DataError(
+                f"{self.where}: the lists in {' and '.join(map(repr, lists))} are not of the same "
+                "length in every row; write a row per event"
+            ) from None
+
+
+def unnested(table: TableReader, schema: Schema) -> TableReader:
+    """A table without objects and lists in its cells."""
+    return NestedTable(table, schema) if is_nested(schema) else table
