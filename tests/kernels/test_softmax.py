@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from nearfar.kernels import softmax
+from nearfar.kernels import products, softmax
+from nearfar.kernels.background import Background
 from nearfar.kernels.gradients import DenseGradient, ParameterTable
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.softmax import Workspace, linear_multinomial_nll
@@ -163,3 +164,53 @@ def test_an_attached_gradient_takes_the_weights_share() -> None:
         gathered = gradient.gathered()
         assert gathered is not None
         torch.testing.assert_close(gathered, expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_bfloat16_is_close_with_targets_outside_of_the_history_too(weighted: bool) -> None:
+    x = batch(5)
+    hidden, weight, bias, by_user = layer(5, *x.shape)
+    popularity = torch.rand(x.shape[1]) if weighted else None
+    alpha = torch.rand(len(x)) / 10
+    alpha[0] = 0  # together with an empty history: nothing is expected of this user
+    dense = alpha[:, None] * (torch.ones(x.shape[1]) if popularity is None else popularity)
+    targets = torch.where(torch.from_numpy(x) > 0, 1.0, dense)
+    background = Background(alpha, targets.sum(1), popularity)
+    expected = -(targets * torch.log_softmax(hidden @ weight.T + bias, 1)).sum(1)
+    rows = Rows.from_csr(csr_array(x))
+    nll = linear_multinomial_nll(
+        hidden, weight, bias, rows, Workspace(dtype=torch.bfloat16), background=background
+    )
+    torch.testing.assert_close(nll, expected, rtol=0.02, atol=0.05)
+    got = gradients(nll, by_user, hidden, weight, bias)
+    for a, b in zip(got, gradients(expected, by_user, hidden, weight, bias), strict=True):
+        assert float((a - b).norm() / b.norm()) < 0.02
+
+
+def test_rounded_weights_are_as_new_as_the_weights_and_their_memory_is_kept() -> None:
+    x = batch(6)
+    hidden, weight, bias, _ = layer(6, *x.shape)
+    workspace, rows = Workspace(dtype=torch.bfloat16), Rows.from_csr(csr_array(x))
+    kept = set()
+    for _ in range(3):
+        linear_multinomial_nll(hidden, weight, bias, rows, workspace).sum().backward()
+        with torch.no_grad():
+            weight += 1
+        assert workspace._rounded is not None
+        assert torch.equal(workspace._rounded, (weight - 1).bfloat16())
+        kept.add(workspace._rounded.data_ptr())
+    assert len(kept) == 1
+    workspace.release()
+    assert workspace._rounded is None
+
+
+def test_blocks_are_narrow_where_threads_of_mkl_would_wait_for_each_other(monkeypatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(products, "_onednn_is_faster", lambda: False)
+    assert softmax.block_width(500, 20_000, torch.float32, cpu) == products.MKL_COLUMNS
+    assert softmax.block_width(500, 700, torch.float32, cpu) == 700
+    assert softmax.block_width(2_000, 20_000, torch.float32, cpu) < products.MKL_COLUMNS
+    assert softmax.block_width(32, 20_000, torch.float32, cpu) > products.MKL_COLUMNS
+    assert softmax.block_width(500, 20_000, torch.bfloat16, cpu) > products.MKL_COLUMNS
+    monkeypatch.setattr(products, "_onednn_is_faster", lambda: True)
+    assert softmax.block_width(500, 20_000, torch.float32, cpu) > products.MKL_COLUMNS

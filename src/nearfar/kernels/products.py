@@ -7,6 +7,7 @@ both, in another order.
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nearfar.core.device import is_amd_with_avx512
+
+MKL_ROWS, MKL_COLUMNS = 192, 960
+"""A float32 product by MKL with at least so many rows should have no more columns than this.
+
+Wider ones are shared among the threads so that they wait for each other within the product
+(measured: from 192 rows and 992 columns on). Beside other programs such a product takes two to
+three times as long; on a quiet machine it is no faster.
+"""
 
 
 @cache
@@ -36,6 +45,12 @@ def by_onednn(a: Tensor) -> bool:
         and a.numel() > 0
         and _onednn_is_faster()
     )
+
+
+def widest(n_rows: int, dtype: torch.dtype) -> int:
+    """Columns up to which a product of so many rows is fast on the CPU."""
+    by_mkl = dtype == torch.float32 and not _onednn_is_faster()
+    return MKL_COLUMNS if by_mkl and n_rows >= MKL_ROWS else sys.maxsize
 
 
 def times(a: Float[Tensor, "n k"], b: Float[Tensor, "k m"]) -> Float[Tensor, "n m"]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nearfar.kernels.background import Background
 from nearfar.kernels.gradients import gradient_of
-from nearfar.kernels.products import affine, multiply_into
+from nearfar.kernels.products import affine, multiply_into, widest
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.workspace import Workspace
 
@@ -102,7 +102,7 @@ class _LinearMultinomialNLL(torch.autograd.Function):
             workspace.uses += 1
             users = slice(part.start, part.end)
             _gradients(
-                scores, hidden[users], weight, grads[0][users], workspace.dtype,
+                scores, hidden[users], grads[0][users],
                 None if grad_hidden is None else grad_hidden[users],
                 grad_weight, grad_bias, add=i > 0,
             )  # fmt: skip
@@ -159,10 +159,11 @@ class _Scores:
     """exp(f - shift) block by block, and their sums over all items.
 
     `places` are the rows' entries, by item, within their block's memory, `targets` their targets
-    above the background, or None for 1.
+    above the background, or None for 1; `weight` is the layer's in the products' precision.
     """
 
     blocks: list[_Block]
+    weight: Float[Tensor, "items hidden"]
     totals: Float[Tensor, " users"]
     places: Tensor
     users: Tensor
@@ -219,14 +220,14 @@ def _exponentials(
     places = by_item.users * widths + by_item.indices - number * width
     starts = range(0, n_items, width)
     bounds = _bounds(number, len(starts))
-    h = hidden.to(dtype)
+    h, weight = hidden.to(dtype), workspace.rounded(weight)
     blocks = []
     totals, chosen = torch.zeros_like(hidden[:, 0]), hidden.new_empty(len(places))
     everywhere = None if background is None else torch.zeros_like(totals)
     for i, start in enumerate(starts):
         end = min(start + width, n_items)
         values = memory[start * n_users : end * n_users].view(n_users, end - start)
-        found = affine(h, weight[start:end].to(dtype), bias[start:end].to(dtype), values)
+        found = affine(h, weight[start:end], bias[start:end].to(dtype), values)
         f = found.to(hidden.dtype)
         if subtract_highest:
             shift = f.amax(1)
@@ -252,46 +253,45 @@ def _exponentials(
     nll = mass * totals.log() - torch.zeros_like(totals).index_add_(0, by_item.users, weighted)
     if background is not None and everywhere is not None:
         nll -= background.alpha * everywhere
-    return _Scores(blocks, totals, places, by_item.users, mass, targets, background, nll)
+    return _Scores(blocks, weight, totals, places, by_item.users, mass, targets, background, nll)
 
 
 def _gradients(
     scores: _Scores,
     hidden: Tensor,
-    weight: Tensor,
     grad: Tensor,
-    dtype: torch.dtype | None,
     grad_hidden: Tensor | None,
     grad_weight: Tensor | None,
     grad_bias: Tensor,
     *,
     add: bool,
 ) -> None:
-    """Turn the exponentials into the gradient in f, and that into those asked for."""
-    factors = (scores.mass * grad / scores.totals)[:, None]
-    own = -grad[scores.users]
-    if scores.targets is not None:
-        own *= scores.targets
-    background = scores.background
-    elsewhere = None if background is None else -background.alpha * grad
-    dtype = dtype or hidden.dtype
-    h = hidden.to(dtype)
+    """Turn the exponentials E into the gradients that are asked for.
+
+    The gradient in f is r (E - q t), with q = sum(E) / M and r = grad / q per user. E - q t takes
+    the place of E. r multiplies the hidden units and their gradient, which are smaller than f.
+    """
+    background, dtype = scores.background, scores.weight.dtype
+    r = grad * scores.mass / scores.totals
+    q = (scores.totals / scores.mass).masked_fill(scores.mass == 0, 0)
+    own = (-q[scores.users] * (1.0 if scores.targets is None else scores.targets)).to(dtype)
+    elsewhere = None if background is None else (-background.alpha * q).to(dtype)
+    h = (r[:, None] * hidden).to(dtype)
     for block in scores.blocks:
-        items = slice(block.start, block.end)
-        f = block.values.to(hidden.dtype)
-        if background is None or elsewhere is None:
-            f.mul_(factors)
-        elif background.weights is None:
-            torch.addcmul(elsewhere[:, None], f, factors, out=f)
-        else:
-            f.mul_(factors).addr_(elsewhere, background.weights[items])
+        items, f = slice(block.start, block.end), block.values
+        if background is not None and elsewhere is not None:
+            if background.weights is None:
+                f += elsewhere[:, None]
+            else:
+                f.addr_(elsewhere, background.weights[items].to(dtype))
         f.view(-1).index_add_(0, scores.places[block.entries], own[block.entries])
-        grad_bias[items] += f.sum(0)
-        g = f.to(dtype)
+        grad_bias[items] += torch.mv(f.to(r.dtype).T, r)
         if grad_hidden is not None:
-            multiply_into(grad_hidden, g, weight[items].to(dtype), add=True)
+            multiply_into(grad_hidden, f, scores.weight[items], add=True)
         if grad_weight is not None:
-            multiply_into(grad_weight[items], g.T, h, add=add)
+            multiply_into(grad_weight[items], f.T, h, add=add)
+    if grad_hidden is not None:
+        grad_hidden *= r[:, None]
 
 
 def block_width(n_users: int, n_items: int, dtype: torch.dtype, device: torch.device) -> int:
@@ -299,7 +299,7 @@ def block_width(n_users: int, n_items: int, dtype: torch.dtype, device: torch.de
     if device.type != "cpu":
         return n_items
     fitting = BLOCK_BYTES // (max(1, n_users) * dtype.itemsize)
-    return min(n_items, max(MIN_WIDTH, fitting // 64 * 64))
+    return min(n_items, widest(n_users, dtype), max(MIN_WIDTH, fitting // 64 * 64))
 
 
 def _bounds(numbers: Tensor, n_blocks: int) -> list[int]:
