@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import provenance
 from nearfar.core.files import read_json, write_json
 
-Measure = Callable[[str, dict[str, Any] | None], dict[str, Any]]
-"""Of a set's name, and what the record holds of it from an earlier run."""
+Found = dict[str, Any]
+Measure = Callable[[str, Found | None], Found | Iterator[Found]]
+"""Of a set's name, and what the record holds of it from an earlier run.
+
+An iterator gives the whole entry again and again, with more in it each time.
+"""
 
 
 def run(measure: Measure, names: Iterable[str], script: str, doc: str | None) -> None:
-    """Measure the sets that the command line names, and write the record after each.
+    """Measure the sets that the command line names, and write the record after each and in between.
 
     Args:
         measure: returns what was found on a set.
@@ -32,6 +36,8 @@ def run(measure: Measure, names: Iterable[str], script: str, doc: str | None) ->
     record = read_json(arguments.out) if arguments.out.exists() else {"sets": []}
     for name in arguments.data.split(","):
         before = next((entry for entry in record["sets"] if entry["data"] == name), None)
-        entry = {"data": name, **measure(name, before), "provenance": provenance()}
-        record["sets"] = [e for e in record["sets"] if e["data"] != name] + [entry]
-        write_json(arguments.out, record)
+        found = measure(name, before)
+        for content in [found] if isinstance(found, dict) else found:
+            entry = {"data": name, **content, "provenance": provenance()}
+            record["sets"] = [e for e in record["sets"] if e["data"] != name] + [entry]
+            write_json(arguments.out, record)
