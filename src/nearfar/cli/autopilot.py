@@ -52,8 +52,8 @@ def autopilot(
         str | None,
         typer.Option(
             "--only",
-            help="Families, comma-separated: popularity, ease, edlae, plrec, "
-            "wmf, multvae, multvae+pia, recvae, recvae+pia. multvae means both.",
+            help="Families, comma-separated: popularity, ease, edlae, plrec, wmf, multvae, "
+            "multvae+richer, multvae+pia, recvae, recvae+pia, blend. multvae means all three.",
         ),
     ] = None,
     time_split: Annotated[

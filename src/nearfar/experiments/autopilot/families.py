@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, preset
@@ -24,25 +24,16 @@ KIND_NAMES: dict[Kind, str] = {
     "blend": "blend of several models",
 }
 
+PIA_VARIANT = "pia"
+
 VARIANTS: dict[str, dict[str, Any]] = {
-    "pia": {"alignment": {"kind": "pia", "patience": 0}},
+    "richer": {name: settings.to_plain(value) for name, value in RICHER.items()},
+    PIA_VARIANT: {"alignment": {"kind": "pia", "patience": 0}},
 }
-"""Settings that make a variant of an autoencoder, by name; one entry adds a variant.
+"""Settings that make a variant of an autoencoder, by name.
 
 `patience` is 0 because Algorithm 1 needs validation users, which the last fit on all users has not.
 """
-
-
-TRIES: dict[str, tuple[dict[str, Any], ...]] = {
-    "multvae": (
-        {
-            "n_latent": RICHER["n_latent"],
-            "corruption.keep_prob": RICHER["corruption"].keep_prob,
-            "beta.end": RICHER["beta"].end,
-        },
-    ),
-}
-"""Searched settings by algorithm that are tried right after the start."""
 
 LEAST_STEPS = 6
 """Steps per epoch that a training starts with at least: with 2, Mult-VAE loses a tenth of its
@@ -120,15 +111,6 @@ class Family:
         return make_algorithm(self.algorithm, with_values(plain, values))
 
 
-def _with_variants(family: Family) -> tuple[Family, ...]:
-    """Return a family, and one more for each variant."""
-    others = (
-        replace(family, label=f"{family.label} + {name.upper()}", variants=(name,))
-        for name in VARIANTS
-    )  # fmt: skip
-    return (family, *others)
-
-
 BLEND = Family("blend", "Blend", "blend", searched=False)
 """Of the best trials of the other families, once they are searched."""
 
@@ -138,8 +120,11 @@ FAMILIES: tuple[Family, ...] = (
     Family("edlae", "EDLAE", "linear"),
     Family("plrec", "PLRec", "linear"),
     Family("wmf", "WMF", "factors"),
-    *_with_variants(Family("multvae", "Mult-VAE", "autoencoder")),
-    *_with_variants(Family("recvae", "RecVAE", "autoencoder")),
+    Family("multvae", "Mult-VAE", "autoencoder"),
+    Family("multvae", "Mult-VAE, richer", "autoencoder", variants=("richer",)),
+    Family("recvae", "RecVAE", "autoencoder"),
+    Family("multvae", "Mult-VAE + PIA", "autoencoder", variants=(PIA_VARIANT,)),
+    Family("recvae", "RecVAE + PIA", "autoencoder", variants=(PIA_VARIANT,)),
     BLEND,
 )
 

@@ -33,14 +33,12 @@ def propose(
     finished: Sequence[Record],
     seed: int,
     family: str,
-    tries: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the settings that a family tries after its finished trials.
 
-    First come the family's own `tries`, then a random search around the best settings so far, by
-    steps that shrink; now and then a draw from the whole space. The draw depends on the seed, the
-    family and the number of finished trials alone, so that a search that was killed goes on as it
-    would have gone on.
+    It is a random search around the best settings so far, by steps that shrink; now and then a
+    draw from the whole space. The draw depends on the seed, the family and the number of finished
+    trials alone, so that a search that was killed goes on as it would have gone on.
 
     Args:
         space: what is searched.
@@ -48,12 +46,7 @@ def propose(
         finished: the family's trials.
         seed: of the search.
         family: its name.
-        tries: settings laid over the start, each tried once before the search.
     """
-    n_tried = len(finished) - 1  # the first trial is the start
-    if 0 <= n_tried < len(tries):
-        known = {k: v for k, v in tries[n_tried].items() if k in space.parameters}
-        return {**start, **known}
     rng = generator(seed, "autopilot", family, len(finished))
     complete = [r for r in finished if r.score is not None]
     best = max(complete, key=lambda r: (r.score or 0.0, -r.number), default=None)

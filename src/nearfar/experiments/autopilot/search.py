@@ -11,7 +11,7 @@ from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.core import settings
 from nearfar.core.errors import NearfarError
 from nearfar.experiments.autopilot.blending import preferred
-from nearfar.experiments.autopilot.families import BLEND, TRIES, Family
+from nearfar.experiments.autopilot.families import BLEND, PIA_VARIANT, Family
 from nearfar.experiments.autopilot.fitting import Fitter
 from nearfar.experiments.autopilot.needs import closed_form_seconds, too_large
 from nearfar.experiments.autopilot.pace import TooSlow
@@ -91,9 +91,8 @@ class FamilySearch:
         return preferred(single, blend, self.records, self.fitter.held_out.validation) == blend
 
     def _survey(self) -> None:
-        """Fit every family once, as it starts, cheapest first; variants after all others."""
+        """Fit every family once, as it starts, cheapest first."""
         unfitted = [f for f in self.families if f != BLEND and not self._known(f)]
-        unfitted.sort(key=lambda family: bool(family.variants))
         for place, family in enumerate(unfitted):
             slow = sum(f.kind == "autoencoder" for f in unfitted[place:])
             first = family.kind != "autoencoder" or not self._has_autoencoder()
@@ -108,11 +107,11 @@ class FamilySearch:
         return bool(self.records.of(family.name)) or family.name in self.records.left_out
 
     def _without_prospects(self, family: Family) -> str | None:
-        """Return why a variant is not worth a fit, going by its algorithm without it."""
+        """Return why PIA is not worth a fit, going by its algorithm without it."""
         plain = next(
             (f for f in self.families if f.algorithm == family.algorithm and not f.variants), family
         )
-        if plain == family:
+        if plain == family or PIA_VARIANT not in family.variants:
             return None
         if plain.name in self.records.left_out:
             return f"{plain.label} is left out"
@@ -208,14 +207,7 @@ class FamilySearch:
         algorithm = self._first(family)
         trials = self.records.of(family.name)
         start = self._start(family, algorithm)
-        values = propose(
-            family.space(algorithm),
-            start,
-            trials,
-            self.fitter.seed,
-            family.name,
-            TRIES.get(family.algorithm, ()),
-        )
+        values = propose(family.space(algorithm), start, trials, self.fitter.seed, family.name)
         # The end of a round is soft: what is nearly done is not thrown away.
         allowance = min(self.fitter.left, TOLERANCE * (ends - self.fitter.clock.used))
         try:
