@@ -15,16 +15,10 @@ import polars as pl
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.extras import require
+from nearfar.tables.folder import files_of_tables
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.table import (
-    PARQUET,
-    TEXT,
-    FrameTable,
-    Numbers,
-    ReadOptions,
-    TableReader,
-    open_table,
-)
+from nearfar.tables.reader import Numbers, TableReader
+from nearfar.tables.table import FrameTable, ReadOptions, open_table
 
 BLOCK_ROWS = 250_000
 
@@ -65,7 +59,7 @@ def open_sources(source: Source, *, block_rows: int = BLOCK_ROWS) -> Iterator[Ta
             yield table
     else:
         files = RawFiles(source)
-        names = sorted({*files.find_all(PARQUET), *files.find_all(TEXT)})
+        names = files_of_tables(files)
         if files.kind == "file":
             names = files.names
         if not names:

@@ -74,14 +74,18 @@ def open_tables(
     return [table for _, table in tables], [name for name in every if name not in read]
 
 
+def files_of_tables(files: RawFiles) -> list[str]:
+    """The files that hold tables, going by their names, in order."""
+    return sorted({n for kind in (TEXT, COLUMNAR, JSON_LINES) for n in files.find_all(kind)})
+
+
 def _table_names(files: RawFiles, wanted: str | None) -> list[str]:
     if wanted is not None:
         found = [n for n in files.names if PurePosixPath(n).match(wanted) or n == wanted]
         if not found:
             raise DataError(f"{files.path} holds no file {wanted}; it holds {_listed(files.names)}")
         return found
-    names = sorted({n for kind in (TEXT, COLUMNAR, JSON_LINES) for n in files.find_all(kind)})
-    names = names or (files.names if files.kind == "file" else [])
+    names = files_of_tables(files) or (files.names if files.kind == "file" else [])
     if not names:
         raise DataError(
             f"{files.path} holds no table (it holds {_listed(files.names) or 'nothing'}); CSV, "

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from nearfar.data.events import Log
 from nearfar.data.sources.source import Source, SourceRequest
-from nearfar.tables.columnar import COLUMNAR
-from nearfar.tables.folder import open_tables
-from nearfar.tables.json_lines import JSON_LINES
+from nearfar.tables.folder import files_of_tables, open_tables
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.table import TEXT, read_rows
+from nearfar.tables.table import read_rows
 
 
 class TableData(Source):
@@ -19,8 +17,7 @@ class TableData(Source):
     own_columns = False
 
     def matches(self, files: RawFiles) -> bool:
-        found = any(map(files.find_all, (TEXT, COLUMNAR, JSON_LINES)))
-        return found or files.kind == "file"
+        return bool(files_of_tables(files)) or files.kind == "file"
 
     def read(self, files: RawFiles, request: SourceRequest) -> Log:
         with files.kept_open():
