@@ -70,7 +70,7 @@ def train_bundle(
     """Fit an algorithm and save its model; the run's folder goes unless the run was interrupted.
 
     Args:
-        algorithm: resolved for `train`.
+        algorithm: what is fitted; settings that are left to the data follow from `train`.
         train: the training users.
         validation: held-out users, for early stopping and for the bundle's metrics.
         out: the bundle's folder.
@@ -80,7 +80,7 @@ def train_bundle(
     started = time.perf_counter()
     model = algorithm.fit(train, validation, run=run)
     seconds = time.perf_counter() - started
-    fitted = algorithm.as_fitted(model)
+    fitted = algorithm.as_fitted(model).resolved(train)
     evaluation = None if validation is None else evaluate(model, validation)
     metrics = {} if evaluation is None else {"validation": evaluation.to_dict()}
     if evaluation is not None:

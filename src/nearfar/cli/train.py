@@ -101,8 +101,7 @@ def train(
         f"{interactions.n_interactions:,} interactions"
         + (f"; {validation.n_users:,} validation users" if validation else "")
     )
-    as_given, made = made, made.resolved(interactions)
-    from_data = filled_in(as_given, made)
+    from_data = filled_in(made, made.resolved(interactions))
     if from_data:
         values_shown = ", ".join(f"{name}={_short(value)}" for name, value in from_data.items())
         output.remark(f"computed from the data: {values_shown} (--set gives other values)")

@@ -53,13 +53,12 @@ def run_trial(
     metrics: Sequence[Metric] = DEFAULT_METRICS,
 ) -> Trial:
     """Fit on the training users, choose by the validation users, measure on the test users."""
-    algorithm = algorithm.resolved(split.train)
     started = time.perf_counter()
     model = algorithm.fit(split.train, split.validation, run=run)
     fit_seconds = time.perf_counter() - started
     return Trial(
         name,
-        algorithm.as_fitted(model),
+        algorithm.as_fitted(model).resolved(split.train),
         model,
         evaluate(model, split.validation, metrics),
         evaluate(model, split.test, metrics),
