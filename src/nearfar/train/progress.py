@@ -31,7 +31,7 @@ class Progress(Callback):
         live: whether one line is redrawn; by default on a terminal and in a notebook.
 
     Examples:
-        >>> shown = nf.Run(seed=1, callbacks=[nf.Progress(sys.stdout, live=False)])
+        >>> shown = nf.Run(seed=1, callbacks=[nf.Progress()])
         >>> model = nf.MultVAE(epochs=2, **small).fit(split.train, split.validation, run=shown)
     """
 
