@@ -87,6 +87,9 @@ def test_arms_that_are_not_the_hashs(logs: Logs) -> None:
     assert not found.passed
     assert found.numbers["share"] == pytest.approx(0.5, abs=0.05)
     assert "name, salt, weights" in found.told
+    assert "leave the salt out" in found.told
+    unsalted = checks(logs, replace(EXPERIMENT, name="other"))["assignment"]
+    assert unsalted.passed is None, "something else may have given the arms"
 
 
 def test_another_arms_recommendations(logs: Logs) -> None:

@@ -64,7 +64,29 @@ def test_a_refused_candidate_has_an_exit_code_of_its_own(tmp_path: Path, capsys)
     path = tmp_path / "p.toml"
     write_settings(path, gates={"min_over_popularity": 99.0})
     assert run(["pipeline", "train", "-c", str(path), "--as-of", str(last)]) == 4
-    assert "REFUSED" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "REFUSED" in out
+    assert "--force; or train with --accept min_over_popularity" in out
+
+
+def test_trackers_of_the_settings_are_used_at_every_training(tmp_path: Path, as_json) -> None:
+    last = write_days(tmp_path / "events", 42)
+    path = tmp_path / "p.toml"
+    write_settings(path, train={**SETTINGS["train"], "track": ["tensorboard:logs"]})
+    as_json("pipeline", "train", "-c", path, "--as-of", last)
+    tracked = events_of(tmp_path / "logs" / "pipeline" / f"weekly_{last}")
+    assert any(name.startswith("measured/") for name in tracked)
+
+
+def test_a_warning_of_python_is_a_line_without_a_place_in_the_code(tmp_path, capsys) -> None:
+    (tmp_path / "log.csv").write_text(
+        "user,item,plays\n" + "".join(f"{n % 9},{n % 7},{1 + n % 3}\n" for n in range(63))
+    )
+    arguments = ["--data", str(tmp_path / "log.csv"), "--weights", "linear", "--folds", "2"]
+    assert run(["cross-validate", "popularity", *arguments]) == 0
+    told = capsys.readouterr().err
+    assert "warning: Popularity does not use the weights of interactions" in told
+    assert "UserWarning" not in told
 
 
 @pytest.mark.parametrize(

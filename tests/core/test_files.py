@@ -113,3 +113,21 @@ def test_a_file_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path, mo
         file.write(b"abc")
     own, folder = (tmp_path / "file.bin").stat().st_ino, tmp_path.stat().st_ino
     assert done == [("sync", own), ("replace", own), ("sync", folder)]
+
+
+@pytest.mark.parametrize("made", ["mkstemp", "mkdtemp"])
+def test_a_place_without_permission_is_named_and_not_the_temporary_file(
+    made: str, tmp_path: Path, monkeypatch
+) -> None:
+    def refuse(**named: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / ".x.part"))
+
+    monkeypatch.setattr(f"nearfar.core.files.tempfile.{made}", refuse)
+    path = tmp_path / "x"
+    if made == "mkstemp":
+        writing = files.atomic_file(path)
+    else:
+        writing = files.atomic_folder(path, overwrite_if=bool)
+    with pytest.raises(PermissionError) as raised, writing:
+        pass
+    assert raised.value.filename == str(path)

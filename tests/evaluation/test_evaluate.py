@@ -96,7 +96,7 @@ def test_refuses_a_model_of_other_items(data: FoldIn) -> None:
 
 
 def test_refuses_what_is_no_model_or_no_held_out_users(data: FoldIn) -> None:
-    with pytest.raises(DataError, match=r"a list does not rank; of a bundle give bundle\.model"):
+    with pytest.raises(DataError, match=r"a list does not rank; give a fitted model"):
         evaluate([], data)  # pyright: ignore
     with pytest.raises(DataError, match=r"held-out users .* not on a Interactions"):
         evaluate(Fixed(POPULARITY), data.fold_in)  # pyright: ignore

@@ -65,8 +65,9 @@ def test_new_items_are_scored_and_served_until_they_are_gone(tmp_path: Path, mon
     assert not [line for line in said if "came since" in line], "the file has not changed"
 
     path.write_text(path.read_text().replace("shelf", "wall"))
-    assert not run_due(pipeline, last, say=said.append).scored.already
-    assert any("no column 'shelf' of features" in line for line in said)
+    result = run_due(pipeline, last, say=said.append)
+    assert not result.scored.already
+    assert "no column 'shelf' for items.features" in str(result.failure), "the run fails"
     asyncio.run(loader._look())
     assert len(models.get(CURRENT).scorer.items) == before
     assert not loader.troubles

@@ -11,7 +11,7 @@ import pytest
 
 from nearfar.cli.main import run
 from nearfar.core.errors import DataError, SchemaError, SettingsError
-from nearfar.jobs.pipeline import read_pipeline
+from nearfar.jobs.pipeline import make_pipeline, read_pipeline
 from nearfar.jobs.starting import first_settings
 
 DAY = date(2026, 3, 3)
@@ -79,3 +79,16 @@ def test_what_will_not_run_is_told_before_anything_is_written(tmp_path: Path) ->
     assert any("a run would stop" in line and "max_missing_share" in line for line in said)
     with pytest.raises(SettingsError, match="are of --source"):
         filled(tmp_path, columns=columns)
+
+
+def test_weights_that_are_recognised_train_nothing_as_in_train(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(ORDERS)
+    source = str(tmp_path / "a.csv")
+    found, said = filled(tmp_path, source=source)
+    assert found["source"]["columns"]["weight"] == "Menge", "a return is no event all the same"
+    assert found["train"]["weights"] == "none"
+    assert any("the weights in 'Menge' are not used in training" in line for line in said)
+    assert make_pipeline(found, tmp_path).scale == "none"
+    found, said = filled(tmp_path, source=source, columns={"weight": "Menge"})
+    assert "weights" not in found["train"]
+    assert make_pipeline(found, tmp_path).scale == "linear"

@@ -461,3 +461,41 @@ def test_tables_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(SchemaError, match="of several kinds"):
         SQLEvents(url, "events").read(SINCE, UNTIL)
+
+
+def days_written(folder: Path, kind: str) -> list[str]:
+    """A folder per day, called after it alone, with a broken file in one outside the window."""
+    frame = events()
+    days = frame["timestamp"].dt.date().unique().sort().to_list()
+    for day in days:
+        (folder / f"{day}").mkdir(parents=True)
+        of_day = frame.filter(pl.col("timestamp").dt.date() == day)
+        path = folder / f"{day}" / f"part.{kind}"
+        _ = of_day.write_parquet(path) if kind == "parquet" else as_text(of_day).write_csv(path)
+    outside = folder / f"{SINCE - timedelta(days=500)}"
+    outside.mkdir()
+    (outside / f"broken.{kind}").write_bytes(b"\x00 not a table")
+    return [str(day) for day in days]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_folders_called_after_days_alone_are_read_for_the_window_only(
+    kind: str, tmp_path: Path
+) -> None:
+    days_written(tmp_path / "events", kind)
+    path = str(tmp_path / "events")
+    found = make_source(kind, {"path": path}).read(SINCE, UNTIL)
+    inside_days = found["timestamp"].dt.date().unique().sort().to_list()
+    assert found.height == inside(events()).height
+    assert inside_days[0] >= SINCE
+    with pytest.raises(DataError):  # names mean nothing: the broken file is read too
+        make_source(kind, {"path": path, "partition": ""}).read(SINCE, UNTIL)
+
+
+def test_a_source_that_is_not_there_and_a_column_that_is_misspelt_are_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="evnts does not exist; give the path"):
+        CSVEvents(str(tmp_path / "evnts")).read(SINCE, UNTIL)
+    as_text(events()).write_csv(tmp_path / "events.csv")
+    columns = Columns(user="usr")
+    with pytest.raises(SchemaError, match=r"no column 'usr' for the user; did you mean 'user'\?"):
+        CSVEvents(str(tmp_path / "events.csv"), columns).read(SINCE, UNTIL)

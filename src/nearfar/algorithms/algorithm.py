@@ -48,9 +48,31 @@ class Algorithm(Settings, ABC):
     def __new__(cls, *values: Any, **named: Any) -> Self:
         known = [f.name for f in dataclasses.fields(cast("Any", cls))]
         for name in named:
+            if name == "preset" and name not in known:
+                raise SettingsError(
+                    f"a preset is taken by {cls.__name__}.from_preset({named[name]!r})"
+                )
             if name not in known:
                 raise UnknownNameError("setting", name, known)
         return super().__new__(cls)
+
+    @classmethod
+    def from_preset(cls, name: str, **values: Any) -> Self:
+        """Return the algorithm with the settings that are kept under a name, as `--preset` does.
+
+        Args:
+            name: of the preset, as "fast" or "published"; `nearfar algorithms NAME` lists them.
+            **values: settings in their place.
+
+        Raises:
+            UnknownNameError: there is no such preset or setting.
+
+        Examples:
+            >>> nf.MultVAE.from_preset("published", epochs=30).epochs
+            30
+        """
+        kept = preset(discovery.name_of(cls), name)
+        return cast("Self", settings.build(cls, settings.merge(kept, values)))
 
     WEIGHTED: ClassVar[bool] = False
     """Whether `fit` uses the weights of interactions."""

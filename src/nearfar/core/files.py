@@ -78,11 +78,23 @@ def _name(error: BaseException, path: Path) -> None:
 
 
 @contextlib.contextmanager
+def _made_for(path: Path) -> Iterator[None]:
+    """Let an error of making the temporary file, as of a folder without permission, name `path`."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
 def atomic_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
     """A file that appears at `path` whole (synced, then renamed) or not at all."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    part = {"dir": path.parent, "prefix": f".{path.name}.", "suffix": ".part"}
+    with _made_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(**part)
     try:
         with os.fdopen(handle, "w" if text else "wb", encoding="utf-8" if text else None) as file:
             yield file
@@ -115,8 +127,10 @@ def atomic_folder(path: Path, *, overwrite_if: Callable[[Path], bool]) -> Iterat
     )
     if not replaceable:
         raise ArtefactError(f"{path} exists and was not written by nearfar; name another folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    part = {"dir": path.parent, "prefix": f".{path.name}.", "suffix": ".part"}
+    with _made_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(**part))
     try:
         temporary.chmod(_mode(0o777))
         yield temporary

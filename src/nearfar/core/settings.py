@@ -273,7 +273,8 @@ def _finite(value: Any, where: str) -> Any:
 
 
 def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
-    if (value is None or value == "none") and type(None) in options:
+    word = value == "none" and not any("none" in typing.get_args(each) for each in options)
+    if (value is None or word) and type(None) in options:
         return None
     rest = [o for o in options if o is not type(None)]
     errors = []

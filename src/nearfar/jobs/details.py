@@ -139,13 +139,19 @@ def refresh_items(
         remove(path)
         return
     table = details.read()
+    _refresh_titles(details, path, table, say)
     details.check_features()
+
+
+def _refresh_titles(
+    details: ItemDetails, path: Path, table: pl.DataFrame, say: Callable[[str], object]
+) -> None:
     try:
         if path.exists() and pl.read_parquet(path).equals(table):
             return
     except (PolarsError, OSError):
         pass  # damaged; written anew
-    registry.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         table.write_parquet(file)
     n_items = table.filter(pl.col("title").is_not_null())["item"].n_unique()

@@ -31,7 +31,7 @@ class Progress(Callback):
         live: whether one line is redrawn; by default on a terminal and in a notebook.
 
     Examples:
-        >>> shown = nf.Run(seed=1, callbacks=[nf.Progress(sys.stdout, live=False)])
+        >>> shown = nf.Run(seed=1, callbacks=[nf.Progress()])
         >>> model = nf.MultVAE(epochs=2, **small).fit(split.train, split.validation, run=shown)
     """
 
@@ -39,21 +39,22 @@ class Progress(Callback):
         self.file = sys.stderr if file is None else file
         self.live = is_interactive(self.file) if live is None else live
         self._names: list[str] = []
-        self._part = self._best = self._line = ""
+        self._part = self._best = self._of = self._line = ""
         self._began = self._last = self._last_line = time.monotonic()
 
     def start(self, report: StartReport, /) -> None:
         self._names.append(report.label.partition("(")[0])
-        self._part = self._best = self._line = ""
+        self._part = self._best = self._of = self._line = ""
         self._began = self._last = self._last_line = time.monotonic()
 
     def part(self, name: str, /) -> None:
-        self._part, self._best = f", {name}", ""
+        self._part, self._best, self._of = f", {name}", "", ""
 
     def step(self, report: StepReport, /) -> None:
         now = time.monotonic()
+        self._of = f" of {report.n_epochs}"
         if self.live and now - self._last >= REDRAW_SECONDS:
-            self._show(f"{report.epoch + report.step / report.n_steps:.1f}/{report.n_epochs}", now)
+            self._show(f"{report.epoch + report.step / report.n_steps:.1f}", now)
 
     def epoch(self, record: EpochRecord, /) -> None:
         score = next(iter(record.validation.items()), None)
@@ -74,7 +75,7 @@ class Progress(Callback):
 
     def _show(self, epoch: str, now: float) -> None:
         name = self._names[-1] if self._names else "fit"
-        stands = f" epoch {epoch}" if epoch else ""
+        stands = f" epoch {epoch}{self._of}" if epoch else ""
         line = f"{name}{self._part}:{stands}{self._best}  {now - self._began:.0f} s"[:WIDTH]
         start, end = ("\r", "") if self.live else ("", "\n")
         self.file.write(f"{start}{line.ljust(len(self._line) if self.live else 0)}{end}")

@@ -1,0 +1,67 @@
+"""What a newcomer gives to the wrong function is told in words, with what to give instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import nearfar as nf
+
+LOG = nf.read_log("synthetic:300x40x3000")
+SPLIT = nf.split_strong(LOG, 50)
+EASE = nf.EASE(l2=50).fit(SPLIT.train)
+
+WRONG: dict[str, tuple[Callable[[], object], str]] = {
+    "a model is saved": (lambda: nf.save_bundle(EASE, "x"), "nf.Bundle.of"),  # pyright: ignore
+    "a model is exported": (lambda: nf.export_bundle(EASE, "x", "npz"), "nf.Bundle.of"),  # pyright: ignore
+    "several algorithms": (
+        lambda: nf.cross_validate([nf.EASE()], []),  # pyright: ignore
+        "an algorithm was expected, not a list",
+    ),
+    "a log for splits": (lambda: nf.cross_validate(nf.EASE(), LOG), "nf.split_k_fold"),  # pyright: ignore
+    "a name for a search": (
+        lambda: nf.tune("ease", SPLIT.train, SPLIT.validation, 2),  # pyright: ignore
+        "nf.TuningSearch",
+    ),
+    "a bundle for a history": (
+        lambda: nf.plot_training(nf.Bundle.of(EASE, nf.EASE(), SPLIT.train)),  # pyright: ignore
+        "a run or its history was expected, not a Bundle",
+    ),
+    "filters with a slip": (
+        lambda: nf.read_log("synthetic:300x40x3000", filters={"min_usr": 5}),
+        "did you mean 'filters.min_user'",
+    ),
+    "a split for training users": (lambda: nf.EASE().fit(SPLIT), "split.train"),  # pyright: ignore
+    "a preset as a setting": (
+        lambda: nf.MultVAE(preset="fast"),  # pyright: ignore
+        "MultVAE.from_preset('fast')",
+    ),
+    "a preset that is not there": (
+        lambda: nf.MultVAE.from_preset("fst"),
+        "unknown preset of multvae 'fst'; did you mean 'fast'",
+    ),
+    "a metric without a cutoff": (lambda: nf.evaluate(EASE, SPLIT.test, "ndcg"), "write ndcg@20"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_was_expected_is_told(case: str) -> None:
+    call, expected = WRONG[case]
+    with pytest.raises(nf.NearfarError) as raised:
+        call()
+    assert expected in str(raised.value)
+
+
+def test_what_a_person_would_write_works() -> None:
+    log = nf.read_log("synthetic:300x40x3000", filters={"min_user": 5})
+    assert log.n_events == nf.read_log(
+        "synthetic:300x40x3000", filters=nf.Filters(min_user=5)
+    ).n_events  # fmt: skip
+    folds = nf.cross_validate(nf.EASE(l2=50), nf.split_k_fold(LOG, 2), "NDCG@10")
+    assert folds.pooled.n_users == 300
+    published = nf.MultVAE.from_preset("published", epochs=3, prior="vamp")
+    assert (published.epochs, type(published.prior).__name__) == (3, "Vamp")
+    run = nf.Run(seed=1)
+    nf.MultVAE(n_latent=4, epochs=2).fit(SPLIT.train, SPLIT.validation, run=run)
+    assert len(nf.plot_training(run).axes) == len(nf.plot_training(run.history).axes)
