@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from nearfar.data.events import Log
 from nearfar.data.sources.source import Source, SourceRequest
 from nearfar.tables.columnar import COLUMNAR
@@ -20,7 +22,8 @@ class TableData(Source):
 
     def matches(self, files: RawFiles) -> bool:
         found = any(map(files.find_all, (TEXT, COLUMNAR, JSON_LINES)))
-        return found or files.kind == "file"
+        parts = any("." not in PurePosixPath(name).name for name in files.names)
+        return found or parts or files.kind == "file"
 
     def read(self, files: RawFiles, request: SourceRequest) -> Log:
         with files.kept_open():
