@@ -4,8 +4,8 @@
 
 Every rating is positive, and a user's items are split 80/10/10. As published, a model is trained
 on the 80 %, the next 10 % choose settings and epochs, and for the test the model sees both. EASE's
-l2 is chosen among multiples of the default; all else has its defaults, and the blend its weights by the
-validation items. Test items are looked at once, with what validation chose.
+l2 is chosen among multiples of the default; all else has its defaults, and the blend its weights by
+the validation items. Test items are looked at once, with what validation chose.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def measure(name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
     pairs = compare_all({label: each[0] for label, each in tested.items()}, "EASE", [METRIC])
     found = {
         "users": train.n_users, "items": train.n_items,
-        "test_users": len(tested["EASE"][0].user_ids), "ease_l2": {"default": default, "chosen": best_l2}, "published": PUBLISHED[name],
+        "test_users": len(tested["EASE"][0].user_ids),
+        "ease_l2": {"default": default, "chosen": best_l2}, "published": PUBLISHED[name],
         "seconds": seconds, "validation": validated,
         "test": {label: [e.mean(METRIC) for e in each] for label, each in tested.items()},
         "over_ease_seed_0": [pair.to_dict() for pair in pairs],

@@ -180,6 +180,13 @@ class LogOptions:
             "--time-format", help="How times are written, as '%d/%m/%Y %H:%M', if not obvious."
         ),
     ] = None
+    item_separator: Annotated[
+        str | None,
+        typer.Option(
+            "--item-separator",
+            help="Of a text file: what separates items where a cell holds several, as '|'.",
+        ),
+    ] = None
     drop_bad_rows: Annotated[
         bool,
         typer.Option(
@@ -236,6 +243,7 @@ class LogOptions:
                 self.literal_ids,
                 self.time_unit,
                 self.time_format,
+                self.item_separator,
             ),
             self.table,
             self.max_expansion,

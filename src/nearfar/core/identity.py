@@ -3,7 +3,8 @@
 An id is a 64-bit integer or a text. The rule is the same wherever an id comes from: a log, a file
 of histories, item details, an option, an HTTP request, a store.
 
-- Blanks around an id do not belong to it.
+- Blanks and invisible characters around an id do not belong to it. An accent that is a character
+  of its own is the same as the accented letter.
 - A text is the integer it spells only in its canonical form: "7" and "-7" are, "007", "+7" and
   "7e0" are not. A whole number that a program wrote as a float ("7.0", or the JSON number 7.0) is
   the integer 7.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 
 import numpy as np
 import polars as pl
@@ -24,12 +26,17 @@ import polars as pl
 CANONICAL = r"^(?:0|-?[1-9][0-9]*)$"
 WHOLE = r"^(?:0|-?[1-9][0-9]*)\.0+$"
 SPELLED_INTEGER = re.compile(r"(0|-?[1-9][0-9]*)(?:\.0+)?")
+SHORTENED = r"^-?\d(?:[.,]\d+)?E\+\d{2,3}$"
 LARGEST_EXACT_FLOAT = 2.0**53
 
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\x1a"
+"""Zero-width blanks, byte order marks and the end of a DOS file."""
 MISSING_WORDS = frozenset(
     {
         *("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"),
         *("NaT", "NULL", "Null", "null", "(null)", "None", "none", "NONE", "nil", "undefined"),
+        *("-", "--", "---", "\u2013", "\u2014", "(not set)", "(none)", "(blank)", "#DIV/0!"),
+        *("-" * n for n in range(4, 10)),
         *("na", "Na", "<null>", "[null]", "[NULL]", "NIL", "#VALUE!", "#REF!", "#NAME?", r"\N"),
     }
 )
@@ -37,13 +44,16 @@ MISSING_WORDS = frozenset(
 
 
 def stripped(ids: pl.Series) -> pl.Series:
-    """Text ids without the blanks around them."""
-    return ids.str.strip_chars()
+    """Text ids without blanks and invisible characters around them, accents joined to letters."""
+    trimmed = ids.str.strip_chars()
+    if (trimmed.str.len_bytes() == trimmed.str.len_chars()).all():
+        return trimmed.str.strip_chars("\x1a") if trimmed.str.contains("\x1a").any() else trimmed
+    return trimmed.str.strip_chars(INVISIBLE).str.strip_chars().str.normalize("NFC")
 
 
 def missing_words(ids: pl.Series) -> pl.Series:
     """Which text values only say that there is no value (Boolean; null where the value is)."""
-    # Most columns hold no such word, and no such word is longer than nine bytes.
+    # Most columns hold no such word, and no such word is longer than eleven bytes.
     short = ids.str.len_bytes() <= max(map(len, MISSING_WORDS))
     if not short.any():
         return short
@@ -91,6 +101,13 @@ def settled(ids: pl.Series) -> pl.Series:
     return numbers if numbers.null_count() == ids.null_count() else ids
 
 
+def shortened(ids: pl.Series) -> pl.Series:
+    """Which text ids are numbers that a spreadsheet shortened ("1.23E+12"), so that digits are lost."""
+    if not ids.str.contains("E+", literal=True).any():
+        return pl.repeat(False, len(ids), eager=True)
+    return ids.str.contains(SHORTENED).fill_null(False)
+
+
 def integers_of_floats(ids: pl.Series) -> pl.Series:
     """The integers that float ids are (Int64); null where one is fractional or not exact."""
     exact = ids.is_finite() & (ids == ids.round()) & (ids.abs() < LARGEST_EXACT_FLOAT)
@@ -106,7 +123,7 @@ def id_text(value: object) -> str | None:
         value: from JSON, an option or Python: an integer, a text, or a whole float.
     """
     if isinstance(value, str):
-        return value.strip()
+        return unicodedata.normalize("NFC", value.strip().strip(INVISIBLE).strip())
     if isinstance(value, bool | np.bool_):
         return None
     if isinstance(value, int | np.integer):

@@ -12,7 +12,9 @@ from nearfar.core import identity
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import OPTIONAL, FilterStep, Log, compacted, with_details
-from nearfar.data.filters import Filters, remark_on_robots, row_mask
+from nearfar.data.filters import Filters, row_mask
+from nearfar.data.plain_events import PlainEvents
+from nearfar.data.remarks import remarks_on
 from nearfar.data.weighting import KindReader
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import TableRows
@@ -165,7 +167,7 @@ class LogBuilder:
         self.name = name
         self.filters = filters or Filters()
         self.report = report or ReadReport()
-        self._kinds = None if kinds is None else KindReader(kinds, self.report)
+        self._kinds = PlainEvents(self.report) if kinds is None else KindReader(kinds, self.report)
         self._bad_rows = bad_rows
         self.n_read = 0
         self._has_no_events = self._has_bad_rows = False
@@ -198,12 +200,12 @@ class LogBuilder:
         for column in ("user", "item"):
             if rows[column].null_count() and dropped is None:
                 raise missing_value(self.name, first + _first(rows[column].is_null()), column)
-        if self._kinds is not None:
-            rows, unknown = self._kinds.read(rows)
-            dropped = unknown if dropped is None else dropped | unknown
+        self._has_bad_rows |= dropped is not None and bool(dropped.any())
+        rows, none = self._kinds.read(rows)
+        if none is not None:
+            dropped = none if dropped is None else dropped | none
         keep = self._kept(rows, first, dropped)
         if dropped is not None:
-            self._has_bad_rows |= bool(dropped.any())
             rows, keep = rows.filter(~dropped), keep.filter(~dropped)
         coded = rows.with_columns(
             self._users.encode(rows["user"]).alias("user"),
@@ -266,8 +268,7 @@ class LogBuilder:
         """
         if not self.n_read:
             raise EmptyDataError(f"{self.name} has no rows; at least one event was expected")
-        if self._kinds is not None:
-            self._kinds.check(self.name)
+        self._kinds.check(self.name)
         events = pl.concat(self._blocks, rechunk=True)
         self._blocks.clear()
         user_ids, user_codes = self._users.vocabulary()
@@ -276,15 +277,13 @@ class LogBuilder:
             if codes is not None:
                 merged = codes.astype(np.uint32)[events[column].to_numpy()]
                 events = events.with_columns(pl.Series(column, merged))
-        log = compacted(Log(events, user_ids, item_ids, self.name))
+        log = compacted(Log(events, user_ids, item_ids, self.name, read=self.report))
         self.report.n_rows = self.n_read
         self.report.n_kept = log.n_events
-        robots = remark_on_robots(log.user_ids, np.bincount(log.users, minlength=log.n_users))
-        self.report.remarks += [] if robots is None else [robots]
+        self.report.remarks += remarks_on(log, self.filters)
         conditions = ["unreadable rows"] if self._has_bad_rows else []
         conditions += ["weight > 0"] if self._has_no_events else []
-        if self._kinds is not None and self._kinds.without_weight:
-            conditions.append("kinds with a weight")
+        conditions += [self._kinds.condition] if self._kinds.condition else []
         conditions += [self.filters.row_step] if self.filters.row_step else []
         n_lost = self.n_read - log.n_events
         if n_lost or conditions:

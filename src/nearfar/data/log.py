@@ -228,6 +228,9 @@ def _reader(files: RawFiles, format: str | Source | type[Source] | None) -> Sour
 
 def _located(source: str | Path) -> Path:
     path = Path(source)
+    if isinstance(source, str) and (source == "-" or "://" in source):
+        what = "standard input" if source == "-" else "a URL"
+        raise DataError(f"{source} is {what}, which is not read; download or write it to a file")
     if path.exists() or isinstance(source, Path):
         return path
     return cached(source)

@@ -155,6 +155,11 @@ class KindReader:
         self._report.remarks.append(f"no event is of the kind {text}")
 
     @property
+    def condition(self) -> str:
+        """What the rows that are kept have in common; empty where all are kept."""
+        return "kinds with a weight" if self.without_weight else ""
+
+    @property
     def without_weight(self) -> list[str]:
         """Kinds of events that have no weight."""
         return [kind for kind in self.seen if kind not in self._kinds]

@@ -10,6 +10,7 @@ import polars as pl
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.tables.columns import Parsed
+from nearfar.tables.written_dates import DAY_FIRST, MONTH_FIRST, epoch, tidied, written
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -25,6 +26,7 @@ RANGES = {
     "day": (10**7, 10**8),
     "minute": (10**11, 10**12),
     "moment": (10**13, 10**14),
+    "serial": (36_526, 73_050),
 }
 """Numbers that count so lie in [least, most)."""
 FIRST_YEAR, LAST_YEAR = 1900, 2200
@@ -39,7 +41,10 @@ UNITS = {
     "day": "dates as YYYYMMDD",
     "minute": "times as YYYYMMDDhhmm",
     "moment": "times as YYYYMMDDhhmmss",
+    "serial": "days as spreadsheets count them",
 }
+SERIAL_OF_1970 = 25_569
+"""Spreadsheets count days from 1899-12-30; those from 2000 to 2099 are told by their size."""
 DIGITS = {"day": "%Y%m%d", "minute": "%Y%m%d%H%M", "moment": "%Y%m%d%H%M%S"}
 
 ISO = (
@@ -47,18 +52,6 @@ ISO = (
     r"(?:[Tt ]+(?<hour>\d{1,2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,]\d*)?)?)?"
     r"\s*(?:(?:Z|z|UTC|GMT)|(?<sign>[+-])(?<zone_hour>\d{2}):?(?<zone_minute>\d{2})?)?$"
 )
-OTHER_FORMATS = (
-    "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d %b %Y", "%d %b %Y, %H:%M",
-    "%d %b %Y %H:%M", "%d %b %Y %H:%M:%S", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%m %d, %Y",
-    "%d-%b-%Y", "%d-%b-%Y %H:%M:%S", "%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S GMT",
-    "%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M:%S %p",
-)  # fmt: skip
-ZONED_FORMATS = (
-    "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %z %Y", "%d/%b/%Y:%H:%M:%S %z",
-)  # fmt: skip
-TIMES_OF_DAY = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-DAY_FIRST = tuple(f"%d{s}%m{s}%Y{time}" for s in "/-" for time in TIMES_OF_DAY)
-MONTH_FIRST = tuple(f"%m{s}%d{s}%Y{time}" for s in "/-" for time in TIMES_OF_DAY)
 EXPECTED = "seconds since 1970 or a date such as 2024-05-01"
 
 
@@ -165,6 +158,11 @@ class Clock:
         unit = self._unit or "s"
         if unit in DIGITS:
             seconds = _from_digits(whole, unit)
+        elif unit == "serial":
+            seconds = (
+                (_without(numbers, ~usable).cast(pl.Float64) - SERIAL_OF_1970) * 86_400
+            ).round()
+            seconds = _without(seconds, ~whole.is_between(*RANGES[unit])).cast(pl.Int64)
         else:
             seconds = whole // PER_SECOND[unit]
             strange = ~_plausible(seconds)
@@ -181,6 +179,9 @@ class Clock:
             if _from_digits(whole, unit).null_count() * 100 <= len(whole):
                 self._unit = unit
                 return
+        if whole.is_between(*RANGES["serial"]).all():
+            self._unit = "serial"
+            return
         kinds = {
             "s": int((whole < MS_FROM).sum()),
             "ms": int(whole.is_between(MS_FROM, US_FROM, closed="left").sum()),
@@ -206,7 +207,7 @@ class Clock:
         text = _without(text, text == "")
         if self._format is not None:
             self._forms.add(f"text as {self._format}")
-            return self._dated(text, _epoch(text, self._format))
+            return self._dated(text, epoch(text, self._format))
         numbers = text.cast(pl.Int64, strict=False)
         n_given = len(text) - text.null_count()
         if len(text) - numbers.null_count() < n_given:
@@ -227,8 +228,8 @@ class Clock:
     def _iso(self, text: pl.Series) -> pl.Series:
         first = text.drop_nulls().head(1)
         for form in ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"):
-            if len(first) and _epoch(first, form).null_count() == 0:
-                seconds = _epoch(text, form)
+            if len(first) and epoch(first, form).null_count() == 0:
+                seconds = epoch(text, form)
                 if seconds.null_count() == text.null_count():
                     self._forms.add("ISO dates")
                     return seconds
@@ -257,9 +258,7 @@ class Clock:
 
     def _other(self, text: pl.Series) -> pl.Series:
         """Dates that are not ISO: written out, with dots, with slashes."""
-        seconds = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(text))
-        for form in (*OTHER_FORMATS, *ZONED_FORMATS, *self._slashed(text)):
-            seconds = seconds.zip_with(seconds.is_not_null(), _epoch(text, form))
+        seconds = written(text, self._slashed(tidied(text)))
         if seconds.null_count() < len(seconds):
             self._forms.add("written dates")
         return seconds
@@ -279,14 +278,6 @@ class Clock:
         return self._slashes or ()
 
 
-def _epoch(text: pl.Series, form: str) -> pl.Series:
-    if "%z" in form or "%:z" in form or "%#z" in form:
-        parsed = text.str.to_datetime(form, strict=False, time_zone="UTC")
-    else:
-        parsed = text.str.to_datetime(form, strict=False)
-    return parsed.dt.epoch("s").cast(pl.Int64)
-
-
 def _from_digits(whole: pl.Series, unit: str) -> pl.Series:
     """Seconds of numbers such as 20240501; null where one is no such date."""
     low, high = RANGES[unit]
@@ -294,7 +285,7 @@ def _from_digits(whole: pl.Series, unit: str) -> pl.Series:
     if not fits.any():
         return _without(whole, whole.is_not_null())
     text = _without(whole, ~fits).cast(pl.String)
-    seconds = _epoch(text, DIGITS[unit])
+    seconds = epoch(text, DIGITS[unit])
     return _without(seconds, ~_plausible(seconds))
 
 

@@ -31,7 +31,7 @@ class Parsed:
     given: pl.Series | None = None
 
 
-Kind = Literal["id", "number", "time", "text", "tags"]
+Kind = Literal["id", "number", "time", "text", "word", "tags"]
 
 OPTIONS = {
     "user": "--user-column",
@@ -93,6 +93,17 @@ KIND_ROLE = Role(
     required=True,
 )  # fmt: skip
 """Whether an event is a view, a click, a purchase; looked for only where kinds have weights."""
+STATUSES = ("status", "orderstatus", "financialstatus", "paymentstatus", "orderstate")
+OUTCOMES = (
+    "click", "clicked", "isclick", "isclicked", "wasclicked", "purchase", "purchased", "ispurchase",
+    "ispurchased", "bought", "converted", "conversion", "isconversion", "like", "liked", "islike",
+    "isliked", "isinteraction", "interacted", "engaged", "label", "target", "response", "outcome",
+)  # fmt: skip
+PLAIN_ROLES = (
+    Role("kind", "word", KIND_ROLE.known, rarer=(STATUSES,)),
+    Role("outcome", "word", OUTCOMES),
+)
+"""What tells rows that are no events, where kinds have no weights: looked at, not kept."""
 HISTORY_ROLES = EVENT_ROLES[:2]
 ITEM_ROLES = (
     EVENT_ROLES[1],

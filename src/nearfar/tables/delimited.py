@@ -21,7 +21,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
-from nearfar.tables.dialect import Dialect
+from nearfar.tables.dialect import ALIGNED, Dialect
 from nearfar.tables.quotes import NEWLINE, Quotes
 from nearfar.tables.raw import BLOCK_BYTES, MAX_LINE_BYTES
 
@@ -113,6 +113,9 @@ class _Parser:
         self._double_colon = dialect.separator == "::"
         # Polars cuts at one byte; this one stands in no text.
         self._separator = "\x1f" if self._double_colon else dialect.separator
+        self._aligned = dialect.separator == ALIGNED
+        if self._aligned:
+            self._separator = " "
         self.quotes = Quotes(self._separator, dialect.quoted)
         self._blank_line = re.compile(rb"(?:\A|\n)[ ]*\r?\n|\n[ ]+\r?\Z")
 
@@ -126,6 +129,8 @@ class _Parser:
         """The rows of a block."""
         if self._double_colon:
             block = block.replace(b"::", b"\x1f")
+        if self._aligned:
+            block = re.sub(rb" *(\r?\n) *", rb"\1", re.sub(rb" {2,}", b" ", block)).strip(b" ")
         quoted = self.quotes.opens(block)
         n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
         if quoted:

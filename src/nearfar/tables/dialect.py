@@ -5,17 +5,28 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.tables.names import RARER, SYNONYMS, plain_name
 from nearfar.tables.raw import RawFiles
 
-SEPARATORS = "\t,;|"
+SEPARATORS = "\t,;|\x01"
 RARE_SEPARATORS = ("::", " ")
+ALIGNED = " +"
+"""Any number of blanks, in columns that are aligned."""
 NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
 SNIFFED_LINES = 50
-NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spaces", "::": "'::'"}
+NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spaces", "::": "'::'",
+         " +": "blanks", "\x01": "Ctrl-A"}  # fmt: skip
+KNOWN = frozenset(
+    name
+    for role, names in RARER.items()
+    for group in (SYNONYMS.get(role, ()), *names)
+    for name in group
+)
+"""Names by which some column is recognised."""
 SEPARATOR_LINE = re.compile(rb"sep=(.)\r?\n", re.IGNORECASE)
 
 Quoting = Literal["auto", "double", "none"]
@@ -72,7 +83,8 @@ class Dialect:
         quoted: whether a double quote at the start of a cell protects separators and newlines.
         header: whether the first line names the columns.
         encoding: of the file; None for UTF-8, or UTF-16 where its byte order mark stands.
-        skipped_bytes: before the first line ("sep=;" of a spreadsheet program).
+        skipped_bytes: before the first line ("sep=;" of a spreadsheet program, or a title).
+        n_skipped: how many lines of a title and the like stand before the header.
     """
 
     separator: str = ","
@@ -80,6 +92,7 @@ class Dialect:
     header: bool = True
     encoding: str | None = None
     skipped_bytes: int = 0
+    n_skipped: int = 0
 
     def __str__(self) -> str:
         parts = [f"separated by {NAMES.get(self.separator, repr(self.separator))}"]
@@ -113,6 +126,9 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
             ) from None
         text = sample[skipped : skipped + wrong.start].decode("utf-8")
     lines = text.split("\n")
+    n_skipped = _preamble(lines, separator) if options.header is None else 0
+    skipped += sum(len(line.encode()) + 1 for line in lines[:n_skipped])
+    before, lines = lines[:n_skipped], lines[n_skipped:]
     separator = separator or _separator([line.rstrip("\r") for line in lines[:SNIFFED_LINES]])
     quoted = options.quoting == "double" or (
         options.quoting == "auto"
@@ -124,7 +140,30 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
     if header is None:
         header = not all(is_number(c) for c in cells)
     columns = cells if header else [f"column_{i + 1}" for i in range(len(cells))]
-    return Dialect(separator, quoted, header, options.encoding, skipped), columns
+    dialect = Dialect(separator, quoted, header, options.encoding, skipped)
+    return replace(dialect, n_skipped=sum(bool(line.strip()) for line in before)), columns
+
+
+def _preamble(lines: Sequence[str], separator: str | None) -> int:
+    """How many lines stand before the header: a title, or comments.
+
+    The header is the first line with two known names of columns, if no line before it has one. Without
+    such a line comments ("# ...") go up to the first line that is none, if that is cut otherwise.
+    """
+    for at, line in enumerate(lines[:SNIFFED_LINES]):
+        names = [plain_name(cell) for cell in re.split(r"[\t,;|\x01]|::" if separator is None
+                                                       else re.escape(separator), line)]  # fmt: skip
+        n_known = sum(name in KNOWN for name in names)
+        if n_known >= 2:
+            return at
+        if n_known and at == 0:
+            return 0
+    n_comments = next((at for at, line in enumerate(lines) if not line.startswith("#")), 0)
+    if n_comments and len(lines) > n_comments:
+        sign = separator or _separator([line.rstrip("\r") for line in lines[n_comments:]])
+        if lines[n_comments - 1].count(sign) != lines[n_comments].count(sign):
+            return n_comments
+    return 0
 
 
 def _separator(lines: Sequence[str]) -> str:
@@ -139,7 +178,9 @@ def _separator(lines: Sequence[str]) -> str:
     best = max(SEPARATORS, key=fitness)
     if best in lines[0]:
         return best
-    return next((s for s in RARE_SEPARATORS if s in lines[0].strip()), ",")
+    rare = next((s for s in RARE_SEPARATORS if s in lines[0].strip()), ",")
+    aligned = any(re.search(r"^ |  ", line.rstrip()) for line in lines)
+    return ALIGNED if rare == " " and aligned else rare
 
 
 def _is_quoted(cells: Sequence[str]) -> bool:
@@ -148,6 +189,8 @@ def _is_quoted(cells: Sequence[str]) -> bool:
 
 def _cells(lines: Sequence[str], separator: str, quoted: bool, where: str) -> list[str]:
     """The cells of the first row, which may run over several lines where quotes are open."""
+    if separator == ALIGNED:
+        lines, separator = [re.sub(" +", " ", lines[0].strip(" \r"))], " "
     if not quoted or separator == "::" or '"' not in lines[0]:
         return [c.strip() for c in lines[0].rstrip("\r").split(separator)]
     texts = (f"{line.removesuffix(chr(13))}\n" for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -10,10 +11,13 @@ from nearfar.tables.columnar import COLUMNAR
 from nearfar.tables.columns import ITEM_ROLES, AmbiguousColumnError, Role, resolve
 from nearfar.tables.json_lines import JSON_LINES
 from nearfar.tables.names import plain_name
+from nearfar.tables.partitions import partitioned
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import TableReader
 from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names
 from nearfar.tables.table import TEXT, ReadOptions, open_table
+
+PACKED = r"\.(?:zst|lz4|snappy|lzo|br|Z)"
 
 
 def open_tables(
@@ -54,7 +58,12 @@ def open_tables(
                 "or the table with --table"
             )
         for name, table in tables:
-            if (name, table) not in fitting and _lacks_a_header(table, fitting[0][1], roles):
+            same_kind = PurePosixPath(name).suffix == PurePosixPath(fitting[0][0]).suffix
+            if (
+                (name, table) not in fitting
+                and same_kind
+                and _lacks_a_header(table, fitting[0][1], roles)
+            ):
                 raise DataError(
                     f"{files.path}: {name} has as many columns as {fitting[0][0]}, but no header; "
                     "say --no-header and name the columns (column_1, ...) if no part has one, or "
@@ -62,8 +71,10 @@ def open_tables(
                 )
         tables = fitting
     first = tables[0][1]
+    series = len({re.sub(r"[\d_-]+", "#", name) for name, _ in tables}) == 1
     for name, table in tables[1:]:
-        if table.columns != first.columns:
+        same = sorted(table.columns) == sorted(first.columns)
+        if not same and not (series and _same_roles(first, table, roles, given)):
             raise DataError(
                 f"{files.path} holds {len(tables)} tables with different columns "
                 f"({_listed([n for n, _ in tables])}), of which {tables[0][0]} has "
@@ -75,8 +86,12 @@ def open_tables(
 
 
 def files_of_tables(files: RawFiles) -> list[str]:
-    """The files that hold tables, going by their names, in order."""
-    return sorted({n for kind in (TEXT, COLUMNAR, JSON_LINES) for n in files.find_all(kind)})
+    """The files that hold tables, going by their names, in order.
+
+    Where none has an ending of a table, it is those without any ending, as parts often are.
+    """
+    names = sorted({n for kind in (TEXT, COLUMNAR, JSON_LINES) for n in files.find_all(kind)})
+    return names or [n for n in files.names if "." not in PurePosixPath(n).name]
 
 
 def _table_names(files: RawFiles, wanted: str | None) -> list[str]:
@@ -85,7 +100,15 @@ def _table_names(files: RawFiles, wanted: str | None) -> list[str]:
         if not found:
             raise DataError(f"{files.path} holds no file {wanted}; it holds {_listed(files.names)}")
         return found
-    names = files_of_tables(files) or (files.names if files.kind == "file" else [])
+    names = files_of_tables(files)
+    packed = [n for n in files.names if re.fullmatch(f"(?:{TEXT}|{COLUMNAR}){PACKED}", n)]
+    if packed and files.kind != "file":
+        raise DataError(
+            f"{files.path} holds {packed[0]}, whose compression is not known; decompress it, or "
+            "name the files to read with --table"
+        )
+    if files.kind == "file":
+        names = names or files.names
     if not names:
         raise DataError(
             f"{files.path} holds no table (it holds {_listed(files.names) or 'nothing'}); CSV, "
@@ -101,7 +124,7 @@ def _opened(
     tables = []
     for name in names:
         try:
-            tables.append((name, open_table(files, name, options)))
+            tables.append((name, partitioned(open_table(files, name, options), name)))
         except EmptyDataError:
             if len(names) == 1:
                 raise
@@ -118,6 +141,15 @@ def _lacks_a_header(table: TableReader, other: TableReader, roles: Sequence[Role
     known = {name for role in (*roles, *ITEM_ROLES) for name in role.names}
     unnamed = not known & {plain_name(column) for column in table.columns}
     return not table.typed and unnamed and len(table.columns) == len(other.columns)
+
+
+def _same_roles(
+    first: TableReader, second: TableReader, roles: Sequence[Role], given: Mapping[str, str | None]
+) -> bool:
+    """Whether two tables have columns of the same roles, called alike but for signs and case."""
+    found = [resolve(table.columns, table.where, roles, given) for table in (first, second)]
+    plain = [{role: plain_name(column) for role, column in each.items()} for each in found]
+    return plain[0] == plain[1]
 
 
 def _fits(table: TableReader, roles: Sequence[Role], given: Mapping[str, str | None]) -> bool:

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 from polars.exceptions import PolarsError
 
-from nearfar.core.errors import DataError, SchemaError
+from nearfar.core.errors import DataError
+from nearfar.tables.nested import refuse_nested
 from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, MAX_LINE_BYTES, RawFiles
 from nearfar.tables.reader import Numbers, TableReader
 
 JSON_LINES = r".*\.(?:jsonl|ndjson)"
-NESTED = r"^\s*[\[{]"
 
 
 def holds_json(files: RawFiles, name: str, encoding: str | None = None) -> bool:
@@ -80,16 +80,7 @@ class JsonLinesTable(TableReader):
                 raise self._unreadable(block, first, str(error)) from None
             if n_lines not in (None, frame.height):
                 raise self._unreadable(block, first, "a line holds several objects")
-            for column in selected:
-                if schema[column] != pl.String:
-                    continue
-                nested = frame[column].str.contains(NESTED).fill_null(False)
-                if nested.any():
-                    row = first + int(nested.arg_max() or 0)
-                    raise SchemaError(
-                        f"{self.where}, row {row}: {column!r} is not one value but "
-                        f"{frame[column][row - first][:60]!r}; write it as a key of its own"
-                    )
+            refuse_nested(frame, first, self.where)
             yield frame, first
             first += frame.height
 
@@ -161,7 +152,7 @@ def _kind(value: object) -> pl.DataType | None:
         kind: pl.DataType | None = None
         for inner in value:
             kind = _joined(kind, _kind(inner))
-        return pl.List(kind or pl.String())
+        return pl.List(kind or pl.String()) if value else None
     return None if value is None else pl.String()
 
 

@@ -155,6 +155,9 @@ TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "item": (
         _plain("lineitemsku variantid appid spotifytrackuri trackuri"),
         _plain(
+            "itemids productids movieids products movies songs tracks books articles basket skus"
+        ),
+        _plain(
             "lineitemname productname itemname producttitle movietitle trackname songname title"
         ),
     ),

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import polars as pl
 from polars.exceptions import PolarsError
 
-from nearfar.core.errors import DataError
+from nearfar.core.errors import DataError, SchemaError
 from nearfar.tables.reader import Numbers, TableReader
 
+NESTED = r"^\s*[\[{]"
 Schema = Mapping[str, pl.DataType]
 
 
@@ -62,20 +63,6 @@ def _paths(kind: object) -> Iterator[tuple[str, ...]]:
             yield (field.name, *rest)
 
 
-def narrowed(kind: object, paths: Sequence[tuple[str, ...]]) -> object:
-    """A type of objects without the keys that no path goes through."""
-    if isinstance(kind, pl.List):
-        return pl.List(narrowed(kind.inner, paths))  # pyright: ignore[reportArgumentType]
-    if not isinstance(kind, pl.Struct):
-        return kind
-    fields = {}
-    for field in kind.fields:
-        inner = [path[1:] for path in paths if path[:1] == (field.name,)]
-        if inner:
-            fields[field.name] = narrowed(field.dtype, inner)
-    return pl.Struct(fields)  # pyright: ignore[reportArgumentType]
-
-
 def is_nested(schema: Schema) -> bool:
     """Whether a column holds objects or lists."""
     return any(kind.is_nested() for kind in schema.values())
@@ -113,10 +100,10 @@ class NestedTable(TableReader):
                 empty = frame[lists[0]].list.len().fill_null(0) == 0
                 n_empty += int(empty.sum())
                 frame = self._exploded(frame.filter(~empty), lists)
-            yield (
-                frame.select(place.values.alias(name) for name, place in chosen.items()),
-                n_entries + 1,
-            )
+            values = frame.select(place.values.alias(name) for name, place in chosen.items())
+            if not self.typed:
+                refuse_nested(values, n_entries + 1, self.where)
+            yield values, n_entries + 1
             n_entries += frame.height
         if lists:
             self.remarks.append(
@@ -133,6 +120,24 @@ class NestedTable(TableReader):
                 f"{self.where}: the lists in {' and '.join(map(repr, lists))} are not of the same "
                 "length in every row; write a row per event"
             ) from None
+
+
+def refuse_nested(frame: pl.DataFrame, first_row: int, where: str) -> None:
+    """Raise for text that is an object or list of JSON.
+
+    Raises:
+        SchemaError: such text stands in a column; with its row.
+    """
+    for column in frame.columns:
+        if frame[column].dtype != pl.String:
+            continue
+        nested = frame[column].str.contains(NESTED).fill_null(False)
+        if nested.any():
+            at = int(nested.arg_max() or 0)
+            raise SchemaError(
+                f"{where}, row {first_row + at}: {column!r} is not one value but "
+                f"{frame[column][at][:60]!r}; write it as a key of its own"
+            )
 
 
 def unnested(table: TableReader, schema: Schema) -> TableReader:

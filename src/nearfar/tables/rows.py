@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+from polars.exceptions import PolarsError
 
 from nearfar.core import identity
 from nearfar.core.errors import DataError, SchemaError
@@ -16,6 +17,10 @@ from nearfar.tables.rules import DROP, RowRules, beyond, missing_value
 
 LARGEST_NUMBER = 3.4e38
 """Ratings and weights are kept as 32-bit floats."""
+GROUPED = r"^[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$"
+"""Thousands by commas, where commas are no decimal signs."""
+GROUPED_BOTH = r"^[+-]?\d{1,3}(?:(?:\.\d{3})+,\d+|(?:,\d{3})+\.\d+)$"
+"""Thousands by one sign, decimals by the other."""
 DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
 
 
@@ -87,6 +92,7 @@ class RowReader:
         """
         values = []
         dropped: pl.Series | None = None
+        nameless: pl.Series | None = None
         for role in self._roles:
             column = self._columns[role.name]
             parsed = self._parsed(role, frame[column], column)
@@ -102,8 +108,14 @@ class RowReader:
                 if n_new := int(new.sum()):
                     self._report.left_out[f"the {role.name} is {word}"] += n_new
                 dropped = bad if dropped is None else dropped | bad
+                if role.kind == "id" and parsed.given is not None:
+                    empty = parsed.given.is_null()
+                    nameless = empty if nameless is None else nameless | empty
             values.append(parsed.values.rename(role.name))
-        self._count(frame.height, 0 if dropped is None else int(dropped.sum()))
+        if dropped is not None:
+            unreadable = dropped if nameless is None else dropped & ~nameless
+            self._n_dropped += int(unreadable.sum())
+        self._count(frame.height)
         return TableRows(pl.DataFrame(values), first_row, dropped, self._where)
 
     def finish(self) -> None:
@@ -125,9 +137,8 @@ class RowReader:
                 "others; write them one way"
             )
 
-    def _count(self, n_rows: int, n_dropped: int) -> None:
+    def _count(self, n_rows: int) -> None:
         self._n_rows += n_rows
-        self._n_dropped += n_dropped
         if self._clock.form:
             self._report.times = self._clock.form
             self._report.counts_steps = self._clock.counts_steps
@@ -141,6 +152,8 @@ class RowReader:
             return self._numbers(values, column)
         if role.kind == "tags" and isinstance(values.dtype, pl.List):
             return Parsed(values, pl.repeat(False, len(values), eager=True), "a list was expected")
+        if role.kind == "word" and not values.dtype.is_nested():
+            values = values.cast(pl.String, strict=False)
         return self._texts(values, column)
 
     def _unreadable(self, role: Role, column: str, parsed: Parsed, at: int, row: int) -> DataError:
@@ -162,8 +175,8 @@ class RowReader:
     def _ids(self, role: Role, values: pl.Series, column: str) -> Parsed:
         kind = values.dtype
         expected = "an id was expected, and this stands for a missing value"
-        if kind in (pl.Categorical, pl.Enum):
-            values = values.cast(pl.String)
+        if kind in (pl.Categorical, pl.Enum, pl.Binary):
+            values = self._as_text(role, values, column)
         if values.dtype == pl.String:
             if not self._typed:
                 numbers = identity.canonical_integers(values)
@@ -178,8 +191,12 @@ class RowReader:
             bad = pl.repeat(False, len(trimmed), eager=True)
             if not self._rules.literal_ids:
                 bad = identity.missing_words(trimmed).fill_null(False)
+                if (short := identity.shortened(trimmed)).any():
+                    bad |= short
+                    expected = "an id was expected, and a spreadsheet shortened this one; export "
+                    expected += "ids as text"
             return Parsed(_null_where(bad, trimmed), bad, expected, trimmed)
-        if kind.is_integer():
+        if kind.is_integer() or (isinstance(kind, pl.Decimal) and kind.scale == 0):
             numbers = values.cast(pl.Int64, strict=False)
             if numbers.null_count() > values.null_count():
                 raise beyond(role.name, values.filter(numbers.is_null() & values.is_not_null())[0])
@@ -201,6 +218,15 @@ class RowReader:
             f"{self._where}: {role.name} ids in column {column!r} are {kind}; make them integers "
             "or text"
         )
+
+    def _as_text(self, role: Role, values: pl.Series, column: str) -> pl.Series:
+        try:
+            return values.cast(pl.String)
+        except PolarsError:
+            raise SchemaError(
+                f"{self._where}: {role.name} ids in column {column!r} are bytes that are not UTF-8 "
+                "text; make them integers or text"
+            ) from None
 
     def _refuse_quoted_ids(self, role: Role, values: pl.Series) -> None:
         """Ids that all stand in quotes are of a file whose quotes were taken for characters."""
@@ -235,6 +261,17 @@ class RowReader:
             text = _null_where(identity.missing_words(text), text)
             numbers = text.cast(pl.Float64, strict=False)
             left = text.is_not_null() & numbers.is_null()
+            grouped = text.str.contains(GROUPED_BOTH if self._decimal_comma else GROUPED)
+            if (grouped := grouped.fill_null(False) & left).any():
+                self._report.converted["separators of thousands dropped"] += int(grouped.sum())
+                plain = text.str.replace_all(",", "", literal=True)
+                if self._decimal_comma:
+                    last = text.str.contains(r",\d+$").fill_null(False)
+                    german = text.str.replace_all(".", "", literal=True).str.replace(",", ".")
+                    plain = german.zip_with(last & ~text.str.contains(r",.*\."), plain)
+                text = plain.zip_with(grouped, text)
+                numbers = text.cast(pl.Float64, strict=False)
+                left &= ~grouped
             if self._decimal_comma and left.any():
                 comma = left & text.str.contains(DECIMAL_COMMA).fill_null(False)
                 if comma.any():
@@ -244,7 +281,7 @@ class RowReader:
                         ~comma,
                         text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False),
                     )
-        if self._decimal_comma and text.str.contains(".", literal=True).any():
+        if self._decimal_comma and values.str.contains(r"^[^,]*\.[^,]*$").any():
             self._decimal_signs.add(".")
         bad = (text.is_not_null() & numbers.is_null()) | numbers.is_nan().fill_null(False)
         bad |= _too_large(numbers)

@@ -23,6 +23,7 @@ class RowRules:
         literal_ids: take NA, NULL, None and the like for ids rather than for missing ones.
         time_unit: what numbers in a time column count; "auto" tells it.
         time_format: how times are written, as strptime knows it; None to tell it.
+        item_separator: what separates items where a cell of text holds several; None to tell it.
         max_dropped_share: of a table's rows. If more are unreadable, the table itself is not
             understood.
         has_options: whether these rules are options of the command that runs, so that errors may
@@ -44,6 +45,7 @@ class RowRules:
     literal_ids: bool = False
     time_unit: TimeUnit = "auto"
     time_format: str | None = None
+    item_separator: str | None = None
     max_dropped_share: float = 0.1
     has_options: bool = True
 

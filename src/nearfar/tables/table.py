@@ -10,10 +10,13 @@ import polars as pl
 from nearfar.core.errors import DataError
 from nearfar.tables.clock import Clock
 from nearfar.tables.columnar import ColumnarTable, columnar_format
-from nearfar.tables.columns import Role, quoted, resolve
+from nearfar.tables.columns import OPTIONS, Role, quoted, resolve
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect, TextOptions, sniff
 from nearfar.tables.json_lines import JsonLinesTable, holds_json
+from nearfar.tables.lists import ListCells
+from nearfar.tables.moments import dated
+from nearfar.tables.names import SESSIONS, plain_name
 from nearfar.tables.nested import unnested
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
 from nearfar.tables.reader import BATCH_ROWS, Numbers, TableReader
@@ -92,7 +95,8 @@ class TextTable(TableReader):
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
-        return read_blocks(
+        n_again = 0
+        for frame, first_row in read_blocks(
             self._files,
             self._name,
             self.columns,
@@ -100,7 +104,25 @@ class TextTable(TableReader):
             self._dialect,
             self._block_bytes,
             numbers,
-        )
+        ):
+            again = self._headers(frame) if self._dialect.header else None
+            yield frame if again is None else frame.filter(~again), first_row - n_again
+            n_again += 0 if again is None else int(again.sum())
+        lines = f"{self._dialect.n_skipped:,} lines before the header"
+        self.remarks = [f"left out: {lines} of {self.where}"] if self._dialect.n_skipped else []
+        if n_again:
+            self.remarks.append(f"left out: {n_again:,} repeated header lines in {self.where}")
+
+    def _headers(self, frame: pl.DataFrame) -> pl.Series | None:
+        """Which rows are the header again, as in files that were joined; None for none."""
+        same = pl.repeat(True, frame.height, eager=True)
+        for column in frame.columns:
+            if frame[column].dtype != pl.String:
+                return None
+            same &= (frame[column].str.strip_chars("\ufeff ") == column).fill_null(False)
+            if not same.any():
+                return None
+        return same
 
 
 class FrameTable(TableReader):
@@ -188,27 +210,50 @@ def read_rows(
         SchemaError: a column is missing or has a wrong type.
         DataError: a value cannot be read.
     """
-    first = tables[0]
-    columns = resolve(first.columns, first.where, roles, given)
-    report.layout = report.layout or first.layout
-    report.columns = columns
-    used = dict.fromkeys(columns.values())
-    report.unused_columns = [c for c in first.columns if c not in used]
-    selected = list(used)
-    numbers = {
-        columns[role.name]: PARSED_AS[role.kind]
-        for role in roles
-        if role.name in columns and role.kind in PARSED_AS
-    }
-    if rules.time_format is not None:
-        numbers.pop(columns.get("timestamp", ""), None)
-    clock = clock or Clock(first.where, rules.time_unit, rules.time_format)
     for table in tables:
+        columns = resolve(table.columns, table.where, roles, given)
+        if given.get("timestamp") is None and "timestamp" in columns:
+            table, columns, remark = dated(table, columns)
+            report.remarks += [remark] if remark else []
+        if table.where == tables[0].where:
+            _tell_columns(report, table, columns)
+        numbers = {
+            columns[role.name]: PARSED_AS[role.kind]
+            for role in roles
+            if role.name in columns and role.kind in PARSED_AS
+        }
+        if rules.time_format is not None:
+            numbers.pop(columns.get("timestamp", ""), None)
+        clock = clock or Clock(table.where, rules.time_unit, rules.time_format)
         reader = RowReader(
             table.where, roles, columns, rules, report, typed=table.typed,
             decimal_comma=table.decimal_comma, needed=needed, clock=clock,
         )  # fmt: skip
-        for frame, first_row in table.blocks(selected, numbers):
+        lists = None
+        if not table.typed and "item" in columns and not rules.literal_ids:
+            lists = ListCells(table.where, columns["item"], rules.item_separator)
+        for frame, first_row in table.blocks(list(dict.fromkeys(columns.values())), numbers):
+            if lists is not None:
+                frame = lists.read(frame, first_row)
             report.n_rows += frame.height
             yield reader.read(frame, first_row)
         reader.finish()
+        report.remarks += [] if lists is None or not lists.remark else [lists.remark]
+        report.remarks += table.remarks
+
+
+def _tell_columns(report: ReadReport, table: TableReader, columns: dict[str, str]) -> None:
+    """Fill the report with what the first table of a log is read as."""
+    report.layout = report.layout or table.layout
+    report.columns = columns
+    used = columns.values()
+    joined = set(table.columns) & set(used)
+    report.unused_columns = [
+        c for c in table.columns if c not in joined and not any(c in u.split(" + ") for u in used)
+    ]
+    user = columns.get("user", "")
+    if plain_name(user) in SESSIONS:
+        report.remarks.append(
+            f"no column is known as the user: each {user!r} stands for one; name another with "
+            f"{OPTIONS['user']}"
+        )

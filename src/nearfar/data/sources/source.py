@@ -16,7 +16,7 @@ from nearfar.core.errors import DataError
 from nearfar.data.build import LogBuilder
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters
-from nearfar.tables.columns import EVENT_ROLES, KIND_ROLE, Columns, Role
+from nearfar.tables.columns import EVENT_ROLES, KIND_ROLE, PLAIN_ROLES, Columns, Role
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.table import ReadOptions
@@ -47,7 +47,7 @@ class SourceRequest:
     @property
     def roles(self) -> tuple[Role, ...]:
         """The roles that a table's columns may have."""
-        return EVENT_ROLES if self.kinds is None else (*EVENT_ROLES, KIND_ROLE)
+        return (*EVENT_ROLES, *PLAIN_ROLES) if self.kinds is None else (*EVENT_ROLES, KIND_ROLE)
 
     def builder(self, name: str, *, typed: bool = False) -> LogBuilder:
         """What collects the rows, under the request's filters and rules."""

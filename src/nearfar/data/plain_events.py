@@ -1,0 +1,109 @@
+"""Rows that say themselves that nothing happened, or that it was taken back, in logs without weights."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from nearfar.tables.names import plain_name
+from nearfar.tables.report import ReadReport
+
+NO_EVENTS = frozenset(
+    "impression impressions impressed exposure exposed shown served displayed refund refunded "
+    "partialrefund orderrefunded return returned cancel cancelled canceled cancellation "
+    "ordercancelled removefromcart removefrombasket removefromwishlist remove removed "
+    "productremoved delete deleted unlike dislike disliked downvote thumbsdown unfollow "
+    "unfavorite unfavourite unsubscribe notinterested hide skip skipped voided chargeback "
+    "failed abandoned".split()
+)
+"""Kinds of events after which nobody wants the item more, as `plain_name` writes them."""
+KIND_WORDS = frozenset({"type", "status"})
+"""Names under which all sorts of words stand; a remark on them only where one is of `NO_EVENTS`."""
+YES = frozenset({"1", "1.0", "true", "t", "yes", "y"})
+NO = frozenset({"0", "0.0", "false", "f", "no", "n"})
+MAX_KINDS = 50
+
+
+class PlainEvents:
+    """Leaves out rows of events that are none, block after block.
+
+    These are rows whose column of kinds says that something was shown, refunded, cancelled or
+    removed, and rows whose column of outcomes (clicked, purchased, liked) says no.
+
+    Args:
+        report: filled with the rows left out, and what else there is to say.
+    """
+
+    def __init__(self, report: ReadReport) -> None:
+        self._report = report
+        self._counts: dict[str, int] = {}
+        self._left_out: dict[str, None] = {}
+        self._ignored: set[str] = set()
+        self._yes_and_no: bool | None = None
+
+    @property
+    def condition(self) -> str:
+        """What the rows that are kept have in common; empty where all are kept."""
+        return f"no {', '.join(self._left_out)}" if self._left_out else ""
+
+    def read(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | None]:
+        """Return the rows without the columns of kinds and outcomes, and which are no events."""
+        none: pl.Series | None = None
+        for role, judge in (("kind", self._of_no_kind), ("outcome", self._of_no_outcome)):
+            if role in rows.columns:
+                bad = judge(rows[role]) if role not in self._ignored else None
+                rows = rows.drop(role)
+                if bad is not None:
+                    none = bad if none is None else none | bad
+        return rows, none
+
+    def check(self, name: str) -> None:
+        """Tell of the kinds, once all rows are read."""
+        column = self._report.columns.get("kind")
+        if column is None or "kind" in self._ignored or len(self._counts) < 2:
+            return
+        kinds = sorted(self._counts, key=lambda kind: -self._counts[kind])
+        kept = [kind for kind in kinds if plain_name(kind) not in NO_EVENTS]
+        if len(kept) > 1 and plain_name(column) not in KIND_WORDS:
+            counts = ", ".join(f"{kind} {self._counts[kind]:,}" for kind in kept[:8])
+            self._report.remarks.append(
+                f"{column!r} tells kinds of events ({counts}), which count alike; give them "
+                f"weights with --kind-weights {kept[0]}=1,{kept[1]}=2"
+            )
+
+    def _of_no_kind(self, kinds: pl.Series) -> pl.Series | None:
+        counts = kinds.drop_nulls().value_counts()
+        for kind, n in counts.iter_rows():
+            self._counts[kind] = self._counts.get(kind, 0) + n
+        if len(self._counts) > MAX_KINDS:
+            self._ignore("kind")
+            return None
+        none = [kind for kind in counts.to_series(0) if plain_name(kind) in NO_EVENTS]
+        column = self._report.columns.get("kind", "kind")
+        for kind, n in counts.iter_rows():
+            if kind in none:
+                self._left_out[kind] = None
+                self._report.left_out[
+                    f"{column} is {kind!r}: no event (--kind-weights {kind}=1,... keeps it)"
+                ] += n
+        return kinds.is_in(none).fill_null(False) if none else None
+
+    def _of_no_outcome(self, outcomes: pl.Series) -> pl.Series | None:
+        words = outcomes.str.to_lowercase()
+        known = words.drop_nulls()
+        if self._yes_and_no is None and len(known):
+            self._yes_and_no = bool(known.is_in(list(YES | NO)).all())
+        if not self._yes_and_no:
+            self._ignore("outcome")
+            return None
+        none = ~words.is_in(list(YES)).fill_null(False)
+        column = self._report.columns.get("outcome", "outcome")
+        if n := int(none.sum()):
+            self._left_out[f"{column} 0"] = None
+            self._report.left_out[f"{column} says no: no event"] += n
+        return none
+
+    def _ignore(self, role: str) -> None:
+        self._ignored.add(role)
+        column = self._report.columns.pop(role, None)
+        if column is not None:
+            self._report.unused_columns.append(column)

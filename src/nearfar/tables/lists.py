@@ -1,0 +1,117 @@
+"""Cells of text that hold several items: taken apart where that is plain, refused where it is not."""
+
+from __future__ import annotations
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from nearfar.core.errors import DataError
+from nearfar.tables.names import plain_name
+
+SEPARATORS = ("|", ";", ",", " ")
+PLURALS = frozenset(
+    "items itemids products productids movies movieids films songs tracks books articles videos "
+    "games recipes basket cart skus asins".split()
+)
+"""Columns that say themselves that they hold several items."""
+
+
+class ListCells:
+    """Takes apart the cells of a text's column of items, all blocks in the same way.
+
+    An array ("[1, 2]", "['a', 'b']") is a list. So are cells that separate pieces by a bar, semicolon,
+    comma or blank where the column's name is a plural. Under another name such cells are refused if
+    they look like lists: more than half have pieces, not all the same number, and pieces recur.
+
+    Args:
+        where: how messages name the table.
+        column: of the items.
+        separator: between the pieces, where it is known.
+
+    Attributes:
+        remark: what was taken apart; empty where nothing was.
+    """
+
+    def __init__(self, where: str, column: str, separator: str | None = None) -> None:
+        self._where, self._column = where, column
+        self._separator = separator
+        self._decided = separator is not None
+        self._n_rows = self._n_events = 0
+
+    @property
+    def remark(self) -> str:
+        """How many rows became how many events."""
+        if self._separator is None or not self._n_rows:
+            return ""
+        how = "arrays" if self._separator == "[" else f"lists separated by {self._separator!r}"
+        return f"{self._column!r} holds {how}: {self._n_rows:,} rows are {self._n_events:,} events"
+
+    def read(self, frame: pl.DataFrame, first_row: int) -> pl.DataFrame:
+        """The rows, with one item each.
+
+        Raises:
+            DataError: cells look like lists, and nothing says that they are.
+        """
+        cells = frame[self._column]
+        if cells.dtype != pl.String:
+            return frame
+        if not self._decided:
+            self._decide(cells.drop_nulls(), first_row)
+        if self._separator is None:
+            return frame
+        lists = self._taken_apart(cells, first_row)
+        parts = frame.with_columns(lists.alias(self._column)).explode(self._column)
+        self._n_rows += frame.height
+        self._n_events += parts.height
+        return parts
+
+    def _decide(self, cells: pl.Series, first_row: int) -> None:
+        if not len(cells):
+            return
+        self._decided = True
+        trimmed = cells.str.strip_chars()
+        if (trimmed.str.starts_with("[") & trimmed.str.ends_with("]")).all():
+            self._separator = "["
+            return
+        plural = plain_name(self._column) in PLURALS
+        for separator in SEPARATORS:
+            counts = trimmed.str.count_matches(separator, literal=True)
+            if not counts.sum():
+                continue
+            pieces = trimmed.str.split(separator).explode().str.strip_chars()
+            if plural and (separator != " " or pieces.str.contains(r"^\S*\d\S*$").all()):
+                self._separator = separator
+                return
+            alike = counts.n_unique() == 1 or trimmed.str.contains(r"\s").any()
+            if not alike and (counts > 0).mean() > 0.5 and _recur(pieces, trimmed):  # pyright: ignore[reportOptionalOperand, reportOperatorIssue]
+                at = int((counts > 0).arg_max() or 0)
+                raise DataError(
+                    f"{self._where}, row {first_row + at}: the item (column {self._column!r}) is "
+                    f"{trimmed[at][:60]!r}, and many like it look like lists of items; take them "
+                    f"apart with --item-separator '{separator}' (in Python: "
+                    "RowRules(item_separator=...)), or take them for ids with --literal-ids"
+                )
+
+    def _taken_apart(self, cells: pl.Series, first_row: int) -> pl.Series:
+        if self._separator != "[":
+            assert self._separator is not None
+            lists = cells.str.split(self._separator)
+            return lists.list.eval(pl.element().str.strip_chars()).list.eval(
+                pl.element().filter(pl.element() != "")
+            )
+        text = cells.str.strip_chars()
+        if not text.str.contains('"', literal=True).any():
+            text = text.str.replace_all("'", '"', literal=True)
+        try:
+            return text.str.json_decode(pl.List(pl.String))
+        except PolarsError:
+            raise DataError(
+                f"{self._where}, rows from {first_row}: the items (column {self._column!r}) begin "
+                "and end as arrays do and are none; write a row per item, or take them for ids "
+                "with --literal-ids"
+            ) from None
+
+
+def _recur(pieces: pl.Series, cells: pl.Series) -> bool:
+    """Whether the same pieces stand in several cells."""
+    return pieces.n_unique() <= cells.n_unique()
