@@ -9,7 +9,7 @@ import torch
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError
-from nearfar.theory.diagnosis import diagnose, estimated_seconds, examined_on
+from nearfar.theory.diagnosis import diagnose, estimated_seconds, examined_on, notes_of
 from nearfar.theory.finding import Curve, Finding, Number
 from nearfar.theory.instrument import all_instruments
 from nearfar.theory.instruments.collaboration import LocalAndGlobal
@@ -248,3 +248,17 @@ def test_what_is_refused() -> None:
         diagnose({})
     with pytest.raises(SettingsError, match="different users"):
         diagnose({"a": subject(), "b": Subject(model("plain"), x[:30], groups[:30], ("all",))})
+
+
+def test_a_note_of_some_models_names_them() -> None:
+    """What is said of a model with a flow must not be read as said of the others."""
+    chosen = {name: INSTRUMENTS[name] for name in ("distances", "health")}
+    found = diagnose({"plain": subject("plain"), "flow": subject("flow")}, chosen)
+    notes = notes_of(found.findings["distances"])
+    assert "W1 lies between the distance of the means and W2." in notes
+    assert sum(note.startswith("flow: Posteriors are no diagonal Gaussians") for note in notes) == 1
+    assert not any(note.startswith("Posteriors are no") for note in notes)
+    for note in notes:
+        assert f"({note})" in str(found)
+    alone = diagnose({"flow": subject("flow")}, {"distances": INSTRUMENTS["distances"]})
+    assert any(n.startswith("Posteriors are no") for n in notes_of(alone.findings["distances"]))

@@ -24,7 +24,7 @@ from nearfar.experiments.diagnosis import subjects_of
 from nearfar.maps.users import Part
 from nearfar.pages.matplotlib import check_picture, write_picture
 from nearfar.report.sections.diagnostics import curve_charts
-from nearfar.theory.diagnosis import Diagnosis, diagnose, estimated_seconds, examined_on
+from nearfar.theory.diagnosis import Diagnosis, diagnose, estimated_seconds, examined_on, notes_of
 from nearfar.theory.finding import Finding
 from nearfar.theory.instrument import Instrument, all_instruments, instruments_named
 from nearfar.theory.subject import Subject
@@ -177,5 +177,4 @@ def _told(by_title: dict[str, Finding]) -> list[Table | str]:
     for title, finding in by_title.items():
         before = f"{title}: " if len(by_title) > 1 else ""
         parts.append(f"  {before}{finding.meaning or f'not measured: {finding.absent}'}")
-    notes = dict.fromkeys(note for f in present.values() for note in f.notes)
-    return [*parts, *(f"  ({note})" for note in notes)]
+    return [*parts, *(f"  ({note})" for note in notes_of(by_title))]

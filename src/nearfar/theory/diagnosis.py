@@ -154,7 +154,22 @@ def _table(by_title: Mapping[str, Finding]) -> str:
     for name, found in by_title.items():
         before = f"{name}: " if len(by_title) > 1 else ""
         lines.append(f"{before}{found.meaning or f'not measured: {found.absent}'}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"({note})" for note in notes_of(by_title))])
+
+
+def notes_of(by_title: Mapping[str, Finding]) -> list[str]:
+    """Return the notes of one instrument, each once.
+
+    A note that is not of all the models measured, such as that an upper bound stands for W2, names
+    those that it is of.
+    """
+    present = {title: found for title, found in by_title.items() if found.absent is None}
+    notes = dict.fromkeys(note for found in present.values() for note in found.notes)
+    of = {note: [t for t, found in present.items() if note in found.notes] for note in notes}
+    return [
+        note if len(titles) == len(present) else f"{', '.join(titles)}: {note}"
+        for note, titles in of.items()
+    ]
 
 
 def _in_common(subjects: Mapping[str, Subject]) -> dict[tuple[str, str], float]:

@@ -11,7 +11,7 @@ from nearfar.pages.chart import Axis, BarChart, Bars, Line, LineChart
 from nearfar.pages.formulas import as_formula
 from nearfar.pages.page import Block, Bullets, Captioned, Charts, Heading, Remark, Section
 from nearfar.report.report import Report
-from nearfar.theory.diagnosis import Diagnosis
+from nearfar.theory.diagnosis import Diagnosis, notes_of
 from nearfar.theory.finding import Curve, Finding
 
 
@@ -77,8 +77,7 @@ def _numbers(present: Mapping[str, Finding]) -> Table:
         )
         for key, (label, unit) in labels.items()
     )
-    notes = tuple(dict.fromkeys(note for found in present.values() for note in found.notes))
-    return Table(("measured", *present), rows, notes)
+    return Table(("measured", *present), rows, tuple(notes_of(present)))
 
 
 def curve_charts(

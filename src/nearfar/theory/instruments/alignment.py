@@ -241,7 +241,7 @@ def _numbers(rows: np.ndarray) -> list[Number]:
         Number(key, label, float(mean[i]), unit) for i, (key, label, unit) in enumerate(keys)
     ]
     share = float(mean[6] / mean[7]) if mean[7] else math.nan
-    return [*numbers, Number("share", "the former, of the latter", share, "")]
+    return [*numbers, Number("share", "variance of the best means, of the encoder's", share, "")]
 
 
 def _curves(rows: np.ndarray) -> tuple[Curve, ...]:
