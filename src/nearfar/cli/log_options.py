@@ -16,9 +16,9 @@ from nearfar.data.log import read_log
 from nearfar.data.splits.folder import is_split_folder
 from nearfar.data.weighting import Repeats, Scale
 from nearfar.tables.clock import TimeUnit
-from nearfar.tables.names import TITLES, plain_name
 from nearfar.tables.dialect import Quoting, TextOptions
 from nearfar.tables.item_table import read_item_table
+from nearfar.tables.names import TITLES, plain_name
 from nearfar.tables.rules import RowRules
 from nearfar.tables.streams import MAX_EXPANSION
 from nearfar.tables.table import ReadOptions

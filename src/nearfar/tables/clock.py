@@ -159,7 +159,9 @@ class Clock:
         if unit in DIGITS:
             seconds = _from_digits(whole, unit)
         elif unit == "serial":
-            seconds = ((_without(numbers, ~usable).cast(pl.Float64) - SERIAL_OF_1970) * 86_400).round()
+            seconds = (
+                (_without(numbers, ~usable).cast(pl.Float64) - SERIAL_OF_1970) * 86_400
+            ).round()
             seconds = _without(seconds, ~whole.is_between(*RANGES[unit])).cast(pl.Int64)
         else:
             seconds = whole // PER_SECOND[unit]

@@ -59,7 +59,11 @@ def open_tables(
             )
         for name, table in tables:
             same_kind = PurePosixPath(name).suffix == PurePosixPath(fitting[0][0]).suffix
-            if (name, table) not in fitting and same_kind and _lacks_a_header(table, fitting[0][1], roles):
+            if (
+                (name, table) not in fitting
+                and same_kind
+                and _lacks_a_header(table, fitting[0][1], roles)
+            ):
                 raise DataError(
                     f"{files.path}: {name} has as many columns as {fitting[0][0]}, but no header; "
                     "say --no-header and name the columns (column_1, ...) if no part has one, or "

@@ -125,7 +125,11 @@ def _series(column: Any, label: str, where: str) -> pl.Series:
 
 
 def _is_missing(value: object) -> bool:
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+    return (
+        value is None
+        or type(value).__name__ in ("NAType", "NaTType")
+        or (isinstance(value, float) and value != value)
+    )
 
 
 def _of_matrix(x: Any) -> pl.DataFrame:

@@ -102,7 +102,9 @@ class JsonLinesTable(TableReader):
             return [self._object(line, n) for n, line in enumerate(_lines(sample[:end]), 1)]
         text = sample.decode("utf-8", errors="replace").lstrip()
         decoder, found, at = json.JSONDecoder(), [], 1
-        while (start := re.compile(r"[\s,]*").match(text, at)) and text[start.end() :][:1] not in "]":
+        while (start := re.compile(r"[\s,]*").match(text, at)) and text[start.end() :][
+            :1
+        ] not in "]":
             try:
                 value, at = decoder.raw_decode(text, start.end())
             except ValueError as error:

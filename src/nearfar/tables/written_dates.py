@@ -6,7 +6,16 @@ from itertools import product
 
 import polars as pl
 
-DAYS = ("%d.%m.%Y", "%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y", "%d-%b-%Y", "%d-%B-%Y", "%Y-%m-%d")
+DAYS = (
+    "%d.%m.%Y",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%b %d %Y",
+    "%B %d %Y",
+    "%d-%b-%Y",
+    "%d-%B-%Y",
+    "%Y-%m-%d",
+)
 TIMES_OF_DAY = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 ZONES = ("", " %z")
 FORMS = (
