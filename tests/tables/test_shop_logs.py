@@ -65,8 +65,11 @@ def test_json_lines_are_a_table(name: str, block_bytes: int, tmp_path: Path) -> 
     ("lines", "message"),
     [
         ('{"user": 1, "item": 2}\n{"user": 1, \n', "row 2: not JSON"),
-        ('[{"user": 1, "item": 2}]\n', "row 1: a list stands there; a JSON object per line"),
-        ('{"user": {"id": 7}, "item": 2}\n', "row 1: 'user' is not one value"),
+        ("[[1, 2]]\n", "row 1: a list stands there; a JSON object per line"),
+        (
+            '{"user": 7, "item": 2}\n{"user": {"id": 8}, "item": 2}\n',
+            "row 2: 'user' is not one value",
+        ),
         ('{"user": 1, "item": 2}\n{"item": 2}\n', "row 2: the user is missing"),
         ('{"user": 1, "item": 2} {"user": 3, "item": 2}\n', "row 1: not JSON"),
         ('{"who": 1, "what": 2}\n', "no column known as the user and no column known as the item"),

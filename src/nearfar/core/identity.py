@@ -102,7 +102,7 @@ def settled(ids: pl.Series) -> pl.Series:
 
 
 def shortened(ids: pl.Series) -> pl.Series:
-    """Which text ids are numbers that a spreadsheet shortened ("1.23E+12"), so that digits are lost."""
+    """Which text ids are numbers that a spreadsheet shortened ("1.23E+12"), losing digits."""
     if not ids.str.contains("E+", literal=True).any():
         return pl.repeat(False, len(ids), eager=True)
     return ids.str.contains(SHORTENED).fill_null(False)

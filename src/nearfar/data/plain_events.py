@@ -1,19 +1,21 @@
-"""Rows that say themselves that nothing happened, or that it was taken back, in logs without weights."""
+"""Rows that say that nothing happened or that it was taken back, in logs without weights."""
 
 from __future__ import annotations
 
 import polars as pl
 
-from nearfar.tables.names import plain_name
+from nearfar.tables.names import plain_name, words
 from nearfar.tables.report import ReadReport
 
 NO_EVENTS = frozenset(
-    "impression impressions impressed exposure exposed shown served displayed refund refunded "
-    "partialrefund orderrefunded return returned cancel cancelled canceled cancellation "
-    "ordercancelled removefromcart removefrombasket removefromwishlist remove removed "
-    "productremoved delete deleted unlike dislike disliked downvote thumbsdown unfollow "
-    "unfavorite unfavourite unsubscribe notinterested hide skip skipped voided chargeback "
-    "failed abandoned".split()
+    words(
+        "impression impressions impressed exposure exposed shown served displayed refund refunded "
+        "partialrefund orderrefunded return returned cancel cancelled canceled cancellation "
+        "ordercancelled removefromcart removefrombasket removefromwishlist remove removed "
+        "productremoved delete deleted unlike dislike disliked downvote thumbsdown unfollow "
+        "unfavorite unfavourite unsubscribe notinterested hide skip skipped voided chargeback "
+        "failed abandoned"
+    )
 )
 """Kinds of events after which nobody wants the item more, as `plain_name` writes them."""
 KIND_WORDS = frozenset({"type", "status"})
@@ -61,7 +63,7 @@ class PlainEvents:
         column = self._report.columns.get("kind")
         if column is None or "kind" in self._ignored or len(self._counts) < 2:
             return
-        kinds = sorted(self._counts, key=lambda kind: -self._counts[kind])
+        kinds = sorted(self._counts, key=lambda kind: (-self._counts[kind], kind))
         kept = [kind for kind in kinds if plain_name(kind) not in NO_EVENTS]
         if len(kept) > 1 and plain_name(column) not in KIND_WORDS:
             counts = ", ".join(f"{kind} {self._counts[kind]:,}" for kind in kept[:8])

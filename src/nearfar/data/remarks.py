@@ -10,10 +10,10 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, remark_on_robots
 
-STAND_FOR_MANY = frozenset(
-    "guest anonymous anon anonym unknown unregistered nobody visitor default test undefined user "
-    "gast invitado 00000000-0000-0000-0000-000000000000".split()
-)
+STAND_FOR_MANY = (
+    "guest", "anonymous", "anon", "anonym", "unknown", "unregistered", "nobody", "visitor",
+    "default", "test", "user", "gast", "invitado", "00000000-0000-0000-0000-000000000000",
+)  # fmt: skip
 """Users' ids, in lower case, under which programs put everybody without an account."""
 FEW = 20
 MANY_TIMES = 5
@@ -48,7 +48,7 @@ def _shared_account(users: Vocabulary, counts: np.ndarray) -> str:
     if users.ids.dtype.is_integer():
         odd = [0, -1]
     else:
-        odd = users.ids.filter(users.ids.str.to_lowercase().is_in(list(STAND_FOR_MANY))).to_list()
+        odd = users.ids.filter(users.ids.str.to_lowercase().is_in(STAND_FOR_MANY)).to_list()
     places = users.index(odd) if odd else []
     found = [(name, int(counts[at])) for name, at in zip(odd, places, strict=True) if at >= 0]
     if users.ids.dtype.is_integer():

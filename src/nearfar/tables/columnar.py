@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -52,6 +53,12 @@ def columnar_format(files: RawFiles, name: str) -> ColumnarFormat | None:
     return FORMATS[0] if PARQUET_NAME.fullmatch(name) else None
 
 
+def _starts_with(path: Path, signature: bytes) -> bool:
+    """Whether a file begins so as it is, not compressed."""
+    with path.open("rb") as stream:
+        return stream.read(len(signature)) == signature
+
+
 class ColumnarTable(TableReader):
     """A file of typed columns, of which only those selected are read.
 
@@ -65,9 +72,8 @@ class ColumnarTable(TableReader):
         self._format = format.kind
         path = files.path if files.kind == "file" else files.path / name
         with self._read_errors():
-            in_place = files.kind in ("file", "folder") and format.scan is not None
-            if in_place and path.open("rb").read(8).startswith(format.signature):
-                assert format.scan is not None
+            in_place = files.kind in ("file", "folder") and _starts_with(path, format.signature)
+            if in_place and format.scan is not None:
                 only = {"glob": False} if format.kind == "Parquet" else {}
                 self._rows = format.scan(path, hive_partitioning=False, **only)
             else:

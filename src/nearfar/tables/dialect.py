@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal
 
 from nearfar.core.errors import DataError, SettingsError
@@ -20,13 +21,10 @@ NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "s
 SNIFFED_LINES = 50
 NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spaces", "::": "'::'",
          " +": "blanks", "\x01": "Ctrl-A"}  # fmt: skip
-KNOWN = frozenset(
-    name
-    for role, names in RARER.items()
-    for group in (SYNONYMS.get(role, ()), *names)
-    for name in group
-)
-"""Names by which some column is recognised."""
+USERS, ITEMS = (
+    frozenset(chain(SYNONYMS[role], *RARER[role])) for role in ("user", "item")
+)  # fmt: skip
+"""Names by which a column of users or of items is recognised."""
 SEPARATOR_LINE = re.compile(rb"sep=(.)\r?\n", re.IGNORECASE)
 
 Quoting = Literal["auto", "double", "none"]
@@ -147,16 +145,16 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
 def _preamble(lines: Sequence[str], separator: str | None) -> int:
     """How many lines stand before the header: a title, or comments.
 
-    The header is the first line with two known names of columns, if no line before it has one. Without
-    such a line comments ("# ...") go up to the first line that is none, if that is cut otherwise.
+    The header is the first line with a known name for users and one for items, if the first line
+    has none. Without such a line comments ("# ...") go up to the first line that is none, if that
+    has another number of cells.
     """
+    cut = r"[\t,;|\x01]|::" if separator is None else re.escape(separator)
     for at, line in enumerate(lines[:SNIFFED_LINES]):
-        names = [plain_name(cell) for cell in re.split(r"[\t,;|\x01]|::" if separator is None
-                                                       else re.escape(separator), line)]  # fmt: skip
-        n_known = sum(name in KNOWN for name in names)
-        if n_known >= 2:
+        names = {plain_name(cell) for cell in re.split(cut, line)}
+        if names & USERS and names & ITEMS:
             return at
-        if n_known and at == 0:
+        if at == 0 and names & (USERS | ITEMS):
             return 0
     n_comments = next((at for at, line in enumerate(lines) if not line.startswith("#")), 0)
     if n_comments and len(lines) > n_comments:

@@ -63,7 +63,7 @@ def _as_frame(source: Any) -> pl.DataFrame | pl.LazyFrame | None:
     if isinstance(source, pl.Series):
         return None
     try:
-        return pl.DataFrame(source, **({"infer_schema_length": None} if rows else {}))
+        return pl.DataFrame(source, infer_schema_length=None) if rows else pl.DataFrame(source)
     except (PolarsError, TypeError, OverflowError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise SchemaError(

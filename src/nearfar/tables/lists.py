@@ -1,4 +1,4 @@
-"""Cells of text that hold several items: taken apart where that is plain, refused where it is not."""
+"""Cells of text that hold several items: taken apart where that is plain, else refused."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
-from nearfar.tables.names import plain_name
+from nearfar.tables.names import plain_name, words
 
 SEPARATORS = ("|", ";", ",", " ")
 PLURALS = frozenset(
-    "items itemids products productids movies movieids films songs tracks books articles videos "
-    "games recipes basket cart skus asins".split()
+    words(
+        "items itemids products productids movies movieids films songs tracks books articles "
+        "videos games recipes basket cart skus asins"
+    )
 )
 """Columns that say themselves that they hold several items."""
 
@@ -19,9 +21,10 @@ PLURALS = frozenset(
 class ListCells:
     """Takes apart the cells of a text's column of items, all blocks in the same way.
 
-    An array ("[1, 2]", "['a', 'b']") is a list. So are cells that separate pieces by a bar, semicolon,
-    comma or blank where the column's name is a plural. Under another name such cells are refused if
-    they look like lists: more than half have pieces, not all the same number, and pieces recur.
+    An array ("[1, 2]", "['a', 'b']") is a list. So are cells that separate pieces by a bar,
+    semicolon, comma or blank where the column's name is a plural. Under another name such cells are
+    refused if they look like lists: more than half have pieces, not all the same number, and pieces
+    recur.
 
     Args:
         where: how messages name the table.

@@ -19,8 +19,8 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\W_]", "", letters).translate(WITHOUT_ACCENT)
 
 
-def _plain(text: str) -> tuple[str, ...]:
-    """Names that blanks separate."""
+def words(text: str) -> tuple[str, ...]:
+    """Names that blanks separate, as `plain_name` writes them."""
     return tuple(plain_name(name) for name in text.split())
 
 
@@ -107,12 +107,12 @@ EUROPEAN: dict[str, tuple[str, ...]] = {
     ),
 }
 
-NUMBERED = _plain("id 编号 编码 号 代码 標識 编號 番号 コード 번호 아이디 코드")
+NUMBERED = words("id 编号 编码 号 代码 標識 编號 番号 コード 번호 아이디 코드")
 """What follows the word for a user or an item in Chinese, Japanese and Korean."""
 
 
 def _numbered(text: str) -> tuple[str, ...]:
-    return tuple(stem + ending for stem in _plain(text) for ending in ("", *NUMBERED))
+    return tuple(stem + ending for stem in words(text) for ending in ("", *NUMBERED))
 
 
 ELSEWHERE: dict[str, tuple[str, ...]] = {
@@ -120,53 +120,50 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         *_numbered(
             "用户 使用者 会员 會員 客户 顾客 买家 ユーザー ユーザ 顧客 会員 사용자 고객 회원 유저"
         ),
-        *_plain("пользователь idпользователя кодпользователя клиент idклиента клиентid кодклиента"),
-        *_plain("покупатель idпокупателя المستخدم معرفالمستخدم رقمالمستخدم العميل معرفالعميل"),
-        *_plain("رقمالعميل kullanici kullaniciid kullanicino musteri musteriid musterino"),
-        *_plain("musterikodu uzytkownik iduzytkownika klient idklienta numerklienta kodklienta"),
-        *_plain("kund kundid kundnummer kundenummer anvandare anvandarid bruker brukerid bruger"),
-        *_plain("zakaznik idzakaznika uzivatel asiakas asiakasnumero kayttaja felhasznalo vasarlo"),
-        *_plain("πελάτης χρήστης khachhang nguoidung pengguna pelanggan"),
+        *words("пользователь idпользователя кодпользователя клиент idклиента клиентid кодклиента"),
+        *words("покупатель idпокупателя المستخدم معرفالمستخدم رقمالمستخدم العميل معرفالعميل"),
+        *words("رقمالعميل kullanici kullaniciid kullanicino musteri musteriid musterino"),
+        *words("musterikodu uzytkownik iduzytkownika klient idklienta numerklienta kodklienta"),
+        *words("kund kundid kundnummer kundenummer anvandare anvandarid bruker brukerid bruger"),
+        *words("zakaznik idzakaznika uzivatel asiakas asiakasnumero kayttaja felhasznalo vasarlo"),
+        *words("πελάτης χρήστης khachhang nguoidung pengguna pelanggan"),
     ),
     "item": (
         *_numbered("商品 产品 產品 物品 电影 歌曲 アイテム 製品 作品 상품 제품 아이템"),
-        *_plain(
-            "товар idтовара кодтовара артикул продукт номенклатура المنتج معرفالمنتج رقمالمنتج"
-        ),
-        *_plain("السلعة الصنف urun urunid urunkodu urunno towar idproduktu idtowaru kodproduktu"),
-        *_plain("vara varenummer zbozi tuote tuotenumero termek προϊόν sanpham produk barang"),
+        *words("товар idтовара кодтовара артикул продукт номенклатура المنتج معرفالمنتج رقمالمنتج"),
+        *words("السلعة الصنف urun urunid urunkodu urunno towar idproduktu idtowaru kodproduktu"),
+        *words("vara varenummer zbozi tuote tuotenumero termek προϊόν sanpham produk barang"),
     ),
-    "rating": _plain("评分 評分 評価 평점 оценка рейтинг التقييم puan ocena betyg"),
-    "timestamp": _plain(
-        "时间 時間 时间戳 日期 日時 日付 下单时间 购买时间 購入日 購入日時 注文日 날짜 시간 일시 дата время "
+    "rating": words("评分 評分 評価 평점 оценка рейтинг التقييم puan ocena betyg"),
+    "timestamp": words(
+        "时间 時間 时间戳 日期 日時 日付 下单时间 购买时间 購入日 購入日時 注文日 "
+        "날짜 시간 일시 дата время "
         "датаивремя датазаказа датапокупки التاريخ الوقت تاريخالطلب tarih siparistarihi zaman "
         "datazamowienia datazakupu czas dato tidpunkt paivamaara ημερομηνία tanggal"
     ),
-    "weight": _plain("数量 數量 次数 수량 количество الكمية adet miktar ilosc antal"),
+    "weight": words("数量 數量 次数 수량 количество الكمية adet miktar ilosc antal"),
 }
 TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "user": (
-        _plain("customeruserid customeruniqueid userpseudoid domainuserid distinctid steamid"),
-        _plain("fullvisitorid idvisitor profilename"),
-        _plain("email emailaddress customeremail useremail billingemail emailbilling"),
-        _plain("anonymousid deviceid cookieid amplitudeid networkuserid"),
-        _plain("sessionid session visitid idvisit"),
+        words("customeruserid customeruniqueid userpseudoid domainuserid distinctid steamid"),
+        words("fullvisitorid idvisitor profilename"),
+        words("email emailaddress customeremail useremail billingemail emailbilling"),
+        words("anonymousid deviceid cookieid amplitudeid networkuserid"),
+        words("sessionid session visitid idvisit"),
     ),
     "item": (
-        _plain("lineitemsku variantid appid spotifytrackuri trackuri"),
-        _plain(
+        words("lineitemsku variantid appid spotifytrackuri trackuri"),
+        words(
             "itemids productids movieids products movies songs tracks books articles basket skus"
         ),
-        _plain(
-            "lineitemname productname itemname producttitle movietitle trackname songname title"
-        ),
+        words("lineitemname productname itemname producttitle movietitle trackname songname title"),
     ),
-    "rating": (_plain("bookrating myrating userrating starrating"),),
+    "rating": (words("bookrating myrating userrating starrating"),),
     "timestamp": (
-        _plain("starttime starttimestamp startedat servertimestamp collectortstamp derivedtstamp"),
-        _plain("clienteventtime paidat processedat receivedat sentat visitstarttime tdat dateread"),
+        words("starttime starttimestamp startedat servertimestamp collectortstamp derivedtstamp"),
+        words("clienteventtime paidat processedat receivedat sentat visitstarttime tdat dateread"),
     ),
-    "weight": (_plain("lineitemquantity playtimeforever msplayed"),),
+    "weight": (words("lineitemquantity playtimeforever msplayed"),),
 }
 """Columns of analytics and shop programs, most telling first: an account before a session."""
 SESSIONS = TOOLS["user"][-1]

@@ -58,7 +58,7 @@ def _paths(kind: object) -> Iterator[tuple[str, ...]]:
     if not isinstance(kind, pl.Struct):
         yield ()
         return
-    for field in kind.fields:
+    for field in kind.fields:  # pyright: ignore[reportAttributeAccessIssue]
         for rest in _paths(field.dtype):
             yield (field.name, *rest)
 
@@ -84,7 +84,12 @@ class NestedTable(TableReader):
         self._table = table
         self._places = places(schema)
         self.columns = list(self._places)
-        self.remarks: list[str] = []
+        self._remarks: list[str] = []
+
+    @property
+    def remarks(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What became of lists."""
+        return (*self._table.remarks, *self._remarks)
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
@@ -106,11 +111,11 @@ class NestedTable(TableReader):
             yield values, n_entries + 1
             n_entries += frame.height
         if lists:
-            self.remarks.append(
+            self._remarks.append(
                 f"{lists[0]!r} holds lists: {n_rows:,} rows are {n_entries:,} events"
             )
         if n_empty:
-            self.remarks.append(f"left out: {n_empty:,} rows whose {lists[0]!r} holds nothing")
+            self._remarks.append(f"left out: {n_empty:,} rows whose {lists[0]!r} holds nothing")
 
     def _exploded(self, frame: pl.DataFrame, lists: list[str]) -> pl.DataFrame:
         try:

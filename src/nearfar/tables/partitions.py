@@ -1,4 +1,4 @@
-"""Columns that the names of folders hold ("date=2024-05-01/part-0.parquet"), as Hive writes them."""
+"""Columns that the names of folders hold, as Hive writes them: "date=2024-05-01/part-0.csv"."""
 
 from __future__ import annotations
 

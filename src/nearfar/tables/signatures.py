@@ -1,4 +1,4 @@
-"""What a file is by its first bytes: formats that are no tables of text, and what to do with them."""
+"""What a file is by its first bytes, where it is no table of text, and what to do with it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def zipped(path: Path) -> bool:
 
 
 def workbook(path: Path) -> tuple[str, str] | None:
-    """What a zip archive is and what to do, where it is a document; None for an archive of files."""
+    """What a zip archive is and what to do; None for an archive of files."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
