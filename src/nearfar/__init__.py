@@ -9,9 +9,11 @@ What is named here is the public interface; it is imported when first used, so t
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from nearfar._version import __version__ as __version__
+from nearfar.core.threads import spin_briefly as _spin_briefly
 
 if TYPE_CHECKING:
     from nearfar import corruptions as corruptions
@@ -137,6 +139,8 @@ if TYPE_CHECKING:
     from nearfar.vae.priors.prior import Prior as Prior
     from nearfar.vae.priors.prior import PriorNetwork as PriorNetwork
     from nearfar.vae.weights.weight import Weight as Weight
+
+_spin_briefly(os.environ)  # before PyTorch is imported, which reads it then
 
 _NAMESPACES = (
     "corruptions",
