@@ -13,7 +13,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from nearfar._version import __version__ as __version__
-from nearfar.core.threads import spin_briefly as _spin_briefly
 
 if TYPE_CHECKING:
     from nearfar import corruptions as corruptions
@@ -140,7 +139,8 @@ if TYPE_CHECKING:
     from nearfar.vae.priors.prior import PriorNetwork as PriorNetwork
     from nearfar.vae.weights.weight import Weight as Weight
 
-_spin_briefly(os.environ)  # before PyTorch is imported, which reads it then
+# before PyTorch is imported, which reads the environment then
+importlib.import_module("nearfar.core.threads").spin_briefly(os.environ)
 
 _NAMESPACES = (
     "corruptions",
