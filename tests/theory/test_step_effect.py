@@ -22,6 +22,21 @@ def make() -> tuple[Decoder, torch.Tensor, torch.Tensor]:
     return Decoder(3, (4,), 9, rng).double(), torch.randn(5, 2, 3, generator=rng).double(), x
 
 
+@pytest.mark.parametrize("name", ["plain", "flow", "hvamp"])
+def test_equal_posteriors_have_equal_draws_where_pairs_are_compared(name: str) -> None:
+    """Else a step on a user's twin could harm the user, which Theorem 2.3 rules out."""
+    examined = subject(name)
+    twins = np.array([3, 7, 3, 7])
+    z = examined.latents(twins, 2, "steps", shared=True)
+    assert torch.equal(z[:2], z[2:])
+    assert not torch.equal(z[:, 0], z[:, 1])
+    own = examined.latents(twins, 2, "steps")
+    assert not torch.equal(own[:2], own[2:])
+    x = torch.from_numpy(examined.histories[twins].toarray())
+    effects = step_effects(examined.network.decoder, z, x, 0.01, examined.loss)
+    assert (effects[[0, 1, 2, 3], [2, 3, 0, 1]] < 0).all()
+
+
 @pytest.mark.parametrize("loss", [MULTINOMIAL, BernoulliLoss()])
 def test_a_step_is_that_of_sgd(loss) -> None:
     decoder, z, x = make()

@@ -222,7 +222,7 @@ class Subject:
         )
 
     def latents(
-        self, users: Int[np.ndarray, " part"], n_draws: int, name: str
+        self, users: Int[np.ndarray, " part"], n_draws: int, name: str, *, shared: bool = False
     ) -> Float[Tensor, "part draws latent"]:
         """Latents of some users as the decoder is given them, by the encoder's own draw.
 
@@ -230,14 +230,18 @@ class Subject:
             users: positions.
             n_draws: of each user, independent of each other.
             name: of the stream that the noise comes from.
+            shared: whether all users have the same noise, so that posteriors which are near each
+                other have draws that are near each other. For statements on pairs: by few draws
+                of their own, even equal posteriors would look far apart.
 
         Raises: SettingsError where n_draws is below 1.
         """
         if n_draws < 1:
             raise SettingsError(f"n_draws is {n_draws}; it must be above 0")
         noise = torch.randn(
-            (len(users), n_draws, self.network.n_latent), generator=self.generator(name)
-        )
+            (1 if shared else len(users), n_draws, self.network.n_latent),
+            generator=self.generator(name),
+        ).expand(len(users), -1, -1)
         return drawn(self.model, self.histories[users], noise * self.noise)
 
     def shared_latents(self, histories: csr_array, n_draws: int) -> Float[Tensor, "n draws latent"]:

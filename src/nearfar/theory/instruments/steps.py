@@ -43,7 +43,7 @@ class Steps(Instrument):
     def read(self, subject: Subject) -> Measured:
         users, loss, decoder = subject.sharing_users, subject.loss, subject.network.decoder
         histories = subject.histories[users]
-        z = subject.latents(users, self.n_draws, "steps").to(decoder.out.weight)
+        z = subject.latents(users, self.n_draws, "steps", shared=True).to(decoder.out.weight)
         x = torch.from_numpy(histories.toarray()).to(z)
         graph = sharing_graph(
             decoder, z, histories,
@@ -97,6 +97,7 @@ class Steps(Instrument):
                 f"Of {len(users)} users: a step of SGD on v of the decoder, so long that v's own "
                 f"loss falls by {100 * self.share:g} % to first order; u's loss before and after. "
                 "Intervals are over the users on whom steps are taken.",
+                f"Losses are means of {self.n_draws} draws, whose noise all users share.",
                 *subject.flow_notes,
             ),
         )  # fmt: skip
