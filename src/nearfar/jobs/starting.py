@@ -131,7 +131,8 @@ def _without_weights(rest: str, column: str, say: Say) -> str:
         f"the weights in {column!r} are not used in training, where all interactions count alike; "
         'train.weights = "linear" or "log" uses them'
     )
-    return rest.replace('## weights = "none"    ', 'weights = "none"       ')
+    example, chosen = '## weights = "linear"               ', 'weights = "none"                    '
+    return rest.replace(f"{example} # or log, none:", f"{chosen} # or linear, log:")
 
 
 def _relative(path: str, folder: Path) -> str:

@@ -66,11 +66,11 @@ kind = "multvae"
 # filters = { min_user = 0, min_item = 0 }
 ## filters = { max_user = 300 }      # leave users with more items out of the training: robots
 ## kind_weights = "view=1,click=2,buy=5"  # with columns.kind of the source; others are left out
-## weights = "none"                  # or linear, log: what weights are in training; by default
+## weights = "linear"                # or log, none: what weights are in training; by default
 ##                                   # linear where columns.weight is there, as in nearfar train
 ##                                   # with --weight-column
 ## repeats = "max"                   # or sum: of several events of one user and item
-## track = ["mlflow:mlruns"]         # log trainings; or tensorboard:DIR, wandb:PROJECT
+# track = []                         # ["mlflow:mlruns"]: log trainings; or tensorboard:DIR, wandb
 # seed = 0
 # device = "auto"                    # or cpu, cuda; of scoring too
 # precision = "float32"              # or bfloat16: faster where the processor is made for it
