@@ -139,7 +139,7 @@ def _numbers(study: Study, summaries: Sequence[RowSummary], seed: int) -> dict[s
     )
     users = everyone.take_users(cohorts.rows)
     sizes = [about["size"] for about in cohorts.about]
-    x = users.x.astype(np.float64)
+    x = csr_array(users.x, dtype=np.float64)
     lengths = np.sqrt(np.maximum(np.diff(x.indptr), 1))
     shown = csr_array(
         (x.data / np.repeat(lengths, np.diff(x.indptr)), x.indices, x.indptr), x.shape
