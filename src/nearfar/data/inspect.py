@@ -239,7 +239,7 @@ def _histogram(ratings: np.ndarray) -> dict[str, int] | None:
 
 
 def _span(log: Log) -> tuple[str | None, str | None, float | None]:
-    if not log.has("timestamp") or (log.read is not None and log.read.counts_steps):
+    if not log.has("timestamp"):
         return None, None, None
     moments = log.events["timestamp"].to_numpy()
     first, last = int(moments.min()), int(moments.max())
