@@ -66,7 +66,7 @@ class ColumnarTable(TableReader):
         path = files.path if files.kind == "file" else files.path / name
         with self._read_errors():
             in_place = files.kind in ("file", "folder") and format.scan is not None
-            if in_place and path.open("rb").read(8).startswith(format.signature):
+            if in_place and _first_bytes(path).startswith(format.signature):
                 assert format.scan is not None
                 only = {"glob": False} if format.kind == "Parquet" else {}
                 self._rows = format.scan(path, hive_partitioning=False, **only)
@@ -93,3 +93,8 @@ class ColumnarTable(TableReader):
             raise DataError(
                 f"{self.where} is a damaged {self._format} file ({reason}); get it again"
             ) from None
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(8)
