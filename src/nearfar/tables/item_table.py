@@ -55,7 +55,7 @@ def read_item_table(
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"{path} is larger than {MAX_BYTES:,} bytes; leave other columns out")
     options = options or ReadOptions()
-    table = open_table(RawFiles(path), path.name, options)
+    table = open_table(RawFiles(path), path.name, options, nested=True)
     names = {**(given or {}), **({"item": item} if item in table.columns else {})}
     roles = [role for role in ITEM_ROLES if names.get(role.name) != ""]
     names = {role: column for role, column in names.items() if column}

@@ -157,8 +157,15 @@ class FrameTable(TableReader):
             yield frame.slice(start, BATCH_ROWS), start + 1
 
 
-def open_table(files: RawFiles, name: str, options: ReadOptions) -> TableReader:
+def open_table(
+    files: RawFiles, name: str, options: ReadOptions, *, nested: bool = False
+) -> TableReader:
     """The table in one file: SQLite, Parquet, Arrow, Avro or JSON if it begins so, else text.
+
+    Args:
+        files, name: the file.
+        options: how to read it.
+        nested: leave lists and objects in cells as they are, instead of rows and columns.
 
     Raises:
         DataError: it is none of these, is damaged or empty, or is a database of several tables.
@@ -167,10 +174,10 @@ def open_table(files: RawFiles, name: str, options: ReadOptions) -> TableReader:
         return SQLiteTable(files.path, _only_table(files, options.table))
     if (columnar := columnar_format(files, name)) is not None:
         typed = ColumnarTable(files, name, columnar)
-        return unnested(typed, typed.schema)
+        return typed if nested else unnested(typed, typed.schema)
     if holds_json(files, name, options.text.encoding):
         lines = JsonLinesTable(files, name, options.text.encoding, options.block_bytes)
-        return unnested(lines, lines.schema)
+        return lines if nested else unnested(lines, lines.schema)
     return TextTable.sniffed(files, name, options)
 
 
