@@ -200,7 +200,8 @@ def test_figure_2_draws_three_panels(tmp_path: Path, as_json) -> None:
     assert (tmp_path / "figure2.png").read_bytes().startswith(b"\x89PNG")
     assert "Numbers of the map" in (tmp_path / "figure2.md").read_text()
     rows = read_json(tmp_path / "figure2.json")["cohorts"]["rows"]
-    assert [row["row"] for row in rows] == ["Clean input", "Masking", "Masking + PIA"]
+    settings = ["Clean input", "Masking", "Masking + PIA"]
+    assert [row["row"] for row in rows] == ["histories x", "histories x / ||x||", *settings]
     assert all(row["5-50"]["mean"] > 0 for row in rows)
 
 

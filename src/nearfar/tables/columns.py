@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
 
 import polars as pl
 
 from nearfar.core.errors import SchemaError, near_hint
-from nearfar.tables.names import GENRES, OWN_NAMES, RARER, SYNONYMS, TITLES, plain_name
+from nearfar.tables.names import (
+    GENRES,
+    OWN_NAMES,
+    RARER,
+    SYNONYMS,
+    TITLES,
+    TITLES_AS_IDS,
+    plain_name,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +114,8 @@ PLAIN_ROLES = (
 """What tells rows that are no events, where kinds have no weights: looked at, not kept."""
 HISTORY_ROLES = EVENT_ROLES[:2]
 ITEM_ROLES = (
-    EVENT_ROLES[1],
+    # A table of items has ids beside its titles.
+    replace(EVENT_ROLES[1], rarer=tuple(r for r in RARER["item"] if r != TITLES_AS_IDS)),
     Role("title", "text", TITLES, rarer=RARER["title"]),
     Role("genres", "tags", GENRES, rarer=RARER["genres"]),
 )

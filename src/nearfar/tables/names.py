@@ -167,6 +167,8 @@ TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Columns of analytics and shop programs, most telling first: an account before a session."""
 SESSIONS = TOOLS["user"][-1]
+TITLES_AS_IDS = TOOLS["item"][-1]
+"""What stands for an item where a log has no ids of items."""
 RARER: dict[str, tuple[tuple[str, ...], ...]] = {
     role: (EUROPEAN[role] + ELSEWHERE.get(role, ()), *TOOLS.get(role, ())) for role in EUROPEAN
 }

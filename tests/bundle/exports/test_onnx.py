@@ -202,7 +202,10 @@ def test_what_stands_beside_the_graphs(tmp_path) -> None:
     assert read.settings == {"input": "sparse", "k": 7}
     assert read.about["settings"] == {"l2": 1.0}
     assert "training" not in read.about
-    assert read.model == {"kind": "autoencoder", "n_items": N_ITEMS, "n_train_users": 500}
+    assert read.model == {
+        "kind": "autoencoder", "n_items": N_ITEMS, "n_train_users": 500,
+        "anchors_among_latents": True,
+    }  # fmt: skip
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path) -> None:
