@@ -73,9 +73,14 @@ class Nodes:
         self.second = None
 
     def replace(self) -> None:
-        """Add a second node where it was lost."""
+        """Add a second node where it was lost.
+
+        One that a thread has added ends with its thread.
+        """
         if self.second is not None:
-            return
+            if self.second.remaining_processes_alive():
+                return
+            self.lose()
         with mock.patch("signal.signal"):  # which a thread must not call
             self.second = self.cluster.add_node(**NODE)
 

@@ -79,7 +79,7 @@ class MultVAE(Network, EvidenceBound, Training):
     """
 
     ADDED: ClassVar[Mapping[str, Any]] = {"richer": None, "decoder_units": ...}
-    ALIGN_WEIGHT: ClassVar[float] = 0.3
+    ALIGN_WEIGHT: ClassVar[float] = 0.03
 
     start: Start = field(default_factory=Spectral)
     prior: Prior = field(default_factory=Normal)
