@@ -48,7 +48,7 @@ def test_the_default_weight_does_not_collapse(algorithm, clusters) -> None:
     assert len(run.history.records) == algorithm.epochs
 
 
-@pytest.mark.parametrize(("algorithm", "weight"), [(MultVAE, 0.3), (RecVAE, 0.01), (HVamp, 1.0)])
+@pytest.mark.parametrize(("algorithm", "weight"), [(MultVAE, 0.03), (RecVAE, 0.01), (HVamp, 1.0)])
 def test_each_algorithm_has_a_default_weight_of_its_own(algorithm, weight: float) -> None:
     def first_weight(alignment: PIA) -> float:
         objective = algorithm(alignment=alignment).objective(TrainingCounts(np.ones(9, int), 4), 0)
