@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from nearfar.core.identity import MISSING_WORDS
+from nearfar.core.identity import MISSING_WORDS, id_text
 from nearfar.store.sinks.sink import RecommendationSink, make_sink
 
 DAY = date(2026, 3, 5)
@@ -43,8 +43,8 @@ HOSTILE = [
 ]
 
 
-# An id of events has no blanks around it and is no word for a missing value.
-IDS = [text for text in HOSTILE if text == text.strip() and text not in MISSING_WORDS]
+# An id of events is as `id_text` writes it and is no word for a missing value.
+IDS = [text for text in HOSTILE if text == id_text(text) and text not in MISSING_WORDS]
 
 
 def events(n: int = 400) -> pl.DataFrame:
