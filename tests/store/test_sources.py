@@ -319,7 +319,7 @@ def test_parquet_is_read_from_any_address_of_fsspec(tmp_path: Path) -> None:
     try:
         source = ParquetEvents("memory://shop/events")
         assert_frame_equal(source.read(SINCE, UNTIL), inside(events()))
-        with pytest.raises(DataError, match="there is nothing"):
+        with pytest.raises(DataError, match="does not exist"):
             ParquetEvents("memory://shop/other").read(SINCE, UNTIL)
     finally:
         memory.rm("/shop", recursive=True)
