@@ -98,7 +98,7 @@ def test_refuses_a_model_of_other_items(data: FoldIn) -> None:
 def test_refuses_what_is_no_model_or_no_held_out_users(data: FoldIn) -> None:
     with pytest.raises(DataError, match=r"a list does not rank; give a fitted model"):
         evaluate([], data)  # pyright: ignore
-    with pytest.raises(DataError, match=r"held-out users .* not on a Interactions"):
+    with pytest.raises(DataError, match=r"held-out users .* not on an Interactions"):
         evaluate(Fixed(POPULARITY), data.fold_in)  # pyright: ignore
 
 
