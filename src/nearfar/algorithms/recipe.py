@@ -16,7 +16,7 @@ import torch
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.algorithms.pia import PIA
 from nearfar.algorithms.statistics import Statistics
-from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveFloat, PositiveInt
+from nearfar.core.ranges import LayerSizes, Multiple, NonNegativeInt, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.models.autoencoder import Architecture
 from nearfar.train.plan import OptimiserName, Phase, TrainingPlan
@@ -90,7 +90,7 @@ class Training(AutoencoderAlgorithm):
     ADDED: ClassVar[Mapping[str, Any]] = {"epochs_scale": 1.0}
 
     epochs: PositiveInt | None = 200
-    epochs_scale: PositiveFloat = 1.0
+    epochs_scale: Multiple = 1.0
     schedule: Weight = field(default_factory=ConstantWeight)
     patience: NonNegativeInt = 20
 

@@ -26,6 +26,8 @@ LayerSize = Annotated[int, Ge(1), Le(1 << 16)]
 before they turn out not to fit."""
 LayerSizes = tuple[LayerSize, ...]
 """Units of each layer, from first to last."""
+Multiple = Annotated[float, Gt(0), Le(100)]
+"""How many times as much; more than a hundred times is a mistake."""
 NonEmptyText = Annotated[str, MinLen(1)]
 
 TESTS = (
