@@ -111,7 +111,9 @@ class TestColumns:
             match=r"as the item; it has 'user', 'thing'.*--item-column NAME .*item='NAME'",
         ):
             read_log(written(tmp_path, "user,thing\n1,2\n"))
-        with pytest.raises(SchemaError, match="no column 'thin' for the item; it has"):
+        with pytest.raises(
+            SchemaError, match=r"no column 'thin' for the item; did you mean 'thing'\?"
+        ):
             read_log(written(tmp_path, "user,thing\n1,2\n"), item="thin")
 
     def test_a_doubled_header_is_refused(self, tmp_path):
