@@ -9,7 +9,6 @@ What is named here is the public interface; it is imported when first used, so t
 from __future__ import annotations
 
 import importlib
-import os
 from typing import TYPE_CHECKING, Any
 
 from nearfar._version import __version__ as __version__
@@ -139,9 +138,6 @@ if TYPE_CHECKING:
     from nearfar.vae.priors.prior import Prior as Prior
     from nearfar.vae.priors.prior import PriorNetwork as PriorNetwork
     from nearfar.vae.weights.weight import Weight as Weight
-
-# before PyTorch is imported, which reads the environment then
-importlib.import_module("nearfar.core.threads").spin_briefly(os.environ)
 
 _NAMESPACES = (
     "corruptions",

@@ -1,8 +1,5 @@
 """Seeds, memory, discovery."""
 
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -11,7 +8,6 @@ from nearfar.algorithms.ease import EASE
 from nearfar.core import discovery, memory, seeding
 from nearfar.core.device import is_amd_with_avx512, multiplies_bfloat16
 from nearfar.core.errors import DoesNotFitError, SettingsError, UnknownNameError
-from nearfar.core.threads import CHOICES, SPINS, spin_briefly
 from nearfar.vae.corruption.corruption import Clean, Corruption, Dropout, Mask
 
 
@@ -100,22 +96,3 @@ def test_a_module_of_ones_own_tells_what_is_wrong_with_it(tmp_path, monkeypatch)
         find_algorithm("mine_b.Mine")
     with pytest.raises(SettingsError, match=r"cannot import 'mine_c\.Mine'"):
         find_algorithm("mine_c.Mine")
-
-
-def test_threads_spin_briefly_unless_the_user_chose() -> None:
-    environment = {"PATH": "/bin"}
-    spin_briefly(environment)
-    assert environment == {"PATH": "/bin", "GOMP_SPINCOUNT": SPINS}
-    for name, value in [("GOMP_SPINCOUNT", "7"), ("OMP_WAIT_POLICY", "active")]:
-        chosen = {name: value}
-        spin_briefly(chosen)
-        assert chosen == {name: value}
-
-
-def test_threads_are_told_before_pytorch_is_imported() -> None:
-    code = "import os, sys, nearfar; print('torch' in sys.modules, os.environ['GOMP_SPINCOUNT'])"
-    environment = {k: v for k, v in os.environ.items() if k not in CHOICES}
-    result = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert result.stdout.split() == ["False", SPINS]
