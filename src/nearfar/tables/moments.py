@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from nearfar.tables.names import plain_name
-from nearfar.tables.reader import Numbers, TableReader
+from nearfar.tables.reader import DerivedTable, Numbers, TableReader
 
 DATES = ("date", "eventdate", "orderdate", "invoicedate", "datum", "fecha", "data", "day")
 TIMES = ("time", "timeofday", "eventtime", "ordertime", "uhrzeit", "hora", "heure", "ora", "zeit")
 OF_DAY = r"^\s*\d{1,2}:\d{2}(?::\d{2}(?:\.\d*)?)?\s*(?:[AaPp][Mm])?\s*$"
 
 
-class DatedTable(TableReader):
+class DatedTable(DerivedTable):
     """A table with one column more: a date and a time of day, joined by a blank.
 
     Args:
@@ -23,16 +23,9 @@ class DatedTable(TableReader):
     """
 
     def __init__(self, table: TableReader, date: str, time: str) -> None:
-        self.kind, self.where, self.layout = table.kind, table.where, table.layout
-        self.typed, self.decimal_comma = table.typed, table.decimal_comma
-        self._table, self._parts = table, (date, time)
+        self._parts = (date, time)
         self.joined = f"{date} + {time}"
-        self.columns = [*table.columns, self.joined]
-
-    @property
-    def remarks(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Those of the table."""
-        return self._table.remarks
+        super().__init__(table, [*table.columns, self.joined])
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
@@ -40,7 +33,7 @@ class DatedTable(TableReader):
         own = [c for c in selected if c != self.joined]
         parts = [c for c in self._parts if c not in own]
         kinds = {c: kind for c, kind in (numbers or {}).items() if c in own}
-        for frame, first in self._table.blocks([*own, *parts], kinds):
+        for frame, first in self.table.blocks([*own, *parts], kinds):
             date, time = (pl.col(c).cast(pl.String).str.strip_chars() for c in self._parts)
             joined = pl.concat_str([date, time], separator=" ").alias(self.joined)
             yield frame.with_columns(joined).select(selected), first

@@ -9,7 +9,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError, SchemaError
-from nearfar.tables.reader import Numbers, TableReader
+from nearfar.tables.reader import DerivedTable, Numbers, TableReader
 
 NESTED = r"^\s*[\[{]"
 Schema = Mapping[str, pl.DataType]
@@ -68,7 +68,7 @@ def is_nested(schema: Schema) -> bool:
     return any(kind.is_nested() for kind in schema.values())
 
 
-class NestedTable(TableReader):
+class NestedTable(DerivedTable):
     """A table whose objects are columns and whose lists are rows, a row per entry.
 
     Rows in messages are counted after that.
@@ -79,17 +79,14 @@ class NestedTable(TableReader):
     """
 
     def __init__(self, table: TableReader, schema: Schema) -> None:
-        self.kind, self.where, self.layout = table.kind, table.where, table.layout
-        self.typed, self.decimal_comma = table.typed, table.decimal_comma
-        self._table = table
         self._places = places(schema)
-        self.columns = list(self._places)
+        super().__init__(table, list(self._places))
         self._remarks: list[str] = []
 
     @property
     def remarks(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """What became of lists."""
-        return (*self._table.remarks, *self._remarks)
+        """Those of the table, and what became of lists."""
+        return (*super().remarks, *self._remarks)
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
@@ -99,7 +96,7 @@ class NestedTable(TableReader):
         lists = list(dict.fromkeys(place.root for place in chosen.values() if place.listed))
         n_rows = n_empty = 0
         n_entries = 0
-        for frame, _ in self._table.blocks(list(roots)):
+        for frame, _ in self.table.blocks(list(roots)):
             n_rows += frame.height
             if lists:
                 empty = frame[lists[0]].list.len().fill_null(0) == 0

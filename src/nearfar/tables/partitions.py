@@ -9,12 +9,12 @@ from urllib.parse import unquote
 import polars as pl
 
 from nearfar.core.identity import CANONICAL
-from nearfar.tables.reader import Numbers, TableReader
+from nearfar.tables.reader import DerivedTable, Numbers, TableReader
 
 MISSING = "__HIVE_DEFAULT_PARTITION__"
 
 
-class PartitionedTable(TableReader):
+class PartitionedTable(DerivedTable):
     """A table with columns of one value, which its folders' names give.
 
     Args:
@@ -23,22 +23,15 @@ class PartitionedTable(TableReader):
     """
 
     def __init__(self, table: TableReader, values: dict[str, str | None]) -> None:
-        self.kind, self.where, self.layout = table.kind, table.where, table.layout
-        self.typed, self.decimal_comma = table.typed, table.decimal_comma
-        self._table, self._values = table, values
-        self.columns = [*table.columns, *values]
-
-    @property
-    def remarks(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Those of the table."""
-        return self._table.remarks
+        super().__init__(table, [*table.columns, *values])
+        self._values = values
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
         own = [c for c in selected if c not in self._values]
         kinds = {c: kind for c, kind in (numbers or {}).items() if c in own}
-        for frame, first in self._table.blocks(own or self._table.columns[:1], kinds):
+        for frame, first in self.table.blocks(own or self.table.columns[:1], kinds):
             values = (
                 self._typed(value).alias(c) for c, value in self._values.items() if c in selected
             )

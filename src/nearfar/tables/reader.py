@@ -42,3 +42,23 @@ class TableReader(ABC):
             selected: the columns.
             numbers: columns that text may be parsed to numbers of a type in.
         """
+
+
+class DerivedTable(TableReader):
+    """A table whose rows are made of those of another one.
+
+    Args:
+        table: the other one.
+        columns: those of this one.
+    """
+
+    def __init__(self, table: TableReader, columns: Sequence[str]) -> None:
+        self.kind, self.where, self.layout = table.kind, table.where, table.layout
+        self.typed, self.decimal_comma = table.typed, table.decimal_comma
+        self.table = table
+        self.columns = list(columns)
+
+    @property
+    def remarks(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Those of the other table."""
+        return self.table.remarks
