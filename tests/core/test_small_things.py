@@ -1,6 +1,5 @@
 """Seeds, memory, discovery."""
 
-
 import pytest
 
 from nearfar.algorithms.algorithm import PACKAGE, Algorithm, find_algorithm
