@@ -9,7 +9,6 @@ from nearfar.kernels.gradients import (
     DenseGradient,
     Gradient,
     ParameterTable,
-    Product,
     RowGradient,
     gradient_of,
     tables,
@@ -91,49 +90,3 @@ def test_a_copied_table_gathers_nothing_and_an_assigned_weight_is_plain() -> Non
     assert gradient_of(layer.weight) is layer.weight.gradient
     layer.load_state_dict({"weight": torch.zeros(4, 2)}, assign=True)
     assert gradient_of(layer.weight) is None
-
-
-def product() -> tuple[Product, torch.Tensor]:
-    """A gradient of five rows in two blocks, and what it is."""
-    rng = torch.Generator().manual_seed(0)
-    outputs, hidden = torch.randn(4, 5, generator=rng), torch.randn(4, 2, generator=rng)
-    blocks = [(0, 3, outputs[:, :3]), (3, 5, outputs[:, 3:])]
-    return Product(blocks, hidden), outputs.T @ hidden
-
-
-def test_a_postponed_product_is_multiplied_out_for_all_that_ask() -> None:
-    everything = torch.arange(5)
-    later, exact = product()
-    ways = {
-        "gathered": lambda g: g.gathered(),
-        "rows": lambda g: g.touched().bool()[:, None] * g.rows(everything),
-        "after a part is added": lambda g: g.add_rows(ROWS, torch.zeros(2, 2)) or g.gathered(),
-        "after another was refused": lambda g: g.gathered() if not g.postpone(later) else None,
-        "halved": lambda g: g.replace(everything, g.rows(everything) / 2) or 2 * g.gathered(),
-    }
-    for name, read in ways.items():
-        gradient = DenseGradient(torch.zeros(5, 2))
-        for _ in range(2):  # the second time memory holds the first time's
-            assert gradient.postpone(later)
-            torch.testing.assert_close(read(gradient), exact, msg=name)
-            gradient.clear()
-            assert gradient.gathered() is None
-    gradient.add_rows(ROWS, torch.ones(2, 2))
-    assert not gradient.postpone(later)
-    assert gradient.gathered().sum() == 4
-
-
-def test_a_product_taken_by_block_needs_no_memory_of_the_whole() -> None:
-    later, exact = product()
-    gradient = DenseGradient(torch.zeros(5, 2))
-    assert gradient.postpone(later)
-    taken = gradient.postponed()
-    assert taken is later
-    whole = torch.cat([block.clone() for _, block in taken.by_block(torch.float32)])
-    torch.testing.assert_close(whole, exact)
-    assert gradient.gathered() is None
-    assert gradient._memory is None
-    rough = Product([(s, e, b.bfloat16()) for s, e, b in later.blocks], later.hidden.bfloat16())
-    _, block = next(rough.by_block(torch.float32))
-    assert block.dtype == torch.float32
-    torch.testing.assert_close(block, exact[:3], rtol=0.05, atol=0.05)

@@ -9,7 +9,6 @@ from scipy.sparse import csr_array
 
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
-from nearfar.kernels import softmax
 from nearfar.kernels.gradients import tables
 from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Architecture
@@ -60,38 +59,6 @@ def test_steps_are_those_of_dense_adam() -> None:
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6, msg=f"{name}, step {number}")
     ours.release()
     assert all(p.gradient is None and p.grad is None for p in tables(modules))
-
-
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-@pytest.mark.parametrize("between", [False, True], ids=["at once", "after another forward pass"])
-def test_the_output_layer_moves_block_by_block(monkeypatch, weight_decay, between) -> None:
-    monkeypatch.setattr(softmax, "MIN_WIDTH", 16)
-    monkeypatch.setattr(softmax, "BLOCK_BYTES", 1)
-    modules, batches = setting()
-    plain = copy.deepcopy(modules)
-    ours = Optimiser(modules, "adam", 0.01, weight_decay=weight_decay)
-    matrices = [p for p in plain.parameters() if p.ndim > 1]
-    vectors = [p for p in plain.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors}]
-    adam = torch.optim.Adam(groups, lr=0.01)
-    for number, rows in enumerate(batches):
-        ours.zero()
-        loss(modules, rows, number).backward()
-        if between:
-            loss(modules, batches[0], 99)
-        rate = 0.01 / (number + 1)
-        ours.step(rate)
-        adam.zero_grad()
-        loss(plain, rows, number).backward()
-        for group in adam.param_groups:
-            group["lr"] = rate
-        adam.step()
-        for (name, a), b in zip(modules.named_parameters(), plain.parameters(), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6, msg=f"{name}, step {number}")
-    out = modules["network"].decoder.out.weight
-    assert (ours.dense[out]._memory is not None) == between
-    assert ours.adam.state[out]["step"] == len(batches)
-    ours.release()
 
 
 def test_a_term_that_goes_the_dense_way_counts_too() -> None:

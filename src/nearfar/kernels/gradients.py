@@ -8,43 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
-from nearfar.kernels.memory import empty
-from nearfar.kernels.products import multiply_into, product_in
-
-
-@dataclass(frozen=True, eq=False)
-class Product:
-    """The gradient of a linear layer's weights, G'H, before it is multiplied out.
-
-    Attributes:
-        blocks: for rows of the table from one to before another, their part of G, the gradient in
-            the layer's output, users x rows.
-        hidden: H, the layer's input.
-    """
-
-    blocks: list[tuple[int, int, Tensor]]
-    hidden: Float[Tensor, "users hidden"]
-
-    def write(self, out: Float[Tensor, "items hidden"], *, add: bool) -> None:
-        """Set `out` to the gradient, or add the gradient to it."""
-        for start, end, scores in self.blocks:
-            multiply_into(out[start:end], scores.T, self.hidden, add=add)
-
-    def by_block(self, dtype: torch.dtype) -> Iterator[tuple[slice, Float[Tensor, "width hidden"]]]:
-        """Iterate over the rows of the blocks and their gradients, which a core's cache can hold.
-
-        The memory of a block's gradient is that of the next one.
-        """
-        widest = max(end - start for start, end, _ in self.blocks)
-        memory = self.hidden.new_empty((widest, self.hidden.shape[1]), dtype=dtype)
-        for start, end, scores in self.blocks:
-            yield slice(start, end), product_in(memory[: end - start], scores.T, self.hidden)
+from nearfar.kernels.memory import zeros_like
 
 
 class Gradient(ABC):
@@ -120,23 +89,14 @@ class DenseGradient(Gradient):
     """A gradient of the table's own shape, in memory that is kept from step to step.
 
     Fresh memory costs more than writing to it: 48 MB at MovieLens-20M's size, twice per step. So
-    the memory stays, and `clear` zeroes only rows that were written. A gradient that is one
-    product needs no such memory if the optimiser takes it block by block; see `postponed`.
+    the memory stays, and `clear` zeroes only rows that were written.
     """
 
     def __init__(self, table: Tensor) -> None:
         super().__init__(table)
-        self._like = table.detach()[:0]
-        self._memory: Tensor | None = None
-        self._postponed: Product | None = None
+        self._values = zeros_like(table)
         self._is_whole = False
-        self._is_stale = True
-
-    @property
-    def _values(self) -> Tensor:
-        if self._memory is None:
-            self._memory = empty(self.shape, self._like)
-        return self._memory
+        self._is_stale = False
 
     def add_rows(
         self, items: Int64[Tensor, " rows"], values: Float[Tensor, "rows columns"]
@@ -157,48 +117,20 @@ class DenseGradient(Gradient):
         return self._values if len(items) == self.shape[0] else self._values[items]
 
     def whole(self) -> Tensor | None:
-        self.multiply()
         if self._touched or self._is_whole:
             return None
         self._is_whole, self._is_stale = True, False
         return self._values
 
-    def postpone(self, product: Product) -> bool:
-        """Take `product` as the whole gradient, to be multiplied out when it is needed.
-
-        Until then, what it is computed from must stay as it is. False, and nothing is taken, where
-        something was added already, and on a GPU.
-        """
-        self.multiply()
-        if self.device.type != "cpu" or self._touched or self._is_whole:
-            return False
-        self._postponed = product
-        return True
-
-    def multiply(self) -> None:
-        """Multiply out what was postponed."""
-        product, self._postponed = self._postponed, None
-        whole = None if product is None else self.whole()
-        if product is not None and whole is not None:
-            product.write(whole, add=False)
-
-    def postponed(self) -> Product | None:
-        """Return the product that is the whole gradient, if there is one, and forget it."""
-        product, self._postponed = self._postponed, None
-        return product
-
     def touched(self) -> UInt8[Tensor, " items"]:
-        self.multiply()
         flags = super().touched()
         return flags.fill_(1) if self._is_whole else flags
 
     def gathered(self) -> Tensor | None:
         """Return the gradient, or None where nothing was added."""
-        self.multiply()
         return self._values if self._touched or self._is_whole else None
 
     def clear(self) -> None:
-        self._postponed = None
         if self._is_whole:
             self._is_stale = True  # it will be overwritten again: zeroing would be lost work
         else:
@@ -208,7 +140,6 @@ class DenseGradient(Gradient):
         self._is_whole = False
 
     def _freshen(self) -> None:
-        self.multiply()
         if self._is_stale:
             self._values.zero_()
             self._is_stale = False

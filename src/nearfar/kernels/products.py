@@ -96,15 +96,6 @@ def multiply_into(
         out.copy_(product)
 
 
-def product_in(
-    memory: Float[Tensor, "n m"], a: Float[Tensor, "n k"], b: Float[Tensor, "k m"]
-) -> Float[Tensor, "n m"]:
-    """Return a b of the precision of `memory`, in it or in memory of its own."""
-    if a.dtype != memory.dtype:
-        return memory.copy_(times(a, b))
-    return times(a, b) if by_onednn(a) else torch.mm(a, b, out=memory)
-
-
 class Linear(nn.Linear):
     """`torch.nn.Linear`; while it trains its gradients are not differentiable themselves."""
 

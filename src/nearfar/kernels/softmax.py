@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nearfar.kernels.background import Background
-from nearfar.kernels.gradients import DenseGradient, Product, gradient_of
+from nearfar.kernels.gradients import gradient_of
 from nearfar.kernels.products import affine, multiply_into, widest
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.workspace import Workspace
@@ -88,29 +88,26 @@ class _LinearMultinomialNLL(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (hidden,) = ctx.saved_tensors
         weight, bias, workspace = ctx.weight, ctx.bias, ctx.workspace
-        gradient, out, grad_weight = gradient_of(weight), None, None
-        one = len(ctx.parts) == 1
+        kept, grad_weight = None, None
+        if ctx.needs_input_grad[1]:  # a frozen layer costs one product less
+            gradient = gradient_of(weight)
+            kept = gradient.whole() if gradient is not None else None
+            grad_weight = torch.empty_like(weight) if kept is None else kept
         grad_bias = torch.zeros_like(bias)
         grad_hidden = torch.zeros_like(hidden) if ctx.needs_input_grad[0] else None
         for i, part in enumerate(ctx.parts):
             # the scores stand if they are this pass's own and nothing took their memory since
-            fresh = one and ctx.uses == workspace.uses
+            fresh = len(ctx.parts) == 1 and ctx.uses == workspace.uses
             scores = ctx.scores if fresh else _scores(part, hidden, weight, bias, workspace)
             workspace.uses += 1
             users = slice(part.start, part.end)
-            to_hidden = None if grad_hidden is None else grad_hidden[users]
-            product = _gradients(scores, hidden[users], grads[0][users], to_hidden, grad_bias)
-            if not ctx.needs_input_grad[1]:  # a frozen layer costs one product less
-                continue
-            if one and isinstance(gradient, DenseGradient) and gradient.postpone(product):
-                workspace.before_next_use = gradient.multiply
-                continue
-            if out is None:
-                out = None if gradient is None else gradient.whole()
-            if out is None:
-                out = grad_weight = torch.empty_like(weight)
-            product.write(out, add=i > 0)
-        return grad_hidden, grad_weight, grad_bias, None, None, None, None
+            _gradients(
+                scores, hidden[users], grads[0][users],
+                None if grad_hidden is None else grad_hidden[users],
+                grad_weight, grad_bias, add=i > 0,
+            )  # fmt: skip
+        given = None if kept is not None else grad_weight
+        return grad_hidden, given, grad_bias, None, None, None, None
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,9 +261,12 @@ def _gradients(
     hidden: Tensor,
     grad: Tensor,
     grad_hidden: Tensor | None,
+    grad_weight: Tensor | None,
     grad_bias: Tensor,
-) -> Product:
-    """Turn the exponentials E into the gradients; that of the weights is not multiplied out.
+    *,
+    add: bool,
+) -> None:
+    """Turn the exponentials E into the gradients that are asked for.
 
     The gradient in f is r (E - q t), with q = sum(E) / M and r = grad / q per user. E - q t takes
     the place of E. r multiplies the hidden units and their gradient, which are smaller than f.
@@ -288,9 +288,10 @@ def _gradients(
         grad_bias[items] += torch.mv(f.to(r.dtype).T, r)
         if grad_hidden is not None:
             multiply_into(grad_hidden, f, scores.weight[items], add=True)
+        if grad_weight is not None:
+            multiply_into(grad_weight[items], f.T, h, add=add)
     if grad_hidden is not None:
         grad_hidden *= r[:, None]
-    return Product([(block.start, block.end, block.values) for block in scores.blocks], h)
 
 
 def block_width(n_users: int, n_items: int, dtype: torch.dtype, device: torch.device) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -23,20 +22,18 @@ class Workspace:
             and parameters keep theirs. A copy of the layer's weights in it is kept too.
         fused: whether the multinomial likelihood is computed without scores in memory, by Triton
             on a GPU, where it can be; see `kernels.fused_softmax`.
-        before_next_use: called once, before what is in the memory is lost.
     """
 
     limit_bytes: int = 1 << 29
     dtype: torch.dtype | None = None
     fused: bool = False
     uses: int = 0
-    before_next_use: Callable[[], None] | None = field(default=None, repr=False)
     _memory: Tensor | None = field(default=None, repr=False)
     _rounded: Tensor | None = field(default=None, repr=False)
 
     def take(self, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         """`n` numbers; those taken before are lost."""
-        self._end_use()
+        self.uses += 1
         memory = self._memory
         if memory is None or memory.dtype != dtype or memory.device != device or len(memory) < n:
             self._memory = None  # the old memory goes before the new comes
@@ -54,14 +51,8 @@ class Workspace:
 
     def release(self) -> None:
         """Give the memory back."""
-        self._end_use()
-        self._memory = self._rounded = None
-
-    def _end_use(self) -> None:
         self.uses += 1
-        call, self.before_next_use = self.before_next_use, None
-        if call is not None:
-            call()
+        self._memory = self._rounded = None
 
     def users_at_once(self, n_users: int, n_items: int, dtype: torch.dtype) -> int:
         """How many users' scores are held at a time."""

@@ -7,16 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adam import adam
 
-from nearfar.kernels.gradients import (
-    DenseGradient,
-    Gradient,
-    ParameterTable,
-    Product,
-    RowGradient,
-    tables,
-)
+from nearfar.kernels.gradients import DenseGradient, Gradient, ParameterTable, RowGradient, tables
 from nearfar.kernels.memory import zeros_like
 from nearfar.train.plan import OptimiserName, Phase, TrainingPlan
 from nearfar.train.row_updates import LazyAdam, RowAdam, RowUpdate
@@ -101,13 +93,7 @@ class Optimiser:
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Move the parameters by the gradients gathered since `zero`."""
-        for group in self.adam.param_groups:
-            group["lr"] = learning_rate
         for parameter, gradient in self.dense.items():
-            product = gradient.postponed() if parameter.grad is None else None
-            if product is not None:
-                self._move_by_block(parameter, product)
-                continue
             gathered = gradient.gathered()
             if gathered is None:
                 continue
@@ -115,6 +101,8 @@ class Optimiser:
                 parameter.grad = gathered
             else:  # autograd's share, where a term took the dense way, is not for us to clear
                 parameter.grad += gathered
+        for group in self.adam.param_groups:
+            group["lr"] = learning_rate
         self.adam.step()
         for parameter, (gradient, update) in self.by_row.items():
             if parameter.grad is not None:
@@ -123,19 +111,6 @@ class Optimiser:
             gathered = gradient.gathered()
             if gathered is not None:
                 update.move(parameter, *gathered, learning_rate)
-
-    def _move_by_block(self, table: ParameterTable, product: Product) -> None:
-        """Adam on each block of rows while its gradient is in the cache."""
-        group = next(g for g in self.adam.param_groups if any(p is table for p in g["params"]))
-        state = self.adam.state[table]
-        before, beta1, beta2 = state["step"].clone(), *group["betas"]
-        for rows, gradient in product.by_block(table.dtype):
-            adam(
-                [table[rows]], [gradient], [state["exp_avg"][rows]], [state["exp_avg_sq"][rows]],
-                [], [before.clone()], fused=True, lr=group["lr"], beta1=beta1, beta2=beta2,
-                weight_decay=group["weight_decay"], eps=group["eps"], amsgrad=False, maximize=False,
-            )  # fmt: skip
-        state["step"] += 1
 
     def release(self) -> None:
         """Give the parameters back to plain autograd, without gradients."""
