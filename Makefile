@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo dist docs e2e test test-quick test-faults check format lint types imports clean bench-ml-1m \
+.PHONY: help demo dist docs e2e test test-quick test-faults test-mutants check format lint types imports clean bench-ml-1m \
 	bench-train bench-score bench-quality bench-agreement bench-prepare bench-memory bench-large \
 	bench-closed-form bench-recommend bench-peers bench-store bench-serve bench-scale bench-gpu
 
@@ -36,6 +36,9 @@ test-quick: .venv/.dev ## the tests that take no more than a few seconds each
 
 test-faults: .venv/.dev ## jobs failed, killed or cut off from power at every single write
 	NEARFAR_EVERY_WRITE=1 $(BIN)/python -m pytest -n 2 tests/jobs/test_faults.py
+
+test-mutants: .venv/.dev ## what share of small faults the tests notice: make test-mutants PLACE=jobs
+	$(BIN)/python -m tests.mutants $(PLACE)
 
 format: .venv/.dev ## rewrite the code in the house format
 	$(BIN)/ruff format .
