@@ -5,7 +5,7 @@ import pytest
 
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.splits.hold_out import hold_out_users
+from nearfar.data.splits.hold_out import hold_out_users, single_item_remark
 from tests.conftest import interactions
 
 
@@ -27,7 +27,7 @@ def test_users_are_parted_and_nothing_is_lost() -> None:
 def test_a_fifth_of_the_items_rounded_down_and_at_least_one_is_to_be_found() -> None:
     _, part = hold_out_users(some(), 0.5)
     held, kept = np.diff(part.held_out.x.indptr), np.diff(part.fold_in.x.indptr)
-    assert (held + kept >= 5).all()
+    assert (held + kept >= 2).all()
     np.testing.assert_array_equal(held, np.maximum(1, (0.2 * (held + kept)).astype(int)))
 
 
@@ -47,6 +47,30 @@ def test_what_cannot_be_held_out_is_refused() -> None:
         hold_out_users(some(), 1.0)
     with pytest.raises(EmptyDataError, match="too few"):
         hold_out_users(interactions(np.eye(6)), 0.5)
+
+
+def short_histories():
+    """900 users with one item, 80 with two to four, 20 with ten."""
+    rng = np.random.default_rng(0)
+    n_items = np.r_[np.ones(900, int), rng.integers(2, 5, 80), np.full(20, 10)]
+    return interactions(np.array([np.isin(np.arange(40), rng.choice(40, n)) for n in n_items]))
+
+
+def test_short_histories_are_held_out_as_often_as_long_ones() -> None:
+    """Not the few long ones alone, which would then be missing from training."""
+    data = short_histories()
+    n_able = (np.diff(data.x.indptr) >= 2).sum()
+    train, part = hold_out_users(data, 0.1)
+    assert part.n_users == int(0.1 * n_able)
+    n = np.diff(part.fold_in.x.indptr) + np.diff(part.held_out.x.indptr)
+    assert n.min() >= 2
+    assert (n < 5).sum() > (n >= 5).sum()
+    assert (np.diff(part.fold_in.x.indptr) >= 1).all()
+    assert (np.diff(train.x.indptr) >= 5).sum() >= 10
+    assert (
+        single_item_remark(data) == f"{1000 - n_able} users with a single item are never held out"
+    )
+    assert single_item_remark(part.fold_in.take_users([])) == ""
 
 
 def test_moving_to_other_items_matches_by_id() -> None:

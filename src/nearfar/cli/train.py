@@ -22,7 +22,7 @@ from nearfar.core import settings
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.data.splits.folder import is_split_folder, load_split
-from nearfar.data.splits.hold_out import hold_out_users
+from nearfar.data.splits.hold_out import hold_out_users, single_item_remark
 from nearfar.train.run import Precision, Run
 from nearfar.train.trackers.tracker import check_targets, trackers
 
@@ -58,7 +58,10 @@ def train(
     ] = False,
     validation_share: Annotated[
         float,
-        typer.Option(help="Of a log: share of users held out to choose the epoch; 0 for none."),
+        typer.Option(
+            help="Of a log: share of users held out to choose the epoch, of those with two items "
+            "or more; 0 for none."
+        ),
     ] = 0.1,
     log_options: LogOptions = LogOptions(),
     checkpoint_seconds: Annotated[
@@ -197,5 +200,7 @@ def _open_training(
         about["read"] = log.read.to_dict()
     if share == 0:
         return everyone, None, about
+    if left_alone := single_item_remark(everyone):
+        output.remark(left_alone)
     train, validation = hold_out_users(everyone, share, seed=seed)
     return train, validation, {**about, "validation_share": share, "validation_seed": seed}

@@ -25,6 +25,7 @@ from nearfar.experiments.autopilot.leaderboard import Leaderboard, make_leaderbo
 from nearfar.experiments.autopilot.page import write_page
 from nearfar.experiments.autopilot.records import Record, Records
 from nearfar.metrics.ndcg import NDCG
+from tests.conftest import interactions
 from tests.experiments.autopilot.cases import LINEAR, Fits, ProcessorTime, Time, two_tastes
 
 QUICK = AutopilotOptions(minutes=5.0, only=LINEAR)
@@ -113,9 +114,11 @@ def test_it_says_plainly_that_a_linear_model_wins(searched) -> None:
     assert "No autoencoder was measured" in verdict
 
 
-def board_of(tmp_path: Path, epochs: int, left_out: dict[str, str]) -> Leaderboard:
+def board_of(
+    tmp_path: Path, epochs: int, left_out: dict[str, str], n_users: int = 240
+) -> Leaderboard:
     """EASE above a Mult-VAE of so many epochs."""
-    held = hold_out(two_tastes(), 0)
+    held = hold_out(two_tastes(n_users), 0)
     records = Records(tmp_path, {})
     for number, (family, algorithm) in enumerate(
         {"ease": EASE(l2=5.0), "multvae": Popularity()}.items()
@@ -145,6 +148,26 @@ def test_autoencoders_that_had_no_time_are_not_written_off(tmp_path: Path) -> No
     assert "For lack of time Mult-VAE had fewer epochs" in few
     none = board_of(tmp_path / "b", 20, {"recvae": "would take about 9 min"}).verdict()
     assert "For lack of time RecVAE had fewer epochs" in none
+
+
+def test_it_says_that_few_users_tell_nothing(tmp_path: Path) -> None:
+    verdict = board_of(tmp_path, 20, {}, n_users=12).verdict()
+    assert verdict.endswith(
+        "3 validation users cannot tell these families apart: no difference is significant."
+    )
+    assert "cannot tell" not in board_of(tmp_path / "more", 20, {}).verdict()
+
+
+def test_short_histories_leave_enough_to_choose_by() -> None:
+    """Of 6,000 users 5,400 have three items and 600 twenty: all kinds of users are held out."""
+    rng = np.random.default_rng(0)
+    chosen = [rng.choice(50, 3 if user % 10 else 20, replace=False) for user in range(6000)]
+    held = hold_out(interactions(np.array([np.isin(np.arange(50), c) for c in chosen])), 0)
+    assert held.test is not None
+    assert held.validation.n_users == pytest.approx(600, abs=1)
+    assert held.test.n_users == pytest.approx(600, abs=1)
+    long = np.diff(held.train.x.indptr) == 20
+    assert long.sum() > 400
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ def split_k_fold(
     """Yield a split per fold, in which the fold's users are the test users.
 
     Users are shuffled once and cut into folds of equal size, give or take one. Of a fold's users
-    with five items or more, `target_share` of the items (rounded down, at least one) are targets;
+    with two items or more, `target_share` of the items (rounded down, at least one) are targets;
     the others have none and are left out by `evaluate`. Of the users outside the fold,
     `validation_share` are validation users, see `hold_out_users`; the rest are trained on. Items
     are those of the training users. Splits are made one at a time, as they are asked for.
@@ -39,7 +39,7 @@ def split_k_fold(
 
     Raises:
         SettingsError: there are fewer than two folds, or a share is not between 0 and 1.
-        EmptyDataError: there are fewer users than folds, or too few with five items.
+        EmptyDataError: there are fewer users than folds, or too few with two items.
         DataError: the training users of a fold have a single item.
 
     Examples:

@@ -13,6 +13,7 @@ from nearfar.core.files import write_json
 from nearfar.core.manifest import is_bundle
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
+from nearfar.data.splits.hold_out import single_item_remark
 from nearfar.experiments.autopilot.families import BLEND, Family, select_families
 from nearfar.experiments.autopilot.fitting import Fitter, Say
 from nearfar.experiments.autopilot.holding_out import HeldOut, hold_out
@@ -155,7 +156,7 @@ def autopilot(
     Raises:
         ArtefactError: something that is no bundle stands at `out`.
         SettingsError: OUT.autopilot holds the search of other data, families or seed.
-        EmptyDataError: too few users have five items.
+        EmptyDataError: too few users have two items.
         SchemaError: a split in time is asked for and there are no timestamps.
 
     Examples:
@@ -244,8 +245,11 @@ def _identity(options: AutopilotOptions, held_out: HeldOut) -> dict[str, Any]:
 
 def _summary(held_out: HeldOut) -> str:
     train, test = held_out.train, held_out.test
+    by_time = held_out.protocol["kind"] == "by time"
+    single = "" if by_time else single_item_remark(held_out.everyone)
     return (
         f"{train.n_users:,} training users, {train.n_items:,} items, {train.n_interactions:,} "
         f"interactions; {held_out.validation.n_users:,} validation users"
         + (f", {test.n_users:,} test users" if test is not None else "; too few for test users")
+        + (f"; {single}" if single else "")
     )

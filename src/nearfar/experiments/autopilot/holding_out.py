@@ -12,17 +12,17 @@ from nearfar.core.seeding import derive
 from nearfar.data.events import Log
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.data.splits.by_time import split_by_time
-from nearfar.data.splits.hold_out import hold_out_users
+from nearfar.data.splits.hold_out import can_be_held_out, hold_out_users
 
 SHARE = 0.1
-"""Share of users held out to choose by, and as many again to report by."""
+"""Share of users held out to choose by, and as many again to report by; of those with two items."""
 
 LEAST_USERS = 200
 MOST_USERS = 10_000
 MOST_SHARE = 0.25
 
 TEST_FROM_USERS = 5_000
-"""From so many users on, a group of its own is held out for the final number."""
+"""From so many of these users on, a group of its own is held out for the final number."""
 
 WINDOW_SHARE = 0.1
 """With a split in time: share of the events in the validation window, and in the test window."""
@@ -50,8 +50,9 @@ class HeldOut:
 def hold_out(data: Log | Interactions, seed: int, *, by_time: bool = False) -> HeldOut:
     """Hold users out of a log, at random or by time.
 
-    At random, a tenth of the users (200 to 10,000, and at most a quarter) are validation users,
-    with a fifth of their items to be found; from 5,000 users on, as many again are test users.
+    At random, a tenth of the users with two items or more (200 to 10,000, and at most a quarter)
+    are validation users, with a fifth of their items to be found; from 5,000 such users on, as
+    many again are test users.
     By time, the last tenth of the events is the test window and the tenth before it the
     validation window (see `split_by_time`).
 
@@ -62,7 +63,7 @@ def hold_out(data: Log | Interactions, seed: int, *, by_time: bool = False) -> H
 
     Raises:
         SchemaError: a split in time is asked for and there are no timestamps.
-        EmptyDataError: too few users have five items.
+        EmptyDataError: too few users have two items.
         DataError: there are fewer than two items.
     """
     everyone = data.interactions() if isinstance(data, Log) else data
@@ -73,16 +74,17 @@ def hold_out(data: Log | Interactions, seed: int, *, by_time: bool = False) -> H
         about = {"log": data.name, "steps": [str(step) for step in data.steps]}
     if by_time:
         return _by_time(data, everyone, about)
-    n_users = everyone.n_users
-    n_wanted = int(min(max(SHARE * n_users, LEAST_USERS), MOST_USERS, MOST_SHARE * n_users))
+    n_able = len(can_be_held_out(everyone))
+    n_wanted = int(min(max(SHARE * n_able, LEAST_USERS), MOST_USERS, MOST_SHARE * n_able))
     train, test = everyone, None
-    if n_users >= TEST_FROM_USERS:
+    if n_able >= TEST_FROM_USERS:
         train, test = hold_out_users(
-            everyone, _share(n_wanted, n_users), seed=derive(seed, "autopilot", "test")
+            everyone, _share(n_wanted, n_able), seed=derive(seed, "autopilot", "test")
         )
         test = FoldIn(test.fold_in, test.held_out, "test")
+        n_able -= test.n_users
     train, validation = hold_out_users(
-        train, _share(n_wanted, train.n_users), seed=derive(seed, "autopilot", "validation")
+        train, _share(n_wanted, n_able), seed=derive(seed, "autopilot", "validation")
     )
     protocol = {
         **about,
@@ -95,9 +97,9 @@ def hold_out(data: Log | Interactions, seed: int, *, by_time: bool = False) -> H
     return HeldOut(train, validation, test, everyone, protocol)
 
 
-def _share(n_wanted: int, n_users: int) -> float:
+def _share(n_wanted: int, n_able: int) -> float:
     """Return the share that gives about so many users; between 0 and 1 for any data."""
-    return min(max(n_wanted / max(n_users, 1), 1e-9), 0.99)
+    return min(max(n_wanted / max(n_able, 1), 1e-9), 0.99)
 
 
 def _by_time(data: Log | Interactions, everyone: Interactions, about: dict[str, Any]) -> HeldOut:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -141,7 +141,18 @@ class Leaderboard:
             best = self._best_of("linear")
             if best is not None:
                 parts.append(f"The best linear model, {best.family.label}, {_difference(best)}.")
-        return " ".join(parts)
+        return " ".join((*parts, *self._doubts()))
+
+    def _doubts(self) -> Iterator[str]:
+        """What the validation users are too few to say."""
+        others = [row for row in self.rows if row.versus_winner is not None]
+        if others and not any(_significant(row) for row in others):
+            yield (
+                f"{self.winner.measured.n_users:,} validation users cannot tell these families "
+                "apart: no difference is significant."
+            )
+        elif any(row.family.kind == "popularity" and not _significant(row) for row in others):
+            yield "That it is better than popularity is not significant."
 
     def cut_short(self) -> list[str]:
         """Return the labels of autoencoders that had fewer epochs than they start with, or that
