@@ -147,10 +147,9 @@ def test_time_kept_back_for_a_blend_that_does_not_win_goes_to_trials(
         return fitter.clock.left if fitter.blend_seconds else 0.0
 
     monkeypatch.setattr(Fitter, "reserved", reserved)
-    for module in (search, leaderboard):
-        monkeypatch.setattr(
-            module, "preferred", lambda single, blend, *_: blend if wins else single
-        )
+    monkeypatch.setattr(
+        leaderboard, "preferred", lambda single, blend, *_: blend if wins else single
+    )
     families = [t.family for t in search_of(tmp_path, Fits()).records.trials]
     n_survey = len(ONLY) - 1
     assert "blend" not in families[:n_survey]

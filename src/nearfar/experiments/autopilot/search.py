@@ -10,13 +10,12 @@ from typing import Any
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.core import settings
 from nearfar.core.errors import NearfarError
-from nearfar.experiments.autopilot.blending import preferred
 from nearfar.experiments.autopilot.families import BLEND, PIA_VARIANT, Family
 from nearfar.experiments.autopilot.fitting import Fitter
+from nearfar.experiments.autopilot.leaderboard import make_leaderboard
 from nearfar.experiments.autopilot.needs import closed_form_seconds, too_large
 from nearfar.experiments.autopilot.pace import TooSlow
 from nearfar.experiments.autopilot.proposals import propose
-from nearfar.experiments.autopilot.records import best_of
 from nearfar.experiments.tuning.space import value_of
 
 TRIALS = 6
@@ -84,11 +83,8 @@ class FamilySearch:
         self._rounds()
 
     def _blend_wins(self) -> bool:
-        single = best_of([t for t in self.records.trials if t.family != BLEND.name])
-        blend = self.records.best(BLEND.name)
-        if single is None or blend is None:
-            return False
-        return preferred(single, blend, self.records, self.fitter.held_out.validation) == blend
+        board = make_leaderboard(self.records, self.fitter.held_out.validation, "accuracy")
+        return board is not None and board.winner.family == BLEND
 
     def _survey(self) -> None:
         """Fit every family once, as it starts, cheapest first."""
