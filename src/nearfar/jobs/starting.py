@@ -14,12 +14,12 @@ from nearfar.jobs.pipeline import Pipeline, make_pipeline
 from nearfar.jobs.template import HEAD, ITEMS, REST, SINK, SOURCE
 from nearfar.jobs.window import window_of
 from nearfar.store.contracts import BrokenContractError
+from nearfar.tables.columnar import PARQUET
 from nearfar.tables.columns import EVENT_ROLES, OPTIONS
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.sqlite import is_sqlite, table_names
 
-PARQUET = r".*\.(?:parquet|pq)"
 Say = Callable[[str], object]
 
 

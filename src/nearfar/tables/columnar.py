@@ -42,7 +42,8 @@ FORMATS = (
     ColumnarFormat("Avro", b"Obj\x01", pl.read_avro),
 )
 COLUMNAR = r".*\.(?:parquet|pq|feather|arrow|ipc|avro)"
-PARQUET_NAME = re.compile(rf".*\.(?:parquet|pq){COMPRESSED}", re.IGNORECASE)
+PARQUET = r".*\.(?:parquet|pq)"
+PARQUET_NAME = re.compile(PARQUET + COMPRESSED, re.IGNORECASE)
 
 
 def columnar_format(files: RawFiles, name: str) -> ColumnarFormat | None:
