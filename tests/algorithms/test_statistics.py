@@ -108,6 +108,15 @@ def test_the_weights_of_wmf_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
+    ("per_user", "times"), [(1.5, 3.0), (5.0, 3.0), (8.0, 1.5625), (10.0, 1.0), (60.0, 1.0)]
+)
+def test_the_penalty_of_wmf_grows_where_histories_are_short(per_user: float, times: float) -> None:
+    """(10 / n)^2, from 1 to 3."""
+    data = Statistics(n_users=200, n_items=400, n_interactions=int(200 * per_user), excess=1.0)
+    assert WMF().data_defaults(data)["l2"] == pytest.approx(wmf.DEFAULT_L2 * times, rel=0.01)
+
+
+@pytest.mark.parametrize(
     ("n_items", "of_wmf", "of_plrec"),
     [(100, 256, 512), (8_960, 280, 560), (16_000, 500, 1000), (40_000, 512, 1024)],
 )

@@ -22,6 +22,8 @@ from nearfar.train.run import Run
 UNOBSERVED_SHARE = 10.0
 DEFAULT_L2 = 0.012
 DEFAULT_L2_EXPONENT = 0.25
+SHORT_HISTORY = 10.0
+MOST_FOR_SHORT = 3.0
 """The default weight and penalty; see `WMF.data_defaults`."""
 
 
@@ -73,8 +75,8 @@ class WMF(Algorithm):
 
         a = `UNOBSERVED_SHARE` n / I (at most 1), n the interactions per user and I the items: the
         unobserved entries of a user then weigh about `UNOBSERVED_SHARE` times the observed ones.
-        l2 = `DEFAULT_L2` / excess^(1/4); with an exponent other than 1, the penalty of the mean
-        user stays the same.
+        l2 = `DEFAULT_L2` / excess^(1/4), times (10 / n)^2 where histories are short: at least 1, at
+        most 3. With an exponent other than 1, the penalty of the mean user stays the same.
 
         Differs: a rule of our own, measured in docs/defaults.md.
         """
@@ -82,7 +84,8 @@ class WMF(Algorithm):
         if self.unobserved_weight is not None:
             weight = self.unobserved_weight
         mass = data.history + weight * (data.n_items - data.history)
-        l2 = DEFAULT_L2 / data.excess**DEFAULT_L2_EXPONENT * mass ** (1 - self.l2_exponent)
+        short = min(max(1.0, (SHORT_HISTORY / data.history) ** 2), MOST_FOR_SHORT)
+        l2 = DEFAULT_L2 / data.excess**DEFAULT_L2_EXPONENT * short * mass ** (1 - self.l2_exponent)
         return {
             "n_factors": min(max(data.n_items // 32, 256), 512),
             "unobserved_weight": float(f"{weight:.3g}"),
