@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
-from nearfar.algorithms.collapse import LEAST_GAIN, LEAST_STEPS, refusing_collapse
+from nearfar.algorithms.collapse import LEAST_GAIN, LEAST_STEPS, alike, refusing_collapse
+from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.hvamp import HVamp
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
@@ -13,6 +14,7 @@ from nearfar.core.errors import CollapsedError
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.constant import Constant
+from nearfar.models.model import Model
 from nearfar.train.history import EpochRecord
 from nearfar.train.plan import TrainingPlan
 from nearfar.train.run import Run
@@ -66,7 +68,12 @@ def record(epoch: int, score: float, step: int) -> EpochRecord:
 
 
 def checked(
-    clusters, algorithm: AutoencoderAlgorithm, before: list[float], now: float, steps: int
+    clusters,
+    algorithm: AutoencoderAlgorithm,
+    before: list[float],
+    now: float,
+    steps: int,
+    model: Model | None = None,
 ) -> dict[str, float]:
     """What the check gives back after these epochs of ten, the last of them now."""
     train, validation = clusters
@@ -74,7 +81,7 @@ def checked(
     run.history.records += [record(i, score, steps) for i, score in enumerate(before)]
     objective = algorithm.objective(TrainingCounts(train.item_counts, train.n_users), 0)
     return refusing_collapse(
-        lambda: {"NDCG@100": now}, validation, train.item_counts, train.n_users,
+        lambda: {"NDCG@100": now}, model or Constant(train.item_counts, train.n_users), validation,
         objective=objective, plan=TrainingPlan(10, 5, 0.1, 0), run=run,
     )()  # fmt: skip
 
@@ -95,3 +102,15 @@ def test_what_is_refused(clusters) -> None:
     ):
         assert scores == {"NDCG@100": low}
     assert checked(clusters, aligned, [low] * 4, high, LEAST_STEPS) == {"NDCG@100": high}
+
+
+def test_a_model_that_tells_users_apart_is_not_refused_where_popularity_is_best(clusters) -> None:
+    """As on logs of short histories, where nothing may be better than popularity."""
+    train, validation = clusters
+    personal = EASE(l2=5.0).fit(train)
+    constant = Constant(train.item_counts, train.n_users)
+    assert alike(personal, constant, validation) < 0.8
+    assert alike(constant, constant, validation) == 1.0
+    low = evaluate(constant, validation, (NDCG(100),)).mean(NDCG(100))
+    aligned = MultVAE(alignment=PIA())
+    assert checked(clusters, aligned, [low] * 4, low, LEAST_STEPS, personal) == {"NDCG@100": low}

@@ -142,8 +142,8 @@ class Assembly:
     def validator(self, validation: FoldIn, run: Run) -> Validate:
         """Return what scores the model as it is, and refuses one that an alignment collapsed."""
         return refusing_collapse(
-            validator(self.model, validation), validation, self.model.popularity,
-            self.model.n_train_users, objective=self.objective, plan=self.plan, run=run,
+            validator(self.model, validation), self.model, validation,
+            objective=self.objective, plan=self.plan, run=run,
         )  # fmt: skip
 
     def fitted(self) -> Autoencoder:
