@@ -19,6 +19,7 @@ import numpy as np
 import nearfar as nf
 from benchmarks.defaults import DATA, read
 from benchmarks.experiments import sets
+from nearfar.core.errors import CollapsedError
 from nearfar.core.seeding import generator
 
 METRIC = nf.NDCG(100)
@@ -73,7 +74,12 @@ def measure(name: str, before: dict[str, Any] | None) -> Iterator[dict[str, Any]
         for label, algorithm in algorithms(train).items():
             run = nf.Run(seed=0, device="cpu", precision="bfloat16", progress=False)
             started = time.perf_counter()
-            model = algorithm.fit(train, validation, run=run)
+            try:
+                model = algorithm.fit(train, validation, run=run)
+            except CollapsedError as error:
+                rows[label] = {"collapsed": str(error)}
+                print(name, mean, label, "collapsed", flush=True)
+                continue
             seconds = round(time.perf_counter() - started, 1)
             evaluations[label] = nf.evaluate(model, validation, [METRIC], name=label)
             rows[label] = {"score": evaluations[label].mean(METRIC), "seconds": seconds}
