@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from nearfar.core.errors import SettingsError
+from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.jobs.publish import publish
 from nearfar.jobs.score_daily import score_daily
+from nearfar.jobs.status import status, write_prometheus
 from nearfar.jobs.train_weekly import train_weekly
 from nearfar.jobs.window import training_of, window_events
 from tests.jobs.cases import FIRST, day_of_events, pipeline_in, write_days
@@ -37,7 +38,11 @@ def test_kinds_of_events_become_weights_and_unknown_ones_are_said(tmp_path: Path
     said: list[str] = []
     events = window_events(pipeline, day, "train", said.append)
     assert events.n_rejected == 0, "a view and a purchase of the same second are two events"
-    assert "left out: 56 events: the kind 'share' has no weight" in said
+    assert any(
+        line.startswith("left out: 56 of ") and line.endswith("the kind 'share' has no weight")
+        for line in said
+    )
+    assert events.left_out == {"the kind 'share' has no weight": 56}
     weekly = pipeline.train
     found = training_of(
         events.frame, weekly.filters, as_of=day, share=0.1, holdout_days=7, salt="s",
@@ -60,12 +65,10 @@ def test_kinds_of_events_become_weights_and_unknown_ones_are_said(tmp_path: Path
     assert strong.sort("user", "item").equals(trained.sort("user", "item"))
 
 
-def test_kinds_need_both_their_column_and_their_weights(tmp_path: Path) -> None:
-    source = {"kind": "parquet", "path": "events", "columns": {"kind": "what"}}
-    with pytest.raises(SettingsError, match=r"columns.kind is 'what'.*give both or none"):
-        pipeline_in(tmp_path, source=source)
-    with pytest.raises(SettingsError, match=r"columns.kind is None.*give both or none"):
-        pipeline_in(tmp_path, train={"kind_weights": "view=1"})
+def test_weights_of_kinds_need_a_column_that_may_hold_them(tmp_path: Path) -> None:
+    source = {"kind": "parquet", "path": "events", "columns": {"kind": ""}}
+    with pytest.raises(SettingsError, match=r"source.columns.kind says that no column holds kinds"):
+        pipeline_in(tmp_path, source=source, train={"kind_weights": "view=1"})
     with pytest.raises(SettingsError, match="not of the form kind=number"):
         of_kinds(tmp_path, kind_weights="view")
 
@@ -98,3 +101,63 @@ def test_rules_hold_in_the_daily_lists_and_a_changed_file_scores_again(tmp_path:
     rules.write_text("item,pin\n1002,first\n")
     with pytest.raises(SettingsError, match=r"rules.csv, line 2: pin is 'first'"):
         score_daily(ruled, last)
+
+
+def with_impressions(folder: Path, days: int, seed: int = 1):
+    """The shop of the tests, where everybody is shown what a tenth of them buys; the last day."""
+    for day in (FIRST + timedelta(days=n) for n in range(days)):
+        events = day_of_events(day)
+        seen = day_of_events(day, n_users=200, per_day=400, seed=seed)
+        rows = pl.concat(
+            [events.with_columns(event=pl.lit("purchase")),
+             seen.with_columns(event=pl.lit("impression"))]
+        )  # fmt: skip
+        target = folder / "events" / f"date={day}"
+        target.mkdir(parents=True)
+        rows.write_parquet(target / "events.parquet")
+    return FIRST + timedelta(days=days - 1)
+
+
+def test_impressions_are_no_events_anywhere_in_the_pipeline(tmp_path: Path) -> None:
+    last = with_impressions(tmp_path / "shop", 29)
+    write_days(tmp_path / "plain" / "events", 29)
+    found = {}
+    for name in ("shop", "plain"):
+        pipeline = pipeline_in(tmp_path / name)
+        trained = train_weekly(pipeline, last - timedelta(days=1))
+        publish(pipeline.registry)
+        scored = score_daily(pipeline, last)
+        found[name] = (trained, scored, pipeline)
+    reason = "event is 'impression': no event"
+    (trained, scored, pipeline), (plain, plain_scored, other) = found["shop"], found["plain"]
+    data, same = trained.version.record["data"], plain.version.record["data"]
+    assert data["fingerprint"] == same["fingerprint"], "trained on the purchases alone"
+    assert data["contract"]["daily"] == same["contract"]["daily"], "and the contract saw no others"
+    ((told, n),) = data["contract"]["left_out"].items()
+    assert told.startswith(reason)
+    assert n > 9000
+    assert scored.n_users == plain_scored.n_users, "who was only shown something is not active"
+    assert (
+        pipeline.sink.read(last).drop("scored_at").equals(other.sink.read(last).drop("scored_at"))
+    )
+    standing = status(pipeline.registry)["last"]
+    assert standing["train"]["detail"]["left_out"] == data["contract"]["left_out"]
+    assert standing["score"]["detail"]["left_out"] == scored.left_out
+    assert "left_out" in (pipeline.registry / "events.jsonl").read_text()
+    assert pipeline.metrics_file is not None
+    write_prometheus(pipeline.registry, pipeline.metrics_file)
+    n_scored = sum(scored.left_out.values())
+    assert f"nearfar_rows_left_out {float(n_scored)}" in pipeline.metrics_file.read_text()
+
+
+def test_a_window_of_impressions_alone_says_where_its_rows_went(tmp_path: Path) -> None:
+    last = with_impressions(tmp_path, 28)
+    for path in (tmp_path / "events").rglob("*.parquet"):
+        pl.read_parquet(path).with_columns(event=pl.lit("impression")).write_parquet(path)
+    pipeline = pipeline_in(tmp_path)
+    with pytest.raises(EmptyDataError, match=r"none is left of .* rows; left out: .*impression"):
+        window_events(pipeline, last, "train", lambda text: None)
+    kept = pipeline_in(
+        tmp_path, source={"kind": "parquet", "path": "events", "columns": {"kind": ""}}
+    )
+    assert window_events(kept, last, "train", lambda text: None).left_out == {}

@@ -70,10 +70,10 @@ def oracle(values: list[tuple[Any, ...]]) -> list[str | None]:
             told.append("after the window")
         elif moment < first:
             told.append("before the window")
-        elif (user, item, moment) in seen:
+        elif (user, item, moment, rating) in seen:
             told.append("repeated")
         else:
-            seen.add((user, item, moment))
+            seen.add((user, item, moment, rating))
             told.append(None)
     return told
 
@@ -115,7 +115,7 @@ def test_what_is_accepted_is_accepted_again(values: list[tuple[Any, ...]]) -> No
 
 
 def test_rejected_rows_go_to_quarantine_with_their_reason(tmp_path: Path) -> None:
-    values = [("a", 1, NOW, 5.0), ("a", 1, NOW, 4.0), (None, 1, NOW, 5.0), ("b", 2, NOW, -1.0)]
+    values = [("a", 1, NOW, 5.0), ("a", 1, NOW, 5.0), (None, 1, NOW, 5.0), ("b", 2, NOW, -1.0)]
     path = tmp_path / "below" / "quarantine.parquet"
     _, report = checked(LENIENT, frame_of(values), quarantine=path)
     kept = pl.read_parquet(path)

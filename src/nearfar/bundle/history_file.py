@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -21,7 +21,8 @@ from nearfar.core.errors import DataError
 from nearfar.core.identity import MISSING_WORDS, id_text
 from nearfar.data.build import GrowingIds
 from nearfar.data.interactions import canonical
-from nearfar.tables.columns import HISTORY_ROLES
+from nearfar.data.plain_events import PlainEvents
+from nearfar.tables.columns import HISTORY_ROLES, PLAIN_ROLES, Columns
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import TableRows
@@ -49,20 +50,25 @@ def read_histories(
     *,
     user: str | None = None,
     item: str | None = None,
+    kind: str | None = None,
+    outcome: str | None = None,
     chunk_users: int = CHUNK_USERS,
     options: ReadOptions | None = None,
     report: ReadReport | None = None,
 ) -> Iterator[HistoryChunk]:
     """Read the histories in a file, at most `chunk_users` at a time.
 
-    Users come in order of first appearance, each once, wherever its rows or lines stand.
+    Users come in order of first appearance, each once, wherever its rows or lines stand. Of rows
+    that are no events, as in `read_log` (an impression, a refund, `clicked` 0), the item is left
+    out, and the user is kept.
 
     Args:
         bundle: over whose items.
         path: .csv, .tsv or .parquet with a user and an item column (a row without an item lists a
             user who may have none); or .jsonl of {"user": ..., "items": [...]}. Text may be
             compressed (.gz).
-        user, item: names of columns; by default recognised by usual names.
+        user, item, kind, outcome: names of columns; by default recognised by usual names. "" for
+            the kind or the outcome keeps the items of all rows.
         chunk_users: how many users a chunk holds at most.
         options: how to read the file.
         report: filled with what was read.
@@ -95,10 +101,26 @@ def read_histories(
     else:
         table = open_table(files, files.names[0], options)
         report.format = "a table of histories"
-        given = {"user": user, "item": item}
-        blocks = read_rows([table], HISTORY_ROLES, given, options.rules, report, needed=("user",))
+        given = Columns(user, item, kind=kind, outcome=outcome)
+        blocks = _events(
+            read_rows(
+                [table], (*HISTORY_ROLES, *PLAIN_ROLES), vars(given), options.rules, report,
+                needed=("user",),
+            ),
+            PlainEvents(report, given),
+        )  # fmt: skip
         typed = table.typed
     return _grouped_by_user(bundle, blocks, typed, chunk_users, report)
+
+
+def _events(blocks: Iterator[TableRows], judge: PlainEvents) -> Iterator[TableRows]:
+    """The rows, without the item where a row is no event."""
+    for block in blocks:
+        rows, none = judge.read(block.frame)
+        if none is not None:
+            item = pl.when(~none).then(pl.col("item"))
+            rows = rows.with_columns(item.alias("item"))
+        yield replace(block, frame=rows)
 
 
 def _grouped_by_user(

@@ -16,6 +16,7 @@ from nearfar.data.log import read_log
 from nearfar.data.splits.folder import is_split_folder
 from nearfar.data.weighting import Repeats, Scale
 from nearfar.tables.clock import TimeUnit
+from nearfar.tables.columns import OPTIONS
 from nearfar.tables.dialect import Quoting, TextOptions
 from nearfar.tables.item_table import read_item_table
 from nearfar.tables.names import TITLES, plain_name
@@ -27,7 +28,7 @@ FILTERS = (
     "min_rating", "min_weight", "min_user", "max_user", "min_item", "core", "since", "until",
 )  # fmt: skip
 DETAILS = ("details",)
-WEIGHTS = ("kind", "kind_weights", "weights", "repeats")
+WEIGHTS = ("kind_weights", "weights", "repeats")
 """What concerns training alone."""
 
 
@@ -64,7 +65,15 @@ class LogOptions:
         str | None,
         typer.Option(
             "--kind-column",
-            help="The log's column of kinds of events (view, click, buy), if not recognised.",
+            help="The log's column of kinds of events (view, click, buy), if not recognised. Rows "
+            "of kinds that are no events (impression, refund) are left out; '' keeps them.",
+        ),
+    ] = None
+    outcome: Annotated[
+        str | None,
+        typer.Option(
+            "--outcome-column",
+            help="The log's column of outcomes (clicked: 0 or 1), likewise; '' keeps rows of no.",
         ),
     ] = None
     kind_weights: Annotated[
@@ -213,9 +222,7 @@ class LogOptions:
     @property
     def columns(self) -> dict[str, str | None]:
         """The column of each role, as far as it is given."""
-        return {
-            role: getattr(self, role) for role in ("user", "item", "rating", "timestamp", "weight")
-        }
+        return {role: getattr(self, role) for role in OPTIONS}
 
     @property
     def filters(self) -> Filters:
@@ -273,7 +280,6 @@ class LogOptions:
             options=self.reading,
             drop_bad_rows=self.drop_bad_rows,
             items=details,
-            kind=self.kind,
             kind_weights=self.kind_weights,
             weights=self.weights,
             repeats=self.repeats,

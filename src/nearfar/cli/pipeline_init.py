@@ -46,6 +46,13 @@ def init(
     item: Annotated[str | None, typer.Option("--item-column", help="Of the source.")] = None,
     timestamp: Annotated[str | None, typer.Option("--time-column", help="Of the source.")] = None,
     weight: Annotated[str | None, typer.Option("--weight-column", help="Of the source.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind-column", help="Of the source; '' keeps impressions and refunds."),
+    ] = None,
+    outcome: Annotated[
+        str | None, typer.Option("--outcome-column", help="Of the source; '' keeps clicked 0.")
+    ] = None,
     sink: Annotated[
         str | None,
         typer.Option("--sink", help="Where recommendations go: a folder or a database's URL."),
@@ -68,7 +75,10 @@ def init(
                 raise ArtefactError(f"{wanted} exists; name another file")
         if example and source is not None:
             raise typer.BadParameter("give --example or --source")
-        columns = {"user": user, "item": item, "timestamp": timestamp, "weight": weight}
+        columns = {
+            "user": user, "item": item, "timestamp": timestamp, "weight": weight, "kind": kind,
+            "outcome": outcome,
+        }  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)  # relative paths in the settings start there
         text = first_settings(
             path.parent, source=source, table=source_table, columns=columns, sink=sink,

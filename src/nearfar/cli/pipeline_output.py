@@ -113,6 +113,10 @@ def standing(found: dict[str, Any]) -> list[Table | str]:
             if "training_failed" in event["detail"]
             else ""
         )
+        + "".join(
+            f"; left out: {n:,} rows: {reason}"
+            for reason, n in event["detail"].get("left_out", {}).items()
+        )
         for job, event in found["last"].items()
     ]
     age = found["age_seconds"]

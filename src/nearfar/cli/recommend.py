@@ -172,8 +172,8 @@ def _for_file(
 ) -> None:
     report = ReadReport(str(path))
     chunks = read_histories(
-        bundle, path, user=log_options.user, item=log_options.item,
-        options=log_options.reading, report=report,
+        bundle, path, user=log_options.user, item=log_options.item, kind=log_options.kind,
+        outcome=log_options.outcome, options=log_options.reading, report=report,
     )  # fmt: skip
     with output.counting(f"recommending for {path.name}", "users") as progress:
         done = recommend_to_file(bundle, chunks, out, progress=progress, formulas=formulas, **rules)

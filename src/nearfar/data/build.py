@@ -13,9 +13,9 @@ from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import OPTIONAL, FilterStep, Log, compacted, with_details
 from nearfar.data.filters import Filters, row_mask
-from nearfar.data.plain_events import PlainEvents
+from nearfar.data.plain_events import event_judge
 from nearfar.data.remarks import remarks_on
-from nearfar.data.weighting import KindReader
+from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import TableRows
 from nearfar.tables.rules import DROP, BadRows, beyond, missing_value
@@ -152,6 +152,7 @@ class LogBuilder:
             filter leaves out, is refused or dropped; a weight of 0 or below is no event anyway.
         report: filled with the rows left out.
         kinds: the weight of each kind of event; rows then have a column kind.
+        columns: as far as they are given.
     """
 
     def __init__(
@@ -163,11 +164,12 @@ class LogBuilder:
         bad_rows: BadRows = "refuse",
         report: ReadReport | None = None,
         kinds: Mapping[str, float] | None = None,
+        columns: Columns | None = None,
     ) -> None:
         self.name = name
         self.filters = filters or Filters()
         self.report = report or ReadReport()
-        self._kinds = PlainEvents(self.report) if kinds is None else KindReader(kinds, self.report)
+        self._kinds = event_judge(kinds, columns or Columns(), self.report)
         self._bad_rows = bad_rows
         self.n_read = 0
         self._has_no_events = self._has_bad_rows = False

@@ -41,6 +41,7 @@ def read_log(
     options: ReadOptions | None = None,
     drop_bad_rows: bool = False,
     kind: str | None = None,
+    outcome: str | None = None,
     kind_weights: Mapping[str, float] | str | None = None,
     weights: Scale | None = None,
     repeats: Repeats | None = None,
@@ -55,7 +56,7 @@ def read_log(
             or a SciPy sparse matrix (ids are row and column numbers; values are ratings unless
             all are one).
         user, item, rating, timestamp, weight: names of columns; by default recognised by usual
-            names.
+            names; "" for a role that no column has.
         items: details of items: a column `item`, and "title", "genres" or others; or the path of
             a table of them.
         filters: applied; also a mapping, as {"min_user": 5}. Ratings and times are filtered while
@@ -67,7 +68,9 @@ def read_log(
             file of a folder to read.
         drop_bad_rows: leave out and count rows that cannot be read, up to a tenth, instead of
             raising at the first; `Log.read.left_out` counts them.
-        kind: the column of kinds of events, where these have weights; by default recognised.
+        kind, outcome: the column of kinds of events (view, impression, refund) and that of outcomes
+            (clicked: 0 or 1), by which rows that are no events are left out; by default recognised.
+            "" keeps these rows.
         kind_weights: the weight of each kind in training, as {"view": 1, "buy": 5} or
             "view=1,buy=5". Events of other kinds are left out and counted.
         weights, repeats: what weights are in training; see `Weighting`.
@@ -89,12 +92,7 @@ def read_log(
     """
     kinds = parse_kinds(kind_weights) if isinstance(kind_weights, str) else kind_weights
     weighting = Weighting(kinds, weights, repeats)
-    if kind is not None and kinds is None:
-        raise SettingsError(
-            f"{kind!r} is named as the column of kinds, and kinds have no weights; give them "
-            "(--kind-weights view=1,buy=5)"
-        )
-    columns = Columns(user, item, rating, timestamp, weight, kind)
+    columns = Columns(user, item, rating, timestamp, weight, kind, outcome)
     if isinstance(filters, Mapping):
         filters = build(Filters, filters, "filters")
     chosen = filters or Filters(merge_duplicates=False)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
+from nearfar.core.errors import SchemaError
+from nearfar.data.weighting import KindReader
+from nearfar.tables.columns import OPTIONS, Columns
 from nearfar.tables.names import plain_name, words
 from nearfar.tables.report import ReadReport
 
@@ -33,10 +38,12 @@ class PlainEvents:
 
     Args:
         report: filled with the rows left out, and what else there is to say.
+        columns: as far as they are given: one that is named must be what it is named for.
     """
 
-    def __init__(self, report: ReadReport) -> None:
+    def __init__(self, report: ReadReport, columns: Columns | None = None) -> None:
         self._report = report
+        self._named = columns or Columns()
         self._counts: dict[str, int] = {}
         self._left_out: dict[str, None] = {}
         self._ignored: set[str] = set()
@@ -48,7 +55,11 @@ class PlainEvents:
         return f"no {', '.join(self._left_out)}" if self._left_out else ""
 
     def read(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | None]:
-        """Return the rows without the columns of kinds and outcomes, and which are no events."""
+        """Return the rows without the columns of kinds and outcomes, and which are no events.
+
+        Raises:
+            SchemaError: a column that was named for the kind or the outcome holds neither.
+        """
         none: pl.Series | None = None
         for role, judge in (("kind", self._of_no_kind), ("outcome", self._of_no_outcome)):
             if role in rows.columns:
@@ -69,7 +80,8 @@ class PlainEvents:
             counts = ", ".join(f"{kind} {self._counts[kind]:,}" for kind in kept[:8])
             self._report.remarks.append(
                 f"{column!r} tells kinds of events ({counts}), which count alike; give them "
-                f"weights with --kind-weights {kept[0]}=1,{kept[1]}=2"
+                f"weights with --kind-weights {kept[0]}=1,{kept[1]}=2 (in settings: "
+                f'kind_weights = "{kept[0]}=1,{kept[1]}=2")'
             )
 
     def _of_no_kind(self, kinds: pl.Series) -> pl.Series | None:
@@ -77,7 +89,7 @@ class PlainEvents:
         for kind, n in counts.iter_rows():
             self._counts[kind] = self._counts.get(kind, 0) + n
         if len(self._counts) > MAX_KINDS:
-            self._ignore("kind")
+            self._ignore("kind", f"more than {MAX_KINDS} different values")
             return None
         none = [kind for kind in counts.to_series(0) if plain_name(kind) in NO_EVENTS]
         column = self._report.columns.get("kind", "kind")
@@ -85,7 +97,8 @@ class PlainEvents:
             if kind in none:
                 self._left_out[kind] = None
                 self._report.left_out[
-                    f"{column} is {kind!r}: no event (--kind-weights {kind}=1,... keeps it)"
+                    f"{column} is {kind!r}: no event (kept with {OPTIONS['kind']} '', or with a "
+                    f"weight: --kind-weights {kind}=1,...)"
                 ] += n
         return kinds.is_in(none).fill_null(False) if none else None
 
@@ -94,18 +107,40 @@ class PlainEvents:
         known = words.drop_nulls()
         if self._yes_and_no is None and len(known):
             self._yes_and_no = bool(known.is_in(list(YES | NO)).all())
-        if not self._yes_and_no:
-            self._ignore("outcome")
+        if self._yes_and_no is None:
             return None
-        none = ~words.is_in(list(YES)).fill_null(False)
+        if not self._yes_and_no:
+            self._ignore("outcome", f"{known[0]!r}, where yes or no was expected")
+            return None
+        none = words.is_in(list(NO)).fill_null(True)
         column = self._report.columns.get("outcome", "outcome")
         if n := int(none.sum()):
             self._left_out[f"{column} 0"] = None
-            self._report.left_out[f"{column} says no: no event"] += n
+            reason = f"{column} says no: no event (kept with {OPTIONS['outcome']} '')"
+            self._report.left_out[reason] += n
         return none
 
-    def _ignore(self, role: str) -> None:
+    def _ignore(self, role: str, held: str) -> None:
+        """Look at a column no more; one that was named for its role is refused."""
+        if given := getattr(self._named, role):
+            raise SchemaError(
+                f"column {given!r} is named for the {role} and holds {held}; name another one, or "
+                f"none with {OPTIONS[role]} '' (in Python and in settings: {role}='')"
+            )
         self._ignored.add(role)
         column = self._report.columns.pop(role, None)
         if column is not None:
             self._report.unused_columns.append(column)
+
+
+def event_judge(
+    kinds: Mapping[str, float] | None, columns: Columns, report: ReadReport
+) -> PlainEvents | KindReader:
+    """Return what tells events from rows that are none, for all that reads logs.
+
+    Args:
+        kinds: the weight of each kind of event; None where kinds have no weights.
+        columns: as far as they are given.
+        report: filled with the rows left out.
+    """
+    return PlainEvents(report, columns) if kinds is None else KindReader(kinds, report)

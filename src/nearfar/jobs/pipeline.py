@@ -26,7 +26,6 @@ from nearfar.reranking.reranking import Reranking
 from nearfar.store.contracts import Contract
 from nearfar.store.sinks.sink import RecommendationSink, make_sink
 from nearfar.store.sources.source import EventSource, make_source
-from nearfar.tables.columns import Columns
 
 FILE_URL = re.compile(r"((?:sqlite|duckdb)(?:\+\w+)?:///)(?![/:]|\$\{)([^?]+)(.*)", re.DOTALL)
 """A database that is a file, at a relative path; one in memory is none."""
@@ -148,16 +147,13 @@ class Pipeline:
     @property
     def scale(self) -> Scale:
         """What weights are in training."""
-        columns: Columns | None = getattr(self.source, "columns", None)
-        named = columns is not None and columns.weight is not None
-        return self.train.weighting.scale_of(named=named)
+        return self.train.weighting.scale_of(named=bool(self.source.columns.weight))
 
     def __post_init__(self) -> None:
-        columns: Columns | None = getattr(self.source, "columns", None)
-        if columns is not None and (columns.kind is None) != (self.train.kind_weights is None):
+        if self.train.kind_weights is not None and self.source.columns.kind == "":
             raise SettingsError(
-                f"source.columns.kind is {columns.kind!r} and train.kind_weights "
-                f"{self.train.kind_weights!r}; give both or none"
+                f"train.kind_weights is {self.train.kind_weights!r}, and source.columns.kind says "
+                "that no column holds kinds; leave one out"
             )
         if self.score.active_days > self.train.window_days:
             raise SettingsError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class Scored:
         n_resumed: users of parts that a run before had written.
         n_events: of the window that the contract accepted.
         n_rejected: that it refused.
+        left_out: rows of the window that are no events, by reason.
         already: the day was published before with this version and these events; nothing was
             done.
         seconds: of the whole job.
@@ -72,6 +73,7 @@ class Scored:
     n_rejected: int
     already: bool
     seconds: float
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def score_daily(
@@ -130,7 +132,7 @@ def score_daily(
             "score", "already done" if found.already else "done", version=found.version,
             as_of=str(as_of), seconds=seconds, users=found.n_users, rows=found.n_rows,
             unknown=found.n_unknown, resumed=found.n_resumed, events=found.n_events,
-            rejected=found.n_rejected,
+            rejected=found.n_rejected, left_out=found.left_out,
             **({} if training_failed is None else {"training_failed": training_failed}),
             **({"accept": sorted(accept)} if accept else {}),
         )  # fmt: skip
@@ -172,7 +174,7 @@ def _score(
         say(f"{as_of} is published by {version} from the same events; nothing to do")
         return Scored(
             str(as_of), version, active.n_users, 0, 0, 0, events.frame.height, events.n_rejected,
-            True, 0.0,
+            True, 0.0, events.left_out,
         )  # fmt: skip
     whose = "" if pipeline.score.arm is None else f" of arm {pipeline.score.arm}"
     say(
@@ -212,7 +214,7 @@ def _score(
     remove(mark)
     return Scored(
         str(as_of), version, n_users, rows, unknown, resumed, events.frame.height,
-        events.n_rejected, False, 0.0,
+        events.n_rejected, False, 0.0, events.left_out,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from nearfar.jobs.template import HEAD, ITEMS, REST, SINK, SOURCE
 from nearfar.jobs.window import window_of
 from nearfar.store.contracts import BrokenContractError
 from nearfar.tables.columnar import PARQUET
-from nearfar.tables.columns import EVENT_ROLES, OPTIONS
+from nearfar.tables.columns import EVENT_ROLES, OPTIONS, PLAIN_ROLES
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.sqlite import is_sqlite, table_names
@@ -71,7 +71,8 @@ def first_settings(
         roles = _looked_at(pipeline, as_of, say)
         if "weight" in roles and "weight" not in named:
             parts[4] = _without_weights(parts[4], roles["weight"], say)
-        parts[1] = _section("source", _source(source, table, folder), roles)
+        unused = {role: name for role, name in named.items() if name == ""}
+        parts[1] = _section("source", _source(source, table, folder), {**roles, **unused})
     return "".join(parts)
 
 
@@ -100,11 +101,15 @@ def _looked_at(pipeline: Pipeline, as_of: date, say: Say) -> dict[str, str]:
     report = ReadReport()
     events = pipeline.source.read(since, until, report)
     roles = {
-        role.name: report.columns[role.name] for role in EVENT_ROLES if role.name in report.columns
+        role.name: report.columns[role.name]
+        for role in (*EVENT_ROLES, *PLAIN_ROLES)
+        if role.name in report.columns
     }
     say("columns: " + ", ".join(f"{role} = {column}" for role, column in roles.items()))
     if report.unused_columns:
         say("columns not used: " + ", ".join(report.unused_columns))
+    for line in report.losses():
+        say(line)
     if not events.height:
         raise DataError(
             f"no event lies from {since} to {as_of} (UTC); give --as-of the last day that has any, "

@@ -70,6 +70,8 @@ def write_prometheus(registry_folder: Path, path: Path) -> None:
             values["events", ()] = float(detail["events"])
         if "rejected" in detail:
             values["events_rejected", ()] = float(detail["rejected"])
+        if "left_out" in detail:
+            values["rows_left_out", ()] = float(sum(detail["left_out"].values()))
         if event["job"] == "score" and event["outcome"] == "done":
             values["users_scored", ()] = float(detail["users"])
     for version in registry.versions()[-SHOWN:]:
@@ -103,6 +105,7 @@ HELP = {
     "last_run_seconds": "How long the last run of a job took.",
     "events": "Events of the last training's window.",
     "events_rejected": "Events that the contract refused in the last training or scoring.",
+    "rows_left_out": "Rows of the last window read that are no events, as impressions and refunds.",
     "users_scored": "Users that the last scoring wrote recommendations for.",
     "ndcg_at_100": "NDCG@100 of a version on its held-out users.",
     "gates_failed": "Gates that the last candidate did not pass.",

@@ -29,6 +29,10 @@ path = "events"                      # or "s3://bucket/events", any address that
 ## table = "events"
 ## columns = { user = "customer_id", item = "sku", timestamp = "at", weight = "quantity" }
 ## columns = { user = "customer_id", item = "sku", timestamp = "at", kind = "event" }
+##                                   # recognised by usual names where not given; rows that say that
+##                                   # nothing happened (event impression or refund, clicked 0) are
+##                                   # left out and counted: kind = "" and outcome = "" keep them
+## item_separator = "|"              # of text: where a cell holds several items
 
 """
 SINK = """\
@@ -65,7 +69,7 @@ kind = "multvae"
 # publish = true                     # make a version current as soon as it passed the gates
 # filters = { min_user = 0, min_item = 0 }
 ## filters = { max_user = 300 }      # leave users with more items out of the training: robots
-## kind_weights = "view=1,click=2,buy=5"  # with columns.kind of the source; others are left out
+## kind_weights = "view=1,click=2,buy=5"  # of the source's column of kinds; others are left out
 ## weights = "linear"                # or log, none: what weights are in training; by default
 ##                                   # linear where columns.weight is there, as in nearfar train
 ##                                   # with --weight-column

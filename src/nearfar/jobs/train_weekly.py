@@ -129,6 +129,7 @@ def train_weekly(
             as_of=str(as_of), seconds=seconds, warm=found.warm,
             gates=[v.to_dict() for v in found.verdicts], metrics=found.version.record["metrics"],
             rejected=found.version.record["data"]["rejected"],
+            left_out=found.version.record["data"]["contract"]["left_out"],
             events=found.version.record["data"]["events"], remarks=list(found.remarks),
             **({"accept": sorted(accept)} if accept else {}),
         )  # fmt: skip

@@ -23,8 +23,11 @@ class Weekly(Settings):
         every_days: a training is due when the last one is so many days old.
         window_days: events of so many days up to the day of training.
         filters: what of them is kept; see `Filters`.
-        kind_weights: how much each kind of event counts in training, as "view=1,click=2,buy=5"; the
-            source's `columns` then name the column `kind`. Events of other kinds are left out.
+        kind_weights: how much each kind of event counts in training, as "view=1,click=2,buy=5".
+            Events of other kinds are left out and counted. The column is recognised, or named by
+            the source's `columns.kind`. Without it, rows that are no events (an impression, a
+            refund, `clicked` 0) are left out as in `nearfar train`; `columns.kind = ""` and
+            `columns.outcome = ""` keep them.
         weights: what weights are in training: "linear", "log" for log2(1 + weight), or "none". By
             default "linear" with `kind_weights` or where the source's `columns` name the weight,
             else "none", as in `nearfar train`. `nearfar pipeline init` writes "none" where the

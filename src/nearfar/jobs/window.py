@@ -19,7 +19,7 @@ from nearfar.data.events import Log
 from nearfar.data.filters import Filters, remark_on_robots
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.data.splits.targets import new_entries
-from nearfar.data.weighting import KindReader, Repeats, Scale
+from nearfar.data.weighting import Repeats, Scale
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.store.contracts import midnight
@@ -184,11 +184,13 @@ class WindowEvents:
     Args:
         frame: columns user, item, timestamp (seconds), and rating where there is one.
         n_rejected: rows that the contract refused.
-        report: what the contract found, JSON-able.
+        left_out: rows that are no events or that no rule can read, by reason; see `read_log`.
+        report: what the contract found, and `left_out`; JSON-able.
     """
 
     frame: pl.DataFrame
     n_rejected: int
+    left_out: dict[str, int]
     report: dict[str, Any]
 
 
@@ -201,16 +203,25 @@ def window_events(
 ) -> WindowEvents:
     """The events of the window that ends with `as_of`; what is refused goes to the quarantine.
 
+    Rows that are no events (an impression, a refund, `clicked` 0) are left out before the contract
+    looks: they count neither for a day's volume nor as activity of a user.
+
     Raises:
+        EmptyDataError: all rows are left out.
         BrokenContractError: too much is refused, or a day has far too few or too many events.
         DataError: the source cannot be read.
     """
     since, until = window_of(as_of, pipeline.train.window_days)
     say(f"reading events of {since} to {as_of}")
     told = ReadReport()
-    raw = pipeline.source.read(since, until, told)
-    for remark in told.remarks:
-        say(remark)
+    raw = pipeline.source.read(since, until, told, kinds=pipeline.train.weighting.kinds)
+    for line in told.losses():
+        say(line)
+    if told.left_out and not raw.height:
+        raise EmptyDataError(
+            f"events of {since} to {as_of}: none is left of {told.n_rows:,} rows; "
+            + "; ".join(told.losses())
+        )
     quarantine = Registry(pipeline.registry).quarantine(job, as_of)
     checked = pipeline.contract.check(raw, since, until, quarantine=quarantine, accept=accept)
     report = checked.report
@@ -224,22 +235,8 @@ def window_events(
     if robots is not None:
         say(robots)
     seconds = pl.col("timestamp").dt.epoch("s")
-    events = _of_kinds(checked.events.with_columns(seconds), pipeline, say)
-    return WindowEvents(events, report.n_rejected, report.to_dict())
-
-
-def _of_kinds(
-    events: pl.DataFrame, pipeline: Pipeline, say: Callable[[str], object]
-) -> pl.DataFrame:
-    """The events of kinds that have a weight, with it; the others are counted and said."""
-    kinds = pipeline.train.weighting.kinds
-    if kinds is None:
-        return events
-    told = ReadReport()
-    reader = KindReader(kinds, told)
-    weighed, unknown = reader.read(events)
-    for reason, n in told.left_out.items():
-        say(f"left out: {n:,} events: {reason}")
-    if reader.unseen:
-        say(f"no event is of the kind {', '.join(map(repr, reader.unseen))}")
-    return weighed.filter(~unknown & (weighed["weight"] > 0))
+    left_out = dict(told.left_out)
+    events = checked.events.drop("kind", strict=False).with_columns(seconds)
+    return WindowEvents(
+        events, report.n_rejected, left_out, {**report.to_dict(), "left_out": left_out}
+    )

@@ -94,7 +94,8 @@ class Contract(Settings):
     Rows that do not hold it are rejected: those without a user, item or timestamp, or with a
     rating or weight that is missing or not finite, or a negative rating, where others have one;
     with an id that is empty, holds the character NUL or is longer than 1,024 bytes; outside the
-    window; and repeats of an earlier (user, item, timestamp), and kind where events have kinds.
+    window; and repeats of an earlier row: the same user, item, timestamp and, where events have
+    them, kind, rating and weight.
     Some of that is usual. Too much of it, or a day with far fewer or far more events than usual,
     breaks the contract. A weight of 0 or below (a return) is no event.
 

@@ -65,8 +65,9 @@ def rejections(
     reason = pl.coalesce(*told, pl.lit(None, pl.String)).alias("reason")
     reasons = events.select(reason).to_series()
     good = reasons.is_null()
-    kinds = [column for column in ("kind",) if column in events.columns]
-    event = pl.struct("user", "item", "timestamp", *kinds)
+    # Two purchases of a day, of 2 and of 3 pieces, are no repetition where times are days.
+    told = [column for column in ("kind", *NUMBERS) if column in events.columns]
+    event = pl.struct("user", "item", "timestamp", *told)
     repeated = events.filter(good).select(~event.is_first_distinct()).to_series()
     if repeated.any():
         reasons = reasons.scatter(good.arg_true().filter(repeated), "repeated")

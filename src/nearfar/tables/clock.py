@@ -10,6 +10,7 @@ import polars as pl
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.tables.columns import Parsed
+from nearfar.tables.spreadsheets import DAYS, seconds_of_days, told_days
 from nearfar.tables.written_dates import DAY_FIRST, MONTH_FIRST, epoch, tidied, written
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
@@ -26,7 +27,7 @@ RANGES = {
     "day": (10**7, 10**8),
     "minute": (10**11, 10**12),
     "moment": (10**13, 10**14),
-    "serial": (36_526, 73_050),
+    "serial": DAYS,
 }
 """Numbers that count so lie in [least, most)."""
 FIRST_YEAR, LAST_YEAR = 1900, 2200
@@ -43,8 +44,6 @@ UNITS = {
     "moment": "times as YYYYMMDDhhmmss",
     "serial": "days as spreadsheets count them",
 }
-SERIAL_OF_1970 = 25_569
-"""Spreadsheets count days from 1899-12-30; those from 2000 to 2099 are told by their size."""
 DIGITS = {"day": "%Y%m%d", "minute": "%Y%m%d%H%M", "moment": "%Y%m%d%H%M%S"}
 
 ISO = (
@@ -110,6 +109,7 @@ class Clock:
         self._format = time_format
         self._slashes: tuple[str, ...] | None = None
         self._forms: set[str] = set()
+        self._serial_days: list[int] = []
 
     @property
     def unit(self) -> str:
@@ -120,6 +120,11 @@ class Clock:
     def form(self) -> str:
         """In which form the times were written, in words; empty before the first block."""
         return ", ".join(sorted(self._forms))
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to know of how the times were read, once all blocks are."""
+        return [told_days(self._serial_days)] if self._serial_days else []
 
     def read(self, times: pl.Series) -> Parsed:
         """Seconds since 1970 (Int64); fractions are cut off.
@@ -159,10 +164,9 @@ class Clock:
         if unit in DIGITS:
             seconds = _from_digits(whole, unit)
         elif unit == "serial":
-            seconds = (
-                (_without(numbers, ~usable).cast(pl.Float64) - SERIAL_OF_1970) * 86_400
-            ).round()
-            seconds = _without(seconds, ~whole.is_between(*RANGES[unit])).cast(pl.Int64)
+            seconds = seconds_of_days(_without(numbers, ~usable))
+            if seconds.null_count() < len(seconds):
+                self._serial_days += [int(seconds.min()), int(seconds.max())]  # pyright: ignore[reportArgumentType]
         else:
             seconds = whole // PER_SECOND[unit]
             strange = ~_plausible(seconds)
@@ -179,7 +183,7 @@ class Clock:
             if _from_digits(whole, unit).null_count() * 100 <= len(whole):
                 self._unit = unit
                 return
-        if whole.is_between(*RANGES["serial"]).all():
+        if whole.is_between(*RANGES["serial"], closed="left").all():
             self._unit = "serial"
             return
         kinds = {

@@ -48,6 +48,7 @@ OPTIONS = {
     "timestamp": "--time-column",
     "weight": "--weight-column",
     "kind": "--kind-column",
+    "outcome": "--outcome-column",
 }
 
 
@@ -112,6 +113,18 @@ PLAIN_ROLES = (
     Role("outcome", "word", OUTCOMES),
 )
 """What tells rows that are no events, where kinds have no weights: looked at, not kept."""
+
+
+def event_roles(*, weighed_kinds: bool) -> tuple[Role, ...]:
+    """The roles that columns of events may have.
+
+    Args:
+        weighed_kinds: whether kinds of events have weights. If so, the column of kinds is required,
+            and that of outcomes is not looked at.
+    """
+    return (*EVENT_ROLES, KIND_ROLE) if weighed_kinds else (*EVENT_ROLES, *PLAIN_ROLES)
+
+
 HISTORY_ROLES = EVENT_ROLES[:2]
 ITEM_ROLES = (
     # A table of items has ids beside its titles.
@@ -123,7 +136,9 @@ ITEM_ROLES = (
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of a log's columns, by role; None leaves a role to be recognised by name.
+    """The names of a log's columns, by role.
+
+    None leaves a role to be recognised by name; "" says that no column has it.
 
     Examples:
         >>> from nearfar.tables.columns import Columns
@@ -137,6 +152,7 @@ class Columns:
     timestamp: str | None = None
     weight: str | None = None
     kind: str | None = None
+    outcome: str | None = None
 
     def resolve(
         self, present: Sequence[str], where: str, roles: Sequence[Role] = EVENT_ROLES
@@ -168,7 +184,7 @@ def resolve(
             have a role.
     """
     given = {role: column for role, column in (given or {}).items() if column is not None}
-    known = {name for role in roles for name in role.names}
+    known = {name for role in roles if given.get(role.name) != "" for name in role.names}
     known |= set(map(plain_name, given.values()))
     counts = Counter(present)
     doubled = [c for c, n in counts.items() if n > 1 and plain_name(c) in known]

@@ -92,7 +92,8 @@ class ListCells:
                     f"{self._where}, row {first_row + at}: the item (column {self._column!r}) is "
                     f"{trimmed[at][:60]!r}, and many like it look like lists of items; take them "
                     f"apart with --item-separator '{separator}' (in Python: "
-                    "RowRules(item_separator=...)), or take them for ids with --literal-ids"
+                    "RowRules(item_separator=...); in settings: item_separator), or take them for "
+                    "ids with --literal-ids (in settings: literal_ids = true)"
                 )
 
     def _taken_apart(self, cells: pl.Series, first_row: int) -> pl.Series:

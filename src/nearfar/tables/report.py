@@ -56,6 +56,16 @@ class ReadReport:
             "converted": dict(self.converted),
         }
 
+    def losses(self) -> list[str]:
+        """What was not read, left out or converted, and remarks, in words: a line each."""
+        result = [f"not read: {_listed(self.skipped_files)}"] if self.skipped_files else []
+        result += [
+            f"left out: {n:,} of {self.n_rows:,} rows ({n / max(self.n_rows, 1):.1%}): {reason}"
+            for reason, n in self.left_out.items()
+        ]
+        result += [f"{what}: {n:,} values" for what, n in self.converted.items()]
+        return result + self.remarks
+
     def lines(self) -> list[str]:
         """The report in words, for stderr: what it was read as, then what was left out."""
         roles = ", ".join(
@@ -68,14 +78,9 @@ class ReadReport:
         result = [
             f"read {self.source} as {self.format}{layout}{files}: {found}{self.n_rows:,} rows"
         ]
-        if self.skipped_files:
-            result.append(f"not read: {_listed(self.skipped_files)}")
         if self.unused_columns:
             result.append(f"columns not used: {_listed(self.unused_columns)}")
-        result += [f"left out: {n:,} rows: {reason}" for reason, n in self.left_out.items()]
-        result += [f"{what}: {n:,} values" for what, n in self.converted.items()]
-        result += self.remarks
-        return result
+        return result + self.losses()
 
 
 def _listed(names: list[str], most: int = 8) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from nearfar.core.errors import DataError, SchemaError
 from nearfar.tables.clock import Clock
 from nearfar.tables.columns import Parsed, Role
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rules import DROP, RowRules, beyond, missing_value
+from nearfar.tables.rules import DROP, RowRules, beyond, missing_value, on_nameless
 
 LARGEST_NUMBER = 3.4e38
 """Ratings and weights are kept as 32-bit floats."""
@@ -81,6 +82,7 @@ class RowReader:
         self._decimal_comma = decimal_comma
         self._clock = clock or Clock(where, rules.time_unit, rules.time_format)
         self._n_rows = self._n_dropped = 0
+        self._n_nameless: Counter[str] = Counter()
         self._decimal_signs: set[str] = set()
 
     def read(self, frame: pl.DataFrame, first_row: int) -> TableRows:
@@ -103,6 +105,8 @@ class RowReader:
             if bad.any() and self._rules.bad_rows == "refuse":
                 at = int(bad.arg_max() or 0)
                 raise self._unreadable(role, column, parsed, at, first_row + at)
+            if role.name in self._needed:
+                self._n_nameless[role.name] += parsed.values.null_count()
             if bad.any() and self._rules.bad_rows == "drop":
                 new = bad if dropped is None else bad & ~dropped
                 if n_new := int(new.sum()):
@@ -131,6 +135,8 @@ class RowReader:
                 "many to leave out; look at its columns with nearfar data inspect, and name "
                 "them, the time's unit or format"
             )
+        shares = {role: n / self._n_rows for role, n in self._n_nameless.items() if n}
+        self._report.remarks += on_nameless(self._where, self._columns, shares)
         if len(self._decimal_signs) > 1:
             raise DataError(
                 f"{self._where}: numbers have a decimal point in some rows and a decimal comma in "

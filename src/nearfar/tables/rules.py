@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,7 @@ from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import OPTIONS
 
 BadRows = Literal["refuse", "drop", "null"]
+TELLING_SHARE = 0.1
 DROP = "--drop-bad-rows (in Python: drop_bad_rows=True)"
 
 
@@ -52,6 +54,22 @@ class RowRules:
     def __post_init__(self) -> None:
         if self.bad_rows not in ("refuse", "drop", "null"):
             raise SettingsError(f"bad_rows is {self.bad_rows!r}; expected refuse or drop")
+
+
+def on_nameless(where: str, columns: Mapping[str, str], shares: Mapping[str, float]) -> list[str]:
+    """What to say of rows without an id: that so many of them may tell of a wrong column.
+
+    Args:
+        where: how messages name the table.
+        columns: the column of each role.
+        shares: of the rows, by the role whose id they lack.
+    """
+    return [
+        f"{share:.0%} of the rows in {where} have no {role}: is {columns[role]!r} the column of "
+        f"the {role}?"
+        for role, share in shares.items()
+        if share > TELLING_SHARE
+    ]
 
 
 def beyond(role: str, value: object) -> SchemaError:

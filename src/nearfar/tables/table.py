@@ -217,12 +217,13 @@ def read_rows(
         SchemaError: a column is missing or has a wrong type.
         DataError: a value cannot be read.
     """
+    of_one_log = clock or Clock(tables[0].where, rules.time_unit, rules.time_format)
     for table in tables:
         columns = resolve(table.columns, table.where, roles, given)
         if given.get("timestamp") is None and "timestamp" in columns:
             table, columns, remark = dated(table, columns)
             report.remarks += [remark] if remark else []
-        if table.where == tables[0].where:
+        if not report.columns:
             _tell_columns(report, table, columns)
         numbers = {
             columns[role.name]: PARSED_AS[role.kind]
@@ -231,10 +232,9 @@ def read_rows(
         }
         if rules.time_format is not None:
             numbers.pop(columns.get("timestamp", ""), None)
-        clock = clock or Clock(table.where, rules.time_unit, rules.time_format)
         reader = RowReader(
             table.where, roles, columns, rules, report, typed=table.typed,
-            decimal_comma=table.decimal_comma, needed=needed, clock=clock,
+            decimal_comma=table.decimal_comma, needed=needed, clock=of_one_log,
         )  # fmt: skip
         lists = None
         if not table.typed and "item" in columns and not rules.literal_ids:
@@ -247,6 +247,8 @@ def read_rows(
         reader.finish()
         report.remarks += [] if lists is None or not lists.remark else [lists.remark]
         report.remarks += table.remarks
+    if clock is None:
+        report.remarks += of_one_log.remarks
 
 
 def _tell_columns(report: ReadReport, table: TableReader, columns: dict[str, str]) -> None:

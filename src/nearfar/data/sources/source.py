@@ -16,7 +16,7 @@ from nearfar.core.errors import DataError
 from nearfar.data.build import LogBuilder
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters
-from nearfar.tables.columns import EVENT_ROLES, KIND_ROLE, PLAIN_ROLES, Columns, Role
+from nearfar.tables.columns import Columns, Role, event_roles
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.table import ReadOptions
@@ -47,14 +47,14 @@ class SourceRequest:
     @property
     def roles(self) -> tuple[Role, ...]:
         """The roles that a table's columns may have."""
-        return (*EVENT_ROLES, *PLAIN_ROLES) if self.kinds is None else (*EVENT_ROLES, KIND_ROLE)
+        return event_roles(weighed_kinds=self.kinds is not None)
 
     def builder(self, name: str, *, typed: bool = False) -> LogBuilder:
         """What collects the rows, under the request's filters and rules."""
         rules = self.options.rules
         return LogBuilder(
             name, self.filters, typed=typed, bad_rows=rules.bad_rows, report=self.report,
-            kinds=self.kinds,
+            kinds=self.kinds, columns=self.columns,
         )  # fmt: skip
 
 

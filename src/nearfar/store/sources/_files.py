@@ -14,6 +14,7 @@ from typing import IO, Any
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.extras import require
 from nearfar.store.secrets import Url
+from nearfar.tables.report import ReadReport
 
 BARE_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -40,10 +41,12 @@ class DatedFile:
     Attributes:
         path: where it is.
         day: None where no folder above it names a day.
+        below: its path below the folder that was given, with "/" between its parts.
     """
 
     path: str
     day: date | None
+    below: str
 
 
 class Place(ABC):
@@ -119,13 +122,19 @@ def located(address: Url) -> tuple[Place, str]:
 
 
 def dated_files(
-    address: Url, endings: tuple[str, ...], partition: str, since: date, until: date
+    address: Url,
+    endings: re.Pattern[str],
+    partition: str,
+    since: date,
+    until: date,
+    report: ReadReport,
 ) -> tuple[Place, list[DatedFile]]:
     """The files at an address by name; folders of days outside [since, until) are not looked into.
 
     A folder of a day is called "date=2024-05-01", where "date" is the partition, or "2024-05-01".
     Where the partition is empty, names of folders mean nothing and all are looked into. Names that
-    begin with "." or "_" are left out, as temporary files and notes are called so.
+    begin with "." or "_" are left out, as temporary files and notes are called so. Files whose
+    names `endings` does not match are left out too, and named in the report.
 
     Raises:
         DataError: nothing is at the address, or a partition is of no day.
@@ -136,8 +145,8 @@ def dated_files(
         if root is None:
             raise DataError(f"{address} does not exist; give the path of a file or folder")
         if not root.is_folder:
-            return place, [DatedFile(path, None)]
-        walk = _Walk(place, endings, partition, since, until, address)
+            return place, [DatedFile(path, None, root.name)]
+        walk = _Walk(place, endings, partition, since, until, address, report)
         return place, list(walk.below(path, None))
 
 
@@ -152,23 +161,26 @@ def check_partition(partition: str) -> None:
 @dataclass(frozen=True)
 class _Walk:
     place: Place
-    endings: tuple[str, ...]
+    endings: re.Pattern[str]
     partition: str
     since: date
     until: date
     address: Url
+    report: ReadReport
 
-    def below(self, folder: str, day: date | None) -> Iterator[DatedFile]:
+    def below(self, folder: str, day: date | None, above: str = "") -> Iterator[DatedFile]:
         for entry in sorted(self.place.entries(folder), key=lambda e: e.name):
             if entry.name.startswith((".", "_")):
                 continue
             if not entry.is_folder:
-                if entry.name.lower().endswith(self.endings):
-                    yield DatedFile(entry.path, day)
+                if self.endings.fullmatch(entry.name):
+                    yield DatedFile(entry.path, day, above + entry.name)
+                else:
+                    self.report.skipped_files.append(above + entry.name)
                 continue
             own = self._day(entry.name, day)
             if own is None or self.since <= own < self.until:
-                yield from self.below(entry.path, own)
+                yield from self.below(entry.path, own, f"{above}{entry.name}/")
 
     def _day(self, name: str, above: date | None) -> date | None:
         """The day that a folder's name tells, else that of the folder above it."""

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import polars as pl
 
 from nearfar.core import identity
-from nearfar.core.errors import SchemaError
+from nearfar.core.errors import EmptyDataError, SchemaError
+from nearfar.data.plain_events import event_judge
 from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
-from nearfar.tables.columns import EVENT_ROLES, KIND_ROLE, Columns, Role
+from nearfar.tables.columns import Columns, event_roles
+from nearfar.tables.folder import open_tables
+from nearfar.tables.moments import dated
+from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import TableReader
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rules import RowRules, beyond
-from nearfar.tables.table import read_rows
+from nearfar.tables.table import ReadOptions, read_rows
 
 MOMENT = pl.Datetime("us", "UTC")
 ID_ROLES = ("user", "item")
 
 
+class OneTimeTable(TableReader):
+    """A table whose blocks can be read once only, as the rows that a database sends."""
+
+
 class EventRows:
-    """Collects the rows of one window, table after table; `frame` hands them out.
+    """Collects the events of one window, table after table; `frame` hands them out.
+
+    Rows that are no events are left out as soon as they are read, by the rules of `read_log`.
 
     Args:
         columns: names of columns, as far as they are given. The user, item and timestamp columns
@@ -30,6 +40,11 @@ class EventRows:
         rules: how values are read.
         since, until: the window, [since, until).
         report: filled with what was read.
+        kinds: the weight of each kind of event; None where kinds have no weights.
+
+    Attributes:
+        since, until: the window, [since, until).
+        report: as given.
     """
 
     def __init__(
@@ -39,20 +54,20 @@ class EventRows:
         since: date,
         until: date,
         report: ReadReport,
+        kinds: Mapping[str, float] | None = None,
     ) -> None:
+        self.since, self.until = since, until
+        self.report = report
         self._columns = columns
+        self._names_time = columns.timestamp is not None
         self._rules = rules
-        self._since, self._until = midnight(since), midnight(until)
-        self._report = report
+        self._roles = event_roles(weighed_kinds=kinds is not None)
+        self._judge = event_judge(kinds, columns, report)
         self._clock = Clock("the events", rules.time_unit, rules.time_format)
         self._kinds: dict[str, tuple[pl.DataType, str]] = {}
         self._untyped = False
         self._tables: list[pl.DataFrame] = []
-
-    @property
-    def _wanted(self) -> tuple[Role, ...]:
-        """The roles that columns may have; kinds of events only where their column is named."""
-        return EVENT_ROLES if self._columns.kind is None else (*EVENT_ROLES, KIND_ROLE)
+        self._n_in_window = 0
 
     def roles(self, present: Sequence[str], where: str) -> dict[str, str]:
         """The column of each role.
@@ -61,7 +76,7 @@ class EventRows:
             SchemaError: the user, the item or the timestamp cannot be told, or a column that an
                 earlier table had is missing.
         """
-        found = self._columns.resolve(present, where, self._wanted)
+        found = self._columns.resolve(present, where, self._roles)
         if "timestamp" not in found:
             listed = ", ".join(repr(c) for c in present)
             raise SchemaError(
@@ -71,6 +86,29 @@ class EventRows:
         fixed = {role: found[role] for role in (*ID_ROLES, "timestamp")}
         given = {r: c for r, c in vars(self._columns).items() if c is not None}
         self._columns = Columns(**{**given, **fixed})
+        return found
+
+    def tables(
+        self, files: RawFiles, options: ReadOptions, *, alone: bool
+    ) -> Sequence[TableReader]:
+        """The tables of events in a file or archive, as `read_log` finds them there.
+
+        Args:
+            files: the file.
+            options: how to read it.
+            alone: whether it is the only one. Of several, one without any row is told and left out.
+
+        Raises:
+            DataError: it holds no table, or several that are not parts of one.
+        """
+        try:
+            found, skipped = open_tables(files, self._roles, vars(self._columns), options)
+        except EmptyDataError as error:
+            if alone:
+                raise
+            self.report.remarks.append(f"left out: {error}")
+            return ()
+        self.report.skipped_files += skipped
         return found
 
     def learn(self, times: pl.Series) -> str:
@@ -86,10 +124,14 @@ class EventRows:
             DataError: the table cannot be read.
         """
         roles = self.roles(table.columns, table.where)
+        if not self._names_time and not isinstance(table, OneTimeTable):
+            table, roles, remark = dated(table, roles)
+            self.report.remarks += [remark] if remark else []
         self._untyped |= not table.typed
         blocks = [pl.DataFrame()]
+        given = {role.name: roles.get(role.name, "") for role in self._roles}
         for rows in read_rows(
-            [table], self._wanted, roles, self._rules, self._report, clock=self._clock
+            [table], self._roles, given, self._rules, self.report, clock=self._clock
         ):
             frame = rows.frame.with_columns(
                 pl.from_epoch(pl.col("timestamp"), "s").cast(pl.Datetime("us"))
@@ -97,12 +139,20 @@ class EventRows:
                 *(self._of_one_kind(rows.frame[r], table) for r in ID_ROLES),
             )  # fmt: skip
             if not whole:
-                moment = pl.col("timestamp")
+                moment, first, last = pl.col("timestamp"), *map(midnight, (self.since, self.until))
                 frame = frame.filter(
-                    moment.is_null() | moment.is_between(self._since, self._until, closed="left")
+                    moment.is_null() | moment.is_between(first, last, closed="left")
                 )
-            blocks.append(frame)
+            blocks.append(self._events_of(frame))
         self._tables.append(pl.concat(blocks, how="diagonal_relaxed"))
+
+    def _events_of(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows that are events, weighed by their kinds where these have weights."""
+        self._n_in_window += frame.height
+        events, none = self._judge.read(frame)
+        if "kind" in frame.columns:  # what tells a view from a purchase in the same second
+            events = events.with_columns(frame["kind"])
+        return events if none is None else events.filter(~none)
 
     def _of_one_kind(self, ids: pl.Series, table: TableReader) -> pl.Series:
         role = ids.name
@@ -128,6 +178,9 @@ class EventRows:
         Raises:
             SchemaError: integer ids are beyond 64 bits.
         """
+        if self._n_in_window:
+            self._judge.check("the events")
+        self.report.remarks = list(dict.fromkeys([*self.report.remarks, *self._clock.remarks]))
         tables = [table for table in self._tables if table.height]
         self._tables.clear()
         if not tables:
@@ -137,14 +190,14 @@ class EventRows:
             tables = [
                 t if "weight" in t.columns else t.with_columns(weight=pl.lit(1.0)) for t in tables
             ]
-            self._report.remarks.append(
+            self.report.remarks.append(
                 f"{len(tables) - n_weighted} of {len(tables)} tables have no weight: each of their "
                 "rows counts as one event"
             )
         n_rated = sum("rating" in table.columns for table in tables)
         if 0 < n_rated < len(tables):
             tables = [t.drop("rating", strict=False) for t in tables]
-            self._report.remarks.append(
+            self.report.remarks.append(
                 f"only {n_rated} of {len(tables)} tables have a rating: ratings are left out"
             )
         rows = pl.concat(tables, how="diagonal_relaxed")

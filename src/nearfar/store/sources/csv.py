@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from datetime import date
-
-import polars as pl
 
 from nearfar.core.errors import DataError
 from nearfar.store.secrets import Url
@@ -15,32 +13,35 @@ from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import Columns
 from nearfar.tables.dialect import Quoting, TextOptions
-from nearfar.tables.raw import BLOCK_BYTES, RawFiles
-from nearfar.tables.report import ReadReport
-from nearfar.tables.table import ReadOptions, open_table
+from nearfar.tables.json_lines import JSON_LINES
+from nearfar.tables.partitions import partitioned
+from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, RawFiles
+from nearfar.tables.table import TEXT, ReadOptions
 
-ENDINGS = tuple(
-    ending + packed for ending in (".csv", ".tsv", ".jsonl", ".ndjson") for packed in ("", ".gz")
-)
+TYPED = r".*\.(?:feather|arrow|ipc|avro)"
+"""Parquet files have a source of their own."""
+ENDINGS = re.compile(rf"(?:{TEXT}|{JSON_LINES}|{TYPED}){COMPRESSED}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class CSVEvents(EventSource):
-    """Events in a file of CSV, TSV or JSON lines, or a folder of them, perhaps partitioned by day.
+    """Events in a file of CSV, TSV, text or JSON lines, or a folder of them, perhaps one per day.
 
-    Files are read block by block, and rows outside the window are dropped at once; a text file
-    cannot tell where its days are, so that only folders of days (`date=2024-05-01/` or
-    `2024-05-01/`) save reading.
+    Files are told by their first bytes, as in `read_log`, so that compressed and columnar ones and
+    archives are read too. Rows outside the window are dropped block by block; a text file cannot
+    tell where its days are, so that only folders of days (`date=2024-05-01/` or `2024-05-01/`) save
+    reading.
 
     Args:
-        path: of a file (.csv, .tsv, .jsonl, also .gz) or folder; `${NAME}` stands for an
-            environment variable.
+        path: of a file (.csv, .tsv, .txt, .jsonl, also .gz, .bz2, .xz) or folder; `${NAME}` stands
+            for an environment variable.
         columns: names of columns; by default told by usual names.
         partition: what folders of days are called before the "="; "" where names of folders mean
             nothing, as where a folder called 2024-05-01 holds events of other days.
         time_unit: what numbers in the timestamp count since 1970; "auto" tells it by their size.
         time_format: how times are written, as strptime knows it; by default told by themselves.
         literal_ids: take NA, NULL, None and the like for ids, not for missing ones.
+        item_separator: what separates items where a cell holds several, as "|".
         encoding, separator, quoting, header: as in `nearfar.tables.dialect.TextOptions`.
         block_bytes: how much text is parsed at a time.
 
@@ -60,6 +61,7 @@ class CSVEvents(EventSource):
     time_unit: TimeUnit = "auto"
     time_format: str | None = None
     literal_ids: bool = False
+    item_separator: str | None = None
     encoding: str | None = None
     separator: str | None = None
     quoting: Quoting = "auto"
@@ -78,15 +80,14 @@ class CSVEvents(EventSource):
                 f"{address}: CSV files are read from paths only; Parquet from addresses"
             )
 
-    def _read(self, since: date, until: date, report: ReadReport) -> pl.DataFrame:
+    def _read(self, rows: EventRows) -> None:
         address = Url(self.path)
-        rows = EventRows(self.columns, self.rules, since, until, report)
         text = TextOptions(self.encoding, self.separator, self.quoting, self.header)
-        options = ReadOptions(text, block_bytes=self.block_bytes)
-        _, files = dated_files(address, ENDINGS, self.partition, since, until)
+        options = ReadOptions(text, self.rules, block_bytes=self.block_bytes)
+        _, files = dated_files(
+            address, ENDINGS, self.partition, rows.since, rows.until, rows.report
+        )
         for file in files:
             with address.errors(f"read {file.path}", OSError):
-                raw = RawFiles(file.path)
-                table = open_table(raw, raw.names[0], options)
-                rows.add(table, whole=file.day is not None)
-        return rows.frame()
+                for table in rows.tables(RawFiles(file.path), options, alone=len(files) == 1):
+                    rows.add(partitioned(table, file.below), whole=file.day is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -24,10 +25,12 @@ from nearfar.store.sources._rows import EventRows
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import Columns
-from nearfar.tables.report import ReadReport
+from nearfar.tables.nested import unnested
+from nearfar.tables.partitions import partitioned
+from nearfar.tables.reader import TableReader
 from nearfar.tables.table import FrameTable
 
-ENDINGS = (".parquet", ".pq")
+ENDINGS = re.compile(r".*\.(?:parquet|pq)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,17 @@ class ParquetEvents(EventSource):
     def check(self) -> None:
         located(Url(self.path))
 
-    def _read(self, since: date, until: date, report: ReadReport) -> pl.DataFrame:
+    def _read(self, rows: EventRows) -> None:
         address = Url(self.path)
-        rows = EventRows(self.columns, self.rules, since, until, report)
-        place, files = dated_files(address, ENDINGS, self.partition, since, until)
+        place, files = dated_files(
+            address, ENDINGS, self.partition, rows.since, rows.until, rows.report
+        )
         for file in files:
             with address.errors(f"read {file.path}", OSError):
-                _add(rows, place, file, since, until)
-        return rows.frame()
+                _add(rows, place, file)
 
 
-def _add(rows: EventRows, place: Place, file: DatedFile, since: date, until: date) -> None:
+def _add(rows: EventRows, place: Place, file: DatedFile) -> None:
     """Add the rows of one file.
 
     Raises:
@@ -98,10 +101,16 @@ def _add(rows: EventRows, place: Place, file: DatedFile, since: date, until: dat
             with place.open(file.path) as stream:
                 table = pl.scan_parquet(io.BytesIO(stream.read()), hive_partitioning=False)
         schema = table.collect_schema()
-        time = rows.roles(schema.names(), where)["timestamp"]
-        inside = None if file.day else _window(time, schema[time], since, until)
+
+        def opened(rows: pl.LazyFrame, *, sliced: bool) -> TableReader:
+            return partitioned(unnested(FrameTable(rows, where, sliced=sliced), schema), file.below)
+
+        time = rows.roles(opened(table, sliced=True).columns, where)["timestamp"]
+        inside = None
+        if not file.day and time in schema:
+            inside = _window(time, schema[time], rows.since, rows.until)
         table = table if inside is None else table.filter(inside)
-        rows.add(FrameTable(table, where, sliced=inside is None), whole=file.day is not None)
+        rows.add(opened(table, sliced=inside is None), whole=file.day is not None)
     except PolarsError as error:
         reason = str(error).partition("\n")[0]
         raise DataError(f"{where} is not a whole Parquet file ({reason}); get it again") from None

@@ -21,12 +21,12 @@ from nearfar.core.extras import require
 from nearfar.core.ranges import PositiveInt
 from nearfar.store.contracts import midnight
 from nearfar.store.secrets import Url
-from nearfar.store.sources._rows import EventRows
+from nearfar.store.sources._rows import EventRows, OneTimeTable
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import DIGITS, PER_SECOND, RANGES, TimeUnit
 from nearfar.tables.columns import Columns
-from nearfar.tables.reader import Numbers, TableReader
-from nearfar.tables.report import ReadReport
+from nearfar.tables.reader import Numbers
+from nearfar.tables.spreadsheets import DAY_OF_1970
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, FromClause
@@ -37,8 +37,6 @@ SORTED_TEXT = (
     (re.compile(r"\d{4}/\d\d/\d\d"), "%Y/%m/%d"),
     (re.compile(r"\d{8}$"), "%Y%m%d"),
 )
-
-
 SAMPLE_ROWS = 1000
 """So many timestamps tell of what kind they are."""
 
@@ -94,15 +92,12 @@ class SQLEvents(EventSource):
         if is_postgres(revealed):
             require("psycopg", extra="sql", purpose="reading events from PostgreSQL")
 
-    def _read(self, since: date, until: date, report: ReadReport) -> pl.DataFrame:
-        rows = EventRows(self.columns, self.rules, since, until, report)
+    def _read(self, rows: EventRows) -> None:
         where = self.table or "the query"
         with _connected(Url(self.url)) as connection:
             names = _names(connection, events := self._events())
             roles = rows.roles(names, where)
-            fetched = self._fetched(connection, events, roles, since, until, rows)
-            rows.add(_Fetched(where, names, roles, fetched))
-        return rows.frame()
+            rows.add(_Fetched(where, names, roles, self._fetched(connection, events, roles, rows)))
 
     def _events(self) -> FromClause:
         from sqlalchemy import table, text
@@ -118,8 +113,6 @@ class SQLEvents(EventSource):
         connection: Connection,
         events: FromClause,
         roles: dict[str, str],
-        since: date,
-        until: date,
         rows: EventRows,
     ) -> Iterator[Sequence[Any]]:
         from sqlalchemy import and_, column, or_, select
@@ -130,7 +123,7 @@ class SQLEvents(EventSource):
         inside = moment.is_(None)
         if times:
             unit = rows.learn(pl.Series("timestamp", list(map(_moment, times)), strict=False))
-            bounds = _bounds(_typical(times), unit, since, until)
+            bounds = _bounds(_typical(times), unit, rows.since, rows.until)
             inside = or_(inside, and_(moment >= bounds.first, moment < bounds.last))
             if bounds.least is not None:
                 # What is no such time at all is for the contract to judge.
@@ -141,7 +134,7 @@ class SQLEvents(EventSource):
         yield from connection.execute(wanted, execution_options=options).partitions()
 
 
-class _Fetched(TableReader):
+class _Fetched(OneTimeTable):
     """Rows of a database as they are fetched."""
 
     def __init__(
@@ -251,6 +244,8 @@ def _bounds(typical: Any, unit: str, since: date, until: date) -> _Bounds:
     if isinstance(typical, int | float | Decimal) and not isinstance(typical, bool):
         if unit in DIGITS:
             first, last = (int(midnight(d).strftime(DIGITS[unit])) for d in (since, until))
+        elif unit == "serial":
+            first, last = ((d - date(1970, 1, 1)).days + DAY_OF_1970 for d in (since, until))
         else:
             ticks = PER_SECOND[unit]
             first, last = (int(midnight(d).timestamp()) * ticks for d in (since, until))
@@ -306,4 +301,10 @@ def _number(value: Any) -> float | None:
         return None
 
 
-PLAIN = {"timestamp": _moment, "rating": _number, "weight": _number}
+def _word(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+PLAIN = {
+    "timestamp": _moment, "rating": _number, "weight": _number, "kind": _word, "outcome": _word,
+}  # fmt: skip
