@@ -55,6 +55,11 @@ def test_what_is_stored_comes_first(answering: Answering) -> None:
     assert [r["title"] for r in of(answering, "7")["recommendations"]][2] is None
 
 
+@pytest.mark.parametrize("user", ["%207%20", "7%E2%80%8B"])
+def test_a_user_is_the_same_however_the_id_is_written(answering: Answering, user: str) -> None:
+    assert of(answering, user, k=2) == of(answering, "7", k=2)
+
+
 def test_then_the_stored_history(answering: Answering) -> None:
     body = of(answering, "8", k=4)
     assert (body["source"], body["model"]) == ("history", "autoencoder")

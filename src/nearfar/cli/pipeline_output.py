@@ -114,7 +114,7 @@ def standing(found: dict[str, Any]) -> list[Table | str]:
             else ""
         )
         + "".join(
-            f"; left out: {n:,} rows: {reason}"
+            f"; left out: {n:,} rows: {reason.partition(' (')[0]}"
             for reason, n in event["detail"].get("left_out", {}).items()
         )
         for job, event in found["last"].items()

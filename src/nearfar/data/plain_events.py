@@ -86,6 +86,7 @@ class PlainEvents:
 
     def _of_no_kind(self, kinds: pl.Series) -> pl.Series | None:
         counts = kinds.drop_nulls().value_counts()
+        counts = counts.sort("count", counts.columns[0], descending=[True, False])
         for kind, n in counts.iter_rows():
             self._counts[kind] = self._counts.get(kind, 0) + n
         if len(self._counts) > MAX_KINDS:
@@ -97,8 +98,7 @@ class PlainEvents:
             if kind in none:
                 self._left_out[kind] = None
                 self._report.left_out[
-                    f"{column} is {kind!r}: no event (kept with {OPTIONS['kind']} '', or with a "
-                    f"weight: --kind-weights {kind}=1,...)"
+                    f"{column} is {kind!r}: no event ({_kept('kind')})"
                 ] += n
         return kinds.is_in(none).fill_null(False) if none else None
 
@@ -116,8 +116,7 @@ class PlainEvents:
         column = self._report.columns.get("outcome", "outcome")
         if n := int(none.sum()):
             self._left_out[f"{column} 0"] = None
-            reason = f"{column} says no: no event (kept with {OPTIONS['outcome']} '')"
-            self._report.left_out[reason] += n
+            self._report.left_out[f"{column} says no: no event ({_kept('outcome')})"] += n
         return none
 
     def _ignore(self, role: str, held: str) -> None:
@@ -131,6 +130,11 @@ class PlainEvents:
         column = self._report.columns.pop(role, None)
         if column is not None:
             self._report.unused_columns.append(column)
+
+
+def _kept(role: str) -> str:
+    """How rows are kept that a column speaks against."""
+    return f"{OPTIONS[role]} '' keeps it; in Python and in settings {role} = ''"
 
 
 def event_judge(

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 
+import polars as pl
+
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.jobs.pipeline import Pipeline, make_pipeline
 from nearfar.jobs.template import HEAD, ITEMS, REST, SINK, SOURCE
@@ -66,7 +68,8 @@ def first_settings(
     pipeline = make_pipeline(tomllib.loads("".join(parts)), folder)
     if items is not None and pipeline.items is not None:
         details = pipeline.items.read()
-        say(f"{items}: {details.height - details['title'].null_count():,} titles")
+        n_titled = details.filter(pl.col("title").is_not_null())["item"].n_unique()
+        say(f"{items}: titles of {n_titled:,} items")
     if source is not None:
         roles = _looked_at(pipeline, as_of, say)
         if "weight" in roles and "weight" not in named:

@@ -32,7 +32,7 @@ path = "events"                      # or "s3://bucket/events", any address that
 ##                                   # recognised by usual names where not given; rows that say that
 ##                                   # nothing happened (event impression or refund, clicked 0) are
 ##                                   # left out and counted: kind = "" and outcome = "" keep them
-## item_separator = "|"              # of text: where a cell holds several items
+##                                   # kind csv has item_separator too: of items in one cell
 
 """
 SINK = """\

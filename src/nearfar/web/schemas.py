@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr
+
+from nearfar.core.identity import id_text
 
 MAX_K = 200
 MAX_ITEMS = 1000
@@ -94,7 +96,9 @@ class MapParameters(BaseModel):
 class UserParameters(BaseModel):
     """For whom to recommend, and how much."""
 
-    user: str = Field(min_length=1, max_length=MAX_ID, examples=["42"])
+    user: Annotated[str, AfterValidator(id_text)] = Field(
+        min_length=1, max_length=MAX_ID, examples=["42"]
+    )
     k: int = Field(10, ge=1, le=MAX_K, description="How many items.")
     model: str | None = Field(
         None, max_length=MAX_ID, description="Scores now, by this model, whatever was stored."
