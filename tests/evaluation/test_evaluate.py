@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,12 +12,13 @@ from nearfar.core.errors import DataError, EmptyDataError, SettingsError, Unknow
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.evaluation import evaluate as module
-from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation, evaluate
+from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation, evaluate, parse_metrics
 from nearfar.metrics.auc import AUC
 from nearfar.metrics.coverage import Coverage
 from nearfar.metrics.gini import Gini
 from nearfar.metrics.hit_rate import HitRate
 from nearfar.metrics.ild import ILD
+from nearfar.metrics.metric import UserMetric
 from nearfar.metrics.ndcg import NDCG
 from nearfar.metrics.novelty import Novelty
 from nearfar.metrics.recall import Recall
@@ -111,6 +114,20 @@ def test_refuses_no_metrics_and_unknown_ones(data: FoldIn) -> None:
         evaluate(Fixed(POPULARITY), data, [Recall()])
     with pytest.raises(SettingsError, match="batch_size is 0"):
         evaluate(Fixed(POPULARITY), data, batch_size=0)
+
+
+@dataclass(frozen=True)
+class OneHit(UserMetric):
+    def per_user(self, judged):
+        return judged.first(1).hits[:, 0].astype(np.float64)
+
+
+@pytest.mark.parametrize("metrics", [OneHit, [OneHit], ["ndcg@100", OneHit]])
+def test_the_class_of_a_metric_is_no_metric(metrics: Any, data: FoldIn) -> None:
+    with pytest.raises(SettingsError, match=r"OneHit is a class; give .* as OneHit\(20\)"):
+        parse_metrics(metrics)
+    with pytest.raises(SettingsError, match="10 is no metric"):
+        parse_metrics(["ndcg@100", 10])  # pyright: ignore[reportArgumentType]
 
 
 def test_one_metric_named_twice_is_measured_once(data: FoldIn) -> None:

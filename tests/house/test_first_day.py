@@ -41,6 +41,14 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         lambda: nf.MultVAE.from_preset("fst"),
         "unknown preset of multvae 'fst'; did you mean 'fast'",
     ),
+    "the class of a part": (
+        lambda: nf.MultVAE(prior=nf.priors.Vamp),  # pyright: ignore
+        "expected Vamp(), a name or a table of settings",
+    ),
+    "a number for a schedule": (
+        lambda: nf.MultVAE(beta=0.2),  # pyright: ignore
+        "expected a part (Weight), a name or a table of settings",
+    ),
     "a metric without a cutoff": (lambda: nf.evaluate(EASE, SPLIT.test, "ndcg"), "write ndcg@20"),
 }
 
@@ -51,6 +59,13 @@ def test_what_was_expected_is_told(case: str) -> None:
     with pytest.raises(nf.NearfarError) as raised:
         call()
     assert expected in str(raised.value)
+
+
+def test_what_a_notebook_shows_of_a_report_is_its_words() -> None:
+    report = nf.inspect_log(LOG, measure_speed=False)
+    assert repr(report) == str(report)
+    assert LOG.read is not None
+    assert repr(LOG.read) == "\n".join(LOG.read.lines())
 
 
 def test_what_a_person_would_write_works() -> None:

@@ -52,6 +52,12 @@ def test_charts_with_entries_of_their_own_have_legends_of_their_own(tmp_path: Pa
     assert [texts.count(name) for name in "abc"] == [2, 1, 1]
 
 
+def test_a_notebook_is_given_a_picture_without_pyplot() -> None:
+    shown = draw([lines("One", "a")])._repr_png_()  # pyright: ignore[reportAttributeAccessIssue]
+    assert shown.startswith(b"\x89PNG")
+    assert len(shown) > 5000
+
+
 def test_ticks_of_epochs_are_whole_numbers_and_values_start_at_zero() -> None:
     figure = draw([lines("One", "a")])
     (axes,) = figure.axes

@@ -62,7 +62,7 @@ class Needs:
     mult_vae_hours: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LogReport:
     """A log described; `to_dict` is JSON-able.
 
@@ -127,6 +127,8 @@ class LogReport:
             for d in self.would_drop
         ]
         return "\n".join(lines)
+
+    __repr__ = __str__
 
 
 def inspect_log(

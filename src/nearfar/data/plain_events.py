@@ -97,9 +97,7 @@ class PlainEvents:
         for kind, n in counts.iter_rows():
             if kind in none:
                 self._left_out[kind] = None
-                self._report.left_out[
-                    f"{column} is {kind!r}: no event ({_kept('kind')})"
-                ] += n
+                self._report.left_out[f"{column} is {kind!r}: no event ({_kept('kind')})"] += n
         return kinds.is_in(none).fill_null(False) if none else None
 
     def _of_no_outcome(self, outcomes: pl.Series) -> pl.Series | None:

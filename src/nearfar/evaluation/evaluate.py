@@ -193,10 +193,18 @@ def parse_metrics(metrics: Metric | str | Sequence[Metric | str]) -> tuple[Metri
     """Return metrics, each once, from metrics or their printed forms; a single one may stand alone.
 
     Raises:
-        SettingsError: there is none, or one is unknown or has no cutoff.
+        SettingsError: there is none, or one is unknown, has no cutoff or is no metric.
     """
-    if isinstance(metrics, str | Metric):
+    if isinstance(metrics, str | Metric | type):
         metrics = [metrics]
     if not metrics:
         raise SettingsError("no metrics to evaluate; name some, as ndcg@100")
+    for metric in metrics:
+        if isinstance(metric, type):
+            name = metric.__name__
+            raise SettingsError(
+                f"{name} is a class; give the metric with its cutoff, as {name}(20)"
+            )
+        if not isinstance(metric, str | Metric):
+            raise SettingsError(f"{metric!r} is no metric; give one, as nf.NDCG(20) or 'ndcg@20'")
     return tuple(dict.fromkeys(parse_metric(m) if isinstance(m, str) else m for m in metrics))

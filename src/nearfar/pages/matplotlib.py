@@ -111,7 +111,16 @@ def draw(charts: Sequence[Chart], *, title: str = "") -> Figure:
     n_rows = -(-len(charts) // n_columns)
     width, height = np.max([_inches(chart) for chart in charts], axis=0)
     names = 2.0 if isinstance(charts[0], DotChart) else 0.0
-    figure = Figure(figsize=(names + width * n_columns, height * n_rows), layout="constrained")
+
+    class Picture(Figure):
+        """A figure that a notebook shows without pyplot, whose import makes it show others."""
+
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=100)
+            return buffer.getvalue()
+
+    figure = Picture(figsize=(names + width * n_columns, height * n_rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = list(np.atleast_1d(figure.subplots(n_rows, n_columns)).ravel())
     for place, (axis, chart) in enumerate(zip(axes, charts, strict=False)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass
+@dataclass(repr=False)
 class ReadReport:
     """What was read, as it is told to whoever has it read; filled while reading.
 
@@ -55,6 +55,9 @@ class ReadReport:
             "left_out": dict(self.left_out),
             "converted": dict(self.converted),
         }
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
 
     def losses(self) -> list[str]:
         """What was not read, left out or converted, and remarks, in words: a line each."""
