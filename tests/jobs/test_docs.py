@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from nearfar.cli.main import run
+from nearfar.jobs.status import HELP
 from nearfar.jobs.template import REST
+from nearfar.web import metrics
 
 TEXT = (Path(__file__).parents[2] / "docs" / "production.md").read_text()
 
@@ -36,3 +39,12 @@ def test_from_an_empty_folder_to_a_daily_job(tmp_path: Path, monkeypatch, capsys
     assert sorted(p.name for p in Path("recommendations").glob("date=*")) == [
         "date=2026-04-05", "date=2026-04-12"
     ]  # fmt: skip
+
+
+def test_alerts_name_metrics_that_there_are() -> None:
+    named = set(
+        re.findall(r"nearfar_(\w+)", TEXT.split("## What to alert on")[1].split("\n## ")[0])
+    )
+    assert len(named) > 4
+    assert named - set(HELP) == {"model_stale"}, "which is of the service"
+    assert '"nearfar_model_stale"' in inspect.getsource(metrics)

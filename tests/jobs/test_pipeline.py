@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from nearfar.core import settings
-from nearfar.core.errors import ArtefactError, EmptyDataError, SettingsError
+from nearfar.core.errors import ArtefactError, EmptyDataError, SettingsError, UnknownNameError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.filters import Filters
 from nearfar.jobs.details import ItemDetails
@@ -98,7 +98,7 @@ def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
     ("values", "told"),
     [
         ({"sourc": {}}, "did you mean 'source'"),
-        ({"source": {"kind": "parquet", "pathh": "x"}}, "did you mean 'path'"),
+        ({"source": {"kind": "parquet", "pathh": "x"}}, "did you mean 'source.path'"),
         ({"sink": {"kind": "parkuet", "path": "x"}}, "did you mean 'parquet'"),
         ({"items": {"path": "x", "titel": "y"}}, "did you mean 'items.title'"),
         ({"algorithm": {"kind": "multvae", "epoch": 3}}, "did you mean 'epochs'"),
@@ -260,3 +260,23 @@ def test_a_relative_folder_of_settings_leads_to_the_same_database_file(
     }
     pipeline = make_pipeline(values, Path("shop"))
     assert str(pipeline.sink.url) == f"sqlite:///{tmp_path}/shop/r.db"  # pyright: ignore
+
+
+SLIPS = {
+    "source": ("pth", "unknown setting 'source.pth'; did you mean 'source.path'"),
+    "sink": ("pth", "unknown setting 'sink.pth'; did you mean 'sink.path'"),
+    "algorithm": ("epoch", r"unknown setting of \[algorithm\] 'epoch'; did you mean 'epochs'"),
+    "train": ("window", "unknown setting 'train.window'"),
+    "items": ("titel", "unknown setting 'items.titel'; did you mean 'items.title'"),
+    "retention": ("dayz", "unknown setting 'retention.dayz'; did you mean 'retention.days'"),
+}
+
+
+@pytest.mark.parametrize("section", SLIPS)
+def test_a_slip_in_any_section_is_named_with_its_section(section: str, tmp_path: Path) -> None:
+    key, message = SLIPS[section]
+    values = {**SETTINGS, section: {**SETTINGS.get(section, {}), key: 1}}
+    with pytest.raises(UnknownNameError, match=message) as caught:
+        make_pipeline(values, tmp_path)
+    known = str(caught.value).partition("known: ")[2].split(", ")
+    assert all(name == name.lower() for name in known), "settings, no constants of a class"

@@ -13,7 +13,7 @@ import pytest
 from nearfar.core.errors import ArtefactError, SettingsError
 from nearfar.jobs.executor import LOCAL
 from nearfar.jobs.job import LockedError, locked
-from nearfar.jobs.publish import publish, rollback
+from nearfar.jobs.publish import publish, refused_since, rollback
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.score_daily import _active, score_daily
 from nearfar.jobs.status import write_prometheus
@@ -156,3 +156,15 @@ def test_users_that_filters_leave_out_and_robots_are_told_of(tmp_path: Path) -> 
     frame.with_columns(timestamp=at).write_parquet(folder / "e.parquet")
     window_events(pipeline, FIRST, "score", said.append)
     assert "1 user has 99% of all events (bot); if these are robots" in said[-1]
+
+
+def test_what_the_gates_refused_since_is_told(published: Path) -> None:
+    registry = Registry(published / "registry")
+    (current,) = registry.versions()
+    assert refused_since(registry.folder, current) == []
+    later = registry.folder / "versions" / "2026-12-01-001"
+    later.mkdir()
+    record = {**current.record, "name": later.name, "as_of": "2026-12-01", "passed": False}
+    (later / "version.json").write_text(json.dumps(record))
+    assert refused_since(registry.folder, current) == [later.name]
+    assert publish(registry.folder).name == current.name

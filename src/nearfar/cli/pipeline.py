@@ -28,6 +28,7 @@ from nearfar.core.extras import require
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.pipeline import Pipeline, read_pipeline
 from nearfar.jobs.publish import publish as publish_version
+from nearfar.jobs.publish import refused_since
 from nearfar.jobs.publish import rollback as roll_back
 from nearfar.jobs.retention import remove_day as withdraw
 from nearfar.jobs.run_due import run_due
@@ -115,6 +116,8 @@ def publish(
     """Make a version current, at once for all who follow the pointer."""
     with _at_work(config, output) as pipeline:
         found = publish_version(pipeline.registry, version, force=force)
+        for refused in refused_since(pipeline.registry, found) if version is None else ():
+            output.remark(f"{refused} is newer and was refused by the gates: it is not published")
     output.result({"current": found.name}, f"{found.name} is current")
 
 

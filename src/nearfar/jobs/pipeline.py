@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +224,8 @@ def _algorithm(values: Mapping[str, Any], folder: Path) -> Algorithm:
         rest["start"] = _from(dict(rest["start"]), folder)
     name = str(values["kind"])
     start = preset(name, str(values["preset"])) if "preset" in values else {}
-    known = set(getattr(find_algorithm(name), "__dataclass_fields__", rest))
+    algorithm = find_algorithm(name)
+    known = {f.name for f in fields(algorithm)} if is_dataclass(algorithm) else set(rest)
     for key in rest:
         if key not in known:
             raise UnknownNameError("setting of [algorithm]", key, {*known, "preset"})

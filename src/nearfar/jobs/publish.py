@@ -84,6 +84,19 @@ def waiting(registry: Registry, as_of: date) -> Version | None:
     return passed[-1] if passed[-1].name > newest else None
 
 
+def refused_since(registry_folder: str | Path, version: Version) -> list[str]:
+    """Names of the versions after `version` that the gates refused.
+
+    Examples:
+        >>> from nearfar.jobs.publish import refused_since
+        >>> from nearfar.jobs.registry import Version
+        >>> refused_since("registry", Version("2026-05-01-001", "2026-05-01", passed=True))
+        []
+    """
+    versions = Registry(Path(registry_folder)).versions()
+    return [v.name for v in versions if v.name > version.name and not v.passed]
+
+
 def _latest(registry: Registry) -> Version:
     """The newest version that passed."""
     versions = [v for v in registry.versions() if v.passed]

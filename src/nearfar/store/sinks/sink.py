@@ -239,4 +239,4 @@ def make_sink(name: str, values: dict[str, Any]) -> RecommendationSink:
         >>> make_sink("parquet", {"path": "recommendations"}).ids
         'text'
     """
-    return settings.build(find_sink(name), values)
+    return settings.build(find_sink(name), values, "sink")

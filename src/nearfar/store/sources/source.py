@@ -129,4 +129,4 @@ def make_source(name: str, values: dict[str, Any]) -> EventSource:
         >>> make_source("parquet", {"path": "events"}).partition
         'date'
     """
-    return settings.build(find_source(name), values)
+    return settings.build(find_source(name), values, "source")
