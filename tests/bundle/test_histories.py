@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nearfar.bundle.histories import histories_from_items
 from nearfar.bundle.history_file import read_histories
 from nearfar.core.errors import DataError, SchemaError
+from nearfar.tables.report import ReadReport
 from nearfar.tables.table import ReadOptions
 from tests.bundle.cases import make_bundle
 
@@ -179,3 +180,18 @@ def test_known_and_unknown_add_up(lists) -> None:
         known = [i - 100 for i in ids if 100 <= i < 112]
         assert row.nonzero()[0].tolist() == sorted(set(known))
         assert n_unknown == len(ids) - len(known)
+
+
+def test_rows_that_are_no_events_are_of_no_history_and_their_users_stay(tmp_path) -> None:
+    path = tmp_path / "h.csv"
+    path.write_text(
+        "user,item,event,clicked\n1,100,view,1\n1,101,impression,1\n2,102,view,0\n2,103,view,\n"
+    )
+    report = ReadReport()
+    users, histories, n_unknown = whole(read_histories(BUNDLE, path, report=report))
+    assert users == [1, 2]
+    assert [list(np.flatnonzero(row)) for row in histories] == [[0], []]
+    assert n_unknown == 0
+    assert sorted(report.left_out.values()) == [1, 2]
+    _, kept, _ = whole(read_histories(BUNDLE, path, kind="", outcome=""))
+    assert kept.sum() == 4

@@ -290,10 +290,9 @@ def _convert_object(hint: type, value: Any, where: str) -> Any:
     if isinstance(value, str):
         value = {"kind": value}
     if not isinstance(value, Mapping):
-        known = f"{value.__name__}()" if inspect.isclass(value) else f"a part ({hint.__name__})"
-        raise SettingsError(
-            f"{where} is {value!r}; expected {known}, a name or a table of settings"
-        )
+        part = f"{value.__name__}()" if inspect.isclass(value) else f"a part ({hint.__name__})"
+        text = f"{where} is {value!r}; expected {part}, a name or a table of settings"
+        raise SettingsError(text)
     rest = {k: v for k, v in value.items() if k != "kind"}
     if inspect.isabstract(hint):
         if "kind" not in value:
