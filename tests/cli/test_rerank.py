@@ -79,7 +79,7 @@ def test_train_tells_of_kinds_and_of_an_algorithm_that_ignores_them(
     base = ["train", "mf", "--set", "n_factors=2", "--data", str(log), "--out", str(tmp_path / "b")]
     assert run([*base, "--kind-weights", "view=1,buy=5"]) == 0
     told = " ".join(capsys.readouterr().err.split())
-    assert "120 rows: the kind 'wish' has no weight" in told
+    assert "120 of 360 rows (33.3%): the kind 'wish' has no weight" in told
     assert "interactions weigh 1 to 5" in told
     assert "warning: MF does not use the weights of interactions" in told
     pl.DataFrame(rows, schema=["user", "item", "event"], orient="row").with_columns(

@@ -42,8 +42,16 @@ def told(log: nf.Log) -> str:
 @pytest.mark.parametrize(
     ("text", "expected", "said"),
     [
-        ("user,item,clicked\n1,10,0\n1,11,1\n2,10,1\n3,12,0\n", (2, 2, 2), "2 of 4 rows (50.0%): clicked says no"),
-        ("user,item,is_click\n1,10,false\n1,11,True\n", (1, 1, 1), "1 of 2 rows (50.0%): is_click says no"),
+        (
+            "user,item,clicked\n1,10,0\n1,11,1\n2,10,1\n3,12,0\n",
+            (2, 2, 2),
+            "2 of 4 rows (50.0%): clicked says no",
+        ),
+        (
+            "user,item,is_click\n1,10,false\n1,11,True\n",
+            (1, 1, 1),
+            "1 of 2 rows (50.0%): is_click says no",
+        ),
         ("user,item,label\n1,10,Sony\n1,11,EMI\n", (1, 2, 2), "columns not used: label"),
         ("user,item,event\n1,10,view\n2,10,refund\n1,11,buy\n", (1, 2, 2), "event is 'refund'"),
         ("user,item,event\n1,10,impression\n1,11,click\n", (1, 1, 1), "event is 'impression'"),

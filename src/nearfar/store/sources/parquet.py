@@ -24,13 +24,14 @@ from nearfar.store.sources._files import (
 from nearfar.store.sources._rows import EventRows
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
+from nearfar.tables.columnar import PARQUET
 from nearfar.tables.columns import Columns
 from nearfar.tables.nested import unnested
 from nearfar.tables.partitions import partitioned
 from nearfar.tables.reader import TableReader
 from nearfar.tables.table import FrameTable
 
-ENDINGS = re.compile(r".*\.(?:parquet|pq)", re.IGNORECASE)
+ENDINGS = re.compile(PARQUET, re.IGNORECASE)
 
 
 @dataclass(frozen=True)
