@@ -192,6 +192,14 @@ LOGS: dict[str, tuple[str, Callable[[Path], Path], dict[str, Any]]] = {
         ),
         {},
     ),
+    "kinds that folders of text name": (
+        "csv",
+        parts(
+            text("user,item,ts\n1,10,2026-05-01\n", "event=purchase/a.csv"),
+            text("user,item,ts\n2,10,2026-05-01\n", "event=impression/b.csv"),
+        ),
+        {},
+    ),
     "days that folders name alone": (
         "parquet",
         parquet(pl.DataFrame({"user": [1], "item": [10]}), "date=2026-05-01/x.parquet"),
