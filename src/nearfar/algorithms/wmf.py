@@ -58,7 +58,7 @@ class WMF(Algorithm):
     Examples:
         >>> model = nf.WMF(n_factors=4).fit(split.train)
         >>> round(nf.evaluate(model, split.test, ["Recall@5"]).mean("Recall@5"), 2)
-        0.7
+        0.67
     """
 
     WEIGHTED: ClassVar[bool] = True
