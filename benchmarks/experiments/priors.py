@@ -53,7 +53,6 @@ SETTINGS: dict[str, Any] = {
 BETA_STEPS = 200
 PRIORS: dict[str, dict[str, Any]] = {
     "normal": {"kind": "normal"},
-    "mixture": {"kind": "mixture", "components": 10, "spread": 1.0},
     "vamp": {"kind": "vamp", "pseudo_inputs": 200},
     "composite": {"kind": "composite"},
 }
