@@ -77,7 +77,7 @@ def test_discrimination_is_the_area_under_the_curve() -> None:
     assert np.isnan(discrimination(np.zeros(4), np.ones(4, bool)))
 
 
-def test_within_the_radius_every_step_helps_and_taste_decides_outside() -> None:
+def test_theorem_2_3_within_the_radius_every_step_helps() -> None:
     found = Steps().measure(subject())
     assert found.value("within") > 0
     assert found.value("inside") > 0.95
