@@ -184,14 +184,11 @@ def brute_products(examined: Subject, z: torch.Tensor, users: np.ndarray) -> np.
     return (stacked @ stacked.T).numpy()
 
 
-def own_draws(
-    examined: Subject, users: np.ndarray, n_draws: int, name: str, *, shared: bool = False
-) -> torch.Tensor:
+def own_draws(examined: Subject, users: np.ndarray, n_draws: int, name: str) -> torch.Tensor:
     """Latents by the network's encoder, from the stream that the instrument draws noise from."""
-    n_noises = 1 if shared else len(users)
-    noise = torch.randn((n_noises, n_draws, examined.network.n_latent),
-                        generator=examined.generator(name))  # fmt: skip
-    noise = noise.expand(len(users), -1, -1)
+    half = torch.randn((len(users), n_draws // 2, examined.network.n_latent),
+                       generator=examined.generator(name))  # fmt: skip
+    noise = torch.cat([half, -half], 1)
     shown = examined.network.corruption.clean(examined.rows(users))
     noisy = examined.noise and type(examined.network.encoder).__name__ != "ShallowNetwork"
     with torch.no_grad():
@@ -204,7 +201,7 @@ def own_draws(
 
 def check_collaboration(examined: Subject, found: Finding) -> None:
     users = np.arange(N_USERS)
-    z = own_draws(examined, users, 2, "collaboration")
+    z = own_draws(examined, users, 8, "collaboration")
     different, shared = pairwise_overlap(examined.histories)
     products = brute_products(examined, z, users)
     expected = collaboration(products, jaccard_distance(different, shared)).local
@@ -213,9 +210,7 @@ def check_collaboration(examined: Subject, found: Finding) -> None:
 
 def check_sharing(examined: Subject, found: Finding) -> None:
     users = examined.sharing_users
-    products = brute_products(
-        examined, own_draws(examined, users, 4, "products", shared=True), users
-    )
+    products = brute_products(examined, own_draws(examined, users, 8, "products"), users)
     others = ~np.eye(len(users), dtype=bool)
     assert found.value("helps") == pytest.approx(float((products[others] > 0).mean()), abs=0.01)
 
@@ -223,7 +218,7 @@ def check_sharing(examined: Subject, found: Finding) -> None:
 def check_steps(examined: Subject, found: Finding) -> None:
     """To first order, by back-propagation; a small step has the same sign but for a few pairs."""
     users = examined.sharing_users
-    products = brute_products(examined, own_draws(examined, users, 2, "steps", shared=True), users)
+    products = brute_products(examined, own_draws(examined, users, 8, "steps"), users)
     others = ~np.eye(len(users), dtype=bool)
     assert found.value("lowered") == pytest.approx(float((products[others] > 0).mean()), abs=0.05)
 
