@@ -64,7 +64,7 @@ def test_measured_is_predicted_on_a_quadratic(seed: int, k: int, weight: float) 
 
 
 @given(SEEDS, SIZES, WEIGHTS)
-def test_bounds_are_never_violated(seed: int, k: int, weight: float) -> None:
+def test_proposition_3_2_bounds_are_never_violated(seed: int, k: int, weight: float) -> None:
     h, mu, centroid = quadratic(np.random.default_rng(seed), k)
     theory = Contraction(h, weight)
     without = mask_variability(mu, centroid)
@@ -89,7 +89,9 @@ def test_kappa_is_the_norm_of_the_matrix(seed: int, k: int, weight: float) -> No
 
 
 @given(SEEDS, SIZES, WEIGHTS)
-def test_loewner_order_where_the_covariance_commutes(seed: int, k: int, weight: float) -> None:
+def test_proposition_3_2_loewner_order_where_the_covariance_commutes(
+    seed: int, k: int, weight: float
+) -> None:
     """Cov mu* - Cov mu_lambda has no negative eigenvalue if Cov and H have the same vectors."""
     rng = np.random.default_rng(seed)
     h = hessian_of(rng, k)
@@ -124,7 +126,9 @@ def test_variability_is_its_definition() -> None:
 
 
 @given(SEEDS, st.floats(0.05, 0.9))
-def test_parts_sum_to_the_mean_squared_distance_to_anchors(seed: int, density: float) -> None:
+def test_proposition_3_1_parts_sum_to_the_mean_squared_distance_to_anchors(
+    seed: int, density: float
+) -> None:
     """Eq. 9 = Eq. 10, by E ||z - e||^2 for every single item."""
     rng = np.random.default_rng(seed)
     dense = (rng.random((5, 8)) < density).astype(np.float32)

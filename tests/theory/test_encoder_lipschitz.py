@@ -103,7 +103,7 @@ def test_layers_multiply() -> None:
 
 
 @given(SEEDS)
-def test_lemma_holds_for_the_pairs_that_the_slope_is_of(seed: int) -> None:
+def test_lemma_2_4_holds_for_the_pairs_that_the_slope_is_of(seed: int) -> None:
     """With the slope of the sample, W1 by optimal transport is within the lemma's bound."""
     _, histories, q = make(Base((7,)), Mask(0.5), seed, 2.0)
     slope = lipschitz_from_pairs(q, histories)

@@ -28,6 +28,7 @@ from nearfar.theory.collaboration import collaboration, jaccard_distance
 from nearfar.theory.finding import Finding
 from nearfar.theory.instrument import Instrument, all_instruments
 from nearfar.theory.instruments.alignment import AlignmentInstrument
+from nearfar.theory.instruments.alignment import _objective as latent_objective
 from nearfar.theory.instruments.distances import Distances
 from nearfar.theory.instruments.masking import Masking
 from nearfar.theory.instruments.overlap_cost import OverlapCost
@@ -40,6 +41,7 @@ from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.likelihoods.multinomial import SoftReconstruction
 from nearfar.vae.likelihoods.sampled import SampledReconstruction
+from nearfar.vae.objective import Objective
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.priors.prior import Prior
@@ -96,8 +98,23 @@ PRIOR_CASES: dict[str, AutoencoderAlgorithm] = {
     for p in PRIORS
     if p != "normal"
 }
+PAIR_CASES: dict[str, AutoencoderAlgorithm] = {
+    **{
+        f"{e}, {n}": dataclasses.replace(PLAIN, encoder=ENCODERS[e], likelihood=LIKELIHOODS[n])
+        for e in ENCODERS
+        for n in LIKELIHOODS
+        if e != "base" and n != "multinomial"
+    },
+    **{
+        f"{p}, {n}": dataclasses.replace(PLAIN, prior=PRIORS[p], likelihood=LIKELIHOODS[n])
+        for p in PRIORS
+        for n in LIKELIHOODS
+        if p != "normal" and n != "multinomial"
+    },
+}
 CASES: dict[str, AutoencoderAlgorithm] = {
     **PRIOR_CASES,
+    **PAIR_CASES,
     **{f"{e}, multinomial": dataclasses.replace(PLAIN, encoder=ENCODERS[e]) for e in ENCODERS},
     **{f"base, {n}": dataclasses.replace(PLAIN, likelihood=LIKELIHOODS[n]) for n in LIKELIHOODS},
     **{
@@ -167,14 +184,11 @@ def brute_products(examined: Subject, z: torch.Tensor, users: np.ndarray) -> np.
     return (stacked @ stacked.T).numpy()
 
 
-def own_draws(
-    examined: Subject, users: np.ndarray, n_draws: int, name: str, *, shared: bool = False
-) -> torch.Tensor:
+def own_draws(examined: Subject, users: np.ndarray, n_draws: int, name: str) -> torch.Tensor:
     """Latents by the network's encoder, from the stream that the instrument draws noise from."""
-    n_noises = 1 if shared else len(users)
-    noise = torch.randn((n_noises, n_draws, examined.network.n_latent),
-                        generator=examined.generator(name))  # fmt: skip
-    noise = noise.expand(len(users), -1, -1)
+    half = torch.randn((len(users), n_draws // 2, examined.network.n_latent),
+                       generator=examined.generator(name))  # fmt: skip
+    noise = torch.cat([half, -half], 1)
     shown = examined.network.corruption.clean(examined.rows(users))
     noisy = examined.noise and type(examined.network.encoder).__name__ != "ShallowNetwork"
     with torch.no_grad():
@@ -187,7 +201,7 @@ def own_draws(
 
 def check_collaboration(examined: Subject, found: Finding) -> None:
     users = np.arange(N_USERS)
-    z = own_draws(examined, users, 2, "collaboration")
+    z = own_draws(examined, users, 8, "collaboration")
     different, shared = pairwise_overlap(examined.histories)
     products = brute_products(examined, z, users)
     expected = collaboration(products, jaccard_distance(different, shared)).local
@@ -196,9 +210,7 @@ def check_collaboration(examined: Subject, found: Finding) -> None:
 
 def check_sharing(examined: Subject, found: Finding) -> None:
     users = examined.sharing_users
-    products = brute_products(
-        examined, own_draws(examined, users, 4, "products", shared=True), users
-    )
+    products = brute_products(examined, own_draws(examined, users, 8, "products"), users)
     others = ~np.eye(len(users), dtype=bool)
     assert found.value("helps") == pytest.approx(float((products[others] > 0).mean()), abs=0.01)
 
@@ -206,7 +218,7 @@ def check_sharing(examined: Subject, found: Finding) -> None:
 def check_steps(examined: Subject, found: Finding) -> None:
     """To first order, by back-propagation; a small step has the same sign but for a few pairs."""
     users = examined.sharing_users
-    products = brute_products(examined, own_draws(examined, users, 2, "steps", shared=True), users)
+    products = brute_products(examined, own_draws(examined, users, 8, "steps"), users)
     others = ~np.eye(len(users), dtype=bool)
     assert found.value("lowered") == pytest.approx(float((products[others] > 0).mean()), abs=0.05)
 
@@ -270,7 +282,35 @@ def check_alignment(examined: Subject, found: Finding) -> None:
         ]
     assert found.value("total") == pytest.approx(float(sum(draws)) / len(draws), rel=1e-4)
     keys = {n.key for n in found.numbers}
-    assert ("variance_measured" in keys) != any("No contraction" in n for n in found.notes)
+    refusals = [n for n in found.notes if "No contraction" in n]
+    assert ("variance_measured" in keys) != bool(refusals)
+    if examined.gaussian and not any("multinomial or Bernoulli" in n for n in refusals):
+        check_contraction(examined)
+
+
+def check_contraction(examined: Subject) -> None:
+    """The slope of J_b in mu is that of training's own objective, with the mask in the input."""
+    rows, n_masks = np.arange(6), 2
+    contraction, means = latent_objective(examined, rows, n_masks, 1)
+    step = examined.step(np.repeat(rows, n_masks), "alignment", "masks", corrupt=True)
+    assert np.allclose(means.reshape(-1, K), step.posterior.mu.detach(), atol=1e-6)
+    trained = examined._objective
+    addend = trained.addends["reconstruction"]
+    if isinstance(addend.term, SampledReconstruction):  # an estimate of this one
+        exact = dataclasses.replace(addend, term=SoftReconstruction(addend.term.background))
+        trained = Objective({**trained.addends, "reconstruction": exact}, trained.prior)
+    weights = {"reconstruction": 1.0, "kl": examined.beta}
+    mu = (step.posterior.mu.detach() + 0.3).requires_grad_()
+    total = torch.zeros(())
+    for eps in contraction.noise.float():
+        draw = DiagonalGaussian(mu, step.posterior.logvar.detach()).draw(eps.expand_as(mu))
+        hidden = examined.network.decoder.body(draw.z)
+        loss = trained(dataclasses.replace(step, draw=draw, hidden=hidden), weights)[0]
+        total = total + loss * len(mu) / len(contraction.noise)
+    (expected,) = torch.autograd.grad(total, mu)
+    wide = mu.detach().double().requires_grad_()
+    (slope,) = torch.autograd.grad(contraction.value(wide).sum(), wide)
+    torch.testing.assert_close(slope.float(), expected, atol=2e-4, rtol=2e-4)
 
 
 def check_health(examined: Subject, found: Finding) -> None:
@@ -299,10 +339,12 @@ def check_encoder_slope(examined: Subject, found: Finding) -> None:
 
 
 def of_case(case: str) -> set[str]:
-    """The instruments that a case can differ in: of a prior, those that look at it."""
-    if case not in PRIOR_CASES:
-        return {name for name in INSTRUMENTS if name != "masking" or case == "base, multinomial"}
-    return {"information", "alignment"}
+    """The instruments that a case can differ in: of a prior or a pair, those that look at it."""
+    if case in PRIOR_CASES:
+        return {"information", "alignment"}
+    if case in PAIR_CASES:
+        return {"sharing", "steps", "collaboration", "alignment"}
+    return {name for name in INSTRUMENTS if name != "masking" or case == "base, multinomial"}
 
 
 def refused_in_training(examined: Subject) -> str:
@@ -317,7 +359,7 @@ def refused_in_training(examined: Subject) -> str:
 @pytest.mark.parametrize("case", CASES)
 def test_an_instrument_is_right_or_refuses_by_name(case: str) -> None:
     examined = subject(case)
-    if case in PRIOR_CASES and (refusal := refused_in_training(examined)):
+    if case in {**PRIOR_CASES, **PAIR_CASES} and (refusal := refused_in_training(examined)):
         assert any(name in refusal for name in ("hierarchical", "shallow"))
         return
     absent = {}
@@ -334,6 +376,6 @@ def test_an_instrument_is_right_or_refuses_by_name(case: str) -> None:
             globals()[f"check_{name}"](examined, found)
     if case == "base, multinomial":
         assert not absent
-    if not examined.gaussian and case not in PRIOR_CASES:
+    if not examined.gaussian and "health" in of_case(case):
         assert "no diagonal Gaussian" in absent["health"]
         assert "no diagonal Gaussian" in absent["overlap_cost"]

@@ -55,7 +55,9 @@ def make(
      (BernoulliLoss(), bernoulli)],
 )  # fmt: skip
 @pytest.mark.parametrize("prior", [Normal(), Mixture(3, 1.0)])
-def test_it_is_the_objective_of_training_up_to_a_constant(loss: Loss, term: Term, prior) -> None:
+def test_proposition_3_2_objective_is_that_of_training_up_to_a_constant(
+    loss: Loss, term: Term, prior
+) -> None:
     """Eq. 1 by the terms that training minimises: differences between two means are the same."""
     rng = torch.Generator().manual_seed(3)
     rows = Rows.from_csr(csr_array((np.random.default_rng(0).random((N_ROWS, N_ITEMS)) < 0.5)

@@ -50,7 +50,7 @@ def test_law_is_a_law_with_its_moments(law: MaskedDistance) -> None:
         ([0, 0, 0, 0, 0], [0, 0, 0, 0, 0]),
     ],
 )
-def test_law_is_that_of_all_masks(u: list[int], v: list[int], rho: float) -> None:
+def test_theorem_2_6_the_law_is_that_of_all_masks(u: list[int], v: list[int], rho: float) -> None:
     x_u, x_v = np.array(u), np.array(v)
     exact = enumerated(x_u, x_v, rho)
     law = MaskedDistance.between(x_u, x_v, rho)
@@ -64,7 +64,7 @@ def test_law_is_that_of_all_masks(u: list[int], v: list[int], rho: float) -> Non
 
 
 @given(LAWS, st.integers(-70, 70))
-def test_bounds_are_never_violated(law: MaskedDistance, a: int) -> None:
+def test_theorem_2_6_bounds_are_never_violated(law: MaskedDistance, a: int) -> None:
     assert law.contraction_bound(a) <= law.contraction(a) + 1e-12
     assert law.expansion_bound(a) <= law.expansion(a) + 1e-12
 

@@ -87,7 +87,7 @@ def test_low_is_exact_for_a_population_of_its_own() -> None:
 
 
 @given(st.integers(0, 10_000), st.floats(0, 5), st.floats(0.05, 3))
-def test_the_parts_add_up_and_keep_their_order(seed: int, spread: float, sigma: float) -> None:
+def test_eq_7_the_parts_add_up_and_keep_their_order(seed: int, spread: float, sigma: float) -> None:
     found = decompose(population(40, spread, sigma, seed=seed), 3, seed)
     assert found.information_low <= found.information_high + 1e-9
     assert found.information_low + found.mismatch_high == pytest.approx(found.sampled_kl)
@@ -157,7 +157,7 @@ def test_numbers_are_those_of_float64() -> None:
     assert decompose(q).kl == pytest.approx(float(exact), rel=1e-13)
 
 
-def test_distances_are_within_the_mean_transport_bound() -> None:
+def test_eq_6_distances_are_within_the_mean_transport_bound() -> None:
     """E ||mu_u - mu_v|| <= E W1 <= 2 sqrt(2 E KL), also with masked inputs."""
     for q in (masked(0.5)[0], population(300, 1.0, 0.5), population(300, 5.0, 1.0)):
         assert pairwise_mean_distance(q).mean() <= mean_transport_bound(decompose(q).kl)

@@ -103,7 +103,7 @@ def test_limits() -> None:
     torch.testing.assert_close(found.standard_error, 0 * expected, atol=1e-10, rtol=0)
 
 
-def test_the_gap_is_what_minimising_over_natural_parameters_leaves() -> None:
+def test_theorem_2_5_the_gap_is_what_minimising_over_natural_parameters_leaves() -> None:
     """On a grid of z, the loss of both users is minimised numerically, together and apart."""
     x = np.array([[1, 1, 1, 0], [0, 0, 1, 1]])
     t_u, t_v = x / x.sum(1, keepdims=True)
@@ -130,7 +130,7 @@ def test_the_gap_is_what_minimising_over_natural_parameters_leaves() -> None:
 
 
 @given(st.integers(0, 10_000))
-def test_the_transport_bound_holds(seed: int) -> None:
+def test_theorem_2_5_the_transport_bound_holds(seed: int) -> None:
     """In one dimension, W1 = E |F_u^-1 - F_v^-1|, by quantiles."""
     rng = np.random.default_rng(seed)
     mu, sigma = rng.normal(0, rng.choice([0.1, 1, 5]), 2), np.exp(rng.normal(0, 1, 2))

@@ -71,7 +71,7 @@ def graph_of(decoder: Decoder, z: torch.Tensor, x: torch.Tensor) -> SharingGraph
 
 @given(st.integers(0, 10_000), HIDDEN)
 @settings(max_examples=8)
-def test_the_step_helps_as_much_as_the_theorem_promises(seed: int, hidden: tuple[int, ...]) -> None:
+def test_theorem_2_3_the_step_helps_as_much_as_promised(seed: int, hidden: tuple[int, ...]) -> None:
     decoder, z, x = make(seed, hidden)
     graph = graph_of(decoder, z, x)
     # -||g_v|| (||g_v|| - Delta_uv - L W1) in nats per unit of step size

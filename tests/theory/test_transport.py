@@ -32,7 +32,7 @@ def one(mu: float, sigma: float) -> DiagonalGaussian:
 
 
 @given(SEEDS, st.integers(1, 6))
-def test_w2_is_that_of_covariance_matrices(seed: int, n_latent: int) -> None:
+def test_eq_18_w2_is_that_of_covariance_matrices(seed: int, n_latent: int) -> None:
     """tr(S + S' - 2 (S S')^(1/2)) of commuting covariances."""
     q, p = posteriors(seed, 4, n_latent), posteriors(seed + 1, 4, n_latent)
     for user in range(4):

@@ -222,27 +222,28 @@ class Subject:
         )
 
     def latents(
-        self, users: Int[np.ndarray, " part"], n_draws: int, name: str, *, shared: bool = False
+        self, users: Int[np.ndarray, " part"], n_draws: int, name: str
     ) -> Float[Tensor, "part draws latent"]:
         """Latents of some users as the decoder is given them, by the encoder's own draw.
 
+        Draws of different users are independent, so that the inner product of two users' mean
+        gradients has no bias. With noise that users share, it would have the covariance of the two
+        gradients over the noise on top, which for wide posteriors is most of it. The draws of one
+        user come in pairs eps and -eps, whose mean varies less than that of independent ones.
+
         Args:
             users: positions.
-            n_draws: of each user, independent of each other.
+            n_draws: of each user, an even number.
             name: of the stream that the noise comes from.
-            shared: whether all users have the same noise, so that posteriors which are near each
-                other have draws that are near each other. For statements on pairs: by few draws
-                of their own, even equal posteriors would look far apart.
 
-        Raises: SettingsError where n_draws is below 1.
+        Raises: SettingsError where n_draws is odd or below 2.
         """
-        if n_draws < 1:
-            raise SettingsError(f"n_draws is {n_draws}; it must be above 0")
-        noise = torch.randn(
-            (1 if shared else len(users), n_draws, self.network.n_latent),
-            generator=self.generator(name),
-        ).expand(len(users), -1, -1)
-        return drawn(self.model, self.histories[users], noise * self.noise)
+        if n_draws < 2 or n_draws % 2:
+            raise SettingsError(f"n_draws is {n_draws}; it must be an even number above 0")
+        half = torch.randn(
+            (len(users), n_draws // 2, self.network.n_latent), generator=self.generator(name)
+        )
+        return drawn(self.model, self.histories[users], torch.cat([half, -half], 1) * self.noise)
 
     def shared_latents(self, histories: csr_array, n_draws: int) -> Float[Tensor, "n draws latent"]:
         """Latents of histories, drawn with the same noise for all of them."""

@@ -24,15 +24,15 @@ class LocalAndGlobal(Instrument):
     Args:
         near_share: which share of the others counts as near.
         n_users: no more than so many users of the sample.
-        n_draws: latents per user.
+        n_draws: latents per user, an even number.
     """
 
     title = "Local and global collaboration"
     source = "section 2; Theorem 2.3"
 
     near_share: float = 0.1
-    n_users: int = 500
-    n_draws: int = 2
+    n_users: int = 300
+    n_draws: int = 8
 
     def read(self, subject: Subject) -> Measured:
         users = np.arange(min(self.n_users, subject.n_users))

@@ -27,14 +27,14 @@ class Sharing(Instrument):
     """The sharing radius of pairs, and what a step really does to first order.
 
     Args:
-        n_draws: latents per user.
+        n_draws: latents per user, an even number.
         n_pairs: pairs of latents that L is estimated from.
     """
 
     title = "Sharing radius"
     source = "Theorem 2.3"
 
-    n_draws: int = 4
+    n_draws: int = 8
     n_pairs: int = 64
 
     def read(self, subject: Subject) -> Measured:
@@ -42,12 +42,12 @@ class Sharing(Instrument):
         decoder = subject.network.decoder
         histories, points = subject.histories[users], subject.points[users]
         graph = sharing_graph(
-            decoder, subject.latents(users, self.n_draws, "sharing", shared=True), histories,
+            decoder, subject.latents(users, self.n_draws, "sharing"), histories,
             least_distance=pairwise_distance(subject.centres[users]),
             most_distance=pairwise_distance(points),
             rng=subject.generator("sharing", "pairs"), n_pairs=self.n_pairs, loss=loss,
         )  # fmt: skip
-        z = subject.latents(users, self.n_draws, "products", shared=True).to(decoder.out.weight)
+        z = subject.latents(users, self.n_draws, "products").to(decoder.out.weight)
         x = torch.from_numpy(histories.toarray()).to(z)
         steepest, beyond_doubt, notes = _by_layers(decoder, graph, z, x, loss)
         helps = gradient_products(decoder, z, x, loss).cpu().numpy() > 0
@@ -90,7 +90,8 @@ class Sharing(Instrument):
                 f"Of {len(users)} users of the sample.",
                 "L is estimated from pairs of latents, at most the true one, so that the radii "
                 "shown are at least the true ones.",
-                f"Expectations are means of {self.n_draws} draws, whose noise all users share.",
+                f"Expectations are means of {self.n_draws} draws per user, independent of other "
+                "users'.",
                 *notes,
                 *subject.flow_notes,
             ),

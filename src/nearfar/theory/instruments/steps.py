@@ -26,7 +26,7 @@ class Steps(Instrument):
     """SGD steps of the decoder on v, and whose loss they lower.
 
     Args:
-        n_draws: latents per user.
+        n_draws: latents per user, an even number.
         n_pairs: pairs of latents that L is estimated from.
         share: of v's own loss that a step takes off, to first order.
         near_share: which share of the others is near, and which related.
@@ -35,7 +35,7 @@ class Steps(Instrument):
     title = "Steps on one user, and the loss of others"
     source = "Theorem 2.3"
 
-    n_draws: int = 2
+    n_draws: int = 8
     n_pairs: int = 32
     share: float = 0.01
     near_share: float = 0.1
@@ -43,7 +43,7 @@ class Steps(Instrument):
     def read(self, subject: Subject) -> Measured:
         users, loss, decoder = subject.sharing_users, subject.loss, subject.network.decoder
         histories = subject.histories[users]
-        z = subject.latents(users, self.n_draws, "steps", shared=True).to(decoder.out.weight)
+        z = subject.latents(users, self.n_draws, "steps").to(decoder.out.weight)
         x = torch.from_numpy(histories.toarray()).to(z)
         graph = sharing_graph(
             decoder, z, histories,
@@ -97,7 +97,7 @@ class Steps(Instrument):
                 f"Of {len(users)} users: a step of SGD on v of the decoder, so long that v's own "
                 f"loss falls by {100 * self.share:g} % to first order; u's loss before and after. "
                 "Intervals are over the users on whom steps are taken.",
-                f"Losses are means of {self.n_draws} draws, whose noise all users share.",
+                f"Losses are means of {self.n_draws} draws per user, independent of other users'.",
                 *subject.flow_notes,
             ),
         )  # fmt: skip

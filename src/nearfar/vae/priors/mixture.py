@@ -35,10 +35,10 @@ class Mixture(Prior):
     spread: NonNegativeFloat = 0.1
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
-        return _MixtureNetwork(self.components, n_latent, self.spread, rng)
+        return MixtureNetwork(self.components, n_latent, self.spread, rng)
 
 
-class _MixtureNetwork(PriorNetwork):
+class MixtureNetwork(PriorNetwork):
     def __init__(self, components: int, n_latent: int, spread: float, rng: torch.Generator) -> None:
         super().__init__()
         self.mu = nn.Parameter(torch.empty(components, n_latent))
