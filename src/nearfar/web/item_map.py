@@ -71,7 +71,8 @@ class ItemMap:
         return {
             "projection": PCA.label,
             "n_items": len(self._items),
-            "groups": [name for name, _ in counts.most_common(MAX_GROUPS)],
+            # By name, so that models of one catalogue give a genre the same place and colour.
+            "groups": sorted(name for name, _ in counts.most_common(MAX_GROUPS)),
             "items": orjson.Fragment(orjson.dumps(items)),
         }
 

@@ -266,7 +266,7 @@ class ItemMapResponse(BaseModel):
     n_items: int = Field(
         description="In the catalogue; `items` are the 2,000 most popular and 200 new ones at most."
     )
-    groups: list[str] = Field(description="The most frequent genres, at most ten, largest first.")
+    groups: list[str] = Field(description="The most frequent genres, at most ten, by name.")
     items: list[MapItem]
 
 

@@ -77,6 +77,18 @@ def names_of_picks(page: Any) -> list[str]:
     return page.evaluate(f"({TRACES})(-1).hovertext")
 
 
+def new_of(program: Program, picks: str) -> set[str]:
+    """New items among the ten that are recommended for picks of an address."""
+    items = [each.partition("=")[2] for each in picks.lstrip("?").split("&")]
+    told = program.post("/v1/recommend", {"items": items, "k": 10})
+    return {str(each["item"]) for each in told["recommendations"] if each["new"]}
+
+
+def history_that_brings_a_new_item(program: Program) -> str:
+    """Picks for which a new item is recommended."""
+    return next(p for i in range(100, 148) if new_of(program, p := f"?item={i}&item=900"))
+
+
 def test_the_tab_shows_items_by_genre_and_highlights_picks(browser: Any, served: Program) -> None:
     with Opened(browser, served.url, "?item=100&item=104") as opened:
         page = opened.go()
@@ -90,7 +102,7 @@ def test_the_tab_shows_items_by_genre_and_highlights_picks(browser: Any, served:
         by_group = [[e["x"] for e in told["items"] if e["group"] == g] for g in told["groups"]]
         assert points[1:5] == by_group
         assert points[0] == [e["x"] for e in told["items"] if e["group"] is None]
-        assert names_of_picks(page) == ["Paper Moons (1979)", "Night Train (1991)"]
+        assert names_of_picks(page) == ["Paper Moons (1979) · Drama", "Night Train (1991)"]
         legend = page.locator(".legend").first
         for text in [*told["groups"], "other or none", "your picks"]:
             expect(legend).to_contain_text(text)
@@ -164,20 +176,24 @@ def test_a_new_item_is_marked_wherever_it_is_shown(browser: Any, extended: Progr
         settled(page)
         chip = page.locator("#chips .chip").first
         expect(chip).to_contain_text(f"Star Cadets{MARKED}")
-        row = page.locator(".recommended > li[data-item='901']")
-        expect(row.locator(".new")).to_have_text(MARKED)
-        others = page.locator(".recommended > li:not([data-item='901'])")
-        expect(others.first).to_be_visible()
-        expect(others.locator(".new")).to_have_count(0)
-        row.locator("button.title").click()
-        dialog = page.get_by_role("dialog")
-        expect(dialog.locator("[aria-busy]")).to_have_count(0)
-        expect(dialog.locator(".new")).to_have_count(dialog.locator("li[data-item='900']").count())
-        page.keyboard.press("Escape")
         open_items(page)
         expect(page.locator(".legend")).to_contain_text(MARKED)
         assert names_of_picks(page) == [f"Star Cadets · Comedy · {MARKED}"]
+        picks = history_that_brings_a_new_item(extended)
+        opened.go(picks)
+        settled(page)
+        rows = page.locator(".recommended > li:has(.new)")
+        ids = {row.get_attribute("data-item") for row in rows.all()}
+        assert ids == new_of(extended, picks)
+        expect(rows.first.locator(".new")).to_have_text(MARKED)
+        item = rows.first.get_attribute("data-item")
+        rows.first.locator("button.title").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.locator("[aria-busy]")).to_have_count(0)
+        similar = extended.get(f"/v1/items/{item}/similar?k=10").json()["similar"]
+        expect(dialog.locator("li .new")).to_have_count(sum(each["new"] for each in similar))
         opened.accessible()
+        page.keyboard.press("Escape")
         opened.check()
 
 
@@ -231,6 +247,8 @@ def test_without_a_split_the_map_of_items_is_there_all_the_same(
         expect(page.locator(".where")).to_contain_text("one of the most popular")
         pick(page, "harbour")
         settled(page)
-        eventually(page, lambda: names_of_picks(page) == ["The Harbour (1988)"])
+        eventually(
+            page, lambda: names_of_picks(page) == ["The Harbour (1988) · &lt;b&gt;War&lt;/b&gt;"]
+        )
         opened.accessible()
         opened.check()

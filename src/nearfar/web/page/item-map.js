@@ -9,6 +9,7 @@ import { CONFIG, asWords, clip, coloursOf, dark, key, layout, missing, range, to
 
 const COLOURS = 10;
 const NEAR = 5;
+const MANY = 500;
 const NAMED = 4;
 
 const idOf = (each) => String(each.item);
@@ -113,10 +114,11 @@ export class ItemMap {
       customdata: each.map((one) => one.index), hovertext: each.map(told),
       hovertemplate: "%{hovertext}<extra></extra>", ...more,
     });
+    const size = items.length > MANY ? 5 : 7;
     const drawn = groupsOf.map((each, at) => trace(each, {
       mode: "markers",
       marker: {
-        color: colours[groups.length ? `group-${at}` : "cohort-1"], size: each.map((one) => (one.new ? 9 : 5)),
+        color: colours[groups.length ? `group-${at}` : "cohort-1"], size: each.map((one) => (one.new ? 10 : size)),
         symbol: each.map((one) => (one.new ? "star" : "circle")), opacity: 0.85,
       },
     }));
