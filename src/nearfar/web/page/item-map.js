@@ -119,7 +119,7 @@ export class ItemMap {
       mode: "markers",
       marker: {
         color: colours[groups.length ? `group-${at}` : "cohort-1"], size: each.map((one) => (one.new ? 10 : size)),
-        symbol: each.map((one) => (one.new ? "star" : "circle")), opacity: 0.85,
+        symbol: each.map((one) => (one.new ? "star" : "circle")), opacity: 0.85, line: { width: 0 },
       },
     }));
     const index = new Map(rows.map((each) => [idOf(each), each.index]));
