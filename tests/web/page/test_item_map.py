@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,14 +80,15 @@ def names_of_picks(page: Any) -> list[str]:
 
 def new_of(program: Program, picks: str) -> set[str]:
     """New items among the ten that are recommended for picks of an address."""
-    items = [each.partition("=")[2] for each in picks.lstrip("?").split("&")]
-    told = program.post("/v1/recommend", {"items": items, "k": 10})
+    items = re.findall(r"item=(\d+)", picks)
+    told = program.post("/v1/recommend", {"items": items, "k": 10, "diversity": 1.0})
     return {str(each["item"]) for each in told["recommendations"] if each["new"]}
 
 
 def history_that_brings_a_new_item(program: Program) -> str:
-    """Picks for which a new item is recommended."""
-    return next(p for i in range(100, 148) if new_of(program, p := f"?item={i}&item=900"))
+    """Picks for which a new item is recommended, as surprising as lists can be."""
+    wanted = (f"?item={i}&surprise=1" for i in range(100, 148))
+    return next(picks for picks in wanted if new_of(program, picks))
 
 
 def test_the_tab_shows_items_by_genre_and_highlights_picks(browser: Any, served: Program) -> None:
