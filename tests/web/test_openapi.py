@@ -16,6 +16,7 @@ OPERATIONS = [
     ("GET", "/v1/items"),
     ("GET", "/v1/items/{item}/similar"),
     ("GET", "/v1/map"),
+    ("GET", "/v1/map/items"),
     ("POST", "/v1/map/point"),
     ("GET", "/v1/model"),
     ("GET", "/healthz"),
@@ -80,6 +81,7 @@ def test_parameters_and_bodies_are_described_as_they_are_read(answering: Answeri
         ("/v1/items/{item}/similar", "k"): ("query", False),
         ("/v1/items/{item}/similar", "model"): ("query", False),
         ("/v1/map", "model"): ("query", False),
+        ("/v1/map/items", "model"): ("query", False),
     }
     k = told["/v1/users/{user}/recommendations"]["get"]["parameters"][1]["schema"]
     assert (k["minimum"], k["maximum"], k["default"]) == (1, MAX_K, 10)

@@ -39,7 +39,7 @@ def test_the_file_titles_what_has_none_and_counts_the_rest(tmp_path: Path) -> No
     found = Titles(written(tmp_path, TEXT)).onto(ITEMS, "pia").titles
     assert found is not None
     assert found.to_list() == ["Toy Story", None, None]
-    line = json.loads(stream.getvalue())
+    line = json.loads(stream.getvalue().partition("\n")[0])
     assert (line["event"], line["model"]) == ("titles", "pia")
     assert (line["titled"], line["untitled"], line["unknown"]) == (1, 2, 1)
 
@@ -58,9 +58,28 @@ def test_parquet_of_any_kind_of_id(tmp_path: Path, kind) -> None:
         assert found.to_list() == [None, "Heat", "x" * 300]
 
 
-def test_titles_of_its_own_stay(tmp_path: Path) -> None:
-    own = Vocabulary([7, 8], pl.DataFrame({"title": [None, "Own"]}))
+def test_titles_and_genres_of_its_own_stay(tmp_path: Path) -> None:
+    own = Vocabulary([7, 8], pl.DataFrame({"title": [None, "Own"], "genres": [["a"], None]}))
     assert Titles(written(tmp_path, TEXT)).onto(own, "pia") is own
+
+
+def test_genres_come_from_the_file_where_the_model_has_none(tmp_path: Path) -> None:
+    titled = Vocabulary([7, 8, 9], pl.DataFrame({"title": ["a", "b", "c"], "year": [1, 2, 3]}))
+    text = "movieId,genres,title\n7,Drama|War,x\n8, Crime ,x\n8,Other,x\n"
+    found = Titles(written(tmp_path, text)).onto(titled, "pia").details
+    assert found["genres"].to_list() == [["Drama", "War"], ["Crime"], None]
+    assert found["title"].to_list() == ["a", "b", "c"]
+    assert found["year"].to_list() == [1, 2, 3]
+
+
+def test_genres_that_cannot_be_told_cost_no_titles(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    to_stream(stream)
+    found = Titles(written(tmp_path, "item,title,genres,Genres\n7,Heat,x,y\n")).onto(ITEMS, "pia")
+    assert found.titles is not None
+    assert found.titles.to_list() == ["Heat", None, None]
+    assert "genres" not in found.details.columns
+    assert json.loads(stream.getvalue().partition("\n")[0])["event"] == "genres-not-read"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +136,7 @@ def test_the_service_finds_and_shows_them(tmp_path: Path) -> None:
     found = answering.ask("GET", "/v1/items", params={"query": "toy"}).json()["items"]
     assert [(i["item"], i["title"]) for i in found] == [(100, "Toy Story (1995)")]
     told = answering.post("/v1/recommend", {"titles": ["fargo"]}).json()
-    assert told["history"] == [{"item": 101, "title": "Fargo"}]
+    assert told["history"] == [{"item": 101, "title": "Fargo", "new": False}]
     models = answering.ask("GET", "/v1/model").json()["models"]
     assert [m["titles"] for m in models] == [True, True]
     kept = answering.ask("GET", "/v1/items", params={"query": "100", "model": "own"}).json()

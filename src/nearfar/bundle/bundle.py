@@ -21,6 +21,7 @@ from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.algorithms.label import label_of
 from nearfar.bundle.placement import catalogue_with
 from nearfar.bundle.titles import TitleIndex
+from nearfar.bundle.trained_items import n_trained_items
 from nearfar.core import discovery, settings
 from nearfar.core.errors import ArtefactError, DataError, NearfarError, kind_of
 from nearfar.core.frames import summary_html, summary_text
@@ -181,7 +182,9 @@ class Bundle:
             exposure=exposure, histories=histories, seed=seed,
         )  # fmt: skip
         done = {
-            "n_new": catalogue.new.shape[0], "n_left_out": len(catalogue.left_out),
+            "n_new": catalogue.new.shape[0],
+            "n_trained": n_trained_items(self.about.data, self.n_items),
+            "n_left_out": len(catalogue.left_out),
             "left_out": catalogue.left_out.head(MAX_LISTED).to_list(), "exposure": exposure,
             "seed": seed, **vars(placement),
         }  # fmt: skip

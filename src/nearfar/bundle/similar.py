@@ -71,6 +71,11 @@ class Similarity:
                 "by; give a bundle of an autoencoder, a factor model or an item-item model"
             )
 
+    @property
+    def vectors(self) -> Float[np.ndarray, "items d"] | None:
+        """What items are compared by, less their mean, at length one; None of item-item models."""
+        return self._vectors
+
     def between(
         self, rows: Int[np.ndarray, " rows"], columns: Int[np.ndarray, " columns"] | None = None
     ) -> Float[np.ndarray, "rows columns"]:

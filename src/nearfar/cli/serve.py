@@ -51,7 +51,14 @@ def serve(
     ] = None,
     items: Annotated[
         Path | None,
-        typer.Option("--items", help="Titles for models without: CSV or Parquet of item, title."),
+        typer.Option(
+            "--items",
+            help="Titles and genres for models without: CSV or Parquet of item, title, genres.",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="An HTML file of nearfar report, served at /report."),
     ] = None,
     experiment: Annotated[
         Path | None, typer.Option("--experiment", help="A TOML file of an A/B test.")
@@ -125,6 +132,7 @@ def serve(
         histories=histories,
         data=data,
         items=items,
+        report=report,
         experiment=None if experiment is None else read_experiment(experiment),
         rerank=reranked.rerank,
         rules=reranked.rules,

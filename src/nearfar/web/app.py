@@ -55,6 +55,7 @@ def make_app(service: Service) -> Starlette:
             *(operation.route() for operation in OPERATIONS),
             DESCRIPTION.route(),
             *page_routes(),
+            *([] if service.report is None else [service.report.route()]),
         ],
         middleware=middleware,
         exception_handlers={ProblemError: _problem, HTTPException: _status},

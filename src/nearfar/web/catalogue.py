@@ -45,9 +45,15 @@ class Catalogue:
     Args:
         items: ids, and titles where there are any.
         popularity: orders what is otherwise equal.
+        n_trained: how many items the model was trained on; the rest are new. None for all.
     """
 
-    def __init__(self, items: Vocabulary, popularity: Int[np.ndarray, " items"]) -> None:
+    def __init__(
+        self,
+        items: Vocabulary,
+        popularity: Int[np.ndarray, " items"],
+        n_trained: int | None = None,
+    ) -> None:
         self.ids: list[ItemId] = items.ids.to_list()
         titles = items.titles
         self.titles: list[str | None] = (
@@ -55,6 +61,7 @@ class Catalogue:
             if titles is None
             else [None if t is None else str(t) for t in titles]
         )
+        self.n_trained = len(self.ids) if n_trained is None else n_trained
         self._integer = items.is_integer
         self._position = {value: position for position, value in enumerate(self.ids)}
         self._popularity = popularity
@@ -90,6 +97,10 @@ class Catalogue:
     def titles_of(self, items: Iterable[ItemId]) -> list[str | None]:
         """Return the title of each item, None for an unknown one and one without a title."""
         return [self._title_by_id[item] for item in items]
+
+    def is_new(self, item: ItemId) -> bool:
+        """Whether the item came after the training of the model."""
+        return self.n_trained < len(self.ids) and self.position(item) >= self.n_trained
 
     def match(
         self, is_awaited: IsAwaited, titles: Sequence[str]
@@ -139,7 +150,8 @@ class Catalogue:
 
     def item(self, position: int) -> dict[str, Any]:
         """An item as answers show it."""
-        return {"item": self.ids[position], "title": self.titles[position]}
+        new = position >= self.n_trained
+        return {"item": self.ids[position], "title": self.titles[position], "new": new}
 
     def item_with_popularity(self, position: int) -> dict[str, Any]:
         """An item as searches show it."""
@@ -147,19 +159,19 @@ class Catalogue:
 
     def recommendations(self, result: ScoringResult) -> list[dict[str, Any]]:
         """Recommended items as answers list them."""
-        ids, titles = self.ids, self.titles
+        ids, titles, n_trained = self.ids, self.titles, self.n_trained
         # Scores stay float32, which is written with the digits that it has, or as null.
         listed: list[dict[str, Any]] = [
-            {"rank": rank, "item": ids[p], "title": titles[p], "score": score, "because": None}
+            {"rank": rank, "item": ids[p], "title": titles[p], "new": p >= n_trained,
+             "score": score, "because": None}
             for rank, (p, score) in enumerate(
                 zip(result.items.tolist(), result.scores, strict=True), 1
             )
-        ]
+        ]  # fmt: skip
         if result.carriers is not None:
             for entry, carriers in zip(listed, result.carriers, strict=True):
                 entry["because"] = [
-                    {"item": ids[p], "title": titles[p], "share": round(share, 4)}
-                    for p, share in carriers
+                    {**self.item(p), "share": round(share, 4)} for p, share in carriers
                 ]
         return listed
 

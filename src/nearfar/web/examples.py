@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from nearfar.web import schemas
 
-TOY_STORY = {"item": 1, "title": "Toy Story (1995)"}
-ALADDIN = {"item": 95, "title": "Aladdin (1992)"}
-FARGO = {"item": 100, "title": "Fargo (1996)"}
+TOY_STORY = {"item": 1, "title": "Toy Story (1995)", "new": False}
+ALADDIN = {"item": 95, "title": "Aladdin (1992)", "new": False}
+FARGO = {"item": 100, "title": "Fargo (1996)", "new": False}
 NAMED = {"model": "pia", "version": "2026-08-01-001"}
 
 RECOMMEND: dict[str, Any] = {
@@ -31,6 +31,7 @@ RECOMMENDED = {
             "rank": 1,
             "item": 71,
             "title": "Lion King, The (1994)",
+            "new": False,
             "score": 7.91,
             "because": [{**ALADDIN, "share": 0.82}, {**TOY_STORY, "share": 0.18}],
         }
@@ -44,8 +45,8 @@ BATCHED = {
             "source": "history",
             "n_unknown": 0,
             "recommendations": [
-                {"rank": 1, "item": 71, "title": "Lion King, The (1994)", "score": 7.9,
-                 "because": None}
+                {"rank": 1, "item": 71, "title": "Lion King, The (1994)", "new": False,
+                 "score": 7.9, "because": None}
             ],
         }
     ],
@@ -76,6 +77,14 @@ MAP = {
                  "y": [-0.2, 0.3]}],
     "anchors": [{**TOY_STORY, "x": 0.2, "y": 0.5}],
 }  # fmt: skip
+ITEM_MAP = {
+    **NAMED,
+    "projection": "PCA",
+    "n_items": 1349,
+    "groups": ["Comedy", "Drama"],
+    "items": [{**TOY_STORY, "x": 0.31, "y": -0.2, "group": "Animation"},
+              {**FARGO, "x": -0.12, "y": 0.44, "group": "Drama"}],
+}  # fmt: skip
 PLACE: dict[str, Any] = {"by id": {"items": [1, 95]}}
 POINT = {**NAMED, "x": 0.31, "y": -0.12, "n_known": 2}
 ALIVE = {"status": "alive"}
@@ -98,9 +107,11 @@ MODELS = {
             "abilities": ["explain", "latent", "similar"],
             "titles": True,
             "map": False,
+            "item_map": True,
         }
     ],
     "experiment": None,
+    "report": False,
 }
 
 BODIES: dict[type[BaseModel], dict[str, Any]] = {
@@ -117,6 +128,7 @@ ANSWERS: dict[type[BaseModel], Any] = {
     schemas.SearchResponse: SEARCHED,
     schemas.SimilarResponse: SIMILAR,
     schemas.MapResponse: MAP,
+    schemas.ItemMapResponse: ITEM_MAP,
     schemas.PointResponse: POINT,
     schemas.ModelsResponse: MODELS,
     schemas.Health: ALIVE,

@@ -22,11 +22,13 @@ from nearfar.bundle.registered import (
     newest_folder,
     with_registered_items,
 )
+from nearfar.bundle.trained_items import n_trained_items
 from nearfar.core.errors import NearfarError
 from nearfar.core.manifest import NAME as MANIFEST
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.reranking.reranking import ListBuilder
 from nearfar.web.catalogue import Catalogue
+from nearfar.web.item_map import item_map
 from nearfar.web.logs import failure, log
 from nearfar.web.metrics import Metrics
 from nearfar.web.scorers.scorer import LoadScorer, Scorer
@@ -186,7 +188,8 @@ class Loader:
         items = with_registered_items(scorer.items, address.path)
         if self._titles is not None:
             items = self._titles.onto(items, address.name)
-        catalogue = Catalogue(items, scorer.popularity)
+        n_trained = n_trained_items(scorer.about.get("data") or {}, len(items))
+        catalogue = Catalogue(items, scorer.popularity, n_trained)
         histories = None
         if self._settings.histories is not None:
             from nearfar.web.user_store import StoredHistories
@@ -194,7 +197,7 @@ class Loader:
             histories = StoredHistories(self._settings.histories, scorer.items)
         served = ServedModel(
             address.name, scorer, catalogue, histories, self._map(scorer),
-            self._builder(scorer, items, address.name),
+            item_map(scorer, items, catalogue), self._builder(scorer, items, address.name),
         )  # fmt: skip
         _warm_up(scorer, self._settings.limits.batch_users)
         return served

@@ -126,6 +126,7 @@ class Item(BaseModel):
 
     item: int | str
     title: str | None
+    new: bool = Field(description="Came after the training; placed by its features.")
 
 
 class Carrier(Item):
@@ -248,6 +249,27 @@ class MapResponse(BaseModel):
     anchors: list[MapAnchor]
 
 
+class MapItem(Item):
+    """An item on the map of items."""
+
+    x: float
+    y: float
+    group: str | None = Field(description="Its first genre; null for an item without any.")
+
+
+class ItemMapResponse(BaseModel):
+    """Items in the plane of the two widest directions of what the model compares them by."""
+
+    model: str
+    version: str
+    projection: str
+    n_items: int = Field(
+        description="In the catalogue; `items` are the 2,000 most popular and 200 new ones at most."
+    )
+    groups: list[str] = Field(description="The most frequent genres, at most ten, by name.")
+    items: list[MapItem]
+
+
 class PointResponse(BaseModel):
     """Where somebody lies on the map of the same model and version."""
 
@@ -275,7 +297,8 @@ class ModelInfo(BaseModel):
     settings: dict[str, Any]
     abilities: list[Literal["explain", "similar", "latent"]]
     titles: bool = Field(description="Whether items have titles.")
-    map: bool = Field(description="Whether there is a map of it.")
+    map: bool = Field(description="Whether there is a map of users.")
+    item_map: bool = Field(description="Whether there is a map of its items.")
 
 
 class ExperimentInfo(BaseModel):
@@ -291,6 +314,7 @@ class ModelsResponse(BaseModel):
 
     models: list[ModelInfo]
     experiment: ExperimentInfo | None
+    report: bool = Field(description="Whether there is a report at /report.")
 
 
 class Health(BaseModel):

@@ -16,6 +16,7 @@ from nearfar.web.problems import ProblemError, not_ready
 from nearfar.web.scorers.scorer import Ability, Scorer
 
 if TYPE_CHECKING:
+    from nearfar.web.item_map import ItemMap
     from nearfar.web.latent_map import ServedMap
     from nearfar.web.user_store import StoredHistories
 
@@ -30,6 +31,7 @@ class ServedModel:
         catalogue: its items.
         histories: of known users over these items, where they are served.
         map: of the latent space, where there is one.
+        item_map: of its items, where there is one.
         builder: builds lists as the service was told to; None where they are by score.
         loaded: when, seconds since 1970.
     """
@@ -39,6 +41,7 @@ class ServedModel:
     catalogue: Catalogue
     histories: StoredHistories | None = None
     map: ServedMap | None = None
+    item_map: ItemMap | None = None
     builder: ListBuilder | None = None
     loaded: float = field(default_factory=time.time)
 
@@ -91,6 +94,7 @@ class ServedModel:
             "abilities": sorted(self.scorer.abilities),
             "titles": any(title is not None for title in self.catalogue.titles),
             "map": self.map is not None,
+            "item_map": self.item_map is not None,
         }
 
 

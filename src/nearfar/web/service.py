@@ -15,6 +15,7 @@ from nearfar.web.lookups import Lookups
 from nearfar.web.metrics import Metrics
 from nearfar.web.micro_batcher import MicroBatcher
 from nearfar.web.problems import ProblemError
+from nearfar.web.report_file import ReportFile, read_report
 from nearfar.web.served_models import ServedModel, ServedModels
 from nearfar.web.settings import ServiceSettings
 
@@ -37,10 +38,17 @@ class Service:
         self.store: StoredRecommendations | None = None
         self.batcher = MicroBatcher(settings.limits, self.metrics)
         self.lookups = Lookups(settings.limits, self.metrics)
+        self.report: ReportFile | None = None
         self.stopping = False
 
     def load(self) -> None:
-        """Read all that is served at the start; see `Loader.load_all` for what it raises."""
+        """Read all that is served at the start.
+
+        Raises:
+            NearfarError: see `read_report` and `Loader.load_all`.
+        """
+        if self.settings.report is not None:
+            self.report = read_report(self.settings.report)
         self.loader.load_all()
 
     @asynccontextmanager

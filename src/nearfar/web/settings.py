@@ -65,7 +65,8 @@ class ServiceSettings:
         store: recommendations that were made before.
         histories: a file of users' histories, for those without any; see `read_histories`.
         data: a split folder, whose users the map shows.
-        items: a file of titles, for models that have none; see `Titles`.
+        items: a file of titles and genres, for models that have none; see `Titles`.
+        report: an HTML file of `nearfar report`, served at /report.
         experiment: tells users' arms; arms called as models choose these.
         rerank: how lists are chosen from the best candidates, as "mmr diversity=0.3".
         rules: a file of boosts, pins, exclusions and quotas, read with every new version.
@@ -87,6 +88,7 @@ class ServiceSettings:
     histories: Path | None = None
     data: Path | None = None
     items: Path | None = None
+    report: Path | None = None
     experiment: Experiment | None = None
     rerank: str | None = None
     rules: Path | None = None

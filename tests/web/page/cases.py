@@ -52,6 +52,7 @@ PLAIN_TITLES = (
 )  # fmt: skip
 N_ITEMS = 48
 N_GROUPS = 4
+GENRES = ("Drama", "Comedy", "<b>War</b>", "Crime")
 
 
 def titles() -> list[str | None]:
@@ -61,8 +62,12 @@ def titles() -> list[str | None]:
 
 
 def items() -> Vocabulary:
-    """Ids from 100, with titles."""
-    return Vocabulary(list(range(100, 100 + N_ITEMS)), pl.DataFrame({"title": titles()}))
+    """Ids from 100, with titles, and a genre of most: the taste that likes the item."""
+    genres = [[GENRES[i % N_GROUPS]] if i % 7 else [] for i in range(N_ITEMS)]
+    details = pl.DataFrame(
+        {"title": titles(), "genres": genres}, schema_overrides={"genres": pl.List(pl.String)}
+    )
+    return Vocabulary(list(range(100, 100 + N_ITEMS)), details)
 
 
 def make_split() -> Split:

@@ -94,7 +94,7 @@ def test_everything_is_done_by_keyboard_alone(browser: Any, served: Program) -> 
         keys.press("ArrowRight")
         assert page.locator("#surprise").input_value() == "0.05"
         settled(page)
-        for _ in range(4):  # two choices of models, the skip of a map's notes, the first title
+        for _ in range(5):  # two choices of models, a tab, a map's notes, the first title
             keys.press("Tab")
         first = shown(page, 0)[0]
         assert page.evaluate("document.activeElement.dataset.item") == first

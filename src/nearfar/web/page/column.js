@@ -2,12 +2,11 @@
 
 import { ask } from "./api.js";
 import { bar, el, keepingFocus, skeleton, trouble } from "./dom.js";
-import { LatentMap } from "./map.js";
+import { badge, label } from "./item.js";
+import { Maps } from "./maps.js";
 import { can, kindOf, qualityOf, shares } from "./models.js";
 
 const K = 10;
-
-export const label = (item) => item.title ?? `Item ${item.item}`;
 
 export class Column {
   /**
@@ -25,14 +24,14 @@ export class Column {
     this.told = el("p", { class: "told", id: `${this.id}-told` });
     this.list = el("ol", { class: "recommended", "aria-labelledby": `${this.id}-name` });
     this.state = el("div", { class: "state" });
-    this.map = info.map ? new LatentMap(info, this.id) : null;
+    this.maps = info.map || info.item_map ? new Maps(info, this.id, does) : null;
     const about = [kindOf(info), qualityOf(info)].filter(Boolean).join(" · ");
     this.body = el("div", { class: "body" }, this.told, this.state, this.list);
     this.element = el(
       "section",
       { class: `card accent-${place}`, "aria-labelledby": `${this.id}-name` },
       el("header", { class: "card-head" }, this.heading, el("p", { class: "soft" }, about)),
-      this.map ? this.map.element : el("div"),
+      this.maps ? this.maps.element : el("div"),
       this.body,
     );
   }
@@ -40,7 +39,7 @@ export class Column {
   /** Asks for recommendations; what was asked before is forgotten. Whether there are new ones. */
   async load(state) {
     this.stop();
-    if (this.map) this.map.place(state.items);
+    if (this.maps) this.maps.place(state.items);
     if (!state.items.length) {
       this.empty();
       return false;
@@ -145,7 +144,7 @@ export class Column {
       el(
         "div",
         { class: "what" },
-        el("p", { class: "name" }, title, el("span", { class: "only", hidden: true }, "only here")),
+        el("p", { class: "name" }, title, badge(each), el("span", { class: "only", hidden: true }, "only here")),
         el(
           "p",
           { class: "score" },

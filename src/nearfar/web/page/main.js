@@ -1,9 +1,10 @@
 // The page: choices, the columns of models, and what keeps them together.
 
 import { ask } from "./api.js";
-import { Column, label } from "./column.js";
+import { Column } from "./column.js";
 import { Connection } from "./connection.js";
 import { announce, byId, debounced, el, keepingFocus, skeleton, trouble } from "./dom.js";
+import { badge, label } from "./item.js";
 import { can } from "./models.js";
 import { Picker } from "./picker.js";
 import { Similar } from "./similar.js";
@@ -16,7 +17,8 @@ const WAIT = 150;
 let state = fromAddress();
 let served = [];
 let columns = [];
-const titles = new Map();
+/** Items by id, as far as any answer has shown them. */
+const known = new Map();
 
 const picker = new Picker({
   pick: (item) => add(item),
@@ -47,9 +49,9 @@ function change(changes, options) {
 }
 
 function learn(items) {
-  const before = titles.size;
-  items.forEach((item) => titles.set(String(item.item), label(item)));
-  if (titles.size !== before) drawChips();
+  const before = known.size;
+  items.forEach((item) => known.set(String(item.item), item));
+  if (known.size !== before) drawChips();
 }
 
 function add(item) {
@@ -59,14 +61,14 @@ function add(item) {
     announce(`${MAX_PICKS} picks are as many as this page takes.`);
     return;
   }
-  titles.set(id, label(item));
+  known.set(id, item);
   change({ items: [...state.items, id] });
   announce(`Added ${label(item)}.`);
 }
 
 function remove(id) {
   change({ items: state.items.filter((each) => each !== id) });
-  announce(`Removed ${titles.get(id) ?? id}.`);
+  announce(`Removed ${known.has(id) ? label(known.get(id)) : id}.`);
 }
 
 function draw() {
@@ -85,12 +87,13 @@ function draw() {
 
 function drawChips() {
   const chip = (id) => {
-    const name = titles.get(id) ?? `Item ${id}`;
+    const item = known.get(id) ?? { item: id };
+    const name = label(item);
     const button = {
       type: "button", "aria-label": `Remove ${name}`, "data-role": "remove", "data-item": id,
       onclick: () => remove(id),
     };
-    return el("li", { class: "chip" }, el("span", {}, name), el("button", button, "×"));
+    return el("li", { class: "chip" }, el("span", {}, name, badge(item)), el("button", button, "×"));
   };
   const box = byId("chips");
   keepingFocus(box, () => box.replaceChildren(...state.items.map(chip)), picker.input);
@@ -210,6 +213,8 @@ async function start() {
   try {
     const told = await ask("v1/model");
     served = told.models;
+    byId("report").hidden = !told.report;
+    if (told.report) byId("report").href = "report";
   } catch (error) {
     if (error.kind !== "offline") byId("lists").replaceChildren(trouble(error, start));
     return;

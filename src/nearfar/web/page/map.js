@@ -2,28 +2,22 @@
 
 import { ask } from "./api.js";
 import { el } from "./dom.js";
+import { label } from "./item.js";
 import { placeLabels } from "./labels.js";
 import { plotly } from "./library.js";
+import { CONFIG, asWords, clip, coloursOf, dark, key, layout, missing, range, toPixels } from "./plot.js";
 
 const STEPS = 8;
 const MOVE = 500;
-const MARGIN = 0.08;
 const NAMED = 4;
-const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false };
 const COHORT = /^about [\d,]+ interactions \((.+)\)$/;
 
 const still = window.matchMedia("(prefers-reduced-motion: reduce)");
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
-/** Text that Plotly shows as it stands, tags and entities too. */
-const asWords = (text) =>
-  String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-
-const clip = (text) => (text.length > 32 ? `${text.slice(0, 30).trimEnd()} …` : text);
 const cohortName = (name) => name.replace(COHORT, "$1");
 
 export class LatentMap {
-  constructor(info, id) {
+  constructor(info) {
     this.info = info;
     this.content = null;
     this.items = [];
@@ -37,7 +31,7 @@ export class LatentMap {
     const about = el("details", {}, el("summary", {}, "About this map"), this.notes);
     this.parts = [this.plot, el("figcaption", {}, this.where, this.legend, about)];
     this.element = el("figure", { class: "map" });
-    dark.addEventListener("change", () => this.drawn && this.draw());
+    dark.addEventListener("change", () => this.plot.data && this.draw());
     this.read();
   }
 
@@ -50,7 +44,6 @@ export class LatentMap {
       this.content = content;
       this.tell();
       await this.draw();
-      this.drawn = true;
       this.element.removeAttribute("aria-busy");
       this.place(this.items);
     } catch (error) {
@@ -59,21 +52,15 @@ export class LatentMap {
   }
 
   failed(error) {
-    const why = error.detail
-      ? `The map is missing: ${error.detail}`
-      : "The map is missing: the service has no Plotly; install nearfar[maps] where it runs.";
-    const again = el("button", { type: "button", class: "link", onclick: () => this.read() }, "Try again");
     this.content = null;
     this.element.removeAttribute("aria-busy");
-    this.element.replaceChildren(el("p", { class: "soft nomap" }, why, " ", again));
+    this.element.replaceChildren(missing(error, () => this.read()));
   }
 
   /** Legend and notes. */
   tell() {
     const { cohorts, anchors, projection, notes } = this.content;
     const total = cohorts.reduce((sum, each) => sum + each.n_users, 0);
-    const key = (shape, text) =>
-      el("li", {}, el("span", { class: `key ${shape}`, "aria-hidden": "true" }), text);
     this.legend.replaceChildren(
       el("li", {}, "Users by interactions:"),
       ...cohorts.map((each, at) => key(`cohort-${at % 3}`, cohortName(each.name))),
@@ -91,7 +78,7 @@ export class LatentMap {
   async place(items) {
     this.items = items;
     if (this.asking) this.asking.abort();
-    if (!this.content) return;
+    if (!this.content || !this.element.isConnected) return;
     this.asking = new AbortController();
     const { signal } = this.asking;
     const first = Math.max(1, items.length - STEPS + 1);
@@ -117,20 +104,9 @@ export class LatentMap {
   }
 
   colours() {
-    const styles = getComputedStyle(this.element);
-    const probe = el("span", { hidden: true });
-    this.element.append(probe);
-    const of = (name) => {
-      probe.style.color = `var(--${name})`;
-      return getComputedStyle(probe).color;
-    };
-    const found = {
-      cohorts: [of("cohort-0"), of("cohort-1"), of("cohort-2")], anchor: of("anchor"),
-      ink: of("ink"), paper: of("raised"), accent: of("accent"), soft: of("soft"),
-      rule: of("rule"), font: styles.fontFamily,
-    };
-    probe.remove();
-    return found;
+    const names = ["cohort-0", "cohort-1", "cohort-2", "anchor", "ink", "raised", "accent"];
+    const { raised: paper, ...found } = coloursOf(this.element, names);
+    return { ...found, paper, cohorts: names.slice(0, 3).map((name) => found[name]) };
   }
 
   traces(colours) {
@@ -142,7 +118,7 @@ export class LatentMap {
     }));
     const near = {
       x: anchors.map((each) => each.x), y: anchors.map((each) => each.y), mode: "markers",
-      type: "scatter", text: anchors.map((each) => asWords(nameOf(each))),
+      type: "scatter", text: anchors.map((each) => asWords(label(each))),
       marker: { symbol: "x-thin", size: 6, line: { color: colours.anchor, width: 1.2 } },
       hovertemplate: "anchor of %{text}<extra></extra>",
     };
@@ -160,7 +136,7 @@ export class LatentMap {
         type: "scatter", text: mine.map((each) => (each.place ? asWords(each.text) : "")),
         textposition: mine.map((each) => each.place ?? "top center"),
         textfont: { size: 11, color: colours.ink, shadow: halo },
-        customdata: mine.map((each) => asWords(nameOf(each))),
+        customdata: mine.map((each) => asWords(label(each))),
         marker: { symbol: "x-thin", size: 9, line: { color: colours.accent, width: 2.5 } },
         hovertemplate: "anchor of %{customdata}<extra></extra>",
       },
@@ -186,9 +162,9 @@ export class LatentMap {
     const mine = this.content.anchors
       .filter((each) => at.has(String(each.item)))
       .sort((a, b) => at.get(String(b.item)) - at.get(String(a.item)))
-      .map((each) => ({ ...each, text: clip(nameOf(each)) }));
+      .map((each) => ({ ...each, text: clip(label(each)) }));
     const frame = { width: this.plot.clientWidth, height: this.plot.clientHeight };
-    const pixel = this.pixels(frame);
+    const pixel = toPixels(this.ranges(), frame);
     const here = this.way.slice(-1).map((each) => {
       const { x, y } = pixel(each);
       return { left: x - 16, right: x + 16, top: y - 30, bottom: y + 12 };
@@ -198,42 +174,27 @@ export class LatentMap {
     return mine.map((each, i) => ({ ...each, place: places[i] ?? null }));
   }
 
-  /** From the plane to pixels, both ways drawn to one scale as the layout has it. */
-  pixels({ width, height }) {
-    const [xs, ys] = this.ranges();
-    const scale = Math.max((xs[1] - xs[0]) / width, (ys[1] - ys[0]) / height);
-    const [midX, midY] = [(xs[0] + xs[1]) / 2, (ys[0] + ys[1]) / 2];
-    return ({ x, y }) => ({ x: width / 2 + (x - midX) / scale, y: height / 2 - (y - midY) / scale });
-  }
-
-  layout(colours) {
-    const bare = { showgrid: false, zeroline: false, showticklabels: false, ticks: "", fixedrange: true };
-    const [xs, ys] = this.ranges();
-    return {
-      margin: { l: 0, r: 0, t: 0, b: 0 }, showlegend: false, dragmode: false, hovermode: "closest",
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: colours.font, color: colours.ink },
-      hoverlabel: { align: "left", namelength: -1, font: { size: 12 } },
-      xaxis: { ...bare, range: xs }, yaxis: { ...bare, range: ys, scaleanchor: "x" },
-    };
-  }
-
   /** What has to be seen: all users and anchors, and the reader's way. */
   ranges() {
     const { cohorts, anchors } = this.content;
     return ["x", "y"].map((axis) => {
       const all = [...cohorts.flatMap((each) => each[axis]), ...anchors.map((each) => each[axis]),
         ...this.way.map((each) => each[axis])];
-      const low = all.reduce((least, value) => Math.min(least, value), Infinity);
-      const high = all.reduce((most, value) => Math.max(most, value), -Infinity);
-      const room = MARGIN * (high - low || 1);
-      return [low - room, high + room];
+      return range(all);
     });
   }
 
+  /** Draws anew for the room that there is now. */
+  async show(items) {
+    if (this.plot.data) await window.Plotly.Plots.resize(this.plot);
+    await this.place(items);
+  }
+
   draw() {
+    if (!this.element.isConnected) return undefined;
     const colours = this.colours();
-    return window.Plotly.react(this.plot, this.traces(colours), this.layout(colours), CONFIG);
+    const drawn = layout(this.ranges(), this.element, colours.ink);
+    return window.Plotly.react(this.plot, this.traces(colours), drawn, CONFIG);
   }
 
   async move() {
@@ -243,7 +204,7 @@ export class LatentMap {
     const from = before && before.x.length ? { x: before.x[0], y: before.y[0] } : null;
     const far = here && from && (from.x !== here.x || from.y !== here.y);
     await this.draw();
-    if (!far || still.matches || document.hidden) return;
+    if (!far || still.matches || document.hidden || !this.element.isConnected) return;
     const you = this.plot.data.length - 1;
     await window.Plotly.restyle(this.plot, { x: [[from.x]], y: [[from.y]] }, [you]);
     const moved = { data: [{ x: [here.x], y: [here.y] }], traces: [you] };
@@ -266,7 +227,7 @@ export class LatentMap {
       const items = [...anchors]
         .sort((a, b) => distance(a.x, a.y) - distance(b.x, b.y))
         .slice(0, 2)
-        .map(nameOf);
+        .map(label);
       told = nearest ? `You are nearest the middle of users with ${nearest.name} interactions` : "You";
       if (items.length) told += `; the nearest anchors are those of ${items.join(" and ")}`;
       told += ".";
@@ -276,5 +237,4 @@ export class LatentMap {
   }
 }
 
-const nameOf = (each) => each.title ?? `Item ${each.item}`;
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;

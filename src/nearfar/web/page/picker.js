@@ -2,6 +2,7 @@
 
 import { ask } from "./api.js";
 import { announce, byId, debounced, el } from "./dom.js";
+import { NEW, label } from "./item.js";
 
 const SHOWN = 8;
 const WAIT = 120;
@@ -65,11 +66,11 @@ export class Picker {
   }
 
   option(item, at) {
-    const people = `${item.popularity.toLocaleString("en")} users`;
+    const people = item.new ? NEW : `${item.popularity.toLocaleString("en")} users`;
     return el(
       "li",
       { role: "option", id: `found-${at}`, "aria-selected": "false", onclick: () => this.pick(at) },
-      el("span", { class: "option-title" }, item.title ?? `Item ${item.item}`),
+      el("span", { class: "option-title" }, label(item)),
       el("span", { class: "soft" }, people),
     );
   }

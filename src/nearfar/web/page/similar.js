@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { bar, byId, el, keepingFocus, skeleton, trouble } from "./dom.js";
-import { label } from "./column.js";
+import { badge, label } from "./item.js";
 import { can } from "./models.js";
 
 const K = 10;
@@ -124,6 +124,7 @@ export class Similar {
             name,
             el("span", { class: "unseen" }, ": what is like it"),
           ),
+          badge(each),
         ),
         el(
           "p", { class: "score" }, bar(Math.max(0, alike)),

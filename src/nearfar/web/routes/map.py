@@ -1,7 +1,8 @@
-"""The latent map."""
+"""The maps: users in the latent space, and items."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,13 @@ from starlette.requests import Request
 from nearfar.web.operation import Operations, service_of
 from nearfar.web.problems import ProblemError
 from nearfar.web.routes.recommend import known_items
-from nearfar.web.schemas import MapParameters, MapResponse, PointRequest, PointResponse
+from nearfar.web.schemas import (
+    ItemMapResponse,
+    MapParameters,
+    MapResponse,
+    PointRequest,
+    PointResponse,
+)
 from nearfar.web.scoring import csr_of_lists
 from nearfar.web.served_models import ServedModel
 
@@ -38,6 +45,29 @@ async def whole_map(request: Request, asked: MapParameters) -> dict[str, Any]:
     return {
         "model": served.name, "version": served.scorer.version, **content, "anchors": anchors
     }  # fmt: skip
+
+
+@operations.get("/v1/map/items", takes=MapParameters, returns=ItemMapResponse, problems=(404, 503))
+async def map_of_items(request: Request, asked: MapParameters) -> dict[str, Any]:
+    """The map of the most popular items.
+
+    Items by what the model compares them by: PIA's anchors, else rows of the decoder, or factors.
+
+    Coordinates are by principal components. The first request after a model is loaded makes it.
+    """
+    served = service_of(request).models.get(asked.model)
+    if served.item_map is None:
+        lacks = served.scorer.item_vectors is None
+        raise ProblemError(
+            404, "no-map",
+            "this model has no item vectors; serve an autoencoder or a factor model, as pia or wmf"
+            if lacks
+            else "no map of items can be made; pip install 'nearfar[maps]' where the service runs, "
+            "and serve a model of at least three items",
+        )  # fmt: skip
+    # Beside the event loop and not among the scoring: the first time it takes seconds.
+    content = await asyncio.to_thread(served.item_map.content)
+    return {"model": served.name, "version": served.scorer.version, **content}
 
 
 @operations.post(

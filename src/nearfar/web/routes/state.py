@@ -54,4 +54,7 @@ async def models(request: Request) -> dict[str, Any]:
     """
     service = service_of(request)
     described = [served.about() for served in service.models]
-    return {"models": described, "experiment": service.experiment()}
+    return {
+        "models": described, "experiment": service.experiment(),
+        "report": service.report is not None,
+    }  # fmt: skip

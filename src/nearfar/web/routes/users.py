@@ -88,8 +88,9 @@ async def _stored(
     catalogue = None if by is None else by.catalogue
     titles = [None] * len(rows) if catalogue is None else catalogue.titles_of(r.item for r in rows)
     listed = [
-        {"rank": row.rank, "item": row.item, "title": title, "score": rounded(row.score),
-         "because": None}
+        {"rank": row.rank, "item": row.item, "title": title,
+         "new": catalogue is not None and catalogue.is_new(row.item),
+         "score": rounded(row.score), "because": None}
         for row, title in zip(rows, titles, strict=True)
     ]  # fmt: skip
     content = {

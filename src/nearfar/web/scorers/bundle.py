@@ -56,6 +56,7 @@ class BundleScorer:
             abilities.add("similar")
         except SettingsError:
             self._similarity = None
+        self.item_vectors = None if self._similarity is None else self._similarity.vectors
         if isinstance(model, LatentModel):
             abilities.add("latent")
         self.abilities = frozenset(abilities)

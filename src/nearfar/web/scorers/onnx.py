@@ -64,14 +64,14 @@ class OnnxScorer:
         }
         self.anchors = exported.latent_anchors
         self._exported = exported
-        self._vectors = _vectors(exported)
+        self.item_vectors = _vectors(exported)
         self._graphs = {n: _session(exported.path / n, threads) for n in exported.graphs}
         abilities: set[Ability] = set()
         if SCORES_AT in self._graphs:
             abilities.add("explain")
         if LATENTS in self._graphs:
             abilities.add("latent")
-        if self._vectors is not None or exported.rows(ITEM_WEIGHTS, np.array([0])) is not None:
+        if self.item_vectors is not None or exported.rows(ITEM_WEIGHTS, np.array([0])) is not None:
             abilities.add("similar")
         self.abilities = frozenset(abilities)
 
@@ -109,8 +109,8 @@ class OnnxScorer:
     def similarities(
         self, rows: Int[np.ndarray, " rows"], columns: Int[np.ndarray, " columns"] | None = None
     ) -> Float[np.ndarray, "rows columns"]:
-        if self._vectors is not None:
-            return cosines(self._vectors, rows, columns)
+        if self.item_vectors is not None:
+            return cosines(self.item_vectors, rows, columns)
         weights = self._exported.rows(ITEM_WEIGHTS, rows)
         if weights is None:
             raise TypeError(f"{self.about['algorithm']} has no item vectors")
@@ -119,8 +119,8 @@ class OnnxScorer:
     def similarities_of_pools(
         self, rows: Int[np.ndarray, "users n"], columns: Int[np.ndarray, "users m"]
     ) -> Float[np.ndarray, "users n m"]:
-        if self._vectors is not None:
-            return cosines_of_pools(self._vectors, rows, columns)
+        if self.item_vectors is not None:
+            return cosines_of_pools(self.item_vectors, rows, columns)
         return symmetric_of_pools(self.similarities, rows, columns)
 
     def latents(self, histories: csr_array) -> Float[np.ndarray, "users latent"]:

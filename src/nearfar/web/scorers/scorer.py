@@ -34,6 +34,8 @@ class Scorer(Protocol):
             (ISO 8601), "metrics", "data", "settings", "n_train_users", "versions".
         abilities: which of the methods below `top_k` may be called.
         anchors: the item anchors of PIA, in the space of `latents`, or None.
+        item_vectors: what items are compared by, less their mean and at length one; None where
+            the model holds no such vectors.
         max_k: the most that `top_k` may be asked for; None for any number.
     """
 
@@ -44,6 +46,7 @@ class Scorer(Protocol):
     about: Mapping[str, Any]
     abilities: frozenset[Ability]
     anchors: Float[np.ndarray, "items latent"] | None
+    item_vectors: Float[np.ndarray, "items d"] | None
     max_k: int | None
 
     def top_k(self, histories: csr_array, k: int, exclude: csr_array | None = None) -> Ranking:
