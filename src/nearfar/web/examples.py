@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from nearfar.web import schemas
+from nearfar.web import map_schemas, schemas
 
 TOY_STORY = {"item": 1, "title": "Toy Story (1995)", "new": False}
 ALADDIN = {"item": 95, "title": "Aladdin (1992)", "new": False}
@@ -117,7 +117,7 @@ MODELS = {
 BODIES: dict[type[BaseModel], dict[str, Any]] = {
     schemas.RecommendRequest: RECOMMEND,
     schemas.BatchRequest: BATCH,
-    schemas.PointRequest: PLACE,
+    map_schemas.PointRequest: PLACE,
 }
 """Of requests, by the model of the body and the example's name."""
 
@@ -127,9 +127,9 @@ ANSWERS: dict[type[BaseModel], Any] = {
     schemas.UserResponse: USER,
     schemas.SearchResponse: SEARCHED,
     schemas.SimilarResponse: SIMILAR,
-    schemas.MapResponse: MAP,
-    schemas.ItemMapResponse: ITEM_MAP,
-    schemas.PointResponse: POINT,
+    map_schemas.MapResponse: MAP,
+    map_schemas.ItemMapResponse: ITEM_MAP,
+    map_schemas.PointResponse: POINT,
     schemas.ModelsResponse: MODELS,
     schemas.Health: ALIVE,
     schemas.Ready: READY,

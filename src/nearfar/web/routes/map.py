@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from starlette.requests import Request
 
-from nearfar.web.operation import Operations, service_of
-from nearfar.web.problems import ProblemError
-from nearfar.web.routes.recommend import known_items
-from nearfar.web.schemas import (
+from nearfar.web.map_schemas import (
     ItemMapResponse,
     MapParameters,
     MapResponse,
     PointRequest,
     PointResponse,
 )
+from nearfar.web.operation import Operations, service_of
+from nearfar.web.problems import ProblemError
+from nearfar.web.routes.recommend import known_items
 from nearfar.web.scoring import csr_of_lists
 from nearfar.web.served_models import ServedModel
 
