@@ -39,6 +39,11 @@ class Mixture(Prior):
 
 
 class MixtureNetwork(PriorNetwork):
+    """The components' trained parameters: `mu` and `logvar` (components x latent), `score`.
+
+    A component's weight is its share of softmax(`score`).
+    """
+
     def __init__(self, components: int, n_latent: int, spread: float, rng: torch.Generator) -> None:
         super().__init__()
         self.mu = nn.Parameter(torch.empty(components, n_latent))
