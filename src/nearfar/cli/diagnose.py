@@ -73,7 +73,7 @@ def diagnose_bundles(
     Sharing radius (Theorem 2.3), distances between users (Lemma 2.4), the price of overlap
     (2.5), masked distances (2.6), information (Eq. 5-7), alignment (Propositions 3.1, 3.2),
     collapsed dimensions and neighbourhoods under masks, on a random sample of users. 1,000 users
-    take some minutes per bundle; fewer (--users, --sharing-users) take less.
+    take half a minute to two minutes per bundle; fewer (--users, --sharing-users) take less.
     """
     named = inputs.named_bundles([bundle, *(compare or [])])
     instruments = (
