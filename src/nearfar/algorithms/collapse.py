@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from nearfar.core.errors import CollapsedError
@@ -57,6 +59,12 @@ def refusing_collapse(
     if "alignment" not in objective.addends:
         return validate
 
+    constant = Constant(model.popularity, model.n_train_users)
+
+    @cache
+    def score_of_popularity() -> float:
+        return evaluate(constant, validation, (NDCG(100),)).mean(NDCG(100))
+
     def checked() -> dict[str, float]:
         scores = validate()
         records = run.history.records
@@ -64,8 +72,7 @@ def refusing_collapse(
             return scores
         name, score = next(iter(scores.items()))
         best = max(score, *(r.validation[name] for r in records if r.validation))
-        constant = Constant(model.popularity, model.n_train_users)
-        popular = evaluate(constant, validation, (NDCG(100),)).mean(NDCG(100))
+        popular = score_of_popularity()
         if best < LEAST_GAIN * popular and alike(model, constant, validation) > MOST_ALIKE:
             weight = records[-1].weights["alignment"]
             raise CollapsedError(

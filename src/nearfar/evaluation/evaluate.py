@@ -193,7 +193,7 @@ def parse_metrics(metrics: Metric | str | Sequence[Metric | str]) -> tuple[Metri
     """Return metrics, each once, from metrics or their printed forms; a single one may stand alone.
 
     Raises:
-        SettingsError: there is none, or one is unknown, has no cutoff or is no metric.
+        SettingsError: no metric is given, or one is unknown, lacks its cutoff or is not a metric.
     """
     if isinstance(metrics, str | Metric | type):
         metrics = [metrics]
