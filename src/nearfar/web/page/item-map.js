@@ -1,11 +1,10 @@
 // The map of a model's items: a click adds one to the picks.
 
-import { ask } from "./api.js";
 import { el, keepingFocus } from "./dom.js";
 import { NEW, label } from "./item.js";
 import { placeLabels } from "./labels.js";
-import { plotly } from "./library.js";
-import { CONFIG, asWords, clip, coloursOf, dark, key, layout, missing, range, toPixels } from "./plot.js";
+import { MapFigure } from "./map-figure.js";
+import { CONFIG, asWords, clip, coloursOf, key, layout, range, toPixels } from "./plot.js";
 
 const COLOURS = 10;
 const NEAR = 5;
@@ -19,50 +18,28 @@ export class ItemMap {
   constructor(info, does) {
     this.info = info;
     this.does = does;
-    this.content = null;
     this.items = [];
-    this.plot = el("div", { class: "plot", role: "img", "aria-label": "The map is loading" });
-    this.legend = el("ul", { class: "legend", "aria-label": "On the map" });
-    this.where = el("p", { class: "where" });
     this.near = el("ul", { class: "chips near" });
-    this.notes = el("p", { class: "soft" });
-    const about = el("details", {}, el("summary", {}, "About this map"), this.notes);
-    this.parts = [this.plot, el("figcaption", {}, this.where, this.near, this.legend, about)];
-    this.element = el("figure", { class: "map" });
-    dark.addEventListener("change", () => this.plot.data && this.draw());
-    this.read();
+    this.figure = new MapFigure("v1/map/items", info, this, this.near);
+    this.figure.read();
   }
 
-  async read() {
-    try {
-      this.element.replaceChildren(...this.parts);
-      this.element.setAttribute("aria-busy", "true");
-      const asked = new URLSearchParams({ model: this.info.name });
-      const [content] = await Promise.all([ask(`v1/map/items?${asked}`), plotly()]);
-      this.content = content;
-      this.tell();
-      await this.draw();
-      this.element.removeAttribute("aria-busy");
-      await this.place(this.items);
-    } catch (error) {
-      this.content = null;
-      this.element.removeAttribute("aria-busy");
-      this.element.replaceChildren(missing(error, () => this.read()));
-    }
+  get element() {
+    return this.figure.element;
   }
 
   /** Where among the colours an item's group is; the last stands for all others. */
   colour(each) {
-    const at = this.content.groups.indexOf(each.group);
+    const at = this.figure.content.groups.indexOf(each.group);
     return at < 0 ? COLOURS : at;
   }
 
   /** Legend and notes. */
   tell() {
-    const { items, groups, n_items: total, projection } = this.content;
+    const { items, groups, n_items: total, projection } = this.figure.content;
     const fresh = items.filter((each) => each.new).length;
     const others = groups.length && items.some((each) => this.colour(each) === COLOURS);
-    this.legend.replaceChildren(
+    this.figure.legend.replaceChildren(
       ...groups.map((name, at) => key(`group-${at}`, name)),
       ...(others ? [key(`group-${COLOURS}`, "other or none")] : []),
       ...(fresh ? [key("fresh", NEW)] : []),
@@ -73,7 +50,7 @@ export class ItemMap {
       ? `All ${total.toLocaleString("en")} items`
       : `The ${popular} most popular of ${total.toLocaleString("en")} items` +
         (fresh ? ` and ${fresh.toLocaleString("en")} new ones` : "");
-    this.notes.textContent =
+    this.figure.notes.textContent =
       `${shown}, in the plane of the two widest directions of what the model compares items by ` +
       `(${projection}): ${this.info.name} finds items alike that point the same way. ` +
       (groups.length ? "The colour is that of an item's first genre. " : "No genres are known here. ") +
@@ -83,27 +60,27 @@ export class ItemMap {
   /** Highlights these picks; called when the map is shown and when they change. */
   async place(items) {
     this.items = items;
-    if (!this.content || !this.element.isConnected) return;
+    if (!this.figure.isReady) return;
     this.describe();
     await this.draw();
   }
 
   /** Draws anew for the room that there is now. */
   async show(items) {
-    if (this.plot.data) await window.Plotly.Plots.resize(this.plot);
+    await this.figure.fit();
     await this.place(items);
   }
 
   /** The picks on the map, the latest first. */
   picks() {
     const at = new Map(this.items.map((id, place) => [id, place]));
-    return this.content.items
+    return this.figure.content.items
       .filter((each) => at.has(idOf(each)))
       .sort((a, b) => at.get(idOf(b)) - at.get(idOf(a)));
   }
 
   traces(colours) {
-    const { items, groups } = this.content;
+    const { items, groups } = this.figure.content;
     const rows = items.map((each, index) => ({ ...each, index }));
     const groupsOf = Array.from({ length: COLOURS + 1 }, () => []);
     rows.forEach((each) => groupsOf[this.colour(each)].push(each));
@@ -124,7 +101,7 @@ export class ItemMap {
     }));
     const index = new Map(rows.map((each) => [idOf(each), each.index]));
     const picks = this.picks().map((each) => ({ ...each, index: index.get(idOf(each)), text: clip(label(each)) }));
-    const frame = { width: this.plot.clientWidth, height: this.plot.clientHeight };
+    const frame = { width: this.figure.plot.clientWidth, height: this.figure.plot.clientHeight };
     const pixel = toPixels(this.ranges(), frame);
     const points = picks.slice(0, NAMED).map((each) => ({ ...pixel(each), text: each.text }));
     const places = placeLabels(points, [], frame);
@@ -139,22 +116,23 @@ export class ItemMap {
   }
 
   ranges() {
-    const { items } = this.content;
+    const { items } = this.figure.content;
     return ["x", "y"].map((axis) => range(items.map((each) => each[axis])));
   }
 
   async draw() {
-    if (!this.element.isConnected) return;
-    const first = !this.plot.data;
+    if (!this.figure.isShown) return;
+    const { plot } = this.figure;
+    const first = !plot.data;
     const groups = Array.from({ length: COLOURS + 1 }, (_, at) => `group-${at}`);
     const colours = coloursOf(this.element, [...groups, "cohort-1", "ink", "raised", "accent"]);
     await window.Plotly.react(
-      this.plot, this.traces(colours), layout(this.ranges(), this.element, colours.ink), CONFIG,
+      plot, this.traces(colours), layout(this.ranges(), this.element, colours.ink), CONFIG,
     );
     if (!first) return;
-    this.plot.on("plotly_click", ({ points }) => this.does.add(this.content.items[points[0].customdata]));
-    this.plot.on("plotly_hover", () => this.plot.classList.add("over"));
-    this.plot.on("plotly_unhover", () => this.plot.classList.remove("over"));
+    plot.on("plotly_click", ({ points }) => this.does.add(this.figure.content.items[points[0].customdata]));
+    plot.on("plotly_hover", () => plot.classList.add("over"));
+    plot.on("plotly_unhover", () => plot.classList.remove("over"));
   }
 
   /** In words what the map shows, and buttons for what lies near. */
@@ -162,7 +140,7 @@ export class ItemMap {
     const picks = this.picks();
     const unseen = this.items.length - picks.length;
     const [latest] = picks;
-    const fresh = this.content.items.filter((each) => !this.items.includes(idOf(each)));
+    const fresh = this.figure.content.items.filter((each) => !this.items.includes(idOf(each)));
     let told = "Pick something, or one of the most popular items:";
     if (latest) {
       const far = (each) => Math.hypot(each.x - latest.x, each.y - latest.y);
@@ -173,7 +151,7 @@ export class ItemMap {
     }
     if (latest && unseen) told = `${unseen} of your picks ${unseen === 1 ? "is" : "are"} not on the map. ${told}`;
     const near = fresh.slice(0, NEAR);
-    this.where.textContent = told;
+    this.figure.where.textContent = told;
     const button = (each) => el("button", {
       type: "button", class: "example", "data-role": "near", "data-item": idOf(each),
       "aria-label": `Add ${label(each)} to your picks`, onclick: () => this.does.add(each),
@@ -182,6 +160,6 @@ export class ItemMap {
       this.near.replaceChildren(...near.map((each) => el("li", {}, button(each))));
     });
     const names = near.map(label).join(", ");
-    this.plot.setAttribute("aria-label", `Map of the items of ${this.info.name}. ${told} ${names}.`);
+    this.figure.plot.setAttribute("aria-label", `Map of the items of ${this.info.name}. ${told} ${names}.`);
   }
 }

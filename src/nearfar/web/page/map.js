@@ -4,8 +4,8 @@ import { ask } from "./api.js";
 import { el } from "./dom.js";
 import { label } from "./item.js";
 import { placeLabels } from "./labels.js";
-import { plotly } from "./library.js";
-import { CONFIG, asWords, clip, coloursOf, dark, key, layout, missing, range, toPixels } from "./plot.js";
+import { MapFigure } from "./map-figure.js";
+import { CONFIG, asWords, clip, coloursOf, key, layout, range, toPixels } from "./plot.js";
 
 const STEPS = 8;
 const MOVE = 500;
@@ -19,55 +19,29 @@ const cohortName = (name) => name.replace(COHORT, "$1");
 export class LatentMap {
   constructor(info) {
     this.info = info;
-    this.content = null;
     this.items = [];
     this.way = [];
     this.known = new Map();
     this.asking = null;
-    this.plot = el("div", { class: "plot", role: "img", "aria-label": "The map is loading" });
-    this.legend = el("ul", { class: "legend", "aria-label": "On the map" });
-    this.where = el("p", { class: "where" });
-    this.notes = el("p", { class: "soft" });
-    const about = el("details", {}, el("summary", {}, "About this map"), this.notes);
-    this.parts = [this.plot, el("figcaption", {}, this.where, this.legend, about)];
-    this.element = el("figure", { class: "map" });
-    dark.addEventListener("change", () => this.plot.data && this.draw());
-    this.read();
+    this.figure = new MapFigure("v1/map", info, this);
+    this.figure.read();
   }
 
-  async read() {
-    try {
-      this.element.replaceChildren(...this.parts);
-      this.element.setAttribute("aria-busy", "true");
-      const asked = new URLSearchParams({ model: this.info.name });
-      const [content] = await Promise.all([ask(`v1/map?${asked}`), plotly()]);
-      this.content = content;
-      this.tell();
-      await this.draw();
-      this.element.removeAttribute("aria-busy");
-      this.place(this.items);
-    } catch (error) {
-      this.failed(error);
-    }
-  }
-
-  failed(error) {
-    this.content = null;
-    this.element.removeAttribute("aria-busy");
-    this.element.replaceChildren(missing(error, () => this.read()));
+  get element() {
+    return this.figure.element;
   }
 
   /** Legend and notes. */
   tell() {
-    const { cohorts, anchors, projection, notes } = this.content;
+    const { cohorts, anchors, projection, notes } = this.figure.content;
     const total = cohorts.reduce((sum, each) => sum + each.n_users, 0);
-    this.legend.replaceChildren(
+    this.figure.legend.replaceChildren(
       el("li", {}, "Users by interactions:"),
       ...cohorts.map((each, at) => key(`cohort-${at % 3}`, cohortName(each.name))),
       ...(anchors.length ? [key("anchor", "item anchor")] : []),
       key("you", "you"),
     );
-    this.notes.textContent =
+    this.figure.notes.textContent =
       `${total.toLocaleString("en")} users of the data, grouped by their number of interactions, ` +
       `in the plane of the latent space's widest directions (${projection}).` +
       (anchors.length ? ` Anchors are those of the ${anchors.length} most popular items.` : "") +
@@ -78,7 +52,7 @@ export class LatentMap {
   async place(items) {
     this.items = items;
     if (this.asking) this.asking.abort();
-    if (!this.content || !this.element.isConnected) return;
+    if (!this.figure.isReady) return;
     this.asking = new AbortController();
     const { signal } = this.asking;
     const first = Math.max(1, items.length - STEPS + 1);
@@ -90,7 +64,7 @@ export class LatentMap {
       await this.move();
     } catch (error) {
       if (signal.aborted) return;
-      this.where.textContent = "Your point could not be placed.";
+      this.figure.where.textContent = "Your point could not be placed.";
     }
   }
 
@@ -110,7 +84,7 @@ export class LatentMap {
   }
 
   traces(colours) {
-    const { cohorts, anchors } = this.content;
+    const { cohorts, anchors } = this.figure.content;
     const users = cohorts.map((each, at) => ({
       x: each.x, y: each.y, mode: "markers", type: "scatter", name: asWords(each.name),
       marker: { color: colours.cohorts[at % 3], size: 5, opacity: 0.8 },
@@ -159,11 +133,11 @@ export class LatentMap {
   /** The anchors of the latest picks, with their labels placed. */
   mine() {
     const at = new Map(this.items.map((id, place) => [id, place]));
-    const mine = this.content.anchors
+    const mine = this.figure.content.anchors
       .filter((each) => at.has(String(each.item)))
       .sort((a, b) => at.get(String(b.item)) - at.get(String(a.item)))
       .map((each) => ({ ...each, text: clip(label(each)) }));
-    const frame = { width: this.plot.clientWidth, height: this.plot.clientHeight };
+    const frame = { width: this.figure.plot.clientWidth, height: this.figure.plot.clientHeight };
     const pixel = toPixels(this.ranges(), frame);
     const here = this.way.slice(-1).map((each) => {
       const { x, y } = pixel(each);
@@ -176,7 +150,7 @@ export class LatentMap {
 
   /** What has to be seen: all users and anchors, and the reader's way. */
   ranges() {
-    const { cohorts, anchors } = this.content;
+    const { cohorts, anchors } = this.figure.content;
     return ["x", "y"].map((axis) => {
       const all = [...cohorts.flatMap((each) => each[axis]), ...anchors.map((each) => each[axis]),
         ...this.way.map((each) => each[axis])];
@@ -186,37 +160,38 @@ export class LatentMap {
 
   /** Draws anew for the room that there is now. */
   async show(items) {
-    if (this.plot.data) await window.Plotly.Plots.resize(this.plot);
+    await this.figure.fit();
     await this.place(items);
   }
 
   draw() {
-    if (!this.element.isConnected) return undefined;
+    if (!this.figure.isShown) return undefined;
     const colours = this.colours();
     const drawn = layout(this.ranges(), this.element, colours.ink);
-    return window.Plotly.react(this.plot, this.traces(colours), drawn, CONFIG);
+    return window.Plotly.react(this.figure.plot, this.traces(colours), drawn, CONFIG);
   }
 
   async move() {
-    const before = this.plot.data?.at(-1);
+    const { plot } = this.figure;
+    const before = plot.data?.at(-1);
     const here = this.way.at(-1);
     this.describe(here);
     const from = before && before.x.length ? { x: before.x[0], y: before.y[0] } : null;
     const far = here && from && (from.x !== here.x || from.y !== here.y);
     await this.draw();
-    if (!far || still.matches || document.hidden || !this.element.isConnected) return;
-    const you = this.plot.data.length - 1;
-    await window.Plotly.restyle(this.plot, { x: [[from.x]], y: [[from.y]] }, [you]);
+    if (!far || still.matches || document.hidden || !this.figure.isShown) return;
+    const you = plot.data.length - 1;
+    await window.Plotly.restyle(plot, { x: [[from.x]], y: [[from.y]] }, [you]);
     const moved = { data: [{ x: [here.x], y: [here.y] }], traces: [you] };
     const pace = { duration: MOVE, easing: "cubic-in-out" };
     const frame = { duration: MOVE, redraw: false };
     // A later move ends this one, which then is no error.
-    await window.Plotly.animate(this.plot, moved, { transition: pace, frame, mode: "immediate" }).catch(() => {});
+    await window.Plotly.animate(plot, moved, { transition: pace, frame, mode: "immediate" }).catch(() => {});
   }
 
   /** In words what the map shows. */
   describe(here) {
-    const { cohorts, anchors } = this.content;
+    const { cohorts, anchors } = this.figure.content;
     const distance = (x, y) => Math.hypot(x - here.x, y - here.y);
     let told = "Pick something, and your point appears among the users.";
     if (here) {
@@ -232,8 +207,8 @@ export class LatentMap {
       if (items.length) told += `; the nearest anchors are those of ${items.join(" and ")}`;
       told += ".";
     }
-    this.where.textContent = told;
-    this.plot.setAttribute("aria-label", `Latent map of ${this.info.name}. ${told}`);
+    this.figure.where.textContent = told;
+    this.figure.plot.setAttribute("aria-label", `Latent map of ${this.info.name}. ${told}`);
   }
 }
 
