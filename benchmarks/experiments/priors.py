@@ -64,7 +64,7 @@ INSTRUMENTS: dict[str, Instrument] = {
     "information": KLParts(),
     "overlap_cost": OverlapCost(n_pairs=500),
     "health": HealthInstrument(),
-    "sharing": Sharing(n_draws=2, n_pairs=16),
+    "sharing": Sharing(n_pairs=16),
     "collaboration": LocalAndGlobal(n_users=200),
 }
 NUMBERS: dict[str, tuple[str, ...]] = {
