@@ -24,7 +24,7 @@ import polars as pl
 import scipy.sparse
 
 import nearfar as nf
-from benchmarks.contest import SHARED
+from benchmarks.defaults import DATA, read
 from benchmarks.machine import provenance
 from nearfar.core.files import write_json
 from nearfar.core.ranking import Ranking
@@ -35,7 +35,6 @@ from nearfar.metrics.ndcg import NDCG
 
 METRIC = NDCG(100)
 PEERS = ("IALSRecommender", "EDLAERecommender", "RP3betaRecommender")
-DATA = ("magazine", "lastfm", "ml-1m", "citeulike-a")
 
 
 class Peer:
@@ -61,17 +60,6 @@ class Peer:
         values = np.take_along_axis(scores, items, 1)
         items[~np.isfinite(values)] = -1
         return Ranking(items.astype(np.int64), values.astype(np.float32))
-
-
-def read(name: str) -> nf.Split:
-    """The split whose test users both sides are measured on; users with at least five items."""
-    if name == "ml-1m":
-        log = nf.read_log(SHARED / "ml-1m.zip", filters=nf.Filters(min_rating=4, min_user=5))
-        return nf.split_strong(log, 600, seed=12345)
-    file = {"magazine": "magazine-infinite-ae.parquet"}.get(name, f"{name}.parquet")
-    frame = pl.read_parquet(SHARED / file).select("user", "item")
-    log = nf.read_log(frame, filters=nf.Filters(min_user=5))
-    return nf.split_strong(log, 0.15 if name != "citeulike-a" else 0.1, seed=12345)
 
 
 def joined(split: nf.Split) -> Interactions:
@@ -144,7 +132,7 @@ def theirs(
 
 def measure(name: str, minutes: float) -> dict[str, Any]:
     """Both sides on one data set."""
-    split = read(name)
+    split = read(name)[0]
     data = joined(split)
     own, about_own, held_out = ours(data, split.test, minutes)
     peer, about_peer = theirs(data, held_out, split.test, minutes)
@@ -168,7 +156,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
     found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    for name in arguments.data or ["magazine", "lastfm", "ml-1m"]:
+    for name in arguments.data or DATA:
         found[name] = measure(name, arguments.minutes)
         write_json(arguments.out, found)
         own, peer = found[name]["nearfar"], found[name]["irspack"]
