@@ -7,7 +7,7 @@ import numpy as np
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.seeding import generator
 from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.data.splits.targets import parted, random_targets
+from nearfar.data.splits.targets import parted_by_share
 
 MIN_ITEMS = 2
 """A user with so many items has one to fold in and one to find."""
@@ -59,6 +59,5 @@ def hold_out_users(
     chosen = np.sort(rng.choice(able, n_wanted, replace=False))
     rest = np.setdiff1d(np.arange(interactions.n_users), chosen)
     held = interactions.take_users(chosen)
-    n_targets = np.maximum(1, (target_share * np.diff(held.x.indptr)).astype(np.int64))
-    is_target = random_targets(held.x, n_targets, rng)
-    return interactions.take_users(rest), parted(held, is_target, "validation")
+    validation = parted_by_share(held, target_share, rng, "validation")
+    return interactions.take_users(rest), validation

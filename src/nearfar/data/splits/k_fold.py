@@ -10,8 +10,8 @@ from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.seeding import derive, generator
 from nearfar.data.events import Log
 from nearfar.data.interactions import FoldIn, Interactions, Split
-from nearfar.data.splits.hold_out import MIN_ITEMS, hold_out_users
-from nearfar.data.splits.targets import enough_items, parted, random_targets
+from nearfar.data.splits.hold_out import hold_out_users
+from nearfar.data.splits.targets import enough_items, parted_by_share
 
 
 def split_k_fold(
@@ -77,10 +77,7 @@ def _split(
     known = train.item_ids.take(np.flatnonzero(train.item_counts))
     train = enough_items(train.on_items(known), f"fold {number + 1}")
     held = everyone.take_users(folds[number]).on_items(known)
-    n_items = np.diff(held.x.indptr)
-    n_targets = np.maximum(1, (target_share * n_items).astype(np.int64)) * (n_items >= MIN_ITEMS)
-    is_target = random_targets(held.x, n_targets, generator(seed, "targets", number))
-    test = parted(held, is_target, "test")
+    test = parted_by_share(held, target_share, generator(seed, "targets", number), "test")
     protocol: dict[str, object] = {
         "kind": "k_fold",
         "fold": number + 1,

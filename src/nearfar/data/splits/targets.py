@@ -31,6 +31,19 @@ def parted(data: Interactions, is_target: np.ndarray, name: str) -> FoldIn:
     return FoldIn(data.only(~is_target), data.only(is_target), name)
 
 
+def parted_by_share(
+    data: Interactions, target_share: float, rng: np.random.Generator, name: str
+) -> FoldIn:
+    """Random items of each user as what is to be found, the others as fold-in.
+
+    Of users with two items or more `target_share` of the items, rounded down, at least one; of
+    others none.
+    """
+    n_items = np.diff(data.x.indptr)
+    n_targets = np.maximum(1, (target_share * n_items).astype(np.int64)) * (n_items > 1)
+    return parted(data, random_targets(data.x, n_targets, rng), name)
+
+
 MIN_ITEMS = 2
 
 
