@@ -4,9 +4,9 @@
 
 EDLAE, WMF and the plain Mult-VAE with their defaults are fitted once. Again and again a sample of
 the validation users chooses, as the autopilot does: the best of the three, and the weights of
-their blend. Three rules then take one of the two: "single" never takes the blend, "significant"
-where the paired t test on the sample says so (p < .05), "higher" where its mean is higher. What each
-takes is measured on the validation users outside of the sample. Test users are not touched.
+their blend. Two rules may take the blend in place of the single model: "significant" where the
+paired t test on the sample says so (p < .05), "higher" where its mean is higher. What they gain is
+measured on the validation users outside of the sample. Test users are not touched.
 """
 
 from __future__ import annotations
