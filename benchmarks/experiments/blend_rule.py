@@ -33,7 +33,9 @@ LEVEL = 0.05
 def measure(name: str, before: dict[str, Any] | None) -> dict[str, Any]:
     """Fit the three models, then let samples of each size choose."""
     split = read(name)[0]
-    users = split.validation
+    whole = split.validation
+    judged = np.flatnonzero(np.diff(whole.held_out.x.indptr))
+    users = nf.FoldIn(whole.fold_in.take_users(judged), whole.held_out.take_users(judged))
     parts = {"edlae": nf.EDLAE(), "wmf": nf.WMF(), "multvae": nf.MultVAE(richer=False)}
     models = [
         part.fit(split.train, users, run=nf.Run(seed=0, device="cpu", precision="bfloat16"))
