@@ -28,6 +28,13 @@ def test_help_teaches_and_lists_the_common_options(command, capsys) -> None:
     assert len(told.splitlines()) > 8
 
 
+def test_help_shows_each_example_on_its_own_line(capsys) -> None:
+    assert run(["recommend", "--help"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert 'nearfar recommend BUNDLE --items "Toy Story; Alien"' in lines
+    assert "nearfar recommend BUNDLE --user 42 --data ratings.csv" in lines
+
+
 def test_version(capsys) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.strip() == f"nearfar {__version__}"

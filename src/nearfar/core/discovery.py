@@ -57,8 +57,13 @@ def find(package: str, base: type[T], name: str) -> type[T]:
         return _by_path(name, base)
     known = discover(package, base)
     if key not in known:
-        raise UnknownNameError(base.__name__.lower(), name, known)
+        raise UnknownNameError(_in_words(base), name, known)
     return known[key]
+
+
+def _in_words(cls: type) -> str:
+    """EventSource: "event source"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cls.__name__).lower()
 
 
 def _by_path(path: str, base: type[T]) -> type[T]:
