@@ -305,6 +305,20 @@ def test_titles_of_ones_own(work: Path, as_json, tmp_path: Path) -> None:
     ]
 
 
+def test_a_split_gets_titles_too_and_refuses_what_has_no_effect(
+    work: Path, as_json, fails, tmp_path: Path
+) -> None:
+    (tmp_path / "titles.csv").write_text(
+        "sku,title\n" + "".join(f"{i},Film {i}\n" for i in range(30))
+    )
+    train = ["train", "ease", "--data", work / "split", "--out", tmp_path / "b"]
+    as_json(*train, "--item-details", tmp_path / "titles.csv")
+    found = as_json("recommend", tmp_path / "b", "--items", "film 3", "-k", 1)
+    assert found["recommended"][0]["title"] == f"Film {found['recommended'][0]['item']}"
+    for option in (["--min-user", "5"], ["--since", "2024-01-01"], ["--user-column", "u"]):
+        assert f"{option[0]} has no effect" in fails(*train, *option)
+
+
 def test_details_without_an_item_column_are_refused(work: Path, fails, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("name\nx\n")
     arguments = ["train", "ease", "--data", work / "log.csv", "--out", tmp_path / "b"]
