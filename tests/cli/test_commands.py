@@ -28,6 +28,13 @@ def test_help_teaches_and_lists_the_common_options(command, capsys) -> None:
     assert len(told.splitlines()) > 8
 
 
+def test_help_shows_each_example_on_its_own_line(capsys) -> None:
+    assert run(["recommend", "--help"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert 'nearfar recommend BUNDLE --items "Toy Story; Alien"' in lines
+    assert "nearfar recommend BUNDLE --user 42 --data ratings.csv" in lines
+
+
 def test_version(capsys) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.strip() == f"nearfar {__version__}"
@@ -296,6 +303,20 @@ def test_titles_of_ones_own(work: Path, as_json, tmp_path: Path) -> None:
     assert [row["title"] for row in found["recommended"]] == [
         f"Film {row['item']}" for row in found["recommended"]
     ]
+
+
+def test_a_split_gets_titles_too_and_refuses_what_has_no_effect(
+    work: Path, as_json, fails, tmp_path: Path
+) -> None:
+    (tmp_path / "titles.csv").write_text(
+        "sku,title\n" + "".join(f"{i},Film {i}\n" for i in range(30))
+    )
+    train = ["train", "ease", "--data", work / "split", "--out", tmp_path / "b"]
+    as_json(*train, "--item-details", tmp_path / "titles.csv")
+    found = as_json("recommend", tmp_path / "b", "--items", "film 3", "-k", 1)
+    assert found["recommended"][0]["title"] == f"Film {found['recommended'][0]['item']}"
+    for option in (["--min-user", "5"], ["--since", "2024-01-01"], ["--user-column", "u"]):
+        assert f"{option[0]} has no effect" in fails(*train, *option)
 
 
 def test_details_without_an_item_column_are_refused(work: Path, fails, tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_run_whose_training_failed_tells_of_the_scoring(
     assert run(["pipeline", "run", "-c", str(path), "--as-of", str(last)]) == 1
     told = capsys.readouterr()
     assert "published already" in told.out
-    assert f"{last}: training or publishing FAILED" in told.out
+    assert f"{last}: titles, training or publishing FAILED" in told.out
     assert "too few events" in told.err
 
 

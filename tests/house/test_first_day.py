@@ -11,6 +11,7 @@ import nearfar as nf
 LOG = nf.read_log("synthetic:300x40x3000")
 SPLIT = nf.split_strong(LOG, 50)
 EASE = nf.EASE(l2=50).fit(SPLIT.train)
+EVALUATION = nf.evaluate(EASE, SPLIT.test)
 
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "a model is saved": (lambda: nf.save_bundle(EASE, "x"), "nf.Bundle.of"),  # pyright: ignore
@@ -49,6 +50,47 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         lambda: nf.MultVAE(beta=0.2),  # pyright: ignore
         "expected a part (Weight), a name or a table of settings",
     ),
+    "a setting of a run": (lambda: nf.Run(sed=1), "did you mean 'seed'"),  # pyright: ignore
+    "a filter": (lambda: nf.Filters(min_usr=1), "did you mean 'min_user'"),  # pyright: ignore
+    "text for a filter's number": (lambda: nf.Filters(min_user="3"), "min_user is '3'"),  # pyright: ignore
+    "a setting of a part": (
+        lambda: nf.priors.Vamp(pseudo_input=3),  # pyright: ignore
+        "did you mean 'pseudo_inputs'",
+    ),
+    "a part by its class, in another case": (lambda: nf.MultVAE(prior="VampPrior"), "mean 'vamp'"),  # pyright: ignore
+    "another name of a device": (lambda: nf.Run(device="gpu"), "did you mean 'cuda'"),  # pyright: ignore
+    "the command line's name of an argument": (
+        lambda: nf.read_log("x.csv", user_column="id"),  # pyright: ignore
+        "write user=...",
+    ),
+    "a filter as an argument": (
+        lambda: nf.read_log("x.csv", min_user=5),  # pyright: ignore
+        "write filters=nf.Filters(min_user=...)",
+    ),
+    "an argument that is not there": (
+        lambda: nf.evaluate(EASE, SPLIT.test, metric="ndcg@5"),  # pyright: ignore
+        "unknown argument of nf.evaluate 'metric'; did you mean 'metrics'",
+    ),
+    "an argument that is missing": (
+        lambda: nf.split_strong(LOG),  # pyright: ignore
+        "missing a required argument: 'n_held_out'; it takes log, n_held_out",
+    ),
+    "a path for a log": (lambda: nf.split_strong("x.csv", 5), "nf.read_log"),  # pyright: ignore
+    "a frame for a log": (lambda: nf.split_k_fold(3, 2), "a log was expected"),  # pyright: ignore
+    "text for held-out users": (lambda: nf.split_strong(LOG, "5"), "n_held_out is '5'"),  # pyright: ignore
+    "text for a seed": (lambda: nf.split_strong(LOG, 5, seed="a"), "seed is 'a'"),  # pyright: ignore
+    "a model recommends": (lambda: nf.recommend(EASE, [[1]]), "nf.Bundle.of"),  # pyright: ignore
+    "a folder recommends": (
+        lambda: nf.recommend_titles("first", ["1"]),  # pyright: ignore
+        "nf.load_bundle('first')",
+    ),
+    "a model for similar items": (lambda: nf.similar_items(EASE, [1]), "nf.Bundle.of"),  # pyright: ignore
+    "a number for a path": (lambda: nf.load_bundle(3), "path is an int; a path was expected"),  # pyright: ignore
+    "several metrics for one test": (
+        lambda: nf.compare(EVALUATION, EVALUATION, ["NDCG@100"]),  # pyright: ignore
+        "nf.compare([a, b], metrics=[...])",
+    ),
+    "a number for groups": (lambda: EVALUATION.groups(5), "'5-10,11-50,51-'"),  # pyright: ignore
     "a metric without a cutoff": (lambda: nf.evaluate(EASE, SPLIT.test, "ndcg"), "write ndcg@20"),
 }
 
@@ -66,6 +108,17 @@ def test_what_a_notebook_shows_of_a_report_is_its_words() -> None:
     assert repr(report) == str(report)
     assert LOG.read is not None
     assert repr(LOG.read) == "\n".join(LOG.read.lines())
+
+
+def test_texts_name_several_things_as_on_the_command_line() -> None:
+    found = nf.evaluate(EASE, SPLIT.test, "NDCG@10, recall@5; mrr@10")
+    assert [str(metric) for metric in found.metrics] == ["NDCG@10", "Recall@5", "MRR@10"]
+    bundle = nf.Bundle.of(EASE, nf.EASE(l2=50), SPLIT.train)
+    two = [str(i) for i in SPLIT.train.item_ids.ids[:2]]
+    for text in ("; ".join(two), ",".join(two)):
+        assert nf.recommend_titles(bundle, text).equals(nf.recommend_titles(bundle, two))
+        assert nf.similar_items(bundle, text).equals(nf.similar_items(bundle, two))
+    assert nf.similar_items(bundle, int(two[0])).equals(nf.similar_items(bundle, two[:1]))
 
 
 def test_what_a_person_would_write_works() -> None:

@@ -129,9 +129,13 @@ def test_an_items_file_that_broke_is_told_at_every_run_and_the_day_is_scored(
     path.write_text("thing,title\n0,Old\n")
     found = run_due(pipeline, last)
     assert "no column known as the item" in str(found.failure)
+    assert 'in [items], as item = "sku"' in str(found.failure)
+    assert "--item-column" not in str(found.failure)
     assert found.scored.as_of == str(last)
     path.unlink()
-    assert "does not exist" in str(run_due(pipeline, last).failure)
+    missing = str(run_due(pipeline, last).failure)
+    assert missing.startswith("[items]: ")
+    assert "does not exist" in missing
 
 
 def test_the_service_follows_new_titles(tmp_path: Path, monkeypatch) -> None:

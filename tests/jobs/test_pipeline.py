@@ -100,6 +100,14 @@ def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
         ({"sourc": {}}, "did you mean 'source'"),
         ({"source": {"kind": "parquet", "pathh": "x"}}, "did you mean 'source.path'"),
         ({"sink": {"kind": "parkuet", "path": "x"}}, "did you mean 'parquet'"),
+        ({"items": {"title": "y"}}, "items.path is missing"),
+        ({"items": {"path": "x", "columns": {"item": "y"}}}, "one by one, as item = "),
+        (
+            {"source": {"kind": "cvs", "path": "x"}},
+            "unknown event source 'cvs'; did you mean 'csv'",
+        ),
+        ({"sink": {"kind": "file", "path": "x"}}, "unknown recommendation sink"),
+        ({"train": {"device": "gpu"}}, "did you mean 'cuda'"),
         ({"items": {"path": "x", "titel": "y"}}, "did you mean 'items.title'"),
         ({"algorithm": {"kind": "multvae", "epoch": 3}}, "did you mean 'epochs'"),
         ({"algorithm": {"kind": "multvae", "prest": "fast"}}, "did you mean 'preset'"),
@@ -126,6 +134,17 @@ def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(values: dict, told: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=told):
         make_pipeline({**SETTINGS, **values}, tmp_path)
+
+
+def test_settings_may_begin_with_the_mark_of_windows_editors(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(TEMPLATE, encoding="utf-8-sig")
+    assert read_pipeline(tmp_path / "a.toml").train.window_days == 90
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "."])
+def test_settings_that_are_no_file_are_told_how_to_make(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nearfar pipeline init --source"):
+        read_pipeline(tmp_path / name)
 
 
 def test_the_window_ends_with_the_day() -> None:

@@ -221,14 +221,15 @@ def test_deep_and_huge_bodies_are_refused_as_invalid(answering: Answering) -> No
          "there is no such field; did you mean 'deny'?"),
         ("map/point", {"titels": ["Heat"]}, "/titels",
          "there is no such field; did you mean 'titles'?"),
-        ("recommend", {"zzz": 1}, "/zzz", "Extra inputs are not permitted"),
+        ("recommend", {"zzz": 1}, "/zzz", "there is no such field; the fields are allow, "),
     ],
 )  # fmt: skip
 def test_a_misspelt_field_is_answered_with_the_nearest_name(
     answering: Answering, path: str, body: dict, pointer: str, detail: str
 ) -> None:
     response = answering.post(f"/v1/{path}", body)
-    assert (response.status_code, response.json()["errors"]) == (
-        422, [{"pointer": pointer, "detail": detail}]
-    )  # fmt: skip
-    assert detail in response.json()["detail"]
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    assert error["pointer"] == pointer
+    assert error["detail"].startswith(detail)
+    assert error["detail"] in response.json()["detail"]

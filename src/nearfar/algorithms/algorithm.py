@@ -47,14 +47,11 @@ class Algorithm(Settings, ABC):
 
     def __new__(cls, *values: Any, **named: Any) -> Self:
         known = [f.name for f in dataclasses.fields(cast("Any", cls))]
-        for name in named:
-            if name == "preset" and name not in known:
-                raise SettingsError(
-                    f"a preset is taken by {cls.__name__}.from_preset({named[name]!r})"
-                )
-            if name not in known:
-                raise UnknownNameError("setting", name, known)
-        return super().__new__(cls)
+        if "preset" in named and "preset" not in known:
+            raise SettingsError(
+                f"a preset is taken by {cls.__name__}.from_preset({named['preset']!r})"
+            )
+        return super().__new__(cls, *values, **named)
 
     @classmethod
     def from_preset(cls, name: str, **values: Any) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -282,7 +283,12 @@ def jsonable(value: Any) -> Any:
 
 
 def check_bundle(value: object) -> None:
-    """Raises: DataError where this is no bundle, as a model whose items have no ids."""
+    """Raises: DataError where this is no bundle, as a model whose items have no ids, or a path."""
+    if isinstance(value, str | os.PathLike):
+        raise DataError(
+            f"a bundle was expected, not {kind_of(value)}; read the one of a folder by "
+            f"nf.load_bundle({str(value)!r})"
+        )
     if not isinstance(value, Bundle):
         raise DataError(
             f"a bundle was expected, not {kind_of(value)}; make one of a model by "

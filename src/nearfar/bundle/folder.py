@@ -20,6 +20,7 @@ from safetensors.numpy import load_file, save_file
 from nearfar.bundle.bundle import About, Bundle, check_bundle, label_of_about
 from nearfar.bundle.registered import bundle_folder, with_registered_items
 from nearfar.core import discovery
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import ArtefactError, DataError, NearfarError, UnknownNameError
 from nearfar.core.files import atomic_folder
 from nearfar.core.manifest import (
@@ -59,6 +60,7 @@ def check_destination(path: str | Path) -> None:
         raise ArtefactError(f"{path} cannot be made: {parent} is no folder that can be written to")
 
 
+@told_in_words()
 def save_bundle(bundle: Bundle, path: str | Path) -> Path:
     """Write a bundle as a folder, atomically; a bundle that stands there is replaced.
 
@@ -104,6 +106,7 @@ def save_bundle(bundle: Bundle, path: str | Path) -> Path:
     return path
 
 
+@told_in_words()
 def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False) -> Bundle:
     """Read a bundle, every file checked against its size and checksum.
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy.sparse import csr_array
 
-from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.bundle import Bundle, check_bundle
 from nearfar.core.errors import DataError
 
 By = Literal["auto", "id", "title"]
@@ -95,7 +95,7 @@ class Matches:
         return csr_array((data, columns, indptr), shape=(1, self.n_items))
 
 
-def match_items(bundle: Bundle, texts: Sequence[str], by: By = "auto") -> Matches:
+def match_items(bundle: Bundle, texts: str | Sequence[str], by: By = "auto") -> Matches:
     """The items that the texts name.
 
     Args:
@@ -111,6 +111,9 @@ def match_items(bundle: Bundle, texts: Sequence[str], by: By = "auto") -> Matche
         >>> nf.match_items(bundle, ["0", "3"]).positions
         array([0, 2])
     """
+    check_bundle(bundle)
+    if isinstance(texts, str):
+        texts = split_items(bundle, [texts])
     if by not in ("auto", "id", "title"):
         raise DataError(f"items are matched by 'auto', 'id' or 'title', not by {by!r}")
     if by == "title" and not bundle.titles.present:

@@ -11,12 +11,13 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array, issparse
 
-from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.bundle import Bundle, check_bundle
 from nearfar.bundle.candidate_items import CandidateItems, Ids, candidate_items
 from nearfar.bundle.histories import histories_from_items
 from nearfar.bundle.history_file import HistoryChunk
 from nearfar.bundle.matching import match_items
 from nearfar.bundle.writers import check_output, open_writer
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import DataError
 from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
@@ -66,6 +67,7 @@ class Summary:
     unknown_rules: tuple[str, ...] = ()
 
 
+@told_in_words()
 def recommend(
     bundle: Bundle,
     histories: csr_array | Sequence[Sequence[int | str]],
@@ -102,6 +104,7 @@ def recommend(
         >>> found.n_users, found.k
         (2, 3)
     """
+    check_bundle(bundle)
     chosen = candidate_items(bundle, allow, deny, rerank)
     if not issparse(histories):
         histories = _of_lists(bundle, histories)
@@ -120,8 +123,14 @@ def _of_lists(bundle: Bundle, lists: Any) -> csr_array:
     return histories_from_items(bundle, lists)[0]
 
 
-def recommend_titles(bundle: Bundle, titles: Sequence[str], *, k: int = 10) -> pl.DataFrame:
+@told_in_words()
+def recommend_titles(bundle: Bundle, titles: str | Sequence[str], *, k: int = 10) -> pl.DataFrame:
     """What to recommend to someone who likes these titles (or ids): rank, item, title, score.
+
+    Args:
+        bundle: the model and its items.
+        titles: titles or ids; in one text separated by semicolons, or by commas.
+        k: how many items.
 
     Raises:
         DataError: not one of them is known, or one is the title of several items.

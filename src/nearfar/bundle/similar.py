@@ -19,9 +19,10 @@ from nearfar.bundle.alike import (
     symmetric_of_pools,
     unit_vectors,
 )
-from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.bundle import Bundle, check_bundle
 from nearfar.bundle.matching import match_items
 from nearfar.bundle.writers import check_output, open_writer
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.ensemble import Ensemble
@@ -127,12 +128,15 @@ def item_facts(bundle: Bundle) -> ItemFacts:
     return ItemFacts(bundle.items, similarities)
 
 
-def similar_items(bundle: Bundle, items: Sequence[int | str], *, k: int = 10) -> pl.DataFrame:
+@told_in_words()
+def similar_items(
+    bundle: Bundle, items: int | str | Sequence[int | str], *, k: int = 10
+) -> pl.DataFrame:
     """Return the k items most like each of some items.
 
     Args:
         bundle: the model and its items.
-        items: ids or titles.
+        items: ids or titles; in one text separated by semicolons, or by commas.
         k: how many items.
 
     Returns:
@@ -147,6 +151,7 @@ def similar_items(bundle: Bundle, items: Sequence[int | str], *, k: int = 10) ->
         >>> nf.similar_items(bundle, [0], k=3).height
         3
     """
+    check_bundle(bundle)
     return _frame(bundle, Similarity(bundle.model), _positions(bundle, items), k)
 
 
@@ -194,8 +199,9 @@ def similar_to_file(
     return n_rows
 
 
-def _positions(bundle: Bundle, items: Sequence[int | str]) -> Int[np.ndarray, " rows"]:
-    matches = match_items(bundle, list(map(str, items)))
+def _positions(bundle: Bundle, items: int | str | Sequence[int | str]) -> Int[np.ndarray, " rows"]:
+    listed = [items] if isinstance(items, int) else items
+    matches = match_items(bundle, listed if isinstance(listed, str) else list(map(str, listed)))
     if not matches.matches:
         raise DataError("no item is named; give ids or titles")
     if matches.problems:

@@ -89,6 +89,10 @@ def _outside_nearfar(error: Exception) -> list[str]:
     inside = [at for at, frame in enumerate(frames) if frame.filename.startswith(package)]
     below = frames[inside[-1] + 1 :] if inside else frames
     libraries = (sysconfig.get_path("stdlib"), *site.getsitepackages(), "<frozen")
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        # The file that cannot be parsed has no frame; the error itself names its line.
+        known = error.filename.startswith((package, *libraries))
+        return [] if known else traceback.format_exception_only(error)[:-1]
     if all(frame.filename.startswith(libraries) for frame in below):
         return []
     return ["Traceback (most recent call last):\n", *traceback.format_list(below)]

@@ -21,12 +21,12 @@ from nearfar.core import discovery
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Split
 from nearfar.evaluation.disparity import disparities, disparity_table
-from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation
+from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation, parse_metrics
 from nearfar.evaluation.evaluate import evaluate as evaluate_model
 from nearfar.evaluation.groups import parse_groups
 from nearfar.evaluation.paired import Paired, compare_all
 from nearfar.evaluation.table import Table, comparison_table, group_table, paired_table, tall
-from nearfar.metrics.metric import PACKAGE, Metric, UserMetric, parse_metric
+from nearfar.metrics.metric import PACKAGE, Metric, UserMetric
 from nearfar.reranking.reranked import Reranked
 
 MAX_NAME = 14
@@ -53,7 +53,7 @@ Level = Annotated[float, typer.Option("--level", help="Confidence level of inter
 
 def chosen_metrics(text: str | None) -> tuple[Metric, ...]:
     """The metrics of `--metrics`, or the default ones."""
-    return tuple(parse_metric(part) for part in text.split(",")) if text else DEFAULT_METRICS
+    return parse_metrics(text) if text else DEFAULT_METRICS
 
 
 def metrics_of_users(text: str | None) -> tuple[UserMetric, ...]:

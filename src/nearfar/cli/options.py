@@ -70,8 +70,17 @@ def with_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:
             return command(**made, **values)
 
         del run.__wrapped__
+        run.__doc__ = _with_examples_apart(inspect.getdoc(command) or "")
         run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run
 
     return decorate
+
+
+def _with_examples_apart(text: str) -> str:
+    """Mark the paragraphs of a help text that are commands, so that help keeps their lines."""
+    return "\n\n".join(
+        f"\b\n{each}" if all(line.startswith("nearfar ") for line in each.splitlines()) else each
+        for each in text.split("\n\n")
+    )

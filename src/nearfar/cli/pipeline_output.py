@@ -79,8 +79,8 @@ def shown(found: RunResult) -> list[Table | str]:
     if found.failure is not None:
         day, version = found.scored.as_of, found.scored.version
         parts.append(
-            f"{day}: training or publishing FAILED ({masked(str(found.failure))}); the day is "
-            f"published all the same, by {version}, which was current before"
+            f"{day}: titles, training or publishing FAILED ({masked(str(found.failure))}); "
+            f"the day is published all the same, by {version}, which was current before"
         )
     return parts
 

@@ -18,6 +18,7 @@ from nearfar.cli.log_options import LogOptions
 from nearfar.cli.options import DeviceOption, Seed, Track, with_options
 from nearfar.cli.output import Output, table
 from nearfar.cli.progress import TrainingProgress
+from nearfar.cli.split_options import with_options_of_logs
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
@@ -188,14 +189,17 @@ def _open_training(
 
     A split folder says itself who is who; of a log, a share of the users is held out.
     """
+    about: dict[str, object]
     if is_split_folder(Path(source)):
         split = load_split(Path(source))
+        about = {"split": split.fingerprint, **split.protocol}
+        split = with_options_of_logs(split, source, log_options, output)
         inputs.say_weights(split.train, output)
-        return split.train, split.validation, {"split": split.fingerprint, **split.protocol}
+        return split.train, split.validation, about
     log = log_options.open(source, output)
     everyone = log.interactions()
     inputs.say_weights(everyone, output)
-    about: dict[str, object] = {"log": log.name, "steps": [str(step) for step in log.steps]}
+    about = {"log": log.name, "steps": [str(step) for step in log.steps]}
     if log.read is not None:
         about["read"] = log.read.to_dict()
     if share == 0:

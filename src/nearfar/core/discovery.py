@@ -14,10 +14,11 @@ import pkgutil
 import re
 import sys
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.core.errors import SettingsError, UnknownNameError, near_hint
 
 T = TypeVar("T")
 
@@ -56,9 +57,24 @@ def find(package: str, base: type[T], name: str) -> type[T]:
     if "." in name:
         return _by_path(name, base)
     known = discover(package, base)
+    if key not in known and name in _modules_here():
+        raise SettingsError(
+            f"{name!r} is the file {name}.py; name the class in it too, as {name}.MyClass "
+            f"({_in_words(base)}s of nearfar: {', '.join(known)})"
+        )
     if key not in known:
-        raise UnknownNameError(base.__name__.lower(), name, known)
+        raise UnknownNameError(_in_words(base), name, known)
     return known[key]
+
+
+def _modules_here() -> list[str]:
+    """The names of the Python files in the current folder."""
+    return sorted(path.stem for path in Path().glob("*.py"))
+
+
+def _in_words(cls: type) -> str:
+    """EventSource: "event source"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cls.__name__).lower()
 
 
 def _by_path(path: str, base: type[T]) -> type[T]:
@@ -68,7 +84,11 @@ def _by_path(path: str, base: type[T]) -> type[T]:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there; what it imports is not
-        raise SettingsError(f"cannot import {path!r}: {error}") from None
+        hint = near_hint(module_name, _modules_here())
+        raise SettingsError(
+            f"cannot import {path!r}: {error}; {hint}a file NAME.py is looked for in the current "
+            "folder and where Python finds modules"
+        ) from None
     if not hasattr(module, class_name):
         known = [cls.__name__ for cls in classes_in(module, base)]
         hint = f"; it defines {', '.join(known)}" if known else ""

@@ -57,10 +57,18 @@ class SettingsError(NearfarError):
     """A setting is unknown or out of range."""
 
 
+ALIASES = {"gpu": "cuda", "fp32": "float32", "bf16": "bfloat16"}
+"""Words that people know a thing by, where no spelling tells what is meant."""
+
+
 def near_hint(name: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'? " for the nearest of the known names; empty without any."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}? " if near else ""
+    folded = {each.lower(): each for each in known}
+    alias = ALIASES.get(name.lower(), "")
+    near = [alias] if alias in folded else difflib.get_close_matches(
+        name.lower(), list(folded), n=1, cutoff=0.5
+    )  # fmt: skip
+    return f"did you mean {folded[near[0]]!r}? " if near else ""
 
 
 class UnknownNameError(SettingsError):

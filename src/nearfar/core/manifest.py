@@ -17,6 +17,11 @@ NAME = "manifest.json"
 KIND = "nearfar bundle"
 FORMAT = 1
 REMEDY = "copy it again or train again"
+MADE_BY = {
+    "nearfar bundle": "nearfar train writes one, and a pipeline into its folder registry",
+    "nearfar split": "make one of a log by nearfar data split LOG --out SPLIT",
+}
+"""How to come by a folder of a kind, for whoever names something else."""
 
 
 def is_bundle(path: str | Path) -> bool:
@@ -52,7 +57,8 @@ def read_manifest(path: Path, kind: str = KIND, remedy: str = REMEDY) -> dict[st
         what = kind.removeprefix("nearfar ")
         raise ArtefactError(f"{path} does not exist; name the folder of a {what}")
     if not path.is_dir() or not (path / NAME).is_file():
-        raise ArtefactError(f"{path} is not a {kind}: it is no folder with a {NAME}")
+        how = f"; {MADE_BY[kind]}" if kind in MADE_BY else ""
+        raise ArtefactError(f"{path} is not a {kind}: it is no folder with a {NAME}{how}")
     manifest = read_json(path / NAME)
     if manifest.get("kind") != kind:
         raise ArtefactError(

@@ -6,6 +6,8 @@ the command `nearfar algorithms` and the search spaces of the tuner all read thi
 
 from __future__ import annotations
 
+import types
+import typing
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -37,6 +39,22 @@ TESTS = (
     (Le, "le", "at most", lambda value, bound: value <= bound),
     (MinLen, "min_length", "of length at least", lambda value, bound: len(value) >= bound),
 )
+
+
+def type_name(hint: Any) -> str:
+    """Return a type in words, without its range: "int", "list of int", "float or none"."""
+    if typing.get_origin(hint) is Annotated:
+        return type_name(typing.get_args(hint)[0])
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " or ".join(
+            "none" if option is type(None) else type_name(option)
+            for option in typing.get_args(hint)
+        )
+    if typing.get_origin(hint) is tuple:
+        return f"list of {type_name(typing.get_args(hint)[0])}"
+    if typing.get_origin(hint) is typing.Literal:
+        return " or ".join(map(str, typing.get_args(hint)))
+    return getattr(hint, "__name__", str(hint))
 
 
 def check(value: Any, constraints: Iterable[Any], where: str) -> None:

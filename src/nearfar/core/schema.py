@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from nearfar.core import discovery, ranges
-from nearfar.core.settings import to_plain, type_name, types_of
+from nearfar.core.ranges import type_name
+from nearfar.core.settings import to_plain, types_of
 
 ENTRY = re.compile(r"^(?P<names>\w+(?:, \w+)*): (?P<text>.*)$")
 

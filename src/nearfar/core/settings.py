@@ -19,10 +19,12 @@ import typing
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from nearfar.core import discovery, ranges
+from nearfar.core.arguments import check_names
 from nearfar.core.errors import SettingsError, UnknownNameError
+from nearfar.core.ranges import type_name
 
 T = TypeVar("T")
 
@@ -31,8 +33,14 @@ class Settings:
     """The base of frozen dataclasses whose fields are checked against their declared types.
 
     Raises:
+        UnknownNameError: there is no such setting.
         SettingsError: a setting has the wrong type, is out of range, or does not fit another one.
     """
+
+    def __new__(cls, *values: Any, **named: Any) -> Self:
+        if dataclasses.is_dataclass(cls):
+            check_names("setting", named, [f.name for f in dataclasses.fields(cls) if f.init])
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         check(self)
@@ -62,7 +70,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
 
     Raises:
         UnknownNameError: a key is not a field.
-        SettingsError: a value has the wrong type, or the dataclass refused it.
+        SettingsError: a value is missing or has the wrong type, or the dataclass refused it.
     """
     hints = types_of(cls)
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # pyright: ignore[reportArgumentType]
@@ -72,10 +80,18 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
             raise UnknownNameError("setting", _join(where, key), [_join(where, f) for f in fields])
         value = _with_default_kind(fields[key], hints[key], value)
         arguments[key] = _convert(hints[key], value, _join(where, key))
+    for name, field in fields.items():
+        if name not in arguments and is_required(field):
+            raise SettingsError(f"{_join(where, name)} is missing; give it")
     try:
         return cls(**arguments)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{where or discovery.name_of(cls)}: {error}") from None
+
+
+def is_required(field: dataclasses.Field[Any]) -> bool:
+    """Return whether a field has no default."""
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def check(value: Any) -> None:
@@ -102,22 +118,6 @@ def check_value(cls: type, name: str, value: Any, where: str) -> None:
         SettingsError: the value has the wrong type or is out of the declared range.
     """
     _convert(types_of(cls)[name], value, where)
-
-
-def type_name(hint: Any) -> str:
-    """Return a type in words, without its range: "int", "list of int", "float or none"."""
-    if typing.get_origin(hint) is Annotated:
-        return type_name(typing.get_args(hint)[0])
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return " or ".join(
-            "none" if option is type(None) else type_name(option)
-            for option in typing.get_args(hint)
-        )
-    if typing.get_origin(hint) is tuple:
-        return f"list of {type_name(typing.get_args(hint)[0])}"
-    if typing.get_origin(hint) is typing.Literal:
-        return " or ".join(map(str, typing.get_args(hint)))
-    return getattr(hint, "__name__", str(hint))
 
 
 def _with_default_kind(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
@@ -161,8 +161,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         SettingsError: the file is missing or is not TOML.
     """
     try:
-        with Path(path).open("rb") as file:
-            return tomllib.load(file)
+        # Editors of Windows put a mark before the first character, which TOML does not know.
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(f"{path} does not exist") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
-from nearfar.core.errors import DataError, EmptyDataError
+from nearfar.core.errors import DataError, EmptyDataError, kind_of
 from nearfar.core.frames import summary_text
 from nearfar.core.identity import looked_up
 from nearfar.core.vocabulary import Vocabulary
@@ -44,6 +44,12 @@ class Unknown:
     events: int
     users: int
     items: int
+
+
+def check_log(value: object) -> None:
+    """Raises: DataError where this is no log, as a path or a frame that is not read yet."""
+    if not isinstance(value, Log):
+        raise DataError(f"a log was expected, not {kind_of(value)}; read one by nf.read_log(...)")
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from nearfar.core.errors import EmptyDataError, SchemaError, SettingsError, UnknownNameError
+from nearfar.core.settings import Settings
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import FilterStep, Log
 from nearfar.data.weighting import united
@@ -16,7 +17,7 @@ from nearfar.tables.columns import OPTIONS
 
 
 @dataclass(frozen=True)
-class Filters:
+class Filters(Settings):
     """What to keep, in the order in which it is applied.
 
     Time window, rating and weight, then repeated events merged into their first, then users with
@@ -37,7 +38,8 @@ class Filters:
         merge_duplicates: of events with one user and item, keep the first.
 
     Raises:
-        SettingsError: a bound is negative, a date is not valid, or the window is empty.
+        SettingsError: a value has the wrong type, a bound is negative, a date is not valid, or the
+            window is empty.
 
     Examples:
         >>> nf.Filters(min_user=12).apply(log).n_users
@@ -56,7 +58,7 @@ class Filters:
     min_weight: float | None = None
     max_user: int | None = None
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
         if self.min_user < 0 or self.min_item < 0:
             raise SettingsError(
                 f"min_user {self.min_user} and min_item {self.min_item} must be at least 0"

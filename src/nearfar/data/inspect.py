@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import EmptyDataError
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, merge_duplicates
@@ -131,6 +132,7 @@ class LogReport:
     __repr__ = __str__
 
 
+@told_in_words()
 def inspect_log(
     source: Any, filters: Filters | None = None, *, measure_speed: bool = True
 ) -> LogReport:

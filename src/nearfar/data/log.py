@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import DataError, SchemaError, SettingsError
 from nearfar.core.settings import build
 from nearfar.data.events import FilterStep, Log, Unknown
@@ -26,6 +27,15 @@ from nearfar.tables.table import ReadOptions, read_rows
 __all__ = ["FilterStep", "Log", "Unknown", "detect", "read_log", "read_parts"]
 
 
+ELSEWHERE = {
+    **{f.name: f"filters=nf.Filters({f.name}=...)" for f in fields(Filters)},
+    **{option[2:].replace("-", "_"): f"{role}=..." for role, option in OPTIONS.items()},
+    "item_details": "items=...",
+}
+"""What `read_log` calls by other names than people look for, the command line's among them."""
+
+
+@told_in_words(ELSEWHERE)
 def read_log(
     source: Any,
     *,

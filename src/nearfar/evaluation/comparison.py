@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import polars as pl
 
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import SettingsError, kind_of
 from nearfar.core.frames import to_pandas
 from nearfar.data.interactions import FoldIn
@@ -119,6 +120,7 @@ def compare(
     seed: int = ...,
     n_resamples: int = ...,
 ) -> Comparison: ...
+@told_in_words()
 def compare(
     models: Any,
     data: Any = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast, runtime_checkable
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError, kind_of
 from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
@@ -62,6 +64,7 @@ class RecommenderWithItems(Protocol):
         ...
 
 
+@told_in_words()
 def evaluate(
     model: Recommender | RecommenderWithItems,
     data: FoldIn,
@@ -83,8 +86,8 @@ def evaluate(
             measured on the items that it knows: held-out interactions of other items are left out,
             with a warning that counts them.
         data: users with what the model may see and what it must find.
-        metrics: one or several metrics or their printed forms, as "recall@20"; by default
-            Recall@20, Recall@50 and NDCG@100.
+        metrics: one or several metrics or their printed forms, as "recall@20" or
+            "recall@20,ndcg@100"; by default Recall@20, Recall@50 and NDCG@100.
         name: what tables call the model; by default its algorithm and settings, or its class.
         batch_size: users given to the model at once; fewer where the rankings are very deep.
         item_counts: training users of each item, where not the model's `popularity`.
@@ -189,13 +192,21 @@ def on_items_of(data: FoldIn, items: Vocabulary) -> tuple[FoldIn, str | None]:
     )
 
 
+BETWEEN = re.compile(r"[,;](?![^(]*\))")
+"""What separates metrics in a text; a comma of a metric's own settings does not."""
+
+
 def parse_metrics(metrics: Metric | str | Sequence[Metric | str]) -> tuple[Metric, ...]:
-    """Return metrics, each once, from metrics or their printed forms; a single one may stand alone.
+    """Return metrics, each once, from metrics or their printed forms, in a list or alone.
+
+    One text may name several, as "ndcg@100, recall@20".
 
     Raises:
         SettingsError: no metric is given, or one is unknown, lacks its cutoff or is not a metric.
     """
-    if isinstance(metrics, str | Metric | type):
+    if isinstance(metrics, str):
+        metrics = BETWEEN.split(metrics)
+    if isinstance(metrics, Metric | type):
         metrics = [metrics]
     if not metrics:
         raise SettingsError("no metrics to evaluate; name some, as ndcg@100")

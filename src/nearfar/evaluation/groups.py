@@ -58,6 +58,10 @@ def ordered_groups(groups: Sequence[Group | str]) -> tuple[Group, ...]:
     Raises:
         SettingsError: they do not rise, overlap, or there is none.
     """
+    if not isinstance(groups, Sequence):
+        raise SettingsError(
+            f"{groups!r} is no list of groups of users; write them as '5-10,11-50,51-'"
+        )
     strange = [group for group in groups if not isinstance(group, Group | str)]
     if strange:
         raise SettingsError(

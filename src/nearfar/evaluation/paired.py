@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy import stats
 
-from nearfar.core.errors import DataError, UnknownNameError
+from nearfar.core.errors import DataError, SettingsError, UnknownNameError
 from nearfar.core.seeding import generator
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.intervals import (
@@ -132,6 +132,11 @@ def compare(
     if method not in tests:
         raise UnknownNameError("paired test", method, tests)
     _check_same_users(a, b)
+    if not isinstance(metric, str | Metric):
+        raise SettingsError(
+            f"one metric was expected, not {metric!r}; for a table of several write "
+            "nf.compare([a, b], metrics=[...])"
+        )
     metric = parse_metric(metric) if isinstance(metric, str) else metric
     gains = b.values(metric) - a.values(metric)
     error = _error(gains)

@@ -10,7 +10,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.bundle.registered import ITEMS
-from nearfar.core.errors import SchemaError, SettingsError, near_hint
+from nearfar.core.errors import DataError, SchemaError, SettingsError, near_hint
 from nearfar.core.files import atomic_file, remove
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import told_titles, with_details
@@ -74,7 +74,12 @@ class ItemDetails:
                 self.path, given=names, only=True, need_title=True, options=self._options
             )
         except SchemaError as error:
-            raise SchemaError(f"items {error}; name its columns in [items]") from None
+            what = error.args[0].partition(": ")[0]  # without the command line's options
+            raise SchemaError(
+                f'[items]: {what}; name its columns in [items], as item = "sku" and title = "name"'
+            ) from None
+        except DataError as error:
+            raise DataError(f"[items]: {error}") from None
 
     @property
     def _options(self) -> ReadOptions:

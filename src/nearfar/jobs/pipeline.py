@@ -172,6 +172,12 @@ def read_pipeline(path: Path) -> Pipeline:
         >>> from nearfar.jobs.pipeline import read_pipeline
         >>> pipeline = read_pipeline(Path("shop/pipeline.toml"))  # doctest: +SKIP
     """
+    if not path.is_file():
+        what = "is not a file" if path.exists() else "does not exist"
+        raise SettingsError(
+            f"{path} {what}; name the settings with -c FILE, or write them by "
+            "nearfar pipeline init --source YOUR_LOG"
+        )
     return make_pipeline(settings.read_toml(path), path.parent)
 
 
@@ -200,6 +206,11 @@ def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
         if "kind" not in values.get(name, {}):
             raise SettingsError(f'[{name}] lacks its kind, as kind = "parquet"')
     metrics, items = values.get("metrics_file"), values.get("items", {})
+    if "columns" in items:
+        raise SettingsError(
+            '[items] names its columns one by one, as item = "sku" and title = "name", not in a '
+            "table of columns"
+        )
     source, sink = ({k: v for k, v in values[n].items() if k != "kind"} for n in ("source", "sink"))
     return Pipeline(
         registry=folder / str(values.get("registry", "registry")),

@@ -126,7 +126,7 @@ def run_due(
     except Exception as error:
         if registry.current() is None:
             raise
-        say(f"training or publishing failed: {error}")
+        say(f"titles, training or publishing failed: {error}")
         failure = error
     scored = score_daily(
         pipeline, as_of, say=say, on_users=on_users, executor=executor, accept=accept,

@@ -97,11 +97,17 @@ def cohorts_by_interactions(
     known = counts[counts > 0]
     hint = (
         f"users have {known.min()} to {known.max()} interactions, half of them at most "
-        f"{int(np.median(known))}: choose other sizes"
+        f"{int(np.median(known))}: choose other sizes, as {_sizes_of(known)} (--sizes)"
         if len(known)
         else "no user has any interaction"
     )
     return drawn(groups, notes, hint, max_users=max_users, seed=seed, ordered=True)
+
+
+def _sizes_of(counts: np.ndarray) -> str:
+    """Sizes of three cohorts that these numbers of interactions have."""
+    sizes = np.unique(np.quantile(counts, (0.1, 0.5, 0.9), method="nearest").astype(int))
+    return ",".join(map(str, sizes))
 
 
 def _near(

@@ -191,7 +191,7 @@ def validation_problem(
 
     Args:
         errors: as Pydantic tells them.
-        known: the names of all fields, to suggest the nearest one for an unknown field.
+        known: the names of all fields, to suggest the nearest one, or all, for an unknown field.
     """
     if errors and errors[0]["type"] == "json_invalid":
         return ProblemError(400, "bad-json", f"the body is no JSON ({errors[0]['msg']})")
@@ -201,7 +201,9 @@ def validation_problem(
         message = error["msg"]
         if error["type"] == "extra_forbidden" and parts:
             near = difflib.get_close_matches(parts[-1], list(known), n=1, cutoff=0.5)
-            message = f"there is no such field; did you mean {near[0]!r}?" if near else message
+            names = ", ".join(sorted(known))
+            hint = f"did you mean {near[0]!r}?" if near else f"the fields are {names}"
+            message = f"there is no such field; {hint}" if near or names else message
         messages.setdefault("/" + "/".join(parts), []).append(message)
     told = [
         {"pointer": pointer, "detail": "; or: ".join(all_)} for pointer, all_ in messages.items()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import EmptyDataError, SchemaError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.events import Log
+from nearfar.data.events import Log, check_log
 from nearfar.data.filters import merge_duplicates, time_window
 from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.splits.targets import enough_items, new_entries
 from nearfar.tables.clock import epoch_seconds
 
 
+@told_in_words()
 def split_by_time(
     log: Log,
     validation_from: int | str,
@@ -45,6 +47,7 @@ def split_by_time(
         >>> nf.split_by_time(log, "2024-02-15", "2024-03-10").test.n_users
         55
     """
+    check_log(log)
     if not log.has("timestamp"):
         raise SchemaError(f"{log.name} has no timestamps; name their column with timestamp=...")
     cut, second = _moment(validation_from), _moment(test_from)

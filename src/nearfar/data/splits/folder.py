@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array
 
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import ArtefactError, DataError
 from nearfar.core.files import atomic_folder, read_json
 from nearfar.core.manifest import NAME, check_manifest_files, holds, read_manifest, write_manifest
@@ -39,6 +40,7 @@ def is_split_folder(path: str | Path) -> bool:
     return is_split(path) or (Path(path) / MATRICES).is_file()
 
 
+@told_in_words()
 def save_split(split: Split, path: str | Path) -> Path:
     """Write a split as a folder, atomically; one that stands there is replaced.
 
@@ -80,6 +82,7 @@ def save_split(split: Split, path: str | Path) -> Path:
     return path
 
 
+@told_in_words()
 def load_split(path: str | Path) -> Split:
     """Read a split that `save_split` wrote, every file checked against its checksum.
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.seeding import generator
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.events import Log
+from nearfar.data.events import Log, check_log
 from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.splits.targets import enough_items, new_entries, parted, random_targets
 
 
+@told_in_words()
 def split_given(
     train: Log, test: Log, *, validation_share: float = 0.1, seed: int = 98765
 ) -> Split:
@@ -40,6 +42,8 @@ def split_given(
         >>> nf.split_given(train, test, validation_share=0.4).test.n_users
         3
     """
+    check_log(train)
+    check_log(test)
     if not 0 <= validation_share < 1:
         raise SettingsError(f"validation_share is {validation_share}; it must be in [0, 1)")
     user_ids = _ascending(train.user_ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.seeding import generator
 from nearfar.data.interactions import FoldIn, Interactions
@@ -24,6 +25,7 @@ def single_item_remark(interactions: Interactions) -> str:
     return f"{n_single:,} users with a single item are never held out" if n_single else ""
 
 
+@told_in_words()
 def hold_out_users(
     interactions: Interactions, share: float, *, seed: int = 0, target_share: float = 0.2
 ) -> tuple[Interactions, FoldIn]:

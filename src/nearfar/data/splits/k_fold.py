@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.seeding import derive, generator
-from nearfar.data.events import Log
+from nearfar.data.events import Log, check_log
 from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.splits.hold_out import hold_out_users
 from nearfar.data.splits.targets import enough_items, parted_by_share
 
 
+@told_in_words()
 def split_k_fold(
     data: Log | Interactions,
     n_folds: int = 5,
@@ -46,7 +48,9 @@ def split_k_fold(
         >>> [fold.test.n_users for fold in nf.split_k_fold(log, 3)]
         [20, 20, 20]
     """
-    everyone = data.interactions() if isinstance(data, Log) else data
+    if not isinstance(data, Interactions):
+        check_log(data)
+    everyone = data if isinstance(data, Interactions) else data.interactions()
     if not 0 < target_share < 1:
         raise SettingsError(f"target_share is {target_share}; it must be between 0 and 1")
     if n_folds < 2:

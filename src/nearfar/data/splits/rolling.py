@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import SettingsError
-from nearfar.data.events import Log
+from nearfar.data.events import Log, check_log
 from nearfar.data.interactions import Split
 from nearfar.data.splits.by_time import split_by_time
 from nearfar.tables.clock import epoch_seconds
@@ -13,6 +14,7 @@ from nearfar.tables.clock import epoch_seconds
 DAY = 86_400
 
 
+@told_in_words()
 def split_rolling(
     log: Log, test_from: int | str, window_days: float, n_windows: int = 3
 ) -> Iterator[Split]:
@@ -42,6 +44,7 @@ def split_rolling(
         >>> len(list(windows))
         2
     """
+    check_log(log)
     seconds = round(window_days * DAY) if window_days > 0 else 0
     if seconds < 1:
         raise SettingsError(f"window_days is {window_days}; it must be above 0")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import numbers
 
 import numpy as np
 
+from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import EmptyDataError, SettingsError
-from nearfar.data.events import Log, binary_matrix
+from nearfar.data.events import Log, binary_matrix, check_log
 from nearfar.data.filters import merge_duplicates
 from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.splits.targets import enough_items
@@ -17,6 +19,7 @@ TEST_SHARE = 0.2
 MIN_EVENTS = 5
 
 
+@told_in_words()
 def split_strong(
     log: Log, n_held_out: int | float, seed: int = SEED, test_share: float = TEST_SHARE
 ) -> Split:
@@ -56,12 +59,13 @@ def split_strong(
         >>> nf.split_strong(log, 8).test.n_users
         8
     """
+    check_log(log)
     if not log.n_events:
         raise EmptyDataError(f"{log.name} has no events to split")
     if not 0 < test_share < 1:
         raise SettingsError(f"test_share is {test_share}; it must lie between 0 and 1")
-    if not 0 <= seed < 2**32:
-        raise SettingsError(f"seed is {seed}; NumPy's legacy generator takes 0 to 2^32 - 1")
+    if not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
+        raise SettingsError(f"seed is {seed!r}; NumPy's legacy generator takes 0 to 2^32 - 1")
     n = _count(n_held_out, log.n_users)
     merged = merge_duplicates(log)
     ascending = merged.user_ids.ids.arg_sort().to_numpy()
@@ -101,8 +105,8 @@ def split_strong(
 
 
 def _count(n_held_out: int | float, n_users: int) -> int:
-    if not math.isfinite(n_held_out):
-        raise SettingsError(f"n_held_out is {n_held_out}; a number of users or a share is needed")
+    if not isinstance(n_held_out, numbers.Real) or not math.isfinite(n_held_out):
+        raise SettingsError(f"n_held_out is {n_held_out!r}; a number of users or a share is needed")
     share = isinstance(n_held_out, float) and 0 < n_held_out < 1
     n = int(n_held_out * n_users) if share else int(n_held_out)
     if n < 1 or 2 * n >= n_users or (not share and n != n_held_out):
