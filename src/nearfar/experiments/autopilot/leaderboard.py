@@ -11,12 +11,15 @@ from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.paired import Paired, compare_all
 from nearfar.evaluation.table import Table
 from nearfar.evaluation.text import number, p_value, with_half_width
-from nearfar.experiments.autopilot.blending import LEVEL, preferred
+from nearfar.experiments.autopilot.blending import LEAST_GAIN, preferred
 from nearfar.experiments.autopilot.families import BLEND, FAMILIES, KIND_NAMES, Family
 from nearfar.experiments.autopilot.records import Record, Records
 from nearfar.experiments.tuning.trials import METRIC
 
 Goal = Literal["accuracy", "speed"]
+
+LEVEL = 0.05
+"""A difference is called significant where the p of its paired test is below this."""
 
 SPEED_SHARE = 0.98
 """With the goal "speed", a model may have so much of the best validation metric."""
@@ -118,12 +121,14 @@ class Leaderboard:
             single = next(row for row in self.rows if row.family != BLEND)
             parts.append(f"Its parts: {_parts_in_words(winner.trial)}.")
             parts.append(f"The best single model, {single.family.label}, {_difference(single)}.")
+            if not _significant(single):
+                parts.append("--for speed, or --only without blend, keeps a single one.")
         else:
             blend = self._best_of("blend")
             if blend is not None and self.goal == "accuracy":
                 parts.append(
                     f"A blend of several models, {_parts_in_words(blend.trial)}, "
-                    f"{_difference(blend)}, so that the simpler model is kept."
+                    f"{_difference(blend)}: from {LEAST_GAIN:.1%} more it would have won."
                 )
         if winner.family.kind not in ("autoencoder", "blend"):
             best = self._best_of("autoencoder")
@@ -212,7 +217,7 @@ def make_leaderboard(records: Records, validation: FoldIn, goal: Goal) -> Leader
         return None
     winner = choose([t for f, t in best.items() if f != BLEND] or list(best.values()), goal)
     if goal == "accuracy" and BLEND in best:
-        winner = preferred(winner, best[BLEND], records, validation)
+        winner = preferred(winner, best[BLEND])
     measured = {f.name: records.evaluation(trial, validation, f.label) for f, trial in best.items()}
     pairs: dict[str, Paired] = {}
     if len(best) > 1:
