@@ -13,6 +13,7 @@ import polars as pl
 from nearfar.core.errors import SchemaError, near_hint
 from nearfar.tables.names import (
     GENRES,
+    KINDS,
     OWN_NAMES,
     RARER,
     SYNONYMS,
@@ -100,6 +101,7 @@ KIND_ROLE = Role(
     ("kind", "eventtype", "event", "eventname", "action", "actiontype", "behavior", "behaviour",
      "behaviortype", "interactiontype", "interaction", "feedback", "type"),
     required=True,
+    rarer=(KINDS,),
 )  # fmt: skip
 """Whether an event is a view, a click, a purchase; looked for only where kinds have weights."""
 STATUSES = ("status", "orderstatus", "financialstatus", "paymentstatus", "orderstate")
@@ -108,9 +110,17 @@ OUTCOMES = (
     "ispurchased", "bought", "converted", "conversion", "isconversion", "like", "liked", "islike",
     "isliked", "isinteraction", "interacted", "engaged", "label", "target", "response", "outcome",
 )  # fmt: skip
+UNDONE = (
+    "returned", "isreturned", "isreturn", "refunded", "isrefunded", "isrefund", "cancelled",
+    "canceled", "iscancelled", "iscanceled", "voided", "isvoided", "isvoid", "deleted", "isdeleted",
+    "removed", "isremoved", "disliked", "dislike", "isdisliked", "isdislike", "skipped",
+    "isskipped", "cancelledat", "canceledat", "refundedat", "voidedat", "deletedat",
+)  # fmt: skip
+"""Outcomes that speak against an event: where such a column says yes, or when, there is none."""
 PLAIN_ROLES = (
-    Role("kind", "word", KIND_ROLE.known, rarer=(STATUSES,)),
+    Role("kind", "word", KIND_ROLE.known, rarer=(STATUSES, KINDS)),
     Role("outcome", "word", OUTCOMES),
+    Role("undone", "word", UNDONE),
 )
 """What tells rows that are no events, where kinds have no weights: looked at, not kept."""
 

@@ -143,6 +143,17 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "weight": words("数量 數量 次数 수량 количество الكمية adet miktar ilosc antal"),
 }
+KINDS = words(
+    "ereignis ereignistyp ereignisart aktion vorgang vorgangsart vorgangstyp bewegungsart "
+    "buchungsart belegart belegtyp typ bestellstatus auftragsstatus evento tipoevento "
+    "tipodeevento accion tipo tipooperacion tipodeoperacion operacion estado estadopedido "
+    "evenement typeevenement typedevenement operation typeoperation typedoperation statut "
+    "statutcommande etat azione operazione tipooperazione stato statoordine acao operacao "
+    "situacao gebeurtenis actie soort bestelstatus zdarzenie akcja handelse islem durum событие "
+    "действие операция статус типсобытия 行为 行为类型 事件 事件类型 类型 操作 状态 イベント 行動 "
+    "種別 区分 状態 ステータス 이벤트 행동 유형 상태"
+)
+"""Kinds of events and states of orders in other languages."""
 TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "user": (
         words("customeruserid customeruniqueid userpseudoid domainuserid distinctid steamid"),
