@@ -271,7 +271,8 @@ class LogOptions:
             raise DataError("the log's path is empty; give a file, a folder or a data set's name")
         if is_split_folder(Path(source)):
             raise DataError(f"{source} is a split; give the log that it was made of")
-        details = None if self.details is None else read_item_table(self.details, item=self.item)
+        encoding, path = self.reading.text.encoding, self.details
+        details = path and read_item_table(path, item=self.item, log_encoding=encoding)
         log = read_log(
             source,
             **self.columns,

@@ -129,9 +129,10 @@ class ListCells:
 
     def _as_array(self, cells: pl.Series, first_row: int) -> pl.Series:
         """Tuples, sets and arrays of PostgreSQL as arrays of JSON; pieces may lack quotes."""
-        closing = BRACKETS[str(self._separator)]
+        opening = str(self._separator)
+        closing = BRACKETS[opening]
         known = cells.drop_nulls()
-        if not (known.str.starts_with(self._separator) & known.str.ends_with(closing)).all():
+        if not (known.str.starts_with(opening) & known.str.ends_with(closing)).all():
             raise self._no_arrays(first_row)
         inner = (
             cells.str.slice(1, cells.str.len_chars() - 2).str.strip_chars().str.strip_suffix(",")
