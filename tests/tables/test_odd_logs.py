@@ -13,12 +13,13 @@ import polars as pl
 import pytest
 
 import nearfar as nf
-from nearfar.core.errors import DataError
+from nearfar.core.errors import DataError, SchemaError
 from nearfar.data.events import told_titles, with_details
 from nearfar.evaluation.text import remark_on_depths
 from nearfar.jobs.starting import first_settings
 from nearfar.metrics.ndcg import NDCG
 from nearfar.metrics.recall import Recall
+from nearfar.tables.columns import EVENT_ROLES, resolve
 from nearfar.tables.dialect import TextOptions
 from nearfar.tables.item_table import read_item_table
 from nearfar.tables.table import ReadOptions
@@ -90,6 +91,43 @@ def test_a_pipeline_leaves_out_what_was_undone(tmp_path: Path) -> None:
     assert "undone" not in settings
     frame = pl.read_csv(tmp_path / "a.csv")
     assert nf.read_log(frame).n_events == 27
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "N° client,Réf. produit,Date d'achat", "Nº cliente,Referencia del producto,Fecha",
+        "cod_cliente,cod_produto,data_venda", "Kunden-Nr.,Art.-Nr.,Bestelldatum",
+        "Customer Ref,Product Ref,Date",
+    ],
+)  # fmt: skip
+def test_names_with_words_for_an_id_are_recognised(header: str) -> None:
+    columns = header.split(",")
+    found = resolve(columns, "a.csv", EVENT_ROLES)
+    assert found == dict(zip(("user", "item", "timestamp"), columns, strict=True))
+
+
+@pytest.mark.parametrize(
+    "column", ["num_items", "n. items", "no. of items", "item count", "Nº de items"]
+)
+def test_counts_of_items_are_no_items(column: str) -> None:
+    with pytest.raises(SchemaError, match="no column known as the item"):
+        resolve(["user", column], "a.csv", EVENT_ROLES)
+
+
+def test_keys_of_a_calendar_are_no_times() -> None:
+    columns = ["user", "item", "time_id"]
+    assert resolve(columns, "a.csv", EVENT_ROLES) == {"user": "user", "item": "item"}
+
+
+def test_a_single_column_may_be_separated_by_other_signs(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match="--separator"):
+        nf.read_log(written(tmp_path, "a.csv", "user^item\n1^10\n"))
+
+
+def test_two_codes_of_items_are_asked_about() -> None:
+    with pytest.raises(SchemaError, match="could each be the item"):
+        resolve(["cliente", "cod_produto", "ref produto"], "a.csv", EVENT_ROLES)
 
 
 ITEMS = "item,title\n01,Amélie\n02,Heat\n"

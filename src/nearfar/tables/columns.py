@@ -20,6 +20,7 @@ from nearfar.tables.names import (
     TITLES,
     TITLES_AS_IDS,
     plain_name,
+    stem,
 )
 
 
@@ -225,6 +226,8 @@ def resolve(
         raise SchemaError(
             f"{where} has no column known as the {names}; it has {quoted(present)}: "
             f"{_naming(*missing)}; if its first line does not name the columns, say --no-header"
+            + "; if other signs separate its cells, name one with --separator"
+            * (len(present) == 1)
         )
     return {role.name: result[role.name] for role in roles if role.name in result}
 
@@ -245,7 +248,7 @@ def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
     found = (_called(candidates, names) for names in (role.known, *role.rarer))
     plain = next(filter(None, found), {})
     if not plain:
-        return None
+        return _by_stem(role, candidates, where)
     matching = list(plain)
     alike = [c for c in candidates if plain_name(c) == matching[0]]
     if len(alike) > 1:
@@ -258,6 +261,18 @@ def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
             f"{role.name}; {_naming(role)}"
         )
     return plain[matching[0]]
+
+
+def _by_stem(role: Role, candidates: Sequence[str], where: str) -> str | None:
+    """The column that has a role's name beside a word such as "code": "cod_produto"."""
+    if role.kind not in ("id", "time"):
+        return None
+    alike = [c for c in candidates if stem(c, ids=role.kind == "id") in role.names]
+    if len(alike) > 1:
+        raise AmbiguousColumnError(
+            f"{where}: {quoted(alike)} could each be the {role.name}; {_naming(role)}"
+        )
+    return alike[0] if alike else None
 
 
 def _called(candidates: Sequence[str], names: Sequence[str]) -> dict[str, str]:

@@ -24,6 +24,39 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(plain_name(name) for name in text.split())
 
 
+BEFORE = frozenset(
+    words("id code cod codigo codice kod ref reference referencia numero identifiant identificador")
+)
+AFTER = BEFORE | frozenset(words("no nr num number key"))
+"""Words for an id before and after what it is of. "num items" before it is a count."""
+FILLERS = frozenset(words("d de del do da di du des of the la le l el"))
+
+
+def stem(name: str, *, ids: bool = True) -> str:
+    """What a column is of, as `plain_name` writes it, without articles; "" where it has no others.
+
+    Args:
+        name: of the column.
+        ids: leave out words for an id too, before it or after it.
+
+    Examples:
+        >>> from nearfar.tables.names import stem
+        >>> stem("N° client"), stem("cod_produto"), stem("Date d'achat", ids=False), stem("client")
+        ('client', 'produto', 'dateachat', '')
+    """
+    numbered = re.sub(r"(?i)^(?:n[°º]|№)", "numero ", name.strip())
+    parts = [plain_name(part) for part in re.findall(r"[^\W_]+", numbered)]
+    left = [part for part in parts if part not in FILLERS]
+    if not ids:
+        pass
+    elif left and left[0] in BEFORE:
+        # "Nº de productos" counts them.
+        left = [] if left[0] == "numero" and left[-1].endswith("s") else left[1:]
+    elif left and left[-1] in AFTER:
+        left = left[:-1]
+    return "".join(left) if len(left) < len(parts) else ""
+
+
 # In order of preference; the first few are names of the role itself and beat the rest.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "user": (
@@ -72,7 +105,16 @@ EUROPEAN: dict[str, tuple[str, ...]] = {
     "item": (
         *("productcode", "productnumber", "productno", "productkey", "itemcode", "itemnumber"),
         *("itemno", "itemkey", "articlenumber", "articleno", "articlecode", "idproduct", "iditem"),
-        *("artikel", "artikelid", "artikelnummer", "artikelnr", "produkt", "produktid"),
+        *(
+            "artnr",
+            "artno",
+            "artikel",
+            "artikelid",
+            "artikelnummer",
+            "artikelnr",
+            "produkt",
+            "produktid",
+        ),
         *("produktnummer", "produktnr", "producto", "productoid", "idproducto", "codigoproducto"),
         *("articulo", "articuloid", "idarticulo", "codigoarticulo", "produit", "produitid"),
         *("idproduit", "codeproduit", "idarticle", "codearticle", "prodotto", "idprodotto"),
@@ -88,12 +130,13 @@ EUROPEAN: dict[str, tuple[str, ...]] = {
         *("zeitstempel", "bestelltam", "gekauftam", "erstelltam", "fecha", "fechahora"),
         *("fechapedido", "fechacompra", "horodatage", "datecommande", "dateachat", "dataora"),
         *("dataordine", "dataacquisto", "datahora", "datapedido", "datacompra", "besteldatum"),
+        *("verkaufsdatum", "fechaventa", "datevente", "datavenda", "datavendita", "verkoopdatum"),
         *("tijdstip", "datecreated", "dateadded", "timecreated"),
     ),
     "weight": (
         *("units", "orderqty", "orderquantity", "qtyordered", "nitems", "menge", "anzahl"),
         *("stuck", "stueck", "stuckzahl", "stueckzahl", "cantidad", "unidades", "quantite"),
-        *("quantita", "quantidade", "aantal"),
+        *("quantita", "quantidade", "aantal", "qte", "qtd", "cant"),
     ),
     "title": (
         *("titel", "bezeichnung", "artikelbezeichnung", "produktbezeichnung", "artikelname"),
