@@ -108,7 +108,7 @@ def test_names_with_words_for_an_id_are_recognised(header: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "column", ["num_items", "n. items", "no. of items", "item count", "Nº de items"]
+    "column", ["num_items", "n. items", "n.items", "no. of items", "item count", "Nº de items"]
 )
 def test_counts_of_items_are_no_items(column: str) -> None:
     with pytest.raises(SchemaError, match="no column known as the item"):

@@ -12,6 +12,7 @@ import polars as pl
 
 from nearfar.core.errors import SchemaError, near_hint
 from nearfar.tables.names import (
+    COUNTING,
     GENRES,
     KINDS,
     OWN_NAMES,
@@ -290,6 +291,7 @@ def _called(candidates: Sequence[str], names: Sequence[str]) -> dict[str, str]:
         for c in reversed(candidates)
         for parts in (c.split("."),)
         for at in reversed(range(1, len(parts)))
+        if plain_name(parts[0]) not in COUNTING
     }
     return {name: ends[name] for name in names if name in ends}
 

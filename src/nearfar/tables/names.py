@@ -29,6 +29,8 @@ BEFORE = frozenset(
 )
 AFTER = BEFORE | frozenset(words("no nr num number key"))
 """Words for an id before and after what it is of. "num items" before it is a count."""
+COUNTING = frozenset(words("n no nr num number count total sum mean avg max min"))
+"""Before a dot these count what comes after it, as R writes "n.items"."""
 FILLERS = frozenset(words("d de del do da di du des of the la le l el"))
 
 
