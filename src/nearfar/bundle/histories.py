@@ -56,7 +56,9 @@ def histories_of_users(
     rows = log.user_ids.index(names)
     missing = [name for name, row in zip(names, rows, strict=True) if row < 0]
     if missing:
-        raise DataError(f"{log.name} has no user {', '.join(missing)}")
+        alike = log.user_ids.ids.gather(log.user_ids.alike(missing[0])).to_list()
+        near = f"; near it: {', '.join(map(str, alike))}" if alike else ""
+        raise DataError(f"{log.name} has no user {', '.join(missing)}{near}")
     everyone = log.interactions()
     lists = [log.item_ids.ids.gather(everyone.x[[row]].indices).to_list() for row in rows]
     x, unknown = histories_from_items(bundle, lists)

@@ -158,7 +158,8 @@ def _by_title(bundle: Bundle, text: str, by: By) -> Match:
     called = [] if by == "id" else bundle.titles.find(text)
     if len(called) == 1:
         return Match(text, _candidate(bundle, called[0]))
-    shown = called or bundle.titles.suggest(text)
+    # An id without its zeros is meant more often than a title that comes near.
+    shown = called or bundle.items.alike(text) or bundle.titles.suggest(text)
     candidates = tuple(_candidate(bundle, p) for p in shown)
     return Match(text, None, candidates, ambiguous=bool(called))
 

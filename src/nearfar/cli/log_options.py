@@ -271,7 +271,8 @@ class LogOptions:
             raise DataError("the log's path is empty; give a file, a folder or a data set's name")
         if is_split_folder(Path(source)):
             raise DataError(f"{source} is a split; give the log that it was made of")
-        details = None if self.details is None else read_item_table(self.details, item=self.item)
+        path, encoding = self.details, self.encoding
+        details = path and read_item_table(path, item=self.item, log_encoding=encoding)
         log = read_log(
             source,
             **self.columns,
@@ -284,12 +285,10 @@ class LogOptions:
             weights=self.weights,
             repeats=self.repeats,
         )
-        column = None if log.read is None else log.read.columns.get("weight")
-        if column is not None and self.weights is None and not log.weighted:
-            output.remark(
-                f"the weights in {column!r} are not used in training, where all interactions count "
-                "alike; --weights linear or --weights log uses them"
-            )
+        column = log.read and log.read.columns.get("weight")
+        if column and self.weights is None and not log.weighted:
+            told = f"the weights in {column!r} are not used in training, where all interactions "
+            output.remark(f"{told}count alike; --weights linear or --weights log uses them")
         if log.read is not None:
             for line in log.read.lines():
                 output.remark(line)

@@ -26,6 +26,7 @@ from nearfar.evaluation.evaluate import evaluate as evaluate_model
 from nearfar.evaluation.groups import parse_groups
 from nearfar.evaluation.paired import Paired, compare_all
 from nearfar.evaluation.table import Table, comparison_table, group_table, paired_table, tall
+from nearfar.evaluation.text import remark_on_depths
 from nearfar.metrics.metric import PACKAGE, Metric, UserMetric
 from nearfar.reranking.reranked import Reranked
 
@@ -79,7 +80,10 @@ def _measure(
             "the bundle was not trained on this split's training users; it may have seen the "
             "users that it is measured on"
         )
-    return evaluate_model(bundle.model, inputs.aligned(part, bundle.items, output), metrics)
+    data = inputs.aligned(part, bundle.items, output)
+    if told := remark_on_depths(metrics, data):
+        output.remark(told)
+    return evaluate_model(bundle.model, data, metrics)
 
 
 @with_options()

@@ -24,6 +24,7 @@ from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.data.splits.hold_out import hold_out_users, single_item_remark
+from nearfar.evaluation.text import remark_on_depths
 from nearfar.train.run import Precision, Run
 from nearfar.train.trackers.tracker import check_targets, trackers
 
@@ -136,6 +137,8 @@ def train(
     evaluation, history = found.evaluation, run.history
     rows = []
     if evaluation is not None:
+        if validation is not None and (full := remark_on_depths(evaluation.per_user, validation)):
+            output.remark(full)
         rows = [[str(m), f"{evaluation.mean(m):.4f}"] for m in evaluation.per_user]
     for attempt in history.attempts:
         told = attempt.error if attempt.score is None else f"{attempt.score:.4f}"

@@ -93,6 +93,17 @@ class Vocabulary:
             return found
         return self._look_up(looked_up(series, self.ids.dtype))
 
+    def alike(self, text: str, n: int = 3) -> list[int]:
+        """The positions of at most n ids that differ from a text by case and leading zeros only.
+
+        They are other ids; a message about an unknown one names them.
+        """
+        plain = pl.col("id").cast(pl.String).str.to_lowercase().str.strip_chars_start("0")
+        found = pl.DataFrame({"id": self.ids}).with_row_index("position").filter(
+            plain == text.strip().lower().lstrip("0")
+        )  # fmt: skip
+        return found["position"].head(n).to_list()
+
     def _look_up(self, ids: pl.Series) -> np.ndarray:
         found = pl.DataFrame({"id": ids}).join(
             self._positions, on="id", how="left", maintain_order="left"

@@ -274,9 +274,19 @@ def told_titles(ids: Vocabulary, details: pl.DataFrame | None = None) -> tuple[i
     """
     n_titled = 0 if ids.titles is None else len(ids.titles) - ids.titles.null_count()
     text = f"titles for {n_titled:,} of {len(ids):,} items"
-    if not n_titled and details is not None and details.height and len(ids):
+    if details is None or not details.height or not len(ids):
+        return n_titled, text
+    if not n_titled:
         here, there = ids.ids[0], details["item"][0]
-        text += f"; its ids are as {there!r}, those of the events as {here!r}"
+        n_alike = int((ids.index(details["item"].unique()) >= 0).sum())
+        text += (
+            f"; it has {n_alike:,} of the items, but no titles of them" * (n_alike > 0)
+            or f"; its ids are as {there!r}, those of the events as {here!r}"
+        )
+    elif "title" in details.columns:
+        titles = details.drop_nulls("title").group_by("item").agg(pl.col("title").n_unique())
+        if n_several := int((titles["title"] > 1).sum()):
+            text += f"; {n_several:,} ids have several titles there, of which the first is taken"
     return n_titled, text
 
 

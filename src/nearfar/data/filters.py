@@ -112,13 +112,15 @@ class Filters(Settings):
         return log
 
 
-HEAVY_SHARE, HEAVY_TIMES = 0.01, 100
+HEAVY = ((0.01, 100), (0.1, 10))
+"""Shares of all events, and how many times the median user's, from which a user is heavy."""
 
 
 def remark_on_robots(users: Vocabulary, counts: np.ndarray) -> str | None:
     """A remark on users with so many events that they may be robots; None where there are none.
 
-    Such a user has a hundredth of all events or more, and a hundred times the median user's.
+    Such a user has a hundredth of all events or more, and a hundred times the median user's; or a
+    tenth of all events, and ten times the median user's.
 
     Args:
         users: their ids.
@@ -126,7 +128,8 @@ def remark_on_robots(users: Vocabulary, counts: np.ndarray) -> str | None:
     """
     if not len(counts):
         return None
-    limit = max(HEAVY_SHARE * counts.sum(), HEAVY_TIMES * float(np.median(counts)))
+    total, median = counts.sum(), float(np.median(counts))
+    limit = min(max(share * total, times * median) for share, times in HEAVY)
     heavy = np.flatnonzero(counts >= limit)
     if not len(heavy):
         return None

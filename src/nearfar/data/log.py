@@ -106,9 +106,9 @@ def read_log(
     if isinstance(filters, Mapping):
         filters = build(Filters, filters, "filters")
     chosen = filters or Filters(merge_duplicates=False)
-    if isinstance(items, str | Path):
-        items = read_item_table(items)
     options = options or ReadOptions()
+    if isinstance(items, str | Path):
+        items = read_item_table(items, log_encoding=options.text.encoding)
     if drop_bad_rows:
         options = replace(options, rules=replace(options.rules, bad_rows="drop"))
     request = SourceRequest(columns, chosen, items, options, ReadReport(), kinds)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from nearfar.core import identity
 from nearfar.core.errors import SchemaError
 from nearfar.data.weighting import KindReader
 from nearfar.tables.columns import OPTIONS, Columns
-from nearfar.tables.names import plain_name, words
+from nearfar.tables.names import KINDS, plain_name, words
 from nearfar.tables.report import ReadReport
 
 NO_EVENTS = frozenset(
@@ -19,11 +20,20 @@ NO_EVENTS = frozenset(
         "ordercancelled removefromcart removefrombasket removefromwishlist remove removed "
         "productremoved delete deleted unlike dislike disliked downvote thumbsdown unfollow "
         "unfavorite unfavourite unsubscribe notinterested hide skip skipped voided chargeback "
-        "failed abandoned"
+        "failed abandoned "
+        "retoure retouren retourniert rückgabe rueckgabe zurückgegeben storno storniert "
+        "stornierung "
+        "erstattung erstattet rückerstattung gutschrift gelöscht entfernt abgebrochen devolución "
+        "devuelto devuelta reembolso reembolsado anulado anulada anulación cancelado cancelada "
+        "cancelación eliminado retour retourné remboursement remboursé annulé annulée annulation "
+        "supprimé reso restituito rimborso rimborsato annullato annullata annullamento devolução "
+        "devolvido estorno cancelamento geretourneerd terugbetaling terugbetaald geannuleerd zwrot "
+        "anulowane anulowano retur återbetalning avbruten iade iptal возврат отмена отменен "
+        "退货 退款 取消 已取消 已退款 曝光 返品 返金 キャンセル 반품 환불 취소 노출"
     )
 )
 """Kinds of events after which nobody wants the item more, as `plain_name` writes them."""
-KIND_WORDS = frozenset({"type", "status"})
+KIND_WORDS = frozenset({"type", "status", *KINDS})
 """Names under which all sorts of words stand; a remark on them only where one is of `NO_EVENTS`."""
 YES = frozenset({"1", "1.0", "true", "t", "yes", "y"})
 NO = frozenset({"0", "0.0", "false", "f", "no", "n"})
@@ -34,7 +44,8 @@ class PlainEvents:
     """Leaves out rows of events that are none, block after block.
 
     These are rows whose column of kinds says that something was shown, refunded, cancelled or
-    removed, and rows whose column of outcomes (clicked, purchased, liked) says no.
+    removed, rows whose column of outcomes (clicked, purchased, liked) says no, and rows whose
+    column of the opposite (returned, cancelled_at) says yes, or when.
 
     Args:
         report: filled with the rows left out, and what else there is to say.
@@ -61,7 +72,11 @@ class PlainEvents:
             SchemaError: a column that was named for the kind or the outcome holds neither.
         """
         none: pl.Series | None = None
-        for role, judge in (("kind", self._of_no_kind), ("outcome", self._of_no_outcome)):
+        for role, judge in (
+            ("kind", self._of_no_kind),
+            ("outcome", self._of_no_outcome),
+            ("undone", self._undone),
+        ):
             if role in rows.columns:
                 bad = judge(rows[role]) if role not in self._ignored else None
                 rows = rows.drop(role)
@@ -117,9 +132,29 @@ class PlainEvents:
             self._report.left_out[f"{column} says no: no event ({_kept('outcome')})"] += n
         return none
 
+    def _undone(self, outcomes: pl.Series) -> pl.Series | None:
+        column = self._report.columns.get("undone", "undone")
+        words = outcomes.str.to_lowercase()
+        known = words.filter(~identity.missing_words(words).fill_null(True))
+        if self._named.outcome == "":
+            self._ignore("undone", "")
+            return None
+        if plain_name(column).endswith("at"):
+            undone = ~(identity.missing_words(words).fill_null(True) | words.is_in(list(NO)))
+        elif known.is_in(list(YES | NO)).all():
+            undone = words.is_in(list(YES)).fill_null(False)
+        else:
+            self._ignore("undone", f"{known[0]!r}")
+            return None
+        undone = undone.fill_null(False)
+        if n := int(undone.sum()):
+            self._left_out[f"{column} 1"] = None
+            self._report.left_out[f"{column} says yes: no event ({_kept('outcome')})"] += n
+        return undone
+
     def _ignore(self, role: str, held: str) -> None:
         """Look at a column no more; one that was named for its role is refused."""
-        if given := getattr(self._named, role):
+        if given := getattr(self._named, role, None):
             raise SchemaError(
                 f"column {given!r} is named for the {role} and holds {held}; name another one, or "
                 f"none with {OPTIONS[role]} '' (in Python and in settings: {role}='')"

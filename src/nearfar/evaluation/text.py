@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+
+from nearfar.data.interactions import FoldIn
+from nearfar.metrics.hit_rate import HitRate
 from nearfar.metrics.metric import Metric
+from nearfar.metrics.precision import Precision
+from nearfar.metrics.recall import Recall
 
 
 def finite(value: float | None) -> float | None:
@@ -61,3 +67,25 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+SETS = (Recall, HitRate, Precision)
+"""Metrics that do not look at the order of the items within their depth."""
+
+
+def remark_on_depths(metrics: Iterable[Metric], data: FoldIn) -> str:
+    """Name the metrics whose lists hold all items that a user can be recommended.
+
+    Every model has the same value of them. Half of the users or more are concerned.
+
+    Args:
+        metrics: that were measured.
+        data: on what.
+    """
+    n_left = data.fold_in.n_items - np.median(np.diff(data.fold_in.x.indptr))
+    full = [str(m) for m in metrics if isinstance(m, SETS) and m.depth >= n_left]
+    return (
+        f"{', '.join(full)}: there are {data.fold_in.n_items:,} items only, so that such a list "
+        "holds all of them and every model gets the same; measure at a smaller cutoff (nearfar "
+        "evaluate --metrics recall@5)"
+    ) * bool(full)

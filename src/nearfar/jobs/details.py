@@ -16,6 +16,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import told_titles, with_details
 from nearfar.data.item_features import ItemFeatures, features_of
 from nearfar.tables.columns import quoted
+from nearfar.tables.dialect import TextOptions
 from nearfar.tables.item_table import read_item_table
 from nearfar.tables.table import ReadOptions
 
@@ -31,6 +32,7 @@ class ItemDetails:
         genres: its column of genres, as lists or as text with | between; by default recognised, and
             left out if there is none.
         table: which table, where the file is an SQLite database of several.
+        encoding: of a text file that is not UTF-8, as "latin-1".
         features: its columns that tell new items from each other, as genres, tags or price: items
             that came since the training are added by them every day; see `read_item_features`.
         exposure: how often new items are recommended, relative to known ones with like features.
@@ -50,6 +52,7 @@ class ItemDetails:
     features: tuple[str, ...] = ()
     exposure: float = 1.0
     table: str | None = None
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         given = [name for name in (self.item, self.title, self.genres) if name is not None]
@@ -83,7 +86,7 @@ class ItemDetails:
 
     @property
     def _options(self) -> ReadOptions:
-        return ReadOptions(table=self.table)
+        return ReadOptions(table=self.table, text=TextOptions(encoding=self.encoding))
 
     def read_features(self) -> ItemFeatures:
         """Read the columns of features.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from nearfar.core.errors import SettingsError
 from nearfar.jobs.details import refresh_items
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
@@ -123,6 +124,8 @@ def run_due(
         else:
             say("no training is due")
         published = _published(pipeline, as_of, say)
+        if trained is not None and registry.current() is None:
+            raise SettingsError(_why_none(trained))
     except Exception as error:
         if registry.current() is None:
             raise
@@ -133,6 +136,19 @@ def run_due(
         allow_future=allow_future, training_failed=None if failure is None else told(failure),
     )  # fmt: skip
     return RunResult(trained, published, scored, failure)
+
+
+def _why_none(trained: Trained) -> str:
+    """Why no version is there to score with, right after a training."""
+    name = trained.version.name
+    failed = [verdict for verdict in trained.verdicts if not verdict.passed]
+    if not failed:
+        return f"{name} is trained and not published; look at it, then: nearfar pipeline publish"
+    reasons = "; ".join(f"{verdict.gate}: {verdict.told}" for verdict in failed)
+    return (
+        f"{name} is trained, but did not pass ({reasons}), and no earlier version can score; train "
+        f"on more events, or let it pass once with --accept {failed[0].gate}"
+    )
 
 
 def _published(pipeline: Pipeline, as_of: date, say: Say) -> str | None:

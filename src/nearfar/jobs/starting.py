@@ -75,7 +75,8 @@ def first_settings(
         if "weight" in roles and "weight" not in named:
             parts[4] = _without_weights(parts[4], roles["weight"], say)
         unused = {role: name for role, name in named.items() if name == ""}
-        parts[1] = _section("source", _source(source, table, folder), {**roles, **unused})
+        named = {role: column for role, column in roles.items() if role in OPTIONS}
+        parts[1] = _section("source", _source(source, table, folder), {**named, **unused})
     return "".join(parts)
 
 

@@ -50,6 +50,7 @@ ITEMS = """\
 ## item = "item"                     # its columns; by default recognised by their names
 ## title = "title"
 ## genres = "genres"
+## encoding = "latin-1"              # of a text file that is not UTF-8
 ## features = ["genres"]             # add items that came since the training, by these columns
 ## exposure = 1.0                    # how often they are recommended, relative to known ones
 

@@ -9,6 +9,7 @@ from typing import Literal
 import polars as pl
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.identity import shortened
 from nearfar.tables.columns import Parsed
 from nearfar.tables.spreadsheets import DAYS, seconds_of_days, told_days
 from nearfar.tables.written_dates import DAY_FIRST, MONTH_FIRST, epoch, tidied, written
@@ -175,7 +176,10 @@ class Clock:
             seconds = _without(seconds, strange)
         self._forms.add(UNITS[unit] + (" (no dates: counted)" if self.counts_steps else ""))
         bad = given.is_not_null() & seconds.is_null()
-        return Parsed(seconds, bad, f"{UNITS[unit]} as in most rows were expected", given)
+        expected = f"{UNITS[unit]} as in most rows were expected"
+        if given.dtype == pl.String and (bad & shortened(given)).any():
+            expected = "a spreadsheet shortened it and lost its last digits; export times in full"
+        return Parsed(seconds, bad, expected, given)
 
     def _decide(self, whole: pl.Series) -> None:
         """What the numbers count, by the kind that most of them are of."""
@@ -221,7 +225,7 @@ class Clock:
         if self._text_is is None and n_given:
             self._text_is = "numbers" if n_numbers * 2 > n_given else "dates"
         if self._text_is == "numbers":
-            return self._numbers(numbers, text)
+            return self._numbers(_without(numbers, shortened(text)), text)
         seconds = self._iso(text)
         left = text.is_not_null() & seconds.is_null()
         if left.any():

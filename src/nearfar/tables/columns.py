@@ -12,13 +12,16 @@ import polars as pl
 
 from nearfar.core.errors import SchemaError, near_hint
 from nearfar.tables.names import (
+    COUNTING,
     GENRES,
+    KINDS,
     OWN_NAMES,
     RARER,
     SYNONYMS,
     TITLES,
     TITLES_AS_IDS,
     plain_name,
+    stem,
 )
 
 
@@ -100,6 +103,7 @@ KIND_ROLE = Role(
     ("kind", "eventtype", "event", "eventname", "action", "actiontype", "behavior", "behaviour",
      "behaviortype", "interactiontype", "interaction", "feedback", "type"),
     required=True,
+    rarer=(KINDS,),
 )  # fmt: skip
 """Whether an event is a view, a click, a purchase; looked for only where kinds have weights."""
 STATUSES = ("status", "orderstatus", "financialstatus", "paymentstatus", "orderstate")
@@ -108,9 +112,17 @@ OUTCOMES = (
     "ispurchased", "bought", "converted", "conversion", "isconversion", "like", "liked", "islike",
     "isliked", "isinteraction", "interacted", "engaged", "label", "target", "response", "outcome",
 )  # fmt: skip
+UNDONE = (
+    "returned", "isreturned", "isreturn", "refunded", "isrefunded", "isrefund", "cancelled",
+    "canceled", "iscancelled", "iscanceled", "voided", "isvoided", "isvoid", "deleted", "isdeleted",
+    "removed", "isremoved", "disliked", "dislike", "isdisliked", "isdislike", "skipped",
+    "isskipped", "cancelledat", "canceledat", "refundedat", "voidedat", "deletedat",
+)  # fmt: skip
+"""Outcomes that speak against an event: where such a column says yes, or when, there is none."""
 PLAIN_ROLES = (
-    Role("kind", "word", KIND_ROLE.known, rarer=(STATUSES,)),
+    Role("kind", "word", KIND_ROLE.known, rarer=(STATUSES, KINDS)),
     Role("outcome", "word", OUTCOMES),
+    Role("undone", "word", UNDONE),
 )
 """What tells rows that are no events, where kinds have no weights: looked at, not kept."""
 
@@ -215,6 +227,8 @@ def resolve(
         raise SchemaError(
             f"{where} has no column known as the {names}; it has {quoted(present)}: "
             f"{_naming(*missing)}; if its first line does not name the columns, say --no-header"
+            + "; if other signs separate its cells, name one with --separator"
+            * (len(present) == 1)
         )
     return {role.name: result[role.name] for role in roles if role.name in result}
 
@@ -235,7 +249,7 @@ def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
     found = (_called(candidates, names) for names in (role.known, *role.rarer))
     plain = next(filter(None, found), {})
     if not plain:
-        return None
+        return _by_stem(role, candidates, where)
     matching = list(plain)
     alike = [c for c in candidates if plain_name(c) == matching[0]]
     if len(alike) > 1:
@@ -248,6 +262,18 @@ def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
             f"{role.name}; {_naming(role)}"
         )
     return plain[matching[0]]
+
+
+def _by_stem(role: Role, candidates: Sequence[str], where: str) -> str | None:
+    """The column that has a role's name beside a word such as "code": "cod_produto"."""
+    if role.kind not in ("id", "time"):
+        return None
+    alike = [c for c in candidates if stem(c, ids=role.kind == "id") in role.names]
+    if len(alike) > 1:
+        raise AmbiguousColumnError(
+            f"{where}: {quoted(alike)} could each be the {role.name}; {_naming(role)}"
+        )
+    return alike[0] if alike else None
 
 
 def _called(candidates: Sequence[str], names: Sequence[str]) -> dict[str, str]:
@@ -265,6 +291,7 @@ def _called(candidates: Sequence[str], names: Sequence[str]) -> dict[str, str]:
         for c in reversed(candidates)
         for parts in (c.split("."),)
         for at in reversed(range(1, len(parts)))
+        if plain_name(parts[0]) not in COUNTING
     }
     return {name: ends[name] for name in names if name in ends}
 

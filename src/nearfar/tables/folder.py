@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -14,7 +15,7 @@ from nearfar.tables.names import plain_name
 from nearfar.tables.partitions import partitioned
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import TableReader
-from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names
+from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names, view_names
 from nearfar.tables.table import TEXT, ReadOptions, open_table
 
 PACKED = r"\.(?:zst|lz4|snappy|lzo|br|Z)"
@@ -57,6 +58,10 @@ def open_tables(
                 f"known as {' and '.join(r.name for r in roles if r.required)}; name the columns, "
                 "or the table with --table"
             )
+        if is_sqlite(files) and len(fitting) > 1:
+            # A view shows rows of tables: read beside them, they would count twice.
+            views = view_names(files.path)
+            fitting = [(n, t) for n, t in fitting if n not in views] or fitting
         for name, table in tables:
             same_kind = PurePosixPath(name).suffix == PurePosixPath(fitting[0][0]).suffix
             if (
@@ -83,6 +88,33 @@ def open_tables(
             )
     read = {name for name, _ in tables}
     return [table for _, table in tables], [name for name in every if name not in read]
+
+
+def remark_on_copies(files: RawFiles, skipped: Sequence[str]) -> str:
+    """Name files of a folder that are read and hold the same bytes as another; "" without any.
+
+    They may be copies, or days on which the same happened, so that they are not left out.
+
+    Args:
+        files: the folder.
+        skipped: the files that are not read.
+    """
+    if files.kind != "folder":
+        return ""
+    of_size: dict[int, list[str]] = {}
+    for name in files_of_tables(files):
+        if name not in skipped and (size := (files.path / name).stat().st_size):
+            of_size.setdefault(size, []).append(name)
+    first: dict[bytes, str] = {}
+    alike = []
+    for name in (name for names in of_size.values() if len(names) > 1 for name in names):
+        with (files.path / name).open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").digest()
+        if (other := first.setdefault(digest, name)) != name:
+            alike.append(f"{name} as {other}")
+    return f"the same content: {_listed(alike)}; take copies away, since all events count" * bool(
+        alike
+    )
 
 
 def files_of_tables(files: RawFiles) -> list[str]:

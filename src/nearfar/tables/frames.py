@@ -15,17 +15,21 @@ from nearfar.tables.nested import unnested
 from nearfar.tables.reader import Numbers, TableReader
 from nearfar.tables.table import FrameTable
 
+PANDAS = ("DataFrame", "Series")
+
 
 def is_pandas(value: object) -> bool:
-    """Whether this is a pandas DataFrame, told without importing pandas."""
+    """Whether this is a pandas DataFrame or Series, told without importing pandas."""
     kind = type(value)
-    return kind.__module__.partition(".")[0] == "pandas" and kind.__name__ == "DataFrame"
+    return kind.__module__.partition(".")[0] == "pandas" and kind.__name__ in PANDAS
 
 
 def frame_table(source: Any, where: str | None = None) -> TableReader:
     """A Polars, pandas or Arrow frame, a SciPy sparse matrix, or columns or rows, as a table.
 
     Columns are given as a dictionary of sequences, rows as a list of dictionaries.
+
+    Levels of a pandas index that have a name are columns too, as in the files that pandas writes.
 
     A matrix has the columns user and item (row and column numbers, in row order) and, unless all
     values are one, rating. Stored zeros are no events.
@@ -77,6 +81,10 @@ class PandasTable(TableReader):
 
     def __init__(self, frame: Any, where: str) -> None:
         self.where = where
+        frame = frame.to_frame() if type(frame).__name__ == "Series" else frame
+        present = {str(c) for c in frame.columns}
+        named = [n for n in frame.index.names if n is not None and str(n) not in present]
+        frame = frame.reset_index(level=named) if named else frame
         self.columns = [str(c) for c in frame.columns]
         self._frame = frame
         self.nested = {c: self._kind(at, c) for at, c in enumerate(self.columns)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +11,7 @@ import polars as pl
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.core.identity import settled
 from nearfar.tables.columns import ITEM_ROLES, quoted
+from nearfar.tables.dialect import TextOptions
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.table import ReadOptions, open_table, read_rows
@@ -26,6 +28,7 @@ def read_item_table(
     only: bool = False,
     need_title: bool = False,
     options: ReadOptions | None = None,
+    log_encoding: str | None = None,
 ) -> pl.DataFrame:
     """Read a table of items (.csv, .tsv, .parquet, also .gz), a row per item.
 
@@ -39,6 +42,7 @@ def read_item_table(
         only: leave out columns that have no role.
         need_title: refuse a table without titles.
         options: how to read it.
+        log_encoding: of the log beside it; the table is read in it where it is not UTF-8.
 
     Returns:
         Columns item (Int64, or String), title and genres as far as they are there, and the other
@@ -55,6 +59,24 @@ def read_item_table(
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"{path} is larger than {MAX_BYTES:,} bytes; leave other columns out")
     options = options or ReadOptions()
+    try:
+        return _read(path, item, given, options, only=only, need_title=need_title)
+    except DataError:
+        if log_encoding is None or options.text.encoding != TextOptions().encoding:
+            raise
+    options = replace(options, text=replace(options.text, encoding=log_encoding))
+    return _read(path, item, given, options, only=only, need_title=need_title)
+
+
+def _read(
+    path: Path,
+    item: str | None,
+    given: Mapping[str, str | None] | None,
+    options: ReadOptions,
+    *,
+    only: bool,
+    need_title: bool,
+) -> pl.DataFrame:
     table = open_table(RawFiles(path), path.name, options, nested=True)
     names = {**(given or {}), **({"item": item} if item in table.columns else {})}
     roles = [role for role in ITEM_ROLES if names.get(role.name) != ""]

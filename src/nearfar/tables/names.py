@@ -24,6 +24,41 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(plain_name(name) for name in text.split())
 
 
+BEFORE = frozenset(
+    words("id code cod codigo codice kod ref reference referencia numero identifiant identificador")
+)
+AFTER = BEFORE | frozenset(words("no nr num number key"))
+"""Words for an id before and after what it is of. "num items" before it is a count."""
+COUNTING = frozenset(words("n no nr num number count total sum mean avg max min"))
+"""Before a dot these count what comes after it, as R writes "n.items"."""
+FILLERS = frozenset(words("d de del do da di du des of the la le l el"))
+
+
+def stem(name: str, *, ids: bool = True) -> str:
+    """What a column is of, as `plain_name` writes it, without articles; "" where it has no others.
+
+    Args:
+        name: of the column.
+        ids: leave out words for an id too, before it or after it.
+
+    Examples:
+        >>> from nearfar.tables.names import stem
+        >>> stem("N° client"), stem("cod_produto"), stem("Date d'achat", ids=False), stem("client")
+        ('client', 'produto', 'dateachat', '')
+    """
+    numbered = re.sub(r"(?i)^(?:n[°º]|№)", "numero ", name.strip())
+    parts = [plain_name(part) for part in re.findall(r"[^\W_]+", numbered)]
+    left = [part for part in parts if part not in FILLERS]
+    if not ids:
+        pass
+    elif left and left[0] in BEFORE:
+        # "Nº de productos" counts them.
+        left = [] if left[0] == "numero" and left[-1].endswith("s") else left[1:]
+    elif left and left[-1] in AFTER:
+        left = left[:-1]
+    return "".join(left) if len(left) < len(parts) else ""
+
+
 # In order of preference; the first few are names of the role itself and beat the rest.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "user": (
@@ -72,7 +107,16 @@ EUROPEAN: dict[str, tuple[str, ...]] = {
     "item": (
         *("productcode", "productnumber", "productno", "productkey", "itemcode", "itemnumber"),
         *("itemno", "itemkey", "articlenumber", "articleno", "articlecode", "idproduct", "iditem"),
-        *("artikel", "artikelid", "artikelnummer", "artikelnr", "produkt", "produktid"),
+        *(
+            "artnr",
+            "artno",
+            "artikel",
+            "artikelid",
+            "artikelnummer",
+            "artikelnr",
+            "produkt",
+            "produktid",
+        ),
         *("produktnummer", "produktnr", "producto", "productoid", "idproducto", "codigoproducto"),
         *("articulo", "articuloid", "idarticulo", "codigoarticulo", "produit", "produitid"),
         *("idproduit", "codeproduit", "idarticle", "codearticle", "prodotto", "idprodotto"),
@@ -88,12 +132,13 @@ EUROPEAN: dict[str, tuple[str, ...]] = {
         *("zeitstempel", "bestelltam", "gekauftam", "erstelltam", "fecha", "fechahora"),
         *("fechapedido", "fechacompra", "horodatage", "datecommande", "dateachat", "dataora"),
         *("dataordine", "dataacquisto", "datahora", "datapedido", "datacompra", "besteldatum"),
+        *("verkaufsdatum", "fechaventa", "datevente", "datavenda", "datavendita", "verkoopdatum"),
         *("tijdstip", "datecreated", "dateadded", "timecreated"),
     ),
     "weight": (
         *("units", "orderqty", "orderquantity", "qtyordered", "nitems", "menge", "anzahl"),
         *("stuck", "stueck", "stuckzahl", "stueckzahl", "cantidad", "unidades", "quantite"),
-        *("quantita", "quantidade", "aantal"),
+        *("quantita", "quantidade", "aantal", "qte", "qtd", "cant"),
     ),
     "title": (
         *("titel", "bezeichnung", "artikelbezeichnung", "produktbezeichnung", "artikelname"),
@@ -143,6 +188,17 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "weight": words("数量 數量 次数 수량 количество الكمية adet miktar ilosc antal"),
 }
+KINDS = words(
+    "ereignis ereignistyp ereignisart aktion vorgang vorgangsart vorgangstyp bewegungsart "
+    "buchungsart belegart belegtyp typ bestellstatus auftragsstatus evento tipoevento "
+    "tipodeevento accion tipo tipooperacion tipodeoperacion operacion estado estadopedido "
+    "evenement typeevenement typedevenement operation typeoperation typedoperation statut "
+    "statutcommande etat azione operazione tipooperazione stato statoordine acao operacao "
+    "situacao gebeurtenis actie soort bestelstatus zdarzenie akcja handelse islem durum событие "
+    "действие операция статус типсобытия 行为 行为类型 事件 事件类型 类型 操作 状态 イベント 行動 "
+    "種別 区分 状態 ステータス 이벤트 행동 유형 상태"
+)
+"""Kinds of events and states of orders in other languages."""
 TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "user": (
         words("customeruserid customeruniqueid userpseudoid domainuserid distinctid steamid"),

@@ -40,6 +40,13 @@ def table_names(path: Path) -> list[str]:
         return [str(name) for (name,) in connection.execute(query)]
 
 
+def view_names(path: Path) -> set[str]:
+    """The views of a database, whose rows are those of its tables."""
+    with _opened(path) as connection:
+        query = "SELECT name FROM sqlite_master WHERE type = 'view'"
+        return {str(name) for (name,) in connection.execute(query)}
+
+
 class SQLiteTable(TableReader):
     """A table or view of an SQLite file, read only.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nearfar.data.events import Log
 from nearfar.data.sources.source import Source, SourceRequest
-from nearfar.tables.folder import files_of_tables, open_tables
+from nearfar.tables.folder import files_of_tables, open_tables, remark_on_copies
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.table import read_rows
 
@@ -25,6 +25,8 @@ class TableData(Source):
             tables, skipped = open_tables(files, request.roles, given, request.options)
             report = request.report
             report.skipped_files = skipped
+            if copies := remark_on_copies(files, skipped):
+                report.remarks.append(copies)
             report.files = [table.where for table in tables]
             report.format = f"{tables[0].kind} table"
             builder = request.builder(tables[0].where, typed=tables[0].typed)
