@@ -11,6 +11,7 @@ from nearfar.store.secrets import Url
 from nearfar.store.sources._files import check_partition, dated_files, is_remote
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
+from nearfar.tables.columnar import OTHER_COLUMNAR
 from nearfar.tables.columns import Columns
 from nearfar.tables.dialect import Quoting, TextOptions
 from nearfar.tables.json_lines import JSON_LINES
@@ -18,9 +19,8 @@ from nearfar.tables.partitions import partitioned
 from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, RawFiles
 from nearfar.tables.table import TEXT, ReadOptions
 
-TYPED = r".*\.(?:feather|arrow|ipc|avro)"
-"""Parquet files have a source of their own."""
-ENDINGS = re.compile(rf"(?:{TEXT}|{JSON_LINES}|{TYPED}){COMPRESSED}", re.IGNORECASE)
+# Parquet files have a source of their own.
+ENDINGS = re.compile(rf"(?:{TEXT}|{JSON_LINES}|{OTHER_COLUMNAR}){COMPRESSED}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ SORTED_TEXT = (
     (re.compile(r"\d{8}$"), "%Y%m%d"),
 )
 SAMPLE_ROWS = 1000
-"""So many timestamps tell of what kind they are."""
+"""Timestamps that are read to recognise their format."""
 
 
 @dataclass(frozen=True)
