@@ -11,6 +11,11 @@ import typer
 
 import nearfar
 from nearfar.cli.commands import COMMANDS, Lazy
+from nearfar.core import discovery
+from nearfar.store.sinks.sink import PACKAGE as SINKS
+from nearfar.store.sinks.sink import RecommendationSink
+from nearfar.store.sources.source import PACKAGE as SOURCES
+from nearfar.store.sources.source import EventSource
 
 DOCS = Path(__file__).parents[2] / "docs"
 GROUPS = {
@@ -82,6 +87,12 @@ ENTRIES = {
 }  # fmt: skip
 """Page of the reference -> title, text, and the namespace or homes of its names."""
 
+
+def _parts(package: str, base: type[Any]) -> list[str]:
+    """The dotted paths of the parts that are found in a package."""
+    return [f"{c.__module__}.{c.__name__}" for c in discovery.discover(package, base).values()]
+
+
 MORE = {
     "metrics": ("nearfar.metrics.metric.parse_metric",),
     "models": ("nearfar.vae.posterior.DiagonalGaussian",),
@@ -109,11 +120,10 @@ MORE = {
     ),
     "store": (
         "nearfar.store.contracts.Contract", "nearfar.store.sources.source.EventSource",
-        "nearfar.store.sources.source.make_source", "nearfar.store.sources.parquet.ParquetEvents",
-        "nearfar.store.sources.csv.CSVEvents", "nearfar.store.sources.sql.SQLEvents",
+        "nearfar.store.sources.source.make_source", *_parts(SOURCES, EventSource),
+        "nearfar.store.event_rows.EventRows",
         "nearfar.store.sinks.sink.RecommendationSink", "nearfar.store.sinks.sink.make_sink",
-        "nearfar.store.sinks.parquet.ParquetRecommendations",
-        "nearfar.store.sinks.sql.SQLRecommendations",
+        *_parts(SINKS, RecommendationSink),
     ),
     "jobs": (
         "nearfar.jobs.pipeline.read_pipeline", "nearfar.jobs.pipeline.make_pipeline",

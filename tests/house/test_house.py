@@ -105,11 +105,28 @@ def test_the_namespaces_hold_every_part() -> None:
         (nf.reranking, "nearfar.reranking", nf.reranking.Reranker),
     ):
         every = set(discovery.discover(package, base).values())
-        assert every - {v for v in vars(space).values() if inspect.isclass(v)} == set(), space
-    from nearfar.algorithms.algorithm import PACKAGE
+        missing = every - {v for v in vars(space).values() if inspect.isclass(v)}
+        assert not missing, f"import {missing} in {space.__file__}"
+    top = {getattr(nf, name) for name in nf.__all__}
+    for package, base in (("nearfar.algorithms", nf.Algorithm), ("nearfar.metrics", nf.Metric)):
+        missing = set(discovery.discover(package, base).values()) - top
+        assert not missing, f"add {missing} to both lists in src/nearfar/__init__.py"
 
-    algorithms = set(discovery.discover(PACKAGE, nf.Algorithm).values())
-    assert algorithms <= {getattr(nf, name) for name in nf.__all__}
+
+def test_the_guides_list_every_metric_and_every_source() -> None:
+    from nearfar.core import discovery
+    from nearfar.metrics.metric import PACKAGE as METRICS
+    from nearfar.metrics.metric import Metric
+    from nearfar.store.sources.source import PACKAGE as SOURCES
+    from nearfar.store.sources.source import EventSource
+
+    metrics = [cls.__name__ for cls in discovery.discover(METRICS, Metric).values()]
+    sources = [f"`{name}`" for name in discovery.discover(SOURCES, EventSource)]
+    for guide, names in (("metrics", metrics), ("store", sources)):
+        page = ROOT / "docs" / "guide" / f"{guide}.md"
+        first = "\n".join(re.findall(r"^\| ([^|]*) \|", page.read_text(), re.MULTILINE))
+        missing = [name for name in names if not re.search(rf"(?<!\w){name}(?!\w)", first)]
+        assert not missing, f"add a row for {missing} to the table of {page}"
 
 
 def test_generated_pages_are_those_of_this_code() -> None:

@@ -29,7 +29,7 @@ EVERY = [
 
 
 def test_they_are_found_by_name() -> None:
-    assert set(discovery.discover(PACKAGE, Projection)) == {"pca", "tsne", "umap"}
+    assert {"pca", "tsne", "umap"} <= set(discovery.discover(PACKAGE, Projection))
     assert find_projection("tsne") == TSNE()
     assert find_projection("nearfar.maps.projections.pca.PCA") == PCA()
     with pytest.raises(UnknownNameError, match="unknown projection 'tsn'; did you mean 'tsne'"):

@@ -387,7 +387,8 @@ def test_a_part_of_many_rows(sink: RecommendationSink) -> None:
 
 
 def test_sinks_are_found_by_name_and_made_of_settings(tmp_path: Path) -> None:
-    assert set(discover(PACKAGE, RecommendationSink)) == {"parquet", "sql"}
+    missing = set(discover(PACKAGE, RecommendationSink)) - {"parquet", "sql"}
+    assert not missing, f"add {missing} here, to the fixture `sink` and to cases.settings_of"
     assert find_sink("SQL") is SQLRecommendations
     with pytest.raises(UnknownNameError, match="did you mean 'parquet'"):
         find_sink("parkett")

@@ -33,36 +33,36 @@ def test_a_term_is_averaged_over_the_users_of_its_own_steps(every: int) -> None:
     for number, (terms, n_users) in enumerate(STEPS, start=1):
         means.add(terms, n_users)
         if number % every == 0:
-            assert means.read_all() == []
+            assert means.read_waiting() == []
             assert means.unread == 0
-    means.read_all()
-    assert means.read == pytest.approx(EXPECTED)
+    means.read_waiting()
+    assert means.values == pytest.approx(EXPECTED)
     assert means.users_done == 55
 
 
 def test_what_waits_is_not_read_yet() -> None:
     means = Means(torch.device("cpu"))
     means.add(*STEPS[0])
-    assert (means.unread, means.read, means.users_done) == (1, {}, 10)
+    assert (means.unread, means.values, means.users_done) == (1, {}, 10)
 
 
 def test_terms_that_are_not_finite_are_named() -> None:
     means = Means(torch.device("cpu"))
     means.add(values(loss=1.0, reconstruction=1.0), 2)
     means.add(values(loss=math.nan, reconstruction=1.0, kl=math.inf), 2)
-    assert sorted(means.read_all()) == ["kl", "loss"]
+    assert sorted(means.read_waiting()) == ["kl", "loss"]
 
 
 def test_an_epoch_is_forgotten() -> None:
     means = Means(torch.device("cpu"))
     means.add(*STEPS[0])
-    means.read_all()
+    means.read_waiting()
     means.add(*STEPS[1])
     means.clear()
-    assert (means.unread, means.read, means.users_done) == (0, {}, 0)
+    assert (means.unread, means.values, means.users_done) == (0, {}, 0)
     means.add(*STEPS[2])
-    means.read_all()
-    assert means.read == {"loss": 2.0, "reconstruction": 2.0}
+    means.read_waiting()
+    assert means.values == {"loss": 2.0, "reconstruction": 2.0}
 
 
 def test_the_state_goes_through_json_to_the_same_bits() -> None:
@@ -70,11 +70,11 @@ def test_the_state_goes_through_json_to_the_same_bits() -> None:
     third = torch.tensor(1 / 3)
     for each in (left_alone, means):
         each.add({"loss": third, "kl": third}, 7)
-        each.read_all()
+        each.read_waiting()
     restored = Means(torch.device("cpu"))
     restored.restore(json.loads(json.dumps(means.state())))
     for each in (left_alone, restored):
         each.add({"loss": third}, 3)
-        each.read_all()
-    assert restored.read == left_alone.read
+        each.read_waiting()
+    assert restored.values == left_alone.values
     assert restored.users_done == left_alone.users_done == 10

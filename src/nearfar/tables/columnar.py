@@ -41,8 +41,9 @@ FORMATS = (
     ColumnarFormat("Arrow stream", b"\xff\xff\xff\xff", pl.read_ipc_stream),
     ColumnarFormat("Avro", b"Obj\x01", pl.read_avro),
 )
-COLUMNAR = r".*\.(?:parquet|pq|feather|arrow|ipc|avro)"
 PARQUET = r".*\.(?:parquet|pq)"
+OTHER_COLUMNAR = r".*\.(?:feather|arrow|ipc|avro)"
+COLUMNAR = rf"(?:{PARQUET}|{OTHER_COLUMNAR})"
 PARQUET_NAME = re.compile(PARQUET + COMPRESSED, re.IGNORECASE)
 
 

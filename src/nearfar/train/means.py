@@ -1,4 +1,4 @@
-"""Means of the objective's terms over an epoch, read from the device now and then."""
+"""Means of the objective's terms over an epoch, read from the device every few steps."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Means:
         return len(self._waiting)
 
     @property
-    def read(self) -> dict[str, float]:
-        """The means of what has been read."""
+    def values(self) -> dict[str, float]:
+        """The means of the steps whose terms have been read from the device."""
         return {name: value / max(1, self._users[name]) for name, value in self._sums.items()}
 
     def add(self, terms: Mapping[str, Tensor], n_users: int) -> None:
-        """A step's means."""
+        """Add a step's means; they stay on the device until `read_waiting`."""
         values = torch.stack(list(terms.values())).double() * n_users
         self._waiting.append((tuple(terms), values, n_users))
         self.users_done += n_users
 
-    def read_all(self) -> list[str]:
-        """Take in what waits; the names of those that are not finite."""
+    def read_waiting(self) -> list[str]:
+        """Read the terms that wait on the device; return the names whose sums are not finite."""
         by_names: dict[tuple[str, ...], list[tuple[Tensor, int]]] = {}
         for names, values, n_users in self._waiting:
             by_names.setdefault(names, []).append((values, n_users))

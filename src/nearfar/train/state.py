@@ -149,7 +149,7 @@ class TrainingState:
         self.seconds += time.perf_counter() - started
         if self.run.callbacks:
             report = StepReport(
-                self.epoch, self.plan.epochs, self.step_in_epoch, self.n_steps, self.means.read,
+                self.epoch, self.plan.epochs, self.step_in_epoch, self.n_steps, self.means.values,
                 self.means.users_done / max(self.seconds, 1e-9), self.progress().step,
             )  # fmt: skip
             for callback in self.run.callbacks:
@@ -173,7 +173,7 @@ class TrainingState:
         On a CPU that is every step, before the weights are touched. Reading from a GPU waits for
         it, so there it is done seldom: the weights may be spoilt by then, the best ones are not.
         """
-        bad = self.means.read_all()
+        bad = self.means.read_waiting()
         if not bad:
             return
         kept = f"; the best epoch so far is {self.history.best_epoch}" if self.best else ""
@@ -189,7 +189,7 @@ class TrainingState:
         self.seconds += time.perf_counter() - started  # a GPU may have steps before it still
         started = time.perf_counter()
         scores, better = self.judge(validate)
-        means = self.means.read
+        means = self.means.values
         record = EpochRecord(
             epoch=self.epoch,
             step=self.steps_before + self.n_steps,

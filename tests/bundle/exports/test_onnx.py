@@ -311,7 +311,7 @@ def test_a_model_from_elsewhere_is_refused(tmp_path) -> None:
 
 def test_settings_are_checked() -> None:
     assert discovery.find(PACKAGE, Export, "onnx") is Onnx
-    assert set(discovery.discover(PACKAGE, Export)) == {"embeddings", "npz", "onnx"}
+    assert {"embeddings", "npz", "onnx"} <= set(discovery.discover(PACKAGE, Export))
     with pytest.raises(SettingsError, match="k is 0"):
         Onnx(k=0)
     with pytest.raises(SettingsError, match="unknown input 'csr'; known: dense, sparse"):

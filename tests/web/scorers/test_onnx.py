@@ -110,7 +110,7 @@ def test_a_fixed_k_is_the_most_there_can_be(tmp_path) -> None:
     histories = some_histories()
     found = scorer.top_k(histories, 4, histories)
     np.testing.assert_array_equal(found.items, other.top_k(histories, 4, histories).items)
-    with pytest.raises(DataError, match="no more than 6"):
+    with pytest.raises(DataError, match="at most 6"):
         scorer.top_k(histories, 7)
     with pytest.raises(DataError, match="k is 0"):
         scorer.top_k(histories, 0)

@@ -12,10 +12,10 @@ from nearfar.experiments.reproduction.summary import RowSummary, mean_and_half_w
 from nearfar.metrics.ndcg import NDCG
 from nearfar.pages.chart import Axis, Line, LineChart
 
-Value = Callable[[CellResult], float | None]
+PointValue = Callable[[CellResult], float | None]
 
 
-def _of(key: str, scale: float = 1.0) -> Value:
+def _of(key: str, scale: float = 1.0) -> PointValue:
     def value(measured: CellResult) -> float | None:
         found = (measured.latents or {}).get(key)
         return None if found is None else scale * found
@@ -32,7 +32,7 @@ def _ratio(measured: CellResult) -> float | None:
     return related / unrelated if related is not None and unrelated else None
 
 
-COLUMNS: dict[str, Value] = {
+COLUMNS: dict[str, PointValue] = {
     "NDCG@100": _ndcg,
     "W2, far but related": _of("distances.related"),
     "W2, least alike": _of("distances.unrelated"),
@@ -88,7 +88,8 @@ def tradeoff_charts(points: Sequence[Mapping[str, Any]]) -> list[LineChart]:
         for sweep, values in SWEEPS.items():
             positions = sorted({BASE_POINT[sweep], *values})
             masks = sweep == "keep_prob"
-            lines = [_line(points, panel, sweep, positions, BASE_POINT, "no alignment" * masks)]
+            base_label = "no alignment" if masks else ""
+            lines = [_line(points, panel, sweep, positions, BASE_POINT, base_label)]
             if masks:
                 base = {**BASE_POINT, "lambda_A": ALIGNED_MASKS}
                 label = f"with PIA, lambda_A {ALIGNED_MASKS:g}"
@@ -128,6 +129,6 @@ def _line(
     return Line(label, x, means, colour, errors=errors)
 
 
-def _values(summary: RowSummary, value: Value) -> dict[int, float]:
+def _values(summary: RowSummary, value: PointValue) -> dict[int, float]:
     found = {seed: value(measured) for seed, measured in summary.measured.items()}
     return {seed: each for seed, each in found.items() if each is not None}

@@ -79,7 +79,7 @@ class LocalPlace(Place):
         return Path(path).open("rb")
 
 
-class Remote(Place):
+class RemotePlace(Place):
     """A file system of fsspec, as s3:// or memory://."""
 
     def __init__(self, filesystem: Any) -> None:
@@ -118,7 +118,7 @@ def located(address: Url) -> tuple[Place, str]:
 
     with address.errors("open", ImportError, ValueError, OSError):
         filesystem, path = fsspec.core.url_to_fs(revealed)
-    return Remote(filesystem), path
+    return RemotePlace(filesystem), path
 
 
 def dated_files(
@@ -151,7 +151,11 @@ def dated_files(
 
 
 def check_partition(partition: str) -> None:
-    """Raises SettingsError where this is no name of a partition; it may be empty."""
+    """Check the name of a partition; it may be empty.
+
+    Raises:
+        SettingsError: it holds "/" or "=", or begins with "." or "_".
+    """
     if "/" in partition or "=" in partition or partition[:1] in (".", "_"):
         raise SettingsError(
             f"partition is {partition!r}; the text before the '=' of a folder's name was expected"

@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass, field
 
 from nearfar.core.errors import DataError
+from nearfar.store.event_rows import EventRows
 from nearfar.store.secrets import Url
 from nearfar.store.sources._files import check_partition, dated_files, is_remote
-from nearfar.store.sources._rows import EventRows
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
+from nearfar.tables.columnar import OTHER_COLUMNAR
 from nearfar.tables.columns import Columns
 from nearfar.tables.dialect import Quoting, TextOptions
 from nearfar.tables.json_lines import JSON_LINES
@@ -18,9 +19,8 @@ from nearfar.tables.partitions import partitioned
 from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, RawFiles
 from nearfar.tables.table import TEXT, ReadOptions
 
-TYPED = r".*\.(?:feather|arrow|ipc|avro)"
-"""Parquet files have a source of their own."""
-ENDINGS = re.compile(rf"(?:{TEXT}|{JSON_LINES}|{TYPED}){COMPRESSED}", re.IGNORECASE)
+# Parquet files have a source of their own.
+ENDINGS = re.compile(rf"(?:{TEXT}|{JSON_LINES}|{OTHER_COLUMNAR}){COMPRESSED}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class CSVEvents(EventSource):
                 f"{address}: CSV files are read from paths only; Parquet from addresses"
             )
 
-    def _read(self, rows: EventRows) -> None:
+    def read_into(self, rows: EventRows) -> None:
         address = Url(self.path)
         text = TextOptions(self.encoding, self.separator, self.quoting, self.header)
         options = ReadOptions(text, self.rules, block_bytes=self.block_bytes)

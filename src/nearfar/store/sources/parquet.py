@@ -12,6 +12,7 @@ from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
 from nearfar.store.contracts import midnight
+from nearfar.store.event_rows import EventRows
 from nearfar.store.secrets import Url
 from nearfar.store.sources._files import (
     DatedFile,
@@ -21,7 +22,6 @@ from nearfar.store.sources._files import (
     dated_files,
     located,
 )
-from nearfar.store.sources._rows import EventRows
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columnar import PARQUET
@@ -78,7 +78,7 @@ class ParquetEvents(EventSource):
     def check(self) -> None:
         located(Url(self.path))
 
-    def _read(self, rows: EventRows) -> None:
+    def read_into(self, rows: EventRows) -> None:
         address = Url(self.path)
         place, files = dated_files(
             address, ENDINGS, self.partition, rows.since, rows.until, rows.report

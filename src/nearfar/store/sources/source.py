@@ -11,7 +11,7 @@ import polars as pl
 
 from nearfar.core import discovery, settings
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.store.sources._rows import EventRows
+from nearfar.store.event_rows import EventRows
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import OPTIONS, Columns
 from nearfar.tables.report import ReadReport
@@ -21,16 +21,36 @@ PACKAGE = __name__.rpartition(".")[0]
 
 
 class EventSource(ABC):
-    """Where events come from; subclasses are frozen dataclasses, found by their file's name.
+    """Where the pipeline's events come from: a file format, a database, a service.
+
+    A subclass is a frozen dataclass. It writes `check`, and `read_into`, which adds tables to
+    `rows`; the rows become events there, by the rules of `read_log`. A file in
+    `nearfar/store/sources` is found by its name, one outside nearfar by its dotted path:
+    `kind = "mine.Weeks"`. A field for a setting that this class declares (`columns`,
+    `time_unit`, ...) lets users set it; without one, its default holds.
 
     Raises:
         SettingsError: a setting has the wrong type.
 
     Examples:
         >>> from nearfar.store.sources.source import EventSource
-        >>> from nearfar.store.sources.source import make_source
-        >>> isinstance(make_source("csv", {"path": "events.csv"}), EventSource)
-        True
+        >>> from nearfar.tables.frames import frame_table
+        >>> from datetime import date, datetime
+        >>> @dataclass(frozen=True)
+        ... class Weeks(EventSource):
+        ...     folder: str
+        ...
+        ...     def check(self):
+        ...         if not Path(self.folder).is_dir():
+        ...             raise nf.NearfarError(f"{self.folder} is not a folder")
+        ...
+        ...     def read_into(self, rows):
+        ...         for file in sorted(Path(self.folder).glob("week-*.parquet")):
+        ...             rows.add(frame_table(pl.read_parquet(file), str(file)))
+        >>> event = {"user": [1], "item": [7], "timestamp": [datetime(2026, 5, 1, 8)]}
+        >>> pl.DataFrame(event).write_parquet("week-18.parquet")
+        >>> Weeks(".").read(date(2026, 5, 1), date(2026, 5, 2)).height
+        1
     """
 
     columns: Columns = Columns()
@@ -85,7 +105,7 @@ class EventSource(ABC):
         self.check()
         report = report or ReadReport()
         rows = EventRows(self.columns, self.rules, since, until, report, kinds)
-        self._read(rows)
+        self.read_into(rows)
         if report.counts_steps:
             raise DataError(
                 f"the timestamps in {report.columns.get('timestamp')!r} are numbers too small for "
@@ -97,16 +117,31 @@ class EventSource(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """What can be checked without reading.
+        """Check, without reading any event, that the source can be read.
+
+        `read` calls it first.
 
         Raises:
             SettingsError: an environment variable is not set, or the URL is invalid.
             MissingExtraError: a library is missing.
+            DataError: there is nothing to read.
         """
 
     @abstractmethod
-    def _read(self, rows: EventRows) -> None:
-        """Add the tables that hold events of the window from `rows.since` to `rows.until`."""
+    def read_into(self, rows: EventRows) -> None:
+        """Add the tables that may hold events of the window [rows.since, rows.until) to `rows`.
+
+        `rows.add(table)` recognises the columns and drops the rows outside the window, so that a
+        source may add more than the window; what it leaves out need not be read. A table is
+        `nearfar.tables.frames.frame_table(frame, where)` of a Polars frame, or one of
+        `rows.tables(...)` of a file.
+
+        Args:
+            rows: collects the events; messages go to `rows.report`.
+
+        Raises:
+            DataError: the data cannot be read; without secrets.
+        """
 
 
 def find_source(name: str) -> type[EventSource]:

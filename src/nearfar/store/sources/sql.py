@@ -20,8 +20,8 @@ from nearfar.core.errors import DataError, SchemaError, SettingsError
 from nearfar.core.extras import require
 from nearfar.core.ranges import PositiveInt
 from nearfar.store.contracts import midnight
+from nearfar.store.event_rows import EventRows, OneTimeTable
 from nearfar.store.secrets import Url
-from nearfar.store.sources._rows import EventRows, OneTimeTable
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import DIGITS, PER_SECOND, RANGES, TimeUnit
 from nearfar.tables.columns import Columns
@@ -38,7 +38,7 @@ SORTED_TEXT = (
     (re.compile(r"\d{8}$"), "%Y%m%d"),
 )
 SAMPLE_ROWS = 1000
-"""So many timestamps tell of what kind they are."""
+"""Timestamps that are read to recognise their format."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class SQLEvents(EventSource):
         if is_postgres(revealed):
             require("psycopg", extra="sql", purpose="reading events from PostgreSQL")
 
-    def _read(self, rows: EventRows) -> None:
+    def read_into(self, rows: EventRows) -> None:
         where = self.table or "the query"
         with _connected(Url(self.url)) as connection:
             names = _names(connection, events := self._events())

@@ -19,12 +19,16 @@ from nearfar.vae.posterior import DiagonalGaussian, Draw
 class EncoderNetwork(nn.Module, ABC):
     """A network from weighted rows to posteriors: a sparse layer, `features`, a linear head.
 
+    A subclass writes `features`; all other methods have defaults. `n_passed` and `pass_on` let an
+    encoder start with `start="spectral"`; `draw` is for flows; the methods on user nodes are for
+    CDAE. `nearfar.vae.layers` has hidden layers.
+
     Args:
         n_items: items I.
-        n_first: weighted sums that the sparse layer makes.
-        n_features: width of what the head is given.
+        n_first: outputs of the sparse layer, which `features` receives.
+        n_features: outputs of `features`, which the head receives.
         n_latent: latent dimensions K.
-        rng: what the weights are drawn from.
+        rng: generator that draws the initial weights.
 
     Examples:
         >>> class Narrow(nf.EncoderNetwork):
@@ -50,7 +54,7 @@ class EncoderNetwork(nn.Module, ABC):
 
     @abstractmethod
     def features(self, sums: Float[Tensor, "users first"]) -> Float[Tensor, "users features"]:
-        """All between the first layer's weighted sums and the head."""
+        """Compute the head's input; `sums` are the sparse layer's outputs, before activation."""
 
     def forward(self, history: WeightedRows) -> DiagonalGaussian:
         """q(z|x~); where a flow follows, q(z_0|x~)."""
@@ -89,14 +93,14 @@ class EncoderNetwork(nn.Module, ABC):
 
     @property
     def n_passed(self) -> int:
-        """How many directions of the items can be passed on to the posterior's mean."""
+        """Number of directions that `pass_on` can set; 0 where it is not implemented."""
         return 0
 
     def pass_on(self, directions: Float[Tensor, "items k"]) -> None:
         """Set weights so that the mean's first k dimensions are about x~ times `directions`.
 
         Raises:
-            NotImplementedError: `n_passed` is 0: these units turn whatever they are given.
+            NotImplementedError: `n_passed` is 0.
         """
         raise NotImplementedError(f"{type(self).__name__} passes no directions on")
 
@@ -126,7 +130,7 @@ class Encoder(Settings, ABC):
 
     @abstractmethod
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:
-        """A network with fresh weights, drawn from `rng`."""
+        """Return a network with fresh weights, drawn from `rng`."""
 
 
 class SparseLinear(nn.Module):

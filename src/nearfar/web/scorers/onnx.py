@@ -78,17 +78,15 @@ class OnnxScorer:
     def top_k(self, histories: csr_array, k: int, exclude: csr_array | None = None) -> Ranking:
         fixed = self.max_k
         if k < 1 or (fixed is not None and k > fixed):
-            most = "any number" if fixed is None else f"no more than {fixed}"
-            raise DataError(f"k is {k}; it must be at least 1, and {most} by this export")
+            most = "" if fixed is None else f" and at most {fixed} with this export"
+            raise DataError(f"k is {k}; it must be at least 1{most}")
         n_users = histories.shape[0]
         items = np.full((n_users, k), -1, np.int64)
         scores = np.full((n_users, k), -np.inf, np.float32)
         for rows in self._batches(n_users):
             given = self._rows("histories", histories[rows])
-            if exclude is not None:
-                given |= self._rows("exclude", exclude[rows])
-            else:
-                given |= self._rows("exclude", csr_array(histories[rows].shape, dtype=np.float32))
+            nothing = csr_array(histories[rows].shape, dtype=np.float32)
+            given |= self._rows("exclude", nothing if exclude is None else exclude[rows])
             given["exclude_seen"] = np.array(False)
             if fixed is None:
                 given["k"] = np.array(k, np.int64)

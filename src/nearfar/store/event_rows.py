@@ -1,4 +1,4 @@
-"""From the tables of a source to one frame of events, whatever held them."""
+"""Collect the tables of an event source into one frame of events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OneTimeTable(TableReader):
 
 
 class EventRows:
-    """Collects the events of one window, table after table; `frame` hands them out.
+    """Collects the events of one window, table after table; `frame` returns them.
 
     Rows that are no events are left out as soon as they are read, by the rules of `read_log`.
 
@@ -45,6 +45,21 @@ class EventRows:
     Attributes:
         since, until: the window, [since, until).
         report: as given.
+
+    Examples:
+        >>> from nearfar.store.event_rows import EventRows
+        >>> from nearfar.tables.columns import Columns
+        >>> from nearfar.tables.frames import frame_table
+        >>> from nearfar.tables.report import ReadReport
+        >>> from nearfar.tables.rules import RowRules
+        >>> from datetime import date, datetime
+        >>> window = date(2026, 5, 1), date(2026, 5, 2)
+        >>> rows = EventRows(Columns(), RowRules("null"), *window, ReadReport())
+        >>> times = [datetime(2026, 5, day) for day in (1, 2)]
+        >>> events = pl.DataFrame({"user": [1, 1], "item": [7, 8], "timestamp": times})
+        >>> rows.add(frame_table(events, "the events"))
+        >>> rows.frame()["item"].to_list()
+        [7]
     """
 
     def __init__(
