@@ -47,6 +47,22 @@ def test_what_is_recognised_is_written_down_and_told(tmp_path: Path, capsys, mon
     assert pipeline.items.read()["title"].to_list() == ["Hammer"]
 
 
+def test_titles_beside_the_events_are_offered_or_taken(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ORDERS.splitlines()
+    Path("orders.csv").write_text("\n".join([lines[0] + ";Titel", *(f"{o};x" for o in lines[1:])]))
+    given = ["pipeline", "init", "--source", "orders.csv", "--as-of", str(DAY)]
+    assert run([*given[:2], ".", *given[2:]]) == 0
+    said = capsys.readouterr().err
+    assert "columns not used: Preis, Titel" in said
+    assert "to use 'Titel' as titles: --items orders.csv" in said
+    Path("pipeline.toml").unlink()
+    assert run([*given, "--items", "orders.csv"]) == 0
+    said = capsys.readouterr().err
+    assert "columns not used: Preis\n" in said
+    assert "as titles" not in said
+
+
 def test_a_database_file_is_a_source_too(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "shop.db") as connection:
         connection.execute("CREATE TABLE orders(kunde, sku, ordered_at)")

@@ -16,10 +16,9 @@ from nearfar.data.log import read_log
 from nearfar.data.splits.folder import is_split_folder
 from nearfar.data.weighting import Repeats, Scale
 from nearfar.tables.clock import TimeUnit
-from nearfar.tables.columns import OPTIONS
+from nearfar.tables.columns import OPTIONS, title_columns
 from nearfar.tables.dialect import Quoting, TextOptions
 from nearfar.tables.item_table import read_item_table
-from nearfar.tables.names import TITLES, plain_name
 from nearfar.tables.rules import RowRules
 from nearfar.tables.streams import MAX_EXPANSION
 from nearfar.tables.table import ReadOptions
@@ -292,7 +291,7 @@ class LogOptions:
         if log.read is not None:
             for line in log.read.lines():
                 output.remark(line)
-            titles = [c for c in log.read.unused_columns if plain_name(c) in TITLES]
+            titles = title_columns(log.read.unused_columns)
             if titles and self.details is None and Path(source).is_file():
                 output.remark(f"to use {titles[0]!r} as titles: --item-details {source}")
         for step in log.steps:

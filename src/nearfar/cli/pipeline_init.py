@@ -26,7 +26,7 @@ DEFAULT = Path("pipeline.toml")
 
 @with_options()
 def init(
-    path: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT,
+    path: Annotated[Path, typer.Argument(help="The file to write, or its folder.")] = DEFAULT,
     example: Annotated[
         bool,
         typer.Option("--example", help="Also 14 weeks of a made-up shop's events beside it."),
@@ -69,6 +69,7 @@ def init(
     nearfar pipeline init shop/pipeline.toml --source orders.csv --items products.csv
     """
     with failing_as_json(output):
+        path = path / DEFAULT if path.is_dir() else path
         events = path.parent / "events"
         for wanted in (path, events) if example else (path,):
             if wanted.exists():

@@ -17,7 +17,7 @@ from nearfar.jobs.template import HEAD, ITEMS, REST, SINK, SOURCE
 from nearfar.jobs.window import window_of
 from nearfar.store.contracts import BrokenContractError
 from nearfar.tables.columnar import PARQUET
-from nearfar.tables.columns import EVENT_ROLES, OPTIONS, PLAIN_ROLES
+from nearfar.tables.columns import EVENT_ROLES, OPTIONS, PLAIN_ROLES, title_columns
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.sqlite import is_sqlite, table_names
@@ -71,7 +71,7 @@ def first_settings(
         n_titled = details.filter(pl.col("title").is_not_null())["item"].n_unique()
         say(f"{items}: titles of {n_titled:,} items")
     if source is not None:
-        roles = _looked_at(pipeline, as_of, say)
+        roles = _looked_at(pipeline, as_of, say, source, items)
         if "weight" in roles and "weight" not in named:
             parts[4] = _without_weights(parts[4], roles["weight"], say)
         unused = {role: name for role, name in named.items() if name == ""}
@@ -99,7 +99,9 @@ def _source(text: str, table: str | None, folder: Path) -> dict[str, str]:
     return {"kind": kind, "path": _relative(text, folder)}
 
 
-def _looked_at(pipeline: Pipeline, as_of: date, say: Say) -> dict[str, str]:
+def _looked_at(
+    pipeline: Pipeline, as_of: date, say: Say, source: str, items: Path | None
+) -> dict[str, str]:
     """Read the window once and tell of it; returns the column of each role."""
     since, until = window_of(as_of, pipeline.train.window_days)
     report = ReadReport()
@@ -110,8 +112,14 @@ def _looked_at(pipeline: Pipeline, as_of: date, say: Say) -> dict[str, str]:
         if role.name in report.columns
     }
     say("columns: " + ", ".join(f"{role} = {column}" for role, column in roles.items()))
-    if report.unused_columns:
-        say("columns not used: " + ", ".join(report.unused_columns))
+    unused = report.unused_columns
+    titles = title_columns(unused)
+    if items is not None and items == Path(source):
+        unused = [column for column in unused if column not in titles]
+    if unused:
+        say("columns not used: " + ", ".join(unused))
+    if titles and items is None and Path(source).is_file():
+        say(f"to use {titles[0]!r} as titles: --items {source}")
     for line in report.losses():
         say(line)
     if not events.height:

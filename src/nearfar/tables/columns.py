@@ -146,6 +146,11 @@ ITEM_ROLES = (
 )
 
 
+def title_columns(columns: Sequence[str]) -> list[str]:
+    """The columns that hold titles, going by their names."""
+    return [column for column in columns if plain_name(column) in ITEM_ROLES[1].names]
+
+
 @dataclass(frozen=True)
 class Columns:
     """The names of a log's columns, by role.
