@@ -74,8 +74,9 @@ def test_the_examples_of_the_template_are_settings(tmp_path: Path) -> None:
     assert found.retention == Retention(days=90, versions=12)
     assert found.train.filters.max_user == 300
     assert found.items == ItemDetails(
-        str(tmp_path / "items.csv"), "item", "title", "genres", features=("genres",)
-    )
+        str(tmp_path / "items.csv"), "item", "title", "genres", features=("genres",),
+        encoding="latin-1",
+    )  # fmt: skip
 
 
 def test_what_the_template_comments_out_by_one_sign_is_the_default(tmp_path: Path) -> None:
