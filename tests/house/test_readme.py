@@ -113,6 +113,17 @@ def test_algorithms_are_counted_right() -> None:
         assert f"{words[len(names)]} algorithms" in text.lower()
 
 
+def test_all_parts_are_named() -> None:
+    from nearfar.core import discovery
+    from nearfar.vae.corruption.corruption import Corruption
+    from nearfar.vae.encoders.encoder import Encoder
+    from nearfar.vae.priors.prior import Prior
+
+    named = set(re.findall(r"`(\w+)`", README.split("Parts combine", 1)[1].split("\n\n", 1)[0]))
+    for base in (Encoder, Prior, Corruption):
+        assert set(discovery.discover(base.__module__.rpartition(".")[0], base)) <= named
+
+
 def test_there_is_one_way_to_install() -> None:
     """From a clone: no registry has the package."""
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]

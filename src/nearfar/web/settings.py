@@ -76,8 +76,8 @@ class ServiceSettings:
         limits: see `Limits`.
 
     Raises:
-        SettingsError: neither bundles nor a registry are given, or both; threads is below 1; the
-            token is short; or an arm's name does not fit a header.
+        SettingsError: neither bundles nor a registry are given, or both; threads or candidates is
+            below 1; the token is short; or an arm's name does not fit a header.
     """
 
     bundles: Mapping[str, Path] = field(default_factory=dict)
@@ -109,7 +109,8 @@ class ServiceSettings:
         return Reranking(self.rerank, self.rules, self.candidates)
 
     def __post_init__(self) -> None:
-        check_value(ServiceSettings, "threads", self.threads, "threads")
+        for name in ("threads", "candidates"):
+            check_value(ServiceSettings, name, getattr(self, name), name)
         if bool(self.bundles) == (self.registry is not None):
             raise SettingsError("name bundles (--bundle) or a registry (--registry), one of them")
         arms = () if self.experiment is None else self.experiment.arms
