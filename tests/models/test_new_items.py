@@ -18,7 +18,7 @@ from nearfar.models.folding import LeastSquaresFolding, LinearFolding
 from nearfar.models.item_item import ItemItem
 from nearfar.models.least_squares import Confidence
 from nearfar.models.model import Model
-from nearfar.models.new_items import _own_weight, with_new_items
+from nearfar.models.new_items import _own_weight, _Placing, with_new_items
 from nearfar.vae.corruption.corruption import Mask
 from nearfar.vae.encoders.base import Base
 
@@ -160,16 +160,39 @@ def test_the_weight_of_an_item_for_itself_is_that_of_known_items() -> None:
     counts[0] = 1e9  # all others have less than the mean weight, and count too
     alike = 1.0 - np.eye(N)  # with 1 on the diagonal every row is the mean of all others
     for strength in (0.1, 1e6):
-        own = _own_weight(FeatureRidge(KNOWN, NEW, counts), alike, strength)
+        placing = _Placing(FeatureRidge(KNOWN, NEW, counts), None)
+        own = _own_weight(placing, alike, strength)
         assert own == pytest.approx(1.0, rel=1e-4)
     b = model("item_item").weights.astype(np.float64)
     blank = np.arange(1, N, 3)  # items without features teach nothing
     known = FEATURES[:N].copy()
     known[blank] = 0
-    ridge = FeatureRidge(csr_array(known), NEW, counts)
-    own = _own_weight(ridge, b, 0.1)
+    placing = _Placing(FeatureRidge(csr_array(known), NEW, counts), None)
+    own = _own_weight(placing, b, 0.1)
     b[blank], b[:, blank] = 9.0, -9.0
-    assert _own_weight(ridge, b, 0.1) == pytest.approx(own, rel=1e-9)
+    assert _own_weight(placing, b, 0.1) == pytest.approx(own, rel=1e-9)
+
+
+@pytest.mark.parametrize("noise", [0.0, 30.0])
+def test_histories_choose_a_multiple_of_the_weight_of_an_item_for_itself(noise) -> None:
+    """Users like items of one feature each; features tell more where the matrix is mostly noise."""
+    rng = np.random.default_rng(3)
+    kinds = np.repeat(np.arange(4), 25)
+    features = csr_array(np.eye(4)[kinds])
+    same = (kinds[:, None] == kinds) * (1 - np.eye(100))
+    b = same + noise * rng.normal(size=(100, 100)) * (1 - np.eye(100))
+    likes = rng.integers(4, size=200)
+    chance = np.where(kinds == likes[:, None], 0.4, 0.02)
+    histories = csr_array((rng.random((200, 100)) < chance).astype(np.float32))
+    ridge = FeatureRidge(features, features[:4], np.full(100, 40.0))
+    plain = _own_weight(_Placing(ridge, None), b, 0.1)
+    chosen = _own_weight(_Placing(ridge, histories), b, 0.1)
+    assert plain > 0
+    assert chosen / plain == pytest.approx(1) or noise
+    assert chosen / plain > 2 or not noise
+    few = csr_array(histories[:1] * 0)  # nobody has anything to find
+    few.eliminate_zeros()
+    assert _own_weight(_Placing(ridge, few), b, 0.1) == plain
 
 
 def test_the_ridge_is_the_closed_form_and_so_are_conjugate_gradients(monkeypatch) -> None:

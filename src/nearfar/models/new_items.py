@@ -10,8 +10,11 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import SettingsError
+from nearfar.core.ranking import Ranking
 from nearfar.core.seeding import generator
 from nearfar.kernels.gradients import ParameterTable
+from nearfar.metrics.judged import judge
+from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.constant import Constant
 from nearfar.models.ensemble import Ensemble
@@ -27,6 +30,12 @@ MAX_SHARE = 0.25
 
 MAX_LEFT_OUT = 512
 """Items that the weight of an item for itself is found by."""
+
+OWN_MULTIPLES = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Of the weight by least squares, which most entries of a matrix, being small, pull to 0."""
+
+MAX_JUDGES, JUDGED = 2_000, NDCG(20)
+"""Histories that choose one of the multiples, and what by."""
 
 OUTPUT = "network.decoder.out."
 
@@ -54,8 +63,9 @@ class Placement:
 class _Placing:
     """The regression, and what was chosen for each table."""
 
-    def __init__(self, ridge: FeatureRidge) -> None:
+    def __init__(self, ridge: FeatureRidge, histories: csr_array | None) -> None:
         self.ridge = ridge
+        self.histories = histories
         self.strengths: dict[str, float] = {}
         self.explained: dict[str, float] = {}
 
@@ -118,7 +128,7 @@ def with_new_items(
     parts = model.parts if isinstance(model, Ensemble) else [model]
     made, strengths, explained = [], {}, {}
     for number, part in enumerate(parts):
-        placing = _Placing(ridge)
+        placing = _Placing(ridge, histories)
         extended = _extended(part, placing)
         made.append(with_share(part, extended, share, histories, seed))
         prefix = f"{number}." if isinstance(model, Ensemble) else ""
@@ -204,11 +214,12 @@ def _(model: ItemItem, placing: _Placing) -> Model:
     """New rows S B + c S, columns B S' + c S' and the rest S (B + c I) S', with 0 diagonal.
 
     The diagonal of B is 0 because an item must not recommend itself, but an item like the new one
-    should; c, what it would be, is found by least squares on items left out.
+    should; c, what it would be, is found by least squares on items left out, and where histories
+    are given as the multiple of it that ranks these best.
     """
     ridge, b = placing.ridge, model.weights
     strength = placing.strength("item-item", b.T)
-    own = _own_weight(ridge, b, strength)
+    own = _own_weight(placing, b, strength)
     s = ridge.smoother(strength)
     filled = b.astype(np.float64)
     filled[np.diag_indices_from(filled)] = own
@@ -222,16 +233,66 @@ def _(model: ItemItem, placing: _Placing) -> Model:
     return ItemItem(weights, _popularity(model, placing), model.n_train_users)
 
 
-def _own_weight(ridge: FeatureRidge, b: np.ndarray, strength: float) -> float:
-    """c of the least squares B_ij = sum_l S_jl B_il + c S_ji over items j left out, i known."""
+def _own_weight(placing: _Placing, b: np.ndarray, strength: float) -> float:
+    """c of the least squares B_ij = sum_l S_jl B_il + c S_ji over items j left out, i known.
+
+    Where histories are given, the multiple of it with which they rank the items left out best.
+    """
+    ridge = placing.ridge
     trusted = np.flatnonzero(ridge.weights > 0)
     n_out = min(MAX_LEFT_OUT, len(trusted) // N_FOLDS)
     out = np.sort(generator(ridge.seed, "own weight").choice(trusted, n_out, replace=False))
-    s = ridge.smoother_left_out(out, strength)
+    smoother = ridge.smoother_left_out(out, strength)
     others = np.setdiff1d(trusted, out)
-    residual = (b[:, out].T - s @ b.T)[:, others]
-    s = s[:, others]
-    return max(0.0, float((s * residual).sum() / max((s * s).sum(), 1e-300)))
+    residual = (b[:, out].T - smoother @ b.T)[:, others]
+    s = smoother[:, others]
+    own = max(0.0, float((s * residual).sum() / max((s * s).sum(), 1e-300)))
+    if placing.histories is None or own == 0:
+        return own
+    return own * _best_multiple(placing.histories, b, smoother, out, own, ridge.seed)
+
+
+def _best_multiple(
+    histories: csr_array,
+    b: np.ndarray,
+    smoother: np.ndarray,
+    out: np.ndarray,
+    own: float,
+    seed: int,
+) -> float:
+    """The multiple of `own` with which items left out are ranked best for histories that have some.
+
+    Args:
+        histories: over the model's items.
+        b: the item-item matrix.
+        smoother: from known items to those left out; their own columns are 0.
+        out: the items left out.
+        own: the weight of an item for itself.
+        seed: of the histories drawn.
+    """
+    left = np.zeros(histories.shape[1], bool)
+    left[out] = True
+    kept = csr_array(histories.multiply(~left))
+    kept.eliminate_zeros()
+    wanted = csr_array(histories[:, out])
+    able = np.flatnonzero((np.diff(wanted.indptr) > 0) & (np.diff(kept.indptr) > 0))
+    if not len(able):
+        return 1.0
+    n = min(MAX_JUDGES, len(able))
+    rows = np.sort(generator(seed, "own multiple").choice(able, n, replace=False))
+    base, direct = (kept[rows] @ b) @ smoother.T, kept[rows] @ smoother.T
+    ones = np.ones(len(out), np.int64)
+    reached = []
+    for multiple in OWN_MULTIPLES:
+        scores = base + multiple * own * direct
+        best = np.argsort(-scores, axis=1, kind="stable")[:, : JUDGED.depth]
+        missing = ((0, 0), (0, JUDGED.depth - best.shape[1]))
+        items = np.pad(best, missing, constant_values=-1)
+        values = np.pad(np.take_along_axis(scores, best, 1), missing, constant_values=-np.inf)
+        ranking = Ranking(items, values.astype(np.float32))
+        judged = judge(ranking, csr_array(wanted[rows]), ones, n)
+        reached.append(float(JUDGED.per_user(judged).mean()))
+    return OWN_MULTIPLES[int(np.argmax(reached))]
 
 
 def _popularity(model: Model, placing: _Placing) -> Any:
