@@ -108,8 +108,9 @@ def with_new_items(
         known: features of the model's items; see `ItemFeatures.encoded`.
         new: of the new items.
         exposure: what the expected popularity of new items is multiplied by.
-        histories: of users, over the model's items, to set the level by; made up if not given,
-            which is less exact.
+        histories: of users, over the model's items, to set the level by, and in item-item models
+            how much an item like the new one counts; made up for the level if not given, which is
+            less exact.
         seed: of folds, sketches and probes.
 
     Raises:
