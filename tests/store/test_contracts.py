@@ -244,9 +244,16 @@ def test_the_days_since_the_last_run_can_be_looked_at() -> None:
 def test_a_day_that_is_not_over_is_not_looked_at() -> None:
     frame, since, until = daily([100] * 20 + [5])
     noon = datetime(2026, 1, 21, 12, tzinfo=UTC)
-    assert Contract().check(frame, since, until, now=noon).report.usual == {}
+    assert Contract().check(frame, since, until, now=noon).report.usual == {"2026-01-20": 100.0}
     with pytest.raises(DataError, match="has 5 events"):
         Contract().check(frame, since, until, now=datetime(2026, 1, 22, tzinfo=UTC))
+
+
+def test_a_day_that_failed_is_not_passed_over_by_asking_for_today() -> None:
+    frame, since, until = daily([100] * 19 + [0, 5])
+    noon = datetime(2026, 1, 21, 12, tzinfo=UTC)
+    with pytest.raises(DataError, match="2026-01-20 has 0 events"):
+        Contract().check(frame, since, until, now=noon)
 
 
 def test_this_machines_clock_is_the_default() -> None:

@@ -108,7 +108,7 @@ class Contract(Settings):
         clock_tolerance_seconds: how far ahead of this machine's clock an event may be.
         min_volume_ratio: least events of a day, as a share of the median of the days before.
         max_volume_ratio: most events of a day, likewise.
-        volume_days: how many of the window's last days are looked at so; 0 for none. Give the
+        volume_days: how many of the last days that are over are looked at so; 0 for none. Give the
             days since the last run, so that an old outage does not stop every run after it.
         median_days: how many days before a day make its median.
         min_median_days: with fewer days of data before it, a day is not looked at.
@@ -197,14 +197,14 @@ class Contract(Settings):
         return Checked(accepted, report)
 
     def _usual(self, daily: dict[date, int], now: datetime) -> dict[date, float]:
-        """The median of the days before, for each day to be looked at that is over by `now`."""
+        """The median of the days before, for the last days that are over by `now`."""
         days = sorted(daily)
         began = next((i for i, d in enumerate(days) if daily[d]), len(days))
         usual = {}
-        for i in range(max(len(days) - self.volume_days, 0), len(days)):
+        n_over = sum(midnight(day) + timedelta(days=1) <= now for day in days)
+        for i in range(max(n_over - self.volume_days, 0), n_over):
             before = days[max(began, i - self.median_days) : i]
-            over = midnight(days[i]) + timedelta(days=1) <= now
-            if over and len(before) >= self.min_median_days:
+            if len(before) >= self.min_median_days:
                 usual[days[i]] = float(median(daily[d] for d in before))
         return usual
 

@@ -229,10 +229,10 @@ RARER: dict[str, tuple[tuple[str, ...], ...]] = {
     role: (EUROPEAN[role] + ELSEWHERE.get(role, ()), *TOOLS.get(role, ())) for role in EUROPEAN
 }
 """Names used only where none of `SYNONYMS` is there, in groups of which the first found counts."""
-TITLES = (
-    "title", "itemtitle", "movietitle", "filmtitle", "booktitle", "producttitle", "songtitle",
-    "tracktitle", "articletitle", "gametitle", "name", "itemname", "productname", "artistname",
-    "songname", "trackname",
+THINGS = (
+    "item", "movie", "film", "book", "product", "song", "track", "article", "game", "artist",
+    "album", "show", "video", "recipe", "course", "app", "place", "venue", "restaurant", "paper",
 )  # fmt: skip
+TITLES = ("title", *(f"{thing}title" for thing in THINGS), "name", *(f"{t}name" for t in THINGS))
 """In order of preference; a name wins only where nothing is called a title."""
 GENRES = ("genres", "genre", "categories", "category", "class", "tags")
