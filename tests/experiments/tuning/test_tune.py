@@ -4,6 +4,7 @@ import json
 import sys
 import tomllib
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -225,3 +226,12 @@ def test_the_first_trial_has_the_values_computed_from_the_data(clusters, tmp_pat
     first = tune(ease(tmp_path), *clusters, 1).trials[0]
     assert first.values == {"l2": EASE().resolved(train).l2}
     assert first.told
+
+
+def test_a_file_of_the_space_is_read_and_a_class_is_answered_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "space.toml").write_text("l2 = { low = 1.0, high = 2.0 }")
+    search = TuningSearch("ease", tmp_path, space=str(tmp_path / "space.toml"))
+    assert search.searched().parameters["l2"].high == 2.0
+    for given in (EASE, EASE(l2=3)):
+        with pytest.raises(SettingsError, match=r"a name was expected, as 'ease', and settings"):
+            TuningSearch(cast("str", given), tmp_path)

@@ -121,7 +121,11 @@ class Space:
         key = discovery.name_of(find_algorithm(name))
         path = Path(algorithms.__path__[0]) / "spaces" / f"{key}.toml"
         if not path.exists():
-            raise SettingsError(f"no search space is kept for {name}; give one with --space FILE")
+            raise SettingsError(
+                f"no search space is kept for {name}; write one, a line a setting as "
+                "strength = { low = 0.1, high = 10.0, log = true }, and give it with --space FILE "
+                "(in Python space=FILE)"
+            )
         return cls.read(path)
 
     def only(self, keys: Sequence[str]) -> Space:

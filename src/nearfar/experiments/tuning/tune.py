@@ -44,8 +44,8 @@ class TuningSearch:
     Args:
         algorithm: its name.
         values: settings that are not searched, where not the defaults; searched ones start here.
-        space: which settings are searched; by default the one kept for the algorithm. Settings
-            of a part that is switched off are left out.
+        space: which settings are searched, or a TOML file that says so; by default what is kept for
+            the algorithm. Settings of a part that is switched off are left out.
         only: of these, the ones wanted.
         folder: where trials.json and best.toml go.
         seed: of the search, and of every training.
@@ -65,7 +65,7 @@ class TuningSearch:
     algorithm: str
     folder: Path
     values: Mapping[str, Any] = field(default_factory=dict)
-    space: Space | None = None
+    space: Space | Path | str | None = None
     only: tuple[str, ...] = ()
     seed: int = 0
     warm_up: int = 10
@@ -74,6 +74,13 @@ class TuningSearch:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))  # text is accepted too
+        given: object = self.algorithm
+        if not isinstance(given, str):
+            name = discovery.name_of(given if isinstance(given, type) else type(given))
+            raise SettingsError(
+                f"algorithm is {kind_of(given)}; a name was expected, as {name!r}, and settings "
+                "that are not searched as values={...}"
+            )
         if self.warm_up < 0:
             raise SettingsError(f"warm_up is {self.warm_up}; it must not be negative")
         self.searched()
@@ -86,7 +93,11 @@ class TuningSearch:
 
     def searched(self) -> Space:
         """What is searched in the end."""
-        space = self.space if self.space is not None else Space.of(self.algorithm)
+        space = self.space
+        if space is None:
+            space = Space.of(self.algorithm)
+        elif not isinstance(space, Space):
+            space = Space.read(Path(space))
         return space.only(self.only).within(self.base())
 
     def with_values(self, values: Mapping[str, Any]) -> Algorithm:
