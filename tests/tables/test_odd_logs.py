@@ -160,6 +160,7 @@ def test_item_details_may_be_written_in_the_encoding_of_the_log(tmp_path: Path) 
     ("content", "message"),
     [(gzip.compress(gzip.compress(b"user,item\n1,2\n")), "gzip twice"),
      ("user,item\n1,2\n".encode("utf-32"), "UTF-32")],
+    ids=["gzip", "utf-32"],  # gzip writes the time
 )  # fmt: skip
 def test_what_utf_16_would_not_read_is_called_by_its_name(content, message, tmp_path) -> None:
     with pytest.raises(DataError, match=message):
