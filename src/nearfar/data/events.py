@@ -279,10 +279,10 @@ def told_titles(ids: Vocabulary, details: pl.DataFrame | None = None) -> tuple[i
     if not n_titled:
         here, there = ids.ids[0], details["item"][0]
         n_alike = int((ids.index(details["item"].unique()) >= 0).sum())
-        text += (
-            f"; it has {n_alike:,} of the items, but no titles of them" * (n_alike > 0)
-            or f"; its ids are as {there!r}, those of the events as {here!r}"
-        )
+        if n_alike:
+            text += f"; it has {n_alike:,} of the items, but no titles of them"
+        else:
+            text += f"; its ids are as {there!r}, those of the events as {here!r}"
     elif "title" in details.columns:
         titles = details.drop_nulls("title").group_by("item").agg(pl.col("title").n_unique())
         if n_several := int((titles["title"] > 1).sum()):

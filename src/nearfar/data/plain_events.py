@@ -135,14 +135,15 @@ class PlainEvents:
     def _undone(self, outcomes: pl.Series) -> pl.Series | None:
         column = self._report.columns.get("undone", "undone")
         words = outcomes.str.to_lowercase()
-        known = words.filter(~identity.missing_words(words).fill_null(True))
+        missing = identity.missing_words(words).fill_null(True)
+        known = words.filter(~missing)
         if self._named.outcome == "":
             self._ignore("undone", "")
             return None
         if plain_name(column).endswith("at"):
-            undone = ~(identity.missing_words(words).fill_null(True) | words.is_in(list(NO)))
+            undone = ~(missing | words.is_in(list(NO)))
         elif known.is_in(list(YES | NO)).all():
-            undone = words.is_in(list(YES)).fill_null(False)
+            undone = words.is_in(list(YES))
         else:
             self._ignore("undone", f"{known[0]!r}")
             return None

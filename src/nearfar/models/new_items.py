@@ -273,15 +273,15 @@ def _best_multiple(
     """
     left = np.zeros(histories.shape[1], bool)
     left[out] = True
-    kept = csr_array(histories.multiply(~left))
-    kept.eliminate_zeros()
     wanted = csr_array(histories[:, out])
-    able = np.flatnonzero((np.diff(wanted.indptr) > 0) & (np.diff(kept.indptr) > 0))
+    n_wanted = np.diff(wanted.indptr)
+    able = np.flatnonzero((n_wanted > 0) & (np.diff(histories.indptr) > n_wanted))
     if not len(able):
         return 1.0
     n = min(MAX_JUDGES, len(able))
     rows = np.sort(generator(seed, "own multiple").choice(able, n, replace=False))
-    base, direct = (kept[rows] @ b) @ smoother.T, kept[rows] @ smoother.T
+    shown, wanted = csr_array(histories[rows].multiply(~left)), csr_array(wanted[rows])
+    base, direct = (shown @ b) @ smoother.T, shown @ smoother.T
     ones = np.ones(len(out), np.int64)
     reached = []
     for multiple in OWN_MULTIPLES:
@@ -291,7 +291,7 @@ def _best_multiple(
         items = np.pad(best, missing, constant_values=-1)
         values = np.pad(np.take_along_axis(scores, best, 1), missing, constant_values=-np.inf)
         ranking = Ranking(items, values.astype(np.float32))
-        judged = judge(ranking, csr_array(wanted[rows]), ones, n)
+        judged = judge(ranking, wanted, ones, n)
         reached.append(float(JUDGED.per_user(judged).mean()))
     return OWN_MULTIPLES[int(np.argmax(reached))]
 

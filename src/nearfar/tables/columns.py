@@ -118,7 +118,7 @@ UNDONE = (
     "removed", "isremoved", "disliked", "dislike", "isdisliked", "isdislike", "skipped",
     "isskipped", "cancelledat", "canceledat", "refundedat", "voidedat", "deletedat",
 )  # fmt: skip
-"""Outcomes that speak against an event: where such a column says yes, or when, there is none."""
+"""Columns of undone events: where one says yes, or at what time, the row is no event."""
 PLAIN_ROLES = (
     Role("kind", "word", KIND_ROLE.known, rarer=(STATUSES, KINDS)),
     Role("outcome", "word", OUTCOMES),
