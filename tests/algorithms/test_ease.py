@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array, random_array
+from scipy.sparse import random_array
 
-from nearfar.algorithms import ease
 from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.edlae import EDLAE
 from nearfar.core import memory
@@ -62,19 +61,6 @@ def test_diagonal_is_zero_and_weights_are_float32_in_c_order() -> None:
     assert weights.flags.c_contiguous
 
 
-def test_blocks_do_not_matter(monkeypatch) -> None:
-    data = random_interactions()
-    whole = EASE(l2=10.0).fit(data).weights
-    monkeypatch.setattr(ease, "BLOCK_COLUMNS", 7)
-    np.testing.assert_allclose(EASE(l2=10.0).fit(data).weights, whole, atol=1e-7)
-
-
-def test_gram_is_the_product() -> None:
-    data = random_interactions()
-    dense = data.x.toarray()
-    np.testing.assert_array_equal(ease.gram(csr_array(data.x)), dense.T @ dense)
-
-
 def test_more_than_memory_is_refused_before_it_starts(monkeypatch) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: 10_000)
     with pytest.raises(DoesNotFitError, match=r"EASE on 60 items needs .* items would fit"):
@@ -82,7 +68,8 @@ def test_more_than_memory_is_refused_before_it_starts(monkeypatch) -> None:
 
 
 @pytest.mark.slow
-def test_peak_memory_is_one_matrix(tmp_path) -> None:
+@pytest.mark.parametrize("n_users", [2000, 6000], ids=["by users", "by items"])
+def test_peak_memory_is_as_stated(n_users: int) -> None:
     """4 bytes an entry and the blocks: measured in a process of its own."""
     import subprocess
     import sys
@@ -91,19 +78,21 @@ def test_peak_memory_is_one_matrix(tmp_path) -> None:
 import resource, sys
 import numpy as np
 from scipy.sparse import random_array, csr_array
-from nearfar.algorithms.ease import EASE, square_bytes
+from nearfar.algorithms.ease import EASE
+from nearfar.algorithms.regularised_gram import peak_bytes
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
-n = 4000
-x = csr_array(random_array((2000, n), density=0.005, rng=np.random.default_rng(0), format="csr"))
-data = Interactions(x, Vocabulary(range(2000)), Vocabulary(range(n)))
+n, n_users = 4000, int(sys.argv[1])
+x = csr_array(random_array((n_users, n), density=0.005, rng=np.random.default_rng(0), format="csr"))
+data = Interactions(x, Vocabulary(range(n_users)), Vocabulary(range(n)))
 EASE(l2=10.).fit(Interactions(x[:, :50], data.user_ids, Vocabulary(range(50))))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 EASE(l2=10.).fit(data)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / square_bytes(n))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print((peak - before) / peak_bytes(n_users, n, x.nnz))
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, str(n_users)], capture_output=True, text=True, check=True
     )
     assert float(done.stdout) < 1.25
 

@@ -10,15 +10,13 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.algorithms.inverse import invert_in_place
+from nearfar.algorithms.regularised_gram import inverse_of_regularised_gram, peak_bytes
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core import memory
 from nearfar.core.ranges import PositiveFloat
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.item_item import ItemItem
 from nearfar.train.run import Run
-
-BLOCK_COLUMNS = 1024
 
 DEFAULT_L2 = 9.0
 DEFAULT_L2_EXPONENT = 0.25
@@ -85,11 +83,9 @@ def closed_form(train: Interactions, penalties: Float[np.ndarray, " items"], wha
         DoesNotFitError: the matrix of items x items does not fit in memory.
         DivergedError: it is not positive definite in float32.
     """
-    require_square(train.n_items, what)
-    precision = gram(root_weighted(train))
-    precision.flat[:: train.n_items + 1] += penalties
-    invert_in_place(precision)
-    return ItemItem(weights_from_inverse(precision), train.item_counts, train.n_users)
+    _require_memory(train, what)
+    inverse = inverse_of_regularised_gram(root_weighted(train), penalties)
+    return ItemItem(weights_from_inverse(inverse), train.item_counts, train.n_users)
 
 
 def root_weighted(train: Interactions) -> csr_array:
@@ -98,39 +94,17 @@ def root_weighted(train: Interactions) -> csr_array:
     return csr_array((np.sqrt(x.data), x.indices, x.indptr), shape=x.shape)
 
 
-def require_square(n_items: int, what: str) -> None:
-    """Refuse a float32 items x items matrix that does not fit, saying what would.
-
-    Raises:
-        DoesNotFitError: it does not.
-    """
-    needed = square_bytes(n_items)
-    fits = int((memory.available_bytes() / (needed / n_items**2)) ** 0.5)
+def _require_memory(train: Interactions, what: str) -> None:
+    """Refuse a float32 items x items matrix that does not fit, saying what would."""
+    sizes = train.n_users, train.n_items, train.n_interactions
+    needed = peak_bytes(*sizes)
+    fits = int(train.n_items * (memory.available_bytes() / needed) ** 0.5)
     memory.require(
         needed,
-        f"{what} on {n_items:,} items",
+        f"{what} on {train.n_items:,} items",
         f"about {fits:,} items would fit: keep items with more users (items with at least n), "
         "or train an autoencoder, whose memory grows with items and not with their square",
     )
-
-
-def square_bytes(n_items: int) -> int:
-    """Peak memory of the closed form: the float32 matrix, and a block of the Gram product.
-
-    The inverse needs less beside the matrix than that block.
-    """
-    return 4 * n_items**2 + 12 * n_items * min(n_items, BLOCK_COLUMNS)
-
-
-def gram(x: csr_array) -> Float[np.ndarray, "items items"]:
-    """X'X, float32, computed sparse by blocks of columns into one dense matrix."""
-    n_items = x.shape[1]
-    result = np.empty((n_items, n_items), np.float32, order="F")
-    transposed, by_item = x.T.tocsr(), x.tocsc()
-    for start in range(0, n_items, BLOCK_COLUMNS):
-        block = slice(start, start + BLOCK_COLUMNS)
-        result[:, block] = (transposed @ by_item[:, block]).toarray()
-    return result
 
 
 def weights_from_inverse(

@@ -36,6 +36,13 @@ def invert_in_place(matrix: Float[np.ndarray, "n n"]) -> None:
     for top in range(0, n, PANEL):
         bottom = min(top + PANEL, n)
         a[top:bottom, :bottom].neg_()
+    mirror_lower_triangle(a)
+
+
+def mirror_lower_triangle(a: Float[torch.Tensor, "n n"]) -> None:
+    """Overwrite the triangle above the diagonal by the one below it."""
+    for top in range(0, len(a), PANEL):
+        bottom = min(top + PANEL, len(a))
         square = a[top:bottom, top:bottom]
         square.copy_(square.tril() + square.tril(-1).T)
         a[:top, top:bottom].copy_(a[top:bottom, :top].T)

@@ -8,12 +8,12 @@ from functools import cache
 import numpy as np
 import torch
 
-from nearfar.algorithms import ease
 from nearfar.algorithms.algorithm import Algorithm
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.edlae import EDLAE
 from nearfar.algorithms.inverse import PANEL, PIVOT
+from nearfar.algorithms.regularised_gram import n_multiplications, peak_bytes
 from nearfar.core import memory
 from nearfar.data.interactions import Interactions
 from nearfar.kernels.products import times
@@ -50,7 +50,7 @@ def needed_bytes(algorithm: Algorithm, train: Interactions) -> int:
     n_users, n_items = train.n_users, train.n_items
     base = BYTES_PER_INTERACTION * train.n_interactions + 2 * BATCH_BYTES
     if isinstance(algorithm, EASE | EDLAE):
-        return base + ease.square_bytes(n_items)
+        return base + peak_bytes(n_users, n_items, train.n_interactions)
     k = getattr(algorithm, "n_factors", None)
     if isinstance(k, int):
         return base + FLOAT_BYTES * COPIES_OF_FACTORS * k * (n_users + n_items)
@@ -91,7 +91,8 @@ def closed_form_seconds(algorithm: Algorithm, train: Interactions) -> float:
     if not isinstance(algorithm, EASE | EDLAE):
         return 0.0
     gram = float(np.square(np.diff(train.x.indptr), dtype=np.float64).sum()) / GRAM_PER_SECOND
-    inverse = 2.0 * train.n_items**3 / flops()
+    work = n_multiplications(train.n_users, train.n_items, train.n_interactions)
+    inverse = 2.0 * work / flops()
     return OVERHEAD_OF_CLOSED_FORM * (gram + inverse)
 
 

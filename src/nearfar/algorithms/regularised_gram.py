@@ -1,0 +1,124 @@
+"""The inverse of X'X + diag(penalties), by way of the items or of the users."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.sparse import csr_array
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from nearfar.algorithms.inverse import invert_in_place, mirror_lower_triangle
+
+BLOCK_COLUMNS = 1024
+"""Columns of a Gram matrix, or of the inverse, that are computed at once."""
+
+SPARSE_COST = 30.0
+"""Time of a multiplication in a product with a sparse matrix, in those of a dense product."""
+
+
+def inverse_of_regularised_gram(
+    x: csr_array, penalties: Float[np.ndarray, " items"]
+) -> Float[np.ndarray, "items items"]:
+    """(X'X + diag(penalties))^-1, float32, symmetric, in Fortran order.
+
+    By way of the items the Gram matrix is inverted as it is. By way of the users, with
+    Z = X diag(penalties)^-1/2,
+
+        diag(penalties)^-1/2 (I - Z' (Z Z' + I)^-1 Z) diag(penalties)^-1/2
+
+    is the same (the Woodbury identity), whose inverse is of users x users only. The faster way is
+    taken, see `goes_by_users`.
+
+    Raises:
+        DivergedError: the matrix is not positive definite in float32.
+    """
+    n_users, n_items = x.shape
+    if goes_by_users(n_users, n_items, x.nnz):
+        return _by_users(x, penalties)
+    matrix = gram(x)
+    matrix.flat[:: n_items + 1] += penalties
+    invert_in_place(matrix)
+    return matrix
+
+
+def goes_by_users(n_users: int, n_items: int, n_interactions: int) -> bool:
+    """Return whether the inverse is computed by way of the users.
+
+    That needs a matrix of users x users beside the result, so that there are at most half as many
+    users as items. It depends on the sizes alone, never on the memory that happens to be free: the
+    two ways differ in the last bits.
+    """
+    if 2 * n_users > n_items:
+        return False
+    return _multiplications_by_users(n_users, n_items, n_interactions) < n_items**3
+
+
+def n_multiplications(n_users: int, n_items: int, n_interactions: int) -> float:
+    """Return the work of the inverse, as multiplications in dense products."""
+    if goes_by_users(n_users, n_items, n_interactions):
+        return _multiplications_by_users(n_users, n_items, n_interactions)
+    return float(n_items) ** 3
+
+
+def _multiplications_by_users(n_users: int, n_items: int, n_interactions: int) -> float:
+    products = n_interactions * (n_users + n_items / 2)
+    return float(n_users) ** 3 + SPARSE_COST * products
+
+
+def peak_bytes(n_users: int, n_items: int, n_interactions: int) -> int:
+    """Return the memory at the peak: the result, a block of products, and the users' matrix.
+
+    The inverse itself needs less beside the matrix than that block.
+    """
+    result = 4 * n_items**2 + 12 * n_items * min(n_items, BLOCK_COLUMNS)
+    return result + (4 * n_users**2 if goes_by_users(n_users, n_items, n_interactions) else 0)
+
+
+def gram(x: csr_array) -> Float[np.ndarray, "items items"]:
+    """X'X, float32, computed sparse by blocks of columns into one dense matrix."""
+    n_items = x.shape[1]
+    result = np.empty((n_items, n_items), np.float32, order="F")
+    transposed, by_item = x.T.tocsr(), x.tocsc()
+    for start in range(0, n_items, BLOCK_COLUMNS):
+        block = slice(start, start + BLOCK_COLUMNS)
+        result[:, block] = (transposed @ by_item[:, block]).toarray()
+    return result
+
+
+def _by_users(
+    x: csr_array, penalties: Float[np.ndarray, " items"]
+) -> Float[np.ndarray, "items items"]:
+    n_items = x.shape[1]
+    roots = np.sqrt(penalties).astype(np.float32)
+    z = csr_array((x.data / roots[x.indices], x.indices, x.indptr), shape=x.shape)
+    inner = gram(z.T.tocsr())
+    inner.flat[:: len(inner) + 1] += 1
+    invert_in_place(inner)
+    by_item = z.T.tocsr()
+    inner_rows = torch.from_numpy(inner.T)
+    result = np.empty((n_items, n_items), np.float32)
+    rows = torch.from_numpy(result)
+    for start in range(0, n_items, BLOCK_COLUMNS):
+        end = min(start + BLOCK_COLUMNS, n_items)
+        projected = _product(by_item, start, end, inner_rows)
+        # Of a symmetric matrix the lower triangle is enough: the columns up to `end`, from `start`.
+        block = _product(by_item, start, n_items, projected.T.contiguous())
+        scale = torch.from_numpy(-1 / (roots[start:, None] * roots[None, start:end]))
+        rows[start:, start:end] = block.mul_(scale)
+    mirror_lower_triangle(rows)
+    result.flat[:: n_items + 1] += 1 / penalties
+    return result.T
+
+
+def _product(matrix: csr_array, start: int, end: int, dense: Tensor) -> Tensor:
+    """The rows from `start` to before `end` of a sparse matrix, times a dense one."""
+    low, high = int(matrix.indptr[start]), int(matrix.indptr[end])
+    return embedding_bag(
+        torch.from_numpy(matrix.indices[low:high].astype(np.int64)),
+        dense,
+        torch.from_numpy(matrix.indptr[start:end].astype(np.int64) - low),
+        mode="sum",
+        per_sample_weights=torch.from_numpy(np.ascontiguousarray(matrix.data[low:high])),
+    )

@@ -1,0 +1,73 @@
+"""The inverse of the regularised Gram matrix: both ways, against float64."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array, random_array
+
+from nearfar.algorithms import regularised_gram
+from nearfar.algorithms.regularised_gram import goes_by_users, gram, inverse_of_regularised_gram
+
+
+def sparse(n_users: int, n_items: int, *, weighted: bool = False) -> csr_array:
+    rng = np.random.default_rng(3)
+    x = random_array((n_users, n_items), density=0.08, rng=rng, format="csr", dtype=np.float32)
+    x.data = x.data + np.float32(0.5) if weighted else np.ones_like(x.data)
+    return csr_array(x)
+
+
+def dense_inverse(x: csr_array, penalties: np.ndarray) -> np.ndarray:
+    dense = x.toarray().astype(np.float64)
+    return np.linalg.inv(dense.T @ dense + np.diag(penalties.astype(np.float64)))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("by_users", [False, True], ids=["by items", "by users"])
+@pytest.mark.parametrize("columns", [7, 50, 1024])
+def test_both_ways_are_the_inverse(monkeypatch, columns, by_users, weighted) -> None:
+    monkeypatch.setattr(regularised_gram, "BLOCK_COLUMNS", columns)
+    monkeypatch.setattr(regularised_gram, "goes_by_users", lambda *sizes: by_users)
+    x = sparse(40, 100, weighted=weighted)
+    penalties = np.random.default_rng(0).uniform(0.5, 20, 100).astype(np.float32)
+    found = inverse_of_regularised_gram(x, penalties)
+    np.testing.assert_allclose(found, dense_inverse(x, penalties), rtol=2e-5, atol=2e-7)
+    np.testing.assert_array_equal(found, found.T)
+    assert found.dtype == np.float32
+    assert found.flags.f_contiguous
+
+
+def test_items_nobody_has_and_users_without_items_are_no_obstacle(monkeypatch) -> None:
+    monkeypatch.setattr(regularised_gram, "goes_by_users", lambda *sizes: True)
+    x = csr_array(np.array([[1, 0, 1, 0, 0], [0, 0, 0, 0, 0]], np.float32))
+    penalties = np.full(5, 2, np.float32)
+    found = inverse_of_regularised_gram(x, penalties)
+    np.testing.assert_allclose(found, dense_inverse(x, penalties), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ((5_551, 16_980, 204_986), True),
+        ((10_420, 22_347, 625_000), True),
+        ((12_000, 22_347, 700_000), False),  # more than half as many users as items
+        ((500, 1_100, 200_000), False),  # a third of all entries: sparse products take longer
+        ((138_493, 26_744, 10_000_000), False),
+    ],
+)
+def test_the_faster_way_is_taken(sizes, expected) -> None:
+    assert goes_by_users(*sizes) == expected
+    work = regularised_gram.n_multiplications(*sizes)
+    assert work == sizes[1] ** 3 if not expected else work < sizes[1] ** 3
+
+
+def test_the_way_does_not_matter_to_rounding(monkeypatch) -> None:
+    x, penalties = sparse(300, 700), np.full(700, 7, np.float32)
+    ways = []
+    for by_users in (False, True):
+        monkeypatch.setattr(regularised_gram, "goes_by_users", lambda *s, way=by_users: way)
+        ways.append(inverse_of_regularised_gram(x, penalties))
+    np.testing.assert_allclose(*ways, atol=1e-6)
+
+
+def test_gram_is_the_product() -> None:
+    x = sparse(40, 100)
+    np.testing.assert_array_equal(gram(x), x.toarray().T @ x.toarray())
