@@ -34,8 +34,8 @@ def inverse_of_regularised_gram(
     Raises:
         DivergedError: the matrix is not positive definite in float32.
     """
-    n_users, n_items = x.shape
-    if goes_by_users(n_users, n_items, x.nnz):
+    n_items = x.shape[1]
+    if goes_by_users(x.shape[0], n_items, x.nnz):
         return _by_users(x, penalties)
     matrix = gram(x)
     matrix.flat[:: n_items + 1] += penalties
