@@ -46,8 +46,9 @@ def test_the_table_and_its_frames_say_what_evaluations_and_tests_say(models, spl
     found = nf.compare(models, split.test, ["NDCG@10", "Coverage@10"])
     text = str(found)
     assert "EASE(l2=10)" in text
-    assert "* differs from Popularity" in text
-    assert "<table>" in found._repr_html_()
+    assert "gain over Popularity, user by user" in text
+    assert "p Holm" in text
+    assert found._repr_html_().count("<table>") == 2
     frame = found.to_polars()
     assert frame.height == 6
     rows = {row["model"]: row for row in frame.rows(named=True) if row["metric"] == "NDCG@10"}
@@ -64,6 +65,16 @@ def test_the_table_and_its_frames_say_what_evaluations_and_tests_say(models, spl
     pandas = found.to_pandas()
     assert list(pandas.columns) == frame.columns
     assert pandas["mean"].tolist() == frame["mean"].to_list()
+
+
+def test_the_level_that_is_asked_for_is_the_one_that_is_printed(models, split) -> None:
+    found = nf.compare(models, split.test, ["NDCG@10"], level=0.8)
+    assert str(found).count("80% interval") == 2
+    assert "95%" not in str(found)
+
+
+def test_one_model_has_nothing_to_gain_over(models, split) -> None:
+    assert "gain over" not in str(nf.compare(models[:1], split.test, ["NDCG@10"]))
 
 
 def test_names_and_baseline(models, split) -> None:

@@ -16,7 +16,7 @@ from nearfar.evaluation.evaluate import Recommender, RecommenderWithItems, evalu
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.paired import N_RESAMPLES, Paired, Test, compare_all
 from nearfar.evaluation.paired import compare as compare_pair
-from nearfar.evaluation.table import comparison_table
+from nearfar.evaluation.table import comparison_table, paired_table
 from nearfar.metrics.metric import Metric
 
 Comparable = Recommender | RecommenderWithItems | Evaluation
@@ -26,12 +26,14 @@ Comparable = Recommender | RecommenderWithItems | Evaluation
 class Comparison:
     """Evaluations of several models on the same users, and the paired tests between them.
 
-    Printed, it is a table: a row per model, a column per metric.
+    Printed, it is two tables: the means, a row per model; and what each model gains over the
+    baseline, user by user, a row per test.
 
     Args:
         evaluations: name of the model -> what was measured.
         baseline: the name of the one that the others are tested against.
         pairs: a test per other model and metric, p-values corrected for all of them (Holm).
+        level: of the intervals that are printed.
 
     Examples:
         >>> table = nf.compare({"EASE": ease, "Mult-VAE": vae}, split.test, ["Recall@5"])
@@ -42,6 +44,7 @@ class Comparison:
     evaluations: dict[str, Evaluation]
     baseline: str
     pairs: list[Paired]
+    level: float = 0.95
 
     @property
     def models(self) -> list[str]:
@@ -89,12 +92,17 @@ class Comparison:
         return to_pandas(self.to_polars())
 
     def __str__(self) -> str:
-        return str(comparison_table(self.evaluations, baseline=self.baseline))
+        means = comparison_table(self.evaluations, level=self.level)
+        if not self.pairs:
+            return str(means)
+        gains = paired_table(self.pairs)
+        return f"{means}\n\ngain over {self.baseline}, user by user\n{gains}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return comparison_table(self.evaluations, baseline=self.baseline)._repr_html_()
+        means = comparison_table(self.evaluations, level=self.level)
+        return means._repr_html_() + (paired_table(self.pairs)._repr_html_() if self.pairs else "")
 
 
 @overload
@@ -187,7 +195,7 @@ def compare(
         else:
             evaluations[name] = evaluate(model, data, metrics, name=name)
     base = baseline if baseline is not None else next(iter(evaluations))
-    return Comparison(evaluations, base, compare_all(evaluations, base, **options))
+    return Comparison(evaluations, base, compare_all(evaluations, base, **options), level)
 
 
 def _named(models: Sequence[Any]) -> dict[str, Any]:

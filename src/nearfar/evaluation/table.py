@@ -13,7 +13,7 @@ from nearfar.core.frames import table_html
 from nearfar.evaluation.evaluation import Activity, Evaluation
 from nearfar.evaluation.groups import Group
 from nearfar.evaluation.intervals import Method
-from nearfar.evaluation.paired import Paired, Test, compare_all
+from nearfar.evaluation.paired import Paired
 from nearfar.evaluation.text import aligned, number, p_value, with_half_width
 from nearfar.metrics.metric import Metric
 
@@ -68,41 +68,30 @@ def comparison_table(
     evaluations: Mapping[str, Evaluation],
     metrics: Sequence[Metric] | None = None,
     *,
-    baseline: str | None = None,
     level: float = 0.95,
     method: Method = "t",
-    test: Test = "t",
     seed: int = 0,
 ) -> Table:
     """One row per model, one column per metric: ".4246 ±.0045", half the interval after "±".
 
-    With a baseline, "*" marks what differs from it by a paired test after Holm's correction over
-    the whole table.
+    Intervals of two models may overlap where a paired test tells them apart: see `paired_table`.
 
     Args:
         evaluations: name -> evaluation.
         metrics: the columns; by default those of the first evaluation.
-        baseline: the name of the model that the others are tested against.
-        level: of the intervals; "*" stands for an adjusted p below 1 - level.
+        level: of the intervals.
         method: of the intervals.
-        test: the paired test.
         seed: of any resampling.
 
     Raises:
         EmptyDataError: there is no evaluation.
-        UnknownNameError: a metric was not evaluated, or no evaluation is called `baseline`.
-        DataError: a baseline is named and the evaluations are not of the same users.
+        UnknownNameError: a metric was not evaluated.
     """
     columns = _columns(evaluations, metrics)
-    pairs = _pairs(evaluations, columns, baseline, level, test, seed)
     rows, data = [], []
     for name, evaluation in evaluations.items():
-        cells = []
         summary: dict[str, Any] = evaluation.to_dict(level, method, seed)["metrics"]
-        for metric in columns:
-            pair = pairs.get((name, metric))
-            differs = pair is not None and pair.p_holm is not None and pair.p_holm < 1 - level
-            cells.append(_cell(evaluation, metric, level, method, seed) + (" *" if differs else ""))
+        cells = [_cell(evaluation, metric, level, method, seed) for metric in columns]
         rows.append((name, f"{evaluation.n_users}", *cells))
         data.append(
             {
@@ -110,20 +99,10 @@ def comparison_table(
                 "n_users": evaluation.n_users,
                 "n_dropped": evaluation.n_dropped,
                 "metrics": {str(metric): summary[str(metric)] for metric in columns},
-                "versus_baseline": {
-                    str(metric): pairs[name, metric].to_dict()
-                    for metric in columns
-                    if (name, metric) in pairs
-                },
             }
         )
-    notes = [f"± half the {_percent(level)} interval of the mean over users ({method})."]
-    if baseline is not None:
-        notes.append(
-            f"* differs from {baseline}: paired {test} test, Holm-adjusted p < {1 - level:.3g}."
-        )
-    header = ("model", "users", *map(str, columns))
-    return Table(header, tuple(rows), tuple(notes), tuple(data))
+    notes = (f"± half the {_percent(level)} interval of the mean over users ({method}).",)
+    return Table(("model", "users", *map(str, columns)), tuple(rows), notes, tuple(data))
 
 
 def group_table(
@@ -215,21 +194,6 @@ def _columns(
 ) -> tuple[Metric, ...]:
     first = _first(evaluations)
     return first.metrics if metrics is None else tuple(metrics)
-
-
-def _pairs(
-    evaluations: Mapping[str, Evaluation],
-    columns: Sequence[Metric],
-    baseline: str | None,
-    level: float,
-    test: Test,
-    seed: int,
-) -> dict[tuple[str, Metric], Paired]:
-    if baseline is None:
-        return {}
-    of_users = [metric for metric in columns if metric not in _first(evaluations).overall]
-    found = compare_all(evaluations, baseline, of_users, method=test, level=level, seed=seed)
-    return {(pair.b, pair.metric): pair for pair in found}
 
 
 def _percent(level: float) -> str:
