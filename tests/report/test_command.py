@@ -47,6 +47,9 @@ def test_it_gives_the_settings_back(name: str, values: dict) -> None:
 def test_only_what_differs_from_the_defaults_is_spelled_out() -> None:
     assert "--set" not in str(train_command(about_of("ease", {}), "d", "o"))
     assert "--seed" not in str(train_command(About("popularity"), "d", "o"))
+    assert str(train_command(about_of("multvae", {"alignment": "pia"}), "d", "o")).endswith(
+        "--set alignment=pia"
+    )
     about = bundle(EVIL_NAME).about
     line = train_command(about, "d", EVIL_NAME)
     assert line is not None

@@ -56,6 +56,12 @@ def p_value(p: float | None) -> str:
     return text.removeprefix("0")
 
 
+def percent(share: float) -> str:
+    """A share as "0.35 %", "3.5 %" or "1,250 %": two digits, and never an exponent above 100."""
+    value = 100 * share
+    return f"{value:,.0f} %" if abs(value) >= 10 else f"{value:.2g} %"
+
+
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns of text under their header, the first to the left, the others to the right."""
     lines = [list(header), *map(list, rows)]

@@ -38,6 +38,7 @@ def train_command(about: About, data: str, out: str) -> str | None:
         return None
     if _plain(again) != about.settings:
         return None
+    assignments = _needed(assignments, about.algorithm, about.settings)
     words = ["nearfar", "train", about.algorithm, "--data", data, "--out", out]
     if about.seed is not None:
         words += ["--seed", str(about.seed)]
@@ -48,6 +49,20 @@ def train_command(about: About, data: str, out: str) -> str | None:
 
 def _plain(algorithm: Any) -> dict[str, Any]:
     return {k: v for k, v in jsonable(settings.to_plain(algorithm)).items() if k != "kind"}
+
+
+def _needed(assignments: list[str], algorithm: str, wanted: Mapping[str, Any]) -> list[str]:
+    """The assignments without which the settings would not be the wanted ones."""
+    needed = assignments
+    for each in assignments:
+        fewer = [other for other in needed if other != each]
+        try:
+            again = make_algorithm(algorithm, settings.parse_assignments(fewer))
+        except NearfarError:
+            continue
+        if _plain(again) == wanted:
+            needed = fewer
+    return needed
 
 
 def _assignments(

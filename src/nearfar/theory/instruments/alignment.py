@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.evaluation.text import percent
 from nearfar.kernels.rows import Rows
 from nearfar.theory.contraction import (
     AlignmentParts,
@@ -123,13 +124,13 @@ class AlignmentInstrument(Instrument):
         ]
         if len(rows) < n:
             notes.append(
-                f"{n - len(rows)} users were left out: their Hessian is not positive there, or "
-                "masks move their minima by no more than the search misses them."
+                f"{n - len(rows)} of {n} users were left out: their Hessian is not positive "
+                "there, or masks move their minima by no more than the search misses them."
             )
         return Measured(
             f"It leaves {100 * left['variance_measured']:.0f} % of the variance of the best means "
             f"across masks; the Hessian predicts {100 * left['variance_predicted']:.0f} %. That "
-            f"variance is {100 * left['share']:.2g} % of the one that the encoder's means have.",
+            f"variance is {percent(left['share'])} of the one that the encoder's means have.",
             tuple(numbers), _curves(rows), tuple(notes),
         )  # fmt: skip
 

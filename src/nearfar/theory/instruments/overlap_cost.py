@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from nearfar.evaluation.text import percent
 from nearfar.theory.finding import Curve, Number
 from nearfar.theory.instrument import Instrument, Measured
 from nearfar.theory.reconstruction_gap import jensen_gap, reconstruction_gap, transport_bound
@@ -69,7 +70,7 @@ class OverlapCost(Instrument):
 def _meaning(mean: float, share: float, bound: float, distance: float) -> str:
     cost = f"Overlap costs a random pair {mean:.2g} nats an interaction"
     if math.isfinite(share):
-        cost += f", {100 * share:.2g} % of what it would if both had one posterior"
+        cost += f", {percent(share)} of what it would if both had one posterior"
     if distance <= 0:
         return f"{cost}; all posteriors are the same."
     return (
