@@ -52,9 +52,12 @@ def _plain(algorithm: Any) -> dict[str, Any]:
 
 
 def _needed(assignments: list[str], algorithm: str, wanted: Mapping[str, Any]) -> list[str]:
-    """The assignments without which the settings would not be the wanted ones."""
+    """The assignments without which the settings would not be the wanted ones.
+
+    A part's kind comes before its settings and is judged last.
+    """
     needed = assignments
-    for each in assignments:
+    for each in reversed(assignments):
         fewer = [other for other in needed if other != each]
         try:
             again = make_algorithm(algorithm, settings.parse_assignments(fewer))
