@@ -54,10 +54,10 @@ def _plain(algorithm: Any) -> dict[str, Any]:
 def _needed(assignments: list[str], algorithm: str, wanted: Mapping[str, Any]) -> list[str]:
     """The assignments without which the settings would not be the wanted ones.
 
-    A part's kind comes before its settings and is judged last.
+    Those that say nothing go first. A part's kind, which stands before its settings, goes last.
     """
     needed = assignments
-    for each in reversed(assignments):
+    for each in sorted(reversed(assignments), key=lambda each: not each.endswith("=none")):
         fewer = [other for other in needed if other != each]
         try:
             again = make_algorithm(algorithm, settings.parse_assignments(fewer))
