@@ -64,7 +64,12 @@ class BrokenContractError(DataError):
     """Events are not what they must be; `report` tells what was found."""
 
     def __init__(self, report: ContractReport) -> None:
-        kept = f"; the rows rejected are in {report.quarantine}" if report.quarantine else ""
+        kept = ""
+        if report.quarantine:
+            kept = (
+                f"; of {report.n_read:,} rows in the window {report.n_rejected:,} are rejected, "
+                f"they are in {report.quarantine}"
+            )
         last = date.fromisoformat(report.until) - timedelta(days=1)
         once = " ".join(f"--accept {check}" for check in report.checks)
         remedy = f"; if that is right, go on this once with {once}" if once else ""
