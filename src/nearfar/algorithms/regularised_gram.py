@@ -17,6 +17,9 @@ BLOCK_COLUMNS = 1024
 SPARSE_COST = 30.0
 """Time of a multiplication in a product with a sparse matrix, in those of a dense product."""
 
+ENTRY_COST = 1000.0
+"""Time of an entry of the result, whose memory is touched and mirrored, likewise."""
+
 
 def inverse_of_regularised_gram(
     x: csr_array, penalties: Float[np.ndarray, " items"]
@@ -56,10 +59,11 @@ def goes_by_users(n_users: int, n_items: int, n_interactions: int) -> bool:
 
 
 def n_multiplications(n_users: int, n_items: int, n_interactions: int) -> float:
-    """Return the work of the inverse, as multiplications in dense products."""
+    """Return the time of the inverse, as multiplications in dense products."""
+    entries = ENTRY_COST * n_items**2
     if goes_by_users(n_users, n_items, n_interactions):
-        return _multiplications_by_users(n_users, n_items, n_interactions)
-    return float(n_items) ** 3
+        return entries + _multiplications_by_users(n_users, n_items, n_interactions)
+    return entries + float(n_items) ** 3
 
 
 def _multiplications_by_users(n_users: int, n_items: int, n_interactions: int) -> float:
@@ -91,25 +95,29 @@ def _by_users(
     x: csr_array, penalties: Float[np.ndarray, " items"]
 ) -> Float[np.ndarray, "items items"]:
     n_items = x.shape[1]
+    scaled = csr_array((x.data / penalties[x.indices], x.indices, x.indptr), shape=x.shape)
+    inner = _inverse_of_users(x, penalties)
+    minus, plus = (-scaled).T.tocsr(), scaled.T.tocsr()
+    result = np.empty((n_items, n_items), np.float32)
+    rows = torch.from_numpy(result)
+    for start in range(0, n_items, BLOCK_COLUMNS):
+        end = min(start + BLOCK_COLUMNS, n_items)
+        projected = _product(plus, start, end, inner)
+        # Of a symmetric matrix the lower triangle is enough: the columns up to `end`, from `start`.
+        rows[start:, start:end] = _product(minus, start, n_items, projected.T.contiguous())
+    mirror_lower_triangle(rows)
+    result.flat[:: n_items + 1] += 1 / penalties
+    return result.T
+
+
+def _inverse_of_users(x: csr_array, penalties: Float[np.ndarray, " items"]) -> Tensor:
+    """(Z Z' + I)^-1, of users x users."""
     roots = np.sqrt(penalties).astype(np.float32)
     z = csr_array((x.data / roots[x.indices], x.indices, x.indptr), shape=x.shape)
     inner = gram(z.T.tocsr())
     inner.flat[:: len(inner) + 1] += 1
     invert_in_place(inner)
-    by_item = z.T.tocsr()
-    inner_rows = torch.from_numpy(inner.T)
-    result = np.empty((n_items, n_items), np.float32)
-    rows = torch.from_numpy(result)
-    for start in range(0, n_items, BLOCK_COLUMNS):
-        end = min(start + BLOCK_COLUMNS, n_items)
-        projected = _product(by_item, start, end, inner_rows)
-        # Of a symmetric matrix the lower triangle is enough: the columns up to `end`, from `start`.
-        block = _product(by_item, start, n_items, projected.T.contiguous())
-        scale = torch.from_numpy(-1 / (roots[start:, None] * roots[None, start:end]))
-        rows[start:, start:end] = block.mul_(scale)
-    mirror_lower_triangle(rows)
-    result.flat[:: n_items + 1] += 1 / penalties
-    return result.T
+    return torch.from_numpy(inner.T)
 
 
 def _product(matrix: csr_array, start: int, end: int, dense: Tensor) -> Tensor:

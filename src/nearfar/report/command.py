@@ -57,7 +57,8 @@ def _needed(assignments: list[str], algorithm: str, wanted: Mapping[str, Any]) -
     Those that say nothing go first. A part's kind, which stands before its settings, goes last.
     """
     needed = assignments
-    for each in sorted(reversed(assignments), key=lambda each: not each.endswith("=none")):
+    backwards = list(reversed(assignments))
+    for each in sorted(backwards, key=lambda each: not each.endswith("=none")):
         fewer = [other for other in needed if other != each]
         try:
             again = make_algorithm(algorithm, settings.parse_assignments(fewer))
