@@ -65,6 +65,15 @@ def test_a_blend_is_fitted_in_the_end_by_the_epochs_that_were_best() -> None:
     assert found.weights == (0.7, 0.3)
 
 
+def test_a_part_without_weight_is_not_fitted_in_the_end() -> None:
+    vae, ease, wmf = trial(0, "multvae", 0.4), trial(1, "ease", 0.3), trial(2, "wmf", 0.2)
+    settings = {**blend_of([vae, ease, wmf]), "weights": [0.7, 0.0, 0.3]}
+    blend = Record(3, "blend", {"trials": [0, 1, 2]}, settings, "complete", 0.5)
+    found = make_algorithm("blend", last_settings(blend, records_of(vae, ease, wmf, blend)))
+    assert [type(part).__name__ for part in found.parts] == ["MultVAE", "WMF"]
+    assert found.weights == (0.7, 0.3)
+
+
 @pytest.mark.parametrize(
     ("reached", "wins"), [(0.3, False), (0.3014, False), (0.3016, True), (0.29, False)]
 )

@@ -50,11 +50,14 @@ def blend_of(parts: Sequence[Record]) -> dict[str, Any]:
 
 def last_settings(trial: Record, records: Records) -> dict[str, Any]:
     """Return a trial's settings for a fit without validation users: with the number of epochs
-    that were best on validation users, of a blend in each of its parts."""
+    that were best on validation users, of a blend in each of its parts, but for those of weight 0.
+    """
     if trial.family == BLEND.name:
         by_number = {t.number: t for t in records.trials}
-        parts = [by_number[number] for number in trial.values["trials"]]
-        return {**trial.settings, "parts": [_part(p, last_settings(p, records)) for p in parts]}
+        weights = trial.settings["weights"]
+        used = [n for n, w in zip(trial.values["trials"], weights, strict=True) if w]
+        parts = [_part(by_number[n], last_settings(by_number[n], records)) for n in used]
+        return {**trial.settings, "parts": parts, "weights": [w for w in weights if w]}
     values = dict(trial.settings)
     if trial.n_epochs is not None and "epochs" in values:
         values |= {"epochs": trial.n_epochs, "patience": 0}

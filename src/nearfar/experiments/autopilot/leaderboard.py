@@ -251,7 +251,7 @@ def _parts_in_words(blend: Record) -> str:
     kinds = [part["kind"] for part in blend.settings["parts"]]
     weights = blend.settings["weights"]
     shares = [weight / sum(weights) for weight in weights]
-    return ", ".join(f"{k} {share:.2f}" for k, share in zip(kinds, shares, strict=True))
+    return ", ".join(f"{k} {share:.2f}" for k, share in zip(kinds, shares, strict=True) if share)
 
 
 def _difference(row: LeaderboardRow) -> str:
