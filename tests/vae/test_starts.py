@@ -1,5 +1,7 @@
 """Where training begins."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -16,10 +18,23 @@ from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.hierarchical import Hierarchical
 from nearfar.vae.encoders.iaf import IAF
-from nearfar.vae.starts.spectral import Spectral, leading_directions
+from nearfar.vae.starts.spectral import Spectral, leading_directions, orthonormal
 from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
+
+
+@pytest.mark.parametrize("condition", [1.0, 1e3, 1e9, math.inf])
+def test_a_basis_is_orthonormal_however_dependent_the_columns_are(condition: float) -> None:
+    rng = torch.Generator().manual_seed(3)
+    turn = torch.linalg.qr(torch.randn(20, 20, generator=rng)).Q
+    lengths = torch.logspace(0, -math.log10(condition) if math.isfinite(condition) else -1, 20)
+    if math.isinf(condition):
+        lengths[12:] = 0
+    a = (torch.randn(300, 20, generator=rng) * lengths) @ turn
+    found = orthonormal(a)
+    torch.testing.assert_close(found.T @ found, torch.eye(20), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found @ (found.T @ a), a, atol=5e-5, rtol=0)
 
 
 def test_leading_directions_are_the_singular_vectors() -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.algorithms.multvae import MultVAE
-from nearfar.experiments.autopilot import pace
+from nearfar.experiments.autopilot import pace, search
+from nearfar.experiments.autopilot.autopilot import AutopilotOptions, autopilot
 from nearfar.experiments.autopilot.families import FAMILIES, VARIANTS, Family, select_families
-from nearfar.experiments.autopilot.needs import needed_bytes
+from nearfar.experiments.autopilot.needs import closed_form_seconds, needed_bytes
 from nearfar.experiments.autopilot.pace import Hopeless, Pace, TooSlow
 from nearfar.experiments.autopilot.proposals import propose
 from nearfar.experiments.autopilot.records import Record
@@ -44,6 +45,33 @@ def test_every_family_can_be_made_and_searches_its_algorithms_space() -> None:
     searched = {f.name: f.space(f.base().resolved(train)).parameters for f in FAMILIES}
     assert "alignment.weight" in searched["multvae+pia"]
     assert "alignment.weight" not in searched["multvae"]
+
+
+def test_only_fits_that_cannot_be_stopped_are_estimated() -> None:
+    train = two_tastes()
+    seconds = {
+        name: closed_form_seconds(make_algorithm(name, {}).resolved(train), train)
+        for name in ("ease", "edlae", "plrec", "wmf", "multvae")
+    }
+    assert {name for name, value in seconds.items() if value > 0} == {"ease", "edlae", "plrec"}
+    fewer = make_algorithm("plrec", {"n_factors": 2})
+    assert closed_form_seconds(fewer, train) < seconds["plrec"]
+
+
+def test_a_closed_form_that_takes_too_long_is_shortened_where_it_can_be(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(
+        search, "closed_form_seconds", lambda a, train: 1e3 * (getattr(a, "n_factors", 512) > 64)
+    )
+    said: list[str] = []
+    found = autopilot(
+        two_tastes(), tmp_path / "best",
+        AutopilotOptions(minutes=0.5, only=("ease", "plrec", "popularity")), say=said.append,
+    )  # fmt: skip
+    assert "would take about 16.7 min" in found.records.left_out["ease"]
+    assert any("PLRec would take about 1000 s; shortened to n_factors=" in each for each in said)
+    assert found.records.best("plrec") is not None
 
 
 def test_each_variant_of_an_autoencoder_is_a_family() -> None:

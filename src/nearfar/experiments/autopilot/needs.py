@@ -13,6 +13,7 @@ from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.edlae import EDLAE
 from nearfar.algorithms.inverse import PANEL, PIVOT
+from nearfar.algorithms.plrec import PLRec
 from nearfar.algorithms.regularised_gram import n_multiplications, peak_bytes
 from nearfar.core import memory
 from nearfar.data.interactions import Interactions
@@ -88,12 +89,13 @@ def too_large(algorithm: Algorithm, train: Interactions) -> str | None:
 
 def closed_form_seconds(algorithm: Algorithm, train: Interactions) -> float:
     """Return about how long a fit takes that cannot be stopped; 0 for all that report steps."""
+    if isinstance(algorithm, PLRec):
+        return OVERHEAD_OF_CLOSED_FORM * 2.0 * algorithm.n_multiplications(train) / flops()
     if not isinstance(algorithm, EASE | EDLAE):
         return 0.0
     gram = float(np.square(np.diff(train.x.indptr), dtype=np.float64).sum()) / GRAM_PER_SECOND
     work = n_multiplications(train.n_users, train.n_items, train.n_interactions)
-    inverse = 2.0 * work / flops()
-    return OVERHEAD_OF_CLOSED_FORM * (gram + inverse)
+    return OVERHEAD_OF_CLOSED_FORM * (gram + 2.0 * work / flops())
 
 
 @cache

@@ -127,7 +127,14 @@ class FamilySearch:
                 return reason
             seconds = closed_form_seconds(algorithm, self.train)
             if seconds > allowance:
-                return _too_long(seconds, allowance)
+                shorter = shortened(family, algorithm, allowance / seconds)
+                if shorter is None:
+                    return _too_long(seconds, allowance)
+                algorithm = shorter.resolved(self.train)
+                self.say(
+                    f"{family.label} would take about {seconds:.0f} s; shortened to "
+                    f"{_length(algorithm)}"
+                )
         projected, tolerance = 0.0, 1.0
         for _ in range(3):
             start = self._start(family, algorithm)

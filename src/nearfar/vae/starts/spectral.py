@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -22,8 +22,11 @@ SMOOTHING = 1.0
 
 OVERSAMPLING = 20
 
-PART_USERS = 8192
-"""Users whose float64 products are held at a time."""
+PART_ROWS = 8192
+"""Rows whose float64 products are held at a time."""
+
+LEAST_PIVOT = 1e-6
+"""Of a basis whose columns are nearly dependent, in shares of the greatest pivot."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,32 @@ def leading_directions(
         return add_up(result)
 
     for _ in range(iterations + 1):
-        basis = torch.linalg.qr(to_items(to_users(basis))).Q
+        basis = orthonormal(to_items(to_users(basis)))
     # in the subspace the decomposition is small, and exact in float64
-    gram = torch.zeros(size, size, dtype=torch.float64)
-    for part in to_users(basis).split(PART_USERS):
-        gram += part.double().T @ part.double()
-    turned = torch.linalg.eigh(add_up(gram)).eigenvectors.flip(1)[:, :k]
+    turned = torch.linalg.eigh(add_up(_gram(to_users(basis)))).eigenvectors.flip(1)[:, :k]
     directions = basis @ turned.to(basis.dtype)
     return directions * torch.where(directions.pow(3).sum(0) < 0, -1.0, 1.0)
+
+
+def orthonormal(a: Float[Tensor, "rows k"]) -> Float[Tensor, "rows k"]:
+    """An orthonormal basis of the columns, by the Cholesky factor of their float64 products.
+
+    That takes a quarter of the time of Householder's reflections, which are used where columns are
+    too nearly dependent for it.
+    """
+    factor, failed = torch.linalg.cholesky_ex(_gram(a))
+    pivots = factor.diagonal()
+    if failed or pivots.min() < LEAST_PIVOT * pivots.max():
+        return torch.linalg.qr(a).Q
+    identity = torch.eye(len(factor), dtype=factor.dtype)
+    inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
+    return a @ inverse.T.to(a.dtype)
+
+
+def _gram(a: Float[Tensor, "rows k"]) -> Float64[Tensor, "k k"]:
+    """A'A in float64."""
+    result = torch.zeros(a.shape[1], a.shape[1], dtype=torch.float64)
+    for part in a.split(PART_ROWS):
+        double = part.double()
+        result.addmm_(double.T, double)
+    return result
