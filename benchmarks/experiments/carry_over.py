@@ -1,0 +1,100 @@
+"""Do the defaults carry over? Sets that no default was chosen on, against a grid of the linear ones.
+
+    python -m benchmarks.experiments.carry_over [--data tags] [--out carry_over.json]
+
+The sets are the known ones turned round, items as users and users as items, and the tags of
+citeulike-a's articles: other sizes, densities and skews. Validation users only: they choose each
+network's epoch and the best of the grid.
+"""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+import nearfar as nf
+from benchmarks.defaults import SEED, SHARED, closed_form
+from benchmarks.experiments import sets
+from nearfar.tables.rules import RowRules
+from nearfar.tables.table import ReadOptions
+
+METRIC = "NDCG@100"
+SCALES = (0.1, 0.2, 0.4, 1.0, 2.5, 5.0)
+"""Multiples of the default l2 in the grid."""
+
+DATA: dict[str, tuple[str, str, str, int]] = {
+    "tags": ("citeulike-a-tags", "item", "tag", 10),
+    "citeulike-a turned": ("citeulike-a", "item", "user", 5),
+    "lastfm turned": ("lastfm", "item", "user", 5),
+    "yelp turned": ("yelp-sparse", "item", "user", 5),
+    "npm turned": ("npm", "dependency", "package", 12),
+    "ml-1m turned": ("ml-1m", "item", "user", 5),
+}
+"""File, column of users, column of items, least users of an item."""
+
+
+def read(name: str) -> nf.Split:
+    """Users of at least five items; a tenth of them, at most 2,000, are held out."""
+    file, user, item, min_item = DATA[name]
+    if file == "ml-1m":
+        with zipfile.ZipFile(SHARED / "ml-1m.zip") as archive:
+            member = next(n for n in archive.namelist() if n.endswith("ratings.dat"))
+            lines = archive.read(member).decode("latin-1").splitlines()
+        rows = [line.split("::") for line in lines]
+        frame = pl.DataFrame([(b, a) for a, b, rating, _ in rows if int(rating) >= 4],
+                             schema=["user", "item"], orient="row")  # fmt: skip
+    else:
+        frame = pl.read_parquet(SHARED / f"{file}.parquet").select(user=user, item=item)
+    words = ReadOptions(rules=RowRules(literal_ids=True))  # a package is called "nan"
+    filters = nf.Filters(min_user=5, min_item=min_item)
+    log = nf.read_log(frame, filters=filters, options=words)
+    split = nf.split_strong(log, 0.1, seed=SEED)
+    if split.validation.n_users <= 2000:
+        return split
+    return nf.split_strong(log, 2000, seed=SEED)
+
+
+def measure(name: str, before: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    split = read(name)
+    train = split.train
+    found: dict[str, Any] = {
+        "users": train.n_users,
+        "items": train.n_items,
+        "interactions": train.n_interactions,
+        "validation_users": split.validation.n_users,
+        "scores": {},
+        "seconds": {},
+    }
+    print(name, found, flush=True)
+    defaults = nf.EASE().resolved(train)
+    for scale in SCALES:
+        for kind, dropout in (("ease", 0.0), ("edlae", 0.33)):
+            penalties = dropout / (1 - dropout) * train.item_counts + scale * defaults.l2
+            found["scores"][f"{kind} {scale:g}"] = closed_form(split, penalties)
+    print(name, {k: round(v, 4) for k, v in found["scores"].items()}, flush=True)
+    yield found
+    models = {
+        "popularity": nf.Popularity(),
+        "wmf": nf.WMF(),
+        "plrec": nf.PLRec(),
+        "multvae plain": nf.MultVAE(richer=False),
+        "multvae": nf.MultVAE(),
+        "multvae pia": nf.MultVAE(alignment=nf.PIA()),
+    }
+    for label, algorithm in models.items():
+        started = time.perf_counter()
+        run = nf.Run(seed=0, device="cpu", precision="bfloat16")
+        model = algorithm.fit(train, split.validation, run=run)
+        score = nf.evaluate(model, split.validation, [METRIC]).mean(METRIC)
+        found["scores"][label] = score
+        found["seconds"][label] = round(time.perf_counter() - started, 1)
+        print(name, label, round(score, 4), found["seconds"][label], flush=True)
+        yield found
+
+
+if __name__ == "__main__":
+    sets.run(measure, DATA, __file__, __doc__)
