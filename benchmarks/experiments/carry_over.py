@@ -1,4 +1,4 @@
-"""Do the defaults carry over? Sets that no default was chosen on, against a grid of the linear ones.
+"""Do the defaults carry over? Sets that no default was chosen on, against a grid of linear ones.
 
     python -m benchmarks.experiments.carry_over [--data tags] [--out carry_over.json]
 
