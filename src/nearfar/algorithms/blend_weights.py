@@ -16,7 +16,7 @@ from nearfar.metrics.judged import judge
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.candidates import Candidates
 from nearfar.models.ensemble import Ensemble
-from nearfar.models.top_k import rank
+from nearfar.models.top_k import ranking
 
 METRIC = NDCG(100)
 STEPS = 10
@@ -77,8 +77,8 @@ def judged(ensemble: Ensemble, validation: FoldIn, candidates: Sequence[Shares])
         rows = users[start : start + size]
         histories, held_out = validation.fold_in.x[rows], validation.held_out.x[rows]
         rankings = _rankings(ensemble, histories, [_weights(c) for c in candidates])
-        for number, ranking in enumerate(rankings):
-            found = judge(ranking, held_out, ensemble.popularity, ensemble.n_train_users)
+        for number, each in enumerate(rankings):
+            found = judge(each, held_out, ensemble.popularity, ensemble.n_train_users)
             sums[number] += METRIC.per_user(found).sum(dtype=np.float64)
     return (sums / len(users)).tolist()
 
@@ -93,18 +93,13 @@ def _rankings(
         for number in range(len(ensemble.parts))
     ]
     everything = Candidates.of(ensemble.n_items)
-    k = min(METRIC.depth, ensemble.n_items)
     total = torch.empty_like(parts[0])
     for weights in candidates:
         total.zero_()
         for scores, weight in zip(parts, weights, strict=True):
             total.add_(scores, alpha=weight)
         everything.apply(total, histories)
-        items = np.full((len(total), METRIC.depth), -1, np.int64)
-        values = np.full(items.shape, -np.inf, np.float32)
-        best, best_values = rank(total, k)
-        items[:, :k], values[:, :k] = best.cpu().numpy(), best_values.cpu().numpy()
-        yield Ranking(items, values)
+        yield ranking(total, METRIC.depth)
 
 
 def _best(scored: dict[Shares, float]) -> Shares:

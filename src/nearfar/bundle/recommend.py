@@ -22,6 +22,7 @@ from nearfar.core.errors import DataError
 from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import canonical
+from nearfar.models.candidates import Candidates
 from nearfar.reranking.reranking import Rerank
 
 ROWS_AT_ONCE = 500_000
@@ -264,7 +265,7 @@ def _rank(
     builder = chosen.builder
     if builder is None:
         return bundle.model.top_k(histories, k, **rules)
-    banned = _banned(bundle, chosen)
+    banned = Candidates.of(bundle.n_items, chosen.allow, chosen.deny).banned
     n_users, n_candidates = histories.shape[0], builder.n_candidates(k)
     parts = []
     for start in range(0, max(1, n_users), RERANKED_AT_ONCE):
@@ -275,12 +276,3 @@ def _rank(
                           banned=banned)
         )  # fmt: skip
     return Ranking(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("items", "scores")))
-
-
-def _banned(bundle: Bundle, chosen: CandidateItems) -> np.ndarray:
-    banned = np.full(bundle.n_items, chosen.allow is not None)
-    if chosen.allow is not None:
-        banned[chosen.allow] = False
-    if chosen.deny is not None:
-        banned[chosen.deny] = True
-    return np.flatnonzero(banned)

@@ -7,10 +7,10 @@ from functools import singledispatch
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import SettingsError
-from nearfar.core.ranking import Ranking
 from nearfar.core.seeding import generator
 from nearfar.kernels.gradients import ParameterTable
 from nearfar.metrics.judged import judge
@@ -24,6 +24,7 @@ from nearfar.models.feature_ridge import N_FOLDS, FeatureRidge
 from nearfar.models.folding import LeastSquaresFolding, LinearFolding
 from nearfar.models.item_item import ItemItem
 from nearfar.models.model import Model
+from nearfar.models.top_k import ranking
 
 MAX_SHARE = 0.25
 """Of the first places, for new items together, however many they are."""
@@ -286,12 +287,7 @@ def _best_multiple(
     reached = []
     for multiple in OWN_MULTIPLES:
         scores = base + multiple * own * direct
-        best = np.argsort(-scores, axis=1, kind="stable")[:, : JUDGED.depth]
-        missing = ((0, 0), (0, JUDGED.depth - best.shape[1]))
-        items = np.pad(best, missing, constant_values=-1)
-        values = np.pad(np.take_along_axis(scores, best, 1), missing, constant_values=-np.inf)
-        ranking = Ranking(items, values.astype(np.float32))
-        judged = judge(ranking, wanted, ones, n)
+        judged = judge(ranking(torch.from_numpy(scores), JUDGED.depth), wanted, ones, n)
         reached.append(float(JUDGED.per_user(judged).mean()))
     return OWN_MULTIPLES[int(np.argmax(reached))]
 
