@@ -14,6 +14,7 @@ from rich.table import Column
 
 from nearfar.bundle.folder import check_destination
 from nearfar.cli.exit_codes import CODES, REASONS, same_command
+from nearfar.cli.inputs import open_log
 from nearfar.cli.log_options import LogOptions
 from nearfar.cli.options import DeviceOption, Seed, Track, with_options
 from nearfar.cli.output import Output
@@ -92,7 +93,7 @@ def autopilot(
     options = AutopilotOptions(minutes, goal, names, time_split, seed, device, precision)
     check_destination(out)
     check_targets(track or ())
-    opened = log_options.open(log, output)
+    opened = open_log(log, log_options, output)
     with AutopilotProgress(output, minutes) as progress:
 
         @contextmanager

@@ -9,6 +9,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
+from nearfar.cli.inputs import open_log
 from nearfar.cli.log_options import LogOptions, moment
 from nearfar.cli.options import with_options
 from nearfar.cli.output import Output, table
@@ -82,7 +83,7 @@ def inspect(
     nearfar data inspect ratings.csv --min-rating 4 --since 2024-01-01
     """
     filters = log_options.filters
-    opened = log_options.open(log, output, filters.rows_only)
+    opened = open_log(log, log_options, output, filters.rows_only)
     report = inspect_log(opened, filters)
     output.result(report.to_dict(), *log_tables(report))
 
@@ -131,7 +132,7 @@ def split(
             raise typer.BadParameter("given takes the parts as published; drop the filters")
         made = split_given(*read_parts(log), seed=seed)
     else:
-        opened = log_options.open(log, output, filters)
+        opened = open_log(log, log_options, output, filters)
         if protocol == "time":
             if validation_from is None or test_from is None:
                 raise typer.BadParameter("time needs --validation-from and --test-from")

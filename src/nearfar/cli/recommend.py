@@ -21,6 +21,7 @@ from nearfar.bundle.recommend import (
 )
 from nearfar.bundle.recommend import recommend as recommend_items
 from nearfar.bundle.writers import check_output
+from nearfar.cli.inputs import open_log
 from nearfar.cli.log_options import DETAILS, FILTERS, WEIGHTS, LogOptions
 from nearfar.cli.options import DeviceOption, with_options
 from nearfar.cli.output import Output, table
@@ -156,7 +157,7 @@ def _ids(path: Path | None) -> list[str] | None:
 def _of_log(
     output: Output, bundle: Bundle, wanted: list[str], data: str, log_options: LogOptions
 ) -> tuple[pl.Series, Any, int]:
-    log = log_options.open(data, output, Filters())
+    log = open_log(data, log_options, output, Filters())
     users, x, unknown = histories_of_users(bundle, log, wanted)
     return users, x, int(unknown.sum())
 

@@ -18,7 +18,6 @@ from nearfar.cli.log_options import LogOptions
 from nearfar.cli.options import DeviceOption, Seed, Track, with_options
 from nearfar.cli.output import Output, table
 from nearfar.cli.progress import TrainingProgress
-from nearfar.cli.split_options import with_options_of_logs
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
@@ -196,10 +195,10 @@ def _open_training(
     if is_split_folder(Path(source)):
         split = load_split(Path(source))
         about = {"split": split.fingerprint, **split.protocol}
-        split = with_options_of_logs(split, source, log_options, output)
+        split = inputs.split_with_options(split, source, log_options, output)
         inputs.say_weights(split.train, output)
         return split.train, split.validation, about
-    log = log_options.open(source, output)
+    log = inputs.open_log(source, log_options, output)
     everyone = log.interactions()
     inputs.say_weights(everyone, output)
     about = {"log": log.name, "steps": [str(step) for step in log.steps]}
