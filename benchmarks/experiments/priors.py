@@ -23,7 +23,7 @@ import nearfar as nf
 from benchmarks.machine import provenance
 from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.bundle.bundle import jsonable
-from nearfar.bundle.subjects import common_sample, subject_of
+from nearfar.bundle.theory_subject import common_sample, subject_of
 from nearfar.core.files import read_json, write_json
 from nearfar.data.interactions import Split
 from nearfar.evaluation.intervals import mean_interval

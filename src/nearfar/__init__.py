@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from nearfar.bundle.folder import load_bundle as load_bundle
     from nearfar.bundle.folder import save_bundle as save_bundle
     from nearfar.bundle.history_file import read_histories as read_histories
-    from nearfar.bundle.matching import match_items as match_items
+    from nearfar.bundle.match_items import match_items as match_items
     from nearfar.bundle.recommend import recommend as recommend
     from nearfar.bundle.recommend import recommend_titles as recommend_titles
     from nearfar.bundle.recommend import recommend_to_file as recommend_to_file
@@ -172,7 +172,7 @@ _HOMES = {
     "nearfar.bundle.exports.export": ("export_bundle",),
     "nearfar.bundle.folder": ("load_bundle", "save_bundle"),
     "nearfar.bundle.history_file": ("read_histories",),
-    "nearfar.bundle.matching": ("match_items",),
+    "nearfar.bundle.match_items": ("match_items",),
     "nearfar.bundle.recommend": ("recommend", "recommend_titles", "recommend_to_file"),
     "nearfar.bundle.similar": ("similar_items", "similar_to_file"),
     "nearfar.core.errors": ("NearfarError",),

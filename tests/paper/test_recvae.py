@@ -12,9 +12,9 @@ from nearfar.algorithms.pia import PIA
 from nearfar.algorithms.recvae import RecVAE
 from nearfar.train.run import Run
 from nearfar.vae.encoders.dense import Dense
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.network import VAE
-from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.per_interaction import PerInteraction
 from tests.paper.recording import Taken, recording

@@ -38,6 +38,7 @@ from nearfar.theory.masking import pairwise_overlap
 from nearfar.theory.subject import Subject
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.likelihoods.multinomial import SoftReconstruction
 from nearfar.vae.likelihoods.sampled import SampledReconstruction
@@ -45,7 +46,6 @@ from nearfar.vae.objective import Objective
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.priors.prior import Prior
-from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.step import Step
 from nearfar.vae.terms.alignment import Alignment
 

@@ -19,7 +19,7 @@ from nearfar.models.factors import Factors
 from nearfar.models.folding import LinearFolding
 from nearfar.models.least_squares import row_sums
 from nearfar.train.run import Run
-from nearfar.vae.starts.spectral import leading_directions
+from nearfar.vae.initialisers.spectral import leading_directions
 
 
 @dataclass(frozen=True)

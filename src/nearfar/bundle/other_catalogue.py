@@ -19,7 +19,7 @@ from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
 from nearfar.models.autoencoder import Autoencoder
-from nearfar.vae.starts.saved import COLUMNS, Saved
+from nearfar.vae.initialisers.saved import COLUMNS, Saved
 
 
 class MappedModel:

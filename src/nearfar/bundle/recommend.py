@@ -15,14 +15,14 @@ from nearfar.bundle.bundle import Bundle, check_bundle
 from nearfar.bundle.candidate_items import CandidateItems, Ids, candidate_items
 from nearfar.bundle.histories import histories_from_items
 from nearfar.bundle.history_file import HistoryChunk
-from nearfar.bundle.matching import match_items
+from nearfar.bundle.match_items import match_items
 from nearfar.bundle.writers import check_output, open_writer
 from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import DataError
 from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import canonical
-from nearfar.models.candidates import Candidates
+from nearfar.models.top_k import Candidates
 from nearfar.reranking.reranking import Rerank
 
 ROWS_AT_ONCE = 500_000

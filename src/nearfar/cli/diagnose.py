@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from nearfar.bundle.folder import load_bundle
-from nearfar.bundle.subjects import fingerprints
+from nearfar.bundle.theory_subject import fingerprints
 from nearfar.cli import inputs
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, table

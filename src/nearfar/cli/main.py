@@ -7,9 +7,10 @@ import site
 import sys
 import sysconfig
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,7 +18,6 @@ from rich.console import Console
 from nearfar._version import __version__
 from nearfar.cli.commands import Lazy
 from nearfar.cli.exit_codes import INTERRUPTED
-from nearfar.cli.warned import warnings_as_lines
 from nearfar.core.errors import NearfarError, StoppedError
 from nearfar.core.interactive import progress_shown_otherwise
 
@@ -78,6 +78,29 @@ def run(arguments: Sequence[str]) -> int:
 def _warnings(errors: Console, *, debug: bool) -> contextlib.AbstractContextManager[None]:
     """Warnings as lines; with --debug as Python prints them, with the line they came from."""
     return contextlib.nullcontext() if debug else warnings_as_lines(errors)
+
+
+@contextlib.contextmanager
+def warnings_as_lines(console: Console) -> Iterator[None]:
+    """Print each warning once as a line while the block runs.
+
+    Args:
+        console: where to.
+    """
+    before = warnings.showwarning
+    printed: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        text = " ".join(str(message).split())
+        if text not in printed:
+            printed.add(text)
+            console.print(f"warning: {text}", style="yellow", markup=False)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def _outside_nearfar(error: Exception) -> list[str]:

@@ -17,10 +17,9 @@ from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import Interactions, Split
 from nearfar.data.splits.folder import load_split
 from nearfar.maps.atlas import Mapped, make_atlas
-from nearfar.maps.cohorts import SIZES, Cohorts, cohorts_by_interactions
+from nearfar.maps.cohorts import N_GENRES, SIZES, Cohorts, cohorts_by_genre, cohorts_by_interactions
 from nearfar.maps.drawing import check_drawable, draw
 from nearfar.maps.figure2 import N_USERS
-from nearfar.maps.genres import N_GENRES, cohorts_by_genre
 from nearfar.maps.projections.projection import find_projection
 from nearfar.maps.table import distances_table, separability_table
 from nearfar.maps.users import Part, whole_histories

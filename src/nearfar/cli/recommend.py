@@ -12,7 +12,7 @@ from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
 from nearfar.bundle.histories import histories_of_users
 from nearfar.bundle.history_file import read_histories
-from nearfar.bundle.matching import match_items, split_items
+from nearfar.bundle.match_items import match_items, split_items
 from nearfar.bundle.recommend import (
     Recommendations,
     ranking_to_file,

@@ -23,15 +23,15 @@ from nearfar.train.loop import epochs
 from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.run import Precision, Run
 from nearfar.train.state import TrainingState
+from nearfar.vae.initialisers.initialiser import Initialiser
+from nearfar.vae.initialisers.saved import Saved
+from nearfar.vae.initialisers.spectral import Spectral
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.likelihoods.bernoulli import bernoulli
 from nearfar.vae.likelihoods.gaussian import Squares
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.likelihoods.multinomial import SoftReconstruction, reconstruction
 from nearfar.vae.likelihoods.sampled import SampledReconstruction
-from nearfar.vae.starts.saved import Saved
-from nearfar.vae.starts.spectral import Spectral
-from nearfar.vae.starts.start import Start
-from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.terms.alignment import Alignment
 from nearfar.vae.terms.kl import KL
 
@@ -99,7 +99,7 @@ def check_shareable(algorithm: object) -> AutoencoderAlgorithm:
         )
     if algorithm.USER_NODES:
         raise SettingsError(f"{name} learns of each training user apart; train it on one machine")
-    start: Start | None = algorithm.start
+    start: Initialiser | None = algorithm.start
     while isinstance(start, Saved):
         start = start.before
     if not isinstance(start, Xavier | Spectral):

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 from polars.exceptions import PolarsError
 
-from nearfar.bundle.registered import ITEMS
+from nearfar.bundle.registry_layout import ITEMS
 from nearfar.core.errors import DataError, SchemaError, SettingsError, near_hint
 from nearfar.core.files import atomic_file, remove
 from nearfar.core.vocabulary import Vocabulary

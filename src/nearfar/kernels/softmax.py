@@ -16,9 +16,9 @@ from torch import Tensor
 
 from nearfar.kernels.background import Background
 from nearfar.kernels.gradients import gradient_of
+from nearfar.kernels.memory import Workspace
 from nearfar.kernels.products import affine, multiply_into, widest
 from nearfar.kernels.rows import Rows
-from nearfar.kernels.workspace import Workspace
 
 BLOCK_BYTES = 2 << 20
 """About the scores of one block on a CPU: they should stay in the cores' second-level caches."""

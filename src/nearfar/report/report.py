@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.subjects import common_sample, subject_of
+from nearfar.bundle.theory_subject import common_sample, subject_of
 from nearfar.core.errors import EmptyDataError, NearfarError, SettingsError
 from nearfar.core.extras import require
 from nearfar.data.interactions import Interactions, Split

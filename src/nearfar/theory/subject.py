@@ -17,8 +17,7 @@ from nearfar.core.seeding import derive, generator
 from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.theory.latents import check_gaussian, drawn, encoded, standing_latents
-from nearfar.theory.losses import Loss, loss_of
-from nearfar.theory.trained import trained_objective
+from nearfar.theory.losses import Loss, loss_of, trained_objective
 from nearfar.theory.transport import coupled_points, gaussian_points
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective

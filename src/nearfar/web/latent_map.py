@@ -14,7 +14,7 @@ from nearfar.data.interactions import Interactions
 from nearfar.maps.anchors import place_anchors
 from nearfar.maps.cohorts import cohorts_by_interactions
 from nearfar.maps.projections.pca import PCA
-from nearfar.maps.projections.projection import Place
+from nearfar.maps.projections.projection import Transform
 from nearfar.web.scorers.scorer import Scorer
 
 ANCHORS = 100
@@ -29,15 +29,15 @@ class ServedMap:
 
     Args:
         content: cohorts with the coordinates of their users, and anchors.
-        place: from the latent space to the plane.
+        transform: from the latent space to the plane.
     """
 
     content: dict[str, Any]
-    place: Place
+    transform: Transform
 
     def point(self, scorer: Scorer, history: csr_array) -> tuple[float, float]:
         """Where somebody of this history lies."""
-        x, y = self.place(scorer.latents(history).astype(np.float64))[0]
+        x, y = self.transform(scorer.latents(history).astype(np.float64))[0]
         return float(x), float(y)
 
 
@@ -82,7 +82,7 @@ def make_map(scorer: Scorer, users: Interactions, *, seed: int = 0) -> ServedMap
         "projection": PCA.label, "notes": list(cohorts.notes), "cohorts": groups,
         "anchors": anchors,
     }  # fmt: skip
-    return ServedMap(content, projected.place)
+    return ServedMap(content, projected.transform)
 
 
 def _columns(xy: Float[np.ndarray, "users 2"]) -> dict[str, list[float]]:

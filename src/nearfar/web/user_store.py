@@ -20,7 +20,7 @@ from scipy.sparse import csr_array, vstack
 from nearfar.bundle.history_file import read_histories
 from nearfar.core.identity import key_of
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.store.reader import Reader, Stored, UnreachableError
+from nearfar.store.reader import Reader, StoredRecommendation, UnreachableError
 from nearfar.store.sinks.sink import RecommendationSink
 from nearfar.web.logs import failure, log
 from nearfar.web.metrics import Metrics
@@ -47,7 +47,7 @@ class StoredDay:
     """A user's recommendations of the latest published day, by rank."""
 
     day: date
-    rows: list[Stored]
+    rows: list[StoredRecommendation]
 
 
 class StoreDownError(Exception):

@@ -18,7 +18,7 @@ from nearfar.core import memory
 from nearfar.data.interactions import Interactions
 from nearfar.kernels.products import times
 from nearfar.models.model import BATCH_BYTES
-from nearfar.vae.starts.spectral import OVERSAMPLING
+from nearfar.vae.initialisers.spectral import OVERSAMPLING
 
 FLOAT_BYTES = 4
 COPIES_OF_WEIGHTS = 5

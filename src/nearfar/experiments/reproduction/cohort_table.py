@@ -15,7 +15,7 @@ from nearfar.bundle.folder import load_bundle
 from nearfar.data.interactions import Interactions
 from nearfar.evaluation.table import Table
 from nearfar.experiments.reproduction.study import Study
-from nearfar.experiments.reproduction.summary import RowSummary, mean_and_half_width, spelled
+from nearfar.experiments.reproduction.summary import RowSummary, format_mean, mean_and_half_width
 from nearfar.maps.atlas import encoded
 from nearfar.maps.cohorts import SIZES, cohorts_by_interactions
 from nearfar.maps.figure2 import N_USERS
@@ -71,7 +71,7 @@ def cohort_table(study: Study, summaries: Sequence[RowSummary], level: float) ->
         values["purity"] = [n.purity for n in of_seeds]
         for key, each in values.items():
             mean, half = mean_and_half_width(each, level)
-            cells.append(spelled(mean, half))
+            cells.append(format_mean(mean, half))
             record[key] = {"mean": mean, "half_width": half, "values": each}
         whole = [n.distances for n in of_seeds if len(n.distances) == len(PAIRS)]
         small, middle, large = SIZES

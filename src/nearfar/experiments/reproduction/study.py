@@ -26,7 +26,7 @@ from nearfar.experiments.reproduction.row_settings import (
     row_algorithm,
 )
 from nearfar.experiments.reproduction.rows import TABLES, Table, TableRow, rows_of
-from nearfar.experiments.stopping import Budget, Stop, Watch, raising_on_sigterm, reason_of
+from nearfar.experiments.stopping import Budget, Stop, StopAtBudget, raising_on_sigterm, reason_of
 from nearfar.metrics.metric import Metric, UserMetric
 from nearfar.train.callback import Callback, Reporting, silent
 from nearfar.train.run import Device, Precision, Run
@@ -205,7 +205,7 @@ class Study:
         assert cell is not None
         try:
             with self.reporting(title) as callbacks:
-                measured = self._fit(cell, split, (*callbacks, Watch(budget)))
+                measured = self._fit(cell, split, (*callbacks, StopAtBudget(budget)))
         except Exception as error:
             if self.raise_errors:
                 raise

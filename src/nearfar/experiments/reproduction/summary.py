@@ -180,7 +180,7 @@ def mean_and_half_width(values: Sequence[float], level: float) -> tuple[float | 
     return float(array.mean()), None if interval is None else interval.half_width
 
 
-def spelled(mean: float | None, half_width: float | None) -> str:
+def format_mean(mean: float | None, half_width: float | None) -> str:
     """Return the mean as tables show it, with ± half of its interval where there is one."""
     if mean is None:
         return "-"

@@ -14,7 +14,7 @@ from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.files import atomic_file
-from nearfar.store.reader import Reader, Stored, UnreachableError
+from nearfar.store.reader import Reader, StoredRecommendation, UnreachableError
 from nearfar.store.secrets import Url
 from nearfar.store.sinks._parquet_day import PREFIX, Day
 from nearfar.store.sinks._rows import (
@@ -157,7 +157,7 @@ class _ParquetReader(Reader):
         with self._errors():
             return max(self._sink.dates(), default=None)
 
-    def read(self, day: date, users: Sequence[str]) -> dict[str, list[Stored]] | None:
+    def read(self, day: date, users: Sequence[str]) -> dict[str, list[StoredRecommendation]] | None:
         asked = by_key(users, self._sink.ids)
         with self._errors():
             rows = self._sink.read_users(day, list(asked))

@@ -1,4 +1,4 @@
-"""The published start."""
+"""The published initialiser."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from scipy.sparse import csr_array
 
+from nearfar.vae.initialisers.initialiser import AddUp, Initialiser, alone
 from nearfar.vae.network import VAE
-from nearfar.vae.starts.start import AddUp, Start, alone
 
 
 @dataclass(frozen=True)
-class Xavier(Start):
+class Xavier(Initialiser):
     """Weights as they were drawn: Glorot's, with small biases. Knows nothing of the data.
 
     Source: the published code of Mult-VAE (Liang et al. 2018).

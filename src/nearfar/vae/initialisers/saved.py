@@ -1,4 +1,4 @@
-"""A start from the weights of an earlier network."""
+"""The initialiser by the weights of an earlier network."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from torch import Tensor
 from nearfar.core.errors import ArtefactError
 from nearfar.core.ranges import NonEmptyText
 from nearfar.kernels.gradients import ParameterTable
+from nearfar.vae.initialisers.initialiser import AddUp, Initialiser, alone
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.network import VAE
-from nearfar.vae.starts.start import AddUp, Start, alone
-from nearfar.vae.starts.xavier import Xavier
 
 COLUMNS = "item_columns"
 """The array that tells, item by item, which of the earlier items it is; -1 for a new one."""
 
 
 @dataclass(frozen=True)
-class Saved(Start):
+class Saved(Initialiser):
     """Training goes on from the weights in a file; new items start as `before` leaves them.
 
     Args:
@@ -37,7 +37,7 @@ class Saved(Start):
     """
 
     path: NonEmptyText
-    before: Start = field(default_factory=Xavier)
+    before: Initialiser = field(default_factory=Xavier)
 
     @torch.no_grad()
     def apply(self, network: VAE, x: csr_array, seed: int, add_up: AddUp = alone) -> None:

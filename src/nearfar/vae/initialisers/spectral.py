@@ -1,4 +1,4 @@
-"""A start from what closed forms know of the data: popularity and the leading directions."""
+"""The initialiser by what closed forms know of the data: popularity and leading directions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, Share
 from nearfar.core.seeding import derive
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.sparse import weighted_sums
+from nearfar.vae.initialisers.initialiser import AddUp, Initialiser, alone
 from nearfar.vae.network import VAE
-from nearfar.vae.starts.start import AddUp, Start, alone
 
 SMOOTHING = 1.0
 """Pseudo-count of every item, in users, so that none has log 0."""
@@ -27,7 +27,7 @@ PART_USERS = 8192
 
 
 @dataclass(frozen=True)
-class Spectral(Start):
+class Spectral(Initialiser):
     """Training begins where a linear autoencoder and the popularity of items end.
 
     The decoder's last biases are the items' log popularity. The encoder's first units and the

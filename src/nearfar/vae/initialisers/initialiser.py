@@ -1,4 +1,4 @@
-"""The interface of a start."""
+"""The interface of an initialiser."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def alone(values: Tensor) -> Tensor:
     return values
 
 
-class Start(Settings, ABC):
-    """What a fresh network is given of the data before its first step.
+class Initialiser(Settings, ABC):
+    """How the weights of a fresh network are set before the first step; the setting `start`.
 
     Examples:
         >>> nf.MultVAE(start="xavier").start

@@ -1,8 +1,10 @@
-"""A catalogue with new items: who is known, who is new, and what features tell of both."""
+"""A catalogue with items that came after the training: which are new, and their features."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -37,7 +39,7 @@ class ExtendedCatalogue:
     left_out: pl.Series
 
 
-def catalogue_with(items: Vocabulary, features: ItemFeatures) -> ExtendedCatalogue:
+def extended_catalogue(items: Vocabulary, features: ItemFeatures) -> ExtendedCatalogue:
     """Return the catalogue of a model with the new items among `features`.
 
     Known items whose features are not given have those of `items.details`, as genres that came
@@ -99,3 +101,15 @@ def _no_overlap(features: ItemFeatures, known: np.ndarray, new: np.ndarray) -> s
         f"are {quoted(names[of_new > 0][:3].tolist())} ..., those of {len(known):,} known items "
         f"{theirs} ...; give the features of known and new items under the same names"
     )
+
+
+def n_trained_items(data: Mapping[str, Any], n_items: int) -> int:
+    """Return how many items the model was trained on; those that came later stand after them.
+
+    Args:
+        data: what a bundle or an export tells of its data, `About.data`.
+        n_items: of the model.
+    """
+    added = data.get("new_items") or {}
+    # A bundle that was extended before this number was written tells only what came last.
+    return added.get("n_trained", n_items - added.get("n_new", 0))

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.matching import match_items
+from nearfar.bundle.match_items import match_items
 from nearfar.core.errors import DataError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.models.constant import Constant

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nearfar.pages.formulas import as_formula
+from nearfar.report.sections.diagnostics import as_formula
 
 
 @pytest.mark.parametrize(
