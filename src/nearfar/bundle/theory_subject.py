@@ -51,7 +51,7 @@ def subject_of(
             f"{bundle.about.algorithm} has no latent space to examine; give a bundle of an "
             "autoencoder, as multvae"
         )
-    seen = users if users.item_ids == bundle.items else users.on_items(bundle.items)
+    seen = users.on_items(bundle.items)
     counts = np.diff(users.x.indptr)
     groups = np.full(len(counts), len(activity))
     for number, group in enumerate(activity):
@@ -92,9 +92,7 @@ def common_sample(
     """
     able = np.ones(everyone.n_users, dtype=bool)
     for bundle in bundles:
-        same = everyone.item_ids == bundle.items
-        seen = everyone if same else everyone.on_items(bundle.items)
-        able &= np.diff(seen.x.indptr) > 0
+        able &= np.diff(everyone.on_items(bundle.items).x.indptr) > 0
     rows = np.flatnonzero(able)
     if not len(rows):
         raise EmptyDataError("no user of the split has an item that all the bundles know")

@@ -25,7 +25,7 @@ from nearfar.experiments.autopilot.autopilot import autopilot as run_autopilot
 from nearfar.experiments.autopilot.page import PAGE, write_page
 from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Precision
-from nearfar.train.trackers.tracker import check_targets, reporting_to
+from nearfar.train.tracking import check_targets, reporting_to
 
 
 @with_options()

@@ -37,7 +37,7 @@ from nearfar.jobs.status import status as status_of
 from nearfar.jobs.status import write_prometheus
 from nearfar.jobs.train_weekly import train_weekly
 from nearfar.train.callback import Callback
-from nearfar.train.trackers.tracker import trackers
+from nearfar.train.tracking import trackers
 
 app = typer.Typer(
     name="pipeline",

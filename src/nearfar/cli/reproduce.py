@@ -26,7 +26,7 @@ from nearfar.experiments.reproduction.study import SeedResult, Study, StudyPlan
 from nearfar.metrics.metric import parse_metric
 from nearfar.tables.columns import Columns
 from nearfar.train.run import Precision
-from nearfar.train.trackers.tracker import reporting_to
+from nearfar.train.tracking import reporting_to
 
 
 @with_options(without=(*DETAILS, *WEIGHTS, "format", "min_user"))

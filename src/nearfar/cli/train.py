@@ -25,7 +25,7 @@ from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.data.splits.hold_out import hold_out_users, single_item_remark
 from nearfar.evaluation.text import remark_on_depths
 from nearfar.train.run import Precision, Run
-from nearfar.train.trackers.tracker import check_targets, trackers
+from nearfar.train.tracking import check_targets, trackers
 
 WARM = "warm.safetensors"
 PRESETS = "; ".join(f"{name}: {', '.join(kept)}" for name in names() if (kept := presets(name)))

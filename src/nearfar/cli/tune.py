@@ -21,7 +21,7 @@ from nearfar.experiments.tuning.trials import METRIC, Tuned
 from nearfar.experiments.tuning.tune import TuningSearch
 from nearfar.experiments.tuning.tune import tune as run_search
 from nearfar.train.run import Precision
-from nearfar.train.trackers.tracker import check_targets, reporting_to
+from nearfar.train.tracking import check_targets, reporting_to
 
 
 @with_options()

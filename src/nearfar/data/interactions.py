@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -137,6 +137,8 @@ class Interactions:
 
     def on_items(self, item_ids: Vocabulary) -> Interactions:
         """The same users over other items, matched by id; what these lack is left out."""
+        if item_ids == self.item_ids:
+            return replace(self, item_ids=item_ids)
         columns = item_ids.index(self.item_ids.ids)
         entries = self._values.tocoo()
         new = columns[entries.col]

@@ -188,7 +188,7 @@ def _score(
     remove(registry.scored_mark(as_of))
     if not resume:
         remove(mark)
-    known = active if active.item_ids == bundle.items else active.on_items(bundle.items)
+    known = active.on_items(bundle.items)
     step, n_users = pipeline.score.part_users, active.n_users
 
     def size(part: int) -> int:

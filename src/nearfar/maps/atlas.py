@@ -195,7 +195,7 @@ def _map(
         raise DataError(
             f"{title} is a model of {mapped.model.n_items} items, given with {len(mapped.items)}"
         )
-    seen = users if users.item_ids == mapped.items else users.on_items(mapped.items)
+    seen = users.on_items(mapped.items)
     latents = encoded(mapped.model, seen.x)
     projected = projection.fit(latents, seed)
     turn = _turn(projected.xy, cohorts)

@@ -61,7 +61,7 @@ def make_map(scorer: Scorer, users: Interactions, *, seed: int = 0) -> ServedMap
     fits = (counts <= 10).any() and (counts >= 200).any()
     cohorts = choose(SIZES if fits else (median // 4, median, 4 * median))
     drawn = users.take_users(cohorts.rows)
-    seen = drawn if drawn.item_ids == scorer.items else drawn.on_items(scorer.items)
+    seen = drawn.on_items(scorer.items)
     latents = scorer.latents(seen.x).astype(np.float64)
     projected = PCA().fit(latents, seed)
     xy = projected.xy.round(DECIMALS)

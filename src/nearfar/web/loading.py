@@ -194,7 +194,7 @@ class Loader:
         if self._settings.histories is not None:
             from nearfar.web.user_store import StoredHistories
 
-            histories = StoredHistories(self._settings.histories, scorer.items)
+            histories = StoredHistories(self._settings.histories, scorer)
         served = ServedModel(
             address.name, scorer, catalogue, histories, self._map(scorer),
             item_map(scorer, items, catalogue), self._builder(scorer, items, address.name),

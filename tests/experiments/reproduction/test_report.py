@@ -14,7 +14,7 @@ from nearfar.evaluation.groups import parse_groups
 from nearfar.evaluation.pooled import pooled
 from nearfar.experiments.reproduction.cells import CellResult
 from nearfar.experiments.reproduction.gains import best_autoencoder, gains
-from nearfar.experiments.reproduction.markdown import markdown_table
+from nearfar.experiments.reproduction.report_files import markdown_table
 from nearfar.experiments.reproduction.rows import TABLES, Published
 from nearfar.experiments.reproduction.study import SeedResult
 from nearfar.experiments.reproduction.summary import summarise

@@ -11,7 +11,7 @@ from nearfar.models.autoencoder import Autoencoder
 from nearfar.pages.chart import Axis, BarChart, Bars, Line, LineChart
 from nearfar.pages.page import Block, Bullets, Captioned, Charts, Heading, Remark, Section
 from nearfar.report.report import Report
-from nearfar.theory.diagnosis import Diagnosis, notes_of
+from nearfar.theory.diagnosis import Diagnosis, notes_of, number_rows
 from nearfar.theory.finding import Curve, Finding
 
 INDICES = str.maketrans("0123456789uvi", "₀₁₂₃₄₅₆₇₈₉ᵤᵥᵢ")
@@ -72,14 +72,9 @@ def _instrument(findings: Mapping[str, Finding], models: Sequence[str]) -> list[
 
 
 def _numbers(present: Mapping[str, Finding]) -> Table:
-    labels = {n.key: (n.label, n.unit) for found in present.values() for n in found.numbers}
-    told = {title: {n.key: n.told() for n in found.numbers} for title, found in present.items()}
     rows = tuple(
-        (
-            f"{label}, {unit}" if unit and unit != "share" else label,
-            *(told[title].get(key, "-") for title in present),
-        )
-        for key, (label, unit) in labels.items()
+        (f"{label}, {unit}" if unit else label, *values)
+        for label, unit, *values in number_rows(present)
     )
     return Table(("measured", *present), rows, tuple(notes_of(present)))
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from nearfar.experiments.reproduction import cohort_table as module
-from nearfar.experiments.reproduction.cohort_table import (
+from nearfar.experiments.reproduction import figure2 as module
+from nearfar.experiments.reproduction.figure2 import (
     CohortNumbers,
     cohort_numbers,
     cohort_table,

@@ -1,10 +1,11 @@
-"""Which cohort is near which: the numbers behind Figure 2, over seeds."""
+"""Figure 2 of a study: the latent map of its models, and which cohort is near which."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,20 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from nearfar.bundle.folder import load_bundle
+from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import Interactions
 from nearfar.evaluation.table import Table
+from nearfar.experiments.reproduction.report import ReproductionReport
 from nearfar.experiments.reproduction.study import Study
 from nearfar.experiments.reproduction.summary import RowSummary, format_mean, mean_and_half_width
 from nearfar.maps.atlas import encoded
 from nearfar.maps.cohorts import SIZES, cohorts_by_interactions
-from nearfar.maps.figure2 import N_USERS
+from nearfar.maps.drawing import check_drawable
+from nearfar.maps.figure2 import N_USERS, figure2
+from nearfar.maps.projections.projection import find_projection
 from nearfar.maps.separability import knn_purity
 from nearfar.maps.users import whole_histories
+from nearfar.metrics.ndcg import NDCG
 from nearfar.models.model import LatentModel
 
 HISTORIES, SHOWN = "histories x", "histories x / ||x||"
@@ -43,6 +49,40 @@ class CohortNumbers:
     distances: Mapping[tuple[int, int], float]
     purity: float
     chance: float
+
+
+def check_can_be_drawn(path: Path) -> None:
+    """Refuse the figure before hours are spent on fitting.
+
+    Raises:
+        MissingExtraError: a library that draws it is missing.
+    """
+    check_drawable(path)
+    find_projection("tsne").check_installed()
+
+
+def draw_latent_map(study: Study, found: ReproductionReport) -> dict[str, Any]:
+    """Draw the first seed's models, one panel a row; returns NDCG@100 and separability of each.
+
+    Raises:
+        SettingsError: a row's algorithm has no latent space.
+    """
+    seed = study.plan.seed
+    fitted: dict[str, LatentModel] = {}
+    ndcg: dict[str, float] = {}
+    for summary in found.summaries:
+        entry = next(e for e in summary.entries if e.seed == seed)
+        assert entry.cell is not None
+        assert entry.measured is not None
+        model = load_bundle(study.store.model_folder(entry.cell), device=study.plan.device).model
+        if not isinstance(model, LatentModel):
+            raise SettingsError(f"{summary.row.algorithm} has no latent space to draw")
+        fitted[summary.row.label] = model
+        if NDCG(100) in study.plan.measured:
+            ndcg[summary.row.label] = entry.measured.test.mean(NDCG(100))
+    return figure2(
+        study.splits.load(seed), fitted, found.path(".png"), seed=seed, ndcg=ndcg or None
+    )
 
 
 def cohort_table(study: Study, summaries: Sequence[RowSummary], level: float) -> Table:
@@ -159,5 +199,4 @@ def _latents(
     assert entry.cell is not None
     bundle = load_bundle(study.store.model_folder(entry.cell), device=study.plan.device)
     assert isinstance(bundle.model, LatentModel)
-    seen = users if users.item_ids == bundle.items else users.on_items(bundle.items)
-    return encoded(bundle.model, seen.x)
+    return encoded(bundle.model, users.on_items(bundle.items).x)
