@@ -16,7 +16,7 @@ from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.algorithms.popularity import Popularity
-from nearfar.bundle.bundle import Bundle, describe
+from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import save_bundle
 from nearfar.core import settings
 from nearfar.core.files import write_json
@@ -100,11 +100,10 @@ def run_demo(
     bundles = {}
     for trial, name in zip(trials[2:], ("bundle-plain", "bundle-pia"), strict=True):
         metrics = {"validation": trial.validation.to_dict(), "test": trial.test.to_dict()}
-        about = describe(
-            trial.algorithm, split.train, seed=seed, protocol=split.protocol, metrics=metrics,
-            history=None,
+        bundles[name] = Bundle.of(
+            trial.model, trial.algorithm, split.train,
+            seed=seed, protocol=split.protocol, metrics=metrics,
         )  # fmt: skip
-        bundles[name] = Bundle(trial.model, split.train.item_ids, about)
         save_bundle(bundles[name], folder / name)
     save_split(split, folder / "split")
     runs = {trial.name: trial.records for trial in trials if trial.records}

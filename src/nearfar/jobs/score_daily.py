@@ -27,6 +27,7 @@ from nearfar.jobs.pipeline import Daily, Pipeline, experiment_of
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
 from nearfar.jobs.window import check_day, moment, window_events
+from nearfar.reranking.reranking import Reranking
 from nearfar.store.contracts import CHECKS
 
 STARTED = "scoring.json"
@@ -159,17 +160,10 @@ def _score(
     if n_absent := int((bundle.items.index(deny) < 0).sum()):
         say(f"{n_absent:,} of {len(deny):,} denied ids are no items of {version}")
     reranking = pipeline.score.reranking
-    inputs = {
-        "day": str(as_of), "version": version, "users": active.fingerprint,
-        "deny": sorted(map(str, deny)), "k": pipeline.score.k,
-        "exclude_seen": pipeline.score.exclude_seen, "part_users": pipeline.score.part_users,
-    }  # fmt: skip
     if reranking is not None:
-        inputs["rerank"] = to_plain(reranking)
         for unknown in reranking.over(item_facts(bundle)).rules.unknown:
             say(f"{unknown}; the rule is ignored")
-    if NEW_ITEMS in bundle.about.data:
-        inputs[NEW_ITEMS] = bundle.about.data[NEW_ITEMS][FILE]
+    inputs = _inputs(pipeline, as_of, version, active, bundle, deny, reranking)
     if not again and _published(pipeline, registry, as_of, inputs):
         say(f"{as_of} is published by {version} from the same events; nothing to do")
         return Scored(
@@ -216,6 +210,29 @@ def _score(
         str(as_of), version, n_users, rows, unknown, resumed, events.frame.height,
         events.n_rejected, False, 0.0, events.left_out,
     )  # fmt: skip
+
+
+def _inputs(
+    pipeline: Pipeline,
+    as_of: date,
+    version: str,
+    active: Interactions,
+    bundle: Bundle,
+    deny: pl.Series,
+    reranking: Reranking | None,
+) -> dict[str, Any]:
+    """What decides a day's recommendations, JSON-able: a day of the same inputs stays as it is."""
+    daily = pipeline.score
+    inputs = {
+        "day": str(as_of), "version": version, "users": active.fingerprint,
+        "deny": sorted(map(str, deny)), "k": daily.k, "exclude_seen": daily.exclude_seen,
+        "part_users": daily.part_users,
+    }  # fmt: skip
+    if reranking is not None:
+        inputs["rerank"] = to_plain(reranking)
+    if NEW_ITEMS in bundle.about.data:
+        inputs[NEW_ITEMS] = bundle.about.data[NEW_ITEMS][FILE]
+    return inputs
 
 
 def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date, say: Say) -> Interactions:

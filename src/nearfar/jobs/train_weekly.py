@@ -33,7 +33,14 @@ from nearfar.jobs.job import recorded
 from nearfar.jobs.pipeline import Pipeline, exports_of
 from nearfar.jobs.registry import Registry, Version
 from nearfar.jobs.unfinished import forget, take_up, warm_file
-from nearfar.jobs.window import TrainingWindow, check_day, training_of, window_events, window_of
+from nearfar.jobs.window import (
+    TrainingWindow,
+    WindowEvents,
+    check_day,
+    training_of,
+    window_events,
+    window_of,
+)
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.model import Model
 from nearfar.store.contracts import CHECKS
@@ -163,9 +170,10 @@ def _train(
     )
     folder = registry.unfinished_folder(as_of)
     algorithm, warm = _algorithm(pipeline, champion, data.train, folder, say)
+    warm_from = champion.name if champion and warm else None
     made_of = {
         **identity(algorithm, data.train, data.validation), "seed": weekly.seed,
-        "precision": weekly.precision, "warm_from": champion.name if champion and warm else None,
+        "precision": weekly.precision, "warm_from": warm_from,
         "by": type(executor).__name__, "nearfar": __version__,
     }  # fmt: skip
     take_up(folder, made_of, say)
@@ -178,7 +186,6 @@ def _train(
     verdicts, measured, collapsed, remarks = _judged(pipeline, model, run, data, champion, registry)
     report_measured(callbacks, measured.get("candidate", {}))
     verdicts = accepting(verdicts, accept)
-    window = window_of(as_of, weekly.window_days)
     record = {
         "as_of": str(as_of),
         "passed": all(v.passed for v in verdicts),
@@ -187,16 +194,10 @@ def _train(
         "held_out": data.share,
         "metrics": measured,
         "collapsed": collapsed,
-        "data": {
-            "since": str(window[0]), "events": data.n_events, "rejected": events.n_rejected,
-            "users": data.train.n_users, "items": data.train.n_items,
-            "interactions": data.train.n_interactions,
-            "mean_interactions": data.train.n_interactions / data.train.n_users,
-            "fingerprint": data.train.fingerprint, "contract": events.report,
-        },
+        "data": _facts(data, events, window_of(as_of, weekly.window_days)[0]),
         "lineage": {
             "champion": champion.name if champion else None,
-            "warm_from": champion.name if champion and warm else None,
+            "warm_from": warm_from,
             "epochs": len(run.history.records), "best_epoch": run.history.best_epoch,
             "seed": weekly.seed,
         },
@@ -213,6 +214,17 @@ def _train(
     version = registry.register(bundle, registry.new_name(str(as_of)), record, exports)
     forget(folder.parent, str(as_of))
     return Trained(version, verdicts, warm, 0.0, remarks)
+
+
+def _facts(data: TrainingWindow, events: WindowEvents, since: date) -> dict[str, Any]:
+    """What a version's record tells of its training data."""
+    train = data.train
+    return {
+        "since": str(since), "events": data.n_events, "rejected": events.n_rejected,
+        "users": train.n_users, "items": train.n_items, "interactions": train.n_interactions,
+        "mean_interactions": train.n_interactions / train.n_users,
+        "fingerprint": train.fingerprint, "contract": events.report,
+    }  # fmt: skip
 
 
 def _champion(registry: Registry, say: Say) -> Version | None:

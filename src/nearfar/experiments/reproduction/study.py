@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nearfar.bundle.bundle import Bundle, describe
+from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import save_bundle
 from nearfar.core.errors import NearfarError, SettingsError, UnknownNameError
 from nearfar.core.manifest import is_bundle
@@ -230,11 +230,10 @@ class Study:
             scores = {str(metric): found.mean(metric) for metric in cell.metrics}
         test = evaluate(model, split.test, cell.metrics, name=cell.row.label)
         history = run.history
-        about = describe(
-            cell.algorithm.as_fitted(model), train, seed=cell.seed, protocol=split.protocol,
+        bundle = Bundle.of(
+            model, cell.algorithm, train, seed=cell.seed, protocol=split.protocol,
             metrics={"validation": scores, "test": test.to_dict()}, history=history,
         )  # fmt: skip
-        bundle = Bundle(model, train.item_ids, about)
         if self.plan.with_models:
             save_bundle(bundle, self.store.model_folder(cell))
         of_latents = self.plan.table == "tradeoff"
