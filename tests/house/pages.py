@@ -108,7 +108,7 @@ MORE = {
         "nearfar.theory.transport.sampled_w1",
         "nearfar.theory.health.latent_health", "nearfar.theory.mutual_information.decompose_kl",
         "nearfar.theory.collaboration.jaccard_distance", "nearfar.theory.diagnosis.Diagnosis",
-        "nearfar.theory.finding.Finding", "nearfar.theory.instrument.all_instruments",
+        "nearfar.theory.instrument.Finding", "nearfar.theory.instrument.all_instruments",
     ),
     "abtest": (
         "nearfar.abtest.assignment.Experiment", "nearfar.abtest.assignment.read_experiment",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nearfar.core.errors import DataError, EmptyDataError, MissingExtraError, SettingsError
+from nearfar.data.interactions import whole_histories
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.maps.atlas import Mapped, encoded, make_atlas
 from nearfar.maps.cohorts import cohorts_by_interactions
@@ -18,7 +19,6 @@ from nearfar.maps.drawing import draw
 from nearfar.maps.figure2 import figure2
 from nearfar.maps.projections.pca import PCA
 from nearfar.maps.table import distances_table, separability_table
-from nearfar.maps.users import whole_histories
 from nearfar.metrics.ndcg import NDCG
 from tests.maps.cases import Linear, split_of_sizes
 

@@ -12,9 +12,8 @@ from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.models.constant import Constant
 from nearfar.models.ensemble import Ensemble
 from nearfar.models.exposure import N_PLACES, _probes
-from nearfar.models.factors import Factors
+from nearfar.models.factors import Factors, LeastSquaresFolding, LinearFolding
 from nearfar.models.feature_ridge import FeatureRidge, conjugate_gradients
-from nearfar.models.folding import LeastSquaresFolding, LinearFolding
 from nearfar.models.item_item import ItemItem
 from nearfar.models.least_squares import Confidence
 from nearfar.models.model import Model

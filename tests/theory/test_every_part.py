@@ -25,8 +25,7 @@ from nearfar.algorithms.pia import PIA
 from nearfar.core import discovery
 from nearfar.core.errors import NearfarError
 from nearfar.theory.collaboration import collaboration, jaccard_distance
-from nearfar.theory.finding import Finding
-from nearfar.theory.instrument import Instrument, all_instruments
+from nearfar.theory.instrument import Finding, Instrument, all_instruments
 from nearfar.theory.instruments.alignment import AlignmentInstrument
 from nearfar.theory.instruments.alignment import _objective as latent_objective
 from nearfar.theory.instruments.distances import Distances

@@ -9,7 +9,7 @@ import pytest
 
 from nearfar.core.files import read_json
 from nearfar.experiments.reproduction.summary import format_mean
-from nearfar.theory.finding import Number
+from nearfar.theory.instrument import Number
 
 ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "benchmarks/experiments/theory_ml_1m.json"

@@ -19,9 +19,9 @@ from nearfar.cli import inputs
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, table
 from nearfar.core.files import write_json
+from nearfar.data.interactions import Part
 from nearfar.data.splits.folder import load_split
 from nearfar.experiments.diagnosis import subjects_of
-from nearfar.maps.users import Part
 from nearfar.pages.matplotlib import check_picture, write_picture
 from nearfar.report.sections.diagnostics import curve_charts
 from nearfar.theory.diagnosis import (
@@ -32,8 +32,7 @@ from nearfar.theory.diagnosis import (
     number_rows,
     sentences_of,
 )
-from nearfar.theory.finding import Finding
-from nearfar.theory.instrument import Instrument, all_instruments, instruments_named
+from nearfar.theory.instrument import Finding, Instrument, all_instruments, instruments_named
 from nearfar.theory.subject import Subject
 
 JSON = ".json"

@@ -14,7 +14,7 @@ from nearfar.cli import inputs
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, drawn
 from nearfar.core.errors import SettingsError
-from nearfar.data.interactions import Interactions, Split
+from nearfar.data.interactions import Interactions, Part, Split, whole_histories
 from nearfar.data.splits.folder import load_split
 from nearfar.maps.atlas import Mapped, make_atlas
 from nearfar.maps.cohorts import N_GENRES, SIZES, Cohorts, cohorts_by_genre, cohorts_by_interactions
@@ -22,7 +22,6 @@ from nearfar.maps.drawing import check_drawable, draw
 from nearfar.maps.figure2 import N_USERS
 from nearfar.maps.projections.projection import find_projection
 from nearfar.maps.table import distances_table, separability_table
-from nearfar.maps.users import Part, whole_histories
 
 By = Literal["interactions", "genre"]
 

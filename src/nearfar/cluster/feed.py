@@ -13,7 +13,7 @@ from torch import Tensor
 from nearfar.cluster.team import Team
 from nearfar.kernels.rows import Rows, WholeBatch, gather_rows
 from nearfar.train.feed import Feed
-from nearfar.train.neighbourhoods import sample_users
+from nearfar.vae.neighbours import sample_users
 
 
 class SharedFeed:

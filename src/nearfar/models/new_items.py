@@ -19,9 +19,8 @@ from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.constant import Constant
 from nearfar.models.ensemble import Ensemble
 from nearfar.models.exposure import with_share
-from nearfar.models.factors import Factors
+from nearfar.models.factors import Factors, LeastSquaresFolding, LinearFolding
 from nearfar.models.feature_ridge import N_FOLDS, FeatureRidge
-from nearfar.models.folding import LeastSquaresFolding, LinearFolding
 from nearfar.models.item_item import ItemItem
 from nearfar.models.model import Model
 from nearfar.models.top_k import ranking

@@ -12,8 +12,7 @@ import torch
 
 from nearfar.core.errors import SettingsError
 from nearfar.evaluation.text import aligned
-from nearfar.theory.finding import Finding
-from nearfar.theory.instrument import Instrument, all_instruments
+from nearfar.theory.instrument import Finding, Instrument, all_instruments
 from nearfar.theory.subject import Subject
 from nearfar.vae.neighbours import nearest, overlap
 

@@ -18,12 +18,12 @@ from nearfar.train.callback import CheckpointReport
 from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import EpochRecord, History, StepReport
 from nearfar.train.means import Means
-from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.optimiser import Optimisers
 from nearfar.train.plan import Phase, TrainingPlan
 from nearfar.train.reducer import LocalReducer, Reducer
 from nearfar.train.run import Run
 from nearfar.vae.information import Information, moments_of
+from nearfar.vae.neighbours import Neighbourhoods
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
 from nearfar.vae.weights.weight import Progress

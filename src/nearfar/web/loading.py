@@ -90,8 +90,8 @@ class Loader:
         """
         if self._settings.data is not None:
             from nearfar.core.extras import require
+            from nearfar.data.interactions import whole_histories
             from nearfar.data.splits.folder import load_split
-            from nearfar.maps.users import whole_histories
 
             require("sklearn", extra="maps", purpose="a latent map")
             self._users = whole_histories(load_split(self._settings.data))

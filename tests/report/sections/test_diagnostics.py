@@ -7,7 +7,7 @@ from nearfar.pages.chart import LineChart
 from nearfar.report.report import Report
 from nearfar.report.sections.diagnostics import as_formula, curve_charts, section
 from nearfar.theory.diagnosis import Diagnosis
-from nearfar.theory.finding import Curve, Finding, Number
+from nearfar.theory.instrument import Curve, Finding, Number
 from tests.pages.reading import Page, section_html
 from tests.report.cases import plain_report, report
 

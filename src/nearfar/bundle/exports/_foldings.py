@@ -11,7 +11,7 @@ from onnx import TensorProto
 from nearfar.bundle.exports._graph import Graph, Value
 from nearfar.bundle.exports._history import Entries
 from nearfar.bundle.exports._known import unknown
-from nearfar.models.folding import Folding, LeastSquaresFolding, LinearFolding
+from nearfar.models.factors import Folding, LeastSquaresFolding, LinearFolding
 
 TOLERANCE = 1e-14
 """Of a residual, relative to the right side; a float32 result needs no more."""

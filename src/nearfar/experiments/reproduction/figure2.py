@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 from nearfar.bundle.folder import load_bundle
 from nearfar.core.errors import SettingsError
-from nearfar.data.interactions import Interactions
+from nearfar.data.interactions import Interactions, whole_histories
 from nearfar.evaluation.table import Table
 from nearfar.experiments.reproduction.report import ReproductionReport
 from nearfar.experiments.reproduction.study import Study
@@ -25,7 +25,6 @@ from nearfar.maps.drawing import check_drawable
 from nearfar.maps.figure2 import N_USERS, figure2
 from nearfar.maps.projections.projection import find_projection
 from nearfar.maps.separability import knn_purity
-from nearfar.maps.users import whole_histories
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.model import LatentModel
 

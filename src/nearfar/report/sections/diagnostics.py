@@ -12,7 +12,7 @@ from nearfar.pages.chart import Axis, BarChart, Bars, Line, LineChart
 from nearfar.pages.page import Block, Bullets, Captioned, Charts, Heading, Remark, Section
 from nearfar.report.report import Report
 from nearfar.theory.diagnosis import Diagnosis, notes_of, number_rows
-from nearfar.theory.finding import Curve, Finding
+from nearfar.theory.instrument import Curve, Finding
 
 INDICES = str.maketrans("0123456789uvi", "₀₁₂₃₄₅₆₇₈₉ᵤᵥᵢ")
 

@@ -4,9 +4,8 @@ import numpy as np
 import torch
 
 from nearfar.algorithms.multvae import MultVAE
-from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.run import Run
-from nearfar.vae.neighbours import nearest, overlap
+from nearfar.vae.neighbours import Neighbourhoods, nearest, overlap
 from tests.conftest import interactions
 from tests.theory.cases import BASE, model, two_tastes
 

@@ -3,8 +3,7 @@
 import numpy as np
 
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.interactions import FoldIn, Interactions, Split
-from nearfar.maps.users import whole_histories
+from nearfar.data.interactions import FoldIn, Interactions, Split, whole_histories
 from tests.conftest import interactions
 from tests.maps.cases import split_of_sizes
 
