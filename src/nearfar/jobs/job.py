@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ class RefusedError(NearfarError):
 
 
 NAME = ".lock"
+
+Say = Callable[[str], object]
+"""Told in one line what is being done."""
 
 
 @contextlib.contextmanager

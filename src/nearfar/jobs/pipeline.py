@@ -75,9 +75,7 @@ class Daily(Settings):
         Raises:
             SettingsError: the rule file is missing or wrong.
         """
-        if self.rerank is None and self.rules is None:
-            return None
-        return Reranking(self.rerank, self.rules, self.candidates)
+        return Reranking.if_any(self.rerank, self.rules, self.candidates)
 
     def check_together(self) -> None:
         if (self.experiment is None) != (self.arm is None):

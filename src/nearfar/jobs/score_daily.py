@@ -21,19 +21,16 @@ from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
-from nearfar.jobs.job import recorded
+from nearfar.jobs.job import Say, recorded
 from nearfar.jobs.new_items import FILE, with_items_since
 from nearfar.jobs.pipeline import Daily, Pipeline, experiment_of
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
 from nearfar.jobs.window import check_day, moment, window_events
 from nearfar.reranking.reranking import Reranking
-from nearfar.store.contracts import CHECKS
 
 STARTED = "scoring.json"
 NEW_ITEMS = "new_items"
-
-Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,7 @@ def score_daily(
         >>> scored = score_daily(pipeline, date(2026, 5, 1))  # doctest: +SKIP
     """
     check_day(as_of, allow_future=allow_future)
-    check_accepted(accept, CHECKS)
+    check_accepted(accept)
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
     with recorded(registry, "score", as_of=str(as_of)):

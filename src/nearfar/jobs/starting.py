@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.jobs.job import Say
 from nearfar.jobs.pipeline import Pipeline, make_pipeline
 from nearfar.jobs.template import HEAD, ITEMS, REST, SINK, SOURCE
 from nearfar.jobs.window import window_of
@@ -21,8 +22,6 @@ from nearfar.tables.columns import EVENT_ROLES, OPTIONS, PLAIN_ROLES, title_colu
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.sqlite import is_sqlite, table_names
-
-Say = Callable[[str], object]
 
 
 def first_settings(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -29,7 +29,7 @@ from nearfar.jobs.gates import (
     judge,
     state_of,
 )
-from nearfar.jobs.job import recorded
+from nearfar.jobs.job import Say, recorded
 from nearfar.jobs.pipeline import Pipeline, exports_of
 from nearfar.jobs.registry import Registry, Version
 from nearfar.jobs.unfinished import forget, take_up, warm_file
@@ -43,7 +43,6 @@ from nearfar.jobs.window import (
 )
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.model import Model
-from nearfar.store.contracts import CHECKS
 from nearfar.train.callback import Callback, report_measured
 from nearfar.train.run import Run
 
@@ -51,8 +50,6 @@ GROUPS = parse_groups("1-10,11-50,51-100,101-")
 SALT = "nearfar/held-out"
 FORMER_SHARE = 0.05
 """What was held out of versions whose records do not tell."""
-
-Say = Callable[[str], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +122,7 @@ def train_weekly(
         >>> trained = train_weekly(pipeline, date(2026, 5, 1))  # doctest: +SKIP
     """
     check_day(as_of, allow_future=allow_future)
-    check_accepted(accept, CHECKS)
+    check_accepted(accept)
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
     with recorded(registry, "train", as_of=str(as_of)):

@@ -21,6 +21,7 @@ ANCHORS = 100
 USERS = 1500
 SIZES = (5, 50, 350)
 DECIMALS = 4
+SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class ServedMap:
         return float(x), float(y)
 
 
-def make_map(scorer: Scorer, users: Interactions, *, seed: int = 0) -> ServedMap:
+def make_map(scorer: Scorer, users: Interactions) -> ServedMap:
     """The map of users by a model, by principal components: linear, so that points can be added.
 
     Cohorts are those of about 5, 50 and 350 interactions, as in `nearfar map`; where the users
@@ -50,20 +51,19 @@ def make_map(scorer: Scorer, users: Interactions, *, seed: int = 0) -> ServedMap
     Args:
         scorer: with the ability "latent".
         users: whole histories, over any items.
-        seed: of the choice of users.
 
     Raises:
         EmptyDataError: the users are too few or too much alike in number of interactions.
     """
     counts = np.diff(users.x.indptr)
-    choose = partial(cohorts_by_interactions, counts, max_users=USERS, seed=seed)
+    choose = partial(cohorts_by_interactions, counts, max_users=USERS, seed=SEED)
     median = max(4, int(np.median(counts))) if len(counts) else 4
     fits = (counts <= 10).any() and (counts >= 200).any()
     cohorts = choose(SIZES if fits else (median // 4, median, 4 * median))
     drawn = users.take_users(cohorts.rows)
     seen = drawn.on_items(scorer.items)
     latents = scorer.latents(seen.x).astype(np.float64)
-    projected = PCA().fit(latents, seed)
+    projected = PCA().fit(latents, SEED)
     xy = projected.xy.round(DECIMALS)
     groups = [
         {"name": name, "n_users": int((cohorts.labels == number).sum()),

@@ -78,11 +78,10 @@ def _check_types(rows: pl.DataFrame) -> None:
         raise SchemaError(f"scored_at is {kind}; moments with a time zone were expected")
 
 
-def duplicate_error(told: str = "") -> DataError:
+def duplicate_error() -> DataError:
     """The error for a day in which a user has two items at one rank."""
     return DataError(
-        f"a user has two items at one rank{told}; nothing was published. Was a user scored in "
-        "two parts?"
+        "a user has two items at one rank; nothing was published. Was a user scored in two parts?"
     )
 
 
