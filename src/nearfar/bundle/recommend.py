@@ -155,17 +155,8 @@ def recommendations_frame(bundle: Bundle, user_ids: pl.Series, ranking: Ranking)
     """
     if len(user_ids) != ranking.n_users:
         raise DataError(f"{len(user_ids)} user ids for a ranking of {ranking.n_users} users")
-    rows, places = np.nonzero(ranking.items >= 0)
-    items = pl.Series(ranking.items[rows, places])
-    columns = [
-        user_ids.rename("user").gather(pl.Series(rows)),
-        pl.Series("rank", places + 1, dtype=pl.Int64),
-        bundle.items.ids.gather(items).rename("item"),
-    ]
-    if bundle.items.titles is not None:
-        columns.append(bundle.items.titles.gather(items).rename("title"))
-    columns.append(pl.Series("score", ranking.scores[rows, places]))
-    return pl.DataFrame(columns)
+    frame = ranking.to_polars(bundle.items)
+    return frame.with_columns(user_ids.gather(frame["user"]).alias("user"))
 
 
 def ranking_to_file(

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
+from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import Interactions, whole_histories
@@ -70,15 +71,12 @@ def draw_latent_map(study: Study, found: ReproductionReport) -> dict[str, Any]:
     fitted: dict[str, LatentModel] = {}
     ndcg: dict[str, float] = {}
     for summary in found.summaries:
-        entry = next(e for e in summary.entries if e.seed == seed)
-        assert entry.cell is not None
-        assert entry.measured is not None
-        model = load_bundle(study.store.model_folder(entry.cell), device=study.plan.device).model
+        model = _bundle_of(study, summary, seed).model
         if not isinstance(model, LatentModel):
             raise SettingsError(f"{summary.row.algorithm} has no latent space to draw")
         fitted[summary.row.label] = model
         if NDCG(100) in study.plan.measured:
-            ndcg[summary.row.label] = entry.measured.test.mean(NDCG(100))
+            ndcg[summary.row.label] = summary.measured[seed].test.mean(NDCG(100))
     return figure2(
         study.splits.load(seed), fitted, found.path(".png"), seed=seed, ndcg=ndcg or None
     )
@@ -194,8 +192,13 @@ def _numbers(study: Study, summaries: Sequence[RowSummary], seed: int) -> dict[s
 def _latents(
     study: Study, summary: RowSummary, seed: int, users: Interactions
 ) -> Float[np.ndarray, "users latent"]:
-    entry = next(e for e in summary.entries if e.seed == seed)
-    assert entry.cell is not None
-    bundle = load_bundle(study.store.model_folder(entry.cell), device=study.plan.device)
+    bundle = _bundle_of(study, summary, seed)
     assert isinstance(bundle.model, LatentModel)
     return encoded(bundle.model, users.on_items(bundle.items).x)
+
+
+def _bundle_of(study: Study, summary: RowSummary, seed: int) -> Bundle:
+    """The model that a study kept of a row and a seed."""
+    cell = next(entry.cell for entry in summary.entries if entry.seed == seed)
+    assert cell is not None
+    return load_bundle(study.store.model_folder(cell), device=study.plan.device)
