@@ -11,8 +11,8 @@ import typer
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, names
 from nearfar.cli.inputs import open_log
 from nearfar.cli.log_options import LogOptions
-from nearfar.cli.measure import Level, Metrics, drawn_gains, drawn_metrics, metrics_of_users
-from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.measure import Metrics, drawn_gains, drawn_metrics, metrics_of_users
+from nearfar.cli.options import DeviceOption, Level, Seed, with_options
 from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from nearfar.cli.inputs import open_log
 from nearfar.cli.log_options import LogOptions, moment
-from nearfar.cli.options import with_options
+from nearfar.cli.options import count_or_share, with_options
 from nearfar.cli.output import Output, table
 from nearfar.core.errors import DataError
 from nearfar.core.memory import readable
@@ -139,7 +139,7 @@ def split(
             windows = moment(validation_from), moment(test_from)
             made = split_by_time(opened, windows[0] or 0, windows[1] or 0)
         else:
-            made = split_strong(opened, _users(held_out), seed)
+            made = split_strong(opened, count_or_share(held_out), seed)
     for name, part in (("validation", made.validation), ("test", made.test)):
         if not part.held_out.n_interactions:
             raise DataError(
@@ -148,10 +148,6 @@ def split(
             )
     save_split(made, out)
     output.result(_summary(made, out), _table(made), f"saved {out}")
-
-
-def _users(held_out: float) -> int | float:
-    return int(held_out) if held_out.is_integer() else held_out
 
 
 def _summary(made: Split, out: Path) -> dict[str, Any]:

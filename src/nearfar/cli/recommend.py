@@ -23,7 +23,7 @@ from nearfar.bundle.recommend import recommend as recommend_items
 from nearfar.bundle.writers import check_output
 from nearfar.cli.inputs import open_log
 from nearfar.cli.log_options import DETAILS, FILTERS, WEIGHTS, LogOptions
-from nearfar.cli.options import DeviceOption, with_options
+from nearfar.cli.options import BundleOrRegistry, DeviceOption, with_options
 from nearfar.cli.output import Output, table
 from nearfar.cli.rerank_options import RerankOptions
 from nearfar.core.errors import DataError
@@ -40,9 +40,7 @@ Ids = list[int] | list[str] | None
 
 @with_options(without=(*FILTERS, *DETAILS, "rating", "timestamp", "weight", *WEIGHTS))
 def recommend(
-    bundle: Annotated[
-        Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
-    ],
+    bundle: BundleOrRegistry,
     items: Annotated[
         list[str] | None,
         typer.Option(

@@ -98,13 +98,12 @@ def train(
     nearfar train multvae --data NEW_LOG --from LAST_BUNDLE --out BUNDLE --set epochs=10
     """
     before = None if earlier is None else load_bundle(earlier)
-    values = {} if before is None else earlier_settings(before, algorithm)
-    for over in (
+    values = settings.merge(
+        {} if before is None else earlier_settings(before, algorithm),
         preset(algorithm, named) if named else {},
         settings.read_toml(config) if config else {},
         settings.parse_assignments(assignments or []),
-    ):
-        values = settings.merge(values, over)
+    )
     made = make_algorithm(algorithm, values)
     check_destination(out)
     check_targets(track or ())

@@ -77,9 +77,11 @@ def tune(
     check_targets(track or ())
     if not is_split_folder(data):
         raise DataError(f"{data} is no split; make one with: nearfar data split LOG --out {data}")
-    values = preset(algorithm, named) if named else {}
-    values = settings.merge(values, settings.read_toml(config) if config else {})
-    values = settings.merge(values, settings.parse_assignments(assignments or []))
+    values = settings.merge(
+        preset(algorithm, named) if named else {},
+        settings.read_toml(config) if config else {},
+        settings.parse_assignments(assignments or []),
+    )
     search = TuningSearch(
         algorithm=algorithm,
         folder=out or Path("tuning") / algorithm,
