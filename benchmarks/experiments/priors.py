@@ -28,7 +28,7 @@ from nearfar.core.files import read_json, write_json
 from nearfar.data.interactions import Split, whole_histories
 from nearfar.evaluation.intervals import mean_interval
 from nearfar.experiments.reproduction.datasets import data_set
-from nearfar.experiments.reproduction.preparing import Splits
+from nearfar.experiments.reproduction.study_splits import Splits
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.theory.instrument import Instrument

@@ -18,7 +18,7 @@ import pytest
 
 from nearfar.bundle.folder import load_bundle
 from nearfar.core.files import write_json
-from nearfar.jobs.details import ItemDetails, refresh_items
+from nearfar.jobs.item_details import ItemDetails, refresh_items
 from nearfar.jobs.pipeline import Pipeline, Retention
 from nearfar.jobs.publish import publish, rollback
 from nearfar.jobs.registry import Registry

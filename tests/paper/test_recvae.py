@@ -105,7 +105,7 @@ def test_anchors_of_alignment_move_with_the_encoder_alone(clusters) -> None:
     train, _ = clusters
     aligned = replace(ALGORITHM, alignment=PIA(weight=0.5), epochs=1)
     catalogue = TrainingCounts(train.item_counts, train.n_users)
-    start = aligned.objective(catalogue, 3).addends["alignment"].term.anchors
+    start = aligned.objective(catalogue, 3).terms["alignment"].term.anchors
     model = aligned.fit(train, run=Run(seed=3))
     assert model.anchors is not None
     assert np.abs(model.anchors - start.detach().numpy()).max() > 1e-3

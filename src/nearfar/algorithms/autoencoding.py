@@ -163,7 +163,7 @@ class Assembly:
         """Return the model after training, without what only training needs."""
         self.model.network.eval()
         self.model.network.encoder.drop_user_nodes()
-        alignment = self.objective.addends.get("alignment")
+        alignment = self.objective.terms.get("alignment")
         if alignment is not None and isinstance(alignment.term, Alignment):
             self.model.anchors = alignment.term.anchors.detach().cpu().numpy()
         if self.objective.prior is not None:

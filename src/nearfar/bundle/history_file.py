@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from nearfar.bundle.histories import HasItems
 from nearfar.core.errors import DataError
 from nearfar.core.identity import MISSING_WORDS, id_text
-from nearfar.data.build import GrowingIds
+from nearfar.data.build import IdCoder
 from nearfar.data.interactions import canonical
 from nearfar.data.plain_events import PlainEvents
 from nearfar.tables.columns import HISTORY_ROLES, PLAIN_ROLES, Columns
@@ -130,7 +130,7 @@ def _grouped_by_user(
     chunk_users: int,
     report: ReadReport,
 ) -> Iterator[HistoryChunk]:
-    known = GrowingIds("user", typed=typed)
+    known = IdCoder("user", typed=typed)
     seen = np.empty(0, np.int64)
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []

@@ -22,7 +22,7 @@ from nearfar.models.autoencoder import Autoencoder
 from nearfar.vae.initialisers.saved import COLUMNS, Saved
 
 
-class MappedModel:
+class ModelOnCatalogue:
     """What `evaluate` needs of a model, for a model that was trained on other items.
 
     Items of histories that the bundle does not know are left out; items that the catalogue does

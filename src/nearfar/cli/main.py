@@ -16,14 +16,14 @@ import typer
 from rich.console import Console
 
 from nearfar._version import __version__
-from nearfar.cli.commands import Lazy
+from nearfar.cli.commands import LazyCommands
 from nearfar.cli.exit_codes import INTERRUPTED
 from nearfar.core.errors import NearfarError, StoppedError
 from nearfar.core.interactive import progress_shown_otherwise
 
 app = typer.Typer(
     name="nearfar",
-    cls=Lazy,
+    cls=LazyCommands,
     help="Recommend from implicit feedback with variational autoencoders.\n\n"
     "Start with `nearfar demo`. A run goes: data split, train, compare, recommend.",
     no_args_is_help=True,

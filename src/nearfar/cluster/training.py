@@ -32,7 +32,7 @@ from nearfar.vae.initialisers.saved import Saved
 from nearfar.vae.initialisers.spectral import Spectral
 from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.likelihoods.bernoulli import bernoulli
-from nearfar.vae.likelihoods.gaussian import Squares
+from nearfar.vae.likelihoods.gaussian import GaussianLoss
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.likelihoods.multinomial import SoftReconstruction, reconstruction
 from nearfar.vae.likelihoods.sampled import SampledReconstruction
@@ -40,7 +40,7 @@ from nearfar.vae.neighbours import Neighbourhoods
 from nearfar.vae.terms.alignment import Alignment
 from nearfar.vae.terms.kl import KL
 
-BY_USER = (KL, Alignment, SampledReconstruction, SoftReconstruction, Squares)
+BY_USER = (KL, Alignment, SampledReconstruction, SoftReconstruction, GaussianLoss)
 """Terms that know of other users of a batch at most what `Rows.whole` tells."""
 
 FITTED = "fitted"
@@ -117,7 +117,7 @@ def check_shareable(algorithm: object) -> AutoencoderAlgorithm:
         )
     terms = [
         a.term
-        for a in algorithm.objective(TrainingCounts(np.ones(2, np.int64), 2), 0).addends.values()
+        for a in algorithm.objective(TrainingCounts(np.ones(2, np.int64), 2), 0).terms.values()
     ]
     for term in terms:
         if not (isinstance(term, BY_USER) or term in (reconstruction, bernoulli)):
@@ -148,7 +148,7 @@ def train_part(task: Task, team: Team) -> History:
     with torch.no_grad():
         for parameter in network.parameters():  # rounding may differ between machines
             team.take_first(parameter)
-    terms = [addend.term for addend in parts.objective.addends.values()]
+    terms = [weighted.term for weighted in parts.objective.terms.values()]
     sampled = any(isinstance(term, SampledReconstruction) for term in terms)
     feed = SharedFeed(x, run.torch_device, team, with_items=sampled)
     if not feed.n_users:

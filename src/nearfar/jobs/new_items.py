@@ -14,7 +14,7 @@ from nearfar.bundle.registry_layout import EXTENDED
 from nearfar.core.errors import NearfarError
 from nearfar.core.files import digest
 from nearfar.data.interactions import Interactions
-from nearfar.jobs.details import ItemDetails
+from nearfar.jobs.item_details import ItemDetails
 from nearfar.jobs.pipeline import Pipeline, exports_of
 from nearfar.jobs.registry import Registry
 

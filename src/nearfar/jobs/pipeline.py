@@ -18,9 +18,9 @@ from nearfar.core.extras import require
 from nearfar.core.ranges import PositiveInt
 from nearfar.core.settings import Settings
 from nearfar.data.weighting import Scale
-from nearfar.jobs.details import ItemDetails
 from nearfar.jobs.gates import Gates
-from nearfar.jobs.weekly import Weekly
+from nearfar.jobs.item_details import ItemDetails
+from nearfar.jobs.train_section import TrainSection
 from nearfar.reranking.reranker import Reranker
 from nearfar.reranking.reranking import Reranking
 from nearfar.store.contracts import Contract
@@ -32,7 +32,7 @@ FILE_URL = re.compile(r"((?:sqlite|duckdb)(?:\+\w+)?:///)(?![/:]|\$\{)([^?]+)(.*
 
 
 @dataclass(frozen=True)
-class Daily(Settings):
+class ScoreSection(Settings):
     """Whom to recommend what.
 
     Args:
@@ -51,8 +51,8 @@ class Daily(Settings):
         arm: the only arm of that experiment whose users are scored.
 
     Examples:
-        >>> from nearfar.jobs.pipeline import Daily
-        >>> Daily(k=10, deny=("gift-card",)).active_days
+        >>> from nearfar.jobs.pipeline import ScoreSection
+        >>> ScoreSection(k=10, deny=("gift-card",)).active_days
         28
     """
 
@@ -134,8 +134,8 @@ class Pipeline:
     source: EventSource
     sink: RecommendationSink
     algorithm: Algorithm
-    train: Weekly = field(default_factory=Weekly)
-    score: Daily = field(default_factory=Daily)
+    train: TrainSection = field(default_factory=TrainSection)
+    score: ScoreSection = field(default_factory=ScoreSection)
     gates: Gates = field(default_factory=Gates)
     contract: Contract = field(default_factory=Contract)
     retention: Retention = field(default_factory=Retention)
@@ -241,8 +241,8 @@ def _algorithm(values: Mapping[str, Any], folder: Path) -> Algorithm:
     return make_algorithm(name, settings.merge(start, rest))
 
 
-def _train(values: Mapping[str, Any], folder: Path) -> Weekly:
-    weekly = settings.build(Weekly, values, "train")
+def _train(values: Mapping[str, Any], folder: Path) -> TrainSection:
+    weekly = settings.build(TrainSection, values, "train")
     return replace(weekly, track=tuple(_placed(target, folder) for target in weekly.track))
 
 
@@ -253,14 +253,14 @@ def _placed(target: str, folder: Path) -> str:
     return f"{kind}:{folder / place}" if is_path else target
 
 
-def _score(values: Mapping[str, Any], folder: Path) -> Daily:
+def _score(values: Mapping[str, Any], folder: Path) -> ScoreSection:
     values = dict(values)
     if isinstance(values.get("deny"), list):
         values["deny"] = [str(v) for v in values["deny"]]
     for name in ("deny_file", "rules", "experiment"):
         if values.get(name):
             values[name] = str(folder / str(values[name]))
-    return settings.build(Daily, values, "score")
+    return settings.build(ScoreSection, values, "score")
 
 
 def _from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -273,7 +273,7 @@ def _from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     return values
 
 
-def experiment_of(daily: Daily) -> Experiment | None:
+def experiment_of(daily: ScoreSection) -> Experiment | None:
     """The experiment whose arm is scored, read anew; None where all users are.
 
     Raises:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from nearfar.core.errors import SettingsError
-from nearfar.jobs.details import refresh_items
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
+from nearfar.jobs.item_details import refresh_items
 from nearfar.jobs.job import Say, told
 from nearfar.jobs.pipeline import Pipeline, experiment_of
 from nearfar.jobs.publish import publish, waiting

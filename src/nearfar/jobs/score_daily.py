@@ -23,7 +23,7 @@ from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.job import Say, recorded
 from nearfar.jobs.new_items import FILE, with_items_since
-from nearfar.jobs.pipeline import Daily, Pipeline, experiment_of
+from nearfar.jobs.pipeline import Pipeline, ScoreSection, experiment_of
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
 from nearfar.jobs.window import check_day, moment, window_events
@@ -252,7 +252,7 @@ def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date, say: Say) -> I
     return log.interactions().take_users(recent[order])
 
 
-def of_arm(daily: Daily, users: pl.Series) -> pl.Series:
+def of_arm(daily: ScoreSection, users: pl.Series) -> pl.Series:
     """Of these ids those in the arm that is scored, in their order; all without an experiment.
 
     Raises:

@@ -14,7 +14,7 @@ from nearfar.algorithms.algorithm import Algorithm
 from nearfar.algorithms.autoencoding import identity
 from nearfar.algorithms.popularity import Popularity
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.other_catalogue import MappedModel, warm_started
+from nearfar.bundle.other_catalogue import ModelOnCatalogue, warm_started
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import Interactions
 from nearfar.evaluation.evaluate import evaluate
@@ -32,7 +32,7 @@ from nearfar.jobs.gates import (
 from nearfar.jobs.job import Say, recorded
 from nearfar.jobs.pipeline import Pipeline, exports_of
 from nearfar.jobs.registry import Registry, Version
-from nearfar.jobs.unfinished import forget, take_up, warm_file
+from nearfar.jobs.stopped_trainings import forget, take_up, warm_file
 from nearfar.jobs.window import (
     TrainingWindow,
     WindowEvents,
@@ -273,7 +273,7 @@ def _judged(
     if champion is not None:
         bundle = registry.bundle(champion.name, device=pipeline.train.device)
         if data.test is not None:
-            theirs = evaluate(MappedModel(bundle, data.train), data.test, METRICS)
+            theirs = evaluate(ModelOnCatalogue(bundle, data.train), data.test, METRICS)
         before = state_of(champion.record, bundle.items)
     records = run.history.records
     collapsed = None

@@ -15,7 +15,7 @@ from nearfar.core.errors import DataError, EmptyDataError, NearfarError, Setting
 from nearfar.core.extras import require
 from nearfar.data.interactions import FoldIn, Interactions, Split, whole_histories
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation, evaluate
-from nearfar.maps.atlas import Atlas, Mapped, make_atlas
+from nearfar.maps.atlas import Atlas, ModelToMap, make_atlas
 from nearfar.maps.cohorts import SIZES, Cohorts, cohorts_by_interactions
 from nearfar.maps.projections.projection import find_projection
 from nearfar.metrics.coverage import Coverage
@@ -219,11 +219,11 @@ def _atlas(
 ) -> Atlas | str:
     if not options.latent_map:
         return "The map was left out."
-    models: dict[str, Mapped] = {}
+    models: dict[str, ModelToMap] = {}
     for title, one in measured.items():
         model = one.bundle.model
         if isinstance(model, LatentModel):
-            models[title] = Mapped(model, one.bundle.items, one.test.mean(NDCG(100)))
+            models[title] = ModelToMap(model, one.bundle.items, one.test.mean(NDCG(100)))
     if not models:
         return "None of the bundles is of an autoencoder; others have no latent space to draw."
     try:

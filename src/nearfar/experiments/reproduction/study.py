@@ -19,13 +19,13 @@ from nearfar.experiments.reproduction.ablation import fold_in_spread
 from nearfar.experiments.reproduction.cells import Cell, CellResult, CellStore
 from nearfar.experiments.reproduction.datasets import DataSet
 from nearfar.experiments.reproduction.latent_numbers import latent_numbers
-from nearfar.experiments.reproduction.preparing import Splits, training_of
 from nearfar.experiments.reproduction.row_settings import (
     Overrides,
     check_overrides,
     row_algorithm,
 )
 from nearfar.experiments.reproduction.rows import TABLES, Table, TableRow, rows_of
+from nearfar.experiments.reproduction.study_splits import Splits, training_of
 from nearfar.experiments.stopping import Budget, Stop, StopAtBudget, raising_on_sigterm, reason_of
 from nearfar.metrics.metric import Metric, UserMetric
 from nearfar.train.callback import Callback, Reporting, silent
@@ -175,7 +175,7 @@ class Study:
     def _run_missing(self, budget: Budget) -> Stop | None:
         entries = self.entries()
         missing = [e for e in entries if e.cell is not None and e.measured is None]
-        seconds = _Seconds(entries)
+        seconds = _CellTimes(entries)
         if missing:
             self.say(f"{len(missing)} of {len(entries)} cells to fit{seconds.told(missing)}")
         split: tuple[int, Split] | None = None
@@ -275,7 +275,7 @@ class Study:
         return self.splits.about(seed)["protocol"].get("kind") == "given"
 
 
-class _Seconds:
+class _CellTimes:
     """How long cells take, to tell how long the rest will."""
 
     def __init__(self, entries: list[SeedResult]) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from nearfar.cli.main import run
 from nearfar.core.errors import DataError, SchemaError, SettingsError
+from nearfar.jobs.first_settings import first_settings
 from nearfar.jobs.pipeline import make_pipeline, read_pipeline
-from nearfar.jobs.starting import first_settings
 
 DAY = date(2026, 3, 3)
 ORDERS = "Kundennr;Artikelnr;Datum;Menge;Preis\n" + "".join(

@@ -40,7 +40,7 @@ class ItemDetails:
     Raises: SettingsError where two columns are one.
 
     Examples:
-        >>> from nearfar.jobs.details import ItemDetails
+        >>> from nearfar.jobs.item_details import ItemDetails
         >>> ItemDetails("items.csv", item="sku", title="product_title").title
         'product_title'
     """

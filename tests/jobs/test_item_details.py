@@ -12,7 +12,7 @@ import pytest
 from nearfar.bundle.folder import load_bundle
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.jobs.details import ItemDetails
+from nearfar.jobs.item_details import ItemDetails
 from nearfar.jobs.pipeline import make_pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.run_due import run_due

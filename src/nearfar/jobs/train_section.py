@@ -16,7 +16,7 @@ from nearfar.train.run import Device, Precision
 
 
 @dataclass(frozen=True)
-class Weekly(Settings):
+class TrainSection(Settings):
     """When and on what to train.
 
     Args:
@@ -51,8 +51,8 @@ class Weekly(Settings):
             "tensorboard:runs" or "wandb:PROJECT"; those of `--track` come on top.
 
     Examples:
-        >>> from nearfar.jobs.weekly import Weekly
-        >>> Weekly(every_days=1, window_days=30).holdout_days
+        >>> from nearfar.jobs.train_section import TrainSection
+        >>> TrainSection(every_days=1, window_days=30).holdout_days
         7
     """
 
