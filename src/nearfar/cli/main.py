@@ -65,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        from nearfar.store.secrets import masked
+        from nearfar.core.secrets import masked
 
         own = _outside_nearfar(error)
         if own:

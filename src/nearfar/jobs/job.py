@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.core.errors import NearfarError
+from nearfar.core.secrets import masked
 from nearfar.jobs.registry import Registry
 from nearfar.store.contracts import BrokenContractError
-from nearfar.store.secrets import masked
 
 
 class LockedError(NearfarError):

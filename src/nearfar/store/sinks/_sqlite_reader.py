@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from nearfar.core.secrets import Url
 from nearfar.store.reader import Reader, StoredRecommendation, UnreachableError
-from nearfar.store.secrets import Url
 from nearfar.store.sinks._rows import IdKind, by_key, by_user
 
 COLUMNS = "user_id, rank, item_id, score, model_version, scored_at"

@@ -14,8 +14,8 @@ from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.files import atomic_file
+from nearfar.core.secrets import Url
 from nearfar.store.reader import Reader, StoredRecommendation, UnreachableError
-from nearfar.store.secrets import Url
 from nearfar.store.sinks._parquet_day import PREFIX, DayFolders
 from nearfar.store.sinks._rows import (
     ID_TYPES,

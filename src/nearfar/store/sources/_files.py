@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.extras import require
-from nearfar.store.secrets import Url
+from nearfar.core.secrets import Url
 from nearfar.tables.report import ReadReport
 
 BARE_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")

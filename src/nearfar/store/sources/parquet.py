@@ -11,9 +11,9 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
+from nearfar.core.secrets import Url
 from nearfar.store.contracts import midnight
 from nearfar.store.event_rows import EventRows
-from nearfar.store.secrets import Url
 from nearfar.store.sources._files import (
     DatedFile,
     FileSystem,

@@ -18,8 +18,8 @@ from polars.exceptions import PolarsError
 from nearfar.core.errors import DataError, SchemaError, SettingsError
 from nearfar.core.extras import require
 from nearfar.core.ranges import PositiveInt
+from nearfar.core.secrets import Url
 from nearfar.store.event_rows import EventRows, OneTimeTable
-from nearfar.store.secrets import Url
 from nearfar.store.sources._sql_window import bounds_of, typical
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
