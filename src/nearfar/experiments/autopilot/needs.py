@@ -12,8 +12,7 @@ from nearfar.algorithms.algorithm import Algorithm
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.edlae import EDLAE
-from nearfar.algorithms.inverse import PANEL, PIVOT
-from nearfar.algorithms.regularised_gram import n_multiplications, peak_bytes
+from nearfar.algorithms.regularised_gram import PANEL, PIVOT, n_multiplications, peak_bytes
 from nearfar.core import memory
 from nearfar.data.interactions import Interactions
 from nearfar.kernels.products import times
