@@ -11,7 +11,7 @@ from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.item_details import refresh_items
 from nearfar.jobs.job import Say, told
-from nearfar.jobs.pipeline import Pipeline, experiment_of
+from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.publish import publish, waiting
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.score_daily import Scored, denied_names, score_daily
@@ -108,7 +108,7 @@ def run_due(
     check_accepted(accept)
     # A file that is missing or wrong is told of before the hours of a training.
     denied_names(pipeline)
-    experiment_of(pipeline.score)
+    pipeline.score.read_experiment()
     trained, published, failure = None, None, None
     registry = Registry(pipeline.registry)
     try:

@@ -23,9 +23,10 @@ from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.job import Say, recorded
 from nearfar.jobs.new_items import FILE, with_items_since
-from nearfar.jobs.pipeline import Pipeline, ScoreSection, experiment_of
+from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
+from nearfar.jobs.sections import ScoreSection
 from nearfar.jobs.window import check_day, moment, window_events
 from nearfar.reranking.reranking import Reranking
 
@@ -256,9 +257,9 @@ def of_arm(daily: ScoreSection, users: pl.Series) -> pl.Series:
     """Of these ids those in the arm that is scored, in their order; all without an experiment.
 
     Raises:
-        SettingsError: as of `experiment_of`.
+        SettingsError: as of `ScoreSection.read_experiment`.
     """
-    experiment = experiment_of(daily)
+    experiment = daily.read_experiment()
     if experiment is None:
         return users
     return users.filter(experiment.arms_of(users) == daily.arm)
