@@ -19,7 +19,7 @@ import nearfar as nf
 from benchmarks.machine import provenance
 from benchmarks.peers.protocol import peak_mib
 from nearfar.algorithms.ease import gram, weights_from_inverse
-from nearfar.algorithms.inverse import invert_in_place
+from nearfar.algorithms.regularised_gram import invert_in_place
 from nearfar.core.files import write_json
 
 

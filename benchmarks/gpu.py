@@ -38,10 +38,10 @@ from nearfar.core.files import read_json, write_json
 from nearfar.core.seeding import generator
 from nearfar.experiments.provenance import provenance
 from nearfar.train.feed import Feed
-from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.run import Precision, matrix_products
 from nearfar.train.state import TrainingState
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
+from nearfar.vae.neighbours import Neighbourhoods
 from nearfar.vae.weights.weight import Progress
 
 SMALL = "2000x800x60000"

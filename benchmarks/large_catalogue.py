@@ -17,7 +17,7 @@ from benchmarks.machine import provenance
 from benchmarks.peers.protocol import peak_mib
 from nearfar.core.files import write_json
 from nearfar.vae.encoders.base import Base
-from nearfar.vae.starts.spectral import Spectral
+from nearfar.vae.initialisers.spectral import Spectral
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 

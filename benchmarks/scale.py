@@ -33,8 +33,8 @@ from nearfar.core.files import read_json, write_json
 from nearfar.data.interactions import Interactions
 from nearfar.store.sinks.parquet import ParquetRecommendations
 from nearfar.vae.encoders.base import Base
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.likelihoods.sampled import Sampled
-from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 

@@ -19,7 +19,7 @@ from scipy.stats import ttest_rel
 import nearfar as nf
 from benchmarks.defaults import DATA, read
 from benchmarks.experiments import sets
-from nearfar.algorithms.blend_weights import chosen_weights
+from nearfar.algorithms.blend import chosen_weights
 from nearfar.core.seeding import generator
 from nearfar.evaluation.intervals import mean_interval
 from nearfar.models.ensemble import Ensemble

@@ -23,7 +23,7 @@ import numpy as np
 import nearfar as nf
 from benchmarks.contest import SHARED
 from benchmarks.machine import provenance
-from nearfar.bundle.other_catalogue import MappedModel, warm_started
+from nearfar.bundle.other_catalogue import ModelOnCatalogue, warm_started
 from nearfar.core.files import write_json
 from nearfar.evaluation.paired import compare
 
@@ -68,7 +68,7 @@ def main() -> None:
             fit(f"afresh{name}", algorithm, split.train, split.validation)
             warm, n_known = warm_started(algorithm, before, split.train.item_ids, path)
             fit(f"from the earlier{name}", warm, split.train, split.validation)
-    models["earlier"] = MappedModel(before, split.train)
+    models["earlier"] = ModelOnCatalogue(before, split.train)
     results = {name: nf.evaluate(model, split.test, METRICS) for name, model in models.items()}
     goals = {share: share * max(rows["afresh"]["validation"]) for share in (0.95, 0.99, 1.0)}
     for name, row in rows.items():

@@ -30,7 +30,7 @@ from nearfar.core import settings
 from nearfar.core.files import write_json
 from nearfar.evaluation.paired import compare
 from nearfar.metrics.ndcg import NDCG
-from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 

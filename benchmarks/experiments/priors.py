@@ -23,13 +23,12 @@ import nearfar as nf
 from benchmarks.machine import provenance
 from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.bundle.bundle import jsonable
-from nearfar.bundle.subjects import common_sample, subject_of
+from nearfar.bundle.theory_subject import common_sample, subject_of
 from nearfar.core.files import read_json, write_json
-from nearfar.data.interactions import Split
+from nearfar.data.interactions import Split, whole_histories
 from nearfar.evaluation.intervals import mean_interval
 from nearfar.experiments.reproduction.datasets import data_set
-from nearfar.experiments.reproduction.preparing import Splits
-from nearfar.maps.users import whole_histories
+from nearfar.experiments.reproduction.study_splits import Splits
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.theory.instrument import Instrument

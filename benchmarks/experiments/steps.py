@@ -26,7 +26,7 @@ from nearfar.core.seeding import generator
 from nearfar.data.interactions import Interactions
 from nearfar.evaluation.intervals import mean_interval
 from nearfar.experiments.reproduction.datasets import data_set
-from nearfar.experiments.reproduction.preparing import Splits
+from nearfar.experiments.reproduction.study_splits import Splits
 from nearfar.theory.instruments.steps import Steps
 from nearfar.theory.subject import Subject
 from nearfar.train.loop import train

@@ -41,10 +41,10 @@ class NearFar(protocol.Adapter):
         from nearfar.algorithms.algorithm import make_algorithm, preset
         from nearfar.models.autoencoder import Autoencoder
         from nearfar.train.feed import Feed
-        from nearfar.train.neighbourhoods import Neighbourhoods
         from nearfar.train.run import Run
         from nearfar.train.state import TrainingState
         from nearfar.vae.likelihoods.likelihood import TrainingCounts
+        from nearfar.vae.neighbours import Neighbourhoods
 
         torch.set_num_threads(settings.threads)
         self.x = csr_array(train)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from nearfar.bundle.folder import load_bundle as load_bundle
     from nearfar.bundle.folder import save_bundle as save_bundle
     from nearfar.bundle.history_file import read_histories as read_histories
-    from nearfar.bundle.matching import match_items as match_items
+    from nearfar.bundle.match_items import match_items as match_items
     from nearfar.bundle.recommend import recommend as recommend
     from nearfar.bundle.recommend import recommend_titles as recommend_titles
     from nearfar.bundle.recommend import recommend_to_file as recommend_to_file
@@ -68,12 +68,12 @@ if TYPE_CHECKING:
     from nearfar.data.shapes import Synthetic as Synthetic
     from nearfar.data.sources.source import Source as Source
     from nearfar.data.splits.by_time import split_by_time as split_by_time
+    from nearfar.data.splits.by_time import split_rolling as split_rolling
     from nearfar.data.splits.folder import load_split as load_split
     from nearfar.data.splits.folder import save_split as save_split
     from nearfar.data.splits.given import split_given as split_given
     from nearfar.data.splits.hold_out import hold_out_users as hold_out_users
     from nearfar.data.splits.k_fold import split_k_fold as split_k_fold
-    from nearfar.data.splits.rolling import split_rolling as split_rolling
     from nearfar.data.splits.strong import split_strong as split_strong
     from nearfar.data.synthetic import synthetic_interactions as synthetic_interactions
     from nearfar.evaluation.comparison import Comparison as Comparison
@@ -172,7 +172,7 @@ _HOMES = {
     "nearfar.bundle.exports.export": ("export_bundle",),
     "nearfar.bundle.folder": ("load_bundle", "save_bundle"),
     "nearfar.bundle.history_file": ("read_histories",),
-    "nearfar.bundle.matching": ("match_items",),
+    "nearfar.bundle.match_items": ("match_items",),
     "nearfar.bundle.recommend": ("recommend", "recommend_titles", "recommend_to_file"),
     "nearfar.bundle.similar": ("similar_items", "similar_to_file"),
     "nearfar.core.errors": ("NearfarError",),
@@ -187,12 +187,11 @@ _HOMES = {
     "nearfar.data.log": ("read_log", "read_parts"),
     "nearfar.data.shapes": ("Synthetic",),
     "nearfar.data.sources.source": ("Source",),
-    "nearfar.data.splits.by_time": ("split_by_time",),
+    "nearfar.data.splits.by_time": ("split_by_time", "split_rolling"),
     "nearfar.data.splits.folder": ("load_split", "save_split"),
     "nearfar.data.splits.given": ("split_given",),
     "nearfar.data.splits.hold_out": ("hold_out_users",),
     "nearfar.data.splits.k_fold": ("split_k_fold",),
-    "nearfar.data.splits.rolling": ("split_rolling",),
     "nearfar.data.splits.strong": ("split_strong",),
     "nearfar.data.synthetic": ("synthetic_interactions",),
     "nearfar.evaluation.comparison": ("Comparison", "compare"),

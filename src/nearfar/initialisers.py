@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nearfar.vae.starts.saved import Saved as Saved
-from nearfar.vae.starts.spectral import Spectral as Spectral
-from nearfar.vae.starts.start import Start as Start
-from nearfar.vae.starts.xavier import Xavier as Xavier
+from nearfar.vae.initialisers.initialiser import Initialiser as Initialiser
+from nearfar.vae.initialisers.saved import Saved as Saved
+from nearfar.vae.initialisers.spectral import Spectral as Spectral
+from nearfar.vae.initialisers.xavier import Xavier as Xavier

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, names, presets
-from nearfar.algorithms.attempts import best_attempt
+from nearfar.algorithms.autoencoding import best_attempt
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.core.errors import CollapsedError, DivergedError, StoppedError

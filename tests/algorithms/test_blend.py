@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from nearfar.algorithms.algorithm import Algorithm, filled_in, make_algorithm
-from nearfar.algorithms.blend import Blend
-from nearfar.algorithms.blend_weights import chosen_weights, judged
+from nearfar.algorithms.blend import Blend, chosen_weights, judged
 from nearfar.algorithms.description import describe, to_text
 from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.edlae import EDLAE

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nearfar.algorithms import inverse
-from nearfar.algorithms.inverse import invert_in_place
+from nearfar.algorithms import regularised_gram
+from nearfar.algorithms.regularised_gram import invert_in_place
 from nearfar.core.errors import DivergedError
 
 
@@ -16,8 +16,8 @@ def positive_definite(n: int, ridge: float = 1.0) -> np.ndarray:
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize(("pivot", "panel"), [(512, 1024), (7, 16), (16, 7), (1, 1), (61, 61)])
 def test_is_the_inverse_whole_and_symmetric(monkeypatch, order, pivot: int, panel: int) -> None:
-    monkeypatch.setattr(inverse, "PIVOT", pivot)
-    monkeypatch.setattr(inverse, "PANEL", panel)
+    monkeypatch.setattr(regularised_gram, "PIVOT", pivot)
+    monkeypatch.setattr(regularised_gram, "PANEL", panel)
     matrix = positive_definite(61)
     expected = np.linalg.inv(matrix.astype(np.float64))
     found = matrix.copy(order=order)
@@ -27,8 +27,8 @@ def test_is_the_inverse_whole_and_symmetric(monkeypatch, order, pivot: int, pane
 
 
 def test_only_the_triangle_below_counts_of_what_is_in_c_order(monkeypatch) -> None:
-    monkeypatch.setattr(inverse, "PIVOT", 8)
-    monkeypatch.setattr(inverse, "PANEL", 8)
+    monkeypatch.setattr(regularised_gram, "PIVOT", 8)
+    monkeypatch.setattr(regularised_gram, "PANEL", 8)
     matrix = positive_definite(30)
     lower = np.tril(matrix)
     invert_in_place(matrix)
@@ -47,7 +47,7 @@ def test_is_as_exact_as_float32_can_be_on_an_ill_conditioned_gram_matrix() -> No
 
 @pytest.mark.parametrize("at", [0, 20, 60])
 def test_what_is_not_positive_definite_is_refused(monkeypatch, at: int) -> None:
-    monkeypatch.setattr(inverse, "PIVOT", 16)
+    monkeypatch.setattr(regularised_gram, "PIVOT", 16)
     matrix = positive_definite(61)
     matrix[at, at] = -1
     with pytest.raises(DivergedError, match="raise l2"):

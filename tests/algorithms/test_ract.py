@@ -12,8 +12,8 @@ from nearfar.core.errors import SettingsError
 from nearfar.train.history import EpochRecord
 from nearfar.train.run import Run
 from nearfar.vae.encoders.base import Base
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.likelihoods.multinomial import Multinomial
-from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 

@@ -31,7 +31,7 @@ def test_warp_is_linear_in_the_history(clusters) -> None:
 
 
 def test_lambdanet_has_the_network_of_mult_vae() -> None:
-    assert LambdaNet().objective(TrainingCounts(np.ones(30, np.int64), 3), 0).addends.keys() == {
+    assert LambdaNet().objective(TrainingCounts(np.ones(30, np.int64), 3), 0).terms.keys() == {
         "ranking",
         "kl",
     }

@@ -5,7 +5,7 @@ import pytest
 
 from nearfar.algorithms.ease import EASE
 from nearfar.bundle.bundle import About, Bundle
-from nearfar.bundle.subjects import best_weights, subject_of
+from nearfar.bundle.theory_subject import best_weights, subject_of
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.subjects import common_sample
+from nearfar.bundle.theory_subject import common_sample
 from nearfar.core.errors import EmptyDataError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions

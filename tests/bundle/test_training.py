@@ -9,7 +9,7 @@ from nearfar.algorithms import recipe
 from nearfar.bundle.training import train_bundle
 from nearfar.data.splits.hold_out import hold_out_users
 from nearfar.data.synthetic import synthetic_interactions
-from nearfar.experiments.trial import run_trial
+from nearfar.experiments.demo import run_trial
 
 
 @pytest.fixture

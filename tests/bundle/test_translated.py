@@ -5,7 +5,7 @@ from scipy.sparse import csr_array
 
 from nearfar.algorithms.ease import EASE
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.other_catalogue import MappedModel
+from nearfar.bundle.other_catalogue import ModelOnCatalogue
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
 from tests.conftest import interactions
@@ -23,7 +23,7 @@ def test_answers_are_the_models_own_in_other_columns() -> None:
             x[:, column] = data.x.toarray()[:, item - 100]
     x[:, 0] = 1
     catalogue = Interactions(csr_array(x), data.user_ids, Vocabulary(ids))
-    asked = MappedModel(bundle, catalogue)
+    asked = ModelOnCatalogue(bundle, catalogue)
     found = asked.top_k(catalogue.x, 5)
     without = data.x.toarray()
     without[:, 0] = 0

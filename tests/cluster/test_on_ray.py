@@ -24,7 +24,7 @@ from nearfar.bundle.recommend import recommend, recommendations_frame
 from nearfar.cluster.executor import RayExecutor
 from nearfar.cluster.fit import fit
 from nearfar.cluster.histories import write_histories
-from nearfar.cluster.score import PartDone, ScoreRequest, score_histories
+from nearfar.cluster.score import ScoredPart, ScoreRequest, score_histories
 from nearfar.cluster.workers import Workers
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.jobs.publish import publish
@@ -208,7 +208,7 @@ def test_a_node_lost_in_scoring_changes_nothing(
     sink = ParquetRecommendations(str(tmp_path / "recommendations"))
     told: list[int] = []
 
-    def lose(done: PartDone) -> None:
+    def lose(done: ScoredPart) -> None:
         told.append(done.part)
         if len(told) == 2:
             nodes.lose()

@@ -31,9 +31,9 @@ from nearfar.models.autoencoder import Autoencoder
 from nearfar.train.checkpoint import NAME as CHECKPOINT
 from nearfar.train.history import History
 from nearfar.train.run import Run
+from nearfar.vae.initialisers.initialiser import AddUp, Initialiser
+from nearfar.vae.initialisers.initialiser import alone as alone_
 from nearfar.vae.network import VAE
-from nearfar.vae.starts.start import AddUp, Start
-from nearfar.vae.starts.start import alone as alone_
 
 N_WORKERS = 3
 SIZES = {"n_latent": 6, "epochs": 2, "batch_size": 23}
@@ -163,7 +163,7 @@ def test_users_without_items_have_no_step(
         train_part(task_of("multvae", histories, validation, tmp_path), Team(torch.device("cpu")))
 
 
-class OfAllUsers(Start):
+class OfAllUsers(Initialiser):
     """A third party's, which may not know of several processes."""
 
     def apply(self, network: VAE, x: csr_array, seed: int, add_up: AddUp = alone_) -> None:

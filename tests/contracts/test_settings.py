@@ -27,12 +27,12 @@ from nearfar.train.plan import Phase
 from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.initialisers.initialiser import Initialiser
 from nearfar.vae.likelihoods.likelihood import Likelihood
 from nearfar.vae.priors.prior import Prior
-from nearfar.vae.starts.start import Start
 from nearfar.vae.weights.weight import Weight
 
-KINDS = (Algorithm, Corruption, Encoder, Likelihood, Prior, Projection, Start, Weight)
+KINDS = (Algorithm, Corruption, Encoder, Likelihood, Prior, Projection, Initialiser, Weight)
 PARTS = [PIA, *(
     cls
     for base in KINDS

@@ -8,7 +8,7 @@ from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
-from nearfar.jobs.weekly import Weekly
+from nearfar.jobs.sections import TrainSection
 from nearfar.vae.corruption.corruption import Dropout, Mask
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.weights.constant import ConstantWeight
@@ -68,8 +68,8 @@ def test_what_is_wrong_is_named(values, told: str) -> None:
 
 
 def test_none_is_a_word_where_it_is_one_of_the_choices() -> None:
-    assert settings.build(Weekly, {"weights": "none"}).weights == "none"
-    assert settings.build(Weekly, {"kind_weights": "none"}).kind_weights is None
+    assert settings.build(TrainSection, {"weights": "none"}).weights == "none"
+    assert settings.build(TrainSection, {"kind_weights": "none"}).kind_weights is None
 
 
 def test_plain_and_back() -> None:

@@ -31,6 +31,12 @@ def test_each_user_counts_once() -> None:
     assert interval.low == pytest.approx(alone.low)
 
 
+def test_a_user_stays_in_the_group_that_all_evaluations_have_them_in() -> None:
+    first = evaluation([0.2], n_fold_in=[4], n_held_out=[3])
+    second = evaluation([0.4], n_fold_in=[5], n_held_out=[2])
+    assert pooled([first, second]).activity("total").tolist() == [7]
+
+
 def test_what_does_not_go_together_is_refused() -> None:
     one = evaluation([0.2])
     with pytest.raises(EmptyDataError, match="no evaluations"):

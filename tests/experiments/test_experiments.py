@@ -15,7 +15,7 @@ from nearfar.core.errors import FetchError
 from nearfar.data.fetch import fetch
 from nearfar.data.interactions import Split
 from nearfar.experiments import demo
-from nearfar.experiments.trial import paired, run_trials
+from nearfar.experiments.demo import paired, run_trials
 from nearfar.report.training_curves import plot_training
 from nearfar.train.run import Run
 from tests.web.cases import Program

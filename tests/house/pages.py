@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import typer
 
 import nearfar
-from nearfar.cli.commands import COMMANDS, Lazy
+from nearfar.cli.commands import COMMANDS, LazyCommands
 from nearfar.core import discovery
 from nearfar.store.sinks.sink import PACKAGE as SINKS
 from nearfar.store.sinks.sink import RecommendationSink
@@ -108,7 +108,7 @@ MORE = {
         "nearfar.theory.transport.sampled_w1",
         "nearfar.theory.health.latent_health", "nearfar.theory.mutual_information.decompose_kl",
         "nearfar.theory.collaboration.jaccard_distance", "nearfar.theory.diagnosis.Diagnosis",
-        "nearfar.theory.finding.Finding", "nearfar.theory.instrument.all_instruments",
+        "nearfar.theory.instrument.Finding", "nearfar.theory.instrument.all_instruments",
     ),
     "abtest": (
         "nearfar.abtest.assignment.Experiment", "nearfar.abtest.assignment.read_experiment",
@@ -127,9 +127,9 @@ MORE = {
     ),
     "jobs": (
         "nearfar.jobs.pipeline.read_pipeline", "nearfar.jobs.pipeline.make_pipeline",
-        "nearfar.jobs.pipeline.Pipeline", "nearfar.jobs.weekly.Weekly",
-        "nearfar.jobs.pipeline.Daily", "nearfar.jobs.pipeline.Retention",
-        "nearfar.jobs.details.ItemDetails", "nearfar.jobs.gates.Gates",
+        "nearfar.jobs.pipeline.Pipeline", "nearfar.jobs.sections.TrainSection",
+        "nearfar.jobs.sections.ScoreSection", "nearfar.jobs.sections.Retention",
+        "nearfar.jobs.item_details.ItemDetails", "nearfar.jobs.gates.Gates",
         "nearfar.jobs.gates.Verdict", "nearfar.jobs.run_due.run_due",
         "nearfar.jobs.run_due.RunResult", "nearfar.jobs.train_weekly.train_weekly",
         "nearfar.jobs.train_weekly.Trained", "nearfar.jobs.score_daily.score_daily",
@@ -240,7 +240,7 @@ def commands() -> str:
         "",
         "*Generated from the program by `python -m tests.house.pages`.*",
     ]
-    group = Lazy(name="nearfar")
+    group = LazyCommands(name="nearfar")
     for name in COMMANDS:
         command = group.get_command(None, name)
         inner = getattr(command, "commands", {})

@@ -99,7 +99,7 @@ def test_the_namespaces_hold_every_part() -> None:
         (nf.encoders, "nearfar.vae.encoders", nf.Encoder),
         (nf.corruptions, "nearfar.vae.corruption", nf.Corruption),
         (nf.likelihoods, "nearfar.vae.likelihoods", nf.Likelihood),
-        (nf.initialisers, "nearfar.vae.starts", nf.initialisers.Start),
+        (nf.initialisers, "nearfar.vae.initialisers", nf.initialisers.Initialiser),
         (nf.schedules, "nearfar.vae.weights", nf.Weight),
         (nf.metrics, "nearfar.metrics", nf.Metric),
         (nf.reranking, "nearfar.reranking", nf.reranking.Reranker),

@@ -70,7 +70,7 @@ def test_the_commands_run(movielens: Path, tmp_path: Path, monkeypatch, capsys) 
 def test_a_day_of_the_pipeline(tmp_path: Path, monkeypatch, capsys) -> None:
     (commands,) = blocks("sh", "Every day")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nearfar.jobs.starting.REST", BRIEF)
+    monkeypatch.setattr("nearfar.jobs.first_settings.REST", BRIEF)
     for line in commands.strip().splitlines():
         _, *arguments = shlex.split(line)
         assert run(arguments) == 0, (line, capsys.readouterr().err)

@@ -123,7 +123,7 @@ def test_choosing_a_model(tmp_path: Path, monkeypatch, capsys) -> None:
 
 def test_weekly_production(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nearfar.jobs.starting.REST", BRIEF)
+    monkeypatch.setattr("nearfar.jobs.first_settings.REST", BRIEF)
     settings = tmp_path / "pipeline.toml"
     shown = []
     for language, block in blocks("tutorials/weekly.md"):

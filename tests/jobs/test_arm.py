@@ -7,10 +7,11 @@ import pytest
 
 from nearfar.abtest.assignment import read_experiment
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.jobs.pipeline import Daily, Pipeline
+from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.run_due import run_due
 from nearfar.jobs.score_daily import of_arm, score_daily
+from nearfar.jobs.sections import ScoreSection
 from tests.jobs.cases import pipeline_in, write_days
 
 TEST = 'name = "home"\narms = ["control", "pia"]\nweights = [1, 2]\nsalt = "3f9a"\n'
@@ -61,13 +62,13 @@ def test_a_day_is_scored_anew_when_the_weights_move_users(tmp_path: Path) -> Non
 def test_ids_keep_their_order_and_numbers_are_their_digits(tmp_path: Path) -> None:
     path = tmp_path / "test.toml"
     path.write_text(TEST)
-    daily = Daily(experiment=str(path), arm="control")
+    daily = ScoreSection(experiment=str(path), arm="control")
     numbers = pl.Series("user", [5, 3, 11, 8, 2, 40, 17, 9])
     found = of_arm(daily, numbers)
     assert 0 < len(found) < len(numbers)
     assert [n for n in numbers if n in set(found)] == found.to_list()
     assert of_arm(daily, numbers.cast(pl.String)).to_list() == [str(n) for n in found]
-    assert of_arm(Daily(), numbers) is numbers
+    assert of_arm(ScoreSection(), numbers) is numbers
 
 
 @pytest.mark.parametrize(

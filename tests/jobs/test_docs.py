@@ -28,7 +28,7 @@ def test_from_an_empty_folder_to_a_daily_job(tmp_path: Path, monkeypatch, capsys
     lines = block.strip().splitlines()
     assert len(lines) == 10
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nearfar.jobs.starting.REST", BRIEF)
+    monkeypatch.setattr("nearfar.jobs.first_settings.REST", BRIEF)
     for line in lines:
         program, *arguments = shlex.split(line)
         if program == "cd":

@@ -14,7 +14,7 @@ from nearfar.core import settings
 from nearfar.core.errors import ArtefactError, EmptyDataError, SettingsError, UnknownNameError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.filters import Filters
-from nearfar.jobs.details import ItemDetails
+from nearfar.jobs.item_details import ItemDetails
 from nearfar.jobs.pipeline import Retention, make_pipeline, read_pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.status import write_metrics

@@ -9,9 +9,9 @@ import torch
 from scipy.sparse import csr_array
 
 from nearfar.kernels.background import Background
+from nearfar.kernels.memory import Workspace
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.softmax import linear_multinomial_nll
-from nearfar.kernels.workspace import Workspace
 
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("TRITON_INTERPRET", "1")  # read when Triton is imported too

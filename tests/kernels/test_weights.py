@@ -9,7 +9,7 @@ from nearfar.kernels.rows import Rows, SparseMatrix
 from nearfar.kernels.softmax import Workspace, linear_multinomial_nll
 from nearfar.vae.decoder import OutputLayer
 from nearfar.vae.likelihoods.bernoulli import bernoulli
-from nearfar.vae.likelihoods.gaussian import Squares
+from nearfar.vae.likelihoods.gaussian import GaussianLoss
 from nearfar.vae.likelihoods.multinomial import SoftReconstruction, soft_targets
 from nearfar.vae.likelihoods.sampled import SampledReconstruction
 from nearfar.vae.posterior import DiagonalGaussian
@@ -77,7 +77,7 @@ def test_the_other_likelihoods_multiply_the_terms_of_own_items() -> None:
     torch.testing.assert_close(bernoulli(made), expected)
     c = torch.where(OWN, torch.from_numpy(WEIGHTS), 0.3)
     expected = 0.5 * (c * (OWN.float() - logits) ** 2).sum(1)
-    torch.testing.assert_close(Squares(0.3)(made), expected)
+    torch.testing.assert_close(GaussianLoss(0.3)(made), expected)
 
 
 def test_rows_keep_their_weights_however_they_are_taken() -> None:

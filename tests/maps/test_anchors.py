@@ -29,7 +29,7 @@ def test_short_anchors_go_to_the_users_of_their_direction() -> None:
     assert found.numbers["users_length"] == pytest.approx(5, abs=0.1)
     # an anchor that training never touched has no direction, and goes to the origin
     (nowhere,) = place_anchors(anchors, np.array([3]), latents, projected, histories, items).xy
-    assert nowhere == pytest.approx(projected.place(np.zeros((1, 3)))[0])
+    assert nowhere == pytest.approx(projected.transform(np.zeros((1, 3)))[0])
 
 
 def test_names_are_titles_and_ids_where_there_are_none() -> None:

@@ -12,14 +12,13 @@ import polars as pl
 import pytest
 
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.interactions import Interactions
+from nearfar.data.interactions import Interactions, whole_histories
 from nearfar.maps import drawing
 from nearfar.maps.anchors import Anchors
-from nearfar.maps.atlas import Atlas, LatentMap, Mapped, make_atlas
+from nearfar.maps.atlas import Atlas, LatentMap, ModelToMap, make_atlas
 from nearfar.maps.cohorts import cohorts_by_interactions
 from nearfar.maps.drawing import draw, map_charts
 from nearfar.maps.projections.pca import PCA
-from nearfar.maps.users import whole_histories
 from nearfar.pages.plotly import plain_text, plotly_figure
 from tests.maps.cases import Linear, split_of_sizes
 from tests.pages.reading import Page
@@ -37,8 +36,8 @@ def atlas() -> Atlas:
     cohorts = cohorts_by_interactions(np.diff(everyone.x.indptr), SIZES)
     rng = np.random.default_rng(0)
     models = {
-        "first <map>": Mapped(Linear(rng.standard_normal((40, 3))), items, 0.4321),
-        "second": Mapped(Linear(np.ones((40, 2))), items),
+        "first <map>": ModelToMap(Linear(rng.standard_normal((40, 3))), items, 0.4321),
+        "second": ModelToMap(Linear(np.ones((40, 2))), items),
     }
     made = make_atlas(models, everyone, cohorts, PCA())
     first, second = made.maps

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from nearfar.core.errors import DataError, EmptyDataError, MissingExtraError, SettingsError
+from nearfar.data.interactions import whole_histories
 from nearfar.evaluation.evaluate import evaluate
-from nearfar.maps.atlas import Mapped, encoded, make_atlas
+from nearfar.maps.atlas import ModelToMap, encoded, make_atlas
 from nearfar.maps.cohorts import cohorts_by_interactions
 from nearfar.maps.drawing import draw
 from nearfar.maps.figure2 import figure2
 from nearfar.maps.projections.pca import PCA
 from nearfar.maps.table import distances_table, separability_table
-from nearfar.maps.users import whole_histories
 from nearfar.metrics.ndcg import NDCG
 from tests.maps.cases import Linear, split_of_sizes
 
@@ -106,7 +106,7 @@ def test_a_place_is_the_posterior_mean_of_the_whole_history() -> None:
     cohorts = cohorts_by_interactions(np.diff(everyone.x.indptr), SIZES)
     told: list[str] = []
     atlas = make_atlas(
-        {"a": Mapped(COUNTING, everyone.item_ids)}, everyone, cohorts, PCA(), on_map=told.append
+        {"a": ModelToMap(COUNTING, everyone.item_ids)}, everyone, cohorts, PCA(), on_map=told.append
     )
     assert told == ["a"]
     x = everyone.x.toarray()[cohorts.rows]
@@ -127,7 +127,7 @@ def test_tables_say_it_in_words() -> None:
     split = split_of_sizes()
     everyone = whole_histories(split)
     cohorts = cohorts_by_interactions(np.diff(everyone.x.indptr), SIZES)
-    mapped = {title: Mapped(model, everyone.item_ids, 0.5) for title, model in MODELS.items()}
+    mapped = {title: ModelToMap(model, everyone.item_ids, 0.5) for title, model in MODELS.items()}
     atlas = make_atlas(mapped, everyone, cohorts, PCA())
     table = separability_table(atlas)
     assert [row[0] for row in table.rows] == list(MODELS)
@@ -180,7 +180,7 @@ def test_many_points_are_pixels_in_a_vector_file(tmp_path: Path, monkeypatch) ->
 def test_every_format_is_drawn(tmp_path: Path) -> None:
     everyone = whole_histories(split_of_sizes())
     cohorts = cohorts_by_interactions(np.diff(everyone.x.indptr), SIZES)
-    atlas = make_atlas({"a": Mapped(MIXING, everyone.item_ids)}, everyone, cohorts, PCA())
+    atlas = make_atlas({"a": ModelToMap(MIXING, everyone.item_ids)}, everyone, cohorts, PCA())
     for name, start in (("m.png", b"\x89PNG"), ("m.pdf", b"%PDF"), ("m.html", b"<!doctype html>")):
         draw(atlas, tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(start)

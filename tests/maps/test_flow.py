@@ -6,7 +6,7 @@ import pytest
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.maps.atlas import BEHIND_FLOW, Mapped, encoded, make_atlas
+from nearfar.maps.atlas import BEHIND_FLOW, ModelToMap, encoded, make_atlas
 from nearfar.maps.cohorts import cohorts_by_interactions
 from nearfar.maps.projections.pca import PCA
 from nearfar.maps.table import separability_table
@@ -32,7 +32,7 @@ def flow_with_anchors() -> Autoencoder:
 def atlas_of(fitted: Autoencoder):
     cohorts = cohorts_by_interactions(np.diff(X.indptr), (3, 6), tolerance=0.2)
     items: Vocabulary = EVERYONE.item_ids
-    return make_atlas({"one": Mapped(fitted, items)}, EVERYONE, cohorts, PCA(), n_anchors=4)
+    return make_atlas({"one": ModelToMap(fitted, items)}, EVERYONE, cohorts, PCA(), n_anchors=4)
 
 
 def test_users_are_drawn_at_the_latents_that_the_decoder_is_given(flow_with_anchors) -> None:

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from nearfar.core.errors import DataError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
-from nearfar.maps.genres import cohorts_by_genre
+from nearfar.maps.cohorts import cohorts_by_genre
 
 GENRES = [["Drama"]] * 20 + [["Comedy"]] * 8 + [["Horror", "Drama"]] * 4
 

@@ -50,7 +50,7 @@ def test_the_seed_fixes_every_coordinate(name) -> None:
     first, second = (find_projection(name).fit(points, seed=5) for _ in range(2))
     assert (first.xy == second.xy).all()
     more = points[:4] + 0.1
-    assert (first.place(more) == second.place(more)).all()
+    assert (first.transform(more) == second.transform(more)).all()
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -59,7 +59,7 @@ def test_placing_moves_nothing_and_puts_points_among_their_like(name) -> None:
     projected = find_projection(name).fit(points, seed=0)
     before = projected.xy.copy()
     more, of = blobs(12, n=10, seed=9)
-    placed = projected.place(more)
+    placed = projected.transform(more)
     assert (projected.xy == before).all()
     means = np.stack([projected.xy[labels == c].mean(axis=0) for c in range(3)])
     nearest = np.linalg.norm(placed[:, None] - means, axis=2).argmin(axis=1)
@@ -70,7 +70,7 @@ def test_placing_moves_nothing_and_puts_points_among_their_like(name) -> None:
 def test_collapsed_latents_go_to_the_origin(name) -> None:
     projected = find_projection(name).fit(np.full((20, 4), 0.3), seed=0)
     assert (projected.xy == 0).all()
-    assert projected.place(np.ones((3, 4))).shape == (3, 2)
+    assert projected.transform(np.ones((3, 4))).shape == (3, 2)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -5,8 +5,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import ArtefactError, DataError
-from nearfar.models.factors import Factors
-from nearfar.models.folding import Folding, LeastSquaresFolding, LinearFolding
+from nearfar.models.factors import Factors, Folding, LeastSquaresFolding, LinearFolding
 from nearfar.models.least_squares import Confidence
 from tests.algorithms import dense
 

@@ -11,7 +11,7 @@ from nearfar.algorithms.multvae import MultVAE
 from nearfar.train.run import Run
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
-from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.weights.constant import ConstantWeight
 from tests.paper.recording import recording
 from tests.vae.networks import dense_of

@@ -19,7 +19,7 @@ from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.encoders.hierarchical import Hierarchical
 from nearfar.vae.likelihoods.multinomial import reconstruction
 from nearfar.vae.network import VAE
-from nearfar.vae.objective import Addend, Objective
+from nearfar.vae.objective import Objective, WeightedTerm
 from nearfar.vae.priors.composite import Composite
 from nearfar.vae.priors.hierarchical import HierarchicalVamp
 from nearfar.vae.priors.mixture import Mixture, log_mixture
@@ -249,11 +249,11 @@ for of_two_levels in ("hierarchical", "hierarchical, tanh"):
 def bound(vae: VAE, prior: Prior) -> Objective:
     built = build(prior)
     built.renew(vae.encoder)
-    addends = {
-        "reconstruction": Addend(reconstruction, ConstantWeight(1.0)),
-        "kl": Addend(KL(built), ConstantWeight(0.5)),
+    terms = {
+        "reconstruction": WeightedTerm(reconstruction, ConstantWeight(1.0)),
+        "kl": WeightedTerm(KL(built), ConstantWeight(0.5)),
     }
-    return Objective(addends, built)
+    return Objective(terms, built)
 
 
 def loss_of(vae: VAE, objective: Objective, seed: int) -> torch.Tensor:
@@ -283,7 +283,7 @@ def test_steps_with_a_vamp_prior_are_those_of_plain_adam(pair) -> None:
     vae = network(encoder, Mask(0.5))
     modules = torch.nn.ModuleDict({"vae": vae, "objective": bound(vae, prior)})
     plain = copy.deepcopy(modules)
-    plain["objective"].addends["kl"] = Addend(KL(plain["objective"].prior), ConstantWeight(0.5))
+    plain["objective"].terms["kl"] = WeightedTerm(KL(plain["objective"].prior), ConstantWeight(0.5))
     ours, adam = Optimiser(modules, "adam", 0.01), torch.optim.Adam(plain.parameters(), lr=0.01)
     for number in range(4):
         ours.zero()

@@ -12,9 +12,9 @@ from nearfar.algorithms.pia import PIA
 from nearfar.algorithms.recvae import RecVAE
 from nearfar.train.run import Run
 from nearfar.vae.encoders.dense import Dense
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.network import VAE
-from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.per_interaction import PerInteraction
 from tests.paper.recording import Taken, recording
@@ -105,7 +105,7 @@ def test_anchors_of_alignment_move_with_the_encoder_alone(clusters) -> None:
     train, _ = clusters
     aligned = replace(ALGORITHM, alignment=PIA(weight=0.5), epochs=1)
     catalogue = TrainingCounts(train.item_counts, train.n_users)
-    start = aligned.objective(catalogue, 3).addends["alignment"].term.anchors
+    start = aligned.objective(catalogue, 3).terms["alignment"].term.anchors
     model = aligned.fit(train, run=Run(seed=3))
     assert model.anchors is not None
     assert np.abs(model.anchors - start.detach().numpy()).max() > 1e-3

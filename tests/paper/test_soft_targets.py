@@ -11,9 +11,9 @@ from torch import Tensor
 from nearfar.core.errors import SettingsError
 from nearfar.kernels import softmax
 from nearfar.kernels.background import Background
+from nearfar.kernels.memory import Workspace
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.softmax import linear_multinomial_nll
-from nearfar.kernels.workspace import Workspace
 from nearfar.vae.decoder import OutputLayer
 from nearfar.vae.likelihoods.by_size import EXACT_ITEMS, BySize
 from nearfar.vae.likelihoods.likelihood import TrainingCounts

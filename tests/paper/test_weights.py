@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from nearfar.core.errors import SettingsError
 from nearfar.kernels.rows import Rows
 from nearfar.vae.decoder import OutputLayer
-from nearfar.vae.objective import Addend, Objective
+from nearfar.vae.objective import Objective, WeightedTerm
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.cosine import Cosine
@@ -79,8 +79,8 @@ def test_per_interaction_counts_the_full_history() -> None:
     values = torch.tensor([2.0, 5.0, 100.0, 3.0])
     objective = Objective(
         {
-            "kl": Addend(lambda step, /: values, PerInteraction(0.01)),
-            "other": Addend(lambda step, /: values, ConstantWeight(2.0)),
+            "kl": WeightedTerm(lambda step, /: values, PerInteraction(0.01)),
+            "other": WeightedTerm(lambda step, /: values, ConstantWeight(2.0)),
         }
     )
     loss, means = objective(step, objective.weights(Progress(step=9)))

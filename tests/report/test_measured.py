@@ -10,7 +10,7 @@ from nearfar.core.errors import DataError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.metrics.coverage import Coverage
-from nearfar.report.measured import LISTS, QUALITY, K, measure
+from nearfar.report.report import LISTS, QUALITY, K, measure
 from tests.report.cases import bundle, split
 
 

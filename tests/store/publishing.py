@@ -15,7 +15,7 @@ import sys
 
 import polars as pl
 
-from nearfar.store.secrets import Url
+from nearfar.core.secrets import Url
 from nearfar.store.sinks._postgres_table import PostgresTable
 from nearfar.store.sinks.sink import make_sink
 from nearfar.store.sinks.sql import SQLRecommendations

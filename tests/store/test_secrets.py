@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearfar.core.errors import DataError, NearfarError, SettingsError
+from nearfar.core.secrets import Url, masked
 from nearfar.core.settings import to_plain
-from nearfar.store.secrets import Url, masked
 from nearfar.store.sinks.sql import SQLRecommendations
 from nearfar.store.sources.sql import SQLEvents
 from tests.store.cases import DAY, SINCE, UNTIL

@@ -16,7 +16,7 @@ import nearfar as nf
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.data.events import told_titles, with_details
 from nearfar.evaluation.text import remark_on_depths
-from nearfar.jobs.starting import first_settings
+from nearfar.jobs.first_settings import first_settings
 from nearfar.metrics.ndcg import NDCG
 from nearfar.metrics.recall import Recall
 from nearfar.tables.columns import EVENT_ROLES, resolve

@@ -19,7 +19,7 @@ from nearfar.train.run import Run
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.iaf import IAF
-from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.weights.constant import ConstantWeight
 from tests.conftest import interactions
 

@@ -10,8 +10,7 @@ from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError
 from nearfar.theory.diagnosis import diagnose, estimated_seconds, examined_on, notes_of
-from nearfar.theory.finding import Curve, Finding, Number
-from nearfar.theory.instrument import all_instruments
+from nearfar.theory.instrument import Curve, Finding, Number, all_instruments
 from nearfar.theory.instruments.collaboration import LocalAndGlobal
 from nearfar.theory.instruments.sharing import Sharing
 from nearfar.theory.subject import Subject

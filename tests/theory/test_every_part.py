@@ -25,8 +25,7 @@ from nearfar.algorithms.pia import PIA
 from nearfar.core import discovery
 from nearfar.core.errors import NearfarError
 from nearfar.theory.collaboration import collaboration, jaccard_distance
-from nearfar.theory.finding import Finding
-from nearfar.theory.instrument import Instrument, all_instruments
+from nearfar.theory.instrument import Finding, Instrument, all_instruments
 from nearfar.theory.instruments.alignment import AlignmentInstrument
 from nearfar.theory.instruments.alignment import _objective as latent_objective
 from nearfar.theory.instruments.distances import Distances
@@ -38,6 +37,7 @@ from nearfar.theory.masking import pairwise_overlap
 from nearfar.theory.subject import Subject
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.likelihoods.multinomial import SoftReconstruction
 from nearfar.vae.likelihoods.sampled import SampledReconstruction
@@ -45,7 +45,6 @@ from nearfar.vae.objective import Objective
 from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.priors.prior import Prior
-from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.step import Step
 from nearfar.vae.terms.alignment import Alignment
 
@@ -156,7 +155,7 @@ def subject(case: str) -> Subject:
     if made.objective.prior is not None:
         made.objective.prior.renew(made.model.network.encoder)
     model = made.fitted()
-    aligned = "alignment" in made.objective.addends
+    aligned = "alignment" in made.objective.terms
     return Subject(
         model, x, np.arange(N_USERS) % 2, ("a", "b"), beta=0.3, align_weight=0.5 * aligned,
         n_masks=2, n_sharing=12, algorithm=algorithm,
@@ -165,7 +164,7 @@ def subject(case: str) -> Subject:
 
 def brute_products(examined: Subject, z: torch.Tensor, users: np.ndarray) -> np.ndarray:
     """<G_u, G_v> by back-propagation of training's own reconstruction term, one user at a time."""
-    term, decoder = examined._objective.addends["reconstruction"].term, examined.network.decoder
+    term, decoder = examined._objective.terms["reconstruction"].term, examined.network.decoder
     if isinstance(term, SampledReconstruction):  # an estimate of this one
         term = SoftReconstruction(term.background)
     gradients = []
@@ -295,10 +294,10 @@ def check_contraction(examined: Subject) -> None:
     step = examined.step(np.repeat(rows, n_masks), "alignment", "masks", corrupt=True)
     assert np.allclose(means.reshape(-1, K), step.posterior.mu.detach(), atol=1e-6)
     trained = examined._objective
-    addend = trained.addends["reconstruction"]
-    if isinstance(addend.term, SampledReconstruction):  # an estimate of this one
-        exact = dataclasses.replace(addend, term=SoftReconstruction(addend.term.background))
-        trained = Objective({**trained.addends, "reconstruction": exact}, trained.prior)
+    weighted = trained.terms["reconstruction"]
+    if isinstance(weighted.term, SampledReconstruction):  # an estimate of this one
+        exact = dataclasses.replace(weighted, term=SoftReconstruction(weighted.term.background))
+        trained = Objective({**trained.terms, "reconstruction": exact}, trained.prior)
     weights = {"reconstruction": 1.0, "kl": examined.beta}
     mu = (step.posterior.mu.detach() + 0.3).requires_grad_()
     total = torch.zeros(())

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nearfar.core.files import read_json
-from nearfar.experiments.reproduction.summary import spelled
-from nearfar.theory.finding import Number
+from nearfar.experiments.reproduction.summary import format_mean
+from nearfar.theory.instrument import Number
 
 ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "benchmarks/experiments/theory_ml_1m.json"
@@ -69,7 +69,7 @@ def test_the_trade_off_is_that_of_its_record() -> None:
     text = (ROOT / "docs/theory.md").read_text(encoding="utf-8")
     for row in record["latents"]["rows"]:
         told = [f"{value:g}" for value in row["point"].values()]
-        told += [spelled(row[name]["mean"], row[name]["half_width"]) for name in TRADEOFF]
+        told += [format_mean(row[name]["mean"], row[name]["half_width"]) for name in TRADEOFF]
         assert f"| {' | '.join(told)} |" in text
 
 
@@ -80,5 +80,5 @@ def test_the_steps_are_those_of_their_record() -> None:
         told = [row["model"], str(row["epoch"])]
         for key in STEPS:
             mean, half = row[key]["mean"], row[key]["half_width"]
-            told.append(spelled(None if mean is None else 100 * mean, half and 100 * half))
+            told.append(format_mean(None if mean is None else 100 * mean, half and 100 * half))
         assert f"| {' | '.join(told)} |" in text

@@ -29,11 +29,11 @@ from nearfar.train.plan import TrainingPlan
 from nearfar.train.run import Run
 from nearfar.train.state import UNREAD_STEPS
 from nearfar.vae.information import Information
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.likelihoods.by_size import EXACT_ITEMS
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
-from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.cosine import Cosine
 

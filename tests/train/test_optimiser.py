@@ -12,8 +12,7 @@ from nearfar.algorithms.pia import PIA
 from nearfar.kernels.gradients import tables
 from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Architecture
-from nearfar.train.optimiser import Optimiser
-from nearfar.train.row_updates import LazyAdam, RowAdam
+from nearfar.train.optimiser import LazyAdam, Optimiser, RowAdam
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.weights.weight import Progress
 

@@ -17,8 +17,8 @@ from nearfar.core.errors import ArtefactError, NearfarError
 from nearfar.train.callback import Callback
 from nearfar.train.checkpoint import NAME, Checkpoint
 from nearfar.train.run import Run
+from nearfar.vae.initialisers.spectral import Spectral
 from nearfar.vae.likelihoods.sampled import Sampled
-from nearfar.vae.starts.spectral import Spectral
 from nearfar.vae.weights.cosine import Cosine
 
 ALGORITHM = MultVAE(

@@ -23,8 +23,9 @@ from nearfar.train.run import Run
 from nearfar.train.trackers import tracker as module
 from nearfar.train.trackers.mlflow import MLflow
 from nearfar.train.trackers.tensorboard import TensorBoard
-from nearfar.train.trackers.tracker import Tracker, make_tracker, trackers
+from nearfar.train.trackers.tracker import Tracker
 from nearfar.train.trackers.wandb import WandB
+from nearfar.train.tracking import make_tracker, trackers
 
 VAE = nf.MultVAE(
     n_latent=4,

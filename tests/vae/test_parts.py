@@ -13,9 +13,9 @@ from nearfar.models.autoencoder import Architecture
 from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Clean, Corruption
 from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.initialisers.initialiser import Initialiser
 from nearfar.vae.likelihoods.likelihood import Likelihood
 from nearfar.vae.priors.prior import Prior
-from nearfar.vae.starts.start import Start
 from nearfar.vae.weights.weight import Weight
 
 KINDS = {
@@ -23,7 +23,7 @@ KINDS = {
     "prior": Prior,
     "corruption": Corruption,
     "likelihood": Likelihood,
-    "start": Start,
+    "start": Initialiser,
     "beta": Weight,
 }
 FOUND = [

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from nearfar.core.errors import ArtefactError, SettingsError
 from nearfar.vae.corruption.corruption import Clean
 from nearfar.vae.encoders.base import Base
+from nearfar.vae.initialisers.saved import COLUMNS, Saved
 from nearfar.vae.network import VAE
-from nearfar.vae.starts.saved import COLUMNS, Saved
 from tests.theory.cases import two_tastes
 
 HIDDEN = 12

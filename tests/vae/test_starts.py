@@ -18,8 +18,8 @@ from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.hierarchical import Hierarchical
 from nearfar.vae.encoders.iaf import IAF
-from nearfar.vae.starts.spectral import Spectral, leading_directions, orthonormal
-from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.initialisers.spectral import Spectral, leading_directions, orthonormal
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 

@@ -52,8 +52,8 @@ def test_a_user_of_the_map_is_placed_where_it_is_drawn(answering: Answering) -> 
     drawn = {(x, y) for c in body["cohorts"] for x, y in zip(c["x"], c["y"], strict=True)}
     split = answering.service.settings.data
     assert split is not None
+    from nearfar.data.interactions import whole_histories
     from nearfar.data.splits.folder import load_split
-    from nearfar.maps.users import whole_histories
 
     users = whole_histories(load_split(split))
     assert latents(users.x).shape == (users.n_users, 3)

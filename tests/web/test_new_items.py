@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.extended_catalogue import n_trained_items
 from nearfar.bundle.folder import save_bundle
-from nearfar.bundle.trained_items import n_trained_items
 from nearfar.web.settings import ServiceSettings
 from tests.bundle.cases import make_bundle
 from tests.web.cases import Answering

@@ -257,7 +257,7 @@ def test_writes_of_one_turn_are_sent_together_and_none_is_lost_by_closing() -> N
 
     async def inside() -> None:
         Whole.loop = asyncio.get_running_loop()
-        transport = protocol.Lingering(Transport(), Whole())  # pyright: ignore
+        transport = protocol.LingeringTransport(Transport(), Whole())  # pyright: ignore
         transport.write(b"head ")
         transport.write(b"body")
         assert sent == []

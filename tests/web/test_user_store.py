@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from nearfar.core.errors import DataError
-from nearfar.store.reader import Reader, Stored, UnreachableError
+from nearfar.store.reader import Reader, StoredRecommendation, UnreachableError
 from nearfar.store.sinks.sink import RecommendationSink
 from nearfar.web import user_store
 from nearfar.web.metrics import Metrics
@@ -84,7 +84,7 @@ def test_a_reader_reads_what_the_sink_reads(sink: RecommendationSink) -> None:
         assert found is not None
         assert sorted(found) == ["u0", "u3"]
         whole = sink.read(DAY, "u3").select("rank", "item", "score", "model_version", "scored_at")
-        assert found["u3"] == [Stored(*row) for row in whole.iter_rows()]
+        assert found["u3"] == [StoredRecommendation(*row) for row in whole.iter_rows()]
         assert [row.rank for row in found["u3"]] == [1, 2, 3]
         assert reader.read(date(2020, 1, 1), ["u3"]) is None
         publish(sink, date(2026, 3, 4), "v2")
@@ -217,7 +217,7 @@ class Scripted(Reader):
             raise UnreachableError("down")
         return DAY
 
-    def read(self, day: date, users: Any) -> dict[str, list[Stored]] | None:
+    def read(self, day: date, users: Any) -> dict[str, list[StoredRecommendation]] | None:
         self.calls.append(list(users))
         self.entered.set()
         assert self.go_on.wait(60)
@@ -225,7 +225,7 @@ class Scripted(Reader):
             raise UnreachableError("down")
         if "poison" in users:
             raise DataError("bad id")
-        return {user: [Stored(1, user, 0.5, "v1", datetime(2026, 3, 3, tzinfo=UTC))]
+        return {user: [StoredRecommendation(1, user, 0.5, "v1", datetime(2026, 3, 3, tzinfo=UTC))]
                 for user in users if user != "unknown"}  # fmt: skip
 
 

@@ -80,7 +80,7 @@ class Simulation:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class SimulatedUsers:
     """What users saw and did.
 
     Args:
@@ -94,7 +94,7 @@ class Drawn:
 
 def draw_users(
     simulation: Simulation, treated: Bool[np.ndarray, " users"], rng: np.random.Generator
-) -> Drawn:
+) -> SimulatedUsers:
     """Views and clicks of as many users as `treated` has; these get the uplift."""
     n, n_days = len(treated), simulation.pre_days + simulation.days
     activity = _log_normal(rng, simulation.activity_spread, n) * simulation.views
@@ -108,7 +108,7 @@ def draw_users(
     during = np.arange(n_days) >= simulation.pre_days
     factor = 1 + simulation.uplift * (treated[:, None] & during)
     clicks = rng.binomial(views, (chance[:, None] * factor)[:, :, None])
-    return Drawn(views, clicks.astype(np.int64))
+    return SimulatedUsers(views, clicks.astype(np.int64))
 
 
 def simulated_sums(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import polars as pl
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.extras import require
+from nearfar.core.secrets import Url
 from nearfar.tables.folder import files_of_tables
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import Numbers, TableReader
@@ -29,8 +27,8 @@ class Query:
 
     Args:
         url: a SQLAlchemy URL; `${NAME}` in it stands for an environment variable, so that no
-            password needs to be written down, percent-encoded where it is user or password. It
-            is in no message.
+            password needs to be written down, percent-encoded where it is user or password. No
+            message shows a password.
         text: a SELECT, or the name of a table or view, as `events` or `web.events`.
     """
 
@@ -93,7 +91,8 @@ def _fetched(query: Query, block_rows: int) -> Iterator[TableReader]:
     import sqlalchemy
     from sqlalchemy.exc import SQLAlchemyError
 
-    url = _url(query.url)
+    address = Url(query.url)
+    url = _url(address)
     where = f"{query.text!r} of the {url.get_backend_name()} database"
     file = url.database if url.get_backend_name() == "sqlite" else None
     if file and not file.startswith((":memory:", "file:")) and not Path(file).exists():
@@ -109,9 +108,7 @@ def _fetched(query: Query, block_rows: int) -> Iterator[TableReader]:
             yield _QueryTable(where, result, block_rows)
     except (SQLAlchemyError, ImportError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        for secret in (str(url.password), quote(str(url.password), safe="")):
-            reason = reason.replace(secret, "***") if url.password else reason
-        raise DataError(f"{where} cannot be read: {reason}") from None
+        raise DataError(f"{where} cannot be read: {address.hide(reason)}") from None
 
 
 def _statement(text: str) -> Any:
@@ -125,22 +122,12 @@ def _statement(text: str) -> Any:
     return sqlalchemy.select(sqlalchemy.text("*")).select_from(table)
 
 
-def _url(text: str) -> Any:
+def _url(address: Url) -> Any:
     import sqlalchemy
     from sqlalchemy.exc import ArgumentError
 
-    start, end = text.find("://"), text.rfind("@")
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in os.environ:
-            raise SettingsError(f"the database's URL names ${{{name}}}, which is not set")
-        inside = 0 <= start < match.start() < end
-        return quote(os.environ[name], safe="") if inside else os.environ[name]
-
-    filled = re.sub(r"\$\{(\w+)\}", value, text)
     try:
-        return sqlalchemy.make_url(filled)
+        return sqlalchemy.make_url(address.reveal())
     except (ArgumentError, ValueError):
         raise SettingsError(
             "the database's URL is of no form that SQLAlchemy knows; write it as "

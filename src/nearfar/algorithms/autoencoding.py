@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from scipy.sparse import csr_array
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.algorithms.attempts import best_attempt
 from nearfar.algorithms.collapse import refusing_collapse
+from nearfar.algorithms.label import label_of
 from nearfar.core import discovery, settings
-from nearfar.core.errors import EmptyDataError
+from nearfar.core.errors import (
+    CollapsedError,
+    DivergedError,
+    EmptyDataError,
+    NearfarError,
+    StoppedError,
+)
 from nearfar.core.ranges import LayerSize, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
@@ -22,18 +29,24 @@ from nearfar.metrics.metric import Metric
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.models.model import Model
+from nearfar.train.callback import report_warning
+from nearfar.train.history import Attempt, History
 from nearfar.train.loop import train as train_network
 from nearfar.train.plan import TrainingPlan
 from nearfar.train.run import Run
 from nearfar.train.state import Validate
 from nearfar.vae.corruption.corruption import Corruption, Dropout
+from nearfar.vae.initialisers.initialiser import AddUp, Initialiser, alone
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.objective import Objective
-from nearfar.vae.starts.start import AddUp, Start, alone
-from nearfar.vae.starts.xavier import Xavier
 from nearfar.vae.terms.alignment import Alignment
 
 STOPPING_METRIC = NDCG(100)
+
+A = TypeVar("A")
+
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,7 @@ class AutoencoderAlgorithm(Algorithm):
     Args:
         n_latent: latent dimensions K.
         corruption: what the encoder is shown in training.
-        start: what the network's weights start from.
+        start: the initialiser of the network's weights.
         batch_size: users per step.
         learning_rate: of Adam.
 
@@ -61,7 +74,7 @@ class AutoencoderAlgorithm(Algorithm):
 
     n_latent: LayerSize = 200
     corruption: Corruption = field(default_factory=Dropout)
-    start: Start = field(default_factory=Xavier)
+    start: Initialiser = field(default_factory=Xavier)
     batch_size: PositiveInt = 500
     learning_rate: PositiveFloat | None = 1e-3
 
@@ -150,7 +163,7 @@ class Assembly:
         """Return the model after training, without what only training needs."""
         self.model.network.eval()
         self.model.network.encoder.drop_user_nodes()
-        alignment = self.objective.addends.get("alignment")
+        alignment = self.objective.terms.get("alignment")
         if alignment is not None and isinstance(alignment.term, Alignment):
             self.model.anchors = alignment.term.anchors.detach().cpu().numpy()
         if self.objective.prior is not None:
@@ -215,3 +228,53 @@ def identity(
         "train": interactions.fingerprint,
         "validation": [fold_in, held_out],
     }
+
+
+def best_attempt(attempts: Sequence[A], fit: Callable[[A, Run], M], run: Run) -> M:
+    """Fit one algorithm after the other, and keep the model with the best validation score.
+
+    With one algorithm this is its fit. Of several, each has its checkpoint and metrics.jsonl in
+    `part-0` and so on in the run's folder, and the run's history is the best one's, with all of
+    them as its `attempts`. Equal scores keep the earlier one. One whose training fails is an
+    attempt with an `error`, and a warning says so. After Ctrl-C no other is begun.
+
+    Args:
+        attempts: the algorithms, in turn.
+        fit: fits one of them by a run; the history holds validation scores.
+        run: of all of them.
+
+    Raises:
+        NearfarError: no training succeeded; the error of the first one.
+    """
+    if len(attempts) == 1:
+        return fit(attempts[0], run)
+    run.history.clear()
+    fitted: list[tuple[M, History]] = []
+    errors: list[NearfarError] = []
+    for i, algorithm in enumerate(attempts):
+        name = f"network {i + 1} of {len(attempts)}"
+        for callback in run.callbacks:
+            callback.part(name)
+        own = run.part(i)
+        label = label_of(algorithm)
+        history = own.history
+        try:
+            fitted.append((fit(algorithm, own), history))
+        except (CollapsedError, DivergedError, StoppedError) as error:
+            errors.append(error)
+            history.interrupted = isinstance(error, StoppedError)
+            run.history.attempts.append(Attempt(label, None, len(history.records), str(error)))
+            if not history.interrupted:
+                report_warning(run.callbacks, f"{name} failed and is left out: {error}")
+        else:
+            run.history.attempts.append(Attempt(label, history.best_score, len(history.records)))
+        finally:
+            run.history.interrupted = history.interrupted
+        if history.interrupted:
+            break
+    if not fitted:
+        raise errors[0]
+    model, best = max(fitted, key=lambda each: each[1].best_score)
+    run.history.records.extend(best.records)
+    run.history.stopped_early = best.stopped_early
+    return model

@@ -12,7 +12,7 @@ from nearfar.train.plan import TrainingPlan
 from nearfar.vae.encoders.shallow import Shallow, ShallowUnits
 from nearfar.vae.likelihoods.bernoulli import Bernoulli
 from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
-from nearfar.vae.objective import Addend, Objective
+from nearfar.vae.objective import Objective, WeightedTerm
 from nearfar.vae.weights.constant import ConstantWeight
 
 
@@ -58,5 +58,5 @@ class CDAE(Training):
 
     def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         return Objective(
-            {"reconstruction": Addend(self.likelihood.term(catalogue), ConstantWeight())}
+            {"reconstruction": WeightedTerm(self.likelihood.term(catalogue), ConstantWeight())}
         )

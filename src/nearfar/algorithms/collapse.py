@@ -56,7 +56,7 @@ def refusing_collapse(
         plan: how long training takes.
         run: its history tells where training stands.
     """
-    if "alignment" not in objective.addends:
+    if "alignment" not in objective.terms:
         return validate
 
     constant = Constant(model.popularity, model.n_train_users)

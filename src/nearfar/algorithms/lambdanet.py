@@ -11,7 +11,7 @@ from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.train.plan import TrainingPlan
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
-from nearfar.vae.objective import Addend, Objective
+from nearfar.vae.objective import Objective, WeightedTerm
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.terms.kl import KL
 from nearfar.vae.terms.lambda_rank import LambdaRank
@@ -54,8 +54,8 @@ class LambdaNet(Network, Training):
         rng = torch.Generator().manual_seed(derive(seed, "prior"))
         prior = Normal().build(catalogue.n_items, self.n_latent, rng)
         ranking = LambdaRank(self.sigma, self.top, self.sampled)
-        addends = {
-            "ranking": Addend(ranking, ConstantWeight(1.0)),
-            "kl": Addend(KL(prior), self.beta),
+        terms = {
+            "ranking": WeightedTerm(ranking, ConstantWeight(1.0)),
+            "kl": WeightedTerm(KL(prior), self.beta),
         }
-        return Objective(addends, prior)
+        return Objective(terms, prior)

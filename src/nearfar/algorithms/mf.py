@@ -15,8 +15,7 @@ from nearfar.algorithms.statistics import Statistics
 from nearfar.core.ranges import PositiveFloat, PositiveInt
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.kernels.rows import Rows
-from nearfar.models.factors import Factors
-from nearfar.models.folding import LinearFolding
+from nearfar.models.factors import Factors, LinearFolding
 from nearfar.models.least_squares import row_sums
 from nearfar.train.run import Run
 

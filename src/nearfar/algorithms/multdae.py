@@ -14,7 +14,7 @@ from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.likelihoods.multinomial import Multinomial
-from nearfar.vae.objective import Addend, Objective
+from nearfar.vae.objective import Objective, WeightedTerm
 from nearfar.vae.weights.constant import ConstantWeight
 
 
@@ -50,5 +50,5 @@ class MultDAE(Network, Training):
 
     def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         return Objective(
-            {"reconstruction": Addend(self.likelihood.term(catalogue), ConstantWeight())}
+            {"reconstruction": WeightedTerm(self.likelihood.term(catalogue), ConstantWeight())}
         )

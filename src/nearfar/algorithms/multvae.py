@@ -10,12 +10,12 @@ from nearfar.algorithms.recipe import EvidenceBound, Network, Training, optimise
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.train.plan import OptimiserName, Phase, TrainingPlan
 from nearfar.vae.corruption.corruption import Dropout
+from nearfar.vae.initialisers.initialiser import Initialiser
+from nearfar.vae.initialisers.spectral import Spectral
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.objective import Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.priors.prior import Prior
-from nearfar.vae.starts.spectral import Spectral
-from nearfar.vae.starts.start import Start
 from nearfar.vae.weights.cosine import Cosine
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.weight import Weight
@@ -81,7 +81,7 @@ class MultVAE(Network, EvidenceBound, Training):
     ADDED: ClassVar[Mapping[str, Any]] = {"richer": None, "decoder_units": ...}
     ALIGN_WEIGHT: ClassVar[float] = 0.03
 
-    start: Start = field(default_factory=Spectral)
+    start: Initialiser = field(default_factory=Spectral)
     prior: Prior = field(default_factory=Normal)
     beta: Weight = field(default_factory=lambda: LinearAnneal(steps=200))
     epochs: PositiveInt | None = None

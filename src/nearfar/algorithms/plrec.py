@@ -16,11 +16,10 @@ from nearfar.algorithms.statistics import Statistics
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.models.factors import Factors
-from nearfar.models.folding import LinearFolding
+from nearfar.models.factors import Factors, LinearFolding
 from nearfar.models.least_squares import row_sums
 from nearfar.train.run import Run
-from nearfar.vae.starts.spectral import leading_directions
+from nearfar.vae.initialisers.spectral import leading_directions
 
 ORTHONORMAL_COST = 4.0
 """Time of a multiplication for an orthonormal basis, which is found in float64, in those of a

@@ -11,7 +11,7 @@ from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
 from nearfar.train.plan import Phase, TrainingPlan
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
-from nearfar.vae.objective import Addend, Objective
+from nearfar.vae.objective import Objective, WeightedTerm
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.terms.critic import Critic, CriticValue, WatchedReconstruction
 from nearfar.vae.terms.kl import KL
@@ -87,10 +87,10 @@ class RaCT(Network):
     def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         rng = torch.Generator().manual_seed(derive(seed, "critic"))
         prior, critic = Normal().build(catalogue.n_items, self.n_latent, rng), Critic(rng)
-        addends = {
-            "reconstruction": Addend(WatchedReconstruction(critic), ConstantWeight()),
-            "kl": Addend(KL(prior), self.beta),
-            "critic": Addend(critic, ConstantWeight()),
-            "ranking": Addend(CriticValue(critic), ConstantWeight()),
+        terms = {
+            "reconstruction": WeightedTerm(WatchedReconstruction(critic), ConstantWeight()),
+            "kl": WeightedTerm(KL(prior), self.beta),
+            "critic": WeightedTerm(critic, ConstantWeight()),
+            "ranking": WeightedTerm(CriticValue(critic), ConstantWeight()),
         }
-        return Objective(addends, prior)
+        return Objective(terms, prior)

@@ -26,7 +26,7 @@ from nearfar.vae.layers import Units
 from nearfar.vae.likelihoods.by_size import BySize
 from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.likelihoods.sampled import Sampled
-from nearfar.vae.objective import Addend, Objective
+from nearfar.vae.objective import Objective, WeightedTerm
 from nearfar.vae.priors.prior import Prior
 from nearfar.vae.terms.kl import KL
 from nearfar.vae.weights.constant import ConstantWeight
@@ -167,15 +167,15 @@ class EvidenceBound(AutoencoderAlgorithm):
         rng = torch.Generator().manual_seed(derive(seed, "prior"))
         of_latents = prior.build(catalogue.n_items, n_latent, rng)
         likelihood = likelihood_of(self.likelihood, catalogue)
-        addends = {
-            "reconstruction": Addend(likelihood.term(catalogue), ConstantWeight(1.0)),
-            "kl": Addend(KL(of_latents), self.beta),
+        terms = {
+            "reconstruction": WeightedTerm(likelihood.term(catalogue), ConstantWeight(1.0)),
+            "kl": WeightedTerm(KL(of_latents), self.beta),
         }
         if self.alignment is not None:
             rng = torch.Generator().manual_seed(derive(seed, "anchors"))
             term = self.alignment.term(catalogue, n_latent, rng)
-            addends["alignment"] = Addend(term, self.alignment.schedule(self.ALIGN_WEIGHT))
-        return Objective(addends, of_latents)
+            terms["alignment"] = WeightedTerm(term, self.alignment.schedule(self.ALIGN_WEIGHT))
+        return Objective(terms, of_latents)
 
 
 def likelihood_of(chosen: Likelihood | None, catalogue: TrainingCounts) -> Likelihood:

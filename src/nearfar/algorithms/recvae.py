@@ -10,13 +10,13 @@ from nearfar.core.ranges import LayerSizes, NonNegativeInt, PositiveFloat, Posit
 from nearfar.train.plan import OptimiserName, Phase, TrainingPlan
 from nearfar.vae.encoders.dense import Dense
 from nearfar.vae.encoders.encoder import Encoder
+from nearfar.vae.initialisers.initialiser import Initialiser
+from nearfar.vae.initialisers.spectral import Spectral
 from nearfar.vae.likelihoods.by_size import BySize
 from nearfar.vae.likelihoods.likelihood import Likelihood, TrainingCounts
 from nearfar.vae.objective import Objective
 from nearfar.vae.priors.composite import Composite
 from nearfar.vae.priors.prior import Prior
-from nearfar.vae.starts.spectral import Spectral
-from nearfar.vae.starts.start import Start
 from nearfar.vae.weights.cosine import Cosine
 from nearfar.vae.weights.per_interaction import PerInteraction
 from nearfar.vae.weights.weight import Weight
@@ -63,7 +63,7 @@ class RecVAE(Network, EvidenceBound, Training):
     decoder_hidden: LayerSizes = ()
     prior: Prior = field(default_factory=Composite)
     likelihood: Likelihood | None = field(default_factory=lambda: BySize(background=0.3))
-    start: Start = field(default_factory=Spectral)
+    start: Initialiser = field(default_factory=Spectral)
     beta: Weight = field(default_factory=PerInteraction)
     epochs: PositiveInt | None = None
     encoder_passes: PositiveInt = 3

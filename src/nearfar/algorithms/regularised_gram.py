@@ -1,4 +1,4 @@
-"""The inverse of X'X + diag(penalties), by way of the items or of the users."""
+"""The inverse of X'X + diag(penalties), by way of the items or of the users, made in place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from nearfar.algorithms.inverse import invert_in_place, mirror_lower_triangle
+from nearfar.core.errors import DivergedError
+from nearfar.kernels.products import multiply_into, times
 
 BLOCK_COLUMNS = 1024
 """Columns of a Gram matrix, or of the inverse, that are computed at once."""
@@ -19,6 +20,12 @@ SPARSE_COST = 30.0
 
 ENTRY_COST = 1000.0
 """Time of an entry of the result, whose memory is touched and mirrored, likewise."""
+
+PIVOT = 512
+"""Columns that one step eliminates."""
+
+PANEL = 1024
+"""Rows that are updated at once; their update is held beside the matrix."""
 
 
 def inverse_of_regularised_gram(
@@ -130,3 +137,53 @@ def _product(matrix: csr_array, start: int, end: int, dense: Tensor) -> Tensor:
         mode="sum",
         per_sample_weights=torch.from_numpy(np.ascontiguousarray(matrix.data[low:high])),
     )
+
+
+def invert_in_place(matrix: Float[np.ndarray, "n n"]) -> None:
+    """The inverse of a symmetric positive definite float32 matrix, which it overwrites.
+
+    Symmetric sweeps (Goodnight, A Tutorial on the SWEEP Operator, 1979), a block of columns each:
+    n^3 multiplications and additions as by Cholesky, nearly all of them in products of matrices.
+    Beside the matrix are 8 n `PIVOT` bytes and 4 n `PANEL`.
+
+    LAPACK is not used, though it has the same in potrf and potri: the one in SciPy ends the
+    process above some 40,000 columns with two threads, and is no faster (docs/performance.md).
+
+    Raises:
+        DivergedError: the matrix is not positive definite in float32.
+    """
+    n = len(matrix)
+    a = torch.from_numpy(matrix.T if matrix.flags.f_contiguous else matrix)
+    for start in range(0, n, PIVOT):
+        _sweep(a, start, min(start + PIVOT, n))
+    for top in range(0, n, PANEL):
+        bottom = min(top + PANEL, n)
+        a[top:bottom, :bottom].neg_()
+    mirror_lower_triangle(a)
+
+
+def mirror_lower_triangle(a: Float[torch.Tensor, "n n"]) -> None:
+    """Overwrite the triangle above the diagonal by the one below it."""
+    for top in range(0, len(a), PANEL):
+        bottom = min(top + PANEL, len(a))
+        square = a[top:bottom, top:bottom]
+        square.copy_(square.tril() + square.tril(-1).T)
+        a[:top, top:bottom].copy_(a[top:bottom, :top].T)
+
+
+def _sweep(a: torch.Tensor, start: int, end: int) -> None:
+    """Eliminate columns `start` to `end`; only the lower triangle is read and right afterwards."""
+    factor, failed = torch.linalg.cholesky_ex(a[start:end, start:end].double())
+    if failed:
+        raise DivergedError("the matrix is not positive definite in float32; raise l2")
+    pivot = torch.cholesky_inverse(factor).float()
+    columns = torch.cat([a[start:end, :start].T, a.new_zeros(end - start, end - start),
+                         a[end:, start:end]])  # fmt: skip
+    scaled = times(columns, pivot)
+    columns.neg_()
+    for top in range(0, len(a), PANEL):
+        bottom = min(top + PANEL, len(a))
+        multiply_into(a[top:bottom, :bottom], scaled[top:bottom], columns[:bottom].T, add=True)
+    a[start:end, :start] = scaled[:start].T
+    a[end:, start:end] = scaled[end:]
+    a[start:end, start:end] = -pivot

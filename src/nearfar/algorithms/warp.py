@@ -10,7 +10,7 @@ from nearfar.models.autoencoder import Architecture
 from nearfar.train.plan import TrainingPlan
 from nearfar.vae.encoders.shallow import Shallow
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
-from nearfar.vae.objective import Addend, Objective
+from nearfar.vae.objective import Objective, WeightedTerm
 from nearfar.vae.terms.warp import WARPLoss
 from nearfar.vae.weights.constant import ConstantWeight
 
@@ -49,4 +49,4 @@ class WARP(Training):
 
     def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         term = WARPLoss(catalogue.n_items, self.tries, self.margin)
-        return Objective({"ranking": Addend(term, ConstantWeight())})
+        return Objective({"ranking": WeightedTerm(term, ConstantWeight())})

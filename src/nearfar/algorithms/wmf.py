@@ -14,8 +14,7 @@ from nearfar.algorithms.als import Sides, alternate
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core.ranges import NonNegativeFloat, PositiveFloat, PositiveInt, PositiveShare
 from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.models.factors import Factors
-from nearfar.models.folding import LeastSquaresFolding
+from nearfar.models.factors import Factors, LeastSquaresFolding
 from nearfar.models.least_squares import Confidence, weighted_least_squares
 from nearfar.train.run import Run
 

@@ -20,9 +20,8 @@ from scipy.sparse import csr_array
 from nearfar._version import __version__
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.algorithms.label import label_of
-from nearfar.bundle.placement import catalogue_with
+from nearfar.bundle.extended_catalogue import extended_catalogue, n_trained_items
 from nearfar.bundle.titles import TitleIndex
-from nearfar.bundle.trained_items import n_trained_items
 from nearfar.core import discovery, settings
 from nearfar.core.errors import ArtefactError, DataError, NearfarError, kind_of
 from nearfar.core.frames import summary_html, summary_text
@@ -177,7 +176,7 @@ class Bundle:
         """
         if not isinstance(features, ItemFeatures):
             features = read_item_features(features)
-        catalogue = catalogue_with(self.items, features)
+        catalogue = extended_catalogue(self.items, features)
         model, placement = with_new_items(
             self.model, catalogue.known, catalogue.new,
             exposure=exposure, histories=histories, seed=seed,

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from nearfar.bundle.bundle import About, Bundle, check_bundle, label_of_about
-from nearfar.bundle.registered import bundle_folder, with_registered_items
+from nearfar.bundle.registry_layout import bundle_folder, with_registered_items
 from nearfar.core import discovery
 from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import ArtefactError, DataError, NearfarError, UnknownNameError

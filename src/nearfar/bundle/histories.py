@@ -23,9 +23,6 @@ class HasItems(Protocol):
     @property
     def items(self) -> Vocabulary: ...
 
-    @property
-    def n_items(self) -> int: ...
-
 
 def histories_from_items(
     bundle: HasItems, lists: Sequence[Sequence[int | str]]
@@ -37,7 +34,7 @@ def histories_from_items(
     counts = np.fromiter((len(ids) for ids in lists), np.int64, len(lists))
     columns = positions(bundle.items, list(chain.from_iterable(lists)))
     rows = np.repeat(np.arange(len(lists)), counts)
-    return csr_of(rows, columns, (len(lists), bundle.n_items)), unknown_by_row(
+    return csr_of(rows, columns, (len(lists), len(bundle.items))), unknown_by_row(
         rows, columns, len(lists)
     )
 

@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from nearfar.bundle.histories import HasItems
 from nearfar.core.errors import DataError
 from nearfar.core.identity import MISSING_WORDS, id_text
-from nearfar.data.build import GrowingIds
+from nearfar.data.build import IdCoder
 from nearfar.data.interactions import canonical
 from nearfar.data.plain_events import PlainEvents
 from nearfar.tables.columns import HISTORY_ROLES, PLAIN_ROLES, Columns
@@ -130,7 +130,7 @@ def _grouped_by_user(
     chunk_users: int,
     report: ReadReport,
 ) -> Iterator[HistoryChunk]:
-    known = GrowingIds("user", typed=typed)
+    known = IdCoder("user", typed=typed)
     seen = np.empty(0, np.int64)
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
@@ -143,7 +143,7 @@ def _grouped_by_user(
         rows.append(codes)
         found = bundle.items.index(frame["item"]).astype(np.int32)
         # A row without an item is not an unknown item.
-        found[frame["item"].is_null().to_numpy()] = bundle.n_items
+        found[frame["item"].is_null().to_numpy()] = len(bundle.items)
         columns.append(found)
     report.n_kept = n_rows
     vocabulary, merged = known.vocabulary()
@@ -156,11 +156,11 @@ def _grouped_by_user(
     place = np.empty(len(order), np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
     users = vocabulary.ids.gather(pl.Series(order))
-    matrix = _grouped([place[r] for r in _emptied(rows)], columns, (len(users), bundle.n_items))
+    matrix = _grouped([place[r] for r in _emptied(rows)], columns, (len(users), len(bundle.items)))
     for start in range(0, len(users), chunk_users):
         part = matrix[start : start + chunk_users]
-        unknown = int(part.data[part.indices == bundle.n_items + 1].sum())
-        histories = canonical(part[:, : bundle.n_items])
+        unknown = int(part.data[part.indices == len(bundle.items) + 1].sum())
+        histories = canonical(part[:, : len(bundle.items)])
         yield HistoryChunk(users.slice(start, chunk_users), histories, unknown)
 
 

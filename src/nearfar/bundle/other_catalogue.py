@@ -19,10 +19,10 @@ from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
 from nearfar.models.autoencoder import Autoencoder
-from nearfar.vae.starts.saved import COLUMNS, Saved
+from nearfar.vae.initialisers.saved import COLUMNS, Saved
 
 
-class MappedModel:
+class ModelOnCatalogue:
     """What `evaluate` needs of a model, for a model that was trained on other items.
 
     Items of histories that the bundle does not know are left out; items that the catalogue does

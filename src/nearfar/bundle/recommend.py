@@ -15,13 +15,14 @@ from nearfar.bundle.bundle import Bundle, check_bundle
 from nearfar.bundle.candidate_items import CandidateItems, Ids, candidate_items
 from nearfar.bundle.histories import histories_from_items
 from nearfar.bundle.history_file import HistoryChunk
-from nearfar.bundle.matching import match_items
+from nearfar.bundle.match_items import match_items
 from nearfar.bundle.writers import check_output, open_writer
 from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import DataError
 from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import canonical
+from nearfar.models.top_k import Candidates
 from nearfar.reranking.reranking import Rerank
 
 ROWS_AT_ONCE = 500_000
@@ -154,17 +155,8 @@ def recommendations_frame(bundle: Bundle, user_ids: pl.Series, ranking: Ranking)
     """
     if len(user_ids) != ranking.n_users:
         raise DataError(f"{len(user_ids)} user ids for a ranking of {ranking.n_users} users")
-    rows, places = np.nonzero(ranking.items >= 0)
-    items = pl.Series(ranking.items[rows, places])
-    columns = [
-        user_ids.rename("user").gather(pl.Series(rows)),
-        pl.Series("rank", places + 1, dtype=pl.Int64),
-        bundle.items.ids.gather(items).rename("item"),
-    ]
-    if bundle.items.titles is not None:
-        columns.append(bundle.items.titles.gather(items).rename("title"))
-    columns.append(pl.Series("score", ranking.scores[rows, places]))
-    return pl.DataFrame(columns)
+    frame = ranking.to_polars(bundle.items)
+    return frame.with_columns(user_ids.gather(frame["user"]).alias("user"))
 
 
 def ranking_to_file(
@@ -264,7 +256,7 @@ def _rank(
     builder = chosen.builder
     if builder is None:
         return bundle.model.top_k(histories, k, **rules)
-    banned = _banned(bundle, chosen)
+    banned = Candidates.of(bundle.n_items, chosen.allow, chosen.deny).banned
     n_users, n_candidates = histories.shape[0], builder.n_candidates(k)
     parts = []
     for start in range(0, max(1, n_users), RERANKED_AT_ONCE):
@@ -275,12 +267,3 @@ def _rank(
                           banned=banned)
         )  # fmt: skip
     return Ranking(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("items", "scores")))
-
-
-def _banned(bundle: Bundle, chosen: CandidateItems) -> np.ndarray:
-    banned = np.full(bundle.n_items, chosen.allow is not None)
-    if chosen.allow is not None:
-        banned[chosen.allow] = False
-    if chosen.deny is not None:
-        banned[chosen.deny] = True
-    return np.flatnonzero(banned)

@@ -11,7 +11,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
-from nearfar.bundle.alike import (
+from nearfar.bundle.bundle import Bundle, check_bundle
+from nearfar.bundle.match_items import match_items
+from nearfar.bundle.similarity_measures import (
     TINY,
     cosines,
     cosines_of_pools,
@@ -19,8 +21,6 @@ from nearfar.bundle.alike import (
     symmetric_of_pools,
     unit_vectors,
 )
-from nearfar.bundle.bundle import Bundle, check_bundle
-from nearfar.bundle.matching import match_items
 from nearfar.bundle.writers import check_output, open_writer
 from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import DataError, SettingsError

@@ -19,6 +19,7 @@ ARTICLES = (
 YEAR = re.compile(r"\s*\((\d{4})(?:\s*[-–]\s*(?:\d{4})?)?\)$")
 LAST_ARTICLE = re.compile(rf"^(.+), ({'|'.join(ARTICLES)})$")
 BRACKETED = re.compile(r"\s*\(([^()]*)\)")
+N_SUGGESTED = 3
 
 
 class TitleIndex:
@@ -73,12 +74,12 @@ class TitleIndex:
                 return sorted(set(table[key]), key=lambda p: (-self.popularity[p], p))
         return []
 
-    def suggest(self, text: str, n: int = 3) -> list[int]:
-        """Return the positions of the n items whose titles are nearest, best first.
+    def suggest(self, text: str) -> list[int]:
+        """Return the positions of the three items whose titles are nearest, best first.
 
         A year in the text does not count: it may be the mistake.
         """
-        return self.search.find(split_year(text)[0], n)
+        return self.search.find(split_year(text)[0], N_SUGGESTED)
 
     @cached_property
     def search(self) -> TitleSearch:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.algorithms.algorithm import Algorithm
-from nearfar.bundle.bundle import Bundle, describe
+from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import save_bundle
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
@@ -85,10 +85,10 @@ def train_bundle(
     metrics = {} if evaluation is None else {"validation": evaluation.to_dict()}
     if evaluation is not None:
         report_measured(run.callbacks, {m: evaluation.mean(m) for m in evaluation.metrics})
-    about = describe(
-        fitted, train, seed=run.seed, protocol=protocol, metrics=metrics, history=run.history
-    )
-    bundle = Bundle(model, train.item_ids, about)
+    bundle = Bundle.of(
+        model, fitted, train,
+        seed=run.seed, protocol=protocol, metrics=metrics, history=run.history,
+    )  # fmt: skip
     save_bundle(bundle, out)
     if run.folder is not None and not run.history.interrupted:
         shutil.rmtree(run.folder, ignore_errors=True)

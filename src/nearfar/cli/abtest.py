@@ -20,7 +20,7 @@ from nearfar.abtest.plan_settings import PlanSettings, parse_numbers
 from nearfar.abtest.simulate import Simulation, write_simulation
 from nearfar.abtest.sources import Query
 from nearfar.abtest.units import days_without_arms
-from nearfar.cli.options import Seed, with_options
+from nearfar.cli.options import Level, Seed, with_options
 from nearfar.cli.output import Output
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.extras import require
@@ -199,7 +199,7 @@ def analyse(
     clicks: Clicks,
     database: Database = None,
     column: Columns = None,
-    level: Annotated[float, typer.Option("--level", help="Confidence level of intervals.")] = 0.95,
+    level: Level = 0.95,
     daily: Annotated[
         float | None,
         typer.Option(

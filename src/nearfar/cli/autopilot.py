@@ -14,6 +14,7 @@ from rich.table import Column
 
 from nearfar.bundle.folder import check_destination
 from nearfar.cli.exit_codes import CODES, REASONS, same_command
+from nearfar.cli.inputs import open_log
 from nearfar.cli.log_options import LogOptions
 from nearfar.cli.options import DeviceOption, Seed, Track, with_options
 from nearfar.cli.output import Output
@@ -24,7 +25,7 @@ from nearfar.experiments.autopilot.autopilot import autopilot as run_autopilot
 from nearfar.experiments.autopilot.page import PAGE, write_page
 from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Precision
-from nearfar.train.trackers.tracker import check_targets, reporting_to
+from nearfar.train.tracking import check_targets, reporting_to
 
 
 @with_options()
@@ -92,7 +93,7 @@ def autopilot(
     options = AutopilotOptions(minutes, goal, names, time_split, seed, device, precision)
     check_destination(out)
     check_targets(track or ())
-    opened = log_options.open(log, output)
+    opened = open_log(log, log_options, output)
     with AutopilotProgress(output, minutes) as progress:
 
         @contextmanager

@@ -65,7 +65,7 @@ COMMANDS = {
 }
 
 
-class Lazy(TyperGroup):
+class LazyCommands(TyperGroup):
     """A group whose commands are imported one by one.
 
     `Any` where Typer names classes of its private copy of Click.

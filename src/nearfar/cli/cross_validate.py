@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, names
+from nearfar.cli.inputs import open_log
 from nearfar.cli.log_options import LogOptions
-from nearfar.cli.measure import Level, Metrics, drawn_gains, drawn_metrics, metrics_of_users
-from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.measure import Metrics, drawn_gains, drawn_metrics, metrics_of_users
+from nearfar.cli.options import DeviceOption, Level, Seed, with_options
 from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
@@ -65,7 +66,7 @@ def cross_validate(
         raise typer.BadParameter("an algorithm is named twice", param_hint="ALGORITHMS")
     made = _made(algorithms, assignments or [])
     chosen = metrics_of_users(metrics)
-    everyone = log_options.open(data, output).interactions()
+    everyone = open_log(data, log_options, output).interactions()
     found = {
         name: _validated(name, algorithm, everyone, folds, chosen, seed, device, output)
         for name, algorithm in made.items()

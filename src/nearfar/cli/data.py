@@ -9,8 +9,9 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
+from nearfar.cli.inputs import open_log
 from nearfar.cli.log_options import LogOptions, moment
-from nearfar.cli.options import with_options
+from nearfar.cli.options import count_or_share, with_options
 from nearfar.cli.output import Output, table
 from nearfar.core.errors import DataError
 from nearfar.core.memory import readable
@@ -82,7 +83,7 @@ def inspect(
     nearfar data inspect ratings.csv --min-rating 4 --since 2024-01-01
     """
     filters = log_options.filters
-    opened = log_options.open(log, output, filters.rows_only)
+    opened = open_log(log, log_options, output, filters.rows_only)
     report = inspect_log(opened, filters)
     output.result(report.to_dict(), *log_tables(report))
 
@@ -131,14 +132,14 @@ def split(
             raise typer.BadParameter("given takes the parts as published; drop the filters")
         made = split_given(*read_parts(log), seed=seed)
     else:
-        opened = log_options.open(log, output, filters)
+        opened = open_log(log, log_options, output, filters)
         if protocol == "time":
             if validation_from is None or test_from is None:
                 raise typer.BadParameter("time needs --validation-from and --test-from")
             windows = moment(validation_from), moment(test_from)
             made = split_by_time(opened, windows[0] or 0, windows[1] or 0)
         else:
-            made = split_strong(opened, _users(held_out), seed)
+            made = split_strong(opened, count_or_share(held_out), seed)
     for name, part in (("validation", made.validation), ("test", made.test)):
         if not part.held_out.n_interactions:
             raise DataError(
@@ -147,10 +148,6 @@ def split(
             )
     save_split(made, out)
     output.result(_summary(made, out), _table(made), f"saved {out}")
-
-
-def _users(held_out: float) -> int | float:
-    return int(held_out) if held_out.is_integer() else held_out
 
 
 def _summary(made: Split, out: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from nearfar.bundle.matching import match_items
+from nearfar.bundle.match_items import match_items
 from nearfar.bundle.recommend import recommend, recommendations_frame
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, table

@@ -14,19 +14,25 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from nearfar.bundle.folder import load_bundle
-from nearfar.bundle.subjects import fingerprints
+from nearfar.bundle.theory_subject import fingerprints
 from nearfar.cli import inputs
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, table
 from nearfar.core.files import write_json
+from nearfar.data.interactions import Part
 from nearfar.data.splits.folder import load_split
 from nearfar.experiments.diagnosis import subjects_of
-from nearfar.maps.users import Part
 from nearfar.pages.matplotlib import check_picture, write_picture
 from nearfar.report.sections.diagnostics import curve_charts
-from nearfar.theory.diagnosis import Diagnosis, diagnose, estimated_seconds, examined_on, notes_of
-from nearfar.theory.finding import Finding
-from nearfar.theory.instrument import Instrument, all_instruments, instruments_named
+from nearfar.theory.diagnosis import (
+    Diagnosis,
+    diagnose,
+    estimated_seconds,
+    examined_on,
+    number_rows,
+    sentences_of,
+)
+from nearfar.theory.instrument import Finding, Instrument, all_instruments, instruments_named
 from nearfar.theory.subject import Subject
 
 JSON = ".json"
@@ -161,20 +167,10 @@ def _shown(found: Diagnosis) -> list[Table | str]:
 
 def _told(by_title: dict[str, Finding]) -> list[Table | str]:
     first = next(iter(by_title.values()))
-    present = {title: f for title, f in by_title.items() if f.absent is None}
-    parts: list[Table | str] = []
-    if present:
-        labels = {n.key: (n.label, n.unit) for f in present.values() for n in f.numbers}
-        values = {t: {n.key: n.told() for n in f.numbers} for t, f in present.items()}
-        rows = [
-            [label, "" if unit == "share" else unit, *(values[t].get(key, "-") for t in present)]
-            for key, (label, unit) in labels.items()
-        ]
-        title = f"\n{first.title} ({first.source})"
-        parts.append(table(title, ["", "", *present], rows, left=2))
-    else:
-        parts.append(f"\n{first.title} ({first.source})")
-    for title, finding in by_title.items():
-        before = f"{title}: " if len(by_title) > 1 else ""
-        parts.append(f"  {before}{finding.meaning or f'not measured: {finding.absent}'}")
-    return [*parts, *(f"  ({note})" for note in notes_of(by_title))]
+    present = {title: found for title, found in by_title.items() if found.absent is None}
+    heading = f"\n{first.title} ({first.source})"
+    rows = number_rows(present)
+    return [
+        table(heading, ["", "", *present], rows, left=2) if present else heading,
+        *(f"  {sentence}" for sentence in sentences_of(by_title)),
+    ]

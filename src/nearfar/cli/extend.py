@@ -9,16 +9,14 @@ import typer
 
 from nearfar.bundle.folder import check_destination, load_bundle, save_bundle
 from nearfar.bundle.history_file import read_histories
-from nearfar.cli.options import Seed, with_options
+from nearfar.cli.options import BundleOrRegistry, Seed, with_options
 from nearfar.cli.output import Output
 from nearfar.core.errors import DataError
 
 
 @with_options()
 def extend(
-    bundle: Annotated[
-        Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
-    ],
+    bundle: BundleOrRegistry,
     items: Annotated[
         Path,
         typer.Option(

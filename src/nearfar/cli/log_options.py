@@ -8,17 +8,11 @@ from typing import Annotated
 
 import typer
 
-from nearfar.cli.output import Output
-from nearfar.core.errors import DataError
-from nearfar.data.events import Log, told_titles
 from nearfar.data.filters import Filters
-from nearfar.data.log import read_log
-from nearfar.data.splits.folder import is_split_folder
 from nearfar.data.weighting import Repeats, Scale
 from nearfar.tables.clock import TimeUnit
-from nearfar.tables.columns import OPTIONS, title_columns
+from nearfar.tables.columns import OPTIONS
 from nearfar.tables.dialect import Quoting, TextOptions
-from nearfar.tables.item_table import read_item_table
 from nearfar.tables.rules import RowRules
 from nearfar.tables.streams import MAX_EXPANSION
 from nearfar.tables.table import ReadOptions
@@ -254,53 +248,6 @@ class LogOptions:
             self.table,
             self.max_expansion,
         )
-
-    def open(self, source: str, output: Output, filters: Filters | None = None) -> Log:
-        """Read the log at a path, or of a data set by its name, and say what it was read as.
-
-        Args:
-            source: the path or name.
-            output: gets the remarks.
-            filters: in place of the options' own.
-
-        Raises:
-            DataError: the path is empty text or a split, or the log cannot be read.
-        """
-        if not source.strip():
-            raise DataError("the log's path is empty; give a file, a folder or a data set's name")
-        if is_split_folder(Path(source)):
-            raise DataError(f"{source} is a split; give the log that it was made of")
-        path, encoding = self.details, self.encoding
-        details = path and read_item_table(path, item=self.item, log_encoding=encoding)
-        log = read_log(
-            source,
-            **self.columns,
-            filters=self.filters if filters is None else filters,
-            format=self.format,
-            options=self.reading,
-            drop_bad_rows=self.drop_bad_rows,
-            items=details,
-            kind_weights=self.kind_weights,
-            weights=self.weights,
-            repeats=self.repeats,
-        )
-        column = log.read and log.read.columns.get("weight")
-        if column and self.weights is None and not log.weighted:
-            told = f"the weights in {column!r} are not used in training, where all interactions "
-            output.remark(f"{told}count alike; --weights linear or --weights log uses them")
-        if log.read is not None:
-            for line in log.read.lines():
-                output.remark(line)
-            titles = title_columns(log.read.unused_columns)
-            if titles and self.details is None and Path(source).is_file():
-                output.remark(f"to use {titles[0]!r} as titles: --item-details {source}")
-        for step in log.steps:
-            output.remark(str(step))
-        if details is not None:
-            n_titled, text = told_titles(log.item_ids, details)
-            say = output.remark if n_titled else output.warning
-            say(f"{self.details}: {text}")
-        return log
 
 
 def moment(text: str | None) -> int | str | None:

@@ -7,23 +7,23 @@ import site
 import sys
 import sysconfig
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from nearfar._version import __version__
-from nearfar.cli.commands import Lazy
+from nearfar.cli.commands import LazyCommands
 from nearfar.cli.exit_codes import INTERRUPTED
-from nearfar.cli.warned import warnings_as_lines
 from nearfar.core.errors import NearfarError, StoppedError
 from nearfar.core.interactive import progress_shown_otherwise
 
 app = typer.Typer(
     name="nearfar",
-    cls=Lazy,
+    cls=LazyCommands,
     help="Recommend from implicit feedback with variational autoencoders.\n\n"
     "Start with `nearfar demo`. A run goes: data split, train, compare, recommend.",
     no_args_is_help=True,
@@ -65,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        from nearfar.store.secrets import masked
+        from nearfar.core.secrets import masked
 
         own = _outside_nearfar(error)
         if own:
@@ -78,6 +78,29 @@ def run(arguments: Sequence[str]) -> int:
 def _warnings(errors: Console, *, debug: bool) -> contextlib.AbstractContextManager[None]:
     """Warnings as lines; with --debug as Python prints them, with the line they came from."""
     return contextlib.nullcontext() if debug else warnings_as_lines(errors)
+
+
+@contextlib.contextmanager
+def warnings_as_lines(console: Console) -> Iterator[None]:
+    """Print each warning once as a line while the block runs.
+
+    Args:
+        console: where to.
+    """
+    before = warnings.showwarning
+    printed: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        text = " ".join(str(message).split())
+        if text not in printed:
+            printed.add(text)
+            console.print(f"warning: {text}", style="yellow", markup=False)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def _outside_nearfar(error: Exception) -> list[str]:

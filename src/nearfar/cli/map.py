@@ -14,16 +14,14 @@ from nearfar.cli import inputs
 from nearfar.cli.options import DeviceOption, Seed, with_options
 from nearfar.cli.output import Output, drawn
 from nearfar.core.errors import SettingsError
-from nearfar.data.interactions import Interactions, Split
+from nearfar.data.interactions import Interactions, Part, Split, whole_histories
 from nearfar.data.splits.folder import load_split
-from nearfar.maps.atlas import Mapped, make_atlas
-from nearfar.maps.cohorts import SIZES, Cohorts, cohorts_by_interactions
+from nearfar.maps.atlas import ModelToMap, make_atlas
+from nearfar.maps.cohorts import N_GENRES, SIZES, Cohorts, cohorts_by_genre, cohorts_by_interactions
 from nearfar.maps.drawing import check_drawable, draw
 from nearfar.maps.figure2 import N_USERS
-from nearfar.maps.genres import N_GENRES, cohorts_by_genre
 from nearfar.maps.projections.projection import find_projection
 from nearfar.maps.table import distances_table, separability_table
-from nearfar.maps.users import Part, whole_histories
 
 By = Literal["interactions", "genre"]
 
@@ -102,10 +100,10 @@ def draw_map(
     )
 
 
-def _mapped(title: str, path: Path, split: Split, device, output: Output) -> Mapped:
+def _mapped(title: str, path: Path, split: Split, device, output: Output) -> ModelToMap:
     bundle = load_bundle(path, device=device)
     inputs.warn_of_other_data(title, bundle, split, output)
-    return Mapped.of_bundle(title, bundle, inputs.aligned(split.test, bundle.items, output))
+    return ModelToMap.of_bundle(title, bundle, inputs.aligned(split.test, bundle.items, output))
 
 
 def _cohorts(

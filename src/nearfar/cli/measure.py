@@ -14,7 +14,7 @@ from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
 from nearfar.bundle.similar import item_facts
 from nearfar.cli import inputs
-from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.options import DeviceOption, Level, Seed, with_options
 from nearfar.cli.output import Output, drawn
 from nearfar.cli.rerank_options import RerankOptions
 from nearfar.core import discovery
@@ -49,7 +49,6 @@ Metrics = Annotated[
         f"{','.join(map(str, DEFAULT_METRICS)).lower()}. See docs/guide/metrics.md.",
     ),
 ]
-Level = Annotated[float, typer.Option("--level", help="Confidence level of intervals.")]
 
 
 def chosen_metrics(text: str | None) -> tuple[Metric, ...]:

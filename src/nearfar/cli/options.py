@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -17,6 +18,10 @@ DeviceOption = Annotated[
     Device, typer.Option("--device", help="Where to compute; auto takes CUDA where present.")
 ]
 
+BundleOrRegistry = Annotated[
+    Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
+]
+Level = Annotated[float, typer.Option("--level", help="Confidence level of intervals.")]
 Track = Annotated[
     list[str] | None,
     typer.Option(
@@ -26,6 +31,11 @@ Track = Annotated[
         "wandb:PROJECT; several times for several. Needs the extra track.",
     ),
 ]
+
+
+def count_or_share(number: float) -> int | float:
+    """An option for a number of users, or for a share of them where it is no whole number."""
+    return int(number) if number.is_integer() else number
 
 
 def with_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:

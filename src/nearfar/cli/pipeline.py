@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,7 +38,7 @@ from nearfar.jobs.status import status as status_of
 from nearfar.jobs.status import write_prometheus
 from nearfar.jobs.train_weekly import train_weekly
 from nearfar.train.callback import Callback
-from nearfar.train.trackers.tracker import trackers
+from nearfar.train.tracking import trackers
 
 app = typer.Typer(
     name="pipeline",
@@ -49,30 +50,57 @@ app = typer.Typer(
 )
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The pipeline's TOML file.")]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        min=1, metavar="N",
-        help="Share the work among N processes, by Ray; needs nearfar[cluster].",
-    ),
-]  # fmt: skip
-Ray = Annotated[
-    str | None,
-    typer.Option(metavar="ADDRESS", help="Of the Ray cluster to work on, as auto."),
-]
-Accept = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="CHECK",
-        help="Go on this once although a check fails: of the contract (volume, missing, unusable, "
-        "misdated, repeated, rejected) or a gate by its setting's name (as max_coverage_drop). "
-        "Give it several times for several.",
-    ),
-]
-AllowFuture = Annotated[
-    bool,
-    typer.Option("--allow-future", help="Take a day after today (UTC), which is refused else."),
-]
+
+
+@dataclass(frozen=True)
+class WorkOptions:
+    """How a job works, and which checks it goes on without."""
+
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CHECK",
+            help="Go on this once although a check fails: of the contract (volume, missing, "
+            "unusable, misdated, repeated, rejected) or a gate by its setting's name (as "
+            "max_coverage_drop). Give it several times for several.",
+        ),
+    ] = None
+    allow_future: Annotated[
+        bool,
+        typer.Option("--allow-future", help="Take a day after today (UTC), which is refused else."),
+    ] = False
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Share the work among N processes, by Ray; needs nearfar[cluster].",
+        ),
+    ] = None
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Of the Ray cluster to work on, as auto."),
+    ] = None
+
+    def of(self, pipeline: Pipeline) -> dict[str, Any]:
+        """The options as arguments of a job."""
+        return {
+            "accept": self.accept or (),
+            "allow_future": self.allow_future,
+            "executor": self._executor(pipeline),
+        }
+
+    def _executor(self, pipeline: Pipeline) -> Executor:
+        """This process, or workers on one machine or a cluster."""
+        if self.workers is None and self.ray is None:
+            return LOCAL
+        require("ray", extra="cluster", purpose="work on several machines")
+        from nearfar.cluster import executor
+        from nearfar.cluster.workers import Workers
+
+        gpus = int(pipeline.train.device == "cuda")
+        return executor.RayExecutor(Workers(count=self.workers or 2, address=self.ray, gpus=gpus))
+
 
 app.command("init")(init)
 
@@ -82,10 +110,7 @@ app.command("init")(init)
 def train(
     config: Config = DEFAULT,
     as_of: AsOf = None,
-    accept: Accept = None,
-    allow_future: AllowFuture = False,
-    workers: Workers = None,
-    ray: Ray = None,
+    work: WorkOptions = WorkOptions(),
     track: Track = None,
     *,
     output: Output,
@@ -93,10 +118,8 @@ def train(
     """Train a candidate on the window up to a day, judge it, register it; publishes nothing."""
     with _training(config, output, as_of, track) as (pipeline, day, callbacks):
         found = train_weekly(
-            pipeline, day, say=output.remark, callbacks=callbacks,
-            executor=_executor(pipeline, workers, ray), accept=accept or (),
-            allow_future=allow_future,
-        )  # fmt: skip
+            pipeline, day, say=output.remark, callbacks=callbacks, **work.of(pipeline)
+        )
     output.result(of_training(found), *gates(found))
     if not found.passed:
         raise typer.Exit(REFUSED)
@@ -138,10 +161,7 @@ def score(
     again: Annotated[
         bool, typer.Option("--again", help="Also a day that is published already.")
     ] = False,
-    accept: Accept = None,
-    allow_future: AllowFuture = False,
-    workers: Workers = None,
-    ray: Ray = None,
+    work: WorkOptions = WorkOptions(),
     *,
     output: Output,
 ) -> None:
@@ -149,22 +169,9 @@ def score(
     with _at_work(config, output) as pipeline, output.counting("scoring", "users") as tell:
         found = score_daily(
             pipeline, parse_day(as_of), again=again, say=output.remark,
-            on_users=lambda done, _: tell(done), executor=_executor(pipeline, workers, ray),
-            accept=accept or (), allow_future=allow_future,
+            on_users=lambda done, _: tell(done), **work.of(pipeline),
         )  # fmt: skip
     output.result(dict(vars(found)), told(found))
-
-
-def _executor(pipeline: Pipeline, workers: int | None, address: str | None) -> Executor:
-    """This process, or workers on one machine or a cluster."""
-    if workers is None and address is None:
-        return LOCAL
-    require("ray", extra="cluster", purpose="work on several machines")
-    from nearfar.cluster import executor
-    from nearfar.cluster.workers import Workers as Settings
-
-    gpus = int(pipeline.train.device == "cuda")
-    return executor.RayExecutor(Settings(count=workers or 2, address=address, gpus=gpus))
 
 
 @app.command()
@@ -172,21 +179,14 @@ def _executor(pipeline: Pipeline, workers: int | None, address: str | None) -> E
 def run(
     config: Config = DEFAULT,
     as_of: AsOf = None,
-    accept: Accept = None,
-    allow_future: AllowFuture = False,
-    workers: Workers = None,
-    ray: Ray = None,
+    work: WorkOptions = WorkOptions(),
     track: Track = None,
     *,
     output: Output,
 ) -> None:
     """Do what is due: train if a week is over, publish what passed, score the day."""
     with _training(config, output, as_of, track) as (pipeline, day, callbacks):
-        found = run_due(
-            pipeline, day, say=output.remark, callbacks=callbacks,
-            executor=_executor(pipeline, workers, ray), accept=accept or (),
-            allow_future=allow_future,
-        )  # fmt: skip
+        found = run_due(pipeline, day, say=output.remark, callbacks=callbacks, **work.of(pipeline))
     output.result(of_run(found), *shown(found))
     if found.failure is not None:
         raise found.failure

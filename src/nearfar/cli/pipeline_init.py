@@ -13,8 +13,8 @@ from nearfar.cli.output import Output
 from nearfar.cli.pipeline_output import failing_as_json
 from nearfar.core.errors import ArtefactError, SettingsError
 from nearfar.core.files import atomic_file
+from nearfar.jobs.first_settings import first_settings
 from nearfar.jobs.run_due import yesterday
-from nearfar.jobs.starting import first_settings
 from nearfar.jobs.template import write_shop
 
 AsOf = Annotated[

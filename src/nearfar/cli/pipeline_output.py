@@ -9,11 +9,11 @@ from typing import Any
 from rich.table import Table
 
 from nearfar.cli.output import Output, table
+from nearfar.core.secrets import masked
 from nearfar.jobs.gates import Verdict
 from nearfar.jobs.run_due import RunResult
 from nearfar.jobs.score_daily import Scored
 from nearfar.jobs.train_weekly import Trained
-from nearfar.store.secrets import masked
 
 
 def of_training(found: Trained) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
 from nearfar.bundle.histories import histories_of_users
 from nearfar.bundle.history_file import read_histories
-from nearfar.bundle.matching import match_items, split_items
+from nearfar.bundle.match_items import match_items, split_items
 from nearfar.bundle.recommend import (
     Recommendations,
     ranking_to_file,
@@ -21,8 +21,9 @@ from nearfar.bundle.recommend import (
 )
 from nearfar.bundle.recommend import recommend as recommend_items
 from nearfar.bundle.writers import check_output
+from nearfar.cli.inputs import open_log
 from nearfar.cli.log_options import DETAILS, FILTERS, WEIGHTS, LogOptions
-from nearfar.cli.options import DeviceOption, with_options
+from nearfar.cli.options import BundleOrRegistry, DeviceOption, with_options
 from nearfar.cli.output import Output, table
 from nearfar.cli.rerank_options import RerankOptions
 from nearfar.core.errors import DataError
@@ -39,9 +40,7 @@ Ids = list[int] | list[str] | None
 
 @with_options(without=(*FILTERS, *DETAILS, "rating", "timestamp", "weight", *WEIGHTS))
 def recommend(
-    bundle: Annotated[
-        Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
-    ],
+    bundle: BundleOrRegistry,
     items: Annotated[
         list[str] | None,
         typer.Option(
@@ -156,7 +155,7 @@ def _ids(path: Path | None) -> list[str] | None:
 def _of_log(
     output: Output, bundle: Bundle, wanted: list[str], data: str, log_options: LogOptions
 ) -> tuple[pl.Series, Any, int]:
-    log = log_options.open(data, output, Filters())
+    log = open_log(data, log_options, output, Filters())
     users, x, unknown = histories_of_users(bundle, log, wanted)
     return users, x, int(unknown.sum())
 

@@ -21,9 +21,8 @@ from nearfar.data.splits.folder import load_split
 from nearfar.evaluation.table import comparison_table
 from nearfar.experiments.reproduction.cells import is_study, kept_models
 from nearfar.pages.page import check_page
-from nearfar.report.measured import QUALITY
 from nearfar.report.page import write_report
-from nearfar.report.report import N_USERS, Options, make_report
+from nearfar.report.report import N_USERS, QUALITY, Options, make_report
 
 
 @with_options()

@@ -10,7 +10,7 @@ import typer
 
 from nearfar.cli.exit_codes import CODES, REASONS, same_command
 from nearfar.cli.log_options import DETAILS, WEIGHTS, LogOptions
-from nearfar.cli.options import DeviceOption, Seed, with_options
+from nearfar.cli.options import DeviceOption, Level, Seed, count_or_share, with_options
 from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
@@ -26,7 +26,7 @@ from nearfar.experiments.reproduction.study import SeedResult, Study, StudyPlan
 from nearfar.metrics.metric import parse_metric
 from nearfar.tables.columns import Columns
 from nearfar.train.run import Precision
-from nearfar.train.trackers.tracker import reporting_to
+from nearfar.train.tracking import reporting_to
 
 
 @with_options(without=(*DETAILS, *WEIGHTS, "format", "min_user"))
@@ -79,7 +79,7 @@ def reproduce(
     groups: Annotated[
         str | None, typer.Option("--groups", help="Of `groups`; by default 5-10,11-50,51-100,101-.")
     ] = None,
-    level: Annotated[float, typer.Option("--level", help="Confidence level of intervals.")] = 0.95,
+    level: Level = 0.95,
     keep_models: Annotated[
         bool, typer.Option("--keep-models", help="Save every model as a bundle in OUT/models.")
     ] = False,
@@ -121,7 +121,7 @@ def reproduce(
         else replace(filters, min_user=5 if min_user is None else min_user),
         columns=Columns(**log_options.columns),
         reading=log_options.reading,
-        held_out=None if held_out is None else _users(held_out),
+        held_out=None if held_out is None else count_or_share(held_out),
         settings_of=settings_of,
     )
     plan = StudyPlan(
@@ -160,14 +160,12 @@ def reproduce(
         raise typer.Exit(1)
 
 
-def _users(held_out: float) -> int | float:
-    return int(held_out) if held_out.is_integer() else held_out
-
-
 def _overrides(config: Path | None, assignments: list[str] | None) -> dict[str, Any]:
     """Settings by algorithm, from the file and then from the command line."""
-    values = settings.read_toml(config) if config else {}
-    values = settings.merge(values, settings.parse_assignments(assignments or []))
+    values = settings.merge(
+        settings.read_toml(config) if config else {},
+        settings.parse_assignments(assignments or []),
+    )
     for name, value in values.items():
         if not isinstance(value, dict):
             raise SettingsError(f"{name}={value!r} names no algorithm; write multvae.{name}=...")

@@ -47,6 +47,4 @@ class RerankOptions:
         Raises:
             SettingsError: a setting or the rule file is wrong.
         """
-        if self.rerank is None and self.rules is None:
-            return None
-        return Reranking(self.rerank, self.rules, self.candidates)
+        return Reranking.if_any(self.rerank, self.rules, self.candidates)

@@ -8,17 +8,15 @@ from typing import Annotated
 import typer
 
 from nearfar.bundle.folder import load_bundle
-from nearfar.bundle.matching import split_items
+from nearfar.bundle.match_items import split_items
 from nearfar.bundle.similar import BY, Similarity, similar_items, similar_to_file
-from nearfar.cli.options import with_options
+from nearfar.cli.options import BundleOrRegistry, with_options
 from nearfar.cli.output import Output, table
 
 
 @with_options()
 def similar(
-    bundle: Annotated[
-        Path, typer.Argument(help="A bundle's folder, or a registry for its current version.")
-    ],
+    bundle: BundleOrRegistry,
     items: Annotated[
         list[str] | None,
         typer.Option(

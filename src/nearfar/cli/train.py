@@ -7,26 +7,33 @@ from typing import Annotated, Any
 
 import typer
 
-from nearfar.algorithms.algorithm import filled_in, make_algorithm, names, preset, presets
+from nearfar.algorithms.algorithm import (
+    Algorithm,
+    filled_in,
+    make_algorithm,
+    names,
+    preset,
+    presets,
+)
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import check_destination, load_bundle
 from nearfar.bundle.other_catalogue import settings_of, warm_started
-from nearfar.bundle.training import has_checkpoint, run_folder, train_bundle
+from nearfar.bundle.training import TrainedBundle, has_checkpoint, run_folder, train_bundle
 from nearfar.cli import inputs
 from nearfar.cli.exit_codes import INTERRUPTED
 from nearfar.cli.log_options import LogOptions
 from nearfar.cli.options import DeviceOption, Seed, Track, with_options
 from nearfar.cli.output import Output, table
 from nearfar.cli.progress import TrainingProgress
-from nearfar.cli.split_options import with_options_of_logs
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.data.splits.hold_out import hold_out_users, single_item_remark
 from nearfar.evaluation.text import remark_on_depths
+from nearfar.train.history import History
 from nearfar.train.run import Precision, Run
-from nearfar.train.trackers.tracker import check_targets, trackers
+from nearfar.train.tracking import check_targets, trackers
 
 WARM = "warm.safetensors"
 PRESETS = "; ".join(f"{name}: {', '.join(kept)}" for name in names() if (kept := presets(name)))
@@ -91,10 +98,12 @@ def train(
     nearfar train multvae --data NEW_LOG --from LAST_BUNDLE --out BUNDLE --set epochs=10
     """
     before = None if earlier is None else load_bundle(earlier)
-    values = {} if before is None else earlier_settings(before, algorithm)
-    values = settings.merge(values, preset(algorithm, named) if named else {})
-    values = settings.merge(values, settings.read_toml(config) if config else {})
-    values = settings.merge(values, settings.parse_assignments(assignments or []))
+    values = settings.merge(
+        {} if before is None else earlier_settings(before, algorithm),
+        preset(algorithm, named) if named else {},
+        settings.read_toml(config) if config else {},
+        settings.parse_assignments(assignments or []),
+    )
     made = make_algorithm(algorithm, values)
     check_destination(out)
     check_targets(track or ())
@@ -111,17 +120,7 @@ def train(
         values_shown = ", ".join(f"{name}={_short(value)}" for name, value in from_data.items())
         output.remark(f"computed from the data: {values_shown} (--set gives other values)")
     if before is not None:
-        path = run_folder(out).absolute() / WARM
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made, n_known = warm_started(made, before, interactions.item_ids, path)
-        output.remark(
-            f"going on from {earlier}, which knows {n_known:,} of {interactions.n_items:,} items"
-        )
-        if validation is not None and not before.trained_on(interactions):
-            output.warning(
-                f"{earlier} may have been trained on some of these validation users: what is "
-                "measured on them, and the epoch that it chooses, may flatter it"
-            )
+        made = _going_on(made, before, f"{earlier}", interactions, validation, out, output)
     if not has_checkpoint(out, resume=resume) and resume:
         output.warning(f"there is no checkpoint in {run_folder(out)}; starting from the beginning")
     with (
@@ -134,19 +133,11 @@ def train(
             keep_on_interrupt=True,
         )  # fmt: skip
         found = train_bundle(made, interactions, validation, out, run=run, protocol=about)
-    evaluation, history = found.evaluation, run.history
+    history = run.history
     rows = []
-    if evaluation is not None:
-        if validation is not None and (full := remark_on_depths(evaluation.per_user, validation)):
-            output.remark(full)
-        rows = [[str(m), f"{evaluation.mean(m):.4f}"] for m in evaluation.per_user]
-    for attempt in history.attempts:
-        told = attempt.error if attempt.score is None else f"{attempt.score:.4f}"
-        output.remark(f"tried {attempt.label}: {told} ({attempt.epochs} epochs)")
-    if history.interrupted:
-        output.warning(
-            f"stopped by hand: {out} holds the best so far; the same command with --resume goes on"
-        )
+    if found.evaluation is not None:
+        rows = [[str(m), f"{found.evaluation.mean(m):.4f}"] for m in found.evaluation.per_user]
+    _say_outcome(found, history, validation, out, output)
     output.result(
         {
             "bundle": str(out), "algorithm": algorithm,
@@ -181,6 +172,45 @@ def earlier_settings(bundle: Bundle, algorithm: str) -> dict[str, Any]:
     return settings_of(bundle)
 
 
+def _going_on(
+    algorithm: Algorithm,
+    before: Bundle,
+    name: str,
+    train: Interactions,
+    validation: FoldIn | None,
+    out: Path,
+    output: Output,
+) -> Algorithm:
+    """Return the algorithm that starts from an earlier bundle's weights, and say what it knows."""
+    path = run_folder(out).absolute() / WARM
+    path.parent.mkdir(parents=True, exist_ok=True)
+    warm, n_known = warm_started(algorithm, before, train.item_ids, path)
+    output.remark(f"going on from {name}, which knows {n_known:,} of {train.n_items:,} items")
+    if validation is not None and not before.trained_on(train):
+        output.warning(
+            f"{name} may have been trained on some of these validation users: what is measured on "
+            "them, and the epoch that it chooses, may flatter it"
+        )
+    return warm
+
+
+def _say_outcome(
+    found: TrainedBundle, history: History, validation: FoldIn | None, out: Path, output: Output
+) -> None:
+    """Say what a reader of the result must know: full lists, networks tried, an interruption."""
+    if found.evaluation is not None and validation is not None:
+        full = remark_on_depths(found.evaluation.per_user, validation)
+        if full:
+            output.remark(full)
+    for attempt in history.attempts:
+        told = attempt.error if attempt.score is None else f"{attempt.score:.4f}"
+        output.remark(f"tried {attempt.label}: {told} ({attempt.epochs} epochs)")
+    if history.interrupted:
+        output.warning(
+            f"stopped by hand: {out} holds the best so far; the same command with --resume goes on"
+        )
+
+
 def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -196,10 +226,10 @@ def _open_training(
     if is_split_folder(Path(source)):
         split = load_split(Path(source))
         about = {"split": split.fingerprint, **split.protocol}
-        split = with_options_of_logs(split, source, log_options, output)
+        split = inputs.split_with_options(split, source, log_options, output)
         inputs.say_weights(split.train, output)
         return split.train, split.validation, about
-    log = log_options.open(source, output)
+    log = inputs.open_log(source, log_options, output)
     everyone = log.interactions()
     inputs.say_weights(everyone, output)
     about = {"log": log.name, "steps": [str(step) for step in log.steps]}

@@ -21,7 +21,7 @@ from nearfar.experiments.tuning.trials import METRIC, Tuned
 from nearfar.experiments.tuning.tune import TuningSearch
 from nearfar.experiments.tuning.tune import tune as run_search
 from nearfar.train.run import Precision
-from nearfar.train.trackers.tracker import check_targets, reporting_to
+from nearfar.train.tracking import check_targets, reporting_to
 
 
 @with_options()
@@ -77,9 +77,11 @@ def tune(
     check_targets(track or ())
     if not is_split_folder(data):
         raise DataError(f"{data} is no split; make one with: nearfar data split LOG --out {data}")
-    values = preset(algorithm, named) if named else {}
-    values = settings.merge(values, settings.read_toml(config) if config else {})
-    values = settings.merge(values, settings.parse_assignments(assignments or []))
+    values = settings.merge(
+        preset(algorithm, named) if named else {},
+        settings.read_toml(config) if config else {},
+        settings.parse_assignments(assignments or []),
+    )
     search = TuningSearch(
         algorithm=algorithm,
         folder=out or Path("tuning") / algorithm,

@@ -11,9 +11,9 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.cluster.team import Team
-from nearfar.kernels.rows import Rows, Whole, gather_rows
+from nearfar.kernels.rows import Rows, WholeBatch, gather_rows
 from nearfar.train.feed import Feed
-from nearfar.train.neighbourhoods import sample_users
+from nearfar.vae.neighbours import sample_users
 
 
 class SharedFeed:
@@ -59,7 +59,7 @@ class SharedFeed:
         for number, rows in enumerate(self.feed.each(own)):
             items = self._items_of_all(rows) if self.with_items else None
             yield rows.within(
-                Whole(
+                WholeBatch(
                     n_users=int(whole[0, number]),
                     n_entries=int(whole[1, number]),
                     first_user=int(before[0, number]),

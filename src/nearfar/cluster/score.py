@@ -49,7 +49,7 @@ class ScoreRequest:
 
 
 @dataclass(frozen=True)
-class PartDone:
+class ScoredPart:
     """What came of a part.
 
     Args:
@@ -89,8 +89,8 @@ def score_histories(
     request: ScoreRequest,
     workers: Workers,
     staging: Path | None = None,
-    on_part: Callable[[PartDone], object] = lambda done: None,
-) -> list[PartDone]:
+    on_part: Callable[[ScoredPart], object] = lambda done: None,
+) -> list[ScoredPart]:
     """Recommend to all users of a folder of histories; a part becomes a part of the day.
 
     A worker reads a part, ranks as `recommend` does for these users in one process, so that rows
@@ -135,7 +135,7 @@ def score_histories(
     done = []
     with workers.connected():
         for row in _rows(job, todo, workers):
-            found = PartDone(**row)
+            found = ScoredPart(**row)
             if staging is not None:
                 staged = _staged(job.staging, found.part)
                 writer.write(pl.read_parquet(staged, glob=False), found.part)
@@ -196,7 +196,7 @@ def _loaded(reference: Any) -> tuple[Bundle, _Job]:
     return job.shared.bundle("cuda" if job.device == "cuda" else "cpu"), job
 
 
-def _score(bundle: Bundle, job: _Job, part: HistoryPart) -> PartDone:
+def _score(bundle: Bundle, job: _Job, part: HistoryPart) -> ScoredPart:
     request = job.request
     users, histories = part.read(bundle.items)
     found = recommend(
@@ -218,7 +218,7 @@ def _score(bundle: Bundle, job: _Job, part: HistoryPart) -> PartDone:
         with atomic_file(_staged(job.staging, part.number)) as file:
             rows.write_parquet(file)
     unknown = int((np.diff(histories.indptr) == 0).sum())
-    return PartDone(part.number, len(users), rows.height, unknown)
+    return ScoredPart(part.number, len(users), rows.height, unknown)
 
 
 def _staged(folder: Path, part: int) -> Path:

@@ -1,4 +1,4 @@
-"""The training of one worker: `nearfar.train.loop` over its own users."""
+"""The training of one worker: `nearfar.train.loop` over its own users, with sums over all."""
 
 from __future__ import annotations
 
@@ -8,37 +8,45 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, assemble
 from nearfar.cluster.feed import SharedFeed
 from nearfar.cluster.histories import Histories
-from nearfar.cluster.processes import Processes
 from nearfar.cluster.team import Team
 from nearfar.core import discovery, settings
 from nearfar.core.errors import ArtefactError, EmptyDataError, SettingsError
 from nearfar.data.interactions import FoldIn
+from nearfar.kernels.gradients import Gradient
+from nearfar.kernels.rows import Rows
 from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import History
 from nearfar.train.loop import epochs
-from nearfar.train.neighbourhoods import Neighbourhoods
+from nearfar.train.optimiser import Optimiser
+from nearfar.train.reducer import Reducer
 from nearfar.train.run import Precision, Run
 from nearfar.train.state import TrainingState
+from nearfar.vae.initialisers.initialiser import Initialiser
+from nearfar.vae.initialisers.saved import Saved
+from nearfar.vae.initialisers.spectral import Spectral
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.likelihoods.bernoulli import bernoulli
-from nearfar.vae.likelihoods.gaussian import Squares
+from nearfar.vae.likelihoods.gaussian import GaussianLoss
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.likelihoods.multinomial import SoftReconstruction, reconstruction
 from nearfar.vae.likelihoods.sampled import SampledReconstruction
-from nearfar.vae.starts.saved import Saved
-from nearfar.vae.starts.spectral import Spectral
-from nearfar.vae.starts.start import Start
-from nearfar.vae.starts.xavier import Xavier
+from nearfar.vae.neighbours import Neighbourhoods
 from nearfar.vae.terms.alignment import Alignment
 from nearfar.vae.terms.kl import KL
 
-BY_USER = (KL, Alignment, SampledReconstruction, SoftReconstruction, Squares)
+BY_USER = (KL, Alignment, SampledReconstruction, SoftReconstruction, GaussianLoss)
 """Terms that know of other users of a batch at most what `Rows.whole` tells."""
 
 FITTED = "fitted"
+
+APART = 1 << 18
+"""Parameters of so many numbers travel alone; smaller ones together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +107,7 @@ def check_shareable(algorithm: object) -> AutoencoderAlgorithm:
         )
     if algorithm.USER_NODES:
         raise SettingsError(f"{name} learns of each training user apart; train it on one machine")
-    start: Start | None = algorithm.start
+    start: Initialiser | None = algorithm.start
     while isinstance(start, Saved):
         start = start.before
     if not isinstance(start, Xavier | Spectral):
@@ -109,7 +117,7 @@ def check_shareable(algorithm: object) -> AutoencoderAlgorithm:
         )
     terms = [
         a.term
-        for a in algorithm.objective(TrainingCounts(np.ones(2, np.int64), 2), 0).addends.values()
+        for a in algorithm.objective(TrainingCounts(np.ones(2, np.int64), 2), 0).terms.values()
     ]
     for term in terms:
         if not (isinstance(term, BY_USER) or term in (reconstruction, bernoulli)):
@@ -140,7 +148,7 @@ def train_part(task: Task, team: Team) -> History:
     with torch.no_grad():
         for parameter in network.parameters():  # rounding may differ between machines
             team.take_first(parameter)
-    terms = [addend.term for addend in parts.objective.addends.values()]
+    terms = [weighted.term for weighted in parts.objective.terms.values()]
     sampled = any(isinstance(term, SampledReconstruction) for term in terms)
     feed = SharedFeed(x, run.torch_device, team, with_items=sampled)
     if not feed.n_users:
@@ -181,3 +189,77 @@ def _check_same_position(state: TrainingState, team: Team, folder: Path) -> None
             f"workers found checkpoints of steps {sorted(set(found[:, 1].tolist()))} in "
             f"{folder}; it must be one folder for all, as on a network file system"
         )
+
+
+class Processes(Reducer):
+    """The sums over the workers of a team, of which each has a part of every batch.
+
+    Every worker has the gradient of the mean over its own users; weighted by their share of the
+    batch the gradients of all add up to that of the mean over the batch, also where shares are
+    uneven or a worker has no user in the batch. All then take the same step, so that weights,
+    optimiser and sums are the same on all workers.
+
+    Differs: not `DistributedDataParallel`, whose hooks see what autograd gathers. The gradients
+    of tables do not go through autograd (see `nearfar.kernels.gradients`), and only their touched
+    rows are sent. The result is the same; what is lost is that DDP sends while the backward pass
+    still runs.
+
+    Args:
+        team: the workers.
+    """
+
+    def __init__(self, team: Team) -> None:
+        self._team = team
+        self._with_gradient: dict[Optimiser, list[nn.Parameter]] = {}
+
+    def means(
+        self, terms: dict[str, Float[Tensor, ""]], rows: Rows
+    ) -> dict[str, Float[Tensor, ""]]:
+        sums = torch.stack(list(terms.values())).double() * rows.n_users
+        means = self._team.add_up(sums) / rows.users_of_batch
+        return dict(zip(terms, means, strict=True))
+
+    def sums(self, values: Tensor) -> Tensor:
+        return self._team.add_up(values)
+
+    @torch.no_grad()
+    def reduce_gradients(self, optimiser: Optimiser, rows: Rows) -> None:
+        share = rows.n_users / rows.users_of_batch
+        self._reduce_dense(optimiser, share)
+        for gradient in optimiser.table_gradients():
+            self._reduce_rows(gradient, share)
+
+    def _reduce_rows(self, gradient: Gradient, share: float) -> None:
+        """Send the rows that some worker touched, after one bit per row has told which."""
+        items = self._team.greatest(gradient.touched()).nonzero()[:, 0]
+        values = gradient.rows(items).mul_(share)
+        gradient.replace(items, self._team.add_up(values) if len(items) else values)
+
+    def _reduce_dense(self, optimiser: Optimiser, share: float) -> None:
+        """Send what autograd gathered, in one message but for large parameters."""
+        small = []
+        for parameter in self._parameters_with_gradient(optimiser):
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            parameter.grad.mul_(share)
+            if parameter.numel() < APART:
+                small.append(parameter.grad)
+            else:
+                self._team.add_up(parameter.grad)
+        if small:
+            together = self._team.add_up(torch.cat([g.reshape(-1) for g in small]))
+            for gradient, part in zip(
+                small, together.split([g.numel() for g in small]), strict=True
+            ):
+                gradient.copy_(part.view_as(gradient))
+
+    def _parameters_with_gradient(self, optimiser: Optimiser) -> list[nn.Parameter]:
+        """Return the parameters that have a gradient on some worker: the same in every step."""
+        if optimiser not in self._with_gradient:
+            here = [p.grad is not None for p in optimiser.parameters]
+            flags = torch.tensor(here, dtype=torch.uint8, device=self._team.device)
+            anywhere = self._team.greatest(flags).bool().tolist()
+            self._with_gradient[optimiser] = [
+                p for p, present in zip(optimiser.parameters, anywhere, strict=True) if present
+            ]
+        return self._with_gradient[optimiser]

@@ -190,14 +190,14 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
     return result
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings laid over each other; `over` wins.
+def merge(base: Mapping[str, Any], *over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings laid over each other; the last wins.
 
     Settings of another kind replace the old ones whole; those that name no kind are laid over
     settings of any kind, also where these are but a name.
     """
     result = dict(base)
-    for key, value in over.items():
+    for key, value in (entry for layer in over for entry in layer.items()):
         old = result.get(key)
         if isinstance(value, Mapping) and isinstance(old, str) and old != "none":
             old = {"kind": old}

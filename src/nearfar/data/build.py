@@ -24,7 +24,7 @@ TABLE_LIMIT = 1 << 24  # 64 MB at most
 UNSEEN = np.uint32(0xFFFFFFFF)
 
 
-class GrowingIds:
+class IdCoder:
     """Ids coded 0, 1, ... block after block, in no particular order.
 
     Integers from 0 to `TABLE_LIMIT` are looked up in an array; all others are joined. Text is
@@ -173,8 +173,8 @@ class LogBuilder:
         self._bad_rows = bad_rows
         self.n_read = 0
         self._has_no_events = self._has_bad_rows = False
-        self._users = GrowingIds("user", typed=typed)
-        self._items = GrowingIds("item", typed=typed)
+        self._users = IdCoder("user", typed=typed)
+        self._items = IdCoder("item", typed=typed)
         self._blocks: list[pl.DataFrame] = []
 
     def add_all(self, blocks: Iterable[TableRows]) -> None:

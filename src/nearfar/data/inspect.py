@@ -29,7 +29,7 @@ FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Dropped:
+class FilterEffect:
     """What a filter would drop of a log, repeated events aside."""
 
     filter: str
@@ -42,7 +42,7 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Needs:
+class TrainingNeeds:
     """Estimates of what training takes, from sizes alone and one measured matrix product.
 
     Attributes:
@@ -102,8 +102,8 @@ class LogReport:
     columns: list[str]
     item_details: list[str]
     dropped_while_reading: list[str]
-    would_drop: list[Dropped]
-    needs: Needs
+    would_drop: list[FilterEffect]
+    needs: TrainingNeeds
     read: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def inspect_log(
 
 def estimate_needs(
     n_users: int, n_items: int, n_interactions: int, *, measure_speed: bool = True
-) -> Needs:
+) -> TrainingNeeds:
     """What EASE and the published Mult-VAE take for data of this size."""
     inner = N_HIDDEN * 2 * N_LATENT + N_LATENT * N_HIDDEN
     biases = N_HIDDEN + 2 * N_LATENT + N_HIDDEN + n_items
@@ -209,7 +209,7 @@ def estimate_needs(
     # Two operations a weight and user forward, four backward; the first layer is sparse.
     flop = 6.0 * (N_HIDDEN * n_interactions + (inner + N_HIDDEN * n_items) * n_users)
     speed = _flop_per_second() if measure_speed else None
-    return Needs(
+    return TrainingNeeds(
         ease_bytes=n_items**2 * FLOAT_BYTES,
         mult_vae_parameters=parameters,
         mult_vae_bytes=(5 * parameters + buffers) * FLOAT_BYTES,
@@ -257,13 +257,13 @@ def _iso(seconds: int) -> str | None:
         return None
 
 
-def _dropped(log: Log, name: str, filters: Filters) -> Dropped:
+def _dropped(log: Log, name: str, filters: Filters) -> FilterEffect:
     try:
         left = filters.apply(log)
         n_events, n_users, n_items = left.n_events, left.n_users, left.n_items
     except EmptyDataError:
         n_events = n_users = n_items = 0
-    return Dropped(
+    return FilterEffect(
         filter=name,
         events=log.n_events - n_events,
         users=log.n_users - n_users,

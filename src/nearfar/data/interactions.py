@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
+import polars as pl
 from jaxtyping import Bool, Float32
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from nearfar.core.errors import DataError
 from nearfar.core.frames import summary_html, summary_text
 from nearfar.core.vocabulary import Vocabulary
+
+Part = Literal["all", "train", "held-out"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +141,8 @@ class Interactions:
 
     def on_items(self, item_ids: Vocabulary) -> Interactions:
         """The same users over other items, matched by id; what these lack is left out."""
+        if item_ids == self.item_ids:
+            return replace(self, item_ids=item_ids)
         columns = item_ids.index(self.item_ids.ids)
         entries = self._values.tocoo()
         new = columns[entries.col]
@@ -249,3 +255,35 @@ class Split:
             state.update(part.fold_in.fingerprint.encode())
             state.update(part.held_out.fingerprint.encode())
         return state.hexdigest()
+
+
+def whole_histories(split: Split, part: Part = "all") -> Interactions:
+    """One whole history a user: of held-out users what was shown and what was held out.
+
+    A user of several parts counts once, with the history of the latest: test, then validation,
+    then training.
+
+    Args:
+        split: whose users.
+        part: "held-out" leaves out those of training, "train" all others.
+    """
+    groups = []
+    if part != "train":
+        groups += [_whole(split.test), _whole(split.validation)]
+    if part != "held-out":
+        groups.append(split.train)
+    taken = groups[0]
+    for group in groups[1:]:
+        new = np.flatnonzero(taken.user_ids.index(group.user_ids.ids) < 0)
+        taken = _joined(taken, group.take_users(new))
+    return taken
+
+
+def _whole(part: FoldIn) -> Interactions:
+    x = csr_array(part.fold_in.x + part.held_out.x)
+    return Interactions(x, part.fold_in.user_ids, part.fold_in.item_ids)
+
+
+def _joined(a: Interactions, b: Interactions) -> Interactions:
+    ids = Vocabulary(pl.concat([a.user_ids.ids, b.user_ids.ids]))
+    return Interactions(csr_array(vstack([a.x, b.x], format="csr")), ids, a.item_ids)

@@ -5,44 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
 from jaxtyping import Int
-from scipy.sparse import csr_array, diags_array, hstack
+from scipy.sparse import csr_array, hstack
 
 from nearfar.core import identity
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import with_details
+from nearfar.data.feature_column import FeatureColumn
 from nearfar.tables.columns import ITEM_ROLES, quoted, resolve
 from nearfar.tables.item_table import read_item_table
 
-Kind = Literal["tags", "number", "vector"]
 FEATURE, VALUE = "feature", "value"
 SEPARATORS = r"[|;]"
 DECIMAL_COMMA = r"^[+-]?\d+,(?:\d{1,2}|\d{4,})$"
 """Three digits after a comma may be thousands."""
-MIN_ITEMS = 2
-"""A tag that only one known item has says nothing about other items."""
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureColumn:
-    """The features of one column.
-
-    Args:
-        column: its name.
-        kind: "tags" of weights, one "number" per item, or a "vector" per item.
-        names: of the features.
-        values: items x features; a stored zero is a value, what is not stored is missing.
-    """
-
-    column: str
-    kind: Kind
-    names: list[str]
-    values: csr_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +45,7 @@ class ItemFeatures:
     @property
     def names(self) -> list[str]:
         """The features, each with its column."""
-        return [f"{b.column}={name}" for b in self.blocks for name in b.names]
+        return [name for block in self.blocks for name in block.labels]
 
     def encoded(self, known: Int[np.ndarray, " known"]) -> tuple[csr_array, list[str]]:
         """Return items x features on comparable scales, and the features' names.
@@ -79,29 +59,8 @@ class ItemFeatures:
             known: rows of the items that the model knows.
         """
         n_numbers = sum(b.kind == "number" for b in self.blocks)
-        parts, names = [], []
-        for block in self.blocks:
-            x = block.values
-            n_having = np.bincount(x[known].indices, minlength=x.shape[1])
-            kept = np.flatnonzero(n_having >= MIN_ITEMS)
-            x = csr_array(x[:, kept])
-            if block.kind == "tags":
-                weights = np.log((1 + len(known)) / (1 + n_having[kept]))
-                x = csr_array(x @ diags_array(weights)) if len(kept) else x
-                x = _scaled_rows(x, 1 / np.maximum(_lengths(x), 1e-12))
-            elif len(kept):
-                x = _centred(x, known)
-                if block.kind == "number":
-                    deviation = np.sqrt(_column_means(x, known, squared=True))
-                    varied = np.divide(1, deviation, out=np.zeros_like(deviation),
-                                       where=deviation > 0)  # fmt: skip
-                    x = csr_array(x @ diags_array(varied / np.sqrt(n_numbers)))
-                else:
-                    length = np.sqrt((_lengths(x)[known] ** 2).mean())
-                    x = x / max(length, 1e-12)
-            parts.append(csr_array(x))
-            names += [f"{block.column}={block.names[i]}" for i in kept]
-        return csr_array(hstack(parts, format="csr")), names
+        parts, names = zip(*(b.scaled(known, n_numbers) for b in self.blocks), strict=True)
+        return csr_array(hstack(parts, format="csr")), [name for each in names for name in each]
 
 
 def read_item_features(source: str | Path | pl.DataFrame) -> ItemFeatures:
@@ -285,24 +244,3 @@ def _numbers(column: pl.Series, where: str) -> np.ndarray:
             f"{where}: {column.name} is {column[at]!r} in value {at + 1}; expected a finite number"
         )
     return values.to_numpy()
-
-
-def _lengths(x: csr_array) -> np.ndarray:
-    squares = np.asarray(x.multiply(x).sum(1), np.float64).reshape(-1)
-    return np.sqrt(squares)
-
-
-def _scaled_rows(x: csr_array, scales: np.ndarray) -> csr_array:
-    return csr_array(diags_array(scales) @ x)
-
-
-def _column_means(x: csr_array, known: np.ndarray, *, squared: bool = False) -> np.ndarray:
-    """Means over the stored values of known rows."""
-    part = x[known]
-    data = part.data**2 if squared else part.data
-    totals = np.bincount(part.indices, data, minlength=x.shape[1])
-    return totals / np.maximum(1, np.bincount(part.indices, minlength=x.shape[1]))
-
-
-def _centred(x: csr_array, known: np.ndarray) -> csr_array:
-    return csr_array((x.data - _column_means(x, known)[x.indices], x.indices, x.indptr), x.shape)

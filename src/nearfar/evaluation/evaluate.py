@@ -105,21 +105,7 @@ def evaluate(
         >>> [str(metric) for metric in found.metrics]
         ['Recall@5', 'NDCG@10']
     """
-    if not isinstance(data, FoldIn):
-        raise DataError(
-            f"a model is evaluated on held-out users (split.test), not on {kind_of(data)}"
-        )
-    if not hasattr(model, "top_k") and isinstance(model, RecommenderWithItems):
-        data, lost = on_items_of(data, model.items)
-        if lost:
-            warnings.warn(lost, stacklevel=2)
-        model = model.model
-    if not hasattr(model, "top_k"):
-        raise DataError(
-            f"{kind_of(model)} does not rank; give a fitted model, as algorithm.fit(split.train), "
-            "or a bundle"
-        )
-    model = cast("Recommender", model)
+    model, data = _checked(model, data)
     chosen = parse_metrics(DEFAULT_METRICS if metrics is None else metrics)
     if batch_size < 1:
         raise SettingsError(f"batch_size is {batch_size}; it must be at least 1")
@@ -170,6 +156,25 @@ def evaluate(
         n_held_out=n_held_out[users],
         n_dropped=data.n_users - len(users),
     )
+
+
+def _checked(model: Recommender | RecommenderWithItems, data: FoldIn) -> tuple[Recommender, FoldIn]:
+    """Return what ranks and the users; of a bundle its model, and the users over its items."""
+    if not isinstance(data, FoldIn):
+        raise DataError(
+            f"a model is evaluated on held-out users (split.test), not on {kind_of(data)}"
+        )
+    if not hasattr(model, "top_k") and isinstance(model, RecommenderWithItems):
+        data, lost = on_items_of(data, model.items)
+        if lost:
+            warnings.warn(lost, stacklevel=3)
+        model = model.model
+    if not hasattr(model, "top_k"):
+        raise DataError(
+            f"{kind_of(model)} does not rank; give a fitted model, as algorithm.fit(split.train), "
+            "or a bundle"
+        )
+    return cast("Recommender", model), data
 
 
 def on_items_of(data: FoldIn, items: Vocabulary) -> tuple[FoldIn, str | None]:

@@ -55,13 +55,14 @@ def pooled(evaluations: Sequence[Evaluation], name: str = "all") -> Evaluation:
     def mean(parts: list[np.ndarray]) -> np.ndarray:
         return np.bincount(rows, np.concatenate(parts), minlength=len(users)) / times
 
+    n_held_out = np.maximum(1, np.rint(mean([each.n_held_out for each in evaluations])))
+    n_in_all = np.rint(mean([each.n_fold_in + each.n_held_out for each in evaluations]))
     return Evaluation(
         name=name,
         per_user={m: mean([each.per_user[m] for each in evaluations]) for m in metrics},
         user_ids=users,
-        n_fold_in=np.rint(mean([each.n_fold_in for each in evaluations])).astype(np.int64),
-        n_held_out=np.maximum(
-            1, np.rint(mean([each.n_held_out for each in evaluations])).astype(np.int64)
-        ),
+        # A user whose number of interactions is the same in all splits stays in the same group.
+        n_fold_in=np.maximum(0, n_in_all - n_held_out).astype(np.int64),
+        n_held_out=n_held_out.astype(np.int64),
         n_dropped=sum(each.n_dropped for each in evaluations),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,20 @@ from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.algorithms.popularity import Popularity
-from nearfar.bundle.bundle import Bundle, describe
+from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import save_bundle
+from nearfar.core import settings
 from nearfar.core.files import write_json
 from nearfar.data.filters import Filters
 from nearfar.data.interactions import Split
 from nearfar.data.log import read_log
 from nearfar.data.splits.folder import save_split
 from nearfar.data.splits.strong import split_strong
-from nearfar.experiments.trial import Trial, paired, run_trials
+from nearfar.evaluation.evaluate import Evaluation, evaluate
+from nearfar.evaluation.paired import compare
+from nearfar.models.model import Model
 from nearfar.report.training_curves import plot_training
+from nearfar.train.history import EpochRecord
 from nearfar.train.run import Run
 
 PLAIN, ALIGNED = "Mult-VAE", "Mult-VAE + PIA"
@@ -95,11 +100,10 @@ def run_demo(
     bundles = {}
     for trial, name in zip(trials[2:], ("bundle-plain", "bundle-pia"), strict=True):
         metrics = {"validation": trial.validation.to_dict(), "test": trial.test.to_dict()}
-        about = describe(
-            trial.algorithm, split.train, seed=seed, protocol=split.protocol, metrics=metrics,
-            history=None,
+        bundles[name] = Bundle.of(
+            trial.model, trial.algorithm, split.train,
+            seed=seed, protocol=split.protocol, metrics=metrics,
         )  # fmt: skip
-        bundles[name] = Bundle(trial.model, split.train.item_ids, about)
         save_bundle(bundles[name], folder / name)
     save_split(split, folder / "split")
     runs = {trial.name: trial.records for trial in trials if trial.records}
@@ -112,3 +116,67 @@ def run_demo(
 def taste(titles: Sequence[str] | None) -> list[str]:
     """The titles given, or the demo's own three."""
     return list(titles or TASTE)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One algorithm fitted on a split's training users and measured on its test users.
+
+    `fit_seconds` is the wall-clock time of `fit`, validation included.
+    """
+
+    name: str
+    algorithm: Algorithm
+    model: Model
+    validation: Evaluation
+    test: Evaluation
+    fit_seconds: float
+    records: tuple[EpochRecord, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "algorithm": settings.to_plain(self.algorithm),
+            "validation": self.validation.to_dict(),
+            "test": self.test.to_dict(),
+            "fit_seconds": self.fit_seconds,
+            "n_epochs": len(self.records),
+            "best_epoch": max((r.epoch for r in self.records if r.best), default=None),
+        }
+
+
+def run_trial(
+    name: str,
+    algorithm: Algorithm,
+    split: Split,
+    run: Run,
+) -> Trial:
+    """Fit on the training users, choose by the validation users, measure on the test users."""
+    started = time.perf_counter()
+    model = algorithm.fit(split.train, split.validation, run=run)
+    fit_seconds = time.perf_counter() - started
+    return Trial(
+        name,
+        algorithm.as_fitted(model).resolved(split.train),
+        model,
+        evaluate(model, split.validation),
+        evaluate(model, split.test),
+        fit_seconds,
+        tuple(run.history.records),
+    )
+
+
+def run_trials(
+    algorithms: Mapping[str, Algorithm],
+    split: Split,
+    make_run: Callable[[str], Run],
+) -> list[Trial]:
+    """A trial for each, in order; `make_run` gives each its own run."""
+    return [run_trial(n, a, split, make_run(n)) for n, a in algorithms.items()]
+
+
+def paired(trials: Sequence[Trial], baseline: str, challenger: str) -> list[dict[str, Any]]:
+    """Challenger minus baseline on the same test users, one entry a metric."""
+    by_name = {t.name: t.test for t in trials}
+    a, b = by_name[baseline], by_name[challenger]
+    return [compare(a, b, metric).to_dict() for metric in a.per_user]

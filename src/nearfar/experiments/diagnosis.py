@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.subjects import common_sample, subject_of
+from nearfar.bundle.theory_subject import common_sample, subject_of
 from nearfar.core.errors import SettingsError
-from nearfar.data.interactions import Split
-from nearfar.maps.users import Part, whole_histories
+from nearfar.data.interactions import Part, Split, whole_histories
 from nearfar.theory import diagnosis
 from nearfar.theory.diagnosis import Diagnosis
 from nearfar.theory.instrument import all_instruments, instruments_named

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from nearfar._version import __version__
+from nearfar.bundle.bundle import versions
 
-LIBRARIES = ("torch", "numpy", "scipy", "polars")
 PACKAGE = Path(__file__).parents[1]
 
 
@@ -21,11 +19,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     """Versions, machine and, in a checkout, the commit; JSON-able."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
-        "versions": {
-            "nearfar": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in LIBRARIES},
-        },
+        "versions": versions(),
         "machine": {
             "platform": platform.platform(),
             "cpus": os.cpu_count(),

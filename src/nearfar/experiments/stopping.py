@@ -38,7 +38,7 @@ class Budget:
         return self.deadline is not None and time.monotonic() >= self.deadline
 
 
-class Watch(Callback):
+class StopAtBudget(Callback):
     """Stops the training, as Ctrl-C would, when the budget is used up.
 
     The training writes its checkpoint and raises KeyboardInterrupt. Work that reports no steps

@@ -18,6 +18,7 @@ from nearfar.evaluation.groups import Group
 from nearfar.evaluation.paired import compare
 from nearfar.metrics.coverage import Coverage
 from nearfar.metrics.ndcg import NDCG
+from nearfar.store.contracts import CHECKS
 
 NDCG_AT = NDCG(100)
 COVERAGE_AT = Coverage(100)
@@ -197,13 +198,13 @@ def chance(gates: Gates, candidate: Evaluation | None, champion: Evaluation | No
     ]
 
 
-def check_accepted(names: Collection[str], others: Collection[str]) -> None:
-    """Refuse names to accept that are neither a gate nor one of the other checks.
+def check_accepted(names: Collection[str]) -> None:
+    """Refuse names to accept that are neither a gate nor a check of the contract.
 
     Raises:
         UnknownNameError: a name is unknown.
     """
-    known = {*(f.name for f in fields(Gates) if f.name != "min_group_users"), *others}
+    known = {*(f.name for f in fields(Gates) if f.name != "min_group_users"), *CHECKS}
     for name in names:
         if name not in known:
             raise UnknownNameError("check", name, known)

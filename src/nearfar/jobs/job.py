@@ -8,15 +8,15 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from nearfar.core.errors import NearfarError
+from nearfar.core.secrets import masked
 from nearfar.jobs.registry import Registry
 from nearfar.store.contracts import BrokenContractError
-from nearfar.store.secrets import masked
 
 
 class LockedError(NearfarError):
@@ -28,6 +28,9 @@ class RefusedError(NearfarError):
 
 
 NAME = ".lock"
+
+Say = Callable[[str], object]
+"""Told in one line what is being done."""
 
 
 @contextlib.contextmanager

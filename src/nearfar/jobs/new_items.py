@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from nearfar.bundle.bundle import Bundle
+from nearfar.bundle.extended_catalogue import NothingNewError
 from nearfar.bundle.folder import load_bundle, save_bundle
-from nearfar.bundle.placement import NothingNewError
-from nearfar.bundle.registered import EXTENDED
+from nearfar.bundle.registry_layout import EXTENDED
 from nearfar.core.errors import NearfarError
 from nearfar.core.files import digest
 from nearfar.data.interactions import Interactions
-from nearfar.jobs.details import ItemDetails
+from nearfar.jobs.item_details import ItemDetails
 from nearfar.jobs.pipeline import Pipeline, exports_of
 from nearfar.jobs.registry import Registry
 

@@ -8,103 +8,22 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nearfar.abtest.assignment import Experiment, read_experiment
 from nearfar.algorithms.algorithm import Algorithm, find_algorithm, make_algorithm, preset
 from nearfar.bundle.exports.export import Export
 from nearfar.bundle.exports.onnx import Onnx
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.core.extras import require
-from nearfar.core.ranges import PositiveInt
-from nearfar.core.settings import Settings
 from nearfar.data.weighting import Scale
-from nearfar.jobs.details import ItemDetails
 from nearfar.jobs.gates import Gates
-from nearfar.jobs.weekly import Weekly
-from nearfar.reranking.reranker import Reranker
-from nearfar.reranking.reranking import Reranking
+from nearfar.jobs.item_details import ItemDetails
+from nearfar.jobs.sections import Retention, ScoreSection, TrainSection
 from nearfar.store.contracts import Contract
 from nearfar.store.sinks.sink import RecommendationSink, make_sink
 from nearfar.store.sources.source import EventSource, make_source
 
 FILE_URL = re.compile(r"((?:sqlite|duckdb)(?:\+\w+)?:///)(?![/:]|\$\{)([^?]+)(.*)", re.DOTALL)
 """A database that is a file, at a relative path; one in memory is none."""
-
-
-@dataclass(frozen=True)
-class Daily(Settings):
-    """Whom to recommend what.
-
-    Args:
-        active_days: users with an event in so many days up to the day of scoring.
-        k: recommendations per user.
-        exclude_seen: leave out the items of the user's history in the window.
-        deny: ids of items that are never recommended.
-        deny_file: a text file with one such id a line, read at every scoring.
-        rerank: how a list is chosen from the best candidates: "mmr", "dpp" or "calibrated", or a
-            table of its kind and settings; see docs/guide/reranking.md.
-        rules: a file of boosts, pins, exclusions and quotas, read at every scoring.
-        candidates: for each place of a list that is re-ranked.
-        part_users: users per part; a run that was killed goes on after its last part.
-        experiment: the TOML file of an A/B test, read at every scoring; see
-            `abtest.assignment.Experiment`. Its dates do not matter here.
-        arm: the only arm of that experiment whose users are scored.
-
-    Examples:
-        >>> from nearfar.jobs.pipeline import Daily
-        >>> Daily(k=10, deny=("gift-card",)).active_days
-        28
-    """
-
-    active_days: PositiveInt = 28
-    k: PositiveInt = 20
-    exclude_seen: bool = True
-    deny: tuple[str, ...] = ()
-    deny_file: str | None = None
-    rerank: Reranker | None = None
-    rules: str | None = None
-    candidates: PositiveInt = 10
-    part_users: PositiveInt = 20_000
-    experiment: str | None = None
-    arm: str | None = None
-
-    @property
-    def reranking(self) -> Reranking | None:
-        """How lists are re-ranked, its rules read anew; None where they are not.
-
-        Raises:
-            SettingsError: the rule file is missing or wrong.
-        """
-        if self.rerank is None and self.rules is None:
-            return None
-        return Reranking(self.rerank, self.rules, self.candidates)
-
-    def check_together(self) -> None:
-        if (self.experiment is None) != (self.arm is None):
-            raise SettingsError(
-                f"score.experiment is {self.experiment!r} and score.arm {self.arm!r}; "
-                "give both or none"
-            )
-
-
-@dataclass(frozen=True)
-class Retention(Settings):
-    """How much is kept; everything, where nothing is said. Applied after each scoring.
-
-    Args:
-        days: published days of recommendations, counted back from the day that is scored; days
-            after it stay. What was quarantined for a day goes with it.
-        versions: the newest so many versions. The current one, those after it and the one that a
-            rollback leads to stay in any case.
-
-    Examples:
-        >>> from nearfar.jobs.pipeline import Retention
-        >>> Retention(days=30, versions=5).days
-        30
-    """
-
-    days: PositiveInt | None = None
-    versions: PositiveInt | None = None
 
 
 @dataclass(frozen=True)
@@ -136,8 +55,8 @@ class Pipeline:
     source: EventSource
     sink: RecommendationSink
     algorithm: Algorithm
-    train: Weekly = field(default_factory=Weekly)
-    score: Daily = field(default_factory=Daily)
+    train: TrainSection = field(default_factory=TrainSection)
+    score: ScoreSection = field(default_factory=ScoreSection)
     gates: Gates = field(default_factory=Gates)
     contract: Contract = field(default_factory=Contract)
     retention: Retention = field(default_factory=Retention)
@@ -243,8 +162,8 @@ def _algorithm(values: Mapping[str, Any], folder: Path) -> Algorithm:
     return make_algorithm(name, settings.merge(start, rest))
 
 
-def _train(values: Mapping[str, Any], folder: Path) -> Weekly:
-    weekly = settings.build(Weekly, values, "train")
+def _train(values: Mapping[str, Any], folder: Path) -> TrainSection:
+    weekly = settings.build(TrainSection, values, "train")
     return replace(weekly, track=tuple(_placed(target, folder) for target in weekly.track))
 
 
@@ -255,14 +174,14 @@ def _placed(target: str, folder: Path) -> str:
     return f"{kind}:{folder / place}" if is_path else target
 
 
-def _score(values: Mapping[str, Any], folder: Path) -> Daily:
+def _score(values: Mapping[str, Any], folder: Path) -> ScoreSection:
     values = dict(values)
     if isinstance(values.get("deny"), list):
         values["deny"] = [str(v) for v in values["deny"]]
     for name in ("deny_file", "rules", "experiment"):
         if values.get(name):
             values[name] = str(folder / str(values[name]))
-    return settings.build(Daily, values, "score")
+    return settings.build(ScoreSection, values, "score")
 
 
 def _from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -273,22 +192,6 @@ def _from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(url, str) and (found := FILE_URL.fullmatch(url)):
         values = {**values, "url": found[1] + str((folder / found[2]).absolute()) + found[3]}
     return values
-
-
-def experiment_of(daily: Daily) -> Experiment | None:
-    """The experiment whose arm is scored, read anew; None where all users are.
-
-    Raises:
-        SettingsError: its file is missing or wrong, or it has no such arm.
-    """
-    if daily.experiment is None:
-        return None
-    found = read_experiment(Path(daily.experiment))
-    if daily.arm not in found.arms:
-        raise SettingsError(
-            f"score.arm is {daily.arm!r}; experiment {found.name!r} has {', '.join(found.arms)}"
-        )
-    return found
 
 
 def exports_of(names: Iterable[str]) -> dict[str, Export]:

@@ -26,7 +26,7 @@ from typing import Any
 from nearfar.bundle.bundle import Bundle, jsonable
 from nearfar.bundle.exports.export import Export
 from nearfar.bundle.folder import load_bundle, save_bundle
-from nearfar.bundle.registered import BUNDLE, POINTER
+from nearfar.bundle.registry_layout import BUNDLE, POINTER
 from nearfar.core.errors import ArtefactError, SettingsError
 from nearfar.core.files import atomic_folder, read_json, write_json
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 from nearfar.core.errors import DataError
 from nearfar.core.files import remove
-from nearfar.jobs.job import recorded
+from nearfar.jobs.job import Say, recorded
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.registry import Registry
 
-Say = Callable[[str], object]
 JOBS = ("train", "score")
 
 

@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from nearfar.core.errors import SettingsError
-from nearfar.jobs.details import refresh_items
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
-from nearfar.jobs.job import told
-from nearfar.jobs.pipeline import Pipeline, experiment_of
+from nearfar.jobs.item_details import refresh_items
+from nearfar.jobs.job import Say, told
+from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.publish import publish, waiting
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.score_daily import Scored, denied_names, score_daily
 from nearfar.jobs.train_weekly import Trained, train_weekly
 from nearfar.jobs.window import check_day
-from nearfar.store.contracts import CHECKS
 from nearfar.train.callback import Callback
-
-Say = Callable[[str], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,10 +105,10 @@ def run_due(
         >>> result = run_due(pipeline, date(2026, 5, 1), say=print)  # doctest: +SKIP
     """
     check_day(as_of, allow_future=allow_future)
-    check_accepted(accept, CHECKS)
+    check_accepted(accept)
     # A file that is missing or wrong is told of before the hours of a training.
     denied_names(pipeline)
-    experiment_of(pipeline.score)
+    pipeline.score.read_experiment()
     trained, published, failure = None, None, None
     registry = Registry(pipeline.registry)
     try:

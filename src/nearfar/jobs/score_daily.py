@@ -21,18 +21,17 @@ from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
-from nearfar.jobs.job import recorded
+from nearfar.jobs.job import Say, recorded
 from nearfar.jobs.new_items import FILE, with_items_since
-from nearfar.jobs.pipeline import Daily, Pipeline, experiment_of
+from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
+from nearfar.jobs.sections import ScoreSection
 from nearfar.jobs.window import check_day, moment, window_events
-from nearfar.store.contracts import CHECKS
+from nearfar.reranking.reranking import Reranking
 
 STARTED = "scoring.json"
 NEW_ITEMS = "new_items"
-
-Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def score_daily(
         >>> scored = score_daily(pipeline, date(2026, 5, 1))  # doctest: +SKIP
     """
     check_day(as_of, allow_future=allow_future)
-    check_accepted(accept, CHECKS)
+    check_accepted(accept)
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
     with recorded(registry, "score", as_of=str(as_of)):
@@ -159,17 +158,10 @@ def _score(
     if n_absent := int((bundle.items.index(deny) < 0).sum()):
         say(f"{n_absent:,} of {len(deny):,} denied ids are no items of {version}")
     reranking = pipeline.score.reranking
-    inputs = {
-        "day": str(as_of), "version": version, "users": active.fingerprint,
-        "deny": sorted(map(str, deny)), "k": pipeline.score.k,
-        "exclude_seen": pipeline.score.exclude_seen, "part_users": pipeline.score.part_users,
-    }  # fmt: skip
     if reranking is not None:
-        inputs["rerank"] = to_plain(reranking)
         for unknown in reranking.over(item_facts(bundle)).rules.unknown:
             say(f"{unknown}; the rule is ignored")
-    if NEW_ITEMS in bundle.about.data:
-        inputs[NEW_ITEMS] = bundle.about.data[NEW_ITEMS][FILE]
+    inputs = _inputs(pipeline, as_of, version, active, bundle, deny, reranking)
     if not again and _published(pipeline, registry, as_of, inputs):
         say(f"{as_of} is published by {version} from the same events; nothing to do")
         return Scored(
@@ -188,7 +180,7 @@ def _score(
     remove(registry.scored_mark(as_of))
     if not resume:
         remove(mark)
-    known = active if active.item_ids == bundle.items else active.on_items(bundle.items)
+    known = active.on_items(bundle.items)
     step, n_users = pipeline.score.part_users, active.n_users
 
     def size(part: int) -> int:
@@ -218,6 +210,29 @@ def _score(
     )  # fmt: skip
 
 
+def _inputs(
+    pipeline: Pipeline,
+    as_of: date,
+    version: str,
+    active: Interactions,
+    bundle: Bundle,
+    deny: pl.Series,
+    reranking: Reranking | None,
+) -> dict[str, Any]:
+    """What decides a day's recommendations, JSON-able: a day of the same inputs stays as it is."""
+    daily = pipeline.score
+    inputs = {
+        "day": str(as_of), "version": version, "users": active.fingerprint,
+        "deny": sorted(map(str, deny)), "k": daily.k, "exclude_seen": daily.exclude_seen,
+        "part_users": daily.part_users,
+    }  # fmt: skip
+    if reranking is not None:
+        inputs["rerank"] = to_plain(reranking)
+    if NEW_ITEMS in bundle.about.data:
+        inputs[NEW_ITEMS] = bundle.about.data[NEW_ITEMS][FILE]
+    return inputs
+
+
 def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date, say: Say) -> Interactions:
     """Whole histories in the window of users with an event in the last days, by id."""
     log = pipeline.train.filters.apply(Log.from_frame(frame, name="events"))
@@ -238,13 +253,13 @@ def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date, say: Say) -> I
     return log.interactions().take_users(recent[order])
 
 
-def of_arm(daily: Daily, users: pl.Series) -> pl.Series:
+def of_arm(daily: ScoreSection, users: pl.Series) -> pl.Series:
     """Of these ids those in the arm that is scored, in their order; all without an experiment.
 
     Raises:
-        SettingsError: as of `experiment_of`.
+        SettingsError: as of `ScoreSection.read_experiment`.
     """
-    experiment = experiment_of(daily)
+    experiment = daily.read_experiment()
     if experiment is None:
         return users
     return users.filter(experiment.arms_of(users) == daily.arm)

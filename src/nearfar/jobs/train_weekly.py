@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -14,7 +14,7 @@ from nearfar.algorithms.algorithm import Algorithm
 from nearfar.algorithms.autoencoding import identity
 from nearfar.algorithms.popularity import Popularity
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.other_catalogue import MappedModel, warm_started
+from nearfar.bundle.other_catalogue import ModelOnCatalogue, warm_started
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import Interactions
 from nearfar.evaluation.evaluate import evaluate
@@ -29,14 +29,20 @@ from nearfar.jobs.gates import (
     judge,
     state_of,
 )
-from nearfar.jobs.job import recorded
+from nearfar.jobs.job import Say, recorded
 from nearfar.jobs.pipeline import Pipeline, exports_of
 from nearfar.jobs.registry import Registry, Version
-from nearfar.jobs.unfinished import forget, take_up, warm_file
-from nearfar.jobs.window import TrainingWindow, check_day, training_of, window_events, window_of
+from nearfar.jobs.stopped_trainings import forget, take_up, warm_file
+from nearfar.jobs.window import (
+    TrainingWindow,
+    WindowEvents,
+    check_day,
+    training_of,
+    window_events,
+    window_of,
+)
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.model import Model
-from nearfar.store.contracts import CHECKS
 from nearfar.train.callback import Callback, report_measured
 from nearfar.train.run import Run
 
@@ -44,8 +50,6 @@ GROUPS = parse_groups("1-10,11-50,51-100,101-")
 SALT = "nearfar/held-out"
 FORMER_SHARE = 0.05
 """What was held out of versions whose records do not tell."""
-
-Say = Callable[[str], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +122,7 @@ def train_weekly(
         >>> trained = train_weekly(pipeline, date(2026, 5, 1))  # doctest: +SKIP
     """
     check_day(as_of, allow_future=allow_future)
-    check_accepted(accept, CHECKS)
+    check_accepted(accept)
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
     with recorded(registry, "train", as_of=str(as_of)):
@@ -163,9 +167,10 @@ def _train(
     )
     folder = registry.unfinished_folder(as_of)
     algorithm, warm = _algorithm(pipeline, champion, data.train, folder, say)
+    warm_from = champion.name if champion and warm else None
     made_of = {
         **identity(algorithm, data.train, data.validation), "seed": weekly.seed,
-        "precision": weekly.precision, "warm_from": champion.name if champion and warm else None,
+        "precision": weekly.precision, "warm_from": warm_from,
         "by": type(executor).__name__, "nearfar": __version__,
     }  # fmt: skip
     take_up(folder, made_of, say)
@@ -178,7 +183,6 @@ def _train(
     verdicts, measured, collapsed, remarks = _judged(pipeline, model, run, data, champion, registry)
     report_measured(callbacks, measured.get("candidate", {}))
     verdicts = accepting(verdicts, accept)
-    window = window_of(as_of, weekly.window_days)
     record = {
         "as_of": str(as_of),
         "passed": all(v.passed for v in verdicts),
@@ -187,16 +191,10 @@ def _train(
         "held_out": data.share,
         "metrics": measured,
         "collapsed": collapsed,
-        "data": {
-            "since": str(window[0]), "events": data.n_events, "rejected": events.n_rejected,
-            "users": data.train.n_users, "items": data.train.n_items,
-            "interactions": data.train.n_interactions,
-            "mean_interactions": data.train.n_interactions / data.train.n_users,
-            "fingerprint": data.train.fingerprint, "contract": events.report,
-        },
+        "data": _facts(data, events, window_of(as_of, weekly.window_days)[0]),
         "lineage": {
             "champion": champion.name if champion else None,
-            "warm_from": champion.name if champion and warm else None,
+            "warm_from": warm_from,
             "epochs": len(run.history.records), "best_epoch": run.history.best_epoch,
             "seed": weekly.seed,
         },
@@ -213,6 +211,17 @@ def _train(
     version = registry.register(bundle, registry.new_name(str(as_of)), record, exports)
     forget(folder.parent, str(as_of))
     return Trained(version, verdicts, warm, 0.0, remarks)
+
+
+def _facts(data: TrainingWindow, events: WindowEvents, since: date) -> dict[str, Any]:
+    """What a version's record tells of its training data."""
+    train = data.train
+    return {
+        "since": str(since), "events": data.n_events, "rejected": events.n_rejected,
+        "users": train.n_users, "items": train.n_items, "interactions": train.n_interactions,
+        "mean_interactions": train.n_interactions / train.n_users,
+        "fingerprint": train.fingerprint, "contract": events.report,
+    }  # fmt: skip
 
 
 def _champion(registry: Registry, say: Say) -> Version | None:
@@ -264,7 +273,7 @@ def _judged(
     if champion is not None:
         bundle = registry.bundle(champion.name, device=pipeline.train.device)
         if data.test is not None:
-            theirs = evaluate(MappedModel(bundle, data.train), data.test, METRICS)
+            theirs = evaluate(ModelOnCatalogue(bundle, data.train), data.test, METRICS)
         before = state_of(champion.record, bundle.items)
     records = run.history.records
     collapsed = None

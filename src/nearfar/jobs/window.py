@@ -18,7 +18,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, remark_on_robots
 from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.data.splits.targets import new_entries
+from nearfar.data.splits.hold_out import new_entries
 from nearfar.data.weighting import Repeats, Scale
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.registry import Registry

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nearfar.kernels.background import Background
-from nearfar.kernels.gradients import gradient_of
+from nearfar.kernels.gradients import memory_of_gradient
 from nearfar.kernels.products import multiply_into
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.sparse import weighted_sums
@@ -98,11 +98,9 @@ class _FusedNLL(torch.autograd.Function):
         h = hidden.to(ctx.dtype or hidden.dtype)
         grad_hidden = to_own[:, None] * own
         grad_bias = torch.zeros_like(bias)
-        kept, grad_weight = None, None
+        grad_weight, given = None, None
         if ctx.needs_input_grad[1]:
-            gradient = gradient_of(weight)
-            kept = gradient.whole() if gradient is not None else None
-            grad_weight = torch.empty_like(weight) if kept is None else kept
+            grad_weight, given = memory_of_gradient(weight)
         width = max(ITEMS, CHUNK_BYTES // (h.element_size() * len(h)) // ITEMS * ITEMS)
         memory = h.new_empty(len(h) * min(width, len(weight)))
         factors = mass * grad
@@ -127,7 +125,6 @@ class _FusedNLL(torch.autograd.Function):
             grad_bias += elsewhere.sum()
             if grad_weight is not None:
                 grad_weight += elsewhere @ hidden
-        given = None if kept is not None else grad_weight
         return grad_hidden, given, grad_bias, None, None, None
 
 

@@ -85,6 +85,19 @@ def gradient_of(weight: Tensor) -> Gradient | None:
     return weight.gradient if isinstance(weight, ParameterTable) else None
 
 
+def memory_of_gradient(weight: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return memory to write a whole gradient to, and what autograd gets of it.
+
+    That is nothing where the memory is the table's own; see `Gradient.whole`.
+    """
+    gradient = gradient_of(weight)
+    kept = None if gradient is None else gradient.whole()
+    if kept is not None:
+        return kept, None
+    fresh = torch.empty_like(weight)
+    return fresh, fresh
+
+
 class DenseGradient(Gradient):
     """A gradient of the table's own shape, in memory that is kept from step to step.
 

@@ -15,7 +15,7 @@ from nearfar.kernels.memory import uploaded
 
 
 @dataclass(frozen=True, eq=False)
-class Whole:
+class WholeBatch:
     """The batch that rows are a part of, where several processes share its users.
 
     `n_users` and `n_entries` are its own, `first_user` and `first_entry` tell where the part
@@ -92,7 +92,7 @@ class Rows:
     indptr: Int64[Tensor, " users_plus_1"]
     n_items: int
     positions: Int64[Tensor, " users"] | None = None
-    whole: Whole | None = None
+    whole: WholeBatch | None = None
     transpose: ByItem | None = None
     weights: Float[Tensor, " nnz"] | None = None
     known_limits: Int64[np.ndarray, " users_plus_1"] | None = None
@@ -160,7 +160,7 @@ class Rows:
         """Return the same rows with a transpose of the items present alone."""
         return replace(self, fixed=False, transpose=None) if self.fixed else self
 
-    def within(self, whole: Whole) -> Rows:
+    def within(self, whole: WholeBatch) -> Rows:
         """The same rows as a part of a batch."""
         return replace(self, whole=whole)
 

@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nearfar.kernels.background import Background
-from nearfar.kernels.gradients import gradient_of
+from nearfar.kernels.gradients import memory_of_gradient
+from nearfar.kernels.memory import Workspace
 from nearfar.kernels.products import affine, multiply_into, widest
 from nearfar.kernels.rows import Rows
-from nearfar.kernels.workspace import Workspace
 
 BLOCK_BYTES = 2 << 20
 """About the scores of one block on a CPU: they should stay in the cores' second-level caches."""
@@ -88,11 +88,9 @@ class _LinearMultinomialNLL(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (hidden,) = ctx.saved_tensors
         weight, bias, workspace = ctx.weight, ctx.bias, ctx.workspace
-        kept, grad_weight = None, None
+        grad_weight, given = None, None
         if ctx.needs_input_grad[1]:  # a frozen layer costs one product less
-            gradient = gradient_of(weight)
-            kept = gradient.whole() if gradient is not None else None
-            grad_weight = torch.empty_like(weight) if kept is None else kept
+            grad_weight, given = memory_of_gradient(weight)
         grad_bias = torch.zeros_like(bias)
         grad_hidden = torch.zeros_like(hidden) if ctx.needs_input_grad[0] else None
         for i, part in enumerate(ctx.parts):
@@ -106,7 +104,6 @@ class _LinearMultinomialNLL(torch.autograd.Function):
                 None if grad_hidden is None else grad_hidden[users],
                 grad_weight, grad_bias, add=i > 0,
             )  # fmt: skip
-        given = None if kept is not None else grad_weight
         return grad_hidden, given, grad_bias, None, None, None, None
 
 

@@ -63,7 +63,7 @@ def place_anchors(
         "users_with_item": float(has.mean()),
         "k": k,
     }
-    return Anchors(projected.place(scaled), tuple(item_names(items, chosen)), numbers)
+    return Anchors(projected.transform(scaled), tuple(item_names(items, chosen)), numbers)
 
 
 def item_names(items: Vocabulary, positions: Int[np.ndarray, " items"]) -> list[str]:

@@ -34,7 +34,7 @@ BEHIND_FLOW = (
 
 
 @dataclass(frozen=True)
-class Mapped:
+class ModelToMap:
     """A model to be mapped.
 
     Args:
@@ -48,12 +48,12 @@ class Mapped:
     ndcg: float | None = None
 
     @classmethod
-    def measured(cls, model: LatentModel, items: Vocabulary, test: FoldIn) -> Mapped:
+    def measured(cls, model: LatentModel, items: Vocabulary, test: FoldIn) -> ModelToMap:
         """A model with its NDCG@100 on these users."""
         return cls(model, items, evaluate(model, test, [NDCG(100)]).mean(NDCG(100)))
 
     @classmethod
-    def of_bundle(cls, title: str, bundle: Bundle, test: FoldIn) -> Mapped:
+    def of_bundle(cls, title: str, bundle: Bundle, test: FoldIn) -> ModelToMap:
         """A bundle's model with its NDCG@100 on these users.
 
         Raises:
@@ -135,7 +135,7 @@ class Atlas:
 
 
 def make_atlas(
-    models: Mapping[str, Mapped],
+    models: Mapping[str, ModelToMap],
     everyone: Interactions,
     cohorts: Cohorts,
     projection: Projection,
@@ -184,7 +184,7 @@ def make_atlas(
 
 def _map(
     title: str,
-    mapped: Mapped,
+    mapped: ModelToMap,
     users: Interactions,
     cohorts: Cohorts,
     projection: Projection,
@@ -195,7 +195,7 @@ def _map(
         raise DataError(
             f"{title} is a model of {mapped.model.n_items} items, given with {len(mapped.items)}"
         )
-    seen = users if users.item_ids == mapped.items else users.on_items(mapped.items)
+    seen = users.on_items(mapped.items)
     latents = encoded(mapped.model, seen.x)
     projected = projection.fit(latents, seed)
     turn = _turn(projected.xy, cohorts)

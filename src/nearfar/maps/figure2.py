@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from nearfar.core.errors import SettingsError
-from nearfar.data.interactions import Split
-from nearfar.maps.atlas import Mapped, make_atlas
+from nearfar.data.interactions import Split, whole_histories
+from nearfar.maps.atlas import ModelToMap, make_atlas
 from nearfar.maps.cohorts import SIZES, cohorts_by_interactions
 from nearfar.maps.drawing import check_drawable, draw
 from nearfar.maps.projections.projection import find_projection
-from nearfar.maps.users import whole_histories
 from nearfar.models.model import LatentModel
 
 N_USERS = 3_000
@@ -83,9 +82,9 @@ def figure2(
         seed=seed,
     )  # fmt: skip
     models = {
-        title: Mapped.measured(model, split.train.item_ids, split.test)
+        title: ModelToMap.measured(model, split.train.item_ids, split.test)
         if ndcg is None
-        else Mapped(model, split.train.item_ids, ndcg.get(title))
+        else ModelToMap(model, split.train.item_ids, ndcg.get(title))
         for title, model in fitted.items()
     }
     atlas = make_atlas(

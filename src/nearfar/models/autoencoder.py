@@ -19,9 +19,9 @@ from nearfar.core.memory import require
 from nearfar.core.ranges import LayerSize, LayerSizes
 from nearfar.core.settings import Settings
 from nearfar.kernels.rows import Rows
-from nearfar.models.candidates import Candidates
 from nearfar.models.model import LatentModel, RankBatch
 from nearfar.models.screening import Screen
+from nearfar.models.top_k import Candidates
 from nearfar.vae.corruption.corruption import Corruption
 from nearfar.vae.encoders.encoder import Encoder
 from nearfar.vae.layers import Units

@@ -16,8 +16,7 @@ from nearfar.core.errors import DataError
 from nearfar.core.frames import summary_html, summary_text
 from nearfar.core.ranking import Ranking
 from nearfar.data.interactions import canonical
-from nearfar.models.candidates import Candidates
-from nearfar.models.top_k import rank
+from nearfar.models.top_k import Candidates, rank
 from nearfar.vae.posterior import DiagonalGaussian
 
 BATCH_BYTES = 32 << 20

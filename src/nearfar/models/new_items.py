@@ -7,10 +7,10 @@ from functools import singledispatch
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import SettingsError
-from nearfar.core.ranking import Ranking
 from nearfar.core.seeding import generator
 from nearfar.kernels.gradients import ParameterTable
 from nearfar.metrics.judged import judge
@@ -19,11 +19,11 @@ from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.constant import Constant
 from nearfar.models.ensemble import Ensemble
 from nearfar.models.exposure import with_share
-from nearfar.models.factors import Factors
+from nearfar.models.factors import Factors, LeastSquaresFolding, LinearFolding
 from nearfar.models.feature_ridge import N_FOLDS, FeatureRidge
-from nearfar.models.folding import LeastSquaresFolding, LinearFolding
 from nearfar.models.item_item import ItemItem
 from nearfar.models.model import Model
+from nearfar.models.top_k import ranking
 
 MAX_SHARE = 0.25
 """Of the first places, for new items together, however many they are."""
@@ -60,7 +60,7 @@ class Placement:
     share: float
 
 
-class _Placing:
+class _Regression:
     """The regression, and what was chosen for each table."""
 
     def __init__(self, ridge: FeatureRidge, histories: csr_array | None) -> None:
@@ -129,12 +129,12 @@ def with_new_items(
     parts = model.parts if isinstance(model, Ensemble) else [model]
     made, strengths, explained = [], {}, {}
     for number, part in enumerate(parts):
-        placing = _Placing(ridge, histories)
-        extended = _extended(part, placing)
+        regression = _Regression(ridge, histories)
+        extended = _extended(part, regression)
         made.append(with_share(part, extended, share, histories, seed))
         prefix = f"{number}." if isinstance(model, Ensemble) else ""
-        strengths |= {prefix + k: v for k, v in placing.strengths.items()}
-        explained |= {prefix + k: v for k, v in placing.explained.items()}
+        strengths |= {prefix + k: v for k, v in regression.strengths.items()}
+        explained |= {prefix + k: v for k, v in regression.explained.items()}
     result = Ensemble(made, model.weights) if isinstance(model, Ensemble) else made[0]
     result.label = model.label
     result.to(model.device)
@@ -157,7 +157,7 @@ def _expected_share(ridge: FeatureRidge, exposure: float) -> float:
 
 
 @singledispatch
-def _extended(model: Model, placing: _Placing) -> Model:
+def _extended(model: Model, regression: _Regression) -> Model:
     raise SettingsError(
         f"a model of class {type(model).__qualname__} cannot take new items; autoencoders, "
         "factors, item-item models and ensembles of these can"
@@ -165,12 +165,12 @@ def _extended(model: Model, placing: _Placing) -> Model:
 
 
 @_extended.register
-def _(model: Constant, placing: _Placing) -> Model:
-    return Constant(_popularity(model, placing), model.n_train_users)
+def _(model: Constant, regression: _Regression) -> Model:
+    return Constant(_popularity(model, regression), model.n_train_users)
 
 
 @_extended.register
-def _(model: Autoencoder, placing: _Placing) -> Model:
+def _(model: Autoencoder, regression: _Regression) -> Model:
     description, arrays = model.state()
     tables = {
         f"network.{name}" for name, weight in model.network.named_parameters()
@@ -178,28 +178,28 @@ def _(model: Autoencoder, placing: _Placing) -> Model:
     }  # fmt: skip
     output, bias = OUTPUT + "weight", OUTPUT + "bias"
     both = np.column_stack([arrays[output], arrays[bias]])
-    both = placing.extended("decoder", both)
+    both = regression.extended("decoder", both)
     new = {output: both[:, :-1], bias: both[:, -1]}
     for name in sorted(tables - {output}):
-        new[name] = placing.extended(name.removeprefix("network.").split(".weight")[0],
+        new[name] = regression.extended(name.removeprefix("network.").split(".weight")[0],
                                      arrays[name])  # fmt: skip
     if model.anchors is not None:
-        new["anchors"] = placing.extended("anchors", model.anchors)
+        new["anchors"] = regression.extended("anchors", model.anchors)
     arrays |= {name: np.ascontiguousarray(table) for name, table in new.items()}
-    description = {**description, "n_items": model.n_items + placing.n_new}
+    description = {**description, "n_items": model.n_items + regression.n_new}
     return Autoencoder.restore(
-        description, arrays, _popularity(model, placing), model.n_train_users
+        description, arrays, _popularity(model, regression), model.n_train_users
     )
 
 
 @_extended.register
-def _(model: Factors, placing: _Placing) -> Model:
+def _(model: Factors, regression: _Regression) -> Model:
     both = np.column_stack([model.item_factors, model.item_bias])
-    both = placing.extended("factors", both)
+    both = regression.extended("factors", both)
     factors, bias = np.ascontiguousarray(both[:, :-1]), np.ascontiguousarray(both[:, -1])
     folding = model.folding
     if isinstance(folding, LinearFolding):
-        folding = replace(folding, projection=placing.extended("projection", folding.projection))
+        folding = replace(folding, projection=regression.extended("projection", folding.projection))
     elif isinstance(folding, LeastSquaresFolding):
         n_background = folding.n_background or model.n_items
         folding = LeastSquaresFolding(factors, folding.confidence, n_background)
@@ -207,39 +207,39 @@ def _(model: Factors, placing: _Placing) -> Model:
         raise SettingsError(
             f"factors folded in by {type(folding).__qualname__} cannot take new items"
         )
-    return Factors(factors, bias, folding, _popularity(model, placing), model.n_train_users)
+    return Factors(factors, bias, folding, _popularity(model, regression), model.n_train_users)
 
 
 @_extended.register
-def _(model: ItemItem, placing: _Placing) -> Model:
+def _(model: ItemItem, regression: _Regression) -> Model:
     """New rows S B + c S, columns B S' + c S' and the rest S (B + c I) S', with 0 diagonal.
 
     The diagonal of B is 0 because an item must not recommend itself, but an item like the new one
     should; c, what it would be, is found by least squares on items left out, and where histories
     are given as the multiple of it that ranks these best.
     """
-    ridge, b = placing.ridge, model.weights
-    strength = placing.strength("item-item", b.T)
-    own = _own_weight(placing, b, strength)
+    ridge, b = regression.ridge, model.weights
+    strength = regression.strength("item-item", b.T)
+    own = _own_weight(regression, b, strength)
     s = ridge.smoother(strength)
     filled = b.astype(np.float64)
     filled[np.diag_indices_from(filled)] = own
-    n, n_new = model.n_items, placing.n_new
+    n, n_new = model.n_items, regression.n_new
     weights = np.zeros((n + n_new, n + n_new), b.dtype)
     weights[:n, :n] = b
     weights[n:, :n] = below = s @ filled
     weights[:n, n:] = filled @ s.T
     weights[n:, n:] = below @ s.T
     weights[np.arange(n, n + n_new), np.arange(n, n + n_new)] = 0
-    return ItemItem(weights, _popularity(model, placing), model.n_train_users)
+    return ItemItem(weights, _popularity(model, regression), model.n_train_users)
 
 
-def _own_weight(placing: _Placing, b: np.ndarray, strength: float) -> float:
+def _own_weight(regression: _Regression, b: np.ndarray, strength: float) -> float:
     """c of the least squares B_ij = sum_l S_jl B_il + c S_ji over items j left out, i known.
 
     Where histories are given, the multiple of it with which they rank the items left out best.
     """
-    ridge = placing.ridge
+    ridge = regression.ridge
     trusted = np.flatnonzero(ridge.weights > 0)
     n_out = min(MAX_LEFT_OUT, len(trusted) // N_FOLDS)
     out = np.sort(generator(ridge.seed, "own weight").choice(trusted, n_out, replace=False))
@@ -248,9 +248,9 @@ def _own_weight(placing: _Placing, b: np.ndarray, strength: float) -> float:
     residual = (b[:, out].T - smoother @ b.T)[:, others]
     s = smoother[:, others]
     own = max(0.0, float((s * residual).sum() / max((s * s).sum(), 1e-300)))
-    if placing.histories is None or own == 0:
+    if regression.histories is None or own == 0:
         return own
-    return own * _best_multiple(placing.histories, b, smoother, out, own, ridge.seed)
+    return own * _best_multiple(regression.histories, b, smoother, out, own, ridge.seed)
 
 
 def _best_multiple(
@@ -286,15 +286,10 @@ def _best_multiple(
     reached = []
     for multiple in OWN_MULTIPLES:
         scores = base + multiple * own * direct
-        best = np.argsort(-scores, axis=1, kind="stable")[:, : JUDGED.depth]
-        missing = ((0, 0), (0, JUDGED.depth - best.shape[1]))
-        items = np.pad(best, missing, constant_values=-1)
-        values = np.pad(np.take_along_axis(scores, best, 1), missing, constant_values=-np.inf)
-        ranking = Ranking(items, values.astype(np.float32))
-        judged = judge(ranking, wanted, ones, n)
+        judged = judge(ranking(torch.from_numpy(scores), JUDGED.depth), wanted, ones, n)
         reached.append(float(JUDGED.per_user(judged).mean()))
     return OWN_MULTIPLES[int(np.argmax(reached))]
 
 
-def _popularity(model: Model, placing: _Placing) -> Any:
-    return np.concatenate([model.popularity, np.zeros(placing.n_new, np.int64)])
+def _popularity(model: Model, regression: _Regression) -> Any:
+    return np.concatenate([model.popularity, np.zeros(regression.n_new, np.int64)])

@@ -1,11 +1,16 @@
-"""The best k of every row, with ties broken by index."""
+"""Which items are candidates, and the best k of them for every user, ties broken by index."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int, Int64
+from scipy.sparse import csr_array
 from torch import Tensor
+
+from nearfar.core.ranking import Ranking
 
 GROUP = 4
 """Columns per group: of 4, 8 and 16 the fastest at 20,108 columns and k = 100 and 200."""
@@ -15,6 +20,44 @@ LAST_ITEM = (1 << 32) - 1
 
 PACKED_COLUMNS = 1 << 16
 """So many columns are told apart by the half of an int32 that a bfloat16 leaves free."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Items of a list or all, but those denied and those that a user is not to be given.
+
+    Attributes:
+        banned: item positions that nobody is recommended.
+    """
+
+    banned: Int[np.ndarray, " banned"]
+
+    @classmethod
+    def of(
+        cls,
+        n_items: int,
+        allow: Int[np.ndarray, " allowed"] | None = None,
+        deny: Int[np.ndarray, " denied"] | None = None,
+    ) -> Candidates:
+        """Candidates of a catalogue, by the items that are allowed (None: all) and denied."""
+        banned = np.full(n_items, allow is not None)
+        if allow is not None:
+            banned[allow] = False
+        if deny is not None:
+            banned[deny] = True
+        return cls(np.flatnonzero(banned))
+
+    def apply(self, scores: Tensor, excluded: csr_array | None) -> None:
+        """Set what is no candidate to -inf, in place; `excluded` holds each user's own items."""
+        if excluded is not None and excluded.nnz:
+            counts = torch.from_numpy(np.diff(excluded.indptr).astype(np.int64))
+            starts = torch.arange(0, scores.numel(), scores.shape[1])
+            places = torch.repeat_interleave(starts, counts)
+            places += torch.from_numpy(excluded.indices)
+            scores.view(-1).index_fill_(0, places.to(scores.device), float("-inf"))
+        if len(self.banned):
+            banned = torch.from_numpy(self.banned).to(scores.device)
+            scores.index_fill_(1, banned, float("-inf"))
 
 
 def rank(
@@ -48,6 +91,16 @@ def rank(
             items = items.clone()
             items[tied] = _lowest_of_ties(scores[tied], last[tied], k)
     return ordered(items, scores)
+
+
+def ranking(scores: Float[Tensor, "users items"], k: int) -> Ranking:
+    """The best k of every row as by `rank`; k may be more than there are items."""
+    n_places = min(k, scores.shape[1])
+    items = np.full((len(scores), k), -1, np.int64)
+    values = np.full(items.shape, -np.inf, np.float32)
+    found, of_found = rank(scores, n_places)
+    items[:, :n_places], values[:, :n_places] = found.cpu().numpy(), of_found.cpu().numpy()
+    return Ranking(items, values)
 
 
 def ordered(

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from nearfar.evaluation.text import number
 from nearfar.pages import page
-from nearfar.report.measured import QUALITY
-from nearfar.report.report import Report
+from nearfar.report.report import QUALITY, Report
 from nearfar.report.sections import (
     data,
     diagnostics,

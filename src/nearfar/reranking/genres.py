@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array, diags_array
 
+from nearfar.core.errors import DataError
 from nearfar.core.vocabulary import Vocabulary
-
-COLUMN = "genres"
+from nearfar.data.genres import genre_matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,30 +47,16 @@ class Genres:
 
 
 def genres_of(items: Vocabulary) -> Genres | None:
-    """Return the genres in the details of items, lists or text with | between; None without any."""
-    if COLUMN not in items.details.columns:
+    """Return the genres in the details of items; None without any."""
+    try:
+        names, members = genre_matrix(items)
+    except DataError:
         return None
-    column = items.details[COLUMN]
-    if column.dtype == pl.String:
-        column = column.str.split("|")
-    if not isinstance(column.dtype, pl.List):
+    if not names:
         return None
-    table = (
-        pl.DataFrame({"item": np.arange(len(items)), "genre": column.cast(pl.List(pl.String))})
-        .explode("genre")
-        .with_columns(pl.col("genre").str.strip_chars())
-        .filter(pl.col("genre").is_not_null() & (pl.col("genre") != ""))
-        .unique(["item", "genre"], maintain_order=True)
-    )
-    if not table.height:
-        return None
-    names = table["genre"].unique().sort()
-    columns = Vocabulary(names).index(table["genre"])
-    entries = (np.ones(table.height, np.float32), (table["item"].to_numpy(), columns))
-    shares = csr_array(entries, shape=(len(items), len(names)))
-    counts = np.maximum(np.diff(shares.indptr), 1)
-    shares = csr_array(diags_array(1 / counts.astype(np.float32)) @ shares)
-    return Genres(tuple(names.to_list()), shares)
+    counts = np.maximum(np.diff(members.indptr), 1)
+    shares = csr_array(diags_array(1 / counts.astype(np.float32)) @ members)
+    return Genres(tuple(names), shares)
 
 
 def _unit(rows: Float[np.ndarray, "users n genres"]) -> Float[np.ndarray, "users n genres"]:

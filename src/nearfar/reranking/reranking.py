@@ -69,6 +69,19 @@ class Reranking:
             return cls(rules=value)
         return cls(value)
 
+    @classmethod
+    def if_any(
+        cls, reranker: Reranker | str | None, rules: Rules | str | Path | None, candidates: int
+    ) -> Reranking | None:
+        """Return the re-ranking of these options; None where neither of the first two is given.
+
+        Raises:
+            SettingsError: a setting or the rule file is wrong.
+        """
+        if reranker is None and rules is None:
+            return None
+        return cls(reranker, rules, candidates)
+
     def over(self, facts: ItemFacts) -> ListBuilder:
         """Return what builds lists of these items.
 

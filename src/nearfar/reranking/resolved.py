@@ -79,12 +79,12 @@ class ResolvedRules:
             boosts, np.flatnonzero(excluded), tuple(pins), genre_pins, tuple(quotas), tuple(unknown)
         )
 
-    def counted(self, items: Int[np.ndarray, "users n"]) -> Counts:
+    def counted(self, items: Int[np.ndarray, "users n"]) -> QuotaCounts:
         """Return the quotas over a pool, with nothing chosen yet."""
-        return Counts(self.quotas, items)
+        return QuotaCounts(self.quotas, items)
 
 
-class Counts:
+class QuotaCounts:
     """How many items of each quota are chosen, for each user.
 
     Args:

@@ -80,7 +80,7 @@ class BrokenContractError(DataError):
 
 
 @dataclass(frozen=True, eq=False)
-class Checked:
+class CheckedEvents:
     """Events that hold a contract.
 
     Attributes:
@@ -152,7 +152,7 @@ class Contract(Settings):
         quarantine: Path | None = None,
         now: datetime | None = None,
         accept: Collection[str] = (),
-    ) -> Checked:
+    ) -> CheckedEvents:
         """The events that hold the contract; writes nothing but the quarantine.
 
         Args:
@@ -199,7 +199,7 @@ class Contract(Settings):
         )
         if report.broken:
             raise BrokenContractError(report)
-        return Checked(accepted, report)
+        return CheckedEvents(accepted, report)
 
     def _usual(self, daily: dict[date, int], now: datetime) -> dict[date, float]:
         """The median of the days before, for the last days that are over by `now`."""

@@ -14,7 +14,7 @@ class UnreachableError(DataError):
     """The store cannot be reached now. The same read may succeed later."""
 
 
-class Stored(NamedTuple):
+class StoredRecommendation(NamedTuple):
     """One stored recommendation of a user."""
 
     rank: int
@@ -40,7 +40,7 @@ class Reader(ABC):
         """
 
     @abstractmethod
-    def read(self, day: date, users: Sequence[str]) -> dict[str, list[Stored]] | None:
+    def read(self, day: date, users: Sequence[str]) -> dict[str, list[StoredRecommendation]] | None:
         """Return the recommendations of some users on a day, by user.
 
         Args:

@@ -12,8 +12,7 @@ import torch
 
 from nearfar.core.errors import SettingsError
 from nearfar.evaluation.text import aligned
-from nearfar.theory.finding import Finding
-from nearfar.theory.instrument import Instrument, all_instruments
+from nearfar.theory.instrument import Finding, Instrument, all_instruments
 from nearfar.theory.subject import Subject
 from nearfar.vae.neighbours import nearest, overlap
 
@@ -143,18 +142,33 @@ def estimated_seconds(
 
 def _table(by_title: Mapping[str, Finding]) -> str:
     first = next(iter(by_title.values()))
+    rows = number_rows(by_title)
+    lines = [f"{first.title} ({first.source})"]
+    if rows:
+        lines.append(aligned(["", "", *by_title], rows))
+    return "\n".join([*lines, *sentences_of(by_title)])
+
+
+def number_rows(by_title: Mapping[str, Finding]) -> list[list[str]]:
+    """Return a row per number: its label, its unit (none for shares), its value for each model."""
     numbers = {n.key: n for found in by_title.values() for n in found.numbers}
-    cells = {t: {n.key: n.told() for n in found.numbers} for t, found in by_title.items()}
-    rows = [
-        [n.label, "" if n.unit == "share" else n.unit, *(c.get(key, "-") for c in cells.values())]
+    cells = [{n.key: n.told() for n in found.numbers} for found in by_title.values()]
+    return [
+        [n.label, "" if n.unit == "share" else n.unit, *(c.get(key, "-") for c in cells)]
         for key, n in numbers.items()
     ]
-    title = f"{first.title} ({first.source})"
-    lines = [title, *([aligned(["", "", *cells], rows)] if rows else [])]
-    for name, found in by_title.items():
-        before = f"{name}: " if len(by_title) > 1 else ""
-        lines.append(f"{before}{found.meaning or f'not measured: {found.absent}'}")
-    return "\n".join([*lines, *(f"({note})" for note in notes_of(by_title))])
+
+
+def sentences_of(by_title: Mapping[str, Finding]) -> list[str]:
+    """Return what the numbers of each model say, or why there are none, and the notes."""
+    several = len(by_title) > 1
+    return [
+        *(
+            f"{f'{title}: ' if several else ''}{found.meaning or f'not measured: {found.absent}'}"
+            for title, found in by_title.items()
+        ),
+        *(f"({note})" for note in notes_of(by_title)),
+    ]
 
 
 def notes_of(by_title: Mapping[str, Finding]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The loss of a user's history as a function of the logits: what Theorem 2.3 and Prop. 3.2 need."""
+"""What a model was trained by: its objective, and the loss of a history in the logits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.core.errors import SettingsError
+from nearfar.models.autoencoder import Autoencoder
 from nearfar.vae.likelihoods.bernoulli import bernoulli
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.likelihoods.multinomial import SoftReconstruction, reconstruction
 from nearfar.vae.likelihoods.sampled import SampledReconstruction
+from nearfar.vae.objective import Objective
 from nearfar.vae.step import Term
 from nearfar.vae.terms.critic import WatchedReconstruction
 
@@ -113,3 +117,23 @@ def loss_of(term: Term) -> Loss:
         f"the model is trained by {getattr(term, '__name__', type(term).__name__)}, and the theory "
         "is measured here for a multinomial or Bernoulli likelihood"
     )
+
+
+def trained_objective(algorithm: AutoencoderAlgorithm, model: Autoencoder) -> Objective:
+    """Return the objective with the prior as it is after training, where the model is.
+
+    A composite prior takes over the encoder as it does at the end of every epoch. Other terms
+    with parameters, such as a critic or anchors, are fresh.
+
+    Args:
+        algorithm: what fitted the model.
+        model: holds the prior's parameters.
+
+    Raises:
+        SettingsError: the model does not hold the parameters of this prior.
+    """
+    catalogue = TrainingCounts(model.popularity, model.n_train_users)
+    objective = algorithm.objective(catalogue, 0).to(model.device)
+    if objective.prior is not None:
+        objective.prior.load_learned(model.prior, model.network.encoder)
+    return objective.requires_grad_(False)

@@ -17,8 +17,7 @@ from nearfar.core.seeding import derive, generator
 from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.theory.latents import check_gaussian, drawn, encoded, standing_latents
-from nearfar.theory.losses import Loss, loss_of
-from nearfar.theory.trained import trained_objective
+from nearfar.theory.losses import Loss, loss_of, trained_objective
 from nearfar.theory.transport import coupled_points, gaussian_points
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
@@ -114,14 +113,14 @@ class Subject:
 
         Raises: SettingsError where it is not known, or is none that the theory is measured for.
         """
-        addend = self._objective.addends.get("reconstruction")
-        if addend is None:
-            names = ", ".join(self._objective.addends)
+        weighted = self._objective.terms.get("reconstruction")
+        if weighted is None:
+            names = ", ".join(self._objective.terms)
             raise SettingsError(
                 f"the model is trained by {names}, without a likelihood p(x|z) of which the "
                 "theory speaks"
             )
-        return loss_of(addend.term)
+        return loss_of(weighted.term)
 
     @property
     def prior(self) -> PriorNetwork:
@@ -149,9 +148,9 @@ class Subject:
 
     def kl_weights(self, users: Int[np.ndarray, " part"]) -> Float64[np.ndarray, " part"]:
         """The weight of each user's KL in training: beta, or gamma |x|."""
-        addend = self._objective.addends.get("kl")
+        weighted = self._objective.terms.get("kl")
         counts = np.diff(self.histories.indptr)[users]
-        by_interactions = addend is not None and addend.weight.by_interactions
+        by_interactions = weighted is not None and weighted.weight.by_interactions
         return self.beta * (counts if by_interactions else np.ones(len(users)))
 
     @property

@@ -14,10 +14,10 @@ from nearfar.core.errors import EmptyDataError
 from nearfar.core.seeding import generator
 from nearfar.train.callback import report_end
 from nearfar.train.feed import Batches, Feed
-from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.plan import TrainingPlan
 from nearfar.train.run import Run, matrix_products
 from nearfar.train.state import TrainingState, Validate
+from nearfar.vae.neighbours import Neighbourhoods
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
 

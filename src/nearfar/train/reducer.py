@@ -43,7 +43,7 @@ class Reducer(ABC):
         """
 
 
-class Local(Reducer):
+class LocalReducer(Reducer):
     """One process has all users: nothing is left to be summed."""
 
     def means(

@@ -18,12 +18,12 @@ from nearfar.train.callback import CheckpointReport
 from nearfar.train.checkpoint import Checkpoint
 from nearfar.train.history import EpochRecord, History, StepReport
 from nearfar.train.means import Means
-from nearfar.train.neighbourhoods import Neighbourhoods
 from nearfar.train.optimiser import Optimisers
 from nearfar.train.plan import Phase, TrainingPlan
-from nearfar.train.reducer import Local, Reducer
+from nearfar.train.reducer import LocalReducer, Reducer
 from nearfar.train.run import Run
 from nearfar.vae.information import Information, moments_of
+from nearfar.vae.neighbours import Neighbourhoods
 from nearfar.vae.network import VAE
 from nearfar.vae.objective import Objective
 from nearfar.vae.weights.weight import Progress
@@ -82,7 +82,7 @@ class TrainingState:
         self.means = Means(run.torch_device)
         self.information = Information(network.n_latent).to(run.torch_device)
         self.neighbourhoods = neighbourhoods
-        self.reducer = reducer or Local()
+        self.reducer = reducer or LocalReducer()
         self.seconds = 0.0
         self.last_checkpoint = time.monotonic()
         self.best: dict[str, Tensor] = {}

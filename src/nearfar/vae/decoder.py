@@ -10,13 +10,11 @@ from torch import Tensor, nn
 
 from nearfar.kernels.background import Background
 from nearfar.kernels.gradients import ParameterTable
-from nearfar.kernels.memory import empty
+from nearfar.kernels.memory import Workspace, empty
 from nearfar.kernels.products import affine_into, linear
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.softmax import block_width, linear_multinomial_nll
-from nearfar.kernels.workspace import Workspace
-from nearfar.vae.initialise import small_bias_, xavier_
-from nearfar.vae.layers import Units, hidden_layer, passable
+from nearfar.vae.layers import Units, hidden_layer, passable, small_bias_, xavier_
 
 
 class OutputLayer(nn.Module):

@@ -15,7 +15,7 @@ from nearfar.vae.weights.weight import Progress, Weight
 
 
 @dataclass(frozen=True)
-class Addend:
+class WeightedTerm:
     """A term and how much it counts."""
 
     term: Term
@@ -30,21 +30,23 @@ class Objective(nn.Module):
     are its own.
 
     Args:
-        addends: terms by name.
+        terms: by name.
         prior: p(z), where a term looks at one.
     """
 
-    def __init__(self, addends: Mapping[str, Addend], prior: PriorNetwork | None = None) -> None:
+    def __init__(
+        self, terms: Mapping[str, WeightedTerm], prior: PriorNetwork | None = None
+    ) -> None:
         super().__init__()
-        self.addends = dict(addends)
+        self.terms = dict(terms)
         self.prior = prior
         self.term_modules = nn.ModuleDict(
-            {name: a.term for name, a in self.addends.items() if isinstance(a.term, nn.Module)}
+            {name: a.term for name, a in self.terms.items() if isinstance(a.term, nn.Module)}
         )
 
     def weights(self, progress: Progress) -> dict[str, float]:
         """The weight of every term at this point of training."""
-        return {name: addend.weight(progress) for name, addend in self.addends.items()}
+        return {name: weighted.weight(progress) for name, weighted in self.terms.items()}
 
     def forward(
         self, step: Step, weights: Mapping[str, float]
@@ -52,10 +54,10 @@ class Objective(nn.Module):
         """The loss, and the mean over the batch's users of every term that has a weight here."""
         parts, means = [], {}
         for name, weight in weights.items():
-            addend = self.addends[name]
-            values = addend.term(step)
+            weighted = self.terms[name]
+            values = weighted.term(step)
             means[name] = values.detach().mean()
-            if addend.weight.by_interactions:
+            if weighted.weight.by_interactions:
                 values = values * step.histories.counts
             parts.append(weight * values.mean())
         return torch.stack(parts).sum(), means

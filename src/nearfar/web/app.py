@@ -14,10 +14,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from nearfar.web.explorer import page_routes
 from nearfar.web.middleware import AdmissionMiddleware, ObservationMiddleware
 from nearfar.web.openapi import describe
 from nearfar.web.operation import Operation
+from nearfar.web.page_routes import page_routes
 from nearfar.web.problems import ProblemError, status_problem
 from nearfar.web.routes import items, map, recommend, state, users
 from nearfar.web.service import Service

@@ -14,13 +14,14 @@ from nearfar.data.interactions import Interactions
 from nearfar.maps.anchors import place_anchors
 from nearfar.maps.cohorts import cohorts_by_interactions
 from nearfar.maps.projections.pca import PCA
-from nearfar.maps.projections.projection import Place
+from nearfar.maps.projections.projection import Transform
 from nearfar.web.scorers.scorer import Scorer
 
 ANCHORS = 100
 USERS = 1500
 SIZES = (5, 50, 350)
 DECIMALS = 4
+SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,19 +30,19 @@ class ServedMap:
 
     Args:
         content: cohorts with the coordinates of their users, and anchors.
-        place: from the latent space to the plane.
+        transform: from the latent space to the plane.
     """
 
     content: dict[str, Any]
-    place: Place
+    transform: Transform
 
     def point(self, scorer: Scorer, history: csr_array) -> tuple[float, float]:
         """Where somebody of this history lies."""
-        x, y = self.place(scorer.latents(history).astype(np.float64))[0]
+        x, y = self.transform(scorer.latents(history).astype(np.float64))[0]
         return float(x), float(y)
 
 
-def make_map(scorer: Scorer, users: Interactions, *, seed: int = 0) -> ServedMap:
+def make_map(scorer: Scorer, users: Interactions) -> ServedMap:
     """The map of users by a model, by principal components: linear, so that points can be added.
 
     Cohorts are those of about 5, 50 and 350 interactions, as in `nearfar map`; where the users
@@ -50,20 +51,19 @@ def make_map(scorer: Scorer, users: Interactions, *, seed: int = 0) -> ServedMap
     Args:
         scorer: with the ability "latent".
         users: whole histories, over any items.
-        seed: of the choice of users.
 
     Raises:
         EmptyDataError: the users are too few or too much alike in number of interactions.
     """
     counts = np.diff(users.x.indptr)
-    choose = partial(cohorts_by_interactions, counts, max_users=USERS, seed=seed)
+    choose = partial(cohorts_by_interactions, counts, max_users=USERS, seed=SEED)
     median = max(4, int(np.median(counts))) if len(counts) else 4
     fits = (counts <= 10).any() and (counts >= 200).any()
     cohorts = choose(SIZES if fits else (median // 4, median, 4 * median))
     drawn = users.take_users(cohorts.rows)
-    seen = drawn if drawn.item_ids == scorer.items else drawn.on_items(scorer.items)
+    seen = drawn.on_items(scorer.items)
     latents = scorer.latents(seen.x).astype(np.float64)
-    projected = PCA().fit(latents, seed)
+    projected = PCA().fit(latents, SEED)
     xy = projected.xy.round(DECIMALS)
     groups = [
         {"name": name, "n_users": int((cohorts.labels == number).sum()),
@@ -82,7 +82,7 @@ def make_map(scorer: Scorer, users: Interactions, *, seed: int = 0) -> ServedMap
         "projection": PCA.label, "notes": list(cohorts.notes), "cohorts": groups,
         "anchors": anchors,
     }  # fmt: skip
-    return ServedMap(content, projected.place)
+    return ServedMap(content, projected.transform)
 
 
 def _columns(xy: Float[np.ndarray, "users 2"]) -> dict[str, list[float]]:

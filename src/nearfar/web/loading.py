@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_array
 
-from nearfar.bundle.registered import (
+from nearfar.bundle.extended_catalogue import n_trained_items
+from nearfar.bundle.registry_layout import (
     EXTENDED,
     POINTER,
     VERSIONS,
@@ -22,7 +23,6 @@ from nearfar.bundle.registered import (
     newest_folder,
     with_registered_items,
 )
-from nearfar.bundle.trained_items import n_trained_items
 from nearfar.core.errors import NearfarError
 from nearfar.core.manifest import NAME as MANIFEST
 from nearfar.core.vocabulary import Vocabulary
@@ -49,7 +49,7 @@ FOLDERS = {"torch": "bundle", "onnx": "onnx"}
 
 
 @dataclass(frozen=True)
-class Address:
+class ModelAddress:
     """Where a model is.
 
     `items_stamp` changes with the registry's titles and new items and the file of rules, and is
@@ -77,8 +77,8 @@ class Loader:
         self._metrics = metrics
         self._users: Interactions | None = None
         self._titles: Titles | None = None
-        self._serving: dict[str, Address] = {}
-        self._refused: Address | None = None
+        self._serving: dict[str, ModelAddress] = {}
+        self._refused: ModelAddress | None = None
         self._again = 0.0
         self.troubles: dict[str, str] = {}
 
@@ -90,8 +90,8 @@ class Loader:
         """
         if self._settings.data is not None:
             from nearfar.core.extras import require
+            from nearfar.data.interactions import whole_histories
             from nearfar.data.splits.folder import load_split
-            from nearfar.maps.users import whole_histories
 
             require("sklearn", extra="maps", purpose="a latent map")
             self._users = whole_histories(load_split(self._settings.data))
@@ -124,7 +124,7 @@ class Loader:
             elif address != self._refused or time.monotonic() >= self._again:
                 await self._swap(address)
 
-    async def _swap(self, address: Address) -> None:
+    async def _swap(self, address: ModelAddress) -> None:
         try:
             served = await asyncio.to_thread(self._load, address)
         except Exception as error:
@@ -149,7 +149,7 @@ class Loader:
         self.troubles.pop(name, None)
         self._metrics.stale.labels(name).set(0)
 
-    def _serve(self, address: Address, served: ServedModel) -> None:
+    def _serve(self, address: ModelAddress, served: ServedModel) -> None:
         before = self._models.put(served)
         self._serving[address.name] = address
         if before is not None:
@@ -158,7 +158,7 @@ class Loader:
         self._metrics.loaded.labels(address.name, address.version).set(served.loaded)
         log("serving", model=address.name, version=address.version)
 
-    def _addresses(self) -> list[Address]:
+    def _addresses(self) -> list[ModelAddress]:
         """What is to be served now.
 
         Raises:
@@ -167,7 +167,7 @@ class Loader:
         registry, runtime = self._settings.registry, self._settings.runtime
         if registry is None:
             bundles = self._settings.bundles.items()
-            return [Address(name, _version_of(path), path) for name, path in bundles]
+            return [ModelAddress(name, _version_of(path), path) for name, path in bundles]
         version = current_version(registry)
         if version is None:
             return []
@@ -179,9 +179,9 @@ class Loader:
             rules if rules is not None and rules.exists() else None,
         ]
         stamp = max((f.stat().st_mtime_ns for f in files if f is not None), default=None)
-        return [Address(CURRENT, version, path, stamp)]
+        return [ModelAddress(CURRENT, version, path, stamp)]
 
-    def _load(self, address: Address) -> ServedModel:
+    def _load(self, address: ModelAddress) -> ServedModel:
         module = importlib.import_module(f"nearfar.web.scorers.{MODULES[self._settings.runtime]}")
         load: LoadScorer = module.load_scorer
         scorer = load(address.path, version=address.version, threads=self._settings.threads)
@@ -194,7 +194,7 @@ class Loader:
         if self._settings.histories is not None:
             from nearfar.web.user_store import StoredHistories
 
-            histories = StoredHistories(self._settings.histories, scorer.items)
+            histories = StoredHistories(self._settings.histories, scorer)
         served = ServedModel(
             address.name, scorer, catalogue, histories, self._map(scorer),
             item_map(scorer, items, catalogue), self._builder(scorer, items, address.name),

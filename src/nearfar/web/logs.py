@@ -56,7 +56,7 @@ def log(event: str, level: int = logging.INFO, **fields: Any) -> None:
         LOGGER.handle(record)
 
 
-class Gathered(logging.StreamHandler[TextIO]):
+class BufferedHandler(logging.StreamHandler[TextIO]):
     """Lines of one turn of the event loop are written at once; outside of one, each at its time.
 
     When a batch has been scored, its requests are all answered in one turn, and a write for each
@@ -99,7 +99,7 @@ def _in_loop() -> bool:
 
 def to_stream(stream: TextIO | None = None, level: int = logging.INFO) -> None:
     """Send the lines of the service and of its server to a stream; stderr by default."""
-    handler = Gathered(stream or sys.stderr)
+    handler = BufferedHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
     for name, at in ((LOGGER.name, level), (SERVER, max(level, logging.WARNING))):
         logger = logging.getLogger(name)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from nearfar.web.schemas import Item, ModelParameter, Person
+from nearfar.web.schemas import Item, ModelParameter, UserHistory
 
 
-class PointRequest(Person):
+class PointRequest(UserHistory):
     """Somebody to be placed on the map."""
 
 

@@ -104,11 +104,6 @@ def unknown_item() -> ProblemError:
     )
 
 
-def not_found() -> ProblemError:
-    """A path that leads nowhere."""
-    return ProblemError(404, "not-found", "there is nothing at this path; see /openapi.json")
-
-
 def internal() -> ProblemError:
     """A fault of the service."""
     return ProblemError(500, "internal", "the service failed; its log knows why, by the request id")
@@ -116,8 +111,9 @@ def internal() -> ProblemError:
 
 def status_problem(status: int, headers: Mapping[str, str] | None = None) -> ProblemError:
     """Return the problem of a bare status, as the router raises it."""
-    if status == 404:
-        return not_found()
-    names = {405: ("method-not-allowed", "this path does not know the method; see /openapi.json")}
+    names = {
+        404: ("not-found", "there is nothing at this path; see /openapi.json"),
+        405: ("method-not-allowed", "this path does not know the method; see /openapi.json"),
+    }
     name, detail = names.get(status, ("http", HTTPStatus(status).phrase))
     return ProblemError(status, name, detail, headers=headers)

@@ -21,7 +21,7 @@ LINGER_SECONDS = 2.0
 Closing at once would reset the connection, and the client could lose the answer."""
 
 
-class Lingering:
+class LingeringTransport:
     """A transport that closes once the rest of the request has arrived, or soon.
 
     Writes of one turn of the event loop are joined. uvicorn writes the head and the body of a
@@ -90,7 +90,7 @@ class Limited(HttpToolsProtocol):
         self._over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        super().connection_made(Lingering(transport, self))  # pyright: ignore[reportArgumentType]
+        super().connection_made(LingeringTransport(transport, self))  # pyright: ignore[reportArgumentType]
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -23,7 +23,7 @@ Id = Annotated[
 ]
 Title = Annotated[StrictStr, Field(max_length=MAX_TITLE)]
 Items = Annotated[list[Id], Field(max_length=MAX_ITEMS)]
-Listed = Annotated[list[Id], Field(max_length=MAX_LISTED)]
+Ids = Annotated[list[Id], Field(max_length=MAX_LISTED)]
 K = Annotated[StrictInt, Field(ge=1, le=MAX_K, description="How many items.")]
 ModelName = Annotated[
     StrictStr,
@@ -41,7 +41,7 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Person(Request):
+class UserHistory(Request):
     """What somebody is known to like; empty for somebody new."""
 
     items: Items = Field([], description="Ids of what the person likes, the latest last.")
@@ -51,7 +51,7 @@ class Person(Request):
     model: ModelName | None = None
 
 
-class RecommendRequest(Person):
+class RecommendRequest(UserHistory):
     """What to recommend to somebody."""
 
     k: K = 10
@@ -59,8 +59,8 @@ class RecommendRequest(Person):
     exclude: Items = Field(
         [], description="Ids that the person is not to be given, and that tell nothing of taste."
     )
-    allow: Listed | None = Field(None, description="Ids of the only candidates.")
-    deny: Listed = Field([], description="Ids that nobody is to be given.")
+    allow: Ids | None = Field(None, description="Ids of the only candidates.")
+    deny: Ids = Field([], description="Ids that nobody is to be given.")
     diversity: float = Field(
         0.0, ge=0, le=1, allow_inf_nan=False,
         description="From 0, the most likely, to 1, the most unlike what the person knows and "
@@ -78,8 +78,8 @@ class BatchRequest(Request):
     histories: Annotated[list[Items], Field(min_length=1, max_length=MAX_USERS)]
     k: K = 10
     exclude_seen: bool = True
-    allow: Listed | None = None
-    deny: Listed = []
+    allow: Ids | None = None
+    deny: Ids = []
     model: ModelName | None = None
 
 

@@ -104,9 +104,7 @@ class ServiceSettings:
         Raises:
             SettingsError: a setting or the rule file is wrong.
         """
-        if self.rerank is None and self.rules is None:
-            return None
-        return Reranking(self.rerank, self.rules, self.candidates)
+        return Reranking.if_any(self.rerank, self.rules, self.candidates)
 
     def __post_init__(self) -> None:
         for name in ("threads", "candidates"):

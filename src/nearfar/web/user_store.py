@@ -17,10 +17,10 @@ import numpy as np
 from jaxtyping import Int
 from scipy.sparse import csr_array, vstack
 
+from nearfar.bundle.histories import HasItems
 from nearfar.bundle.history_file import read_histories
 from nearfar.core.identity import key_of
-from nearfar.core.vocabulary import Vocabulary
-from nearfar.store.reader import Reader, Stored, UnreachableError
+from nearfar.store.reader import Reader, StoredRecommendation, UnreachableError
 from nearfar.store.sinks.sink import RecommendationSink
 from nearfar.web.logs import failure, log
 from nearfar.web.metrics import Metrics
@@ -47,7 +47,7 @@ class StoredDay:
     """A user's recommendations of the latest published day, by rank."""
 
     day: date
-    rows: list[Stored]
+    rows: list[StoredRecommendation]
 
 
 class StoreDownError(Exception):
@@ -262,38 +262,27 @@ class StoredRecommendations:
         return {}
 
 
-@dataclass(frozen=True, eq=False)
-class _Over:
-    """Items, as `read_histories` asks for them."""
-
-    items: Vocabulary
-
-    @property
-    def n_items(self) -> int:
-        return len(self.items)
-
-
 class StoredHistories:
     """Histories of known users over a model's items, in memory.
 
     Args:
         path: as of `read_histories`.
-        items: of the model.
+        model: whose items they are.
 
     Raises:
         DataError: the file cannot be read.
     """
 
-    def __init__(self, path: Path, items: Vocabulary) -> None:
+    def __init__(self, path: Path, model: HasItems) -> None:
         parts: list[csr_array] = []
         self._row: dict[int | str, int] = {}
         self._integer = False
-        for chunk in read_histories(_Over(items), path):
+        for chunk in read_histories(model, path):
             for user in chunk.user_ids.to_list():
                 self._row.setdefault(user, len(self._row))
             self._integer = chunk.user_ids.dtype.is_integer()
             parts.append(chunk.histories)
-        empty = csr_array((0, len(items)), dtype=np.float32)
+        empty = csr_array((0, len(model.items)), dtype=np.float32)
         self._x = csr_array(vstack(parts, format="csr")) if parts else empty
 
     def of(self, user: str) -> Int[np.ndarray, " items"]:

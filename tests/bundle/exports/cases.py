@@ -13,8 +13,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.models.constant import Constant
 from nearfar.models.ensemble import Ensemble
-from nearfar.models.factors import Factors
-from nearfar.models.folding import LeastSquaresFolding, LinearFolding
+from nearfar.models.factors import Factors, LeastSquaresFolding, LinearFolding
 from nearfar.models.item_item import ItemItem
 from nearfar.models.least_squares import Confidence
 from nearfar.models.model import Model

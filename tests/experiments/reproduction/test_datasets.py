@@ -11,9 +11,9 @@ from nearfar.data.log import read_log
 from nearfar.data.shapes import SHAPES
 from nearfar.data.splits.folder import load_split, save_split
 from nearfar.data.splits.strong import SEED, split_strong
-from nearfar.experiments.reproduction import datasets, preparing
+from nearfar.experiments.reproduction import datasets, study_splits
 from nearfar.experiments.reproduction.datasets import NAMES, OwnData, data_set
-from nearfar.experiments.reproduction.preparing import Splits, training_of
+from nearfar.experiments.reproduction.study_splits import Splits, training_of
 from tests.experiments.reproduction.cases import NAME
 
 
@@ -147,7 +147,7 @@ def test_published_splits_keep_test_users_in_training(tmp_path: Path, named: boo
     splits = Splits(data, tmp_path / "splits")
     splits.prepare(range(2))
     split = splits.load(0)
-    n_validation = int(preparing.VALIDATION_SHARE * 100)
+    n_validation = int(study_splits.VALIDATION_SHARE * 100)
     assert (split.train.n_users, split.validation.n_users) == (100 - n_validation, n_validation)
     assert split.test.n_users == 100
     # nothing of the test is trained on or chosen by

@@ -4,11 +4,10 @@ import math
 from dataclasses import replace
 
 from nearfar.pages.chart import LineChart
-from nearfar.pages.formulas import as_formula
 from nearfar.report.report import Report
-from nearfar.report.sections.diagnostics import curve_charts, section
+from nearfar.report.sections.diagnostics import as_formula, curve_charts, section
 from nearfar.theory.diagnosis import Diagnosis
-from nearfar.theory.finding import Curve, Finding, Number
+from nearfar.theory.instrument import Curve, Finding, Number
 from tests.pages.reading import Page, section_html
 from tests.report.cases import plain_report, report
 

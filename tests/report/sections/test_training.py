@@ -5,7 +5,7 @@ from dataclasses import replace
 from nearfar.bundle.bundle import Bundle
 from nearfar.pages.chart import Axis, Line, LineChart
 from nearfar.pages.plotly import plotly_figure
-from nearfar.report.measured import MeasuredBundle
+from nearfar.report.report import MeasuredBundle
 from nearfar.report.sections.training import section
 from tests.pages.reading import Page, section_html
 from tests.report.cases import EVIL_NAME, plain_report

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nearfar.web import explorer
+from nearfar.web import page_routes
 from nearfar.web.settings import ServiceSettings
 from tests.web.cases import Answering, bundles
 
@@ -21,7 +21,7 @@ def answering(tmp_path_factory: pytest.TempPathFactory) -> Answering:
 
 
 def sources() -> list[Path]:
-    return sorted(explorer.FOLDER.iterdir())
+    return sorted(page_routes.FOLDER.iterdir())
 
 
 def test_every_file_is_served_under_a_policy_that_allows_this_host_only(
@@ -82,13 +82,13 @@ def test_no_script_makes_markup_of_text_and_nothing_stands_inline() -> None:
 def test_plotly_comes_from_its_own_package(
     answering: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = answering.ask("GET", explorer.PLOTLY)
+    answer = answering.ask("GET", page_routes.PLOTLY)
     if find_spec("plotly") is not None:
         assert answer.status_code == 200
         assert b"plotly.js v" in answer.content[:200]
         assert "Content-Security-Policy" in answer.headers
-    monkeypatch.setattr(explorer, "find_spec", lambda name: None)
-    answer = answering.ask("GET", explorer.PLOTLY)
+    monkeypatch.setattr(page_routes, "find_spec", lambda name: None)
+    answer = answering.ask("GET", page_routes.PLOTLY)
     assert answer.status_code == 404
     assert answer.json()["type"] == "urn:problem-type:nearfar:no-plotly"
     assert "nearfar[maps]" in answer.json()["detail"]

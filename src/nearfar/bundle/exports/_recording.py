@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nearfar.bundle.exports._graph import Value
 from nearfar.bundle.exports._history import Entries
-from nearfar.bundle.exports._known import unknown
+from nearfar.bundle.exports.export import unknown
 from nearfar.core.errors import SettingsError
 from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.corruption.corruption import Clean, Corruption, Dropout, Mask

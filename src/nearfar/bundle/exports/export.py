@@ -10,7 +10,11 @@ import numpy as np
 
 from nearfar.bundle.bundle import Bundle, check_bundle
 from nearfar.core import discovery, settings
-from nearfar.core.errors import ArtefactError
+from nearfar.core.errors import ArtefactError, SettingsError
+from nearfar.models.autoencoder import Autoencoder
+from nearfar.models.ensemble import Ensemble
+from nearfar.models.factors import Factors
+from nearfar.models.model import Model
 
 PACKAGE = "nearfar.bundle.exports"
 
@@ -70,3 +74,29 @@ def check_finite(arrays: dict[str, np.ndarray]) -> None:
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ArtefactError(f"{name} holds numbers that are not finite; train the model again")
+
+
+def check_own(model: Model) -> None:
+    """Refuse what a third party defined, also by changing a class of nearfar's.
+
+    Raises:
+        SettingsError: the model or a part of it is from elsewhere.
+    """
+    if isinstance(model, Ensemble):
+        for part in model.parts:
+            check_own(part)
+    parts: list[object] = [model]
+    if isinstance(model, Autoencoder):
+        parts.append(model.architecture.corruption)
+    if isinstance(model, Factors):
+        parts.append(model.folding)
+    for part in parts:
+        if "." in discovery.name_of(type(part)):
+            raise SettingsError(
+                f"{type(part).__qualname__} is not nearfar's own, and cannot be exported to ONNX"
+            )
+
+
+def unknown(part: object) -> SettingsError:
+    """The error on a part that no graph is known of."""
+    return SettingsError(f"no ONNX graph is known of {type(part).__name__}")

@@ -56,7 +56,7 @@ class Onnx(Settings, Export):
         import onnx
 
         from nearfar.bundle.exports._graphs import Graphs
-        from nearfar.bundle.exports._known import check_own
+        from nearfar.bundle.exports.export import check_own
 
         model = bundle.model
         check_own(model)

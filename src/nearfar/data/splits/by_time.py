@@ -1,6 +1,8 @@
-"""A split in time: train on the past, find what its users did after."""
+"""Splits in time, one or rolling: train on the past, find what its users did after."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import EmptyDataError, SchemaError, SettingsError
@@ -8,8 +10,10 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log, check_log
 from nearfar.data.filters import merge_duplicates, time_window
 from nearfar.data.interactions import FoldIn, Interactions, Split
-from nearfar.data.splits.targets import enough_items, new_entries
+from nearfar.data.splits.hold_out import enough_items, new_entries
 from nearfar.tables.clock import epoch_seconds
+
+DAY = 86_400
 
 
 @told_in_words()
@@ -111,4 +115,48 @@ def _window(
             return FoldIn(before.take_users(users), held_out, name), unknown.events
     raise EmptyDataError(
         f"{log.name}: no user has a new event of a known item in the {name} window; move its bounds"
+    )
+
+
+@told_in_words()
+def split_rolling(
+    log: Log, test_from: int | str, window_days: float, n_windows: int = 3
+) -> Iterator[Split]:
+    """Yield a split in time per window, each window beginning where the one before ends.
+
+        ... train ...                | validation | test |
+        ... train ...                             | validation | test |
+                                                  test_from
+
+    The first test window begins at `test_from`. Each split is `split_by_time` with windows of
+    `window_days`: validation is the window before the test window, and all events before it are
+    trained on. Splits are made one at a time, as they are asked for.
+
+    Args:
+        log: with timestamps.
+        test_from: seconds since 1970 or an ISO date.
+        window_days: length of a window; a part of a day is allowed.
+        n_windows: how many.
+
+    Raises:
+        SettingsError: a window has no length, or there is none.
+        SchemaError: the log has no timestamps.
+        EmptyDataError: a window has no users, or nothing comes before the first.
+
+    Examples:
+        >>> windows = nf.split_rolling(log, "2024-02-15", window_days=14, n_windows=2)
+        >>> len(list(windows))
+        2
+    """
+    check_log(log)
+    seconds = round(window_days * DAY) if window_days > 0 else 0
+    if seconds < 1:
+        raise SettingsError(f"window_days is {window_days}; it must be above 0")
+    if n_windows < 1:
+        raise SettingsError(f"n_windows is {n_windows}; at least 1 is needed")
+    first = epoch_seconds(test_from)
+    assert first is not None
+    return (
+        split_by_time(log, start - seconds, start, start + seconds)
+        for start in range(first, first + n_windows * seconds, seconds)
     )

@@ -10,7 +10,7 @@ from nearfar.core.seeding import generator
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log, check_log
 from nearfar.data.interactions import FoldIn, Interactions, Split
-from nearfar.data.splits.targets import enough_items, new_entries, parted, random_targets
+from nearfar.data.splits.hold_out import enough_items, new_entries, parted, random_targets
 
 
 @told_in_words()

@@ -11,8 +11,7 @@ from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.seeding import derive, generator
 from nearfar.data.events import Log, check_log
 from nearfar.data.interactions import FoldIn, Interactions, Split
-from nearfar.data.splits.hold_out import hold_out_users
-from nearfar.data.splits.targets import enough_items, parted_by_share
+from nearfar.data.splits.hold_out import enough_items, hold_out_users, parted_by_share
 
 
 @told_in_words()

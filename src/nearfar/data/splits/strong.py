@@ -12,7 +12,7 @@ from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.data.events import Log, binary_matrix, check_log
 from nearfar.data.filters import merge_duplicates
 from nearfar.data.interactions import FoldIn, Interactions, Split
-from nearfar.data.splits.targets import enough_items
+from nearfar.data.splits.hold_out import enough_items
 
 SEED = 98765
 TEST_SHARE = 0.2

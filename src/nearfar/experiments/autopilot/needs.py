@@ -12,14 +12,13 @@ from nearfar.algorithms.algorithm import Algorithm
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.edlae import EDLAE
-from nearfar.algorithms.inverse import PANEL, PIVOT
 from nearfar.algorithms.plrec import PLRec
-from nearfar.algorithms.regularised_gram import n_multiplications, peak_bytes
+from nearfar.algorithms.regularised_gram import PANEL, PIVOT, n_multiplications, peak_bytes
 from nearfar.core import memory
 from nearfar.data.interactions import Interactions
 from nearfar.kernels.products import times
 from nearfar.models.model import BATCH_BYTES
-from nearfar.vae.starts.spectral import OVERSAMPLING
+from nearfar.vae.initialisers.spectral import OVERSAMPLING
 
 FLOAT_BYTES = 4
 COPIES_OF_WEIGHTS = 5

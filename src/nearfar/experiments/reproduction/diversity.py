@@ -12,7 +12,7 @@ from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.paired import compare
 from nearfar.evaluation.table import Table
 from nearfar.evaluation.text import number, p_value, with_half_width
-from nearfar.experiments.reproduction.summary import RowSummary, pooled
+from nearfar.experiments.reproduction.summary import RowSummary
 from nearfar.metrics.metric import Metric
 
 THIRDS = ("uniform", "middle", "diverse")
@@ -44,8 +44,8 @@ def diversity_table(
                   if s in plain.measured and m.spread is not None]  # fmt: skip
         if not shared:
             continue
-        a = pooled({seed: plain.measured[seed] for seed in shared})
-        b = pooled({seed: aligned.measured[seed] for seed in shared})
+        a = plain.pooled(shared)
+        b = aligned.pooled(shared)
         place = _ranks(aligned, shared, b)
         for number_of_third, third in enumerate(THIRDS):
             users = np.minimum(place * 3, 2).astype(int) == number_of_third

@@ -12,7 +12,7 @@ from scipy import stats
 from nearfar.evaluation.intervals import mean_interval, standard_error
 from nearfar.evaluation.paired import Paired, compare, holm
 from nearfar.experiments.reproduction.rows import EASE
-from nearfar.experiments.reproduction.summary import RowSummary, pooled
+from nearfar.experiments.reproduction.summary import RowSummary
 from nearfar.metrics.metric import Metric
 
 
@@ -83,8 +83,8 @@ def gain(plain: RowSummary, other: RowSummary, metric: Metric, level: float = 0.
     """What `other` gains over `plain` on the splits that both have."""
     shared = [seed for seed in plain.measured if seed in other.measured]
     users = compare(
-        pooled({seed: plain.measured[seed] for seed in shared}),
-        pooled({seed: other.measured[seed] for seed in shared}),
+        plain.pooled(shared),
+        other.pooled(shared),
         metric,
         level=level,
     )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.subjects import common_sample, subject_of
-from nearfar.data.interactions import Split
-from nearfar.maps.users import whole_histories
+from nearfar.bundle.theory_subject import common_sample, subject_of
+from nearfar.data.interactions import Split, whole_histories
 from nearfar.theory.instrument import all_instruments
 
 N_USERS = 1000

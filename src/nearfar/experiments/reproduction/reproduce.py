@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from nearfar.core.errors import MissingExtraError
-from nearfar.core.files import atomic_file, write_json
 from nearfar.evaluation.groups import Group
-from nearfar.experiments.reproduction.charts import charts
-from nearfar.experiments.reproduction.cohort_table import cohort_table
-from nearfar.experiments.reproduction.latent_map import check_can_be_drawn, draw_latent_map
-from nearfar.experiments.reproduction.markdown import markdown
+from nearfar.experiments.reproduction.figure2 import (
+    check_can_be_drawn,
+    cohort_table,
+    draw_latent_map,
+)
 from nearfar.experiments.reproduction.report import (
     DEFAULT_GROUPS,
     ReportSection,
     ReproductionReport,
     report,
 )
+from nearfar.experiments.reproduction.report_files import write
 from nearfar.experiments.reproduction.study import Study, StudyPlan
 from nearfar.experiments.stopping import Budget
-from nearfar.pages.matplotlib import write_picture
 from nearfar.train.callback import Reporting, silent
 
 
@@ -77,17 +76,3 @@ def reproduce(
         )  # fmt: skip
     write(found, say)
     return found
-
-
-def write(found: ReproductionReport, say: Callable[[str], None] = lambda text: None) -> None:
-    """Write a report's JSON, Markdown and figure; without matplotlib no figure."""
-    figure = bool(found.latent_map)
-    if found.plan.table != "figure2" and any(s.measured for s in found.summaries):
-        try:
-            write_picture(charts(found), found.path(".png"), title=found.title)
-            figure = True
-        except MissingExtraError as error:
-            say(f"no figure: {error}")
-    write_json(found.path(".json"), found.to_dict())
-    with atomic_file(found.path(".md"), text=True) as file:
-        file.write(markdown(found, figure=figure))

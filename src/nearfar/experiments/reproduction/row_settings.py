@@ -40,11 +40,12 @@ def row_algorithm(
     """
     sections = presets(row.algorithm)
     suffixes = _suffixes(row.variants)
-    values = {**_first(sections, names, ""), **row.fixed}
-    for suffix in suffixes:
-        values = settings.merge(values, _first(sections, names, suffix))
-    for suffix in ("", *suffixes):
-        values = settings.merge(values, (overrides or {}).get(row.algorithm + suffix, {}))
+    given = overrides or {}
+    values = settings.merge(
+        {**_first(sections, names, ""), **row.fixed},
+        *(_first(sections, names, suffix) for suffix in suffixes),
+        *(given.get(row.algorithm + suffix, {}) for suffix in ("", *suffixes)),
+    )
     algorithm = make_algorithm(row.algorithm, values).alternatives()[0]
     if row.ablation is None:
         return algorithm

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nearfar.bundle.bundle import Bundle, describe
+from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import save_bundle
 from nearfar.core.errors import NearfarError, SettingsError, UnknownNameError
 from nearfar.core.manifest import is_bundle
@@ -19,14 +19,14 @@ from nearfar.experiments.reproduction.ablation import fold_in_spread
 from nearfar.experiments.reproduction.cells import Cell, CellResult, CellStore
 from nearfar.experiments.reproduction.datasets import DataSet
 from nearfar.experiments.reproduction.latent_numbers import latent_numbers
-from nearfar.experiments.reproduction.preparing import Splits, training_of
 from nearfar.experiments.reproduction.row_settings import (
     Overrides,
     check_overrides,
     row_algorithm,
 )
 from nearfar.experiments.reproduction.rows import TABLES, Table, TableRow, rows_of
-from nearfar.experiments.stopping import Budget, Stop, Watch, raising_on_sigterm, reason_of
+from nearfar.experiments.reproduction.study_splits import Splits, training_of
+from nearfar.experiments.stopping import Budget, Stop, StopAtBudget, raising_on_sigterm, reason_of
 from nearfar.metrics.metric import Metric, UserMetric
 from nearfar.train.callback import Callback, Reporting, silent
 from nearfar.train.run import Device, Precision, Run
@@ -175,7 +175,7 @@ class Study:
     def _run_missing(self, budget: Budget) -> Stop | None:
         entries = self.entries()
         missing = [e for e in entries if e.cell is not None and e.measured is None]
-        seconds = _Seconds(entries)
+        seconds = _CellTimes(entries)
         if missing:
             self.say(f"{len(missing)} of {len(entries)} cells to fit{seconds.told(missing)}")
         split: tuple[int, Split] | None = None
@@ -205,7 +205,7 @@ class Study:
         assert cell is not None
         try:
             with self.reporting(title) as callbacks:
-                measured = self._fit(cell, split, (*callbacks, Watch(budget)))
+                measured = self._fit(cell, split, (*callbacks, StopAtBudget(budget)))
         except Exception as error:
             if self.raise_errors:
                 raise
@@ -230,11 +230,10 @@ class Study:
             scores = {str(metric): found.mean(metric) for metric in cell.metrics}
         test = evaluate(model, split.test, cell.metrics, name=cell.row.label)
         history = run.history
-        about = describe(
-            cell.algorithm.as_fitted(model), train, seed=cell.seed, protocol=split.protocol,
+        bundle = Bundle.of(
+            model, cell.algorithm, train, seed=cell.seed, protocol=split.protocol,
             metrics={"validation": scores, "test": test.to_dict()}, history=history,
         )  # fmt: skip
-        bundle = Bundle(model, train.item_ids, about)
         if self.plan.with_models:
             save_bundle(bundle, self.store.model_folder(cell))
         of_latents = self.plan.table == "tradeoff"
@@ -276,7 +275,7 @@ class Study:
         return self.splits.about(seed)["protocol"].get("kind") == "given"
 
 
-class _Seconds:
+class _CellTimes:
     """How long cells take, to tell how long the rest will."""
 
     def __init__(self, entries: list[SeedResult]) -> None:

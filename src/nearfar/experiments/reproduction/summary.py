@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-import polars as pl
 
 from nearfar.core import settings
-from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.intervals import mean_interval, standard_error
+from nearfar.evaluation.pooled import pooled
 from nearfar.experiments.reproduction.cells import CellResult
 from nearfar.experiments.reproduction.rows import Published, TableRow
 from nearfar.experiments.reproduction.study import SeedResult
@@ -110,9 +109,10 @@ class RowSummary:
         values = [value for value in found if value is not None]
         return float(np.mean(values)) if values else None
 
-    def pooled(self) -> Evaluation:
-        """The test users of all measured splits, one after the other."""
-        return pooled(self.measured)
+    def pooled(self, seeds: Collection[int] | None = None) -> Evaluation:
+        """The test users of these splits, or of all that are measured, each user once."""
+        parts = [m.test for seed, m in self.measured.items() if seeds is None or seed in seeds]
+        return pooled(parts, parts[0].name)
 
     def to_dict(self) -> dict[str, Any]:
         cells = [e.cell for e in self.entries if e.cell is not None]
@@ -148,33 +148,6 @@ def summarise(
     return result
 
 
-def pooled(measured: dict[int, CellResult]) -> Evaluation:
-    """The test users of several splits together.
-
-    A user of several splits counts once, with the mean of their values: so users are as many as
-    say something of how users differ. Numbers of interactions are those of the first split.
-    """
-    parts = [m.test for m in measured.values()]
-    if len(parts) == 1:
-        return parts[0]
-    ids = pl.concat([part.user_ids.ids for part in parts])
-    users = Vocabulary(ids.unique(maintain_order=True))
-    place = users.index(ids)
-    times = np.bincount(place)
-    first = np.unique(place, return_index=True)[1]
-    return Evaluation(
-        name=parts[0].name,
-        per_user={
-            m: np.bincount(place, np.concatenate([p.values(m) for p in parts])) / times
-            for m in parts[0].per_user
-        },
-        user_ids=users,
-        n_fold_in=np.concatenate([p.n_fold_in for p in parts])[first],
-        n_held_out=np.concatenate([p.n_held_out for p in parts])[first],
-        n_dropped=sum(p.n_dropped for p in parts),
-    )
-
-
 def _value(
     measured: dict[int, CellResult], metric: Metric, row: str, published: Published, level: float
 ) -> Value:
@@ -207,7 +180,7 @@ def mean_and_half_width(values: Sequence[float], level: float) -> tuple[float | 
     return float(array.mean()), None if interval is None else interval.half_width
 
 
-def spelled(mean: float | None, half_width: float | None) -> str:
+def format_mean(mean: float | None, half_width: float | None) -> str:
     """Return the mean as tables show it, with ± half of its interval where there is one."""
     if mean is None:
         return "-"

@@ -12,7 +12,7 @@ from nearfar.evaluation.table import Table
 from nearfar.evaluation.text import number, p_value, with_half_width
 from nearfar.experiments.reproduction.gains import Gain
 from nearfar.experiments.reproduction.rows import EASE, Published
-from nearfar.experiments.reproduction.summary import RowSummary, Value, pooled
+from nearfar.experiments.reproduction.summary import RowSummary, Value
 from nearfar.metrics.metric import Metric
 
 NOT_IN_PAPER = "†"
@@ -94,7 +94,7 @@ def grouped_table(
 ) -> Table:
     """Both rows by groups of users, with what the second gains over the first."""
     shared = [seed for seed in plain.measured if seed in aligned.measured]
-    whole = [pooled({seed: s.measured[seed] for seed in shared}) for s in (plain, aligned)]
+    whole = [s.pooled(shared) for s in (plain, aligned)]
     parts = [evaluation.groups(groups) for evaluation in whole]
     beside = bool(published.rows)
     labels = [plain.row.label, aligned.row.label]

@@ -8,7 +8,7 @@ from typing import Any
 from nearfar.evaluation.table import Table
 from nearfar.experiments.reproduction.cells import CellResult
 from nearfar.experiments.reproduction.rows import ALIGNED_MASKS, BASE_POINT, SWEEPS
-from nearfar.experiments.reproduction.summary import RowSummary, mean_and_half_width, spelled
+from nearfar.experiments.reproduction.summary import RowSummary, format_mean, mean_and_half_width
 from nearfar.metrics.ndcg import NDCG
 from nearfar.pages.chart import Axis, Line, LineChart
 
@@ -64,7 +64,7 @@ def tradeoff_table(summaries: Sequence[RowSummary], level: float) -> Table:
             values = _values(summary, value)
             mean, half = mean_and_half_width([*values.values()], level)
             numbers[name] = {"mean": mean, "half_width": half, "by_seed": values}
-            cells.append(spelled(mean, half))
+            cells.append(format_mean(mean, half))
         rows.append((summary.row.label, *cells))
         data.append({"row": summary.row.label, "point": dict(summary.row.point or {}), **numbers})
     notes = (

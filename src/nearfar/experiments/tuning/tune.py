@@ -18,7 +18,7 @@ from nearfar.core.files import atomic_file
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.provenance import provenance
-from nearfar.experiments.stopping import Budget, Stop, Watch, raising_on_sigterm, reason_of
+from nearfar.experiments.stopping import Budget, Stop, StopAtBudget, raising_on_sigterm, reason_of
 from nearfar.experiments.tuning.sampler import Proposal, Pruned
 from nearfar.experiments.tuning.space import Space, value_of, with_values
 from nearfar.experiments.tuning.trials import (
@@ -222,7 +222,7 @@ def _try(
     try:
         algorithm = search.with_values(proposal.values)
         with reporting(f"trial {number}") as callbacks:
-            run.callbacks = (*callbacks, Watch(budget), _Judge(proposal, run))
+            run.callbacks = (*callbacks, StopAtBudget(budget), _Judge(proposal, run))
             model = algorithm.fit(train, validation, run=run)
             score = evaluate(model, validation, [METRIC]).mean(METRIC)
             report_measured(run.callbacks, {METRIC: score})

@@ -24,8 +24,8 @@ class PCA(Projection):
         require("sklearn", extra="maps", purpose="a latent map")
 
     def _fit(self, points: Float[np.ndarray, "points latent"], seed: int) -> Projected:
-        place = reduction(points, 2)
-        return Projected(place(points), place)
+        transform = reduction(points, 2)
+        return Projected(transform(points), transform)
 
 
 def reduction(points: Float[np.ndarray, "points latent"], n: int) -> Reduce:

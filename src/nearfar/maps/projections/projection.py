@@ -16,7 +16,7 @@ from nearfar.core.settings import Settings
 
 PACKAGE = __name__.rpartition(".")[0]
 
-Place = Callable[[Float[np.ndarray, "points latent"]], Float[np.ndarray, "points 2"]]
+Transform = Callable[[Float[np.ndarray, "points latent"]], Float[np.ndarray, "points 2"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +25,11 @@ class Projected:
 
     Args:
         xy: where each is.
-        place: where other points of the same space go, without moving these.
+        transform: where other points of the same space go, without moving these.
     """
 
     xy: Float[np.ndarray, "points 2"]
-    place: Place
+    transform: Transform
 
 
 class Projection(Settings, ABC):

@@ -68,8 +68,8 @@ class TSNE(Projection):
         # Placing points centres the embedding in place; all coordinates are those before it.
         xy = np.array(embedding)
 
-        def place(more: Float[np.ndarray, "points latent"]) -> Float[np.ndarray, "points 2"]:
+        def transform(more: Float[np.ndarray, "points latent"]) -> Float[np.ndarray, "points 2"]:
             placed = np.array(embedding.transform(reduce(more)))
             return placed + (xy - np.array(embedding)).mean(axis=0)
 
-        return Projected(xy, place)
+        return Projected(xy, transform)

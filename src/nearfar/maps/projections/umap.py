@@ -54,7 +54,7 @@ class UMAP(Projection):
             random_state=derive(seed, "maps", "UMAP") % 2**32,
         ).fit(reduce(points))
 
-        def place(more: Float[np.ndarray, "points latent"]) -> Float[np.ndarray, "points 2"]:
+        def transform(more: Float[np.ndarray, "points latent"]) -> Float[np.ndarray, "points 2"]:
             return np.asarray(fitted.transform(reduce(more)), np.float64)
 
-        return Projected(np.asarray(fitted.embedding_, np.float64), place)
+        return Projected(np.asarray(fitted.embedding_, np.float64), transform)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from nearfar.evaluation.table import Table
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.pages.chart import Axis, BarChart, Bars, Line, LineChart
-from nearfar.pages.formulas import as_formula
 from nearfar.pages.page import Block, Bullets, Captioned, Charts, Heading, Remark, Section
 from nearfar.report.report import Report
-from nearfar.theory.diagnosis import Diagnosis, notes_of
-from nearfar.theory.finding import Curve, Finding
+from nearfar.theory.diagnosis import Diagnosis, notes_of, number_rows
+from nearfar.theory.instrument import Curve, Finding
+
+INDICES = str.maketrans("0123456789uvi", "₀₁₂₃₄₅₆₇₈₉ᵤᵥᵢ")
+
+POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def section(report: Report) -> Section:
@@ -68,14 +72,9 @@ def _instrument(findings: Mapping[str, Finding], models: Sequence[str]) -> list[
 
 
 def _numbers(present: Mapping[str, Finding]) -> Table:
-    labels = {n.key: (n.label, n.unit) for found in present.values() for n in found.numbers}
-    told = {title: {n.key: n.told() for n in found.numbers} for title, found in present.items()}
     rows = tuple(
-        (
-            f"{label}, {unit}" if unit and unit != "share" else label,
-            *(told[title].get(key, "-") for title in present),
-        )
-        for key, (label, unit) in labels.items()
+        (f"{label}, {unit}" if unit else label, *values)
+        for label, unit, *values in number_rows(present)
     )
     return Table(("measured", *present), rows, tuple(notes_of(present)))
 
@@ -142,3 +141,24 @@ def _neighbours(found: Diagnosis) -> list[Block]:
         "The share of a user's nearest neighbours in the latent space that two models agree on.",
         Captioned(Table(("model", "other", "share"), rows), caption),
     ]
+
+
+def as_formula(text: str) -> str:
+    """Return text with norms, indices, powers and Greek letters as signs.
+
+    "||x_u - x_v||_1" becomes "‖xᵤ - xᵥ‖₁", "W2^2" "W2²", "lambda_A" "λ_A". Only Unicode is used, so
+    that it may stand in headings, tables, labels of charts and attributes alike.
+    """
+    text = re.sub(r"\|\|([^|]+)\|\|", r"‖\1‖", text)
+    text = re.sub(r"(?<=[a-z‖])_([0-9uvi])(?![A-Za-z0-9])", _index, text)
+    text = re.sub(r"\^([0-9]+)", _power, text)
+    text = re.sub(r"\bqbar\b", "q\u0304", text)
+    return re.sub(r"\blambda(?=_|\b)", "λ", text)
+
+
+def _index(found: re.Match[str]) -> str:
+    return found[1].translate(INDICES)
+
+
+def _power(found: re.Match[str]) -> str:
+    return found[1].translate(POWERS)

@@ -6,8 +6,7 @@ from nearfar.evaluation.groups import parse_groups
 from nearfar.evaluation.table import group_table
 from nearfar.pages.chart import Axis, BarChart, Bars
 from nearfar.pages.page import Captioned, Charts, Section
-from nearfar.report.measured import QUALITY
-from nearfar.report.report import Report
+from nearfar.report.report import QUALITY, Report
 
 BOUNDS = parse_groups("5-10,11-50,51-100,101-")
 """The groups of the paper's Table 3, made not to overlap."""

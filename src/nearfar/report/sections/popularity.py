@@ -10,8 +10,7 @@ from jaxtyping import Float, Int
 from nearfar.evaluation.table import Table, comparison_table
 from nearfar.pages.chart import Axis, BarChart, Bars
 from nearfar.pages.page import Captioned, Charts, Section
-from nearfar.report.measured import LISTS, K
-from nearfar.report.report import Report
+from nearfar.report.report import LISTS, K, Report
 
 N_PARTS = 10
 NAMES = [str(n) for n in range(1, N_PARTS + 1)]

@@ -8,8 +8,7 @@ from nearfar.evaluation.paired import Paired, compare_all
 from nearfar.evaluation.table import comparison_table, paired_table
 from nearfar.pages.chart import Axis, Dot, DotChart
 from nearfar.pages.page import Block, Bullets, Captioned, Charts, Heading, Section
-from nearfar.report.measured import QUALITY
-from nearfar.report.report import Report
+from nearfar.report.report import QUALITY, Report
 
 
 def section(report: Report) -> Section:

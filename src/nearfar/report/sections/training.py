@@ -7,7 +7,7 @@ from typing import Any
 
 from nearfar.evaluation.table import Table
 from nearfar.pages.page import Block, Bullets, Captioned, Charts, Section
-from nearfar.report.measured import MeasuredBundle
+from nearfar.report.report import MeasuredBundle
 from nearfar.report.training_curves import kept_epoch, training_charts
 
 

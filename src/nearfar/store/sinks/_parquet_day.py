@@ -17,7 +17,7 @@ PREFIX = "date="
 
 
 @dataclass(frozen=True)
-class Day:
+class DayFolders:
     """The folders of a day, numbered in the order of their making."""
 
     root: Path

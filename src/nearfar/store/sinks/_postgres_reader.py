@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, TypeVar
 
 from nearfar.core.errors import DataError
-from nearfar.store.reader import Reader, Stored, UnreachableError
+from nearfar.store.reader import Reader, StoredRecommendation, UnreachableError
 from nearfar.store.sinks._postgres_table import PostgresTable
 from nearfar.store.sinks._rows import by_key, by_user
 
@@ -58,14 +58,14 @@ class PostgresReader(Reader):
 
         return self._asked(ask)
 
-    def read(self, day: date, users: Sequence[str]) -> dict[str, list[Stored]] | None:
+    def read(self, day: date, users: Sequence[str]) -> dict[str, list[StoredRecommendation]] | None:
         from psycopg.errors import UndefinedTable
         from psycopg.sql import SQL
 
         asked = by_key(users, self._table.ids)
         statement = self._table.statement(ROWS, date=day, kind=SQL(KINDS[self._table.ids]))  # pyright: ignore
 
-        def ask(connection: Connection) -> dict[str, list[Stored]] | None:
+        def ask(connection: Connection) -> dict[str, list[StoredRecommendation]] | None:
             cursor = connection.cursor(binary=True)
             try:
                 rows = cursor.execute(statement, (list(asked),), prepare=False).fetchall()

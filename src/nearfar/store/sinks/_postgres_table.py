@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearfar.core.errors import DataError
 from nearfar.core.extras import require
-from nearfar.store.secrets import Url
+from nearfar.core.secrets import Url
 from nearfar.store.sinks._rows import IdKind
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import polars as pl
 
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.core.identity import key_of
-from nearfar.store.reader import Stored
+from nearfar.store.reader import StoredRecommendation
 from nearfar.store.rejection import MAX_ID_BYTES, unusable
 
 IdKind = Literal["text", "integer"]
@@ -78,11 +78,10 @@ def _check_types(rows: pl.DataFrame) -> None:
         raise SchemaError(f"scored_at is {kind}; moments with a time zone were expected")
 
 
-def duplicate_error(told: str = "") -> DataError:
+def duplicate_error() -> DataError:
     """The error for a day in which a user has two items at one rank."""
     return DataError(
-        f"a user has two items at one rank{told}; nothing was published. Was a user scored in "
-        "two parts?"
+        "a user has two items at one rank; nothing was published. Was a user scored in two parts?"
     )
 
 
@@ -110,9 +109,9 @@ def by_key(users: Sequence[str], ids: IdKind) -> dict[int | str, str]:
 
 def by_user(
     rows: Iterable[Sequence[Any]], asked: Mapping[int | str, str]
-) -> dict[str, list[Stored]]:
+) -> dict[str, list[StoredRecommendation]]:
     """Return rows (user, rank, item, score, model_version, scored_at) by the user asked for."""
-    result: dict[str, list[Stored]] = {}
+    result: dict[str, list[StoredRecommendation]] = {}
     for user, *row in rows:
-        result.setdefault(asked[user], []).append(Stored(*row))
+        result.setdefault(asked[user], []).append(StoredRecommendation(*row))
     return result

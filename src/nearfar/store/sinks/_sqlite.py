@@ -12,8 +12,8 @@ from pathlib import Path
 import polars as pl
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.secrets import Url
 from nearfar.store.reader import Reader
-from nearfar.store.secrets import Url
 from nearfar.store.sinks._rows import IdKind, as_id, duplicate_error, schema
 from nearfar.store.sinks._sqlite_reader import COLUMNS, SQLiteReader
 from nearfar.store.sinks.sink import DayWriter

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from nearfar.store.reader import Reader, Stored, UnreachableError
-from nearfar.store.secrets import Url
+from nearfar.core.secrets import Url
+from nearfar.store.reader import Reader, StoredRecommendation, UnreachableError
 from nearfar.store.sinks._rows import IdKind, by_key, by_user
 
 COLUMNS = "user_id, rank, item_id, score, model_version, scored_at"
@@ -44,7 +44,7 @@ class SQLiteReader(Reader):
             (found,) = connection.execute(query).fetchone()
             return None if found is None else date.fromisoformat(found)
 
-    def read(self, day: date, users: Sequence[str]) -> dict[str, list[Stored]] | None:
+    def read(self, day: date, users: Sequence[str]) -> dict[str, list[StoredRecommendation]] | None:
         table, asked = self._table, by_key(users, self._ids)
         with self._transaction() as connection:
             if connection is None:

@@ -14,9 +14,9 @@ from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.files import atomic_file
-from nearfar.store.reader import Reader, Stored, UnreachableError
-from nearfar.store.secrets import Url
-from nearfar.store.sinks._parquet_day import PREFIX, Day
+from nearfar.core.secrets import Url
+from nearfar.store.reader import Reader, StoredRecommendation, UnreachableError
+from nearfar.store.sinks._parquet_day import PREFIX, DayFolders
 from nearfar.store.sinks._rows import (
     ID_TYPES,
     IdKind,
@@ -84,7 +84,7 @@ class ParquetRecommendations(RecommendationSink):
         self, day: date, version: str, scored_at: datetime, resume: bool
     ) -> Iterator[DayWriter]:
         address = Url(self.path)
-        home = Day(self._root(), day)
+        home = DayFolders(self._root(), day)
         with address.errors("write it", OSError):
             home.settle()
             folder = home.unpublished(version) if resume else None
@@ -94,7 +94,7 @@ class ParquetRecommendations(RecommendationSink):
 
     def delete(self, day: date) -> None:
         with Url(self.path).errors("write it", OSError):
-            Day(self._root(), day).delete()
+            DayFolders(self._root(), day).delete()
 
     def dates(self) -> list[date]:
         found = []
@@ -123,7 +123,7 @@ class ParquetRecommendations(RecommendationSink):
             OSError: a file cannot be read.
             PolarsError: a file is damaged.
         """
-        home = Day(self._root(), day)
+        home = DayFolders(self._root(), day)
         folder = home.published()
         while folder is not None:
             try:
@@ -137,7 +137,7 @@ class ParquetRecommendations(RecommendationSink):
 
     def holds(self, day: date, version: str) -> bool:
         with Url(self.path).errors("read it", OSError):
-            return Day(self._root(), day).is_of(version)
+            return DayFolders(self._root(), day).is_of(version)
 
     def reader(self, seconds: float) -> Reader:
         return _ParquetReader(self)
@@ -157,7 +157,7 @@ class _ParquetReader(Reader):
         with self._errors():
             return max(self._sink.dates(), default=None)
 
-    def read(self, day: date, users: Sequence[str]) -> dict[str, list[Stored]] | None:
+    def read(self, day: date, users: Sequence[str]) -> dict[str, list[StoredRecommendation]] | None:
         asked = by_key(users, self._sink.ids)
         with self._errors():
             rows = self._sink.read_users(day, list(asked))
@@ -175,7 +175,7 @@ class _ParquetReader(Reader):
 class _ParquetWriter(DayWriter):
     def __init__(
         self,
-        home: Day,
+        home: DayFolders,
         folder: Path,
         address: Url,
         version: str,

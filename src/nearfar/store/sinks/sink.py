@@ -12,7 +12,7 @@ import polars as pl
 
 from nearfar.core import discovery, settings
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.store.reader import Reader, Stored
+from nearfar.store.reader import Reader, StoredRecommendation
 from nearfar.store.sinks._rows import IdKind, canonical
 
 PACKAGE = __name__.rpartition(".")[0]
@@ -204,7 +204,7 @@ class _ByDay(Reader):
     def latest(self) -> date | None:
         return max(self._sink.dates(), default=None)
 
-    def read(self, day: date, users: Sequence[str]) -> dict[str, list[Stored]] | None:
+    def read(self, day: date, users: Sequence[str]) -> dict[str, list[StoredRecommendation]] | None:
         result = {}
         for user in users:
             try:
@@ -215,7 +215,7 @@ class _ByDay(Reader):
                 return None
             columns = rows.select("rank", "item", "score", "model_version", "scored_at")
             if rows.height:
-                result[user] = [Stored(*row) for row in columns.iter_rows()]
+                result[user] = [StoredRecommendation(*row) for row in columns.iter_rows()]
         return result
 
 

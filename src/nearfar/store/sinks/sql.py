@@ -11,8 +11,8 @@ import polars as pl
 
 from nearfar.core.errors import SettingsError
 from nearfar.core.ranges import PositiveFloat
+from nearfar.core.secrets import Url
 from nearfar.store.reader import Reader
-from nearfar.store.secrets import Url
 from nearfar.store.sinks import _postgres, _sqlite
 from nearfar.store.sinks._rows import IdKind
 from nearfar.store.sinks.sink import DayWriter, RecommendationSink

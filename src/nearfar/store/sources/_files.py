@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.extras import require
-from nearfar.store.secrets import Url
+from nearfar.core.secrets import Url
 from nearfar.tables.report import ReadReport
 
 BARE_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -49,8 +49,8 @@ class DatedFile:
     below: str
 
 
-class Place(ABC):
-    """Where files lie."""
+class FileSystem(ABC):
+    """A file system, here or elsewhere."""
 
     @abstractmethod
     def entry(self, path: str) -> FileEntry | None:
@@ -65,7 +65,7 @@ class Place(ABC):
         """A file's bytes."""
 
 
-class LocalPlace(Place):
+class LocalFiles(FileSystem):
     """The file system of this machine."""
 
     def entry(self, path: str) -> FileEntry | None:
@@ -79,7 +79,7 @@ class LocalPlace(Place):
         return Path(path).open("rb")
 
 
-class RemotePlace(Place):
+class FsspecFiles(FileSystem):
     """A file system of fsspec, as s3:// or memory://."""
 
     def __init__(self, filesystem: Any) -> None:
@@ -103,8 +103,8 @@ def is_remote(address: str) -> bool:
     return "://" in address
 
 
-def located(address: Url) -> tuple[Place, str]:
-    """The place of an address, and its path there.
+def open_filesystem(address: Url) -> tuple[FileSystem, str]:
+    """Open the file system of an address; return it and the path there.
 
     Raises:
         MissingExtraError: fsspec, or what it needs for this kind of address, is missing.
@@ -112,13 +112,13 @@ def located(address: Url) -> tuple[Place, str]:
     """
     revealed = address.reveal()
     if not is_remote(revealed):
-        return LocalPlace(), str(Path(revealed).expanduser())
+        return LocalFiles(), str(Path(revealed).expanduser())
     require("fsspec", extra="remote", purpose=f"reading {address}")
     import fsspec
 
     with address.errors("open", ImportError, ValueError, OSError):
         filesystem, path = fsspec.core.url_to_fs(revealed)
-    return RemotePlace(filesystem), path
+    return FsspecFiles(filesystem), path
 
 
 def dated_files(
@@ -128,7 +128,7 @@ def dated_files(
     since: date,
     until: date,
     report: ReadReport,
-) -> tuple[Place, list[DatedFile]]:
+) -> tuple[FileSystem, list[DatedFile]]:
     """The files at an address by name; folders of days outside [since, until) are not looked into.
 
     A folder of a day is called "date=2024-05-01", where "date" is the partition, or "2024-05-01".
@@ -139,15 +139,15 @@ def dated_files(
     Raises:
         DataError: nothing is at the address, or a partition is of no day.
     """
-    place, path = located(address)
+    filesystem, path = open_filesystem(address)
     with address.errors("list it", OSError):
-        root = place.entry(path)
+        root = filesystem.entry(path)
         if root is None:
             raise DataError(f"{address} does not exist; give the path of a file or folder")
         if not root.is_folder:
-            return place, [DatedFile(path, None, root.name)]
-        walk = _Walk(place, endings, partition, since, until, address, report)
-        return place, list(walk.below(path, None))
+            return filesystem, [DatedFile(path, None, root.name)]
+        walk = _Listing(filesystem, endings, partition, since, until, address, report)
+        return filesystem, list(walk.below(path, None))
 
 
 def check_partition(partition: str) -> None:
@@ -163,8 +163,8 @@ def check_partition(partition: str) -> None:
 
 
 @dataclass(frozen=True)
-class _Walk:
-    place: Place
+class _Listing:
+    filesystem: FileSystem
     endings: re.Pattern[str]
     partition: str
     since: date
@@ -173,7 +173,7 @@ class _Walk:
     report: ReadReport
 
     def below(self, folder: str, day: date | None, above: str = "") -> Iterator[DatedFile]:
-        for entry in sorted(self.place.entries(folder), key=lambda e: e.name):
+        for entry in sorted(self.filesystem.entries(folder), key=lambda e: e.name):
             if entry.name.startswith((".", "_")):
                 continue
             if not entry.is_folder:

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 
 from nearfar.core.errors import DataError
+from nearfar.core.secrets import Url
 from nearfar.store.event_rows import EventRows
-from nearfar.store.secrets import Url
 from nearfar.store.sources._files import check_partition, dated_files, is_remote
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit

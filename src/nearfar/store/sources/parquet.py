@@ -11,16 +11,16 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
+from nearfar.core.secrets import Url
 from nearfar.store.contracts import midnight
 from nearfar.store.event_rows import EventRows
-from nearfar.store.secrets import Url
 from nearfar.store.sources._files import (
     DatedFile,
-    LocalPlace,
-    Place,
+    FileSystem,
+    LocalFiles,
     check_partition,
     dated_files,
-    located,
+    open_filesystem,
 )
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
@@ -76,19 +76,19 @@ class ParquetEvents(EventSource):
         check_partition(self.partition)
 
     def check(self) -> None:
-        located(Url(self.path))
+        open_filesystem(Url(self.path))
 
     def read_into(self, rows: EventRows) -> None:
         address = Url(self.path)
-        place, files = dated_files(
+        filesystem, files = dated_files(
             address, ENDINGS, self.partition, rows.since, rows.until, rows.report
         )
         for file in files:
             with address.errors(f"read {file.path}", OSError):
-                _add(rows, place, file)
+                _add(rows, filesystem, file)
 
 
-def _add(rows: EventRows, place: Place, file: DatedFile) -> None:
+def _add(rows: EventRows, filesystem: FileSystem, file: DatedFile) -> None:
     """Add the rows of one file.
 
     Raises:
@@ -96,10 +96,10 @@ def _add(rows: EventRows, place: Place, file: DatedFile) -> None:
     """
     where = file.path
     try:
-        if isinstance(place, LocalPlace):
+        if isinstance(filesystem, LocalFiles):
             table = pl.scan_parquet(file.path, glob=False, hive_partitioning=False)
         else:
-            with place.open(file.path) as stream:
+            with filesystem.open(file.path) as stream:
                 table = pl.scan_parquet(io.BytesIO(stream.read()), hive_partitioning=False)
         schema = table.collect_schema()
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,24 +18,17 @@ from polars.exceptions import PolarsError
 from nearfar.core.errors import DataError, SchemaError, SettingsError
 from nearfar.core.extras import require
 from nearfar.core.ranges import PositiveInt
-from nearfar.store.contracts import midnight
+from nearfar.core.secrets import Url
 from nearfar.store.event_rows import EventRows, OneTimeTable
-from nearfar.store.secrets import Url
+from nearfar.store.sources._sql_window import bounds_of, typical
 from nearfar.store.sources.source import EventSource
-from nearfar.tables.clock import DIGITS, PER_SECOND, RANGES, TimeUnit
+from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import Columns
 from nearfar.tables.reader import Numbers
-from nearfar.tables.spreadsheets import DAY_OF_1970
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, FromClause
 
-# How text begins whose order is that of time, and the form of a day in it.
-SORTED_TEXT = (
-    (re.compile(r"\d{4}-\d\d-\d\d"), "%Y-%m-%d"),
-    (re.compile(r"\d{4}/\d\d/\d\d"), "%Y/%m/%d"),
-    (re.compile(r"\d{8}$"), "%Y%m%d"),
-)
 SAMPLE_ROWS = 1000
 """Timestamps that are read to recognise their format."""
 
@@ -123,7 +115,7 @@ class SQLEvents(EventSource):
         inside = moment.is_(None)
         if times:
             unit = rows.learn(pl.Series("timestamp", list(map(_moment, times)), strict=False))
-            bounds = _bounds(_typical(times), unit, rows.since, rows.until)
+            bounds = bounds_of(typical(times), unit, rows.since, rows.until)
             inside = or_(inside, and_(moment >= bounds.first, moment < bounds.last))
             if bounds.least is not None:
                 # What is no such time at all is for the contract to judge.
@@ -203,63 +195,6 @@ def _names(connection: Connection, events: FromClause) -> list[str]:
 
     probe = select(literal_column("*")).select_from(events).where(false())
     return list(connection.execute(probe).keys())
-
-
-@dataclass(frozen=True)
-class _Bounds:
-    """The window, [first, last), as the database compares it with its timestamps.
-
-    Values below `least` or from `most` on are no timestamps of the kind that most are; None where
-    every value is one.
-    """
-
-    first: Any
-    last: Any
-    least: Any = None
-    most: Any = None
-
-
-def _typical(times: Sequence[Any]) -> Any:
-    """A timestamp of the kind that most are."""
-    texts = [t for t in times if isinstance(t, str)]
-    if len(texts) * 2 > len(times):
-        return next((t for t in texts if any(p.match(t) for p, _ in SORTED_TEXT)), texts[0])
-    kind = Counter(map(type, times)).most_common(1)[0][0]
-    return next(t for t in times if type(t) is kind)
-
-
-def _bounds(typical: Any, unit: str, since: date, until: date) -> _Bounds:
-    """The window's ends, as the database can compare them with its timestamps.
-
-    Text is compared a day too wide, as it may name a zone; what is beyond is dropped later.
-
-    Raises:
-        SchemaError: the timestamps cannot be compared.
-    """
-    if isinstance(typical, datetime):
-        first, last = midnight(since), midnight(until)
-        return _Bounds(first.replace(tzinfo=None), last.replace(tzinfo=None))
-    if isinstance(typical, date):
-        return _Bounds(since, until)
-    if isinstance(typical, int | float | Decimal) and not isinstance(typical, bool):
-        if unit in DIGITS:
-            first, last = (int(midnight(d).strftime(DIGITS[unit])) for d in (since, until))
-        elif unit == "serial":
-            first, last = ((d - date(1970, 1, 1)).days + DAY_OF_1970 for d in (since, until))
-        else:
-            ticks = PER_SECOND[unit]
-            first, last = (int(midnight(d).timestamp()) * ticks for d in (since, until))
-        return _Bounds(first, last, *RANGES[unit])
-    if isinstance(typical, str):
-        form = next((f for pattern, f in SORTED_TEXT if pattern.match(typical)), None)
-        if form is not None:
-            day = timedelta(days=1)
-            first, last = ((since - day).strftime(form), (until + day).strftime(form))
-            return _Bounds(first, last, "1", "3")
-    raise SchemaError(
-        f"a timestamp is {typical!r}, which the database cannot order by time; give a query that "
-        "casts it to a timestamp"
-    )
 
 
 def _series(role: str, column: str, values: Sequence[Any], where: str) -> pl.Series:

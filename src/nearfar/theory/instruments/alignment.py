@@ -19,8 +19,7 @@ from nearfar.theory.contraction import (
     alignment_parts,
     mask_variability,
 )
-from nearfar.theory.finding import Curve, Number
-from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.instrument import Curve, Instrument, Measured, Number
 from nearfar.theory.latent_objective import LatentObjective, LatentOptimum
 from nearfar.theory.subject import Subject
 from nearfar.vae.priors.normal import NormalNetwork

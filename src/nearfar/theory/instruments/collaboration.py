@@ -10,9 +10,8 @@ import torch
 
 from nearfar.theory.collaboration import Collaboration, collaboration, jaccard_distance
 from nearfar.theory.far_but_related import far_but_related
-from nearfar.theory.finding import Curve, Number
 from nearfar.theory.gradients import gradient_products
-from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.instrument import Curve, Instrument, Measured, Number
 from nearfar.theory.masking import pairwise_overlap
 from nearfar.theory.subject import Subject
 

@@ -11,8 +11,7 @@ from scipy import stats
 
 from nearfar.theory.collaboration import jaccard_distance
 from nearfar.theory.far_but_related import related_and_not
-from nearfar.theory.finding import Curve, Number
-from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.instrument import Curve, Instrument, Measured, Number
 from nearfar.theory.masking import pairwise_overlap
 from nearfar.theory.subject import Subject
 from nearfar.theory.tenths import course

@@ -9,8 +9,7 @@ import numpy as np
 
 from nearfar.core.errors import SettingsError
 from nearfar.theory.encoder_lipschitz import lipschitz_upper_bound, steepest_pair
-from nearfar.theory.finding import Curve, Number
-from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.instrument import Curve, Instrument, Measured, Number
 from nearfar.theory.subject import Subject
 from nearfar.theory.tenths import course
 

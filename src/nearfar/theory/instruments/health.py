@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nearfar.theory.finding import Curve, Number
 from nearfar.theory.health import latent_health
-from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.instrument import Curve, Instrument, Measured, Number
 from nearfar.theory.subject import Subject
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nearfar.theory.finding import Curve, Number
-from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.instrument import Curve, Instrument, Measured, Number
 from nearfar.theory.mutual_information import KLDecomposition, decompose_kl
 from nearfar.theory.reconstruction_gap import mean_transport_bound
 from nearfar.theory.subject import Subject

@@ -9,8 +9,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from nearfar.theory.finding import Curve, Number
-from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.instrument import Curve, Instrument, Measured, Number
 from nearfar.theory.subject import Subject
 from nearfar.vae.neighbours import nearest, overlap
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nearfar.theory.finding import Curve, Number
-from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.instrument import Curve, Instrument, Measured, Number
 from nearfar.theory.masking import MaskedDistance, pairwise_overlap
 from nearfar.theory.subject import Subject
 

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from nearfar.evaluation.text import percent
-from nearfar.theory.finding import Curve, Number
-from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.instrument import Curve, Instrument, Measured, Number
 from nearfar.theory.reconstruction_gap import jensen_gap, reconstruction_gap, transport_bound
 from nearfar.theory.subject import Subject
 from nearfar.theory.tenths import course

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from nearfar.core.errors import SettingsError
-from nearfar.theory.finding import Curve, Number
 from nearfar.theory.gradients import gradient_products
-from nearfar.theory.instrument import Instrument, Measured
+from nearfar.theory.instrument import Curve, Instrument, Measured, Number
 from nearfar.theory.lipschitz import lipschitz_bound
 from nearfar.theory.losses import Loss
 from nearfar.theory.sharing import SharingGraph, sharing_graph

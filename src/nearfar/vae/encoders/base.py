@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from nearfar.core.ranges import LayerSizes
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork
-from nearfar.vae.initialise import pass_through
-from nearfar.vae.layers import Units, activate, hidden_layer, passable, widened
+from nearfar.vae.layers import Units, activate, hidden_layer, pass_through, passable, widened
 
 
 @dataclass(frozen=True)

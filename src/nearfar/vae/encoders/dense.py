@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nearfar.core.ranges import LayerSize, PositiveInt
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork
-from nearfar.vae.initialise import uniform_linear
+from nearfar.vae.layers import uniform_linear
 
 EPS = 0.1
 """LayerNorm's eps in the published code."""

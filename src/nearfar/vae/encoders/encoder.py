@@ -12,7 +12,7 @@ from nearfar.core.settings import Settings
 from nearfar.kernels.gradients import ParameterTable
 from nearfar.kernels.memory import empty
 from nearfar.kernels.sparse import WeightedRows
-from nearfar.vae.initialise import linear, small_bias_, xavier_
+from nearfar.vae.layers import linear, small_bias_, xavier_
 from nearfar.vae.posterior import DiagonalGaussian, Draw
 
 

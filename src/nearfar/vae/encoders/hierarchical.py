@@ -12,8 +12,7 @@ from nearfar.core.errors import SettingsError
 from nearfar.core.ranges import LayerSize
 from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork, SparseLinear
-from nearfar.vae.initialise import linear
-from nearfar.vae.layers import Units, activate, hidden_layer, widened
+from nearfar.vae.layers import Units, activate, hidden_layer, linear, widened
 from nearfar.vae.posterior import DiagonalGaussian, Draw
 
 LOGVAR_BOUNDS = (-12.0, 4.0)

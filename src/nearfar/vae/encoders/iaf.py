@@ -13,7 +13,7 @@ from nearfar.core.ranges import LayerSize, PositiveInt
 from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder, EncoderNetwork
-from nearfar.vae.initialise import linear
+from nearfar.vae.layers import linear
 from nearfar.vae.posterior import Draw
 
 OPEN = 2.0

@@ -31,11 +31,11 @@ class Gaussian(Likelihood):
     negative_weight: PositiveFloat = 0.1
 
     def term(self, catalogue: TrainingCounts) -> Term:
-        return Squares(self.negative_weight)
+        return GaussianLoss(self.negative_weight)
 
 
 @dataclass(frozen=True)
-class Squares:
+class GaussianLoss:
     """sum_i (c_i / 2) (x_i - f_i)^2, c_i = 1 (or the interaction's weight) in S, c elsewhere.
 
     Notation: `negative_weight` = c.

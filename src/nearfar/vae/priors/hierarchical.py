@@ -11,8 +11,7 @@ from torch import Tensor
 from nearfar.core.errors import SettingsError
 from nearfar.core.ranges import PositiveInt
 from nearfar.vae.encoders.hierarchical import bounded_gaussian
-from nearfar.vae.initialise import linear
-from nearfar.vae.layers import Units, hidden_layer
+from nearfar.vae.layers import Units, hidden_layer, linear
 from nearfar.vae.posterior import log_normal
 from nearfar.vae.priors.prior import Prior, PriorNetwork
 from nearfar.vae.priors.vamp import Vamp, VampNetwork

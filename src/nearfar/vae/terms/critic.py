@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nearfar.kernels.rows import Rows
 from nearfar.kernels.sparse import WeightedRows
 from nearfar.vae.decoder import OutputLayer
-from nearfar.vae.initialise import linear
+from nearfar.vae.layers import linear
 from nearfar.vae.likelihoods.multinomial import reconstruction
 from nearfar.vae.step import Step
 

@@ -16,9 +16,9 @@ from nearfar.web.problems import ProblemError
 from nearfar.web.schemas import (
     BatchRequest,
     BatchResponse,
-    Person,
     RecommendRequest,
     RecommendResponse,
+    UserHistory,
 )
 from nearfar.web.scoring import ScoringRequest
 from nearfar.web.served_models import ServedModel
@@ -32,7 +32,7 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownItems:
     """What of a request the model knows.
 
     Args:
@@ -47,8 +47,8 @@ class Known:
 
 
 async def known_items(
-    request: Request, served: ServedModel, person: Person, deadline: float | None = None
-) -> Known:
+    request: Request, served: ServedModel, person: UserHistory, deadline: float | None = None
+) -> KnownItems:
     """Return the items that a person names, by id and by title.
 
     Args:
@@ -62,12 +62,12 @@ async def known_items(
     """
     positions, unknown = served.catalogue.positions(person.items)
     if not person.titles:
-        return Known(positions, unknown, [])
+        return KnownItems(positions, unknown, [])
     # What is no title is searched for, which may take milliseconds.
     called, unmatched = await service_of(request).lookups.call(
         request.receive, deadline, served.catalogue.match, person.titles
     )
-    return Known(list(dict.fromkeys([*positions, *called])), unknown, unmatched)
+    return KnownItems(list(dict.fromkeys([*positions, *called])), unknown, unmatched)
 
 
 def banned(

@@ -11,13 +11,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
-from nearfar.bundle.alike import (
-    cosines,
-    cosines_of_pools,
-    shares_added,
-    symmetric_of_pools,
-    unit_vectors,
-)
 from nearfar.bundle.exported import (
     ITEM_WEIGHTS,
     LATENTS,
@@ -25,6 +18,13 @@ from nearfar.bundle.exported import (
     SCORES_AT,
     Exported,
     read_exported,
+)
+from nearfar.bundle.similarity_measures import (
+    cosines,
+    cosines_of_pools,
+    shares_added,
+    symmetric_of_pools,
+    unit_vectors,
 )
 from nearfar.core.errors import ArtefactError, DataError, MissingExtraError
 from nearfar.core.ranking import Ranking

@@ -1,0 +1,128 @@
+"""What the instruments of the theory examine: a bundle's model and a sample of users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nearfar.algorithms.algorithm import make_algorithm
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
+from nearfar.bundle.bundle import About, Bundle
+from nearfar.core.errors import EmptyDataError, NearfarError, SettingsError
+from nearfar.core.files import read_json
+from nearfar.core.manifest import NAME as MANIFEST
+from nearfar.core.seeding import generator
+from nearfar.data.interactions import Interactions, Split
+from nearfar.evaluation.groups import Group, parse_groups
+from nearfar.models.autoencoder import Autoencoder
+from nearfar.theory.subject import Subject
+
+ACTIVITY = parse_groups("0-4,5-10,11-50,51-100,101-")
+"""The groups of the paper's Table 3, and those with fewer interactions."""
+
+
+def subject_of(
+    bundle: Bundle,
+    users: Interactions,
+    *,
+    activity: tuple[Group, ...] = ACTIVITY,
+    keep_prob: float = 0.5,
+    n_masks: int = 8,
+    n_sharing: int = 100,
+    seed: int = 0,
+) -> Subject:
+    """The bundle's model and some users' histories, with the weights of its best epoch.
+
+    Args:
+        bundle: of an autoencoder.
+        users: the sample, whole histories; items that the bundle does not know are left out.
+        activity: the cohorts, by number of interactions; users of no group have one of their own.
+        keep_prob: see `Subject`, as the rest.
+
+    Raises:
+        SettingsError: the model is no autoencoder.
+        EmptyDataError: the users are too few, or one has no item that the bundle knows.
+    """
+    if not isinstance(bundle.model, Autoencoder):
+        raise SettingsError(
+            f"{bundle.about.algorithm} has no latent space to examine; give a bundle of an "
+            "autoencoder, as multvae"
+        )
+    seen = users.on_items(bundle.items)
+    counts = np.diff(users.x.indptr)
+    groups = np.full(len(counts), len(activity))
+    for number, group in enumerate(activity):
+        groups[group.contains(counts)] = number
+    weights = best_weights(bundle.about)
+    return Subject(
+        bundle.model, seen.x, groups, (*map(str, activity), "others"),
+        beta=float(weights.get("kl", 1.0)), align_weight=float(weights.get("alignment", 0.0)),
+        keep_prob=keep_prob, n_masks=n_masks, n_sharing=n_sharing, seed=seed,
+        algorithm=algorithm_of(bundle.about),
+    )  # fmt: skip
+
+
+def algorithm_of(about: About) -> AutoencoderAlgorithm | None:
+    """What fitted the model; None of another package, which is not imported, or version."""
+    if "." in about.algorithm:
+        return None
+    try:
+        algorithm = make_algorithm(about.algorithm, about.settings)
+    except NearfarError:  # settings of another version
+        return None
+    return algorithm if isinstance(algorithm, AutoencoderAlgorithm) else None
+
+
+def best_weights(about: About) -> dict[str, Any]:
+    """The weights of the objective's terms at the epoch whose weights were kept."""
+    best = [record for record in about.training if record.get("best")]
+    return dict(best[-1].get("weights", {})) if best else {}
+
+
+def common_sample(
+    everyone: Interactions, bundles: Iterable[Bundle], n_users: int, seed: int
+) -> Interactions:
+    """Random users who have an item that every bundle knows, in their order.
+
+    Raises:
+        EmptyDataError: there is no such user.
+    """
+    able = np.ones(everyone.n_users, dtype=bool)
+    for bundle in bundles:
+        able &= np.diff(everyone.on_items(bundle.items).x.indptr) > 0
+    rows = np.flatnonzero(able)
+    if not len(rows):
+        raise EmptyDataError("no user of the split has an item that all the bundles know")
+    if len(rows) > n_users:
+        rows = np.sort(generator(seed, "diagnose").choice(rows, n_users, replace=False))
+    return everyone.take_users(rows)
+
+
+def fingerprints(
+    split: Split, bundles: Mapping[str, Bundle], folders: Mapping[str, Path]
+) -> dict[str, Any]:
+    """Return what identifies the examined data and models, JSON-able.
+
+    Args:
+        split: whose users are examined.
+        bundles: by title.
+        folders: where each bundle was read, by title.
+
+    Returns:
+        SHA-256 of the split and of its training users, and by title that of the bundle's
+        manifest and of the users that it was trained on.
+    """
+    return {
+        "split": split.fingerprint,
+        "training_users": split.train.fingerprint,
+        "bundles": {
+            title: {
+                "bundle": read_json(folder / MANIFEST)["sha256"],
+                "trained_on": bundles[title].about.data.get("fingerprint"),
+            }
+            for title, folder in folders.items()
+        },
+    }

@@ -1,0 +1,166 @@
+"""Titles and genres of items, from a file beside the events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from nearfar.bundle.registry_layout import ITEMS
+from nearfar.core.errors import DataError, SchemaError, SettingsError, near_hint
+from nearfar.core.files import atomic_file, remove
+from nearfar.core.vocabulary import Vocabulary
+from nearfar.data.events import told_titles, with_details
+from nearfar.data.item_features import ItemFeatures, features_of
+from nearfar.tables.columns import quoted
+from nearfar.tables.dialect import TextOptions
+from nearfar.tables.item_table import read_item_table
+from nearfar.tables.table import ReadOptions
+
+
+@dataclass(frozen=True)
+class ItemDetails:
+    """Where the titles of items are; read at every run.
+
+    Args:
+        path: of a Parquet, CSV or TSV file; a row per item, of which the first counts.
+        item: its column of ids; by default recognised as that of logs is.
+        title: its column of titles; by default recognised.
+        genres: its column of genres, as lists or as text with | between; by default recognised, and
+            left out if there is none.
+        table: which table, where the file is an SQLite database of several.
+        encoding: of a text file that is not UTF-8, as "latin-1".
+        features: its columns that tell new items from each other, as genres, tags or price: items
+            that came since the training are added by them every day; see `read_item_features`.
+        exposure: how often new items are recommended, relative to known ones with like features.
+
+    Raises: SettingsError where two columns are one.
+
+    Examples:
+        >>> from nearfar.jobs.item_details import ItemDetails
+        >>> ItemDetails("items.csv", item="sku", title="product_title").title
+        'product_title'
+    """
+
+    path: str
+    item: str | None = None
+    title: str | None = None
+    genres: str | None = None
+    features: tuple[str, ...] = ()
+    exposure: float = 1.0
+    table: str | None = None
+    encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in (self.item, self.title, self.genres) if name is not None]
+        if len(set(given)) < len(given):
+            raise SettingsError(
+                f"items: item is {self.item!r}, title {self.title!r}, genres {self.genres!r}; "
+                "different columns were expected"
+            )
+        if self.exposure <= 0:
+            raise SettingsError(f"items: exposure is {self.exposure}; it must be above 0")
+
+    def read(self) -> pl.DataFrame:
+        """Read the columns item, title and, where the file has it, genres.
+
+        Raises:
+            DataError: the file cannot be read.
+            SchemaError: it lacks a column.
+        """
+        names = {"item": self.item, "title": self.title, "genres": self.genres}
+        try:
+            return read_item_table(
+                self.path, given=names, only=True, need_title=True, options=self._options
+            )
+        except SchemaError as error:
+            what = error.args[0].partition(": ")[0]  # without the command line's options
+            raise SchemaError(
+                f'[items]: {what}; name its columns in [items], as item = "sku" and title = "name"'
+            ) from None
+        except DataError as error:
+            raise DataError(f"[items]: {error}") from None
+
+    @property
+    def _options(self) -> ReadOptions:
+        return ReadOptions(table=self.table, text=TextOptions(encoding=self.encoding))
+
+    def read_features(self) -> ItemFeatures:
+        """Read the columns of features.
+
+        Raises:
+            DataError: the file cannot be read.
+            SchemaError: it lacks a column.
+        """
+        table = self._feature_table()
+        genres = self.genres if self.genres in self.features else None
+        return features_of(table.rename({genres: "genres"} if genres else {}), str(self.path))
+
+    def check_features(self) -> None:
+        """Check that the file has the columns of features; raises as `read_features`."""
+        if self.features:
+            self._feature_table()
+
+    def _feature_table(self) -> pl.DataFrame:
+        # Columns keep their names here, so that a feature is found by the name that is set.
+        given = {"item": self.item, "title": self.title, "genres": ""}
+        table = read_item_table(self.path, given=given, options=self._options)
+        others = [name for name in table.columns if name not in ("item", "title")]
+        for name in self.features:
+            if name not in others:
+                raise SchemaError(
+                    f"items {self.path} has no column {name!r} for items.features; "
+                    f"{near_hint(name, others)}beside ids and titles it has {quoted(others)}"
+                )
+        return table.select("item", "title", *self.features)
+
+    def told_of(self, ids: Vocabulary, found: pl.DataFrame) -> tuple[Vocabulary, str]:
+        """Ids with their details, and how many of them have a title, in words.
+
+        Args:
+            ids: of a catalogue.
+            found: as `read` gives it.
+        """
+        vocabulary = with_details(ids, found)
+        return vocabulary, f"{self.path}: {told_titles(vocabulary, found)[1]}"
+
+
+def refresh_items(
+    details: ItemDetails | None, registry: Path, say: Callable[[str], object]
+) -> None:
+    """Give all versions of a registry the newest titles and genres; no training is needed.
+
+    Args:
+        details: where they are; None takes what an earlier run has written away again.
+        registry: the folder; its `items.parquet` is written where something has changed.
+        say: told of a change.
+
+    Raises:
+        DataError: the file cannot be read.
+        SchemaError: it lacks a column, also one of features.
+    """
+    path = registry / ITEMS
+    if details is None:
+        remove(path)
+        return
+    table = details.read()
+    _refresh_titles(details, path, table, say)
+    details.check_features()
+
+
+def _refresh_titles(
+    details: ItemDetails, path: Path, table: pl.DataFrame, say: Callable[[str], object]
+) -> None:
+    try:
+        if path.exists() and pl.read_parquet(path).equals(table):
+            return
+    except (PolarsError, OSError):
+        pass  # damaged; written anew
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        table.write_parquet(file)
+    n_items = table.filter(pl.col("title").is_not_null())["item"].n_unique()
+    say(f"titles of {n_items:,} items are taken from {details.path}")

@@ -1,0 +1,80 @@
+"""A window of time as a database compares it with the timestamps that it has."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from nearfar.core.errors import SchemaError
+from nearfar.store.contracts import midnight
+from nearfar.tables.clock import DIGITS, PER_SECOND, RANGES
+from nearfar.tables.spreadsheets import DAY_OF_1970
+
+SORTED_TEXT = (
+    (re.compile(r"\d{4}-\d\d-\d\d"), "%Y-%m-%d"),
+    (re.compile(r"\d{4}/\d\d/\d\d"), "%Y/%m/%d"),
+    (re.compile(r"\d{8}$"), "%Y%m%d"),
+)
+"""How text begins whose order is that of time, and the form of a day in it."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The window, [first, last), as the database compares it with its timestamps.
+
+    Values below `least` or from `most` on are no timestamps of the kind that most are; None where
+    every value is one.
+    """
+
+    first: Any
+    last: Any
+    least: Any = None
+    most: Any = None
+
+
+def typical(times: Sequence[Any]) -> Any:
+    """A timestamp of the kind that most are."""
+    texts = [t for t in times if isinstance(t, str)]
+    if len(texts) * 2 > len(times):
+        return next((t for t in texts if any(p.match(t) for p, _ in SORTED_TEXT)), texts[0])
+    kind = Counter(map(type, times)).most_common(1)[0][0]
+    return next(t for t in times if type(t) is kind)
+
+
+def bounds_of(example: Any, unit: str, since: date, until: date) -> Bounds:
+    """The window's ends, as the database can compare them with its timestamps.
+
+    Text is compared a day too wide, as it may name a zone; what is beyond is dropped later.
+
+    Raises:
+        SchemaError: the timestamps cannot be compared.
+    """
+    if isinstance(example, datetime):
+        first, last = midnight(since), midnight(until)
+        return Bounds(first.replace(tzinfo=None), last.replace(tzinfo=None))
+    if isinstance(example, date):
+        return Bounds(since, until)
+    if isinstance(example, int | float | Decimal) and not isinstance(example, bool):
+        if unit in DIGITS:
+            first, last = (int(midnight(d).strftime(DIGITS[unit])) for d in (since, until))
+        elif unit == "serial":
+            first, last = ((d - date(1970, 1, 1)).days + DAY_OF_1970 for d in (since, until))
+        else:
+            ticks = PER_SECOND[unit]
+            first, last = (int(midnight(d).timestamp()) * ticks for d in (since, until))
+        return Bounds(first, last, *RANGES[unit])
+    if isinstance(example, str):
+        form = next((f for pattern, f in SORTED_TEXT if pattern.match(example)), None)
+        if form is not None:
+            day = timedelta(days=1)
+            first, last = ((since - day).strftime(form), (until + day).strftime(form))
+            return Bounds(first, last, "1", "3")
+    raise SchemaError(
+        f"a timestamp is {example!r}, which the database cannot order by time; give a query that "
+        "casts it to a timestamp"
+    )

@@ -1,0 +1,1 @@
+"""Initialisers of a network's weights, one per file."""

@@ -1,1 +1,0 @@
-"""How a network's weights start: one way per file."""
