@@ -1,6 +1,7 @@
 """`nearfar pipeline` from an empty folder to recommendations."""
 
 import json
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nearfar.cli.main import run
+from nearfar.cli.pipeline_output import _last_run
 from nearfar.core.errors import EmptyDataError
 from nearfar.jobs.job import locked
 from tests.jobs.cases import SETTINGS, write_day, write_days
@@ -57,6 +59,19 @@ def test_a_run_a_status_a_rollback(tmp_path: Path, as_json, fails, capsys) -> No
     told = capsys.readouterr().out
     assert "current" in told
     assert "score: already done" in told
+    assert re.search(rf"publish: done at \S+, version {found['published']}", told)
+
+
+def test_a_job_s_line_names_versions_and_reasons() -> None:
+    at = {"outcome": "done", "at": "2026-08-03T05:00:00", "as_of": None}
+    assert _last_run("rollback", {**at, "detail": {"version": "b", "left": "c"}}) == (
+        "rollback: done at 2026-08-03T05:00:00, version b in place of c"
+    )
+    detail = {"training_failed": "disk full", "left_out": {"an impression (no event)": 1200}}
+    assert _last_run("score", {**at, "as_of": "2026-08-02", "detail": detail}) == (
+        "score: done at 2026-08-03T05:00:00 for 2026-08-02, although its training failed: disk full"
+        "; left out: 1,200 rows: an impression"
+    )
 
 
 def test_a_refused_candidate_has_an_exit_code_of_its_own(tmp_path: Path, capsys) -> None:

@@ -104,21 +104,7 @@ def standing(found: dict[str, Any]) -> list[Table | str]:
         ]
         for v in found["versions"]
     ]  # fmt: skip
-    lines = [
-        f"{job}: {event['outcome']} at {event['at']}"
-        + (f" for {event['as_of']}" if event["as_of"] else "")
-        + (f", {event['detail']['reason']}" if "reason" in event["detail"] else "")
-        + (
-            f", although its training failed: {event['detail']['training_failed']}"
-            if "training_failed" in event["detail"]
-            else ""
-        )
-        + "".join(
-            f"; left out: {n:,} rows: {reason.partition(' (')[0]}"
-            for reason, n in event["detail"].get("left_out", {}).items()
-        )
-        for job, event in found["last"].items()
-    ]
+    lines = [_last_run(job, event) for job, event in found["last"].items()]
     age = found["age_seconds"]
     current = (
         "nothing is published yet"
@@ -130,6 +116,27 @@ def standing(found: dict[str, Any]) -> list[Table | str]:
         table(None, ["version", "", "gates", *names, "refused by"], rows, left=3),
         "\n".join([current, *lines]),
     ]
+
+
+def _last_run(job: str, event: dict[str, Any]) -> str:
+    """How the last run of a job ended, in a line."""
+    detail = event["detail"]
+    parts = [f"{job}: {event['outcome']} at {event['at']}"]
+    if event["as_of"]:
+        parts.append(f" for {event['as_of']}")
+    if "version" in detail:
+        parts.append(f", version {detail['version']}")
+    if "left" in detail:
+        parts.append(f" in place of {detail['left']}")
+    if "reason" in detail:
+        parts.append(f", {detail['reason']}")
+    if "training_failed" in detail:
+        parts.append(f", although its training failed: {detail['training_failed']}")
+    parts += [
+        f"; left out: {n:,} rows: {reason.partition(' (')[0]}"
+        for reason, n in detail.get("left_out", {}).items()
+    ]
+    return "".join(parts)
 
 
 @contextlib.contextmanager
