@@ -63,8 +63,8 @@ def test_a_run_a_status_a_rollback(tmp_path: Path, as_json, fails, capsys) -> No
 
 
 def test_a_job_s_line_names_versions_and_reasons() -> None:
-    at = {"outcome": "done", "at": "2026-08-03T05:00:00", "as_of": None}
-    assert _last_run("rollback", {**at, "detail": {"version": "b", "left": "c"}}) == (
+    at = {"outcome": "done", "at": "2026-08-03T05:00:00", "as_of": None, "version": None}
+    assert _last_run("rollback", {**at, "version": "b", "detail": {"left": "c"}}) == (
         "rollback: done at 2026-08-03T05:00:00, version b in place of c"
     )
     detail = {"training_failed": "disk full", "left_out": {"an impression (no event)": 1200}}

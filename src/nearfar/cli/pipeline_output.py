@@ -124,8 +124,8 @@ def _last_run(job: str, event: dict[str, Any]) -> str:
     parts = [f"{job}: {event['outcome']} at {event['at']}"]
     if event["as_of"]:
         parts.append(f" for {event['as_of']}")
-    if "version" in detail:
-        parts.append(f", version {detail['version']}")
+    if event["version"]:
+        parts.append(f", version {event['version']}")
     if "left" in detail:
         parts.append(f" in place of {detail['left']}")
     if "reason" in detail:
