@@ -45,6 +45,10 @@ def test_what_is_recognised_is_written_down_and_told(tmp_path: Path, capsys, mon
     assert pipeline.source.read(date(2026, 3, 1), date(2026, 3, 4)).height == 20
     assert pipeline.items is not None
     assert pipeline.items.read()["title"].to_list() == ["Hammer"]
+    sections = list(tomllib.loads(path.read_text()))
+    assert sections[:4] == ["registry", "source", "sink", "items"]
+    plain, _ = filled(tmp_path)
+    assert set(sections) == {*plain, "items"}  # the rest of the template stays
 
 
 def test_titles_beside_the_events_are_offered_or_taken(tmp_path, capsys, monkeypatch) -> None:
