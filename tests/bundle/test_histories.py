@@ -155,11 +155,23 @@ def test_a_missing_file_and_a_folder(tmp_path) -> None:
 def test_parquet_users_beyond_64_bits(tmp_path) -> None:
     frame = pl.DataFrame({"user": [2**64 - 1], "item": [100]}, schema_overrides={"user": pl.UInt64})
     frame.write_parquet(tmp_path / "h.parquet")
-    with pytest.raises(SchemaError, match="does not fit a signed 64-bit"):
-        list(read_histories(BUNDLE, tmp_path / "h.parquet"))
+    (chunk,) = read_histories(BUNDLE, tmp_path / "h.parquet")
+    assert chunk.user_ids.to_list() == [str(2**64 - 1)]
+    lines = f'{{"user": {2**64}, "items": [100]}}\n{{"user": 7, "items": []}}\n'
+    (tmp_path / "h.jsonl").write_text(lines)
+    (chunk,) = read_histories(BUNDLE, tmp_path / "h.jsonl")
+    assert chunk.user_ids.to_list() == [str(2**64), "7"]
     pl.DataFrame({"user": [1.5], "item": [100]}).write_parquet(tmp_path / "h.parquet")
     with pytest.raises(DataError, match=r"row 1: the user is 1\.5; a whole number"):
         list(read_histories(BUNDLE, tmp_path / "h.parquet"))
+
+
+def test_users_that_look_odd_are_remarked_on(tmp_path) -> None:
+    report = ReadReport()
+    (tmp_path / "h.csv").write_text("user,item\n1,100\n2,100\nTotal,2\n01,100\n")
+    (chunk,) = read_histories(BUNDLE, tmp_path / "h.csv", report=report)
+    assert chunk.user_ids.to_list() == ["1", "2", "Total", "01"]
+    assert "as '1' and '01'" in "\n".join(report.lines())
 
 
 def test_lists_of_ids_of_any_kind() -> None:

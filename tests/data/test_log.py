@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import sqlite3
 import zipfile
 from datetime import UTC, date, datetime
 
@@ -136,6 +138,11 @@ class TestIds:
     @pytest.mark.parametrize("odd", ["+7", "7.5", "1e3", "-0", "x", "7.0.0"])
     def test_one_odd_id_makes_the_column_text(self, odd, tmp_path):
         log = read_log(written(tmp_path, f"user,item\n1,5\n2.0,6\n{odd},6\n"))
+        assert log.frame["user"].to_list() == ["1", "2", odd]
+        assert log.read is not None
+        assert log.read.converted == {"user ids such as '2.0' read as whole numbers": 1}
+        literal = ReadOptions(rules=RowRules(literal_ids=True))
+        log = read_log(written(tmp_path, f"user,item\n1,5\n2.0,6\n{odd},6\n"), options=literal)
         assert log.frame["user"].to_list() == ["1", "2.0", odd]
 
     @pytest.mark.parametrize("seven", [" 7", "7 ", "7.0", "7.000", '"7"', ' "7"'])
@@ -181,18 +188,79 @@ class TestIds:
         assert log.frame.select("user", "item").rows() == rows
         assert log.interactions().x.toarray().tolist() == [[1, 1], [0, 1]]
 
-    @pytest.mark.parametrize("form", ["csv", "frame", "ml-20m", "pandas"])
-    def test_ids_beyond_64_bits_are_refused(self, form, tmp_path):
-        path = written(
-            tmp_path, f"user,item,rating,timestamp\n1,1,5,9\n{2**63},1,5,9\n", "ratings.csv"
-        )
-        source = path
-        if form == "frame":
-            source = pl.DataFrame({"user": pl.Series([1, 2**63], dtype=pl.UInt64), "item": [1, 1]})
-        if form == "pandas":
-            source = pd.DataFrame({"user": [1, 2**80], "item": [1, 1]})
+    @pytest.mark.parametrize("form", ["csv", "json", "frame", "decimal", "pandas", "sqlite"])
+    def test_ids_beyond_64_bits_are_text(self, form, tmp_path):
+        ids = ["7", str(2**63), str(2**63 + 1)]
+        numbers = [int(i) for i in ids]
+        items = [1, 1, 2]
+        if form == "csv":
+            source = written(tmp_path, "user,item\n7.0,1\n" + f"{ids[1]},1\n{ids[2]},2\n")
+        elif form == "json":
+            lines = (f'{{"user": {u}, "item": {i}}}\n' for u, i in zip(ids, items, strict=True))
+            source = written(tmp_path, "".join(lines), "a.jsonl")
+        elif form == "sqlite":
+            source = tmp_path / "a.db"
+            with contextlib.closing(sqlite3.connect(source)) as shop:
+                shop.execute("create table events (user, item)")
+                rows = [(7, 1), (ids[1], 1), (ids[2], 2)]
+                shop.executemany("insert into events values (?, ?)", rows)
+                shop.commit()
+        elif form == "pandas":
+            source = pd.DataFrame({"user": numbers, "item": items})
+        else:
+            kind = pl.UInt64 if form == "frame" else pl.Decimal(38, 2)
+            source = pl.DataFrame({"user": pl.Series(ids).cast(kind), "item": items})
+        log = read_log(source)
+        assert log.frame["user"].to_list() == ids
+        assert log.user_ids.index(numbers).tolist() == [0, 1, 2]
+
+    def test_ids_of_a_known_data_set_fit_64_bits(self, tmp_path):
+        text = f"userId,movieId,rating,timestamp\n1,1,5,9\n{2**63},1,5,9\n"
         with pytest.raises(SchemaError, match="64"):
-            read_log(source, format="ml-20m" if form == "ml-20m" else None)
+            read_log(written(tmp_path, text, "ratings.csv"), format="ml-20m")
+
+    @pytest.mark.parametrize(
+        ("first", "second", "expected"),
+        [
+            (pl.Series([1, 2]), pl.Series([2**63, 1], dtype=pl.UInt64), ["1", "2", str(2**63)]),
+            (pl.Series(["1", "2"]), pl.Series([2, 3]), [1, 2, 3]),
+            (pl.Series([1.0, None]), pl.Series(["1", "3"]), [1, 3]),
+            (pl.Series(["1", "1.0"]), pl.Series(["x", "1"]), ["1", "x"]),
+        ],
+    )
+    def test_one_id_in_columns_of_several_types(self, first, second, expected, tmp_path):
+        for name, users in (("a", first), ("b", second)):
+            pl.DataFrame({"user": users, "item": [5, 6]}).write_parquet(
+                tmp_path / f"{name}.parquet"
+            )
+        log = read_log(tmp_path, drop_bad_rows=True)
+        assert log.user_ids.ids.to_list() == expected
+
+    @pytest.mark.parametrize(
+        ("ids", "expected"),
+        [
+            (["1e+05", "100000", "7"], [100000, 100000, 7]),
+            (["1.5e+06", "1500000", "9999999"], [1500000, 1500000, 9999999]),
+            (["1e+05", "100000", "a"], ["100000", "100000", "a"]),
+            # The program that writes 1234567 so writes all long numbers so.
+            (["1.23457e+06", "999999"], "scientific"),
+            (["1.5e+00", "7"], "scientific"),
+        ],
+    )
+    @pytest.mark.parametrize("block_bytes", [1, 1 << 20])
+    def test_scientific_notation_is_a_whole_number_where_no_digit_is_lost(
+        self, ids, expected, block_bytes, tmp_path
+    ):
+        path = written(tmp_path, "user,item\n" + "".join(f"{i},1\n" for i in ids))
+        if expected == "scientific":
+            with pytest.raises(DataError, match=r"the user id '1\..* is a number in scientific"):
+                read_log(path, options=ReadOptions(block_bytes=block_bytes))
+            expected = ids
+            rules = RowRules(literal_ids=True)
+        else:
+            rules = RowRules()
+        log = read_log(path, options=ReadOptions(rules=rules, block_bytes=block_bytes))
+        assert log.frame["user"].to_list() == expected
 
     def test_mixed_types_are_refused(self):
         with pytest.raises(SchemaError, match=r"column 'user' mixes types \(int, str\)"):

@@ -365,8 +365,10 @@ def test_ids_of_text_files_follow_the_rules_of_logs(tmp_path: Path) -> None:
 
     assert read("7", "-12") == [-12, 7]
     assert read("7", "007") == ["007", "7"]
-    with pytest.raises(SchemaError, match="does not fit a signed 64-bit"):
-        read("7", "99999999999999999999")
+    assert read("7", "99999999999999999999") == ["7", "99999999999999999999"]
+    assert read("7", "7.0", "x") == ["7", "7", "x"]
+    with pytest.raises(DataError, match="scientific notation"):
+        read("7", "1.23457e+06")
 
 
 def test_ids_of_two_kinds_in_two_files_are_refused(tmp_path: Path) -> None:
@@ -375,6 +377,15 @@ def test_ids_of_two_kinds_in_two_files_are_refused(tmp_path: Path) -> None:
     frame.with_columns(user=pl.int_range(pl.len())).write_parquet(tmp_path / "b.parquet")
     with pytest.raises(SchemaError, match=r"b\.parquet.*user ids are integers.*text"):
         ParquetEvents(str(tmp_path)).read(SINCE, UNTIL)
+
+
+def test_whole_numbers_and_text_that_spells_them_are_one_kind_of_id(tmp_path: Path) -> None:
+    frame = events().with_columns(user=pl.int_range(pl.len(), dtype=pl.Int64))
+    frame.write_parquet(tmp_path / "a.parquet")
+    expected = ParquetEvents(str(tmp_path)).read(SINCE, UNTIL)["user"].unique().sort()
+    frame.with_columns(pl.col("user").cast(pl.String)).write_parquet(tmp_path / "b.parquet")
+    read = ParquetEvents(str(tmp_path)).read(SINCE, UNTIL)
+    assert read["user"].unique().sort().to_list() == expected.to_list()
 
 
 def test_a_column_that_only_some_files_have_stops_nothing(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import nearfar as nf
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.tables import item_table
 from nearfar.tables.item_table import read_item_table
@@ -73,3 +74,12 @@ def test_what_cannot_be_read_is_refused_with_its_name(tmp_path: Path, monkeypatc
     monkeypatch.setattr(item_table, "MAX_BYTES", 1)
     with pytest.raises(DataError, match="larger than 1 bytes"):
         read_item_table(tmp_path / "x.csv")
+
+
+def test_what_is_left_out_of_item_details_is_said_with_the_log(tmp_path: Path) -> None:
+    log, items = tmp_path / "log.csv", tmp_path / "items.csv"
+    log.write_text("user,item\n1,7\n")
+    items.write_text("item,title\n7,Heat\n,Alien\n 8 ,Up\n")
+    read = nf.read_log(log, items=items).read
+    assert read is not None
+    assert f"{items}: left out: 1 of 3 rows (33.3%): the item is missing" in read.remarks

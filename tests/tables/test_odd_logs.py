@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import sqlite3
+import zipfile
 from datetime import date
 from pathlib import Path
 
@@ -221,3 +222,19 @@ def test_copies_in_a_folder_are_remarked_on(tmp_path: Path) -> None:
     log = nf.read_log(tmp_path / "d")
     assert log.n_events == 6
     assert "the same content: log.csv as log (1).csv" in told(log)
+
+
+def test_copies_in_archives_and_under_other_compression_are_remarked_on(tmp_path: Path) -> None:
+    text = "user,item\n1,10\n2,11\n"
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("log.csv", text)
+        archive.writestr("log (copy).csv", text)
+        archive.writestr("more.csv", text + "3,12\n")
+    assert "the same content: log.csv as log (copy).csv; take" in told(
+        nf.read_log(tmp_path / "a.zip")
+    )
+    written(tmp_path, "d/log.csv", text)
+    written(tmp_path, "d/log.csv.gz", gzip.compress(text.encode()))
+    pl.DataFrame({"user": [1], "item": [10]}).write_parquet(tmp_path / "d/log.parquet")
+    remark = "the same content: log.csv.gz as log.csv; the same name: log.parquet as log.csv; take"
+    assert remark in told(nf.read_log(tmp_path / "d"))

@@ -18,15 +18,15 @@ from scipy.sparse import csr_array
 
 from nearfar.bundle.histories import HasItems
 from nearfar.core.errors import DataError
-from nearfar.core.identity import MISSING_WORDS, id_text
-from nearfar.data.build import IdCoder
+from nearfar.core.identity import MISSING_WORDS, id_text, of_integers
+from nearfar.data.id_coder import IdCoder
+from nearfar.data.id_remarks import remarks_on_ids
 from nearfar.data.interactions import canonical
 from nearfar.data.plain_events import PlainEvents
 from nearfar.tables.columns import HISTORY_ROLES, PLAIN_ROLES, Columns
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import TableRows
-from nearfar.tables.rules import beyond
 from nearfar.tables.table import ReadOptions, open_table, read_rows
 
 CHUNK_USERS = 16_384
@@ -110,7 +110,8 @@ def read_histories(
             PlainEvents(report, given),
         )  # fmt: skip
         typed = table.typed
-    return _grouped_by_user(bundle, blocks, typed, chunk_users, report)
+    known = IdCoder("user", typed=typed, literal=options.rules.literal_ids)
+    return _grouped_by_user(bundle, blocks, known, chunk_users, report)
 
 
 def _events(blocks: Iterator[TableRows], judge: PlainEvents) -> Iterator[TableRows]:
@@ -126,11 +127,10 @@ def _events(blocks: Iterator[TableRows], judge: PlainEvents) -> Iterator[TableRo
 def _grouped_by_user(
     bundle: HasItems,
     blocks: Iterator[TableRows],
-    typed: bool,
+    known: IdCoder,
     chunk_users: int,
     report: ReadReport,
 ) -> Iterator[HistoryChunk]:
-    known = IdCoder("user", typed=typed)
     seen = np.empty(0, np.int64)
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
@@ -156,6 +156,7 @@ def _grouped_by_user(
     place = np.empty(len(order), np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
     users = vocabulary.ids.gather(pl.Series(order))
+    report.remarks += remarks_on_ids("user", users)
     matrix = _grouped([place[r] for r in _emptied(rows)], columns, (len(users), len(bundle.items)))
     for start in range(0, len(users), chunk_users):
         part = matrix[start : start + chunk_users]
@@ -223,7 +224,9 @@ def _json_blocks(files: RawFiles, options: ReadOptions, report: ReadReport) -> I
             users += [user] * len(texts)
             items += texts
         if users:
-            frame = pl.DataFrame({"user": users, "item": pl.Series(items, dtype=pl.String)})
+            ids = pl.Series("user", users)
+            ids = of_integers(ids) if ids.dtype.is_integer() else ids
+            frame = pl.DataFrame([ids, pl.Series("item", items, dtype=pl.String)])
             report.n_rows += frame.height
             yield TableRows(frame, n_rows + 1, None, where)
             n_rows += frame.height
@@ -242,8 +245,6 @@ def _parsed(line: bytes, where: str) -> tuple[int | str, list[Any]]:
     user = value.get("user") if isinstance(value, dict) else None
     items = value.get("items") if isinstance(value, dict) else None
     text = id_text(user)
-    if isinstance(user, int) and not -(1 << 63) <= user < 1 << 63:
-        raise beyond("user", user)
     if text is None or text in MISSING_WORDS or not isinstance(items, list):
         shown = line[:80].decode(errors="replace")
         raise DataError(

@@ -21,6 +21,7 @@ from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.evaluation.evaluate import on_items_of
 from nearfar.tables.columns import title_columns
 from nearfar.tables.item_table import read_item_table
+from nearfar.tables.report import ReadReport
 
 if TYPE_CHECKING:
     from nearfar.bundle.bundle import Bundle
@@ -49,7 +50,7 @@ def open_log(
         raise DataError(f"{source} is a split; give the log that it was made of")
     details = None
     if options.details is not None:
-        details = read_item_table(options.details, item=options.item, log_encoding=options.encoding)
+        details = _read_details(options.details, options, output)
     log = read_log(
         source,
         **options.columns,
@@ -106,7 +107,7 @@ def split_with_options(split: Split, source: str, options: LogOptions, output: O
             )
     if options.details is None:
         return split
-    details = read_item_table(options.details, item=options.item)
+    details = _read_details(options.details, options, output)
     items = with_details(split.train.item_ids, details)
     _say_titles(options.details, items, details, output)
     parts = {
@@ -118,6 +119,15 @@ def split_with_options(split: Split, source: str, options: LogOptions, output: O
         for name, part in (("validation", split.validation), ("test", split.test))
     }
     return replace(split, train=replace(split.train, item_ids=items), **parts)
+
+
+def _read_details(path: Path, options: LogOptions, output: Output) -> pl.DataFrame:
+    """Read the table of items at the path, and say what was left out and converted."""
+    report = ReadReport()
+    details = read_item_table(path, item=options.item, log_encoding=options.encoding, report=report)
+    for line in report.losses():
+        output.remark(f"{path}: {line}")
+    return details
 
 
 def _say_titles(

@@ -7,9 +7,12 @@ of histories, item details, an option, an HTTP request, a store.
   of its own is the same as the accented letter.
 - A text is the integer it spells only in its canonical form: "7" and "-7" are, "007", "+7" and
   "7e0" are not. A whole number that a program wrote as a float ("7.0", or the JSON number 7.0) is
-  the integer 7.
-- A column of text ids becomes a column of integers only if every id in it is an integer. Otherwise
-  all of its ids stay as they are written.
+  the integer 7, in a column of text too.
+- A number that R wrote as 1e+05 is the integer 100000 where no digit can be lost: up to 1e+05, or
+  where the column holds whole numbers that are as long. Otherwise it is refused, because C writes
+  1234567 as 1.23457e+06.
+- A column of text ids becomes a column of integers only if every id in it is an integer of 64 bits.
+  Otherwise all of its ids are text.
 - An integer finds a text id that spells it: 7 finds "7".
 - A missing value is no id. `MISSING_WORDS` lists the texts that programs write for one.
 """
@@ -23,8 +26,14 @@ import unicodedata
 import numpy as np
 import polars as pl
 
+from nearfar.core.errors import DataError
+
 CANONICAL = r"^(?:0|-?[1-9][0-9]*)$"
 WHOLE = r"^(?:0|-?[1-9][0-9]*)\.0+$"
+SCIENTIFIC = r"^-?[1-9](?:\.\d+)?e\+\d{2,3}$"
+FORMULA = r'^="(.*)"$'
+SURE_EXPONENT = 5
+"""Programs that round keep six digits at least."""
 SPELLED_INTEGER = re.compile(r"(0|-?[1-9][0-9]*)(?:\.0+)?")
 SHORTENED = r"^-?\d(?:[.,]\d+)?E\+\d{2,3}$"
 LARGEST_EXACT_FLOAT = 2.0**53
@@ -44,8 +53,14 @@ MISSING_WORDS = frozenset(
 
 
 def stripped(ids: pl.Series) -> pl.Series:
-    """Text ids without blanks and invisible characters around them, accents joined to letters."""
+    """Text ids without what stands around them, accents joined to letters.
+
+    Around ids stand blanks, invisible characters, and the signs by which a spreadsheet keeps text
+    from becoming a number (="007").
+    """
     trimmed = ids.str.strip_chars()
+    if trimmed.str.starts_with('="').any():
+        trimmed = trimmed.str.replace(FORMULA, "$1").str.strip_chars()
     if (trimmed.str.len_bytes() == trimmed.str.len_chars()).all():
         return trimmed.str.strip_chars("\x1a") if trimmed.str.contains("\x1a").any() else trimmed
     return trimmed.str.strip_chars(INVISIBLE).str.strip_chars().str.normalize("NFC")
@@ -90,15 +105,74 @@ def spells_integers(ids: pl.Series) -> bool:
     return bool((ids.str.contains(CANONICAL) | ids.str.contains(WHOLE)).all())
 
 
-def settled(ids: pl.Series) -> pl.Series:
-    """The ids of a whole column of a text file: Int64 if every one spells an integer, else text.
+def settled(ids: pl.Series, role: str, *, typed: bool = False, literal: bool = False) -> pl.Series:
+    """The ids of a whole column: Int64 if every one spells an integer of 64 bits, else text.
 
-    Integers that 64 bits do not hold leave the column text.
+    In text a whole number is written by its digits, however the column writes it ("7.0", "1e+05").
+
+    Args:
+        ids: without blanks around them.
+        role: "user" or "item", for messages.
+        typed: text stays text even where all of it is integers.
+        literal: text stays as it is written.
+
+    Raises:
+        DataError: a number in scientific notation may have lost digits.
     """
-    if ids.dtype != pl.String or not spells_integers(ids):
+    if ids.dtype != pl.String or (literal and not spells_integers(ids)):
+        return ids
+    if not literal:
+        ids = _written_out(ids, role)
+    if typed or not spells_integers(ids):
         return ids
     numbers = integers(ids)
     return numbers if numbers.null_count() == ids.null_count() else ids
+
+
+def written_anew(ids: pl.Series) -> pl.Series:
+    """Which text ids `settled` writes by their digits ("7.0", "1e+05")."""
+    again = pl.repeat(False, len(ids), eager=True)
+    for sign, form in ((".0", WHOLE), ("e+", SCIENTIFIC)):
+        # Most columns hold no such id, and a literal is found faster.
+        if ids.str.contains(sign, literal=True).any():
+            again |= ids.str.contains(form).fill_null(False)
+    return again
+
+
+def _written_out(ids: pl.Series, role: str) -> pl.Series:
+    """Text ids with whole numbers by their digits."""
+    again = written_anew(ids)
+    if not again.any():
+        return ids
+    ids = ids.str.replace(r"\.0+$", "").zip_with(again, ids)
+    scientific = ids.str.contains(SCIENTIFIC).fill_null(False)
+    found = ids.filter(scientific).unique(maintain_order=True).to_list()
+    plain = ids.filter(ids.str.contains(CANONICAL)).str.strip_chars_start("-").str.len_bytes()
+    longest = int(plain.max() or 0)  # pyright: ignore[reportArgumentType]
+    digits = {text: _digits(text) for text in found}
+    sure = max(longest, SURE_EXPONENT + 1)
+    for text, number in digits.items():
+        if number is None or len(number.lstrip("-")) > sure:
+            raise DataError(
+                f"the {role} id {text!r} is a number in scientific notation, which may have lost "
+                "digits; write ids in full (in R: options(scipen=999)), or take them as they are "
+                "written with --literal-ids (in settings: literal_ids = true)"
+            )
+    return ids.replace(digits) if digits else ids
+
+
+def _digits(scientific: str) -> str | None:
+    """The digits of a number such as 1.5e+06; None where it is no whole number."""
+    mantissa, _, exponent = scientific.partition("e+")
+    whole, _, fraction = mantissa.partition(".")
+    n_zeros = int(exponent) - len(fraction)
+    return None if n_zeros < 0 else f"{whole}{fraction}{'0' * n_zeros}"
+
+
+def of_integers(ids: pl.Series) -> pl.Series:
+    """Integer ids of any width: Int64 where 64 bits hold all of them, else text."""
+    numbers = ids.cast(pl.Int64, strict=False)
+    return numbers if numbers.null_count() == ids.null_count() else ids.cast(pl.String)
 
 
 def shortened(ids: pl.Series) -> pl.Series:
@@ -109,7 +183,15 @@ def shortened(ids: pl.Series) -> pl.Series:
 
 
 def integers_of_floats(ids: pl.Series) -> pl.Series:
-    """The integers that float ids are (Int64); null where one is fractional or not exact."""
+    """The integers that float or decimal ids are (Int64, or text where 64 bits do not hold one).
+
+    Null where one is fractional or not exact.
+    """
+    if ids.dtype.is_decimal():
+        text = ids.cast(pl.String)
+        whole = text.str.contains(CANONICAL) | text.str.contains(WHOLE)
+        digits = text.str.replace(r"\.0+$", "")
+        return settled(pl.select(pl.when(whole).then(digits).alias(ids.name)).to_series(), "")
     exact = ids.is_finite() & (ids == ids.round()) & (ids.abs() < LARGEST_EXACT_FLOAT)
     return pl.select(
         pl.when(exact).then(ids).cast(pl.Int64, strict=False).alias(ids.name)
@@ -123,7 +205,8 @@ def id_text(value: object) -> str | None:
         value: from JSON, an option or Python: an integer, a text, or a whole float.
     """
     if isinstance(value, str):
-        return unicodedata.normalize("NFC", value.strip().strip(INVISIBLE).strip())
+        text = re.sub(FORMULA, r"\1", value.strip())
+        return unicodedata.normalize("NFC", text.strip().strip(INVISIBLE).strip())
     if isinstance(value, bool | np.bool_):
         return None
     if isinstance(value, int | np.integer):
@@ -145,7 +228,11 @@ def looked_up(ids: pl.Series, kind: pl.DataType | type[pl.DataType]) -> pl.Serie
     if ids.dtype.is_float():
         ids = integers_of_floats(ids)
     if ids.dtype == pl.String:
-        return integers(ids) if kind == pl.Int64 else stripped(ids)
+        if kind == pl.Int64:
+            return integers(ids)
+        text = stripped(ids)
+        whole = text.str.contains(WHOLE).fill_null(False)
+        return text.str.replace(r"\.0+$", "").zip_with(whole, text) if whole.any() else text
     return ids.cast(kind, strict=False)
 
 
@@ -155,7 +242,7 @@ def key_of(value: object, *, integer: bool) -> int | str | None:
     The same as `looked_up`, for a single value.
     """
     text = id_text(value)
-    if text is None or not integer:
-        return text
-    spelled = SPELLED_INTEGER.fullmatch(text)
-    return int(spelled[1]) if spelled else None
+    spelled = SPELLED_INTEGER.fullmatch(text or "")
+    if spelled is None:
+        return None if integer else text
+    return int(spelled[1]) if integer else spelled[1]

@@ -11,7 +11,7 @@ import polars as pl
 from jaxtyping import Int64
 
 from nearfar.core.errors import DataError
-from nearfar.core.identity import looked_up
+from nearfar.core.identity import looked_up, of_integers
 
 HASHED_AT_ONCE = 1 << 16
 
@@ -135,7 +135,7 @@ def _as_series(ids: Iterable[int] | Iterable[str]) -> pl.Series:
     series = ids if isinstance(ids, pl.Series) else pl.Series("id", list(ids))
     series = series.rename("id")
     if series.dtype.is_integer():
-        return series.cast(pl.Int64)
+        return of_integers(series)
     if series.dtype in (pl.Categorical, pl.Enum):
         return series.cast(pl.String)
     if series.dtype == pl.String:

@@ -8,136 +8,16 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from nearfar.core import identity
-from nearfar.core.errors import DataError, EmptyDataError, SchemaError
-from nearfar.core.vocabulary import Vocabulary
+from nearfar.core.errors import DataError, EmptyDataError
 from nearfar.data.events import OPTIONAL, FilterStep, Log, compacted, with_details
 from nearfar.data.filters import Filters, row_mask
+from nearfar.data.id_coder import IdCoder
 from nearfar.data.plain_events import event_judge
 from nearfar.data.remarks import remarks_on
 from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import TableRows
-from nearfar.tables.rules import DROP, BadRows, beyond, missing_value
-
-TABLE_LIMIT = 1 << 24  # 64 MB at most
-UNSEEN = np.uint32(0xFFFFFFFF)
-
-
-class IdCoder:
-    """Ids coded 0, 1, ... block after block, in no particular order.
-
-    Integers from 0 to `TABLE_LIMIT` are looked up in an array; all others are joined. Text is
-    held as integers, for their speed, until an id comes that does not spell one ("007", "7.0").
-
-    Args:
-        role: "user" or "item", for messages.
-        typed: text stays text even where all of it is integers.
-    """
-
-    def __init__(self, role: str, *, typed: bool = False) -> None:
-        self.role = role
-        self.typed = typed
-        self._canonical = not typed
-        self._known: pl.DataFrame | None = None
-        self._table: np.ndarray | None = np.full(1 << 16, UNSEEN)
-
-    def encode(self, ids: pl.Series) -> pl.Series:
-        """The codes (UInt32) of a block's ids, new ones added."""
-        column = self._as_integers(ids.rename("id"))
-        if self._known is not None and self._known.schema["id"] != column.dtype and len(column):
-            kinds = {pl.Int64: "integers", pl.String: "text"}
-            raise SchemaError(
-                f"{self.role} ids are {kinds[column.dtype.base_type()]} here, and "
-                f"{kinds[self._known.schema['id'].base_type()]} in the rows before; write them one "
-                "way"
-            )
-        if self._table is not None and len(column):
-            if column.dtype == pl.Int64 and _least(column) >= 0 and _most(column) < TABLE_LIMIT:
-                return self._look_up(column.to_numpy())
-            self._table = None
-        runs = column.rle()  # logs grouped by user or item repeat an id many times in a row
-        if len(runs) * 2 < len(column):
-            short = self._join(runs.struct.field("value").rename("id"))
-            return pl.Series(np.repeat(short.to_numpy(), runs.struct.field("len").to_numpy()))
-        return self._join(column)
-
-    def _as_integers(self, column: pl.Series) -> pl.Series:
-        if self.typed or not self._canonical or column.dtype != pl.String:
-            late = column.dtype == pl.Int64 and not self.typed and not self._canonical
-            return column.cast(pl.String) if late else column
-        if (numbers := identity.canonical_integers(column)) is not None:
-            return numbers
-        self._canonical, self._table = False, None
-        if self._known is not None:
-            self._known = self._known.with_columns(pl.col("id").cast(pl.String))
-        return column
-
-    def _look_up(self, ids: np.ndarray) -> pl.Series:
-        table = self._table
-        assert table is not None
-        most = int(ids.max())
-        if most >= len(table):
-            larger = np.full(max(most + 1, 2 * len(table)), UNSEEN)
-            larger[: len(table)] = table
-            table = self._table = larger
-        codes = table[ids]
-        unseen = codes == UNSEEN
-        if unseen.any():
-            new = np.unique(ids[unseen])
-            table[new] = len(self) + np.arange(len(new), dtype=np.uint32)
-            self._add(pl.DataFrame({"id": new}))
-            codes = table[ids]
-        return pl.Series(codes)
-
-    def _join(self, column: pl.Series) -> pl.Series:
-        unique = pl.DataFrame({"id": column.unique()})
-        if self._known is None:
-            self._add(unique)
-        else:
-            self._add(unique.join(self._known, on="id", how="anti"))
-        assert self._known is not None
-        found = pl.DataFrame({"id": column}).join(
-            self._known, on="id", how="left", maintain_order="left"
-        )
-        return found["code"]
-
-    def _add(self, new: pl.DataFrame) -> None:
-        start = len(self)
-        coded = new.with_columns(code=pl.int_range(start, start + pl.len(), dtype=pl.UInt32))
-        self._known = coded if self._known is None else pl.concat([self._known, coded])
-
-    def __len__(self) -> int:
-        return 0 if self._known is None else self._known.height
-
-    def vocabulary(self) -> tuple[Vocabulary, np.ndarray | None]:
-        """All ids seen, by code, and the new code of each code where some become one; else None.
-
-        Ids of a text file become integers if every one spells an integer ("7", "-7" and "7.0" do,
-        "007" and "+7" do not), by the rule of `core.identity`.
-
-        Raises:
-            SchemaError: all ids are integers, but some are beyond 64 bits.
-        """
-        if self._known is None:
-            return Vocabulary([]), None
-        ids = self._known["id"]
-        if ids.dtype != pl.String or self.typed or not identity.spells_integers(ids):
-            return Vocabulary(ids), None
-        numbers = identity.integers(ids)
-        if numbers.null_count():
-            raise beyond(self.role, ids.filter(numbers.is_null())[0])
-        unique = numbers.unique(maintain_order=True)
-        vocabulary = Vocabulary(unique)
-        return vocabulary, None if len(unique) == len(ids) else vocabulary.index(numbers)
-
-
-def _least(column: pl.Series) -> int:
-    return int(column.min())  # pyright: ignore[reportArgumentType]
-
-
-def _most(column: pl.Series) -> int:
-    return int(column.max())  # pyright: ignore[reportArgumentType]
+from nearfar.tables.rules import DROP, BadRows, missing_value
 
 
 class LogBuilder:
@@ -153,6 +33,7 @@ class LogBuilder:
         report: filled with the rows left out.
         kinds: the weight of each kind of event; rows then have a column kind.
         columns: as far as they are given.
+        literal_ids: text ids stay as they are written.
     """
 
     def __init__(
@@ -165,6 +46,7 @@ class LogBuilder:
         report: ReadReport | None = None,
         kinds: Mapping[str, float] | None = None,
         columns: Columns | None = None,
+        literal_ids: bool = False,
     ) -> None:
         self.name = name
         self.filters = filters or Filters()
@@ -173,8 +55,8 @@ class LogBuilder:
         self._bad_rows = bad_rows
         self.n_read = 0
         self._has_no_events = self._has_bad_rows = False
-        self._users = IdCoder("user", typed=typed)
-        self._items = IdCoder("item", typed=typed)
+        self._users = IdCoder("user", typed=typed, literal=literal_ids)
+        self._items = IdCoder("item", typed=typed, literal=literal_ids)
         self._blocks: list[pl.DataFrame] = []
 
     def add_all(self, blocks: Iterable[TableRows]) -> None:
@@ -266,7 +148,7 @@ class LogBuilder:
 
         Raises:
             EmptyDataError: no row was added.
-            SchemaError: integer ids are beyond 64 bits.
+            DataError: an id in scientific notation may have lost digits.
         """
         if not self.n_read:
             raise EmptyDataError(f"{self.name} has no rows; at least one event was expected")
@@ -276,6 +158,7 @@ class LogBuilder:
         user_ids, user_codes = self._users.vocabulary()
         item_ids, item_codes = self._items.vocabulary()
         for column, codes in (("user", user_codes), ("item", item_codes)):
+            self._tell_rewritten(events[column])
             if codes is not None:
                 merged = codes.astype(np.uint32)[events[column].to_numpy()]
                 events = events.with_columns(pl.Series(column, merged))
@@ -297,6 +180,14 @@ class LogBuilder:
             )
             log = replace(log, steps=(lost,))
         return replace(log, item_ids=with_details(log.item_ids, items), read=self.report)
+
+    def _tell_rewritten(self, codes: pl.Series) -> None:
+        ids = {"user": self._users, "item": self._items}[codes.name]
+        if ids.rewritten is not None and ids.rewritten.any():
+            n = int(ids.rewritten.gather(codes).sum())
+            self.report.converted[
+                f"{codes.name} ids such as {ids.example!r} read as whole numbers"
+            ] += n
 
 
 def _first(bad: pl.Series) -> int:

@@ -107,8 +107,10 @@ def read_log(
         filters = build(Filters, filters, "filters")
     chosen = filters or Filters(merge_duplicates=False)
     options = options or ReadOptions()
+    of_items = ReadReport()
     if isinstance(items, str | Path):
-        items = read_item_table(items, log_encoding=options.text.encoding)
+        of_items.source = str(items)
+        items = read_item_table(items, log_encoding=options.text.encoding, report=of_items)
     if drop_bad_rows:
         options = replace(options, rules=replace(options.rules, bad_rows="drop"))
     request = SourceRequest(columns, chosen, items, options, ReadReport(), kinds)
@@ -118,6 +120,8 @@ def read_log(
         log = _from_memory(source, request, name)
     if name is not None:
         log = _named(log, name)
+    if log.read is not None:
+        log.read.remarks += [f"{of_items.source}: {told}" for told in of_items.losses()]
     _refuse_dates_of_steps(log, chosen)
     log = _weighted(log, weighting, named=bool(weight))
     return chosen.beyond_rows.apply(log) if filters is not None else _nonempty(log)
@@ -131,7 +135,15 @@ def _weighted(log: Log, weighting: Weighting, *, named: bool) -> Log:
             f"{log.name} has no column known as the weight; name it with {OPTIONS['weight']}, or "
             "leave --weights out"
         )
-    return replace(log, scale=scale, repeats=weighting.repeats_rule)
+    log = replace(log, scale=scale, repeats=weighting.repeats_rule)
+    add_up = log.weighted and log.repeats == "sum" and log.has("timestamp")
+    n_copies = log.n_events - log.events.unique().height if add_up else 0
+    if n_copies and log.read is not None:
+        log.read.remarks.append(
+            f"{n_copies:,} events are exact copies of others, time and weight included, and their "
+            "weights add up; if they were written twice, take them away"
+        )
+    return log
 
 
 def read_parts(

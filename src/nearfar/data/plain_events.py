@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import polars as pl
 
@@ -35,9 +35,30 @@ NO_EVENTS = frozenset(
 """Kinds of events after which nobody wants the item more, as `plain_name` writes them."""
 KIND_WORDS = frozenset({"type", "status", *KINDS})
 """Names under which all sorts of words stand; a remark on them only where one is of `NO_EVENTS`."""
-YES = frozenset({"1", "1.0", "true", "t", "yes", "y"})
-NO = frozenset({"0", "0.0", "false", "f", "no", "n"})
+YES = frozenset(
+    {"1", "1.0", "true", "t", "yes", "y", "x", "\u2713"}
+    | {"ja", "oui", "si", "s\u00ed", "s\u00ec", "sim", "tak", "evet", "да", "是", "はい", "예"}
+)
+NO = frozenset(
+    {"0", "0.0", "false", "f", "no", "n"}
+    | {
+        "nein",
+        "non",
+        "n\u00e3o",
+        "nao",
+        "nee",
+        "nej",
+        "nie",
+        "hay\u0131r",
+        "нет",
+        "否",
+        "いいえ",
+        "아니요",
+    }
+)
 MAX_KINDS = 50
+FEW_VALUES = 2
+"""A column with so few may say yes and no in other words."""
 
 
 class PlainEvents:
@@ -50,9 +71,16 @@ class PlainEvents:
     Args:
         report: filled with the rows left out, and what else there is to say.
         columns: as far as they are given: one that is named must be what it is named for.
+        keeping: says how rows are kept that a column speaks against, by its role.
     """
 
-    def __init__(self, report: ReadReport, columns: Columns | None = None) -> None:
+    def __init__(
+        self,
+        report: ReadReport,
+        columns: Columns | None = None,
+        keeping: Callable[[str], str] | None = None,
+    ) -> None:
+        self._kept = keeping or _kept
         self._report = report
         self._named = columns or Columns()
         self._counts: dict[str, int] = {}
@@ -64,6 +92,14 @@ class PlainEvents:
     def condition(self) -> str:
         """What the rows that are kept have in common; empty where all are kept."""
         return f"no {', '.join(self._left_out)}" if self._left_out else ""
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """How many events are of each kind, the most frequent first; none where nothing tells."""
+        if "kind" in self._ignored:
+            return {}
+        kinds = sorted(self._counts, key=lambda kind: (-self._counts[kind], kind))
+        return {kind: self._counts[kind] for kind in kinds if plain_name(kind) not in NO_EVENTS}
 
     def read(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | None]:
         """Return the rows without the columns of kinds and outcomes, and which are no events.
@@ -87,12 +123,9 @@ class PlainEvents:
     def check(self, name: str) -> None:
         """Tell of the kinds, once all rows are read."""
         column = self._report.columns.get("kind")
-        if column is None or "kind" in self._ignored or len(self._counts) < 2:
-            return
-        kinds = sorted(self._counts, key=lambda kind: (-self._counts[kind], kind))
-        kept = [kind for kind in kinds if plain_name(kind) not in NO_EVENTS]
-        if len(kept) > 1 and plain_name(column) not in KIND_WORDS:
-            counts = ", ".join(f"{kind} {self._counts[kind]:,}" for kind in kept[:8])
+        kept = list(self.kinds)
+        if column is not None and len(kept) > 1 and plain_name(column) not in KIND_WORDS:
+            counts = ", ".join(f"{kind} {n:,}" for kind, n in list(self.kinds.items())[:8])
             self._report.remarks.append(
                 f"{column!r} tells kinds of events ({counts}), which count alike; give them "
                 f"weights with --kind-weights {kept[0]}=1,{kept[1]}=2 (in settings: "
@@ -112,7 +145,7 @@ class PlainEvents:
         for kind, n in counts.iter_rows():
             if kind in none:
                 self._left_out[kind] = None
-                self._report.left_out[f"{column} is {kind!r}: no event ({_kept('kind')})"] += n
+                self._report.left_out[f"{column} is {kind!r}: no event ({self._kept('kind')})"] += n
         return kinds.is_in(none).fill_null(False) if none else None
 
     def _of_no_outcome(self, outcomes: pl.Series) -> pl.Series | None:
@@ -123,13 +156,19 @@ class PlainEvents:
         if self._yes_and_no is None:
             return None
         if not self._yes_and_no:
+            if len(values := known.unique(maintain_order=True)) <= FEW_VALUES:
+                column = self._report.columns.get("outcome", "outcome")
+                self._report.remarks.append(
+                    f"{column!r} holds {' and '.join(map(repr, values))}, where yes or no was "
+                    "expected, and is not looked at"
+                )
             self._ignore("outcome", f"{known[0]!r}, where yes or no was expected")
             return None
         none = words.is_in(list(NO)).fill_null(True)
         column = self._report.columns.get("outcome", "outcome")
         if n := int(none.sum()):
             self._left_out[f"{column} 0"] = None
-            self._report.left_out[f"{column} says no: no event ({_kept('outcome')})"] += n
+            self._report.left_out[f"{column} says no: no event ({self._kept('outcome')})"] += n
         return none
 
     def _undone(self, outcomes: pl.Series) -> pl.Series | None:
@@ -150,7 +189,7 @@ class PlainEvents:
         undone = undone.fill_null(False)
         if n := int(undone.sum()):
             self._left_out[f"{column} 1"] = None
-            self._report.left_out[f"{column} says yes: no event ({_kept('outcome')})"] += n
+            self._report.left_out[f"{column} says yes: no event ({self._kept('outcome')})"] += n
         return undone
 
     def _ignore(self, role: str, held: str) -> None:

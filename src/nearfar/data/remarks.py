@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 import numpy as np
 
-from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, remark_on_robots
+from nearfar.data.id_remarks import remark_on_shared, remarks_on_ids
 
-STAND_FOR_MANY = (
-    "guest", "anonymous", "anon", "anonym", "unknown", "unregistered", "nobody", "visitor",
-    "default", "test", "user", "gast", "invitado", "00000000-0000-0000-0000-000000000000",
-)  # fmt: skip
-"""Users' ids, in lower case, under which programs put everybody without an account."""
 FEW = 20
-MANY_TIMES = 5
 A_DAY = 86_400
+EARLY = datetime(1995, 1, 1, tzinfo=UTC)
+"""Before the logs of the web."""
 
 
 def remarks_on(log: Log, filters: Filters) -> list[str]:
@@ -30,43 +27,20 @@ def remarks_on(log: Log, filters: Filters) -> list[str]:
     if not log.n_events:
         return []
     counts = np.bincount(log.users, minlength=log.n_users)
+    popularity = np.bincount(log.items_met, minlength=log.n_items)
     found = [
         remark_on_robots(log.user_ids, counts),
-        _shared_account(log.user_ids, counts),
-        _case("user", log.user_ids),
-        _case("item", log.item_ids),
+        remark_on_shared("user", log.user_ids, counts),
+        remark_on_shared("item", log.item_ids, popularity),
+        *remarks_on_ids("user", log.user_ids.ids),
+        *remarks_on_ids("item", log.item_ids.ids),
         _once("user", log),
         _once("item", log),
         _ratings(log, filters),
+        _past(log),
         _future(log),
     ]
     return [remark for remark in found if remark]
-
-
-def _shared_account(users: Vocabulary, counts: np.ndarray) -> str:
-    median = float(np.median(counts))
-    if users.ids.dtype.is_integer():
-        odd = [0, -1]
-    else:
-        odd = users.ids.filter(users.ids.str.to_lowercase().is_in(STAND_FOR_MANY)).to_list()
-    places = users.index(odd) if odd else []
-    found = [(name, int(counts[at])) for name, at in zip(odd, places, strict=True) if at >= 0]
-    if users.ids.dtype.is_integer():
-        found = [(name, n) for name, n in found if n >= MANY_TIMES * median and n == counts.max()]
-    return "; ".join(
-        f"user {name!r} has {n:,} events and may stand for many without an account; if so, empty "
-        "the id in these rows and leave them out with --drop-bad-rows, or use --max-user"
-        for name, n in found
-    )
-
-
-def _case(role: str, ids: Vocabulary) -> str:
-    if ids.ids.dtype.is_integer():
-        return ""
-    n_alike = len(ids) - ids.ids.str.to_lowercase().n_unique()
-    return f"{n_alike:,} {role} ids differ from another by case only and are kept apart" * (
-        n_alike > 0
-    )
 
 
 def _once(role: str, log: Log) -> str:
@@ -92,6 +66,33 @@ def _ratings(log: Log, filters: Filters) -> str:
         f"ratings of {low:g} to {high:g} all count as interactions ({n_low:,} of them are "
         f"{low:g}); keep the good ones with --min-rating"
     )
+
+
+def _past(log: Log) -> str:
+    if not log.has("timestamp") or log.read is None or log.read.counts_steps:
+        return ""
+    times = log.events["timestamp"]
+    n_early = int((times < int(EARLY.timestamp())).sum())
+    if not n_early:
+        return ""
+    if n_early == len(times):
+        return (
+            f"all times are from {_day(times.min())} to {_day(times.max())}; if that is too early, "
+            "say what the numbers count with --time-unit or how dates are written with "
+            "--time-format"
+        )
+    return (
+        f"{n_early:,} times are before {EARLY:%Y}, the first is {_day(times.min())}; if they stand "
+        f"for missing ones, --since {EARLY:%Y-%m-%d} leaves them out"
+    )
+
+
+def _day(seconds: object) -> str:
+    assert isinstance(seconds, int)
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds:,} s"
 
 
 def _future(log: Log) -> str:

@@ -9,6 +9,7 @@ import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import EmptyDataError, SchemaError
+from nearfar.data.id_remarks import remarks_on_ids
 from nearfar.data.plain_events import event_judge
 from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
@@ -16,17 +17,13 @@ from nearfar.tables.columns import Columns, event_roles
 from nearfar.tables.folder import open_tables
 from nearfar.tables.moments import dated
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.reader import TableReader
+from nearfar.tables.reader import OneTimeTable, TableReader
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rules import RowRules, beyond
+from nearfar.tables.rules import RowRules
 from nearfar.tables.table import ReadOptions, read_rows
 
 MOMENT = pl.Datetime("us", "UTC")
 ID_ROLES = ("user", "item")
-
-
-class OneTimeTable(TableReader):
-    """A table whose blocks can be read once only, as the rows that a database sends."""
 
 
 class EventRows:
@@ -81,6 +78,7 @@ class EventRows:
         self._clock = Clock("the events", rules.time_unit, rules.time_format)
         self._kinds: dict[str, tuple[pl.DataType, str]] = {}
         self._untyped = False
+        self._of_both_kinds: set[str] = set()
         self._tables: list[pl.DataFrame] = []
         self._n_in_window = 0
 
@@ -128,8 +126,7 @@ class EventRows:
 
     def learn(self, times: pl.Series) -> str:
         """Learn from some timestamps what numbers count, and return it ("s", "day", ...)."""
-        self._clock.read(times)
-        return self._clock.unit
+        return self._clock.learn(times)
 
     def add(self, table: TableReader, *, whole: bool = False) -> None:
         """Add the rows of a table that lie in the window, or all of them with `whole`.
@@ -176,13 +173,20 @@ class EventRows:
         if ids.null_count() == len(ids):
             return ids.cast(pl.Null)
         kind, first = self._kinds.setdefault(role, (ids.dtype, table.where))
-        if kind != ids.dtype:
+        if kind != ids.dtype and not self._spell_integers(ids):
             told = {pl.Int64: "integers", pl.String: "text"}
             raise SchemaError(
                 f"{table.where}: {role} ids are {told[ids.dtype.base_type()]}, in {first} they are "
                 f"{told[kind.base_type()]}; make them of one kind"
             )
         return ids
+
+    def _spell_integers(self, ids: pl.Series) -> bool:
+        """Whether the text ids among these and those before spell integers, as the others are."""
+        before = (t[ids.name] for t in self._tables if t.height)
+        texts = [s.drop_nulls() for s in (ids, *before) if s.dtype == pl.String]
+        self._of_both_kinds.add(ids.name)
+        return all(map(identity.spells_integers, texts))
 
     def frame(self) -> pl.DataFrame:
         """All rows, in an order that depends on their values alone.
@@ -191,7 +195,7 @@ class EventRows:
         left out unless all tables have them.
 
         Raises:
-            SchemaError: integer ids are beyond 64 bits.
+            DataError: an id in scientific notation may have lost digits.
         """
         if self._n_in_window:
             self._judge.check("the events")
@@ -218,6 +222,11 @@ class EventRows:
         rows = pl.concat(tables, how="diagonal_relaxed")
         tables.clear()
         rows = rows.with_columns(self._typed(rows[r]) for r in ID_ROLES)
+        for role in ID_ROLES:
+            if rows[role].dtype == pl.String:
+                self.report.remarks += remarks_on_ids(
+                    role, rows[role].drop_nulls().unique(maintain_order=True)
+                )
         rest = [c for c in ("rating", "weight", "kind") if c in rows.columns]
         rows = rows.select("user", "item", "timestamp", *rest)
         return rows.sort("timestamp", "user", "item", *rest)
@@ -225,12 +234,11 @@ class EventRows:
     def _typed(self, ids: pl.Series) -> pl.Series:
         if ids.dtype == pl.Null:
             return ids.cast(pl.String)
-        known = ids.drop_nulls()
-        if not self._untyped or ids.dtype != pl.String or not len(known):
-            return ids
-        if not identity.spells_integers(known):
-            return ids
-        numbers = identity.integers(ids)
-        if numbers.null_count() > ids.null_count():
-            raise beyond(ids.name, ids.filter(numbers.is_null() & ids.is_not_null())[0])
-        return numbers
+        typed = not self._untyped and ids.name not in self._of_both_kinds
+        literal = self._rules.literal_ids
+        settled = identity.settled(ids, ids.name, typed=typed, literal=literal)
+        if settled is not ids and (again := identity.written_anew(ids)).any():
+            such = repr(ids.filter(again).min())
+            n = int(again.sum())
+            self.report.converted[f"{ids.name} ids such as {such} read as whole numbers"] += n
+        return settled

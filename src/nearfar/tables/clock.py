@@ -11,8 +11,16 @@ import polars as pl
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.identity import shortened
 from nearfar.tables.columns import Parsed
+from nearfar.tables.iso_dates import iso_dates, zoned
 from nearfar.tables.spreadsheets import DAYS, seconds_of_days, told_days
-from nearfar.tables.written_dates import DAY_FIRST, MONTH_FIRST, epoch, tidied, written
+from nearfar.tables.written_dates import (
+    DAY_FIRST,
+    MONTH_FIRST,
+    epoch,
+    tidied,
+    told_of_unread,
+    written,
+)
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -47,12 +55,7 @@ UNITS = {
 }
 DIGITS = {"day": "%Y%m%d", "minute": "%Y%m%d%H%M", "moment": "%Y%m%d%H%M%S"}
 
-ISO = (
-    r"^(?<year>\d{4})[-/.](?<month>\d{1,2})[-/.](?<day>\d{1,2})"
-    r"(?:[Tt ]+(?<hour>\d{1,2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,]\d*)?)?)?"
-    r"\s*(?:(?:Z|z|UTC|GMT)|(?<sign>[+-])(?<zone_hour>\d{2}):?(?<zone_minute>\d{2})?)?$"
-)
-EXPECTED = "seconds since 1970 or a date such as 2024-05-01"
+EXPECTED = "seconds since 1970 or a date such as 2024-05-01 was expected"
 
 
 def epoch_seconds(moment: int | float | str | None) -> int | None:
@@ -111,6 +114,7 @@ class Clock:
         self._slashes: tuple[str, ...] | None = None
         self._forms: set[str] = set()
         self._serial_days: list[int] = []
+        self._n_zoned = self._n_naive = 0
 
     @property
     def unit(self) -> str:
@@ -125,7 +129,24 @@ class Clock:
     @property
     def remarks(self) -> list[str]:
         """What to know of how the times were read, once all blocks are."""
-        return [told_days(self._serial_days)] if self._serial_days else []
+        remarks = [told_days(self._serial_days)] if self._serial_days else []
+        if self._n_naive and self._n_zoned:
+            remarks.append(
+                f"{self._n_naive:,} times name no zone and are taken for UTC, beside "
+                f"{self._n_zoned:,} that name one; give all of them a zone"
+            )
+        return remarks
+
+    @property
+    def zones(self) -> tuple[int, int]:
+        """How many times of day named a zone so far, and how many did not."""
+        return self._n_zoned, self._n_naive
+
+    def learn(self, times: pl.Series) -> str:
+        """Learn from some of the times what numbers count, and return it (a key of `UNITS`)."""
+        self.read(times)
+        self._n_zoned = self._n_naive = 0
+        return self.unit
 
     def read(self, times: pl.Series) -> Parsed:
         """Seconds since 1970 (Int64); fractions are cut off.
@@ -140,6 +161,10 @@ class Clock:
             return self._text(times)
         if kind == pl.Date or isinstance(kind, pl.Datetime):
             self._forms.add("dates" if kind == pl.Date else "dates with times")
+            if isinstance(kind, pl.Datetime):
+                n_given = len(times) - times.null_count()
+                self._n_zoned += n_given * (kind.time_zone is not None)
+                self._n_naive += n_given * (kind.time_zone is None)
             seconds = times.cast(pl.Datetime("us")).dt.epoch("s").cast(pl.Int64)
             return self._dated(times, seconds)
         if kind.is_decimal():
@@ -151,7 +176,8 @@ class Clock:
     def _dated(self, given: pl.Series, seconds: pl.Series) -> Parsed:
         """The seconds of dates, without those that did not parse or are of no plausible year."""
         bad = given.is_not_null() & ~seconds.is_between(FIRST, LAST).fill_null(False)
-        return Parsed(_without(seconds, bad), bad, EXPECTED, given)
+        expected = told_of_unread(given.filter(bad).head(1)) or EXPECTED
+        return Parsed(_without(seconds, bad), bad, expected, given)
 
     def _numbers(self, numbers: pl.Series, given: pl.Series) -> Parsed:
         finite = numbers.is_finite() if numbers.dtype.is_float() else numbers.is_not_null()
@@ -234,35 +260,13 @@ class Clock:
         return self._dated(text, seconds)
 
     def _iso(self, text: pl.Series) -> pl.Series:
-        first = text.drop_nulls().head(1)
-        for form in ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"):
-            if len(first) and epoch(first, form).null_count() == 0:
-                seconds = epoch(text, form)
-                if seconds.null_count() == text.null_count():
-                    self._forms.add("ISO dates")
-                    return seconds
-        parts = text.str.extract_groups(ISO).struct.unnest()
-        number = {c: pl.col(c).cast(pl.Int64, strict=False) for c in parts.columns if c != "sign"}
-        clock = {c: number[c].fill_null(0) for c in ("hour", "minute", "second")}
-        offset = number["zone_hour"] * 3600 + number["zone_minute"].fill_null(0) * 60
-        offset = pl.when(pl.col("sign") == "-").then(-offset).otherwise(offset).fill_null(0)
-        good = (
-            number["month"].is_between(1, 12)
-            & number["day"].is_between(1, 31)
-            & (clock["hour"] <= 23)
-            & (clock["minute"] <= 59)
-            & (clock["second"] <= 60)
-        )
-        date = pl.format(
-            "{}-{}-{}", "year", pl.col("month").str.zfill(2), pl.col("day").str.zfill(2)
-        )
-        day = pl.when(good).then(date).str.to_date("%Y-%m-%d", strict=False).dt.epoch("s")
-        seconds = day + clock["hour"] * 3600 + clock["minute"] * 60 + clock["second"] - offset
-        result = parts.select(seconds.cast(pl.Int64).alias("seconds")).to_series()
-        if result.null_count() < len(result):
-            zoned = parts.select(pl.col("sign").is_not_null().any()).item()
-            self._forms.add("ISO dates with zones" if zoned else "ISO dates")
-        return result
+        read = iso_dates(text)
+        if read.seconds.null_count() < len(text):
+            self._forms.add("ISO dates with zones" if read.n_offsets else "ISO dates")
+        n_zoned, n_clocks = zoned(text, read.form)
+        self._n_zoned += n_zoned
+        self._n_naive += n_clocks - n_zoned
+        return read.seconds
 
     def _other(self, text: pl.Series) -> pl.Series:
         """Dates that are not ISO: written out, with dots, with slashes."""

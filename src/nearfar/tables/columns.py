@@ -15,6 +15,7 @@ from nearfar.tables.names import (
     COUNTING,
     GENRES,
     KINDS,
+    OUTCOMES_ELSEWHERE,
     OWN_NAMES,
     RARER,
     SYNONYMS,
@@ -42,7 +43,7 @@ class Parsed:
     given: pl.Series | None = None
 
 
-Kind = Literal["id", "number", "time", "text", "word", "tags"]
+Kind = Literal["id", "number", "time", "text", "word", "tags", "any"]
 
 OPTIONS = {
     "user": "--user-column",
@@ -121,7 +122,7 @@ UNDONE = (
 """Columns of undone events: where one says yes, or at what time, the row is no event."""
 PLAIN_ROLES = (
     Role("kind", "word", KIND_ROLE.known, rarer=(STATUSES, KINDS)),
-    Role("outcome", "word", OUTCOMES),
+    Role("outcome", "word", OUTCOMES, rarer=(OUTCOMES_ELSEWHERE,)),
     Role("undone", "word", UNDONE),
 )
 """What tells rows that are no events, where kinds have no weights: looked at, not kept."""

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Literal
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.identity import INVISIBLE
 from nearfar.tables.names import RARER, SYNONYMS, plain_name
 from nearfar.tables.raw import RawFiles
 
@@ -190,16 +191,21 @@ def _cells(lines: Sequence[str], separator: str, quoted: bool, where: str) -> li
     if separator == ALIGNED:
         lines, separator = [re.sub(" +", " ", lines[0].strip(" \r"))], " "
     if not quoted or separator == "::" or '"' not in lines[0]:
-        return [c.strip() for c in lines[0].rstrip("\r").split(separator)]
+        return [_name(c) for c in lines[0].rstrip("\r").split(separator)]
     texts = (f"{line.removesuffix(chr(13))}\n" for line in lines)
     rows = csv.reader(texts, delimiter=separator, skipinitialspace=True, strict=True)
     try:
-        return [c.strip().replace("\n", " ") for c in next(rows, [])]
+        return [_name(c).replace("\n", " ") for c in next(rows, [])]
     except csv.Error as error:
         raise DataError(
             f"{where}, line 1: the quotes of the first line are not closed, or text follows them "
             f"({error}); take quotes for characters like any other with --quoting none"
         ) from None
+
+
+def _name(cell: str) -> str:
+    """A column's name without blanks around it and invisible characters."""
+    return cell.translate(dict.fromkeys(map(ord, INVISIBLE))).strip()
 
 
 def is_number(cell: str) -> bool:

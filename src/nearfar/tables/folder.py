@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
@@ -13,11 +13,12 @@ from nearfar.tables.columns import ITEM_ROLES, AmbiguousColumnError, Role, resol
 from nearfar.tables.json_lines import JSON_LINES
 from nearfar.tables.names import plain_name
 from nearfar.tables.partitions import partitioned
-from nearfar.tables.raw import RawFiles
+from nearfar.tables.raw import SAMPLE_BYTES, RawFiles
 from nearfar.tables.reader import TableReader
 from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names, view_names
 from nearfar.tables.table import TEXT, ReadOptions, open_table
 
+CHUNK_BYTES = 1 << 20
 PACKED = r"\.(?:zst|lz4|snappy|lzo|br|Z)"
 
 
@@ -91,29 +92,61 @@ def open_tables(
 
 
 def remark_on_copies(files: RawFiles, skipped: Sequence[str]) -> str:
-    """Name files of a folder that are read and hold the same bytes as another; "" without any.
+    """Name files of a folder or archive that are read and hold what another holds; "" without any.
 
-    They may be copies, or days on which the same happened, so that they are not left out.
+    They may be copies, or days on which the same happened, so that they are not left out. A file
+    may be compressed and another not; files of other formats are told by their names alone.
 
     Args:
         files: the folder.
         skipped: the files that are not read.
     """
-    if files.kind != "folder":
+    if files.kind == "file":
         return ""
-    of_size: dict[int, list[str]] = {}
-    for name in files_of_tables(files):
-        if name not in skipped and (size := (files.path / name).stat().st_size):
-            of_size.setdefault(size, []).append(name)
-    first: dict[bytes, str] = {}
-    alike = []
-    for name in (name for names in of_size.values() if len(names) > 1 for name in names):
-        with (files.path / name).open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").digest()
-        if (other := first.setdefault(digest, name)) != name:
-            alike.append(f"{name} as {other}")
-    return f"the same content: {_listed(alike)}; take copies away, since all events count" * bool(
-        alike
+    names = [name for name in files_of_tables(files) if name not in skipped]
+    if len(names) < 2:
+        return ""
+    alike: dict[str, str] = {}
+    with files.kept_open():
+        for group in _groups(names, lambda name: _digest(files, name, SAMPLE_BYTES)):
+            for copies in _groups(group, lambda name: _digest(files, name)):
+                alike |= dict.fromkeys(copies[1:], copies[0])
+    same = [f"{name} as {other}" for name, other in alike.items()]
+    remarks = [f"the same content: {_listed(same)}"] if same else []
+    called = [
+        f"{name} as {group[0]}"
+        for group in _groups([n for n in names if n not in alike], _stem)
+        for name in group[1:]
+    ]
+    remarks += [f"the same name: {_listed(called)}"] if called else []
+    return "; ".join([*remarks, "take copies away, since all events count"] if remarks else [])
+
+
+def _groups(names: Sequence[str], key: Callable[[str], Hashable]) -> list[list[str]]:
+    """The names that share their key with another."""
+    found: dict[Hashable, list[str]] = {}
+    for name in names:
+        if (of := key(name)) is not None:
+            found.setdefault(of, []).append(name)
+    return [group for group in found.values() if len(group) > 1]
+
+
+def _digest(files: RawFiles, name: str, most: int | None = None) -> bytes | None:
+    """The checksum of a file's content, or of its first bytes; None for an empty file."""
+    state, left = hashlib.sha256(), most
+    n_bytes = 0
+    with files.open(name) as stream:
+        while piece := stream.read(CHUNK_BYTES if left is None else min(left, CHUNK_BYTES)):
+            state.update(piece)
+            n_bytes += len(piece)
+            left = None if left is None else left - len(piece)
+    return state.digest() if n_bytes else None
+
+
+def _stem(name: str) -> str:
+    """A file's path without the endings that say its format and compression."""
+    return re.sub(
+        r"(?i)(?:\.(?:gz|bz2|xz|csv|tsv|txt|tab|dat|json|jsonl|ndjson|parquet|pq))+$", "", name
     )
 
 

@@ -11,11 +11,14 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
+from nearfar.tables.columns import quoted
 from nearfar.tables.nested import refuse_nested
-from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, MAX_LINE_BYTES, RawFiles
+from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, MAX_LINE_BYTES, SAMPLE_BYTES, RawFiles
 from nearfar.tables.reader import Numbers, TableReader
 
 JSON_LINES = r".*\.(?:jsonl|ndjson)"
+LAST_BYTES = 1 << 16
+"""Of a block, whose keys are held against those of the file's start."""
 
 
 def holds_json(files: RawFiles, name: str, encoding: str | None = None) -> bool:
@@ -68,6 +71,7 @@ class JsonLinesTable(TableReader):
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
         first = 1
+        late: dict[str, None] = {}
         schema = {column: self.schema[column] for column in selected}
         for block in self._texts():
             n_lines = None if self._is_array else len(_lines(block))
@@ -80,9 +84,30 @@ class JsonLinesTable(TableReader):
                 raise self._unreadable(block, first, str(error)) from None
             if n_lines not in (None, frame.height):
                 raise self._unreadable(block, first, "a line holds several objects")
+            late |= dict.fromkeys(self._late_keys(block))
             refuse_nested(frame, first, self.where)
             yield frame, first
             first += frame.height
+
+        if late:
+            self.remarks = [
+                f"keys of later rows in {self.where} are not read: {quoted(list(late))}; put a row "
+                "with every key first"
+            ]
+
+    def _late_keys(self, block: bytes) -> list[str]:
+        """Keys of a block's last rows that the file's start does not have."""
+        if self._is_array:
+            if len(block) <= SAMPLE_BYTES:
+                return []
+            try:
+                keys = pl.read_json(io.BytesIO(block), infer_schema_length=None).columns
+            except PolarsError:  # values of several types, which are read as text
+                return []
+        else:
+            lines = _lines(block[-LAST_BYTES:][block[-LAST_BYTES:].find(b"\n") + 1 :])
+            keys = [key for line in lines for key in json.loads(line)]
+        return [key for key in dict.fromkeys(keys) if key not in self.schema]
 
     def _texts(self) -> Iterator[bytes]:
         """Lines in blocks, or an array at once."""
@@ -118,6 +143,10 @@ class JsonLinesTable(TableReader):
         try:
             found = json.loads(line)
         except ValueError as error:
+            if row == 1 and line.strip() == b"{":
+                raise DataError(
+                    f"{self.where}: the first object runs over several lines; {EXPECTED}"
+                ) from None
             raise DataError(f"{self.where}, row {row}: not JSON ({error}); {EXPECTED}") from None
         return self._checked(found, row)
 

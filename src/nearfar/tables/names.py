@@ -199,6 +199,12 @@ KINDS = words(
     "種別 区分 状態 ステータス 이벤트 행동 유형 상태"
 )
 """Kinds of events and states of orders in other languages."""
+OUTCOMES_ELSEWHERE = words(
+    "gekauft geklickt bestellt gekocht geklikt comprado comprada compro achete achetee clique "
+    "acquistato acquistata cliccato comprou clicou kupione kliknieto satinalindi куплено кликнул "
+    "购买 点击 購入 購入済 구매"
+)
+"""Whether something happened, in other languages."""
 TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "user": (
         words("customeruserid customeruniqueid userpseudoid domainuserid distinctid steamid"),

@@ -44,6 +44,10 @@ class TableReader(ABC):
         """
 
 
+class OneTimeTable(TableReader):
+    """A table whose blocks can be read once only, as the rows that a database sends."""
+
+
 class DerivedTable(TableReader):
     """A table whose rows are made of those of another one.
 

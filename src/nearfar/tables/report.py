@@ -18,6 +18,7 @@ class ReadReport:
         skipped_files: files beside them that were not read.
         layout: separator, header and encoding of text; empty for other formats.
         columns: the column of each role.
+        different_files: what files that are written otherwise than the first are read as.
         unused_columns: the others.
         n_rows: rows read.
         n_kept: rows kept.
@@ -39,6 +40,7 @@ class ReadReport:
     skipped_files: list[str] = field(default_factory=list)
     layout: str = ""
     columns: dict[str, str] = field(default_factory=dict)
+    different_files: dict[str, str] = field(default_factory=dict)
     unused_columns: list[str] = field(default_factory=list)
     n_rows: int = 0
     n_kept: int = 0
@@ -81,8 +83,12 @@ class ReadReport:
         result = [
             f"read {self.source} as {self.format}{layout}{files}: {found}{self.n_rows:,} rows"
         ]
+        if self.different_files:
+            told = [f"{name} ({what})" for name, what in self.different_files.items()]
+            result.append(f"written otherwise: {_listed(told, 3)}")
         if self.unused_columns:
-            result.append(f"columns not used: {_listed(self.unused_columns)}")
+            unused = [column or "one without a name" for column in self.unused_columns]
+            result.append(f"columns not used: {_listed(unused)}")
         return result + self.losses()
 
 

@@ -12,17 +12,10 @@ from polars.exceptions import PolarsError
 from nearfar.core import identity
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.tables.clock import Clock
-from nearfar.tables.columns import Parsed, Role
+from nearfar.tables.columns import OPTIONS, Parsed, Role
+from nearfar.tables.numbers import NumberReader
 from nearfar.tables.report import ReadReport
-from nearfar.tables.rules import DROP, RowRules, beyond, missing_value, on_nameless
-
-LARGEST_NUMBER = 3.4e38
-"""Ratings and weights are kept as 32-bit floats."""
-GROUPED = r"^[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$"
-"""Thousands by commas, where commas are no decimal signs."""
-GROUPED_BOTH = r"^[+-]?\d{1,3}(?:(?:\.\d{3})+,\d+|(?:,\d{3})+\.\d+)$"
-"""Thousands by one sign, decimals by the other."""
-DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
+from nearfar.tables.rules import DROP, RowRules, missing_value, on_nameless
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +72,10 @@ class RowReader:
         self._rules = rules
         self._report = report
         self._typed = typed
-        self._decimal_comma = decimal_comma
+        self._numbers = NumberReader(where, report, typed=typed, decimal_comma=decimal_comma)
         self._clock = clock or Clock(where, rules.time_unit, rules.time_format)
         self._n_rows = self._n_dropped = 0
         self._n_nameless: Counter[str] = Counter()
-        self._decimal_signs: set[str] = set()
 
     def read(self, frame: pl.DataFrame, first_row: int) -> TableRows:
         """The rows of a block.
@@ -137,11 +129,7 @@ class RowReader:
             )
         shares = {role: n / self._n_rows for role, n in self._n_nameless.items() if n}
         self._report.remarks += on_nameless(self._where, self._columns, shares)
-        if len(self._decimal_signs) > 1:
-            raise DataError(
-                f"{self._where}: numbers have a decimal point in some rows and a decimal comma in "
-                "others; write them one way"
-            )
+        self._numbers.finish()
 
     def _count(self, n_rows: int) -> None:
         self._n_rows += n_rows
@@ -155,8 +143,8 @@ class RowReader:
         if role.kind == "time":
             return self._clock.read(values)
         if role.kind == "number":
-            return self._numbers(values, column)
-        if role.kind == "tags" and isinstance(values.dtype, pl.List):
+            return self._numbers.read(role.name, values, column)
+        if role.kind == "any" or (role.kind == "tags" and isinstance(values.dtype, pl.List)):
             return Parsed(values, pl.repeat(False, len(values), eager=True), "a list was expected")
         if role.kind == "word" and not values.dtype.is_nested():
             values = values.cast(pl.String, strict=False)
@@ -172,6 +160,8 @@ class RowReader:
             hint = f"; leave such rows out with {DROP}"
             if role.kind == "id" and isinstance(value, str):
                 hint += ", or take such words for ids with --literal-ids"
+            if role.kind == "number" and role.name in OPTIONS:
+                hint += f", or name another column with {OPTIONS[role.name]} ('' for none)"
             if role.kind == "time":
                 hint += ", or say how times are written with --time-unit or --time-format"
         return DataError(
@@ -191,9 +181,7 @@ class RowReader:
             self._refuse_quoted_ids(role, values)
             trimmed = identity.stripped(values)
             trimmed = _null_where(trimmed == "", trimmed)
-            n_trimmed = int((trimmed.str.len_bytes() != values.str.len_bytes()).sum())
-            if n_trimmed:
-                self._report.converted[f"blanks around {role.name} ids dropped"] += n_trimmed
+            self._tell_trimmed(role.name, values, trimmed)
             bad = pl.repeat(False, len(trimmed), eager=True)
             if not self._rules.literal_ids:
                 bad = identity.missing_words(trimmed).fill_null(False)
@@ -202,15 +190,13 @@ class RowReader:
                     expected = "an id was expected, and a spreadsheet shortened this one; export "
                     expected += "ids as text"
             return Parsed(_null_where(bad, trimmed), bad, expected, trimmed)
-        if kind.is_integer() or (isinstance(kind, pl.Decimal) and kind.scale == 0):
-            numbers = values.cast(pl.Int64, strict=False)
-            if numbers.null_count() > values.null_count():
-                raise beyond(role.name, values.filter(numbers.is_null() & values.is_not_null())[0])
+        if kind.is_integer():
+            numbers = identity.of_integers(values)
             return Parsed(numbers, pl.repeat(False, len(values), eager=True), expected)
         if kind.is_float() or kind.is_decimal():
+            numbers = identity.integers_of_floats(values)
             values = values.cast(pl.Float64)
             missing = values.is_nan().fill_null(True)
-            numbers = identity.integers_of_floats(values)
             bad = numbers.is_null() & ~missing
             if len(numbers) > numbers.null_count():
                 self._report.converted[f"{role.name} ids read from floats as integers"] += int(
@@ -224,6 +210,22 @@ class RowReader:
             f"{self._where}: {role.name} ids in column {column!r} are {kind}; make them integers "
             "or text"
         )
+
+    def _tell_trimmed(self, role: str, given: pl.Series, trimmed: pl.Series) -> None:
+        """Count what became of text ids."""
+        changed = given.filter((trimmed != given).fill_null(trimmed.is_null()))
+        formulas = changed.str.strip_chars().str.starts_with('="').fill_null(False)
+        accents = (changed.str.normalize("NFC") != changed).fill_null(False) & ~formulas
+        for what, n in (
+            (f'{role} ids as spreadsheets write them (="007") read as text', int(formulas.sum())),
+            (f"accents of {role} ids joined to their letters", int(accents.sum())),
+            (
+                f"blanks around {role} ids dropped",
+                int((changed.is_not_null() & ~formulas & ~accents).sum()),
+            ),
+        ):
+            if n:
+                self._report.converted[what] += n
 
     def _as_text(self, role: Role, values: pl.Series, column: str) -> pl.Series:
         try:
@@ -245,54 +247,6 @@ class RowReader:
                 "them with --quoting double"
             )
 
-    def _numbers(self, values: pl.Series, column: str) -> Parsed:
-        kind = values.dtype
-        expected = "a number was expected"
-        if kind == pl.String:
-            return self._spelled_numbers(values)
-        if kind.is_numeric() or kind in (pl.Boolean, pl.Null):
-            numbers = values.cast(pl.Float64)
-            if self._decimal_comma and not self._typed and (numbers != numbers.round()).any():
-                self._decimal_signs.add(".")
-            bad = _too_large(numbers)
-            return Parsed(_null_where(bad | numbers.is_nan(), numbers), bad, expected, numbers)
-        raise SchemaError(f"{self._where}: column {column!r} is {kind}; numbers were expected")
-
-    def _spelled_numbers(self, values: pl.Series) -> Parsed:
-        expected = "a number was expected"
-        numbers = values.cast(pl.Float64, strict=False)
-        text = values
-        if numbers.null_count() > values.null_count() or numbers.is_nan().any():
-            text = identity.stripped(values)
-            text = _null_where(identity.missing_words(text), text)
-            numbers = text.cast(pl.Float64, strict=False)
-            left = text.is_not_null() & numbers.is_null()
-            grouped = text.str.contains(GROUPED_BOTH if self._decimal_comma else GROUPED)
-            if (grouped := grouped.fill_null(False) & left).any():
-                self._report.converted["separators of thousands dropped"] += int(grouped.sum())
-                plain = text.str.replace_all(",", "", literal=True)
-                if self._decimal_comma:
-                    last = text.str.contains(r",\d+$").fill_null(False)
-                    german = text.str.replace_all(".", "", literal=True).str.replace(",", ".")
-                    plain = german.zip_with(last & ~text.str.contains(r",.*\."), plain)
-                text = plain.zip_with(grouped, text)
-                numbers = text.cast(pl.Float64, strict=False)
-                left &= ~grouped
-            if self._decimal_comma and left.any():
-                comma = left & text.str.contains(DECIMAL_COMMA).fill_null(False)
-                if comma.any():
-                    self._decimal_signs.add(",")
-                    self._report.converted["decimal commas read as points"] += int(comma.sum())
-                    numbers = numbers.zip_with(
-                        ~comma,
-                        text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False),
-                    )
-        if self._decimal_comma and values.str.contains(r"^[^,]*\.[^,]*$").any():
-            self._decimal_signs.add(".")
-        bad = (text.is_not_null() & numbers.is_null()) | numbers.is_nan().fill_null(False)
-        bad |= _too_large(numbers)
-        return Parsed(_null_where(bad, numbers), bad, expected, text)
-
     def _texts(self, values: pl.Series, column: str) -> Parsed:
         kind = values.dtype
         if kind.is_nested() or kind.is_temporal() or kind.is_float():
@@ -300,10 +254,6 @@ class RowReader:
         text = values.cast(pl.String).str.strip_chars()
         text = _null_where(text == "", text)
         return Parsed(text, pl.repeat(False, len(text), eager=True), "text was expected")
-
-
-def _too_large(numbers: pl.Series) -> pl.Series:
-    return ((numbers.abs() > LARGEST_NUMBER) & ~numbers.is_nan()).fill_null(False)
 
 
 def _null_where(bad: pl.Series, values: pl.Series) -> pl.Series:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from nearfar.core.errors import DataError, SchemaError, SettingsError
 from nearfar.tables.clock import TimeUnit
-from nearfar.tables.columns import OPTIONS
+from nearfar.tables.columns import OPTIONS, Role, quoted
+from nearfar.tables.names import plain_name
 
 BadRows = Literal["refuse", "drop", "null"]
 TELLING_SHARE = 0.1
@@ -70,6 +71,32 @@ def on_nameless(where: str, columns: Mapping[str, str], shares: Mapping[str, flo
         for role, share in shares.items()
         if share > TELLING_SHARE
     ]
+
+
+def others_alike(
+    unused: Sequence[str],
+    columns: Mapping[str, str],
+    roles: Sequence[Role],
+    given: Mapping[str, str | None],
+) -> list[str]:
+    """Remarks on columns that could have been the user or the item as well.
+
+    Args:
+        unused: the columns without a role.
+        columns: the column of each role.
+        roles: the roles wanted.
+        given: names of columns by role, as far as they are given.
+    """
+    remarks = []
+    for role in roles:
+        if role.kind != "id" or role.name not in columns or given.get(role.name) is not None:
+            continue
+        if alike := [column for column in unused if plain_name(column) in role.known]:
+            remarks.append(
+                f"{quoted(alike)} could be the {role.name} too; {columns[role.name]!r} is taken: "
+                f"name another with {OPTIONS[role.name]}"
+            )
+    return remarks
 
 
 def beyond(role: str, value: object) -> SchemaError:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
+from uuid import UUID
 
 import polars as pl
 
@@ -72,16 +73,25 @@ class SQLiteTable(TableReader):
             cursor = connection.execute(f"SELECT {names} FROM {_identifier(self._name)}")
             while rows := cursor.fetchmany(BATCH_ROWS):
                 columns = zip(selected, zip(*rows, strict=True), strict=True)
-                yield pl.DataFrame([self._series(c, values) for c, values in columns]), first
+                yield (
+                    pl.DataFrame([database_series(c, values, self.where) for c, values in columns]),
+                    first,
+                )
                 first += len(rows)
 
-    def _series(self, column: str, values: Sequence[object]) -> pl.Series:
-        kinds = {type(value) for value in values} - {type(None)}
-        if bytes in kinds:
-            raise SchemaError(f"{self.where}: column {column!r} holds blobs; text was expected")
-        if str in kinds:  # a column of SQLite may mix text and numbers
-            values = [None if value is None else str(value) for value in values]
-        return pl.Series(column, values, strict=False)
+
+def database_series(column: str, values: Sequence[object], where: str) -> pl.Series:
+    """Values as a database hands them out, as a column; text, where some of them are.
+
+    Raises:
+        SchemaError: the column holds blobs.
+    """
+    kinds = {type(value) for value in values} - {type(None)}
+    if bytes in kinds:
+        raise SchemaError(f"{where}: column {column!r} holds blobs; text was expected")
+    if kinds & {str, UUID}:  # a column of SQLite may mix text and numbers
+        values = [None if value is None else str(value) for value in values]
+    return pl.Series(column, values, strict=False)
 
 
 @contextlib.contextmanager

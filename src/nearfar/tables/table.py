@@ -11,20 +11,20 @@ from nearfar.core.errors import DataError
 from nearfar.tables.clock import Clock
 from nearfar.tables.columnar import ColumnarTable, columnar_format
 from nearfar.tables.columns import OPTIONS, Role, quoted, resolve
-from nearfar.tables.delimited import read_blocks
-from nearfar.tables.dialect import Dialect, TextOptions, sniff
+from nearfar.tables.dialect import TextOptions
 from nearfar.tables.json_lines import JsonLinesTable, holds_json
 from nearfar.tables.lists import ListCells
 from nearfar.tables.moments import dated
 from nearfar.tables.names import SESSIONS, plain_name
 from nearfar.tables.nested import unnested
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
-from nearfar.tables.reader import BATCH_ROWS, Numbers, TableReader
+from nearfar.tables.reader import BATCH_ROWS, Numbers, OneTimeTable, TableReader
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import RowReader, TableRows
-from nearfar.tables.rules import RowRules
+from nearfar.tables.rules import RowRules, others_alike
 from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names
 from nearfar.tables.streams import MAX_EXPANSION
+from nearfar.tables.text_table import TextTable
 
 TEXT = r".*\.(?:csv|tsv|txt|tab|dat|log)"
 
@@ -56,73 +56,6 @@ class ReadOptions:
     table: str | None = None
     max_expansion: int = MAX_EXPANSION
     block_bytes: int = BLOCK_BYTES
-
-
-class TextTable(TableReader):
-    """Delimited text.
-
-    Args:
-        files, name: the file.
-        columns: the names of its columns, in order.
-        dialect: how the text is cut.
-        block_bytes: about how many bytes are parsed at a time.
-    """
-
-    typed = False
-
-    def __init__(
-        self,
-        files: RawFiles,
-        name: str,
-        columns: list[str],
-        dialect: Dialect,
-        block_bytes: int,
-    ) -> None:
-        self.where = files.where(name)
-        self.columns = columns
-        self._files, self._name = files, name
-        self._dialect, self._block_bytes = dialect, block_bytes
-
-    @classmethod
-    def sniffed(cls, files: RawFiles, name: str, options: ReadOptions) -> TextTable:
-        """A text file whose columns and dialect are told by its start and the options."""
-        dialect, columns = sniff(files, name, options.text)
-        table = cls(files, name, columns, dialect, options.block_bytes)
-        table.layout = str(dialect)
-        table.decimal_comma = dialect.separator != ","
-        return table
-
-    def blocks(
-        self, selected: Sequence[str], numbers: Numbers | None = None
-    ) -> Iterator[tuple[pl.DataFrame, int]]:
-        n_again = 0
-        for frame, first_row in read_blocks(
-            self._files,
-            self._name,
-            self.columns,
-            selected,
-            self._dialect,
-            self._block_bytes,
-            numbers,
-        ):
-            again = self._headers(frame) if self._dialect.header else None
-            yield frame if again is None else frame.filter(~again), first_row - n_again
-            n_again += 0 if again is None else int(again.sum())
-        lines = f"{self._dialect.n_skipped:,} lines before the header"
-        self.remarks = [f"left out: {lines} of {self.where}"] if self._dialect.n_skipped else []
-        if n_again:
-            self.remarks.append(f"left out: {n_again:,} repeated header lines in {self.where}")
-
-    def _headers(self, frame: pl.DataFrame) -> pl.Series | None:
-        """Which rows are the header again, as in files that were joined; None for none."""
-        same = pl.repeat(True, frame.height, eager=True)
-        for column in frame.columns:
-            if frame[column].dtype != pl.String:
-                return None
-            same &= (frame[column].str.strip_chars("\ufeff ") == column).fill_null(False)
-            if not same.any():
-                return None
-        return same
 
 
 class FrameTable(TableReader):
@@ -178,7 +111,7 @@ def open_table(
     if holds_json(files, name, options.text.encoding):
         lines = JsonLinesTable(files, name, options.text.encoding, options.block_bytes)
         return lines if nested else unnested(lines, lines.schema)
-    return TextTable.sniffed(files, name, options)
+    return TextTable.sniffed(files, name, options.text, options.block_bytes)
 
 
 def _only_table(files: RawFiles, wanted: str | None) -> str:
@@ -220,11 +153,15 @@ def read_rows(
     of_one_log = clock or Clock(tables[0].where, rules.time_unit, rules.time_format)
     for table in tables:
         columns = resolve(table.columns, table.where, roles, given)
-        if given.get("timestamp") is None and "timestamp" in columns:
+        once = isinstance(table, OneTimeTable)
+        if given.get("timestamp") is None and "timestamp" in columns and not once:
             table, columns, remark = dated(table, columns)
             report.remarks += [remark] if remark else []
         if not report.columns:
             _tell_columns(report, table, columns)
+            report.remarks += others_alike(report.unused_columns, columns, roles, given)
+        else:
+            _tell_differences(report, table, columns)
         numbers = {
             columns[role.name]: PARSED_AS[role.kind]
             for role in roles
@@ -251,15 +188,28 @@ def read_rows(
         report.remarks += of_one_log.remarks
 
 
+def _tell_differences(report: ReadReport, table: TableReader, columns: dict[str, str]) -> None:
+    """Add to the report what another table of the log is read as, where that differs."""
+    differences = [] if table.layout == report.layout else [table.layout or f"{table.kind} table"]
+    differences += [
+        f"{role}={column}" for role, column in columns.items() if report.columns.get(role) != column
+    ]
+    if differences:
+        report.different_files[table.where] = ", ".join(differences)
+    unused = _unused(table, columns)
+    report.unused_columns += [c for c in unused if c not in report.unused_columns]
+
+
+def _unused(table: TableReader, columns: Mapping[str, str]) -> list[str]:
+    parts = {part for used in columns.values() for part in (used, *used.split(" + "))}
+    return [column for column in table.columns if column not in parts]
+
+
 def _tell_columns(report: ReadReport, table: TableReader, columns: dict[str, str]) -> None:
     """Fill the report with what the first table of a log is read as."""
     report.layout = report.layout or table.layout
     report.columns = columns
-    used = columns.values()
-    joined = set(table.columns) & set(used)
-    report.unused_columns = [
-        c for c in table.columns if c not in joined and not any(c in u.split(" + ") for u in used)
-    ]
+    report.unused_columns = _unused(table, columns)
     user = columns.get("user", "")
     if plain_name(user) in SESSIONS:
         report.remarks.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import polars as pl
@@ -27,6 +28,36 @@ DAY_FIRST = tuple(f"%d{s}%m{s}%Y{time}" for s in "/-" for time in TIMES_OF_DAY)
 MONTH_FIRST = tuple(f"%m{s}%d{s}%Y{time}" for s in "/-" for time in TIMES_OF_DAY)
 MONTH_DAY = r"^\d{1,2} \d{1,2}, \d{4}$"
 """As Amazon's reviews are dated: "05 1, 2024"."""
+
+
+UNREAD = (
+    (
+        r"\d{1,2}:\d{2}.*\s[A-Z]{3,5}\b",
+        "a zone's name is not unique; write an offset such as +02:00",
+    ),
+    (
+        r"^\d{1,2}[./-]\d{1,2}[./-]\d{2}(?:\D|$)",
+        "years of two digits are read with --time-format, as '%d.%m.%y'",
+    ),
+    (r"^\d{4}-?(?:W|Q|KW)\d", "weeks and quarters are no days; write their first day"),
+    (r"^\d{4}-\d{1,2}$", "a month is no day; write its first day"),
+    (r"^\d{1,2}:\d{2}", "a time of day tells no date; name the column of the date"),
+    (r"\d[\s.-]+[^\W\d_]{3,}", "names of months are read in English; write their numbers"),
+)
+"""Forms of times that are not read, and what to say of them."""
+
+
+def told_of_unread(times: pl.Series) -> str | None:
+    """What to say of the first time that was not read; None where nothing is known of its form.
+
+    Examples:
+        >>> from nearfar.tables.written_dates import told_of_unread
+        >>> told_of_unread(pl.Series(["2024-05"]))
+        'a month is no day; write its first day'
+    """
+    if times.dtype != pl.String or not len(times):
+        return None
+    return next((told for form, told in UNREAD if re.search(form, times[0])), None)
 
 
 def epoch(text: pl.Series, form: str) -> pl.Series:

@@ -75,6 +75,8 @@ class Catalogue:
 
     def position(self, item: ItemId) -> int:
         """The position of an item by the rule of `core.identity`; -1 for an unknown one."""
+        if isinstance(item, str) and item in self._position:
+            return self._position[item]
         key = key_of(item, integer=self._integer)
         return -1 if key is None else self._position.get(key, -1)
 

@@ -16,7 +16,8 @@ from nearfar.tables.columns import EVENT_ROLES
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.rules import beyond
-from nearfar.tables.table import TextTable, read_rows
+from nearfar.tables.table import read_rows
+from nearfar.tables.text_table import TextTable
 
 
 def add_rows(

@@ -54,7 +54,7 @@ class SourceRequest:
         rules = self.options.rules
         return LogBuilder(
             name, self.filters, typed=typed, bad_rows=rules.bad_rows, report=self.report,
-            kinds=self.kinds, columns=self.columns,
+            kinds=self.kinds, columns=self.columns, literal_ids=rules.literal_ids,
         )  # fmt: skip
 
 

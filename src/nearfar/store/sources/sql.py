@@ -19,12 +19,12 @@ from nearfar.core.errors import DataError, SchemaError, SettingsError
 from nearfar.core.extras import require
 from nearfar.core.ranges import PositiveInt
 from nearfar.core.secrets import Url
-from nearfar.store.event_rows import EventRows, OneTimeTable
+from nearfar.store.event_rows import EventRows
 from nearfar.store.sources._sql_window import bounds_of, typical
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import Columns
-from nearfar.tables.reader import Numbers
+from nearfar.tables.reader import Numbers, OneTimeTable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, FromClause

@@ -1,0 +1,74 @@
+"""ISO dates and times, of any precision and with or without a zone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from nearfar.tables.written_dates import epoch
+
+ISO = (
+    r"^(?<year>\d{4})[-/.](?<month>\d{1,2})[-/.](?<day>\d{1,2})"
+    r"(?:[Tt ]+(?<hour>\d{1,2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,]\d*)?)?)?"
+    r"\s*(?:(?:Z|z|UTC|GMT)|(?<sign>[+-])(?<zone_hour>\d{2}):?(?<zone_minute>\d{2})?)?$"
+)
+FORMS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
+"""The usual ones, which are read fast where all of a column has one of them."""
+CLOCK = r"\d:\d{2}"
+ZONE = CLOCK + r".*(?:[Zz]|UTC|GMT|[+-]\d{2}(?::?\d{2})?)\b"
+
+
+@dataclass(frozen=True, eq=False)
+class IsoDates:
+    """Dates read.
+
+    Attributes:
+        seconds: since 1970 in UTC (Int64); null where a text is no ISO date.
+        n_offsets: how many name an offset such as +02:00.
+        form: that all of them have; None where that is not known.
+    """
+
+    seconds: pl.Series
+    n_offsets: int = 0
+    form: str | None = None
+
+
+def iso_dates(text: pl.Series) -> IsoDates:
+    """Read ISO dates and times; one without a zone is UTC."""
+    first = text.drop_nulls().head(1)
+    for form in FORMS:
+        if len(first) and epoch(first, form).null_count() == 0:
+            seconds = epoch(text, form)
+            if seconds.null_count() == text.null_count():
+                return IsoDates(seconds, form=form)
+    parts = text.str.extract_groups(ISO).struct.unnest()
+    number = {c: pl.col(c).cast(pl.Int64, strict=False) for c in parts.columns if c != "sign"}
+    clock = {c: number[c].fill_null(0) for c in ("hour", "minute", "second")}
+    offset = number["zone_hour"] * 3600 + number["zone_minute"].fill_null(0) * 60
+    offset = pl.when(pl.col("sign") == "-").then(-offset).otherwise(offset).fill_null(0)
+    good = (
+        number["month"].is_between(1, 12)
+        & number["day"].is_between(1, 31)
+        & (clock["hour"] <= 23)
+        & (clock["minute"] <= 59)
+        & (clock["second"] <= 60)
+    )
+    date = pl.format("{}-{}-{}", "year", pl.col("month").str.zfill(2), pl.col("day").str.zfill(2))
+    day = pl.when(good).then(date).str.to_date("%Y-%m-%d", strict=False).dt.epoch("s")
+    seconds = day + clock["hour"] * 3600 + clock["minute"] * 60 + clock["second"] - offset
+    found = parts.select(seconds.cast(pl.Int64).alias("seconds")).to_series()
+    return IsoDates(found, len(text) - parts["sign"].null_count())
+
+
+def zoned(text: pl.Series, form: str | None) -> tuple[int, int]:
+    """How many written times name a zone, and how many tell a time of day.
+
+    Args:
+        text: the times.
+        form: that all of them have; None where that is not known.
+    """
+    if form is not None:
+        n_clocks = (len(text) - text.null_count()) * ("%H" in form)
+        return n_clocks * form.endswith("Z"), n_clocks
+    return int(text.str.contains(ZONE).sum()), int(text.str.contains(CLOCK).sum())
