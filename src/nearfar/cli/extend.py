@@ -12,6 +12,7 @@ from nearfar.bundle.history_file import read_histories
 from nearfar.cli.options import BundleOrRegistry, Seed, with_options
 from nearfar.cli.output import Output
 from nearfar.core.errors import DataError
+from nearfar.data.item_features import read_item_features
 
 
 @with_options()
@@ -60,7 +61,10 @@ def extend(
         users = next(read_histories(loaded, histories)).histories
         if not users.nnz:
             raise DataError(f"{histories} has no history with an item that the bundle knows")
-    extended = loaded.with_new_items(items, exposure=exposure, histories=users, seed=seed)
+    features = read_item_features(items)
+    for remark in features.remarks:
+        output.remark(remark)
+    extended = loaded.with_new_items(features, exposure=exposure, histories=users, seed=seed)
     done = extended.about.data["new_items"]
     if done["n_left_out"]:
         named = ", ".join(map(str, done["left_out"][:3]))

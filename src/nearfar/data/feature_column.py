@@ -30,6 +30,17 @@ class FeatureColumn:
     names: list[str]
     values: csr_array
 
+    def __str__(self) -> str:
+        if self.kind == "vector":
+            return f"{self.column} (vectors of {len(self.names):,} numbers)"
+        if self.kind == "tags":
+            return f"{self.column} ({len(self.names):,} tags)"
+        numbers = self.values.data
+        told = f"numbers from {numbers.min():g} to {numbers.max():g}" if len(numbers) else "none"
+        n_missing = self.values.shape[0] - self.values.nnz
+        missing = f"; {n_missing:,} of {self.values.shape[0]:,} items have none" * (n_missing > 0)
+        return f"{self.column} ({told}{missing})"
+
     @property
     def labels(self) -> list[str]:
         """The features, each with its column."""

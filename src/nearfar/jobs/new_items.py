@@ -70,8 +70,11 @@ def _extended(
         kept = load_bundle(folder, device=pipeline.train.device)
         if kept.about.data.get("new_items", {}).get(FILE) == stamp:
             return kept
+    features = details.read_features()
+    for remark in features.remarks:
+        say(f"{details.path}: {remark}")
     extended = bundle.with_new_items(
-        details.read_features(), exposure=details.exposure, seed=pipeline.train.seed,
+        features, exposure=details.exposure, seed=pipeline.train.seed,
         histories=users.on_items(bundle.items).x,
     )  # fmt: skip
     done = {**extended.about.data["new_items"], FILE: stamp}
