@@ -165,9 +165,10 @@ def test_days_are_those_of_the_data_and_an_early_look_is_called_so(logs: Logs) -
 def test_a_broken_test_is_warned_of(logs: Logs) -> None:
     settings = replace(QUICK, by_card=False, n_resamples=0)
     lost = (pl.col("arm") == "pia").fill_null(False) & (pl.col("user").cast(pl.Int64) % 6 == 0)
-    (told,) = analyse(
+    told, clicked = analyse(
         Logs(logs.exposures.filter(~lost), logs.clicks), EXPERIMENT, settings
     ).warnings
+    assert "of users never exposed" in clicked
     assert told.startswith("users of the arms: old ")
     assert "not by chance (all cards" in told
     (told,) = analyse(logs, replace(EXPERIMENT, salt="other"), settings).warnings

@@ -11,7 +11,6 @@ from annotated_types import Gt, Lt
 
 from nearfar.abtest.assignment import Experiment
 from nearfar.abtest.bootstrap import percentiles
-from nearfar.abtest.checks import check_logs
 from nearfar.abtest.comparison import ArmComparison, corrected
 from nearfar.abtest.cuped import coefficient, covariate_of
 from nearfar.abtest.logs import Logs
@@ -20,6 +19,7 @@ from nearfar.abtest.moments import Moments
 from nearfar.abtest.sequential import always_valid
 from nearfar.abtest.units import Units, make_units
 from nearfar.abtest.uplift import measure
+from nearfar.abtest.warnings import told_of_late, warnings_of
 from nearfar.core.errors import EmptyDataError
 from nearfar.core.extras import require
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat
@@ -171,7 +171,10 @@ def analyse(
         wanted = ", ".join(m.name for m in chosen.metrics)
         raise EmptyDataError(f"the logs tell nothing of {wanted}; play time needs play_seconds")
     return Analysis(
-        of_all, tuple(corrected(rows)), _notes(of_all, chosen, len(rows)), _warnings(logs, of_all)
+        of_all,
+        tuple(corrected(rows)),
+        _notes(logs, of_all, chosen, len(rows)),
+        warnings_of(logs, of_all),
     )
 
 
@@ -222,7 +225,7 @@ def _rows(units: Units, card: str | None, settings: AnalysisSettings) -> list[Ar
     return rows
 
 
-def _notes(units: Units, settings: AnalysisSettings, n_rows: int) -> tuple[str, ...]:
+def _notes(logs: Logs, units: Units, settings: AnalysisSettings, n_rows: int) -> tuple[str, ...]:
     level = f"{np.round(100 * settings.level, 6):g} %"
     notes = [
         f"{units.first_day} to {units.last_day}, {units.n_days} days; {level} intervals; p-values "
@@ -232,6 +235,8 @@ def _notes(units: Units, settings: AnalysisSettings, n_rows: int) -> tuple[str, 
         notes.append(f"{units.n_days} days are not whole weeks: some days of the week count more.")
     if units.n_mixed:
         notes.append(f"{units.n_mixed:,} users were in several arms and are left out.")
+    if told := told_of_late(logs, units):
+        notes.append(told)
     if settings.cuped and not units.has_pre:
         notes.append("No CUPED: the logs hold nothing from before the start.")
     if settings.expected_uplift is None:
@@ -243,20 +248,6 @@ def _notes(units: Units, settings: AnalysisSettings, n_rows: int) -> tuple[str, 
     if missing:
         notes.append(f"Not in the logs: {', '.join(missing)}.")
     return tuple(notes)
-
-
-def _warnings(logs: Logs, units: Units) -> tuple[str, ...]:
-    experiment, n_planned = units.experiment, units.n_planned_days
-    warnings = []
-    if n_planned is not None and units.n_days < n_planned:
-        warnings.append(
-            f"data end on {units.last_day}, day {units.n_days} of {n_planned}: an early look"
-        )
-    # without a salt the arms may have been given by something else than the hash
-    decisive = {"sample_ratio", "assignment"} if experiment.salt else {"sample_ratio"}
-    failed = (c for c in check_logs(logs, experiment) if c.passed is False)
-    warnings += [check.told for check in failed if check.name in decisive]
-    return tuple(warnings)
 
 
 def _reduction_text(row: ArmComparison) -> str:

@@ -90,7 +90,7 @@ def check_logs(
         _mixed(arms, chosen),
         _hash(arms, experiment, chosen),
         _served(within, chosen),
-        _orphans(within, arms, experiment, chosen),
+        _orphans(within, arms, experiment, chosen) if within.clicks.height else _no_clicks(logs),
     )
 
 
@@ -193,14 +193,20 @@ def _served(logs: Logs, settings: CheckSettings) -> Check:
     )
 
 
+def _no_clicks(logs: Logs) -> Check:
+    if not logs.clicks.height:
+        return Check("clicks_after_exposures", None, "not told: there are no clicks")
+    first, last = logs.clicks["day"].min(), logs.clicks["day"].max()
+    told = f"all clicks are from {first} to {last}, none from the days of the experiment"
+    return Check("clicks_after_exposures", False, told)
+
+
 def _orphans(
     logs: Logs, arms: pl.DataFrame, experiment: Experiment, settings: CheckSettings
 ) -> Check:
     """Clicks on a day when the user saw nothing; as many in every arm, or something is broken."""
     keys = ["user", "day", *(["card"] if logs.cards else [])]
     total = int(logs.clicks["clicks"].sum())
-    if total == 0:
-        return Check("clicks_after_exposures", None, "not told: there are no clicks")
     orphans = logs.clicks.join(logs.exposures.select(keys).unique(), on=keys, how="anti")
     n = int(orphans["clicks"].sum())
     known = orphans.join(arms.filter(pl.col("n_arms") == 1).select("user", "arm"), on="user")

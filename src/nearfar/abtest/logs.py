@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 
 import polars as pl
 
 from nearfar.abtest.assignment import id_texts
+from nearfar.abtest.log_rules import Clicks, remarks_on_users, remarks_on_zones
 from nearfar.abtest.sources import Source, open_sources
 from nearfar.core import identity
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError, SettingsError
 from nearfar.tables.clock import Clock
-from nearfar.tables.columns import EVENT_ROLES, Kind, Role, resolve
+from nearfar.tables.columns import EVENT_ROLES, PLAIN_ROLES, Kind, Role, resolve
+from nearfar.tables.folder import remark_on_copies
 from nearfar.tables.names import plain_name
+from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import TableRows
 from nearfar.tables.rules import RowRules
@@ -48,10 +52,12 @@ class Logs:
     Args:
         exposures: columns user, day, views, and arm, card and served where the log has them.
         clicks: columns user, day, clicks, and card and play_seconds where the log has them.
+        remarks: what was left out and converted, and what looks odd.
     """
 
     exposures: pl.DataFrame
     clicks: pl.DataFrame
+    remarks: tuple[str, ...] = ()
 
     @property
     def cards(self) -> tuple[str, ...]:
@@ -78,7 +84,7 @@ class Logs:
 
     def of_card(self, card: str) -> Logs:
         """The part of the logs that is of one card."""
-        return Logs(*(f.filter(pl.col("card") == card) for f in (self.exposures, self.clicks)))
+        return self._filtered(pl.col("card") == card)
 
     def between(self, first: date | None, last: date | None) -> Logs:
         """The part from a day to a day, both included."""
@@ -87,7 +93,10 @@ class Logs:
             within &= pl.col("day") >= first
         if last is not None:
             within &= pl.col("day") <= last
-        return Logs(*(f.filter(within) for f in (self.exposures, self.clicks)))
+        return self._filtered(within)
+
+    def _filtered(self, kept: pl.Expr) -> Logs:
+        return replace(self, exposures=self.exposures.filter(kept), clicks=self.clicks.filter(kept))
 
 
 def read_logs(exposures: Source, clicks: Source, columns: Mapping[str, str] | None = None) -> Logs:
@@ -96,7 +105,8 @@ def read_logs(exposures: Source, clicks: Source, columns: Mapping[str, str] | No
     Args:
         exposures: columns user, timestamp, and arm but for planning; optional card, views (1
             without), served.
-        clicks: columns user, timestamp; optional card, play_seconds.
+        clicks: columns user, timestamp; optional card, play_seconds. Rows that a column of kinds
+            or outcomes says to be none (an impression, `clicked` 0) are left out.
         columns: role -> the column's name in the logs, where it is another.
 
     Raises:
@@ -115,13 +125,15 @@ def read_logs(exposures: Source, clicks: Source, columns: Mapping[str, str] | No
         2
     """
     named = dict(columns or {})
-    known = {role.name for role in (*EXPOSURES, *CLICKS)}
+    known = {role.name for role in (*EXPOSURES, *CLICKS, *PLAIN_ROLES[:2])}
     if unknown := set(named) - known:
         raise SettingsError(
             f"{sorted(unknown)[0]!r} is no column of logs; there are {', '.join(sorted(known))}"
         )
-    seen = _daily(exposures, EXPOSURES, named, _exposure_rows)
-    done = _daily(clicks, CLICKS, named, _click_rows)
+    told = ReadReport(), ReadReport()
+    clocks = Clock("the exposures"), Clock("the clicks")
+    seen = _daily(exposures, EXPOSURES, named, _exposure_rows, told[0], clocks[0])
+    done = _daily(clicks, CLICKS, named, _click_rows, told[1], clocks[1], Clicks(named, told[1]))
     if seen.is_empty():
         raise EmptyDataError("there are no exposures; an A/B test needs to know who saw what")
     if ("card" in seen.columns) != ("card" in done.columns):
@@ -129,7 +141,12 @@ def read_logs(exposures: Source, clicks: Source, columns: Mapping[str, str] | No
             ("exposures", "clicks") if "card" in seen.columns else ("clicks", "exposures")
         )
         raise SchemaError(f"the {first} name cards and the {second} do not; give both, or neither")
-    return Logs(seen, done)
+    remarks = [
+        f"{log}: {remark}"
+        for log, report in zip(("exposures", "clicks"), told, strict=True)
+        for remark in report.losses()
+    ]
+    return Logs(seen, done, (*remarks, *remarks_on_zones(*(clock.zones for clock in clocks))))
 
 
 def _daily(
@@ -137,15 +154,20 @@ def _daily(
     roles: Sequence[Role],
     named: Mapping[str, str],
     rows_of: Callable[[TableRows], pl.DataFrame],
+    report: ReadReport,
+    clock: Clock,
+    clicks: Clicks | None = None,
 ) -> pl.DataFrame:
     parts: list[pl.DataFrame] = []
     first: tuple[str, list[str]] | None = None
     typed = True
+    n_copies = 0
+    own = roles
+    roles = roles if clicks is None else (*roles, *PLAIN_ROLES)
     rules = RowRules(has_options=False)
-    clock = Clock("the log")
     given = {role.name: named[role.name] for role in roles if role.name in named}
     for table in open_sources(source):
-        columns = list(resolve(table.columns, table.where, roles, given))
+        columns = list(resolve(table.columns, table.where, own, given))
         first = first or (table.where, columns)
         if columns != first[1]:
             raise SchemaError(
@@ -154,21 +176,34 @@ def _daily(
             )
         typed &= table.typed
         needed = ("user", "timestamp")
-        for rows in read_rows(
-            [table], roles, given, rules, ReadReport(), needed=needed, clock=clock
-        ):
+        for rows in read_rows([table], roles, given, rules, report, needed=needed, clock=clock):
             if clock.counts_steps:
                 raise DataError(
                     f"{rows.where}: the timestamps are too small for dates; seconds since 1970 or "
                     "dates such as 2024-05-01 were expected"
                 )
+            rows = rows if clicks is None else clicks.only(rows)
+            if (rows.frame["timestamp"] % SECONDS_A_DAY != 0).any():
+                n_copies += rows.frame.height - rows.frame.unique().height
             parts.append(_summed([rows_of(rows)]))
             if len(parts) > 1 and sum(part.height for part in parts) > HELD_ROWS:
                 parts = [_summed(parts)]
     if not parts:
         empty = {name: pl.Series(name, [], _EMPTY[name]) for name in first[1]} if first else {}
         return rows_of(TableRows(pl.DataFrame(empty), 1, None, first[0] if first else ""))
-    return _summed(parts) if typed else _summed([_with_settled_ids(_summed(parts))])
+    found = _summed([_with_settled_ids(_summed(parts), typed=typed)])
+    report.remarks += clock.remarks
+    if isinstance(source, str | Path) and (copies := remark_on_copies(RawFiles(source), ())):
+        report.remarks.append(copies)
+    if clicks is not None:
+        clicks.finish()
+    if n_copies:
+        report.remarks.append(
+            f"{n_copies:,} rows are exact copies of others, down to the second; if they were "
+            "logged twice, take them away"
+        )
+    report.remarks += remarks_on_users(found)
+    return found
 
 
 _EMPTY = {
@@ -177,12 +212,10 @@ _EMPTY = {
 }  # fmt: skip
 
 
-def _with_settled_ids(rows: pl.DataFrame) -> pl.DataFrame:
-    """Users of text files as their integers are written, if all are integers ("7.0" is 7)."""
-    users = rows["user"]
-    if not identity.spells_integers(users):
-        return rows
-    return rows.with_columns(identity.integers(users).cast(pl.String).alias("user"))
+def _with_settled_ids(rows: pl.DataFrame, *, typed: bool) -> pl.DataFrame:
+    """Users as the integers that they spell are written ("7.0" is 7)."""
+    users = identity.settled(rows["user"], "user", typed=typed)
+    return rows.with_columns(users.cast(pl.String))
 
 
 def _summed(parts: list[pl.DataFrame]) -> pl.DataFrame:
@@ -247,7 +280,8 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
     found = {}
     for text in texts:
         role, sign, column = text.partition("=")
-        if not sign or not role.strip() or not column.strip():
+        may_be_none = role.strip() in ("kind", "outcome")
+        if not sign or not role.strip() or not (column.strip() or may_be_none):
             raise SettingsError(f"{text!r} names no column; write it as user=customer_id")
         found[role.strip()] = column.strip()
     return found

@@ -15,7 +15,8 @@ from nearfar.core.extras import require
 from nearfar.core.secrets import Url
 from nearfar.tables.folder import files_of_tables
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.reader import Numbers, TableReader
+from nearfar.tables.reader import Numbers, OneTimeTable, TableReader
+from nearfar.tables.sqlite import database_series
 from nearfar.tables.table import FrameTable, ReadOptions, open_table
 
 BLOCK_ROWS = 250_000
@@ -66,7 +67,7 @@ def open_sources(source: Source, *, block_rows: int = BLOCK_ROWS) -> Iterator[Ta
             yield open_table(files, name, ReadOptions())
 
 
-class _QueryTable(TableReader):
+class _QueryTable(OneTimeTable):
     """The rows that a query finds, as they are fetched."""
 
     def __init__(self, where: str, result: Any, block_rows: int) -> None:
@@ -81,7 +82,8 @@ class _QueryTable(TableReader):
         first = 1
         for rows in self._result.partitions(self._block_rows):
             columns = {c: [row[at] for row in rows] for c, at in places.items()}
-            yield pl.DataFrame([pl.Series(c, v, strict=False) for c, v in columns.items()]), first
+            series = (database_series(c, values, self.where) for c, values in columns.items())
+            yield pl.DataFrame(list(series)), first
             first += len(rows)
 
 

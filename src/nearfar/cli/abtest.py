@@ -82,8 +82,12 @@ def _read(
     output.remark("reading the logs ...")
     named = parse_columns(columns or [])
     if database is None:
-        return read_logs(exposures, clicks, named)
-    return read_logs(Query(database, exposures), Query(database, clicks), named)
+        logs = read_logs(exposures, clicks, named)
+    else:
+        logs = read_logs(Query(database, exposures), Query(database, clicks), named)
+    for remark in logs.remarks:
+        output.remark(remark)
+    return logs
 
 
 @app.command("plan")
