@@ -71,3 +71,17 @@ def test_new_items_are_scored_and_served_until_they_are_gone(tmp_path: Path, mon
     asyncio.run(loader._look())
     assert len(models.get(CURRENT).scorer.items) == before
     assert not loader.troubles
+
+
+def test_items_without_features_take_the_new_items_away(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(SETTINGS, "algorithm", {"kind": "ease"})
+    last = write_days(tmp_path / "events", 42)
+    known = [*range(12), *range(1000, 1012)]
+    write_items(tmp_path / "items.csv", known, NEW)
+    with_features = {"path": "items.csv", "features": ["shelf"]}
+    pipeline = make_pipeline({**SETTINGS, "items": with_features}, tmp_path)
+    run_due(pipeline, last)
+    n_extended = load_bundle(pipeline.registry).n_items
+    without = make_pipeline({**SETTINGS, "items": {"path": "items.csv"}}, tmp_path)
+    run_due(without, last)
+    assert load_bundle(pipeline.registry).n_items < n_extended
