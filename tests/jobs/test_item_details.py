@@ -12,7 +12,7 @@ import pytest
 from nearfar.bundle.folder import load_bundle
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.jobs.item_details import ItemDetails
+from nearfar.jobs.item_details import ItemDetails, refresh_items
 from nearfar.jobs.pipeline import make_pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.run_due import run_due
@@ -116,6 +116,15 @@ def test_new_titles_reach_a_published_version_without_a_training(tmp_path: Path,
     run_due(make_pipeline(SETTINGS, tmp_path), last)
     titles = load_bundle(tmp_path / "registry").items.details["title"]
     assert titles[int(bundle.items.index([0])[0])] == "Old", "as at the training"
+
+
+def test_rows_of_items_that_are_left_out_are_said_once(tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text("item,title\n1,One\n,Nameless\n2,Two\n")
+    for expected in (True, False):
+        said: list[str] = []
+        refresh_items(ItemDetails(str(path)), tmp_path / "registry", said.append)
+        assert any("left out: 1 of 3 rows" in line for line in said) is expected
 
 
 def test_an_items_file_that_broke_is_told_at_every_run_and_the_day_is_scored(

@@ -18,6 +18,7 @@ from nearfar.data.item_features import ItemFeatures, features_of
 from nearfar.tables.columns import quoted
 from nearfar.tables.dialect import TextOptions
 from nearfar.tables.item_table import read_item_table
+from nearfar.tables.report import ReadReport
 from nearfar.tables.table import ReadOptions
 
 
@@ -64,8 +65,11 @@ class ItemDetails:
         if self.exposure <= 0:
             raise SettingsError(f"items: exposure is {self.exposure}; it must be above 0")
 
-    def read(self) -> pl.DataFrame:
+    def read(self, report: ReadReport | None = None) -> pl.DataFrame:
         """Read the columns item, title and, where the file has it, genres.
+
+        Args:
+            report: filled with what was left out or converted.
 
         Raises:
             DataError: the file cannot be read.
@@ -74,8 +78,9 @@ class ItemDetails:
         names = {"item": self.item, "title": self.title, "genres": self.genres}
         try:
             return read_item_table(
-                self.path, given=names, only=True, need_title=True, options=self._options
-            )
+                self.path, given=names, only=True, need_title=True, options=self._options,
+                report=report,
+            )  # fmt: skip
         except SchemaError as error:
             what = error.args[0].partition(": ")[0]  # without the command line's options
             raise SchemaError(
@@ -146,21 +151,24 @@ def refresh_items(
     if details is None:
         remove(path)
         return
-    table = details.read()
-    _refresh_titles(details, path, table, say)
+    report = ReadReport()
+    table = details.read(report)
+    if _refresh_titles(path, table):
+        n_items = table.filter(pl.col("title").is_not_null())["item"].n_unique()
+        say(f"titles of {n_items:,} items are taken from {details.path}")
+        for line in report.losses():
+            say(f"{details.path}: {line}")
     details.check_features()
 
 
-def _refresh_titles(
-    details: ItemDetails, path: Path, table: pl.DataFrame, say: Callable[[str], object]
-) -> None:
+def _refresh_titles(path: Path, table: pl.DataFrame) -> bool:
+    """Write the table where it differs from the one that is there; returns whether it did."""
     try:
         if path.exists() and pl.read_parquet(path).equals(table):
-            return
+            return False
     except (PolarsError, OSError):
         pass  # damaged; written anew
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         table.write_parquet(file)
-    n_items = table.filter(pl.col("title").is_not_null())["item"].n_unique()
-    say(f"titles of {n_items:,} items are taken from {details.path}")
+    return True
