@@ -32,7 +32,8 @@ def train_command(about: About, data: str, out: str) -> str | None:
         # A dotted path would be imported, which runs the code of whoever wrote the bundle.
         refuse_dotted([about.algorithm, about.settings], "about")
         defaults = _plain(make_algorithm(about.algorithm, {}))
-        assignments = _assignments(about.settings, defaults)
+        algorithm = make_algorithm(about.algorithm, about.settings)
+        assignments = _assignments(about.settings, defaults, algorithm)
         again = make_algorithm(about.algorithm, settings.parse_assignments(assignments))
     except NearfarError:
         return None
@@ -70,9 +71,9 @@ def _needed(assignments: list[str], algorithm: str, wanted: Mapping[str, Any]) -
 
 
 def _assignments(
-    values: Mapping[str, Any], defaults: Mapping[str, Any], where: str = ""
+    values: Mapping[str, Any], defaults: Mapping[str, Any], part: Any, where: str = ""
 ) -> list[str]:
-    """What differs from the defaults, as key=value."""
+    """What differs from the defaults, as key=value; `part` is what the values are settings of."""
     found: list[str] = []
     for key, value in values.items():
         name, default = f"{where}{key}", defaults.get(key, ...)
@@ -81,12 +82,15 @@ def _assignments(
         if not isinstance(value, Mapping):
             found.append(f"{name}={_text(value)}")
             continue
+        inner_part = getattr(part, key)
         kind = value.get("kind")
+        if kind is None and not isinstance(default, Mapping):
+            kind = type(inner_part).__name__.lower()  # the one class that the setting may have
         same = isinstance(default, Mapping) and default.get("kind") == kind
         if kind is not None and not same:
             found.append(f"{name}={kind}")
         inner = {k: v for k, v in value.items() if k != "kind"}
-        found += _assignments(inner, default if same else {}, f"{name}.")  # pyright: ignore[reportArgumentType]
+        found += _assignments(inner, default if same else {}, inner_part, f"{name}.")  # pyright: ignore[reportArgumentType]
     return found
 
 

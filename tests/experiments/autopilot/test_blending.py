@@ -1,5 +1,7 @@
 """The autopilot's blend: of what it is made, when it wins, and how it is fitted in the end."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,9 @@ def test_a_part_without_weight_is_not_fitted_in_the_end() -> None:
     found = make_algorithm("blend", last_settings(blend, records_of(vae, ease, wmf, blend)))
     assert [type(part).__name__ for part in found.parts] == ["MultVAE", "WMF"]
     assert found.weights == (0.7, 0.3)
+    alone = replace(blend, settings={**settings, "weights": [1.0, 0.0, 0.0]})
+    found = make_algorithm("blend", last_settings(alone, records_of(vae, ease, wmf, alone)))
+    assert found.weights == (1.0, 0.0, 0.0), "a blend has two parts or more"
 
 
 @pytest.mark.parametrize(
@@ -80,6 +85,11 @@ def test_a_part_without_weight_is_not_fitted_in_the_end() -> None:
 def test_a_blend_wins_where_it_gains_half_a_percent(reached, wins) -> None:
     single, blend = trial(0, "ease", 0.3), trial(1, "blend", reached)
     assert preferred(single, blend) is (blend if wins else single)
+
+
+def test_no_blend_wins_where_nothing_is_found() -> None:
+    single, blend = trial(0, "ease", 0.0), trial(1, "blend", 0.0)
+    assert preferred(single, blend) is single
 
 
 @pytest.fixture(scope="module", autouse=True)

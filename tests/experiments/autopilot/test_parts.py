@@ -19,6 +19,7 @@ from nearfar.experiments.autopilot.search import FamilySearch, shortened
 from nearfar.experiments.tuning.space import Parameter, Space
 from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Run
+from tests.conftest import interactions
 from tests.experiments.autopilot.cases import Time, two_tastes
 
 SPACE = Space({
@@ -72,6 +73,39 @@ def test_a_closed_form_that_takes_too_long_is_shortened_where_it_can_be(
     assert "would take about 16.7 min" in found.records.left_out["ease"]
     assert any("PLRec would take about 1000 s; shortened to n_factors=" in each for each in said)
     assert found.records.best("plrec") is not None
+
+
+@pytest.mark.parametrize("share", [0.9, 0.3, 0.1, 0.02])
+def test_a_shortened_closed_form_fits_the_time_by_its_own_estimate(share: float) -> None:
+    train = interactions(np.random.default_rng(0).random((1500, 1200)) < 0.05)
+    family = next(f for f in FAMILIES if f.name == "plrec")
+    algorithm = family.start_on(train)
+    allowance = share * closed_form_seconds(algorithm, train)
+    fitter = SimpleNamespace(
+        records=None, held_out=SimpleNamespace(train=train), say=lambda text: None
+    )
+    found = FamilySearch([family], fitter)._fitting(family, algorithm, allowance)  # pyright: ignore[reportArgumentType]
+    assert found is None or closed_form_seconds(found, train) <= allowance
+    assert (found is None) == (share < 0.05)
+
+
+def test_a_trial_of_a_round_is_not_begun_where_it_would_take_too_long(
+    tmp_path, monkeypatch
+) -> None:
+    asked: list[int] = []
+
+    def seconds(algorithm, train) -> float:
+        asked.append(n := getattr(algorithm, "n_factors", 0))
+        return 1e-3 if n <= 512 else 1e9
+
+    monkeypatch.setattr(search, "closed_form_seconds", seconds)
+    options = AutopilotOptions(minutes=0.3, only=("plrec",))
+    found = autopilot(two_tastes(), tmp_path / "best", options)
+    for record in found.records.of("plrec"):
+        large = record.settings["n_factors"] > 512
+        assert (record.state == "failed") is large
+        assert not large or "would take about" in str(record.reason)
+    assert any(n > 512 for n in asked), "the space proposes more factors"
 
 
 def test_each_variant_of_an_autoencoder_is_a_family() -> None:

@@ -50,14 +50,16 @@ def blend_of(parts: Sequence[Record]) -> dict[str, Any]:
 
 def last_settings(trial: Record, records: Records) -> dict[str, Any]:
     """Return a trial's settings for a fit without validation users: with the number of epochs
-    that were best on validation users, of a blend in each of its parts, but for those of weight 0.
-    """
+    that were best on validation users, of a blend in each of its parts. Parts of weight 0 are left
+    out, so long as there are two others."""
     if trial.family == BLEND.name:
         by_number = {t.number: t for t in records.trials}
         weights = trial.settings["weights"]
-        used = [n for n, w in zip(trial.values["trials"], weights, strict=True) if w]
-        parts = [_part(by_number[n], last_settings(by_number[n], records)) for n in used]
-        return {**trial.settings, "parts": parts, "weights": [w for w in weights if w]}
+        pairs = list(zip(trial.values["trials"], weights, strict=True))
+        used = [(n, w) for n, w in pairs if w]
+        used = used if len(used) > 1 else pairs  # a blend has two parts or more
+        parts = [_part(by_number[n], last_settings(by_number[n], records)) for n, _ in used]
+        return {**trial.settings, "parts": parts, "weights": [w for _, w in used]}
     values = dict(trial.settings)
     if trial.n_epochs is not None and "epochs" in values:
         values |= {"epochs": trial.n_epochs, "patience": 0}
@@ -71,8 +73,8 @@ def preferred(single: Record, blend: Record) -> Record:
         single: the best trial of one algorithm.
         blend: the best trial of a blend.
     """
-    enough = (blend.score or 0.0) >= (1 + LEAST_GAIN) * (single.score or 0.0)
-    return blend if enough else single
+    reached, least = blend.score or 0.0, (1 + LEAST_GAIN) * (single.score or 0.0)
+    return blend if reached > 0 and reached >= least else single
 
 
 def _part(trial: Record, settings: dict[str, Any]) -> dict[str, Any]:

@@ -125,16 +125,10 @@ class FamilySearch:
             reason = too_large(algorithm, self.train)
             if reason is not None:
                 return reason
-            seconds = closed_form_seconds(algorithm, self.train)
-            if seconds > allowance:
-                shorter = shortened(family, algorithm, allowance / seconds)
-                if shorter is None:
-                    return _too_long(seconds, allowance)
-                algorithm = shorter.resolved(self.train)
-                self.say(
-                    f"{family.label} would take about {seconds:.0f} s; shortened to "
-                    f"{_length(algorithm)}"
-                )
+            fitting = self._fitting(family, algorithm, allowance)
+            if fitting is None:
+                return _too_long(closed_form_seconds(algorithm, self.train), allowance)
+            algorithm = fitting
         projected, tolerance = 0.0, 1.0
         for _ in range(3):
             start = self._start(family, algorithm)
@@ -150,6 +144,23 @@ class FamilySearch:
                 algorithm, tolerance = shorter.resolved(self.train), TOLERANCE
                 self.say(f"    {slow}; shortened to {_length(algorithm)}")
         return _too_long(projected, allowance)
+
+    def _fitting(self, family: Family, algorithm: Algorithm, allowance: float) -> Algorithm | None:
+        """Return a closed form with as many factors as there is time for; None for too few.
+
+        All that can be stopped on its way is returned as it is.
+        """
+        seconds, shorter = closed_form_seconds(algorithm, self.train), algorithm
+        while closed_form_seconds(shorter, self.train) > allowance:
+            found = shortened(family, shorter, 1 / 4)
+            if found is None:
+                return None
+            shorter = found.resolved(self.train)
+        if shorter != algorithm:
+            self.say(
+                f"{family.label} would take about {seconds:.0f} s; shortened to {_length(shorter)}"
+            )
+        return shorter
 
     def _has_autoencoder(self) -> bool:
         names = [f.name for f in self.families if f.kind == "autoencoder"]
@@ -216,6 +227,9 @@ class FamilySearch:
         try:
             made = family.with_values(algorithm, values)
             reason = too_large(made, self.train)
+            seconds = self._expected_seconds(family, made)
+            if reason is None and seconds > allowance:
+                reason = _too_long(seconds, allowance)
         except NearfarError as error:
             made, reason = algorithm, str(error)
         if reason is not None:
@@ -227,6 +241,14 @@ class FamilySearch:
             self.fitter.add(
                 family, made, values, number, "given up", seconds=allowance, reason=str(slow)
             )
+
+    def _expected_seconds(self, family: Family, algorithm: Algorithm) -> float:
+        """What a closed form will take, going by the family's first trial; else 0."""
+        first = next(r for r in self.records.of(family.name) if r.score is not None)
+        estimated = closed_form_seconds(self._first(family), self.train)
+        if not estimated:
+            return 0.0
+        return first.fit_seconds * closed_form_seconds(algorithm, self.train) / estimated
 
     def _first(self, family: Family) -> Algorithm:
         """Return the algorithm of a family's first trial, shortened as it may be."""

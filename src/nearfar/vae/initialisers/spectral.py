@@ -26,7 +26,10 @@ PART_ROWS = 8192
 """Rows whose float64 products are held at a time."""
 
 LEAST_PIVOT = 1e-6
-"""Of a basis whose columns are nearly dependent, in shares of the greatest pivot."""
+"""In shares of the greatest; below it columns are too nearly dependent for a Cholesky factor."""
+
+SURE_PIVOT = 1e-3
+"""Likewise; below it the basis is not orthonormal yet, and made so by a second factor."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,8 @@ def orthonormal(a: Float[Tensor, "rows k"]) -> Float[Tensor, "rows k"]:
         return torch.linalg.qr(a).Q
     identity = torch.eye(len(factor), dtype=factor.dtype)
     inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
-    return a @ inverse.T.to(a.dtype)
+    basis = a @ inverse.T.to(a.dtype)
+    return basis if pivots.min() >= SURE_PIVOT * pivots.max() else orthonormal(basis)
 
 
 def _gram(a: Float[Tensor, "rows k"]) -> Float64[Tensor, "k k"]:
