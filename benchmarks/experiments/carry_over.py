@@ -2,7 +2,7 @@
 
     python -m benchmarks.experiments.carry_over [--data tags] [--out carry_over.json]
 
-The sets are the known ones turned round, items as users and users as items, and the tags of
+The sets are the known ones transposed, items as users and users as items, and the tags of
 citeulike-a's articles: other sizes, densities and skews. Validation users only: they choose each
 network's epoch and the best of the grid.
 """
@@ -28,11 +28,11 @@ SCALES = (0.1, 0.2, 0.4, 1.0, 2.5, 5.0)
 
 DATA: dict[str, tuple[str, str, str, int]] = {
     "tags": ("citeulike-a-tags", "item", "tag", 10),
-    "citeulike-a turned": ("citeulike-a", "item", "user", 5),
-    "lastfm turned": ("lastfm", "item", "user", 5),
-    "yelp turned": ("yelp-sparse", "item", "user", 5),
-    "npm turned": ("npm", "dependency", "package", 12),
-    "ml-1m turned": ("ml-1m", "item", "user", 5),
+    "citeulike-a transposed": ("citeulike-a", "item", "user", 5),
+    "lastfm transposed": ("lastfm", "item", "user", 5),
+    "yelp transposed": ("yelp-sparse", "item", "user", 5),
+    "npm transposed": ("npm", "dependency", "package", 12),
+    "ml-1m transposed": ("ml-1m", "item", "user", 5),
 }
 """File, column of users, column of items, least users of an item."""
 

@@ -224,6 +224,7 @@ def test_passwords_come_from_the_environment_and_go_nowhere(tmp_path, monkeypatc
         "nosuch://me:${SECRET}@host/db",
         "me:${SECRET}@@//host",
         "sqlite://me:${SECRET}@h/x",
+        "postgresql+psycopg://me:pa@hunter2/xyz@127.0.0.1:1/db",
     ):
         query = Query(url, "seen")
         with pytest.raises((SettingsError, DataError)) as told:

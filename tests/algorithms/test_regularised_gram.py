@@ -6,6 +6,7 @@ from scipy.sparse import csr_array, random_array
 
 from nearfar.algorithms import regularised_gram
 from nearfar.algorithms.regularised_gram import goes_by_users, gram, inverse_of_regularised_gram
+from nearfar.core.errors import DivergedError
 
 
 def sparse(n_users: int, n_items: int, *, weighted: bool = False) -> csr_array:
@@ -67,6 +68,12 @@ def test_the_way_does_not_matter_to_rounding(monkeypatch) -> None:
         monkeypatch.setattr(regularised_gram, "goes_by_users", lambda *s, way=by_users: way)
         ways.append(inverse_of_regularised_gram(x, penalties))
     np.testing.assert_allclose(*ways, atol=1e-6)
+
+
+def test_what_float32_cannot_tell_from_a_singular_matrix_is_refused(monkeypatch) -> None:
+    monkeypatch.setattr(regularised_gram, "goes_by_users", lambda *sizes: True)
+    with pytest.raises(DivergedError, match="raise l2"):
+        inverse_of_regularised_gram(sparse(40, 100) * 1000, np.full(100, 1e-3, np.float32))
 
 
 def test_gram_is_the_product() -> None:

@@ -71,6 +71,11 @@ def test_the_level_that_is_asked_for_is_the_one_that_is_printed(models, split) -
     found = nf.compare(models, split.test, ["NDCG@10"], level=0.8)
     assert str(found).count("80% interval") == 2
     assert "95%" not in str(found)
+    row = found.to_polars().row(0, named=True)
+    interval = found[row["model"]].interval("NDCG@10", 0.8)
+    assert (row["low"], row["high"]) == (interval.low, interval.high)
+    resampled = nf.compare(models, split.test, ["NDCG@10"], method="permutation")
+    assert "p by the paired permutation test" in str(resampled)
 
 
 def test_one_model_has_nothing_to_gain_over(models, split) -> None:

@@ -30,7 +30,7 @@ FOUND = [
     (field, name)
     for field, base in KINDS.items()
     for name in discovery.discover(base.__module__.rpartition(".")[0], base)
-    if (field, name) != ("start", "saved")  # needs a file: test_saved_start.py
+    if (field, name) != ("start", "saved")  # needs a file: test_saved_initialiser.py
 ]
 WITH = {("prior", "hierarchical"): {"encoder": "hierarchical"}}
 

@@ -128,8 +128,9 @@ def _url(address: Url) -> Any:
     import sqlalchemy
     from sqlalchemy.exc import ArgumentError
 
+    revealed = address.for_database()
     try:
-        return sqlalchemy.make_url(address.reveal())
+        return sqlalchemy.make_url(revealed)
     except (ArgumentError, ValueError):
         raise SettingsError(
             "the database's URL is of no form that SQLAlchemy knows; write it as "

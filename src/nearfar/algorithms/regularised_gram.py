@@ -19,7 +19,14 @@ SPARSE_COST = 30.0
 """Time of a multiplication in a product with a sparse matrix, in those of a dense product."""
 
 ENTRY_COST = 1000.0
-"""Time of an entry of the result, whose memory is touched and mirrored, likewise."""
+"""Time of an entry of the result, which is written once and read once, likewise."""
+
+BYTES_PER_INTERACTION = 48
+"""Of the sparse matrices by user and by item that the way by the users holds."""
+
+LEAST_REST = 1e-5
+"""What must be left of an entry of the inverse's diagonal, as a share of 1 / penalty, from which
+float32 subtracts."""
 
 PIVOT = 512
 """Columns that one step eliminates."""
@@ -84,7 +91,9 @@ def peak_bytes(n_users: int, n_items: int, n_interactions: int) -> int:
     The inverse itself needs less beside the matrix than that block.
     """
     result = 4 * n_items**2 + 12 * n_items * min(n_items, BLOCK_COLUMNS)
-    return result + (4 * n_users**2 if goes_by_users(n_users, n_items, n_interactions) else 0)
+    if not goes_by_users(n_users, n_items, n_interactions):
+        return result
+    return result + 4 * n_users**2 + BYTES_PER_INTERACTION * n_interactions
 
 
 def gram(x: csr_array) -> Float[np.ndarray, "items items"]:
@@ -114,6 +123,8 @@ def _by_users(
         rows[start:, start:end] = _product(minus, start, n_items, projected.T.contiguous())
     mirror_lower_triangle(rows)
     result.flat[:: n_items + 1] += 1 / penalties
+    if (np.diagonal(result) * penalties).min() < LEAST_REST:
+        raise DivergedError("the matrix cannot be inverted in float32; raise l2")
     return result.T
 
 

@@ -67,7 +67,9 @@ class WorkOptions:
     ] = None
     allow_future: Annotated[
         bool,
-        typer.Option("--allow-future", help="Take a day after today (UTC), which is refused else."),
+        typer.Option(
+            "--allow-future", help="Take a day after today (UTC), which is refused otherwise."
+        ),
     ] = False
     workers: Annotated[
         int | None,

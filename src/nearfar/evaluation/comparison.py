@@ -57,14 +57,14 @@ class Comparison:
     def to_polars(self) -> pl.DataFrame:
         """One row per model and metric.
 
-        Columns `model`, `metric`, `n_users`, `mean`, `low`, `high` (the 95 % interval of the
-        mean), `difference` from the baseline with `difference_low` and `difference_high`, `p` and
-        `p_holm`; null where there is nothing, as for the baseline itself.
+        Columns `model`, `metric`, `n_users`, `mean`, `low`, `high` (the interval of the mean),
+        `difference` from the baseline with `difference_low` and `difference_high`, `p`, `p_holm`;
+        null where there is nothing, as for the baseline itself. Intervals are of `level`.
         """
         pairs = {(pair.b, str(pair.metric)): pair for pair in self.pairs}
         rows = []
         for name, evaluation in self.evaluations.items():
-            for row in evaluation.to_polars().iter_rows(named=True):
+            for row in evaluation.to_polars(level=self.level).iter_rows(named=True):
                 pair = pairs.get((name, row["metric"]))
                 interval = None if pair is None else pair.interval
                 rows.append(

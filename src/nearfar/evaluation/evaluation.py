@@ -160,12 +160,13 @@ class Evaluation:
             "metrics": {str(m): self._summary(m, level, method, seed) for m in self.metrics},
         }
 
-    def to_polars(self, *, per_user: bool = False) -> pl.DataFrame:
+    def to_polars(self, *, per_user: bool = False, level: float = 0.95) -> pl.DataFrame:
         """The summary, one row per metric; or the values, one row per user.
 
         Args:
             per_user: columns `user`, `n_fold_in`, `n_held_out` and one per metric, in place of
-                `metric`, `n_users`, `mean`, `standard_error`, `low`, `high` (95 % interval).
+                `metric`, `n_users`, `mean`, `standard_error`, `low`, `high`.
+            level: of the interval from `low` to `high`.
         """
         if per_user:
             return pl.DataFrame(
@@ -177,7 +178,7 @@ class Evaluation:
                 }
             )
         rows = [
-            {"metric": str(m), "n_users": self.n_users, **self._summary(m, 0.95, "t", 0)}
+            {"metric": str(m), "n_users": self.n_users, **self._summary(m, level, "t", 0)}
             for m in self.metrics
         ]
         numbers = ("mean", "standard_error", "low", "high")

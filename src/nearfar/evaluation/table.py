@@ -173,6 +173,8 @@ def paired_table(pairs: Sequence[Paired]) -> Table:
         for pair in pairs
     )
     notes = [f"± half the {_percent(p.interval.level)} interval." for p in pairs if p.interval][:1]
+    if pairs and pairs[0].method != "t":
+        notes.append(f"p by the paired {pairs[0].method} test.")
     return Table(header, rows, tuple(notes), tuple(pair.to_dict() for pair in pairs))
 
 

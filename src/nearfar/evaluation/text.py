@@ -57,8 +57,10 @@ def p_value(p: float | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as "0.35 %", "3.5 %" or "1,250 %": two digits, and never an exponent above 100."""
+    """A share as "0.35 %", "3.5 %" or "1,250 %": two digits; "<0.01 %" for less than that."""
     value = 100 * share
+    if 0 < abs(value) < 0.01:
+        return "<0.01 %" if value > 0 else ">-0.01 %"
     return f"{value:,.0f} %" if abs(value) >= 10 else f"{value:.2g} %"
 
 

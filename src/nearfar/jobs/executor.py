@@ -73,17 +73,17 @@ class LocalExecutor:
         writer: DayWriter,
         on_part: Callable[[int, int], object],
     ) -> None:
-        daily = pipeline.score
+        score = pipeline.score
         done = set(writer.parts)
-        for part, start in enumerate(range(0, histories.n_users, daily.part_users)):
+        for part, start in enumerate(range(0, histories.n_users, score.part_users)):
             if part in done:
                 continue
             found = recommend(
-                bundle, histories.x[start : start + daily.part_users], k=daily.k,
-                exclude_seen=daily.exclude_seen, deny=deny if len(deny) else None,
+                bundle, histories.x[start : start + score.part_users], k=score.k,
+                exclude_seen=score.exclude_seen, deny=deny if len(deny) else None,
                 rerank=rerank,
             )  # fmt: skip
-            users = histories.user_ids.ids.slice(start, daily.part_users)
+            users = histories.user_ids.ids.slice(start, score.part_users)
             rows = recommendations_frame(bundle, users, found)
             writer.write(rows, part)
             on_part(part, rows.height)

@@ -163,8 +163,8 @@ def _algorithm(values: Mapping[str, Any], folder: Path) -> Algorithm:
 
 
 def _train(values: Mapping[str, Any], folder: Path) -> TrainSection:
-    weekly = settings.build(TrainSection, values, "train")
-    return replace(weekly, track=tuple(_placed(target, folder) for target in weekly.track))
+    section = settings.build(TrainSection, values, "train")
+    return replace(section, track=tuple(_placed(target, folder) for target in section.track))
 
 
 def _placed(target: str, folder: Path) -> str:

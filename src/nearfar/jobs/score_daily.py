@@ -220,11 +220,11 @@ def _inputs(
     reranking: Reranking | None,
 ) -> dict[str, Any]:
     """What decides a day's recommendations, JSON-able: a day of the same inputs stays as it is."""
-    daily = pipeline.score
+    score = pipeline.score
     inputs = {
         "day": str(as_of), "version": version, "users": active.fingerprint,
-        "deny": sorted(map(str, deny)), "k": daily.k, "exclude_seen": daily.exclude_seen,
-        "part_users": daily.part_users,
+        "deny": sorted(map(str, deny)), "k": score.k, "exclude_seen": score.exclude_seen,
+        "part_users": score.part_users,
     }  # fmt: skip
     if reranking is not None:
         inputs["rerank"] = to_plain(reranking)
@@ -253,16 +253,16 @@ def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date, say: Say) -> I
     return log.interactions().take_users(recent[order])
 
 
-def of_arm(daily: ScoreSection, users: pl.Series) -> pl.Series:
+def of_arm(score: ScoreSection, users: pl.Series) -> pl.Series:
     """Of these ids those in the arm that is scored, in their order; all without an experiment.
 
     Raises:
         SettingsError: as of `ScoreSection.read_experiment`.
     """
-    experiment = daily.read_experiment()
+    experiment = score.read_experiment()
     if experiment is None:
         return users
-    return users.filter(experiment.arms_of(users) == daily.arm)
+    return users.filter(experiment.arms_of(users) == score.arm)
 
 
 def denied_names(pipeline: Pipeline) -> list[str]:

@@ -149,15 +149,15 @@ def _train(
     executor: Executor,
     accept: Collection[str],
 ) -> Trained:
-    weekly = pipeline.train
+    section = pipeline.train
     details = None if pipeline.items is None else pipeline.items.read()
-    exports = exports_of(weekly.exports)
+    exports = exports_of(section.exports)
     events = window_events(pipeline, as_of, "train", say, accept)
     champion = _champion(registry, say)
     data = training_of(
-        events.frame, weekly.filters, as_of=as_of, share=_share(pipeline, champion),
-        holdout_days=weekly.holdout_days, salt=SALT, scale=pipeline.scale,
-        repeats=weekly.weighting.repeats_rule,
+        events.frame, section.filters, as_of=as_of, share=_share(pipeline, champion),
+        holdout_days=section.holdout_days, salt=SALT, scale=pipeline.scale,
+        repeats=section.weighting.repeats_rule,
     )  # fmt: skip
     n_judges = 0 if data.test is None else data.test.fold_in.n_users
     say(
@@ -169,14 +169,14 @@ def _train(
     algorithm, warm = _algorithm(pipeline, champion, data.train, folder, say)
     warm_from = champion.name if champion and warm else None
     made_of = {
-        **identity(algorithm, data.train, data.validation), "seed": weekly.seed,
-        "precision": weekly.precision, "warm_from": warm_from,
+        **identity(algorithm, data.train, data.validation), "seed": section.seed,
+        "precision": section.precision, "warm_from": warm_from,
         "by": type(executor).__name__, "nearfar": __version__,
     }  # fmt: skip
     take_up(folder, made_of, say)
     run = Run(
-        seed=weekly.seed, device=weekly.device, precision=weekly.precision, folder=folder,
-        resume=True, checkpoint_seconds=weekly.checkpoint_seconds, callbacks=callbacks,
+        seed=section.seed, device=section.device, precision=section.precision, folder=folder,
+        resume=True, checkpoint_seconds=section.checkpoint_seconds, callbacks=callbacks,
     )  # fmt: skip
     model = executor.fit(algorithm, data.train, data.validation, run)
     say("judging the candidate")
@@ -191,17 +191,17 @@ def _train(
         "held_out": data.share,
         "metrics": measured,
         "collapsed": collapsed,
-        "data": _facts(data, events, window_of(as_of, weekly.window_days)[0]),
+        "data": _facts(data, events, window_of(as_of, section.window_days)[0]),
         "lineage": {
             "champion": champion.name if champion else None,
             "warm_from": warm_from,
             "epochs": len(run.history.records), "best_epoch": run.history.best_epoch,
-            "seed": weekly.seed,
+            "seed": section.seed,
         },
     }  # fmt: skip
     bundle = Bundle.of(
-        model, pipeline.algorithm, data.train, seed=weekly.seed,
-        protocol={"kind": "weekly", "as_of": str(as_of), "window_days": weekly.window_days},
+        model, pipeline.algorithm, data.train, seed=section.seed,
+        protocol={"kind": "weekly", "as_of": str(as_of), "window_days": section.window_days},
         metrics={"gates": measured}, history=run.history,
     )  # fmt: skip
     if pipeline.items is not None and details is not None:

@@ -67,8 +67,8 @@ class BrokenContractError(DataError):
         kept = ""
         if report.quarantine:
             kept = (
-                f"; of {report.n_read:,} rows in the window {report.n_rejected:,} are rejected, "
-                f"they are in {report.quarantine}"
+                f"; {report.n_rejected:,} of {report.n_read:,} rows read are rejected; they are in "
+                f"{report.quarantine}"
             )
         last = date.fromisoformat(report.until) - timedelta(days=1)
         once = " ".join(f"--accept {check}" for check in report.checks)

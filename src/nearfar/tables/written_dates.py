@@ -18,7 +18,6 @@ DAYS = (
     "%Y-%m-%d",
 )
 TIMES_OF_DAY = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-ZONES = ("", " %z")
 FORMS = (
     *("".join(parts) for parts in product(DAYS, TIMES_OF_DAY, ("",))),
     *("".join(parts) for parts in product(DAYS, TIMES_OF_DAY[1:3], (" %z",))),

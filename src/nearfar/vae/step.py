@@ -63,6 +63,6 @@ class Step:
 
 @runtime_checkable
 class Term(Protocol):
-    """One addend of the objective; a term with parameters is a torch module too."""
+    """One term of the objective; a term with parameters is a torch module too."""
 
     def __call__(self, step: Step, /) -> Float[Tensor, " users"]: ...

@@ -13,7 +13,13 @@ from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
 from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.edlae import EDLAE
 from nearfar.algorithms.plrec import PLRec
-from nearfar.algorithms.regularised_gram import PANEL, PIVOT, n_multiplications, peak_bytes
+from nearfar.algorithms.regularised_gram import (
+    PANEL,
+    PIVOT,
+    goes_by_users,
+    n_multiplications,
+    peak_bytes,
+)
 from nearfar.core import memory
 from nearfar.data.interactions import Interactions
 from nearfar.kernels.products import times
@@ -34,7 +40,7 @@ PROBE = 8192
 """Columns of the product whose time tells how fast this machine is."""
 
 GRAM_PER_SECOND = 6e7
-"""Pairs of a user's items that are counted per second, at the least."""
+"""Pairs of a user's items, or of an item's users, that are counted per second, at the least."""
 
 OVERHEAD_OF_CLOSED_FORM = 1.5
 """How much longer a fit takes than these two parts."""
@@ -92,8 +98,10 @@ def closed_form_seconds(algorithm: Algorithm, train: Interactions) -> float:
         return OVERHEAD_OF_CLOSED_FORM * 2.0 * algorithm.n_multiplications(train) / flops()
     if not isinstance(algorithm, EASE | EDLAE):
         return 0.0
-    gram = float(np.square(np.diff(train.x.indptr), dtype=np.float64).sum()) / GRAM_PER_SECOND
-    work = n_multiplications(train.n_users, train.n_items, train.n_interactions)
+    sizes = train.n_users, train.n_items, train.n_interactions
+    counts = train.item_counts if goes_by_users(*sizes) else np.diff(train.x.indptr)
+    gram = float(np.square(counts, dtype=np.float64).sum()) / GRAM_PER_SECOND
+    work = n_multiplications(*sizes)
     return OVERHEAD_OF_CLOSED_FORM * (gram + 2.0 * work / flops())
 
 
