@@ -10,7 +10,6 @@ network's epoch and the best of the grid.
 from __future__ import annotations
 
 import time
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,7 +31,6 @@ DATA: dict[str, tuple[str, str, str, int]] = {
     "lastfm transposed": ("lastfm", "item", "user", 5),
     "yelp transposed": ("yelp-sparse", "item", "user", 5),
     "npm transposed": ("npm", "dependency", "package", 12),
-    "ml-1m transposed": ("ml-1m", "item", "user", 5),
 }
 """File, column of users, column of items, least users of an item."""
 
@@ -40,15 +38,7 @@ DATA: dict[str, tuple[str, str, str, int]] = {
 def read(name: str) -> nf.Split:
     """Users of at least five items; a tenth of them, at most 2,000, are held out."""
     file, user, item, min_item = DATA[name]
-    if file == "ml-1m":
-        with zipfile.ZipFile(SHARED / "ml-1m.zip") as archive:
-            member = next(n for n in archive.namelist() if n.endswith("ratings.dat"))
-            lines = archive.read(member).decode("latin-1").splitlines()
-        rows = [line.split("::") for line in lines]
-        frame = pl.DataFrame([(b, a) for a, b, rating, _ in rows if int(rating) >= 4],
-                             schema=["user", "item"], orient="row")  # fmt: skip
-    else:
-        frame = pl.read_parquet(SHARED / f"{file}.parquet").select(user=user, item=item)
+    frame = pl.read_parquet(SHARED / f"{file}.parquet").select(user=user, item=item)
     words = ReadOptions(rules=RowRules(literal_ids=True))  # a package is called "nan"
     filters = nf.Filters(min_user=5, min_item=min_item)
     log = nf.read_log(frame, filters=filters, options=words)
@@ -70,10 +60,11 @@ def measure(name: str, before: dict[str, Any] | None) -> Iterator[dict[str, Any]
         "seconds": {},
     }
     print(name, found, flush=True)
-    defaults = nf.EASE().resolved(train)
+    l2 = nf.EASE().resolved(train).l2
+    assert l2 is not None
     for scale in SCALES:
         for kind, dropout in (("ease", 0.0), ("edlae", 0.33)):
-            penalties = dropout / (1 - dropout) * train.item_counts + scale * defaults.l2
+            penalties = dropout / (1 - dropout) * train.item_counts + scale * l2
             found["scores"][f"{kind} {scale:g}"] = closed_form(split, penalties)
     print(name, {k: round(v, 4) for k, v in found["scores"].items()}, flush=True)
     yield found

@@ -30,10 +30,8 @@ class Clicks:
 
     def only(self, rows: TableRows) -> TableRows:
         """The rows that are clicks."""
-        frame, none = self._judge.read(rows.frame)
-        if none is None or not none.any():
-            return replace(rows, frame=frame)
-        return replace(rows, frame=frame.filter(~none))
+        frame, left_out = self._judge.read(rows.frame)
+        return replace(rows, frame=frame if left_out is None else frame.filter(~left_out))
 
     def finish(self) -> None:
         """Tell of the kinds, once all rows are read."""

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from scipy.sparse import csr_array
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
 from nearfar.core.errors import DivergedError
 from nearfar.kernels.products import multiply_into, times
+from nearfar.kernels.sparse import weighted_sums
 
 BLOCK_COLUMNS = 1024
 """Columns of a Gram matrix, or of the inverse, that are computed at once."""
@@ -111,16 +111,29 @@ def _by_users(
     x: csr_array, penalties: Float[np.ndarray, " items"]
 ) -> Float[np.ndarray, "items items"]:
     n_items = x.shape[1]
-    scaled = csr_array((x.data / penalties[x.indices], x.indices, x.indptr), shape=x.shape)
-    inner = _inverse_of_users(x, penalties)
-    minus, plus = (-scaled).T.tocsr(), scaled.T.tocsr()
+    inner = gram(_divided(x, np.sqrt(penalties)).T.tocsr())
+    inner.flat[:: len(inner) + 1] += 1
+    invert_in_place(inner)
+    of_users = torch.from_numpy(inner.T)
+    by_item = _divided(x, penalties).T.tocsr()
+    users, starts = (
+        torch.from_numpy(a.astype(np.int64)) for a in (by_item.indices, by_item.indptr)
+    )
+    values = torch.from_numpy(by_item.data)
+
+    def product(start: int, end: int, dense: Tensor) -> Tensor:
+        """The rows of these items times a dense matrix."""
+        entries = slice(starts[start], starts[end])
+        limits = starts[start : end + 1] - starts[start]
+        return weighted_sums(dense, users[entries], limits, values[entries])
+
     result = np.empty((n_items, n_items), np.float32)
     rows = torch.from_numpy(result)
     for start in range(0, n_items, BLOCK_COLUMNS):
         end = min(start + BLOCK_COLUMNS, n_items)
-        projected = _product(plus, start, end, inner)
+        projected = product(start, end, of_users).neg_().T.contiguous()
         # Of a symmetric matrix the lower triangle is enough: the columns up to `end`, from `start`.
-        rows[start:, start:end] = _product(minus, start, n_items, projected.T.contiguous())
+        rows[start:, start:end] = product(start, n_items, projected)
     mirror_lower_triangle(rows)
     result.flat[:: n_items + 1] += 1 / penalties
     if (np.diagonal(result) * penalties).min() < LEAST_REST:
@@ -128,26 +141,9 @@ def _by_users(
     return result.T
 
 
-def _inverse_of_users(x: csr_array, penalties: Float[np.ndarray, " items"]) -> Tensor:
-    """(Z Z' + I)^-1, of users x users."""
-    roots = np.sqrt(penalties).astype(np.float32)
-    z = csr_array((x.data / roots[x.indices], x.indices, x.indptr), shape=x.shape)
-    inner = gram(z.T.tocsr())
-    inner.flat[:: len(inner) + 1] += 1
-    invert_in_place(inner)
-    return torch.from_numpy(inner.T)
-
-
-def _product(matrix: csr_array, start: int, end: int, dense: Tensor) -> Tensor:
-    """The rows from `start` to before `end` of a sparse matrix, times a dense one."""
-    low, high = int(matrix.indptr[start]), int(matrix.indptr[end])
-    return embedding_bag(
-        torch.from_numpy(matrix.indices[low:high].astype(np.int64)),
-        dense,
-        torch.from_numpy(matrix.indptr[start:end].astype(np.int64) - low),
-        mode="sum",
-        per_sample_weights=torch.from_numpy(np.ascontiguousarray(matrix.data[low:high])),
-    )
+def _divided(x: csr_array, by: Float[np.ndarray, " items"]) -> csr_array:
+    """The matrix with each item's column divided by a number."""
+    return csr_array((x.data / by[x.indices], x.indices, x.indptr), shape=x.shape)
 
 
 def invert_in_place(matrix: Float[np.ndarray, "n n"]) -> None:
