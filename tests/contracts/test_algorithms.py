@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 
 from nearfar.algorithms.algorithm import PACKAGE, Algorithm, make_algorithm
 from nearfar.algorithms.blend import Blend
+from nearfar.algorithms.popularity import Popularity
 from nearfar.bundle.bundle import Bundle, describe
 from nearfar.bundle.folder import load_bundle, save_bundle
 from nearfar.core import discovery, settings
@@ -19,6 +20,7 @@ from nearfar.models.ensemble import Ensemble
 from nearfar.models.model import LatentModel, Model
 from nearfar.train.callback import Callback
 from nearfar.train.run import Run
+from tests.conftest import interactions
 
 ALGORITHMS = discovery.discover(PACKAGE, Algorithm)
 
@@ -235,6 +237,17 @@ def test_default_settings_are_the_default_arguments(case) -> None:
     assert make_algorithm(case.partition("+")[0], {}) == cls()
     assert dataclasses.is_dataclass(cls)
     assert cls.__hash__ is not None
+
+
+def test_the_requirements_of_a_fit_grow_with_the_catalogue(case) -> None:
+    algorithm = make(case)
+    small, large = (interactions(np.eye(n, dtype=np.float32)) for n in (50, 200))
+    needs = [algorithm.requirements(train) for train in (small, large)]
+    if isinstance(make(case), Popularity):
+        return
+    assert needs[1].n_bytes > needs[0].n_bytes >= 4 * 50
+    grows = needs[1].n_multiplications > needs[0].n_multiplications > 0
+    assert grows or needs[1].n_multiplications == 0
 
 
 def test_saving_and_loading_keeps_every_bit(case, fitted, clusters, tmp_path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
 from nearfar.algorithms.label import label_of, labelled
+from nearfar.algorithms.requirements import Requirements
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core import discovery, settings
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError, UnknownNameError, kind_of
@@ -120,6 +121,16 @@ class Algorithm(Settings, ABC):
         return cast("Self", dataclasses.replace(
             cast("Any", self), **{name: values[name] for name in unset if name in values}
         ))  # fmt: skip
+
+    def requirements(self, train: Interactions) -> Requirements:
+        """Return the memory and the work of a fit, estimated before it starts.
+
+        `nearfar autopilot` leaves out what needs more than the machine or the budget has.
+
+        Args:
+            train: the training users x items.
+        """
+        return Requirements()
 
     def alternatives(self) -> tuple[Self, ...]:
         """Return what `fit` tries in turn where validation users can tell which one is better.

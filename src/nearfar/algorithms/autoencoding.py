@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.collapse import refusing_collapse
 from nearfar.algorithms.label import label_of
+from nearfar.algorithms.requirements import FLOAT_BYTES, Requirements
 from nearfar.core import discovery, settings
 from nearfar.core.errors import (
     CollapsedError,
@@ -37,12 +38,19 @@ from nearfar.train.run import Run
 from nearfar.train.state import Validate
 from nearfar.vae.corruption.corruption import Corruption, Dropout
 from nearfar.vae.initialisers.initialiser import AddUp, Initialiser, alone
+from nearfar.vae.initialisers.spectral import OVERSAMPLING
 from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.objective import Objective
 from nearfar.vae.terms.alignment import Alignment
 
 STOPPING_METRIC = NDCG(100)
+
+COPIES_OF_WEIGHTS = 5
+"""Weights, gradients, two moments of Adam, and the best epoch's weights."""
+
+SCORES_OF_A_BATCH, MOST_SCORE_BYTES = 3, 512 << 20
+"""Matrices of users x items that a step holds at once, and the most memory that they take."""
 
 A = TypeVar("A")
 
@@ -92,6 +100,23 @@ class AutoencoderAlgorithm(Algorithm):
     @abstractmethod
     def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
         """How long the network is trained, and by what steps, on a catalogue of this size."""
+
+    def requirements(self, train: Interactions) -> Requirements:
+        weights = COPIES_OF_WEIGHTS * self._n_parameters(train.n_items)
+        batch = SCORES_OF_A_BATCH * self.batch_size * train.n_items
+        start = 3 * (self.n_latent + OVERSAMPLING) * (train.n_users + train.n_items)
+        scores = min(FLOAT_BYTES * batch, MOST_SCORE_BYTES)
+        return Requirements(FLOAT_BYTES * (weights + start) + scores)
+
+    def _n_parameters(self, n_items: int) -> int:
+        """Return the number of weights; a network has a fixed part and one part per item."""
+
+        def count(n: int) -> int:
+            network = self.architecture(n).build(torch.Generator().manual_seed(0))
+            return sum(p.numel() for p in network.parameters())
+
+        two, three = count(2), count(3)
+        return two + (n_items - 2) * (three - two)
 
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None

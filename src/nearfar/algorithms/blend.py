@@ -16,6 +16,7 @@ from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.edlae import EDLAE
 from nearfar.algorithms.label import label_of
 from nearfar.algorithms.multvae import MultVAE
+from nearfar.algorithms.requirements import Requirements
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError, StoppedError
 from nearfar.core.ranges import NonNegativeFloat
 from nearfar.core.ranking import Ranking
@@ -76,6 +77,14 @@ class Blend(Algorithm):
 
     def resolved(self, train: Interactions) -> Self:
         return dataclasses.replace(self, parts=tuple(p.resolved(train) for p in self.parts))
+
+    def requirements(self, train: Interactions) -> Requirements:
+        parts = [part.requirements(train) for part in self.parts]
+        return Requirements(
+            sum(part.n_bytes for part in parts),
+            sum(part.n_multiplications for part in parts),
+            sum(part.n_pairs for part in parts),
+        )
 
     def ignoring_weights(self) -> list[Algorithm]:
         return [each for part in self.parts for each in part.ignoring_weights()]

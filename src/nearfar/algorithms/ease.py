@@ -10,7 +10,13 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.algorithms.regularised_gram import inverse_of_regularised_gram, peak_bytes
+from nearfar.algorithms.regularised_gram import (
+    inverse_of_regularised_gram,
+    n_multiplications,
+    n_pairs,
+    peak_bytes,
+)
+from nearfar.algorithms.requirements import Requirements
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core import memory
 from nearfar.core.ranges import PositiveFloat
@@ -50,6 +56,9 @@ class EASE(Algorithm):
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         return {"l2": default_l2(data)}
 
+    def requirements(self, train: Interactions) -> Requirements:
+        return closed_form_requirements(train)
+
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
     ) -> ItemItem:
@@ -76,6 +85,12 @@ def default_l2(data: Statistics) -> float:
     return float(f"{value:.3g}")
 
 
+def closed_form_requirements(train: Interactions) -> Requirements:
+    """Return what a fit by `closed_form` requires."""
+    sizes = train.n_users, train.n_items, train.n_interactions
+    return Requirements(peak_bytes(*sizes), n_multiplications(*sizes), n_pairs(train.x))
+
+
 def closed_form(train: Interactions, penalties: Float[np.ndarray, " items"], what: str) -> ItemItem:
     """B = I - P diag(1/P) with P = (X'X + diag(penalties))^-1 and a zero diagonal.
 
@@ -96,8 +111,7 @@ def root_weighted(train: Interactions) -> csr_array:
 
 def _require_memory(train: Interactions, what: str) -> None:
     """Refuse a float32 items x items matrix that does not fit, saying what would."""
-    sizes = train.n_users, train.n_items, train.n_interactions
-    needed = peak_bytes(*sizes)
+    needed = closed_form_requirements(train).n_bytes
     fits = int(train.n_items * (memory.available_bytes() / needed) ** 0.5)
     memory.require(
         needed,

@@ -9,7 +9,8 @@ import numpy as np
 from annotated_types import Ge, Lt
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
-from nearfar.algorithms.ease import closed_form, default_l2
+from nearfar.algorithms.ease import closed_form, closed_form_requirements, default_l2
+from nearfar.algorithms.requirements import Requirements
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core.ranges import PositiveFloat
 from nearfar.data.interactions import FoldIn, Interactions
@@ -44,6 +45,9 @@ class EDLAE(Algorithm):
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         return {"l2": default_l2(data)}
+
+    def requirements(self, train: Interactions) -> Requirements:
+        return closed_form_requirements(train)
 
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None

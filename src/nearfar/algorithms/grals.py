@@ -12,6 +12,7 @@ from scipy.sparse import csr_array, diags_array
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.als import Sides, alternate
 from nearfar.algorithms.graph_ridge import ItemSystem, Laplacian
+from nearfar.algorithms.requirements import Requirements, factor_bytes
 from nearfar.algorithms.wmf import weighted_factors
 from nearfar.core.ranges import NonNegativeFloat, PositiveFloat, PositiveInt, PositiveShare
 from nearfar.data.interactions import FoldIn, Interactions
@@ -72,6 +73,9 @@ class GRALS(Algorithm):
     def confidence(self) -> Confidence:
         """Weights and penalty."""
         return Confidence(self.unobserved_weight, self.l2, self.l2_exponent)
+
+    def requirements(self, train: Interactions) -> Requirements:
+        return Requirements(factor_bytes(self.n_factors, train))
 
     @torch.no_grad()
     def fit(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.als import Sides, alternate
+from nearfar.algorithms.requirements import Requirements, factor_bytes
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core.ranges import PositiveFloat, PositiveInt
 from nearfar.data.interactions import FoldIn, Interactions
@@ -66,6 +67,9 @@ class MF(Algorithm):
         """
         sides = (data.n_users / data.n_items) ** SIDES_EXPONENT
         return {"l2": float(f"{DEFAULT_L2 * data.noise * sides:.3g}")}
+
+    def requirements(self, train: Interactions) -> Requirements:
+        return Requirements(factor_bytes(self.n_factors, train))
 
     @torch.no_grad()
     def fit(

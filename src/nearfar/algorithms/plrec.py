@@ -12,6 +12,7 @@ from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.als import Sides
 from nearfar.algorithms.mf import projection
 from nearfar.algorithms.regularised_gram import SPARSE_COST
+from nearfar.algorithms.requirements import Requirements, factor_bytes
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.core.seeding import derive
@@ -67,12 +68,14 @@ class PLRec(Algorithm):
         """
         return {"n_factors": min(max(data.n_items // 16, 512), 1024)}
 
-    def n_multiplications(self, train: Interactions) -> float:
-        """Return the time of a fit, as multiplications in dense products."""
+    def requirements(self, train: Interactions) -> Requirements:
         k = min(self.resolved(train).n_factors or 0, train.n_users, train.n_items)
         rounds = self.iterations + 2
         sides = ORTHONORMAL_COST * k**2 * (train.n_users + train.n_items)
-        return rounds * (sides + 2 * SPARSE_COST * k * train.n_interactions)
+        return Requirements(
+            factor_bytes(k, train),
+            n_multiplications=rounds * (sides + 2 * SPARSE_COST * k * train.n_interactions),
+        )
 
     @torch.no_grad()
     def fit(

@@ -80,6 +80,13 @@ def n_multiplications(n_users: int, n_items: int, n_interactions: int) -> float:
     return entries + float(n_items) ** 3
 
 
+def n_pairs(x: csr_array) -> float:
+    """Return how many pairs of interactions the Gram matrix counts, of a user or of an item."""
+    by_users = goes_by_users(x.shape[0], x.shape[1], x.nnz)
+    counts = np.bincount(x.indices, minlength=x.shape[1]) if by_users else np.diff(x.indptr)
+    return float(np.square(counts, dtype=np.float64).sum())
+
+
 def _multiplications_by_users(n_users: int, n_items: int, n_interactions: int) -> float:
     products = n_interactions * (n_users + n_items / 2)
     return float(n_users) ** 3 + SPARSE_COST * products

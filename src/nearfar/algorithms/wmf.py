@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty
 from nearfar.algorithms.als import Sides, alternate
+from nearfar.algorithms.requirements import Requirements, factor_bytes
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core.ranges import NonNegativeFloat, PositiveFloat, PositiveInt, PositiveShare
 from nearfar.data.interactions import FoldIn, Interactions
@@ -90,6 +91,9 @@ class WMF(Algorithm):
             "unobserved_weight": float(f"{weight:.3g}"),
             "l2": float(f"{l2:.3g}"),
         }
+
+    def requirements(self, train: Interactions) -> Requirements:
+        return Requirements(factor_bytes(self.resolved(train).n_factors or 0, train))
 
     @torch.no_grad()
     def fit(
