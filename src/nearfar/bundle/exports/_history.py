@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from onnx import TensorProto
 
-from nearfar.bundle.exports._graph import Graph, Value
+from nearfar.bundle.exports._graph_builder import Graph, Value
 
 Form = Literal["sparse", "dense"]
 

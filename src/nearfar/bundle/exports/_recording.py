@@ -15,7 +15,7 @@ from onnx import TensorProto
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nearfar.bundle.exports._graph import Value
+from nearfar.bundle.exports._graph_builder import Value
 from nearfar.bundle.exports._history import Entries
 from nearfar.bundle.exports.export import unknown
 from nearfar.core.errors import SettingsError

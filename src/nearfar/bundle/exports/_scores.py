@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto
 
 from nearfar.bundle.exported import ITEM_WEIGHTS, OUTPUT
-from nearfar.bundle.exports._graph import Graph, Value
+from nearfar.bundle.exports._graph_builder import Graph, Value
 from nearfar.bundle.exports._history import Entries
 from nearfar.bundle.exports._recording import present, translated
 from nearfar.bundle.exports.export import unknown

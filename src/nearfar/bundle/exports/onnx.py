@@ -55,7 +55,7 @@ class Onnx(Settings, Export):
         require("onnx", extra="onnx", purpose="exporting to ONNX")
         import onnx
 
-        from nearfar.bundle.exports._graphs import Graphs
+        from nearfar.bundle.exports._model_graphs import Graphs
         from nearfar.bundle.exports.export import check_own
 
         model = bundle.model

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import TensorProto
 
-from nearfar.bundle.exports._graph import Graph, Value, Weights
+from nearfar.bundle.exports._graph_builder import Graph, Value, Weights
 from nearfar.bundle.exports._history import Entries, Form
 from nearfar.bundle.exports._scores import latents, scores
 from nearfar.models.autoencoder import Autoencoder
