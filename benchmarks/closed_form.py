@@ -18,8 +18,8 @@ from scipy.linalg import get_lapack_funcs
 import nearfar as nf
 from benchmarks.machine import provenance
 from benchmarks.peers.protocol import peak_mib
-from nearfar.algorithms.ease import gram, weights_from_inverse
-from nearfar.algorithms.regularised_gram import invert_in_place
+from nearfar.algorithms.ease import weights_from_inverse
+from nearfar.algorithms.regularised_gram import gram, invert_in_place
 from nearfar.core.files import write_json
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import csr_array, random_array
 
 from nearfar.algorithms import regularised_gram
@@ -134,3 +135,13 @@ def test_what_is_not_positive_definite_is_refused(monkeypatch, at: int) -> None:
 
 def test_an_empty_matrix_is_its_own_inverse() -> None:
     invert_in_place(np.zeros((0, 0), np.float32))
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 40])
+def test_threads_change_no_bit_of_the_gram_matrix(monkeypatch, n_threads: int) -> None:
+    x = sparse(300, 90, weighted=True)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    alone = gram(x)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
+    monkeypatch.setattr(regularised_gram, "BLOCK_COLUMNS", 10)
+    np.testing.assert_array_equal(gram(x), alone)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -13,7 +15,7 @@ from nearfar.kernels.products import multiply_into, times
 from nearfar.kernels.sparse import weighted_sums
 
 BLOCK_COLUMNS = 1024
-"""Columns of a Gram matrix, or of the inverse, that are computed at once."""
+"""Columns computed at once: of a Gram matrix by all threads together, or of the inverse."""
 
 SPARSE_COST = 30.0
 """Time of a multiplication in a product with a sparse matrix, in those of a dense product."""
@@ -104,13 +106,24 @@ def peak_bytes(n_users: int, n_items: int, n_interactions: int) -> int:
 
 
 def gram(x: csr_array) -> Float[np.ndarray, "items items"]:
-    """X'X, float32, computed sparse by blocks of columns into one dense matrix."""
+    """Return X'X, float32, computed sparse by blocks of columns into one dense matrix.
+
+    Threads compute blocks side by side. The bits do not depend on their number: an entry is summed
+    within one block, in the order of the users.
+    """
     n_items = x.shape[1]
     result = np.empty((n_items, n_items), np.float32, order="F")
     transposed, by_item = x.T.tocsr(), x.tocsc()
-    for start in range(0, n_items, BLOCK_COLUMNS):
-        block = slice(start, start + BLOCK_COLUMNS)
+    n_threads = torch.get_num_threads()
+    width = max(1, BLOCK_COLUMNS // n_threads)
+
+    def compute(start: int) -> None:
+        block = slice(start, start + width)
         result[:, block] = (transposed @ by_item[:, block]).toarray()
+
+    with ThreadPoolExecutor(n_threads, "nearfar-gram") as pool:
+        for _ in pool.map(compute, range(0, n_items, width)):
+            pass  # an error in a block is raised here
     return result
 
 
