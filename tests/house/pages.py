@@ -59,7 +59,7 @@ ENTRIES = {
     "priors": ("Priors", "`nf.priors`: the prior p(z) of an autoencoder.", ("priors",)),
     "encoders": ("Encoders", "`nf.encoders`: compute a posterior from a history.", ("encoders",)),
     "corruptions": (
-        "Corruptions", "`nf.corruptions`: mask or drop items of the training input.", ("corruptions",)
+        "Corruptions", "`nf.corruptions`: mask or drop items of the input.", ("corruptions",)
     ),
     "likelihoods": (
         "Likelihoods", "`nf.likelihoods`: the reconstruction term of the loss.", ("likelihoods",)
