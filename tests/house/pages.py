@@ -31,53 +31,53 @@ GROUPS = {
 
 ENTRIES = {
     "data": (
-        "Data", "From logs to histories: logs, filters, splits.",
+        "Data", "Logs, filters and splits.",
         ("nearfar.data", "nearfar.core.vocabulary"),
     ),
     "metrics": (
-        "Metrics", "`nf.NDCG(100)`, `nf.Recall(20)`, or by name, as \"NDCG@100\".", ("metrics",)
+        "Metrics", "`nf.NDCG(100)`, `nf.Recall(20)`, or by name: \"NDCG@100\".", ("metrics",)
     ),
     "reranking": (
-        "Re-ranking", "`nf.reranking`: lists chosen from the best candidates.", ("reranking",)
+        "Re-ranking", "`nf.reranking`: choose lists from the best candidates.", ("reranking",)
     ),
     "models": (
-        "Models", "The few kinds of fitted models, and their rankings.",
+        "Models", "The kinds of fitted models, and rankings.",
         ("nearfar.models", "nearfar.core.ranking"),
     ),
     "evaluation": (
         "Evaluation", "Evaluations, comparisons, paired tests.", ("nearfar.evaluation",)
     ),
     "train": (
-        "Training", "Options of a run, its history, and curves.",
+        "Training", "Options of a run, its history, and training curves.",
         ("nearfar.train", "nearfar.report.training_curves"),
     ),
     "algorithms": (
         "Algorithms", "Sixteen algorithms and Personalized Item Alignment.",
         ("nearfar.algorithms",),
     ),
-    "bundle": ("Bundles", "The saved model, and recommending from it.", ("nearfar.bundle",)),
+    "bundle": ("Bundles", "Save a model, load it, and recommend from it.", ("nearfar.bundle",)),
     "priors": ("Priors", "`nf.priors`: the prior p(z) of an autoencoder.", ("priors",)),
-    "encoders": ("Encoders", "`nf.encoders`: from a history to a posterior.", ("encoders",)),
+    "encoders": ("Encoders", "`nf.encoders`: compute a posterior from a history.", ("encoders",)),
     "corruptions": (
-        "Corruptions", "`nf.corruptions`: what a step sees of a history.", ("corruptions",)
+        "Corruptions", "`nf.corruptions`: mask or drop items of the input.", ("corruptions",)
     ),
     "likelihoods": (
-        "Likelihoods", "`nf.likelihoods`: how well scores explain a history.", ("likelihoods",)
+        "Likelihoods", "`nf.likelihoods`: the reconstruction term of the loss.", ("likelihoods",)
     ),
     "initialisers": (
-        "Initialisers", "`nf.initialisers`: the weights that training starts from.",
+        "Initialisers", "`nf.initialisers`: the initial weights of a training.",
         ("initialisers",),
     ),
     "schedules": (
         "Schedules", "`nf.schedules`: loss weights and learning rates over time.", ("schedules",)
     ),
-    "errors": ("Errors", "What nearfar raises on purpose.", ("nearfar.core.errors",)),
-    "tables": ("Tables", "How files are read: options of `read_log`, and what it reports.", ()),
+    "errors": ("Errors", "The exceptions that nearfar raises.", ("nearfar.core.errors",)),
+    "tables": ("Tables", "How files are read: options and report of `read_log`.", ()),
     "theory": (
-        "Theory", "The paper's statements as functions; `nf.diagnose` measures all of them.", ()
+        "Theory", "The paper's statements as functions. `nf.diagnose` measures all of them.", ()
     ),
     "abtest": ("A/B tests", "Plan, check and analyse an A/B test.", ()),
-    "store": ("Stores", "Where events come from and recommendations go.", ()),
+    "store": ("Stores", "Sources of events and sinks of recommendations.", ()),
     "jobs": ("Jobs", "Weekly training, gates, publishing, daily scoring.", ()),
     "cluster": ("Cluster", "Training and scoring on Ray.", ()),
     "experiments": (
@@ -192,9 +192,9 @@ def names() -> str:
     lines = [
         "# All public names",
         "",
-        "`import nearfar as nf` gives all names that begin with `nf.`; a name is imported when",
-        "first used. The last column is where it lives, and its name in the reference. What is",
-        "not on this page is internal and may change.",
+        "`import nearfar as nf` gives all names that begin with `nf.`; each is imported on first",
+        "use. The last column has its import path, which is also its name in the reference. Names",
+        "that are not on this page are internal and may change.",
         "",
         "*Generated from the docstrings by `python -m tests.house.pages`.*",
     ]
@@ -213,7 +213,7 @@ def names() -> str:
         for name, value in vars(module).items():
             if inspect.isclass(value) and value.__module__.startswith("nearfar."):
                 lines.append(_row(f"nf.{space}.{name}", value.__module__, value))
-    lines += ["", "## By their full path", "", "Fewer people need these.", ""]
+    lines += ["", "## By their full path", "", "These names are needed less often.", ""]
     lines += ["| name | what it is | import |", "|---|---|---|"]
     for page in MORE:
         for path in MORE[page]:
