@@ -138,7 +138,7 @@ def _show(result: Autopilot, page: Path | None, output: Output) -> None:
         values = result.test["metrics"][metric]
         half = (values["high"] - values["low"]) / 2
         lines.append(
-            f"On {result.test['n_users']:,} test users that chose nothing: {metric} "
+            f"On {result.test['n_users']:,} separate test users: {metric} "
             f"{values['mean']:.4f} ±{half:.4f}."
         )
     lines.append(
