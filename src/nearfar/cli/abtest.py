@@ -28,7 +28,7 @@ from nearfar.evaluation.intervals import N_RESAMPLES
 
 app = typer.Typer(
     name="abtest",
-    help="Prove an uplift online: how long to test, whether the test is sound, what it found.",
+    help="Plan, check and analyse an online A/B test.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -37,29 +37,32 @@ Exposures = Annotated[
     str,
     typer.Option(
         "--exposures",
-        help="Who saw a card: a Parquet file or folder with user, timestamp, arm, and if there "
-        "are card, views, served. With --database a table or a SELECT.",
+        help="Exposures, who saw a card: a Parquet file or folder with columns user, "
+        "timestamp, arm, and optionally card, views, served. With --database: a table "
+        "or a SELECT.",
     ),
 ]
 Clicks = Annotated[
     str,
     typer.Option(
         "--clicks",
-        help="Who clicked: a Parquet file or folder with user, timestamp, and if there are card, "
-        "play_seconds. With --database a table or a SELECT.",
+        help="Clicks: a Parquet file or folder with columns user, timestamp, and optionally "
+        "card, play_seconds. With --database: a table or a SELECT.",
     ),
 ]
 Database = Annotated[
     str | None,
     typer.Option(
         "--database",
-        help="A SQLAlchemy URL to read both logs from; ${NAME} in it is an environment variable.",
+        help="SQLAlchemy URL from which both logs are read; ${NAME} in it is an environment "
+        "variable.",
     ),
 ]
 Columns = Annotated[
     list[str] | None,
     typer.Option(
-        "--column", help="Another name of a column, as user=customer_id; several are possible."
+        "--column",
+        help="A column's name in your logs, such as user=customer_id; may be given several times.",
     ),
 ]
 ExperimentFile = Annotated[
@@ -70,8 +73,8 @@ Metrics = Annotated[
     str | None,
     typer.Option(
         "--metrics",
-        help="Of clicks_per_view, clicks_per_user_view, clicks_per_user, play_seconds_per_user, "
-        "comma-separated; by default all.",
+        help="Metrics, comma-separated: clicks_per_view, clicks_per_user_view, "
+        "clicks_per_user, play_seconds_per_user. [all]",
     ),
 ]
 
@@ -99,31 +102,43 @@ def plan(
     column: Columns = None,
     uplift: Annotated[
         float | None,
-        typer.Option("--uplift", help="The relative uplift to be shown, as 0.05 for 5 %."),
+        typer.Option("--uplift", help="The relative uplift to detect, such as 0.05 for 5 %."),
     ] = None,
     days: Annotated[
-        str, typer.Option("--days", help="Lengths to tell the smallest uplift of, in days.")
+        str,
+        typer.Option(
+            "--days",
+            help="Test lengths, in days, for which to compute the smallest detectable uplift.",
+        ),
     ] = "7,14,21,28",
     users: Annotated[
-        int | None, typer.Option("--users", help="So many users in all arms, not as in the log.")
+        int | None,
+        typer.Option("--users", help="Number of users in all arms together, instead of the log's."),
     ] = None,
     weights: Annotated[
-        str, typer.Option("--weights", help="Of the arms, as 1,1 or 90,10; the control first.")
+        str,
+        typer.Option(
+            "--weights", help="Relative sizes of the arms, such as 1,1 or 90,10; the control first."
+        ),
     ] = "1,1",
     alpha: Annotated[
-        float, typer.Option("--alpha", help="Chance of a difference found where none is.")
+        float,
+        typer.Option(
+            "--alpha",
+            help="Significance level: probability of finding a difference when there is none.",
+        ),
     ] = 0.05,
     power: Annotated[
-        float, typer.Option("--power", help="Chance of finding the uplift where it is.")
+        float, typer.Option("--power", help="Probability of detecting the uplift if it exists.")
     ] = 0.8,
     metrics: Metrics = None,
     *,
     output: Output,
 ) -> None:
-    """How long to test: users, days and the smallest uplift shown, each from the others.
+    """Plan a test: compute users, days or the smallest detectable uplift from the others.
 
-    The logs are of past days without a test. A test of d days is taken to meet the users of the
-    last d days, as active as they were then.
+    The logs are of past days without a test. A test of d days is assumed to have the users of
+    the last d days, as active as they were then.
     """
     require("tea_tasting", extra="abtest", purpose="an A/B test")
     settings = PlanSettings(
@@ -144,28 +159,33 @@ def check(
     column: Columns = None,
     max_share: Annotated[
         float,
-        typer.Option("--max-share", help="Tolerated share of users in a wrong or several arms."),
+        typer.Option(
+            "--max-share", help="Tolerated share of users in a wrong arm or in several arms."
+        ),
     ] = CheckSettings.max_share,
     max_orphan_share: Annotated[
         float,
         typer.Option("--max-orphan-share", help="Tolerated share of clicks without exposure."),
     ] = CheckSettings.max_orphan_share,
     alpha: Annotated[
-        float, typer.Option("--alpha", help="p-values of checks below this fail.")
+        float, typer.Option("--alpha", help="A check fails if its p-value is below this.")
     ] = CheckSettings.alpha,
     splits: Annotated[
-        int, typer.Option("--splits", help="Random splits of the A/A test; 0 for none.", min=0)
+        int,
+        typer.Option(
+            "--splits", help="Number of random splits of the A/A test; 0 for none.", min=0
+        ),
     ] = N_SPLITS,
     metrics: Metrics = None,
     seed: Seed = 0,
     *,
     output: Output,
 ) -> None:
-    """Whether the test is sound; exit code 1 where it is not.
+    """Check whether the test is valid; exit code 1 if it is not.
 
-    Sizes of arms (sample-ratio mismatch), users in several arms or in another than their id says,
-    recommendations of another arm, clicks without exposure, and an A/A test on the days before
-    the start (on those of the test itself where there are none).
+    Checks sizes of arms (sample-ratio mismatch), users in several arms or in another arm than
+    their id implies, recommendations of another arm, clicks without exposure, and an A/A test on
+    the days before the start (without such days, on those of the test itself).
     """
     require("tea_tasting", extra="abtest", purpose="an A/B test")
     chosen = find_metrics(metrics)
@@ -208,27 +228,31 @@ def analyse(
         float | None,
         typer.Option(
             "--daily",
-            help="Make intervals and p-values valid for daily looks; the uplift hoped for, as "
-            "0.05, the same on every day.",
+            help="Make intervals and p-values valid for daily looks. The value is the expected "
+            "uplift, such as 0.05; give the same one every day.",
         ),
     ] = None,
     cuped: Annotated[
-        bool, typer.Option(help="Adjust by the days before the start, where the logs have them.")
+        bool,
+        typer.Option(
+            help="Reduce variance with the users' activity before the start (CUPED), if the logs"
+            " contain it."
+        ),
     ] = True,
-    by_card: Annotated[bool, typer.Option(help="Also every card alone.")] = True,
+    by_card: Annotated[bool, typer.Option(help="Also analyse every card separately.")] = True,
     resamples: Annotated[
-        int, typer.Option("--resamples", help="Samples of the bootstrap; 0 for none.", min=0)
+        int, typer.Option("--resamples", help="Number of bootstrap samples; 0 for none.", min=0)
     ] = N_RESAMPLES,
     metrics: Metrics = None,
     seed: Seed = 0,
     *,
     output: Output,
 ) -> None:
-    """What the test found: uplift of every metric with intervals and corrected p-values.
+    """Analyse the test: uplift of every metric with intervals and corrected p-values.
 
-    Run `nearfar abtest check` first: where it fails, these numbers mean nothing. Warnings tell of
-    a test that is not over, of sizes of arms that chance does not explain, and, where the
-    experiment has a salt, of users in another arm than their id says.
+    Run `nearfar abtest check` first: if it fails, these numbers mean nothing. Warnings report a
+    test that is not over, sizes of arms that chance does not explain, and, if the experiment has
+    a salt, users in another arm than their id implies.
     """
     require("tea_tasting", extra="abtest", purpose="an A/B test")
     settings = AnalysisSettings(
@@ -249,17 +273,18 @@ def simulate(
     out: Annotated[
         Path, typer.Option("--out", help="Folder for exposures, clicks and experiment.toml.")
     ],
-    users: Annotated[int, typer.Option("--users", help="How many users there are.", min=1)] = (
+    users: Annotated[int, typer.Option("--users", help="Number of users.", min=1)] = (
         Simulation.n_users
     ),
-    days: Annotated[int, typer.Option("--days", help="Length of the experiment.", min=1)] = (
-        Simulation.days
-    ),
-    pre_days: Annotated[int, typer.Option("--pre-days", help="Days before it.", min=0)] = (
-        Simulation.pre_days
-    ),
+    days: Annotated[
+        int, typer.Option("--days", help="Length of the experiment, in days.", min=1)
+    ] = (Simulation.days),
+    pre_days: Annotated[
+        int,
+        typer.Option("--pre-days", help="Number of days in the logs before the experiment.", min=0),
+    ] = (Simulation.pre_days),
     uplift: Annotated[
-        float, typer.Option("--uplift", help="The true relative uplift of the chance of a click.")
+        float, typer.Option("--uplift", help="The true relative uplift of the click probability.")
     ] = Simulation.uplift,
     start: Annotated[
         str, typer.Option("--start", help="The first day of the experiment.")
@@ -268,7 +293,7 @@ def simulate(
     *,
     output: Output,
 ) -> None:
-    """Made-up logs with a known uplift, to try the other commands on."""
+    """Write synthetic logs with a known uplift, to try the other commands."""
     try:
         first = date.fromisoformat(start)
     except ValueError:

@@ -14,18 +14,16 @@ from nearfar.cli.output import Output, table
 @with_options(without=("quiet",))
 def algorithms(
     name: Annotated[
-        str | None, typer.Argument(help="An algorithm; all are listed without one.")
+        str | None, typer.Argument(help="Name of the algorithm; without it, all are listed.")
     ] = None,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print a page of documentation.")
-    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print as a Markdown page.")] = False,
     *,
     output: Output,
 ) -> None:
     """List the algorithms, or describe the settings of one.
 
-    Example: nearfar algorithms multvae. A setting is given to train as --set key=value; a part
-    that is chosen by name takes settings of its own: --set encoder=dense --set encoder.layers=3.
+    Example: nearfar algorithms multvae. Pass a setting to nearfar train as --set key=value. A part
+    that is chosen by name has its own settings: --set encoder=dense --set encoder.layers=3.
     """
     descriptions = describe_all() if name is None else [describe(name)]
     if markdown:

@@ -38,7 +38,7 @@ def autopilot(
     minutes: Annotated[
         float,
         typer.Option(
-            help="Budget of search and last fit together, earlier calls included.", min=0.01
+            help="Budget in minutes for search and final fit, including earlier calls.", min=0.01
         ),
     ] = 30.0,
     goal: Annotated[
@@ -61,13 +61,13 @@ def autopilot(
         bool,
         typer.Option(
             "--time-split",
-            help="Hold out the last events by time: the last tenth for "
-            "the final number, the tenth before it to choose by.",
+            help="Hold out the last events by time: the last tenth for the test, the tenth "
+            "before it for validation.",
         ),
     ] = False,
     log_options: LogOptions = LogOptions(),
     precision: Annotated[
-        Precision, typer.Option(help="Of the output layer's products; see nearfar train.")
+        Precision, typer.Option(help="Precision of the output layer's products; see nearfar train.")
     ] = "float32",
     track: Track = None,
     seed: Seed = 0,
@@ -79,15 +79,15 @@ def autopilot(
 
     Example: nearfar autopilot events.parquet --out best --minutes 30 --min-user 5
 
-    Users are held out (a tenth, 200 to 10,000), every family is fitted once, and the better half
-    of the families goes on, round by round, with settings around the best so far. A family that
-    does not fit in memory or time is left out, with the reason. The validation users' NDCG@100
-    chooses; with 5,000 users or more, the winner is measured once on test users that chose
-    nothing. The winner is then fitted on all users.
+    A tenth of the users (200 to 10,000) is held out for validation. Every family is fitted once;
+    then, round by round, the better half of the families continues with settings around the best
+    so far. A family that does not fit in memory or time is left out, with the reason. The model
+    with the highest validation NDCG@100 wins. With 5,000 users or more, it is measured once on
+    separate test users. It is then fitted on all users.
 
-    OUT is the bundle. OUT.autopilot holds leaderboard.json, report.html, trials.json and the
+    OUT is the bundle. OUT.autopilot contains leaderboard.json, report.html, trials.json and the
     values per user. All cores are used. Ctrl-C keeps all finished trials (exit code 130); the
-    same command goes on from there.
+    same command continues from there.
     """
     names = tuple(name.strip() for name in only.split(",")) if only else ()
     options = AutopilotOptions(minutes, goal, names, time_split, seed, device, precision)
@@ -138,7 +138,7 @@ def _show(result: Autopilot, page: Path | None, output: Output) -> None:
         values = result.test["metrics"][metric]
         half = (values["high"] - values["low"]) / 2
         lines.append(
-            f"On {result.test['n_users']:,} test users that chose nothing: {metric} "
+            f"On {result.test['n_users']:,} separate test users: {metric} "
             f"{values['mean']:.4f} ±{half:.4f}."
         )
     lines.append(

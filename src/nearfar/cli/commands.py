@@ -27,7 +27,7 @@ class Command:
 
 COMMANDS = {
     "demo": Command("demo", "demo", "Compare four algorithms on real MovieLens-100K."),
-    "data": Command("data", "app", "Fetch data sets, look at a log, split it."),
+    "data": Command("data", "app", "Download data sets, inspect a log, split it."),
     "train": Command("train", "train", "Fit an algorithm and save a bundle."),
     "algorithms": Command(
         "algorithms", "algorithms", "List the algorithms, or describe the settings of one."
@@ -38,30 +38,30 @@ COMMANDS = {
         "cross_validate", "cross_validate", "Measure algorithms on K folds of a log's users."
     ),
     "recommend": Command(
-        "recommend", "recommend", "Recommend for items, for users of a log, or for a file."
+        "recommend",
+        "recommend",
+        "Recommend items for a typed history, for users of a log, or for a file.",
     ),
-    "similar": Command("similar", "similar", "List the items most like an item."),
+    "similar": Command("similar", "similar", "List the items most similar to an item."),
     "extend": Command(
-        "extend", "extend", "Add items that nobody has interacted with yet, by their features."
+        "extend", "extend", "Add items without interactions to a bundle, from their features."
     ),
     "reproduce": Command("reproduce", "reproduce", "Reproduce a table or figure of the paper."),
-    "tune": Command("tune", "tune", "Search settings by validation users' NDCG@100."),
+    "tune": Command("tune", "tune", "Search settings for the highest validation NDCG@100."),
     "autopilot": Command(
         "autopilot", "autopilot", "Find the best model of all families for a log."
     ),
     "serve": Command("serve", "serve", "Answer requests for recommendations over HTTP."),
     "export": Command(
-        "export", "export", "Write a bundle as ONNX graphs, NumPy arrays or vectors."
+        "export", "export", "Export a bundle as ONNX graphs, NumPy arrays, or vectors for an index."
     ),
     "map": Command("map", "draw_map", "Draw the latent space of bundles."),
     "pipeline": Command("pipeline", "app", "Train weekly, publish, score daily."),
     "diagnose": Command(
         "diagnose", "diagnose_bundles", "Measure the paper's theory on a fitted model."
     ),
-    "report": Command(
-        "report", "report_page", "Write one page on bundles: how good, for whom, and why."
-    ),
-    "abtest": Command("abtest", "app", "Prove an uplift online: plan, check and analyse a test."),
+    "report": Command("report", "report_page", "Write one HTML page about bundles."),
+    "abtest": Command("abtest", "app", "Plan, check and analyse an online A/B test."),
 }
 
 

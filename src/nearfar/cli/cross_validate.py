@@ -36,7 +36,7 @@ def cross_validate(
         ),
     ],
     data: Annotated[str, typer.Option("--data", help="A log, or a data set.")],
-    folds: Annotated[int, typer.Option("--folds", help="How many folds of users.", min=2)] = 5,
+    folds: Annotated[int, typer.Option("--folds", help="Number of folds.", min=2)] = 5,
     metrics: Metrics = None,
     assignments: Annotated[
         list[str] | None,
@@ -55,9 +55,9 @@ def cross_validate(
 ) -> None:
     """Measure algorithms on K folds of a log's users: every user is a test user once.
 
-    Each is fitted K times, on the same folds, and compared with the first user by user. Nothing is
-    saved; settings that are not given are the defaults, and early stopping looks at users who are
-    not tested.
+    Each algorithm is fitted K times, on the same folds, and compared with the first one user by
+    user. Nothing is saved. Settings that are not given are the defaults. Early stopping uses users
+    who are not tested.
 
     nearfar cross-validate ease multvae --data events.csv --folds 5 --metrics ndcg@100
     nearfar cross-validate ease --data events.csv --set l2=200

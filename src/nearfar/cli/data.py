@@ -28,7 +28,7 @@ from nearfar.data.splits.strong import SEED, split_strong
 
 app = typer.Typer(
     name="data",
-    help="Fetch data sets, look at a log, split it.",
+    help="Download data sets, inspect a log, split it.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -42,7 +42,7 @@ LogArgument = Annotated[
 @with_options()
 def fetch(
     name: Annotated[
-        str | None, typer.Argument(help="The data set; without a name all are listed.")
+        str | None, typer.Argument(help="Name of the data set; without it, all are listed.")
     ] = None,
     *,
     output: Output,
@@ -77,8 +77,8 @@ def inspect(
 ) -> None:
     """Describe a log: what it was read as, what was left out and why, and what remains.
 
-    It takes the same filters and reading options as split and train, so that it shows what these
-    would work on:
+    It takes the same filters and reading options as split and train, and shows the data that
+    these would use:
 
     nearfar data inspect ratings.csv --min-rating 4 --since 2024-01-01
     """
@@ -96,12 +96,16 @@ def split(
     protocol: Annotated[
         Literal["strong", "time", "given"],
         typer.Option(
-            help="strong: users never seen in training (the published protocol); time: train "
-            "before a date; given: data published in two parts."
+            help="strong: test on users not in training (the published protocol); time: train "
+            "before a date, test after it; given: data published in two parts."
         ),
     ] = "strong",
     held_out: Annotated[
-        float, typer.Option(help="strong: users each for validation and test; below 1, a share.")
+        float,
+        typer.Option(
+            help="strong: number of users for validation, and again for test; below 1, a share "
+            "of all users."
+        ),
     ] = 0.1,
     validation_from: Annotated[
         str | None, typer.Option(help="time: start of the validation window (ISO date).")
@@ -110,16 +114,20 @@ def split(
         str | None, typer.Option(help="time: start of the test window (ISO date).")
     ] = None,
     filters_of: Annotated[
-        str | None, typer.Option("--preset", help="Published filters of: ml-20m, netflix, msd.")
+        str | None,
+        typer.Option(
+            "--preset", help="Use the published filters of this data set: ml-20m, netflix, msd."
+        ),
     ] = None,
     log_options: LogOptions = LogOptions(),
     seed: Annotated[
-        int, typer.Option("--seed", "--split-seed", help="strong and given: seed of the draws.")
+        int,
+        typer.Option("--seed", "--split-seed", help="strong and given: random seed of the split."),
     ] = SEED,
     *,
     output: Output,
 ) -> None:
-    """Split a log into training, validation and test users; a folder to use again."""
+    """Split a log into training, validation and test users, and save the split as a folder."""
     if protocol != "time" and (validation_from or test_from):
         raise typer.BadParameter("--validation-from and --test-from go with --protocol time")
     filters = log_options.filters

@@ -22,13 +22,13 @@ from nearfar.train.run import Run
 
 @with_options()
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Where to write.")] = Path("demo"),
+    out: Annotated[Path, typer.Option("--out", help="The output folder.")] = Path("demo"),
     like: Annotated[
         list[str] | None,
-        typer.Option("--like", help="A film of your taste; give it several times."),
+        typer.Option("--like", help="Title of a film you like; may be given several times."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="MovieLens-100K, if you have it already.")
+        Path | None, typer.Option("--data", help="Path of MovieLens-100K, if you already have it.")
     ] = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",
@@ -37,8 +37,8 @@ def demo(
 ) -> None:
     """Compare four algorithms, with their defaults, on MovieLens-100K and recommend ten films.
 
-    Fetches the data (once), holds out users, fits Popularity, EASE, Mult-VAE and Mult-VAE + PIA,
-    and writes the folder OUT: bundles, the split, results.json and training.png.
+    Downloads the data (once), holds out users, fits Popularity, EASE, Mult-VAE and Mult-VAE + PIA,
+    and writes bundles, the split, results.json and training.png to the folder OUT.
     """
     output.remark("MovieLens-100K ...")
     source = data if data is not None else fetch("ml-100k")

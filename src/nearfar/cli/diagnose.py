@@ -44,30 +44,37 @@ def diagnose_bundles(
     data: Annotated[Path, typer.Option("--data", help="A split folder.")],
     compare: Annotated[
         list[Path] | None,
-        typer.Option("--compare", help="Another bundle, side by side; may be given several times."),
+        typer.Option("--compare", help="Another bundle to compare; may be given several times."),
     ] = None,
     out: Annotated[
         list[Path] | None,
-        typer.Option("--out", help="Also a .json, .png, .svg or .pdf file; several are possible."),
+        typer.Option(
+            "--out", help="Also write a .json, .png, .svg or .pdf file; may be given several times."
+        ),
     ] = None,
     users: Annotated[
-        int, typer.Option("--users", help="Size of the sample of users.", min=20)
+        int, typer.Option("--users", help="Number of users in the sample.", min=20)
     ] = 1000,
     sharing_users: Annotated[
         int,
         typer.Option(
-            "--sharing-users", help="Of these, so many for the sharing radius of pairs.", min=2
+            "--sharing-users",
+            help="Number of these users for the sharing radius, which compares pairs.",
+            min=2,
         ),
     ] = 100,
     of: Annotated[
-        Part, typer.Option("--of", help="Whose histories: all users, train, or held-out.")
+        Part, typer.Option("--of", help="Which users to take: all, train, or held-out.")
     ] = "all",
     keep_prob: Annotated[
-        float, typer.Option("--keep-prob", help="Which share of items the masks keep.")
+        float, typer.Option("--keep-prob", help="Share of a history that a mask keeps.")
     ] = 0.5,
-    masks: Annotated[int, typer.Option("--masks", help="Masks per user.", min=2)] = 8,
+    masks: Annotated[int, typer.Option("--masks", help="Number of masks per user.", min=2)] = 8,
     only: Annotated[
-        str | None, typer.Option("--only", help="Instruments, comma-separated: sharing,health.")
+        str | None,
+        typer.Option(
+            "--only", help="Run only these instruments, comma-separated, such as sharing,health."
+        ),
     ] = None,
     seed: Seed = 0,
     device: DeviceOption = "auto",
@@ -76,10 +83,10 @@ def diagnose_bundles(
 ) -> None:
     """Measure the paper's theory on a fitted model: who helps whom, and what masks do.
 
-    Sharing radius (Theorem 2.3), distances between users (Lemma 2.4), the price of overlap
-    (2.5), masked distances (2.6), information (Eq. 5-7), alignment (Propositions 3.1, 3.2),
-    collapsed dimensions and neighbourhoods under masks, on a random sample of users. 1,000 users
-    take half a minute to two minutes per bundle; fewer (--users, --sharing-users) take less.
+    Measures, on a random sample of users: sharing radius (Theorem 2.3), distances between users
+    (Lemma 2.4), the price of overlap (2.5), masked distances (2.6), information (Eq. 5-7),
+    alignment (Propositions 3.1, 3.2), collapsed dimensions and neighbourhoods under masks. 1,000
+    users take half a minute to two minutes per bundle; fewer (--users, --sharing-users) take less.
     """
     named = inputs.named_bundles([bundle, *(compare or [])])
     instruments = (

@@ -19,9 +19,7 @@ def export(
     bundle: Annotated[Path, typer.Argument(help="The folder of a bundle.")],
     out: Annotated[
         Path,
-        typer.Option(
-            "--out", help="A folder for onnx and embeddings; a file ending in .npz for npz."
-        ),
+        typer.Option("--out", help="A folder for onnx and embeddings; a .npz file for npz."),
     ],
     form: Annotated[
         str, typer.Option("--format", help="onnx, npz, embeddings, or a dotted path.")
@@ -30,13 +28,14 @@ def export(
         list[str] | None,
         typer.Option(
             "--set",
-            help="One setting of the format: input=dense, k=20 of onnx; users=FILE of embeddings.",
+            help="One setting of the format: input=dense or k=20 for onnx; users=FILE for "
+            "embeddings. May be given several times.",
         ),
     ] = None,
     *,
     output: Output,
 ) -> None:
-    """Write a bundle for others to read: as ONNX graphs, NumPy arrays, or vectors for an index.
+    """Export a bundle as ONNX graphs, NumPy arrays, or vectors for an index.
 
     nearfar export BUNDLE --format embeddings --out VECTORS --set users=histories.csv
 

@@ -22,8 +22,9 @@ def extend(
         Path,
         typer.Option(
             "--items",
-            help="Features of items (.csv, .tsv, .parquet): columns item, feature[, value], or a "
-            "row per item with columns such as genres (split at | and ;), price, embedding.",
+            help="Item features (.csv, .tsv, .parquet): either columns item, feature[, value], "
+            "or a row per item with columns such as genres (split at | and ;), price, "
+            "embedding.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the bundle with the new items.")],
@@ -31,7 +32,7 @@ def extend(
         float,
         typer.Option(
             "--exposure",
-            help="How often new items are recommended, relative to known items with like "
+            help="How often new items are recommended, relative to known items with similar "
             "features: above 1 more often, below 1 less often.",
         ),
     ] = 1.0,
@@ -39,20 +40,20 @@ def extend(
         Path | None,
         typer.Option(
             "--histories",
-            help="A file of users' histories, as for nearfar recommend, to measure --exposure on; "
-            "by default on made-up histories, which is less exact.",
+            help="A file of users' histories, as for nearfar recommend, on which --exposure is "
+            "measured. By default synthetic histories are used, which is less exact.",
         ),
     ] = None,
     seed: Seed = 0,
     *,
     output: Output,
 ) -> None:
-    """Add items that nobody has interacted with yet to a bundle, by their features.
+    """Add items without interactions to a bundle, from their features.
 
     nearfar extend BUNDLE --items new.csv --out EXTENDED
 
-    Items in the file that the bundle does not know are added; the others teach what features
-    mean, beside the genres that the bundle itself holds. Nothing is trained again.
+    Items in the file that are not in the bundle are added. The other items, and the genres in
+    the bundle, are used to learn what the features mean. The model is not retrained.
     """
     check_destination(out)
     loaded = load_bundle(bundle)

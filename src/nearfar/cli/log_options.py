@@ -49,40 +49,42 @@ class LogOptions:
         str | None,
         typer.Option(
             "--weight-column",
-            help="The log's column of counts (plays, clicks, quantity), if not recognised. A row "
-            "with a count of 0 is no event, one with a negative count a return. Training uses the "
-            "column where it is named.",
+            help="The log's column of counts (plays, clicks, quantity), if not recognised. Rows "
+            "with a count of 0 are left out; a negative count is a return. By "
+            "default training uses the counts as weights only if this option is given.",
         ),
     ] = None
     kind: Annotated[
         str | None,
         typer.Option(
             "--kind-column",
-            help="The log's column of kinds of events (view, click, buy), if not recognised. Rows "
-            "of kinds that are no events (impression, refund) are left out; '' keeps them.",
+            help="The log's column of event kinds (view, click, buy), if not recognised. Rows of"
+            " kinds that are not interactions (impression, refund) are left out; '' keeps "
+            "them.",
         ),
     ] = None
     outcome: Annotated[
         str | None,
         typer.Option(
             "--outcome-column",
-            help="The log's column of outcomes (clicked: 0 or 1), likewise; '' keeps rows of no.",
+            help="The log's column of outcomes (clicked: 0 or 1), if not recognised. Rows with "
+            "a negative outcome (0, no, false) are left out; '' keeps them.",
         ),
     ] = None
     kind_weights: Annotated[
         str | None,
         typer.Option(
             "--kind-weights",
-            help="How much each kind of event counts in training: view=1,click=2,buy=5. Other "
-            "kinds are left out and counted.",
+            help="Weight of each event kind in training: view=1,click=2,buy=5. Rows of other "
+            "kinds are left out; the report counts them.",
         ),
     ] = None
     weights: Annotated[
         Scale | None,
         typer.Option(
             "--weights",
-            help="What weights are in training: linear, as they are; log, log2(1 + weight); none, "
-            "not used. [linear with --kind-weights or --weight-column, else none]",
+            help="How weights are used in training: linear: as they are; log: log2(1 + weight); "
+            "none: not used. [linear with --kind-weights or --weight-column, else none]",
             show_default=False,
         ),
     ] = None
@@ -90,8 +92,8 @@ class LogOptions:
         Repeats | None,
         typer.Option(
             "--repeats",
-            help="The weight of several events of one user and item: max or sum. [max with "
-            "--kind-weights, else sum]",
+            help="How the weights of several events of the same user and item are combined. [max"
+            " with --kind-weights, else sum]",
             show_default=False,
         ),
     ] = None
@@ -105,11 +107,13 @@ class LogOptions:
     ] = None
     min_rating: Annotated[
         float | None,
-        typer.Option("--min-rating", help="Keep ratings of at least this; 4 of 5 stars is usual."),
+        typer.Option(
+            "--min-rating", help="Keep ratings of at least this value; 4 of 5 stars is usual."
+        ),
     ] = None
     min_weight: Annotated[
         float | None,
-        typer.Option("--min-weight", help="Keep counts of at least this. Default: above 0."),
+        typer.Option("--min-weight", help="Keep counts of at least this value. [above 0]"),
     ] = None
     min_user: Annotated[
         int, typer.Option("--min-user", help="Keep users with at least this many items.", min=0)
@@ -117,7 +121,7 @@ class LogOptions:
     max_user: Annotated[
         int | None,
         typer.Option(
-            "--max-user", help="Keep users with at most this many items: leaves robots out.", min=1
+            "--max-user", help="Keep users with at most this many items, to exclude bots.", min=1
         ),
     ] = None
     min_item: Annotated[
@@ -145,17 +149,22 @@ class LogOptions:
         str | None,
         typer.Option(
             "--table",
-            help="Of a folder or archive: the file to read, or a pattern such as 'part-*.csv'; of "
-            "an SQLite file: the table.",
+            help="For a folder or archive: the file to read, or a pattern such as 'part-*.csv'. "
+            "For an SQLite file: the table.",
         ),
     ] = None
     encoding: Annotated[
         str | None,
-        typer.Option("--encoding", help="Of a text file: latin-1, cp1252, utf-16, ... [utf-8]"),
+        typer.Option(
+            "--encoding", help="Encoding of a text file: latin-1, cp1252, utf-16, ... [utf-8]"
+        ),
     ] = None
     separator: Annotated[
         str | None,
-        typer.Option("--separator", help="Of a text file: ',', ';', tab, ... if not recognised."),
+        typer.Option(
+            "--separator",
+            help="Column separator of a text file: ',', ';', tab, ... if not recognised.",
+        ),
     ] = None
     quoting: Annotated[
         Quoting,
@@ -174,40 +183,41 @@ class LogOptions:
     ] = False
     time_unit: Annotated[
         TimeUnit,
-        typer.Option("--time-unit", help="What numbers in the time column count, if not obvious."),
+        typer.Option("--time-unit", help="Unit of numbers in the time column; auto recognises it."),
     ] = "auto"
     time_format: Annotated[
         str | None,
         typer.Option(
-            "--time-format", help="How times are written, as '%d/%m/%Y %H:%M', if not obvious."
+            "--time-format", help="Format of times, such as '%d/%m/%Y %H:%M', if not recognised."
         ),
     ] = None
     item_separator: Annotated[
         str | None,
         typer.Option(
             "--item-separator",
-            help="Of a text file: what separates items where a cell holds several, as '|'.",
+            help="For a text file: separator of several items in one cell, such as '|'.",
         ),
     ] = None
     drop_bad_rows: Annotated[
         bool,
         typer.Option(
             "--drop-bad-rows",
-            help="Leave out and count rows that cannot be read, up to a tenth, instead of stopping "
-            "at the first.",
+            help="Leave out and count unreadable rows, up to a tenth of all, instead of stopping"
+            " at the first.",
         ),
     ] = False
     literal_ids: Annotated[
         bool,
         typer.Option(
-            "--literal-ids", help="Take NA, NULL, None and the like for ids, not for missing ones."
+            "--literal-ids", help="Read NA, NULL, None and the like as ids, not as missing values."
         ),
     ] = False
     max_expansion: Annotated[
         int,
         typer.Option(
             "--max-expansion",
-            help="A compressed file may be this many times as long when decompressed.",
+            help="Refuse a compressed file that decompresses to more than this many times its "
+            "size.",
             min=1,
         ),
     ] = MAX_EXPANSION

@@ -35,39 +35,53 @@ def draw_map(
         typer.Option("--out", help="A .png, .svg, .pdf or .html file; may be given several times."),
     ],
     by: Annotated[
-        By, typer.Option("--by", help="What makes a cohort: how many, or which, interactions.")
+        By,
+        typer.Option(
+            "--by", help="What defines a cohort: the number of interactions, or the genre."
+        ),
     ] = "interactions",
     sizes: Annotated[
-        str, typer.Option("--sizes", help="Interactions of the cohorts, in rising order.")
+        str,
+        typer.Option("--sizes", help="Numbers of interactions of the cohorts, in rising order."),
     ] = ",".join(map(str, SIZES)),
     tolerance: Annotated[
-        float, typer.Option("--tolerance", help="How far from these a user may be, as a share.")
+        float,
+        typer.Option(
+            "--tolerance", help="Relative deviation from these numbers that is tolerated."
+        ),
     ] = 0.1,
     n_genres: Annotated[
-        int, typer.Option("--genres", help="How many genres, those of most users.", min=2)
+        int,
+        typer.Option(
+            "--genres", help="Number of genres; those with the most users are taken.", min=2
+        ),
     ] = N_GENRES,
     projection: Annotated[
         str, typer.Option("--projection", help="tsne, pca, umap, or a dotted path.")
     ] = "tsne",
     users: Annotated[
-        int, typer.Option("--users", help="Draw at most so many, evenly from the cohorts.", min=1)
+        int,
+        typer.Option(
+            "--users", help="Maximum number of users to draw, evenly from the cohorts.", min=1
+        ),
     ] = N_USERS,
     of: Annotated[
-        Part, typer.Option("--of", help="Whose histories: all users, train, or held-out.")
+        Part, typer.Option("--of", help="Which users to take: all, train, or held-out.")
     ] = "all",
     anchors: Annotated[
-        int, typer.Option("--anchors", help="Draw the anchors of so many popular items.", min=0)
+        int,
+        typer.Option("--anchors", help="Number of popular items whose anchors are drawn.", min=0),
     ] = 100,
     seed: Seed = 0,
     device: DeviceOption = "auto",
     *,
     output: Output,
 ) -> None:
-    """Draw the latent space of bundles: users by cohort, and how far the cohorts are apart.
+    """Draw the latent space of bundles: users by cohort, and the distances of the cohorts.
 
-    One panel a bundle, with its NDCG@100 on the test users below. A .html file tells of a user's
-    history where one points. By default the cohorts of the paper's Figure 2: users with about 5,
-    50 and 350 interactions. Three bundles of 3,000 users take about a minute.
+    One panel per bundle, with its NDCG@100 on the test users below it. In a .html file, pointing
+    at a user shows the user's history. By default the cohorts are those of the paper's Figure 2:
+    users with about 5, 50 and 350 interactions. Three bundles of 3,000 users take about a minute.
     """
     titles = inputs.named_bundles(bundles)
     wanted = _numbers(sizes)

@@ -38,7 +38,8 @@ MAX_COLUMNS = 4
 RERANKED = "re-ranked"
 
 Part = Annotated[
-    Literal["test", "validation"], typer.Option("--part", help="Which held-out users.")
+    Literal["test", "validation"],
+    typer.Option("--part", help="Which held-out users to measure on."),
 ]
 Metrics = Annotated[
     str | None,
@@ -95,15 +96,16 @@ def evaluate(
         str | None,
         typer.Option(
             "--groups",
-            help="Groups by number of interactions, as 5-10,11-50,51-100,101-; each is also "
-            "tested against the users of the others (Mann-Whitney).",
+            help="User groups by number of interactions, such as 5-10,11-50,51-100,101-. Each "
+            "group is also tested against all other users (Mann-Whitney).",
         ),
     ] = None,
     k: Annotated[
         int,
         typer.Option(
             "-k",
-            help="With --rerank or --rules: places of a list; further ones are by score.",
+            help="With --rerank or --rules: length of the re-ranked list; items after it are "
+            "ordered by score.",
             min=1,
         ),
     ] = 20,
@@ -116,7 +118,7 @@ def evaluate(
 ) -> None:
     """Measure a bundle on a split's held-out users: means with intervals.
 
-    With --rerank or --rules the lists are measured with and without, and compared user by user.
+    With --rerank or --rules, the lists with and without re-ranking are compared user by user.
 
     nearfar evaluate BUNDLE --data SPLIT --metrics ndcg@100,ild@10,tailshare@10
     nearfar evaluate BUNDLE --data SPLIT --groups 5-10,11-50,51-100,101-
@@ -176,7 +178,9 @@ def _dropped(result: Evaluation) -> str:
 
 @with_options()
 def compare(
-    bundles: Annotated[list[Path], typer.Argument(help="Two or more; the first is the baseline.")],
+    bundles: Annotated[
+        list[Path], typer.Argument(help="Two or more bundle folders; the first is the baseline.")
+    ],
     data: Annotated[Path, typer.Option("--data", help="A split folder.")],
     part: Part = "test",
     metrics: Metrics = None,

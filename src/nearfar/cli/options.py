@@ -15,7 +15,7 @@ from nearfar.core.device import Device
 
 Seed = Annotated[int, typer.Option("--seed", help="Random seed.")]
 DeviceOption = Annotated[
-    Device, typer.Option("--device", help="Where to compute; auto takes CUDA where present.")
+    Device, typer.Option("--device", help="Device; auto uses CUDA if it is available.")
 ]
 
 BundleOrRegistry = Annotated[

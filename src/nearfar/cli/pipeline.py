@@ -42,9 +42,9 @@ from nearfar.train.tracking import trackers
 
 app = typer.Typer(
     name="pipeline",
-    help="Train weekly, publish, score daily: the production system.\n\n"
-    "A run goes: init, edit the file, run (every day, by a scheduler). Exit code 4: the gates "
-    "refused the candidate, and the version that was current still is.",
+    help="Train weekly, publish and score daily, in production.\n\n"
+    "Workflow: init, edit the file, then run every day from a scheduler. Exit code 4: the gates "
+    "refused the candidate, and the current version stays.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -60,15 +60,15 @@ class WorkOptions:
         list[str] | None,
         typer.Option(
             metavar="CHECK",
-            help="Go on this once although a check fails: of the contract (volume, missing, "
-            "unusable, misdated, repeated, rejected) or a gate by its setting's name (as "
-            "max_coverage_drop). Give it several times for several.",
+            help="Continue this once although this check fails: a check of the contract (volume,"
+            " missing, unusable, misdated, repeated, rejected), or a gate by its setting's "
+            "name (such as max_coverage_drop). May be given several times.",
         ),
     ] = None
     allow_future: Annotated[
         bool,
         typer.Option(
-            "--allow-future", help="Take a day after today (UTC), which is refused otherwise."
+            "--allow-future", help="Allow a day after today (UTC), which is refused by default."
         ),
     ] = False
     workers: Annotated[
@@ -76,12 +76,12 @@ class WorkOptions:
         typer.Option(
             min=1,
             metavar="N",
-            help="Share the work among N processes, by Ray; needs nearfar[cluster].",
+            help="Distribute the work over N processes with Ray; needs nearfar[cluster].",
         ),
     ] = None
     ray: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Of the Ray cluster to work on, as auto."),
+        typer.Option(metavar="ADDRESS", help="Address of the Ray cluster, or auto."),
     ] = None
 
     def of(self, pipeline: Pipeline) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def train(
     *,
     output: Output,
 ) -> None:
-    """Train a candidate on the window up to a day, judge it, register it; publishes nothing."""
+    """Train, check and register a candidate from the window up to a day; publish nothing."""
     with _training(config, output, as_of, track) as (pipeline, day, callbacks):
         found = train_weekly(
             pipeline, day, say=output.remark, callbacks=callbacks, **work.of(pipeline)
@@ -131,14 +131,16 @@ def train(
 @with_options()
 def publish(
     version: Annotated[
-        str | None, typer.Argument(help="By default the newest that passed the gates.")
+        str | None, typer.Argument(help="The version; by default the newest that passed the gates.")
     ] = None,
     config: Config = DEFAULT,
-    force: Annotated[bool, typer.Option("--force", help="Also what the gates refused.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish a version that the gates refused, too.")
+    ] = False,
     *,
     output: Output,
 ) -> None:
-    """Make a version current, at once for all who follow the pointer."""
+    """Make a version current, atomically for all readers of the registry's pointer."""
     with _at_work(config, output) as pipeline:
         found = publish_version(pipeline.registry, version, force=force)
         for refused in refused_since(pipeline.registry, found) if version is None else ():
@@ -149,7 +151,7 @@ def publish(
 @app.command()
 @with_options()
 def rollback(config: Config = DEFAULT, *, output: Output) -> None:
-    """Make the version current that was before."""
+    """Make the previous version current again."""
     with _at_work(config, output) as pipeline:
         found = roll_back(pipeline.registry)
     output.result({"current": found.name}, f"{found.name} is current again")
@@ -161,13 +163,13 @@ def score(
     config: Config = DEFAULT,
     as_of: AsOf = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Also a day that is published already.")
+        bool, typer.Option("--again", help="Score the day again if it is already published.")
     ] = False,
     work: WorkOptions = WorkOptions(),
     *,
     output: Output,
 ) -> None:
-    """Recommend to all who were active in the days up to a day, by the current version."""
+    """Score all users active in the days up to a day, with the current version."""
     with _at_work(config, output) as pipeline, output.counting("scoring", "users") as tell:
         found = score_daily(
             pipeline, parse_day(as_of), again=again, say=output.remark,
@@ -186,7 +188,7 @@ def run(
     *,
     output: Output,
 ) -> None:
-    """Do what is due: train if a week is over, publish what passed, score the day."""
+    """Run what is due: train if a week is over, publish a version that passed, score the day."""
     with _training(config, output, as_of, track) as (pipeline, day, callbacks):
         found = run_due(pipeline, day, say=output.remark, callbacks=callbacks, **work.of(pipeline))
     output.result(of_run(found), *shown(found))
@@ -204,9 +206,9 @@ def remove_day(
     *,
     output: Output,
 ) -> None:
-    """Withdraw a day of recommendations; readers then see the latest of those that are left.
+    """Remove a day of recommendations; readers then see the latest remaining day.
 
-    For a day that should not be there, as one of a date to come. Versions stay; nearfar pipeline
+    Use it for a day written by mistake, such as a future date. Versions stay; nearfar pipeline
     score --as-of DATE writes the day again.
     """
     with _at_work(config, output) as pipeline:
@@ -219,7 +221,7 @@ def remove_day(
 @app.command()
 @with_options()
 def status(config: Config = DEFAULT, *, output: Output) -> None:
-    """Versions, gates, what is current and how old, and the last run of each job."""
+    """Show the versions, their gates, the current version and its age, and each job's last run."""
     with _at_work(config, output) as pipeline:
         found = status_of(pipeline.registry)
     output.result(found, *standing(found))

@@ -29,7 +29,9 @@ def init(
     path: Annotated[Path, typer.Argument(help="The file to write, or its folder.")] = DEFAULT,
     example: Annotated[
         bool,
-        typer.Option("--example", help="Also 14 weeks of a made-up shop's events beside it."),
+        typer.Option(
+            "--example", help="Also write 14 weeks of events of a synthetic shop beside it."
+        ),
     ] = False,
     source: Annotated[
         str | None,
@@ -48,23 +50,31 @@ def init(
     weight: Annotated[str | None, typer.Option("--weight-column", help="Of the source.")] = None,
     kind: Annotated[
         str | None,
-        typer.Option("--kind-column", help="Of the source; '' keeps impressions and refunds."),
+        typer.Option(
+            "--kind-column",
+            help="The source's column of event kinds; '' keeps impressions and refunds.",
+        ),
     ] = None,
     outcome: Annotated[
-        str | None, typer.Option("--outcome-column", help="Of the source; '' keeps clicked 0.")
+        str | None,
+        typer.Option(
+            "--outcome-column",
+            help="The source's column of outcomes; '' keeps rows with outcome 0.",
+        ),
     ] = None,
     sink: Annotated[
         str | None,
         typer.Option("--sink", help="Where recommendations go: a folder or a database's URL."),
     ] = None,
     items: Annotated[
-        Path | None, typer.Option("--items", help="A file with a column of items and of titles.")
+        Path | None,
+        typer.Option("--items", help="A file with a column of items and one of titles."),
     ] = None,
     as_of: AsOf = None,
     *,
     output: Output,
 ) -> None:
-    """Write commented settings to start from, for your events where --source names them.
+    """Write a commented settings file, for your own events if --source is given.
 
     nearfar pipeline init shop/pipeline.toml --source orders.csv --items products.csv
     """

@@ -45,14 +45,17 @@ def recommend(
         list[str] | None,
         typer.Option(
             "--items",
-            help="A history: ids or titles, separated by semicolons, or by commas where no title "
-            "has one; may be given several times.",
+            help="A history: item ids or titles, separated by semicolons, or by commas if no "
+            "title contains one; may be given several times.",
         ),
     ] = None,
     user_id: Annotated[
-        list[str] | None, typer.Option("--user", help="A user of the log --data; several times.")
+        list[str] | None,
+        typer.Option("--user", help="A user of the log --data; may be given several times."),
     ] = None,
-    data: Annotated[str | None, typer.Option("--data", help="The log that holds --user.")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="The log that contains --user.")
+    ] = None,
     histories: Annotated[
         Path | None,
         typer.Option(
@@ -62,25 +65,27 @@ def recommend(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write .csv, .tsv, .jsonl or .parquet.")
+        Path | None, typer.Option("--out", help="Write a .csv, .tsv, .jsonl or .parquet file.")
     ] = None,
     formulas: Annotated[
         bool,
         typer.Option(
             "--formulas",
-            help="In CSV, write titles that begin with = + - @ as they are; by default an "
-            "apostrophe before them keeps spreadsheets from computing them.",
+            help="In CSV, write titles that begin with = + - @ unchanged. By default they get a "
+            "leading apostrophe, so that spreadsheets do not evaluate them.",
         ),
     ] = False,
-    k: Annotated[int, typer.Option("-k", help="How many items.", min=1)] = 10,
+    k: Annotated[int, typer.Option("-k", help="Number of items.", min=1)] = 10,
     include_seen: Annotated[
-        bool, typer.Option("--include-seen", help="Recommend items of the history, too.")
+        bool, typer.Option("--include-seen", help="Also recommend items of the history.")
     ] = False,
     allow: Annotated[
-        Path | None, typer.Option("--allow", help="A file of ids, one per line: only these.")
+        Path | None,
+        typer.Option("--allow", help="Recommend only these items: a file of ids, one per line."),
     ] = None,
     deny: Annotated[
-        Path | None, typer.Option("--deny", help="A file of ids, one per line: never these.")
+        Path | None,
+        typer.Option("--deny", help="Never recommend these items: a file of ids, one per line."),
     ] = None,
     reranked: RerankOptions = RerankOptions(),
     log_options: LogOptions = LogOptions(),
@@ -88,7 +93,7 @@ def recommend(
     *,
     output: Output,
 ) -> None:
-    """Recommend: for items typed by hand, for users of a log, or for a file of histories.
+    """Recommend items for a typed history, for users of a log, or for a file of histories.
 
     nearfar recommend BUNDLE --items "Toy Story; Alien"
     nearfar recommend BUNDLE --user 42 --data ratings.csv

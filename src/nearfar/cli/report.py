@@ -38,7 +38,8 @@ def report_page(
     data: Annotated[Path, typer.Option("--data", help="A split folder.")],
     out: Annotated[Path, typer.Option("--out", help="The page, a .html file.")],
     users: Annotated[
-        int, typer.Option("--users", help="Map and diagnostics: at most so many users.", min=20)
+        int,
+        typer.Option("--users", help="Maximum number of users for map and diagnostics.", min=20),
     ] = N_USERS,
     no_diagnostics: Annotated[
         bool, typer.Option("--no-diagnostics", help="Leave out the paper's instruments.")
@@ -49,13 +50,14 @@ def report_page(
     *,
     output: Output,
 ) -> None:
-    """Write one page on bundles: how good, for whom, and why.
+    """Write one HTML page about bundles: how good they are, for which users, and why.
 
-    Data, training, quality, groups, popularity, map, diagnostics, settings to reproduce it.
+    The page has data, training, quality, groups, popularity, map, diagnostics, and the settings
+    to reproduce it.
 
-    Bundles of any algorithm will do; map and diagnostics are of autoencoders. The page is one
-    file that needs no network. Three autoencoders on MovieLens-1M take about a minute of one core,
-    most of it diagnostics.
+    Bundles may be of any algorithm; map and diagnostics are for autoencoders only. The page is
+    one file that needs no network. Three autoencoders on MovieLens-1M take about a minute of one
+    core, most of it diagnostics.
     """
     check_page(out, "a report")
     options = Options(users, seed, diagnostics=not no_diagnostics, latent_map=not no_map)

@@ -37,8 +37,8 @@ def reproduce(
         typer.Argument(
             metavar="TABLE",
             help="table1: all models; groups: Table 3, users by activity; table6: encoders; "
-            "figure2: the latent map; ablations: what of the alignment does what; "
-            "tradeoff: section 2.4, the KL weight against masking and alignment.",
+            "figure2: the latent map; ablations: the parts of the alignment term; tradeoff:"
+            " section 2.4, the KL weight against masking and alignment.",
         ),
     ],
     dataset: Annotated[
@@ -51,54 +51,72 @@ def reproduce(
     ] = None,
     only: Annotated[
         str | None,
-        typer.Option("--only", help='Rows wanted, as ease,multvae+pia or "EASE,Multi-VAE + PIA".'),
+        typer.Option(
+            "--only", help='Only these rows, such as ease,multvae+pia or "EASE,Multi-VAE + PIA".'
+        ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(help="How many splits, each with its own training.", min=1)
+        int, typer.Option(help="Number of splits, each with its own training.", min=1)
     ] = 1,
     budget: Annotated[
-        float | None, typer.Option(metavar="MINUTES", help="Stop after so long; see exit code 3.")
+        float | None,
+        typer.Option(metavar="MINUTES", help="Stop after this many minutes, with exit code 3."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write; by default reproduction/DATASET.")
+        Path | None, typer.Option("--out", help="The output folder. [reproduction/DATASET]")
     ] = None,
     listed: Annotated[
-        bool, typer.Option("--list", help="Show the cells and which are there; run nothing.")
+        bool, typer.Option("--list", help="List the cells and which of them exist; run nothing.")
     ] = False,
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="Settings of your own, TOML: a table an algorithm."),
+        typer.Option("--config", help="TOML file with your settings, one table per algorithm."),
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", help="One setting: multvae.epochs=5, multvae+pia.epochs=9."),
+        typer.Option(
+            "--set",
+            help="One setting, such as multvae.epochs=5 or multvae+pia.epochs=9; may be given "
+            "several times.",
+        ),
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option("--metrics", help="In place of the data set's: ndcg@10,recall@5.")
+        str | None,
+        typer.Option(
+            "--metrics", help="Metrics instead of the data set's, such as ndcg@10,recall@5."
+        ),
     ] = None,
     groups: Annotated[
-        str | None, typer.Option("--groups", help="Of `groups`; by default 5-10,11-50,51-100,101-.")
+        str | None,
+        typer.Option(
+            "--groups", help="Only for the table groups: the user groups. [5-10,11-50,51-100,101-]"
+        ),
     ] = None,
     level: Level = 0.95,
     keep_models: Annotated[
         bool, typer.Option("--keep-models", help="Save every model as a bundle in OUT/models.")
     ] = False,
     precision: Annotated[
-        Precision, typer.Option(help="Of the output layer's products; see nearfar train.")
+        Precision, typer.Option(help="Precision of the output layer's products; see nearfar train.")
     ] = "float32",
     held_out: Annotated[
         float | None,
-        typer.Option(help="Own log: users for validation, and for test; below 1, a share."),
+        typer.Option(
+            help="Only for a log: number of users for validation, and again for test; below 1, a"
+            " share of all users."
+        ),
     ] = None,
     settings_of: Annotated[
         str | None,
-        typer.Option(help="Own log: the data set whose settings are taken; by default ml-1m."),
+        typer.Option(help="Only for a log: use the settings of this data set. [ml-1m]"),
     ] = None,
     log_options: LogOptions = LogOptions(),
     min_user: Annotated[
         int | None,
         typer.Option(
-            "--min-user", help="Own log: keep users with at least this many items [5].", min=0
+            "--min-user",
+            help="Only for a log: keep users with at least this many items. [5]",
+            min=0,
         ),
     ] = None,
     seed: Seed = 0,
@@ -106,12 +124,12 @@ def reproduce(
     *,
     output: Output,
 ) -> None:
-    """Reproduce a table or figure of the paper: ours with intervals beside the published.
+    """Reproduce a table or figure of the paper: our values with intervals and the published ones.
 
-    Fits what is missing and goes on where it was stopped: what is done is kept in OUT by a
-    fingerprint of settings, split and seed. Writes OUT/TABLE.json, .md and .png. Exit code 0:
-    complete; 1: a row failed, the rest stands; 3: the budget was used up, the same command
-    goes on.
+    Finished fits are stored in OUT under a fingerprint of settings, split and seed, so the same
+    command continues where it was stopped. Writes OUT/TABLE.json, .md and .png. Exit code 0:
+    complete; 1: a row failed, the others are valid; 3: the budget is used up, and the same command
+    continues.
     """
     filters = log_options.filters
     unfiltered = filters == Filters() and min_user is None

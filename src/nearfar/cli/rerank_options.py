@@ -19,7 +19,7 @@ class RerankOptions:
         str | None,
         typer.Option(
             "--rerank",
-            help="Choose lists by mmr, dpp or calibrated, with settings as in 'mmr diversity=0.3 "
+            help="Re-rank by mmr, dpp or calibrated, with settings as in 'mmr diversity=0.3 "
             "by=genres'; see docs/guide/reranking.md.",
         ),
     ] = None
@@ -35,7 +35,7 @@ class RerankOptions:
         int,
         typer.Option(
             "--candidates",
-            help="Lists are chosen from the best so many times k items, at most 500.",
+            help="Re-rank the best CANDIDATES x k items, at most 500.",
             min=1,
         ),
     ] = 10

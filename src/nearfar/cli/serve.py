@@ -23,77 +23,118 @@ LIBRARIES = ("starlette", "pydantic", "uvicorn", "httptools", "orjson")
 def serve(
     bundle: Annotated[
         list[Path] | None,
-        typer.Option("--bundle", help="A bundle's folder; several are served side by side."),
+        typer.Option(
+            "--bundle",
+            help="A bundle's folder; may be given several times, to serve several models.",
+        ),
     ] = None,
     registry: Annotated[
         Path | None,
-        typer.Option("--registry", help="A pipeline's registry: serve what is published there."),
+        typer.Option("--registry", help="A pipeline's registry: serve its current version."),
     ] = None,
     runtime: Annotated[
         Literal["torch", "onnx"],
-        typer.Option("--runtime", help="onnx serves exports, without PyTorch."),
+        typer.Option(
+            "--runtime", help="torch serves bundles; onnx serves ONNX exports, without PyTorch."
+        ),
     ] = "torch",
     store: Annotated[
         str | None,
         typer.Option(
-            "--store", help="Recommendations made before: a database's URL or a Parquet folder."
+            "--store", help="Precomputed recommendations: a database's URL or a Parquet folder."
         ),
     ] = None,
     store_ids: Annotated[
-        Literal["text", "integer"], typer.Option("--store-ids", help="How the store keeps ids.")
+        Literal["text", "integer"],
+        typer.Option("--store-ids", help="Type of the ids in the store."),
     ] = "text",
     histories: Annotated[
         Path | None,
         typer.Option("--histories", help="Histories of known users: CSV, Parquet or JSON lines."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="A split folder, whose users the map shows.")
+        Path | None, typer.Option("--data", help="A split folder; the map shows its users.")
     ] = None,
     items: Annotated[
         Path | None,
         typer.Option(
             "--items",
-            help="Titles and genres for models without: CSV or Parquet of item, title, genres.",
+            help="Titles and genres for bundles without them: CSV or Parquet with columns item, "
+            "title, genres.",
         ),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", help="An HTML file of nearfar report, served at /report."),
+        typer.Option("--report", help="An HTML file written by nearfar report, served at /report."),
     ] = None,
     experiment: Annotated[
         Path | None, typer.Option("--experiment", help="A TOML file of an A/B test.")
     ] = None,
-    host: Annotated[str, typer.Option("--host", help="The address to listen at.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", help="0 takes any that is free.", min=0, max=65_535)
+        int,
+        typer.Option(
+            "--port", help="The port to listen on; 0 takes any free port.", min=0, max=65_535
+        ),
     ] = 8000,
     threads: Annotated[
         int | None,
-        typer.Option("--threads", help="That compute; by default one less than processors.", min=1),
+        typer.Option(
+            "--threads",
+            help="Number of threads that compute; by default one less than the processors.",
+            min=1,
+        ),
     ] = None,
     queue: Annotated[
-        int, typer.Option("--queue", help="Histories that may wait; then 429.", min=1)
+        int,
+        typer.Option(
+            "--queue",
+            help="Maximum number of waiting histories; further requests get status 429.",
+            min=1,
+        ),
     ] = 512,
     batch: Annotated[
-        int, typer.Option("--batch", help="Histories scored at once, at most.", min=1)
+        int, typer.Option("--batch", help="Maximum number of histories per batch.", min=1)
     ] = 32,
     wait_ms: Annotated[
-        float, typer.Option("--wait-ms", help="The first of a batch waits for others.", min=0)
+        float,
+        typer.Option(
+            "--wait-ms",
+            help="Milliseconds that the first request of a batch waits for others.",
+            min=0,
+        ),
     ] = 2.0,
     deadline: Annotated[
-        float, typer.Option("--deadline", help="Seconds to answer in; then 504.", min=0.001)
+        float,
+        typer.Option(
+            "--deadline", help="Seconds until a request is answered with status 504.", min=0.001
+        ),
     ] = 2.0,
     max_body: Annotated[
-        int, typer.Option("--max-body", help="Bytes of a request; then 413.", min=1)
+        int,
+        typer.Option(
+            "--max-body",
+            help="Maximum bytes of a request's body; larger ones get status 413.",
+            min=1,
+        ),
     ] = 1 << 20,
     body_seconds: Annotated[
-        float, typer.Option("--body-seconds", help="For a request to arrive; then 408.", min=0.001)
+        float,
+        typer.Option(
+            "--body-seconds",
+            help="Seconds for a request to arrive; slower ones get status 408.",
+            min=0.001,
+        ),
     ] = 10.0,
     watch_seconds: Annotated[
-        float, typer.Option("--watch-seconds", help="Between looks at the registry.", min=0.01)
+        float,
+        typer.Option("--watch-seconds", help="Seconds between checks of the registry.", min=0.01),
     ] = 2.0,
     drain_seconds: Annotated[
-        float, typer.Option("--drain-seconds", help="To end requests in, when stopped.", min=1)
+        float,
+        typer.Option(
+            "--drain-seconds", help="Seconds to finish requests in progress when stopped.", min=1
+        ),
     ] = 30.0,
     reranked: RerankOptions = RerankOptions(),
     *,
@@ -101,10 +142,10 @@ def serve(
 ) -> None:
     """Answer requests for recommendations over HTTP.
 
-    The interface is described at /openapi.json. The environment may name NEARFAR_TOKEN, which
-    requests must then bear, and NEARFAR_CORS_ORIGINS, origins of pages elsewhere, with commas
-    between. Logs are JSON lines on stderr, without personal data. SIGTERM and Ctrl-C stop it once
-    the requests in progress are answered.
+    /openapi.json describes the interface. Two environment variables are optional: NEARFAR_TOKEN,
+    the bearer token that requests must then have, and NEARFAR_CORS_ORIGINS, comma-separated
+    origins of pages elsewhere. Logs are JSON lines on stderr, without personal data. SIGTERM and
+    Ctrl-C stop the service once the requests in progress are answered.
     """
     require(*LIBRARIES, extra="serve", purpose="the service")
     if runtime == "torch":

@@ -21,19 +21,21 @@ def similar(
         list[str] | None,
         typer.Option(
             "--items",
-            help="Ids or titles, separated by semicolons, or by commas where no title has one; may "
-            "be given several times.",
+            help="Item ids or titles, separated by semicolons, or by commas if no title contains"
+            " one; may be given several times.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Write .csv, .tsv or .parquet; without --items of all items."),
+        typer.Option(
+            "--out", help="Write a .csv, .tsv or .parquet file; without --items, for all items."
+        ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="How many items.", min=1)] = 10,
+    k: Annotated[int, typer.Option("-k", help="Number of items.", min=1)] = 10,
     *,
     output: Output,
 ) -> None:
-    """List the items most like an item, by what the model holds of them.
+    """List the items most similar to an item, by the model's item representations.
 
     nearfar similar BUNDLE --items "Toy Story" -k 5
     nearfar similar BUNDLE --out similar.parquet -k 100

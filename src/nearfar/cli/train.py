@@ -45,7 +45,7 @@ def train(
     data: Annotated[str, typer.Option("--data", help="A split folder, a log, or a data set.")],
     out: Annotated[Path, typer.Option("--out", help="The bundle's folder.")],
     config: Annotated[
-        Path | None, typer.Option("--config", help="Settings of the algorithm, TOML.")
+        Path | None, typer.Option("--config", help="TOML file with settings of the algorithm.")
     ] = None,
     named: Annotated[
         str | None,
@@ -53,32 +53,40 @@ def train(
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", help="One setting: key=value; nested: alignment.weight=2."),
+        typer.Option(
+            "--set",
+            help="One setting as key=value, nested as alignment.weight=2; may be given several "
+            "times.",
+        ),
     ] = None,
     earlier: Annotated[
         Path | None,
         typer.Option(
             "--from",
-            help="Go on from the weights of this bundle, with its settings where none are given.",
+            help="Initialise from the weights of this bundle; settings that are not given are "
+            "the bundle's.",
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint beside the bundle.")
+        bool, typer.Option("--resume", help="Continue from the checkpoint in OUT.run.")
     ] = False,
     validation_share: Annotated[
         float,
         typer.Option(
-            help="Of a log: share of users held out to choose the epoch, of those with two items "
-            "or more; 0 for none."
+            help="For a log: share of the users with at least two items that is held out to "
+            "choose the best epoch; 0 for none."
         ),
     ] = 0.1,
     log_options: LogOptions = LogOptions(),
     checkpoint_seconds: Annotated[
-        float, typer.Option(help="Longest time between checkpoints.", min=0)
+        float, typer.Option(help="Maximum seconds between checkpoints.", min=0)
     ] = 60.0,
     precision: Annotated[
         Precision,
-        typer.Option(help="Of the output layer's products; bfloat16 is faster where supported."),
+        typer.Option(
+            help="Precision of the output layer's products; bfloat16 is faster on processors "
+            "that support it."
+        ),
     ] = "float32",
     track: Track = None,
     seed: Seed = 0,
@@ -89,9 +97,9 @@ def train(
     """Fit an algorithm and save a bundle.
 
     Personalized Item Alignment is a setting: nearfar train multvae --set alignment=pia
-    --set alignment.weight=1 --data SPLIT --out BUNDLE. What can be set is listed by
-    nearfar algorithms NAME. While it trains, OUT.run holds the checkpoint and metrics.jsonl;
-    Ctrl-C saves the best so far (exit code 130), --resume goes on, in the same run of a tracker.
+    --set alignment.weight=1 --data SPLIT --out BUNDLE. nearfar algorithms NAME lists the settings.
+    During training OUT.run contains the checkpoint and metrics.jsonl. Ctrl-C saves the best model
+    so far (exit code 130); --resume continues, in the same run of a tracker.
 
     With --from, items are matched by id and new ones are added (guide: incremental training):
 

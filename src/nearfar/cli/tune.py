@@ -27,38 +27,54 @@ from nearfar.train.tracking import check_targets, reporting_to
 @with_options()
 def tune(
     ctx: typer.Context,
-    algorithm: Annotated[str, typer.Argument(help="Its name, as ease or multvae.")],
-    data: Annotated[Path, typer.Option("--data", help="A split folder; its test is not read.")],
+    algorithm: Annotated[
+        str, typer.Argument(help="Name of the algorithm, such as ease or multvae.")
+    ],
+    data: Annotated[
+        Path, typer.Option("--data", help="A split folder; its test users are not read.")
+    ],
     trials: Annotated[
-        int, typer.Option(help="How many in all, those of earlier calls included.", min=1)
+        int, typer.Option(help="Number of trials in all, including those of earlier calls.", min=1)
     ] = 50,
     space: Annotated[
         Path | None,
-        typer.Option("--space", help="What to search, TOML; by default what is kept for it."),
+        typer.Option(
+            "--space", help="TOML file with the search space; by default the algorithm's own."
+        ),
     ] = None,
     only: Annotated[
-        str | None, typer.Option("--only", help="Of the space: alignment.weight,beta.end.")
+        str | None,
+        typer.Option(
+            "--only",
+            help="Search only these settings of the space, such as alignment.weight,beta.end.",
+        ),
     ] = None,
     budget: Annotated[
-        float | None, typer.Option(metavar="MINUTES", help="Stop after so long; see exit code 3.")
+        float | None,
+        typer.Option(metavar="MINUTES", help="Stop after this many minutes, with exit code 3."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write; by default tuning/ALGORITHM.")
+        Path | None, typer.Option("--out", help="The output folder. [tuning/ALGORITHM]")
     ] = None,
     named: Annotated[
-        str | None, typer.Option("--preset", help="Start from settings kept under a name.")
+        str | None, typer.Option("--preset", help="Start from the settings of this preset.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="Settings that are not searched, TOML.")
+        Path | None, typer.Option("--config", help="TOML file with settings that are not searched.")
     ] = None,
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="One of them: key=value, alignment=pia.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="One setting that is not searched, such as alignment=pia; may be given several "
+            "times.",
+        ),
     ] = None,
     warm_up: Annotated[
-        int, typer.Option(help="Epochs that no trial is given up on in.", min=0)
+        int, typer.Option(help="Number of first epochs in which no trial is pruned.", min=0)
     ] = 10,
     precision: Annotated[
-        Precision, typer.Option(help="Of the output layer's products; see nearfar train.")
+        Precision, typer.Option(help="Precision of the output layer's products; see nearfar train.")
     ] = "float32",
     track: Track = None,
     seed: Seed = 0,
@@ -66,13 +82,13 @@ def tune(
     *,
     output: Output,
 ) -> None:
-    """Search settings by the NDCG@100 of validation users; needs the extra "tune".
+    """Search settings for the highest validation NDCG@100; needs the extra "tune".
 
-    The first trial is of the settings as they are, the others are proposed by Optuna, and given
-    up on where they stay below the median. Settings of an alignment are searched where it is
-    switched on: --set alignment=pia. OUT gets trials.json, and best.toml for --config or a
-    preset. Ctrl-C keeps everything; the same command goes on to the same results. Exit code 3:
-    the budget was used up before all trials were done.
+    The first trial has the settings as given; Optuna proposes the others and prunes those that
+    stay below the median. Settings of an alignment are searched if it is on: --set alignment=pia.
+    Writes OUT/trials.json, and OUT/best.toml for --config or a preset. Ctrl-C keeps everything;
+    the same command continues and reaches the same results. Exit code 3: the budget was used up
+    before all trials were done.
     """
     check_targets(track or ())
     if not is_split_folder(data):

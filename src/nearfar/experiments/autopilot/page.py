@@ -65,7 +65,7 @@ def _leaderboard(result: Autopilot, board: Leaderboard) -> Section:
         for metric, values in result.test["metrics"].items():
             lines.append(
                 f"{metric} {number(values['mean'], parse_metric(metric))} on "
-                f"{result.test['n_users']:,} test users, who chose nothing"
+                f"{result.test['n_users']:,} separate test users"
             )
     blocks = [
         Captioned(board.table(), "Each family's best trial on the validation users"),
