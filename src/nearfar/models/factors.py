@@ -58,9 +58,9 @@ class LeastSquaresFolding(Folding):
     Args:
         item_factors: the factors that histories are regressed on.
         confidence: weights and penalty.
-        n_background: only the first so many items count as unobserved if a history lacks them;
-            None for all. Items added after training do not count, because no user could have
-            interacted with them.
+        n_background: number of items, the first ones, that count as unobserved if a history lacks
+            them; None for all. Items added after training do not count, because no user could
+            have interacted with them.
     """
 
     item_factors: Float[np.ndarray, "items k"]

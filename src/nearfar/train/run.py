@@ -35,7 +35,7 @@ class Run(Settings):
             times faster on GPUs and on processors that multiply bfloat16, and slower on others.
             "float32" rounds the factors of all layers' products on a GPU to TF32 (10 bits after
             the point); "ieee" does not, at several times the cost. On a CPU these two are the same.
-        scores_mib: largest size of the scores (users x items) held at a time, in MiB; a larger
+        scores_mib: largest size of the scores (users x items) held at once, in MiB; a larger
             batch is processed in parts, at the cost of four products instead of three. By default
             512 on a CPU and a quarter of the free memory on a GPU.
         fused: on a GPU, compute the multinomial likelihood by Triton kernels that store no scores:

@@ -303,7 +303,7 @@ class TrainingState:
         self.history.records[:] = [EpochRecord(**r) for r in position["records"]]
 
     def start_metrics(self) -> None:
-        """Write metrics.jsonl anew, without lines that a killed run wrote after its checkpoint."""
+        """Rewrite metrics.jsonl without lines that a killed run wrote after its checkpoint."""
         if self.run.folder is not None:
             self.run.folder.mkdir(parents=True, exist_ok=True)
             self.history.write_jsonl(self.run.folder / "metrics.jsonl")

@@ -72,8 +72,8 @@ class _HierarchicalNetwork(EncoderNetwork):
 
     def lower(self, history: WeightedRows, z2: Float[Tensor, "users level"]) -> DiagonalGaussian:
         """Return q(z1|x~, z2)."""
-        of_history = activate(self.units, self.of_history(history))
-        joint = self.joint(torch.cat([of_history, self.of_upper(z2)], 1))
+        history_features = activate(self.units, self.of_history(history))
+        joint = self.joint(torch.cat([history_features, self.of_upper(z2)], 1))
         return bounded_gaussian(self.lower_head(joint))
 
     def forward(self, history: WeightedRows) -> DiagonalGaussian:

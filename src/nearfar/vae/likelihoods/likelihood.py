@@ -44,10 +44,10 @@ class Likelihood(Settings, ABC):
         ...         return poisson
         >>> def poisson(step):
         ...     scores, rows = step.logits, step.histories
-        ...     of_history = torch.zeros(rows.n_users).index_add(
+        ...     positive_sums = torch.zeros(rows.n_users).index_add(
         ...         0, rows.users, scores[rows.users, rows.indices]
         ...     )
-        ...     return scores.exp().sum(dim=1) - of_history
+        ...     return scores.exp().sum(dim=1) - positive_sums
         >>> algorithm = nf.MultVAE(likelihood=Poisson(), epochs=1, **small)
         >>> algorithm.fit(split.train, split.validation).n_items
         20
