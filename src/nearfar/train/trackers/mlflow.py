@@ -45,10 +45,10 @@ class MLflow(Tracker):
         if run is not None:
             client.update_run(run, status="RUNNING")
             return run
-        name_of_experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", "nearfar")
-        experiment = client.get_experiment_by_name(name_of_experiment)
+        experiment_name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "nearfar")
+        experiment = client.get_experiment_by_name(experiment_name)
         if experiment is None:
-            experiment_id = self._new_experiment(name_of_experiment)
+            experiment_id = self._new_experiment(experiment_name)
         else:
             experiment_id = experiment.experiment_id
         tags = {"nearfar.version": __version__}
