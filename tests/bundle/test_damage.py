@@ -148,7 +148,7 @@ def test_an_unknown_encoder_is_named(path) -> None:
             {"encoder": {"kind": "iaf", "before": {"kind": "base", "hidden": [5_000_000]}}},
             "5000000; it must be at least 1 and at most 65536",
         ),
-        ({"decoder_hidden": [60_000, 60_000]}, "its sizes are larger than its weights"),
+        ({"decoder_hidden": [60_000, 60_000]}, "the layer sizes need more weights than were saved"),
     ],
 )
 def test_absurd_widths_are_refused_before_anything_is_built(

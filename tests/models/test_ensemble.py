@@ -172,8 +172,8 @@ def _too_many(d) -> None:
         (_drop_parts, "needs the lists"),
         (_no_kind, "part 0 of the ensemble: it needs a 'kind'"),
         (_unknown, "part 0 of the ensemble: .*linaer"),
-        (_nested, "part 0 of the ensemble: it is an ensemble itself"),
-        (_other_size, "part 1 of the ensemble: it is of 7 items, and the ensemble of 60"),
+        (_nested, "part 0 of the ensemble: it is an ensemble; its parts"),
+        (_other_size, "part 1 of the ensemble: it has 7 items and the ensemble has 60"),
         (_too_many, "part 2 of the ensemble: an item-item model needs"),
     ],
 )

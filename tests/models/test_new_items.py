@@ -17,7 +17,7 @@ from nearfar.models.feature_ridge import FeatureRidge, conjugate_gradients
 from nearfar.models.item_item import ItemItem
 from nearfar.models.least_squares import Confidence
 from nearfar.models.model import Model
-from nearfar.models.new_items import _own_weight, _Regression, with_new_items
+from nearfar.models.new_items import _Regression, _self_weight, with_new_items
 from nearfar.vae.corruption.corruption import Mask
 from nearfar.vae.encoders.base import Base
 
@@ -160,16 +160,16 @@ def test_the_weight_of_an_item_for_itself_is_that_of_known_items() -> None:
     alike = 1.0 - np.eye(N)  # with 1 on the diagonal every row is the mean of all others
     for strength in (0.1, 1e6):
         regression = _Regression(FeatureRidge(KNOWN, NEW, counts), None)
-        own = _own_weight(regression, alike, strength)
+        own = _self_weight(regression, alike, strength)
         assert own == pytest.approx(1.0, rel=1e-4)
     b = model("item_item").weights.astype(np.float64)
     blank = np.arange(1, N, 3)  # items without features teach nothing
     known = FEATURES[:N].copy()
     known[blank] = 0
     regression = _Regression(FeatureRidge(csr_array(known), NEW, counts), None)
-    own = _own_weight(regression, b, 0.1)
+    own = _self_weight(regression, b, 0.1)
     b[blank], b[:, blank] = 9.0, -9.0
-    assert _own_weight(regression, b, 0.1) == pytest.approx(own, rel=1e-9)
+    assert _self_weight(regression, b, 0.1) == pytest.approx(own, rel=1e-9)
 
 
 @pytest.mark.parametrize("noise", [0.0, 30.0])
@@ -184,14 +184,14 @@ def test_histories_choose_a_multiple_of_the_weight_of_an_item_for_itself(noise) 
     chance = np.where(kinds == likes[:, None], 0.4, 0.02)
     histories = csr_array((rng.random((200, 100)) < chance).astype(np.float32))
     ridge = FeatureRidge(features, features[:4], np.full(100, 40.0))
-    plain = _own_weight(_Regression(ridge, None), b, 0.1)
-    chosen = _own_weight(_Regression(ridge, histories), b, 0.1)
+    plain = _self_weight(_Regression(ridge, None), b, 0.1)
+    chosen = _self_weight(_Regression(ridge, histories), b, 0.1)
     assert plain > 0
     assert chosen / plain == pytest.approx(1) or noise
     assert chosen / plain > 2 or not noise
     few = csr_array(histories[:1] * 0)  # nobody has anything to find
     few.eliminate_zeros()
-    assert _own_weight(_Regression(ridge, few), b, 0.1) == plain
+    assert _self_weight(_Regression(ridge, few), b, 0.1) == plain
 
 
 def test_the_ridge_is_the_closed_form_and_so_are_conjugate_gradients(monkeypatch) -> None:

@@ -19,7 +19,7 @@ from nearfar.vae.likelihoods.multinomial import reconstruction
 from nearfar.vae.network import VAE
 from nearfar.vae.step import Step
 from nearfar.vae.terms.critic import (
-    KEPT,
+    DECAY,
     PLACES,
     SMALLEST_VARIANCE,
     Critic,
@@ -157,14 +157,14 @@ def test_a_loss_that_all_users_share_is_not_normalised_away() -> None:
 
 
 def test_moments_are_averages_over_users_that_fade() -> None:
-    assert 0.9 < KEPT < 1
+    assert 0.9 < DECAY < 1
     rng = np.random.default_rng(0)
     batches = [rng.normal(3, 2, (n, 2)).astype(np.float32) for n in (5, 1, 8)]
     moments = FeatureMoments(2)
     for batch in batches:
         moments.gather(torch.from_numpy(batch))
     weights = np.concatenate(
-        [np.full(len(b), KEPT**age) for b, age in zip(batches, (2, 1, 0), strict=True)]
+        [np.full(len(b), DECAY**age) for b, age in zip(batches, (2, 1, 0), strict=True)]
     )
     users = np.concatenate(batches)
     mean = np.average(users, axis=0, weights=weights)

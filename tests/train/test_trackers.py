@@ -165,7 +165,7 @@ def test_a_tracker_that_fails_says_so_once_and_the_fit_goes_on(clusters, caplog)
     assert (model.score(x) == alone.score(x)).all()
     warnings = [r.getMessage() for r in caplog.records if "untracked" in r.getMessage()]
     assert len(warnings) == 1
-    assert "full fails ([Errno 28] No space left on device)" in warnings[0]
+    assert "full failed ([Errno 28] No space left on device)" in warnings[0]
     assert [len(entries) for entries in Memory.RUNS.values()] == [0, 5]
 
 

@@ -1,4 +1,4 @@
-"""Computations that know no model: sparse rows, products, blocked softmax, gathered gradients."""
+"""Computations that all models share: sparse rows, products, blocked softmax, table gradients."""
 
 from nearfar.core.extras import require_torch
 

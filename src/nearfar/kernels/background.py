@@ -1,4 +1,4 @@
-"""The targets of the items outside of a user's history."""
+"""The targets of items outside a user's history."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Background:
     item; `mass` = M is the sum of all targets of the user.
 
     Attributes:
-        alpha: per user; constant in the gradient.
-        mass: per user.
-        weights: per item.
+        alpha: one value per user; constant in the gradient.
+        mass: one value per user.
+        weights: one value per item; None for 1.
     """
 
     alpha: Float[Tensor, " users"]
@@ -34,11 +34,11 @@ class Background:
     def own_targets(
         self, by_item: ByItem, targets: Float[Tensor, " nnz"] | float = 1.0
     ) -> Float[Tensor, " nnz"]:
-        """Return what the entries of the rows, by item, are above the background.
+        """Return the targets of the entries, by item, minus the background of their items.
 
         Args:
             by_item: the entries.
-            targets: of each of them.
+            targets: the target of each entry.
         """
         alpha = self.alpha[by_item.users]
         return targets - (alpha if self.weights is None else alpha * self.weights[by_item.indices])

@@ -1,7 +1,7 @@
-"""Tables, the large parameters of one row per item, and where their gradients are gathered.
+"""Tables, which are large parameters with one row per item, and their gradients.
 
-A batch touches few rows of a table. Its gradient is therefore gathered beside autograd, in memory
-that is kept from step to step or as the touched rows alone.
+A batch touches few rows of a table. Therefore its gradient is not stored by autograd, but in memory
+that is reused from step to step, or as the touched rows only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Gradient(ABC):
     """The gradient of one table since it was last cleared.
 
     Args:
-        table: the table; its shape, dtype and device are read, never its values.
+        table: the table; only its shape, dtype and device are used.
     """
 
     def __init__(self, table: Tensor) -> None:
@@ -33,13 +33,13 @@ class Gradient(ABC):
     def add_rows(
         self, items: Int64[Tensor, " rows"], values: Float[Tensor, "rows columns"]
     ) -> None:
-        """Add `values` to the gradient's rows `items`, each of which comes once."""
+        """Add `values` to the gradient's rows `items`, which are distinct."""
 
     @abstractmethod
     def replace(self, items: Int64[Tensor, " rows"], values: Float[Tensor, "rows columns"]) -> None:
         """Set the gradient to `values` in the rows `items` and to zero elsewhere.
 
-        The rows are in ascending order, and all rows touched before are among them.
+        The rows are in ascending order and include all rows touched before.
         """
 
     @abstractmethod
@@ -51,14 +51,14 @@ class Gradient(ABC):
         """Set the gradient to zero."""
 
     def whole(self) -> Tensor | None:
-        """Return memory of the whole gradient, to be overwritten; None if rows are in it already.
+        """Return the memory of the whole gradient, for the caller to overwrite.
 
-        None too where gradients are never held whole.
+        Returns None if something was added already, or if the class stores only rows.
         """
         return None
 
     def touched(self) -> UInt8[Tensor, " items"]:
-        """Return 1 for every row that something was added to, else 0."""
+        """Return 1 for every row to which something was added, else 0."""
         flags = torch.zeros(self.shape[0], dtype=torch.uint8, device=self.device)
         for items in self._touched:
             flags[items] = 1
@@ -66,10 +66,10 @@ class Gradient(ABC):
 
 
 class ParameterTable(nn.Parameter):
-    """A large parameter with one row per item, which owns the place where its gradient goes.
+    """A large parameter with one row per item, and the object that receives its gradient.
 
     Attributes:
-        gradient: where kernels add gradients of rows; None for autograd's own dense `grad`.
+        gradient: receives gradients of rows from kernels; None for autograd's dense `grad`.
     """
 
     gradient: Gradient | None = None
@@ -81,28 +81,28 @@ def tables(module: nn.Module) -> Iterator[ParameterTable]:
 
 
 def gradient_of(weight: Tensor) -> Gradient | None:
-    """Return where the gradient of `weight` is gathered; None where autograd does it."""
+    """Return the object that receives the gradient of `weight`; None if autograd stores it."""
     return weight.gradient if isinstance(weight, ParameterTable) else None
 
 
 def memory_of_gradient(weight: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return memory to write a whole gradient to, and what autograd gets of it.
+    """Return memory for a whole gradient, and the gradient to return to autograd.
 
-    That is nothing where the memory is the table's own; see `Gradient.whole`.
+    The latter is None if the memory is that of the table's gradient; see `Gradient.whole`.
     """
     gradient = gradient_of(weight)
-    kept = None if gradient is None else gradient.whole()
-    if kept is not None:
-        return kept, None
-    fresh = torch.empty_like(weight)
-    return fresh, fresh
+    memory = None if gradient is None else gradient.whole()
+    if memory is not None:
+        return memory, None
+    memory = torch.empty_like(weight)
+    return memory, memory
 
 
 class DenseGradient(Gradient):
-    """A gradient of the table's own shape, in memory that is kept from step to step.
+    """A gradient with the shape of the table, in memory that is reused from step to step.
 
-    Fresh memory costs more than writing to it: 48 MB at MovieLens-20M's size, twice per step. So
-    the memory stays, and `clear` zeroes only rows that were written.
+    Allocating memory costs more than writing to it: 48 MB at MovieLens-20M's size, twice per step.
+    So the memory is kept, and `clear` zeroes only rows that were written.
     """
 
     def __init__(self, table: Tensor) -> None:
@@ -114,19 +114,19 @@ class DenseGradient(Gradient):
     def add_rows(
         self, items: Int64[Tensor, " rows"], values: Float[Tensor, "rows columns"]
     ) -> None:
-        self._freshen()
+        self._zero_if_stale()
         self._values.index_add_(0, items, values)
         self._touched.append(items)
 
     def replace(self, items: Int64[Tensor, " rows"], values: Float[Tensor, "rows columns"]) -> None:
-        self._freshen()
+        self._zero_if_stale()
         self._is_whole = len(items) == self.shape[0]
         self._touched = [] if self._is_whole else [items]
         if values.data_ptr() != self._values.data_ptr():
             self._values.index_copy_(0, items, values)
 
     def rows(self, items: Int64[Tensor, " rows"]) -> Float[Tensor, "rows columns"]:
-        self._freshen()
+        self._zero_if_stale()
         return self._values if len(items) == self.shape[0] else self._values[items]
 
     def whole(self) -> Tensor | None:
@@ -140,26 +140,26 @@ class DenseGradient(Gradient):
         return flags.fill_(1) if self._is_whole else flags
 
     def gathered(self) -> Tensor | None:
-        """Return the gradient, or None where nothing was added."""
+        """Return the gradient, or None if nothing was added."""
         return self._values if self._touched or self._is_whole else None
 
     def clear(self) -> None:
         if self._is_whole:
-            self._is_stale = True  # it will be overwritten again: zeroing would be lost work
+            self._is_stale = True  # zeroed only if it is not overwritten as a whole again
         else:
             for items in self._touched:
                 self._values.index_fill_(0, items, 0)
         self._touched = []
         self._is_whole = False
 
-    def _freshen(self) -> None:
+    def _zero_if_stale(self) -> None:
         if self._is_stale:
             self._values.zero_()
             self._is_stale = False
 
 
 class RowGradient(Gradient):
-    """A gradient as the touched rows and their values: for tables too large to zero."""
+    """A gradient stored as the touched rows and their values, for tables too large to zero."""
 
     def __init__(self, table: Tensor) -> None:
         super().__init__(table)
@@ -182,7 +182,7 @@ class RowGradient(Gradient):
         return result
 
     def gathered(self) -> tuple[Tensor, Tensor] | None:
-        """Return the touched rows in ascending order and their values, or None."""
+        """Return the touched rows in ascending order and their values, or None without any."""
         if len(self._touched) < 2:
             return (self._touched[0], self._values[0]) if self._touched else None
         items, inverse = torch.unique(torch.cat(self._touched), return_inverse=True)

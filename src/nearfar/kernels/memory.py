@@ -1,4 +1,4 @@
-"""Memory for large tensors."""
+"""Allocate memory for large tensors, and reuse it from step to step."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 
 def empty(shape: tuple[int, ...], like: Tensor | None = None) -> Tensor:
-    """An uninitialised tensor, float32 on the CPU or of another tensor's dtype and device.
+    """Return an uninitialised tensor, float32 on the CPU or with the dtype and device of `like`.
 
-    On Linux, NumPy asks for huge pages for large arrays, which PyTorch does not unless its
-    environment says so; without them, gathering rows of a large table mostly waits for page
-    tables: at MovieLens-20M's size about 5 milliseconds of a step of 250.
+    On Linux, NumPy requests huge pages for large arrays, which PyTorch does only if an environment
+    variable says so. Without them, gathering rows of a large table mostly waits for page tables:
+    at MovieLens-20M's size about 5 milliseconds of a step of 250.
     """
     if like is not None and (like.device.type != "cpu" or like.dtype not in NUMPY_TYPES):
         return torch.empty(shape, dtype=like.dtype, device=like.device)
@@ -26,29 +26,30 @@ NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 
 def uploaded(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on `device`, by way of pinned memory: nobody waits for a GPU."""
+    """Copy a CPU tensor to `device` through pinned memory, without waiting for a GPU."""
     if device.type == "cpu":
         return tensor
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def zeros_like(tensor: Tensor) -> Tensor:
-    """Zeros of the same shape, dtype and device."""
+    """Return zeros with the same shape, dtype and device."""
     return empty(tuple(tensor.shape), tensor).zero_()
 
 
 @dataclass(eq=False)
 class Workspace:
-    """Memory for scores that is kept from step to step.
+    """Memory for scores that is reused from step to step.
 
     Attributes:
-        limit_bytes: no more scores than this are held at a time; where a batch has more, users
-            are taken in parts and their scores are computed again for the gradient, at the cost
-            of four products instead of three.
-        dtype: what the products are computed in; None for the parameters' own. Sums, softmax
-            and parameters keep theirs. A copy of the layer's weights in it is kept too.
-        fused: whether the multinomial likelihood is computed without scores in memory, by Triton
-            on a GPU, where it can be; see `kernels.fused_softmax`.
+        limit_bytes: largest size of the scores held at once. A larger batch is processed in parts,
+            whose scores are computed again for the gradient, at the cost of four products instead
+            of three.
+        dtype: precision of the products; None for that of the parameters. Sums, softmax and
+            parameters are not affected. A copy of the layer's weights in this precision is kept.
+        fused: whether Triton computes the multinomial likelihood on a GPU without scores in
+            memory, where possible; see `kernels.fused_softmax`.
+        uses: counts how often the memory was taken or released.
     """
 
     limit_bytes: int = 1 << 29
@@ -59,16 +60,19 @@ class Workspace:
     _rounded: Tensor | None = field(default=None, repr=False)
 
     def take(self, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """`n` numbers; those taken before are lost."""
+        """Return memory for `n` numbers; it may overwrite what was taken before."""
         self.uses += 1
         memory = self._memory
         if memory is None or memory.dtype != dtype or memory.device != device or len(memory) < n:
-            self._memory = None  # the old memory goes before the new comes
+            self._memory = None  # frees the old memory before the new is allocated
             memory = self._memory = empty((n,), torch.empty(0, dtype=dtype, device=device))
         return memory[:n]
 
     def rounded(self, weight: Tensor) -> Tensor:
-        """Return `weight` in the products' precision; what was rounded before is lost."""
+        """Return `weight` in the precision of the products; it overwrites what was returned before.
+
+        If the precision is that of `weight`, this returns `weight` itself.
+        """
         if self.dtype is None or weight.dtype == self.dtype:
             return weight
         copy = self._rounded
@@ -77,10 +81,10 @@ class Workspace:
         return copy.copy_(weight)
 
     def release(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self.uses += 1
         self._memory = self._rounded = None
 
     def users_at_once(self, n_users: int, n_items: int, dtype: torch.dtype) -> int:
-        """How many users' scores are held at a time."""
+        """Return the number of users whose scores are held at once."""
         return max(1, min(n_users, self.limit_bytes // (n_items * dtype.itemsize)))

@@ -1,8 +1,8 @@
-"""Products of dense matrices, by the library that is fast on this processor.
+"""Products of dense matrices, by the library that is fastest on this processor.
 
-PyTorch gives float32 products on x86 to MKL, which on AMD's processors with AVX-512 takes twice
-the time of oneDNN, which PyTorch has inside too (docs/performance.md). Sums are in float32 in
-both, in another order.
+PyTorch computes float32 products on x86 by MKL. On AMD's processors with AVX-512 it takes twice the
+time of oneDNN, which is part of PyTorch as well (docs/performance.md). Both sum in float32, but in
+a different order.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from torch.autograd.function import once_differentiable
 from nearfar.core.device import is_amd_with_avx512
 
 MKL_ROWS, MKL_COLUMNS = 192, 960
-"""A float32 product by MKL with at least so many rows should have no more columns than this.
+"""A float32 product by MKL with at least `MKL_ROWS` rows should have at most `MKL_COLUMNS` columns.
 
-Wider ones are shared among the threads so that they wait for each other within the product
-(measured: from 192 rows and 992 columns on). Beside other programs such a product takes two to
+MKL divides wider products among the threads so that they wait for each other within the product
+(measured: from 192 rows and 992 columns on). While other programs run, such a product takes two to
 three times as long; on a quiet machine it is no faster.
 """
 
@@ -38,7 +38,7 @@ def _onednn_is_faster() -> bool:
 
 
 def by_onednn(a: Tensor) -> bool:
-    """Whether products of this matrix are oneDNN's."""
+    """Return whether products of this matrix are computed by oneDNN."""
     return (
         a.dtype == torch.float32
         and a.device.type == "cpu"
@@ -48,13 +48,13 @@ def by_onednn(a: Tensor) -> bool:
 
 
 def widest(n_rows: int, dtype: torch.dtype) -> int:
-    """Columns up to which a product of so many rows is fast on the CPU."""
+    """Return the number of columns up to which a product of `n_rows` rows is fast on the CPU."""
     by_mkl = dtype == torch.float32 and not _onednn_is_faster()
     return MKL_COLUMNS if by_mkl and n_rows >= MKL_ROWS else sys.maxsize
 
 
 def times(a: Float[Tensor, "n k"], b: Float[Tensor, "k m"]) -> Float[Tensor, "n m"]:
-    """a b, without a gradient of its own."""
+    """Return a b; by oneDNN it has no gradient."""
     return _linear(a, b.T, None) if by_onednn(a) and b.numel() else a @ b
 
 
@@ -64,7 +64,7 @@ def affine(
     bias: Float[Tensor, " m"],
     out: Float[Tensor, "n m"],
 ) -> Float[Tensor, "n m"]:
-    """x W' + b, in `out` or in memory of its own: use what is returned."""
+    """Return x W' + b, which may be in `out` or in new memory."""
     if by_onednn(x) and weight.numel():
         return _linear(x, weight, bias)
     return torch.addmm(bias, x, weight.T, out=out)
@@ -77,15 +77,15 @@ def affine_into(
     bias: Float[Tensor, " m"],
 ) -> None:
     """Set `out` to x W' + b."""
-    found = affine(x, weight, bias, out)
-    if found is not out:
-        out.copy_(found)
+    result = affine(x, weight, bias, out)
+    if result is not out:
+        out.copy_(result)
 
 
 def multiply_into(
     out: Float[Tensor, "n m"], a: Float[Tensor, "n k"], b: Float[Tensor, "k m"], *, add: bool
 ) -> None:
-    """Set `out` to a b, or add a b to it; it may be of more precision than they are."""
+    """Set `out` to a b, or add a b to it; `out` may have a higher precision than a and b."""
     if a.dtype == out.dtype and not by_onednn(a):
         torch.addmm(out, a, b, beta=int(add), out=out)
         return
@@ -97,7 +97,7 @@ def multiply_into(
 
 
 class Linear(nn.Linear):
-    """`torch.nn.Linear`; while it trains its gradients are not differentiable themselves."""
+    """`torch.nn.Linear`, whose gradients in training mode cannot be differentiated again."""
 
     def forward(self, input: Float[Tensor, "users inputs"]) -> Float[Tensor, "users outputs"]:
         return linear(input, self.weight, self.bias, once=self.training)
@@ -110,7 +110,7 @@ def linear(
     *,
     once: bool,
 ) -> Float[Tensor, "n m"]:
-    """x W' + b with its gradients, which nobody differentiates again if it is `once`."""
+    """Return x W' + b with gradients; with `once`, these cannot be differentiated again."""
     if by_onednn(x) and weight.numel() and (once or not torch.is_grad_enabled()):
         return _Linear.apply(x, weight, bias)  # pyright: ignore[reportReturnType]
     return nn.functional.linear(x, weight, bias)
@@ -127,17 +127,17 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (grad,) = grads
         x, weight = ctx.saved_tensors
-        of_x, of_weight, of_bias = ctx.needs_input_grad
+        x_needs_grad, weight_needs_grad, bias_needs_grad = ctx.needs_input_grad
         return (
-            times(grad, weight) if of_x else None,
-            times(grad.T, x) if of_weight else None,
-            grad.sum(0) if of_bias else None,
+            times(grad, weight) if x_needs_grad else None,
+            times(grad.T, x) if weight_needs_grad else None,
+            grad.sum(0) if bias_needs_grad else None,
         )
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if not (weight.is_contiguous() or weight.T.is_contiguous()):
-        # A part of another matrix's columns: oneDNN has only its reference for these, which takes
-        # seconds where it takes milliseconds. (Of `x` PyTorch makes a copy itself.)
+        # For a part of another matrix's columns oneDNN has only its reference implementation, which
+        # takes seconds instead of milliseconds. (PyTorch itself copies such an `x`.)
         weight = weight.T.contiguous().T
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")

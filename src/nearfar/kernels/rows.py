@@ -1,4 +1,4 @@
-"""Sparse rows on a device: a batch of histories, from CSR to the encoder's first layer."""
+"""Sparse rows on a device: batches of histories between a CSR matrix and the encoder."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from nearfar.kernels.memory import uploaded
 
 @dataclass(frozen=True, eq=False)
 class WholeBatch:
-    """The batch that rows are a part of, where several processes share its users.
+    """The batch that rows are a part of, if several processes share its users.
 
-    `n_users` and `n_entries` are its own, `first_user` and `first_entry` tell where the part
-    begins in it; `items` are those that somebody in it has, in ascending order, where a term of
-    the objective asks for them.
+    Attributes:
+        n_users: users of the whole batch.
+        n_entries: entries of the whole batch.
+        first_user: position of the part's first user in the batch.
+        first_entry: position of the part's first entry in the batch.
+        items: items present in the batch, in ascending order, if an objective term needs them.
     """
 
     n_users: int
@@ -32,12 +35,15 @@ class WholeBatch:
 
 @dataclass(frozen=True, eq=False)
 class ByItem:
-    """The entries of sparse rows sorted by item, then by user: their transpose.
+    """The transpose of sparse rows: their entries sorted by item, then by user.
 
-    `items` are those present, or all where sizes are fixed (see `Rows`), in ascending order;
-    `indptr` tells where each one's entries begin. Entry by entry,
-    `users` and `indices` are row and item, `order` is the position in the rows, `inverse` that
-    of the entry's item in `items`.
+    Attributes:
+        items: the items present in ascending order; all items if sizes are fixed (see `Rows`).
+        indptr: where the entries of each item begin, and the end.
+        users: the row of each entry.
+        indices: the item of each entry.
+        order: the position of each entry in the rows.
+        inverse: the position of each entry's item in `items`.
     """
 
     items: Int64[Tensor, " present"]
@@ -47,45 +53,45 @@ class ByItem:
     order: Int64[Tensor, " nnz"]
     inverse: Int64[Tensor, " nnz"]
 
-    def where(self, kept: Bool[Tensor, " nnz"], before: Int64[Tensor, " nnz_plus_1"]) -> ByItem:
-        """Return the entries that are kept.
+    def where(self, mask: Bool[Tensor, " nnz"], n_before: Int64[Tensor, " nnz_plus_1"]) -> ByItem:
+        """Return the entries where `mask` is true.
 
         Args:
-            kept: whether each entry is kept, in the order of the rows.
-            before: how many entries are kept before each one, in the order of the rows.
+            mask: one value per entry, in the order of the rows.
+            n_before: number of true values before each entry, in the order of the rows.
         """
-        among = kept[self.order]
-        places = among.nonzero()[:, 0]
-        limits = _before(among)[self.indptr]
+        mask_by_item = mask[self.order]
+        positions = mask_by_item.nonzero()[:, 0]
+        limits = _count_before(mask_by_item)[self.indptr]
         present = limits.diff() > 0
         return ByItem(
             self.items[present],
             torch.cat([limits[:1], limits[1:][present]]),
-            self.users[places],
-            self.indices[places],
-            before[self.order[places]],
-            _before(present)[self.inverse[places]],
+            self.users[positions],
+            self.indices[positions],
+            n_before[self.order[positions]],
+            _count_before(present)[self.inverse[positions]],
         )
 
 
 @dataclass(eq=False)
 class Rows:
-    """A batch of sparse rows, the sets S of positives of its users.
+    """A batch of sparse rows: the sets S of items of its users.
 
     Notation: `counts` = N = |S|.
 
     Attributes:
         indices: the items, row by row, ascending within a row.
         indptr: where each row begins in `indices`, and the end.
-        n_items: columns.
-        positions: of the rows in the matrix that they were taken from, where that is known.
-        whole: the batch that the rows are a part of, where they are not all of it.
-        transpose: the entries sorted by item, if they were sorted already; see `by_item`.
-        weights: how much each entry counts in a likelihood; None where all count 1.
-        known_limits: `indptr` in the CPU's memory, where it is there; see `limits`.
-        fixed: no size depends on the data, since a CPU that reads one from a GPU waits for all
-            that the GPU was given before. The transpose then has every item of the catalogue,
-            and entries that a corruption hides stay, with weight 0.
+        n_items: number of columns.
+        positions: of the rows in the matrix that they were taken from, if known.
+        whole: the batch, if the rows are only a part of it.
+        transpose: the entries sorted by item, if they have been sorted; see `by_item`.
+        weights: weight of each entry in a likelihood; None if all are 1.
+        known_limits: `indptr` in the CPU's memory, if known; see `limits`.
+        fixed: sizes do not depend on the data, because a CPU that reads a size from a GPU waits for
+            all work of the GPU. The transpose then has every item of the catalogue, and entries
+            hidden by a corruption stay, with value 0.
     """
 
     indices: Int64[Tensor, " nnz"]
@@ -108,7 +114,7 @@ class Rows:
 
     @cached_property
     def totals(self) -> Float[Tensor, " users"] | Int64[Tensor, " users"]:
-        """The weight of each row's entries; their number where they have no weights."""
+        """The total weight of each row's entries; their number if they have no weights."""
         if self.weights is None:
             return self.counts
         zeros = torch.zeros(self.n_users, dtype=self.weights.dtype, device=self.weights.device)
@@ -116,23 +122,23 @@ class Rows:
 
     @cached_property
     def limits(self) -> Int64[np.ndarray, " users_plus_1"]:
-        """`indptr` in the CPU's memory; from a GPU it is read only if it is not known."""
+        """`indptr` in the CPU's memory; read from a GPU only if `known_limits` is None."""
         return self.indptr.cpu().numpy() if self.known_limits is None else self.known_limits
 
     @cached_property
     def users(self) -> Int64[Tensor, " nnz"]:
-        """The row that each index belongs to."""
+        """The row of each entry."""
         positions = torch.arange(self.n_users, device=self.indices.device)
         return torch.repeat_interleave(positions, self.counts, output_size=self.indices.shape[0])
 
     @property
     def by_item(self) -> ByItem:
-        """The same entries, sorted by item: sorted once, when they are first asked for."""
+        """The entries sorted by item; the result is kept in `transpose`."""
         if self.transpose is None:
-            self.transpose = self._sorted_by_item()
+            self.transpose = self._sort_by_item()
         return self.transpose
 
-    def _sorted_by_item(self) -> ByItem:
+    def _sort_by_item(self) -> ByItem:
         indices, order = torch.sort(self.indices, stable=True)
         if self.fixed:
             limits = torch.arange(self.n_items + 1, device=indices.device)
@@ -147,30 +153,30 @@ class Rows:
 
     @property
     def users_of_batch(self) -> int:
-        """Users of the whole batch."""
+        """Number of users in the whole batch."""
         return self.n_users if self.whole is None else self.whole.n_users
 
     @property
     def items_of_batch(self) -> Int64[Tensor, " present"]:
-        """Items that somebody in the whole batch has, in ascending order."""
+        """Items present in the whole batch, in ascending order."""
         known = None if self.whole is None else self.whole.items
         return self.by_item.items if known is None else known
 
     def of_items_present(self) -> Rows:
-        """Return the same rows with a transpose of the items present alone."""
+        """Return the rows with a transpose of only the items present."""
         return replace(self, fixed=False, transpose=None) if self.fixed else self
 
     def within(self, whole: WholeBatch) -> Rows:
-        """The same rows as a part of a batch."""
+        """Return the rows as a part of a batch."""
         return replace(self, whole=whole)
 
     @classmethod
     def from_csr(
         cls, x: csr_array, rows: np.ndarray | None = None, device: str | torch.device = "cpu"
     ) -> Rows:
-        """The rows of a CSR matrix, or those at positions `rows`, moved to `device`.
+        """Return the rows of a CSR matrix, or those at positions `rows`, on `device`.
 
-        Values other than one are weights.
+        Values other than 1 become weights.
         """
         indices, indptr, values = x.indices, x.indptr, x.data
         if rows is not None:
@@ -188,10 +194,10 @@ class Rows:
         )
 
     def transposed(self) -> Rows:
-        """Return the same rows with their transpose, made on the CPU and in one thread.
+        """Return the rows with their transpose, computed on the CPU in one thread.
 
-        A thread of its own can do this beside training without starting a second team of
-        OpenMP threads, which would have both wait for each other.
+        It can run in a thread while another one trains, without starting a second team of OpenMP
+        threads, with which both would wait for each other.
         """
         n = self.indices.shape[0]
         x = csr_array(
@@ -202,30 +208,26 @@ class Rows:
         items = np.flatnonzero(counts)
         counts = counts[items]
         indptr = np.concatenate([[0], np.cumsum(counts)])
-        parts = (
-            items,
-            indptr,
-            x.indices,
-            np.repeat(items, counts),
-            x.data,
+        arrays = (
+            items, indptr, x.indices, np.repeat(items, counts), x.data,
             np.repeat(np.arange(len(items)), counts),
-        )
-        tensors = [torch.from_numpy(part.astype(np.int64, copy=False)) for part in parts]
+        )  # fmt: skip
+        tensors = [torch.from_numpy(array.astype(np.int64, copy=False)) for array in arrays]
         return replace(self, transpose=ByItem(*tensors))
 
-    def where(self, kept: Bool[Tensor, " nnz"]) -> Rows:
-        """The entries where `kept` is true; if the transpose is known, so is the result's."""
-        before = _before(kept)
+    def where(self, mask: Bool[Tensor, " nnz"]) -> Rows:
+        """Return the entries where `mask` is true, with a transpose if this one is known."""
+        n_before = _count_before(mask)
         return Rows(
-            self.indices[kept],
-            before[self.indptr],
+            self.indices[mask],
+            n_before[self.indptr],
             self.n_items,
             self.positions,
-            transpose=None if self.transpose is None else self.transpose.where(kept, before),
+            transpose=None if self.transpose is None else self.transpose.where(mask, n_before),
         )
 
     def part(self, start: int, end: int) -> Rows:
-        """The users from position `start` to before `end`."""
+        """Return the rows from position `start` to before `end`."""
         low, high = self.limits[start], self.limits[end]
         return Rows(
             self.indices[low:high],
@@ -239,14 +241,14 @@ class Rows:
 
 
 def weights_of(values: np.ndarray) -> Float[np.ndarray, " nnz"] | None:
-    """The values of a matrix of interactions, or None where all are one."""
+    """Return the values of a matrix of interactions, or None if all are 1."""
     return None if values.dtype != np.float32 or (values == 1).all() else values
 
 
 def gather_rows(
     indices: np.ndarray, indptr: np.ndarray, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`indices` and `indptr` of the rows at positions `rows`, without a loop over them."""
+    """Return `indices` and `indptr` of the rows at positions `rows`, without a loop."""
     counts = indptr[rows + 1] - indptr[rows]
     new_indptr = np.zeros(len(rows) + 1, np.int64)
     np.cumsum(counts, out=new_indptr[1:])
@@ -254,19 +256,16 @@ def gather_rows(
     return indices[positions], new_indptr
 
 
-def _before(kept: Tensor) -> Tensor:
-    """How many are kept before each position, and in all."""
-    before = torch.zeros(len(kept) + 1, dtype=torch.int64, device=kept.device)
-    torch.cumsum(kept, 0, out=before[1:])
-    return before
+def _count_before(mask: Tensor) -> Tensor:
+    """Return the number of true values before each position, and of all."""
+    counts = torch.zeros(len(mask) + 1, dtype=torch.int64, device=mask.device)
+    torch.cumsum(mask, 0, out=counts[1:])
+    return counts
 
 
 @dataclass(frozen=True, eq=False)
 class SparseMatrix:
-    """All rows of a CSR matrix on a GPU, to take batches from.
-
-    `limits` is `indptr` in the CPU's memory.
-    """
+    """A CSR matrix on a GPU, from which batches are taken; `limits` is `indptr` on the CPU."""
 
     indices: Int[Tensor, " nnz"]
     indptr: Int64[Tensor, " rows_plus_1"]
@@ -276,7 +275,7 @@ class SparseMatrix:
 
     @classmethod
     def from_csr(cls, x: csr_array, device: str | torch.device = "cpu") -> SparseMatrix:
-        """The matrix `x` on `device`; on the CPU it shares its memory."""
+        """Return the matrix `x` on `device`; on the CPU it shares the memory of `x`."""
         limits = x.indptr.astype(np.int64, copy=False)
         indices, indptr = torch.from_numpy(x.indices), torch.from_numpy(limits)
         values = weights_of(x.data)
@@ -284,11 +283,11 @@ class SparseMatrix:
         return cls(indices.to(device), indptr.to(device), limits, x.shape[1], weights)
 
     def take(self, rows: Int64[np.ndarray, " users"], *, fixed: bool = False) -> Rows:
-        """The rows at these positions, in their order, without a loop over them.
+        """Return the rows at these positions, in their order, without a loop.
 
         Args:
             rows: positions, in the CPU's memory.
-            fixed: of the result, see `Rows`.
+            fixed: whether sizes are fixed; see `Rows`.
         """
         limits = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(self.limits[rows + 1] - self.limits[rows], out=limits[1:])

@@ -1,4 +1,4 @@
-"""Products with sparse rows whose backward pass touches only the rows present."""
+"""Products with sparse rows, whose backward pass touches only the rows that are present."""
 
 from __future__ import annotations
 
@@ -15,42 +15,41 @@ from nearfar.kernels.rows import Rows
 
 @dataclass(frozen=True, eq=False)
 class WeightedRows:
-    """What the encoder reads: sparse rows with a value at every index.
+    """Sparse rows with a value per entry: the inputs of the encoder.
 
-    Where sizes are fixed, values of hidden entries are 0 (see `Rows`).
+    If sizes are fixed, the values of hidden entries are 0 (see `Rows`).
     """
 
     rows: Rows
     values: Float[Tensor, " nnz"]
 
-    def thin(self, kept: Bool[Tensor, " nnz"], scale: float = 1.0) -> WeightedRows:
-        """The entries where `kept` is true, times `scale`."""
+    def thin(self, mask: Bool[Tensor, " nnz"], scale: float = 1.0) -> WeightedRows:
+        """Return the entries where `mask` is true, times `scale`."""
         if self.rows.fixed:
-            return WeightedRows(self.rows, self.values * kept * scale)
-        return WeightedRows(self.rows.where(kept), self.values[kept] * scale)
+            return WeightedRows(self.rows, self.values * mask * scale)
+        return WeightedRows(self.rows.where(mask), self.values[mask] * scale)
 
     @property
     def shown(self) -> Bool[Tensor, " nnz"]:
-        """Whether the encoder reads an entry; False for those that are hidden but still there."""
+        """Whether an entry is visible to the encoder; False if it is hidden but still stored."""
         return self.values != 0
 
     @property
     def counts(self) -> Int64[Tensor, " users"]:
-        """How many of each user's entries the encoder reads."""
+        """Number of each user's entries that are visible to the encoder."""
         if not self.rows.fixed:
             return self.rows.counts
         return torch.zeros_like(self.rows.counts).index_add_(0, self.rows.users, self.shown.long())
 
     def part(self, start: int, end: int) -> WeightedRows:
-        """The users from position `start` to before `end`."""
+        """Return the rows from position `start` to before `end`."""
         low, high = self.rows.limits[start], self.rows.limits[end]
         return WeightedRows(self.rows.part(start, end), self.values[low:high])
 
     def product(self, weight: Float[Tensor, "items hidden"]) -> Float[Tensor, "users hidden"]:
-        """The sparse-dense product of the rows with `weight`: a weighted sum of its rows.
+        """Return the product of the rows with `weight`; `values` get no gradient.
 
-        Forward and backward touch only the rows of `weight` that are present; `values` get no
-        gradient.
+        Forward and backward pass touch only the rows of `weight` that are present.
         """
         return row_product(weight, self.rows, self.values)
 
@@ -58,7 +57,7 @@ class WeightedRows:
 def mean_of_rows(
     rows: Rows, weight: Float[Tensor, "items latent"]
 ) -> Float[Tensor, "users latent"]:
-    """The mean of `weight` over each user's set S; zero where S is empty."""
+    """Return the mean of the rows of `weight` in each user's set S; zero if S is empty."""
     values = rows.counts.clamp(min=1).to(weight.dtype).reciprocal()[rows.users]
     return row_product(weight, rows, values)
 
@@ -66,26 +65,26 @@ def mean_of_rows(
 def rows_present(
     rows: Rows, weight: Float[Tensor, "items latent"]
 ) -> Float[Tensor, "present latent"]:
-    """The rows of `weight` whose items somebody has, in the order of `rows.by_item.items`."""
+    """Return the rows `rows.by_item.items` of `weight`, the items that are present."""
     return selected_rows(weight, rows.by_item.items)
 
 
 def row_product(
     weight: Float[Tensor, "items hidden"], rows: Rows, values: Float[Tensor, " nnz"]
 ) -> Float[Tensor, "users hidden"]:
-    """X W for sparse rows X with these values, as a sum of W's rows."""
+    """Return X W for sparse rows X with these values."""
     return _RowProduct.apply(weight, rows, values)  # pyright: ignore[reportReturnType]
 
 
 def selected_rows(
     weight: Float[Tensor, "items hidden"], items: Int64[Tensor, " present"]
 ) -> Float[Tensor, "present hidden"]:
-    """The rows `items` of W, each of which comes once."""
+    """Return the rows `items` of W; items must be distinct."""
     return _SelectedRows.apply(weight, items)  # pyright: ignore[reportReturnType]
 
 
 class _RowProduct(torch.autograd.Function):
-    """X W, and for W the gradient X' G: the same product with the transposed rows."""
+    """Computes X W, and the gradient X' G of W by the same product with the transposed rows."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, rows: Rows, values: Tensor) -> Tensor:
@@ -115,7 +114,7 @@ class _SelectedRows(torch.autograd.Function):
 
 
 def weighted_sums(weight: Tensor, indices: Tensor, indptr: Tensor, values: Tensor) -> Tensor:
-    """The product of a CSR matrix, given by its parts, with `weight`; no gradients."""
+    """Return the product of a CSR matrix, given by its arrays, with `weight`; without gradients."""
     return torch.nn.functional.embedding_bag(
         indices, weight, indptr, mode="sum", per_sample_weights=values, include_last_offset=True
     )

@@ -1,4 +1,4 @@
-"""The autoencoder: the fitted form of every variational autoencoder."""
+"""The autoencoder: the fitted model of every variational autoencoder."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ from nearfar.vae.network import VAE
 from nearfar.vae.posterior import DiagonalGaussian
 
 SCREENED_SCORES = 1 << 20
-"""Batches of fewer scores than these are ranked at least as fast the plain way."""
+"""Scores per batch, users times items, below which screening does not make ranking faster."""
 
 SPARE = 40
-"""As many items beyond the best k as k, and no fewer than these, leave hardly a user in doubt."""
+"""Screening keeps max(k, SPARE) items beyond the best k. With so many, the exact best k are
+certain for nearly all users."""
 
 
 @dataclass(frozen=True)
 class Architecture(Settings):
-    """All that a network is built from, but its weights.
+    """Settings from which a network is built.
 
     Raises:
         SettingsError: a size is out of range.
@@ -52,7 +53,7 @@ class Architecture(Settings):
 
     @property
     def n_decoder_weights(self) -> int:
-        """Weights of the decoder, biases aside."""
+        """The number of weights in the decoder, without biases."""
         widths = (self.n_latent, *self.decoder_hidden, self.n_items)
         return sum(n_in * n_out for n_in, n_out in pairwise(widths))
 
@@ -79,13 +80,14 @@ class Architecture(Settings):
 
 
 class Autoencoder(LatentModel):
-    """Scores are the decoder's logits at z = mu of the clean history, through its flow if any.
+    """A model whose scores are the decoder's logits at z = mu of the uncorrupted history.
+
+    An encoder with a flow maps mu through it first.
 
     Args:
         architecture: what the network is built from.
-        network: the fitted network, on the device it shall score on.
-        anchors: the item anchors e_i of PIA where it was trained with them; scoring does not
-            read them.
+        network: the fitted network, on the device that computes the scores.
+        anchors: the item anchors e_i of a network trained with PIA; scoring does not read them.
         prior: the learned parameters of the prior p(z) by name, none for N(0, I); scoring does not
             read them.
 
@@ -119,7 +121,7 @@ class Autoencoder(LatentModel):
         self.network.decoder.out.scores(self._hidden(histories), out)
 
     def _ranker(self, k: int, candidates: Candidates, batch_size: int) -> RankBatch:
-        plain = super()._ranker(k, candidates, batch_size)
+        rank_unscreened = super()._ranker(k, candidates, batch_size)
         keep = k + max(k, SPARE)
         if (
             self.device.type != "cpu"
@@ -127,7 +129,7 @@ class Autoencoder(LatentModel):
             or batch_size * self.n_items < SCREENED_SCORES
             or self.n_items < 4 * keep
         ):
-            return plain
+            return rank_unscreened
         screen = Screen.of(self.network.decoder.out)
         memory = torch.empty(batch_size, self.n_items, dtype=torch.bfloat16)
 
@@ -142,11 +144,13 @@ class Autoencoder(LatentModel):
                 memory[:n_users],
             )
             certain &= torch.from_numpy(np.diff(histories.indptr) > 0)
-            left = (~certain).nonzero()[:, 0]
-            if len(left):
-                rows = left.numpy()
-                left_out = None if excluded is None else excluded[rows]
-                items[left], scores[left] = plain(histories[rows], left_out)
+            uncertain = (~certain).nonzero()[:, 0]
+            if len(uncertain):
+                rows = uncertain.numpy()
+                rows_excluded = None if excluded is None else excluded[rows]
+                items[uncertain], scores[uncertain] = rank_unscreened(
+                    histories[rows], rows_excluded
+                )
             return items, scores
 
         return rank_batch
@@ -163,15 +167,15 @@ class Autoencoder(LatentModel):
 
     @torch.inference_mode()
     def latents(self, histories: csr_array) -> Float[Tensor, "users latent"]:
-        """Return what the decoder is given at test time: the mean, through the flow if any."""
+        """Return the decoder's inputs at test time: mu, mapped through the flow if there is one."""
         rows = Rows.from_csr(self._checked(histories), device=self.device)
         return self.network.latents(rows).cpu()
 
     @property
     def latent_anchors(self) -> Float[np.ndarray, "items latent"] | None:
-        """The item anchors in the space of `latents`; None without PIA, and behind a flow.
+        """The item anchors in the space of `latents`; None without PIA or with a flow.
 
-        PIA pulls the means of q(z_0|x) to the anchors, and a flow moves each user by another map.
+        PIA pulls the means of q(z_0|x) to the anchors, and a flow moves each user by its own map.
         """
         return self.anchors if self.network.encoder.means_are_latents else None
 
@@ -193,7 +197,7 @@ class Autoencoder(LatentModel):
         try:
             architecture = settings.build(Architecture, description)
             if architecture.n_decoder_weights > sum(array.size for array in arrays.values()):
-                raise ArtefactError("its sizes are larger than its weights")
+                raise ArtefactError("the layer sizes need more weights than were saved")
             network = architecture.build(torch.Generator().manual_seed(0))
             prefix = "network."
             weights = {

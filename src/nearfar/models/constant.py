@@ -14,7 +14,7 @@ from nearfar.models.model import Model
 
 
 class Constant(Model):
-    """Every history gets the same scores: the popularity of the items."""
+    """A model that gives every history the same scores: the popularity of the items."""
 
     def _write_scores(self, histories: csr_array, out: Float[Tensor, "users items"]) -> None:
         out[:] = torch.from_numpy(self.popularity.astype(np.float32))

@@ -1,4 +1,4 @@
-"""How often new items are recommended: their scores' level."""
+"""Set how often new items are recommended, by shifting or scaling their scores."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from nearfar.models.item_item import ItemItem
 from nearfar.models.model import Model
 
 N_PROBES = 512
+"""Histories with which the level of the new items' scores is set."""
+
 MAX_PROBE_ITEMS = 200
-"""A probe is a history of one item, drawn by popularity, and the model's best for it; together as
-many as a training user has on average, up to so many."""
+"""Items that a model recommends for a synthetic probe, at most; see `_probes`."""
 
 N_PLACES = 20
-"""Of each probe's list that new items take their share of."""
+"""Places of each probe's recommendation list of which new items take a share."""
 
 
 def with_share(
     model: Model, extended: Model, share: float, histories: csr_array | None, seed: int
 ) -> Model:
-    """Return the extended model with its new items' scores changed so that they take a share.
+    """Return the extended model with its new items' scores adjusted so that they take `share`.
 
-    The new item at place r (from 0) of a probe's new items is among the first k of all exactly if
-    its score is above that of the known item at place k - 1 - r. So the level is a quantile of
-    what each would need.
+    The r-th best new item of a probe (from 0) is among the first k of all items exactly if its
+    score is above that of the known item at place k - 1 - r. Each such pair needs some shift of the
+    score (or factor, in an item-item model); the shift applied is a quantile of these.
 
     Args:
-        model: before.
-        extended: the same with new items after its own; changed in place.
-        share: of the first `N_PLACES` places.
-        histories: over the model's items; None for made-up ones.
-        seed: of what is drawn.
+        model: the model before the extension.
+        extended: the model with new items after its own; changed in place.
+        share: new items' share of the first `N_PLACES` places.
+        histories: users x items of `model`, to use as probes; None for synthetic ones.
+        seed: random seed for the probes.
     """
-    probes = _probes(model, seed) if histories is None else _drawn(histories, seed)
+    probes = _probes(model, seed) if histories is None else _sample(histories, seed)
     n_new = extended.n_items - model.n_items
     shape = (probes.shape[0], extended.n_items)
     wide = csr_array((probes.data, probes.indices, probes.indptr), shape=shape)
@@ -47,63 +48,69 @@ def with_share(
     known = model.top_k(probes, k).scores.astype(np.float64)
     new = extended.top_k(wide, k, allow=np.arange(model.n_items, extended.n_items))
     n_ranked = min(k, n_new)
-    score, bar = new.scores[:, :n_ranked].astype(np.float64), known[:, ::-1][:, :n_ranked]
-    usable = np.isfinite(bar) & np.isfinite(score)
+    score, threshold = new.scores[:, :n_ranked].astype(np.float64), known[:, ::-1][:, :n_ranked]
+    usable = np.isfinite(threshold) & np.isfinite(score)
     if isinstance(model, ItemItem):
-        usable &= (score > 0) & (bar > 0)
-        needed = bar[usable] / score[usable]
+        usable &= (score > 0) & (threshold > 0)
+        shifts = threshold[usable] / score[usable]
     else:
-        needed = bar[usable] - score[usable]
-    if not len(needed):
+        shifts = threshold[usable] - score[usable]
+    if not len(shifts):
         return extended
-    place = min(len(needed) - 1, round(share * k * len(known)))
-    return _raised(extended, model.n_items, float(np.sort(needed)[place]))
+    quantile = min(len(shifts) - 1, round(share * k * len(known)))
+    return _shift_scores(extended, model.n_items, float(np.sort(shifts)[quantile]))
 
 
 def _probes(model: Model, seed: int) -> csr_array:
-    """Made-up histories over the model's items."""
+    """Return synthetic histories, as long as those of training users are on average.
+
+    Each has one item drawn by popularity and the items that the model ranks best for it.
+    """
     rng = generator(seed, "probes")
-    chance = model.popularity / model.popularity.sum()
-    first = rng.choice(model.n_items, N_PROBES, p=chance)
+    probabilities = model.popularity / model.popularity.sum()
+    first_items = rng.choice(model.n_items, N_PROBES, p=probabilities)
     ones = np.ones(N_PROBES, np.float32)
     shape = (N_PROBES, model.n_items)
-    seeds = csr_array((ones, (np.arange(N_PROBES), first)), shape=shape)
+    first = csr_array((ones, (np.arange(N_PROBES), first_items)), shape=shape)
     mean = round(float(model.popularity.sum()) / max(1, model.n_train_users))
-    best = model.top_k(seeds, min(max(1, mean - 1), MAX_PROBE_ITEMS)).items
+    best = model.top_k(first, min(max(1, mean - 1), MAX_PROBE_ITEMS)).items
     rows, places = np.nonzero(best >= 0)
     data = np.concatenate([ones, np.ones(len(rows), np.float32)])
     rows = np.concatenate([np.arange(N_PROBES), rows])
-    columns = np.concatenate([first, best[best >= 0]]) if len(places) else first
+    columns = np.concatenate([first_items, best[best >= 0]]) if len(places) else first_items
     return csr_array((data, (rows, columns)), shape=shape)
 
 
-def _drawn(histories: csr_array, seed: int) -> csr_array:
-    """Some histories that are not empty."""
-    able = np.flatnonzero(np.diff(histories.indptr))
-    n = min(N_PROBES, len(able))
-    return histories[np.sort(generator(seed, "probes").choice(able, n, replace=False))]
+def _sample(histories: csr_array, seed: int) -> csr_array:
+    """Return up to `N_PROBES` random histories that are not empty."""
+    non_empty = np.flatnonzero(np.diff(histories.indptr))
+    n = min(N_PROBES, len(non_empty))
+    return histories[np.sort(generator(seed, "probes").choice(non_empty, n, replace=False))]
 
 
 @singledispatch
-def _raised(model: Model, n_known: int, by: float) -> Model:
-    """The model with the scores of its items from `n_known` on raised, or multiplied."""
+def _shift_scores(model: Model, n_known: int, by: float) -> Model:
+    """Return the model with `by` added to the scores of items from `n_known` on, in place.
+
+    In an item-item model, whose scores have no bias, they are multiplied by it.
+    """
     return model
 
 
-@_raised.register
+@_shift_scores.register
 @torch.no_grad()
 def _(model: Autoencoder, n_known: int, by: float) -> Model:
     model.network.decoder.out.bias[n_known:] += by
     return model
 
 
-@_raised.register
+@_shift_scores.register
 def _(model: Factors, n_known: int, by: float) -> Model:
     model.item_bias[n_known:] += np.float32(by)
     return model
 
 
-@_raised.register
+@_shift_scores.register
 def _(model: ItemItem, n_known: int, by: float) -> Model:
     model.weights[:, n_known:] *= np.float32(by)
     return model

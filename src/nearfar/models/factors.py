@@ -1,4 +1,4 @@
-"""The factor model, a history's factors times the items', and how a history gets its factors."""
+"""The factor model: scores are the history's factors times the items' factors."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from nearfar.models.model import Model
 
 
 class Folding(ABC):
-    """From histories to users' factors."""
+    """Computes the factors of users from their histories."""
 
     @abstractmethod
     def fold_in(self, rows: Rows) -> Float[Tensor, "users k"]:
-        """The factors of every history, float32."""
+        """Return the factors of every history, float32."""
 
     @abstractmethod
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What rebuilds it beside the items' factors: a description, and arrays by name."""
+        """Return a description and arrays by name that rebuild it, given the items' factors."""
 
 
 @dataclass(frozen=True, eq=False)
 class LinearFolding(Folding):
-    """u = x P + o: what one ridge system for everybody comes to.
+    """Fold-in by u = x P + o, the solution of a ridge system that all users share.
 
     Args:
         projection: P; row i is what an interaction with item i adds to the user's factors.
-        offset: o, the factors of an empty history.
+        offset: o; the factors of an empty history.
     """
 
     projection: Float[np.ndarray, "items k"]
@@ -53,14 +53,14 @@ class LinearFolding(Folding):
 
 @dataclass(frozen=True, eq=False)
 class LeastSquaresFolding(Folding):
-    """One weighted ridge regression for every history, in float64.
+    """Fold-in by one weighted ridge regression per history, in float64.
 
     Args:
-        item_factors: what histories are regressed on.
+        item_factors: the factors that histories are regressed on.
         confidence: weights and penalty.
-        n_background: how many items, the first ones, count as unobserved where a history lacks
-            them; None for all. Items that were added after the training do not count: nobody
-            could have interacted with them.
+        n_background: number of items, the first ones, that count as unobserved if a history lacks
+            them; None for all. Items added after training do not count, because no user could
+            have interacted with them.
     """
 
     item_factors: Float[np.ndarray, "items k"]
@@ -69,7 +69,7 @@ class LeastSquaresFolding(Folding):
 
     @cached_property
     def ridge(self) -> WeightedRidge:
-        """The regression's factored system."""
+        """The factored system of the regression."""
         factors = torch.from_numpy(self.item_factors).double()
         weight = self.confidence.unobserved_weight
         return WeightedRidge.against(factors, weight, self.n_background)
@@ -92,12 +92,12 @@ class LeastSquaresFolding(Folding):
 
 
 class Factors(Model):
-    """scores = u V' + b, with the user's factors u folded in from the history.
+    """A model with scores = u V' + b, whose user factors u are folded in from the history.
 
     Args:
         item_factors: V.
         item_bias: b.
-        folding: how a history becomes u.
+        folding: computes u from a history.
 
     Examples:
         >>> model = nf.WMF(n_factors=4).fit(split.train)
@@ -123,10 +123,10 @@ class Factors(Model):
         return self.item_factors.shape[1]
 
     def fold_in(self, histories: csr_array) -> Float[np.ndarray, "users k"]:
-        """The factors of any histories, also unseen users'.
+        """Return the factors of the histories of any users, not only of training users.
 
         Raises:
-            DataError: the histories have another number of items than the model.
+            DataError: the histories do not have as many items as the model.
         """
         return self._fold_in(self._checked(histories)).numpy()
 
@@ -176,20 +176,23 @@ class Factors(Model):
                 None if background is None else int(background),
             )  # fmt: skip
         else:
-            raise ArtefactError(f"a factor model folds in by {kind!r}, which is not known; upgrade")
+            raise ArtefactError(
+                f"the folding of a factor model is {kind!r}; 'linear' or 'least_squares' was "
+                "expected; upgrade nearfar if a later version saved it"
+            )
         return cls(factors, bias, folding, popularity, n_train_users)
 
 
 def _array(
     arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]
 ) -> Float[np.ndarray, ...]:
-    """The float32 array of that name and shape; -1 stands for any length."""
-    found = arrays.get(name)
+    """Return the float32 array `name` of this shape, in which -1 stands for any length."""
+    array = arrays.get(name)
     if (
-        found is None
-        or found.dtype != np.float32
-        or found.ndim != len(shape)
-        or any(n not in (-1, m) for n, m in zip(shape, found.shape, strict=True))
+        array is None
+        or array.dtype != np.float32
+        or array.ndim != len(shape)
+        or any(n not in (-1, m) for n, m in zip(shape, array.shape, strict=True))
     ):
         raise ArtefactError(f"a factor model needs a float32 array {name!r} of shape {shape}")
-    return found
+    return array

@@ -1,4 +1,4 @@
-"""Ridge regression from items' features to their fitted vectors."""
+"""Ridge regression of items' fitted vectors on their features."""
 
 from __future__ import annotations
 
@@ -14,36 +14,41 @@ from scipy.sparse import csr_array
 from nearfar.core.seeding import generator
 
 STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
-"""In the order in which they are tried: strong ones are solved in few steps."""
+"""Candidate strengths, in the order in which they are tried: strong ones need fewest CG steps."""
 
 N_FOLDS = 5
 MAX_DENSE = 1024
-"""Up to so many features the normal equations are factored; above, they are solved by CG."""
+"""Most features for which the normal equations are factored; with more, CG solves them."""
 
 SKETCH = 16
-"""Columns of targets, random mixtures of all, that the strength is chosen by."""
+"""Random mixtures of the target columns, with which the strength is chosen."""
 
 COLUMNS = 256
+"""Right sides solved at once."""
+
 TOLERANCE, ROUGH = 1e-5, 1e-2
-"""Of conjugate gradients, relative to the right side: for predictions, and to choose by."""
+"""Tolerances of conjugate gradients, relative to the right side: for predictions and for choosing
+the strength."""
 
 KNOWN_HALF = 1.0
-"""An item with so many interactions has half the weight of one with very many."""
+"""Interactions at which an item has half the weight of one with very many."""
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureRidge:
-    """argmin_B sum_i w_i |y_i - y - (f_i - f) B|^2 + strength |B|^2, y and f the weighted means.
+    """Ridge regression that predicts vectors of new items from the features of all items.
 
-    An item with n interactions has w in proportion to n / (n + 1), with mean 1: the more users
-    interacted with it, the better its fitted vector is known, up to what features cannot tell.
-    Items without interactions or without features have no weight.
+    argmin_B sum_i w_i |y_i - y - (f_i - f) B|^2 + strength |B|^2, y and f the weighted means.
+
+    An item with n interactions has a weight w in proportion to n / (n + 1), with mean 1: the more
+    users interacted with it, the more precise its fitted vector, up to what features cannot
+    explain. Items without interactions or without features have weight 0.
 
     Args:
         known: features of the model's items.
         new: features of new items.
         counts: interactions of the model's items.
-        seed: of the folds and the random mixtures.
+        seed: random seed of the folds and mixtures.
 
     Source: Hoerl and Kennard, Ridge Regression, 1970; the systems of many features are solved by
     conjugate gradients (Hestenes and Stiefel, 1952).
@@ -56,8 +61,9 @@ class FeatureRidge:
 
     @cached_property
     def weights(self) -> Float[np.ndarray, " known"]:
+        """The weight of each known item."""
         w = self.counts / (self.counts + KNOWN_HALF)
-        # An item without any of the features tells nothing about them, but would move the mean.
+        # An item without features adds no information about them, but would change the mean.
         w = np.where(np.diff(self.known.indptr) > 0, w, 0.0)
         return w / max(w.mean(), 1e-12)
 
@@ -70,11 +76,11 @@ class FeatureRidge:
         return folds
 
     def strength(self, targets: Float[np.ndarray, "known d"]) -> tuple[float, float]:
-        """Choose the strength by leaving every fifth item out.
+        """Choose the strength by cross-validation over the folds.
 
         Returns:
             The strength with the least weighted squared error on items left out, and the share of
-            the weighted variance that is explained there (below 0 where the mean does better).
+            their weighted variance that it explains (below 0 if the mean predicts better).
         """
         sketch = np.asarray(targets, np.float64)
         if sketch.shape[1] > SKETCH:
@@ -87,25 +93,25 @@ class FeatureRidge:
             if errors[-1] > min(errors):
                 break
         best = int(np.argmin(errors))
-        spread = sketch - self._mean(sketch, self.weights)
-        total = (self.weights[:, None] * spread**2).sum()
+        centred = sketch - self._mean(sketch, self.weights)
+        total = (self.weights[:, None] * centred**2).sum()
         return STRENGTHS[best], float(1 - errors[best] / max(total, 1e-300))
 
     def left_out(
         self, targets: Float[np.ndarray, "known d"], strength: float
     ) -> Float[np.ndarray, "known d"]:
-        """Return what is predicted of each known item from the other four folds."""
-        result = np.empty(targets.shape)
+        """Return the prediction for each known item from the other folds."""
+        predictions = np.empty(targets.shape)
         for fold in range(N_FOLDS):
             out = self.folds == fold
             weights = np.where(out, 0.0, self.weights)
-            result[out] = self._predict(targets, weights, self.known[out], strength, ROUGH)
-        return result
+            predictions[out] = self._predict(targets, weights, self.known[out], strength, ROUGH)
+        return predictions
 
     def predict(
         self, targets: Float[np.ndarray, "known d"], strength: float
     ) -> Float[np.ndarray, "new d"]:
-        """Return the vectors of the new items, float32."""
+        """Return the predicted vectors of the new items, float32."""
         parts = [
             self._predict(
                 np.asarray(targets[:, start : start + COLUMNS], np.float64),
@@ -116,7 +122,7 @@ class FeatureRidge:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def smoother(self, strength: float) -> Float[np.ndarray, "new known"]:
-        """Return S, such that S Y is what is predicted of Y for the new items."""
+        """Return S such that S Y is the prediction for the new items from targets Y."""
         n_new = self.new.shape[0]
         parts = [
             self._smoother(self.weights, self.new[start : start + COLUMNS], strength)
@@ -127,7 +133,7 @@ class FeatureRidge:
     def smoother_left_out(
         self, items: Int[np.ndarray, " out"], strength: float
     ) -> Float[np.ndarray, "out known"]:
-        """Return S for some known items, from all others; their own columns are 0."""
+        """Return S that predicts some known items from all others; the columns of `items` are 0."""
         weights = self.weights.copy()
         weights[items] = 0
         return self._smoother(weights, self.known[items], strength)
@@ -135,8 +141,8 @@ class FeatureRidge:
     def _smoother(self, weights: np.ndarray, rows: csr_array, strength: float) -> np.ndarray:
         centre = self._mean(self.known, weights)
         right = np.ascontiguousarray((rows.toarray() - centre).T, np.float64)
-        solved = self._solve(weights, centre, right, strength, TOLERANCE)
-        effects = (self.known @ solved - centre @ solved).T
+        solution = self._solve(weights, centre, right, strength, TOLERANCE)
+        effects = (self.known @ solution - centre @ solution).T
         return (effects + 1 / max(weights.sum(), 1e-12)) * weights
 
     @staticmethod
@@ -153,8 +159,8 @@ class FeatureRidge:
     ) -> np.ndarray:
         mean, centre = self._mean(targets, weights), self._mean(self.known, weights)
         right = self.known.T @ (weights[:, None] * (targets - mean))
-        solved = self._solve(weights, centre, right, strength, tolerance)
-        return rows @ solved + (mean - centre @ solved)
+        coefficients = self._solve(weights, centre, right, strength, tolerance)
+        return rows @ coefficients + (mean - centre @ coefficients)
 
     def _solve(
         self,
@@ -164,7 +170,7 @@ class FeatureRidge:
         strength: float,
         tolerance: float,
     ) -> np.ndarray:
-        """(F'WF + strength I)^-1 right, with the centred features F."""
+        """Return (F'WF + strength I)^-1 right, with the centred features F."""
         features, total = self.known, weights.sum()
         if features.shape[1] <= MAX_DENSE:
             gram = (features.T @ csr_array(features.multiply(weights[:, None]))).toarray()
@@ -173,8 +179,8 @@ class FeatureRidge:
         transposed = csr_array(features.T)
 
         def product(x: np.ndarray) -> np.ndarray:
-            spread = transposed @ (weights[:, None] * (features @ x))
-            return spread - total * np.outer(centre, centre @ x) + strength * x
+            uncentred = transposed @ (weights[:, None] * (features @ x))
+            return uncentred - total * np.outer(centre, centre @ x) + strength * x
 
         return conjugate_gradients(product, right, tolerance)
 
@@ -188,25 +194,29 @@ def conjugate_gradients(
     """Solve A X = right for a positive definite A, all columns at once.
 
     Args:
-        product: X to A X.
-        right: a column per system.
-        tolerance: of a column's residual, relative to its right side.
-        max_steps: at most so many.
+        product: computes A X from X.
+        right: the right sides, one column per system.
+        tolerance: largest norm of a column's residual, relative to its right side.
+        max_steps: steps after which it stops in any case.
     """
     solution = np.zeros_like(right)
     residual, direction = right.copy(), right.copy()
-    size = (residual**2).sum(0)
-    enough = tolerance**2 * size
+    squared_norm = (residual**2).sum(0)
+    limit = tolerance**2 * squared_norm
     for _ in range(max_steps):
-        if (size <= enough).all():
+        if (squared_norm <= limit).all():
             break
-        along = product(direction)
-        curve = (direction * along).sum(0)
-        step = np.divide(size, curve, out=np.zeros_like(size), where=curve > 0)
+        image = product(direction)
+        curvature = (direction * image).sum(0)
+        step = np.divide(
+            squared_norm, curvature, out=np.zeros_like(squared_norm), where=curvature > 0
+        )
         solution += step * direction
-        residual -= step * along
-        smaller = (residual**2).sum(0)
-        turn = np.divide(smaller, size, out=np.zeros_like(size), where=size > 0)
-        direction = residual + turn * direction
-        size = smaller
+        residual -= step * image
+        next_squared_norm = (residual**2).sum(0)
+        beta = np.divide(
+            next_squared_norm, squared_norm, out=np.zeros_like(squared_norm), where=squared_norm > 0
+        )
+        direction = residual + beta * direction
+        squared_norm = next_squared_norm
     return solution

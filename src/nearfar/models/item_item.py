@@ -15,7 +15,7 @@ from nearfar.models.model import Model
 
 
 class ItemItem(Model):
-    """scores = x B.
+    """A model with scores = x B for a history x.
 
     Args:
         weights: B; row i is what an interaction with item i adds to every item's score.
@@ -57,5 +57,8 @@ class ItemItem(Model):
     ) -> ItemItem:
         weights = arrays.get("weights")
         if weights is None or weights.shape != (len(popularity), len(popularity)):
-            raise ArtefactError("an item-item model needs a square array 'weights'")
+            n = len(popularity)
+            raise ArtefactError(
+                f"an item-item model needs a square array 'weights' of shape ({n}, {n})"
+            )
         return cls(weights, popularity, n_train_users)

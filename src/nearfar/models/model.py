@@ -1,4 +1,4 @@
-"""What every fitted model is: a map from histories to scores, that knows no user ids."""
+"""The base class of all fitted models, which map histories to scores and know no user ids."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from nearfar.models.top_k import Candidates, rank
 from nearfar.vae.posterior import DiagonalGaussian
 
 BATCH_BYTES = 32 << 20
-"""Scores of a batch on a CPU: they should stay in the last cache."""
+"""Bytes of scores per batch on a CPU: they should stay in the last-level cache."""
 
 GPU_BATCH_BYTES = 256 << 20
-"""Scores of a batch on a GPU, which wants large products."""
+"""Bytes of scores per batch on a GPU, which needs large products to be fast."""
 
 MIN_BATCH = 64
 
 RankBatch = Callable[[csr_array, csr_array | None], tuple[Tensor, Tensor]]
-"""Histories, and each one's items that are no candidates -> positions and scores of the best k."""
+"""Maps histories and the items excluded for each to the positions and scores of the best k."""
 
 
 class Model(ABC):
@@ -46,7 +46,7 @@ class Model(ABC):
     """
 
     label: str | None = None
-    """What tables call it: the algorithm with the settings that are not its defaults."""
+    """The name in tables: the algorithm and those of its settings that are not the defaults."""
 
     def __init__(self, popularity: Int[np.ndarray, " items"], n_train_users: int) -> None:
         self.popularity = np.asarray(popularity, np.int64)
@@ -63,20 +63,23 @@ class Model(ABC):
         return summary_html(self.label or type(self).__name__, self._facts())
 
     def _facts(self) -> dict[str, object]:
-        """The kind and the sizes, for people."""
+        """Return the kind and the sizes, to print."""
         return {
             "kind": type(self).__name__, "items": self.n_items,
             "training users": self.n_train_users,
         }  # fmt: skip
 
     def score(self, histories: csr_array) -> Float[np.ndarray, "users items"]:
-        """A score for every item, higher is better; any history will do, also an unseen user's.
+        """Return a score for every item, higher is better, for the histories of any users.
 
-        An empty history says nothing: it gets the popularity scores, whatever the model.
-        The result is dense: mind the number of users, or call `top_k`.
+        The users need not be training users. An empty history gets the popularity scores in every
+        kind of model. The result is dense; for many users call `top_k`.
+
+        Args:
+            histories: users x items.
 
         Raises:
-            DataError: the histories have another number of items than the model.
+            DataError: the histories do not have as many items as the model.
         """
         return self._scores(self._checked(histories), None).cpu().numpy()
 
@@ -91,47 +94,47 @@ class Model(ABC):
         exclude: csr_array | None = None,
         batch_size: int | None = None,
     ) -> Ranking:
-        """The best k items of every user, scored batch by batch.
+        """Return the best k items of every user, scored batch by batch.
 
         Args:
             histories: users x items.
-            k: how many items; rows are padded with -1 where there are fewer candidates.
-            exclude_seen: leave out the items of the history itself.
-            allow: only these item positions are candidates.
-            deny: these never are.
-            exclude: users x items, what is left out for each user, in place of the history's own
-                items.
-            batch_size: users scored at once; see `batch_size()`.
+            k: items per user; a row with fewer candidates is padded with -1.
+            exclude_seen: leave out the items of the history.
+            allow: item positions; only these are candidates.
+            deny: item positions that are never candidates.
+            exclude: users x items; the items to leave out for each user, instead of those of the
+                history.
+            batch_size: users per batch; see `batch_size()`.
 
         Raises:
-            DataError: k is below 1, or the histories have another number of items.
+            DataError: k is below 1, or the histories do not have as many items as the model.
         """
         if k < 1:
             raise DataError(f"k is {k}; it must be at least 1")
         histories = self._checked(histories)
         batch_size = batch_size or self.batch_size()
         candidates = Candidates.of(self.n_items, allow, deny)
-        own = histories if exclude_seen else None
-        excluded = own if exclude is None else self._checked(exclude)
+        seen = histories if exclude_seen else None
+        excluded = seen if exclude is None else self._checked(exclude)
         n_users, n_places = histories.shape[0], min(k, self.n_items)
         items = np.full((n_users, k), -1, np.int64)
         scores = np.full((n_users, k), -np.inf, np.float32)
         rank_batch = self._ranker(n_places, candidates, min(batch_size, n_users))
         for start in range(0, n_users, batch_size):
             rows = slice(start, start + batch_size)
-            left_out = None if excluded is None else excluded[rows]
-            best, values = rank_batch(histories[rows], left_out)
-            items[rows, :n_places] = best.cpu().numpy()
-            scores[rows, :n_places] = values.cpu().numpy()
+            batch_excluded = None if excluded is None else excluded[rows]
+            batch_items, batch_scores = rank_batch(histories[rows], batch_excluded)
+            items[rows, :n_places] = batch_items.cpu().numpy()
+            scores[rows, :n_places] = batch_scores.cpu().numpy()
         return Ranking(items, scores)
 
     def batch_size(self) -> int:
-        """Users whose scores fit 32 MiB, on a GPU 256; at least 64."""
+        """Return the users whose scores fit in 32 MiB, or 256 MiB on a GPU; at least 64."""
         limit = BATCH_BYTES if self.device.type == "cpu" else GPU_BATCH_BYTES
         return max(MIN_BATCH, min(16_384, limit // (4 * max(1, self.n_items))))
 
     def _ranker(self, k: int, candidates: Candidates, batch_size: int) -> RankBatch:
-        """A function that ranks batches of at most `batch_size` users, in memory of its own."""
+        """Return a function that ranks batches of at most `batch_size` users and reuses memory."""
         memory = torch.empty(batch_size, self.n_items, device=self.device)
 
         def rank_batch(histories: csr_array, excluded: csr_array | None) -> tuple[Tensor, Tensor]:
@@ -143,11 +146,11 @@ class Model(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where scores are computed."""
+        """The device that computes scores."""
         return torch.device("cpu")
 
     def to(self, device: torch.device) -> None:
-        """Move what scores to a device: the attribute `network`, where the model has one."""
+        """Move the attribute `network` to a device if the model has one."""
         network = getattr(self, "network", None)
         if isinstance(network, torch.nn.Module):
             network.to(device)
@@ -156,7 +159,7 @@ class Model(ABC):
     def _scores(
         self, histories: csr_array, memory: Float[Tensor, "users items"] | None
     ) -> Float[Tensor, "users items"]:
-        """Scores as `score` gives them, on the model's device, in `memory` where it is given."""
+        """Return the scores on the model's device, in `memory` if given; see `score`."""
         n_users = len(histories.indptr) - 1
         scores = (
             torch.empty(n_users, self.n_items, device=self.device) if memory is None else memory
@@ -171,19 +174,20 @@ class Model(ABC):
     def _checked(self, histories: csr_array) -> csr_array:
         if histories.shape[1] != self.n_items:
             raise DataError(
-                f"histories over {histories.shape[1]} items for a model of {self.n_items} items"
+                f"the histories have {histories.shape[1]} items and the model has {self.n_items}; "
+                "give one column per item of the model"
             )
         return canonical(histories)
 
     @abstractmethod
     def _write_scores(self, histories: csr_array, out: Float[Tensor, "users items"]) -> None:
-        """Write float32 scores into `out`; rows of empty histories will be overwritten."""
+        """Write float32 scores to `out`; the caller overwrites the rows of empty histories."""
 
     @abstractmethod
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What rebuilds the model: a JSON-able description, and arrays by name.
+        """Return a JSON-able description and arrays by name, from which `restore` rebuilds it.
 
-        Popularity and the number of users are not in it; whoever saves adds them.
+        The caller saves the popularity and the number of training users.
         """
 
     @classmethod
@@ -195,11 +199,11 @@ class Model(ABC):
         popularity: Int[np.ndarray, " items"],
         n_train_users: int,
     ) -> Model:
-        """The inverse of `state`."""
+        """Rebuild a model from what `state` returned."""
 
 
 class LatentModel(Model):
-    """A model that places every history in a latent space.
+    """A model that maps every history to a point of a latent space.
 
     Examples:
         >>> isinstance(vae, nf.LatentModel), isinstance(ease, nf.LatentModel)
@@ -208,11 +212,11 @@ class LatentModel(Model):
 
     @abstractmethod
     def encode(self, histories: csr_array) -> DiagonalGaussian:
-        """The posteriors of clean histories, on the CPU."""
+        """Return the posteriors of uncorrupted histories, on the CPU."""
 
     def latents(self, histories: csr_array) -> Float[Tensor, "users latent"]:
-        """Return what stands for each user at test time, on the CPU.
+        """Return the latent point of each user at test time, on the CPU.
 
-        The mean of the posterior; a model whose decoder is given something else returns that.
+        This is what the decoder receives: the mean of the posterior unless a model overrides it.
         """
         return self.encode(histories).mu

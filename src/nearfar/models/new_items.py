@@ -1,4 +1,4 @@
-"""Models with items that nobody has interacted with yet, placed by their features."""
+"""Extend models by items that no user has interacted with yet, from the items' features."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ from nearfar.models.model import Model
 from nearfar.models.top_k import ranking
 
 MAX_SHARE = 0.25
-"""Of the first places, for new items together, however many they are."""
+"""Share of the first places that all new items together may take."""
 
 MAX_LEFT_OUT = 512
-"""Items that the weight of an item for itself is found by."""
+"""Items left out to estimate the weight of an item for itself."""
 
 OWN_MULTIPLES = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Of the weight by least squares, which most entries of a matrix, being small, pull to 0."""
+"""Multiples of an item's weight for itself that are tried: least squares estimates it too close to
+0, because most entries of an item-item matrix are small."""
 
 MAX_JUDGES, JUDGED = 2_000, NDCG(20)
-"""Histories that choose one of the multiples, and what by."""
+"""Histories with which a multiple is chosen, and the metric that it maximises."""
 
 OUTPUT = "network.decoder.out."
 
@@ -45,12 +46,12 @@ class Placement:
     """How new items were placed.
 
     Args:
-        n_known: items that the regression was fitted on.
+        n_known: items on which the regression was fitted.
         n_features: features that at least two of them have.
-        strengths: of the ridge, by table.
-        explained: share of the variance of known items' vectors that their features explain for
-            items left out, by table.
-        share: of the first places of lists that new items are to take.
+        strengths: strength of the ridge penalty, by table.
+        explained: share of the variance of left-out known items' vectors that their features
+            explain, by table.
+        share: share of the first places of recommendation lists intended for new items.
     """
 
     n_known: int
@@ -61,7 +62,7 @@ class Placement:
 
 
 class _Regression:
-    """The regression, and what was chosen for each table."""
+    """The regression, and the strength and explained variance of each table."""
 
     def __init__(self, ridge: FeatureRidge, histories: csr_array | None) -> None:
         self.ridge = ridge
@@ -70,11 +71,12 @@ class _Regression:
         self.explained: dict[str, float] = {}
 
     def strength(self, name: str, table: np.ndarray) -> float:
+        """Choose and record the strength for a table of item rows."""
         self.strengths[name], self.explained[name] = self.ridge.strength(table)
         return self.strengths[name]
 
     def extended(self, name: str, table: np.ndarray) -> np.ndarray:
-        """A table of item rows, with those of the new items below."""
+        """Return a table of item rows with the predicted rows of the new items appended."""
         new = self.ridge.predict(table, self.strength(name, table))
         return np.concatenate([table, new.astype(table.dtype)])
 
@@ -92,26 +94,26 @@ def with_new_items(
     histories: csr_array | None = None,
     seed: int = 0,
 ) -> tuple[Model, Placement]:
-    """Return the model with new items after its own, and how they were placed.
+    """Return the model extended by new items after its own, and how they were placed.
 
-    What a model holds of an item (its row and bias in the decoder, its row in the encoder, anchor,
-    factors, row and column of an item-item matrix) is predicted by `FeatureRidge`. Scores of the
-    model's own items do not change for histories of such items; in an ensemble, whose parts are
-    standardised over all items, they may by a factor.
+    `FeatureRidge` predicts each item's parameters (its row and bias in the decoder, its row in the
+    encoder, anchor, factors, row and column of an item-item matrix). For histories of known items
+    the scores of known items stay the same; in an ensemble, whose parts are standardised over all
+    items, they may change by a factor.
 
-    The new items' level is set so that over `N_PROBES` histories they take the share of the first
-    `N_PLACES` places that their expected popularity has of all: that of known items, in proportion
-    to what their features predict; but no more than `MAX_SHARE`. `popularity` of new items is 0.
+    The scores of new items are then shifted so that, over `N_PROBES` histories, they take a share
+    of the first `N_PLACES` places: their share of the expected popularity of all items, as
+    predicted from their features, but at most `MAX_SHARE`. `popularity` of new items is 0.
 
     Args:
-        model: fitted.
+        model: a fitted model.
         known: features of the model's items; see `ItemFeatures.encoded`.
-        new: of the new items.
-        exposure: what the expected popularity of new items is multiplied by.
-        histories: of users, over the model's items, to set the level by, and in item-item models
-            how much an item like the new one counts; made up for the level if not given, which is
+        new: features of the new items.
+        exposure: factor by which the expected popularity of new items is multiplied.
+        histories: users x items of the model. They set the shift and, in item-item models, the
+            weight of an item for itself. If not given, synthetic histories set the shift, which is
             less exact.
-        seed: of folds, sketches and probes.
+        seed: random seed for folds, sketches and probes.
 
     Raises:
         SettingsError: exposure is not above 0, no known item has a feature, or the model's kind
@@ -123,19 +125,21 @@ def with_new_items(
     if not (ridge.weights > 0).any():
         raise SettingsError(
             "no item that the model was trained on has any of the features; give the features of "
-            "known items, too"
+            "known items as well"
         )
     share = _expected_share(ridge, exposure)
     parts = model.parts if isinstance(model, Ensemble) else [model]
-    made, strengths, explained = [], {}, {}
+    extended_parts, strengths, explained = [], {}, {}
     for number, part in enumerate(parts):
         regression = _Regression(ridge, histories)
         extended = _extended(part, regression)
-        made.append(with_share(part, extended, share, histories, seed))
+        extended_parts.append(with_share(part, extended, share, histories, seed))
         prefix = f"{number}." if isinstance(model, Ensemble) else ""
         strengths |= {prefix + k: v for k, v in regression.strengths.items()}
         explained |= {prefix + k: v for k, v in regression.explained.items()}
-    result = Ensemble(made, model.weights) if isinstance(model, Ensemble) else made[0]
+    result = extended_parts[0]
+    if isinstance(model, Ensemble):
+        result = Ensemble(extended_parts, model.weights)
     result.label = model.label
     result.to(model.device)
     n_known = int((ridge.weights > 0).sum())
@@ -143,16 +147,16 @@ def with_new_items(
 
 
 def _expected_share(ridge: FeatureRidge, exposure: float) -> float:
-    """The share of all interactions that new items may be expected to have, were they known."""
+    """Return the share of all interactions that new items would have if they were not new."""
     counts = ridge.counts
-    there = ridge.weights > 0
+    weighted = ridge.weights > 0
     logs = np.log1p(counts)[:, None]
     strength, explained = ridge.strength(logs)
     ratio = np.ones(ridge.new.shape[0])
     if explained > 0:
-        typical = np.exp(ridge.left_out(logs, strength)[there, 0]).mean()
-        ratio = np.exp(ridge.predict(logs, strength)[:, 0].astype(np.float64)) / typical
-    expected = exposure * counts[there].mean() * ratio.sum()
+        mean_of_known = np.exp(ridge.left_out(logs, strength)[weighted, 0]).mean()
+        ratio = np.exp(ridge.predict(logs, strength)[:, 0].astype(np.float64)) / mean_of_known
+    expected = exposure * counts[weighted].mean() * ratio.sum()
     return min(MAX_SHARE, float(expected / (expected + counts.sum())))
 
 
@@ -176,16 +180,16 @@ def _(model: Autoencoder, regression: _Regression) -> Model:
         f"network.{name}" for name, weight in model.network.named_parameters()
         if isinstance(weight, ParameterTable)
     }  # fmt: skip
-    output, bias = OUTPUT + "weight", OUTPUT + "bias"
-    both = np.column_stack([arrays[output], arrays[bias]])
-    both = regression.extended("decoder", both)
-    new = {output: both[:, :-1], bias: both[:, -1]}
-    for name in sorted(tables - {output}):
-        new[name] = regression.extended(name.removeprefix("network.").split(".weight")[0],
-                                     arrays[name])  # fmt: skip
+    weight, bias = OUTPUT + "weight", OUTPUT + "bias"
+    decoder = np.column_stack([arrays[weight], arrays[bias]])
+    decoder = regression.extended("decoder", decoder)
+    extended = {weight: decoder[:, :-1], bias: decoder[:, -1]}
+    for name in sorted(tables - {weight}):
+        table_name = name.removeprefix("network.").split(".weight")[0]
+        extended[name] = regression.extended(table_name, arrays[name])
     if model.anchors is not None:
-        new["anchors"] = regression.extended("anchors", model.anchors)
-    arrays |= {name: np.ascontiguousarray(table) for name, table in new.items()}
+        extended["anchors"] = regression.extended("anchors", model.anchors)
+    arrays |= {name: np.ascontiguousarray(table) for name, table in extended.items()}
     description = {**description, "n_items": model.n_items + regression.n_new}
     return Autoencoder.restore(
         description, arrays, _popularity(model, regression), model.n_train_users
@@ -194,9 +198,9 @@ def _(model: Autoencoder, regression: _Regression) -> Model:
 
 @_extended.register
 def _(model: Factors, regression: _Regression) -> Model:
-    both = np.column_stack([model.item_factors, model.item_bias])
-    both = regression.extended("factors", both)
-    factors, bias = np.ascontiguousarray(both[:, :-1]), np.ascontiguousarray(both[:, -1])
+    columns = np.column_stack([model.item_factors, model.item_bias])
+    columns = regression.extended("factors", columns)
+    factors, bias = np.ascontiguousarray(columns[:, :-1]), np.ascontiguousarray(columns[:, -1])
     folding = model.folding
     if isinstance(folding, LinearFolding):
         folding = replace(folding, projection=regression.extended("projection", folding.projection))
@@ -212,18 +216,17 @@ def _(model: Factors, regression: _Regression) -> Model:
 
 @_extended.register
 def _(model: ItemItem, regression: _Regression) -> Model:
-    """New rows S B + c S, columns B S' + c S' and the rest S (B + c I) S', with 0 diagonal.
+    """Add rows S B + c S, columns B S' + c S' and the corner S (B + c I) S' with a 0 diagonal.
 
-    The diagonal of B is 0 because an item must not recommend itself, but an item like the new one
-    should; c, what it would be, is found by least squares on items left out, and where histories
-    are given as the multiple of it that ranks these best.
+    The diagonal of B is 0 so that an item does not recommend itself, but it should recommend new
+    items like itself. c is the diagonal to use for that; see `_self_weight`.
     """
     ridge, b = regression.ridge, model.weights
     strength = regression.strength("item-item", b.T)
-    own = _own_weight(regression, b, strength)
+    self_weight = _self_weight(regression, b, strength)
     s = ridge.smoother(strength)
     filled = b.astype(np.float64)
-    filled[np.diag_indices_from(filled)] = own
+    filled[np.diag_indices_from(filled)] = self_weight
     n, n_new = model.n_items, regression.n_new
     weights = np.zeros((n + n_new, n + n_new), b.dtype)
     weights[:n, :n] = b
@@ -234,10 +237,10 @@ def _(model: ItemItem, regression: _Regression) -> Model:
     return ItemItem(weights, _popularity(model, regression), model.n_train_users)
 
 
-def _own_weight(regression: _Regression, b: np.ndarray, strength: float) -> float:
-    """c of the least squares B_ij = sum_l S_jl B_il + c S_ji over items j left out, i known.
+def _self_weight(regression: _Regression, b: np.ndarray, strength: float) -> float:
+    """Return c of the least squares B_ij = sum_l S_jl B_il + c S_ji over j left out and i known.
 
-    Where histories are given, the multiple of it with which they rank the items left out best.
+    With histories, return the multiple of c with which they rank the left-out items best.
     """
     ridge = regression.ridge
     trusted = np.flatnonzero(ridge.weights > 0)
@@ -247,10 +250,12 @@ def _own_weight(regression: _Regression, b: np.ndarray, strength: float) -> floa
     others = np.setdiff1d(trusted, out)
     residual = (b[:, out].T - smoother @ b.T)[:, others]
     s = smoother[:, others]
-    own = max(0.0, float((s * residual).sum() / max((s * s).sum(), 1e-300)))
-    if regression.histories is None or own == 0:
-        return own
-    return own * _best_multiple(regression.histories, b, smoother, out, own, ridge.seed)
+    self_weight = max(0.0, float((s * residual).sum() / max((s * s).sum(), 1e-300)))
+    if regression.histories is None or self_weight == 0:
+        return self_weight
+    return self_weight * _best_multiple(
+        regression.histories, b, smoother, out, self_weight, ridge.seed
+    )
 
 
 def _best_multiple(
@@ -258,37 +263,37 @@ def _best_multiple(
     b: np.ndarray,
     smoother: np.ndarray,
     out: np.ndarray,
-    own: float,
+    self_weight: float,
     seed: int,
 ) -> float:
-    """The multiple of `own` with which items left out are ranked best for histories that have some.
+    """Return the multiple of `self_weight` with which histories rank their left-out items best.
 
     Args:
-        histories: over the model's items.
+        histories: users x items of the model.
         b: the item-item matrix.
-        smoother: from known items to those left out; their own columns are 0.
-        out: the items left out.
-        own: the weight of an item for itself.
-        seed: of the histories drawn.
+        smoother: predicts left-out items from known ones; the columns of left-out items are 0.
+        out: positions of the left-out items.
+        self_weight: the weight of an item for itself.
+        seed: random seed for the choice of histories.
     """
-    left = np.zeros(histories.shape[1], bool)
-    left[out] = True
-    wanted = csr_array(histories[:, out])
-    n_wanted = np.diff(wanted.indptr)
-    able = np.flatnonzero((n_wanted > 0) & (np.diff(histories.indptr) > n_wanted))
-    if not len(able):
+    is_out = np.zeros(histories.shape[1], bool)
+    is_out[out] = True
+    targets = csr_array(histories[:, out])
+    n_targets = np.diff(targets.indptr)
+    usable = np.flatnonzero((n_targets > 0) & (np.diff(histories.indptr) > n_targets))
+    if not len(usable):
         return 1.0
-    n = min(MAX_JUDGES, len(able))
-    rows = np.sort(generator(seed, "own multiple").choice(able, n, replace=False))
-    shown, wanted = csr_array(histories[rows].multiply(~left)), csr_array(wanted[rows])
-    base, direct = (shown @ b) @ smoother.T, shown @ smoother.T
+    n = min(MAX_JUDGES, len(usable))
+    rows = np.sort(generator(seed, "own multiple").choice(usable, n, replace=False))
+    fold_in, targets = csr_array(histories[rows].multiply(~is_out)), csr_array(targets[rows])
+    base, direct = (fold_in @ b) @ smoother.T, fold_in @ smoother.T
     ones = np.ones(len(out), np.int64)
-    reached = []
+    means = []
     for multiple in OWN_MULTIPLES:
-        scores = base + multiple * own * direct
-        judged = judge(ranking(torch.from_numpy(scores), JUDGED.depth), wanted, ones, n)
-        reached.append(float(JUDGED.per_user(judged).mean()))
-    return OWN_MULTIPLES[int(np.argmax(reached))]
+        scores = base + multiple * self_weight * direct
+        judged = judge(ranking(torch.from_numpy(scores), JUDGED.depth), targets, ones, n)
+        means.append(float(JUDGED.per_user(judged).mean()))
+    return OWN_MULTIPLES[int(np.argmax(means))]
 
 
 def _popularity(model: Model, regression: _Regression) -> Any:

@@ -1,9 +1,9 @@
-"""Exact rankings at a linear output layer from products in bfloat16.
+"""Rank the outputs of a linear layer exactly, using products in bfloat16 to discard most items.
 
-Scores in bfloat16 cost a third of those in float32 on processors made for it, and are wrong by
-no more than a bound that is computed. Whoever cannot be among the best k by that bound is left
-out; the few that can are scored in float32. Users for whom the few would be too many are left to
-the plain way.
+Scores in bfloat16 cost a third of those in float32 on processors that multiply bfloat16, and their
+error has a bound that is computed. Items that cannot be among the best k by that bound are
+discarded, and the few others are scored in float32. If too many items remain for a user, the
+caller ranks that user's float32 scores instead.
 """
 
 from __future__ import annotations
@@ -20,18 +20,22 @@ from nearfar.models.top_k import best, by_score
 from nearfar.vae.decoder import OutputLayer
 
 ROUNDING = 2.0**-7
-"""Twice what storing a score in bfloat16 can change it by, relative to itself."""
-
+"""Twice the largest relative error of rounding a score to bfloat16."""
 
 BLOCK_ITEMS = 1024
+"""Rows of the weights per block, so that a block stays in cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class Screen:
-    """An output layer with its weights in bfloat16, and how far these are off.
+    """An output layer, its weights in bfloat16 and their largest errors.
 
     Attributes:
-        errors: the largest row of the weights, row of their error, and error of the biases.
+        layer: the output layer, in float32.
+        weight: its weights in bfloat16.
+        bias: its biases in bfloat16.
+        errors: the largest norm of a row of the weights, the largest norm of a row of their error,
+            and the largest error of a bias.
     """
 
     layer: OutputLayer
@@ -41,30 +45,31 @@ class Screen:
 
     @classmethod
     def of(cls, layer: OutputLayer) -> Screen:
-        """The screen of a layer's weights as they are now."""
+        """Return the screen of a layer's current weights."""
         exact, bias = layer.weight.detach(), layer.bias.detach()
         weight = torch.empty_like(exact, dtype=torch.bfloat16)
-        largest, error = [], []
-        for start in range(0, len(exact), BLOCK_ITEMS):  # a block stays in cache
+        norms, error_norms = [], []
+        for start in range(0, len(exact), BLOCK_ITEMS):
             block = slice(start, start + BLOCK_ITEMS)
             weight[block] = exact[block]
-            largest.append(exact[block].norm(dim=1).max())
-            error.append((exact[block] - weight[block]).norm(dim=1).max())
-        of_bias = (bias - bias.bfloat16()).abs().max()
-        errors = (float(torch.stack(largest).max()), float(torch.stack(error).max()))
-        return cls(layer, weight, bias.bfloat16(), (*errors, float(of_bias)))
+            norms.append(exact[block].norm(dim=1).max())
+            error_norms.append((exact[block] - weight[block]).norm(dim=1).max())
+        bias_error = (bias - bias.bfloat16()).abs().max()
+        errors = (float(torch.stack(norms).max()), float(torch.stack(error_norms).max()))
+        return cls(layer, weight, bias.bfloat16(), (*errors, float(bias_error)))
 
     def bound(self, hidden: Float[Tensor, "users hidden"]) -> Float[Tensor, " users"]:
-        """By how much any score of a user can be off before it is rounded to bfloat16.
+        """Return the largest error of each user's scores before they are rounded to bfloat16.
 
-        f - f~ = (h - h~) W + h~ (W - W~) + (b - b~), by Cauchy and Schwarz; the last term is
-        what summing in float32 can add.
+        f - f~ = (h - h~) W + h~ (W - W~) + (b - b~), bounded by Cauchy and Schwarz, plus the error
+        of summing in float32.
         """
-        largest, error, of_bias = self.errors
+        weight_norm, weight_error, bias_error = self.errors
         rounded = hidden.to(torch.bfloat16).float()
         norms = rounded.norm(dim=1)
-        summing = hidden.shape[1] * 2.0**-23 * largest * norms
-        return (hidden - rounded).norm(dim=1) * largest + norms * error + of_bias + summing
+        summing = hidden.shape[1] * 2.0**-23 * weight_norm * norms
+        rounding = (hidden - rounded).norm(dim=1)
+        return rounding * weight_norm + norms * weight_error + bias_error + summing
 
     def rank(
         self,
@@ -74,14 +79,14 @@ class Screen:
         exclude: Callable[[Tensor], None],
         memory: Tensor,
     ) -> tuple[Int64[Tensor, "users k"], Float[Tensor, "users k"], Bool[Tensor, " users"]]:
-        """Items and float32 scores of the best k, and for whom they are certainly the best.
+        """Return the best k items of every user, their float32 scores, and if they are certain.
 
         Args:
-            hidden: what the layer is given.
-            k: places.
-            keep: how many are scored in float32; at least k.
-            exclude: sets what is no candidate to -inf in the scores it is given.
-            memory: users x items of bfloat16 to work in.
+            hidden: the inputs of the layer.
+            k: items per user.
+            keep: items per user to score in float32; at least k.
+            exclude: sets the scores of items that are not candidates to -inf, in place.
+            memory: users x items in bfloat16; overwritten.
         """
         self.layer.scores(hidden.to(torch.bfloat16), memory, self.weight, self.bias)
         exclude(memory)
@@ -89,8 +94,9 @@ class Screen:
         items.numpy().sort(axis=1)
         rough = memory.gather(1, items).float()
         kth, last = torch.kthvalue(rough, keep - k + 1, dim=1).values, rough.amin(1)
-        doubt = self.bound(hidden)
-        certain = last + last.abs() * ROUNDING + doubt < kth - kth.abs() * ROUNDING - doubt
+        error = self.bound(hidden)
+        # No discarded item, whose score is at most `last`, can be above the k-th best.
+        certain = last + last.abs() * ROUNDING + error < kth - kth.abs() * ROUNDING - error
         certain |= last == float("-inf")
         exact = self._exact(hidden, items).masked_fill_(rough == float("-inf"), float("-inf"))
         items, exact = by_score(items, exact)
@@ -99,17 +105,17 @@ class Screen:
     def _exact(
         self, hidden: Float[Tensor, "users hidden"], items: Int64[Tensor, "users kept"]
     ) -> Float[Tensor, "users kept"]:
-        """The layer's scores at these places alone: a product sampled where it is asked for."""
+        """Return the layer's float32 scores of these items only, by a sampled product."""
         n_users, keep = items.shape
         weight, bias = self.layer.weight.detach(), self.layer.bias.detach()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sparse", UserWarning)  # CSR tensors are "beta"
-            wanted = torch.sparse_csr_tensor(
+            pattern = torch.sparse_csr_tensor(
                 torch.arange(0, n_users * keep + 1, keep),
                 items.reshape(-1),
                 torch.zeros(n_users * keep),
                 size=(n_users, len(weight)),
                 check_invariants=False,
             )
-            found = torch.sparse.sampled_addmm(wanted, hidden, weight.T, beta=0.0)
-        return found.values().view(n_users, keep) + bias[items]
+            products = torch.sparse.sampled_addmm(pattern, hidden, weight.T, beta=0.0)
+        return products.values().view(n_users, keep) + bias[items]

@@ -1,4 +1,4 @@
-"""Callbacks: what a fit reports while it runs, and to whom."""
+"""Callbacks, which receive the events of a fit while it runs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ State = Literal["finished", "interrupted", "failed"]
 
 @dataclass(frozen=True)
 class StartReport:
-    """What is about to be fitted.
+    """What a fit is about to train.
 
     Args:
-        algorithm: its name, as "multvae".
-        label: what tables call it, as "MultVAE(epochs=30)".
-        settings: of the algorithm, JSON-able, with the values that the data decide.
-        seed: of the run.
+        algorithm: name of the algorithm, as "multvae".
+        label: its name in tables, as "MultVAE(epochs=30)".
+        settings: of the algorithm, JSON-able; defaults that depend on the data are filled in.
+        seed: random seed of the run.
         n_users: training users.
         n_items: items.
-        folder: where the checkpoint goes; None for nowhere.
-        resume: whether the fit goes on from a checkpoint in `folder`, if there is one.
+        folder: folder of the checkpoint; None writes no checkpoint.
+        resume: whether the fit continues from a checkpoint in `folder`, if there is one.
     """
 
     algorithm: str
@@ -42,7 +42,13 @@ class StartReport:
 
 @dataclass(frozen=True)
 class CheckpointReport:
-    """A checkpoint that was written: the file, and the epoch and step (of all) it stands at."""
+    """A checkpoint that was written.
+
+    Args:
+        path: the file.
+        epoch: the epoch in which a resumed run continues, from 0.
+        step: steps done, over all epochs.
+    """
 
     path: Path
     epoch: int
@@ -55,9 +61,9 @@ class EndReport:
 
     Args:
         state: "finished"; "interrupted" by Ctrl-C or SIGTERM; or "failed".
-        reason: the error, where there was one.
-        n_epochs: epochs of the run, those before a checkpoint included.
-        best: the record of the epoch whose weights were kept; None without epochs.
+        reason: the error, if there was one.
+        n_epochs: epochs of the run, including those before it was resumed.
+        best: the record of the epoch whose weights the model has; None without epochs.
     """
 
     state: State
@@ -67,19 +73,19 @@ class EndReport:
 
 
 class Callback:
-    """Receives the events of a fit; override those that you need.
+    """Receives the events of a fit; override the methods that you need.
 
-    Events come in this order, to each callback of `Run(callbacks=[...])` in its order:
+    Events come in this order, to each callback of `Run(callbacks=[...])` in the order of the list:
 
     1. `start`: once per `Algorithm.fit`.
-    2. `part`: before each part of a blend, whose own events from `start` to `end` follow, and
-       before each network of an algorithm that tries several.
+    2. `part`: before each part of a blend, whose events from `start` to `end` follow, and before
+       each network of an algorithm that tries several.
     3. `step` after every training step, `epoch` after every epoch with its validation, and
        `checkpoint` after every checkpoint. Closed forms have none of these, alternating least
-       squares has steps only, and a training on several workers has epochs only.
+       squares has steps only, and training on several workers has epochs only.
     4. `end`: once, however the fit ends, unless the process is killed.
-    5. `measured`: what a command, the tuner, the autopilot or the pipeline measured of the fitted
-       model on held-out users.
+    5. `measured`: when a command, the tuner, the autopilot or the pipeline has evaluated the
+       fitted model on held-out users.
 
     An exception that a callback raises ends the fit.
 
@@ -87,8 +93,8 @@ class Callback:
         >>> class Printing(nf.Callback):
         ...     def epoch(self, record):
         ...         print("epoch", record.epoch + 1, "of the training")
-        >>> told = nf.Run(seed=1, callbacks=[Printing()])
-        >>> model = nf.MultVAE(epochs=1, **small).fit(split.train, split.validation, run=told)
+        >>> run = nf.Run(seed=1, callbacks=[Printing()])
+        >>> model = nf.MultVAE(epochs=1, **small).fit(split.train, split.validation, run=run)
         epoch 1 of the training
     """
 
@@ -96,13 +102,13 @@ class Callback:
         """A fit starts."""
 
     def part(self, name: str, /) -> None:
-        """A part of a blend, or a network of several, is fitted from here on."""
+        """The fit of a part of a blend, or of one of several networks, starts."""
 
     def step(self, report: StepReport, /) -> None:
         """A step ended."""
 
     def epoch(self, record: EpochRecord, /) -> None:
-        """An epoch ended, validation included."""
+        """An epoch and its validation ended."""
 
     def checkpoint(self, report: CheckpointReport, /) -> None:
         """A checkpoint was written."""
@@ -111,18 +117,18 @@ class Callback:
         """The fit ended."""
 
     def warn(self, text: str, /) -> None:
-        """Something is not as the caller may expect, as weights that are not used.
+        """Something may not be what the caller expects, such as weights that are not used.
 
-        Where no callback overrides this, it is a Python warning.
+        If no callback overrides this, a Python warning is issued.
         """
 
     def measured(self, metrics: Mapping[str, float], /) -> None:
-        """The fitted model was measured: printed form of a metric -> mean over held-out users."""
+        """The fitted model was evaluated; `metrics` maps "NDCG@100" to the mean over users."""
 
 
 @contextmanager
 def reported(callbacks: Sequence[Callback], history: History, start: StartReport) -> Iterator[None]:
-    """Report the start of a fit, and its end however the block ends."""
+    """Report the start of a fit on entering, and its end however the block ends."""
     for callback in callbacks:
         callback.start(start)
     state: State = "failed"
@@ -150,25 +156,25 @@ def report_end(
 
 
 def report_measured(callbacks: Sequence[Callback], metrics: Mapping[Any, float]) -> None:
-    """Report what was measured of a fitted model."""
+    """Report metrics of a fitted model."""
     for callback in callbacks:
         callback.measured({str(metric): value for metric, value in metrics.items()})
 
 
 def report_warning(callbacks: Sequence[Callback], text: str, stacklevel: int = 2) -> None:
-    """Give a warning to the callbacks that override `warn`; without any it is a Python warning."""
-    told = [callback for callback in callbacks if type(callback).warn is not Callback.warn]
-    for callback in told:
+    """Send a warning to the callbacks that override `warn`, or else issue a Python warning."""
+    receivers = [callback for callback in callbacks if type(callback).warn is not Callback.warn]
+    for callback in receivers:
         callback.warn(text)
-    if not told:
+    if not receivers:
         warnings.warn(text, stacklevel=stacklevel + 1)
 
 
 Reporting = Callable[[str], AbstractContextManager[tuple[Callback, ...]]]
-"""Given what is being fitted, the callbacks that receive its events until the block ends."""
+"""Given a title of the fit, yields the callbacks that receive its events until the block ends."""
 
 
 @contextmanager
 def silent(title: str) -> Iterator[tuple[Callback, ...]]:
-    """No callbacks for any training."""
+    """Yield no callbacks."""
     yield ()

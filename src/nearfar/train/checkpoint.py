@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file from which a run goes on to the same bits."""
+"""Checkpoints: one safetensors file from which a run resumes and ends with the same bits."""
 
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ NAME = "checkpoint.safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on.
+    """The complete state of a run, from which it can be resumed.
 
-    `identity` says what run it is (settings, data, seed); `position` where it stands, JSON-able.
+    Args:
+        identity: settings, data and seed of the run, JSON-able.
+        position: epoch, step, records and the like, JSON-able.
+        tensors: weights, optimiser state and sums.
     """
 
     identity: dict[str, Any]
@@ -35,49 +38,52 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
     def write(self, folder: Path) -> Path:
-        """Write atomically, and return the file: a kill leaves the old checkpoint or the new."""
+        """Write the checkpoint atomically and return its file."""
         header = {"format": FORMAT, "identity": self.identity, "position": self.position}
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.tensors.items()}
         text = json.dumps(header)
-        told = {"nearfar": text, "sha256": _digest(text, tensors)}
+        metadata = {"nearfar": text, "sha256": _digest(text, tensors)}
         with atomic_file(folder / NAME) as file:
-            file.write(save(tensors, metadata=told))
+            file.write(save(tensors, metadata=metadata))
         return folder / NAME
 
     @classmethod
     def read(cls, folder: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
-        """The checkpoint in `folder`, or None where there is none.
+        """Return the checkpoint in `folder`, or None if there is none.
 
         Raises:
-            ArtefactError: it is damaged, of a newer format, or of another run.
+            ArtefactError: the checkpoint is damaged, has a newer format, or is of another run.
         """
         path = folder / NAME
         if not path.exists():
             return None
         try:
             with safe_open(path, framework="pt") as file:
-                told = file.metadata() or {}
-                header = json.loads(told["nearfar"])
+                metadata = file.metadata() or {}
+                header = json.loads(metadata["nearfar"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            if header["format"] <= FORMAT and told.get("sha256") != _digest(
-                told["nearfar"], tensors
+            if header["format"] <= FORMAT and metadata.get("sha256") != _digest(
+                metadata["nearfar"], tensors
             ):
                 raise ValueError("its checksum differs")
         except OSError as error:
             raise ArtefactError(f"checkpoint {path} cannot be read ({error.strerror})") from None
         except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ArtefactError(
-                f"checkpoint {path} is damaged ({error}); delete it to start anew"
+                f"checkpoint {path} is damaged ({error}); delete it to start over"
             ) from None
         if header["format"] > FORMAT:
-            raise ArtefactError(f"checkpoint {path} was written by a newer nearfar; upgrade")
+            raise ArtefactError(
+                f"checkpoint {path} was written by a newer nearfar (format {header['format']}; "
+                f"this one reads {FORMAT}); upgrade"
+            )
         different = _differences(header["identity"], identity)
         if different:
             raise ArtefactError(
                 f"checkpoint {path} is of another run: {'; '.join(different)}. "
-                "Give the same settings, data and seed, or delete it to start anew"
+                "Give the same settings, data and seed, or delete it to start over"
             )
-        _warn_of_other_threads(header["position"].get("threads"))
+        _warn_if_threads_differ(header["position"].get("threads"))
         return cls(header["identity"], header["position"], tensors)
 
     def part(self, prefix: str) -> dict[str, Tensor]:
@@ -89,33 +95,36 @@ class Checkpoint:
         }
 
 
-def _warn_of_other_threads(threads: int | None) -> None:
-    """Warn where sums will be rounded in another order than before the checkpoint."""
+def _warn_if_threads_differ(threads: int | None) -> None:
+    """Warn if another number of threads will round sums differently than before the checkpoint."""
     if threads not in (None, torch.get_num_threads()):
         LOGGER.warning(
-            "this run began with %s threads and goes on with %s: it is as good, but not the "
-            "same to the bit; set OMP_NUM_THREADS=%s for that",
+            "this run began with %s threads and continues with %s, so its results will differ by "
+            "rounding; set OMP_NUM_THREADS=%s for the same bits",
             threads, torch.get_num_threads(), threads,
         )  # fmt: skip
 
 
 def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
-    """The checksum of all that a checkpoint holds: of the header, and of each tensor's bytes."""
-    state = hashlib.sha256(header.encode())
+    """Return the SHA-256 of a checkpoint's header and of each tensor's name, type and bytes."""
+    sha = hashlib.sha256(header.encode())
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
-        state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        state.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
-    return state.hexdigest()
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return sha.hexdigest()
 
 
-def _differences(saved: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> list[str]:
-    result = []
-    now = json.loads(json.dumps(now))
-    for key in sorted(set(saved) | set(now)):
-        a, b, name = saved.get(key), now.get(key), f"{where}{key}"
-        if isinstance(a, dict) and isinstance(b, dict):
-            result += _differences(a, b, f"{name}.")
-        elif a != b:
-            result.append(f"{name} was {a!r}, is {b!r}")
-    return result
+def _differences(
+    saved: Mapping[str, Any], current: Mapping[str, Any], prefix: str = ""
+) -> list[str]:
+    """Return one message per setting whose value differs from the saved one."""
+    messages = []
+    current = json.loads(json.dumps(current))
+    for key in sorted(set(saved) | set(current)):
+        before, after, name = saved.get(key), current.get(key), f"{prefix}{key}"
+        if isinstance(before, dict) and isinstance(after, dict):
+            messages += _differences(before, after, f"{name}.")
+        elif before != after:
+            messages.append(f"{name} was {before!r}, is {after!r}")
+    return messages

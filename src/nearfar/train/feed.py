@@ -1,4 +1,4 @@
-"""Batches of histories, made ready while the one before is trained on."""
+"""Batches of histories, prepared while the previous batch trains."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from nearfar.kernels.memory import uploaded
 from nearfar.kernels.rows import Rows, SparseMatrix
 
 AHEAD = 2
-"""Batches waiting: one would do if all took as long to prepare."""
+"""Batches prepared in advance: 2, because some take longer to prepare than others."""
 
 SHARE = 0.5
-"""The part of a GPU's free memory that the interactions may take to live there."""
+"""Largest share of a GPU's free memory for keeping the interactions there."""
 
 
 class Batches(Protocol):
-    """Where batches of training users come from."""
+    """An iterable source of batches of training users."""
 
     def batches(self, order: np.ndarray, batch_size: int, first: int = 0) -> Iterator[Rows]:
         """Iterate over the batches of the users `order`, from batch `first` on."""
@@ -30,17 +30,17 @@ class Batches(Protocol):
 
 
 class Feed:
-    """Training users' histories, a batch at a time.
+    """Iterates over batches of training users' histories.
 
-    On a CPU a thread slices and transposes the next batches while the last one trains. On a GPU
-    the whole matrix stays there if it fits, and batches are sliced where they are needed; their
-    sizes are fixed (see `Rows`), so that the CPU need not wait for the GPU.
+    On a CPU a thread slices and transposes the next batches while the current one trains. On a GPU
+    the whole matrix is kept there if it fits, and batches are sliced there; their sizes are fixed
+    (see `Rows`), so that the CPU does not wait for the GPU.
 
     Args:
         x: users x items.
-        device: where batches go.
-        present_items: whether transposes must be of the items present alone, on a GPU too:
-            optimisers that leave other rows of a table as they are need that.
+        device: device of the batches.
+        present_items: transpose only the items present in the batch, also on a GPU. Optimisers
+            that leave other rows of a table unchanged need it.
     """
 
     def __init__(self, x: csr_array, device: torch.device, *, present_items: bool = False) -> None:
@@ -54,21 +54,21 @@ class Feed:
                 self.resident = SparseMatrix.from_csr(x, device)
 
     def batches(self, order: np.ndarray, batch_size: int, first: int = 0) -> Iterator[Rows]:
-        """The histories of the users `order`, `batch_size` at a time, from batch `first` on."""
-        parts = (
+        """Yield the histories of the users `order` in batches, from batch `first` on."""
+        batches = (
             np.sort(order[start : start + batch_size])
             for start in range(first * batch_size, len(order), batch_size)
         )
-        return self.each(parts)
+        return self.each(batches)
 
-    def each(self, parts: Iterable[np.ndarray]) -> Iterator[Rows]:
-        """The histories of the users at these ascending positions, a batch an array."""
+    def each(self, batches: Iterable[np.ndarray]) -> Iterator[Rows]:
+        """Yield the histories of each batch, given as an array of ascending user positions."""
         if self.resident is not None:
-            yield from (self.resident.take(users, fixed=self.fixed) for users in parts)
+            yield from (self.resident.take(users, fixed=self.fixed) for users in batches)
             return
         with ThreadPoolExecutor(1, "nearfar-feed") as pool:
             waiting: deque[Future[Rows]] = deque()
-            for users in parts:
+            for users in batches:
                 waiting.append(pool.submit(self._prepare, users))
                 if len(waiting) > AHEAD:
                     yield waiting.popleft().result()

@@ -15,17 +15,23 @@ from nearfar.core.frames import summary_text, to_pandas
 
 @dataclass(frozen=True)
 class StepReport:
-    """Where a run stands in the middle of an epoch.
+    """Progress of a run within an epoch.
 
-    `step` of `n_steps` is counted in the epoch, `total_step` over all epochs; `terms` are means
-    so far over the epoch.
+    Args:
+        epoch: the current epoch, from 0.
+        n_epochs: epochs of the run, at most.
+        step: steps done in this epoch.
+        n_steps: steps per epoch.
+        terms: mean of each objective term over the epoch so far.
+        users_per_second: training users per second in this epoch.
+        total_step: steps done over all epochs.
 
     Examples:
         >>> class Steps(nf.Callback):
         ...     def step(self, report):
         ...         print(f"step {report.step} of {report.n_steps}")
-        >>> told = nf.Run(seed=1, callbacks=[Steps()])
-        >>> model = nf.MultVAE(epochs=1, **small).fit(split.train, split.validation, run=told)
+        >>> run = nf.Run(seed=1, callbacks=[Steps()])
+        >>> model = nf.MultVAE(epochs=1, **small).fit(split.train, split.validation, run=run)
         step 1 of 2
         step 2 of 2
     """
@@ -41,13 +47,23 @@ class StepReport:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch.
+    """What was measured in one epoch.
 
-    `terms` are means over users and steps in nats or squared distance, before weighting;
-    `weights` those in force in the last step; `collapsed_dimensions` counts the latent
-    dimensions with less than .01 nats of information about the user (see `Information`);
-    `seconds` excludes validation; `neighbours_kept` is the share of their ten nearest neighbours in
-    the latent space that 256 training users kept since the epoch before, None in the first.
+    Args:
+        epoch: the epoch, from 0.
+        step: steps done at its end, over all epochs.
+        loss: mean of the objective over users and steps.
+        terms: means over users and steps in nats or squared distance, before weighting.
+        weights: weights of the terms in the last step.
+        collapsed_dimensions: latent dimensions with less than .01 nats of information about the
+            user; see `Information`.
+        validation: validation scores; the first one decides which epoch is best.
+        best: whether the epoch is the best so far.
+        seconds: training time, without validation.
+        validation_seconds: time of validation.
+        users_per_second: training users per second, without validation.
+        neighbours_kept: share of their ten nearest neighbours in the latent space that 256
+            training users have kept since the previous epoch; None in the first.
 
     Examples:
         >>> record = run.history.records[0]
@@ -74,10 +90,13 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One of several networks that were trained to find out which suits the data.
+    """One of several networks that an algorithm trained to choose among them.
 
-    `score` is its best validation score, by the metric that chooses, None where training failed
-    with `error`; `epochs` is how many were trained.
+    Args:
+        label: the network's name in tables.
+        score: its best validation score, by the metric that decides; None if training failed.
+        epochs: epochs trained.
+        error: why training failed.
     """
 
     label: str
@@ -93,9 +112,11 @@ class Attempt:
 class History:
     """The epochs of a run in order.
 
-    `interrupted` says that it was stopped by hand, `stopped_early` that validation had not
-    improved for the plan's patience; `best_epoch` is the one whose weights were kept. Where
-    several networks were tried, `attempts` has all of them and the rest is of the best one.
+    Args:
+        records: one per epoch.
+        interrupted: whether Ctrl-C or SIGTERM stopped the run.
+        stopped_early: whether it stopped because validation had not improved for the patience.
+        attempts: all networks, if the algorithm tried several; the other fields are of the best.
 
     Examples:
         >>> run.history
@@ -111,32 +132,33 @@ class History:
 
     @property
     def best_epoch(self) -> int | None:
+        """The epoch whose weights the model has, from 0; None without epochs."""
         best = [r.epoch for r in self.records if r.best]
         return best[-1] if best else None
 
     @property
     def best_score(self) -> float:
-        """The best epoch's validation score, of the metric that chooses; -inf without any."""
+        """The best epoch's score by the first validation metric; -inf without validation."""
         scores = [next(iter(r.validation.values())) for r in self.records if r.validation]
         return max(scores, default=float("-inf"))
 
     @property
     def seconds(self) -> float:
-        """Time spent on steps and on validation, over all epochs."""
+        """Time of training and validation, over all epochs."""
         return sum(r.seconds + r.validation_seconds for r in self.records)
 
     def to_polars(self) -> pl.DataFrame:
-        """One row per epoch.
+        """Return a frame with one row per epoch.
 
-        Columns are the fields of `EpochRecord`; of those with several values one column each, as
-        `terms.kl`, `weights.alignment` and `validation.NDCG@100`, null where an epoch has none.
+        Columns are the fields of `EpochRecord`. A field with several values has a column for each,
+        as `terms.kl`, `weights.alignment` and `validation.NDCG@100`, null if an epoch lacks it.
         """
         return pl.DataFrame(
-            [_flat(record.to_dict()) for record in self.records], infer_schema_length=None
+            [_flatten(record.to_dict()) for record in self.records], infer_schema_length=None
         )
 
     def to_pandas(self) -> Any:
-        """As `to_polars`, for pandas.
+        """Return what `to_polars` returns as a pandas frame.
 
         Raises:
             MissingExtraError: pandas is not installed.
@@ -148,26 +170,26 @@ class History:
         return summary_text("History", {"epochs": len(self.records), "best epoch": best})
 
     def clear(self) -> None:
-        """Forget an earlier run."""
+        """Remove all records and attempts, and reset the flags."""
         self.records.clear()
         self.attempts.clear()
         self.interrupted = self.stopped_early = False
 
     def write_jsonl(self, path: Path) -> None:
-        """All records as JSON lines, atomically."""
+        """Write all records as JSON lines, atomically."""
         with atomic_file(path, text=True) as file:
             for record in self.records:
                 file.write(json.dumps(record.to_dict()) + "\n")
 
     @staticmethod
     def append_jsonl(path: Path, record: EpochRecord) -> None:
-        """One more line at the end."""
+        """Append a record as a JSON line."""
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record.to_dict()) + "\n")
 
 
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """Nested values as columns of their own, `terms.kl` for `{"terms": {"kl": ...}}`."""
+def _flatten(record: dict[str, Any]) -> dict[str, Any]:
+    """Turn `{"terms": {"kl": 1.0}}` into `{"terms.kl": 1.0}`."""
     flat: dict[str, Any] = {}
     for name, value in record.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The training loop, to be read in one sitting."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -32,28 +32,31 @@ def train(
     run: Run,
     identity: dict[str, Any],
 ) -> None:
-    """Train in place; at the end `network` and `objective` hold the best epoch's weights.
+    """Train in place; at the end `network` and `objective` have the weights of the best epoch.
 
-    The best epoch is the one with the highest first value of what `validate` returns; without
-    `validate` it is the last. Everything random is derived from the seed and the number of the
-    step, so that a run resumed from any checkpoint ends in the same bits.
+    The best epoch is the one with the highest first validation score; without `validate` it is the
+    last. All random numbers derive from the seed and the number of the step, so that a run resumed
+    from any checkpoint ends with the same bits.
 
     Args:
-        x: training users x items; users without items are left out.
-        validate: scores the network as it is; the first value decides.
-        run: seed, device, folder, callbacks; its history is filled.
-        identity: what makes this run this run; a checkpoint of another one is refused.
+        network: the network to train.
+        objective: the objective to minimise.
+        plan: epochs, batches and optimiser.
+        x: training users x items; users without items are skipped.
+        validate: returns the validation scores of the current weights; the first one decides.
+        run: seed, device, folder and callbacks; its history is filled.
+        identity: what identifies the run; a checkpoint with another identity is refused.
 
     Raises:
-        DivergedError: a term or a weight is no longer finite.
+        DivergedError: an objective term or a weight is not finite.
         EmptyDataError: no user has an item.
-        StoppedError: stopped by hand before the first epoch had ended.
+        StoppedError: Ctrl-C or SIGTERM came before the first epoch had ended.
     """
     users = np.flatnonzero(np.diff(x.indptr))
     if not len(users):
         raise EmptyDataError("no training user has an item")
-    near = Neighbourhoods.of(x, users, run.seed, run.torch_device)
-    state = TrainingState(network, objective, plan, run, identity, len(users), near)
+    neighbourhoods = Neighbourhoods.of(x, users, run.seed, run.torch_device)
+    state = TrainingState(network, objective, plan, run, identity, len(users), neighbourhoods)
     try:
         if run.resume:
             state.resume(run.folder)
@@ -61,7 +64,7 @@ def train(
         feed = Feed(x, run.torch_device, present_items=plan.optimiser != "adam")
         stopped_by = epochs(state, feed, users, validate)
         if stopped_by == signal.SIGTERM:
-            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # the process ends here
+            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # raising it ends the process
                 report_end(run.callbacks, run.history, "interrupted", "SIGTERM")
             signal.raise_signal(signal.SIGTERM)
         if stopped_by is not None and not run.keep_on_interrupt:
@@ -74,14 +77,14 @@ def train(
 def epochs(
     state: TrainingState, feed: Batches, users: np.ndarray, validate: Validate | None
 ) -> int | None:
-    """Train to the end, or until a signal, which is returned, says stop."""
+    """Train all epochs; if a signal asks to stop, return its number."""
     run, plan = state.run, state.plan
     with Interruptible() as stop, matrix_products(run):
         while state.epoch < plan.epochs and not state.exhausted():
             passes = plan.passes(state.epoch)
             for number in range(state.pass_in_epoch, len(passes)):
                 phase = passes[number]
-                order = generator(run.seed, *_stream(state.epoch, number)).permutation(users)
+                order = generator(run.seed, *_stream_name(state.epoch, number)).permutation(users)
                 for rows in feed.batches(order, plan.batch_size, state.step_in_pass):
                     state.take_step(phase, rows)
                     if stop.requested is not None:
@@ -89,31 +92,31 @@ def epochs(
                         run.history.interrupted = True
                         return stop.requested
                     state.checkpoint_if_due()
-                after = passes[number + 1 : number + 2]
-                state.end_pass(phase, last_of_phase=after != [phase])
+                next_phase = passes[number + 1 : number + 2]
+                state.end_pass(phase, last_of_phase=next_phase != [phase])
             state.end_epoch(validate)
     return stop.requested
 
 
-def _stream(epoch: int, number: int) -> tuple[str | int, ...]:
-    """The name of the stream of randomness that orders the users in a pass of an epoch."""
+def _stream_name(epoch: int, number: int) -> tuple[str | int, ...]:
+    """Return the name of the random stream that orders the users in a pass of an epoch."""
     return ("order", epoch, number) if number else ("order", epoch)
 
 
 class Interruptible:
-    """While entered, the first Ctrl-C or SIGTERM only sets `requested`; a second one raises.
+    """A context in which the first Ctrl-C or SIGTERM only sets `requested`; a second one raises.
 
-    Outside the main thread it does nothing, since signals go to the main thread.
+    Outside the main thread it does nothing, because signals go to the main thread.
     """
 
     def __init__(self) -> None:
         self.requested: int | None = None
-        self._old: dict[int, signal._HANDLER] = {}
+        self._old_handlers: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> Interruptible:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._handle)
+                self._old_handlers[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -122,9 +125,9 @@ class Interruptible:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, handler in self._old.items():
+        for number, handler in self._old_handlers.items():
             signal.signal(number, handler)
-        self._old.clear()
+        self._old_handlers.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested is not None:

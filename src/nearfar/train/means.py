@@ -1,4 +1,4 @@
-"""Means of the objective's terms over an epoch, read from the device every few steps."""
+"""Means of the objective terms over an epoch, read from the device every few steps."""
 
 from __future__ import annotations
 
@@ -11,59 +11,59 @@ from torch import Tensor
 
 
 class Means:
-    """Means over users, term by term: phases of an epoch may have different terms.
+    """The mean of each objective term over users; phases of an epoch may have different terms.
 
     Attributes:
-        unread: how many steps' terms wait on the device.
-        users_done: users of all steps, also of those that wait.
+        users_done: users of all steps, including steps whose terms have not been read.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._sums: dict[str, float] = {}
         self._users: dict[str, int] = {}
-        self._waiting: list[tuple[tuple[str, ...], Tensor, int]] = []
+        self._unread: list[tuple[tuple[str, ...], Tensor, int]] = []
         self.users_done = 0
 
     @property
     def unread(self) -> int:
-        return len(self._waiting)
+        """Steps whose terms are still on the device."""
+        return len(self._unread)
 
     @property
     def values(self) -> dict[str, float]:
-        """The means of the steps whose terms have been read from the device."""
+        """The means over the steps whose terms have been read from the device."""
         return {name: value / max(1, self._users[name]) for name, value in self._sums.items()}
 
     def add(self, terms: Mapping[str, Tensor], n_users: int) -> None:
-        """Add a step's means; they stay on the device until `read_waiting`."""
+        """Add the means of a step; they stay on the device until `read_waiting`."""
         values = torch.stack(list(terms.values())).double() * n_users
-        self._waiting.append((tuple(terms), values, n_users))
+        self._unread.append((tuple(terms), values, n_users))
         self.users_done += n_users
 
     def read_waiting(self) -> list[str]:
-        """Read the terms that wait on the device; return the names whose sums are not finite."""
+        """Read the unread terms from the device; return the names whose sums are not finite."""
         by_names: dict[tuple[str, ...], list[tuple[Tensor, int]]] = {}
-        for names, values, n_users in self._waiting:
+        for names, values, n_users in self._unread:
             by_names.setdefault(names, []).append((values, n_users))
-        self._waiting.clear()
+        self._unread.clear()
         for names, steps in by_names.items():
-            found = torch.stack([values for values, _ in steps]).sum(0).tolist()
+            sums = torch.stack([values for values, _ in steps]).sum(0).tolist()
             n_users = sum(n for _, n in steps)
-            for name, value in zip(names, found, strict=True):
+            for name, value in zip(names, sums, strict=True):
                 self._sums[name] = self._sums.get(name, 0.0) + value
                 self._users[name] = self._users.get(name, 0) + n_users
         return [name for name, value in self._sums.items() if not math.isfinite(value)]
 
     def clear(self) -> None:
-        """Forget the epoch."""
+        """Start a new epoch."""
         self._sums, self._users, self.users_done = {}, {}, 0
-        self._waiting.clear()
+        self._unread.clear()
 
     def state(self) -> dict[str, Any]:
-        """What has been read, as JSON-able values."""
+        """Return what has been read, as JSON-able values."""
         return {"sums": self._sums, "users": self._users, "users_done": self.users_done}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state`."""
+        """Restore what `state` returned."""
         self._sums, self._users = dict(state["sums"]), dict(state["users"])
         self.users_done = state["users_done"]

@@ -1,4 +1,4 @@
-"""Optimisers: fused Adam, and updates of large tables in the rows that a batch touched."""
+"""Optimisers: fused Adam, and updates of only those rows of large tables that a batch touched."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from nearfar.kernels.memory import zeros_like
 from nearfar.train.plan import OptimiserName, Phase, TrainingPlan
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
-"""Adam's, as everywhere."""
+"""Adam's usual constants."""
 
 
 class RowUpdate(ABC):
-    """The state of one table's optimiser."""
+    """The optimiser of one table, which updates single rows, and its state."""
 
     @abstractmethod
     def move(
@@ -29,14 +29,21 @@ class RowUpdate(ABC):
         gradient: Float[Tensor, "touched columns"],
         learning_rate: float,
     ) -> None:
-        """Move these rows of the table in place; each row comes once."""
+        """Update rows of the table in place.
+
+        Args:
+            table: the table.
+            rows: positions of the rows, each once.
+            gradient: their gradients.
+            learning_rate: of this step.
+        """
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """Everything to go on from; the tensors themselves, not copies."""
+        """Return the complete state: the tensors themselves, not copies."""
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state`."""
+        """Restore what `state` returned."""
         for name, tensor in self.state().items():
             tensor.copy_(tensors[name])
 
@@ -44,8 +51,8 @@ class RowUpdate(ABC):
 class LazyAdam(RowUpdate):
     """Adam that updates a row only when a batch touches it.
 
-    Differs from Adam: the moments of rows that a batch does not touch do not decay, and the rows
-    do not move on by their momentum; bias is corrected by the number of all steps. The same as
+    Differs: unlike in Adam, the moments of rows that a batch does not touch do not decay, and
+    momentum does not change these rows. Bias is corrected by the number of all steps. The same as
     `torch.optim.SparseAdam`.
     """
 
@@ -61,19 +68,19 @@ class LazyAdam(RowUpdate):
         square = self.square[rows].mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
         self.mean.index_copy_(0, rows, mean)
         self.square.index_copy_(0, rows, square)
-        size = learning_rate * (1 - BETA2**n) ** 0.5 / (1 - BETA1**n)
-        table.index_add_(0, rows, mean.div_(square.sqrt_().add_(EPS)), alpha=-size)
+        step_size = learning_rate * (1 - BETA2**n) ** 0.5 / (1 - BETA1**n)
+        table.index_add_(0, rows, mean.div_(square.sqrt_().add_(EPS)), alpha=-step_size)
 
     def state(self) -> dict[str, Tensor]:
         return {"mean": self.mean, "square": self.square, "steps": self.steps}
 
 
 class RowAdam(RowUpdate):
-    """Adam without momentum whose second moment is one number per row: no state to speak of.
+    """Adam without momentum, with one second moment per row and so almost no state.
 
-    A row moves by learning_rate * g / sqrt(v), v the running mean over the row's own updates of
-    its mean squared gradient, its bias corrected by their number. A table then takes its own
-    memory and no more, a third of `LazyAdam`'s.
+    A row changes by learning_rate * g / sqrt(v). v is the running mean of the row's mean squared
+    gradient over the row's own updates, and its bias is corrected by their number. A table and its
+    optimiser take a third of the memory that they take with `LazyAdam`.
     """
 
     def __init__(self, table: Tensor) -> None:
@@ -99,16 +106,16 @@ ROW_UPDATES: dict[str, Callable[[Tensor], RowUpdate]] = {"lazy_adam": LazyAdam, 
 class Optimiser:
     """Adam over the parameters of a module; tables (one row per item) may be updated by rows.
 
-    "adam" gives the result of `torch.optim.Adam` on dense gradients: rows that a batch does not
-    touch move by their momentum as they do there, and only the gradients' memory is kept from
-    step to step. With the others, rows that a batch does not touch stay as they are.
+    "adam" gives the result of `torch.optim.Adam` on dense gradients: momentum also changes rows
+    that a batch does not touch. The memory of the gradients is reused from step to step. With the
+    other names, rows that a batch does not touch do not change.
 
     Args:
-        module: whose parameters are trained.
+        module: the module to train.
         name: how tables are updated.
         learning_rate: Adam's.
-        moving: the parameters of the module that are trained; None for all.
-        weight_decay: of matrices, as in `torch.optim.Adam`: added to the gradient.
+        moving: the parameters of the module to train; None for all.
+        weight_decay: of matrices; added to the gradient as in `torch.optim.Adam`.
     """
 
     def __init__(
@@ -119,30 +126,30 @@ class Optimiser:
         moving: Collection[nn.Parameter] | None = None,
         weight_decay: float = 0.0,
     ) -> None:
-        chosen = list(module.parameters())
+        parameters = list(module.parameters())
         if moving is not None:
-            identities = {id(p) for p in moving}
-            chosen = [p for p in chosen if id(p) in identities]
+            moving_ids = {id(p) for p in moving}
+            parameters = [p for p in parameters if id(p) in moving_ids]
         self.dense: dict[ParameterTable, DenseGradient] = {}
         self.by_row: dict[ParameterTable, tuple[RowGradient, RowUpdate]] = {}
-        self.parameters = chosen
-        among = {id(p) for p in chosen}
+        self.parameters = parameters
+        trained_ids = {id(p) for p in parameters}
         for table in tables(module):
-            if id(table) not in among:
+            if id(table) not in trained_ids:
                 continue
             if name == "adam":
                 self.dense[table] = DenseGradient(table)
             else:
                 update = ROW_UPDATES[name](table.detach())
                 self.by_row[table] = (RowGradient(table), update)
-        rest = [p for p in chosen if p not in self.by_row]
-        groups: list[dict[str, Any]] = [{"params": rest}]
+        for_adam = [p for p in parameters if p not in self.by_row]
+        groups: list[dict[str, Any]] = [{"params": for_adam}]
         if weight_decay:
-            matrices = [p for p in rest if p.ndim > 1]
-            vectors = [p for p in rest if p.ndim < 2]
+            matrices = [p for p in for_adam if p.ndim > 1]
+            vectors = [p for p in for_adam if p.ndim < 2]
             groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors}]
         self.adam = torch.optim.Adam(groups, lr=learning_rate, fused=True)
-        for parameter in self.dense:  # moments in memory of our choice
+        for parameter in self.dense:  # so that `zeros_like` allocates the moments, not Adam
             self.adam.state[parameter] = {
                 "step": torch.zeros((), device=parameter.device),
                 "exp_avg": zeros_like(parameter.detach()),
@@ -151,18 +158,18 @@ class Optimiser:
         self.hold()
 
     def hold(self) -> None:
-        """Let the gradients of tables come here; the inverse of `release`."""
+        """Receive the gradients of tables; undone by `release`."""
         for table, gradient in self.dense.items():
             table.gradient = gradient
         for table, (gradient, _) in self.by_row.items():
             table.gradient = gradient
 
     def table_gradients(self) -> list[Gradient]:
-        """Return where the gradients of the tables are gathered."""
+        """Return the objects that gather the gradients of the tables."""
         return [*self.dense.values(), *(gradient for gradient, _ in self.by_row.values())]
 
     def zero(self) -> None:
-        """Forget all gradients."""
+        """Set all gradients to zero."""
         self.adam.zero_grad()
         for gradient in self.dense.values():
             gradient.clear()
@@ -172,51 +179,49 @@ class Optimiser:
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
-        """Move the parameters by the gradients gathered since `zero`."""
+        """Update the parameters by the gradients gathered since `zero`."""
         for parameter, gradient in self.dense.items():
             gathered = gradient.gathered()
             if gathered is None:
                 continue
             if parameter.grad is None:
                 parameter.grad = gathered
-            else:  # autograd's share, where a term took the dense way, is not for us to clear
+            else:  # an objective term used the table as a dense tensor
                 parameter.grad += gathered
         for group in self.adam.param_groups:
             group["lr"] = learning_rate
         self.adam.step()
         for parameter, (gradient, update) in self.by_row.items():
             if parameter.grad is not None:
-                everything = torch.arange(len(parameter), device=parameter.device)
-                gradient.add_rows(everything, parameter.grad)
+                all_rows = torch.arange(len(parameter), device=parameter.device)
+                gradient.add_rows(all_rows, parameter.grad)
             gathered = gradient.gathered()
             if gathered is not None:
                 update.move(parameter, *gathered, learning_rate)
 
     def release(self) -> None:
-        """Give the parameters back to plain autograd, without gradients."""
+        """Let autograd store the gradients of tables again, and delete all gradients."""
         self.adam.zero_grad()
         for table in (*self.dense, *self.by_row):
             table.grad = table.gradient = None
 
     def state(self) -> dict[str, Tensor]:
-        """Everything to go on from, as named tensors."""
+        """Return the complete state as named tensors."""
         state = self.adam.state_dict()["state"]
-        named = {f"{i}.{k}": v for i, values in state.items() for k, v in values.items()}
+        tensors = {f"{i}.{k}": v for i, values in state.items() for k, v in values.items()}
         for i, (_, update) in enumerate(self.by_row.values()):
-            named |= {f"row{i}.{k}": v for k, v in update.state().items()}
-        return named
+            tensors |= {f"row{i}.{k}": v for k, v in update.state().items()}
+        return tensors
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """The inverse of `state`."""
-        saved = self.adam.state_dict()
-        state: dict[int, dict[str, Tensor]] = {}
+        """Restore what `state` returned."""
+        adam: dict[int, dict[str, Tensor]] = {}
         by_row: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             index, _, name = key.partition(".")
-            into, number = (by_row, index[3:]) if index.startswith("row") else (state, index)
-            into.setdefault(int(number), {})[name] = value
-        saved["state"] = state
-        self.adam.load_state_dict(saved)
+            group, number = (by_row, index[3:]) if index.startswith("row") else (adam, index)
+            group.setdefault(int(number), {})[name] = value
+        self.adam.load_state_dict({**self.adam.state_dict(), "state": adam})
         for i, (_, update) in enumerate(self.by_row.values()):
             update.restore(by_row[i])
 
@@ -225,46 +230,50 @@ class Optimisers:
     """The optimisers of a plan's phases, each over the parameters that its phase trains.
 
     Parameters that the active phase does not train are frozen.
+
+    Args:
+        modules: the network and the objective.
+        plan: the plan with the phases.
     """
 
     def __init__(self, modules: nn.ModuleDict, plan: TrainingPlan) -> None:
         self._modules = modules
         self._plan = plan
-        self._named = {n: p for n, p in modules.named_parameters() if p.requires_grad}
+        self._parameters = {n: p for n, p in modules.named_parameters() if p.requires_grad}
         self._by_phase: dict[Phase, Optimiser] = {}
-        self._at_work: Phase | None = None
+        self._active: Phase | None = None
 
     def of(self, phase: Phase) -> Optimiser:
-        """The phase's optimiser, with gradients going to it from now on."""
-        if phase == self._at_work:
+        """Return the optimiser of a phase and make it the active one, which receives gradients."""
+        if phase == self._active:
             return self._by_phase[phase]
-        if self._at_work is not None:
-            self._by_phase[self._at_work].release()
-        for name, parameter in self._named.items():
+        if self._active is not None:
+            self._by_phase[self._active].release()
+        for name, parameter in self._parameters.items():
             parameter.requires_grad_(phase.moves_parameter(name))
         if phase in self._by_phase:
             self._by_phase[phase].hold()
         else:
-            self._by_phase[phase] = self._made(phase)
-        self._at_work = phase
+            self._by_phase[phase] = self._make(phase)
+        self._active = phase
         return self._by_phase[phase]
 
-    def _made(self, phase: Phase) -> Optimiser:
+    def _make(self, phase: Phase) -> Optimiser:
         plan = self._plan
-        moving = [p for n, p in self._named.items() if phase.moves_parameter(n)]
+        moving = [p for n, p in self._parameters.items() if phase.moves_parameter(n)]
         rate = phase.learning_rate or plan.learning_rate
         return Optimiser(self._modules, plan.optimiser, rate, moving, plan.weight_decay)
 
     def release(self) -> None:
-        """Give all parameters back to plain autograd."""
-        if self._at_work is not None:
-            self._by_phase[self._at_work].release()
-            self._at_work = None
-        for parameter in self._named.values():
+        """Let autograd store all gradients again, and make all parameters trainable."""
+        if self._active is not None:
+            self._by_phase[self._active].release()
+            self._active = None
+        for parameter in self._parameters.values():
             parameter.requires_grad_(True)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything to go on from, as named tensors."""
+        """Return the complete state as named tensors."""
         return {
             f"phase{self._plan.phases.index(phase)}.{name}": value
             for phase, optimiser in self._by_phase.items()
@@ -272,11 +281,10 @@ class Optimisers:
         }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """The inverse of `state`."""
+        """Restore what `state` returned."""
         by_phase: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             phase, _, name = key.partition(".")
             by_phase.setdefault(int(phase.removeprefix("phase")), {})[name] = value
-        for number, found in by_phase.items():
-            phase = self._plan.phases[number]
-            self.of(phase).restore(found)
+        for number, phase_tensors in by_phase.items():
+            self.of(self._plan.phases[number]).restore(phase_tensors)

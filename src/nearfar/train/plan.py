@@ -1,4 +1,4 @@
-"""How long to train, and by what steps."""
+"""Settings of training: epochs, batches, optimiser and the phases of an epoch."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from nearfar.vae.weights.weight import Weight
 
 @dataclass(frozen=True)
 class Phase(Settings):
-    """A part of an epoch: passes over the users, by an optimiser of its own.
+    """A part of an epoch: some passes over the users, with an optimiser of its own.
 
     Args:
-        moves: which parameters are trained, by the beginnings of their names, such as
-            "network.encoder" or "objective.term_modules.critic"; all where it is empty.
-        terms: the terms that are added up; all where it is empty.
-        passes: over the users in each epoch.
-        corrupt: whether the encoder is shown x~, or the clean x.
-        learning_rate: of its optimiser; the plan's where it is None.
+        moves: prefixes of the names of the parameters to train, such as "network.encoder" or
+            "objective.term_modules.critic"; empty for all.
+        terms: the objective terms to minimise; empty for all.
+        passes: passes over the users per epoch.
+        corrupt: whether the encoder receives the corrupted x~ or the uncorrupted x.
+        learning_rate: of its optimiser; None for the plan's.
         first_epoch: the first epoch with this phase.
-        end_epoch: the first epoch without it again; None for never.
-        renews_prior: whether the prior takes over the encoder at the end of it.
-        from_best: whether its first epoch starts from the best epoch's weights, not the last's.
+        end_epoch: the first later epoch without it; None for never.
+        renews_prior: whether the prior copies the encoder at the end of the phase.
+        from_best: whether its first epoch starts from the weights of the best epoch, not the last.
 
     Raises:
         SettingsError: a value is out of range.
@@ -43,13 +43,13 @@ class Phase(Settings):
     from_best: bool = False
 
     def in_epoch(self, epoch: int) -> bool:
-        """Whether the epoch has this phase."""
+        """Return whether the epoch has this phase."""
         return self.first_epoch <= epoch and (self.end_epoch is None or epoch < self.end_epoch)
 
     def moves_parameter(self, name: str) -> bool:
-        """Whether the parameter of this name is trained."""
+        """Return whether the phase trains the parameter with this name."""
         return not self.moves or any(
-            name == start or name.startswith(f"{start}.") for start in self.moves
+            name == prefix or name.startswith(f"{prefix}.") for prefix in self.moves
         )
 
 
@@ -58,19 +58,19 @@ OptimiserName = Literal["adam", "lazy_adam", "row_adam"]
 
 @dataclass(frozen=True)
 class TrainingPlan(Settings):
-    """How long to train, and by what steps.
+    """Settings of training: epochs, batches, optimiser and the phases of an epoch.
 
     Args:
-        epochs: how many, at most.
+        epochs: epochs to train, at most.
         batch_size: users per step.
         learning_rate: Adam's.
-        patience: stop after so many epochs without a new best validation score; 0 for never.
-        schedule: what the learning rate is multiplied by over the course of training.
-        optimiser: how tables of one row per item are updated; all else by Adam.
-        weight_decay: l2 times half the squared length of all weight matrices is added to the
+        patience: epochs without a new best validation score after which to stop; 0 for never.
+        schedule: factor of the learning rate over the course of training.
+        optimiser: how tables with one row per item are updated; Adam updates all else.
+        weight_decay: this times half the squared length of all weight matrices is added to the
             loss.
-        noise: whether z is drawn in training, or is the posterior's mean.
-        phases: what an epoch consists of, in order; by default one pass that trains all parameters.
+        noise: whether z is sampled in training, or is the mean of the posterior.
+        phases: the phases of an epoch, in order; by default one pass that trains all parameters.
 
     Raises:
         SettingsError: a value is out of range.
@@ -89,14 +89,15 @@ class TrainingPlan(Settings):
     def check_together(self) -> None:
         if self.weight_decay and self.optimiser != "adam":
             raise SettingsError(
-                f"weight_decay is {self.weight_decay}; with {self.optimiser} it must be 0, since "
-                "frozen rows do not decay"
+                f"weight_decay is {self.weight_decay}; with {self.optimiser} it must be 0, because "
+                "rows that a batch does not touch would not decay"
             )
         if not all(self.passes(epoch) for epoch in range(self.epochs)):
             raise SettingsError(
-                f"{self.phases} leave an epoch of the {self.epochs} without a phase"
+                f"phases {self.phases} leave an epoch of the {self.epochs} without a phase; give "
+                "every epoch at least one"
             )
 
     def passes(self, epoch: int) -> list[Phase]:
-        """The passes over the users that make up an epoch, each as its phase, in order."""
+        """Return the phase of each pass of an epoch, in order."""
         return [p for p in self.phases if p.in_epoch(epoch) for _ in range(p.passes)]

@@ -1,4 +1,4 @@
-"""Progress of a fit for a person: a line that is redrawn, or a line now and then."""
+"""The progress display of a fit: one line that is redrawn, or a line every ten seconds."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ WIDTH = 79
 class Progress(Callback):
     """Show the progress of a fit: epoch, best validation score and time.
 
-    On a terminal and in a notebook one line is redrawn, and the last state stays. Elsewhere a line
+    On a terminal and in a notebook one line is redrawn, and the last one stays. Elsewhere a line
     is printed every ten seconds. Fits without epochs print nothing.
 
-    A fit in Python gets this callback by itself where standard error is a terminal or a notebook;
-    `nf.Run(progress=True)` adds it everywhere, `nf.Run(progress=False)` nowhere.
+    A fit in Python adds this callback if standard error is a terminal or a notebook;
+    `nf.Run(progress=True)` always adds it, `nf.Run(progress=False)` never.
 
     Args:
         file: where to write; by default standard error.
         live: whether one line is redrawn; by default on a terminal and in a notebook.
 
     Examples:
-        >>> shown = nf.Run(seed=1, callbacks=[nf.Progress()])
-        >>> model = nf.MultVAE(epochs=2, **small).fit(split.train, split.validation, run=shown)
+        >>> run = nf.Run(seed=1, callbacks=[nf.Progress()])
+        >>> model = nf.MultVAE(epochs=2, **small).fit(split.train, split.validation, run=run)
     """
 
     def __init__(self, file: TextIO | None = None, *, live: bool | None = None) -> None:
         self.file = sys.stderr if file is None else file
         self.live = is_interactive(self.file) if live is None else live
         self._names: list[str] = []
-        self._part = self._best = self._of = self._line = ""
-        self._began = self._last = self._last_line = time.monotonic()
+        self._part = self._best = self._total = self._line = ""
+        self._start_time = self._last_redraw = self._last_write = time.monotonic()
 
     def start(self, report: StartReport, /) -> None:
         self._names.append(report.label.partition("(")[0])
-        self._part = self._best = self._of = self._line = ""
-        self._began = self._last = self._last_line = time.monotonic()
+        self._part = self._best = self._total = self._line = ""
+        self._start_time = self._last_redraw = self._last_write = time.monotonic()
 
     def part(self, name: str, /) -> None:
-        self._part, self._best, self._of = f", {name}", "", ""
+        self._part, self._best, self._total = f", {name}", "", ""
 
     def step(self, report: StepReport, /) -> None:
         now = time.monotonic()
-        self._of = f" of {report.n_epochs}"
-        if self.live and now - self._last >= REDRAW_SECONDS:
+        self._total = f" of {report.n_epochs}"
+        if self.live and now - self._last_redraw >= REDRAW_SECONDS:
             self._show(f"{report.epoch + report.step / report.n_steps:.1f}", now)
 
     def epoch(self, record: EpochRecord, /) -> None:
@@ -61,7 +61,7 @@ class Progress(Callback):
         if record.best and score:
             self._best = f"  best {score[0]} {score[1]:.4f} (epoch {record.epoch + 1})"
         now = time.monotonic()
-        if self.live or now - self._last_line >= LINE_SECONDS:
+        if self.live or now - self._last_write >= LINE_SECONDS:
             self._show(str(record.epoch + 1), now)
 
     def end(self, report: EndReport, /) -> None:
@@ -75,24 +75,24 @@ class Progress(Callback):
 
     def _show(self, epoch: str, now: float) -> None:
         name = self._names[-1] if self._names else "fit"
-        stands = f" epoch {epoch}{self._of}" if epoch else ""
-        line = f"{name}{self._part}:{stands}{self._best}  {now - self._began:.0f} s"[:WIDTH]
+        position = f" epoch {epoch}{self._total}" if epoch else ""
+        line = f"{name}{self._part}:{position}{self._best}  {now - self._start_time:.0f} s"[:WIDTH]
         start, end = ("\r", "") if self.live else ("", "\n")
         self.file.write(f"{start}{line.ljust(len(self._line) if self.live else 0)}{end}")
         self.file.flush()
-        self._line, self._last, self._last_line = line, now, now
+        self._line, self._last_redraw, self._last_write = line, now, now
 
 
 def with_progress(run: Run | None) -> Run | None:
-    """Return the run with `Progress` among its callbacks, where it is to be shown.
+    """Return the run with `Progress` added to its callbacks if progress is to be shown.
 
     Args:
-        run: as given to `fit`; its history is kept.
+        run: the argument of `fit`; the result has the same history.
     """
-    wanted = None if run is None else run.progress
-    if wanted is None:
-        wanted = shows_progress()
+    show = None if run is None else run.progress
+    if show is None:
+        show = shows_progress()
     callbacks = () if run is None else tuple(run.callbacks)
-    if not wanted or any(isinstance(each, Progress) for each in callbacks):
+    if not show or any(isinstance(callback, Progress) for callback in callbacks):
         return run
     return replace(run or Run(), callbacks=(*callbacks, Progress()))

@@ -1,7 +1,7 @@
-"""Reducers: how a step's sums and gradients become those of the whole batch.
+"""Reducers, which combine the sums and gradients of the processes that share a batch.
 
-A training step is the same for one process and for several that share the users of every batch.
-What differs is the reducer that `State` is given.
+A training step is the same for one process and for several that share the users of every batch;
+only the reducer of `TrainingState` differs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nearfar.train.optimiser import Optimiser
 
 
 class Reducer(ABC):
-    """What is summed over the processes that share the users of a batch."""
+    """Sums over the processes that share the users of a batch."""
 
     @abstractmethod
     def means(
@@ -26,7 +26,7 @@ class Reducer(ABC):
 
         Args:
             terms: means over the users of this process.
-            rows: of this process.
+            rows: histories of the users of this process.
         """
 
     @abstractmethod
@@ -35,16 +35,16 @@ class Reducer(ABC):
 
     @abstractmethod
     def reduce_gradients(self, optimiser: Optimiser, rows: Rows) -> None:
-        """Make the gradients those of the mean over the whole batch, in place.
+        """Replace the gradients by those of the mean over the whole batch, in place.
 
         Args:
-            optimiser: whose gradients they are.
-            rows: of this process.
+            optimiser: the optimiser that holds the gradients.
+            rows: histories of the users of this process.
         """
 
 
 class LocalReducer(Reducer):
-    """One process has all users: nothing is left to be summed."""
+    """The reducer of a single process: there is nothing to sum."""
 
     def means(
         self, terms: dict[str, Float[Tensor, ""]], rows: Rows

@@ -1,4 +1,4 @@
-"""How to run, as opposed to what to fit: device, seed, folder, callbacks."""
+"""Options of a run that are not hyper-parameters: device, seed, folder, callbacks."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ Precision = Literal["float32", "bfloat16", "ieee"]
 class Run(Settings):
     """Options of one run; never hyper-parameters.
 
-    Only `seed` changes what is learned; `precision` and `scores_mib` change it by rounding alone.
+    Only `seed` changes what is learned; `precision` and `scores_mib` change it only by rounding.
 
     Args:
-        seed: random seed; on one CPU with one number of threads, every bit.
-        device: "auto" takes CUDA where present.
-        precision: what the output layer's products, most of a step's work, are computed in.
-            Parameters, sums, softmax and optimiser are float32 in all. "bfloat16" is two to
-            three times faster on GPUs and on processors made for it, and slower on others.
-            "float32" on a GPU rounds what is multiplied to TF32 (10 bits after the point), in all
-            layers; "ieee" does not, at several times the cost. On a CPU they are the same.
-        scores_mib: no more than so many MiB of scores (users x items) are held at a time; a
-            batch that has more is taken in parts, at the cost of four products instead of three.
-            By default 512 on a CPU and a quarter of a GPU's free memory.
+        seed: random seed; runs on one CPU with the same number of threads are equal to the bit.
+        device: "auto" uses CUDA if available.
+        precision: precision of the output layer's products, which are most of the work of a step.
+            Parameters, sums, softmax and optimiser are always float32. "bfloat16" is two to three
+            times faster on GPUs and on processors that multiply bfloat16, and slower on others.
+            "float32" rounds the factors of all layers' products on a GPU to TF32 (10 bits after
+            the point); "ieee" does not, at several times the cost. On a CPU these two are the same.
+        scores_mib: largest size of the scores (users x items) held at once, in MiB; a larger
+            batch is processed in parts, at the cost of four products instead of three. By default
+            512 on a CPU and a quarter of the free memory on a GPU.
         fused: on a GPU, compute the multinomial likelihood by Triton kernels that store no scores:
             four products instead of three, but no passes over users x items.
-        folder: where checkpoint and metrics.jsonl go; None writes nothing.
-        resume: go on from the checkpoint in `folder`, if there is one.
-        checkpoint_seconds: the longest time between checkpoints.
-        checkpoint_epochs: a checkpoint after every so many epochs too; 0 for none.
-        keep_on_interrupt: what Ctrl-C does, after a checkpoint: end this fit with the best model
-            so far (`history.interrupted` tells), or raise KeyboardInterrupt. SIGTERM ends the
-            process after a checkpoint.
+        folder: folder of the checkpoint and of metrics.jsonl; None writes nothing.
+        resume: continue from the checkpoint in `folder`, if there is one.
+        checkpoint_seconds: longest time between checkpoints.
+        checkpoint_epochs: epochs between additional checkpoints; 0 for none.
+        keep_on_interrupt: whether Ctrl-C, after writing a checkpoint, ends this fit with the best
+            model so far and sets `history.interrupted`, or raises KeyboardInterrupt. SIGTERM ends
+            the process after a checkpoint.
         callbacks: receive the events of the fit, in this order; see `Callback`.
         history: filled while training: one record per epoch.
         progress: whether `fit` shows its progress on standard error (`nf.Progress`). By default
-            where that is a terminal or a notebook, in Python; commands show their own.
+            it does in Python if that is a terminal or a notebook; commands show their own.
 
     Raises:
-        SettingsError: CUDA was asked for and is not there, or a value is out of range.
+        SettingsError: `device` is "cuda" and CUDA is not available, or a value is out of range.
 
     Examples:
-        >>> once = nf.Run(seed=1, device="cpu")
-        >>> model = nf.MultVAE(epochs=2, **small).fit(split.train, split.validation, run=once)
-        >>> len(once.history.records)
+        >>> run = nf.Run(seed=1, device="cpu")
+        >>> model = nf.MultVAE(epochs=2, **small).fit(split.train, split.validation, run=run)
+        >>> len(run.history.records)
         2
     """
 
@@ -80,17 +80,17 @@ class Run(Settings):
         if self.device == "cuda" and not torch.cuda.is_available():
             raise SettingsError("device is cuda, but PyTorch sees no CUDA device; use cpu or auto")
         if self.fused and (self.torch_device.type == "cpu" or find_spec("triton") is None):
-            raise SettingsError("fused needs a CUDA device and Triton; leave it out")
+            raise SettingsError("fused is true; it needs a CUDA device and Triton; set it to false")
 
     def part(self, number: int) -> Run:
-        """Return the run of one of several models, with a history and a folder of its own."""
+        """Return the run of one of several models, with its own history and folder."""
         return replace(
             self, folder=self.folder and self.folder / f"part-{number}", history=History()
         )
 
     @property
     def scores_bytes(self) -> int:
-        """`scores_mib`, or its default, in bytes."""
+        """`scores_mib` or its default, in bytes."""
         if self.scores_mib is not None:
             return self.scores_mib << 20
         if self.torch_device.type == "cuda":
@@ -99,6 +99,7 @@ class Run(Settings):
 
     @property
     def torch_device(self) -> torch.device:
+        """`device`, with "auto" resolved."""
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
@@ -106,7 +107,7 @@ class Run(Settings):
 
 @contextmanager
 def matrix_products(run: Run) -> Iterator[None]:
-    """Let a GPU multiply float32 matrices in the run's precision, for the time of `with`."""
+    """Set the precision of float32 products on a GPU to the run's, until the block ends."""
     if run.torch_device.type == "cpu":
         yield
         return

@@ -1,4 +1,4 @@
-"""Where a training run stands: a step, an epoch's end, a checkpoint, taking one up."""
+"""The state of a training run: take a step, end an epoch, write a checkpoint, resume from it."""
 
 from __future__ import annotations
 
@@ -29,25 +29,27 @@ from nearfar.vae.objective import Objective
 from nearfar.vae.weights.weight import Progress
 
 COLLAPSED_NATS = 0.01
+"""A latent dimension with less information about the user counts as collapsed."""
 
 UNREAD_STEPS = {"cpu": 1, "cuda": 50}
-"""How many steps' terms may wait on the device before they are read."""
+"""Steps after which the terms are read from the device."""
 
 Validate = Callable[[], dict[str, float]]
+"""Returns the validation scores of the current weights; the first one decides what is best."""
 
 
 class TrainingState:
-    """Where a run stands: weights, optimiser, sums of the epoch, best weights so far.
+    """The state of a run: weights, optimiser, sums over the epoch and the best weights so far.
 
     Args:
-        network: what is trained.
-        objective: what is minimised.
-        plan: how long, and by what steps.
-        run: seed, device, folder, callbacks.
-        identity: what a checkpoint must agree on.
+        network: the network to train.
+        objective: the objective to minimise.
+        plan: epochs, batches and optimiser.
+        run: seed, device, folder and callbacks.
+        identity: what identifies the run; a checkpoint with another identity is refused.
         n_users: training users with items, of all processes.
-        neighbourhoods: of a sample of the training users.
-        reducer: sums over the processes that share the users; by default there is only one.
+        neighbourhoods: neighbours of a sample of the training users.
+        reducer: sums over the processes that share the users; by default for one process.
     """
 
     def __init__(
@@ -77,7 +79,8 @@ class TrainingState:
         if self.objective.prior is not None:
             self.objective.prior.renew(self.network.encoder)
         self.optimisers = Optimisers(self.modules, plan)
-        run.history.clear()
+        self.history = run.history
+        self.history.clear()
         self.epoch = self.pass_in_epoch = self.step_in_pass = self.steps_before = 0
         self.means = Means(run.torch_device)
         self.information = Information(network.n_latent).to(run.torch_device)
@@ -88,11 +91,8 @@ class TrainingState:
         self.best: dict[str, Tensor] = {}
         self.best_score = float("-inf")
 
-    @property
-    def history(self) -> History:
-        return self.run.history
-
     def progress(self) -> Progress:
+        """Return the progress that loss weights and the learning rate depend on."""
         scores = tuple(
             next(iter(r.validation.values())) for r in self.history.records if r.validation
         )
@@ -101,7 +101,7 @@ class TrainingState:
 
     @property
     def n_steps(self) -> int:
-        """Steps of this epoch."""
+        """Steps in this epoch."""
         return len(self.plan.passes(self.epoch)) * self.steps_per_pass
 
     @property
@@ -109,14 +109,15 @@ class TrainingState:
         return self.pass_in_epoch * self.steps_per_pass + self.step_in_pass
 
     def exhausted(self) -> bool:
-        """Whether validation has not improved for longer than patience allows."""
+        """Return whether patience is exhausted, and record it in the history."""
         best = self.history.best_epoch
-        waited = self.epoch - 1 - best if best is not None else 0
-        done = bool(self.plan.patience) and waited >= self.plan.patience
-        self.history.stopped_early = done
-        return done
+        epochs_since_best = self.epoch - 1 - best if best is not None else 0
+        exhausted = bool(self.plan.patience) and epochs_since_best >= self.plan.patience
+        self.history.stopped_early = exhausted
+        return exhausted
 
     def take_step(self, phase: Phase, rows: Rows) -> None:
+        """Update the weights by one batch, and report the step."""
         started = time.perf_counter()
         progress = self.progress()
         rng = torch.Generator(self.run.torch_device)
@@ -156,37 +157,38 @@ class TrainingState:
                 callback.step(report)
 
     def weights(self, progress: Progress, phase: Phase) -> dict[str, float]:
-        """The weights of the terms that a phase adds up."""
+        """Return the weights of the objective terms of a phase."""
         weights = self.objective.weights(progress)
         return {name: weights[name] for name in phase.terms or weights}
 
     def end_pass(self, phase: Phase, *, last_of_phase: bool) -> None:
-        """End a pass over the users."""
+        """Count a pass over the users; renew the prior if the phase ends and asks for it."""
         if last_of_phase and phase.renews_prior and self.objective.prior is not None:
             self.objective.prior.renew(self.network.encoder)
         self.pass_in_epoch += 1
         self.step_in_pass = 0
 
     def read_terms(self) -> None:
-        """Add up what steps since the last reading have left; stop where it is not finite.
+        """Read the terms of the steps since the last reading; raise if one is not finite.
 
-        On a CPU that is every step, before the weights are touched. Reading from a GPU waits for
-        it, so there it is done seldom: the weights may be spoilt by then, the best ones are not.
+        On a CPU this happens in every step, before the weights change. Reading from a GPU waits
+        for it and happens rarely: the current weights may be damaged by then, the best are not.
         """
-        bad = self.means.read_waiting()
-        if not bad:
+        diverged = self.means.read_waiting()
+        if not diverged:
             return
-        kept = f"; the best epoch so far is {self.history.best_epoch}" if self.best else ""
+        best = f"; the best epoch so far is {self.history.best_epoch}" if self.best else ""
         raise DivergedError(
             f"training diverged at step {self.progress().step} (epoch {self.epoch}): "
-            f"{', '.join(sorted(bad, key=lambda n: n == 'loss'))} is not finite{kept}. "
+            f"{', '.join(sorted(diverged, key=lambda n: n == 'loss'))} is not finite{best}. "
             f"Lower learning_rate (it is {self.plan.learning_rate:g}) or the term's weight"
         )
 
     def end_epoch(self, validate: Validate | None) -> None:
+        """Validate, record and report the epoch, and start the next one."""
         started = time.perf_counter()
-        self.read_terms()  # weights that have diverged are not worth judging
-        self.seconds += time.perf_counter() - started  # a GPU may have steps before it still
+        self.read_terms()  # before validation, which is useless if training has diverged
+        self.seconds += time.perf_counter() - started  # includes waiting for the steps of a GPU
         started = time.perf_counter()
         scores, better = self.judge(validate)
         means = self.means.values
@@ -221,10 +223,10 @@ class TrainingState:
             self.write_checkpoint()
 
     def judge(self, validate: Validate | None) -> tuple[dict[str, float], bool]:
-        """Validation scores of the weights as they are, and whether they are the best so far.
+        """Return the validation scores of the current weights, and whether they are the best.
 
-        The best are copied, but for the last epoch's: nothing moves them any more. A checkpoint
-        needs a copy of these too.
+        The best weights are copied. Those of the last epoch need no copy, because they do not
+        change any more, unless a checkpoint is written.
         """
         self.network.eval()
         scores = validate() if validate else {}
@@ -232,22 +234,23 @@ class TrainingState:
         better = score > self.best_score
         if better:
             self.best_score = score
-            self.best = {}  # the old copy goes before the new comes
-            last = self.epoch + 1 == self.plan.epochs and self.run.folder is None
-            keep = Tensor.detach if last else torch.clone
-            self.best = {k: keep(v.detach()) for k, v in self.modules.state_dict().items()}
+            self.best = {}  # frees the old copy before the new one is made
+            is_final = self.epoch + 1 == self.plan.epochs and self.run.folder is None
+            copy = Tensor.detach if is_final else torch.clone
+            self.best = {k: copy(v.detach()) for k, v in self.modules.state_dict().items()}
         return scores, better
 
     def release(self) -> None:
-        """Give back the memory that only training needs, whether it ended well or not."""
+        """Free the memory that only training needs."""
         self.optimisers.release()
         self.network.decoder.out.workspace.release()
 
     def keep_best(self) -> None:
+        """Load the best weights; raise `StoppedError` if no epoch has ended."""
         if not self.best:
             raise StoppedError(
                 "stopped before the first epoch had ended: there is no model yet; "
-                "resume to go on" + ("" if self.run.folder else " (needs a run folder)")
+                "resume to continue" + ("" if self.run.folder else " (needs a run folder)")
             )
         self.modules.load_state_dict(self.best)
 
@@ -266,45 +269,41 @@ class TrainingState:
         if self.neighbourhoods.last is not None:
             tensors["neighbours"] = self.neighbourhoods.last
         position = {
-            "epoch": self.epoch,
-            "pass_in_epoch": self.pass_in_epoch,
-            "step_in_pass": self.step_in_pass,
-            "steps_before": self.steps_before,
-            "means": self.means.state(),
-            "informed_users": self.information.n_users,
-            "seconds": self.seconds,
-            "best_score": self.best_score if self.best else None,
+            "epoch": self.epoch, "pass_in_epoch": self.pass_in_epoch,
+            "step_in_pass": self.step_in_pass, "steps_before": self.steps_before,
+            "means": self.means.state(), "informed_users": self.information.n_users,
+            "seconds": self.seconds, "best_score": self.best_score if self.best else None,
             "records": [r.to_dict() for r in self.history.records],
             "threads": torch.get_num_threads(),
-        }
+        }  # fmt: skip
         path = Checkpoint(self.identity, position, tensors).write(self.run.folder)
         self.last_checkpoint = time.monotonic()
         for callback in self.run.callbacks:
             callback.checkpoint(CheckpointReport(path, self.epoch, self.progress().step))
 
     def resume(self, folder: Path | None) -> None:
-        """Take up the checkpoint in the folder, if there is one."""
-        found = Checkpoint.read(folder, self.identity) if folder else None
-        if found is None:
+        """Restore the state from the checkpoint in the folder, if there is one."""
+        checkpoint = Checkpoint.read(folder, self.identity) if folder else None
+        if checkpoint is None:
             return
-        self.modules.load_state_dict(found.part("now."))
-        self.best = {k: v.to(self.run.torch_device) for k, v in found.part("best.").items()}
-        self.optimisers.restore(found.part("adam."))
-        position = found.position
+        self.modules.load_state_dict(checkpoint.part("now."))
+        self.best = {k: v.to(self.run.torch_device) for k, v in checkpoint.part("best.").items()}
+        self.optimisers.restore(checkpoint.part("adam."))
+        position = checkpoint.position
         self.epoch, self.steps_before = position["epoch"], position["steps_before"]
         self.pass_in_epoch, self.step_in_pass = position["pass_in_epoch"], position["step_in_pass"]
         self.means.restore(position["means"])
-        self.information.sums.copy_(found.tensors["information"])
+        self.information.sums.copy_(checkpoint.tensors["information"])
         self.information.n_users = position["informed_users"]
-        near = found.tensors.get("neighbours")
-        self.neighbourhoods.last = None if near is None else near.to(self.run.torch_device)
+        neighbours, device = checkpoint.tensors.get("neighbours"), self.run.torch_device
+        self.neighbourhoods.last = None if neighbours is None else neighbours.to(device)
         self.seconds = position["seconds"]
         if position["best_score"] is not None:
             self.best_score = position["best_score"]
         self.history.records[:] = [EpochRecord(**r) for r in position["records"]]
 
     def start_metrics(self) -> None:
-        """Lines that a killed run wrote after its checkpoint are written again by this one."""
+        """Rewrite metrics.jsonl without lines that a killed run wrote after its checkpoint."""
         if self.run.folder is not None:
             self.run.folder.mkdir(parents=True, exist_ok=True)
             self.history.write_jsonl(self.run.folder / "metrics.jsonl")

@@ -1,4 +1,4 @@
-"""Trackers by their targets, as "mlflow:mlruns": made, checked, and opened for trainings."""
+"""Make, check and open experiment trackers from targets such as "mlflow:mlruns"."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from nearfar.train.trackers.tracker import PACKAGE, Tracker
 
 
 def make_tracker(target: str, name: str | None = None, group: str = "") -> Tracker:
-    """Return the tracker of a target, as "mlflow:mlruns", "tensorboard:runs" or "wandb".
+    """Return the tracker of a target such as "mlflow:mlruns", "tensorboard:runs" or "wandb".
 
-    A tracker of your own is named by its dotted path, as "their_package.module.Class:PLACE".
+    Args:
+        target: KIND:PLACE; your own tracker has its dotted path as kind, as in
+            "their_package.module.Class:PLACE".
+        name: name of the tracked runs; by default the algorithm's name in tables.
+        group: group of the tracked runs.
 
     Raises:
-        UnknownNameError: no tracker is called so.
-        MissingExtraError: its package is not installed.
+        UnknownNameError: there is no tracker of this kind.
+        MissingExtraError: the tracker's package is not installed.
         SettingsError: the place is missing.
     """
     kind, _, place = target.partition(":")
@@ -27,7 +31,7 @@ def make_tracker(target: str, name: str | None = None, group: str = "") -> Track
 
 
 def check_targets(targets: Sequence[str]) -> None:
-    """Check targets of trackers before long work starts; raises as `make_tracker`."""
+    """Check targets before long work starts; raises what `make_tracker` raises."""
     for target in targets:
         make_tracker(target)
 
@@ -36,7 +40,7 @@ def check_targets(targets: Sequence[str]) -> None:
 def trackers(
     targets: Sequence[str], name: str | None = None, group: str = ""
 ) -> Iterator[tuple[Tracker, ...]]:
-    """Yield the trackers of targets, each open until the block ends; see `make_tracker`."""
+    """Yield the trackers of the targets and close them when the block ends."""
     with contextlib.ExitStack() as stack:
         yield tuple([stack.enter_context(make_tracker(t, name, group)) for t in targets])
 
@@ -46,17 +50,17 @@ def reporting_to(
     track: Sequence[str] = (),
     group: str = "",
 ) -> Reporting:
-    """Return what shows the progress of each training and logs it to trackers.
+    """Return a function that opens a progress display and trackers for each training.
 
     Args:
-        progress: given what is being fitted, shows its progress.
+        progress: given a title, opens a callback that shows progress.
         track: targets of trackers, as "mlflow:mlruns"; each training is a tracked run.
-        group: of the tracked runs.
+        group: group of the tracked runs.
     """
 
     @contextlib.contextmanager
     def reporting(title: str) -> Iterator[tuple[Callback, ...]]:
-        with progress(title) as shown, trackers(track, title, group) as tracked:
-            yield (shown, *tracked)
+        with progress(title) as display, trackers(track, title, group) as opened:
+            yield (display, *opened)
 
     return reporting

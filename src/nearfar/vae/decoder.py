@@ -1,4 +1,4 @@
-"""From a latent to a logit for every item: f(z)."""
+"""The decoder f(z), which maps latents to a logit for every item."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from nearfar.vae.layers import Units, hidden_layer, passable, small_bias_, xavie
 
 
 class OutputLayer(nn.Module):
-    """Scores f = W h + b; `weight` is stored items first, so that a row is an item.
+    """A linear layer with scores f = W h + b, whose `weight` has a row per item.
 
     Attributes:
-        workspace: what its likelihood computes in; no part of the layer's state.
+        workspace: memory in which the likelihood is computed; not part of the layer's state.
     """
 
     def __init__(self, n_hidden: int, n_items: int, rng: torch.Generator) -> None:
@@ -42,10 +42,16 @@ class OutputLayer(nn.Module):
         weight: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> None:
-        """`forward` into memory that is there, without gradients.
+        """Write what `forward` returns to `out`, without gradients.
 
-        By blocks of items on a CPU, whose products are a quarter faster than one wide one.
-        `weight` and `bias` are the layer's own unless given, as in another precision.
+        On a CPU this is done in blocks of items, whose products are a quarter faster than one wide
+        product.
+
+        Args:
+            hidden: inputs of the layer.
+            out: memory for the scores.
+            weight: used instead of the layer's weight, for example in another precision.
+            bias: used instead of the layer's bias.
         """
         weight = self.weight.detach() if weight is None else weight
         bias = self.bias.detach() if bias is None else bias
@@ -67,7 +73,7 @@ class OutputLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A multi-layer perceptron; (600,) gives the published 200-600-I, () one linear layer."""
+    """A multi-layer perceptron; `hidden` (600,) is the published 200-600-I, () a linear layer."""
 
     def __init__(
         self,
@@ -84,21 +90,21 @@ class Decoder(nn.Module):
 
     @property
     def n_passed(self) -> int:
-        """How many latent dimensions can be passed on to the last layer."""
+        """Number of latent dimensions that can be passed on to the last layer."""
         layers = passable(self.hidden)
         if layers is None:
             return 0
         return min([*(layer.in_features for layer in layers), self.out.weight.shape[1]])
 
     def pass_on(self, directions: Float[Tensor, "items k"]) -> None:
-        """Set weights so that the first k latents add about themselves times `directions`."""
+        """Set weights so that the scores include about the first k latents times `directions`."""
         k = directions.shape[1]
         for layer in passable(self.hidden) or ():
             layer.pass_on(k)
         self.out.weight[:, :k] = directions
 
     def body(self, z: Float[Tensor, "users latent"]) -> Float[Tensor, "users hidden"]:
-        """All but the last layer."""
+        """Apply all layers except the last."""
         for layer in self.hidden:
             z = layer(z)
         return z

@@ -13,10 +13,10 @@ class Information(nn.Module):
     """An upper bound of I(x; z_d) in nats for every latent dimension d, over many users.
 
     (1/2) (log (E sigma_d^2 + Var mu_d) - E log sigma_d^2): the entropy of a Gaussian with the
-    moments of the aggregated posterior, less the mean entropy of a user's. Zero where all
-    posteriors are alike (a collapsed dimension), whatever the prior.
+    moments of the aggregated posterior, minus the mean entropy of the users' posteriors. It is
+    zero if all posteriors are the same (a collapsed dimension), for any prior.
 
-    Source: Eq. 5-7, E KL = I(X; Z) + KL(qbar || p), with qbar taken for a Gaussian.
+    Source: Eq. 5-7, E KL = I(X; Z) + KL(qbar || p), with qbar replaced by a Gaussian.
     """
 
     sums: Float64[Tensor, "moments latent"]
@@ -28,28 +28,28 @@ class Information(nn.Module):
 
     @torch.no_grad()
     def add(self, q: DiagonalGaussian) -> None:
-        """Take in the posteriors of more users."""
+        """Add the posteriors of more users."""
         self.add_sums(moments_of(q), len(q.mu))
 
     def add_sums(self, sums: Float64[Tensor, "moments latent"], n_users: int) -> None:
-        """Take in more users by the sums of their moments."""
+        """Add more users, given the sums of their moments; see `moments_of`."""
         self.sums += sums
         self.n_users += n_users
 
     def nats(self) -> Float64[Tensor, " latent"]:
-        """The bound, from all users so far."""
+        """Return the bound over all users so far."""
         mean, square, variance, logvar = self.sums / max(1, self.n_users)
         total = (variance + square - mean.square()).clamp(min=1e-300)
         return (0.5 * (total.log() - logvar)).clamp(min=0)
 
     def clear(self) -> None:
-        """Forget all users."""
+        """Remove all users."""
         self.sums.zero_()
         self.n_users = 0
 
 
 @torch.no_grad()
 def moments_of(q: DiagonalGaussian) -> Float64[Tensor, "moments latent"]:
-    """Return the sums over users of mu, mu^2, sigma^2 and log sigma^2, dimension by dimension."""
+    """Return the sums over users of mu, mu^2, sigma^2 and log sigma^2, per dimension."""
     moments = (q.mu, q.mu.square(), q.variance, q.logvar)
     return torch.stack([m.sum(0) for m in moments]).double()

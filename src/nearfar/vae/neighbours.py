@@ -1,4 +1,4 @@
-"""Who is near whom in a latent space, and how much of that stays."""
+"""Nearest neighbours of users in a latent space, and how many of them are kept over training."""
 
 from __future__ import annotations
 
@@ -14,54 +14,58 @@ from nearfar.kernels.rows import Rows
 from nearfar.vae.network import VAE
 
 BLOCK_USERS = 1024
+"""Users whose distances to all others are computed at once."""
 
 N_USERS = 256
+"""Users in the sample of `Neighbourhoods`."""
 
 K_NEIGHBOURS = 10
 
 FEWEST_USERS = 4
+"""With fewer users, `Neighbourhoods` measures nothing."""
 
 
 @torch.no_grad()
 def nearest(mu: Float[Tensor, "users latent"], k: int) -> Int64[Tensor, "users k"]:
-    """Positions of the k nearest other users of each, by Euclidean distance, nearest first.
+    """Return the positions of each user's k nearest other users, the nearest first.
 
-    Memory is 1024 x users, time users^2 x latent.
+    Distances are Euclidean. Memory is 1024 x users, time is users^2 x latent.
 
-    Raises: SettingsError where k is below 1 or there are no k others.
+    Raises:
+        SettingsError: k is below 1, or there are fewer than k other users.
     """
     n_users = len(mu)
     if not 0 < k < n_users:
         raise SettingsError(f"k is {k}; of {n_users} users it must be between 1 and {n_users - 1}")
     points = mu.double()
-    points = points - points.mean(0)  # the nearer to the origin, the less cancels
+    points = points - points.mean(0)  # less cancellation below, as squared lengths are smaller
     squares = points.square().sum(1)
-    found = []
+    neighbours = []
     for start in range(0, n_users, BLOCK_USERS):
-        part = points[start : start + BLOCK_USERS]
-        squared = squares - 2 * part @ points.T
-        own = torch.arange(len(part), device=mu.device)
-        squared[own, start + own] = torch.inf
-        found.append(torch.topk(squared, k, largest=False).indices)
-    return torch.cat(found)
+        block = points[start : start + BLOCK_USERS]
+        distances = squares - 2 * block @ points.T
+        rows = torch.arange(len(block), device=mu.device)
+        distances[rows, start + rows] = torch.inf  # a user is no neighbour of itself
+        neighbours.append(torch.topk(distances, k, largest=False).indices)
+    return torch.cat(neighbours)
 
 
 def overlap(
     before: Int64[Tensor, "users k"], after: Int64[Tensor, "users k"]
 ) -> Float64[Tensor, " users"]:
-    """Which share of a user's k nearest neighbours is the same in two latent spaces.
+    """Return the share of each user's k nearest neighbours that two latent spaces have in common.
 
-    1 where all are, k / (users - 1) on average where one space tells nothing of the other.
+    For unrelated spaces it is k / (users - 1) on average.
     """
     same = (before[:, :, None] == after[:, None, :]).any(2)
     return same.double().mean(1)
 
 
 class Neighbourhoods:
-    """The nearest neighbours of a sample of training users, as of the last epoch.
+    """The nearest neighbours of a sample of training users at the end of the last epoch.
 
     Args:
-        rows: histories of the sample, see `sample_users`.
+        rows: histories of the sample; see `sample_users`.
     """
 
     def __init__(self, rows: Rows) -> None:
@@ -73,21 +77,21 @@ class Neighbourhoods:
     def of(
         cls, x: csr_array, users: np.ndarray, seed: int, device: torch.device | str
     ) -> Neighbourhoods:
-        """Return the neighbourhoods of a sample of the rows `users` of x.
+        """Return the neighbourhoods of a sample of training users.
 
         Args:
             x: training users x items.
-            users: rows that may be drawn, those with items.
-            seed: of the sample.
-            device: where the network is.
+            users: rows of x to sample from, those with items.
+            seed: random seed of the sample.
+            device: the device of the network.
         """
         return cls(Rows.from_csr(x, sample_users(users, seed), device))
 
     @torch.no_grad()
     def kept(self, network: VAE) -> float | None:
-        """Which share of their ten nearest neighbours the users kept since the last time.
+        """Return the share of nearest neighbours that users have kept since the previous call.
 
-        None the first time, or where there are too few users.
+        It is None in the first call, or if there are fewer than four users.
         """
         if self.rows.n_users < FEWEST_USERS:
             return None

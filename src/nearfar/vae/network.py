@@ -1,4 +1,4 @@
-"""The variational autoencoder as one network: encoder, sampling, decoder."""
+"""The variational autoencoder: corruption, encoder, sampling and decoder in one network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nearfar.vae.step import Step
 
 
 class VAE(nn.Module):
-    """q(z|x~) and p(x|z) with the corruption between x and x~."""
+    """The encoder q(z|x~), the decoder p(x|z) and the corruption that turns x into x~."""
 
     def __init__(
         self,
@@ -38,38 +38,38 @@ class VAE(nn.Module):
         self.decoder = Decoder(n_latent, decoder_hidden, n_items, rng, decoder_units)
 
     def encode(self, rows: Rows) -> DiagonalGaussian:
-        """The posterior of clean histories; where a flow follows, q(z_0|x)."""
+        """Return the posteriors of uncorrupted histories; with a flow, q(z_0|x)."""
         return self.encoder(self.corruption.clean(rows))
 
     def latents(self, rows: Rows) -> Float[Tensor, "users latent"]:
-        """What stands for each user at test time: the mean, through the flow if there is one."""
+        """Return the latent of each user at test time: the mean, mapped through a flow if any."""
         return self.encoder.draw(self.corruption.clean(rows), None).z
 
     def forward(self, rows: Rows) -> Float[Tensor, "users items"]:
-        """Logits as at test time."""
+        """Return the logits at test time."""
         return self.decoder(self.latents(rows))
 
     def training_step(
         self, rows: Rows, rng: torch.Generator, *, corrupt: bool = True, noise: bool = True
     ) -> Step:
-        """Corrupt, encode, sample, decode (Eq. 2) up to the last layer: what the terms look at.
+        """Corrupt, encode, sample and decode up to the last layer (Eq. 2); return the step.
 
         Args:
-            rows: histories of some users.
-            rng: what corruption and noise are drawn from.
-            corrupt: whether the encoder is shown x~, or x.
-            noise: whether z is drawn, or is what stands for the user at test time.
+            rows: histories of a batch of users.
+            rng: generator of the corruption and the noise.
+            corrupt: whether the encoder receives x~ or x.
+            noise: whether z is sampled, or is the latent at test time.
         """
-        shown = self.corruption.corrupt(rows, rng) if corrupt else self.corruption.clean(rows)
+        visible = self.corruption.corrupt(rows, rng) if corrupt else self.corruption.clean(rows)
         eps = normal_by_user(rows, self.n_latent, rng) if noise else None
-        draw = self.encoder.draw(shown, eps)
+        draw = self.encoder.draw(visible, eps)
         return Step(
             histories=rows,
             draw=draw,
             hidden=self.decoder.body(draw.z),
             output=self.decoder.out,
             encoder=self.encoder,
-            shown=shown,
+            shown=visible,
             corruption=self.corruption,
             rng=rng,
         )

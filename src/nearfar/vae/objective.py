@@ -1,4 +1,4 @@
-"""The objective: terms with weights (Eq. 8)."""
+"""The objective: a weighted sum of objective terms (Eq. 8)."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from nearfar.vae.weights.weight import Progress, Weight
 
 @dataclass(frozen=True)
 class WeightedTerm:
-    """A term and how much it counts."""
+    """An objective term and its weight."""
 
     term: Term
     weight: Weight
 
 
 class Objective(nn.Module):
-    """The sum of weighted terms, each averaged over the users of the batch.
+    """The weighted sum of objective terms, each averaged over the users of the batch.
 
-    With reconstruction at 1, KL at beta and alignment at lambda_A this is L_PIA of Eq. 8;
-    without the last it is L of Eq. 1. Parameters of the terms (the anchors) and of the prior
-    are its own.
+    With weights 1 of reconstruction, beta of KL and lambda_A of alignment this is L_PIA of Eq. 8;
+    without alignment it is L of Eq. 1. The parameters of the terms (the anchors) and of the prior
+    are parameters of this module.
 
     Args:
-        terms: by name.
-        prior: p(z), where a term looks at one.
+        terms: the weighted terms by name.
+        prior: p(z), if a term uses it.
     """
 
     def __init__(
@@ -41,23 +41,27 @@ class Objective(nn.Module):
         self.terms = dict(terms)
         self.prior = prior
         self.term_modules = nn.ModuleDict(
-            {name: a.term for name, a in self.terms.items() if isinstance(a.term, nn.Module)}
+            {
+                name: weighted.term
+                for name, weighted in self.terms.items()
+                if isinstance(weighted.term, nn.Module)
+            }
         )
 
     def weights(self, progress: Progress) -> dict[str, float]:
-        """The weight of every term at this point of training."""
+        """Return the weight of every term at this point of training."""
         return {name: weighted.weight(progress) for name, weighted in self.terms.items()}
 
     def forward(
         self, step: Step, weights: Mapping[str, float]
     ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-        """The loss, and the mean over the batch's users of every term that has a weight here."""
-        parts, means = [], {}
+        """Return the loss and the mean over users of each term in `weights`."""
+        weighted_means, means = [], {}
         for name, weight in weights.items():
             weighted = self.terms[name]
             values = weighted.term(step)
             means[name] = values.detach().mean()
             if weighted.weight.by_interactions:
                 values = values * step.histories.counts
-            parts.append(weight * values.mean())
-        return torch.stack(parts).sum(), means
+            weighted_means.append(weight * values.mean())
+        return torch.stack(weighted_means).sum(), means

@@ -1,4 +1,4 @@
-"""The approximate posterior q(z|x~), and a latent drawn from it."""
+"""The approximate posterior q(z|x~) and latents drawn from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOG_2_PI = math.log(2 * math.pi)
 
 @dataclass(frozen=True, eq=False)
 class DiagonalGaussian:
-    """N(mu, diag exp(logvar)), one per user.
+    """The Gaussian N(mu, diag exp(logvar)) of each user.
 
     Notation: `mu`, `logvar` = mu(x~), log sigma(x~)^2 (Eq. 2).
 
@@ -28,7 +28,7 @@ class DiagonalGaussian:
     logvar: Float[Tensor, "users latent"]
 
     def sample(self, noise: Float[Tensor, "users latent"]) -> Float[Tensor, "users latent"]:
-        """z = mu + sigma * noise (Eq. 2); the noise is standard normal, not scaled down."""
+        """Return z = mu + sigma * noise (Eq. 2), where noise is standard normal."""
         return self.mu + torch.exp(0.5 * self.logvar) * noise
 
     @property
@@ -36,7 +36,7 @@ class DiagonalGaussian:
         return torch.exp(self.logvar)
 
     def draw(self, noise: Float[Tensor, "users latent"] | None) -> Draw:
-        """A latent of this noise; without any, the mean."""
+        """Return the latent for this noise; None gives the mean."""
         if noise is None:
             return Draw(self, torch.zeros_like(self.mu), self.mu)
         return Draw(self, noise, self.sample(noise))
@@ -47,7 +47,7 @@ class Draw:
     """A latent drawn from q(z|x~), with its density.
 
     Notation: `posterior` = q(z_0|x~); `noise` = eps, z_0 = mu + sigma eps; `z` = z_T, which is
-    z_0 where no flow follows; `log_det` = sum_t log |det dz_t/dz_{t-1}|, None without a flow
+    z_0 without a flow; `log_det` = sum_t log |det dz_t/dz_{t-1}|, None without a flow
     (Eq. 11-13).
     """
 
@@ -58,13 +58,13 @@ class Draw:
 
     @property
     def log_density(self) -> Float[Tensor, " users"]:
-        """log q(z|x~) in nats, a flow's change of volume included."""
-        own = self.log_densities.sum(1)
-        return own if self.log_det is None else own - self.log_det
+        """log q(z|x~) in nats, including the change of volume of a flow."""
+        log_density = self.log_densities.sum(1)
+        return log_density if self.log_det is None else log_density - self.log_det
 
     @property
     def log_densities(self) -> Float[Tensor, "users latent"]:
-        """log q(z_0|x~), dimension by dimension."""
+        """log q(z_0|x~) in nats per dimension."""
         return -0.5 * (self.posterior.logvar + self.noise.square() + LOG_2_PI)
 
 
@@ -73,5 +73,5 @@ def log_normal(
     mu: Float[Tensor, "*#users latent"],
     logvar: Float[Tensor, "*#users latent"],
 ) -> Float[Tensor, "*users latent"]:
-    """log N(z; mu, exp(logvar)) in nats, dimension by dimension."""
+    """Return log N(z; mu, exp(logvar)) in nats per dimension."""
     return -0.5 * (logvar + (z - mu).square() * torch.exp(-logvar) + LOG_2_PI)

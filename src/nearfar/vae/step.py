@@ -1,4 +1,4 @@
-"""A training step as the objective terms see it, and the interface of a term."""
+"""The inputs of an objective term in a training step, and the interface of a term."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ from nearfar.vae.posterior import DiagonalGaussian, Draw
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One training step as the terms see it.
+    """One training step: what objective terms are computed from.
 
-    `histories` are the full targets x; `shown` is the corrupted history x~ that made the `draw`;
-    `hidden` is what the decoder hands to its last layer, `output`; `encoder` and `corruption` are
-    the network's own, for terms that encode something else; terms that sample draw from `rng`,
-    the step's own generator.
+    Args:
+        histories: the uncorrupted histories x, which are the targets.
+        draw: the latents of the batch.
+        hidden: inputs of the decoder's last layer.
+        output: the decoder's last layer.
+        encoder: the network's encoder, for terms that encode something else.
+        shown: the corrupted histories x~ that were encoded.
+        corruption: the network's corruption.
+        rng: the generator of this step, for terms that sample.
 
     Examples:
         >>> def square(step):
@@ -43,7 +48,7 @@ class Step:
 
     @property
     def posterior(self) -> DiagonalGaussian:
-        """q(z|x~), or q(z_0|x~) where a flow follows."""
+        """q(z|x~); with a flow, q(z_0|x~)."""
         return self.draw.posterior
 
     @property
@@ -52,17 +57,17 @@ class Step:
 
     @cached_property
     def clean_history(self) -> WeightedRows:
-        """x as the encoder sees it when nothing is hidden."""
+        """The uncorrupted x as an input of the encoder."""
         return self.corruption.clean(self.histories)
 
     @cached_property
     def logits(self) -> Float[Tensor, "users items"]:
-        """f(z), dense: for terms that need every score at once."""
+        """The dense f(z), for terms that need all scores at once."""
         return self.output(self.hidden)
 
 
 @runtime_checkable
 class Term(Protocol):
-    """One term of the objective; a term with parameters is a torch module too."""
+    """A term of the objective; a term with parameters is also a torch module."""
 
     def __call__(self, step: Step, /) -> Float[Tensor, " users"]: ...

@@ -1,4 +1,4 @@
-"""MLflow."""
+"""Log fits to MLflow."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from nearfar.train.trackers.tracker import Tracker
 
 STATUS: dict[State, str] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 N_PARAMS = 100
-"""Parameters that MLflow takes at once."""
+"""Parameters that MLflow accepts in one request."""
 
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-"""MLflow would wait for minutes for a server that is gone, and the fit with it."""
+"""By default MLflow, and the fit with it, waits minutes for a server that does not answer."""
 
 
 class MLflow(Tracker):
     """Log to MLflow; `place` is a folder or a tracking URI, as http://HOST:5000.
 
-    A folder gets mlflow.db, which `mlflow ui --backend-store-uri sqlite:///DIR/mlflow.db` shows:
-    MLflow 3 refuses to write its older store of plain files. The experiment is called "nearfar",
-    or as MLFLOW_EXPERIMENT_NAME says. Needs mlflow-skinny, SQLAlchemy and alembic; or mlflow.
+    In a folder, mlflow.db is written; `mlflow ui --backend-store-uri sqlite:///DIR/mlflow.db`
+    shows it. MLflow 3 does not write its older store of plain files. The experiment is called
+    "nearfar", or what MLFLOW_EXPERIMENT_NAME says. Needs mlflow-skinny, SQLAlchemy and alembic; or
+    mlflow.
 
     Examples:
-        >>> tracked = nf.Run(seed=1, callbacks=[nf.MLflow("mlruns")])  # doctest: +SKIP
-        >>> model = nf.EASE(l2=50).fit(split.train, run=tracked)  # doctest: +SKIP
+        >>> run = nf.Run(seed=1, callbacks=[nf.MLflow("mlruns")])  # doctest: +SKIP
+        >>> model = nf.EASE(l2=50).fit(split.train, run=run)  # doctest: +SKIP
     """
 
     MODULE: ClassVar[str] = "mlflow"
@@ -44,13 +45,16 @@ class MLflow(Tracker):
         if run is not None:
             client.update_run(run, status="RUNNING")
             return run
-        experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", "nearfar")
-        found = client.get_experiment_by_name(experiment)
-        at = self._new_experiment(experiment) if found is None else found.experiment_id
+        experiment_name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "nearfar")
+        experiment = client.get_experiment_by_name(experiment_name)
+        if experiment is None:
+            experiment_id = self._new_experiment(experiment_name)
+        else:
+            experiment_id = experiment.experiment_id
         tags = {"nearfar.version": __version__}
         if self.group:
             tags["nearfar.group"] = self.group
-        run = str(client.create_run(at, run_name=name, tags=tags).info.run_id)
+        run = str(client.create_run(experiment_id, run_name=name, tags=tags).info.run_id)
         params = [Param(key, str(value)) for key, value in settings.items()]
         for first in range(0, len(params), N_PARAMS):
             client.log_batch(run, params=params[first : first + N_PARAMS])
@@ -76,6 +80,6 @@ class MLflow(Tracker):
     def _new_experiment(self, name: str) -> str:
         if "://" in self.place:
             return self._client.create_experiment(name)
-        # By default files of experiments in a database would go to the working directory.
+        # By default MLflow writes the files of experiments in a database to the working directory.
         files = (Path(self.place).absolute() / "artifacts").as_uri()
         return self._client.create_experiment(name, artifact_location=files)

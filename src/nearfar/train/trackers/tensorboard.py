@@ -1,4 +1,4 @@
-"""TensorBoard event files."""
+"""Log fits to TensorBoard event files."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from nearfar.train.trackers.tracker import Tracker
 class TensorBoard(Tracker):
     """Write event files for `tensorboard --logdir DIR`; `place` is DIR.
 
-    Each fit has a folder in DIR, called after the fit and numbered where there is one already; a
-    part of a blend has a folder in that. Needs tensorboardX.
+    Each fit has a folder in DIR with the name of the fit, and a number if that exists; each part
+    of a blend has a folder within it. Needs tensorboardX.
 
-    Differs: tensorboardX's `SummaryWriter` hands events to a thread through a queue of ten places;
-    when that thread dies, as on a full disk, the eleventh event waits for ever. Its `EventsWriter`
-    is used directly instead.
+    Differs: tensorboardX's `SummaryWriter` passes events to a thread through a queue of ten. If
+    that thread dies, as on a full disk, the eleventh event blocks for ever. Therefore its
+    `EventsWriter` is used directly.
 
     Examples:
-        >>> tracked = nf.Run(seed=1, callbacks=[nf.TensorBoard("runs", "first")])
-        >>> model = nf.EASE(l2=50).fit(split.train, run=tracked)
+        >>> run = nf.Run(seed=1, callbacks=[nf.TensorBoard("runs", "first")])
+        >>> model = nf.EASE(l2=50).fit(split.train, run=run)
         >>> Path("runs/first").is_dir()
         True
     """
@@ -75,10 +75,10 @@ class TensorBoard(Tracker):
             return self._writers[part]
         folder = self._run_folder / part
         folder.mkdir(parents=True, exist_ok=True)
-        n_before = sum(1 for _ in folder.glob("events.out.tfevents.*"))
-        writer = EventsWriter(str(folder / "events"), f".{n_before:04d}")
+        n_files = sum(1 for _ in folder.glob("events.out.tfevents.*"))
+        writer = EventsWriter(str(folder / "events"), f".{n_files:04d}")
         self._writers[part] = writer
-        if self._resumed:  # TensorBoard drops what earlier files hold from this step on
+        if self._resumed:  # makes TensorBoard drop the values of earlier files from this step on
             log = SessionLog(status=SessionLog.START)
             event = Event(wall_time=time.time(), step=replaced_from, session_log=log)
             writer.write_event(event)

@@ -1,4 +1,4 @@
-"""What experiment trackers share: when a tracked run opens and closes, and what goes into it."""
+"""The base class of experiment trackers: opens, fills and closes one tracked run per fit."""
 
 from __future__ import annotations
 
@@ -25,28 +25,29 @@ from nearfar.train.history import EpochRecord, StepReport
 LOGGER = logging.getLogger("nearfar")
 PACKAGE = __name__.rpartition(".")[0]
 NOTES = "tracked.json"
-"""In the run's folder: which tracked run a fit that was stopped goes on in."""
+"""File in the run's folder with the id of the tracked run, for a fit that is resumed."""
 
 EVERY_STEPS = 100
-"""Steps between two reports from within an epoch."""
+"""Steps between values that are logged within an epoch."""
 
 
 class Tracker(Callback, ABC):
     """Log each fit as one run of an experiment tracker.
 
-    A tracked run holds the settings; after every epoch the mean of each term, the weights, the
-    validation metrics and the speed; within an epoch the means so far, every 100 steps; at the end
-    the best epoch, and what was measured of the fitted model. The x axis is the number of steps.
+    A tracked run has the settings; after every epoch the mean of each objective term, the loss
+    weights, the validation metrics and the speed; within an epoch the means so far, every 100
+    steps; at the end the best epoch and the metrics of the fitted model. The x axis is the number
+    of steps.
 
-    A fit that is resumed from the checkpoint in its folder goes on in the same tracked run. A
-    tracker that fails, as on a full disk, warns once; the fit goes on without it.
+    A fit that is resumed from the checkpoint in its folder continues the same tracked run. A
+    tracker that fails, as on a full disk, warns once, and the fit continues without it.
 
-    As a context, a tracker keeps its run open after the fit for what is measured then.
+    Used as a context, a tracker keeps its run open after the fit, for metrics of the fitted model.
 
     Args:
-        place: where the tracker writes; what it means is said by each tracker.
-        name: of the tracked runs; by default what tables call the algorithm.
-        group: what tracked runs have in common, such as the search they belong to.
+        place: where the tracker writes; each tracker documents what it means.
+        name: name of the tracked runs; by default the algorithm's name in tables.
+        group: a name for tracked runs that belong together, such as those of a search.
 
     Raises:
         MissingExtraError: the tracker's package is not installed.
@@ -65,20 +66,21 @@ class Tracker(Callback, ABC):
         ...     def close(self, state):
         ...         closed.append(state)
         >>> closed = []
-        >>> tracked = nf.Run(seed=1, callbacks=[Printing("here")])
-        >>> model = nf.EASE(l2=50).fit(split.train, run=tracked)
+        >>> run = nf.Run(seed=1, callbacks=[Printing("here")])
+        >>> model = nf.EASE(l2=50).fit(split.train, run=run)
         >>> closed
         ['finished']
     """
 
     MODULE: ClassVar[str]
-    """The package that it needs."""
+    """The package that the tracker needs."""
 
     NEEDS_PLACE: ClassVar[bool] = True
+    """Whether a target must have a place."""
 
     REPLACES: ClassVar[bool] = False
-    """Whether values at later steps than the one a fit goes on from are replaced by new ones; else
-    those of epochs that were logged before are not logged again."""
+    """Whether a resumed fit replaces the values logged at later steps than it resumes from.
+    Otherwise epochs that were logged before are not logged again."""
 
     def __init__(self, place: str | Path = "", name: str | None = None, group: str = "") -> None:
         self.place, self.name, self.group = str(place), name, group
@@ -87,13 +89,14 @@ class Tracker(Callback, ABC):
         self.target = f"{kind}:{self.place}" if self.place else kind
         if self.NEEDS_PLACE and not self.place:
             raise SettingsError(f"{kind} needs a place; write {kind}:DIR")
-        self._held = self._open = self._failed = False
+        self._in_context = self._open = self._failed = False
         self._step = 0
         self._part = ""
-        self._fits: list[tuple[str, Iterator[int]]] = []  # the part of each fit, and its own parts
+        # The part of each fit in progress, the outermost first, and the numbers of its own parts.
+        self._fits: list[tuple[str, Iterator[int]]] = []
         self._folder: Path | None = None
         self._run = ""
-        self._logged: dict[str, int] = {}
+        self._last_steps: dict[str, int] = {}
         self._state: State = "failed"
 
     @abstractmethod
@@ -101,9 +104,9 @@ class Tracker(Callback, ABC):
         """Open a tracked run and return its id.
 
         Args:
-            run: the id of the run to go on with; None for a new one.
-            name: of a new run.
-            settings: of a new run, without nesting.
+            run: the id of the run to continue; None for a new one.
+            name: name of a new run.
+            settings: settings of a new run, without nesting.
         """
 
     @abstractmethod
@@ -111,14 +114,13 @@ class Tracker(Callback, ABC):
         """Log values at a step.
 
         Args:
-            values: by name, as "validation/NDCG_at_100"; all finite.
-            step: the number of steps so far.
-            part: "", or as "part-0" the part of a blend or one of several networks, whose steps are
-                counted by themselves.
+            values: finite values by name, as "validation/NDCG_at_100".
+            step: steps done, counted separately for each part.
+            part: "", or a name such as "part-0" for a part of a blend or one of several networks.
         """
 
     def summarise(self, values: Mapping[str, float], step: int, part: str) -> None:
-        """Log values of the fit as a whole; the step is the last one."""
+        """Log values of the whole fit, at its last step."""
         self.log(values, step, part)
 
     @abstractmethod
@@ -129,10 +131,10 @@ class Tracker(Callback, ABC):
         self._fits.append((self._part, count()))
         if len(self._fits) > 1:
             return
-        self._close()
+        self._close_run()
         self._failed = False
         self._folder = report.folder
-        self._guarded(lambda: self._begin(report))
+        self._run_safely(lambda: self._open_run(report))
 
     def part(self, name: str, /) -> None:
         before, numbers = self._fits[-1]
@@ -142,7 +144,7 @@ class Tracker(Callback, ABC):
         if report.total_step % EVERY_STEPS == 0:
             values = {f"step/{name}": value for name, value in report.terms.items()}
             values["step/users_per_second"] = report.users_per_second
-            self._log(values, report.total_step)
+            self._log_values(values, report.total_step)
 
     def epoch(self, record: EpochRecord, /) -> None:
         values: dict[str, float] = {"epoch": record.epoch + 1, "train/loss": record.loss}
@@ -155,27 +157,27 @@ class Tracker(Callback, ABC):
                          "validation_seconds", "users_per_second")
             if getattr(record, name) is not None
         }  # fmt: skip
-        self._log(values, record.step)
-        self._logged[self._part] = max(record.step, self._logged.get(self._part, 0))
-        self._guarded(self._write_notes)
+        self._log_values(values, record.step)
+        self._last_steps[self._part] = max(record.step, self._last_steps.get(self._part, 0))
+        self._run_safely(self._write_notes)
 
     def end(self, report: EndReport, /) -> None:
         self._part, _ = self._fits.pop()
         if report.best is not None:
             values: dict[str, float] = {"best/epoch": report.best.epoch + 1}
             values |= {f"best/{name}": value for name, value in report.best.validation.items()}
-            self._log(values, self._step, summary=True)
+            self._log_values(values, self._step, summary=True)
         if not self._fits:
             self._state = report.state
-            if not self._held:
-                self._close()
+            if not self._in_context:
+                self._close_run()
 
     def measured(self, metrics: Mapping[str, float], /) -> None:
         values = {f"measured/{name}": value for name, value in metrics.items()}
-        self._log(values, self._step, summary=True)
+        self._log_values(values, self._step, summary=True)
 
     def __enter__(self) -> Self:
-        self._held = True
+        self._in_context = True
         return self
 
     def __exit__(
@@ -184,36 +186,36 @@ class Tracker(Callback, ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._held = False
-        self._close()
+        self._in_context = False
+        self._close_run()
 
-    def _begin(self, report: StartReport) -> None:
+    def _open_run(self, report: StartReport) -> None:
         notes = self._read_notes() if report.resume else {}
-        self._logged = dict(notes.get("epochs", {}))
-        self._step = self._logged.get("", 0)
+        self._last_steps = dict(notes.get("epochs", {}))
+        self._step = self._last_steps.get("", 0)
         settings = {"algorithm": report.algorithm, "seed": report.seed}
         settings |= {"n_users": report.n_users, "n_items": report.n_items}
-        settings |= _flat(report.settings)
+        settings |= _flatten(report.settings)
         self._open = True
         self._run = self.open(notes.get("run"), self.name or report.label, settings)
         self._write_notes()
 
-    def _log(self, values: Mapping[str, float], step: int, *, summary: bool = False) -> None:
-        if not (summary or self.REPLACES) and step <= self._logged.get(self._part, -1):
+    def _log_values(self, values: Mapping[str, float], step: int, *, summary: bool = False) -> None:
+        if not (summary or self.REPLACES) and step <= self._last_steps.get(self._part, -1):
             return
         self._step = step
-        finite = {_key(name): float(v) for name, v in values.items() if math.isfinite(v)}
+        finite = {_metric_name(name): float(v) for name, v in values.items() if math.isfinite(v)}
         if finite:
             write = self.summarise if summary else self.log
-            self._guarded(lambda: write(finite, step, self._part))
+            self._run_safely(lambda: write(finite, step, self._part))
 
-    def _close(self) -> None:
+    def _close_run(self) -> None:
         if self._open:
-            self._guarded(lambda: self.close(self._state))
+            self._run_safely(lambda: self.close(self._state))
         self._open = False
 
-    def _guarded(self, action: Callable[[], object]) -> None:
-        """Do what may fail; the first failure is told, and nothing is tried after it."""
+    def _run_safely(self, action: Callable[[], object]) -> None:
+        """Run an action; on the first failure warn, and skip all later actions."""
         if self._failed:
             return
         try:
@@ -222,7 +224,7 @@ class Tracker(Callback, ABC):
         except Exception as error:
             self._failed = True
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            LOGGER.warning("%s fails (%s): the fit goes on untracked", self.target, reason)
+            LOGGER.warning("%s failed (%s): the fit continues untracked", self.target, reason)
 
     def _read_notes(self) -> dict[str, Any]:
         path = None if self._folder is None else self._folder / NOTES
@@ -234,20 +236,20 @@ class Tracker(Callback, ABC):
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / NOTES
         notes = read_json(path) if path.exists() else {}
-        write_json(path, notes | {self.target: {"run": self._run, "epochs": self._logged}})
+        write_json(path, notes | {self.target: {"run": self._run, "epochs": self._last_steps}})
 
 
-def _key(name: str) -> str:
-    """A name that every tracker takes: "validation/NDCG_at_100"."""
+def _metric_name(name: str) -> str:
+    """Return a name that every tracker accepts, as "validation/NDCG_at_100"."""
     return re.sub(r"[^\w\-./ ]+", "_", name.replace("@", "_at_")).strip("_")
 
 
-def _flat(settings: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """Settings without nesting: `{"alignment.weight": 2.0}`; lists as JSON."""
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return settings without nesting, as `{"alignment.weight": 2.0}`, with lists as JSON."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{where}{name}.")
+            flat |= _flatten(value, f"{prefix}{name}.")
         else:
-            flat[where + name] = json.dumps(value) if isinstance(value, list) else value
+            flat[prefix + name] = json.dumps(value) if isinstance(value, list) else value
     return flat

@@ -1,4 +1,4 @@
-"""Weights & Biases."""
+"""Log fits to Weights & Biases."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nearfar.train.trackers.tracker import Tracker
 class WandB(Tracker):
     """Log to Weights & Biases; `place` is the project, by default "nearfar".
 
-    W&B's own environment variables hold: WANDB_MODE=offline writes to WANDB_DIR, and `wandb sync`
+    The environment variables of W&B apply: WANDB_MODE=offline writes to WANDB_DIR, and `wandb sync`
     uploads it later; WANDB_API_KEY, WANDB_ENTITY. A fit that is resumed offline writes a second
-    folder with the same run id, which `wandb sync` unites. Needs wandb.
+    folder with the same run id, which `wandb sync` merges. Needs wandb.
 
     Examples:
-        >>> tracked = nf.Run(seed=1, callbacks=[nf.WandB()])  # doctest: +SKIP
-        >>> model = nf.EASE(l2=50).fit(split.train, run=tracked)  # doctest: +SKIP
+        >>> run = nf.Run(seed=1, callbacks=[nf.WandB()])  # doctest: +SKIP
+        >>> model = nf.EASE(l2=50).fit(split.train, run=run)  # doctest: +SKIP
     """
 
     MODULE: ClassVar[str] = "wandb"

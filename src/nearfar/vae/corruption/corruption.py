@@ -1,4 +1,4 @@
-"""Corruptions: how a history is corrupted in training, and presented when it is not."""
+"""Corruptions, which turn histories into inputs of the encoder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nearfar.kernels.sparse import WeightedRows
 
 
 class Corruption(Settings, ABC):
-    """What the encoder is shown of a history x: x~ in training, x afterwards.
+    """Turns a history x into the encoder's input: corrupted (x~) in training, else uncorrupted.
 
     Examples:
         >>> nf.MultVAE(corruption="clean").corruption
@@ -26,26 +26,26 @@ class Corruption(Settings, ABC):
 
     @abstractmethod
     def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
-        """x~ (Eq. 1-2); a pure function of the rows and the generator's state."""
+        """Return x~ (Eq. 1-2), a pure function of the rows and the generator's state."""
 
     @abstractmethod
     def clean(self, rows: Rows) -> WeightedRows:
-        """x as the encoder sees it when nothing is hidden."""
+        """Return the uncorrupted x as an input of the encoder."""
 
 
 def normalised(rows: Rows) -> Float[Tensor, " nnz"]:
-    """The values of x / ||x||_2: 1/sqrt(N) at each of a user's N positives."""
+    """Return the values of x / ||x||_2: 1/sqrt(N) at each of a user's N interactions."""
     return rows.counts.clamp(min=1).rsqrt()[rows.users]
 
 
-def kept(rows: Rows, keep_prob: float, rng: torch.Generator) -> Bool[Tensor, " nnz"]:
-    """A Bernoulli(keep_prob) mask over the positives, true = kept."""
+def keep_mask(rows: Rows, keep_prob: float, rng: torch.Generator) -> Bool[Tensor, " nnz"]:
+    """Return a Bernoulli(keep_prob) mask over the interactions; true = kept."""
     return uniform_by_entry(rows, rng) < keep_prob
 
 
 @dataclass(frozen=True)
 class Clean(Corruption):
-    """The encoder always sees the whole history, L2-normalised (setting 1 of Figure 2).
+    """No corruption: the encoder receives the L2-normalised history (setting 1 of Figure 2).
 
     Examples:
         >>> nf.MultVAE(corruption=nf.corruptions.Clean()).corruption
@@ -61,10 +61,10 @@ class Clean(Corruption):
 
 @dataclass(frozen=True)
 class Dropout(Corruption):
-    """x / ||x||, then entries dropped and the kept ones scaled by 1/keep_prob.
+    """Dropout on x / ||x||: each entry is dropped, or kept and scaled by 1/keep_prob.
 
     Source: the published code of Mult-VAE (Liang et al. 2018).
-    Differs: the paper's theorems speak of raw 0/1 masks; see `Mask`.
+    Differs: the paper's theorems use raw 0/1 masks; see `Mask`.
 
     Args:
         keep_prob: probability that an interaction is kept.
@@ -77,7 +77,7 @@ class Dropout(Corruption):
     keep_prob: PositiveShare = 0.5
 
     def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
-        return self.clean(rows).thin(kept(rows, self.keep_prob, rng), 1 / self.keep_prob)
+        return self.clean(rows).thin(keep_mask(rows, self.keep_prob, rng), 1 / self.keep_prob)
 
     def clean(self, rows: Rows) -> WeightedRows:
         return WeightedRows(rows, normalised(rows))
@@ -85,7 +85,7 @@ class Dropout(Corruption):
 
 @dataclass(frozen=True)
 class Mask(Corruption):
-    """x~ = x * b with b i.i.d. Bernoulli(keep_prob), neither normalised nor rescaled (Eq. 2).
+    """The mask x~ = x * b, b i.i.d. Bernoulli(keep_prob), not normalised or rescaled (Eq. 2).
 
     Notation: `keep_prob` = rho.
 
@@ -100,7 +100,7 @@ class Mask(Corruption):
     keep_prob: PositiveShare = 0.5
 
     def corrupt(self, rows: Rows, rng: torch.Generator) -> WeightedRows:
-        return self.clean(rows).thin(kept(rows, self.keep_prob, rng))
+        return self.clean(rows).thin(keep_mask(rows, self.keep_prob, rng))
 
     def clean(self, rows: Rows) -> WeightedRows:
         return WeightedRows(rows, torch.ones(rows.indices.shape, device=rows.indices.device))

@@ -1,1 +1,1 @@
-"""From a history to its posterior: one encoder per file."""
+"""Encoders, which map a history to its posterior; one per file."""

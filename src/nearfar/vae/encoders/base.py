@@ -18,7 +18,7 @@ from nearfar.vae.layers import Units, activate, hidden_layer, pass_through, pass
 
 @dataclass(frozen=True)
 class Base(Encoder):
-    """I-600-(200, 200): hidden layers, then one linear layer to mu and logvar.
+    """A multi-layer perceptron, I-600-(200, 200), with a linear layer to mu and logvar.
 
     Source: Liang et al. 2018; "base" ("shallow") in the paper's Table 6.
 
@@ -39,7 +39,7 @@ class Base(Encoder):
 
 
 class BaseNetwork(EncoderNetwork):
-    """The sparse first layer, `middle`, the hidden layers after it, and the head."""
+    """The network of `Base`: the sparse first layer, other hidden layers `middle` and the head."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from nearfar.vae.encoders.base import Base
 class Deeper(Base):
     """The base encoder with two more hidden layers.
 
-    Source: "deeper" in the paper's Table 6, which does not tell their sizes.
+    Source: "deeper" in the paper's Table 6, which does not give their sizes.
 
     Args:
         hidden: sizes of the hidden layers.

@@ -18,14 +18,14 @@ EPS = 0.1
 
 @dataclass(frozen=True)
 class Dense(Encoder):
-    """Layer k is LayerNorm(swish(W h_(k-1) + sum of all earlier h)); a linear head to mu, logvar.
+    """Layers h_k = LayerNorm(swish(W h_(k-1) + sum of all earlier h)) and a linear head.
 
-    Source: Shenbin et al., RecVAE, 2020, and its published code, whose layers start as PyTorch's
-    do (uniform within 1 / sqrt(inputs)).
+    Source: Shenbin et al., RecVAE, 2020, and its published code, whose layers are initialised like
+    PyTorch's (uniform within 1 / sqrt(inputs)).
 
     Args:
-        width: units of every layer.
-        layers: how many there are.
+        width: units per layer.
+        layers: number of layers.
 
     Examples:
         >>> nf.RecVAE(encoder=nf.encoders.Dense(width=100, layers=3)).encoder

@@ -1,4 +1,4 @@
-"""The interface of an encoder, and the sparse first layer that all of them share."""
+"""The interface of an encoder, and the sparse first layer that all encoders share."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from nearfar.vae.posterior import DiagonalGaussian, Draw
 
 
 class EncoderNetwork(nn.Module, ABC):
-    """A network from weighted rows to posteriors: a sparse layer, `features`, a linear head.
+    """A network from weighted rows to posteriors: a sparse layer, `features` and a linear head.
 
-    A subclass writes `features`; all other methods have defaults. `n_passed` and `pass_on` let an
-    encoder start with `start="spectral"`; `draw` is for flows; the methods on user nodes are for
+    A subclass implements `features`; all other methods have defaults. Override `n_passed` and
+    `pass_on` to support `start="spectral"`, `draw` for a flow, and the methods on user nodes for
     CDAE. `nearfar.vae.layers` has hidden layers.
 
     Args:
@@ -54,40 +54,44 @@ class EncoderNetwork(nn.Module, ABC):
 
     @abstractmethod
     def features(self, sums: Float[Tensor, "users first"]) -> Float[Tensor, "users features"]:
-        """Compute the head's input; `sums` are the sparse layer's outputs, before activation."""
+        """Return the head's inputs.
+
+        Args:
+            sums: outputs of the sparse layer, before activation.
+        """
 
     def forward(self, history: WeightedRows) -> DiagonalGaussian:
-        """q(z|x~); where a flow follows, q(z_0|x~)."""
+        """Return q(z|x~); with a flow, q(z_0|x~)."""
         return self.gaussian(self.features(self.first(history)))
 
     def of_dense(self, inputs: Float[Tensor, "users items"]) -> DiagonalGaussian:
-        """The same of dense inputs, of which there are few: the pseudo-inputs of a VampPrior."""
+        """Do `forward` for a few dense inputs, such as the pseudo-inputs of a VampPrior."""
         return self.gaussian(self.features(inputs @ self.first.weight + self.first.bias))
 
     def gaussian(self, features: Float[Tensor, "users features"]) -> DiagonalGaussian:
-        """What the head makes of the features."""
+        """Return the Gaussian that the head computes from the features."""
         mu, logvar = self.head(features).chunk(2, dim=1)
         return DiagonalGaussian(mu, logvar)
 
     def draw(self, history: WeightedRows, noise: Float[Tensor, "users latent"] | None) -> Draw:
-        """A latent of this noise; without any, the one that stands for the user at test time."""
+        """Return the latents for this noise; None gives the latents at test time."""
         return self(history).draw(noise)
 
     @property
     def gaussian_latent(self) -> bool:
-        """Whether z of `draw` has the diagonal Gaussian of `forward` as its distribution.
+        """Whether the z of `draw` follows the diagonal Gaussian of `forward`.
 
-        Not behind a flow, nor where a part of z depends on another part that was drawn. An
-        encoder with a `draw` of its own says so itself.
+        It does not with a flow, or if one part of z depends on another sampled part. By default
+        it is False for an encoder that overrides `draw`.
         """
         return type(self).draw is EncoderNetwork.draw
 
     @property
     def means_are_latents(self) -> bool:
-        """Whether the mean of `forward` is the z of `draw` without noise.
+        """Whether the z of `draw` without noise is the mean of `forward`.
 
-        Where it is not, as behind a flow, PIA's anchors lie among the means and not among the
-        latents that the decoder is given. An encoder with a `draw` of its own says so itself.
+        If it is not, as with a flow, PIA's anchors are in the space of the means, which is not
+        that of the decoder's inputs. By default it is False for an encoder that overrides `draw`.
         """
         return self.gaussian_latent
 
@@ -97,26 +101,26 @@ class EncoderNetwork(nn.Module, ABC):
         return 0
 
     def pass_on(self, directions: Float[Tensor, "items k"]) -> None:
-        """Set weights so that the mean's first k dimensions are about x~ times `directions`.
+        """Set weights so that the first k dimensions of the mean are about x~ times `directions`.
 
         Raises:
             NotImplementedError: `n_passed` is 0.
         """
-        raise NotImplementedError(f"{type(self).__name__} passes no directions on")
+        raise NotImplementedError(f"{type(self).__name__} does not implement pass_on")
 
     def add_user_nodes(self, n_users: int) -> None:
-        """Give every training user a node, for the time of training.
+        """Add a node for every training user, during training only.
 
         Raises:
-            NotImplementedError: the encoder has no place for nodes.
+            NotImplementedError: the encoder does not support user nodes.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no nodes of users")
+        raise NotImplementedError(f"{type(self).__name__} does not support user nodes")
 
     def drop_user_nodes(self) -> None:
-        """Take the nodes of the training users off; nothing happens where there are none."""
+        """Remove the nodes of training users, if there are any."""
 
     def set_log_variance(self, value: float) -> None:
-        """Set biases so that the log variance starts about `value`."""
+        """Set biases so that the log variance is about `value` at the start of training."""
         self.head.bias[self.head.out_features // 2 :] = value
 
 
@@ -134,7 +138,7 @@ class Encoder(Settings, ABC):
 
 
 class SparseLinear(nn.Module):
-    """A linear layer on sparse rows; its weight is stored items first, so that a row is an item."""
+    """A linear layer on sparse rows, whose `weight` has a row per item."""
 
     def __init__(self, n_items: int, n_out: int, rng: torch.Generator) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The encoder of two levels of H+Vamp."""
+"""The two-level encoder of H+Vamp."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from nearfar.vae.layers import Units, activate, hidden_layer, linear, widened
 from nearfar.vae.posterior import DiagonalGaussian, Draw
 
 LOGVAR_BOUNDS = (-12.0, 4.0)
-"""Log variances are cut here, as in the published code."""
+"""Log variances are clipped to this range, as in the published code."""
 
 
 @dataclass(frozen=True)
 class Hierarchical(Encoder):
-    """q(z2|x~) and q(z1|x~, z2): the latent is (z1, z2), half of the dimensions each.
+    """Two levels q(z2|x~) and q(z1|x~, z2); each of z1 and z2 is half of the latent dimensions.
 
-    The posterior that terms see is that of (z1, z2) given the z2 that was drawn; at test time
-    z2 is its mean.
+    The posterior in objective terms is that of (z1, z2) given the sampled z2; at test time z2 is
+    its mean.
 
     Source: Kim and Suh, Enhancing VAEs for Collaborative Filtering, 2019, after Tomczak and
     Welling, VAE with a VampPrior, 2018, section 4.
 
     Args:
-        hidden: units of each hidden layer; two for z2, and for z1 one of x~ and one of z2 that
-            meet in a third.
-        units: "gated", or "tanh".
+        hidden: units per hidden layer. z2 has two such layers; z1 has one for x~, one for z2 and
+            one that joins them.
+        units: "gated" or "tanh".
 
     Examples:
         >>> nf.HVamp(hidden=100).architecture(20).encoder
@@ -44,12 +44,14 @@ class Hierarchical(Encoder):
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:
         if n_latent % 2:
-            raise SettingsError(f"n_latent is {n_latent}; two levels need an even number")
+            raise SettingsError(
+                f"n_latent is {n_latent}; an encoder of two levels needs an even number"
+            )
         return _HierarchicalNetwork(n_items, self.hidden, self.units, n_latent // 2, rng)
 
 
 class _HierarchicalNetwork(EncoderNetwork):
-    """`first`, `middle` and `head` make q(z2|x~), the others q(z1|x~, z2)."""
+    """Layers of q(z2|x~): `first`, `middle` and `head`; the others are those of q(z1|x~, z2)."""
 
     def __init__(
         self, n_items: int, hidden: int, units: Units, n_level: int, rng: torch.Generator
@@ -69,9 +71,9 @@ class _HierarchicalNetwork(EncoderNetwork):
         return bounded_gaussian(self.head(features))
 
     def lower(self, history: WeightedRows, z2: Float[Tensor, "users level"]) -> DiagonalGaussian:
-        """q(z1|x~, z2)."""
-        of_history = activate(self.units, self.of_history(history))
-        joint = self.joint(torch.cat([of_history, self.of_upper(z2)], 1))
+        """Return q(z1|x~, z2)."""
+        history_features = activate(self.units, self.of_history(history))
+        joint = self.joint(torch.cat([history_features, self.of_upper(z2)], 1))
         return bounded_gaussian(self.lower_head(joint))
 
     def forward(self, history: WeightedRows) -> DiagonalGaussian:
@@ -92,7 +94,7 @@ class _HierarchicalNetwork(EncoderNetwork):
 
     @property
     def means_are_latents(self) -> bool:
-        return True  # z1 and z2 are both the means where neither is drawn
+        return True  # without noise, z1 and z2 are both means
 
     def set_log_variance(self, value: float) -> None:
         super().set_log_variance(value)
@@ -100,6 +102,6 @@ class _HierarchicalNetwork(EncoderNetwork):
 
 
 def bounded_gaussian(sums: Float[Tensor, "users twice"]) -> DiagonalGaussian:
-    """The Gaussian of means and, beside them, log variances that are cut at `LOGVAR_BOUNDS`."""
+    """Return the Gaussian with the first half as means and the rest as log variances, clipped."""
     mu, logvar = sums.chunk(2, dim=1)
     return DiagonalGaussian(mu, logvar.clamp(*LOGVAR_BOUNDS))

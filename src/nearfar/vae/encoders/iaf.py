@@ -1,4 +1,4 @@
-"""An encoder with an inverse autoregressive flow behind it."""
+"""An encoder followed by an inverse autoregressive flow."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from nearfar.vae.layers import linear
 from nearfar.vae.posterior import Draw
 
 OPEN = 2.0
-"""Bias of the gates at the start: steps begin near the identity."""
+"""Initial bias of the gates, with which a step is near the identity."""
 
 
 class AutoregressiveStep(nn.Module):
-    """z'_d = s_d z_d + (1 - s_d) m_d, with s and m functions of z_1 .. z_(d-1) and a context.
+    """A flow step z'_d = s_d z_d + (1 - s_d) m_d, s and m functions of z_1 .. z_(d-1) and context.
 
     The Jacobian is triangular, so that log |det| = sum_d log s_d.
 
-    Notation: s = sigmoid(gate), m = shift; masks let output d see only latents before d.
+    Notation: s = sigmoid(gate), m = shift; masks make output d depend only on latents before d.
     Source: Kingma et al., Improved Variational Inference with Inverse Autoregressive Flow, 2016,
     Algorithm 1; masks as in Germain et al., MADE, 2015. Eq. 11-13 of the paper.
 
@@ -33,7 +33,7 @@ class AutoregressiveStep(nn.Module):
         n_latent: latent dimensions K.
         n_hidden: hidden units.
         n_context: width of the context.
-        rng: what the weights are drawn from.
+        rng: generator of the initial weights.
     """
 
     inner: Float[Tensor, "hidden latent"]
@@ -46,19 +46,19 @@ class AutoregressiveStep(nn.Module):
         self.out = linear(n_hidden, 2 * n_latent, rng)
         with torch.no_grad():
             self.out.bias[n_latent:] = OPEN
-        # a hidden unit of degree d sees the first d latents; an output sees units of lower degree;
-        # those of degree 0 bring the context to the first latent
+        # A hidden unit of degree d depends on the first d latents, and output d on units of lower
+        # degree than d. Units of degree 0 pass the context to the first output.
         degrees = torch.arange(n_hidden) % n_latent
-        places = torch.arange(1, n_latent + 1)
-        inner = (degrees[:, None] >= places[None, :]).float()
-        outer = (places[:, None] > degrees[None, :]).float().repeat(2, 1)
+        positions = torch.arange(1, n_latent + 1)
+        inner = (degrees[:, None] >= positions[None, :]).float()
+        outer = (positions[:, None] > degrees[None, :]).float().repeat(2, 1)
         self.register_buffer("inner", inner, persistent=False)
         self.register_buffer("outer", outer, persistent=False)
 
     def forward(
         self, z: Float[Tensor, "users latent"], context: Float[Tensor, "users features"]
     ) -> tuple[Float[Tensor, "users latent"], Float[Tensor, " users"]]:
-        """z' and log |det dz'/dz| in nats per user."""
+        """Return z' and log |det dz'/dz| in nats per user."""
         h = nn.functional.linear(z, self.of_latent.weight * self.inner, self.of_latent.bias)
         h = torch.tanh(h + self.of_context(context))
         out = nn.functional.linear(h, self.out.weight * self.outer, self.out.bias)
@@ -69,20 +69,20 @@ class AutoregressiveStep(nn.Module):
 
 @dataclass(frozen=True)
 class IAF(Encoder):
-    """z_0 from a diagonal Gaussian, then steps of an inverse autoregressive flow.
+    """An encoder of z_0 and an inverse autoregressive flow that maps z_0 to z.
 
-    At test time the mean of q(z_0|x) goes through the flow. Alignment and the terms that look at
-    means and variances see q(z_0|x~); the KL is taken at z_T.
+    At test time the flow maps the mean of q(z_0|x). Alignment and other terms of means and
+    variances use q(z_0|x~); the KL is that of z_T.
 
     Source: Kingma et al. 2016; the paper's Eq. 11-13 and Table 6, "base + 2 IAF layers".
-    Differs: the paper does not tell the steps' width. Every other step goes through the latents
-    from the last to the first: Kingma et al. turn their order round after each step, which is the
-    same but for the order that they end in.
+    Differs: the paper does not give the width of the steps. Every second step processes the
+    latents from the last to the first. Kingma et al. reverse the latents after each step, which is
+    the same except for the final order.
 
     Args:
-        before: the encoder that gives q(z_0|x~) and, as its last features, the steps' context;
-            one whose latent is a plain Gaussian.
-        steps: how many there are.
+        before: the encoder of q(z_0|x~), whose features are the context of the steps; its latent
+            must be a plain Gaussian.
+        steps: number of flow steps.
         hidden: units of each step's hidden layer.
 
     Examples:
@@ -108,7 +108,7 @@ class _IAFNetwork(EncoderNetwork):
     def __init__(
         self, before: EncoderNetwork, settings: IAF, n_latent: int, rng: torch.Generator
     ) -> None:
-        nn.Module.__init__(self)  # first layer and head are those of the encoder before
+        nn.Module.__init__(self)  # the first layer and the head are those of `before`
         self.before = before
         width = before.head.in_features
         self.steps = nn.ModuleList(
@@ -132,8 +132,8 @@ class _IAFNetwork(EncoderNetwork):
         z, log_det = start.z, torch.zeros_like(start.z[:, 0])
         for number, step in enumerate(self.steps):
             backwards = number % 2 == 1
-            z, more = step(z.flip(1) if backwards else z, context)
-            z, log_det = z.flip(1) if backwards else z, log_det + more
+            z, step_log_det = step(z.flip(1) if backwards else z, context)
+            z, log_det = z.flip(1) if backwards else z, log_det + step_log_det
         return Draw(start.posterior, start.noise, z, log_det)
 
     @property

@@ -1,4 +1,4 @@
-"""The encoder of one layer, without a variance."""
+"""The encoder with one layer and no variance."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ ShallowUnits = Literal["linear", "tanh", "sigmoid"]
 
 
 class UserNodes(nn.Module):
-    """A vector per training user, added to the weighted sums of the encoder's first layer.
+    """A vector per training user, which is added to the sums of the encoder's first layer.
 
-    A fitted model knows no users: they are taken off the encoder when training ends. All start at
-    zero, which is what users without a node have.
+    The vectors are removed when training ends, because a fitted model knows no users. They are
+    initialised to zero, which is also the value for users without a node.
 
     Notation: `weight` = V_u of CDAE (Wu et al. 2016).
     """
@@ -33,22 +33,22 @@ class UserNodes(nn.Module):
         self.weight = ParameterTable(empty((n_users, n_hidden)).zero_())
 
     def forward(self, positions: Int64[Tensor, " users"]) -> Float[Tensor, "users hidden"]:
-        """The vectors of the users at these positions, each of which comes once."""
+        """Return the vectors of the users at these positions, which must be distinct."""
         return selected_rows(self.weight, positions)
 
 
 @dataclass(frozen=True)
 class Shallow(Encoder):
-    """z = h(W' x~ + b): one layer to the latent itself.
+    """One layer from the history to the latent, z = h(W' x~ + b).
 
-    The posterior is a point, its log variance minus infinity: for autoencoders that are trained
-    without noise and without a KL term.
+    The posterior is a point, with log variance minus infinity: it is for autoencoders that are
+    trained without noise and without a KL term.
 
     Source: the encoder of Mult-DAE (Liang et al. 2018), of CDAE (Wu et al. 2016), and, linear, of
     the autoencoder that Lobel et al. (RaCT, 2020) train with the WARP loss.
 
     Args:
-        units: h; nothing where it is "linear".
+        units: the function h; "linear" is the identity.
 
     Examples:
         >>> nf.encoders.Shallow(units="tanh")
@@ -62,10 +62,10 @@ class Shallow(Encoder):
 
 
 class ShallowNetwork(EncoderNetwork):
-    """The sparse first layer is all there is, with nodes of the training users if wanted.
+    """The network of `Shallow`: the sparse first layer and, in CDAE, nodes of training users.
 
     Attributes:
-        users: what is added to the weighted sums of training users, in training only.
+        users: the nodes of training users, used in training only.
     """
 
     def __init__(
@@ -95,8 +95,8 @@ class ShallowNetwork(EncoderNetwork):
     def draw(self, history: WeightedRows, noise: Float[Tensor, "users latent"] | None) -> Draw:
         if noise is not None:
             raise SettingsError(
-                "the encoder is shallow, whose latent has no variance, and training draws noise; "
-                "take another encoder, or an algorithm without noise, such as MultDAE"
+                "encoder is shallow, whose latent has no variance, but training samples noise; use "
+                "another encoder, or an algorithm without noise, such as MultDAE"
             )
         return super().draw(history, None)
 

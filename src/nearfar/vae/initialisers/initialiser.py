@@ -16,12 +16,12 @@ AddUp = Callable[[Tensor], Tensor]
 
 
 def alone(values: Tensor) -> Tensor:
-    """Return the values: there is no other process."""
+    """Return the values unchanged, as the sum over a single process."""
     return values
 
 
 class Initialiser(Settings, ABC):
-    """How the weights of a fresh network are set before the first step; the setting `start`.
+    """Sets the weights of a new network before the first step; the setting `start`.
 
     Examples:
         >>> nf.MultVAE(start="xavier").start
@@ -33,8 +33,8 @@ class Initialiser(Settings, ABC):
         """Change the network's weights in place.
 
         Args:
-            network: with the weights that its layers were drawn with.
+            network: the network, with random weights of its layers.
             x: training users x items.
-            seed: of whatever is random.
-            add_up: adds up over the processes, where `x` has only some of the training users.
+            seed: random seed.
+            add_up: sums over the processes, if `x` has only some of the training users.
         """

@@ -1,4 +1,4 @@
-"""The initialiser by the weights of an earlier network."""
+"""The initialiser that copies the weights of an earlier network."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.network import VAE
 
 COLUMNS = "item_columns"
-"""The array that tells, item by item, which of the earlier items it is; -1 for a new one."""
+"""Name of the array that maps each item to its position in the earlier network; -1 if new."""
 
 
 @dataclass(frozen=True)
 class Saved(Initialiser):
-    """Training goes on from the weights in a file; new items start as `before` leaves them.
+    """Starts from the weights in a file; new items start with the weights that `before` sets.
 
     Args:
         path: a safetensors file of the earlier network's weights by name, with the array
             "item_columns"; `nearfar.bundle.other_catalogue` writes it.
-        before: what the network is given first, and what new items keep.
+        before: the initialiser that is applied first.
 
     Examples:
         >>> nf.MultVAE(start=nf.initialisers.Saved("weights.safetensors")).start.path
@@ -43,43 +43,45 @@ class Saved(Initialiser):
     def apply(self, network: VAE, x: csr_array, seed: int, add_up: AddUp = alone) -> None:
         self.before.apply(network, x, seed, add_up)
         try:
-            old = load_file(Path(self.path))
+            saved = load_file(Path(self.path))
         except (OSError, SafetensorError) as error:
             raise ArtefactError(f"the weights to start from cannot be read: {error}") from None
-        columns = old.pop(COLUMNS, None)
+        columns = saved.pop(COLUMNS, None)
         if columns is None or len(columns) != network.n_items:
             raise ArtefactError(
-                f"{self.path} is of {0 if columns is None else len(columns)} items; the network "
-                f"has {network.n_items}: write it for this model's items"
+                f"{self.path} is of {0 if columns is None else len(columns)} items and the network "
+                f"has {network.n_items}; write the file for this model's items"
             )
-        own = network.state_dict()
-        if set(old) != set(own):
-            strange = ", ".join(sorted(set(old) ^ set(own))[:3])
-            raise ArtefactError(f"{self.path} is of another architecture: {strange}")
+        weights = network.state_dict()
+        if set(saved) != set(weights):
+            names = ", ".join(sorted(set(saved) ^ set(weights))[:3])
+            raise ArtefactError(
+                f"{self.path} is of another architecture; only one of the two has {names}"
+            )
         by_item = _item_weights(network)
         known = columns >= 0
-        for name, weight in own.items():
-            before = old[name]
+        for name, weight in weights.items():
+            earlier = saved[name]
             if name in by_item:
-                if before.shape[1:] != weight.shape[1:] or len(before) <= int(columns.max()):
-                    raise ArtefactError(_other(name, before, weight))
-                weight[known] = before[columns[known]].to(weight)
-            elif before.shape == weight.shape:
-                weight.copy_(before)
+                if earlier.shape[1:] != weight.shape[1:] or len(earlier) <= int(columns.max()):
+                    raise ArtefactError(_shape_message(name, earlier, weight))
+                weight[known] = earlier[columns[known]].to(weight)
+            elif earlier.shape == weight.shape:
+                weight.copy_(earlier)
             else:
-                raise ArtefactError(_other(name, before, weight))
+                raise ArtefactError(_shape_message(name, earlier, weight))
 
 
 def _item_weights(network: VAE) -> set[str]:
-    """Names of the weights whose rows are items."""
+    """Return the names of the weights that have a row per item."""
     tables = {
         name for name, weight in network.named_parameters() if isinstance(weight, ParameterTable)
     }
     return {*tables, "decoder.out.bias"}
 
 
-def _other(name: str, before: Tensor, weight: Tensor) -> str:
+def _shape_message(name: str, earlier: Tensor, weight: Tensor) -> str:
     return (
-        f"{name} has shape {tuple(before.shape)} in the earlier weights and {tuple(weight.shape)} "
-        "now: the architecture changed; start afresh"
+        f"{name} has shape {tuple(earlier.shape)} in the earlier weights and {tuple(weight.shape)} "
+        "now: the architecture changed; train without the earlier weights"
     )

@@ -1,4 +1,4 @@
-"""The initialiser by what closed forms know of the data: popularity and leading directions."""
+"""The initialiser from popularity and the leading singular vectors of the data."""
 
 from __future__ import annotations
 
@@ -18,41 +18,43 @@ from nearfar.vae.initialisers.initialiser import AddUp, Initialiser, alone
 from nearfar.vae.network import VAE
 
 SMOOTHING = 1.0
-"""Pseudo-count of every item, in users, so that none has log 0."""
+"""Pseudo-count of every item, in users, which avoids log 0."""
 
 OVERSAMPLING = 20
+"""Random directions beyond the k that are computed."""
 
 PART_ROWS = 8192
-"""Rows whose float64 products are held at a time."""
+"""Rows that are converted to float64 at once."""
 
 LEAST_PIVOT = 1e-6
-"""In shares of the greatest; below it columns are too nearly dependent for a Cholesky factor."""
+"""Smallest pivot, relative to the largest, for which the Cholesky factor is used at all."""
 
 SURE_PIVOT = 1e-3
-"""Likewise; below it the basis is not orthonormal yet, and made so by a second factor."""
+"""Smallest pivot, relative to the largest, for which one Cholesky factor gives an orthonormal
+basis; below it a second one is computed from the result."""
 
 
 @dataclass(frozen=True)
 class Spectral(Initialiser):
-    """Training begins where a linear autoencoder and the popularity of items end.
+    """Starts like a linear autoencoder with the popularity of items as biases.
 
-    The decoder's last biases are the items' log popularity. The encoder's first units and the
-    decoder's last read and write the leading right singular vectors of the histories as the
-    encoder sees them; the layers between pass them on, where they can: gated and densely
-    connected ones do not, and then popularity is all. All other weights stay as drawn. Noise
-    starts low, so that it does not drown the signal.
+    The output layer's biases are the items' log popularity. The first units of the encoder's first
+    layer and the inputs of the output layer are set to the leading right singular vectors of the
+    uncorrupted encoder inputs. The layers between pass them on, unless they are gated or densely
+    connected; then only the biases are set. All other weights stay random. The noise starts low,
+    so that it does not hide the signal.
 
-    Differs: not in the paper. On MovieLens-1M the first epochs of ten are saved and the result
-    is better too (docs/performance.md).
+    Differs: not in the paper. On MovieLens-1M it saves the first epochs of ten and also gives a
+    better result (docs/performance.md).
 
     Args:
-        scale: length of the singular vectors in both tables; 0 for popularity alone.
-        logvar: where the posterior's log variance starts.
+        scale: length of the singular vectors in both tables; 0 sets only the biases.
+        logvar: log variance of the posterior at the start.
         iterations: power iterations of the randomised decomposition.
-        damping: power of an item's popularity that it is divided by before the decomposition and
-            multiplied by after it, as in the filters of Shen et al. 2021 (GF-CF, which has .5).
-            Where the catalogue is large and histories are short, directions are otherwise spent
-            on a few popular items.
+        damping: an item's values are divided by this power of its popularity before the
+            decomposition and multiplied by it after, as in the filters of Shen et al. 2021 (GF-CF,
+            which has .5). With a large catalogue and short histories, the directions otherwise
+            describe only a few popular items.
 
     Examples:
         >>> nf.MultVAE(start=nf.initialisers.Spectral(iterations=4)).start.iterations
@@ -92,10 +94,18 @@ def leading_directions(
     rng: torch.Generator,
     add_up: AddUp = alone,
 ) -> Float[Tensor, "items k"]:
-    """Compute about the k leading right singular vectors of sparse rows, the greatest first.
+    """Compute approximately the k leading right singular vectors of sparse rows, largest first.
 
-    A vector and its negative are equally good: the one is taken whose cubes sum up to a positive
-    number, so that the result does not depend on how many processes share the rows.
+    The sign of each vector is that for which its cubes have a positive sum, so that the result
+    does not depend on how many processes share the rows.
+
+    Args:
+        rows: the sparse rows.
+        values: the values of their entries.
+        k: number of vectors.
+        iterations: power iterations.
+        rng: generator of the random start.
+        add_up: sums over the processes that share the rows.
 
     Source: Halko, Martinsson and Tropp 2011, randomised subspace iteration.
     """
@@ -104,29 +114,29 @@ def leading_directions(
     size = min(k + OVERSAMPLING, n_users, rows.n_items)
     basis = torch.randn(rows.n_items, size, generator=rng)
 
-    def to_users(of_items: Tensor) -> Tensor:
-        return weighted_sums(of_items, rows.indices, rows.indptr, values)
+    def to_users(item_values: Tensor) -> Tensor:
+        return weighted_sums(item_values, rows.indices, rows.indptr, values)
 
-    def to_items(of_users: Tensor) -> Tensor:
-        result = torch.zeros(rows.n_items, of_users.shape[1])
+    def to_items(user_values: Tensor) -> Tensor:
+        result = torch.zeros(rows.n_items, user_values.shape[1])
         result[by_item.items] = weighted_sums(
-            of_users, by_item.users, by_item.indptr, values[by_item.order]
+            user_values, by_item.users, by_item.indptr, values[by_item.order]
         )
         return add_up(result)
 
     for _ in range(iterations + 1):
         basis = orthonormal(to_items(to_users(basis)))
-    # in the subspace the decomposition is small, and exact in float64
-    turned = torch.linalg.eigh(add_up(_gram(to_users(basis)))).eigenvectors.flip(1)[:, :k]
-    directions = basis @ turned.to(basis.dtype)
+    # In the subspace the decomposition is small enough to be computed in float64.
+    rotation = torch.linalg.eigh(add_up(_gram(to_users(basis)))).eigenvectors.flip(1)[:, :k]
+    directions = basis @ rotation.to(basis.dtype)
     return directions * torch.where(directions.pow(3).sum(0) < 0, -1.0, 1.0)
 
 
 def orthonormal(a: Float[Tensor, "rows k"]) -> Float[Tensor, "rows k"]:
-    """An orthonormal basis of the columns, by the Cholesky factor of their float64 products.
+    """Return an orthonormal basis of the columns, by the Cholesky factor of their Gram matrix.
 
-    That takes a quarter of the time of Householder's reflections, which are used where columns are
-    too nearly dependent for it.
+    This takes a quarter of the time of Householder's reflections, which are used if the columns
+    are nearly dependent.
     """
     factor, failed = torch.linalg.cholesky_ex(_gram(a))
     pivots = factor.diagonal()
@@ -139,7 +149,7 @@ def orthonormal(a: Float[Tensor, "rows k"]) -> Float[Tensor, "rows k"]:
 
 
 def _gram(a: Float[Tensor, "rows k"]) -> Float64[Tensor, "k k"]:
-    """A'A in float64."""
+    """Return A'A in float64."""
     result = torch.zeros(a.shape[1], a.shape[1], dtype=torch.float64)
     for part in a.split(PART_ROWS):
         double = part.double()

@@ -12,7 +12,7 @@ from nearfar.vae.network import VAE
 
 @dataclass(frozen=True)
 class Xavier(Initialiser):
-    """Weights as they were drawn: Glorot's, with small biases. Knows nothing of the data.
+    """Keeps the random weights of the layers: Glorot's, with small biases. Does not use the data.
 
     Source: the published code of Mult-VAE (Liang et al. 2018).
 

@@ -14,10 +14,12 @@ from nearfar.vae.step import Step, Term
 
 @dataclass(frozen=True)
 class Bernoulli(Likelihood):
-    """Every item of the catalogue an independent yes or no.
+    """Every item is an independent binary variable.
+
+    The scores of a batch are dense, and three arrays of their size are kept for the gradient.
 
     Source: the likelihood of H+Vamp (Kim and Suh 2019) and of CDAE with its logistic loss (Wu et
-    al. 2016). Scores of a batch are dense and kept for the gradient, three times over.
+    al. 2016).
 
     Examples:
         >>> nf.MultVAE(likelihood=nf.likelihoods.Bernoulli()).likelihood
@@ -29,14 +31,14 @@ class Bernoulli(Likelihood):
 
 
 def bernoulli(step: Step, /) -> Float[Tensor, " users"]:
-    """-log p(x|z) = sum_i softplus(f_i) - sum_{i in S} f_i, in nats per user.
+    """Return -log p(x|z) = sum_i softplus(f_i) - sum_{i in S} f_i, in nats per user.
 
-    Every item is an independent yes or no with log odds f(z)_i. Where interactions have weights
-    w_i, those of the user's own items multiply their terms, softplus(-f_i).
+    Every item is an independent binary variable with log odds f(z)_i. Weights of interactions
+    multiply the terms softplus(-f_i) of the user's items.
     """
     rows, logits = step.histories, step.logits
-    own = logits[rows.users, rows.indices]
+    positives = logits[rows.users, rows.indices]
     if rows.weights is not None:
-        own = own - (rows.weights - 1) * torch.nn.functional.softplus(-own)
-    chosen = torch.zeros_like(logits[:, 0]).index_add(0, rows.users, own)
-    return torch.nn.functional.softplus(logits).sum(1) - chosen
+        positives = positives - (rows.weights - 1) * torch.nn.functional.softplus(-positives)
+    positive_sums = torch.zeros_like(logits[:, 0]).index_add(0, rows.users, positives)
+    return torch.nn.functional.softplus(logits).sum(1) - positive_sums

@@ -1,4 +1,4 @@
-"""The multinomial likelihood, exact or sampled by the size of the catalogue."""
+"""The multinomial likelihood, exact or sampled depending on the size of the catalogue."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from nearfar.vae.likelihoods.sampled import Sampled
 from nearfar.vae.step import Term
 
 EXACT_ITEMS = 200_000
-"""Up to so many items the multinomial likelihood is exact."""
+"""Largest catalogue for which the multinomial likelihood is exact."""
 
 
 @dataclass(frozen=True)
 class BySize(Likelihood):
-    """The exact multinomial likelihood up to 200,000 items, and above it the sampled one.
+    """The exact multinomial likelihood up to 200,000 items, and the sampled one above.
 
     Args:
         background: as in `Multinomial`.
@@ -31,7 +31,7 @@ class BySize(Likelihood):
     negatives: PositiveInt = 8192
 
     def of(self, catalogue: TrainingCounts) -> Multinomial | Sampled:
-        """Return the likelihood for a catalogue of this size."""
+        """Return the likelihood for the size of this catalogue."""
         if catalogue.n_items <= EXACT_ITEMS:
             return Multinomial(self.background)
         return Sampled(self.negatives, self.background)

@@ -14,9 +14,10 @@ from nearfar.vae.step import Step, Term
 
 @dataclass(frozen=True)
 class Gaussian(Likelihood):
-    """x_i ~ N(f_i, 1/c_i), c_i = 1 for the user's own items: the weighted square loss.
+    """The weighted square loss: x_i ~ N(f_i, 1/c_i), with c_i = 1 for the user's items.
 
-    Up to a constant. Scores of a batch are dense and kept for the gradient, three times over.
+    Constants are left out. The scores of a batch are dense, and three arrays of their size are
+    kept for the gradient.
 
     Source: Liang et al. 2018, section 2.2; the square loss of CDAE (Wu et al. 2016).
 
@@ -36,7 +37,7 @@ class Gaussian(Likelihood):
 
 @dataclass(frozen=True)
 class GaussianLoss:
-    """sum_i (c_i / 2) (x_i - f_i)^2, c_i = 1 (or the interaction's weight) in S, c elsewhere.
+    """The term sum_i (c_i / 2) (x_i - f_i)^2, c_i = 1 (or the weight) for i in S, else c.
 
     Notation: `negative_weight` = c.
     """
@@ -45,8 +46,8 @@ class GaussianLoss:
 
     def __call__(self, step: Step, /) -> Float[Tensor, " users"]:
         rows, logits, c = step.histories, step.logits, self.negative_weight
-        own = logits[rows.users, rows.indices]
+        positives = logits[rows.users, rows.indices]
         weights = 1.0 if rows.weights is None else rows.weights
-        corrections = weights * (1 - own).square() - c * own.square()
-        whole = c * logits.square().sum(1)
-        return 0.5 * whole.index_add(0, rows.users, corrections)
+        corrections = weights * (1 - positives).square() - c * positives.square()
+        as_if_negative = c * logits.square().sum(1)
+        return 0.5 * as_if_negative.index_add(0, rows.users, corrections)

@@ -14,11 +14,11 @@ from nearfar.vae.step import Term
 
 @dataclass(frozen=True, eq=False)
 class TrainingCounts:
-    """What is known of the training data before training.
+    """Counts of the training data, known before training.
 
     Attributes:
-        item_counts: how many training users interacted with each item.
-        n_users: how many training users there are.
+        item_counts: number of training users who interacted with each item.
+        n_users: number of training users.
 
     Examples:
         >>> from nearfar.vae.likelihoods.likelihood import TrainingCounts
@@ -35,7 +35,7 @@ class TrainingCounts:
 
 
 class Likelihood(Settings, ABC):
-    """p(x|z), by its negative logarithm as a term of the objective.
+    """The likelihood p(x|z), whose negative logarithm is a term of the objective.
 
     Examples:
         >>> @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Likelihood(Settings, ABC):
         ...         return poisson
         >>> def poisson(step):
         ...     scores, rows = step.logits, step.histories
-        ...     of_history = torch.zeros(rows.n_users).index_add(
+        ...     positive_sums = torch.zeros(rows.n_users).index_add(
         ...         0, rows.users, scores[rows.users, rows.indices]
         ...     )
-        ...     return scores.exp().sum(dim=1) - of_history
+        ...     return scores.exp().sum(dim=1) - positive_sums
         >>> algorithm = nf.MultVAE(likelihood=Poisson(), epochs=1, **small)
         >>> algorithm.fit(split.train, split.validation).n_items
         20
@@ -55,4 +55,4 @@ class Likelihood(Settings, ABC):
 
     @abstractmethod
     def term(self, catalogue: TrainingCounts) -> Term:
-        """-log p(x|z) in nats per user, or an estimate of it."""
+        """Return the term -log p(x|z) in nats per user, or an estimate of it."""

@@ -22,12 +22,12 @@ class Multinomial(Likelihood):
 
     Source: Liang et al. 2018; the soft targets follow the public code of Li et al. 2021
     (Sinkhorn CF), where an unobserved item's target is the same alpha for all users.
-    Differs: alpha is not a setting. It follows from `background` for each user, so that one
-    value is good for catalogues and histories of different sizes.
+    Differs: alpha is not a setting. It is computed for each user from `background`, so that one
+    value suits catalogues and histories of different sizes.
 
     Args:
-        background: the targets of all items that a user has not interacted with, together, as a
-            share of those that the user has: alpha (I - N) / N. 0 for Eq. 1 as published.
+        background: total target of the items that a user has not interacted with, relative to that
+            of the user's items: alpha (I - N) / N. 0 is Eq. 1 as published.
 
     Examples:
         >>> nf.MultVAE(likelihood=nf.likelihoods.Multinomial()).likelihood
@@ -43,19 +43,19 @@ class Multinomial(Likelihood):
 
 
 def reconstruction(step: Step, /) -> Float[Tensor, " users"]:
-    """-log p(x|z) = -sum_i x_i log softmax(f(z))_i, in nats per user (Eq. 1).
+    """Return -log p(x|z) = -sum_i x_i log softmax(f(z))_i, in nats per user (Eq. 1).
 
-    Where interactions have weights, x_i is the weight of i, here and below.
+    If interactions have weights, x_i is the weight of i, here and below.
     """
     return step.output.multinomial_nll(step.hidden, step.histories)
 
 
 @dataclass(frozen=True)
 class SoftReconstruction:
-    """-sum_i t_i log softmax(f(z))_i in nats per user, with t_i = 1 for i in S, alpha elsewhere.
+    """The term -sum_i t_i log softmax(f(z))_i in nats per user, t_i = 1 for i in S, else alpha.
 
-    alpha (I - N) / N = `share`: the items that a user has not interacted with have together
-    `share` times the weight of those that the user has. With 0 it is Eq. 1.
+    The total target of the items that a user has not interacted with is `share` times that of the
+    user's items. With 0 it is Eq. 1.
 
     Notation: `share` = alpha (I - N) / N.
     """
@@ -68,15 +68,15 @@ class SoftReconstruction:
 
 
 def soft_targets(rows: Rows, share: float, like: Tensor) -> Background:
-    """Return the same target alpha for all items outside of S, user by user.
+    """Return each user's target alpha of the items outside of S.
 
-    alpha is at most 1, where a user has interacted with a large part of the catalogue, and 0
-    for a user with all items or none.
+    alpha is limited to 1, which matters if a user has interacted with a large part of the
+    catalogue. It is 0 for a user with all items or none.
 
     Args:
         rows: the sets S, over the whole catalogue.
         share: alpha (I - N) / N.
-        like: a tensor of the wanted dtype and device.
+        like: a tensor with the dtype and device of the result.
     """
     totals = rows.totals.to(like)
     others = rows.n_items - rows.counts.to(like)

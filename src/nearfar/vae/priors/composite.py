@@ -20,21 +20,21 @@ from nearfar.vae.step import Step
 
 @dataclass(frozen=True)
 class Composite(Prior):
-    """Dimension by dimension a mixture of N(0, 1), the old posterior of the clean x, N(0, e^10).
+    """A mixture, per dimension, of N(0, 1), the old posterior of the uncorrupted x and N(0, e^10).
 
-    The old posterior is that of the encoder as it was when the prior was last renewed, frozen;
-    behind a flow, its q(z_0|x).
+    The old posterior is that of a frozen copy of the encoder, made when the prior was last
+    renewed; with a flow, its q(z_0|x).
 
-    Source: Shenbin et al., RecVAE, 2020, and its published code, which mixes dimension by
-    dimension; the paper's formula mixes whole vectors.
-    Differs: the old encoder starts as the new one; in the published code it has weights of its
-    own until it is renewed first.
+    Source: Shenbin et al., RecVAE, 2020, and its published code, which mixes per dimension; the
+    paper's formula mixes whole vectors.
+    Differs: the old encoder starts as a copy of the new one; in the published code it has its own
+    random weights until the prior is first renewed.
 
     Args:
         normal: share of the standard normal.
         old_posterior: share of the old posterior.
         wide: share of the wide normal.
-        wide_logvar: the wide normal's log variance.
+        wide_logvar: log variance of the wide normal.
 
     Examples:
         >>> nf.RecVAE(prior=nf.priors.Composite(wide_logvar=5.0)).prior.wide_logvar
@@ -88,15 +88,15 @@ class _CompositeNetwork(PriorNetwork):
 
         def log_prior(z: Float[Tensor, "users latent"]) -> Float[Tensor, " users"]:
             zero = torch.zeros_like(z[:1])
-            parts = []
+            components = []
             if normal:
-                parts.append(log_normal(z, zero, zero) + math.log(normal))
+                components.append(log_normal(z, zero, zero) + math.log(normal))
             if old is not None:
-                parts.append(log_normal(z, old.mu, old.logvar) + math.log(old_posterior))
+                components.append(log_normal(z, old.mu, old.logvar) + math.log(old_posterior))
             if wide:
                 logvar = torch.full_like(zero, self.settings.wide_logvar)
-                parts.append(log_normal(z, zero, logvar) + math.log(wide))
-            return torch.logsumexp(torch.stack(parts), 0).sum(1)
+                components.append(log_normal(z, zero, logvar) + math.log(wide))
+            return torch.logsumexp(torch.stack(components), 0).sum(1)
 
         return log_prior
 

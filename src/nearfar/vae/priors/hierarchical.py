@@ -1,4 +1,4 @@
-"""The prior of two levels of H+Vamp."""
+"""The two-level prior of H+Vamp."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from nearfar.vae.step import Step
 
 @dataclass(frozen=True)
 class HierarchicalVamp(Prior):
-    """p(z1, z2) = p(z1|z2) p(z2): a VampPrior above, a learned Gaussian below.
+    """Two levels p(z1, z2) = p(z1|z2) p(z2): a VampPrior of z2 and a learned Gaussian of z1.
 
-    For the hierarchical encoder, whose latent is (z1, z2).
+    It is for the hierarchical encoder, whose latent is (z1, z2).
 
     Source: Tomczak and Welling 2018, section 4; Kim and Suh 2019.
 
     Args:
         upper: p(z2).
-        hidden: units of the two hidden layers of p(z1|z2).
-        units: "gated", or "tanh".
+        hidden: units per hidden layer of p(z1|z2), which has two.
+        units: "gated" or "tanh".
 
     Examples:
         >>> nf.priors.HierarchicalVamp(upper=nf.priors.Vamp(pseudo_inputs=50)).upper.pseudo_inputs
@@ -42,7 +42,9 @@ class HierarchicalVamp(Prior):
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
         if n_latent % 2:
-            raise SettingsError(f"n_latent is {n_latent}; two levels need an even number")
+            raise SettingsError(
+                f"n_latent is {n_latent}; a prior of two levels needs an even number"
+            )
         return _HierarchicalPriorNetwork(self, n_items, n_latent // 2, rng)
 
 

@@ -1,4 +1,4 @@
-"""A mixture of Gaussians as prior."""
+"""The prior that is a mixture of Gaussians."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from nearfar.vae.step import Step
 
 @dataclass(frozen=True)
 class Mixture(Prior):
-    """p(z) = sum_k w_k N(m_k, diag s_k^2), all of it learned; the KL by the step's sample.
+    """The mixture p(z) = sum_k w_k N(m_k, diag s_k^2), whose parameters are all learned.
+
+    The KL is estimated from the step's sample of z.
 
     Source: the mixture-of-Gaussians prior that Tomczak and Welling 2018 compare the VampPrior
     with.
     Differs: there weights are equal; here they are learned, equal at the start.
 
     Args:
-        components: how many Gaussians.
+        components: number of Gaussians.
         spread: standard deviation of their means at the start; variances start at 1.
 
     Examples:
@@ -39,9 +41,9 @@ class Mixture(Prior):
 
 
 class MixtureNetwork(PriorNetwork):
-    """The components' trained parameters: `mu` and `logvar` (components x latent), `score`.
+    """The parameters of the components: `mu` and `logvar` (components x latent) and `score`.
 
-    A component's weight is its share of softmax(`score`).
+    The weights of the components are softmax(`score`).
     """
 
     def __init__(self, components: int, n_latent: int, spread: float, rng: torch.Generator) -> None:
@@ -65,7 +67,7 @@ def log_mixture(
     logvar: Float[Tensor, "components latent"],
     log_weights: Float[Tensor, " components"],
 ) -> Float[Tensor, " users"]:
-    """log sum_k w_k N(z; m_k, diag s_k^2) in nats, by two products and no users x K x latent."""
+    """Return log sum_k w_k N(z; m_k, diag s_k^2) in nats, without a users x K x latent array."""
     precision = torch.exp(-logvar)
     squares = (
         z.square() @ precision.T - 2 * z @ (mu * precision).T + (mu.square() * precision).sum(1)

@@ -15,7 +15,7 @@ from nearfar.vae.step import Step
 
 @dataclass(frozen=True)
 class Normal(Prior):
-    """p(z) = N(0, I), with the KL divergence in closed form where no flow follows.
+    """The prior p(z) = N(0, I); without a flow the KL divergence is in closed form.
 
     Examples:
         >>> nf.MultVAE(prior=nf.priors.Normal()).prior
@@ -27,7 +27,7 @@ class Normal(Prior):
 
 
 class NormalNetwork(PriorNetwork):
-    """N(0, I), without parameters."""
+    """The density of N(0, I), without parameters."""
 
     def log_density(self, step: Step) -> Float[Tensor, " users"]:
         zero = torch.zeros_like(step.z[:1])

@@ -21,7 +21,7 @@ Density = Callable[[Float[Tensor, "users latent"]], Float[Tensor, " users"]]
 
 
 class PriorNetwork(nn.Module, ABC):
-    """p(z), by what the objective asks of it; what it learns are its parameters.
+    """The prior density p(z), with its trainable parameters.
 
     Examples:
         >>> class Laplace(nf.PriorNetwork):
@@ -38,15 +38,15 @@ class PriorNetwork(nn.Module, ABC):
 
     @abstractmethod
     def log_density(self, step: Step) -> Float[Tensor, " users"]:
-        """log p(z) in nats at the step's z."""
+        """Return log p(z) in nats at the step's z."""
 
     def kl(self, step: Step) -> Float[Tensor, " users"]:
-        """KL(q(z|x~) || p(z)) in nats: in closed form where there is one, else by the step's z."""
+        """Return KL(q(z|x~) || p(z)) in nats, in closed form or estimated from the step's z."""
         return step.draw.log_density - self.log_density(step)
 
     @property
     def knows_user(self) -> bool:
-        """Whether the density depends on the user's history, so that it is no p(z) of all users."""
+        """Whether the density depends on the user's history, and is not the same for all users."""
         return False
 
     def density(self, step: Step) -> Density:
@@ -54,32 +54,32 @@ class PriorNetwork(nn.Module, ABC):
         return lambda z: self.log_density(replace(step, draw=replace(step.draw, z=z)))
 
     def learned(self) -> dict[str, np.ndarray]:
-        """Return the parameters that training moves, by name; what it takes over is left out."""
+        """Return the trainable parameters by name, without copies of the encoder."""
         return {n: p.detach().cpu().numpy() for n, p in self.named_parameters() if p.requires_grad}
 
     def load_learned(self, values: Mapping[str, np.ndarray], encoder: EncoderNetwork) -> None:
-        """Set the parameters, and take over from the encoder as at the end of a training.
+        """Set the parameters to what `learned` returned, and renew the prior.
 
         Raises:
             SettingsError: these are not the parameters of this prior.
         """
         self.renew(encoder)
-        mine = {name: p for name, p in self.named_parameters() if p.requires_grad}
-        sizes = {name: tuple(p.shape) for name, p in mine.items()}
-        given = {name: tuple(v.shape) for name, v in values.items()}
-        if sizes != given:
+        parameters = {name: p for name, p in self.named_parameters() if p.requires_grad}
+        shapes = {name: tuple(p.shape) for name, p in parameters.items()}
+        saved_shapes = {name: tuple(v.shape) for name, v in values.items()}
+        if shapes != saved_shapes:
             raise SettingsError(
-                f"the prior's parameters have sizes {sizes}, and the model holds {given}; a bundle "
-                "written before priors were saved lacks them: train it again"
+                f"the prior's parameters have shapes {shapes}, and the model has {saved_shapes}; a "
+                "bundle written before priors were saved lacks them: train it again"
             )
         with torch.no_grad():
-            for name, parameter in mine.items():
+            for name, parameter in parameters.items():
                 parameter.copy_(torch.from_numpy(np.array(values[name])))
 
     def renew(self, encoder: EncoderNetwork) -> None:
-        """What the prior takes over of the encoder when a phase of training ends; mostly nothing.
+        """Copy from the encoder what the prior needs; by default nothing.
 
-        Called once before training too.
+        Called before training, and at the end of the phases that renew the prior.
         """
 
 
@@ -93,4 +93,4 @@ class Prior(Settings, ABC):
 
     @abstractmethod
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
-        """A prior with fresh parameters, drawn from `rng`."""
+        """Return a prior with fresh parameters, drawn from `rng`."""

@@ -1,4 +1,4 @@
-"""The VampPrior: a mixture of the encoder's own posteriors of learned pseudo-inputs."""
+"""The VampPrior: a mixture of the encoder's posteriors of learned pseudo-inputs."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from nearfar.vae.step import Step
 
 @dataclass(frozen=True)
 class Vamp(Prior):
-    """p(z) = (1/C) sum_c q(z|u_c), u_c learned histories with entries from 0 to 1.
+    """The VampPrior p(z) = (1/C) sum_c q(z|u_c), u_c learned histories with entries from 0 to 1.
 
-    For encoders whose q(z|x~) is a plain Gaussian. Behind a flow the components are its
+    It is for encoders whose q(z|x~) is a plain Gaussian. With a flow the components are its
     q(z_0|u_c).
 
     Source: Tomczak and Welling, VAE with a VampPrior, 2018; in recommenders Kim and Suh 2019,
-    whose code too cuts the entries of a table to [0, 1] and shows them to the encoder as they
-    are, not normalised.
-    Differs: in that code dropout falls on pseudo-inputs too; here nothing of them is hidden.
+    whose code also clips the entries of a table to [0, 1] and passes them to the encoder without
+    normalising them.
+    Differs: that code applies dropout to the pseudo-inputs as well; here they are not corrupted.
 
     Args:
-        pseudo_inputs: C.
-        mean: of their entries at the start.
-        std: of their entries at the start.
+        pseudo_inputs: C; number of pseudo-inputs.
+        mean: mean of their entries at the start.
+        std: standard deviation of their entries at the start.
 
     Examples:
         >>> nf.MultVAE(prior=nf.priors.Vamp(pseudo_inputs=200)).prior.pseudo_inputs
@@ -50,7 +50,7 @@ class Vamp(Prior):
 
 
 class VampNetwork(PriorNetwork):
-    """The pseudo-inputs and the mixture that the encoder makes of them."""
+    """The pseudo-inputs, and the mixture of their posteriors."""
 
     def __init__(self, settings: Vamp, n_items: int, rng: torch.Generator) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class VampNetwork(PriorNetwork):
     def log_mixture(
         self, encoder: EncoderNetwork, z: Float[Tensor, "users latent"]
     ) -> Float[Tensor, " users"]:
-        """log p(z) in nats."""
+        """Return log p(z) in nats."""
         return self._mixture(encoder.of_dense(self.inputs.clamp(0, 1)), z)
 
     def _mixture(
@@ -76,8 +76,8 @@ class VampNetwork(PriorNetwork):
         if components.mu.shape[1] != z.shape[1]:
             raise SettingsError(
                 f"the encoder's q(z|u) has {components.mu.shape[1]} dimensions where the prior "
-                f"needs {z.shape[1]}; a hierarchical encoder goes with a hierarchical prior, any "
-                "other with a plain one"
+                f"needs {z.shape[1]}; use a hierarchical prior with a hierarchical encoder, and a "
+                "plain prior with any other"
             )
         equal = torch.full_like(components.mu[:, 0], -math.log(len(self.inputs)))
         return log_mixture(z, components.mu.to(z), components.logvar.to(z), equal.to(z))

@@ -1,4 +1,4 @@
-"""Personalized Item Alignment: the term A(x) of Eq. 8-9."""
+"""Personalized Item Alignment: the objective term A(x) of Eq. 8-9."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ from nearfar.vae.step import Step
 
 
 class Alignment(nn.Module):
-    """A(x) = (1/N) sum_{i in S} E ||z - e_i||^2, by the closed form of Proposition 3.1.
+    """The term A(x) = (1/N) sum_{i in S} E ||z - e_i||^2, in the closed form of Proposition 3.1.
 
-    ||mu - c||^2 + tr Sigma + V(S): sparse sums over the user's items, no sampling. The anchors
-    are used in training only (scoring never reads them). A user without items has no term.
+    The closed form is ||mu - c||^2 + tr Sigma + V(S): sparse sums over the user's items, without
+    sampling. The anchors are used in training only; scoring never reads them. For a user without
+    items it is 0.
 
     Notation: `anchors` = e_i; `centroid` = c; `spread` = V(S).
-    Differs: how the authors' code reduces A over users and dimensions is not known; here it is
-    a sum over dimensions and a mean over users, like the other terms, so that lambda_A values
-    cannot be carried over from the paper.
+    Differs: it is not known how the authors' code reduces A over users and dimensions. Here it is
+    a sum over dimensions and a mean over users, like the other terms, so that values of lambda_A
+    in the paper do not apply.
+
+    Args:
+        n_items: items I.
+        n_latent: latent dimensions K.
+        anchor_std: standard deviation of the anchors at the start.
+        rng: generator of the initial anchors.
     """
 
     def __init__(
@@ -42,7 +49,7 @@ class Alignment(nn.Module):
 def centroid_and_spread(
     anchors: Float[Tensor, "items latent"], rows: Rows
 ) -> tuple[Float[Tensor, "users latent"], Float[Tensor, " users"]]:
-    """c = (1/N) sum_{i in S} e_i and V(S) = (1/N) sum_{i in S} ||e_i - c||^2 (Prop. 3.1)."""
+    """Return c = (1/N) sum_{i in S} e_i and V(S) = (1/N) sum_{i in S} ||e_i - c||^2 (Prop. 3.1)."""
     centroid = mean_of_rows(rows, anchors)
     by_item = rows.by_item
     squared = rows_present(rows, anchors).square().sum(1)[by_item.inverse]

@@ -1,4 +1,4 @@
-"""The critic of RaCT: its features and value, what it learns from, and the terms that use it."""
+"""The critic of RaCT, which predicts NDCG, and the objective terms that use it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from nearfar.vae.likelihoods.multinomial import reconstruction
 from nearfar.vae.step import Step
 
 PLACES = 100
+"""Places of the NDCG that the critic predicts."""
 
 SIZES = (3, 100, 100, 10, 1)
+"""Number of features, units of the hidden layers, and the output."""
 
 
 class Critic(nn.Module):
-    """(value - NDCG@100)^2, where the value is the critic's guess of it from three features.
+    """The critic's loss (value - NDCG@100)^2, where value is its prediction from three features.
 
-    The features are -log p(x|z), how many of the user's items the encoder was shown, and how
-    many it was not; what is to be ranked are those not shown. They are normalised, then come
-    three hidden layers and a sigmoid. As a term it has no gradient in the network.
+    The features are -log p(x|z), the number of the user's items that the encoder received, and the
+    number of the other ones, which are the targets of the ranking. Three hidden layers and a
+    sigmoid follow the normalised features. As a term it has no gradient in the network.
 
     Source: Lobel et al., RaCT, 2020, section 3.3 and Figure 2, and its published code.
     Differs: the published code adds 2e-7 times the squared length of the critic's parameters.
-    The moments that features are normalised by are gathered in pre-training, as there, but
-    without the correction of batch renormalisation, and over fewer batches.
+    The moments that normalise the features are gathered in pre-training, as there, but without the
+    correction of batch renormalisation, and over fewer batches.
     """
 
     def __init__(self, rng: torch.Generator) -> None:
@@ -40,11 +42,11 @@ class Critic(nn.Module):
         self.layers = nn.ModuleList(linear(n, m, rng) for n, m in pairwise(SIZES))
 
     def gather(self, step: Step, nll: Float[Tensor, " users"]) -> None:
-        """Take in the features of a batch for their moments."""
+        """Add the features of a batch to their moments."""
         self.moments.gather(_features(step, nll.detach()))
 
     def value(self, step: Step, nll: Float[Tensor, " users"]) -> Float[Tensor, " users"]:
-        """The guess; it has a gradient in `nll`, the one feature that the network can change."""
+        """Return the predicted NDCG, with a gradient in `nll`, the feature the network controls."""
         h = self.moments(_features(step, nll))
         *hidden, last = self.layers
         for layer in hidden:
@@ -58,14 +60,14 @@ class Critic(nn.Module):
 
 
 def _features(step: Step, nll: Float[Tensor, " users"]) -> Float[Tensor, "users 3"]:
-    shown = step.shown.counts
-    counts = torch.stack([shown, step.histories.counts - shown], 1)
+    n_inputs = step.shown.counts
+    counts = torch.stack([n_inputs, step.histories.counts - n_inputs], 1)
     return torch.cat([nll[:, None], counts.to(nll.dtype)], 1)
 
 
 @dataclass(frozen=True)
 class CriticValue:
-    """Minus the NDCG@100 that the critic expects, with the gradient that -log p(x|z) passes on.
+    """The term -value, the critic's NDCG@100, with a gradient in the network through -log p(x|z).
 
     Source: Lobel et al., RaCT, 2020, section 3.2, the actor's update.
     """
@@ -78,7 +80,7 @@ class CriticValue:
 
 @dataclass(frozen=True)
 class WatchedReconstruction:
-    """-log p(x|z); the critic gathers the moments of its features by the way."""
+    """The term -log p(x|z), which also adds to the moments of the critic's features."""
 
     critic: Critic
 
@@ -90,18 +92,19 @@ class WatchedReconstruction:
 
 @torch.no_grad()
 def step_ndcg(step: Step, k: int) -> Float[Tensor, " users"]:
-    """NDCG@k of the step's scores: what was shown is left out, the rest of the history is to find.
+    """Return NDCG@k of the step's scores, for the items that the encoder did not receive.
 
-    The same as the metric NDCG; a user who was shown everything has 0. No more scores are held
-    at a time than the output layer's workspace allows.
+    Items that the encoder received are excluded from the ranking. It is the same as the metric
+    NDCG, and 0 for a user without targets. The users are processed in parts whose scores fit in
+    the output layer's workspace.
     """
-    rows, shown, hidden = step.histories, step.shown, step.hidden.detach()
+    rows, visible, hidden = step.histories, step.shown, step.hidden.detach()
     size = step.output.workspace.users_at_once(rows.n_users, rows.n_items, hidden.dtype)
     parts = []
     for start in range(0, rows.n_users, size):
         end = min(start + size, rows.n_users)
-        among = hidden[start:end], rows.part(start, end), shown.part(start, end)
-        parts.append(_ndcg(step.output, *among, k))
+        part = hidden[start:end], rows.part(start, end), visible.part(start, end)
+        parts.append(_ndcg(step.output, *part, k))
     return torch.cat(parts)
 
 
@@ -109,38 +112,39 @@ def _ndcg(
     output: OutputLayer,
     hidden: Float[Tensor, "users hidden"],
     rows: Rows,
-    shown: WeightedRows,
+    visible: WeightedRows,
     k: int,
 ) -> Float[Tensor, " users"]:
     n_users, n_items = rows.n_users, rows.n_items
     memory = output.workspace.take(n_users * n_items, hidden.dtype, hidden.device)
     scores = memory.view(n_users, n_items)
     output.scores(hidden, scores)
-    entries = (shown.rows.users, shown.rows.indices)
-    scores[entries] = torch.where(shown.shown, -torch.inf, scores[entries])
-    to_find = torch.zeros_like(scores, dtype=torch.bool)
-    to_find[rows.users, rows.indices] = True
-    to_find[entries] = ~shown.shown
+    entries = (visible.rows.users, visible.rows.indices)
+    scores[entries] = torch.where(visible.shown, -torch.inf, scores[entries])
+    is_target = torch.zeros_like(scores, dtype=torch.bool)
+    is_target[rows.users, rows.indices] = True
+    is_target[entries] = ~visible.shown
     places = torch.arange(min(k, n_items), device=hidden.device)
-    hits = to_find.gather(1, scores.topk(len(places)).indices)
+    hits = is_target.gather(1, scores.topk(len(places)).indices)
     discounts = 1 / torch.log2(places.double() + 2)
-    ideal = torch.cat([discounts[:1], discounts.cumsum(0)])  # of nothing to find: any number
-    n_to_find = (rows.counts - shown.counts).clamp(max=len(places))
-    return (hits.double() @ discounts / ideal[n_to_find]).to(hidden.dtype)
+    ideal = torch.cat([discounts[:1], discounts.cumsum(0)])  # with 0 targets any number will do
+    n_targets = (rows.counts - visible.counts).clamp(max=len(places))
+    return (hits.double() @ discounts / ideal[n_targets]).to(hidden.dtype)
 
 
-KEPT = 0.99
-"""How much the moments of older batches still count after one more."""
+DECAY = 0.99
+"""Factor of the moments of earlier batches when a batch is added."""
 
 SMALLEST_VARIANCE = 1e-3
+"""Added to the variance of every feature."""
 
 
 class FeatureMoments(nn.Module):
-    """Features less their mean over their standard deviation: batch normalisation as at test time.
+    """Batch normalisation as at test time: subtracts the mean and divides by the deviation.
 
-    The moments are averages over the users of the batches that were gathered; a batch counts
-    less with every later one. They stay when features are normalised, so that a gradient
-    through a feature may shift all users alike, which the moments of its own batch would hide.
+    The moments are averages over the users of the gathered batches, with weights that decay with
+    every later batch. Normalising features does not change them. So a gradient through a feature
+    can shift all users alike, which the moments of the current batch would cancel.
 
     Notation: `totals` = sums over users of 1, f, f^2, feature by feature.
     Source: Ioffe and Szegedy, Batch Normalization, 2015, section 3.1, without scale and shift.
@@ -154,13 +158,13 @@ class FeatureMoments(nn.Module):
 
     @torch.no_grad()
     def gather(self, features: Float[Tensor, "users features"]) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         f = features.double()
         sums = torch.stack([torch.ones_like(f).sum(0), f.sum(0), f.square().sum(0)])
-        self.totals.mul_(KEPT).add_(sums)
+        self.totals.mul_(DECAY).add_(sums)
 
     def forward(self, features: Float[Tensor, "users features"]) -> Float[Tensor, "users features"]:
-        """(f - mean) / sqrt(variance), by what was gathered."""
+        """Return (f - mean) / sqrt(variance), with the gathered moments."""
         n, sums, squares = self.totals
         mean = sums / n
         variance = (squares / n - mean.square()).clamp(min=0) + SMALLEST_VARIANCE

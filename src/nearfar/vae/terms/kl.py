@@ -1,4 +1,4 @@
-"""The KL term of Eq. 1."""
+"""The objective term KL of Eq. 1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nearfar.vae.step import Step
 
 @dataclass(frozen=True)
 class KL:
-    """KL(q(z|x~) || p(z)), in nats per user (Eq. 1)."""
+    """The term KL(q(z|x~) || p(z)), in nats per user (Eq. 1)."""
 
     prior: PriorNetwork
 

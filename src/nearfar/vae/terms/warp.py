@@ -1,4 +1,4 @@
-"""The WARP loss: a hinge over sampled violations, weighted by the rank that they imply."""
+"""The WARP loss: a hinge loss of sampled violations, weighted by an estimate of the rank."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from torch import Tensor, nn
 from nearfar.vae.step import Step
 
 CHUNK_DRAWS = 1 << 22
-"""Draws per chunk, about 100 MB: positives x tries may be far more."""
+"""Samples per chunk, about 100 MB; all of them, positives x tries, may need far more."""
 
 
 class WARPLoss(nn.Module):
-    """sum_{i in S} L(rank_i) |margin - f_i + f_j|_+, j the first violation among sampled negatives.
+    """The loss sum_{i in S} L(rank_i) |margin - f_i + f_j|_+, j the first violation in a sample.
 
-    For every positive i, items that the user does not have are drawn until one is a violation,
-    f_j > f_i - margin; after n draws the rank of i is estimated as floor((I - N) / n). L(k) =
-    sum_{j <= k} 1/j counts as a constant in the gradient. Where `tries` draws find no violation
-    there is no loss. Where interactions have weights, they multiply the losses of their items.
+    For every positive i, negatives of the user are sampled until one is a violation,
+    f_j > f_i - margin; after n samples the rank of i is estimated as floor((I - N) / n). L(k) =
+    sum_{j <= k} 1/j is a constant in the gradient. Without a violation in `tries` samples the loss
+    is 0. Weights of interactions multiply the losses of their items.
 
-    It is no likelihood, only a term: it says nothing of p(x|z).
+    It is not a likelihood: it defines no p(x|z).
 
     Source: Weston, Bengio and Usunier, WSABIE: Scaling Up To Large Vocabulary Image Annotation,
     2011, Algorithm 1, there with a single positive: floor((Y - 1) / n).
-    Differs: WSABIE draws up to Y - 1 times; here all `tries` items are drawn at once, the user's
-    own among them, which do not count as draws.
+    Differs: WSABIE samples up to Y - 1 times. Here all `tries` items are sampled at once; the
+    user's items among them do not count.
 
     Args:
         n_items: items I.
-        tries: draws per positive.
-        margin: by how much a positive shall be above the negatives.
+        tries: samples per positive.
+        margin: how far the score of a positive should be above those of the negatives.
     """
 
     harmonic: Float[Tensor, " ranks"]
@@ -43,16 +43,16 @@ class WARPLoss(nn.Module):
 
     def forward(self, step: Step, /) -> Float[Tensor, " users"]:
         rows, scores = step.histories, step.logits
-        own = scores[rows.users, rows.indices]
+        positives = scores[rows.users, rows.indices]
         violations, weights = self._violations(step)
-        losses = weights * (self.margin - own + scores[rows.users, violations])
+        losses = weights * (self.margin - positives + scores[rows.users, violations])
         if rows.weights is not None:
             losses = losses * rows.weights
         return torch.zeros_like(scores[:, 0]).index_add(0, rows.users, losses)
 
     @torch.no_grad()
     def _violations(self, step: Step) -> tuple[Int64[Tensor, " nnz"], Float[Tensor, " nnz"]]:
-        """A violation of every positive, and its weight, which is 0 where none was found."""
+        """Return a violation for every positive and its weight, which is 0 if there is none."""
         rows, scores = step.histories, step.logits
         negatives = scores.index_put((rows.users, rows.indices), scores.new_full((), -torch.inf))
         bounds = scores[rows.users, rows.indices] - self.margin
@@ -63,19 +63,19 @@ class WARPLoss(nn.Module):
             rows.users.split(size), bounds.split(size), n_negatives.split(size), strict=True
         ):
             shape = (len(users), self.tries)
-            drawn = torch.randint(rows.n_items, shape, generator=step.rng, device=step.rng.device)
-            values = negatives.view(-1)[users[:, None] * rows.n_items + drawn]
+            items = torch.randint(rows.n_items, shape, generator=step.rng, device=step.rng.device)
+            values = negatives.view(-1)[users[:, None] * rows.n_items + items]
             violates = values > bound[:, None]
-            first = violates.byte().argmax(1, keepdim=True)  # of equals the first
-            draws = (values > -torch.inf).cumsum(1).gather(1, first)[:, 0].clamp(min=1)
-            ranks = n.div(draws, rounding_mode="floor")
-            violations.append(drawn.gather(1, first)[:, 0])
+            first = violates.byte().argmax(1, keepdim=True)  # argmax returns the first of equals
+            n_samples = (values > -torch.inf).cumsum(1).gather(1, first)[:, 0].clamp(min=1)
+            ranks = n.div(n_samples, rounding_mode="floor")
+            violations.append(items.gather(1, first)[:, 0])
             weights.append(self.harmonic[ranks] * violates.gather(1, first)[:, 0])
         return torch.cat(violations), torch.cat(weights)
 
 
 def harmonic_numbers(n: int) -> Float[Tensor, " ranks"]:
-    """L(0) = 0, L(1) = 1, ..., L(n) = 1 + 1/2 + ... + 1/n."""
+    """Return L(0) = 0, L(1) = 1, ..., L(n) = 1 + 1/2 + ... + 1/n."""
     numbers = torch.zeros(n + 1, dtype=torch.float64)
     torch.cumsum(1 / torch.arange(1, n + 1, dtype=torch.float64), 0, out=numbers[1:])
     return numbers.float()

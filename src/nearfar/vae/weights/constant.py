@@ -1,4 +1,4 @@
-"""A weight that stays."""
+"""A constant weight."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nearfar.vae.weights.weight import Progress, Weight
 
 @dataclass(frozen=True)
 class ConstantWeight(Weight):
-    """The same weight at every step.
+    """The weight is the same at every step.
 
     Args:
         value: the weight.

@@ -1,16 +1,16 @@
-"""A weight that falls along half a cosine."""
+"""A weight that decays along half a cosine."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from nearfar.vae.weights._falling import Falling
+from nearfar.vae.weights._decay import Decay
 
 
 @dataclass(frozen=True)
-class Cosine(Falling):
-    """From nothing to 1 in `warm_up` steps, then to `end` at the end of `epochs`, and so on.
+class Cosine(Decay):
+    """Grows from 0 to 1 in `warm_up` steps, then decays along half a cosine to `end`.
 
     Source: Loshchilov and Hutter, SGDR, 2017, without restarts.
 
@@ -20,5 +20,5 @@ class Cosine(Falling):
         [0.6, 0.53, 0.05]
     """
 
-    def _after(self, share: float) -> float:
+    def _value_at(self, share: float) -> float:
         return self.end + (1 - self.end) * (1 + math.cos(math.pi * share)) / 2

@@ -1,4 +1,4 @@
-"""A weight that grows to its full value again and again."""
+"""A weight that grows to its full value in every cycle."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from nearfar.vae.weights.weight import Progress, Weight
 
 @dataclass(frozen=True)
 class Cyclic(Weight):
-    """From 0 to `end` over the first `rising` of every cycle, and `end` for the rest of it.
+    """Grows from 0 to `end` in the first `rising` of every cycle, and stays there for the rest.
 
     Source: Fu et al., Cyclical Annealing Schedule, 2019.
 
     Args:
         end: the full value.
-        epochs: length of a cycle.
+        epochs: length of a cycle in epochs.
         rising: share of a cycle in which the weight grows.
 
     Examples:

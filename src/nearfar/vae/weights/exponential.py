@@ -1,19 +1,19 @@
-"""A weight that falls by the same factor every step."""
+"""A weight that decays by the same factor every step."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from nearfar.core.ranges import PositiveShare
-from nearfar.vae.weights._falling import Falling
+from nearfar.vae.weights._decay import Decay
 
 
 @dataclass(frozen=True)
-class Exponential(Falling):
-    """From nothing to 1 in `warm_up` steps, and geometrically to `end` at the end of `epochs`.
+class Exponential(Decay):
+    """Grows from 0 to 1 in `warm_up` steps, then decays geometrically to `end`.
 
-    Half of the course is spent below the square root of `end`, where a cosine with the
-    `end` of .01 spends a fifth of it.
+    It is below the square root of `end` for half of the decay; a cosine with an `end` of .01 is
+    for a fifth.
 
     Examples:
         >>> schedule = nf.schedules.Exponential(epochs=10, warm_up=10)
@@ -23,5 +23,5 @@ class Exponential(Falling):
 
     end: PositiveShare = 0.01
 
-    def _after(self, share: float) -> float:
+    def _value_at(self, share: float) -> float:
         return self.end**share

@@ -1,4 +1,4 @@
-"""A weight that grows from nothing to its full value."""
+"""A weight that grows linearly from 0 to its full value."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from nearfar.vae.weights.weight import Progress, Weight
 
 @dataclass(frozen=True)
 class LinearAnneal(Weight):
-    """min(end, end * step / steps): the KL annealing of Mult-VAE (Liang et al. 2018).
+    """Grows as min(end, end * step / steps): the KL annealing of Mult-VAE (Liang et al. 2018).
 
-    Differs: published is min(.2, step / 200,000), which is end .2 over 40,000 steps. The default
+    Differs: the published min(.2, step / 200,000) is an `end` of .2 after 40,000 steps. The default
     of 1,000 steps was good on validation users of MovieLens-1M and 100K, where an epoch has few
     steps.
 
     Args:
         end: the full value.
-        steps: how many steps it takes to get there.
-        epochs: how many epochs instead, where it is above 0 (as published for H+Vamp).
+        steps: steps until the full value.
+        epochs: epochs until the full value, instead of `steps`, if above 0 (published for H+Vamp).
 
     Examples:
         >>> nf.schedules.LinearAnneal(end=0.2, steps=100)(nf.schedules.Progress(step=50))

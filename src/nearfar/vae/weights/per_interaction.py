@@ -1,4 +1,4 @@
-"""A weight in proportion to a user's history."""
+"""A weight in proportion to the length of a user's history."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nearfar.vae.weights.weight import Progress, Weight
 
 @dataclass(frozen=True)
 class PerInteraction(Weight):
-    """gamma |x_u|: the KL weight of RecVAE, user by user.
+    """The weight gamma |x_u| of each user: the KL weight of RecVAE.
 
     Notation: `gamma`; |x_u|, interactions of user u, uncorrupted.
     Source: Shenbin et al., RecVAE, 2020, and its published code; .005 on MovieLens-20M.

@@ -1,4 +1,4 @@
-"""Algorithm 1: a weight that grows whenever validation stalls."""
+"""Algorithm 1: a weight that grows when validation does not improve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nearfar.vae.weights.weight import Progress, Weight
 
 @dataclass(frozen=True)
 class PlateauGrowth(Weight):
-    """`start`, times `scale` after every `patience` epochs in a row without a new best score.
+    """Starts at `start`, and is multiplied by `scale` after `patience` epochs without a new best.
 
     Notation: `start` = lambda_A, `patience` and `scale` as in the paper.
     Source: Algorithm 1; the count starts again after each growth.

@@ -1,4 +1,4 @@
-"""The interface of a weight."""
+"""The interface of a loss weight schedule."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from nearfar.core.settings import Settings
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands: a weight is a pure function of it, so that resuming is exact.
+    """The progress of training. A weight is a pure function of it, so that resuming is exact.
 
-    `scores` are the validation scores of the epochs ended so far, in order; `n_steps` is how
-    many steps an epoch has, `n_epochs` how many epochs the training has at most.
+    Args:
+        step: steps done, over all epochs.
+        epoch: the current epoch, from 0.
+        scores: the validation scores of the epochs done, in order.
+        n_steps: steps per epoch.
+        n_epochs: epochs of the training, at most.
 
     Examples:
         >>> nf.schedules.Progress(step=50, epoch=2, scores=(0.30, 0.32)).epoch
@@ -29,10 +33,10 @@ class Progress:
 
 
 class Weight(Settings, ABC):
-    """How much a term counts at a given point of training.
+    """A schedule for the weight of an objective term, or a factor of the learning rate.
 
     Class attributes:
-        by_interactions: whether it counts for a user as often as the user has interactions.
+        by_interactions: whether the weight is multiplied by each user's number of interactions.
 
     Examples:
         >>> @dataclass(frozen=True)
