@@ -119,7 +119,7 @@ def sample_ratio_p(counts: Iterable[int], weights: Iterable[int]) -> float:
 def _sizes(
     logs: Logs, arms: pl.DataFrame, experiment: Experiment, settings: CheckSettings
 ) -> Check:
-    """Check for sample-ratio mismatch on all cards and each one, at alpha over the number of tests."""
+    """Check for sample-ratio mismatch on all cards and each, at alpha over the number of tests."""
     single = arms.filter(pl.col("n_arms") == 1)
     groups: dict[str, pl.DataFrame] = {"all cards": single}
     for card in logs.cards if len(logs.cards) > 1 else ():
