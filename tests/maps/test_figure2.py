@@ -172,7 +172,7 @@ def test_too_few_users_are_refused(tmp_path: Path) -> None:
 
 
 def test_many_points_are_pixels_in_a_vector_file(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("nearfar.pages.matplotlib.AS_PIXELS", 50)
+    monkeypatch.setattr("nearfar.pages.matplotlib.MAX_VECTOR_POINTS", 50)
     drawn(tmp_path / "a.svg", ndcg={})
     assert (tmp_path / "a.svg").read_text().count("<image") == 2
 

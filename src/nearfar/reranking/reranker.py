@@ -100,7 +100,7 @@ class Selection(ABC):
         """Return the value of each candidate at the next place; the largest is selected."""
 
     @abstractmethod
-    def add(self, chosen: Int[np.ndarray, " users"]) -> None:
+    def add(self, columns: Int[np.ndarray, " users"]) -> None:
         """Update the state with the selected column of each user."""
 
 
@@ -141,5 +141,5 @@ class ByRelevance(Selection):
     def values(self) -> Float[np.ndarray, "users n"]:
         return self._values
 
-    def add(self, chosen: Int[np.ndarray, " users"]) -> None:
+    def add(self, columns: Int[np.ndarray, " users"]) -> None:
         return
