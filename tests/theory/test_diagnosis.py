@@ -255,7 +255,9 @@ def test_a_note_of_some_models_names_them() -> None:
     found = diagnose({"plain": subject("plain"), "flow": subject("flow")}, chosen)
     notes = notes_of(found.findings["distances"])
     assert "W1 lies between the distance of the means and W2." in notes
-    assert sum(note.startswith("flow: Posteriors are no diagonal Gaussians") for note in notes) == 1
+    assert (
+        sum(note.startswith("flow: Posteriors are not diagonal Gaussians") for note in notes) == 1
+    )
     assert not any(note.startswith("Posteriors are no") for note in notes)
     for note in notes:
         assert f"({note})" in str(found)

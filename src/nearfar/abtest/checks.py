@@ -166,7 +166,7 @@ def _hash(arms: pl.DataFrame, experiment: Experiment, settings: CheckSettings) -
     share = wrong / max(1, single.height)
     message = f"{wrong:,} of {single.height:,} users are in another arm than their id says"
     if share > settings.max_share and not experiment.salt:
-        message = "not told: the experiment has no salt, so that something else may give the arms"
+        message = "not told: the experiment has no salt, so the arms may come from elsewhere"
         return Check("assignment", None, message, {"n_users": wrong, "share": share})
     if share > 0.1:
         message += (

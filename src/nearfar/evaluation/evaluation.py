@@ -219,14 +219,14 @@ class Evaluation:
             "high": interval.high if interval else None,
         }
 
-    def only(self, chosen: Bool[np.ndarray, " users"]) -> Evaluation:
+    def only(self, mask: Bool[np.ndarray, " users"]) -> Evaluation:
         """Return the evaluation of a subset of users, given as a mask."""
         return Evaluation(
             name=self.name,
-            per_user={metric: values[chosen] for metric, values in self.per_user.items()},
-            user_ids=self.user_ids.take(np.flatnonzero(chosen)),
-            n_fold_in=self.n_fold_in[chosen],
-            n_held_out=self.n_held_out[chosen],
+            per_user={metric: values[mask] for metric, values in self.per_user.items()},
+            user_ids=self.user_ids.take(np.flatnonzero(mask)),
+            n_fold_in=self.n_fold_in[mask],
+            n_held_out=self.n_held_out[mask],
         )
 
     def _evaluated(self, metric: Metric | str) -> Metric:

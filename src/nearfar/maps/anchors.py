@@ -38,32 +38,32 @@ class Anchors:
 
 def place_anchors(
     anchors: Float[np.ndarray, "items latent"],
-    chosen: Int[np.ndarray, " anchors"],
+    positions: Int[np.ndarray, " anchors"],
     latents: Float[np.ndarray, "users latent"],
     projected: Projected,
     histories: csr_array,
     items: Vocabulary,
 ) -> Anchors:
-    """Place the anchors of the items at `chosen` on the map of the users."""
+    """Place the anchors of the items at `positions` on the map of the users."""
     from sklearn.neighbors import NearestNeighbors
 
-    selected = anchors[chosen].astype(np.float64)
+    selected = anchors[positions].astype(np.float64)
     lengths = np.linalg.norm(selected, axis=1)
     users_length = float(np.linalg.norm(latents, axis=1).mean())
     scaled = selected * (users_length / np.maximum(lengths, 1e-12))[:, None]
     k = min(N_NEIGHBORS, len(latents))
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(latents)
     nearest = search.kneighbors(scaled, return_distance=False)
-    has_item = csr_array(histories[:, chosen]).toarray() > 0
+    has_item = csr_array(histories[:, positions]).toarray() > 0
     numbers = {
-        "n": len(chosen),
+        "n": len(positions),
         "length": float(lengths.mean()),
         "users_length": users_length,
-        "nearest_with_item": float(has_item[nearest, np.arange(len(chosen))[:, None]].mean()),
+        "nearest_with_item": float(has_item[nearest, np.arange(len(positions))[:, None]].mean()),
         "users_with_item": float(has_item.mean()),
         "k": k,
     }
-    return Anchors(projected.transform(scaled), tuple(item_names(items, chosen)), numbers)
+    return Anchors(projected.transform(scaled), tuple(item_names(items, positions)), numbers)
 
 
 def item_names(items: Vocabulary, positions: Int[np.ndarray, " items"]) -> list[str]:

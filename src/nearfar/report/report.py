@@ -246,7 +246,7 @@ def _diagnosis(
         return "The diagnostics were left out."
     autoencoders = {t: b for t, b in bundles.items() if isinstance(b.model, Autoencoder)}
     if not autoencoders:
-        return "None of the bundles is of an autoencoder, which is what the theory speaks of."
+        return "None of the bundles is of an autoencoder; the theory covers only autoencoders."
     try:
         users = common_sample(everyone, autoencoders.values(), options.users, options.seed)
         subjects = {t: subject_of(b, users, seed=options.seed) for t, b in autoencoders.items()}

@@ -115,11 +115,11 @@ class QuotaCounts:
         must_help = (missing >= left) & helping.any(1)
         return np.where(must_help[:, None], helping, free)
 
-    def add(self, columns: Int[np.ndarray, " users"], found: Bool[np.ndarray, " users"]) -> None:
-        """Count the selected column of each user; `found` is False for a user without one."""
+    def add(self, columns: Int[np.ndarray, " users"], selected: Bool[np.ndarray, " users"]) -> None:
+        """Count the selected column of each user; `selected` is False for a user without one."""
         users = np.arange(len(columns))
         for n, (_, members) in enumerate(self._quotas):
-            self._counts[n] += members[users, columns] & found
+            self._counts[n] += members[users, columns] & selected
 
 
 def _members(rule: Rule, facts: ItemFacts, unknown: list[str]) -> Bool[np.ndarray, " items"] | None:

@@ -220,8 +220,8 @@ class Subject:
         if self.gaussian:
             return ()
         return (
-            "Posteriors are no diagonal Gaussians: for W2 stands an upper bound, the root mean "
-            f"square of {SHARED_DRAWS} draws with shared noise.",
+            "Posteriors are not diagonal Gaussians, so W2 is replaced by an upper bound, the root "
+            f"mean square distance of {SHARED_DRAWS} draws with shared noise.",
         )
 
     def latents(

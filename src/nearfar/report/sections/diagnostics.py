@@ -83,7 +83,7 @@ def _numbers(measured: Mapping[str, Finding]) -> Table:
 
 
 def curve_charts(
-    found: Diagnosis, models: Sequence[str] | None = None
+    diagnosis: Diagnosis, models: Sequence[str] | None = None
 ) -> list[LineChart | BarChart]:
     """Return the charts of a diagnosis, one per `Curve.chart`.
 
@@ -91,13 +91,13 @@ def curve_charts(
     The dash style stands for the name of the curve.
 
     Args:
-        found: the diagnosis.
+        diagnosis: the diagnosis.
         models: all models, whose order sets the colours; by default those of the diagnosis.
     """
-    titles = list(dict.fromkeys(t for by_title in found.findings.values() for t in by_title))
+    titles = list(dict.fromkeys(t for by_title in diagnosis.findings.values() for t in by_title))
     models = titles if models is None else models
     by_chart: dict[str, list[tuple[str, Curve]]] = {}
-    for by_title in found.findings.values():
+    for by_title in diagnosis.findings.values():
         for title, finding in by_title.items():
             for curve in finding.curves:
                 by_chart.setdefault(curve.chart, []).append((title, curve))

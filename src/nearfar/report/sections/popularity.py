@@ -33,7 +33,7 @@ def section(report: Report) -> Section:
     caption = "Share of each tenth of the items, the most popular first"
     blocks = [
         text,
-        Captioned(lists, f"What stands in the first {K}"),
+        Captioned(lists, f"The first {K} recommendations"),
         tenths_text,
         Charts([_chart(users_shares, model_shares)]),
         Captioned(_table([*users_shares, *model_shares]), caption),

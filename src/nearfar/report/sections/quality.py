@@ -17,8 +17,8 @@ def section(report: Report) -> Section:
     first = next(iter(evaluations.values()))
     dropped = f"; {first.n_dropped:,} with nothing to find are left out" if first.n_dropped else ""
     blocks: list[Block] = [
-        f"Measured on {first.n_users:,} test users{dropped}. Recall@k: the share of what could "
-        "be found among k recommendations; NDCG@k also asks how high it stands.",
+        f"Measured on {first.n_users:,} test users{dropped}. Recall@k: the share of the held-out "
+        "items among k recommendations; NDCG@k also counts how high they rank.",
         Bullets(report.notes),
         Charts(_means(report)),
         Captioned(comparison_table(evaluations, QUALITY, seed=report.options.seed), "Test users"),

@@ -78,7 +78,7 @@ class EncoderSlope(Instrument):
 
 def _meaning(share: float, moved: float, hidden: float, spread: float) -> str:
     if not hidden:
-        return "The masks hid no item, so that nobody moves."
+        return "The masks hid no item, so no posterior moves."
     of_spread = f" by {moved / spread:.2f} of the users' spread," if spread > 0 else ""
     return (
         f"To hide {100 * share:.3g} % of a history moves its posterior{of_spread} "

@@ -59,7 +59,7 @@ class KLParts(Instrument):
                 f"Of {clean.n_users} users: what tells them apart is at most log {clean.n_users} = "
                 f"{np.log(clean.n_users):.1f} nats in the lower estimate, which is a lower bound.",
                 "The prior is the model's own; the bound of E W1 is by the KL to N(0, I), the "
-                "constant of which is known, and holds whatever the prior.",
+                "constant of which is known, and holds for any prior.",
                 *(_KNOWS_USER,) * clean.knows_user,
             ),
         )

@@ -59,7 +59,7 @@ class OverlapCost(Instrument):
                 Curve("What overlap costs", "", "W2, tenths of the pairs",
                       "G, nats per interaction", apart, cost),
             ),
-            notes=("The bound on W1 is by the KL to N(0, I), and holds whatever the prior.",),
+            notes=("The bound on W1 is by the KL to N(0, I), and holds for any prior.",),
         )  # fmt: skip
 
     def work(self, subject: Subject) -> float:

@@ -70,7 +70,7 @@ class Steps(Instrument):
             + (
                 f" Of a pair that it helps and one that it does not, the helped one is nearer by "
                 f"W2 in {100 * nearness:.0f} % of cases, and deeper within the radius in "
-                f"{100 * by_margin:.0f} % (50 % tells nothing)."
+                f"{100 * by_margin:.0f} % (50 % is chance)."
                 if math.isfinite(nearness)
                 else ""
             ),
