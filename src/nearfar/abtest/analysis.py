@@ -165,7 +165,7 @@ def analyse(
             on_step(f"{'all cards' if card is None else f'card {card}'} ...")
         units = make_units(logs, experiment, card)
         all_units = all_units or units
-        rows += _rows(units, card, settings)
+        rows += _compare_arms(units, card, settings)
     assert all_units is not None
     if not rows:
         names = ", ".join(m.name for m in settings.metrics)
@@ -178,7 +178,9 @@ def analyse(
     )
 
 
-def _rows(units: Units, card: str | None, settings: AnalysisSettings) -> list[ArmComparison]:
+def _compare_arms(
+    units: Units, card: str | None, settings: AnalysisSettings
+) -> list[ArmComparison]:
     control, *others = units.experiment.arms
     daily = settings.expected_uplift is not None
     values = {arm: units.values(arm) for arm in units.experiment.arms}

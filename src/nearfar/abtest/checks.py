@@ -86,11 +86,13 @@ def check_logs(
     within = logs.between(*window(logs, experiment))
     arms = arms_of_users(within.exposures, experiment)
     return (
-        _sizes(within, arms, experiment, settings),
-        _mixed(arms, settings),
-        _hash(arms, experiment, settings),
-        _served(within, settings),
-        _orphans(within, arms, experiment, settings) if within.clicks.height else _no_clicks(logs),
+        _check_sample_ratio(within, arms, experiment, settings),
+        _check_one_arm(arms, settings),
+        _check_assignment(arms, experiment, settings),
+        _check_served(within, settings),
+        _check_orphans(within, arms, experiment, settings)
+        if within.clicks.height
+        else _check_without_clicks(logs),
     )
 
 
@@ -116,7 +118,7 @@ def sample_ratio_p(counts: Iterable[int], weights: Iterable[int]) -> float:
     return float(stats.chisquare(observed, expected).pvalue)
 
 
-def _sizes(
+def _check_sample_ratio(
     logs: Logs, arms: pl.DataFrame, experiment: Experiment, settings: CheckSettings
 ) -> Check:
     """Check for sample-ratio mismatch on all cards and each, at alpha over the number of tests."""
@@ -149,7 +151,7 @@ def _sizes(
     return Check("sample_ratio", not failed, message, {"groups": results, "smallest_p": smallest_p})
 
 
-def _mixed(arms: pl.DataFrame, settings: CheckSettings) -> Check:
+def _check_one_arm(arms: pl.DataFrame, settings: CheckSettings) -> Check:
     n = int((arms["n_arms"] > 1).sum())
     share = n / arms.height
     return Check(
@@ -160,7 +162,7 @@ def _mixed(arms: pl.DataFrame, settings: CheckSettings) -> Check:
     )
 
 
-def _hash(arms: pl.DataFrame, experiment: Experiment, settings: CheckSettings) -> Check:
+def _check_assignment(arms: pl.DataFrame, experiment: Experiment, settings: CheckSettings) -> Check:
     single = arms.filter(pl.col("n_arms") == 1)
     wrong = int((experiment.arms_of(single["user"]) != single["arm"]).sum())
     share = wrong / max(1, single.height)
@@ -178,7 +180,7 @@ def _hash(arms: pl.DataFrame, experiment: Experiment, settings: CheckSettings) -
     )
 
 
-def _served(logs: Logs, settings: CheckSettings) -> Check:
+def _check_served(logs: Logs, settings: CheckSettings) -> Check:
     exposures = logs.exposures
     if "served" not in exposures.columns:
         return Check(
@@ -197,7 +199,7 @@ def _served(logs: Logs, settings: CheckSettings) -> Check:
     )
 
 
-def _no_clicks(logs: Logs) -> Check:
+def _check_without_clicks(logs: Logs) -> Check:
     if not logs.clicks.height:
         return Check("clicks_after_exposures", None, "not told: there are no clicks")
     first, last = logs.clicks["day"].min(), logs.clicks["day"].max()
@@ -205,7 +207,7 @@ def _no_clicks(logs: Logs) -> Check:
     return Check("clicks_after_exposures", False, message)
 
 
-def _orphans(
+def _check_orphans(
     logs: Logs, arms: pl.DataFrame, experiment: Experiment, settings: CheckSettings
 ) -> Check:
     """Check the share of clicks on a day without an exposure of the user, also by arm."""

@@ -121,7 +121,7 @@ def disparities(
     in_any_group = np.any(list(group_masks.values()), axis=0)
     metrics = tuple(evaluation.per_user) if metrics is None else metrics
     results = [
-        _disparity(metric, name, values[rows], values[in_any_group & ~rows], level)
+        _compare_group(metric, name, values[rows], values[in_any_group & ~rows], level)
         for metric in (parse_metric(m) if isinstance(m, str) else m for m in metrics)
         for values in [evaluation.values(metric)]
         for name, rows in group_masks.items()
@@ -189,7 +189,7 @@ def _group_masks(
     return {name: labelled & (user_labels == name) for name in names}
 
 
-def _disparity(
+def _compare_group(
     metric: Metric,
     name: str,
     group: Float64[np.ndarray, " users"],

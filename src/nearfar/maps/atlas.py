@@ -177,11 +177,11 @@ def make_atlas(
     for title, model in models.items():
         if on_map is not None:
             on_map(title)
-        maps.append(_map(title, model, users, cohorts, projection, seed, n_anchors))
+        maps.append(_make_map(title, model, users, cohorts, projection, seed, n_anchors))
     return Atlas(users, cohorts, projection, seed, tuple(maps))
 
 
-def _map(
+def _make_map(
     title: str,
     mapped: ModelToMap,
     users: Interactions,

@@ -53,7 +53,7 @@ class AlignmentInstrument(Instrument):
     def read(self, subject: Subject) -> Measured:
         if subject.model.anchors is None:
             raise SettingsError("the model was trained without PIA; it has no anchors")
-        parts = _parts(subject, 1 if subject.gaussian else self.n_draws)
+        parts = _mean_alignment(subject, 1 if subject.gaussian else self.n_draws)
         total = float(parts.total.mean())
         numbers = [
             Number("total", "A(x), mean of users", total, "latent units^2"),
@@ -105,7 +105,7 @@ class AlignmentInstrument(Instrument):
             start.to(device), subject.align_weight, centroid_rows.to(device)
         )
         hessians = objective.hessian(free.mu).view(n, self.n_masks, *2 * (start.shape[1],)).cpu()
-        rows = _rows(
+        rows = _contraction_rows(
             hessians.numpy(), _by_user(free, n), _by_user(aligned, n), centroids[users],
             encoder_mu, subject.align_weight,
         )  # fmt: skip
@@ -138,7 +138,7 @@ class AlignmentInstrument(Instrument):
         )  # fmt: skip
 
 
-def _parts(subject: Subject, n_draws: int) -> AlignmentParts:
+def _mean_alignment(subject: Subject, n_draws: int) -> AlignmentParts:
     """Compute A(x) of clean histories as a mean over draws, from the Gaussian in training."""
     assert subject.model.anchors is not None
     anchors, all_users = torch.from_numpy(subject.model.anchors), np.arange(subject.n_users)
@@ -184,7 +184,7 @@ def _by_user(optimum: LatentOptimum, n_users: int) -> tuple[np.ndarray, np.ndarr
     return mu.reshape(n_users, -1, mu.shape[1]), slope.reshape(n_users, -1)
 
 
-def _rows(
+def _contraction_rows(
     hessians: np.ndarray,
     free: tuple[np.ndarray, np.ndarray],
     aligned: tuple[np.ndarray, np.ndarray],
