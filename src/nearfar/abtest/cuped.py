@@ -42,8 +42,7 @@ def covariate_of(metric: UpliftMetric, total: Moments) -> Covariate | None:
     ):
         denominator = None
     covariate = Covariate(numerator, denominator)
-    slope = total.gradient(covariate.numerator, covariate.denominator)
-    return covariate if slope @ total.covariance @ slope > 0 else None
+    return covariate if total.varies(numerator, denominator) else None
 
 
 def coefficient(metric: UpliftMetric, covariate: Covariate, total: Moments) -> float:

@@ -118,8 +118,7 @@ def solve(
     """
     import tea_tasting as tt
 
-    slope = moments.gradient(metric.numerator, metric.denominator)
-    varies = slope @ moments.covariance @ slope > 0
+    varies = moments.varies(metric.numerator, metric.denominator)
     if not moments.mean_of(metric.numerator) > 0 or not varies:
         raise EmptyDataError(
             f"{metric.name} is 0 in the log, or the same for all users; a plan needs a log in "

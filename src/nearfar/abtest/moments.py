@@ -77,3 +77,8 @@ class Moments:
         if denominator is not None:
             slope[self.sums.index(denominator)] = -self.mean_of(numerator) / denominator_mean**2
         return slope
+
+    def varies(self, numerator: str, denominator: str | None) -> bool:
+        """Return whether the ratio of two means has a variance above 0, by the delta method."""
+        slope = self.gradient(numerator, denominator)
+        return bool(slope @ self.covariance @ slope > 0)

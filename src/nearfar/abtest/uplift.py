@@ -79,7 +79,8 @@ def measure(
         equal_var=False,
         use_t=not normal,
     )
-    if not _varies(metric, control) and not _varies(metric, treatment):
+    ratio_terms = (metric.numerator, metric.denominator)
+    if not control.varies(*ratio_terms) and not treatment.varies(*ratio_terms):
         return _without_variance(metric, control, treatment)
     result = ratio.analyze_aggregates(control.aggregates, treatment.aggregates)
     has_ratio = result.control > 0 and result.treatment > 0
@@ -94,11 +95,6 @@ def measure(
         finite(result.rel_effect_size_ci_upper) if has_ratio else None,
         finite(result.pvalue),
     )
-
-
-def _varies(metric: UpliftMetric, moments: Moments) -> bool:
-    slope = moments.gradient(metric.numerator, metric.denominator)
-    return bool(slope @ moments.covariance @ slope > 0)
 
 
 def _without_variance(metric: UpliftMetric, control: Moments, treatment: Moments) -> Uplift:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from nearfar.core.errors import DataError, SettingsError
+from nearfar.theory.tenths import N_TENTHS
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +31,6 @@ class Collaboration:
     harm: Float64[np.ndarray, " users"]
     by_distance: Float64[np.ndarray, " tenths"]
     near_share: float
-
-
-N_TENTHS = 10
 
 
 def collaboration(
