@@ -42,7 +42,7 @@ class Moments:
         return cls(sums, len(values), mean, deviations.T @ deviations / (len(values) - 1))
 
     def mean_of(self, name: str | None) -> float:
-        """Return the mean of a column; 1 for None, the number of users per user."""
+        """Return the mean of a column; 1 for None, since each user counts as one."""
         return 1.0 if name is None else float(self.mean[self.sums.index(name)])
 
     def variance_of(self, name: str) -> float:

@@ -88,7 +88,7 @@ def curve_charts(
     """Return the charts of a diagnosis, one per `Curve.chart`.
 
     Curves that are the same for all models are drawn once, in grey and without the model's title.
-    The dash style stands for the name of the curve.
+    A curve of only one of several models keeps its title. The dash style stands for the name.
 
     Args:
         diagnosis: the diagnosis.
