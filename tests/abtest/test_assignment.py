@@ -91,14 +91,14 @@ def test_weights_count_by_their_ratio_and_growing_only_moves_users_in() -> None:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"name": ""}, "name was expected"),
+        ({"name": ""}, "expected a name"),
         ({"salt": "a\0b"}, "no NUL"),
         ({"arms": ("a",), "weights": (1,)}, "two or more"),
         ({"arms": ("a", "a")}, "two or more"),
         ({"weights": (1,)}, "one whole number"),
         ({"weights": (1, 0)}, "one whole number"),
         ({"weights": (0.5, 0.5)}, "one whole number"),
-        ({"start": datetime(2025, 9, 2, 0, 0)}, "start is a moment"),
+        ({"start": datetime(2025, 9, 2, 0, 0)}, "start has a time of day"),
         ({"start": date(2025, 9, 2), "end": date(2025, 9, 1)}, "ends on 2025-09-01"),
     ],
 )

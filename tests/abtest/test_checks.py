@@ -188,9 +188,9 @@ def test_one_user_with_half_of_the_clicks_fails_the_a_a_test() -> None:
 def test_a_a_needs_users_and_clicks(logs: Logs) -> None:
     with pytest.raises(SettingsError, match="take 20 or more"):
         check_aa(logs, n_splits=5)
-    with pytest.raises(EmptyDataError, match="40 are the least"):
+    with pytest.raises(EmptyDataError, match="needs 40 or more"):
         check_aa(logs.between(logs.first_day, logs.first_day).of_card("nothing"))
-    with pytest.raises(EmptyDataError, match="no clicks that tell of clicks_per_view, "):
+    with pytest.raises(EmptyDataError, match="no clicks to compute clicks_per_view, "):
         check_aa(Logs(logs.exposures, logs.clicks.clear()))
-    with pytest.raises(EmptyDataError, match="no clicks that tell of play_seconds_per_user"):
+    with pytest.raises(EmptyDataError, match="no clicks to compute play_seconds_per_user"):
         check_aa(Logs(logs.exposures, logs.clicks.drop("play_seconds")), METRICS[3:])

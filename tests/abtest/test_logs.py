@@ -133,7 +133,7 @@ def test_other_names_of_columns() -> None:
     seen, done = (f.rename({"user": "customer_id"}) for f in (SEEN, DONE))
     named = parse_columns(["user=customer_id"])
     assert same(read_logs(seen, done, named), read_logs(SEEN, DONE))
-    with pytest.raises(SettingsError, match="'usr' is no column of logs"):
+    with pytest.raises(SettingsError, match="'usr' is not a column of logs"):
         read_logs(seen, done, {"usr": "customer_id"})
     with pytest.raises(SettingsError, match="write it as user=customer_id"):
         parse_columns(["user"])
@@ -156,7 +156,7 @@ def with_cell(frame: pl.DataFrame, column: str, row: int, value: object) -> pl.D
         (with_cell(SEEN, "user", 3, None), DONE, DataError, "row 4: the user is missing"),
         (with_cell(SEEN, "timestamp", 1, None), DONE, DataError, "row 2: the timestamp is missing"),
         (with_cell(SEEN, "card", 4, None), DONE, DataError, "row 5: card is None"),
-        (with_cell(SEEN, "views", 2, 0), DONE, DataError, "row 3: views is 0.0; a whole number"),
+        (with_cell(SEEN, "views", 2, 0), DONE, DataError, "row 3: views is 0.0; expected a whole"),
         (with_cell(SEEN, "views", 2, None), DONE, DataError, "row 3: views is None"),
         (SEEN, with_cell(DONE, "play_seconds", 3, -1.0), DataError, "row 4: play_seconds is -1"),
         (SEEN, with_cell(DONE, "play_seconds", 0, float("inf")), DataError, "row 1: the play_sec"),

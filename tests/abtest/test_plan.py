@@ -166,12 +166,12 @@ def test_bad_wishes_are_refused(wrong: dict, told: str) -> None:
 
 
 def test_logs_that_tell_nothing_are_refused(logs: Logs) -> None:
-    with pytest.raises(EmptyDataError, match="nothing to plan by"):
+    with pytest.raises(EmptyDataError, match="a plan needs a log in which it varies"):
         make_plan(Logs(logs.exposures, logs.clicks.clear()))
     with pytest.raises(EmptyDataError, match="fewer than 4 users"):
         PastActivity(Logs(logs.exposures.head(2), logs.clicks), PlanSettings())
     one_day = logs.between(logs.last_day, None)
-    with pytest.raises(SettingsError, match="one day tells nothing"):
+    with pytest.raises(SettingsError, match="one day cannot plan longer tests"):
         make_plan(one_day, PlanSettings(days=(2,)))
-    with pytest.raises(SettingsError, match="as 7,14,28"):
+    with pytest.raises(SettingsError, match="such as 7,14,28"):
         parse_numbers("7;14", "days")

@@ -112,7 +112,7 @@ def test_user_sums_need_no_arms() -> None:
             EmptyDataError,
             "'third' has 0",
         ),
-        (Experiment("e", start=date(2026, 1, 1)), EmptyDataError, "nothing in common"),
+        (Experiment("e", start=date(2026, 1, 1)), EmptyDataError, "no day in common"),
     ],
 )
 def test_experiments_that_do_not_fit_are_told(experiment, error, told: str) -> None:

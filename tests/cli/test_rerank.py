@@ -40,7 +40,7 @@ def test_a_wrong_re_ranker_or_rule_is_one_line(work: Path, tmp_path: Path, capsy
         (["--rerank", "mmr diversity=3"], "mmr.diversity is 3"),
         (["--rerank", "dbp"], "did you mean 'dpp'"),
         (["--rerank", "calibrated"], "calibrated needs genres"),
-        (["--rules", str(rules)], "rules.csv, line 2: boost is 'much'; a number was expected"),
+        (["--rules", str(rules)], "rules.csv, line 2: boost is 'much'; expected a number"),
     ):
         assert run([*base, *more]) == 1
         assert told in " ".join(capsys.readouterr().err.split())

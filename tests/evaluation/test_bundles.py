@@ -48,7 +48,7 @@ def test_bundles_and_models_stand_in_one_table(split, bundle) -> None:
 
 
 def test_what_is_no_list_of_models_or_no_model_is_told(split, bundle) -> None:
-    with pytest.raises(SettingsError, match="give them in a list"):
+    with pytest.raises(SettingsError, match="expected a list or a mapping of several"):
         nf.compare(bundle, split.test)  # pyright: ignore[reportCallIssue, reportArgumentType]
     with pytest.raises(DataError, match=r"an EASE does not rank; give a fitted model"):
         nf.evaluate(nf.EASE(), split.test)  # pyright: ignore[reportArgumentType]

@@ -87,7 +87,7 @@ def test_names_and_baseline(models, split) -> None:
     assert {pair.a for pair in found.pairs} == {"new"}
     with pytest.raises(UnknownNameError, match="old"):
         nf.compare({"old": models[0]}, split.test, baseline="odl")
-    with pytest.raises(SettingsError, match="no models"):
+    with pytest.raises(SettingsError, match="models is empty"):
         nf.compare([], split.test)
     with pytest.raises(SettingsError, match=r"split\.test"):
         nf.compare(models)

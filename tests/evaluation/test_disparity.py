@@ -103,9 +103,9 @@ def test_one_user_has_no_interval_and_no_test() -> None:
 
 def test_what_cannot_be_compared_is_refused() -> None:
     made = evaluation([0.1, 0.2, 0.3])
-    with pytest.raises(SettingsError, match=r"1-10 of the groups has users.*at least two"):
+    with pytest.raises(SettingsError, match=r"only 1-10 of the groups has users.*at least two"):
         disparities(made, "1-10,11-")
-    with pytest.raises(DataError, match="name none of the 3 users of 'model', such as 'u0'"):
+    with pytest.raises(DataError, match="any of the 3 users of 'model', such as 'u0'"):
         disparities(made, {0: "a", 1: "b"})
     with pytest.raises(UnknownNameError, match="NDCG@5"):
         disparities(made, {"u0": "a", "u1": "b"}, ["ndcg@5"])

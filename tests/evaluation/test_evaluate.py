@@ -126,7 +126,7 @@ class OneHit(UserMetric):
 def test_the_class_of_a_metric_is_no_metric(metrics: Any, data: FoldIn) -> None:
     with pytest.raises(SettingsError, match=r"OneHit is a class; give .* as OneHit\(20\)"):
         parse_metrics(metrics)
-    with pytest.raises(SettingsError, match="10 is no metric"):
+    with pytest.raises(SettingsError, match="10 is not a metric"):
         parse_metrics(["ndcg@100", 10])  # pyright: ignore[reportArgumentType]
 
 

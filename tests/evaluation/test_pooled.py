@@ -41,7 +41,7 @@ def test_what_does_not_go_together_is_refused() -> None:
     one = evaluation([0.2])
     with pytest.raises(EmptyDataError, match="no evaluations"):
         pooled([])
-    with pytest.raises(DataError, match="'model' was measured by NDCG@5, and 'model' by Recall@20"):
+    with pytest.raises(DataError, match="'model' has the metrics NDCG@5; 'model' has Recall@20"):
         pooled([one, evaluation([0.1], metric=NDCG(5))])
     with pytest.raises(DataError, match="numbers in one evaluation and text"):
         pooled([one, replace(one, user_ids=Vocabulary([1]))])

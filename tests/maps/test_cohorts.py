@@ -99,7 +99,7 @@ def test_a_cohort_of_one_is_left_out_and_named() -> None:
 
 def test_no_cohorts_says_what_there_is() -> None:
     with pytest.raises(
-        EmptyDataError, match=r"users have 900 to 950 .* choose other sizes, as 900,950 "
+        EmptyDataError, match=r"users have 900 to 950 .* choose other sizes, such as 900,950 "
     ):
         cohorts_by_interactions(np.array([900] * 10 + [950] * 10), (5, 50))
     with pytest.raises(EmptyDataError, match="no user has any interaction"):

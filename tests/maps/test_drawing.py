@@ -121,7 +121,7 @@ def test_of_many_users_a_sample_is_shown_and_the_page_says_so(
     atlas: Atlas, tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setattr(drawing, "MAX_POINTS", 50)
-    monkeypatch.setattr("nearfar.pages.plotly.WITH_WEBGL", 40)
+    monkeypatch.setattr("nearfar.pages.plotly.WEBGL_POINTS", 40)
     chart = map_charts(atlas, histories=True)[0]
     assert sum(len(each.xy) for each in chart.points) == 50
     assert {trace["type"] for trace in plotly_figure(chart)["data"]} == {"scattergl"}

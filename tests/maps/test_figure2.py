@@ -13,7 +13,7 @@ import pytest
 from nearfar.core.errors import DataError, EmptyDataError, MissingExtraError, SettingsError
 from nearfar.data.interactions import whole_histories
 from nearfar.evaluation.evaluate import evaluate
-from nearfar.maps.atlas import ModelToMap, encoded, make_atlas
+from nearfar.maps.atlas import ModelToMap, encode, make_atlas
 from nearfar.maps.cohorts import cohorts_by_interactions
 from nearfar.maps.drawing import draw
 from nearfar.maps.figure2 import figure2
@@ -111,7 +111,7 @@ def test_a_place_is_the_posterior_mean_of_the_whole_history() -> None:
     assert told == ["a"]
     x = everyone.x.toarray()[cohorts.rows]
     latents = x @ COUNTING.weights
-    assert encoded(COUNTING, atlas.users.x) == pytest.approx(latents, rel=1e-5)
+    assert encode(COUNTING, atlas.users.x) == pytest.approx(latents, rel=1e-5)
     xy = atlas.maps[0].xy
     between = np.linalg.norm(xy[:, None] - xy, axis=2)
     direct = np.linalg.norm(latents[:, None] - latents, axis=2)
@@ -172,7 +172,7 @@ def test_too_few_users_are_refused(tmp_path: Path) -> None:
 
 
 def test_many_points_are_pixels_in_a_vector_file(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("nearfar.pages.matplotlib.AS_PIXELS", 50)
+    monkeypatch.setattr("nearfar.pages.matplotlib.MAX_VECTOR_POINTS", 50)
     drawn(tmp_path / "a.svg", ndcg={})
     assert (tmp_path / "a.svg").read_text().count("<image") == 2
 

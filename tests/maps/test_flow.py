@@ -6,7 +6,7 @@ import pytest
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.maps.atlas import BEHIND_FLOW, ModelToMap, encoded, make_atlas
+from nearfar.maps.atlas import BEHIND_FLOW, ModelToMap, encode, make_atlas
 from nearfar.maps.cohorts import cohorts_by_interactions
 from nearfar.maps.projections.pca import PCA
 from nearfar.maps.table import separability_table
@@ -36,7 +36,7 @@ def atlas_of(fitted: Autoencoder):
 
 
 def test_users_are_drawn_at_the_latents_that_the_decoder_is_given(flow_with_anchors) -> None:
-    points = encoded(flow_with_anchors, X)
+    points = encode(flow_with_anchors, X)
     scores = flow_with_anchors.network.decoder(flow_with_anchors.latents(X).clone())
     np.testing.assert_allclose(scores.detach().numpy(), flow_with_anchors.score(X), atol=1e-5)
     np.testing.assert_array_equal(points, flow_with_anchors.latents(X).numpy())

@@ -90,7 +90,7 @@ def test_a_diverged_model_is_told(name) -> None:
 @pytest.mark.slow
 def test_two_threads_are_as_reproducible_as_one(monkeypatch) -> None:
     points, _ = blobs(3, n=400)
-    monkeypatch.setattr("nearfar.maps.projections.tsne.MANY", 1000)
+    monkeypatch.setattr("nearfar.maps.projections.tsne.MANY_POINTS", 1000)
     first, second = (TSNE(iterations=50).fit(points, seed=5).xy for _ in range(2))
     assert (first == second).all()
     monkeypatch.undo()

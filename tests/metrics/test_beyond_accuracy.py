@@ -219,7 +219,7 @@ def test_what_is_missing_is_named() -> None:
     for metric in (Serendipity(2), Miscalibration(2), AUC(2)):
         with pytest.raises(DataError, match=f"{metric} needs the fold-in items"):
             metric.per_user(replace(seen, histories=None))
-    with pytest.raises(DataError, match="an item of 12 training users, of 8"):
+    with pytest.raises(DataError, match="an item has 12 training users of 8"):
         ARP(2).per_user(replace(seen, n_train_users=8))
 
 

@@ -111,5 +111,5 @@ def test_novelty_of_one_training_user_or_none(n_train_users: int, bits: list[flo
 
 
 def test_novelty_refuses_counts_beyond_the_users() -> None:
-    with pytest.raises(DataError, match="an item of 9 training users, of 8 in all"):
+    with pytest.raises(DataError, match="an item has 9 training users of 8 in all"):
         Novelty(1).per_user(judged([[0]], [[0]], 2, [9, 1], n_train_users=8))

@@ -100,7 +100,7 @@ def test_points_and_labels_of_a_map(tmp_path: Path, monkeypatch) -> None:
     assert texts == ["NDCG 0.4", "Map", "cohort 0", "cohort 1", "anchor"]
     assert [t.get_text() for t in draw([chart]).axes[0].texts] == [EVIL]
     assert "<image" not in svg
-    monkeypatch.setattr("nearfar.pages.matplotlib.AS_PIXELS", 10)
+    monkeypatch.setattr("nearfar.pages.matplotlib.MAX_VECTOR_POINTS", 10)
     assert "<image" in drawn(tmp_path / "b.svg", chart)[0]
 
 

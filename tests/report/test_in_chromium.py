@@ -275,7 +275,7 @@ def test_the_page_of_maps_holds_the_same(browser, tmp_path: Path) -> None:
 
 def test_webgl_draws_many_users(browser, tmp_path: Path, monkeypatch) -> None:
     """WebGL compiles code, which the page's policy has to allow."""
-    monkeypatch.setattr("nearfar.pages.plotly.WITH_WEBGL", 10)
+    monkeypatch.setattr("nearfar.pages.plotly.WEBGL_POINTS", 10)
     atlas = report().atlas
     assert isinstance(atlas, Atlas)
     draw(atlas, tmp_path / "maps.html")

@@ -36,7 +36,7 @@ def test_mmr_puts_what_is_like_the_history_later() -> None:
 
 
 def test_a_long_history_is_compared_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nearfar.reranking.mmr.COMPARED_AT_ONCE", 2)
+    monkeypatch.setattr("nearfar.reranking.mmr.BATCH_ITEMS", 2)
     alike = np.eye(8)
     alike[0, 7] = alike[7, 0] = 0.9
     candidates = ranking([1.0, 0.5, *[-np.inf] * 6])

@@ -164,5 +164,5 @@ def test_what_cannot_be_is_refused() -> None:
         mask_variability(np.zeros((3, 2)), np.zeros(3))
     q = DiagonalGaussian(torch.zeros(2, 3), torch.zeros(2, 3))
     rows = Rows.from_csr(csr_array(np.eye(2, 5, dtype=np.float32)))
-    with pytest.raises(DataError, match="posterior a user"):
+    with pytest.raises(DataError, match="one posterior per user"):
         alignment_parts(q, torch.zeros(4, 3), rows)

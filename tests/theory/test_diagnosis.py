@@ -43,7 +43,7 @@ def test_contract(name: str, instrument: str) -> None:
             or 0 <= number.value <= 1
             or (number.key == "variance")
         )
-        assert number.told()
+        assert number.formatted()
     for curve in found.curves:
         assert len(curve.x) == len(curve.y) > 0
         assert list(curve.x) == sorted(curve.x)
@@ -220,10 +220,10 @@ def test_the_sample_is_told_as_it_was_used() -> None:
 
 
 def test_numbers_are_told_with_their_units_and_intervals() -> None:
-    assert Number("a", "", 0.1234, "share", 0.01).told() == "12.3 ± 2.0 %"
-    assert Number("a", "", 1234.0, "users").told() == "1,234"
-    assert Number("a", "", 0.00123456).told() == "0.00123"
-    assert Number("a", "", math.nan).told() == "-"
+    assert Number("a", "", 0.1234, "share", 0.01).formatted() == "12.3 ± 2.0 %"
+    assert Number("a", "", 1234.0, "users").formatted() == "1,234"
+    assert Number("a", "", 0.00123456).formatted() == "0.00123"
+    assert Number("a", "", math.nan).formatted() == "-"
     finding = Finding("i", "t", "s", numbers=(Number("a", "", math.inf),),
                       curves=(Curve("c", "", "x", "y", (1.0,), (math.nan,)),))  # fmt: skip
     assert finding.to_dict()["numbers"][0]["value"] is None
@@ -255,7 +255,9 @@ def test_a_note_of_some_models_names_them() -> None:
     found = diagnose({"plain": subject("plain"), "flow": subject("flow")}, chosen)
     notes = notes_of(found.findings["distances"])
     assert "W1 lies between the distance of the means and W2." in notes
-    assert sum(note.startswith("flow: Posteriors are no diagonal Gaussians") for note in notes) == 1
+    assert (
+        sum(note.startswith("flow: Posteriors are not diagonal Gaussians") for note in notes) == 1
+    )
     assert not any(note.startswith("Posteriors are no") for note in notes)
     for note in notes:
         assert f"({note})" in str(found)

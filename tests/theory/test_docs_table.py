@@ -50,7 +50,7 @@ def test_a_row_is_of_the_record(row: str) -> None:
     told = []
     for model in MODELS:
         number = next(n for n in findings[model]["numbers"] if n["key"] == key)
-        told.append(Number(**number).told())
+        told.append(Number(**number).formatted())
     assert table()[row] == told
 
 

@@ -376,5 +376,5 @@ def test_an_instrument_is_right_or_refuses_by_name(case: str) -> None:
     if case == "base, multinomial":
         assert not absent
     if not examined.gaussian and "health" in of_case(case):
-        assert "no diagonal Gaussian" in absent["health"]
-        assert "no diagonal Gaussian" in absent["overlap_cost"]
+        assert "not a diagonal Gaussian" in absent["health"]
+        assert "not a diagonal Gaussian" in absent["overlap_cost"]

@@ -1,1 +1,1 @@
-"""A/B tests of recommendations: who is in which arm, how long to run, checks, uplift."""
+"""A/B tests of recommendations: assignment to arms, planning, checks and analysis."""

@@ -1,4 +1,4 @@
-"""The A/A test: users spread again and again at random must not be found to differ."""
+"""The A/A test: random splits of users into two halves must not differ more than by chance."""
 
 from __future__ import annotations
 
@@ -32,64 +32,64 @@ def check_aa(
     seed: int = 0,
     on_split: Callable[[int, int], object] | None = None,
 ) -> Check:
-    """Whether p-values are uniform when users of the log are split in two at random.
+    """Check that p-values are uniform when the users of the log are split in two at random.
 
-    Every split is analysed as an experiment would be. If p-values are not uniform (Kolmogorov and
-    Smirnov's test, Holm's correction over metrics), a few users or a day weigh so much that the
-    delta method does not hold for this log and metric: take more users, or leave the metric out.
+    Each split is analysed as an experiment. If p-values are not uniform (Kolmogorov-Smirnov test,
+    Holm's correction over metrics), a few users or days dominate and the delta method does not
+    hold for this log and metric: use more users, or leave the metric out.
 
     Args:
-        logs: of days without a test, or of a test, whose arms are not looked at.
-        metrics: what is measured.
-        weights: how users are spread over the two halves.
-        n_splits: how many random splits.
-        alpha: adjusted p-values of the uniformity below this fail.
-        seed: of the splits.
-        on_split: called with (splits done, splits in all).
+        logs: days without a test, or of a test, whose arms are ignored.
+        metrics: the metrics to check.
+        weights: relative sizes of the two halves.
+        n_splits: number of random splits.
+        alpha: the check fails if an adjusted p-value of uniformity is below this.
+        seed: random seed of the splits.
+        on_split: called with (splits done, all splits) after every split.
 
     Raises:
         MissingExtraError: tea-tasting is not installed.
         SettingsError: there are fewer than 20 splits.
-        EmptyDataError: there are fewer than 40 users, or nothing that varies.
+        EmptyDataError: there are fewer than 40 users, or no metric has data.
     """
     require("tea_tasting", extra="abtest", purpose="an A/B test")
     if n_splits < MIN_SPLITS:
-        raise SettingsError(f"{n_splits} splits tell nothing; take {MIN_SPLITS} or more")
+        raise SettingsError(f"{n_splits} splits are too few; take {MIN_SPLITS} or more")
     users = user_sums(logs)
     if users.height < 2 * MIN_SPLITS:
         least = 2 * MIN_SPLITS
-        raise EmptyDataError(f"{users.height} users; {least} are the least for an A/A test")
+        raise EmptyDataError(f"the log has {users.height} users; an A/A test needs {least} or more")
     sums, values = known_sums(users), sums_of(users)
-    chosen = [
+    available = [
         m for m in metrics if set(m.sums) <= set(sums) and values[:, sums.index(m.sums[0])].any()
     ]
-    if not chosen:
-        wanted = ", ".join(m.name for m in metrics)
+    if not available:
+        names = ", ".join(m.name for m in metrics)
         raise EmptyDataError(
-            f"from {logs.first_day} to {logs.last_day} there are no clicks that tell of {wanted}"
+            f"from {logs.first_day} to {logs.last_day} there are no clicks to compute {names}"
         )
-    found = np.ones((len(chosen), n_splits))
+    p_values = np.ones((len(available), n_splits))
     rng = generator(seed, "abtest a/a")
     for split in range(n_splits):
         second = rng.random(len(values)) < weights[1] / sum(weights)
         halves = [Moments.of(sums, values[~second]), Moments.of(sums, values[second])]
-        for i, metric in enumerate(chosen):
+        for i, metric in enumerate(available):
             p = measure(metric, *halves).p
-            found[i, split] = 1.0 if p is None else p
+            p_values[i, split] = 1.0 if p is None else p
         if on_split is not None:
             on_split(split + 1, n_splits)
-    uniform = np.array([stats.kstest(p, "uniform").pvalue for p in found])
+    uniform = np.array([stats.kstest(p, "uniform").pvalue for p in p_values])
     adjusted = holm(uniform)
-    rates = (found < 0.05).mean(axis=1)
+    rates = (p_values < 0.05).mean(axis=1)
     passed = bool((adjusted >= alpha).all())
-    told = ", ".join(
-        f"{m.name} {100 * rate:.1f} %" for m, rate in zip(chosen, rates.tolist(), strict=True)
+    summary = ", ".join(
+        f"{m.name} {100 * rate:.1f} %" for m, rate in zip(available, rates.tolist(), strict=True)
     )
     numbers = {
         m.name: {"below_05": float(rate), "p_uniform": float(p)}
-        for m, rate, p in zip(chosen, rates, adjusted, strict=True)
+        for m, rate, p in zip(available, rates, adjusted, strict=True)
     }
     return Check(
-        "a_a", passed, f"{n_splits} random splits, p below .05 in: {told} (5 % expected)",
+        "a_a", passed, f"{n_splits} random splits, p below .05 in: {summary} (5 % expected)",
         {"n_splits": n_splits, "metrics": numbers},
     )  # fmt: skip

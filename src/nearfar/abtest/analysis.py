@@ -1,4 +1,4 @@
-"""The analysis of an A/B test: every metric of every arm, on all cards and on each."""
+"""The analysis of an A/B test: every metric and arm, on all cards together and on each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nearfar.abtest.moments import Moments
 from nearfar.abtest.sequential import always_valid
 from nearfar.abtest.units import Units, make_units
 from nearfar.abtest.uplift import measure
-from nearfar.abtest.warnings import told_of_late, warnings_of
+from nearfar.abtest.warnings import note_on_late_events, warnings_of
 from nearfar.core.errors import EmptyDataError
 from nearfar.core.extras import require
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat
@@ -32,17 +32,17 @@ from nearfar.evaluation.text import p_value
 
 @dataclass(frozen=True)
 class AnalysisSettings(Settings):
-    """How an A/B test is analysed.
+    """The settings of an analysis of an A/B test.
 
     Args:
-        metrics: what is measured.
-        level: of the intervals, and 1 - level of the tests.
-        cuped: adjust by what users did before the start, where the logs reach back.
-        by_card: besides all cards together, each card alone.
+        metrics: the metrics to compare.
+        level: confidence level of the intervals; the tests use alpha = 1 - level.
+        cuped: adjust by the users' activity before the start, if the logs contain it.
+        by_card: analyse each card alone too, besides all cards together.
         n_resamples: samples of the bootstrap, which is for one look at the end; 0 for none.
-        expected_uplift: makes intervals and p-values valid for daily looks; the relative uplift
-            that is hoped for, chosen before the first look. None for one look at the end.
-        seed: of the bootstrap.
+        expected_uplift: the expected relative uplift, chosen before the first look. It makes
+            intervals and p-values valid for daily looks; None for one look at the end.
+        seed: random seed of the bootstrap.
 
     Examples:
         >>> from nearfar.abtest.analysis import AnalysisSettings
@@ -61,13 +61,13 @@ class AnalysisSettings(Settings):
 
 @dataclass(frozen=True)
 class Analysis:
-    """What an A/B test found.
+    """The result of an A/B test.
 
     Args:
-        units: the users, all cards together.
-        rows: one a card, arm and metric; all cards together come first.
-        notes: what the reader must know.
-        warnings: why the numbers may not be believed: the test is not over, or not sound.
+        units: the users, for all cards together.
+        rows: one comparison per card, arm and metric; all cards together come first.
+        notes: remarks for the reader.
+        warnings: reasons not to trust the numbers: the test is not over, or a check failed.
     """
 
     units: Units
@@ -77,17 +77,17 @@ class Analysis:
 
     @property
     def n_users(self) -> dict[str, int]:
-        """Users of each arm."""
+        """The number of users in each arm."""
         counts = dict(self.units.frame["arm"].value_counts().iter_rows())
         return {arm: counts[arm] for arm in self.units.experiment.arms}
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """One a row."""
+        """One sentence per row."""
         return tuple(row.sentence for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, JSON-able."""
+        """Return the analysis as JSON-able values."""
         return {
             "experiment": self.units.experiment.name,
             "first_day": str(self.units.first_day),
@@ -102,7 +102,7 @@ class Analysis:
         }
 
     def table(self) -> Table:
-        """One row a card, arm and metric."""
+        """Return a table with one row per card, arm and metric."""
         daily = any(row.daily for row in self.rows)
         header = (
             "metric", "card", "arm", "control", "arm's", "uplift",
@@ -132,15 +132,15 @@ def analyse(
     """Compare every arm with the control.
 
     Args:
-        logs: exposures and clicks, and earlier ones for CUPED.
-        experiment: arms and window.
-        settings: what is measured and how.
-        on_step: called with what is done next.
+        logs: exposures and clicks; for CUPED also those before the start.
+        experiment: the arms and the window of days.
+        settings: the settings of the analysis.
+        on_step: called with the name of the next step.
 
     Raises:
         MissingExtraError: tea-tasting is not installed.
         DataError: an exposure has no arm, or one that the experiment does not have.
-        EmptyDataError: an arm has fewer than two users, or no metric can be told.
+        EmptyDataError: an arm has fewer than two users, or the logs have data for no metric.
 
     Examples:
         >>> from nearfar.abtest.assignment import Experiment
@@ -154,31 +154,33 @@ def analyse(
         ['control', 'treatment']
     """
     require("tea_tasting", extra="abtest", purpose="an A/B test")
-    chosen = settings or AnalysisSettings()
+    settings = settings or AnalysisSettings()
     cards: list[str | None] = [None]
-    if chosen.by_card and len(logs.cards) > 1:
+    if settings.by_card and len(logs.cards) > 1:
         cards += logs.cards
     rows: list[ArmComparison] = []
-    of_all: Units | None = None
+    all_units: Units | None = None
     for card in cards:
         if on_step is not None:
             on_step(f"{'all cards' if card is None else f'card {card}'} ...")
         units = make_units(logs, experiment, card)
-        of_all = of_all or units
-        rows += _rows(units, card, chosen)
-    assert of_all is not None
+        all_units = all_units or units
+        rows += _compare_arms(units, card, settings)
+    assert all_units is not None
     if not rows:
-        wanted = ", ".join(m.name for m in chosen.metrics)
-        raise EmptyDataError(f"the logs tell nothing of {wanted}; play time needs play_seconds")
+        names = ", ".join(m.name for m in settings.metrics)
+        raise EmptyDataError(f"the logs have no data for {names}; play time needs play_seconds")
     return Analysis(
-        of_all,
+        all_units,
         tuple(corrected(rows)),
-        _notes(logs, of_all, chosen, len(rows)),
-        warnings_of(logs, of_all),
+        _notes(logs, all_units, settings, len(rows)),
+        warnings_of(logs, all_units),
     )
 
 
-def _rows(units: Units, card: str | None, settings: AnalysisSettings) -> list[ArmComparison]:
+def _compare_arms(
+    units: Units, card: str | None, settings: AnalysisSettings
+) -> list[ArmComparison]:
     control, *others = units.experiment.arms
     daily = settings.expected_uplift is not None
     values = {arm: units.values(arm) for arm in units.experiment.arms}
@@ -235,8 +237,8 @@ def _notes(logs: Logs, units: Units, settings: AnalysisSettings, n_rows: int) ->
         notes.append(f"{units.n_days} days are not whole weeks: some days of the week count more.")
     if units.n_mixed:
         notes.append(f"{units.n_mixed:,} users were in several arms and are left out.")
-    if told := told_of_late(logs, units):
-        notes.append(told)
+    if note := note_on_late_events(logs, units):
+        notes.append(note)
     if settings.cuped and not units.has_pre:
         notes.append("No CUPED: the logs hold nothing from before the start.")
     if settings.expected_uplift is None:
@@ -256,13 +258,18 @@ def _reduction_text(row: ArmComparison) -> str:
 
 
 def _bootstrap_text(row: ArmComparison) -> str:
-    found = row.resampled
-    if found is None:
+    resampled = row.resampled
+    if resampled is None:
         return "-"
-    if row.uplift.relative is None or found.relative_low is None or found.relative_high is None:
+    if (
+        row.uplift.relative is None
+        or resampled.relative_low is None
+        or resampled.relative_high is None
+    ):
         ends = [
-            shown(e, row.metric, signed=True) for e in (found.difference_low, found.difference_high)
+            shown(e, row.metric, signed=True)
+            for e in (resampled.difference_low, resampled.difference_high)
         ]
     else:
-        ends = [percent(e) for e in (found.relative_low, found.relative_high)]
+        ends = [percent(e) for e in (resampled.relative_low, resampled.relative_high)]
     return " to ".join(ends)

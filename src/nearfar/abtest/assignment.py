@@ -1,4 +1,4 @@
-"""Which arm a user is in: a pure function of the experiment and the user's id."""
+"""Assign users to arms, as a pure function of the experiment and the user's id."""
 
 from __future__ import annotations
 
@@ -16,36 +16,35 @@ from nearfar.core import settings
 from nearfar.core.errors import DataError, SchemaError, SettingsError
 
 HASH_BYTES = 8
-"""The first so many bytes of the checksum choose the arm."""
+"""Number of leading bytes of the checksum that choose the arm."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Arms, how users are spread over them, and when.
+    """The arms of an experiment, their weights, and its days.
 
     A user's arm comes from the SHA-256 of the UTF-8 text NAME, NUL, SALT, NUL, ID. A whole number
-    as id stands as its decimal digits (7 and "7" are one user), any other text as it is. The
-    first 8 bytes of the checksum, a big-endian number, times the sum of the weights, shifted
-    right by 64 bits, is the user's place; arms have places in their order, each as many as its
-    weight. Nothing is stored, any program that knows SHA-256 finds the same arm, and weights
+    as id is written in decimal digits (7 and "7" are the same user), other ids are used as they
+    are. The first 8 bytes of the checksum, as a big-endian number, times the sum of the weights,
+    shifted right by 64 bits, is the user's place. Arms take places in their order, as many as
+    their weight. Nothing is stored, any program with SHA-256 finds the same arm, and weights
     (1, 1) and (50, 50) mean the same.
 
-    With two arms, more weight for the second only moves users into it. With more arms, or when
-    an arm is added, users may change to any arm: give the experiment a new name then, and begin
-    anew.
+    With two arms, more weight for the second only moves users into it. With more arms, or if an
+    arm is added, users may move to any arm: then start again with a new name.
 
     Args:
-        name: of the experiment; another name spreads the users anew.
-        arms: the names of the arms; the first is the control, which the others are compared with.
+        name: name of the experiment; another name assigns the users anew.
+        arms: names of the arms; the first is the control, which the others are compared with.
         weights: how many of `sum(weights)` users each arm gets; whole numbers.
-        salt: a text that makes arms unpredictable to those who do not know it.
-        start: the first day (UTC) on which arms differ; None for the first day of the log.
-        end: the last day that counts, itself included; None for the last day of the log.
+        salt: a secret text that makes arms unpredictable.
+        start: first day (UTC) on which arms differ; None for the first day of the log.
+        end: last day that counts, inclusive; None for the last day of the log.
 
     Raises:
-        SettingsError: there are fewer than two arms, two of one name, weights that do not match
-            them, a name or salt with a NUL, no name, a moment as start or end, or an end before
-            the start.
+        SettingsError: there are fewer than two arms, two arms have the same name, weights do not
+            match the arms, the name is empty, the name or salt has a NUL, start or end has a time
+            of day, or the end is before the start.
 
     Examples:
         >>> from nearfar.abtest.assignment import Experiment
@@ -64,22 +63,25 @@ class Experiment:
     def __post_init__(self) -> None:
         if not self.name or "\0" in self.name + self.salt:
             raise SettingsError(
-                f"the experiment is named {self.name!r} with salt {self.salt!r}; a name was "
-                "expected, and no NUL in it or in the salt"
+                f"the experiment is named {self.name!r} with salt {self.salt!r}; expected a name, "
+                "and no NUL in it or in the salt"
             )
         if len(self.arms) < 2 or len(set(self.arms)) < len(self.arms) or "" in self.arms:
-            raise SettingsError(f"arms are {list(self.arms)}; two or more names were expected")
+            raise SettingsError(f"arms are {list(self.arms)}; expected two or more different names")
         whole = all(type(w) is int and w > 0 for w in self.weights)
         if len(self.weights) != len(self.arms) or not whole:
             raise SettingsError(
-                f"weights are {list(self.weights)} for {len(self.arms)} arms; one whole number "
-                "above 0 an arm was expected"
+                f"weights are {list(self.weights)} for {len(self.arms)} arms; expected one whole "
+                "number above 0 per arm"
             )
         for name in ("start", "end"):
             if isinstance(getattr(self, name), datetime):
-                raise SettingsError(f"{name} is a moment; a day was expected, as 2025-09-01")
+                raise SettingsError(f"{name} has a time of day; expected a day such as 2025-09-01")
         if self.start is not None and self.end is not None and self.end < self.start:
-            raise SettingsError(f"the experiment starts on {self.start} and ends on {self.end}")
+            raise SettingsError(
+                f"the experiment starts on {self.start} and ends on {self.end}; the end must not "
+                "be before the start"
+            )
 
     @property
     def control(self) -> str:
@@ -92,17 +94,17 @@ class Experiment:
         return {a: w / sum(self.weights) for a, w in zip(self.arms, self.weights, strict=True)}
 
     def arm_of(self, user: int | str) -> str:
-        """The arm of one user.
+        """Return the arm of one user.
 
         Raises:
-            DataError: the id is neither a whole number nor text that UTF-8 can hold.
+            DataError: the id is neither a whole number nor text that UTF-8 can encode.
         """
         if isinstance(user, bool) or not isinstance(user, int | str):
             raise DataError(f"user id {user!r} is a {type(user).__name__}; give a number or text")
         return self._arms_of([str(user)])[0]
 
     def arms_of(self, users: pl.Series) -> pl.Series:
-        """The arm of every user of a column of ids; a million take about two seconds.
+        """Return the arm of every user id in a column; a million take about two seconds.
 
         Raises:
             DataError: an id is missing, or the ids are neither whole numbers nor text.
@@ -110,22 +112,28 @@ class Experiment:
         return pl.Series("arm", self._arms_of(id_texts(users)), dtype=pl.String)
 
     def _arms_of(self, users: Iterable[str]) -> list[str]:
-        named = hashlib.sha256(f"{self.name}\0{self.salt}\0".encode())
-        ends = list(accumulate(self.weights))
-        found = []
+        hash_of_experiment = hashlib.sha256(f"{self.name}\0{self.salt}\0".encode())
+        cumulative_weights = list(accumulate(self.weights))
+        arms = []
         for user in users:
-            state = named.copy()
+            state = hash_of_experiment.copy()
             try:
                 state.update(user.encode())
             except UnicodeEncodeError:
-                raise DataError(f"user id {user!r} is no text that UTF-8 can hold") from None
+                raise DataError(f"user id {user!r} cannot be encoded as UTF-8") from None
             number = int.from_bytes(state.digest()[:HASH_BYTES], "big")
-            found.append(self.arms[bisect_right(ends, number * ends[-1] >> 8 * HASH_BYTES)])
-        return found
+            arms.append(
+                self.arms[
+                    bisect_right(
+                        cumulative_weights, number * cumulative_weights[-1] >> 8 * HASH_BYTES
+                    )
+                ]
+            )
+        return arms
 
 
 def id_texts(ids: pl.Series) -> pl.Series:
-    """Ids as text: whole numbers by their decimal digits, text as it stands.
+    """Convert ids to text: whole numbers to decimal digits; text stays as it is.
 
     Raises:
         SchemaError: the ids are neither whole numbers nor text.
@@ -141,7 +149,7 @@ def id_texts(ids: pl.Series) -> pl.Series:
 
 
 def read_experiment(path: Path) -> Experiment:
-    """An experiment from a TOML file with the fields of `Experiment`; dates stand unquoted.
+    """Read an experiment from a TOML file with the fields of `Experiment`; dates are not quoted.
 
     Raises:
         SettingsError: the file is missing, is not TOML, or has an unknown or wrong setting.
@@ -154,5 +162,5 @@ def read_experiment(path: Path) -> Experiment:
     """
     values = settings.read_toml(path)
     if "name" not in values:
-        raise SettingsError(f'{path} lacks the experiment\'s name; write name = "..." in it')
+        raise SettingsError(f'{path} lacks the experiment\'s name; add a line name = "..."')
     return settings.build(Experiment, values)

@@ -1,4 +1,4 @@
-"""Whether an A/B test can be trusted: sizes of arms, leaks between them, clicks from nowhere."""
+"""Checks of an A/B test: sizes of arms, users in several arms, clicks without an exposure."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from nearfar.abtest.units import arms_of_users, window
 from nearfar.core.settings import Settings
 
 FEW_EXPECTED = 5
-"""Below so many expected users in an arm the chi-square distribution is not one of counts."""
+"""Below this number of expected users in an arm, the chi-square approximation does not hold."""
 
 
 @dataclass(frozen=True)
 class CheckSettings(Settings):
-    """What is still good.
-
-    Args:
-        alpha: p-values of checks below this fail; small, because a check that fails stops a test.
-        max_share: the share of users in several arms, in another arm than the hash's, or served
-            another arm's recommendations, above which the test fails.
-        max_orphan_share: the share of clicks on a day without an exposure of the user (and card)
-            above which the test fails; logs lose a few exposures.
+    """The limits of the checks.
 
     Source: Fabijan et al. 2019, "Diagnosing sample ratio mismatch in online controlled
     experiments", for tests of sizes at a small alpha.
+
+    Args:
+        alpha: a check fails if its p-value is below this; small, since a failed check stops a test.
+        max_share: largest allowed share of users in several arms, in another arm than the hash's,
+            or served another arm's recommendations.
+        max_orphan_share: largest allowed share of clicks on a day without an exposure of the user
+            (and card); logs lose a few exposures.
     """
 
     alpha: Annotated[float, Ge(0), Lt(1)] = 0.001
@@ -42,13 +42,13 @@ class CheckSettings(Settings):
 
 @dataclass(frozen=True)
 class Check:
-    """One question put to the logs.
+    """The result of one check of the logs.
 
     Args:
-        name: what JSON calls it.
-        passed: whether the answer is good; None where the logs cannot tell.
-        told: the answer, for people.
-        numbers: the answer, JSON-able.
+        name: name of the check in JSON.
+        passed: whether the check passed; None if the logs lack the data for it.
+        told: the result as text.
+        numbers: the result as JSON-able values.
     """
 
     name: str
@@ -57,14 +57,14 @@ class Check:
     numbers: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The check as JSON-able values."""
+        """Return the check as JSON-able values."""
         return {"name": self.name, "passed": self.passed, "told": self.told, **self.numbers}
 
 
 def check_logs(
     logs: Logs, experiment: Experiment, settings: CheckSettings | None = None
 ) -> tuple[Check, ...]:
-    """Every check that the logs of an experiment allow, but the A/A test.
+    """Run all checks on the logs of an experiment, except the A/A test.
 
     Raises:
         SchemaError: the exposures have no arms.
@@ -82,23 +82,25 @@ def check_logs(
         >>> [check.name for check in check_logs(logs, experiment)][:3]
         ['sample_ratio', 'one_arm_a_user', 'assignment']
     """
-    chosen = settings or CheckSettings()
+    settings = settings or CheckSettings()
     within = logs.between(*window(logs, experiment))
     arms = arms_of_users(within.exposures, experiment)
     return (
-        _sizes(within, arms, experiment, chosen),
-        _mixed(arms, chosen),
-        _hash(arms, experiment, chosen),
-        _served(within, chosen),
-        _orphans(within, arms, experiment, chosen) if within.clicks.height else _no_clicks(logs),
+        _check_sample_ratio(within, arms, experiment, settings),
+        _check_one_arm(arms, settings),
+        _check_assignment(arms, experiment, settings),
+        _check_served(within, settings),
+        _check_orphans(within, arms, experiment, settings)
+        if within.clicks.height
+        else _check_without_clicks(logs),
     )
 
 
 def sample_ratio_p(counts: Iterable[int], weights: Iterable[int]) -> float:
-    """The chance of arms this unequal if users were spread by the weights.
+    """Return the p-value of the arms' sizes if users were assigned by the weights.
 
-    The chi-square test; for two arms of which one should have fewer than five users, the exact
-    binomial test.
+    It is the chi-square test; for two arms with fewer than five expected users in one of them, it
+    is the exact binomial test.
 
     Examples:
         >>> from nearfar.abtest.checks import sample_ratio_p
@@ -116,36 +118,40 @@ def sample_ratio_p(counts: Iterable[int], weights: Iterable[int]) -> float:
     return float(stats.chisquare(observed, expected).pvalue)
 
 
-def _sizes(
+def _check_sample_ratio(
     logs: Logs, arms: pl.DataFrame, experiment: Experiment, settings: CheckSettings
 ) -> Check:
-    """Sample-ratio mismatch over all cards and on each, at alpha over the number of tests."""
+    """Check for sample-ratio mismatch on all cards and each, at alpha over the number of tests."""
     single = arms.filter(pl.col("n_arms") == 1)
     groups: dict[str, pl.DataFrame] = {"all cards": single}
     for card in logs.cards if len(logs.cards) > 1 else ():
-        of_card = logs.of_card(card).exposures.select("user").unique()
-        groups[f"card {card}"] = single.join(of_card, on="user", how="semi")
-    found, worst = {}, 1.0
+        card_users = logs.of_card(card).exposures.select("user").unique()
+        groups[f"card {card}"] = single.join(card_users, on="user", how="semi")
+    results, smallest_p = {}, 1.0
     for name, users in groups.items():
-        counted = dict(users["arm"].value_counts().iter_rows())
-        counts = {arm: counted.get(arm, 0) for arm in experiment.arms}
+        arm_counts = dict(users["arm"].value_counts().iter_rows())
+        counts = {arm: arm_counts.get(arm, 0) for arm in experiment.arms}
         p = sample_ratio_p(counts.values(), experiment.weights)
-        found[name] = {"users": counts, "p": p}
-        worst = min(worst, p)
-    counts = found["all cards"]["users"]
+        results[name] = {"users": counts, "p": p}
+        smallest_p = min(smallest_p, p)
+    counts = results["all cards"]["users"]
     sizes = ", ".join(
         f"{arm} {n:,} ({100 * n / max(1, sum(counts.values())):.2f} % for "
         f"{100 * experiment.shares[arm]:.2f} %)"
         for arm, n in counts.items()
     )
-    bad = [name for name, one in found.items() if one["p"] < settings.alpha / len(found)]
-    told = f"users of the arms: {sizes}; p {found['all cards']['p']:.3g}"
-    if bad:
-        told += f": not by chance ({', '.join(bad)}); find out who is missing before analysing"
-    return Check("sample_ratio", not bad, told, {"groups": found, "smallest_p": worst})
+    failed = [
+        name for name, result in results.items() if result["p"] < settings.alpha / len(results)
+    ]
+    message = f"users of the arms: {sizes}; p {results['all cards']['p']:.3g}"
+    if failed:
+        message += (
+            f": not by chance ({', '.join(failed)}); find out who is missing before analysing"
+        )
+    return Check("sample_ratio", not failed, message, {"groups": results, "smallest_p": smallest_p})
 
 
-def _mixed(arms: pl.DataFrame, settings: CheckSettings) -> Check:
+def _check_one_arm(arms: pl.DataFrame, settings: CheckSettings) -> Check:
     n = int((arms["n_arms"] > 1).sum())
     share = n / arms.height
     return Check(
@@ -156,35 +162,35 @@ def _mixed(arms: pl.DataFrame, settings: CheckSettings) -> Check:
     )
 
 
-def _hash(arms: pl.DataFrame, experiment: Experiment, settings: CheckSettings) -> Check:
+def _check_assignment(arms: pl.DataFrame, experiment: Experiment, settings: CheckSettings) -> Check:
     single = arms.filter(pl.col("n_arms") == 1)
     wrong = int((experiment.arms_of(single["user"]) != single["arm"]).sum())
     share = wrong / max(1, single.height)
-    told = f"{wrong:,} of {single.height:,} users are in another arm than their id says"
+    message = f"{wrong:,} of {single.height:,} users are in another arm than their id says"
     if share > settings.max_share and not experiment.salt:
-        told = "not told: the experiment has no salt, so that something else may give the arms"
-        return Check("assignment", None, told, {"n_users": wrong, "share": share})
+        message = "not told: the experiment has no salt, so the arms may come from elsewhere"
+        return Check("assignment", None, message, {"n_users": wrong, "share": share})
     if share > 0.1:
-        told += (
+        message += (
             "; were arms given by this name, salt, weights and form of ids? Where something else "
             "gives them, leave the salt out of the experiment's file"
         )
     return Check(
-        "assignment", share <= settings.max_share, told, {"n_users": wrong, "share": share}
+        "assignment", share <= settings.max_share, message, {"n_users": wrong, "share": share}
     )
 
 
-def _served(logs: Logs, settings: CheckSettings) -> Check:
-    seen = logs.exposures
-    if "served" not in seen.columns:
+def _check_served(logs: Logs, settings: CheckSettings) -> Check:
+    exposures = logs.exposures
+    if "served" not in exposures.columns:
         return Check(
             "own_recommendations", None,
             "not told: the exposures have no column 'served', the arm whose recommendations a "
             "card showed",
         )  # fmt: skip
-    leaked = seen.filter(pl.col("served").is_not_null() & (pl.col("served") != pl.col("arm")))
+    leaked = exposures.filter(pl.col("served").is_not_null() & (pl.col("served") != pl.col("arm")))
     views, n = int(leaked["views"].sum()), leaked["user"].n_unique()
-    share = views / int(seen["views"].sum())
+    share = views / int(exposures["views"].sum())
     return Check(
         "own_recommendations",
         share <= settings.max_share,
@@ -193,18 +199,18 @@ def _served(logs: Logs, settings: CheckSettings) -> Check:
     )
 
 
-def _no_clicks(logs: Logs) -> Check:
+def _check_without_clicks(logs: Logs) -> Check:
     if not logs.clicks.height:
         return Check("clicks_after_exposures", None, "not told: there are no clicks")
     first, last = logs.clicks["day"].min(), logs.clicks["day"].max()
-    told = f"all clicks are from {first} to {last}, none from the days of the experiment"
-    return Check("clicks_after_exposures", False, told)
+    message = f"all clicks are from {first} to {last}, none from the days of the experiment"
+    return Check("clicks_after_exposures", False, message)
 
 
-def _orphans(
+def _check_orphans(
     logs: Logs, arms: pl.DataFrame, experiment: Experiment, settings: CheckSettings
 ) -> Check:
-    """Clicks on a day when the user saw nothing; as many in every arm, or something is broken."""
+    """Check the share of clicks on a day without an exposure of the user, also by arm."""
     keys = ["user", "day", *(["card"] if logs.cards else [])]
     total = int(logs.clicks["clicks"].sum())
     orphans = logs.clicks.join(logs.exposures.select(keys).unique(), on=keys, how="anti")

@@ -1,4 +1,4 @@
-"""One row of an analysis: a metric of an arm against the control, in numbers and in words."""
+"""One row of an analysis: an arm against the control in one metric, as numbers and as text."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from nearfar.evaluation.text import p_value
 
 @dataclass(frozen=True)
 class ArmComparison:
-    """An arm against the control in one metric.
+    """The comparison of an arm with the control in one metric.
 
     Args:
-        metric: what is measured.
-        arm: the arm that is not the control.
-        card: the card it is of; None for all cards together.
-        level: of the intervals.
-        uplift: estimate, delta-method intervals and p; adjusted by CUPED where `plain` is given.
-        plain: the same without CUPED; None where nothing is known from before.
-        resampled: bootstrap intervals, where they were asked for and exist.
-        daily: whether what decides must hold for daily looks.
-        always_valid: the interval and p for daily looks, where they exist.
+        metric: the metric.
+        arm: name of the arm that is not the control.
+        card: the card; None for all cards together.
+        level: confidence level of the intervals.
+        uplift: estimate, delta-method intervals and p-value; adjusted by CUPED if `plain` is given.
+        plain: the same without CUPED; None without data from before the start.
+        resampled: bootstrap intervals; None if not requested or undefined.
+        daily: whether the p-value and the interval must hold for daily looks.
+        always_valid: interval and p-value for daily looks; None if not requested or undefined.
         p_holm: `p` after Holm's correction for all rows.
         p_bh: `p` after Benjamini and Hochberg's correction for all rows.
     """
@@ -48,27 +48,27 @@ class ArmComparison:
 
     @property
     def p(self) -> float | None:
-        """The p-value that decides: the always valid one for daily looks."""
+        """The p-value of the comparison: the always valid one for daily looks."""
         if self.daily:
             return None if self.always_valid is None else self.always_valid.p
         return self.uplift.p
 
     @property
     def variance_reduction(self) -> float | None:
-        """The share of the estimate's variance that CUPED takes away; None without CUPED."""
+        """The share of the estimate's variance that CUPED removes; None without CUPED."""
         if self.plain is None:
             return None
-        with_it, without = (_width(u) for u in (self.uplift, self.plain))
-        return 1 - (with_it / without) ** 2 if with_it is not None and without else None
+        adjusted, plain = (_width(u) for u in (self.uplift, self.plain))
+        return 1 - (adjusted / plain) ** 2 if adjusted is not None and plain else None
 
     @property
     def is_shown(self) -> bool:
-        """Whether a difference is shown: p after Holm's correction below 1 - level."""
+        """Whether the difference is significant: p after Holm's correction is below 1 - level."""
         return self.p_holm is not None and self.p_holm < 1 - self.level
 
     @property
     def sentence(self) -> str:
-        """What was found, for people."""
+        """The result as one sentence."""
         place = "" if self.card is None else f" on card {self.card}"
         values = " to ".join(
             shown(v, self.metric) for v in (self.uplift.control, self.uplift.treatment)
@@ -77,46 +77,46 @@ class ArmComparison:
         if self.p is None:
             return f"{start}; too little happened for chance to be judged."
         chances = f"p {_equals(self.p)}, Holm {_equals(self.p_holm)}"
-        told = f"{start}, {self.change} ({self.interval_text}; {chances})"
+        result = f"{start}, {self.change} ({self.interval_text}; {chances})"
         if self.is_shown:
-            return f"{told}: {'more' if self.uplift.difference > 0 else 'less'} than the control."
-        return f"{told}: no difference is shown."
+            return f"{result}: {'more' if self.uplift.difference > 0 else 'less'} than the control."
+        return f"{result}: no difference is shown."
 
     @property
     def change(self) -> str:
-        """The relative uplift as "+116 %", or the difference where there is none."""
+        """The relative uplift as text, such as "+116 %"; the difference if it is undefined."""
         if self.uplift.relative is None:
             return shown(self.uplift.difference, self.metric, signed=True)
         return percent(self.uplift.relative)
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The interval that decides, of the relative uplift, or of the difference where none is."""
-        found = self.uplift
+        """The interval of the relative uplift; of the difference if that is undefined."""
+        uplift = self.uplift
         if self.daily:
             valid = self.always_valid
             return None if valid is None else (valid.low, valid.high)
-        pair = (found.relative_low, found.relative_high)
-        if found.relative is None:
-            pair = (found.difference_low, found.difference_high)
+        pair = (uplift.relative_low, uplift.relative_high)
+        if uplift.relative is None:
+            pair = (uplift.difference_low, uplift.difference_high)
         return None if pair[0] is None or pair[1] is None else (pair[0], pair[1])
 
     @property
     def interval_text(self) -> str:
-        """The interval as "+110 % to +122 %", with what it is."""
-        what = f"{np.round(100 * self.level, 6):g} % interval"
+        """The interval with its kind, such as "95 % interval +110 % to +122 %"."""
+        kind = f"{np.round(100 * self.level, 6):g} % interval"
         if self.daily:
-            what = f"always valid {what}"
+            kind = f"always valid {kind}"
         if self.interval is None:
-            return f"no {what}"
+            return f"no {kind}"
         if self.uplift.relative is None:
             ends = [shown(end, self.metric, signed=True) for end in self.interval]
         else:
             ends = [percent(end) for end in self.interval]
-        return f"{what} {' to '.join(ends)}"
+        return f"{kind} {' to '.join(ends)}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The row as JSON-able values."""
+        """Return the row as JSON-able values."""
         return {
             "card": self.card,
             "metric": self.metric.name,
@@ -136,15 +136,18 @@ class ArmComparison:
 
 
 def corrected(rows: list[ArmComparison]) -> list[ArmComparison]:
-    """The rows with p-values corrected for all of them together.
+    """Return the rows with p-values corrected for all rows together.
 
-    Source: Holm 1979 (any false finding); Benjamini and Hochberg 1995 (the share of false ones).
+    Source: Holm 1979 (family-wise error rate); Benjamini and Hochberg 1995 (false discovery rate).
     """
-    tested = [row.p for row in rows if row.p is not None]
-    if not tested:
+    p_values = [row.p for row in rows if row.p is not None]
+    if not p_values:
         return rows
-    p = np.array(tested)
-    by_holm, by_bh = iter(holm(p).tolist()), iter(stats.false_discovery_control(p).tolist())
+    p_array = np.array(p_values)
+    by_holm, by_bh = (
+        iter(holm(p_array).tolist()),
+        iter(stats.false_discovery_control(p_array).tolist()),
+    )
     return [
         row if row.p is None else replace(row, p_holm=next(by_holm), p_bh=next(by_bh))
         for row in rows

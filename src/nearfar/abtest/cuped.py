@@ -1,4 +1,4 @@
-"""CUPED: what users did before the experiment takes away what they differ by anyway.
+"""CUPED: use activity before the experiment to reduce the variance between users.
 
 Source: Deng, Xu, Kohavi and Walker 2013, "Improving the sensitivity of online controlled
 experiments by utilizing pre-experiment data", sections 3 and 4, appendix B for ratios.
@@ -15,11 +15,11 @@ from nearfar.abtest.units import PRE
 
 @dataclass(frozen=True)
 class Covariate:
-    """The metric before the experiment: a ratio of means as the metric itself.
+    """The metric before the experiment, a ratio of means like the metric itself.
 
     Args:
-        numerator: the sum above.
-        denominator: the sum below, or None for users.
+        numerator: name of the sum in the numerator.
+        denominator: name of the sum in the denominator; None for the number of users.
     """
 
     numerator: str
@@ -27,11 +27,11 @@ class Covariate:
 
 
 def covariate_of(metric: UpliftMetric, total: Moments) -> Covariate | None:
-    """The covariate of a metric, or None where nothing is known that varies between users.
+    """Return the covariate of a metric; None without earlier data that vary between users.
 
     Args:
-        metric: what is measured.
-        total: the moments of the users of both arms together.
+        metric: the metric.
+        total: moments of the users of both arms together.
     """
     numerator = PRE + metric.numerator
     if numerator not in total.sums or total.variance_of(numerator) <= 0:
@@ -41,14 +41,13 @@ def covariate_of(metric: UpliftMetric, total: Moments) -> Covariate | None:
         denominator not in total.sums or total.mean_of(denominator) <= 0
     ):
         denominator = None
-    found = Covariate(numerator, denominator)
-    slope = total.gradient(found.numerator, found.denominator)
-    return found if slope @ total.covariance @ slope > 0 else None
+    covariate = Covariate(numerator, denominator)
+    return covariate if total.varies(numerator, denominator) else None
 
 
 def coefficient(metric: UpliftMetric, covariate: Covariate, total: Moments) -> float:
-    """Theta: the part of the covariate's difference that the metric's difference has too."""
-    of_metric = total.gradient(metric.numerator, metric.denominator)
-    of_covariate = total.gradient(covariate.numerator, covariate.denominator)
-    shared = of_metric @ total.covariance @ of_covariate
-    return float(shared / (of_covariate @ total.covariance @ of_covariate))
+    """Return theta, the regression coefficient of the metric on the covariate."""
+    metric_slope = total.gradient(metric.numerator, metric.denominator)
+    covariate_slope = total.gradient(covariate.numerator, covariate.denominator)
+    covariance = metric_slope @ total.covariance @ covariate_slope
+    return float(covariance / (covariate_slope @ total.covariance @ covariate_slope))

@@ -1,4 +1,4 @@
-"""The last days of a log, as A/B tests of different lengths would have met them."""
+"""The users and activity that A/B tests of different lengths would have had in a past log."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from nearfar.abtest.units import known_sums, sums_of, user_sums
 from nearfar.core.errors import EmptyDataError, SettingsError
 
 MIN_USERS = 4
-"""Two an arm, the least that tells how users differ."""
+"""Two per arm, the least for a variance."""
 
 
 class PastActivity:
-    """Users and what they did in the last days of a log.
+    """The users of a log and their activity in its last days.
 
     Args:
         logs: exposures and clicks of days without a test.
-        settings: what the planned test shall show.
+        settings: settings of the planned test.
 
     Raises:
         EmptyDataError: there are fewer than four users.
@@ -41,17 +41,17 @@ class PastActivity:
 
     @cached_property
     def arrivals(self) -> tuple[int, ...]:
-        """Users met by the end of each day, from the log's first day on."""
+        """Number of users seen by the end of each day, from the log's first day on."""
         first = self.logs.exposures.group_by("user").agg(pl.col("day").min())
         counts = dict(first["day"].value_counts().iter_rows())
-        met, total = [], 0
-        for after in range(self.n_days):
-            total += counts.get(self.logs.first_day + timedelta(days=after), 0)
-            met.append(total)
-        return tuple(met)
+        cumulative, total = [], 0
+        for day in range(self.n_days):
+            total += counts.get(self.logs.first_day + timedelta(days=day), 0)
+            cumulative.append(total)
+        return tuple(cumulative)
 
     def moments(self, days: int) -> Moments:
-        """What users did in the log's last so many days."""
+        """Return the moments of the users' sums over the log's last `days` days."""
         if days not in self._moments:
             first = self.logs.last_day - timedelta(days=days - 1)
             users = user_sums(self.logs.between(first, None))
@@ -59,31 +59,37 @@ class PastActivity:
         return self._moments[days]
 
     def users(self, days: int) -> float:
-        """How many users a test of that length meets."""
+        """Return the number of users in a test of `days` days."""
         if self.settings.users is not None:
             return self.settings.users
-        return self._along(days, lambda length: self.moments(length).n, 0.0, 1.0)
+        return self._at_length(days, lambda length: self.moments(length).n, 0.0, 1.0)
 
     def smallest_uplift(self, metric: UpliftMetric, days: int) -> float:
-        """The smallest relative uplift that a test of that length shows."""
+        """Return the smallest relative uplift that a test of `days` days detects."""
 
         def known(length: int) -> float:
             moments = self.moments(length)
             users = self.settings.users or moments.n
             return math.log1p(solve(metric, moments, self.settings, users=users))
 
-        return math.expm1(self._along(days, known, -0.5, 0.0))
+        return math.expm1(self._at_length(days, known, -0.5, 0.0))
 
-    def _along(self, days: int, known: Callable[[int], float], least: float, most: float) -> float:
-        """A value at a length; beyond the log as a power of it, within bounds."""
+    def _at_length(
+        self,
+        days: int,
+        value_within_log: Callable[[int], float],
+        min_power: float,
+        max_power: float,
+    ) -> float:
+        """Return a value for a length in days; beyond the log, extrapolate as a bounded power."""
         if days <= self.n_days:
-            return known(days)
+            return value_within_log(days)
         half = self.n_days // 2
         if half < 1:
-            raise SettingsError("a log of one day tells nothing of longer tests; give more days")
-        at_half, at_end = known(half), known(self.n_days)
+            raise SettingsError("a log of one day cannot plan longer tests; give a longer log")
+        at_half, at_end = value_within_log(half), value_within_log(self.n_days)
         power = math.log(at_end / at_half) / math.log(self.n_days / half)
-        return at_end * (days / self.n_days) ** min(max(power, least), most)
+        return at_end * (days / self.n_days) ** min(max(power, min_power), max_power)
 
 
 def solve(
@@ -94,29 +100,29 @@ def solve(
     users: float | None = None,
     uplift: float | None = None,
 ) -> float:
-    """The smallest relative uplift for so many users in all arms, or the users for an uplift.
+    """Compute the smallest relative uplift for a number of users, or the users for an uplift.
 
-    An uplift is taken to multiply what every user does, so that users of the treatment differ
-    more than those of the log, and the logarithm of the ratio of both arms varies as if there
-    were no uplift. The normal distribution is taken. tea-tasting computes it.
+    The uplift is assumed to multiply every user's activity. Then the variance in the treatment is
+    larger than in the log, but the logarithm of the ratio of both arms varies as without an
+    uplift. The distribution is assumed normal. tea-tasting computes the power.
 
     Args:
-        metric: what is measured.
-        moments: what users did.
+        metric: the metric.
+        moments: moments of the users' sums.
         settings: arms, alpha and power.
-        users: how many, if the uplift is sought.
-        uplift: how large, if the users are sought.
+        users: users in all arms together, to compute the uplift.
+        uplift: relative uplift, to compute the users.
 
     Raises:
         EmptyDataError: the metric is 0, so that no relative uplift exists, or never varies.
     """
     import tea_tasting as tt
 
-    slope = moments.gradient(metric.numerator, metric.denominator)
-    varies = slope @ moments.covariance @ slope > 0
+    varies = moments.varies(metric.numerator, metric.denominator)
     if not moments.mean_of(metric.numerator) > 0 or not varies:
         raise EmptyDataError(
-            f"{metric.name} is 0 in the log, or the same for all users; there is nothing to plan by"
+            f"{metric.name} is 0 in the log, or the same for all users; a plan needs a log in "
+            "which it varies"
         )
     control, *others = settings.weights
     pair_share = (control + min(others)) / sum(settings.weights)
@@ -132,6 +138,6 @@ def solve(
         rel_effect_size=None if uplift is None else math.log1p(uplift),
         n_obs=None if users is None else max(MIN_USERS, round(users * pair_share)),
     )
-    wanted = "n_obs" if users is None else "rel_effect_size"
-    (found,) = ratio.solve_power_from_aggregates(moments.aggregates, wanted)
-    return found.n_obs / pair_share if users is None else math.expm1(found.rel_effect_size)
+    unknown = "n_obs" if users is None else "rel_effect_size"
+    (solution,) = ratio.solve_power_from_aggregates(moments.aggregates, unknown)
+    return solution.n_obs / pair_share if users is None else math.expm1(solution.rel_effect_size)

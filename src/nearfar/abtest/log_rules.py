@@ -1,4 +1,4 @@
-"""Which rows of a log of clicks are clicks, and what looks odd about users."""
+"""Rules for logs: which rows of a log of clicks are clicks, and remarks on users and zones."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from nearfar.tables.rows import TableRows
 
 
 class Clicks:
-    """Leaves out rows of a log of clicks that a column says to be none.
+    """Leaves out rows that are not clicks, according to a column of kinds or outcomes.
 
     Args:
-        named: names of columns by role.
-        report: filled with the rows left out.
+        named: role -> name of the column.
+        report: updated with the rows left out.
     """
 
     def __init__(self, named: Mapping[str, str], report: ReadReport) -> None:
-        given = {role: named[role] for role in ("kind", "outcome") if role in named}
-        self._judge = PlainEvents(report, Columns(**given), _keeping)
+        columns = {role: named[role] for role in ("kind", "outcome") if role in named}
+        self._rule = PlainEvents(report, Columns(**columns), _advice_to_keep)
         self._report = report
 
     def only(self, rows: TableRows) -> TableRows:
-        """The rows that are clicks."""
-        frame, left_out = self._judge.read(rows.frame)
+        """Return the rows that are clicks."""
+        frame, left_out = self._rule.read(rows.frame)
         return replace(rows, frame=frame if left_out is None else frame.filter(~left_out))
 
     def finish(self) -> None:
-        """Tell of the kinds, once all rows are read."""
-        if len(self._judge.kinds) > 1:
-            kinds = ", ".join(f"{kind} {n:,}" for kind, n in list(self._judge.kinds.items())[:8])
+        """Add a remark if rows of several kinds were read; call it after the last row."""
+        if len(self._rule.kinds) > 1:
+            kinds = ", ".join(f"{kind} {n:,}" for kind, n in list(self._rule.kinds.items())[:8])
             self._report.remarks.append(f"rows of several kinds count as clicks ({kinds})")
 
 
-def _keeping(role: str) -> str:
+def _advice_to_keep(role: str) -> str:
     return f"--column {role}= keeps it; in Python columns={{{role!r}: ''}}"
 
 
 def remarks_on_users(rows: pl.DataFrame) -> list[str]:
-    """What there is to say of the users of a log.
+    """Return remarks on odd user ids of a log.
 
     Args:
         rows: columns user, and views or clicks.
@@ -60,16 +60,16 @@ def remarks_on_users(rows: pl.DataFrame) -> list[str]:
 
 
 def remarks_on_zones(exposures: tuple[int, int], clicks: tuple[int, int]) -> list[str]:
-    """What there is to say of the zones of both logs.
+    """Return a remark if only one of the two logs names time zones.
 
     Args:
-        exposures: how many times name a zone, and how many do not.
-        clicks: likewise.
+        exposures: number of times with a zone, and number without.
+        clicks: the same for clicks.
     """
-    (seen_zoned, seen_naive), (done_zoned, done_naive) = exposures, clicks
+    zoned, naive = zip(exposures, clicks, strict=True)
     text = "the times of the {} name no zone and are taken for UTC, those of the {} name one"
-    if seen_naive and not seen_zoned and done_zoned:
+    if naive[0] and not zoned[0] and zoned[1]:
         return [text.format("exposures", "clicks")]
-    return (
-        [text.format("clicks", "exposures")] if done_naive and not done_zoned and seen_zoned else []
-    )
+    if naive[1] and not zoned[1] and zoned[0]:
+        return [text.format("clicks", "exposures")]
+    return []

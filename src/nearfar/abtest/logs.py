@@ -25,8 +25,8 @@ from nearfar.tables.rules import RowRules
 from nearfar.tables.table import read_rows
 
 SECONDS_A_DAY = 86_400
-HELD_ROWS = 5_000_000
-"""Sums of blocks are merged whenever they have more rows than this."""
+MAX_UNMERGED_ROWS = 5_000_000
+"""Sums of blocks are merged if together they have more rows than this."""
 
 
 def _column(name: str, kind: Kind) -> Role:
@@ -38,21 +38,21 @@ EXPOSURES = (
     USER, TIMESTAMP, _column("arm", "text"), _column("card", "text"), _column("views", "number"),
     _column("served", "text"),
 )  # fmt: skip
-"""A row per view, or with `views` several. `arm` may be missing before the experiment starts;
-`served` is the arm whose recommendations the card really showed."""
+"""One row per view, or per several with `views`. `arm` may be missing before the experiment starts;
+`served` is the arm whose recommendations the card showed."""
 
 CLICKS = (USER, TIMESTAMP, _column("card", "text"), _column("play_seconds", "number"))
-"""A row per click; `play_seconds` is how long what was clicked then played, missing for not."""
+"""One row per click; `play_seconds` is how long the clicked item played, missing if it did not."""
 
 
 @dataclass(frozen=True, eq=False)
 class Logs:
-    """What users saw and did, by day (UTC).
+    """Exposures and clicks, summed by user and day (UTC).
 
     Args:
-        exposures: columns user, day, views, and arm, card and served where the log has them.
-        clicks: columns user, day, clicks, and card and play_seconds where the log has them.
-        remarks: what was left out and converted, and what looks odd.
+        exposures: columns user, day, views; and arm, card and served if the log has them.
+        clicks: columns user, day, clicks; and card and play_seconds if the log has them.
+        remarks: rows left out, conversions, and oddities of the logs.
     """
 
     exposures: pl.DataFrame
@@ -61,7 +61,7 @@ class Logs:
 
     @property
     def cards(self) -> tuple[str, ...]:
-        """The cards that were shown, in the order of their names; none where none are named."""
+        """The names of the cards, sorted; empty if the logs name no cards."""
         if "card" not in self.exposures.columns:
             return ()
         return tuple(self.exposures["card"].unique().sort().to_list())
@@ -83,11 +83,11 @@ class Logs:
         return days.max()  # pyright: ignore[reportReturnType]
 
     def of_card(self, card: str) -> Logs:
-        """The part of the logs that is of one card."""
+        """Return the rows of one card."""
         return self._filtered(pl.col("card") == card)
 
     def between(self, first: date | None, last: date | None) -> Logs:
-        """The part from a day to a day, both included."""
+        """Return the rows from the first to the last day, both included; None means no limit."""
         within = pl.lit(True)
         if first is not None:
             within &= pl.col("day") >= first
@@ -95,24 +95,25 @@ class Logs:
             within &= pl.col("day") <= last
         return self._filtered(within)
 
-    def _filtered(self, kept: pl.Expr) -> Logs:
-        return replace(self, exposures=self.exposures.filter(kept), clicks=self.clicks.filter(kept))
+    def _filtered(self, condition: pl.Expr) -> Logs:
+        return replace(
+            self, exposures=self.exposures.filter(condition), clicks=self.clicks.filter(condition)
+        )
 
 
 def read_logs(exposures: Source, clicks: Source, columns: Mapping[str, str] | None = None) -> Logs:
-    """Both logs, from tables, Parquet files or folders, or queries.
+    """Read both logs, from tables, Parquet files or folders, or queries.
 
     Args:
-        exposures: columns user, timestamp, and arm but for planning; optional card, views (1
-            without), served.
-        clicks: columns user, timestamp; optional card, play_seconds. Rows that a column of kinds
-            or outcomes says to be none (an impression, `clicked` 0) are left out.
-        columns: role -> the column's name in the logs, where it is another.
+        exposures: columns user, timestamp and (except for planning) arm; optional card, views
+            (default 1), served.
+        clicks: columns user, timestamp; optional card, play_seconds. Rows that are not clicks by a
+            column of kinds or outcomes (an impression, `clicked` 0) are left out.
+        columns: role -> name of the column in the logs, if it differs.
 
     Raises:
-        SchemaError: a column is missing or of a wrong type, or one log names cards and the other
-            does not.
-        DataError: a value is missing or impossible; with its row.
+        SchemaError: a column is missing or of a wrong type, or only one log names cards.
+        DataError: a value is missing or impossible; the message names its row.
         EmptyDataError: there are no exposures.
         SettingsError: `columns` names an unknown role.
 
@@ -128,25 +129,31 @@ def read_logs(exposures: Source, clicks: Source, columns: Mapping[str, str] | No
     known = {role.name for role in (*EXPOSURES, *CLICKS, *PLAIN_ROLES[:2])}
     if unknown := set(named) - known:
         raise SettingsError(
-            f"{sorted(unknown)[0]!r} is no column of logs; there are {', '.join(sorted(known))}"
+            f"{sorted(unknown)[0]!r} is not a column of logs; expected {', '.join(sorted(known))}"
         )
-    told = ReadReport(), ReadReport()
+    reports = ReadReport(), ReadReport()
     clocks = Clock("the exposures"), Clock("the clicks")
-    seen = _daily(exposures, EXPOSURES, named, _exposure_rows, told[0], clocks[0])
-    done = _daily(clicks, CLICKS, named, _click_rows, told[1], clocks[1], Clicks(named, told[1]))
-    if seen.is_empty():
-        raise EmptyDataError("there are no exposures; an A/B test needs to know who saw what")
-    if ("card" in seen.columns) != ("card" in done.columns):
+    exposure_rows = _daily(exposures, EXPOSURES, named, _exposure_rows, reports[0], clocks[0])
+    click_rows = _daily(
+        clicks, CLICKS, named, _click_rows, reports[1], clocks[1], Clicks(named, reports[1])
+    )
+    if exposure_rows.is_empty():
+        raise EmptyDataError(
+            "there are no exposures; an A/B test needs to know which users saw what"
+        )
+    if ("card" in exposure_rows.columns) != ("card" in click_rows.columns):
         first, second = (
-            ("exposures", "clicks") if "card" in seen.columns else ("clicks", "exposures")
+            ("exposures", "clicks") if "card" in exposure_rows.columns else ("clicks", "exposures")
         )
         raise SchemaError(f"the {first} name cards and the {second} do not; give both, or neither")
     remarks = [
         f"{log}: {remark}"
-        for log, report in zip(("exposures", "clicks"), told, strict=True)
+        for log, report in zip(("exposures", "clicks"), reports, strict=True)
         for remark in report.losses()
     ]
-    return Logs(seen, done, (*remarks, *remarks_on_zones(*(clock.zones for clock in clocks))))
+    return Logs(
+        exposure_rows, click_rows, (*remarks, *remarks_on_zones(*(clock.zones for clock in clocks)))
+    )
 
 
 def _daily(
@@ -162,36 +169,38 @@ def _daily(
     first: tuple[str, list[str]] | None = None
     typed = True
     n_copies = 0
-    own = roles
+    log_roles = roles
     roles = roles if clicks is None else (*roles, *PLAIN_ROLES)
     rules = RowRules(has_options=False)
-    given = {role.name: named[role.name] for role in roles if role.name in named}
+    columns_by_role = {role.name: named[role.name] for role in roles if role.name in named}
     for table in open_sources(source):
-        columns = list(resolve(table.columns, table.where, own, given))
+        columns = list(resolve(table.columns, table.where, log_roles, columns_by_role))
         first = first or (table.where, columns)
         if columns != first[1]:
             raise SchemaError(
-                f"{table.where} has the columns {', '.join(columns)}, {first[0]} "
+                f"{table.where} has the columns {', '.join(columns)}, {first[0]} has "
                 f"{', '.join(first[1])}; they must be the same"
             )
         typed &= table.typed
         needed = ("user", "timestamp")
-        for rows in read_rows([table], roles, given, rules, report, needed=needed, clock=clock):
+        for rows in read_rows(
+            [table], roles, columns_by_role, rules, report, needed=needed, clock=clock
+        ):
             if clock.counts_steps:
                 raise DataError(
-                    f"{rows.where}: the timestamps are too small for dates; seconds since 1970 or "
-                    "dates such as 2024-05-01 were expected"
+                    f"{rows.where}: the timestamps are too small for dates; expected seconds since "
+                    "1970 or dates such as 2024-05-01"
                 )
             rows = rows if clicks is None else clicks.only(rows)
             if (rows.frame["timestamp"] % SECONDS_A_DAY != 0).any():
                 n_copies += rows.frame.height - rows.frame.unique().height
             parts.append(_summed([rows_of(rows)]))
-            if len(parts) > 1 and sum(part.height for part in parts) > HELD_ROWS:
+            if len(parts) > 1 and sum(part.height for part in parts) > MAX_UNMERGED_ROWS:
                 parts = [_summed(parts)]
     if not parts:
         empty = {name: pl.Series(name, [], _EMPTY[name]) for name in first[1]} if first else {}
         return rows_of(TableRows(pl.DataFrame(empty), 1, None, first[0] if first else ""))
-    found = _summed([_with_settled_ids(_summed(parts), typed=typed)])
+    daily = _summed([_with_settled_ids(_summed(parts), typed=typed)])
     report.remarks += clock.remarks
     if isinstance(source, str | Path) and (copies := remark_on_copies(RawFiles(source), ())):
         report.remarks.append(copies)
@@ -200,10 +209,10 @@ def _daily(
     if n_copies:
         report.remarks.append(
             f"{n_copies:,} rows are exact copies of others, down to the second; if they were "
-            "logged twice, take them away"
+            "logged twice, remove them"
         )
-    report.remarks += remarks_on_users(found)
-    return found
+    report.remarks += remarks_on_users(daily)
+    return daily
 
 
 _EMPTY = {
@@ -213,13 +222,13 @@ _EMPTY = {
 
 
 def _with_settled_ids(rows: pl.DataFrame, *, typed: bool) -> pl.DataFrame:
-    """Users as the integers that they spell are written ("7.0" is 7)."""
+    """Write user ids that are whole numbers as such ("7.0" becomes "7")."""
     users = identity.settled(rows["user"], "user", typed=typed)
     return rows.with_columns(users.cast(pl.String))
 
 
 def _summed(parts: list[pl.DataFrame]) -> pl.DataFrame:
-    """One row a combination of what is no sum, in a fixed order."""
+    """Sum the counts over equal values of all other columns, in sorted order."""
     rows = pl.concat(parts)
     sums = [c for c in ("views", "clicks", "play_seconds") if c in rows.columns]
     keys = [c for c in rows.columns if c not in sums]
@@ -228,33 +237,33 @@ def _summed(parts: list[pl.DataFrame]) -> pl.DataFrame:
 
 def _exposure_rows(rows: TableRows) -> pl.DataFrame:
     frame = rows.frame
-    made = _user_and_day(rows)
+    columns = _user_and_day(rows)
     for role in ("arm", "card", "served"):
         if role in frame.columns:
             if role == "card":
                 _refuse(rows, frame[role].is_null(), "card", "a name")
-            made.append(frame[role])
+            columns.append(frame[role])
     if "views" not in frame.columns:
-        made.append(pl.Series("views", [1], dtype=pl.Int64).new_from_index(0, frame.height))
-        return pl.DataFrame(made)
+        columns.append(pl.Series("views", [1], dtype=pl.Int64).new_from_index(0, frame.height))
+        return pl.DataFrame(columns)
     views = frame["views"]
-    bad = views.is_null() | (views < 1) | (views != views.round())
-    _refuse(rows, bad, "views", "a whole number from 1 on")
-    return pl.DataFrame([*made, views.cast(pl.Int64)])
+    invalid = views.is_null() | (views < 1) | (views != views.round())
+    _refuse(rows, invalid, "views", "a whole number from 1 on")
+    return pl.DataFrame([*columns, views.cast(pl.Int64)])
 
 
 def _click_rows(rows: TableRows) -> pl.DataFrame:
     frame = rows.frame
-    made = _user_and_day(rows)
+    columns = _user_and_day(rows)
     if "card" in frame.columns:
         _refuse(rows, frame["card"].is_null(), "card", "a name")
-        made.append(frame["card"])
-    made.append(pl.Series("clicks", [1], dtype=pl.Int64).new_from_index(0, frame.height))
+        columns.append(frame["card"])
+    columns.append(pl.Series("clicks", [1], dtype=pl.Int64).new_from_index(0, frame.height))
     if "play_seconds" in frame.columns:
         played = frame["play_seconds"].fill_null(0.0)
         _refuse(rows, played < 0, "play_seconds", "a number of seconds")
-        made.append(played)
-    return pl.DataFrame(made)
+        columns.append(played)
+    return pl.DataFrame(columns)
 
 
 def _user_and_day(rows: TableRows) -> list[pl.Series]:
@@ -262,26 +271,26 @@ def _user_and_day(rows: TableRows) -> list[pl.Series]:
     return [id_texts(rows.frame["user"]), days]
 
 
-def _refuse(rows: TableRows, bad: pl.Series, role: str, expected: str) -> None:
-    if bad.any():
-        at = int(bad.arg_max() or 0)
+def _refuse(rows: TableRows, invalid: pl.Series, role: str, expected: str) -> None:
+    if invalid.any():
+        row = int(invalid.arg_max() or 0)
         raise DataError(
-            f"{rows.where}, row {rows.first_row + at:,}: {role} is {rows.frame[role][at]!r}; "
-            f"{expected} was expected"
+            f"{rows.where}, row {rows.first_row + row:,}: {role} is {rows.frame[role][row]!r}; "
+            f"expected {expected}"
         )
 
 
 def parse_columns(texts: Sequence[str]) -> dict[str, str]:
-    """Names of columns from texts such as "user=customer_id".
+    """Parse role -> column name from texts such as "user=customer_id".
 
     Raises:
-        SettingsError: a text is of another form.
+        SettingsError: a text has another form.
     """
-    found = {}
+    columns = {}
     for text in texts:
         role, sign, column = text.partition("=")
-        may_be_none = role.strip() in ("kind", "outcome")
-        if not sign or not role.strip() or not (column.strip() or may_be_none):
-            raise SettingsError(f"{text!r} names no column; write it as user=customer_id")
-        found[role.strip()] = column.strip()
-    return found
+        may_be_empty = role.strip() in ("kind", "outcome")
+        if not sign or not role.strip() or not (column.strip() or may_be_empty):
+            raise SettingsError(f"{text!r} does not name a column; write it as user=customer_id")
+        columns[role.strip()] = column.strip()
+    return columns

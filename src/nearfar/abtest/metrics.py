@@ -1,4 +1,4 @@
-"""What an A/B test measures: sums over a user's days, divided by another such sum, or by users."""
+"""The metrics of an A/B test: a sum over users, divided by another sum or by the users."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Literal
 from nearfar.core.errors import UnknownNameError
 
 SUMS = ("views", "user_days", "clicks", "play_seconds")
-"""What is summed over the days of a user: views of the cards, days with a view, clicks, seconds."""
+"""The sums over the days of a user: views of the cards, days with a view, clicks, seconds."""
 
 Unit = Literal["share", "count", "seconds"]
 
 
 @dataclass(frozen=True)
 class UpliftMetric:
-    """A ratio of two means over users; without a denominator a plain mean.
+    """A ratio of two means over users; without a denominator, a mean.
 
-    Notation: with sums X of users, the metric of an arm is mean(numerator) / mean(denominator),
-    the ratio of totals; active users weigh more in it than others.
+    Notation: the metric of an arm is mean(numerator) / mean(denominator) of the users' sums, the
+    ratio of totals; active users have more weight in it.
 
     Args:
-        name: what options, tables and JSON call it.
-        title: what sentences call it.
+        name: name in options, tables and JSON.
+        title: name in sentences.
         numerator: one of `SUMS`.
-        denominator: one of `SUMS`, or None for users.
-        unit: how it is printed.
+        denominator: one of `SUMS`, or None for the number of users.
+        unit: unit in which it is printed.
     """
 
     name: str
@@ -36,7 +36,7 @@ class UpliftMetric:
 
     @property
     def sums(self) -> tuple[str, ...]:
-        """The sums of a user that it needs."""
+        """The sums that it needs."""
         return tuple(s for s in (self.numerator, self.denominator) if s is not None)
 
 
@@ -52,27 +52,27 @@ METRICS = (
 and play time.
 
 Source: the paper's section 4.1, A/B testing, and the online part of its table.
-Differs: the paper does not say how days are pooled; here a rate is of all days together. A user
+Differs: the paper does not say how days are pooled; here a rate is over all days together. A user
 view is a user and day with at least one view.
 """
 
 
 def find_metrics(names: str | None) -> tuple[UpliftMetric, ...]:
-    """Metrics by their comma-separated names; all of them for None.
+    """Return metrics by their comma-separated names; all metrics for None.
 
     Raises:
         UnknownNameError: there is no such metric.
     """
     known = {metric.name: metric for metric in METRICS}
-    chosen = list(known) if names is None else [name.strip() for name in names.split(",")]
-    for name in chosen:
+    requested = list(known) if names is None else [name.strip() for name in names.split(",")]
+    for name in requested:
         if name not in known:
             raise UnknownNameError("metric", name, known)
-    return tuple(known[name] for name in dict.fromkeys(chosen))
+    return tuple(known[name] for name in dict.fromkeys(requested))
 
 
 def shown(value: float, metric: UpliftMetric, *, signed: bool = False) -> str:
-    """A value of the metric for people: "4.41 %", "0.5203", "85.2 s"."""
+    """Format a value of the metric: "4.41 %", "0.5203", "85.2 s"."""
     sign = "+" if signed else ""
     if metric.unit == "share":
         return percent(value, signed=signed)
@@ -82,6 +82,6 @@ def shown(value: float, metric: UpliftMetric, *, signed: bool = False) -> str:
 
 
 def percent(share: float, *, signed: bool = True) -> str:
-    """A share or a relative change as "+116 %", "-0.83 %"."""
+    """Format a share or a relative change: "+116 %", "-0.83 %"."""
     sign, value = "+" if signed else "", 100 * share
     return f"{value:{sign},.0f} %" if abs(value) >= 100 else f"{value:{sign}.3g} %"

@@ -1,4 +1,4 @@
-"""Counts, means and covariances of users' sums: all that the delta method needs."""
+"""Count, means and covariances of the users' sums, the input of the delta method."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nearfar.core.errors import EmptyDataError
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What an arm's users are on average, and how they vary.
+    """Means and covariances of the sums of an arm's users.
 
     Args:
-        sums: the names of the columns.
-        n: how many users.
-        mean: of each column.
-        covariance: of every pair, with n - 1 below.
+        sums: names of the columns.
+        n: number of users.
+        mean: mean of each column.
+        covariance: covariance of each pair of columns, divided by n - 1.
     """
 
     sums: tuple[str, ...]
@@ -30,29 +30,29 @@ class Moments:
 
     @classmethod
     def of(cls, sums: tuple[str, ...], values: Float64[np.ndarray, "users sums"]) -> Moments:
-        """The moments of users' values.
+        """Compute the moments of users' values.
 
         Raises:
             EmptyDataError: there are fewer than two users.
         """
         if len(values) < 2:
-            raise EmptyDataError(f"{len(values)} users; two or more tell how they vary")
+            raise EmptyDataError(f"there are {len(values)} users; a variance needs two or more")
         mean = values.mean(axis=0)
-        apart = values - mean
-        return cls(sums, len(values), mean, apart.T @ apart / (len(values) - 1))
+        deviations = values - mean
+        return cls(sums, len(values), mean, deviations.T @ deviations / (len(values) - 1))
 
     def mean_of(self, name: str | None) -> float:
-        """The mean of a column; 1 for None, which stands for a user."""
+        """Return the mean of a column; 1 for None, since each user counts as one."""
         return 1.0 if name is None else float(self.mean[self.sums.index(name)])
 
     def variance_of(self, name: str) -> float:
-        """The variance of a column."""
-        at = self.sums.index(name)
-        return float(self.covariance[at, at])
+        """Return the variance of a column."""
+        column = self.sums.index(name)
+        return float(self.covariance[column, column])
 
     @cached_property
     def aggregates(self) -> Any:
-        """The same for tea-tasting."""
+        """The moments as tea-tasting's `Aggregates`."""
         from tea_tasting.aggr import Aggregates
 
         pairs = [(i, j) for i in range(len(self.sums)) for j in range(i)]
@@ -64,7 +64,7 @@ class Moments:
         )
 
     def gradient(self, numerator: str, denominator: str | None) -> Float64[np.ndarray, " sums"]:
-        """How the ratio of two means changes with each mean; the delta method is built on it.
+        """Return the gradient g of a ratio of two means in the means, for the delta method.
 
         The variance of the ratio of means is about `g @ covariance @ g / n`.
 
@@ -72,8 +72,13 @@ class Moments:
         section 3.1.
         """
         slope = np.zeros(len(self.sums))
-        below = self.mean_of(denominator)
-        slope[self.sums.index(numerator)] = 1 / below
+        denominator_mean = self.mean_of(denominator)
+        slope[self.sums.index(numerator)] = 1 / denominator_mean
         if denominator is not None:
-            slope[self.sums.index(denominator)] = -self.mean_of(numerator) / below**2
+            slope[self.sums.index(denominator)] = -self.mean_of(numerator) / denominator_mean**2
         return slope
+
+    def varies(self, numerator: str, denominator: str | None) -> bool:
+        """Return whether the ratio of two means has a variance above 0, by the delta method."""
+        slope = self.gradient(numerator, denominator)
+        return bool(slope @ self.covariance @ slope > 0)

@@ -1,4 +1,4 @@
-"""How long an A/B test must run, from what users did before."""
+"""Plan the length of an A/B test from the users' past activity."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from nearfar.core.extras import require
 from nearfar.evaluation.table import Table
 
 WEEK = 7
-REACH = 4
-"""A log is taken to tell of experiments at most so many times as long as itself."""
+MAX_EXTRAPOLATION = 4
+"""Longest test that a log can plan, in multiples of the log's length."""
 
 
 @dataclass(frozen=True)
 class Horizon:
-    """What a test of some length shows.
+    """The smallest detectable uplift of a test of one length.
 
     Args:
-        days: its length.
-        users: how many users it meets, in all arms.
-        smallest_uplift: the relative uplift that it shows with the power asked for.
-        extrapolated: whether it is longer than the log.
+        days: length of the test, in days.
+        users: expected number of users, in all arms.
+        smallest_uplift: relative uplift that the test detects with the requested power.
+        extrapolated: whether the test is longer than the log.
     """
 
     days: int
@@ -42,13 +42,13 @@ class MetricPlan:
     """The plan for one metric.
 
     Args:
-        metric: what is measured.
-        baseline: its value in the log.
-        horizons: one a length.
-        days_needed: whole weeks, in days, after which the uplift asked for is shown; None where
-            none was asked for, or the log is too short to tell of so long a test.
-        users_needed: users in all arms who show it, if they are as active as in a test of that
-            length (of one week where `days_needed` is None).
+        metric: the metric.
+        baseline: value of the metric in the log.
+        horizons: one per length.
+        days_needed: length in whole weeks, in days, that detects the requested uplift; None if no
+            uplift was requested, or the log is too short to plan a test of that length.
+        users_needed: users in all arms that detect it, if they are as active as in a test of that
+            length (of one week if `days_needed` is None).
     """
 
     metric: UpliftMetric
@@ -60,14 +60,14 @@ class MetricPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan for every metric.
+    """The plan of an A/B test for every metric.
 
     Args:
-        settings: what was asked for.
-        n_days: how long the log is.
-        arrivals: users met by the end of each day of the log, from its first day on.
-        metrics: one a metric.
-        warnings: what the reader should mind.
+        settings: the settings of the planned test.
+        n_days: length of the log, in days.
+        arrivals: number of users seen by the end of each day of the log.
+        metrics: one plan per metric.
+        warnings: warnings for the reader.
     """
 
     settings: PlanSettings
@@ -77,10 +77,10 @@ class Plan:
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as JSON-able values."""
-        rest = {k: v for k, v in vars(self.settings).items() if k != "metrics"}
+        """Return the plan as JSON-able values."""
+        fields = {k: v for k, v in vars(self.settings).items() if k != "metrics"}
         return {
-            **{k: list(v) if isinstance(v, tuple) else v for k, v in rest.items()},
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()},
             "log_days": self.n_days,
             "arrivals": list(self.arrivals),
             "metrics": [{**asdict(m), "metric": m.metric.name} for m in self.metrics],
@@ -88,7 +88,10 @@ class Plan:
         }
 
     def table(self) -> Table:
-        """One row per metric; a column a length with the smallest uplift, and what is needed."""
+        """Return a table with one row per metric and the smallest uplift in one column per length.
+
+        With a requested uplift, two more columns have the days and users that it needs.
+        """
         lengths = [h.days for h in self.metrics[0].horizons]
         header = ["metric", "now", *(f"{days} days" for days in lengths)]
         uplift = self.settings.uplift
@@ -97,16 +100,16 @@ class Plan:
         rows = [["users met", "", *(f"{h.users:,}" for h in self.metrics[0].horizons)]]
         if uplift is not None:
             rows[0] += ["", ""]
-        for found in self.metrics:
-            row = [found.metric.name, shown(found.baseline, found.metric)]
+        for plan in self.metrics:
+            row = [plan.metric.name, shown(plan.baseline, plan.metric)]
             row += [
-                percent(h.smallest_uplift) + ("*" if h.extrapolated else "") for h in found.horizons
+                percent(h.smallest_uplift) + ("*" if h.extrapolated else "") for h in plan.horizons
             ]
             if uplift is not None:
-                needed = found.days_needed
+                needed = plan.days_needed
                 row += [
-                    f"> {REACH * self.n_days}" if needed is None else f"{needed}",
-                    "-" if found.users_needed is None else f"{found.users_needed:,}",
+                    f"> {MAX_EXTRAPOLATION * self.n_days}" if needed is None else f"{needed}",
+                    "-" if plan.users_needed is None else f"{plan.users_needed:,}",
                 ]
             rows.append(row)
         notes = [
@@ -122,18 +125,18 @@ class Plan:
 def make_plan(logs: Logs, settings: PlanSettings | None = None) -> Plan:
     """Plan an A/B test from the logs of days without one.
 
-    A test of d days is taken to meet the users of the log's last d days, as active as they were.
-    Longer tests than the log are extrapolated: users and smallest uplift (its logarithm) go on as
-    powers of the length, as they went from half of the log to all of it.
+    A test of d days is assumed to have the users and activity of the log's last d days. For tests
+    longer than the log, users and smallest uplift (its logarithm) are extrapolated as powers of
+    the length, fitted to half of the log and all of it.
 
     Args:
-        logs: exposures, whose arms do not matter, and clicks.
-        settings: what the test shall show.
+        logs: exposures, whose arms are ignored, and clicks.
+        settings: the settings of the planned test.
 
     Raises:
         MissingExtraError: tea-tasting is not installed.
-        EmptyDataError: there were no clicks, or fewer than four users.
-        SettingsError: a length is beyond what the log tells of.
+        EmptyDataError: there are no clicks, or fewer than four users.
+        SettingsError: a length is more than four times that of the log.
 
     Examples:
         >>> from nearfar.abtest.assignment import Experiment
@@ -148,24 +151,25 @@ def make_plan(logs: Logs, settings: PlanSettings | None = None) -> Plan:
         0.8
     """
     require("tea_tasting", extra="abtest", purpose="an A/B test")
-    chosen = settings or PlanSettings()
-    history = PastActivity(logs, chosen)
-    if max(chosen.days) > REACH * history.n_days:
+    settings = settings or PlanSettings()
+    history = PastActivity(logs, settings)
+    if max(settings.days) > MAX_EXTRAPOLATION * history.n_days:
         raise SettingsError(
-            f"a log of {history.n_days} days tells nothing of a test of {max(chosen.days)}; plan "
-            f"for {REACH * history.n_days} days at most, or give a longer log"
+            f"a log of {history.n_days} days cannot plan a test of {max(settings.days)} days; plan "
+            f"for {MAX_EXTRAPOLATION * history.n_days} days at most, or give a longer log"
         )
-    known = history.moments(history.n_days).sums
-    plans = [_plan_of(m, history) for m in chosen.metrics if set(m.sums) <= set(known)]
+    sums = history.moments(history.n_days).sums
+    plans = [_plan_of(m, history) for m in settings.metrics if set(m.sums) <= set(sums)]
     if not plans:
-        raise EmptyDataError("none of the metrics can be told from the logs")
-    return Plan(chosen, history.n_days, history.arrivals, tuple(plans), _warnings(history))
+        names = ", ".join(m.name for m in settings.metrics)
+        raise EmptyDataError(f"the logs have no data for {names}; play time needs play_seconds")
+    return Plan(settings, history.n_days, history.arrivals, tuple(plans), _warnings(history))
 
 
 def _plan_of(metric: UpliftMetric, history: PastActivity) -> MetricPlan:
     settings = history.settings
-    whole = history.moments(history.n_days)
-    baseline = whole.mean_of(metric.numerator) / whole.mean_of(metric.denominator)
+    moments = history.moments(history.n_days)
+    baseline = moments.mean_of(metric.numerator) / moments.mean_of(metric.denominator)
     horizons = tuple(
         Horizon(
             days, round(history.users(days)), history.smallest_uplift(metric, days),
@@ -173,27 +177,29 @@ def _plan_of(metric: UpliftMetric, history: PastActivity) -> MetricPlan:
         )
         for days in sorted(set(settings.days))
     )  # fmt: skip
-    wanted = settings.uplift
-    if wanted is None:
+    uplift = settings.uplift
+    if uplift is None:
         return MetricPlan(metric, baseline, horizons, None, None)
-    weeks = range(WEEK, REACH * history.n_days + 1, WEEK)
-    # longer tests show less, so that halving finds the length; long logs are read ten times only
-    place = bisect_left(
-        weeks, True, key=lambda days: history.smallest_uplift(metric, days) <= wanted
+    weeks = range(WEEK, MAX_EXTRAPOLATION * history.n_days + 1, WEEK)
+    # The smallest uplift falls with the length, so bisection needs only about ten evaluations.
+    position = bisect_left(
+        weeks, True, key=lambda days: history.smallest_uplift(metric, days) <= uplift
     )
-    needed = weeks[place] if place < len(weeks) else None
-    active = history.moments(min(needed or WEEK, history.n_days))
-    users = math.ceil(solve(metric, active, settings, uplift=wanted))
+    needed = weeks[position] if position < len(weeks) else None
+    active_moments = history.moments(min(needed or WEEK, history.n_days))
+    users = math.ceil(solve(metric, active_moments, settings, uplift=uplift))
     return MetricPlan(metric, baseline, horizons, needed, users)
 
 
 def _warnings(history: PastActivity) -> tuple[str, ...]:
-    told = [
+    warnings = [
         f"{days} days are not whole weeks, and days of the week differ: take "
         f"{WEEK * math.ceil(days / WEEK)}"
         for days in sorted(set(history.settings.days))
         if days % WEEK
     ]
     if history.n_days < 2 * WEEK:
-        told.append(f"the log has {history.n_days} days; two weeks or more tell how users return")
-    return tuple(told)
+        warnings.append(
+            f"the log has {history.n_days} days; two weeks or more show how users return"
+        )
+    return tuple(warnings)

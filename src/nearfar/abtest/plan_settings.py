@@ -1,4 +1,4 @@
-"""What an A/B test shall be able to show."""
+"""The settings of a planned A/B test."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from nearfar.core.settings import Settings
 
 @dataclass(frozen=True)
 class PlanSettings(Settings):
-    """What an A/B test shall be able to show.
+    """The settings of a planned A/B test.
 
     Args:
-        metrics: what it measures.
-        weights: how users are spread over arms; the first is the control. The plan is for the
+        metrics: the metrics to plan for.
+        weights: relative sizes of the arms; the first is the control. The plan is for the
             comparison of the control with the smallest other arm.
-        uplift: the relative uplift that must be shown, as 0.05; None for none in particular.
-        days: how long it may run; for each the smallest uplift is told.
-        users: so many users in all arms together, whatever the log says of their number.
-        alpha: the chance of finding a difference where there is none.
-        power: the chance of finding the uplift where there is one.
+        uplift: relative uplift to detect, such as 0.05; None for no particular uplift.
+        days: possible lengths in days; the plan has the smallest uplift for each.
+        users: users in all arms together; None to estimate them from the log.
+        alpha: probability of finding a difference if there is none.
+        power: probability of finding the uplift if there is one.
 
     Examples:
         >>> from nearfar.abtest.plan_settings import PlanSettings
@@ -43,16 +43,19 @@ class PlanSettings(Settings):
 
     def check_together(self) -> None:
         if self.power <= self.alpha:
-            raise SettingsError(f"power {self.power} is not above alpha {self.alpha}")
+            raise SettingsError(
+                f"power {self.power} is not above alpha {self.alpha}; give a larger power, such as "
+                "0.8"
+            )
 
 
 def parse_numbers(text: str, what: str) -> tuple[int, ...]:
-    """Whole numbers from "7,14,28".
+    """Parse comma-separated whole numbers, such as "7,14,28".
 
     Raises:
-        SettingsError: a part is not valid.
+        SettingsError: a part is not a whole number.
     """
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise SettingsError(f"{what} are {text!r}; write whole numbers, as 7,14,28") from None
+        raise SettingsError(f"{what} are {text!r}; write whole numbers, such as 7,14,28") from None

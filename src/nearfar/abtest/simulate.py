@@ -1,4 +1,4 @@
-"""Made-up logs with a known uplift: for trying commands, and for tests of the statistics."""
+"""Simulate logs with a known uplift, to try commands and to test the statistics."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from nearfar.core.files import atomic_file
 from nearfar.core.seeding import generator
 
 DAY_OF_WEEK = np.array([0.8, 0.8, 0.85, 0.9, 1.15, 1.3, 1.2])
-"""How active users are from Monday to Sunday."""
+"""Relative activity from Monday to Sunday."""
 
 PLAY_SHAPE, PLAY_SCALE = 0.5, 2400.0
-"""Of the gamma distribution of seconds that a click plays: most stop soon, the mean is 1,200."""
+"""The gamma distribution of seconds played per click: most stop soon, the mean is 1,200."""
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """Users who see cards and click on them, before and during an experiment.
+    """A simulation of users who see and click cards, before and during an experiment.
 
-    Users differ in how active they are and in how often they click, both log-normal, and stay as
-    they are: the days before tell of those during the experiment. Views of a day are Poisson,
-    clicks binomial. In all arms but the control clicks are `1 + uplift` times as likely; nothing
-    else differs, so that the true relative uplift of every metric is `uplift`.
+    Activity and click rate vary between users, both log-normal, and stay constant over time, so
+    the days before predict those during the experiment. Views per day are Poisson, clicks are
+    binomial. In all arms but the control, clicks are `1 + uplift` times as likely; nothing else
+    differs, so the true relative uplift of every metric is `uplift`.
 
     Args:
-        n_users: how many users there are; those without a view are in no log.
+        n_users: number of users; those without a view are in no log.
         days: length of the experiment.
-        pre_days: days before it.
-        uplift: the relative uplift of the chance of a click, above -1.
-        cards: the cards, every one shown half as often as the one before.
-        views: mean views of the first card by a user and day.
-        click_rate: mean chance that a view is clicked.
+        pre_days: days before the experiment.
+        uplift: relative uplift of the click probability, above -1.
+        cards: the cards; each has half the views of the one before.
+        views: mean views of the first card per user and day.
+        click_rate: mean probability that a view is clicked.
         activity_spread: standard deviation of the logarithm of activity; with 1 the most active
             tenth of the users has about 39 % of the views.
-        taste_spread: standard deviation of the logarithm of the chance of a click.
-        start: the first day of the experiment.
-        seed: of everything random.
+        taste_spread: standard deviation of the logarithm of the click probability.
+        start: first day of the experiment.
+        seed: random seed.
 
     Examples:
         >>> from nearfar.abtest.simulate import Simulation
@@ -69,23 +69,23 @@ class Simulation:
     def __post_init__(self) -> None:
         if self.n_users < 1 or self.days < 1 or self.pre_days < 0 or not self.cards:
             raise SettingsError(
-                f"{self.n_users} users, {self.days} days after {self.pre_days}, {len(self.cards)} "
-                "cards; one or more of each was expected"
+                f"n_users {self.n_users}, days {self.days}, pre_days {self.pre_days} and "
+                f"{len(self.cards)} cards; expected one or more of each, and pre_days of 0 or more"
             )
         if not (self.uplift > -1 and self.views > 0 and 0 < self.click_rate < 1):
             raise SettingsError(
-                f"uplift {self.uplift}, views {self.views}, click_rate {self.click_rate}; an "
-                "uplift above -1, views above 0 and a rate between 0 and 1 were expected"
+                f"uplift {self.uplift}, views {self.views}, click_rate {self.click_rate}; expected "
+                "an uplift above -1, views above 0 and a click_rate between 0 and 1"
             )
 
 
 @dataclass(frozen=True, eq=False)
 class SimulatedUsers:
-    """What users saw and did.
+    """The simulated views and clicks.
 
     Args:
-        views: of each card on each day, those before the experiment first.
-        clicks: likewise.
+        views: views of each card on each day, from the first day before the experiment on.
+        clicks: clicks on each card on each day.
     """
 
     views: Int64[np.ndarray, "users days cards"]
@@ -95,7 +95,7 @@ class SimulatedUsers:
 def draw_users(
     simulation: Simulation, treated: Bool[np.ndarray, " users"], rng: np.random.Generator
 ) -> SimulatedUsers:
-    """Views and clicks of as many users as `treated` has; these get the uplift."""
+    """Draw views and clicks of users; those with `treated` get the uplift."""
     n, n_days = len(treated), simulation.pre_days + simulation.days
     activity = _log_normal(rng, simulation.activity_spread, n) * simulation.views
     weekday = (simulation.start.weekday() - simulation.pre_days + np.arange(n_days)) % 7
@@ -114,9 +114,9 @@ def draw_users(
 def simulated_sums(
     simulation: Simulation, treated: Bool[np.ndarray, " users"], rng: np.random.Generator
 ) -> tuple[tuple[str, ...], Float64[np.ndarray, "users sums"]]:
-    """The sums of users over all cards, with those before the experiment, and their names.
+    """Draw the users' sums over all cards, during and before the experiment, with their names.
 
-    A user without a view during the experiment has a row of which no view is.
+    A user without a view during the experiment has a row too, with 0 views.
     """
     drawn = draw_users(simulation, treated, rng)
     names, columns = [], []
@@ -134,7 +134,7 @@ def simulated_sums(
 def simulate_logs(
     simulation: Simulation, experiment: Experiment
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Exposures and clicks as `read_logs` takes them; arms by the experiment's hash.
+    """Simulate exposures and clicks for `read_logs`, with arms by the experiment's hash.
 
     Examples:
         >>> from nearfar.abtest.assignment import Experiment
@@ -152,21 +152,21 @@ def simulate_logs(
     rng = generator(simulation.seed, "abtest simulation")
     drawn = draw_users(simulation, treated, rng)
     first = simulation.start - timedelta(days=simulation.pre_days)
-    seen = _rows(drawn.views, users, simulation, first)
-    exposures = seen.with_columns(
+    exposure_rows = _rows(drawn.views, users, simulation, first)
+    exposures = exposure_rows.with_columns(
         pl.when(pl.col("day") >= simulation.start)
-        .then(arms.gather(seen["place"]))
+        .then(arms.gather(exposure_rows["place"]))
         .otherwise(None)
         .alias("arm"),
         pl.col("n").alias("views"),
     )
-    done = _rows(drawn.clicks, users, simulation, first)
-    done = done[np.repeat(np.arange(done.height), done["n"].to_numpy())]
-    played = rng.gamma(PLAY_SHAPE, size=done.height) * PLAY_SCALE
-    clicks = done.with_columns(play_seconds=pl.Series(played.round(1)))
+    click_rows = _rows(drawn.clicks, users, simulation, first)
+    click_rows = click_rows[np.repeat(np.arange(click_rows.height), click_rows["n"].to_numpy())]
+    played = rng.gamma(PLAY_SHAPE, size=click_rows.height) * PLAY_SCALE
+    clicks = click_rows.with_columns(play_seconds=pl.Series(played.round(1)))
     return (
-        _timed(exposures, rng).select("user", "arm", "timestamp", "card", "views"),
-        _timed(clicks, rng).select("user", "timestamp", "card", "play_seconds"),
+        _with_times(exposures, rng).select("user", "arm", "timestamp", "card", "views"),
+        _with_times(clicks, rng).select("user", "timestamp", "card", "play_seconds"),
     )
 
 
@@ -198,7 +198,7 @@ def write_simulation(simulation: Simulation, experiment: Experiment, folder: Pat
 
 
 def _log_normal(rng: np.random.Generator, spread: float, n: int) -> Float64[np.ndarray, " n"]:
-    """Numbers with mean 1."""
+    """Draw log-normal numbers with mean 1."""
     return np.exp(rng.normal(-(spread**2) / 2, spread, size=n))
 
 
@@ -208,7 +208,7 @@ def _rows(
     simulation: Simulation,
     first: date,
 ) -> pl.DataFrame:
-    """A row a count above 0."""
+    """Return one row per count above 0."""
     user, day, card = np.nonzero(counts)
     return pl.DataFrame(
         {
@@ -221,8 +221,8 @@ def _rows(
     ).with_columns(day=pl.lit(first) + pl.duration(days=pl.col("day")))
 
 
-def _timed(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """Rows at a moment of their day, in the order of moments."""
+def _with_times(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Give each row a random time of its day, and sort by time."""
     seconds = pl.lit(pl.Series("second", rng.integers(0, 86_400, size=frame.height)))
     return frame.with_columns(
         timestamp=pl.col("day").cast(pl.Datetime("us")) + pl.duration(seconds=seconds)

@@ -1,4 +1,4 @@
-"""Where logs lie: tables in memory, files and folders, databases; read block by block."""
+"""Sources of logs: tables in memory, files and folders, databases; read block by block."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Query:
     """Rows of a database.
 
     Args:
-        url: a SQLAlchemy URL; `${NAME}` in it stands for an environment variable, so that no
-            password needs to be written down, percent-encoded where it is user or password. No
-            message shows a password.
-        text: a SELECT, or the name of a table or view, as `events` or `web.events`.
+        url: a SQLAlchemy URL; `${NAME}` in it is replaced by an environment variable, so that no
+            password needs to be written down. User and password are percent-encoded. No message
+            shows a password.
+        text: a SELECT, or the name of a table or view, such as `events` or `web.events`.
     """
 
     url: str
@@ -47,14 +47,14 @@ def open_sources(source: Source, *, block_rows: int = BLOCK_ROWS) -> Iterator[Ta
     """Yield the tables of a log: one, or those of a folder in the order of their names.
 
     Raises:
-        DataError: there is nothing there, or it cannot be read.
-        SettingsError: the database's URL cannot be understood.
-        MissingExtraError: a database is asked for and SQLAlchemy is not installed.
+        DataError: the source is empty or cannot be read.
+        SettingsError: the URL of the database is invalid.
+        MissingExtraError: the source is a database and SQLAlchemy is not installed.
     """
     if isinstance(source, pl.DataFrame):
         yield FrameTable(source, "the table")
     elif isinstance(source, Query):
-        with _fetched(source, block_rows) as table:
+        with _query_table(source, block_rows) as table:
             yield table
     else:
         files = RawFiles(source)
@@ -68,7 +68,7 @@ def open_sources(source: Source, *, block_rows: int = BLOCK_ROWS) -> Iterator[Ta
 
 
 class _QueryTable(OneTimeTable):
-    """The rows that a query finds, as they are fetched."""
+    """The result of a query, read block by block as it is fetched."""
 
     def __init__(self, where: str, result: Any, block_rows: int) -> None:
         self.where = where
@@ -81,14 +81,14 @@ class _QueryTable(OneTimeTable):
         places = {c: self.columns.index(c) for c in selected}
         first = 1
         for rows in self._result.partitions(self._block_rows):
-            columns = {c: [row[at] for row in rows] for c, at in places.items()}
+            columns = {c: [row[place] for row in rows] for c, place in places.items()}
             series = (database_series(c, values, self.where) for c, values in columns.items())
             yield pl.DataFrame(list(series)), first
             first += len(rows)
 
 
 @contextmanager
-def _fetched(query: Query, block_rows: int) -> Iterator[TableReader]:
+def _query_table(query: Query, block_rows: int) -> Iterator[TableReader]:
     require("sqlalchemy", extra="sql", purpose="reading logs from a database")
     import sqlalchemy
     from sqlalchemy.exc import SQLAlchemyError
@@ -101,7 +101,7 @@ def _fetched(query: Query, block_rows: int) -> Iterator[TableReader]:
         raise DataError(f"{file} does not exist; give the file of an SQLite database")
     options = {"stream_results": True, "max_row_buffer": block_rows}
     try:
-        # no pool: what is read once needs no connection kept
+        # The query runs once, so no connection needs to stay open.
         engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
         with (
             engine.connect().execution_options(**options) as connection,
@@ -133,6 +133,6 @@ def _url(address: Url) -> Any:
         return sqlalchemy.make_url(revealed)
     except (ArgumentError, ValueError):
         raise SettingsError(
-            "the database's URL is of no form that SQLAlchemy knows; write it as "
+            "the database's URL is not a valid SQLAlchemy URL; write it as "
             "sqlite:///events.db or postgresql+psycopg://user:${PASSWORD}@host/name"
         ) from None

@@ -1,4 +1,4 @@
-"""The users of an experiment, a row each: arm, sums while it ran, sums before it."""
+"""The users of an experiment, one row per user: arm, sums during it, sums before it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from nearfar.abtest.metrics import SUMS, UpliftMetric
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 
 PRE = "pre_"
-"""Before the name of a sum: the same sum before the experiment began."""
+"""Prefix of the name of a sum over the days before the experiment."""
 
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """Users who saw a card while the experiment ran.
+    """The users who saw a card during the experiment.
 
     Args:
-        experiment: whose arms they are in.
-        frame: columns user, arm, the sums that are known, and these before the start with "pre_"
-            before their names, where the logs reach back.
-        first_day: the first day that counts.
-        last_day: the last day that counts; before the experiment's end where the logs end before.
-        n_mixed: users left out because they were in several arms.
+        experiment: the experiment.
+        frame: columns user, arm, the available sums, and with the prefix "pre_" the sums before
+            the start if the logs contain them.
+        first_day: first day that counts.
+        last_day: last day that counts; earlier than the experiment's end if the logs end earlier.
+        n_mixed: number of users left out because they were in several arms.
     """
 
     experiment: Experiment
@@ -39,46 +39,45 @@ class Units:
 
     @property
     def n_days(self) -> int:
-        """How many days count."""
+        """The number of days that count."""
         return (self.last_day - self.first_day).days + 1
 
     @property
     def n_planned_days(self) -> int | None:
-        """How many days the experiment is to run; None where it names no end."""
+        """The planned length of the experiment in days; None if it has no end."""
         end = self.experiment.end
         return None if end is None else (end - self.first_day).days + 1
 
     @property
     def sums(self) -> tuple[str, ...]:
-        """The sums there are, those before the start last."""
+        """The names of the available sums, those before the start last."""
         return known_sums(self.frame)
 
     @property
     def has_pre(self) -> bool:
-        """Whether anything is known of the days before the start."""
+        """Whether there are sums from before the start."""
         return any(s.startswith(PRE) for s in self.sums)
 
     def has(self, metric: UpliftMetric) -> bool:
-        """Whether the logs tell what the metric needs."""
+        """Return whether the sums of a metric are available."""
         return all(s in self.frame.columns for s in metric.sums)
 
     def values(self, arm: str) -> Float64[np.ndarray, "users sums"]:
-        """The sums of an arm's users, columns as in `sums`."""
+        """Return the sums of an arm's users, with the columns of `sums`."""
         return sums_of(self.frame.filter(pl.col("arm") == arm))
 
 
 def make_units(logs: Logs, experiment: Experiment, card: str | None = None) -> Units:
-    """The users of an experiment, from its logs.
+    """Return the users of an experiment, from its logs.
 
-    A user is in from the first day with an exposure on; clicks before that day, and those of
-    users without an exposure, do not count. Users exposed in several arms are left out. Days
-    before the experiment's start, if the logs have them, give the sums before it, whatever arm
-    stands there.
+    A user counts from the first day with an exposure on. Earlier clicks and clicks of users
+    without an exposure do not count. Users exposed in several arms are left out. Days before the
+    start, if the logs have them, give the sums before it; their arms are ignored.
 
     Args:
         logs: exposures and clicks.
-        experiment: arms and window.
-        card: only what concerns this card; None for all cards together.
+        experiment: the arms and the window of days.
+        card: use only this card; None for all cards together.
 
     Raises:
         SchemaError: the exposures have no arms.
@@ -95,11 +94,11 @@ def make_units(logs: Logs, experiment: Experiment, card: str | None = None) -> U
         arms.filter(pl.col("n_arms") == 1).select("user", "arm"), on="user", maintain_order="left"
     )
     for arm in experiment.arms:
-        found = users.filter(pl.col("arm") == arm).height
-        if found < 2:
+        n_users = users.filter(pl.col("arm") == arm).height
+        if n_users < 2:
             where = f" of card {card!r}" if card is not None else ""
             raise EmptyDataError(
-                f"arm {arm!r} has {found} users{where} from {first} to {last}; two or more are "
+                f"arm {arm!r} has {n_users} users{where} from {first} to {last}; two or more are "
                 "needed to compare it"
             )
     last = min(last, logs.last_event_day)
@@ -107,7 +106,7 @@ def make_units(logs: Logs, experiment: Experiment, card: str | None = None) -> U
 
 
 def window(logs: Logs, experiment: Experiment) -> tuple[date, date]:
-    """The first and last day that count.
+    """Return the first and the last day that count.
 
     Raises:
         EmptyDataError: the logs have no exposure in the experiment's window.
@@ -117,20 +116,20 @@ def window(logs: Logs, experiment: Experiment) -> tuple[date, date]:
     if logs.between(first, last).exposures.is_empty():
         raise EmptyDataError(
             f"exposures are from {logs.first_day} to {logs.last_day}, the experiment runs from "
-            f"{first} to {last}; there is nothing in common"
+            f"{first} to {last}; they have no day in common"
         )
     return first, last
 
 
 def days_without_arms(logs: Logs, experiment: Experiment) -> Logs:
-    """The days before the experiment, or those of it where the logs have none before."""
+    """Return the days before the experiment; those of the experiment if there are none before."""
     first, last = window(logs, experiment)
     before = logs.between(None, first - timedelta(days=1))
     return logs.between(first, last) if before.exposures.is_empty() else before
 
 
 def arms_of_users(exposures: pl.DataFrame, experiment: Experiment) -> pl.DataFrame:
-    """The first arm of every user and in how many arms they were: user, arm, n_arms.
+    """Return the first arm of every user and the number of arms: columns user, arm, n_arms.
 
     Raises:
         SchemaError: the exposures have no arms.
@@ -159,33 +158,36 @@ def arms_of_users(exposures: pl.DataFrame, experiment: Experiment) -> pl.DataFra
 
 
 def user_sums(within: Logs, before: Logs | None = None) -> pl.DataFrame:
-    """A row per user with an exposure in `within`, by id: the sums there, and those in `before`.
+    """Return one row per user with an exposure in `within`: the sums in `within` and `before`.
 
-    Clicks count from the day of the first exposure on.
+    Clicks count from the day of the first exposure on. Rows are sorted by user.
     """
-    users = _of_exposures(within.exposures)
+    users = _exposure_sums(within.exposures)
     counted = within.clicks.join(
         users.select("user", "first_day"), on="user", maintain_order="left"
     ).filter(pl.col("day") >= pl.col("first_day"))
-    users = users.drop("first_day").join(_of_clicks(counted), on="user", how="left")
+    users = users.drop("first_day").join(_click_sums(counted), on="user", how="left")
     if before is not None and len(before.exposures) + len(before.clicks):
-        for part in (_of_exposures(before.exposures).drop("first_day"), _of_clicks(before.clicks)):
+        for part in (
+            _exposure_sums(before.exposures).drop("first_day"),
+            _click_sums(before.clicks),
+        ):
             renamed = part.rename({c: PRE + c for c in part.columns if c != "user"})
             users = users.join(renamed, on="user", how="left")
     return users.with_columns(pl.col(known_sums(users)).fill_null(0)).sort("user")
 
 
 def known_sums(users: pl.DataFrame) -> tuple[str, ...]:
-    """The sums among the columns, those before the start last."""
+    """Return the names of the sums among the columns, those before the start last."""
     return tuple(s for s in (*SUMS, *(PRE + s for s in SUMS)) if s in users.columns)
 
 
 def sums_of(users: pl.DataFrame) -> Float64[np.ndarray, "users sums"]:
-    """The sums of users, columns as in `known_sums`."""
+    """Return the sums of users, with the columns of `known_sums`."""
     return users.select(known_sums(users)).cast(pl.Float64).to_numpy()
 
 
-def _of_exposures(exposures: pl.DataFrame) -> pl.DataFrame:
+def _exposure_sums(exposures: pl.DataFrame) -> pl.DataFrame:
     return exposures.group_by("user").agg(
         pl.col("day").min().alias("first_day"),
         pl.col("views").sum(),
@@ -193,6 +195,6 @@ def _of_exposures(exposures: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _of_clicks(clicks: pl.DataFrame) -> pl.DataFrame:
+def _click_sums(clicks: pl.DataFrame) -> pl.DataFrame:
     sums = [c for c in ("clicks", "play_seconds") if c in clicks.columns]
     return clicks.group_by("user", maintain_order=True).agg(pl.col(sums).sum())

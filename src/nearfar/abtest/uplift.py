@@ -1,4 +1,4 @@
-"""How one arm differs from the control in one metric: estimate, intervals, p-value."""
+"""The uplift of one arm over the control in one metric: estimate, intervals, p-value."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from nearfar.evaluation.text import finite
 
 @dataclass(frozen=True)
 class Uplift:
-    """Treatment against control; None stands for what does not exist.
+    """The uplift of a treatment over the control; undefined values are None.
 
     Args:
-        control: the metric of the control.
-        treatment: the metric of the other arm.
+        control: metric of the control.
+        treatment: metric of the other arm.
         difference: treatment - control.
-        difference_low: the lower end of its interval.
-        difference_high: the upper end.
-        relative: treatment / control - 1; None where one of them is not above 0.
-        relative_low: the lower end of its interval.
-        relative_high: the upper end.
-        p: the chance of a difference this large, up or down, between equal arms; None where no
-            user's value differs from another's.
+        difference_low: lower end of the interval of the difference.
+        difference_high: upper end of the interval of the difference.
+        relative: treatment / control - 1; None if one of them is not above 0.
+        relative_low: lower end of the interval of the relative uplift.
+        relative_high: upper end of the interval of the relative uplift.
+        p: two-sided p-value of the difference; None if no user's value differs from another's.
     """
 
     control: float
@@ -39,7 +38,7 @@ class Uplift:
     p: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON-able values."""
+        """Return the fields as JSON-able values."""
         return asdict(self)
 
 
@@ -52,21 +51,21 @@ def measure(
     covariate: Covariate | None = None,
     normal: bool = False,
 ) -> Uplift:
-    """Compare two arms by the delta method; Welch's t test of the two ratios.
+    """Compare two arms by the delta method and Welch's t test of the two ratios.
 
-    The interval of the difference is symmetric, that of the relative uplift symmetric in the
-    logarithm of treatment / control, so that near a level one may hold 0 and the other not; p
-    belongs to the difference. tea-tasting computes all of it.
-
-    Args:
-        metric: what is measured.
-        control: moments of the control's users.
-        treatment: moments of the other arm's users, of the same sums.
-        level: how often such intervals hold the true value.
-        covariate: what to adjust by (CUPED); the arms' values are then the adjusted ones.
-        normal: take the normal distribution instead of Student's t.
+    The interval of the difference is symmetric; that of the relative uplift is symmetric in the
+    logarithm of treatment / control. So near the level, one may hold 0 and the other not; p belongs
+    to the difference. tea-tasting computes all values.
 
     Source: Deng, Knoblich and Lu 2018, "Applying the delta method in metric analytics".
+
+    Args:
+        metric: the metric.
+        control: moments of the control's users.
+        treatment: moments of the other arm's users, with the same sums.
+        level: confidence level.
+        covariate: covariate of CUPED; the arms' values are then adjusted ones.
+        normal: use the normal distribution instead of Student's t.
     """
     import tea_tasting as tt
 
@@ -80,31 +79,37 @@ def measure(
         equal_var=False,
         use_t=not normal,
     )
-    if not _varies(metric, control) and not _varies(metric, treatment):
-        return _without_chance(metric, control, treatment)
-    found = ratio.analyze_aggregates(control.aggregates, treatment.aggregates)
-    has_ratio = found.control > 0 and found.treatment > 0
+    ratio_terms = (metric.numerator, metric.denominator)
+    if not control.varies(*ratio_terms) and not treatment.varies(*ratio_terms):
+        return _without_variance(metric, control, treatment)
+    result = ratio.analyze_aggregates(control.aggregates, treatment.aggregates)
+    has_ratio = result.control > 0 and result.treatment > 0
     return Uplift(
-        float(found.control),
-        float(found.treatment),
-        float(found.effect_size),
-        finite(found.effect_size_ci_lower),
-        finite(found.effect_size_ci_upper),
-        finite(found.rel_effect_size) if has_ratio else None,
-        finite(found.rel_effect_size_ci_lower) if has_ratio else None,
-        finite(found.rel_effect_size_ci_upper) if has_ratio else None,
-        finite(found.pvalue),
+        float(result.control),
+        float(result.treatment),
+        float(result.effect_size),
+        finite(result.effect_size_ci_lower),
+        finite(result.effect_size_ci_upper),
+        finite(result.rel_effect_size) if has_ratio else None,
+        finite(result.rel_effect_size_ci_lower) if has_ratio else None,
+        finite(result.rel_effect_size_ci_upper) if has_ratio else None,
+        finite(result.pvalue),
     )
 
 
-def _varies(metric: UpliftMetric, moments: Moments) -> bool:
-    slope = moments.gradient(metric.numerator, metric.denominator)
-    return bool(slope @ moments.covariance @ slope > 0)
-
-
-def _without_chance(metric: UpliftMetric, control: Moments, treatment: Moments) -> Uplift:
-    below, above = (
+def _without_variance(metric: UpliftMetric, control: Moments, treatment: Moments) -> Uplift:
+    control_value, treatment_value = (
         m.mean_of(metric.numerator) / m.mean_of(metric.denominator) for m in (control, treatment)
     )
-    relative = above / below - 1 if below > 0 else None
-    return Uplift(below, above, above - below, None, None, relative, None, None, None)
+    relative = treatment_value / control_value - 1 if control_value > 0 else None
+    return Uplift(
+        control_value,
+        treatment_value,
+        treatment_value - control_value,
+        None,
+        None,
+        relative,
+        None,
+        None,
+        None,
+    )

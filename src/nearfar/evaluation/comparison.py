@@ -1,4 +1,4 @@
-"""Many models on the same held-out users: one table, with paired tests against a baseline."""
+"""Compare models on the same held-out users: a table, and paired tests against a baseline."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Comparable = Recommender | RecommenderWithItems | Evaluation
 class Comparison:
     """Evaluations of several models on the same users, and the paired tests between them.
 
-    Printed, it is two tables: the means, a row per model; and what each model gains over the
-    baseline, user by user, a row per test.
+    It prints as two tables: the means, one row per model; and the gain of each model over the
+    baseline, one row per paired test.
 
     Args:
-        evaluations: name of the model -> what was measured.
-        baseline: the name of the one that the others are tested against.
-        pairs: a test per other model and metric, p-values corrected for all of them (Holm).
-        level: of the intervals that are printed.
+        evaluations: name of the model -> its evaluation.
+        baseline: name of the model that the others are tested against.
+        pairs: one test per other model and metric; p-values are corrected for all of them (Holm).
+        level: confidence level of the printed intervals.
 
     Examples:
         >>> table = nf.compare({"EASE": ease, "Mult-VAE": vae}, split.test, ["Recall@5"])
@@ -55,11 +55,11 @@ class Comparison:
         return self.evaluations[model]
 
     def to_polars(self) -> pl.DataFrame:
-        """One row per model and metric.
+        """Return a frame with one row per model and metric.
 
-        Columns `model`, `metric`, `n_users`, `mean`, `low`, `high` (the interval of the mean),
-        `difference` from the baseline with `difference_low` and `difference_high`, `p`, `p_holm`;
-        null where there is nothing, as for the baseline itself. Intervals are of `level`.
+        The columns are `model`, `metric`, `n_users`, `mean`, `low`, `high` (interval of the mean),
+        `difference` from the baseline with `difference_low` and `difference_high`, `p`, `p_holm`.
+        A value that does not exist is null, as for the baseline itself. Intervals are at `level`.
         """
         pairs = {(pair.b, str(pair.metric)): pair for pair in self.pairs}
         rows = []
@@ -84,7 +84,7 @@ class Comparison:
         )
 
     def to_pandas(self) -> Any:
-        """As `to_polars`, for pandas.
+        """Return `to_polars` as a pandas frame.
 
         Raises:
             MissingExtraError: pandas is not installed.
@@ -140,7 +140,7 @@ def compare(
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
 ) -> Comparison | Paired:
-    """Compare models on the same held-out users, or two evaluations in one metric.
+    """Compare models on the same held-out users, or two evaluations on one metric.
 
     ```python
     print(nf.compare([ease, plain, aligned], split.test))      # a table of all
@@ -149,24 +149,24 @@ def compare(
     ```
 
     Args:
-        models: fitted models, bundles or evaluations, in a list or by the names that the table
-            shows. A model in a list is called after its algorithm and settings.
-        data: held-out users, as `split.test`; not needed where all are evaluations.
+        models: fitted models, bundles or evaluations, in a list or a mapping of names. A model in
+            a list is named after its algorithm and settings.
+        data: held-out users, such as `split.test`; not needed if all `models` are evaluations.
         metrics: one or several metrics or their printed forms; by default Recall@20, Recall@50 and
             NDCG@100.
-        baseline: the name of the model that the others are tested against; by default the first.
-        method: the test, see `evaluation.paired.compare`.
-        level: of the intervals.
-        seed: of the resampling.
-        n_resamples: how many.
+        baseline: name of the model that the others are tested against; by default the first.
+        method: the paired test, see `evaluation.paired.compare`.
+        level: confidence level of the intervals.
+        seed: random seed of the resampling.
+        n_resamples: number of resamples.
 
     Returns:
-        A `Comparison`; of two evaluations and one metric the one `Paired` test.
+        A `Comparison`; for two evaluations and one metric, one `Paired` test.
 
     Raises:
-        SettingsError: there are no models, there is no list of them, or held-out users are missing.
+        SettingsError: `models` is empty or not a list or mapping, or `data` is missing.
         UnknownNameError: no model is called `baseline`, or a metric is unknown.
-        DataError: evaluations are not of the same users.
+        DataError: the evaluations have different users.
 
     Examples:
         >>> table = nf.compare({"EASE": ease, "Mult-VAE": vae}, split.test, ["Recall@5"])
@@ -180,26 +180,28 @@ def compare(
         return compare_pair(models, data, metrics, **options)
     if not isinstance(models, Mapping | Sequence):
         raise SettingsError(
-            f"several models were expected, not {kind_of(models)}; give them in a list, as "
+            f"models is {kind_of(models)}; expected a list or a mapping of several, such as "
             "nf.compare([a, b], split.test)"
         )
-    named = models if isinstance(models, Mapping) else _named(models)
+    named = models if isinstance(models, Mapping) else _by_label(models)
     if not named:
-        raise SettingsError("there are no models to compare; give a list of fitted models")
+        raise SettingsError("models is empty; give a list of fitted models to compare")
     evaluations = {}
     for name, model in named.items():
         if isinstance(model, Evaluation):
             evaluations[name] = replace(model, name=name)
         elif data is None:
-            raise SettingsError("models are compared on held-out users: give data=split.test")
+            raise SettingsError("no held-out users to compare on; give data=split.test")
         else:
             evaluations[name] = evaluate(model, data, metrics, name=name)
-    base = baseline if baseline is not None else next(iter(evaluations))
-    return Comparison(evaluations, base, compare_all(evaluations, base, **options), level)
+    baseline_name = baseline if baseline is not None else next(iter(evaluations))
+    return Comparison(
+        evaluations, baseline_name, compare_all(evaluations, baseline_name, **options), level
+    )
 
 
-def _named(models: Sequence[Any]) -> dict[str, Any]:
-    """Models by their labels; equal labels get numbers."""
+def _by_label(models: Sequence[Any]) -> dict[str, Any]:
+    """Name models by their labels, and number equal labels."""
     labels = [
         getattr(getattr(m, "model", m), "label", None) or getattr(m, "name", None)
         or type(m).__name__ for m in models

@@ -1,4 +1,4 @@
-"""What an evaluation found: one value per user and metric, and what follows from them."""
+"""The result of an evaluation: one value per user and metric, with means, intervals and groups."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class Evaluation:
     """The values of one model on one group of users.
 
     Args:
-        name: what tables call the model.
+        name: name of the model in tables.
         per_user: metric -> one value per user.
         overall: catalogue metric -> its one value for all users.
-        user_ids: the users evaluated, in the order of the values.
-        n_fold_in: how many interactions of each user the model saw.
-        n_held_out: how many of each it had to find, at least one.
-        n_dropped: users left out because they had nothing to find.
+        user_ids: the evaluated users, in the order of the values.
+        n_fold_in: number of fold-in items of each user.
+        n_held_out: number of held-out items of each user, at least one.
+        n_dropped: number of users left out because they had no held-out items.
 
     Examples:
-        >>> found = nf.evaluate(ease, split.test, ["Recall@5"])
-        >>> found.values("recall@5").shape
+        >>> evaluation = nf.evaluate(ease, split.test, ["Recall@5"])
+        >>> evaluation.values("recall@5").shape
         (10,)
-        >>> found.interval("Recall@5").level
+        >>> evaluation.interval("Recall@5").level
         0.95
-        >>> [(str(group), part.n_users) for group, part in found.groups("5-9,10-").items()]
+        >>> [(str(group), part.n_users) for group, part in evaluation.groups("5-9,10-").items()]
         [('5-9', 3), ('10-', 7)]
     """
 
@@ -64,21 +64,23 @@ class Evaluation:
         return (*self.per_user, *self.overall)
 
     def values(self, metric: Metric | str) -> Float64[np.ndarray, " users"]:
-        """The value of every user.
+        """Return the value of every user.
 
-        Here and below a metric may be given by its printed form, such as "NDCG@100" or "recall@20".
+        Every method takes a metric or its printed form, such as "NDCG@100" or "recall@20".
 
         Raises:
             UnknownNameError: the metric was not evaluated.
-            SettingsError: it is a catalogue metric, which has no values of single users.
+            SettingsError: it is a catalogue metric, which has no value per user.
         """
         metric = self._evaluated(metric)
         if metric not in self.per_user:
-            raise SettingsError(f"{metric} has one value for all users, and none for each")
+            raise SettingsError(
+                f"{metric} has one value for all users and none per user; read it with mean()"
+            )
         return self.per_user[metric]
 
     def mean(self, metric: Metric | str) -> float:
-        """The mean over users, or a catalogue metric's one value; NaN where there is no user.
+        """Return the mean over users, or a catalogue metric's one value; NaN without users.
 
         Raises:
             UnknownNameError: the metric was not evaluated.
@@ -90,7 +92,7 @@ class Evaluation:
         return float(values.mean()) if len(values) else math.nan
 
     def standard_error(self, metric: Metric | str) -> float | None:
-        """The standard error of the mean; None for a catalogue metric or fewer than two users.
+        """Return the standard error of the mean; None for a catalogue metric or under two users.
 
         Raises:
             UnknownNameError: the metric was not evaluated.
@@ -101,10 +103,10 @@ class Evaluation:
     def interval(
         self, metric: Metric | str, level: float = 0.95, method: Method = "t", seed: int = 0
     ) -> Interval | None:
-        """An interval of the mean over users; see `intervals.mean_interval`.
+        """Return a confidence interval of the mean over users; see `intervals.mean_interval`.
 
-        None for a catalogue metric, whose value no resampling of values gives, and for fewer
-        than two users.
+        It is None for fewer than two users and for a catalogue metric, which has no values per
+        user to resample.
 
         Raises:
             UnknownNameError: the metric was not evaluated, or there is no such method.
@@ -116,7 +118,7 @@ class Evaluation:
         return mean_interval(self.per_user[metric], level, method, seed)
 
     def activity(self, by: Activity = "total") -> Int[np.ndarray, " users"]:
-        """How many interactions each user has: all of them, or those that the model saw.
+        """Return the number of interactions of each user: all, or the fold-in items only.
 
         Raises:
             UnknownNameError: `by` is neither "total" nor "fold_in".
@@ -128,29 +130,28 @@ class Evaluation:
     def groups(
         self, bounds: str | Sequence[Group | str], by: Activity = "total"
     ) -> dict[Group, Evaluation]:
-        """The evaluation of each group of users, by their number of interactions.
+        """Return the evaluation of each group of users, by their number of interactions.
 
-        Source: the paper's section 4.3, Table 3, which speaks of a user's number of interactions
-        without saying whether the held-out ones count; by="total" counts them, by="fold_in"
-        leaves them out.
+        A group may be empty. Users in no group are left out, and so are catalogue metrics,
+        whose value is not a mean over groups.
+
+        Source: the paper's section 4.3, Table 3, which does not say whether held-out items count
+        in a user's number of interactions; by="total" counts them, by="fold_in" does not.
         Differs: Table 3 names its last groups 51-100 and 100+; here no user is in two groups.
 
-        A group may be empty, users in no group are in no part, and catalogue metrics are left
-        out, for they are not the sum of their groups.
-
         Args:
-            bounds: as "5-10,11-50,51-100,101-", or a list of such parts.
-            by: which interactions count.
+            bounds: such as "5-10,11-50,51-100,101-", or a list of such parts.
+            by: which interactions count: "total" or "fold_in".
 
         Raises:
-            SettingsError: the bounds cannot be read, overlap or do not rise.
+            SettingsError: the bounds cannot be read, overlap or are not in rising order.
         """
         groups = parse_groups(bounds) if isinstance(bounds, str) else ordered_groups(bounds)
         activity = self.activity(by)
         return {group: self.only(group.contains(activity)) for group in groups}
 
     def to_dict(self, level: float = 0.95, method: Method = "t", seed: int = 0) -> dict[str, Any]:
-        """The summary as JSON-able values; what does not exist is None, never NaN."""
+        """Return the summary as JSON-able values; a value that does not exist is None, not NaN."""
         return {
             "name": self.name,
             "n_users": self.n_users,
@@ -161,12 +162,12 @@ class Evaluation:
         }
 
     def to_polars(self, *, per_user: bool = False, level: float = 0.95) -> pl.DataFrame:
-        """The summary, one row per metric; or the values, one row per user.
+        """Return the summary, one row per metric; or the values, one row per user.
 
         Args:
-            per_user: columns `user`, `n_fold_in`, `n_held_out` and one per metric, in place of
-                `metric`, `n_users`, `mean`, `standard_error`, `low`, `high`.
-            level: of the interval from `low` to `high`.
+            per_user: return columns `user`, `n_fold_in`, `n_held_out` and one per metric, instead
+                of `metric`, `n_users`, `mean`, `standard_error`, `low`, `high`.
+            level: confidence level of the interval from `low` to `high`.
         """
         if per_user:
             return pl.DataFrame(
@@ -185,7 +186,7 @@ class Evaluation:
         return pl.DataFrame(rows, schema_overrides=dict.fromkeys(numbers, pl.Float64))
 
     def to_pandas(self, *, per_user: bool = False) -> Any:
-        """As `to_polars`, for pandas.
+        """Return `to_polars` as a pandas frame.
 
         Raises:
             MissingExtraError: pandas is not installed.
@@ -218,19 +219,19 @@ class Evaluation:
             "high": interval.high if interval else None,
         }
 
-    def only(self, chosen: Bool[np.ndarray, " users"]) -> Evaluation:
-        """Return the evaluation of some of the users."""
+    def only(self, mask: Bool[np.ndarray, " users"]) -> Evaluation:
+        """Return the evaluation of a subset of users, given as a mask."""
         return Evaluation(
             name=self.name,
-            per_user={metric: values[chosen] for metric, values in self.per_user.items()},
-            user_ids=self.user_ids.take(np.flatnonzero(chosen)),
-            n_fold_in=self.n_fold_in[chosen],
-            n_held_out=self.n_held_out[chosen],
+            per_user={metric: values[mask] for metric, values in self.per_user.items()},
+            user_ids=self.user_ids.take(np.flatnonzero(mask)),
+            n_fold_in=self.n_fold_in[mask],
+            n_held_out=self.n_held_out[mask],
         )
 
     def _evaluated(self, metric: Metric | str) -> Metric:
-        """The metric, which may be given by its printed form ("ndcg@100")."""
-        found = parse_metric(metric) if isinstance(metric, str) else metric
-        if found not in self.per_user and found not in self.overall:
-            raise UnknownNameError("metric of this evaluation", str(found), map(str, self.metrics))
-        return found
+        """Return the metric, parsed if it is text, after checking that it was evaluated."""
+        parsed = parse_metric(metric) if isinstance(metric, str) else metric
+        if parsed not in self.per_user and parsed not in self.overall:
+            raise UnknownNameError("metric of this evaluation", str(parsed), map(str, self.metrics))
+        return parsed

@@ -12,15 +12,15 @@ from jaxtyping import Bool, Int
 
 from nearfar.core.errors import SettingsError
 
-_SPELLING = re.compile(r"(?P<low>\d+)\s*-\s*(?P<high>\d*)", re.ASCII)
+_GROUP = re.compile(r"(?P<low>\d+)\s*-\s*(?P<high>\d*)", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Users with at least `low` and at most `high` interactions; None is without end.
+    """A group of users with `low` to `high` interactions, both included; None means no limit.
 
     Raises:
-        SettingsError: nobody could be in it.
+        SettingsError: `high` is below `low`.
     """
 
     low: int
@@ -28,19 +28,19 @@ class Group:
 
     def __post_init__(self) -> None:
         if self.high is not None and self.high < self.low:
-            raise SettingsError(f"group {self} ends before it starts")
+            raise SettingsError(f"group {self} ends before it starts; write it as LOW-HIGH")
 
     def __str__(self) -> str:
         return f"{self.low}-{'' if self.high is None else self.high}"
 
     def contains(self, counts: Int[np.ndarray, " users"]) -> Bool[np.ndarray, " users"]:
-        """Which users are in the group, by their number of interactions."""
+        """Return which users are in the group, from their numbers of interactions."""
         within = counts >= self.low
         return within if self.high is None else within & (counts <= self.high)
 
 
 def parse_groups(bounds: str) -> tuple[Group, ...]:
-    """Groups from "5-10,11-50,51-100,101-": both ends are in, the last may be open.
+    """Parse groups such as "5-10,11-50,51-100,101-"; bounds are included, the last is optional.
 
     Raises:
         SettingsError: a part is not LOW-HIGH in whole numbers, or the groups overlap or are not
@@ -50,22 +50,22 @@ def parse_groups(bounds: str) -> tuple[Group, ...]:
 
 
 def ordered_groups(groups: Sequence[Group | str]) -> tuple[Group, ...]:
-    """The groups, once it is sure that they rise and do not overlap.
+    """Check that groups are in rising order and do not overlap, and return them.
 
     Args:
-        groups: each a `Group` or text as "5-10".
+        groups: each a `Group` or text such as "5-10".
 
     Raises:
-        SettingsError: they do not rise, overlap, or there is none.
+        SettingsError: there is no group, or they overlap or are not in rising order.
     """
     if not isinstance(groups, Sequence):
         raise SettingsError(
-            f"{groups!r} is no list of groups of users; write them as '5-10,11-50,51-'"
+            f"{groups!r} is not a list of groups of users; write them as '5-10,11-50,51-'"
         )
-    strange = [group for group in groups if not isinstance(group, Group | str)]
-    if strange:
+    invalid = [group for group in groups if not isinstance(group, Group | str)]
+    if invalid:
         raise SettingsError(
-            f"{strange[0]!r} is not a group of users; write all of them as text, such as "
+            f"{invalid[0]!r} is not a group of users; write all of them as text, such as "
             "'5-10,11-50,51-'"
         )
     if not groups:
@@ -76,13 +76,15 @@ def ordered_groups(groups: Sequence[Group | str]) -> tuple[Group, ...]:
             raise SettingsError(f"group {after} comes after {before}; list groups in rising order")
         if before.high is None or after.low <= before.high:
             raise SettingsError(
-                f"groups {before} and {after} overlap; both ends of a group are in it"
+                f"groups {before} and {after} overlap; both bounds of a group are included"
             )
     return parsed
 
 
 def _parse_group(text: str) -> Group:
-    match = _SPELLING.fullmatch(text)
+    match = _GROUP.fullmatch(text)
     if match is None:
-        raise SettingsError(f"group {text!r} is not LOW-HIGH in whole numbers, as 5-10 or 101-")
+        raise SettingsError(
+            f"group {text!r} is not LOW-HIGH in whole numbers, such as 5-10 or 101-"
+        )
     return Group(int(match["low"]), int(match["high"]) if match["high"] else None)

@@ -1,4 +1,4 @@
-"""Intervals of a mean: how far chance in the choice of users may have moved it."""
+"""Confidence intervals of a mean over users."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ N_RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Interval:
-    """A two-sided interval that holds the mean over all users with probability `level`."""
+    """A two-sided confidence interval at `level`, with the method that computed it."""
 
     low: float
     high: float
@@ -29,7 +29,7 @@ class Interval:
 
     @property
     def half_width(self) -> float:
-        """Half of its length; what a table prints after "±"."""
+        """Half of its length, which tables print after "±"."""
         return (self.high - self.low) / 2
 
 
@@ -40,24 +40,25 @@ def mean_interval(
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
 ) -> Interval | None:
-    """An interval of the mean over the population that the users were drawn from.
-
-    Args:
-        values: one per user.
-        level: how often such intervals hold the true mean.
-        method: "t", Student's; "bootstrap", percentiles of resampled means; "bca", these
-            corrected for bias and skewness.
-        seed: of the resampling; "t" needs none.
-        n_resamples: how many samples of users are drawn with replacement.
-
-    Returns:
-        None where there are fewer than two users, who say nothing of how users differ.
+    """Compute a confidence interval of the mean over the population that the users are drawn from.
 
     Source: Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 13
     (percentiles) and section 14.3 (BCa).
 
+    Args:
+        values: one value per user.
+        level: confidence level.
+        method: "t", Student's; "bootstrap", percentiles of resampled means; "bca", percentiles
+            corrected for bias and skewness.
+        seed: random seed of the resampling; "t" needs none.
+        n_resamples: number of samples of users, drawn with replacement.
+
+    Returns:
+        The interval; None for fewer than two users, whose variance is unknown.
+
     Raises:
-        SettingsError: the level is not between 0 and 1, or there is no such method.
+        SettingsError: the level is not between 0 and 1.
+        UnknownNameError: there is no such method.
     """
     check_level(level)
     methods: dict[str, Callable[[], tuple[float, float]]] = {
@@ -74,24 +75,24 @@ def mean_interval(
 
 
 def standard_error(values: Float64[np.ndarray, " users"]) -> float | None:
-    """The standard error of the mean, s / sqrt(n); None where there are fewer than two users."""
+    """Compute the standard error of the mean, s / sqrt(n); None for fewer than two users."""
     if len(values) < 2:
         return None
     return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def check_level(level: float) -> None:
-    """Raises SettingsError unless `level` lies between 0 and 1."""
+    """Raise SettingsError unless `level` is between 0 and 1."""
     if not 0 < level < 1:
-        raise SettingsError(f"level is {level}; it must lie between 0 and 1, as 0.95")
+        raise SettingsError(f"level is {level}; it must be between 0 and 1, such as 0.95")
 
 
 def resampled_means(
     values: Float64[np.ndarray, "users ..."], n_resamples: int, rng: np.random.Generator
 ) -> Float64[np.ndarray, "resamples ..."]:
-    """Compute the means of samples of as many users, drawn with replacement.
+    """Compute the means of bootstrap samples: as many users as given, drawn with replacement.
 
-    All columns of a user are drawn together. One number per user is held beside `values`.
+    All columns of a user are drawn together. Memory beside `values` is one number per user.
     """
     n = len(values)
     means = np.empty((n_resamples, *values.shape[1:]))
@@ -103,8 +104,8 @@ def resampled_means(
 
 def _t(values: Float64[np.ndarray, " users"], level: float) -> tuple[float, float]:
     mean, error = values.mean(), values.std(ddof=1) / np.sqrt(len(values))
-    reach = stats.t.ppf((1 + level) / 2, len(values) - 1) * error
-    return mean - reach, mean + reach
+    half_width = stats.t.ppf((1 + level) / 2, len(values) - 1) * error
+    return mean - half_width, mean + half_width
 
 
 def _percentiles(
@@ -124,9 +125,9 @@ def _bca(
         return values.mean(), values.mean()
     means = resampled_means(values, n_resamples, generator(seed, "bootstrap"))
     below = (means < values.mean()).mean() + (means == values.mean()).mean() / 2
-    edge = 0.5 / n_resamples
-    bias = stats.norm.ppf(np.clip(below, edge, 1 - edge))
-    # the jackknife's acceleration; leaving user i out moves a mean by deviations[i] / (n - 1)
+    smallest = 0.5 / n_resamples
+    bias = stats.norm.ppf(np.clip(below, smallest, 1 - smallest))
+    # The jackknife's acceleration: leaving user i out moves the mean by deviations[i] / (n - 1).
     acceleration = (deviations**3).sum() / (6 * spread**1.5)
     z = bias + stats.norm.ppf([(1 - level) / 2, (1 + level) / 2])
     low, high = np.quantile(means, stats.norm.cdf(bias + z / (1 - acceleration * z)))

@@ -1,4 +1,4 @@
-"""Whether one model serves the same users better than another."""
+"""Paired tests: whether one model serves the same users better than another."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ from nearfar.metrics.metric import Metric, parse_metric
 Test = Literal["t", "bootstrap", "permutation"]
 
 ROUNDING = 1e-12
-"""Means this close, relatively, count as equal: their sums were only rounded otherwise."""
+"""Relative difference below which two means count as equal: it is rounding error of their sums."""
 
 BLOCK_SIGNS = 1 << 21
-"""Random signs held at once: sign flips need about 32 MiB, whatever the number of users."""
+"""Most random signs in memory at once: about 32 MiB, for any number of users."""
 
 
 @dataclass(frozen=True)
 class Paired:
-    """What `b` gains over `a` on the same users: every difference is b - a.
+    """The result of a paired test of model `b` against model `a`: every difference is b - a.
 
     Args:
-        metric: what was measured.
-        a: the name of the model compared with.
-        b: the name of the model that may be better.
-        n_users: how many users both served.
-        mean_a: the mean of `a`.
-        mean_b: the mean of `b`.
+        metric: the metric compared.
+        a: name of the reference model.
+        b: name of the model tested against it.
+        n_users: number of users.
+        mean_a: mean of `a`.
+        mean_b: mean of `b`.
         difference: mean_b - mean_a.
-        interval: of the difference; None where there are fewer than two users.
-        effect: the difference in standard errors; None where that error is 0 or unknown.
-        p: the chance of a difference this large, up or down, between equal models; None where
-            there are fewer than two users.
+        interval: confidence interval of the difference; None for fewer than two users.
+        effect: the difference in standard errors; None if that error is 0 or unknown.
+        p: two-sided p-value: the probability of a difference at least this large between equal
+            models; None for fewer than two users.
         method: the test.
-        better_share: users whom `b` serves better.
-        worse_share: users whom `b` serves worse.
-        tied_share: users whom both serve equally.
+        better_share: share of users with a higher value under `b`.
+        worse_share: share of users with a lower value under `b`.
+        tied_share: share of users with equal values.
         p_holm: `p` after Holm's correction for all comparisons made together; None for one.
 
     Examples:
@@ -87,11 +87,11 @@ class Paired:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The comparison as JSON-able values; what does not exist is None."""
-        rest = {k: v for k, v in vars(self).items() if k not in ("metric", "interval")}
+        """Return the comparison as JSON-able values; a value that does not exist is None."""
+        fields = {k: v for k, v in vars(self).items() if k not in ("metric", "interval")}
         return {
             "metric": str(self.metric),
-            **rest,
+            **fields,
             "low": self.interval.low if self.interval else None,
             "high": self.interval.high if self.interval else None,
             "level": self.interval.level if self.interval else None,
@@ -108,21 +108,20 @@ def compare(
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
 ) -> Paired:
-    """Test what `b` gains over `a`, user by user.
+    """Test the difference of `b` from `a` over the same users, with a two-sided paired test.
 
-    Methods, all two-sided: "t", the paired t test; "bootstrap", the resampled mean of
-    differences, its interval by percentiles and its p-value from differences shifted to mean 0;
-    "permutation", the sign of every user's difference flipped at random, its interval the t
-    interval. Resampled p-values are (1 + as extreme) / (1 + resamples), so never 0. Where no
-    user's value differs p is 1.
+    "t" is the paired t test. "bootstrap" resamples the mean difference: its interval is by
+    percentiles, its p-value from differences shifted to mean 0. "permutation" flips the sign of
+    each user's difference at random; its interval is the t interval. Resampled p-values are
+    (1 + number as extreme) / (1 + resamples), so never 0. If no user's value differs, p is 1.
 
     Source: Efron and Tibshirani 1993, "An introduction to the bootstrap", chapters 15
     (permutation) and 16 (bootstrap tests).
 
     Raises:
-        DataError: the two are not of the same users with the same number of items to find.
+        DataError: the users or their numbers of held-out items differ.
         UnknownNameError: the metric was not evaluated, or there is no such method.
-        SettingsError: the metric has no values of single users, or the level is no level.
+        SettingsError: the metric has no value per user, or `level` is not between 0 and 1.
     """
     tests: dict[str, Callable[[np.ndarray], float]] = {
         "t": _t_test,
@@ -134,14 +133,14 @@ def compare(
     _check_same_users(a, b)
     if not isinstance(metric, str | Metric):
         raise SettingsError(
-            f"one metric was expected, not {metric!r}; for a table of several write "
+            f"metric is {metric!r}; expected one metric. For a table of several write "
             "nf.compare([a, b], metrics=[...])"
         )
     metric = parse_metric(metric) if isinstance(metric, str) else metric
     gains = b.values(metric) - a.values(metric)
-    error = _error(gains)
+    gain_error = _error(gains)
     difference = _mean(gains)
-    by = "bootstrap" if method == "bootstrap" else "t"
+    interval_method = "bootstrap" if method == "bootstrap" else "t"
     return Paired(
         metric=metric,
         a=a.name,
@@ -150,8 +149,8 @@ def compare(
         mean_a=a.mean(metric),
         mean_b=b.mean(metric),
         difference=difference,
-        interval=mean_interval(gains, level, by, seed, n_resamples),
-        effect=difference / error if error else None,
+        interval=mean_interval(gains, level, interval_method, seed, n_resamples),
+        effect=difference / gain_error if gain_error else None,
         p=tests[method](gains) if len(gains) > 1 else None,
         method=method,
         better_share=_mean(gains > 0),
@@ -170,44 +169,52 @@ def compare_all(
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
 ) -> list[Paired]:
-    """Compare every model with the baseline on every metric, metrics outermost.
+    """Compare every model with the baseline on every metric, metrics in the outer loop.
 
-    `p_holm` corrects for all comparisons returned; the models are called by their keys.
+    `p_holm` corrects for all comparisons returned. Models are named by their keys.
 
     Args:
-        evaluations: name -> evaluation, all of the same users.
-        baseline: the name of the one that the others are compared with.
+        evaluations: name -> evaluation, all with the same users.
+        baseline: name of the model that the others are compared with.
         metrics: metrics or their printed forms; by default all metrics of the baseline with one
             value per user.
         method: the test, see `compare`.
-        level: of the intervals, which are not corrected.
-        seed: of the resampling.
-        n_resamples: how many.
+        level: confidence level of the intervals, which are not corrected.
+        seed: random seed of the resampling.
+        n_resamples: number of resamples.
 
     Raises:
         UnknownNameError: no evaluation is called `baseline`; see also `compare`.
-        DataError: the evaluations are not of the same users.
+        DataError: the evaluations have different users.
     """
     if baseline not in evaluations:
         raise UnknownNameError("baseline", baseline, evaluations)
-    named = {name: replace(evaluation, name=name) for name, evaluation in evaluations.items()}
-    base = named.pop(baseline)
-    chosen = tuple(base.per_user) if metrics is None else metrics
-    found = [
-        compare(base, other, metric, method=method, level=level, seed=seed, n_resamples=n_resamples)
-        for metric in chosen
-        for other in named.values()
+    others = {name: replace(evaluation, name=name) for name, evaluation in evaluations.items()}
+    baseline_evaluation = others.pop(baseline)
+    metrics = tuple(baseline_evaluation.per_user) if metrics is None else metrics
+    pairs = [
+        compare(
+            baseline_evaluation,
+            other,
+            metric,
+            method=method,
+            level=level,
+            seed=seed,
+            n_resamples=n_resamples,
+        )
+        for metric in metrics
+        for other in others.values()
     ]
-    tested = np.array([pair.p for pair in found if pair.p is not None], dtype=np.float64)
-    corrected = iter(holm(tested).tolist())
-    return [pair if pair.p is None else replace(pair, p_holm=next(corrected)) for pair in found]
+    p_values = np.array([pair.p for pair in pairs if pair.p is not None], dtype=np.float64)
+    corrected = iter(holm(p_values).tolist())
+    return [pair if pair.p is None else replace(pair, p_holm=next(corrected)) for pair in pairs]
 
 
 def holm(p: Float64[np.ndarray, " tests"]) -> Float64[np.ndarray, " tests"]:
-    """p-values adjusted so that the chance of any false finding among them stays below the level.
+    """Adjust p-values so that the probability of any false positive stays below the level.
 
     Source: Holm 1979, "A simple sequentially rejective multiple test procedure": the j-th
-    smallest of m is multiplied by m - j + 1, and none may fall below a smaller one.
+    smallest of m is multiplied by m - j + 1, and adjusted values keep the order.
     """
     order = np.argsort(p, kind="stable")
     scaled = np.minimum(p[order] * np.arange(len(p), 0, -1), 1)
@@ -219,12 +226,12 @@ def holm(p: Float64[np.ndarray, " tests"]) -> Float64[np.ndarray, " tests"]:
 def _check_same_users(a: Evaluation, b: Evaluation) -> None:
     if a.user_ids.fingerprint != b.user_ids.fingerprint:
         raise DataError(
-            f"{a.name!r} was evaluated on {a.n_users} users and {b.name!r} on {b.n_users}, and "
-            "they are not the same users in the same order; evaluate both on one split"
+            f"{a.name!r} was evaluated on {a.n_users} users and {b.name!r} on {b.n_users}; they "
+            "are not the same users in the same order; evaluate both on one split"
         )
     if not np.array_equal(a.n_held_out, b.n_held_out):
         raise DataError(
-            f"{a.name!r} and {b.name!r} had different held-out items of the same users; "
+            f"{a.name!r} and {b.name!r} had different held-out items for the same users; "
             "evaluate both on one split"
         )
     if a.n_users == 0:
@@ -236,7 +243,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _error(gains: Float64[np.ndarray, " users"]) -> float:
-    """The standard error; 0 where it is unknown, or nothing but rounding of equal gains."""
+    """Return the standard error; 0 if it is unknown or only rounding error of equal gains."""
     error = standard_error(gains) or 0.0
     return 0.0 if error <= ROUNDING * abs(gains.mean()) else error
 
@@ -246,7 +253,7 @@ def _t_test(gains: Float64[np.ndarray, " users"]) -> float:
         return 1.0
     error = _error(gains)
     if not error:
-        return 0.0  # every user gains or loses the same
+        return 0.0  # all gains are equal and not 0
     return float(2 * stats.t.sf(abs(gains.mean()) / error, len(gains) - 1))
 
 
@@ -257,16 +264,18 @@ def _shifted_bootstrap(gains: Float64[np.ndarray, " users"], seed: int, n_resamp
 
 def _sign_flips(gains: Float64[np.ndarray, " users"], seed: int, n_resamples: int) -> float:
     rng = generator(seed, "sign flips")
-    moved = gains[gains != 0]  # the sign of 0 changes nothing
+    nonzero_gains = gains[gains != 0]  # flipping the sign of 0 changes nothing
     means = np.empty(n_resamples)
-    for block in blocks(n_resamples, len(moved), BLOCK_SIGNS):
-        signs = rng.integers(0, 2, size=(block.stop - block.start, len(moved)), dtype=np.int8)
-        means[block] = (2.0 * signs - 1) @ moved / len(gains)
+    for block in blocks(n_resamples, len(nonzero_gains), BLOCK_SIGNS):
+        signs = rng.integers(
+            0, 2, size=(block.stop - block.start, len(nonzero_gains)), dtype=np.int8
+        )
+        means[block] = (2.0 * signs - 1) @ nonzero_gains / len(gains)
     return _share_as_extreme(means, gains.mean())
 
 
 def blocks(n_rows: int, n_columns: int, cells: int) -> Iterator[slice]:
-    """Slices of rows that hold at most `cells` cells each, and one row at least."""
+    """Yield slices of at least one row each, and at most `cells` cells where possible."""
     step = max(1, cells // max(1, n_columns))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))

@@ -1,4 +1,4 @@
-"""Evaluations on several splits as one."""
+"""Pool evaluations on several splits into one."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from nearfar.evaluation.evaluation import Evaluation
 
 
 def pooled(evaluations: Sequence[Evaluation], name: str = "all") -> Evaluation:
-    """Join evaluations of one algorithm on several splits, such as folds or time windows.
+    """Pool evaluations of one algorithm on several splits, such as folds or time windows.
 
-    Each user counts once: a user of several evaluations has the mean of the values, and of the
-    numbers of interactions. So means, intervals, groups and paired tests are those of the users,
-    as with one split. Catalogue metrics are left out, since no mean over users gives them.
+    Each user counts once: a user of several evaluations gets the mean of the values and of the
+    numbers of interactions. So means, intervals, groups and paired tests are over users, as with
+    one split. Catalogue metrics are left out, since they are not means over users.
 
-    Differs: the interval covers the choice of users. That models of different folds share most of
-    their training users is in no interval (Bengio and Grandvalet 2004, "No unbiased estimator of
-    the variance of k-fold cross-validation").
+    Differs: the interval covers the choice of users only. It does not cover that models of
+    different folds share most of their training users (Bengio and Grandvalet 2004, "No unbiased
+    estimator of the variance of k-fold cross-validation").
 
     Args:
-        evaluations: with the same metrics.
-        name: what tables call the result.
+        evaluations: evaluations with the same metrics.
+        name: name of the result in tables.
 
     Raises:
         EmptyDataError: there is no evaluation.
-        DataError: they were not made with the same metrics, or their user ids are of two kinds.
+        DataError: the metrics differ, or user ids are numbers in one and text in another.
 
     Examples:
         >>> halves = [nf.evaluate(ease, part) for part in (split.validation, split.test)]
@@ -39,30 +39,36 @@ def pooled(evaluations: Sequence[Evaluation], name: str = "all") -> Evaluation:
     if not evaluations:
         raise EmptyDataError("no evaluations to pool")
     metrics = list(evaluations[0].per_user)
-    for each in evaluations:
-        if list(each.per_user) != metrics:
+    for evaluation in evaluations:
+        if list(evaluation.per_user) != metrics:
             raise DataError(
-                f"{each.name!r} was measured by {', '.join(map(str, each.per_user))}, and "
-                f"{evaluations[0].name!r} by {', '.join(map(str, metrics))}"
+                f"{evaluation.name!r} has the metrics {', '.join(map(str, evaluation.per_user))}; "
+                f"{evaluations[0].name!r} has {', '.join(map(str, metrics))}; evaluate all with "
+                "the same metrics"
             )
-    if len({each.user_ids.is_integer for each in evaluations}) > 1:
-        raise DataError("user ids are numbers in one evaluation and text in another")
-    ids = pl.concat([each.user_ids.ids for each in evaluations])
+    if len({evaluation.user_ids.is_integer for evaluation in evaluations}) > 1:
+        raise DataError(
+            "user ids are numbers in one evaluation and text in another; evaluate on splits of "
+            "one log"
+        )
+    ids = pl.concat([evaluation.user_ids.ids for evaluation in evaluations])
     users = Vocabulary(ids.unique(maintain_order=True))
     rows = users.index(ids)
-    times = np.bincount(rows, minlength=len(users))
+    n_evaluations = np.bincount(rows, minlength=len(users))
 
     def mean(parts: list[np.ndarray]) -> np.ndarray:
-        return np.bincount(rows, np.concatenate(parts), minlength=len(users)) / times
+        return np.bincount(rows, np.concatenate(parts), minlength=len(users)) / n_evaluations
 
-    n_held_out = np.maximum(1, np.rint(mean([each.n_held_out for each in evaluations])))
-    n_in_all = np.rint(mean([each.n_fold_in + each.n_held_out for each in evaluations]))
+    n_held_out = np.maximum(1, np.rint(mean([evaluation.n_held_out for evaluation in evaluations])))
+    n_interactions = np.rint(
+        mean([evaluation.n_fold_in + evaluation.n_held_out for evaluation in evaluations])
+    )
     return Evaluation(
         name=name,
-        per_user={m: mean([each.per_user[m] for each in evaluations]) for m in metrics},
+        per_user={m: mean([evaluation.per_user[m] for evaluation in evaluations]) for m in metrics},
         user_ids=users,
         # A user whose number of interactions is the same in all splits stays in the same group.
-        n_fold_in=np.maximum(0, n_in_all - n_held_out).astype(np.int64),
+        n_fold_in=np.maximum(0, n_interactions - n_held_out).astype(np.int64),
         n_held_out=n_held_out.astype(np.int64),
-        n_dropped=sum(each.n_dropped for each in evaluations),
+        n_dropped=sum(evaluation.n_dropped for evaluation in evaluations),
     )

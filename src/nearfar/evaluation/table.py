@@ -1,4 +1,4 @@
-"""Evaluations and comparisons as tables: strings to print, and the numbers behind them."""
+"""Tables of evaluations and comparisons: text to print, and the numbers behind it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from nearfar.metrics.metric import Metric
 
 @dataclass(frozen=True)
 class Table:
-    """A table that knows nothing of how it is drawn.
+    """A table, independent of how it is rendered.
 
     Args:
-        header: the names of the columns.
-        rows: one text a column.
-        notes: what the reader must know, one line each.
-        data: what the rows say, as JSON-able values.
+        header: names of the columns.
+        rows: one text per column.
+        notes: remarks for the reader, one line each.
+        data: the values of the rows, JSON-able.
     """
 
     header: tuple[str, ...]
@@ -35,7 +35,7 @@ class Table:
     data: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers of the table, JSON-able, with its notes."""
+        """Return the values of the rows and the notes, JSON-able."""
         return {"rows": list(self.data), "notes": list(self.notes)}
 
     def __str__(self) -> str:
@@ -46,12 +46,12 @@ class Table:
 
 
 def tall(table: Table, n_leading: int, most: int) -> Table:
-    """Return a table with a row per metric and old row, where it has more metrics than `most`.
+    """Return a table of more than `most` metrics with one row per metric and original row.
 
     Args:
-        table: of `n_leading` columns, then one per metric.
-        n_leading: columns that are no metrics.
-        most: metrics that fit beside each other.
+        table: a table with `n_leading` columns, then one per metric.
+        n_leading: number of columns before the metrics.
+        most: number of metrics that fit side by side.
     """
     metrics = table.header[n_leading:]
     if len(metrics) <= most:
@@ -72,16 +72,16 @@ def comparison_table(
     method: Method = "t",
     seed: int = 0,
 ) -> Table:
-    """One row per model, one column per metric: ".4246 ±.0045", half the interval after "±".
+    """Return a table with one row per model and one column per metric, such as ".4246 ±.0045".
 
-    Intervals of two models may overlap where a paired test tells them apart: see `paired_table`.
+    Intervals of two models may overlap although a paired test separates them: see `paired_table`.
 
     Args:
         evaluations: name -> evaluation.
         metrics: the columns; by default those of the first evaluation.
-        level: of the intervals.
-        method: of the intervals.
-        seed: of any resampling.
+        level: confidence level of the intervals.
+        method: method of the intervals, see `intervals.mean_interval`.
+        seed: random seed of the resampling.
 
     Raises:
         EmptyDataError: there is no evaluation.
@@ -115,26 +115,26 @@ def group_table(
     method: Method = "t",
     seed: int = 0,
 ) -> Table:
-    """One row per group of users and model, groups outermost; see `Evaluation.groups`.
+    """Return a table with one row per group of users and model; see `Evaluation.groups`.
 
     Raises:
         EmptyDataError: there is no evaluation.
-        SettingsError: the bounds cannot be read, overlap or do not rise.
+        SettingsError: the bounds cannot be read, overlap or are not in rising order.
         UnknownNameError: a metric was not evaluated.
     """
     columns = [m for m in _columns(evaluations, metrics) if m not in _first(evaluations).overall]
-    parts = {name: each.groups(bounds, by) for name, each in evaluations.items()}
+    by_model = {name: evaluation.groups(bounds, by) for name, evaluation in evaluations.items()}
     rows, data = [], []
-    for group in next(iter(parts.values())):
-        for name, of_group in parts.items():
-            part = of_group[group]
-            cells = [_cell(part, metric, level, method, seed) for metric in columns]
-            rows.append((str(group), f"{part.n_users}", name, *cells))
-            summary: dict[str, Any] = part.to_dict(level, method, seed)["metrics"]
+    for group in next(iter(by_model.values())):
+        for name, by_group in by_model.items():
+            evaluation = by_group[group]
+            cells = [_cell(evaluation, metric, level, method, seed) for metric in columns]
+            rows.append((str(group), f"{evaluation.n_users}", name, *cells))
+            summary: dict[str, Any] = evaluation.to_dict(level, method, seed)["metrics"]
             data.append(
                 {
                     "group": str(group),
-                    "n_users": part.n_users,
+                    "n_users": evaluation.n_users,
                     "model": name,
                     "metrics": {str(metric): summary[str(metric)] for metric in columns},
                 }
@@ -144,8 +144,10 @@ def group_table(
         f"Groups by {counted} of a user; "
         f"± half the {_percent(level)} interval of the mean over users ({method})."
     ]
-    for name, of_group in parts.items():
-        outside = evaluations[name].n_users - sum(part.n_users for part in of_group.values())
+    for name, by_group in by_model.items():
+        outside = evaluations[name].n_users - sum(
+            evaluation.n_users for evaluation in by_group.values()
+        )
         if outside:
             notes.append(f"{outside} users of {name} are in no group.")
     header = ("interactions", "users", "model", *map(str, columns))
@@ -153,7 +155,7 @@ def group_table(
 
 
 def paired_table(pairs: Sequence[Paired]) -> Table:
-    """One row a comparison: the gain with its interval, the p-values, and users up and down."""
+    """Return a table with one row per comparison: gain, p-values, shares of users up and down."""
     header = ("metric", "model", "versus", "gain", "p", "p Holm", "better", "worse", "tied")
     rows = tuple(
         (

@@ -1,4 +1,4 @@
-"""Numbers and rows as plain text."""
+"""Format numbers and tables as plain text."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nearfar.metrics.recall import Recall
 
 
 def finite(value: float | None) -> float | None:
-    """Return a number, or None where it is missing, NaN or infinite."""
+    """Return a number, or None if it is missing, NaN or infinite."""
     return float(value) if value is not None and math.isfinite(value) else None
 
 
 def number(value: float | None, metric: Metric, digits: int = 4, *, signed: bool = False) -> str:
-    """A metric's value as ".4246" for shares, "9.1300" for other units, "-" for no value."""
+    """Format a metric's value: ".4246" for shares, "9.1300" for other units, "-" for no value."""
     if value is None or not math.isfinite(value):
         return "-"
     text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
@@ -39,7 +39,7 @@ def with_half_width(
     *,
     signed: bool = False,
 ) -> str:
-    """A value with what it may be off by: ".4246 ±.0045"; without it where that is None."""
+    """Format a value and half its interval: ".4246 ±.0045"; the value alone for None."""
     text = number(value, metric, digits, signed=signed)
     if text == "-" or half_width is None:
         return text
@@ -47,7 +47,7 @@ def with_half_width(
 
 
 def p_value(p: float | None) -> str:
-    """A p-value as ".031", "<.001", "1.000", or "-" for none."""
+    """Format a p-value: ".031", "<.001", "1.000", or "-" for None."""
     if p is None:
         return "-"
     if p < 0.001:
@@ -57,7 +57,7 @@ def p_value(p: float | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as "0.35 %", "3.5 %" or "1,250 %": two digits; "<0.01 %" for less than that."""
+    """Format a share to two digits: "0.35 %", "3.5 %" or "1,250 %"; "<0.01 %" below that."""
     value = 100 * share
     if 0 < abs(value) < 0.01:
         return "<0.01 %" if value > 0 else ">-0.01 %"
@@ -65,7 +65,7 @@ def percent(share: float) -> str:
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text under their header, the first to the left, the others to the right."""
+    """Format rows as text columns under a header, the first left-aligned, the others right."""
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join(
@@ -77,23 +77,28 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-SETS = (Recall, HitRate, Precision)
-"""Metrics that do not look at the order of the items within their depth."""
+UNORDERED = (Recall, HitRate, Precision)
+"""Metrics that do not depend on the order of the first k items."""
 
 
 def remark_on_depths(metrics: Iterable[Metric], data: FoldIn) -> str:
-    """Name the metrics whose lists hold all items that a user can be recommended.
+    """Return a warning about metrics whose cutoff covers every item that a user has not seen.
 
-    Every model has the same value of them. Half of the users or more are concerned.
+    Every model has the same value of these metrics for at least half of the users.
 
     Args:
-        metrics: that were measured.
-        data: on what.
+        metrics: the evaluated metrics.
+        data: the held-out users.
+
+    Returns:
+        The warning; empty if no metric is affected.
     """
-    n_left = data.fold_in.n_items - np.median(np.diff(data.fold_in.x.indptr))
-    full = [str(m) for m in metrics if isinstance(m, SETS) and m.depth >= n_left]
+    n_unseen = data.fold_in.n_items - np.median(np.diff(data.fold_in.x.indptr))
+    full = [str(m) for m in metrics if isinstance(m, UNORDERED) and m.depth >= n_unseen]
+    if not full:
+        return ""
     return (
-        f"{', '.join(full)}: there are {data.fold_in.n_items:,} items only, so that such a list "
-        "holds all of them and every model gets the same; measure at a smaller cutoff (nearfar "
-        "evaluate --metrics recall@5)"
-    ) * bool(full)
+        f"{', '.join(full)}: there are only {data.fold_in.n_items:,} items, so a list of this "
+        "length holds all of them and every model gets the same value; use a smaller cutoff "
+        "(nearfar evaluate --metrics recall@5)"
+    )

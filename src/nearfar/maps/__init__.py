@@ -1,1 +1,1 @@
-"""The latent space as a picture: cohorts of users, projections, and numbers beside them."""
+"""Maps of the latent space: cohorts of users, projections to the plane, and measures."""

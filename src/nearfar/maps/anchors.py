@@ -1,4 +1,4 @@
-"""Item anchors of PIA beside the users on a map."""
+"""Draw the item anchors of PIA on a map of users."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from nearfar.maps.separability import N_NEIGHBORS
 
 @dataclass(frozen=True, eq=False)
 class Anchors:
-    """Item anchors on a map, by their direction.
+    """Item anchors on a map, drawn by their direction.
 
-    Anchors lie much nearer to the origin than users do, for a user is pulled towards the mean of
-    many anchors and away from it by the likelihood. On a map of distances all would lie in one
-    spot among the users of fewest interactions. So each is drawn where a user of the mean length
-    would be that points the same way.
+    Anchors are much nearer to the origin than users: alignment pulls a user towards the mean of
+    many anchors, and the likelihood pulls away from it. On a map of distances all anchors would be
+    in one spot, among the users with the fewest interactions. So each anchor is scaled to the mean
+    norm of the users before it is drawn.
 
     Args:
-        xy: where they are.
-        titles: their items, the most popular first.
+        xy: positions on the map.
+        titles: titles of the items, the most popular first.
         numbers: JSON-able: `n`; `length` and `users_length`, the mean norms of anchors and users
             before scaling; `nearest_with_item`, the share of the `k` users nearest to a scaled
-            anchor whose history has its item, and `users_with_item`, that of all users drawn.
+            anchor whose history has its item; `users_with_item`, the same share of all users.
     """
 
     xy: Float[np.ndarray, "anchors 2"]
@@ -38,38 +38,38 @@ class Anchors:
 
 def place_anchors(
     anchors: Float[np.ndarray, "items latent"],
-    chosen: Int[np.ndarray, " anchors"],
+    positions: Int[np.ndarray, " anchors"],
     latents: Float[np.ndarray, "users latent"],
     projected: Projected,
     histories: csr_array,
     items: Vocabulary,
 ) -> Anchors:
-    """The anchors of the items at `chosen` on the map of the users."""
+    """Place the anchors of the items at `positions` on the map of the users."""
     from sklearn.neighbors import NearestNeighbors
 
-    picked = anchors[chosen].astype(np.float64)
-    lengths = np.linalg.norm(picked, axis=1)
+    selected = anchors[positions].astype(np.float64)
+    lengths = np.linalg.norm(selected, axis=1)
     users_length = float(np.linalg.norm(latents, axis=1).mean())
-    scaled = picked * (users_length / np.maximum(lengths, 1e-12))[:, None]
+    scaled = selected * (users_length / np.maximum(lengths, 1e-12))[:, None]
     k = min(N_NEIGHBORS, len(latents))
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(latents)
     nearest = search.kneighbors(scaled, return_distance=False)
-    has = csr_array(histories[:, chosen]).toarray() > 0
+    has_item = csr_array(histories[:, positions]).toarray() > 0
     numbers = {
-        "n": len(chosen),
+        "n": len(positions),
         "length": float(lengths.mean()),
         "users_length": users_length,
-        "nearest_with_item": float(has[nearest, np.arange(len(chosen))[:, None]].mean()),
-        "users_with_item": float(has.mean()),
+        "nearest_with_item": float(has_item[nearest, np.arange(len(positions))[:, None]].mean()),
+        "users_with_item": float(has_item.mean()),
         "k": k,
     }
-    return Anchors(projected.transform(scaled), tuple(item_names(items, chosen)), numbers)
+    return Anchors(projected.transform(scaled), tuple(item_names(items, positions)), numbers)
 
 
 def item_names(items: Vocabulary, positions: Int[np.ndarray, " items"]) -> list[str]:
-    """Titles of items, ids where there are none."""
-    chosen = items.take(positions)
-    titles = chosen.titles
+    """Return titles of items; the id of an item without a title."""
+    selected = items.take(positions)
+    titles = selected.titles
     if titles is None:
-        return [str(i) for i in chosen.ids]
-    return [str(i if t is None else t) for i, t in zip(chosen.ids, titles, strict=True)]
+        return [str(i) for i in selected.ids]
+    return [str(i if t is None else t) for i, t in zip(selected.ids, titles, strict=True)]

@@ -1,4 +1,4 @@
-"""Maps of the same users by several models, and the numbers beside them."""
+"""Maps of the same users by several models, with measures of separability."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.model import LatentModel
 
-ENCODED_AT_ONCE = 4096
+BATCH_USERS = 4096
 MIN_USERS = 10
 
 BEHIND_FLOW = (
@@ -35,12 +35,12 @@ BEHIND_FLOW = (
 
 @dataclass(frozen=True)
 class ModelToMap:
-    """A model to be mapped.
+    """A model to map.
 
     Args:
-        model: with a latent space.
-        items: what its histories are over.
-        ndcg: its NDCG@100, to stand under the map.
+        model: a model with a latent space.
+        items: the items of its histories.
+        ndcg: its NDCG@100, shown under the map.
     """
 
     model: LatentModel
@@ -49,12 +49,12 @@ class ModelToMap:
 
     @classmethod
     def measured(cls, model: LatentModel, items: Vocabulary, test: FoldIn) -> ModelToMap:
-        """A model with its NDCG@100 on these users."""
+        """Return a model with its NDCG@100 on these users."""
         return cls(model, items, evaluate(model, test, [NDCG(100)]).mean(NDCG(100)))
 
     @classmethod
     def of_bundle(cls, title: str, bundle: Bundle, test: FoldIn) -> ModelToMap:
-        """A bundle's model with its NDCG@100 on these users.
+        """Return a bundle's model with its NDCG@100 on these users.
 
         Raises:
             SettingsError: the model has no latent space.
@@ -62,22 +62,22 @@ class ModelToMap:
         if not isinstance(bundle.model, LatentModel):
             raise SettingsError(
                 f"{title} is a bundle of {bundle.about.algorithm}, which has no latent space to "
-                "map; give one of an autoencoder, as multvae"
+                "map; give a bundle of an autoencoder, such as multvae"
             )
         return cls.measured(bundle.model, bundle.items, test)
 
 
 @dataclass(frozen=True, eq=False)
 class LatentMap:
-    """Users in the plane, as one model sees them.
+    """The map of one model: its users in the plane.
 
     Args:
-        title: what the model is called.
-        xy: where each user is.
-        anchors: item anchors, where the model was trained with them.
-        ndcg: NDCG@100, where it was measured.
-        numbers: see `separability.separability`; and `anchors`, see `Anchors`, or None;
-            `anchors_left_out`, why those that the model has are not drawn, or None.
+        title: name of the model.
+        xy: position of each user.
+        anchors: item anchors; None if not drawn.
+        ndcg: NDCG@100; None if not measured.
+        numbers: see `separability.separability`; also `anchors`, see `Anchors`, and
+            `anchors_left_out`, why the model's anchors are not drawn; both may be None.
     """
 
     title: str
@@ -87,16 +87,16 @@ class LatentMap:
     numbers: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers, JSON-able."""
+        """Return the numbers as JSON-able values."""
         return {"NDCG@100": self.ndcg, **self.numbers}
 
-    def told(self) -> list[str]:
-        """The lines under a map: NDCG@100, then how far the cohorts are apart."""
+    def caption_lines(self) -> list[str]:
+        """Return the lines under the map: NDCG@100, then the separability of the cohorts."""
         silhouette = self.numbers["silhouette"]["mean"]
         purity = self.numbers["knn_purity"]
         lines = [] if self.ndcg is None else [f"NDCG@100 {self.ndcg:.4f}"]
-        apart = "no silhouette" if silhouette is None else f"silhouette {silhouette:.2f}"
-        lines.append(f"{apart}, purity {purity['mean']:.2f} (chance {purity['chance']:.2f})")
+        text = "no silhouette" if silhouette is None else f"silhouette {silhouette:.2f}"
+        lines.append(f"{text}, purity {purity['mean']:.2f} (chance {purity['chance']:.2f})")
         return lines
 
 
@@ -105,11 +105,11 @@ class Atlas:
     """Maps of the same users, one per model.
 
     Args:
-        users: those that are drawn, in the order of the cohorts.
-        cohorts: which is in which group.
-        projection: how the maps were made.
-        seed: of all that was random.
-        maps: in the order of the models.
+        users: the drawn users, in the order of the cohorts.
+        cohorts: the cohort of each user.
+        projection: the projection of the maps.
+        seed: random seed.
+        maps: one map per model.
     """
 
     users: Interactions
@@ -119,7 +119,7 @@ class Atlas:
     maps: tuple[LatentMap, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Cohorts and numbers, JSON-able; no coordinates."""
+        """Return cohorts and numbers as JSON-able values, without coordinates."""
         return {
             "projection": self.projection.label,
             "seed": self.seed,
@@ -130,7 +130,7 @@ class Atlas:
         }
 
     def legend(self) -> list[str]:
-        """A label a cohort: its name and how many of its users are drawn."""
+        """Return one label per cohort: its name and the number of its users on the map."""
         return [f"{g['name']}: {g['n_drawn']:,} users" for g in self.cohorts.about]
 
 
@@ -144,45 +144,44 @@ def make_atlas(
     n_anchors: int = 0,
     on_map: Callable[[str], object] | None = None,
 ) -> Atlas:
-    """Encode the cohorts' whole histories with every model, project and measure.
+    """Encode the whole histories of the cohorts by every model, project them and measure the maps.
 
-    A user's place is the latent that the decoder is given for the clean history at test time: the
-    mean mu of the posterior, through the flow where one follows. Each map is turned in the plane,
-    which changes no distance, so that the first cohort lies left of the last.
+    A user's position is the decoder's input for the clean history at test time: the mean mu of the
+    posterior, through the flow if there is one. Each map is rotated, which keeps distances, so
+    that the first cohort is to the left of the last.
 
     Args:
-        models: what to map, by title.
-        everyone: the users that the cohorts were chosen from.
-        cohorts: which of them to draw.
-        projection: from the latent space to the plane.
-        seed: of projections and samples.
-        n_anchors: the anchors of so many of the most popular items are drawn too, where a model
-            has them.
+        models: title -> model to map.
+        everyone: the users that the cohorts were drawn from.
+        cohorts: the users to map.
+        projection: projection from the latent space to the plane.
+        seed: random seed of projections and samples.
+        n_anchors: number of popular items whose anchors are drawn too, if a model has anchors.
         on_map: called with a title before its map is made.
 
     Raises:
-        MissingExtraError: a library that it needs is missing.
+        MissingExtraError: a needed library is missing.
         EmptyDataError: there are fewer than ten users to draw.
-        DataError: a model is not of the items named with it.
+        DataError: a model has other items than those given with it.
         DivergedError: a model's latents are not finite.
     """
     projection.check_installed()
     require("sklearn", extra="maps", purpose="a latent map")
     if cohorts.n_users < MIN_USERS:
         raise EmptyDataError(
-            f"the cohorts have {cohorts.n_users} users in all; a map needs {MIN_USERS}: choose "
+            f"the cohorts have {cohorts.n_users} users in all; a map needs {MIN_USERS}; choose "
             "other cohorts or more users"
         )
     users = everyone.take_users(cohorts.rows)
     maps = []
-    for title, mapped in models.items():
+    for title, model in models.items():
         if on_map is not None:
             on_map(title)
-        maps.append(_map(title, mapped, users, cohorts, projection, seed, n_anchors))
+        maps.append(_make_map(title, model, users, cohorts, projection, seed, n_anchors))
     return Atlas(users, cohorts, projection, seed, tuple(maps))
 
 
-def _map(
+def _make_map(
     title: str,
     mapped: ModelToMap,
     users: Interactions,
@@ -193,44 +192,47 @@ def _map(
 ) -> LatentMap:
     if mapped.model.n_items != len(mapped.items):
         raise DataError(
-            f"{title} is a model of {mapped.model.n_items} items, given with {len(mapped.items)}"
+            f"{title} is a model of {mapped.model.n_items} items, given with {len(mapped.items)}; "
+            "give the items that it was trained on"
         )
-    seen = users.on_items(mapped.items)
-    latents = encoded(mapped.model, seen.x)
+    users_on_items = users.on_items(mapped.items)
+    latents = encode(mapped.model, users_on_items.x)
     projected = projection.fit(latents, seed)
-    turn = _turn(projected.xy, cohorts)
-    xy = projected.xy @ turn
+    rotation = _rotation(projected.xy, cohorts)
+    xy = projected.xy @ rotation
     anchors = None
-    fitted = mapped.model.anchors if isinstance(mapped.model, Autoencoder) else None
-    where = mapped.model.latent_anchors if isinstance(mapped.model, Autoencoder) else None
-    if where is not None and n_anchors:
+    fitted_anchors = mapped.model.anchors if isinstance(mapped.model, Autoencoder) else None
+    latent_anchors = mapped.model.latent_anchors if isinstance(mapped.model, Autoencoder) else None
+    if latent_anchors is not None and n_anchors:
         popular = np.argsort(-mapped.model.popularity, kind="stable")[:n_anchors]
-        anchors = place_anchors(where, popular, latents, projected, seen.x, mapped.items)
-        anchors = replace(anchors, xy=anchors.xy @ turn)
+        anchors = place_anchors(
+            latent_anchors, popular, latents, projected, users_on_items.x, mapped.items
+        )
+        anchors = replace(anchors, xy=anchors.xy @ rotation)
     numbers = separability(
         latents, cohorts.labels, xy, users.x, cohorts.names, ordered=cohorts.ordered, seed=seed
     )
     numbers["anchors"] = None if anchors is None else anchors.numbers
-    left_out = n_anchors and fitted is not None and where is None
+    left_out = n_anchors and fitted_anchors is not None and latent_anchors is None
     numbers["anchors_left_out"] = BEHIND_FLOW if left_out else None
     return LatentMap(title, xy, anchors, mapped.ndcg, numbers)
 
 
-def encoded(model: LatentModel, histories: csr_array) -> Float[np.ndarray, "users latent"]:
-    """What stands for each user at test time, in batches; see `LatentModel.latents`."""
+def encode(model: LatentModel, histories: csr_array) -> Float[np.ndarray, "users latent"]:
+    """Return each user's latent at test time, in batches; see `LatentModel.latents`."""
     parts = [
-        model.latents(histories[start : start + ENCODED_AT_ONCE]).numpy()
-        for start in range(0, histories.shape[0], ENCODED_AT_ONCE)
+        model.latents(histories[start : start + BATCH_USERS]).numpy()
+        for start in range(0, histories.shape[0], BATCH_USERS)
     ]
     return np.concatenate(parts).astype(np.float64)
 
 
-def _turn(xy: Float[np.ndarray, "users 2"], cohorts: Cohorts) -> Float[np.ndarray, "2 2"]:
-    """The rotation that lays the way from the first cohort's mean to the last's along x."""
+def _rotation(xy: Float[np.ndarray, "users 2"], cohorts: Cohorts) -> Float[np.ndarray, "2 2"]:
+    """Return the rotation that puts the first and the last cohort's means along the x axis."""
     first, last = (xy[cohorts.labels == c].mean(axis=0) for c in (0, len(cohorts.names) - 1))
-    way = last - first
-    length = np.hypot(*way)
+    difference = last - first
+    length = np.hypot(*difference)
     if length == 0:
         return np.eye(2)
-    cos, sin = way / length
+    cos, sin = difference / length
     return np.array([[cos, -sin], [sin, cos]])

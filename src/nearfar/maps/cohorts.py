@@ -1,4 +1,4 @@
-"""Cohorts of users: groups to be told apart on a map."""
+"""Cohorts of users: the groups that a map shows in different colours."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ SIZES = (5, 50, 350)
 """The cohorts of the paper's Figure 2."""
 
 AT_LEAST = 100
-"""A cohort of fewer users than this is widened, as far as its neighbours allow."""
+"""A cohort with fewer users than this is widened, as far as the neighbouring cohorts allow."""
 
 N_GENRES = 6
 
-CLEAR = 2.0
-"""How many standard deviations above chance make a taste."""
+MIN_DEVIATIONS = 2.0
+"""Least number of standard deviations above chance for a clear taste."""
 
 MAX_GENRES = 64
-"""Only so many genres, those of most interactions, are looked at: there are tags by the
-thousand, and users x genres is dense."""
+"""Number of genres with the most interactions that are compared. There may be thousands of tags,
+and users x genres is dense."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cohorts:
-    """Users, each in one of several groups.
+    """Users in disjoint groups.
 
     Args:
-        names: of the groups, in their order.
-        rows: positions of the users drawn, group after group.
-        labels: the group of each, counted from 0.
-        about: one JSON-able description a group: its name, the users it has, those drawn.
-        notes: what a reader must know of how they were chosen, one sentence each.
+        names: names of the groups.
+        rows: positions of the drawn users, group after group.
+        labels: group of each drawn user, counted from 0.
+        about: one JSON-able description per group, with its name and numbers of users.
+        notes: remarks on how the groups were chosen, one sentence each.
         ordered: whether the groups are in order of size.
     """
 
@@ -57,7 +57,7 @@ class Cohorts:
         return len(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """The groups and notes, JSON-able; no users."""
+        """Return groups and notes as JSON-able values, without the users."""
         return {"groups": [dict(group) for group in self.about], "notes": list(self.notes)}
 
 
@@ -70,23 +70,23 @@ def cohorts_by_interactions(
     max_users: int | None = None,
     seed: int = 0,
 ) -> Cohorts:
-    """Cohorts of users with about 5, about 50 and about 350 interactions, or other sizes.
+    """Draw cohorts of users with about 5, about 50 and about 350 interactions, or other sizes.
 
-    Sizes are compared by ratio: within a tolerance of .1 of 50 are 46 to 55 interactions. Where
-    that gives fewer than `at_least` users, the cohort is widened to the `at_least` users that
-    are nearest by ratio, all of the farthest count included; but never beyond the geometric mean
-    of its size and the next one, so that cohorts do not meet. How many users there are, and what
-    became of that, is in the notes.
+    Sizes are compared by ratio: 46 to 55 interactions are within a tolerance of .1 of 50. A cohort
+    with fewer than `at_least` users is widened to the `at_least` users nearest by ratio, including
+    all users with the farthest count. It never passes the geometric mean of its size and the next
+    one, so cohorts do not overlap. The notes say how many users there are and which cohorts were
+    widened.
 
     Source: the cohorts of Figure 2 and section 4.2, there with exact numbers of interactions.
 
     Args:
-        counts: interactions of each user.
-        sizes: in rising order.
-        tolerance: how far a count may be from its size, as a share.
-        at_least: users that a cohort should have.
-        max_users: no more than so many in all, drawn evenly from the cohorts.
-        seed: of that drawing.
+        counts: number of interactions of each user.
+        sizes: sizes of the cohorts in interactions, in rising order.
+        tolerance: largest deviation of a count from its size, as a share.
+        at_least: least users of a cohort before it is widened.
+        max_users: most users in all, drawn evenly from the cohorts.
+        seed: random seed of that drawing.
 
     Raises:
         SettingsError: a size, the tolerance or `max_users` is out of range.
@@ -95,57 +95,59 @@ def cohorts_by_interactions(
     sizes = tuple(sizes)
     if len(sizes) < 2 or sizes[0] < 1 or any(b <= a for a, b in pairwise(sizes)):
         raise SettingsError(
-            f"cohort sizes are {list(sizes)}; give two or more in rising order, from 1"
+            f"cohort sizes are {list(sizes)}; give two or more in rising order, each at least 1"
         )
     if tolerance < 0 or at_least < 0:
         raise SettingsError(f"tolerance {tolerance} and at_least {at_least} must not be negative")
     counts = np.asarray(counts)
     groups, notes = [], []
-    for i, size in enumerate(sizes):
-        members, about = _near(counts, sizes, i, tolerance, at_least)
-        notes += _widening(size, tolerance, about)
+    for index, size in enumerate(sizes):
+        members, about = _cohort_near(counts, sizes, index, tolerance, at_least)
+        notes += _widening_notes(size, tolerance, about)
         groups.append((members, about))
     known = counts[counts > 0]
     hint = (
         f"users have {known.min()} to {known.max()} interactions, half of them at most "
-        f"{int(np.median(known))}: choose other sizes, as {_sizes_of(known)} (--sizes)"
+        f"{int(np.median(known))}; choose other sizes, such as {_possible_sizes(known)} (--sizes)"
         if len(known)
         else "no user has any interaction"
     )
-    return drawn(groups, notes, hint, max_users=max_users, seed=seed, ordered=True)
+    return draw_cohorts(groups, notes, hint, max_users=max_users, seed=seed, ordered=True)
 
 
-def _sizes_of(counts: np.ndarray) -> str:
-    """Sizes of three cohorts that these numbers of interactions have."""
+def _possible_sizes(counts: np.ndarray) -> str:
+    """Return sizes of three cohorts that exist in these numbers of interactions."""
     sizes = np.unique(np.quantile(counts, (0.1, 0.5, 0.9), method="nearest").astype(int))
     return ",".join(map(str, sizes))
 
 
-def _near(
+def _cohort_near(
     counts: Int[np.ndarray, " users"],
     sizes: tuple[int, ...],
-    i: int,
+    index: int,
     tolerance: float,
     at_least: int,
 ) -> tuple[Bool[np.ndarray, " users"], dict[str, Any]]:
-    size = sizes[i]
+    size = sizes[index]
     distance = np.abs(np.log(np.maximum(counts, 1) / size))
     distance[counts < 1] = np.inf
-    low, high = sizes[max(i - 1, 0)], sizes[min(i + 1, len(sizes) - 1)]
-    room = min(math.log(size / low) or math.inf, math.log(high / size) or math.inf) / 2
-    # A count that lies exactly between two sizes is in neither cohort.
-    possible = distance < room - 1e-12
+    low, high = sizes[max(index - 1, 0)], sizes[min(index + 1, len(sizes) - 1)]
+    max_distance = min(math.log(size / low) or math.inf, math.log(high / size) or math.inf) / 2
+    # A count exactly between two sizes is in neither cohort.
+    possible = distance < max_distance - 1e-12
     within = possible & (distance <= math.log1p(tolerance) + 1e-12)
     members = within
     if within.sum() < at_least and possible.any():
         nearest = np.sort(distance[possible])[:at_least]
         members = possible & (distance <= nearest[-1])
-    found = counts[members]
-    bounds = (int(found.min()), int(found.max())) if len(found) else (size, size)
+    member_counts = counts[members]
+    bounds = (size, size)
+    if len(member_counts):
+        bounds = (int(member_counts.min()), int(member_counts.max()))
     exact = bounds == (size, size)
-    spelled = f"{size} interactions"
+    name = f"{size} interactions"
     return members, {
-        "name": spelled if exact else f"about {spelled} ({bounds[0]}-{bounds[1]})",
+        "name": name if exact else f"about {name} ({bounds[0]}-{bounds[1]})",
         "size": size,
         "low": bounds[0],
         "high": bounds[1],
@@ -154,7 +156,7 @@ def _near(
     }
 
 
-def _widening(size: int, tolerance: float, about: dict[str, Any]) -> list[str]:
+def _widening_notes(size: int, tolerance: float, about: dict[str, Any]) -> list[str]:
     if not about["widened"]:
         return []
     n = about["n_within_tolerance"]
@@ -165,7 +167,7 @@ def _widening(size: int, tolerance: float, about: dict[str, Any]) -> list[str]:
     ]
 
 
-def drawn(
+def draw_cohorts(
     groups: Sequence[tuple[Bool[np.ndarray, " users"], dict[str, Any]]],
     notes: Sequence[str],
     hint: str,
@@ -174,41 +176,41 @@ def drawn(
     seed: int,
     ordered: bool = False,
 ) -> Cohorts:
-    """Cohorts of the groups that have two users or more, at most `max_users` in all.
+    """Draw cohorts from the groups with two users or more, at most `max_users` in all.
 
     Args:
-        groups: who is in each, and what is known of it, its "name" at least.
-        notes: what is known so far.
-        hint: what an error says of the data.
-        max_users: where there are more, each group is cut to its equal share, drawn at random.
-        seed: of the drawing.
+        groups: mask of members and description of each group, with at least its "name".
+        notes: notes so far.
+        hint: advice on the data, for the error message.
+        max_users: if there are more users, each group is cut to an equal share, drawn at random.
+        seed: random seed of the drawing.
         ordered: whether the groups are in order of size.
 
     Raises:
         SettingsError: `max_users` leaves a group fewer than two users.
         EmptyDataError: fewer than two groups have two users or more.
     """
-    kept = [(np.flatnonzero(members), about) for members, about in groups if members.sum() > 1]
+    cohorts = [(np.flatnonzero(members), about) for members, about in groups if members.sum() > 1]
     left_out = [about["name"] for members, about in groups if members.sum() < 2]
-    if len(kept) < 2:
+    if len(cohorts) < 2:
         raise EmptyDataError(f"fewer than two cohorts have two users or more; {hint}")
     notes = [*notes, *(f"{name}: fewer than two users, left out" for name in left_out)]
-    n_users = sum(len(members) for members, _ in kept)
-    share = n_users if max_users is None or max_users >= n_users else max_users // len(kept)
+    n_users = sum(len(members) for members, _ in cohorts)
+    share = n_users if max_users is None or max_users >= n_users else max_users // len(cohorts)
     if share < 2:
         raise SettingsError(
-            f"{max_users} users in {len(kept)} cohorts; a map needs two users a cohort"
+            f"{max_users} users in {len(cohorts)} cohorts; a map needs two users per cohort"
         )
     rows, labels, described = [], [], []
-    for label, (members, about) in enumerate(kept):
-        chosen = members
+    for label, (members, about) in enumerate(cohorts):
+        drawn = members
         if len(members) > share:
             rng = generator(seed, "maps", "cohort", about["name"])
-            chosen = np.sort(rng.choice(members, share, replace=False))
+            drawn = np.sort(rng.choice(members, share, replace=False))
             notes.append(f"{about['name']}: {share:,} of {len(members):,} users drawn")
-        rows.append(chosen)
-        labels.append(np.full(len(chosen), label))
-        described.append({**about, "n_users": len(members), "n_drawn": len(chosen)})
+        rows.append(drawn)
+        labels.append(np.full(len(drawn), label))
+        described.append({**about, "n_users": len(members), "n_drawn": len(drawn)})
     names = tuple(about["name"] for about in described)
     return Cohorts(
         names, np.concatenate(rows), np.concatenate(labels), tuple(described), tuple(notes), ordered
@@ -222,43 +224,43 @@ def cohorts_by_genre(
     max_users: int | None = None,
     seed: int = 0,
 ) -> Cohorts:
-    """Cohorts of users who share a taste: the genre they choose most above chance.
+    """Draw cohorts of users with the same clearest genre, the one most above chance.
 
-    A user with N interactions would by chance have N p of a genre to which the share p of all
-    interactions belongs. The user's genre is the one whose count exceeds that most, in standard
-    deviations sqrt(N p (1 - p)); a user with none above two has no clear taste. The cohorts are
-    the `n_genres` genres of most users; all others are left out and counted in the notes.
+    If a share p of all interactions is in a genre, a user with N interactions has N p of it by
+    chance. The user's genre is the one whose count exceeds that most, in standard deviations
+    sqrt(N p (1 - p)); a user with no genre above two deviations has no clear taste. The cohorts are
+    the `n_genres` genres with the most users; all others are left out and counted in the notes.
 
     Args:
-        users: with "genres" among the items' details.
-        n_genres: how many cohorts.
-        max_users: no more than so many in all, drawn evenly from the cohorts.
-        seed: of that drawing.
+        users: interactions with "genres" among the details of items.
+        n_genres: number of cohorts.
+        max_users: most users in all, drawn evenly from the cohorts.
+        seed: random seed of that drawing.
 
     Raises:
         DataError: the items have no genres.
         EmptyDataError: fewer than two genres have two users or more.
     """
-    names, of_item = genre_matrix(users.item_ids)
-    n_of_item = of_item.T @ users.item_counts
-    looked_at = np.sort(np.argsort(-n_of_item, kind="stable")[:MAX_GENRES])
-    share = n_of_item[looked_at] / max(1, users.n_interactions)
+    names, item_genres = genre_matrix(users.item_ids)
+    n_by_genre = item_genres.T @ users.item_counts
+    candidates = np.sort(np.argsort(-n_by_genre, kind="stable")[:MAX_GENRES])
+    share = n_by_genre[candidates] / max(1, users.n_interactions)
     varied = (share > 0) & (share < 1)
-    looked_at, share = looked_at[varied], share[varied]
-    counts = (users.x @ of_item[:, looked_at]).toarray()
+    candidates, share = candidates[varied], share[varied]
+    counts = (users.x @ item_genres[:, candidates]).toarray()
     n = np.maximum(1, np.diff(users.x.indptr))[:, None]
-    above = (counts - n * share) / np.sqrt(n * share * (1 - share))
-    best = above.argmax(axis=1) if len(looked_at) else np.zeros(users.n_users, np.int64)
-    clear = above.max(axis=1, initial=-np.inf) > CLEAR
-    sizes = np.bincount(best[clear], minlength=len(looked_at))
-    chosen = np.argsort(-sizes, kind="stable")[:n_genres]
+    deviations = (counts - n * share) / np.sqrt(n * share * (1 - share))
+    best = deviations.argmax(axis=1) if len(candidates) else np.zeros(users.n_users, np.int64)
+    clear = deviations.max(axis=1, initial=-np.inf) > MIN_DEVIATIONS
+    sizes = np.bincount(best[clear], minlength=len(candidates))
+    largest = np.argsort(-sizes, kind="stable")[:n_genres]
     groups: list[tuple[np.ndarray, dict[str, Any]]] = [
-        (clear & (best == g), {"name": names[looked_at[g]]}) for g in chosen if sizes[g]
+        (clear & (best == g), {"name": names[candidates[g]]}) for g in largest if sizes[g]
     ]
-    n_shown = int(sizes[chosen].sum())
+    n_in_cohorts = int(sizes[largest].sum())
     notes = [
-        f"{n_shown:,} of {users.n_users:,} users have one of these genres for their clearest "
-        f"taste, {int(clear.sum()) - n_shown:,} another, {int((~clear).sum()):,} none"
+        f"{n_in_cohorts:,} of {users.n_users:,} users have one of these genres for their clearest "
+        f"taste, {int(clear.sum()) - n_in_cohorts:,} another, {int((~clear).sum()):,} none"
     ]
     hint = f"of {users.n_users:,} users {int(clear.sum()):,} have a clear taste in genres"
-    return drawn(groups, notes, hint, max_users=max_users, seed=seed)
+    return draw_cohorts(groups, notes, hint, max_users=max_users, seed=seed)

@@ -1,4 +1,4 @@
-"""Latent maps as charts: in a picture, or on an interactive page that needs no network."""
+"""Draw latent maps as charts, in a picture or on an interactive page that needs no network."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from nearfar.pages.page import (
 )
 
 N_TITLES = 6
-"""Titles of a history that are shown when pointing at a user, the most popular ones."""
+"""Number of item titles shown on hover over a user, the most popular ones of the history."""
 
 MAX_POINTS = 10_000
-"""Points of each map on a page, each of which has its words."""
+"""Most points of a map on a page, since each has its text."""
 
 N_LABELS = 8
 LABEL_LENGTH = 32
 LABEL_WIDTH, LABEL_HEIGHT = 0.4, 0.06
-"""Room of an anchor's label, in shares of the map."""
+"""Size of an anchor's label, as shares of the map."""
 
 
 def check_drawable(path: Path) -> None:
-    """Refuse a file that cannot be drawn, before the work begins.
+    """Check that maps can be drawn to this file, before the work begins.
 
     Raises:
-        SettingsError: its suffix is of no known format.
-        MissingExtraError: the library that draws it is missing.
+        SettingsError: the suffix is not of a supported format.
+        MissingExtraError: the library for the format is missing.
     """
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
@@ -57,13 +57,13 @@ def check_drawable(path: Path) -> None:
 
 
 def draw(atlas: Atlas, path: Path) -> None:
-    """Draw the maps into one file: a picture, or by .html an interactive page.
+    """Draw the maps into one file: a picture, or for .html an interactive page.
 
-    Everything is inside the page, Plotly's own code too (some 5 MB). User ids are not in it.
+    The page is self-contained and includes Plotly (about 5 MB). It has no user ids.
 
     Raises:
-        SettingsError: the suffix is of no known format.
-        MissingExtraError: the library that draws it is missing.
+        SettingsError: the suffix is not of a supported format.
+        MissingExtraError: the library for the format is missing.
     """
     check_drawable(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -75,38 +75,39 @@ def draw(atlas: Atlas, path: Path) -> None:
 
 
 def map_charts(atlas: Atlas, *, histories: bool = False) -> list[ScatterChart]:
-    """Return one chart per map: the users by cohort, and item anchors where there are any.
+    """Return one chart per map, with the users by cohort and the item anchors if any.
 
     Args:
         atlas: the maps.
-        histories: each user has words on the history, and no more than `MAX_POINTS` are drawn.
+        histories: add a text on each user's history, for at most `MAX_POINTS` users.
     """
     users = np.arange(atlas.cohorts.n_users)
     if histories and len(users) > MAX_POINTS:
         users = np.sort(
             generator(atlas.seed, "maps", "page").choice(len(users), MAX_POINTS, replace=False)
         )
-    words = _words(atlas, users) if histories else []
+    hover_texts = _hover_texts(atlas, users) if histories else []
     labels = atlas.cohorts.labels[users]
     charts = []
-    for one in atlas.maps:
+    for latent_map in atlas.maps:
         points = []
         for cohort, name in enumerate(atlas.legend()):
-            own = np.flatnonzero(labels == cohort)
-            texts = [words[place] for place in own] if histories else ()
-            points.append(Points(name, one.xy[users[own]], cohort, texts))
-        if one.anchors is not None:
-            texts = [f"anchor of {title}" for title in one.anchors.titles]
-            labelled = _labels(one.anchors, one.xy[users])
-            points.append(Points("item anchor", one.anchors.xy, None, texts, labelled))
-        charts.append(ScatterChart(one.title, points, one.told()))
+            members = np.flatnonzero(labels == cohort)
+            texts = [hover_texts[member] for member in members] if histories else ()
+            points.append(Points(name, latent_map.xy[users[members]], cohort, texts))
+        anchors = latent_map.anchors
+        if anchors is not None:
+            texts = [f"anchor of {title}" for title in anchors.titles]
+            anchor_labels = _labels(anchors, latent_map.xy[users])
+            points.append(Points("item anchor", anchors.xy, None, texts, anchor_labels))
+        charts.append(ScatterChart(latent_map.title, points, latent_map.caption_lines()))
     return charts
 
 
 def _labels(anchors: Anchors, users: Float[np.ndarray, "users 2"]) -> list[Label]:
-    """Return labels of the first anchors that have room for one, on the side of the middle."""
-    everything = np.concatenate([users, anchors.xy])
-    low, size = everything.min(axis=0), np.ptp(everything, axis=0)
+    """Return labels of the first anchors with room for one, on the side towards the middle."""
+    all_points = np.concatenate([users, anchors.xy])
+    low, size = all_points.min(axis=0), np.ptp(all_points, axis=0)
     width, height = LABEL_WIDTH * size[0], LABEL_HEIGHT * size[1]
     labels: list[Label] = []
     starts: list[tuple[float, float]] = []
@@ -119,23 +120,23 @@ def _labels(anchors: Anchors, users: Float[np.ndarray, "users 2"]) -> list[Label
     return labels[:N_LABELS]
 
 
-def _words(atlas: Atlas, users: Int[np.ndarray, " users"]) -> list[str]:
-    """Return what is shown of each user: cohort, number of interactions, some titles."""
+def _hover_texts(atlas: Atlas, users: Int[np.ndarray, " users"]) -> list[str]:
+    """Return the hover text of each user: cohort, number of interactions, some titles."""
     names = item_names(atlas.users.item_ids, np.arange(atlas.users.n_items))
     popularity, x = atlas.users.item_counts, atlas.users.x
-    result = []
+    texts = []
     for user in users:
         items = x.indices[x.indptr[user] : x.indptr[user + 1]]
         first = items[np.argsort(-popularity[items], kind="stable")][:N_TITLES]
         more = ", among them" if len(items) > len(first) else ""
         cohort = atlas.cohorts.names[atlas.cohorts.labels[user]]
         lines = [cohort, f"{len(items):,} interactions{more}", *(names[i] for i in first)]
-        result.append("\n".join(lines))
-    return result
+        texts.append("\n".join(lines))
+    return texts
 
 
 def introduction(atlas: Atlas) -> list[Block]:
-    """Return what is drawn, of whom, and how the cohorts were chosen."""
+    """Return the text above the maps: users, projection, and how the cohorts were chosen."""
     n = atlas.cohorts.n_users
     text = (
         f"{n:,} users, each at the mean of the posterior of the whole history (through the flow, "
@@ -148,7 +149,7 @@ def introduction(atlas: Atlas) -> list[Block]:
 
 
 def number_tables(atlas: Atlas) -> list[Block]:
-    """Return the numbers beside the maps."""
+    """Return the tables of separability and distances."""
     return [
         Captioned(separability_table(atlas), "How far the cohorts are apart"),
         Captioned(distances_table(atlas), "Distances between the cohorts' means"),

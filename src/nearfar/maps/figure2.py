@@ -1,4 +1,4 @@
-"""The paper's Figure 2: latents of a split's users by several models."""
+"""The paper's Figure 2: maps of a split's users by several models."""
 
 from __future__ import annotations
 
@@ -33,49 +33,48 @@ def figure2(
     n_anchors: int = 0,
     progress: Callable[[str], object] | None = None,
 ) -> dict[str, Any]:
-    """Draw the latents of users with about 5, 50 and 350 interactions, one panel a model.
+    """Draw the latents of users with about 5, 50 and 350 interactions, one panel per model.
 
     Source: Figure 2 and section 4.2.
-    Differs: users are those of all parts of the split, with their whole histories; cohorts have
-    a tolerance and are widened where they are small (see `cohorts_by_interactions`).
+    Differs: users are from all parts of the split, with their whole histories; cohorts have a
+    tolerance and small cohorts are widened (see `cohorts_by_interactions`).
 
     Args:
-        split: whose users are drawn.
-        fitted: models over the split's items, by the title of their panel.
-        path: the file, its format by the suffix (.png, .svg, .pdf, .html).
-        seed: of the drawing of users, the projection and the samples.
-        cohort_sizes: interactions of the cohorts.
-        tolerance: how far from these a user may be, as a share.
-        ndcg: NDCG@100 by title, to stand under the panels; by default measured on the test users.
+        split: the split with the users to draw.
+        fitted: title of the panel -> model over the split's items.
+        path: the file to write, in the format of its suffix (.png, .svg, .pdf, .html).
+        seed: random seed of the drawn users, the projection and the samples.
+        cohort_sizes: numbers of interactions of the cohorts.
+        tolerance: largest deviation from these sizes, as a share.
+        ndcg: title -> NDCG@100 to show under the panel; by default measured on the test users.
         projection: "tsne", "pca", "umap" or a dotted path.
-        max_users: no more than so many in all, drawn evenly from the cohorts.
-        n_anchors: the anchors of so many of the most popular items are drawn too, where a model
-            has them.
+        max_users: most users in all, drawn evenly from the cohorts.
+        n_anchors: number of popular items whose anchors are drawn too, if a model has anchors.
         progress: called with a title before its panel is made.
 
     Returns:
-        JSON-able: "cohorts" and "notes" on how they were chosen; "panels" with, by title,
-        "NDCG@100", "silhouette", "knn_purity", "trustworthiness" and "distances"; "projection",
-        "seed", "n_users" and "figure", the file.
+        A JSON-able mapping: "cohorts", and "notes" on how they were chosen; "panels" with
+        "NDCG@100", "silhouette", "knn_purity", "trustworthiness" and "distances" by title;
+        "projection", "seed", "n_users", and "figure", the name of the file.
 
     Raises:
-        SettingsError: nothing is fitted, or a setting is out of range.
+        SettingsError: there is no fitted model, or a setting is out of range.
         EmptyDataError: fewer than two cohorts have users.
-        MissingExtraError: a library that it needs is missing.
+        MissingExtraError: a needed library is missing.
 
     Examples:
-        >>> found = nf.figure2(
+        >>> result = nf.figure2(
         ...     split, {"Mult-VAE": vae}, "map.png", projection="pca", cohort_sizes=(6, 15)
         ... )
-        >>> found["projection"], found["figure"]
+        >>> result["projection"], result["figure"]
         ('PCA', 'map.png')
     """
     path = Path(path)
     check_drawable(path)
-    chosen = find_projection(projection)
-    chosen.check_installed()
+    projector = find_projection(projection)
+    projector.check_installed()
     if not fitted:
-        raise SettingsError("there is no fitted model to draw")
+        raise SettingsError("there is no fitted model to draw; give at least one")
     everyone = whole_histories(split)
     cohorts = cohorts_by_interactions(
         np.diff(everyone.x.indptr), cohort_sizes, tolerance=tolerance, max_users=max_users,
@@ -88,7 +87,7 @@ def figure2(
         for title, model in fitted.items()
     }
     atlas = make_atlas(
-        models, everyone, cohorts, chosen, seed=seed, n_anchors=n_anchors, on_map=progress
+        models, everyone, cohorts, projector, seed=seed, n_anchors=n_anchors, on_map=progress
     )
     draw(atlas, path)
     return {**atlas.to_dict(), "figure": path.name}

@@ -1,4 +1,4 @@
-"""How far cohorts are apart in the latent space, in numbers."""
+"""Measure how well cohorts are separated in the latent space."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nearfar.evaluation.intervals import Interval, mean_interval
 
 N_NEIGHBORS = 10
 SAMPLE = 2000
-"""Silhouette and trustworthiness compare all pairs of points; of more points a sample is taken."""
+"""Sample size of silhouette and trustworthiness, which compare all pairs of points."""
 
 
 def silhouette(
@@ -26,21 +26,23 @@ def silhouette(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Any]:
-    """The mean silhouette: 1 where cohorts are far apart, 0 where they overlap, below 0 where
-    points are nearer to another cohort than to their own.
+    """Compute the mean silhouette, with Student's interval over the points.
+
+    It is 1 if cohorts are far apart, 0 if they overlap, and below 0 if points are nearer to another
+    cohort than to their own.
 
     Source: Rousseeuw 1987, (b - a) / max(a, b) with a the mean distance to the own cohort and b
-    that to the nearest other one, by scikit-learn; the interval is Student's over the points.
-    Differs: of more than `sample` points, a random sample stands for all; where it has one
-    cohort only, there is no silhouette (None).
+    that to the nearest other one, by scikit-learn.
+    Differs: more than `sample` points are sampled at random; if the sample has one cohort only, the
+    silhouette is None.
     """
     from sklearn.metrics import silhouette_samples
 
     rows = _sample(len(points), sample, seed, "silhouette")
-    found = np.unique(labels[rows])
-    if len(found) < 2:
+    present = np.unique(labels[rows])
+    if len(present) < 2:
         return {"mean": None, "low": None, "high": None, "n_sampled": len(rows)}
-    values = silhouette_samples(points[rows], np.searchsorted(found, labels[rows]))
+    values = silhouette_samples(points[rows], np.searchsorted(present, labels[rows]))
     return _summary(np.asarray(values, np.float64), level)
 
 
@@ -53,26 +55,26 @@ def knn_purity(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Any]:
-    """The share of a point's k nearest others that are of its own cohort, and that by chance.
+    """Compute the share of a point's k nearest neighbours in its own cohort, and that by chance.
 
     By chance it is the share of the own cohort among the other points, (n_c - 1) / (n - 1),
-    averaged over the points. Of more than `sample` points only a sample is asked, but all are
-    their neighbours.
+    averaged over the points. Of more than `sample` points it averages over a sample, with
+    neighbours among all points.
     """
     from sklearn.neighbors import NearestNeighbors
 
     n = points.shape[0]
     k = min(k, n - 1)
-    asked = _sample(n, sample, seed, "purity")
+    sampled = _sample(n, sample, seed, "purity")
     search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(points)
-    found = search.kneighbors(points[asked], return_distance=False)
-    # Twins of a point may stand before it or in its place; one entry goes in any case.
-    other = found != asked[:, None]
-    other[other.all(axis=1), -1] = False
-    neighbours = found[other].reshape(len(asked), k)
-    values = (labels[neighbours] == labels[asked][:, None]).mean(axis=1)
-    of_cohort = np.bincount(labels)
-    chance = (of_cohort[labels] - 1).mean() / (n - 1)
+    nearest = search.kneighbors(points[sampled], return_distance=False)
+    # Duplicates of a point may replace it among its k + 1 nearest; then drop the farthest.
+    is_neighbour = nearest != sampled[:, None]
+    is_neighbour[is_neighbour.all(axis=1), -1] = False
+    neighbours = nearest[is_neighbour].reshape(len(sampled), k)
+    values = (labels[neighbours] == labels[sampled][:, None]).mean(axis=1)
+    cohort_sizes = np.bincount(labels)
+    chance = (cohort_sizes[labels] - 1).mean() / (n - 1)
     return {**_summary(values, level), "chance": float(chance), "k": k}
 
 
@@ -84,10 +86,12 @@ def trustworthiness(
     sample: int = SAMPLE,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """How far neighbours on the map are neighbours in the latent space: 1 always, about .5 not.
+    """Measure whether neighbours on the map are neighbours in the latent space.
 
-    Source: Venna and Kaski 2001, by scikit-learn. Of more than `sample` points, the picture of a
-    random sample among themselves.
+    It is 1 if they all are, and about .5 for a random map. More than `sample` points are sampled at
+    random.
+
+    Source: Venna and Kaski 2001, by scikit-learn.
     """
     from sklearn.manifold import trustworthiness as trust
 
@@ -105,21 +109,20 @@ def cohort_distances(
     *,
     ordered: bool = True,
 ) -> dict[str, Any]:
-    """How far each two cohorts are apart, in the latent space and in the input.
+    """Compute the distances of each pair of cohorts, in the latent space and in the input.
 
-    `latent` is the distance of the cohorts' means, `spreads` the root mean squared distance of
-    users from theirs, `input` the mean Hamming distance of a user of the one to a user of the
-    other. `order` and `input_order` list the pairs, the nearest first. `by_size` says whether
-    cohorts that are farther apart in size are so in the latent space: no pair is nearer than one
-    that it encloses. That is what section 4.2 of the paper expects (350 interactions nearer to
-    50 than to 5); it need not be the order of Hamming distances, which grow with the number of
-    interactions.
+    `latent` is the distance of the cohorts' means; `spreads` is the root mean squared distance of
+    users from the mean of their cohort; `input` is the mean Hamming distance between users of the
+    two cohorts. `order` and `input_order` list the pairs, the nearest first. `by_size` says whether
+    the latent distances follow the sizes: no pair of cohorts is nearer than a pair between them in
+    size. Section 4.2 of the paper expects this (350 interactions nearer to 50 than to 5). It need
+    not be the order of Hamming distances, which grow with the number of interactions.
 
     Args:
-        points: the users' latents.
-        labels: the cohort of each.
-        histories: of the users.
-        names: of the cohorts.
+        points: latents of the users.
+        labels: cohort of each user.
+        histories: histories of the users.
+        names: names of the cohorts.
         ordered: whether the cohorts are in order of size; else `by_size` is None.
     """
     n = np.bincount(labels, minlength=len(names)).astype(np.float64)
@@ -149,7 +152,7 @@ def cohort_distances(
 
 
 def _by_size(means: Float[np.ndarray, "cohorts latent"]) -> bool:
-    """Whether every pair of means is at least as far apart as any pair between them."""
+    """Return whether each pair of means is at least as far apart as any pair between them."""
     distances = np.linalg.norm(means[:, None] - means, axis=2)
     n = len(means)
     return all(
@@ -168,19 +171,19 @@ def separability(
     ordered: bool = True,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """All numbers of one map, JSON-able.
+    """Compute all measures of one map, as JSON-able values.
 
     Args:
-        points: the users' latents.
-        labels: the cohort of each.
-        xy: where each is on the map.
-        histories: of the users.
-        names: of the cohorts.
-        ordered: whether these are in order of size.
-        seed: of the samples.
+        points: latents of the users.
+        labels: cohort of each user.
+        xy: position of each user on the map.
+        histories: histories of the users.
+        names: names of the cohorts.
+        ordered: whether the cohorts are in order of size.
+        seed: random seed of the samples.
 
     Raises:
-        DataError: these are not of the same users.
+        DataError: the inputs have different numbers of users.
     """
     if not len(points) == len(labels) == len(xy) == histories.shape[0]:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Popularity bias: how popular the shown items are."""
+"""Popularity bias: how popular the recommended items are."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ class ARP(UserMetric):
     Source: Yin et al. 2012, "Challenging the long tail recommendation"; the name from
     Abdollahpouri, Burke and Mobasher 2019, "Managing popularity bias in recommender systems with
     personalized re-ranking".
-    Differs: these give counts c_i; here they are a share of the training users, so that data sets
-    of different size compare: times U is theirs. A user with no candidates has 0.
+    Differs: the sources average the counts c_i; here a count is a share of the training users, so
+    that data sets of different sizes compare. Multiply by U for the original. A user with no
+    candidates has 0.
 
     Raises:
-        DataError: an item has more training users than there were.
+        DataError: an item has more training users than there are in all.
 
     Examples:
         >>> 0 <= nf.evaluate(ease, split.test, [nf.ARP(5)]).mean("ARP@5") <= 1
@@ -31,9 +32,12 @@ class ARP(UserMetric):
     """
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
-        most = judged.item_counts.max(initial=0)
-        if most > judged.n_train_users:
-            raise DataError(f"an item of {most} training users, of {judged.n_train_users} in all")
-        shown = judged.first(self.depth).shown()
-        total = shown @ (judged.item_counts / max(judged.n_train_users, 1))
-        return total / np.maximum(np.diff(shown.indptr), 1)
+        max_count = judged.item_counts.max(initial=0)
+        if max_count > judged.n_train_users:
+            raise DataError(
+                f"an item has {max_count} training users of {judged.n_train_users} in all; give "
+                "item_counts and n_train_users of the same training data"
+            )
+        recommended = judged.first(self.depth).shown()
+        total = recommended @ (judged.item_counts / max(judged.n_train_users, 1))
+        return total / np.maximum(np.diff(recommended.indptr), 1)

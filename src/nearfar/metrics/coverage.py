@@ -1,4 +1,4 @@
-"""Coverage: how much of the catalogue anybody gets to see."""
+"""Coverage: the share of the catalogue that is recommended to anyone."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from nearfar.metrics.metric import CatalogueMetric, Judged
 
 @dataclass(frozen=True)
 class Coverage(CatalogueMetric):
-    """Coverage@k: the share of all items that stand in the top k of at least one user.
+    """Coverage@k: the share of all items that are in the top k of at least one user.
 
     Source: Ge, Delgado-Battenfeld and Jannach 2010, "Beyond accuracy: evaluating recommender
     systems by coverage and serendipity", catalogue coverage.
-    Differs: it grows with the number of users, so compare only on the same users; others count
-    the users, or the items, for which anything can be recommended.
+    Differs: it grows with the number of users, so compare it on the same users only. Others count
+    the users, or the items, for which a recommendation is possible.
 
     Examples:
         >>> round(nf.evaluate(ease, split.test, [nf.Coverage(5)]).mean("Coverage@5"), 2)
@@ -22,5 +22,5 @@ class Coverage(CatalogueMetric):
     """
 
     def overall(self, judged: Judged) -> float:
-        shown = judged.first(self.depth).shown_counts()
-        return float((shown > 0).mean())
+        counts = judged.first(self.depth).shown_counts()
+        return float((counts > 0).mean())

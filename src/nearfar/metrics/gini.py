@@ -1,4 +1,4 @@
-"""Gini index: how unequally items are shown."""
+"""Gini index: how unequally items are recommended."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from nearfar.metrics.metric import CatalogueMetric, Judged
 
 @dataclass(frozen=True)
 class Gini(CatalogueMetric):
-    """Gini@k of how often each item is shown: 0, all equally; (I - 1) / I, always the same one.
+    """Gini@k of recommendation counts: 0 if all are equal, (I - 1) / I if only one item is shown.
 
-    G = sum_i (2i - I - 1) c_i / (I sum_i c_i), the counts c_1 <= ... <= c_I in order.
+    G = sum_i (2i - I - 1) c_i / (I sum_i c_i), with the counts sorted, c_1 <= ... <= c_I.
 
-    Notation: I, the number of items; c, in how many users' top k an item stands.
+    Notation: I, the number of items; c_i, the number of users with item i in their top k.
     Source: Fleder and Hosanagar 2009, "Blockbuster culture's next rise or fall".
-    Differs: lower is more equal here; some report 1 - G, some leave out items never shown, some
-    scale by I / (I - 1). Where nothing is shown at all it is 0.
+    Differs: lower is more equal here. Some report 1 - G, leave out items that are never
+    recommended, or scale by I / (I - 1). Without any recommendation it is 0.
 
     Examples:
         >>> round(nf.evaluate(ease, split.test, [nf.Gini(5)]).mean("Gini@5"), 2)

@@ -1,4 +1,4 @@
-"""Hit rate: whether anything wanted was shown at all."""
+"""Hit rate: whether the top k holds any held-out item."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class HitRate(UserMetric):
     Notation: H, the user's held-out items.
     Source: Deshpande and Karypis 2004, "Item-based top-N recommendation algorithms", where one
     item per user is held out.
-    Differs: with one held-out item this is Recall@k, and some papers call Recall so with more;
-    information retrieval calls it Success@k.
+    Differs: with one held-out item this is Recall@k, and some papers call Recall@k with several
+    held-out items "hit rate" too. Information retrieval calls it Success@k.
 
     Examples:
         >>> round(nf.evaluate(ease, split.test, [nf.HitRate(5)]).mean("HitRate@5"), 2)

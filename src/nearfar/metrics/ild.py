@@ -1,4 +1,4 @@
-"""Intra-list diversity: how little the shown items are alike."""
+"""Intra-list diversity: how much the recommended items differ from each other."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from nearfar.metrics.metric import Judged, UserMetric
 class ILD(UserMetric):
     """ILD@k = mean over pairs i < j of the top k of 1 - cos(g_i, g_j): intra-list diversity.
 
-    With unit vectors v_i = g_i / |g_i| of the n shown items that have a genre, the sum of all
-    cosines is (|sum_i v_i|^2 - n) / 2, so no pair is looked at.
+    With unit vectors v_i = g_i / |g_i| of the n recommended items that have a genre, the sum of
+    all cosines is (|sum_i v_i|^2 - n) / 2, so no loop over pairs is needed.
 
     Notation: g_i, the genres of item i as zeros and ones.
     Source: Ziegler et al. 2005, "Improving recommendation lists through topic diversification",
-    whose intra-list similarity is the sum of likenesses; as a mean of distances Zhang and Hurley
+    whose intra-list similarity is the sum of similarities; as a mean of distances Zhang and Hurley
     2008, "Avoiding monotony".
-    Differs: likeness there may be any; here it is by genre. Pairs with an item without genres are
-    left out; where no pair is left it is 0.
+    Differs: the sources allow any similarity; here it is by genre. Pairs with an item without
+    genres are left out; if no pair remains it is 0.
 
     Raises:
         DataError: the items have no genres.
@@ -33,8 +33,8 @@ class ILD(UserMetric):
         >>> from scipy.sparse import csr_array
         >>> ranking = nf.Ranking(np.array([[0, 1, 2]]), np.array([[0.9, 0.5, 0.1]]))
         >>> hits, genres = np.zeros((1, 3), bool), csr_array([[1, 0], [1, 0], [0, 1]])
-        >>> shown = nf.Judged(ranking, hits, np.array([1]), np.array([9, 5, 4]), 20, genres=genres)
-        >>> round(float(nf.ILD(3).per_user(shown)[0]), 2)
+        >>> judged = nf.Judged(ranking, hits, np.array([1]), np.array([9, 5, 4]), 20, genres=genres)
+        >>> round(float(nf.ILD(3).per_user(judged)[0]), 2)
         0.67
     """
 
@@ -44,10 +44,10 @@ class ILD(UserMetric):
         genres = judged.known_genres(self)
         lengths = np.sqrt(np.diff(genres.indptr))
         units = csr_array(diags_array(1 / np.maximum(lengths, 1)) @ genres)
-        shown = judged.first(self.depth).shown()
-        n = shown @ (lengths > 0).astype(np.float64)
-        sums = csr_array(shown @ units)
-        pairs = n * (n - 1)
-        cosines = np.asarray(sums.multiply(sums).sum(axis=1)).reshape(-1) - n
-        means = np.divide(cosines, pairs, out=np.ones(len(n)), where=pairs > 0)
+        recommended = judged.first(self.depth).shown()
+        n_with_genres = recommended @ (lengths > 0).astype(np.float64)
+        sums = csr_array(recommended @ units)
+        n_pairs = n_with_genres * (n_with_genres - 1)
+        cosines = np.asarray(sums.multiply(sums).sum(axis=1)).reshape(-1) - n_with_genres
+        means = np.divide(cosines, n_pairs, out=np.ones(len(n_with_genres)), where=n_pairs > 0)
         return np.clip(1 - means, 0, 1)

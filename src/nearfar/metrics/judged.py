@@ -1,4 +1,4 @@
-"""A ranking held against the users' held-out items: which places are hits."""
+"""Compare a ranking with the users' held-out items: which places are hits."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from nearfar.data.interactions import canonical
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A ranking with its relevance: all that any metric sees.
+    """A ranking with its relevance: the input of every metric.
+
+    Place 1 is column 0. Only places count, since the ranking has broken ties already. An item of
+    -1 fills the place of a user with too few candidates and is never a hit.
+
+    `histories` (users x items: the fold-in items) and `genres` (items x genres, ones) are
+    optional; metrics that need them call `known_histories` and `known_genres`.
 
     Notation: H_u, the held-out items of user u; `hits[u, r]` is 1[item at place r + 1 in H_u];
     `n_held_out[u]` = |H_u|; `item_counts[i]` of `n_train_users` training users interacted with i.
-
-    Place 1 is column 0. Ties were broken by whoever ranked, so only places count here. An item
-    of -1 (the user had fewer candidates) is never a hit.
-
-    `histories` (users x items: the fold-in items) and `genres` (items x genres, ones) are there
-    where the evaluation knows them; metrics that need them ask by `known_histories` and
-    `known_genres`.
 
     Examples:
         >>> ranking = nf.Ranking(np.array([[3, 1, 0]]), np.array([[0.9, 0.5, 0.1]]))
@@ -55,7 +54,7 @@ class Judged:
         return len(self.item_counts)
 
     def first(self, k: int) -> Judged:
-        """The same users with only the best k places.
+        """Return the same users with only the best k places.
 
         Raises:
             SettingsError: the ranking has fewer than k places.
@@ -63,7 +62,7 @@ class Judged:
         if k > self.ranking.k:
             raise SettingsError(
                 f"a cutoff of {k} on a ranking of {self.ranking.k} places; "
-                f"rank at least {k} items a user"
+                f"rank at least {k} items per user"
             )
         if k == self.ranking.k:
             return self
@@ -74,35 +73,35 @@ class Judged:
         return replace(self, ranking=Ranking(items, scores), hits=hits)
 
     def known_histories(self, metric: object) -> csr_array:
-        """The fold-in items of every user.
+        """Return the fold-in items of every user.
 
         Raises:
-            DataError: they are not known.
+            DataError: they were not given.
         """
         if self.histories is None:
             raise DataError(f"{metric} needs the fold-in items; give judge(..., histories=...)")
         return self.histories
 
     def known_genres(self, metric: object) -> csr_array:
-        """Which item is of which genre.
+        """Return the genres of every item.
 
         Raises:
-            DataError: it is not known.
+            DataError: they were not given.
         """
         if self.genres is None:
             raise DataError(f"{metric} needs the genres of items; give judge(..., genres=...)")
         return self.genres
 
     def shown(self) -> csr_array:
-        """The ranked items as a sparse matrix of ones, users x items."""
+        """Return the ranked items as a sparse matrix of ones, users x items."""
         rows, places = np.nonzero(self.ranking.items >= 0)
         columns = self.ranking.items[rows, places]
         return csr_array((np.ones(len(rows)), (rows, columns)), shape=(self.n_users, self.n_items))
 
     def shown_counts(self) -> Int[np.ndarray, " items"]:
-        """In how many users' rankings each item stands."""
-        shown = self.ranking.items
-        return np.bincount(shown[shown >= 0], minlength=self.n_items)
+        """Return in how many users' rankings each item appears."""
+        items = self.ranking.items
+        return np.bincount(items[items >= 0], minlength=self.n_items)
 
 
 def judge(
@@ -114,24 +113,30 @@ def judge(
     histories: csr_array | None = None,
     genres: csr_array | None = None,
 ) -> Judged:
-    """Mark the hits of a ranking; memory is of the order of the ranking and `held_out`.
+    """Mark the hits of a ranking. Memory grows with the ranking and `held_out`, not users x items.
 
     Args:
         ranking: the best items of every user.
-        held_out: users x items, its non-zeros are the items to find.
-        item_counts: how many training users interacted with each item.
-        n_train_users: how many training users there were.
-        histories: users x items, what the model saw of each user.
+        held_out: users x items; its non-zeros are the held-out items.
+        item_counts: number of training users who interacted with each item.
+        n_train_users: number of training users.
+        histories: users x items, the fold-in items of each user.
         genres: items x genres.
 
     Raises:
-        DataError: the sizes disagree, an item does not exist, or a user is given one twice.
+        DataError: the sizes disagree, an item does not exist, or a user's ranking repeats one.
     """
     n_users, n_items = _shape(held_out)
     if ranking.n_users != n_users:
-        raise DataError(f"a ranking for {ranking.n_users} users, held-out items of {n_users}")
+        raise DataError(
+            f"a ranking for {ranking.n_users} users, but held-out items of {n_users}; give both of "
+            "the same users"
+        )
     if len(item_counts) != n_items:
-        raise DataError(f"training counts of {len(item_counts)} items, {n_items} held-out columns")
+        raise DataError(
+            f"training counts of {len(item_counts)} items, but held-out items of {n_items}; give "
+            "one count per item"
+        )
     _check_items(ranking.items, n_items)
     held_out = canonical(held_out)
     n_held_out = np.diff(held_out.indptr).astype(np.int64)
@@ -147,7 +152,7 @@ def judge(
 
 
 def joined(parts: Sequence[Judged]) -> Judged:
-    """The users of all parts, one part after the other; all parts share their training counts."""
+    """Concatenate parts with different users and the same training counts."""
     if len(parts) == 1:
         return parts[0]
     return replace(
@@ -175,13 +180,13 @@ def _find_hits(
     n_users, n_items = _shape(held_out)
     if held_out.nnz == 0:
         return np.zeros(items.shape, dtype=bool)
-    # canonical CSR is ordered by row, then column, so its flattened positions are sorted
-    starts = np.arange(n_users, dtype=np.int64) * n_items
-    relevant = np.repeat(starts, n_held_out) + held_out.indices
-    ranked = starts[:, None] + items
-    places = np.minimum(np.searchsorted(relevant, ranked), len(relevant) - 1)
-    # -1 would otherwise be taken for the last item of the user before
-    return (relevant[places] == ranked) & (items >= 0)
+    # Canonical CSR is ordered by row, then column, so its flattened positions are sorted.
+    row_offsets = np.arange(n_users, dtype=np.int64) * n_items
+    held_out_cells = np.repeat(row_offsets, n_held_out) + held_out.indices
+    ranked_cells = row_offsets[:, None] + items
+    positions = np.minimum(np.searchsorted(held_out_cells, ranked_cells), len(held_out_cells) - 1)
+    # Without the second condition, -1 would match the last item of the previous user.
+    return (held_out_cells[positions] == ranked_cells) & (items >= 0)
 
 
 def _check_items(items: Int[np.ndarray, "users k"], n_items: int) -> None:
@@ -189,9 +194,12 @@ def _check_items(items: Int[np.ndarray, "users k"], n_items: int) -> None:
         return
     low, high = int(items.min()), int(items.max())
     if low < -1 or high >= n_items:
-        raise DataError(f"ranked items from {low} to {high}, but there are {n_items} items")
-    in_order = np.sort(items, axis=1)
-    doubled = (in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] >= 0)
-    if doubled.any():
-        row, column = np.argwhere(doubled)[0]
-        raise DataError(f"the ranking in row {row} names item {in_order[row, column]} twice")
+        raise DataError(
+            f"the ranking has items from {low} to {high}, but there are {n_items} items; expected "
+            "-1 or a column"
+        )
+    sorted_items = np.sort(items, axis=1)
+    repeated = (sorted_items[:, 1:] == sorted_items[:, :-1]) & (sorted_items[:, 1:] >= 0)
+    if repeated.any():
+        row, column = np.argwhere(repeated)[0]
+        raise DataError(f"the ranking in row {row} names item {sorted_items[row, column]} twice")

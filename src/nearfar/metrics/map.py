@@ -17,13 +17,13 @@ class MAP(DividedMetric):
     Notation: H, the user's held-out items; r, the place, from 1.
     Source: Manning, Raghavan and Schütze 2008, "Introduction to information retrieval",
     section 8.4, cut at k.
-    Differs: trec_eval divides by |H|, which is `over="held_out"` and prints as "MAP@10(all)";
-    others divide by the number of hits, so that one hit in first place would be perfect.
-    Users without held-out items have NaN.
+    Differs: trec_eval divides by |H|: `over="held_out"`, printed as "MAP@10(all)". Others divide
+    by the number of hits, so that one hit in first place would be perfect. Users without held-out
+    items have NaN.
 
     Args:
         k: the cutoff.
-        over: what the sum is divided by: "reachable", min(k, |H|), or "held_out", |H|.
+        over: the divisor of the sum: "reachable", min(k, |H|), or "held_out", |H|.
 
     Examples:
         >>> round(nf.evaluate(ease, split.test, [nf.MAP(5)]).mean("MAP@5"), 2)
@@ -33,5 +33,5 @@ class MAP(DividedMetric):
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
         top = judged.first(self.depth)
         precisions = np.cumsum(top.hits, axis=1) / np.arange(1, self.depth + 1)
-        found = (precisions * top.hits).sum(axis=1)
-        return found / reachable(top, self.depth, self.over)
+        total = (precisions * top.hits).sum(axis=1)
+        return total / reachable(top, self.depth, self.over)

@@ -1,4 +1,4 @@
-"""What a metric is: a value with a cutoff that turns judged rankings into numbers."""
+"""The base classes of metrics: a metric at a cutoff turns judged rankings into numbers."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from nearfar.metrics.judged import Judged as Judged
 from nearfar.metrics.judged import judge as judge
 
 PACKAGE = "nearfar.metrics"
-_SPELLING = re.compile(r"(?P<name>[^@()]+?)(?:@(?P<k>[^()]*?))?(?:\((?P<variant>[^()]*)\))?")
+_METRIC = re.compile(r"(?P<name>[^@()]+?)(?:@(?P<k>[^()]*?))?(?:\((?P<variant>[^()]*)\))?")
 
 
 @dataclass(frozen=True)
 class Metric(ABC):
     """A metric at a cutoff: `Recall() @ 20` is `Recall(20)` and prints as "Recall@20".
 
-    Metrics are values: they compare, hash and serve as keys. A new one is a new file beside
-    this one, with one subclass of `UserMetric` or `CatalogueMetric`.
+    Metrics compare by value, hash, and serve as keys. A new metric is a new file beside this one,
+    with one subclass of `UserMetric` or `CatalogueMetric`.
 
     Args:
-        k: how many places count; None until `@` says.
+        k: number of places that count; None until set by `@`.
 
     Raises:
         SettingsError: `k` is not a whole number of at least 1.
@@ -43,7 +43,7 @@ class Metric(ABC):
     k: int | None = None
 
     unit: ClassVar[str] = "share"
-    """What its numbers are: a "share" from 0 to 1, or a unit such as "bits"."""
+    """Unit of the values: a "share" from 0 to 1, or another unit such as "bits"."""
 
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Printed suffix -> the settings it stands for: "all" of "Recall@20(all)"."""
@@ -57,7 +57,7 @@ class Metric(ABC):
     def __post_init__(self) -> None:
         k = self.k
         if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
-            raise SettingsError(f"{type(self).__name__} at cutoff {k!r}; use 1, 2, 3, ...")
+            raise SettingsError(f"{type(self).__name__} has cutoff {k!r}; use 1, 2, 3, ...")
 
     def __matmul__(self, k: int) -> Self:
         return replace(self, k=k)
@@ -74,10 +74,10 @@ class Metric(ABC):
 
     @property
     def depth(self) -> int:
-        """The cutoff `k`, once there is one.
+        """The cutoff `k`.
 
         Raises:
-            SettingsError: no cutoff was chosen.
+            SettingsError: the metric has no cutoff.
         """
         if self.k is None:
             name = type(self).__name__
@@ -86,15 +86,15 @@ class Metric(ABC):
 
     @abstractmethod
     def overall(self, judged: Judged) -> float:
-        """The value of all these users together.
+        """Compute the value over all users together.
 
         Raises:
-            SettingsError: no cutoff was chosen, or the ranking has fewer places than that.
+            SettingsError: the metric has no cutoff, or the ranking has fewer places.
         """
 
 
 class UserMetric(Metric):
-    """A metric with one value per user; overall it is their mean.
+    """A metric with one value per user; its overall value is their mean.
 
     Examples:
         >>> @dataclass(frozen=True)
@@ -107,13 +107,13 @@ class UserMetric(Metric):
 
     @abstractmethod
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
-        """The value of every user.
+        """Compute the value of every user.
 
-        The ranking may be deeper than this metric's cutoff: `judged.first(self.depth)` cuts it,
-        and raises what is below.
+        The ranking may be deeper than this metric's cutoff: cut it by `judged.first(self.depth)`,
+        which raises the error below.
 
         Raises:
-            SettingsError: no cutoff was chosen, or the ranking has fewer places than that.
+            SettingsError: the metric has no cutoff, or the ranking has fewer places.
         """
 
     def overall(self, judged: Judged) -> float:
@@ -122,11 +122,11 @@ class UserMetric(Metric):
 
 @dataclass(frozen=True)
 class DividedMetric(UserMetric):
-    """A metric whose hits are divided by what could be found, on which the field disagrees.
+    """A metric that divides hits by their possible number, for which there are two conventions.
 
     Args:
         k: the cutoff.
-        over: what the hits are divided by: "reachable", min(k, |H|), or "held_out", |H|.
+        over: the divisor of the hits: "reachable", min(k, |H|), or "held_out", |H|.
 
     Raises:
         UnknownNameError: `over` is neither.
@@ -143,7 +143,7 @@ class DividedMetric(UserMetric):
 
 
 class CatalogueMetric(Metric):
-    """A metric with one value for a whole set of users, which no mean over users gives.
+    """A metric with one value for a whole set of users, which is not a mean over users.
 
     Examples:
         >>> @dataclass(frozen=True)
@@ -156,19 +156,18 @@ class CatalogueMetric(Metric):
 
 
 def reachable(judged: Judged, k: int, over: str) -> Float64[np.ndarray, " users"]:
-    """What a user's hits are divided by: min(k, |H|), or |H| where `over` is "held_out".
+    """Return the divisor of each user's hits: min(k, |H|), or |H| if `over` is "held_out".
 
-    A user without held-out items gets NaN, so that a mean over such users is not too low
-    unnoticed.
+    It is NaN for a user without held-out items, so that such users cannot silently lower a mean.
     """
-    most = judged.n_held_out if over == "held_out" else np.minimum(judged.n_held_out, k)
-    return np.where(most > 0, most, np.nan)
+    divisor = judged.n_held_out if over == "held_out" else np.minimum(judged.n_held_out, k)
+    return np.where(divisor > 0, divisor, np.nan)
 
 
 def parse_metric(text: str) -> Metric:
-    """A metric from its printed form: "Recall@20", "ndcg@100", "recall@20(all)".
+    """Parse a metric from its printed form: "Recall@20", "ndcg@100", "recall@20(all)".
 
-    Case, "-" and "_" do not matter. A third party's metric is named by its dotted path,
+    Case, "-" and "_" do not matter. A third-party metric is named by its dotted path,
     "their_package.their_module.TheirMetric@10".
 
     Raises:
@@ -179,29 +178,29 @@ def parse_metric(text: str) -> Metric:
         >>> nf.parse_metric("ndcg@100") == nf.NDCG(100)
         True
     """
-    match = _SPELLING.fullmatch(text.strip())
+    match = _METRIC.fullmatch(text.strip())
     if match is None:
         raise SettingsError(f"{text!r} is not a metric with a cutoff, such as ndcg@100")
-    cls: type[Any] = discovery.find(PACKAGE, Metric, _known_spelling(match["name"].strip()))
+    cls: type[Any] = discovery.find(PACKAGE, Metric, _discovery_name(match["name"].strip()))
     cutoff = (match["k"] or "").strip()
     if not (cutoff.isascii() and cutoff.isdigit()):
         name = match["name"].strip()
-        right = name if "." in name else cls.__name__.lower()
-        raise SettingsError(f"metric {text!r} has no whole number as cutoff; write {right}@20")
-    return cls(k=int(cutoff), **_settings_of(cls, match["variant"]))
+        spelling = name if "." in name else cls.__name__.lower()
+        raise SettingsError(f"metric {text!r} has no whole number as cutoff; write {spelling}@20")
+    return cls(k=int(cutoff), **_variant_settings(cls, match["variant"]))
 
 
-def _known_spelling(name: str) -> str:
+def _discovery_name(name: str) -> str:
     if "." in name:
         return name
-    squeezed = name.lower().replace("-", "").replace("_", "")
+    letters = name.lower().replace("-", "").replace("_", "")
     for known in discovery.discover(PACKAGE, Metric):
-        if known.replace("_", "") == squeezed:
+        if known.replace("_", "") == letters:
             return known
     return name.lower()
 
 
-def _settings_of(cls: type[Metric], variant: str | None) -> Mapping[str, Any]:
+def _variant_settings(cls: type[Metric], variant: str | None) -> Mapping[str, Any]:
     if variant is None:
         return {}
     key = variant.strip().lower()

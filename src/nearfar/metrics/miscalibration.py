@@ -1,4 +1,4 @@
-"""Miscalibration: whether the shown items have the genres of the history, in its proportions."""
+"""Miscalibration: how far the genres of the recommended items are from those of the history."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.sparse import csr_array, diags_array, hstack
 from nearfar.metrics.metric import Judged, UserMetric
 
 ALPHA = 0.01
-"""How much of p is mixed into q, so that a genre that is not shown costs a finite amount."""
+"""The weight of p mixed into q, so that the divergence is finite for genres missing from q."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Miscalibration(UserMetric):
 
     Source: Steck 2018, "Calibrated recommendations", equations 2, 3 and 6.
     Differs: all items of the history and all places weigh the same. Items without genres count as
-    one genre of their own. A user without history is held to the training interactions' genres; a
-    user with no candidates has -log a, as one who is shown nothing of the history's genres.
+    one genre of their own. For a user without a history, p is that of the training interactions.
+    A user with no candidates has -log a, the value for a list with no genre of the history.
 
     Raises:
         DataError: the items have no genres.
@@ -34,9 +34,9 @@ class Miscalibration(UserMetric):
         >>> from scipy.sparse import csr_array
         >>> ranking = nf.Ranking(np.array([[0, 1]]), np.array([[0.9, 0.5]]))
         >>> hits, genres = np.zeros((1, 2), bool), csr_array([[1, 0], [1, 0], [0, 1]])
-        >>> rest = (np.array([1]), np.array([9, 5, 4]), 20, csr_array([[0, 0, 1]]), genres)
-        >>> shown = nf.Judged(ranking, hits, *rest)
-        >>> round(float(nf.Miscalibration(2).per_user(shown)[0]), 2)
+        >>> counts = (np.array([1]), np.array([9, 5, 4]), 20)
+        >>> judged = nf.Judged(ranking, hits, *counts, csr_array([[0, 0, 1]]), genres)
+        >>> round(float(nf.Miscalibration(2).per_user(judged)[0]), 2)
         4.61
     """
 
@@ -45,30 +45,30 @@ class Miscalibration(UserMetric):
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
         genres, histories = judged.known_genres(self), judged.known_histories(self)
-        spread = _spread(genres)
-        history = _means(csr_array(histories @ spread))
-        everyone = judged.item_counts @ spread
-        everyone = everyone / max(everyone.sum(), 1)
-        q = _means(csr_array(judged.first(self.depth).shown() @ spread)).tocoo()
+        genre_weights = _genre_weights(genres)
+        history = _normalised(csr_array(histories @ genre_weights))
+        training = judged.item_counts @ genre_weights
+        training = training / max(training.sum(), 1)
+        q = _normalised(csr_array(judged.first(self.depth).shown() @ genre_weights)).tocoo()
         has_history = np.diff(histories.indptr) > 0
         p = np.asarray(history[q.row, q.col]).reshape(-1)
-        p = np.where(has_history[q.row], p, everyone[q.col])
-        # Each genre of p costs -p log a where q is 0; where it is not, the sum is put right.
+        p = np.where(has_history[q.row], p, training[q.col])
+        # Start from the cost -p log a of every genre with q = 0, and correct genres with q > 0.
         floor = p * np.log(ALPHA)
         ratio = (1 - ALPHA) * q.data / np.where(p > 0, p, 1) + ALPHA
-        better = np.bincount(q.row, p * np.log(ratio) - floor, minlength=judged.n_users)
-        # Rounding of equal distributions gives -1e-16.
-        return np.maximum(-np.log(ALPHA) - better, 0)
+        gain = np.bincount(q.row, p * np.log(ratio) - floor, minlength=judged.n_users)
+        # Equal distributions may give -1e-16 by rounding.
+        return np.maximum(-np.log(ALPHA) - gain, 0)
 
 
-def _spread(genres: csr_array) -> csr_array:
-    """Items x genres, each row adding up to 1; the last column is that of items without genres."""
+def _genre_weights(genres: csr_array) -> csr_array:
+    """Return items x genres with rows that sum to 1; the last column is for items with no genre."""
     n = np.diff(genres.indptr)
     none = csr_array((n == 0).astype(np.float64)[:, None])
     return csr_array(hstack([diags_array(1 / np.maximum(n, 1)) @ genres, none], format="csr"))
 
 
-def _means(sums: csr_array) -> csr_array:
-    """Each row over its sum; an empty row stays empty."""
+def _normalised(sums: csr_array) -> csr_array:
+    """Divide each row by its sum; an empty row stays empty."""
     totals = np.asarray(sums.sum(axis=1)).reshape(-1)
     return csr_array(diags_array(1 / np.where(totals > 0, totals, 1)) @ sums)

@@ -1,4 +1,4 @@
-"""Mean reciprocal rank: how high the first hit stands."""
+"""Mean reciprocal rank: how high the first hit ranks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nearfar.metrics.metric import Judged, UserMetric
 
 @dataclass(frozen=True)
 class MRR(UserMetric):
-    """RR@k = 1 / place of the first hit, 0 where the top k holds none; MRR is its mean.
+    """RR@k = 1 / place of the first hit, 0 without a hit in the top k; MRR is its mean.
 
     Source: Voorhees 1999, "The TREC-8 question answering track report".
     Differs: some recommender code sums the reciprocal places of all hits instead.

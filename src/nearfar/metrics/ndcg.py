@@ -1,4 +1,4 @@
-"""NDCG: hits count the more the higher they stand."""
+"""NDCG: hits count more at higher places."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nearfar.metrics.metric import Judged, UserMetric
 
 @dataclass(frozen=True)
 class NDCG(UserMetric):
-    """NDCG@k = sum_{r <= k} 1[item r in H] / log2(r + 1), over its best possible value.
+    """NDCG@k = sum_{r <= k} 1[item r in H] / log2(r + 1), divided by its greatest possible value.
 
     Notation: H, the user's held-out items; r, the place, from 1.
     Source: Järvelin and Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques",
     with binary gains and the ideal sum_{r <= min(k, |H|)} 1 / log2(r + 1), as in Liang et al.
     2018, section 4.2.
-    Differs: Järvelin and Kekäläinen do not discount the first places; some recommender code
-    takes the ideal over k places also where |H| < k, which no ranking reaches.
-    Users without held-out items have NaN.
+    Differs: Järvelin and Kekäläinen do not discount the first places. Some recommender code sums
+    the ideal over k places even if |H| < k, which no ranking reaches. Users without held-out items
+    have NaN.
 
     Examples:
         >>> round(nf.evaluate(ease, split.test, [nf.NDCG(5)]).mean("NDCG@5"), 2)

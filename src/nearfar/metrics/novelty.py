@@ -1,4 +1,4 @@
-"""Novelty: how surprising the shown items are."""
+"""Novelty: how surprising the recommended items are."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ UNSEEN_COUNT = 0.5
 
 @dataclass(frozen=True)
 class Novelty(UserMetric):
-    """Novelty@k: the mean self-information -log2(c_i / U) of the shown items, in bits.
+    """Novelty@k: the mean self-information -log2(c_i / U) of the top k, in bits.
 
     Notation: c_i, training users of item i (0 counts as one half, to stay finite); U, training
     users.
     Source: Zhou et al. 2010, "Solving the apparent diversity-accuracy dilemma of recommender
     systems", surprisal.
-    Differs: the share is of users, at most 1 an item; Vargas and Castells 2011 also use the
-    share of interactions, which adds up to 1 over items. A user with no candidates has 0.
+    Differs: c_i / U is a share of users, at most 1 per item; Vargas and Castells 2011 also use the
+    share of interactions, which sums to 1 over items. A user with no candidates has 0.
 
     Raises:
-        DataError: an item has more training users than there were.
+        DataError: an item has more training users than there are in all.
 
     Examples:
         >>> round(nf.evaluate(ease, split.test, [nf.Novelty(5)]).mean("Novelty@5"), 2)
@@ -38,11 +38,14 @@ class Novelty(UserMetric):
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
         items = judged.first(self.depth).ranking.items
-        most = judged.item_counts.max(initial=0)
-        if most > judged.n_train_users:
-            raise DataError(f"an item of {most} training users, of {judged.n_train_users} in all")
+        max_count = judged.item_counts.max(initial=0)
+        if max_count > judged.n_train_users:
+            raise DataError(
+                f"an item has {max_count} training users of {judged.n_train_users} in all; give "
+                "item_counts and n_train_users of the same training data"
+            )
         counts = np.maximum(judged.item_counts, UNSEEN_COUNT)
         bits = np.log2(max(judged.n_train_users, 1)) - np.log2(counts)
-        shown = items >= 0
-        total = np.where(shown, bits[np.maximum(items, 0)], 0.0).sum(axis=1)
-        return total / np.maximum(shown.sum(axis=1), 1)
+        is_item = items >= 0
+        total = np.where(is_item, bits[np.maximum(items, 0)], 0.0).sum(axis=1)
+        return total / np.maximum(is_item.sum(axis=1), 1)

@@ -1,4 +1,4 @@
-"""Precision: how much of what was shown was wanted."""
+"""Precision: the share of the top k that is held out."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nearfar.metrics.metric import Judged, UserMetric
 
 @dataclass(frozen=True)
 class Precision(UserMetric):
-    """Precision@k = |top-k in H| / k, also where a user had fewer than k candidates.
+    """Precision@k = |top-k in H| / k, also for a user with fewer than k candidates.
 
     Notation: H, the user's held-out items.
     Source: Manning, Raghavan and Schütze 2008, "Introduction to information retrieval",
     section 8.4.
-    Differs: LensKit divides by the length of the list where that is shorter than k. Users with
+    Differs: LensKit divides by the length of the list if that is shorter than k. Users with
     |H| < k cannot reach 1.
 
     Examples:

@@ -1,4 +1,4 @@
-"""Recall: how much of what could be found was found."""
+"""Recall: the share of the held-out items that the top k holds."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Recall(DividedMetric):
     Notation: H, the user's held-out items.
     Source: Liang et al. 2018, "Variational autoencoders for collaborative filtering", section
     4.2, where the ideal ranking reaches 1 for every user.
-    Differs: LightGCN and most graph models, LensKit, RecBole and trec_eval divide by |H|, which
-    is `over="held_out"` and prints as "Recall@20(all)"; users with |H| > k cannot reach 1 then.
-    Users without held-out items have NaN.
+    Differs: LightGCN and most graph models, LensKit, RecBole and trec_eval divide by |H|:
+    `over="held_out"`, printed as "Recall@20(all)". Users with |H| > k cannot reach 1 then. Users
+    without held-out items have NaN.
 
     Args:
         k: the cutoff.
-        over: what the hits are divided by: "reachable", min(k, |H|), or "held_out", |H|.
+        over: the divisor of the hits: "reachable", min(k, |H|), or "held_out", |H|.
 
     Examples:
         >>> round(nf.evaluate(ease, split.test, [nf.Recall(5)]).mean("Recall@5"), 2)

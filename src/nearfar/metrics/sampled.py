@@ -1,4 +1,4 @@
-"""Sampled metrics, for comparison with published numbers only."""
+"""Sampled metrics, only for comparison with published numbers."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ from nearfar.core.errors import SettingsError
 from nearfar.metrics.metric import Judged, UserMetric
 
 N_NEGATIVES = 100
-"""Unwanted items that each held-out item is ranked among."""
+"""Sampled negatives that each held-out item is ranked among."""
 
 
 class SampledMetric(UserMetric):
-    """A metric of each held-out item's place among 100 sampled unwanted candidates.
+    """A metric of each held-out item's place among 100 sampled negatives.
 
     Do not choose models by it. Krichene and Rendle 2020, "On sampled metrics for item
-    recommendation", show that sampling changes which model wins: for few negatives every metric
-    becomes AUC, up to scale, and what happens at the top of the ranking is lost.
+    recommendation", show that sampling changes which model wins: with few negatives every metric
+    becomes AUC, up to scale, and differences at the top of the ranking are lost.
 
-    The value is exact: the expectation over the sample. With a of the N unwanted candidates above
-    the item, the number of sampled ones above it is hypergeometric: 100 draws without replacement
-    (all N where there are fewer) of which a succeed. So there is no seed. The value of a user is
-    the mean over the held-out items; users without any have NaN.
+    A negative is a candidate that is not held out. The value is the exact expectation over the
+    sample, so there is no seed: with a of the N negatives above the item, the number of sampled
+    ones above it is hypergeometric, min(100, N) draws without replacement from N with a successes.
+    The value of a user is the mean over the held-out items; users without any have NaN.
     """
 
     whole: ClassVar[bool] = True
 
     @abstractmethod
     def of_places(self, n_above: Int[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
-        """The value of an item with so many sampled ones above it, each fewer than k."""
+        """Return the value of an item with `n_above` sampled negatives above it, each below k."""
 
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
         n_seen = np.diff(judged.known_histories(self).indptr)
-        candidates = judged.n_items - n_seen
-        if judged.ranking.k < candidates.max(initial=0):
+        n_candidates = judged.n_items - n_seen
+        if judged.ranking.k < n_candidates.max(initial=0):
             raise SettingsError(
                 f"{self} needs the ranking of all candidates; this one has {judged.ranking.k} "
                 "places"
             )
-        unwanted = candidates - judged.n_held_out
+        n_negatives = n_candidates - judged.n_held_out
         misses = (judged.ranking.items >= 0) & ~judged.hits
         users, places = np.nonzero(judged.hits)
         above = np.cumsum(misses, axis=1)[users, places]
-        drawn = np.minimum(N_NEGATIVES, unwanted)[users]
+        n_drawn = np.minimum(N_NEGATIVES, n_negatives)[users]
         n_above = np.arange(self.depth)
         chances = stats.hypergeom.pmf(
-            n_above, unwanted[users][:, None], above[:, None], drawn[:, None]
+            n_above, n_negatives[users][:, None], above[:, None], n_drawn[:, None]
         )
         values = np.bincount(users, chances @ self.of_places(n_above), minlength=judged.n_users)
         return values / np.where(judged.n_held_out > 0, judged.n_held_out, np.nan)
@@ -65,7 +65,7 @@ class SampledNDCG(SampledMetric):
 
     Source: He et al. 2017, "Neural collaborative filtering", with one held-out item per user;
     Krichene and Rendle 2020, "On sampled metrics for item recommendation".
-    Differs: each of several held-out items is ranked by itself, and no sample is drawn.
+    Differs: each of several held-out items is ranked separately, and no sample is drawn.
 
     Examples:
         >>> 0 <= nf.evaluate(ease, split.test, [nf.SampledNDCG(5)]).mean("SampledNDCG@5") <= 1
@@ -78,13 +78,13 @@ class SampledNDCG(SampledMetric):
 
 @dataclass(frozen=True)
 class SampledHitRate(SampledMetric):
-    """SampledHitRate@k: how often a held-out item is among the first k of the sampled items.
+    """SampledHitRate@k: how often a held-out item is in the first k places among sampled items.
 
     See `SampledMetric` for why models should not be chosen by it.
 
     Source: He et al. 2017, "Neural collaborative filtering", with one held-out item per user;
     Krichene and Rendle 2020, "On sampled metrics for item recommendation".
-    Differs: each of several held-out items is ranked by itself, and no sample is drawn.
+    Differs: each of several held-out items is ranked separately, and no sample is drawn.
 
     Examples:
         >>> 0 <= nf.evaluate(ease, split.test, [nf.SampledHitRate(5)]).mean("SampledHitRate@5") <= 1

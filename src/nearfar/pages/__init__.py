@@ -1,1 +1,1 @@
-"""Pages of one HTML file that need no network: their shell, tables and charts."""
+"""Self-contained HTML pages, which need no network: layout, tables and charts."""

@@ -1,4 +1,4 @@
-"""The description of a chart; `plotly` renders it for a page, `matplotlib` for a file."""
+"""Descriptions of charts; `plotly` renders them for a page, `matplotlib` for a file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nearfar.evaluation.text import finite
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 
 NEUTRAL = "#8a8f98"
-"""The colour of what belongs to no model; visible on white and on black."""
+"""The colour of elements of no model; visible on white and on black."""
 
 FEW_POINTS = 30
-"""A line of at most this many points shows them."""
+"""A line with at most this many points shows them as dots."""
 
 
 def colour_of(number: int | None) -> str:
-    """Return the colour of a model or cohort by its number; they repeat after seven."""
+    """Return the colour of a model or cohort by its number; colours repeat after seven."""
     return NEUTRAL if number is None else COLOURS[number % len(COLOURS)]
 
 
@@ -30,14 +30,13 @@ class Axis:
     """An axis of a chart.
 
     Args:
-        label: its title, with the unit.
-        logarithmic: the scale is logarithmic.
-        whole: it counts something, such as epochs: ticks are at whole numbers only.
-        percent: tick labels are percentages of a share.
-        from_zero: it includes 0.
-        span: the lowest and the highest value that it shows, where it is not logarithmic; None to
-            choose them by the values.
-        names: what stands at the positions 0, 1, ...; empty for numbers.
+        label: title, with the unit.
+        logarithmic: whether the scale is logarithmic.
+        whole: whether ticks are at whole numbers only, as for epochs.
+        percent: whether ticks show shares in percent.
+        from_zero: whether the axis includes 0.
+        span: lowest and highest value shown on a linear axis; None to choose them by the values.
+        names: tick labels at the positions 0, 1, ...; empty for numbers.
     """
 
     label: str = ""
@@ -49,7 +48,7 @@ class Axis:
     names: Sequence[str] = ()
 
     def name_of(self, position: float) -> str:
-        """Return what stands at a position."""
+        """Return the label at a position."""
         return self.names[int(position)] if self.names else f"{position:g}"
 
 
@@ -58,14 +57,14 @@ class Line:
     """A line of a chart.
 
     Args:
-        name: in the legend; "" for no entry.
-        x: positions, rising.
-        y: values; None or NaN where there is none.
-        colour: the number of its model; None for a line of no model, or of all.
-        dash: the number of its pattern.
-        marked: a position whose point is drawn large.
-        points: only the points are drawn, not joined.
-        errors: half the widths of intervals, one per point.
+        name: name in the legend; "" for no entry.
+        x: positions, in rising order.
+        y: values; None or NaN for no value.
+        colour: number of the model; None for a line of no model, or of all models.
+        dash: number of the dash style.
+        marked: position of the point to draw large.
+        points: whether to draw points only, without a line.
+        errors: half widths of intervals, one per point.
     """
 
     name: str
@@ -80,7 +79,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Dot:
-    """A value in a row of its own, with its interval and the published value where known."""
+    """A value in its own row, with its interval and the published value if known."""
 
     name: str
     value: float | None
@@ -92,7 +91,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Bars:
-    """One value per category; `errors` are half the widths of intervals."""
+    """One value per category; `errors` are half widths of intervals."""
 
     name: str
     values: Sequence[float | None]
@@ -102,7 +101,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Label:
-    """A text beside the point at `place`, left or right of it."""
+    """A text beside the point with index `place`, to its left or right."""
 
     place: int
     text: str
@@ -114,10 +113,10 @@ class Points:
     """Points of a scatter plot.
 
     Args:
-        name: in the legend.
+        name: name in the legend.
         xy: positions.
-        colour: the number of the cohort; None for crosses in the colour of the text.
-        texts: shown when pointing at a point, one per point; "\\n" separates lines.
+        colour: number of the cohort; None for crosses in the colour of the text.
+        texts: hover texts, one per point; "\\n" separates lines.
         labels: texts beside some points.
     """
 
@@ -138,8 +137,8 @@ class LineChart:
     y: Axis = Axis()
 
     def words(self) -> str:
-        """Return where each line starts and ends, for readers who cannot see the chart."""
-        told = [f"{self.y.label or 'value'} by {self.x.label}."]
+        """Return the ends and extremes of each line as text, for readers who cannot see it."""
+        sentences = [f"{self.y.label or 'value'} by {self.x.label}."]
         for line in self.lines:
             points = [
                 (x, value)
@@ -149,12 +148,12 @@ class LineChart:
             if points:
                 (x0, y0), (x1, y1) = points[0], points[-1]
                 values = [y for _, y in points]
-                told.append(
+                sentences.append(
                     f"{line.name or 'The line'}: from {y0:.4g} at {self.x.name_of(x0)} to "
                     f"{y1:.4g} at {self.x.name_of(x1)}, lowest {min(values):.4g}, "
                     f"highest {max(values):.4g}."
                 )
-        return " ".join(told)
+        return " ".join(sentences)
 
 
 @dataclass(frozen=True)
@@ -162,11 +161,11 @@ class DotChart:
     """Values with intervals, one row each.
 
     Args:
-        title: above the chart.
-        dots: from top to bottom.
+        title: title above the chart.
+        dots: the values, from top to bottom.
         x: the axis of the values.
-        reference: where a vertical line stands, such as 0 for differences.
-        colours: names of colours for the legend, by number.
+        reference: position of a vertical line, such as 0 for differences.
+        colours: number of a colour -> its name in the legend.
     """
 
     title: str
@@ -176,7 +175,7 @@ class DotChart:
     colours: Mapping[int, str] = field(default_factory=dict)
 
     def words(self) -> str:
-        """Return the values and intervals, for readers who cannot see the chart."""
+        """Return the values and intervals as text, for readers who cannot see the chart."""
         return f"{self.title}: {'; '.join(map(self._words, self.dots))}."
 
     def _words(self, dot: Dot) -> str:
@@ -191,12 +190,12 @@ class BarChart:
     """Bars side by side in each category.
 
     Args:
-        title: above the chart.
-        categories: their names; "\\n" separates lines, so that names fit on a phone.
-        bars: with a legend where there are several.
+        title: title above the chart.
+        categories: names of the categories; "\\n" separates lines, so that names fit on a phone.
+        bars: the bars; several have a legend.
         x: the axis of the categories.
         y: the axis of the values.
-        at_most: the highest possible value; intervals are cut there, and at 0.
+        at_most: highest possible value; the axis ends there, and at 0.
     """
 
     title: str
@@ -207,22 +206,22 @@ class BarChart:
     at_most: float | None = None
 
     def top(self) -> float | None:
-        """Return the upper end of the values' axis, or None to choose it by the values."""
+        """Return the upper end of the values' axis; None to choose it by the values."""
         if self.at_most is None:
             return None
         ends = [
             (finite(value) or 0) + (finite(error) or 0)
-            for each in self.bars
+            for bars in self.bars
             for value, error in zip(
-                each.values, each.errors or [None] * len(each.values), strict=True
+                bars.values, bars.errors or [None] * len(bars.values), strict=True
             )
         ]
         return 1.03 * min(self.at_most, max(ends, default=self.at_most))
 
     def words(self) -> str:
-        """Return all values, for readers who cannot see the chart."""
-        told = "; ".join(f"{each.name or 'The bars'}: {self._words(each)}" for each in self.bars)
-        return f"{self.y.label}, {self.x.label}. {told}."
+        """Return all values as text, for readers who cannot see the chart."""
+        values = "; ".join(f"{bars.name or 'The bars'}: {self._words(bars)}" for bars in self.bars)
+        return f"{self.y.label}, {self.x.label}. {values}."
 
     def _words(self, bars: Bars) -> str:
         form = ".0%" if self.y.percent else ".4g"
@@ -235,11 +234,11 @@ class BarChart:
 
 @dataclass(frozen=True)
 class ScatterChart:
-    """Points in the plane, both axes on one scale and without ticks.
+    """Points in the plane, with both axes on the same scale and without ticks.
 
     Args:
-        title: above the chart.
-        points: the groups of points; readers of a page can hide each in the legend.
+        title: title above the chart.
+        points: groups of points; the legend of a page can hide each group.
         below: lines under the chart.
     """
 
@@ -248,8 +247,8 @@ class ScatterChart:
     below: Sequence[str] = ()
 
     def words(self) -> str:
-        """Return what is drawn, for readers who cannot see the chart."""
-        groups = "; ".join(each.name for each in self.points)
+        """Return the groups and the lines below as text, for readers who cannot see the chart."""
+        groups = "; ".join(points.name for points in self.points)
         return f"Points in the plane, {groups}. {self.title}: {', '.join(self.below)}."
 
 
@@ -257,10 +256,10 @@ Chart = LineChart | DotChart | BarChart | ScatterChart
 
 
 def shortened(text: str, length: int) -> str:
-    """Return a text of at most `length` characters, with an ellipsis where it is cut."""
+    """Return a text of at most `length` characters, with an ellipsis if it is cut."""
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 
 def finite_values(values: Iterable[float | None]) -> list[float | None]:
-    """Return numbers with None in place of what is missing, NaN or infinite."""
+    """Return numbers with None instead of missing, NaN and infinite values."""
     return [finite(value) for value in values]

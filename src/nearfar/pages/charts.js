@@ -1,10 +1,10 @@
-// Draws the charts in the colours of the style sheet, and anew when these change.
+// Draws the charts in the colours of the style sheet, and redraws them when these change.
 (() => {
   "use strict";
   const PRINTED_WIDTH = 330;
   const scheme = window.matchMedia("(prefers-color-scheme: dark)");
   const charts = Array.from(document.querySelectorAll(".chart"));
-  const maps = charts.filter((each) => each.classList.contains("plane"));
+  const maps = charts.filter((chart) => chart.classList.contains("plane"));
   const probe = document.createElement("span");
   probe.hidden = true;
   document.body.append(probe);
@@ -50,15 +50,15 @@
   function toggleInAllMaps({ curveNumber, data }) {
     const { name, visible } = data[curveNumber];
     for (const map of maps) {
-      const place = map.data.findIndex((trace) => trace.name === name);
+      const index = map.data.findIndex((trace) => trace.name === name);
       const toggled = visible === "legendonly" ? true : "legendonly";
-      if (place >= 0) Plotly.restyle(map, { visible: toggled }, [place]);
+      if (index >= 0) Plotly.restyle(map, { visible: toggled }, [index]);
     }
     return false;
   }
 
   function relayout(changes) {
-    for (const chart of charts.filter((each) => each.data)) {
+    for (const chart of charts.filter((chart) => chart.data)) {
       const layout = { ...changes, template: template() };
       const traces = inked(chart.data);
       if (traces.length) {
@@ -70,16 +70,16 @@
   }
 
   scheme.addEventListener("change", () => relayout({}));
-  // Paper is white and narrow, whatever the screen is, and nothing on it can be opened.
+  // Print on white and narrow paper, with all details open.
   let opened = [];
   window.addEventListener("beforeprint", () => {
     opened = Array.from(document.querySelectorAll("details:not([open])"));
-    opened.forEach((each) => (each.open = true));
+    opened.forEach((details) => (details.open = true));
     document.documentElement.style.colorScheme = "light";
     relayout({ width: PRINTED_WIDTH });
   });
   window.addEventListener("afterprint", () => {
-    opened.forEach((each) => (each.open = false));
+    opened.forEach((details) => (details.open = false));
     document.documentElement.style.colorScheme = "";
     relayout({ width: null, autosize: true });
   });

@@ -1,4 +1,4 @@
-"""Charts as a picture in a file, drawn by Matplotlib."""
+"""Draw charts with Matplotlib, as a figure or a picture file."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ INK = "#333333"
 BARS_WIDTH = 0.8
 DASHES = ("-", "--", ":", "-.")
 
-AS_PIXELS = 5_000
-"""More points than this make a vector file slow to show; it contains them as pixels."""
+MAX_VECTOR_POINTS = 5_000
+"""Most points drawn as vectors; more would make a vector file slow to display."""
 
 
 def check_picture(path: Path, *, extra: str = "plots", purpose: str = "a picture") -> None:
-    """Refuse a file that cannot be drawn, before the work begins.
+    """Check that a picture can be drawn to this file, before the work begins.
 
     Args:
-        path: the file.
+        path: the file to draw.
         extra: the extra of nearfar that installs Matplotlib, for the message.
-        purpose: what is drawn, for the message.
+        purpose: name of the picture, for the message.
 
     Raises:
         SettingsError: the suffix is not that of a picture.
@@ -62,14 +62,14 @@ def check_picture(path: Path, *, extra: str = "plots", purpose: str = "a picture
 
 
 def write_picture(charts: Sequence[Chart], path: Path, *, title: str = "") -> None:
-    """Draw charts side by side into one file, its format by the suffix, atomically.
+    """Draw charts in rows of three into one file atomically, in the format of its suffix.
 
     The same charts give the same bytes, and text in .svg files stays text.
 
     Args:
-        charts: in rows of three.
-        path: the file.
-        title: above all charts.
+        charts: the charts.
+        path: the file to write.
+        title: title above all charts.
 
     Raises:
         SettingsError: the suffix is not that of a picture.
@@ -93,16 +93,16 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def draw(charts: Sequence[Chart], *, title: str = "") -> Figure:
-    """Return charts as one Matplotlib figure.
+    """Draw charts as one Matplotlib figure.
 
-    Where all charts have the same legend it stands once below them.
+    If all charts have the same legend, it is drawn once below them.
 
     Raises:
         SettingsError: there is no chart.
         MissingExtraError: Matplotlib is not installed.
     """
     if not charts:
-        raise SettingsError("there is nothing to draw")
+        raise SettingsError("there is nothing to draw; give at least one chart")
     require("matplotlib", extra="plots", purpose="a picture")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -110,25 +110,27 @@ def draw(charts: Sequence[Chart], *, title: str = "") -> Figure:
     n_columns = min(COLUMNS, len(charts))
     n_rows = -(-len(charts) // n_columns)
     width, height = np.max([_inches(chart) for chart in charts], axis=0)
-    names = 2.0 if isinstance(charts[0], DotChart) else 0.0
+    label_inches = 2.0 if isinstance(charts[0], DotChart) else 0.0
 
     class Picture(Figure):
-        """A figure that a notebook shows without pyplot, whose import makes it show others."""
+        """A figure that a notebook displays without importing pyplot, which has side effects."""
 
         def _repr_png_(self) -> bytes:
             buffer = io.BytesIO()
             self.savefig(buffer, format="png", dpi=100)
             return buffer.getvalue()
 
-    figure = Picture(figsize=(names + width * n_columns, height * n_rows), layout="constrained")
+    figure = Picture(
+        figsize=(label_inches + width * n_columns, height * n_rows), layout="constrained"
+    )
     FigureCanvasAgg(figure)
     axes = list(np.atleast_1d(figure.subplots(n_rows, n_columns)).ravel())
-    for place, (axis, chart) in enumerate(zip(axes, charts, strict=False)):
+    for position, (axis, chart) in enumerate(zip(axes, charts, strict=False)):
         axis.set_title(chart.title, fontsize=10, parse_math=False)
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-        _drawn(chart, axis)
-        if isinstance(chart, DotChart) and place % n_columns:
+        _draw_chart(chart, axis)
+        if isinstance(chart, DotChart) and position % n_columns:
             axis.set_yticklabels([])
     for axis in axes[len(charts) :]:
         axis.set_visible(False)
@@ -145,12 +147,12 @@ def _inches(chart: Chart) -> tuple[float, float]:
 
 
 @singledispatch
-def _drawn(chart: Chart, axes: Axes) -> None:
+def _draw_chart(chart: Chart, axes: Axes) -> None:
     raise NotImplementedError(type(chart).__name__)
 
 
-@_drawn.register(LineChart)
-def _lines(chart: LineChart, axes: Axes) -> None:
+@_draw_chart.register(LineChart)
+def _draw_lines(chart: LineChart, axes: Axes) -> None:
     for line in chart.lines:
         colour, few = colour_of(line.colour), len(line.x) <= FEW_POINTS
         y = _with_gaps(line.y)
@@ -160,31 +162,31 @@ def _lines(chart: LineChart, axes: Axes) -> None:
             linestyle="none" if line.points else DASHES[line.dash % len(DASHES)], linewidth=1.4,
         )  # fmt: skip
         if line.errors is not None:
-            half = _with_gaps(line.errors)
-            axes.errorbar(list(line.x), y, half, fmt="none", ecolor=colour, elinewidth=1)
+            half_widths = _with_gaps(line.errors)
+            axes.errorbar(list(line.x), y, half_widths, fmt="none", ecolor=colour, elinewidth=1)
         if line.marked is not None and line.marked in line.x:
             axes.plot(line.marked, y[list(line.x).index(line.marked)], "o", color=colour, ms=7)
-    _scale(axes, chart.x, chart.y)
+    _format_axes(axes, chart.x, chart.y)
 
 
-@_drawn.register(BarChart)
-def _bars(chart: BarChart, axes: Axes) -> None:
-    places = np.arange(len(chart.categories))
+@_draw_chart.register(BarChart)
+def _draw_bars(chart: BarChart, axes: Axes) -> None:
+    positions = np.arange(len(chart.categories))
     width = BARS_WIDTH / len(chart.bars)
-    for number, each in enumerate(chart.bars):
-        left = places - BARS_WIDTH / 2 + (number + 0.5) * width
-        errors = None if each.errors is None else _with_gaps(each.errors)
+    for number, bars in enumerate(chart.bars):
+        left = positions - BARS_WIDTH / 2 + (number + 0.5) * width
+        errors = None if bars.errors is None else _with_gaps(bars.errors)
         axes.bar(
-            left, _with_gaps(each.values), width, color=colour_of(each.colour), yerr=errors,
-            ecolor=NEUTRAL, label=each.name or None,
+            left, _with_gaps(bars.values), width, color=colour_of(bars.colour), yerr=errors,
+            ecolor=NEUTRAL, label=bars.name or None,
         )  # fmt: skip
-    _scale(axes, chart.x, chart.y)
-    axes.set_xticks(places, chart.categories, parse_math=False)
+    _format_axes(axes, chart.x, chart.y)
+    axes.set_xticks(positions, chart.categories, parse_math=False)
     axes.set_ylim(bottom=0, top=chart.top())
 
 
-@_drawn.register(DotChart)
-def _dots(chart: DotChart, axes: Axes) -> None:
+@_draw_chart.register(DotChart)
+def _draw_dots(chart: DotChart, axes: Axes) -> None:
     for row, dot in enumerate(chart.dots):
         colour = colour_of(dot.colour)
         if dot.low is not None and dot.high is not None:
@@ -198,7 +200,7 @@ def _dots(chart: DotChart, axes: Axes) -> None:
     axes.grid(alpha=0.25)
     axes.set_yticks(range(len(chart.dots)), [dot.name for dot in chart.dots], parse_math=False)
     axes.set_ylim(len(chart.dots) - 0.5, -0.5)
-    _scale(axes, chart.x, Axis())
+    _format_axes(axes, chart.x, Axis())
     colours = {dot.colour for dot in chart.dots if dot.value is not None}
     for number in sorted(colours & chart.colours.keys()):
         axes.plot([], [], color=colour_of(number), marker="o", label=chart.colours[number])
@@ -206,24 +208,26 @@ def _dots(chart: DotChart, axes: Axes) -> None:
         axes.plot([], [], "D", mfc="none", mec=INK, label="published")
 
 
-@_drawn.register(ScatterChart)
-def _scatter(chart: ScatterChart, axes: Axes) -> None:
-    cohorts = [each for each in chart.points if each.colour is not None]
-    xy = np.concatenate([each.xy for each in cohorts])
-    colours = np.repeat([colour_of(each.colour) for each in cohorts], [len(c.xy) for c in cohorts])
-    # In random order, so that no cohort hides the others.
+@_draw_chart.register(ScatterChart)
+def _draw_scatter(chart: ScatterChart, axes: Axes) -> None:
+    cohorts = [points for points in chart.points if points.colour is not None]
+    xy = np.concatenate([points.xy for points in cohorts])
+    colours = np.repeat(
+        [colour_of(points.colour) for points in cohorts], [len(c.xy) for c in cohorts]
+    )
+    # Draw in random order, so that no cohort hides the others.
     order = generator(0, "chart", "order").permutation(len(xy))
     axes.scatter(
         *xy[order].T, c=colours[order], s=max(2.0, min(12.0, 20_000 / max(1, len(xy)))), alpha=0.6,
-        linewidths=0, rasterized=len(xy) > AS_PIXELS,
+        linewidths=0, rasterized=len(xy) > MAX_VECTOR_POINTS,
     )  # fmt: skip
-    for each in chart.points:
-        mark = "x" if each.colour is None else "o"
-        colour = INK if each.colour is None else colour_of(each.colour)
-        axes.plot([], [], mark, color=colour, markersize=6, label=each.name)
-        if each.colour is None:
-            axes.scatter(*each.xy.T, marker="x", s=14, c=INK, linewidths=0.8)
-            _label(axes, each)
+    for points in chart.points:
+        mark = "x" if points.colour is None else "o"
+        colour = INK if points.colour is None else colour_of(points.colour)
+        axes.plot([], [], mark, color=colour, markersize=6, label=points.name)
+        if points.colour is None:
+            axes.scatter(*points.xy.T, marker="x", s=14, c=INK, linewidths=0.8)
+            _draw_labels(axes, points)
     axes.set_xlabel("\n".join(chart.below), fontsize=9, parse_math=False)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -232,7 +236,7 @@ def _scatter(chart: ScatterChart, axes: Axes) -> None:
     axes.spines[:].set_color("#cccccc")
 
 
-def _label(axes: Axes, points: Any) -> None:
+def _draw_labels(axes: Axes, points: Any) -> None:
     from matplotlib.patheffects import withStroke
 
     for label in points.labels:
@@ -243,22 +247,22 @@ def _label(axes: Axes, points: Any) -> None:
         )  # fmt: skip
 
 
-def _scale(axes: Axes, x: Axis, y: Axis) -> None:
+def _format_axes(axes: Axes, x: Axis, y: Axis) -> None:
     """Label and scale both axes."""
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     axes.set_xlabel(x.label, fontsize=9, parse_math=False)
     axes.set_ylabel(y.label, fontsize=9, parse_math=False)
-    for name, axis, of in (("x", x, axes.xaxis), ("y", y, axes.yaxis)):
+    for name, axis, axis_artist in (("x", x, axes.xaxis), ("y", y, axes.yaxis)):
         low = (axes.dataLim.x0, axes.dataLim.y0)[name == "y"]
         if axis.logarithmic:
             axes.set(**{f"{name}scale": "log"})
         if axis.whole:
-            of.set_major_locator(MaxNLocator(integer=True))
+            axis_artist.set_major_locator(MaxNLocator(integer=True))
         if axis.percent:
-            of.set_major_formatter(PercentFormatter(1, decimals=0))
+            axis_artist.set_major_formatter(PercentFormatter(1, decimals=0))
         if axis.names:
-            of.set_ticks(range(len(axis.names)), axis.names, parse_math=False)
+            axis_artist.set_ticks(range(len(axis.names)), axis.names, parse_math=False)
         if axis.span is not None:
             axes.set(**{f"{name}lim": axis.span})
         if axis.from_zero and low >= 0:
@@ -266,15 +270,15 @@ def _scale(axes: Axes, x: Axis, y: Axis) -> None:
 
 
 def _add_legends(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One legend below where no chart has entries of its own, else one in each chart."""
+    """Add one legend below the charts if it fits all of them, else one to each chart."""
     entries: list[dict[str, Any]] = []
-    for each in axes:
-        handles, labels = each.get_legend_handles_labels()
+    for chart_axes in axes:
+        handles, labels = chart_axes.get_legend_handles_labels()
         entries.append(dict(zip(labels, handles, strict=True)))
     longest = max(entries, key=len)
     if not longest:
         return
-    if all(each.keys() <= longest.keys() for each in entries):
+    if all(chart_entries.keys() <= longest.keys() for chart_entries in entries):
         width, height = figure.get_size_inches()
         n_columns = max(1, int(width / (0.6 + 0.075 * max(map(len, longest)))))
         figure.set_size_inches(width, height + 0.3 * -(-len(longest) // n_columns))
@@ -286,9 +290,9 @@ def _add_legends(figure: Figure, axes: Sequence[Axes]) -> None:
         ]  # fmt: skip
     else:
         legends = [
-            each.legend(fontsize=7, frameon=False)
-            for each, own in zip(axes, entries, strict=True)
-            if own
+            chart_axes.legend(fontsize=7, frameon=False)
+            for chart_axes, chart_entries in zip(axes, entries, strict=True)
+            if chart_entries
         ]
     for legend in legends:
         for text in legend.get_texts():

@@ -1,7 +1,7 @@
-"""HTML pages: one file with Plotly's own script inside, which needs no network.
+"""Write self-contained HTML pages: one file that includes Plotly and needs no network.
 
-A page is a list of sections, a section a list of blocks; `page.html` and `blocks.html` are the
-templates that turn them into HTML. All text is escaped there.
+A page is a list of sections, and a section is a list of blocks. The templates `page.html` and
+`blocks.html` turn them into HTML and escape all text.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
-"""What the browser lets the page do: it can reach no host. Plotly compiles parameters of shaders
-by eval where it draws by WebGL."""
+"""Content security policy of the page: it can reach no host. Plotly needs eval to compile shader
+parameters for WebGL."""
 
 NUMBER = re.compile(r"-|[-+<]?[\d.,]+(e[-+]?\d+)?( ?± ?[\d.]+(e[-+]?\d+)?)?( ?%)?")
-"""A cell that holds a number, perhaps with its interval; "-" where there is none."""
+"""A table cell with a number, optionally with its interval; "-" for no number."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,21 @@ class Remark:
 
 @dataclass(frozen=True)
 class Bullets:
-    """A list of lines; nothing where there are none."""
+    """A list of lines; an empty list is not shown."""
 
     lines: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Commands:
-    """Command lines, each to be copied on its own."""
+    """Command lines, each in its own block for copying."""
 
     lines: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Captioned:
-    """A table with its caption above and its notes below; its first column names the rows."""
+    """A table with a caption above and its notes below; the first column names the rows."""
 
     table: Table
     caption: str
@@ -82,11 +82,11 @@ class Captioned:
 
 @dataclass(frozen=True)
 class Charts:
-    """Charts in as many columns as there is room for.
+    """Charts in as many columns as fit.
 
     Args:
-        charts: in their order.
-        zoom: whether the wheel and fingers zoom and move them instead of scrolling the page.
+        charts: the charts.
+        zoom: whether the wheel and touch zoom and move the charts instead of scrolling the page.
     """
 
     charts: Sequence[Chart]
@@ -95,7 +95,7 @@ class Charts:
 
 @dataclass(frozen=True)
 class Details:
-    """Blocks that are hidden until the summary is clicked."""
+    """Blocks that are hidden until the reader clicks the summary."""
 
     summary: str
     blocks: Sequence[Block]
@@ -110,7 +110,7 @@ class Section:
     """A part of a page under its own heading.
 
     Args:
-        anchor: its id on the page, letters, digits and "-"; its charts are ANCHOR-1, ANCHOR-2, ...
+        anchor: id on the page, of letters, digits and "-"; its charts are ANCHOR-1, ANCHOR-2, ...
         title: the heading.
         blocks: the content.
     """
@@ -121,10 +121,10 @@ class Section:
 
 
 def check_page(path: Path, purpose: str) -> None:
-    """Refuse a file that a page cannot be written to, before the work begins.
+    """Check that a page can be written to this file, before the work begins.
 
     Raises:
-        SettingsError: its suffix is not that of a page, or it is a folder.
+        SettingsError: the suffix is not that of a page, or the path is a folder.
         MissingExtraError: Plotly or Jinja2 is not installed.
     """
     if path.suffix.lower() not in SUFFIXES:
@@ -137,13 +137,13 @@ def check_page(path: Path, purpose: str) -> None:
 def write_page(
     path: Path, title: str, introduction: Sequence[Block], sections: Sequence[Section]
 ) -> None:
-    """Write a page with its charts, some 5 MB of Plotly in it, atomically.
+    """Write a page with its charts atomically; it includes about 5 MB of Plotly.
 
     Args:
-        path: the file.
-        title: of the page.
-        introduction: above the sections.
-        sections: in their order; where there are several, a navigation leads to them.
+        path: the file to write.
+        title: title of the page.
+        introduction: blocks above the sections.
+        sections: the sections; several have a navigation.
     """
     with atomic_file(path, text=True) as file:
         file.write(page(title, introduction, sections))
@@ -162,18 +162,18 @@ def page(title: str, introduction: Sequence[Block], sections: Sequence[Section])
 
 @cache
 def templates() -> Environment:
-    """Return the templates of pages; `blocks.html` makes one section alone."""
+    """Return the templates of pages; `blocks.html` renders a single section."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    found = Environment(
+    environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    found.filters["figure"] = plotly_figure
-    found.filters["kind"] = lambda block: type(block).__name__
-    # NaN is not JSON, and the order of keys is that of the figure.
-    found.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    return found
+    environment.filters["figure"] = plotly_figure
+    environment.filters["kind"] = lambda block: type(block).__name__
+    # NaN is not valid JSON. Keys keep the order of the figure.
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return environment
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Charts for a page: what Plotly's script draws, as plain data."""
+"""Convert charts to Plotly's JSON, which the script of a page draws."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from nearfar.pages.chart import (
 )
 
 INK = "ink"
-"""A trace with this for its `meta` has markers in the colour of the page's text."""
+"""Value of a trace's `meta` that gives its markers the colour of the page's text."""
 
 CONFIG = {
     "displaylogo": False,
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
     "responsive": True,
-    "showSendToCloud": False,  # a button that would upload what is shown, there by default
+    "showSendToCloud": False,  # Plotly's default button would upload the chart
 }
 
-WITH_WEBGL = 4_000
-"""From this many points WebGL draws them."""
+WEBGL_POINTS = 4_000
+"""Charts with more points than this are drawn by WebGL."""
 
 HEIGHT = 290
 ROW_PIXELS = 34
@@ -43,7 +43,7 @@ LEGEND_ROW_PIXELS = 19
 LEGEND_MARK_PIXELS = 45
 LETTER_PIXELS = 6.5
 PHONE_PIXELS = 320
-"""The width of a legend on a phone, where it takes the most rows."""
+"""Width of a legend on a phone, where it needs the most rows."""
 
 TICKS = 8
 LABEL_LENGTH = 22
@@ -55,29 +55,29 @@ def plotly_figure(chart: Chart, *, zoom: bool = False) -> dict[str, Any]:
     """Return a chart as Plotly's JSON; colours of text and grid are left to the page.
 
     Args:
-        chart: the description.
-        zoom: whether the wheel and fingers zoom and move it instead of scrolling the page.
+        chart: the chart.
+        zoom: whether the wheel and touch zoom and move the chart instead of scrolling the page.
     """
-    data, layout = _drawn(chart)
+    data, layout = _data_and_layout(chart)
     layout["dragmode"] = "pan" if zoom else False
     return {"data": data, "layout": layout, "config": {**CONFIG, "scrollZoom": zoom}}
 
 
 def plain_text(text: str) -> str:
-    """Return a text that Plotly shows as it is, tags and entities included."""
+    """Escape a text, so that Plotly shows tags and entities literally."""
     return escape(text, quote=False)
 
 
-Drawn = tuple[list[dict[str, Any]], dict[str, Any]]
+DataAndLayout = tuple[list[dict[str, Any]], dict[str, Any]]
 
 
 @singledispatch
-def _drawn(chart: Chart) -> Drawn:
+def _data_and_layout(chart: Chart) -> DataAndLayout:
     raise NotImplementedError(type(chart).__name__)
 
 
-@_drawn.register(LineChart)
-def _lines(chart: LineChart) -> Drawn:
+@_data_and_layout.register(LineChart)
+def _lines(chart: LineChart) -> DataAndLayout:
     traces = [trace for line in chart.lines for trace in _line(line, chart.x.logarithmic)]
     last = max((max(line.x) for line in chart.lines if len(line.x)), default=1)
     height = HEIGHT + _legend_pixels([line.name for line in chart.lines])
@@ -106,8 +106,8 @@ def _line(line: Line, logarithmic: bool) -> list[dict[str, Any]]:
     return [{**trace, "legendgroup": line.name}, mark]
 
 
-@_drawn.register(DotChart)
-def _dots(chart: DotChart) -> Drawn:
+@_data_and_layout.register(DotChart)
+def _dots(chart: DotChart) -> DataAndLayout:
     traces = []
     for row, dot in enumerate(chart.dots):
         trace = {
@@ -140,19 +140,19 @@ def _dots(chart: DotChart) -> Drawn:
     return traces, layout
 
 
-@_drawn.register(BarChart)
-def _bars(chart: BarChart) -> Drawn:
+@_data_and_layout.register(BarChart)
+def _bars(chart: BarChart) -> DataAndLayout:
     several = len(chart.bars) > 1
     names = [plain_text(name).replace("\n", "<br>") for name in chart.categories]
     traces = []
-    for each in chart.bars:
+    for bars in chart.bars:
         trace = {
-            "type": "bar", "x": names, "y": finite_values(each.values),
-            "name": plain_text(each.name), "showlegend": several,
-            "marker": {"color": colour_of(each.colour)},
+            "type": "bar", "x": names, "y": finite_values(bars.values),
+            "name": plain_text(bars.name), "showlegend": several,
+            "marker": {"color": colour_of(bars.colour)},
         }  # fmt: skip
-        if each.errors is not None:
-            lengths = finite_values(each.errors)
+        if bars.errors is not None:
+            lengths = finite_values(bars.errors)
             trace["error_y"] = {
                 "type": "data",
                 "array": lengths,
@@ -160,20 +160,20 @@ def _bars(chart: BarChart) -> Drawn:
                 "color": NEUTRAL,
             }
         traces.append(trace)
-    # Rotated names would run into the legend, and those of two lines need more room above it.
+    # Rotated names would overlap the legend, and names of two lines need more room above it.
     x = {**_axis(chart.x), "type": "category", **({"tickangle": 0} if several else {})}
     top = chart.top()
     y = {**_axis(chart.y), **({} if top is None else {"range": [0, top]})}
-    layout = _layout(HEIGHT + _legend_pixels([each.name for each in chart.bars]), x, y)
+    layout = _layout(HEIGHT + _legend_pixels([bars.name for bars in chart.bars]), x, y)
     layout["legend"]["y"] = -0.3
     return traces, {**layout, "barmode": "group", "bargap": 0.25}
 
 
-@_drawn.register(ScatterChart)
-def _scatter(chart: ScatterChart) -> Drawn:
-    webgl = sum(len(each.xy) for each in chart.points) > WITH_WEBGL
-    traces = [_points(each, webgl=webgl) for each in chart.points]
-    # No height: the style sheet gives the chart the shape of the page that it is on.
+@_data_and_layout.register(ScatterChart)
+def _scatter(chart: ScatterChart) -> DataAndLayout:
+    webgl = sum(len(points.xy) for points in chart.points) > WEBGL_POINTS
+    traces = [_points(points, webgl=webgl) for points in chart.points]
+    # No height: the style sheet sets the shape of the chart.
     return traces, {
         "margin": {"l": 5, "r": 5, "t": 28, "b": 10},
         "legend": {"orientation": "h", "x": 0, "y": -0.01, "yanchor": "top",
@@ -204,24 +204,24 @@ def _points(points: Points, *, webgl: bool) -> dict[str, Any]:
 
 
 def _axis(axis: Axis, last: float = 1) -> dict[str, Any]:
-    """Return an axis; `last` is its highest position, by which whole ticks are chosen."""
-    found: dict[str, Any] = {"title": {"text": plain_text(axis.label)}}
+    """Return an axis; the distance of whole ticks depends on `last`, its highest position."""
+    layout: dict[str, Any] = {"title": {"text": plain_text(axis.label)}}
     if axis.logarithmic:
-        found |= {"type": "log", "dtick": 1}
+        layout |= {"type": "log", "dtick": 1}
     if axis.whole:
         steps = (power * unit for power in (1, 10, 100, 1000) for unit in (1, 2, 5))
         step = next((step for step in steps if last <= TICKS * step), 10_000)
-        found |= {"tick0": 0, "dtick": step, "tickformat": "d"}
+        layout |= {"tick0": 0, "dtick": step, "tickformat": "d"}
     if axis.percent:
-        found["tickformat"] = ".0%"
+        layout["tickformat"] = ".0%"
     if axis.names:
         names = [plain_text(name) for name in axis.names]
-        found |= {"tickvals": list(range(len(names))), "ticktext": names}
+        layout |= {"tickvals": list(range(len(names))), "ticktext": names}
     if axis.span is not None:
-        found["range"] = list(axis.span)
+        layout["range"] = list(axis.span)
     if axis.from_zero:
-        found["rangemode"] = "tozero"
-    return found
+        layout["rangemode"] = "tozero"
+    return layout
 
 
 def _layout(height: int, x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
@@ -235,7 +235,7 @@ def _layout(height: int, x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]
 
 
 def _legend_pixels(names: Sequence[str]) -> int:
-    """Return the height of a legend on a phone, in columns as wide as the longest name."""
-    column = LEGEND_MARK_PIXELS + LETTER_PIXELS * max(map(len, names), default=0)
-    in_a_row = max(1, int(PHONE_PIXELS / column))
-    return LEGEND_ROW_PIXELS * -(-len(names) // in_a_row)
+    """Return the height of a legend on a phone, with columns as wide as the longest name."""
+    column_pixels = LEGEND_MARK_PIXELS + LETTER_PIXELS * max(map(len, names), default=0)
+    n_columns = max(1, int(PHONE_PIXELS / column_pixels))
+    return LEGEND_ROW_PIXELS * -(-len(names) // n_columns)

@@ -1,1 +1,1 @@
-"""One page on fitted models: how good they are, why, and how to make them again."""
+"""A report page on fitted models: quality, diagnostics, and how to reproduce them."""

@@ -1,4 +1,4 @@
-"""Nested settings and protocols as rows of text."""
+"""Format nested settings and protocols as rows of text."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 
 def flat(values: Mapping[str, Any], where: str = "") -> dict[str, str]:
-    """Every value by its dotted name, as text; lists stay in one row."""
-    found: dict[str, str] = {}
+    """Return every value as text by its dotted name; a list stays one value."""
+    rows: dict[str, str] = {}
     for key, value in values.items():
         name = f"{where}.{key}" if where else str(key)
         if isinstance(value, Mapping) and value:
-            found |= flat(value, name)
+            rows |= flat(value, name)
         else:
-            found[name] = plain(value)
-    return found
+            rows[name] = plain(value)
+    return rows
 
 
 def plain(value: Any) -> str:
-    """A value as people write it."""
+    """Format a value for readers: "yes", "none", "a, b", "0.5"."""
     if value is None:
         return "none"
     if isinstance(value, bool):

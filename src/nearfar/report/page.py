@@ -1,4 +1,4 @@
-"""The report as one HTML page."""
+"""Write a report as one HTML page."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ COMMAND = "nearfar report"
 
 
 def write_report(report: Report, path: Path, *, source: str = DATA, command: str = COMMAND) -> None:
-    """Write a report as one HTML file that needs no network, some 5 MB of Plotly in it.
+    """Write a report as one HTML file that needs no network; it includes about 5 MB of Plotly.
 
-    Titles of items are on it, ids of users are not.
+    The page has titles of items but no ids of users.
 
     Args:
-        report: what it tells.
-        path: the file.
-        source: the path of the split, for the command lines on the page.
-        command: the line that makes the page again.
+        report: the report.
+        path: the HTML file to write.
+        source: path of the split, for the command lines on the page.
+        command: the command line that made the page.
 
     Raises:
-        SettingsError: the file could not be a page.
+        SettingsError: the path is not that of an HTML file.
     """
     page.check_page(path, "a report")
     sections = (
@@ -53,13 +53,14 @@ def write_report(report: Report, path: Path, *, source: str = DATA, command: str
 
 def _summary(report: Report) -> str:
     metric = QUALITY[-1]
-    means = {title: one.mean(metric) for title, one in report.evaluations.items()}
+    means = {title: evaluation.mean(metric) for title, evaluation in report.evaluations.items()}
     best = max(means, key=means.__getitem__)
-    n = next(iter(report.evaluations.values())).n_users
-    told = number(means[best], metric)
+    n_users = next(iter(report.evaluations.values())).n_users
+    highest = number(means[best], metric)
     if len(means) == 1:
-        return f"{best} has {metric} {told} on {n:,} test users."
+        return f"{best} has {metric} {highest} on {n_users:,} test users."
     return (
-        f"{len(means)} models on {n:,} test users. The highest {metric} is that of {best}, {told}; "
-        "whether it leads by more than chance is told under Quality."
+        f"{len(means)} models on {n_users:,} test users. The highest {metric} is that of {best}, "
+        f"{highest}; "
+        "see Quality for whether its lead is more than chance."
     )

@@ -1,4 +1,4 @@
-"""All that a report tells, measured: bundles on the test users of a split, maps, the theory."""
+"""Make a report: evaluate bundles on the test users of a split, draw maps, measure the theory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Say = Callable[[str], object]
 
 
 K = 20
-"""So many recommendations per user are looked at for what is in them."""
+"""Cutoff of coverage, Gini index, novelty and popularity."""
 
 QUALITY = DEFAULT_METRICS
 LISTS: tuple[Metric, ...] = (Coverage(K), Gini(K), Novelty(K))
@@ -44,13 +44,14 @@ LISTS: tuple[Metric, ...] = (Coverage(K), Gini(K), Novelty(K))
 
 @dataclass(frozen=True, eq=False)
 class MeasuredBundle:
-    """What a bundle does for the test users of a split.
+    """A bundle and its results on the test users of a split.
 
     Args:
-        bundle: the model, and where it comes from.
-        test: the values of `QUALITY` and `LISTS`.
-        shown: in how many test users' first `K` recommendations each item of the split stands.
-        notes: what a reader must know of the measurement, one sentence each.
+        bundle: the bundle.
+        test: values of `QUALITY` and `LISTS`.
+        shown: number of test users with the item in their first `K` recommendations, for each item
+            of the split.
+        notes: remarks on the measurement, one sentence each.
     """
 
     bundle: Bundle
@@ -60,29 +61,29 @@ class MeasuredBundle:
 
 
 def measure(title: str, bundle: Bundle, split: Split) -> MeasuredBundle:
-    """Rank for the test users who have something to find, and judge.
+    """Evaluate a bundle on the test users with held-out items.
 
     Args:
-        title: what the bundle is called.
-        bundle: of any algorithm; items that the split lacks are recommended in vain.
-        split: whose test users.
+        title: name of the bundle in the report.
+        bundle: a bundle of any algorithm; its items that the split lacks can never be hits.
+        split: the split with the test users.
 
     Raises:
-        DataError: the bundle knows fewer than half of what is to be found.
-        EmptyDataError: no test user has anything to find that the bundle knows.
+        DataError: the bundle knows the items of fewer than half of the held-out interactions.
+        EmptyDataError: no test user has a held-out item that the bundle knows.
     """
     test, notes = split.test, []
     if bundle.items != test.fold_in.item_ids:
         test = test.on_items(bundle.items)
-        lost = split.test.held_out.n_interactions - test.held_out.n_interactions
-        if lost > 0.5 * split.test.held_out.n_interactions:
+        n_lost = split.test.held_out.n_interactions - test.held_out.n_interactions
+        if n_lost > 0.5 * split.test.held_out.n_interactions:
             raise DataError(
-                f"{title} knows hardly any item of the split: {lost:,} of "
+                f"{title} knows hardly any item of the split: {n_lost:,} of "
                 f"{split.test.held_out.n_interactions:,} held-out interactions are of items that "
-                "it cannot recommend; its numbers would compare with nothing; leave it out"
+                "it cannot recommend, so its numbers are not comparable; leave it out"
             )
         notes.append(
-            f"{title} knows other items than the split: {lost:,} of "
+            f"{title} knows other items than the split: {n_lost:,} of "
             f"{split.test.held_out.n_interactions:,} held-out interactions are of items that it "
             "cannot recommend and are left out."
         )
@@ -91,29 +92,29 @@ def measure(title: str, bundle: Bundle, split: Split) -> MeasuredBundle:
             f"{title} was not trained on the training users of this split; it may have seen the "
             "users that it is measured on."
         )
-    found = evaluate(bundle.model, test, [*QUALITY, *LISTS], name=title)
-    return MeasuredBundle(bundle, found, _shown(bundle, test, split), tuple(notes))
+    evaluation = evaluate(bundle.model, test, [*QUALITY, *LISTS], name=title)
+    return MeasuredBundle(bundle, evaluation, _shown_counts(bundle, test, split), tuple(notes))
 
 
-def _shown(bundle: Bundle, test: FoldIn, split: Split) -> Int[np.ndarray, " items"]:
+def _shown_counts(bundle: Bundle, test: FoldIn, split: Split) -> Int[np.ndarray, " items"]:
     users = np.flatnonzero(np.diff(test.held_out.x.indptr))
     ranked = bundle.model.top_k(test.fold_in.x[users], K).items
     counts = np.bincount(ranked[ranked >= 0], minlength=bundle.n_items)
-    places = split.train.item_ids.index(bundle.items.ids)
+    positions = split.train.item_ids.index(bundle.items.ids)
     shown = np.zeros(split.train.n_items, np.int64)
-    shown[places[places >= 0]] = counts[places >= 0]
+    shown[positions[positions >= 0]] = counts[positions >= 0]
     return shown
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a report is made.
+    """The options of a report.
 
     Args:
-        users: the map, and the diagnostics, look at no more than so many users each.
-        seed: of all that is random.
-        diagnostics: whether the instruments of the theory are read.
-        latent_map: whether latents are drawn.
+        users: most users of the map, and of the diagnostics.
+        seed: random seed.
+        diagnostics: whether to measure the theory.
+        latent_map: whether to draw the latent map.
 
     Raises:
         SettingsError: there are no users.
@@ -129,7 +130,7 @@ class Options:
             raise SettingsError(f"users is {self.users}; it must be at least 1")
 
     def check_installed(self) -> None:
-        """Raises MissingExtraError where a library that the report needs is missing."""
+        """Raise MissingExtraError if a library that the report needs is missing."""
         require("plotly", "jinja2", extra="maps", purpose="a report")
         if self.latent_map:
             find_projection(PROJECTION).check_installed()
@@ -137,15 +138,15 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What is known of some bundles and a split.
+    """A report on some bundles and a split.
 
     Args:
         split: the data.
-        everyone: its users' whole histories.
-        measured: the bundles by title, the first of them the baseline.
+        everyone: whole histories of all users of the split.
+        measured: title -> bundle with its results; the first is the baseline.
         atlas: the maps, or why there are none.
-        diagnosis: what the instruments found, or why there is nothing.
-        options: how it was made.
+        diagnosis: the findings of the instruments, or why there are none.
+        options: the options of the report.
     """
 
     split: Split
@@ -157,15 +158,15 @@ class Report:
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
-        return {title: one.test for title, one in self.measured.items()}
+        return {title: measured.test for title, measured in self.measured.items()}
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know of all the measurements."""
-        return [note for one in self.measured.values() for note in one.notes]
+        """The remarks on the measurements of all bundles."""
+        return [note for measured in self.measured.values() for note in measured.notes]
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers, JSON-able; what there is not is None."""
+        """Return the numbers as JSON-able values; a missing part is None."""
         atlas, diagnosis = self.atlas, self.diagnosis
         return {
             "split": self.split.fingerprint,
@@ -182,23 +183,23 @@ def make_report(
     options: Options | None = None,
     say: Say = lambda text: None,
 ) -> Report:
-    """Measure bundles on a split's test users, map and examine those with a latent space.
+    """Evaluate bundles on a split's test users, and map and measure those with a latent space.
 
     Args:
-        bundles: by title; the first is the one that the others are compared with.
+        bundles: title -> bundle; the others are compared with the first.
         split: the data.
-        options: see `Options`.
-        say: told, in lines, how it goes.
+        options: options of the report.
+        say: called with lines of progress.
 
     Raises:
         SettingsError: there is no bundle.
-        EmptyDataError: no test user has anything to find.
-        MissingExtraError: a library that it needs is missing.
+        EmptyDataError: no test user has a held-out item.
+        MissingExtraError: a needed library is missing.
     """
     options = options or Options()
     options.check_installed()
     if not bundles:
-        raise SettingsError("there is no bundle to report on")
+        raise SettingsError("there is no bundle to report on; give at least one")
     measured = {}
     for title, bundle in bundles.items():
         say(f"{title}: recommending to {split.test.n_users:,} test users ...")
@@ -220,10 +221,11 @@ def _atlas(
     if not options.latent_map:
         return "The map was left out."
     models: dict[str, ModelToMap] = {}
-    for title, one in measured.items():
-        model = one.bundle.model
+    for title, bundle in measured.items():
+        model = bundle.bundle.model
         if isinstance(model, LatentModel):
-            models[title] = ModelToMap(model, one.bundle.items, one.test.mean(NDCG(100)))
+            ndcg = bundle.test.mean(NDCG(100))
+            models[title] = ModelToMap(model, bundle.bundle.items, ndcg)
     if not models:
         return "None of the bundles is of an autoencoder; others have no latent space to draw."
     try:
@@ -242,12 +244,12 @@ def _diagnosis(
 ) -> Diagnosis | str:
     if not options.diagnostics:
         return "The diagnostics were left out."
-    able = {t: b for t, b in bundles.items() if isinstance(b.model, Autoencoder)}
-    if not able:
-        return "None of the bundles is of an autoencoder, which is what the theory speaks of."
+    autoencoders = {t: b for t, b in bundles.items() if isinstance(b.model, Autoencoder)}
+    if not autoencoders:
+        return "None of the bundles is of an autoencoder; the theory covers only autoencoders."
     try:
-        users = common_sample(everyone, able.values(), options.users, options.seed)
-        subjects = {t: subject_of(b, users, seed=options.seed) for t, b in able.items()}
+        users = common_sample(everyone, autoencoders.values(), options.users, options.seed)
+        subjects = {t: subject_of(b, users, seed=options.seed) for t, b in autoencoders.items()}
         seconds = estimated_seconds(subjects)
         say(f"the theory on {users.n_users:,} users: about {max(1, round(seconds)):,} s")
         return diagnose(subjects, on_start=lambda what, title: say(f"{title}: {what} ..."))
@@ -256,25 +258,25 @@ def _diagnosis(
 
 
 def report_cohorts(counts: Int[np.ndarray, " users"], max_users: int, seed: int) -> Cohorts:
-    """The cohorts of the paper's Figure 2; where the data lack one, sizes that they have.
+    """Draw the cohorts of the paper's Figure 2, or other sizes if the data lack one of them.
 
-    These are the 5%, 50% and 95% quantiles of the users' numbers of interactions.
+    The other sizes are the 5%, 50% and 95% quantiles of the users' numbers of interactions.
 
     Args:
-        counts: interactions of each user.
-        max_users: no more than so many in all.
-        seed: of the drawing.
+        counts: number of interactions of each user.
+        max_users: most users in all cohorts together.
+        seed: random seed.
 
     Raises:
-        SettingsError: `max_users` is too small, or all users have as many interactions.
+        SettingsError: `max_users` is too small, or all users have the same number of interactions.
         EmptyDataError: fewer than two cohorts have two users or more.
     """
     try:
-        found = cohorts_by_interactions(counts, max_users=max_users, seed=seed)
-        if len(found.names) == len(SIZES):
-            return found
+        cohorts = cohorts_by_interactions(counts, max_users=max_users, seed=seed)
+        if len(cohorts.names) == len(SIZES):
+            return cohorts
     except EmptyDataError:
-        pass  # such data have cohorts of other sizes
+        pass  # the data lack these sizes; use quantiles
     quantiles = np.quantile(counts[counts > 0], QUANTILES, method="nearest")
     sizes = np.unique(quantiles.astype(int)).tolist()
     return cohorts_by_interactions(counts, sizes, max_users=max_users, seed=seed)

@@ -1,4 +1,4 @@
-"""Training curves as charts: on the report's page, and in a file by `plot_training`."""
+"""Training curves as charts, for the report's page and for `plot_training`."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ WEIGHTS = {
 }
 
 FIGURE = {"Validation NDCG@100", *(title for title, _ in TERMS.values()), *WEIGHTS.values()}
-"""Titles of the charts that `plot_training` draws, where there are any of them."""
+"""Titles of the charts that `plot_training` draws; if none exists, it draws all charts."""
 
 Training = History | Run | Sequence[EpochRecord]
 """The epochs of a training."""
 
 Record = Mapping[str, Any]
-"""An epoch as `EpochRecord.to_dict` gives it; records of other versions may lack any key."""
+"""An epoch as returned by `EpochRecord.to_dict`; records of other versions may lack any key."""
 
 
 def plot_training(
@@ -47,19 +47,19 @@ def plot_training(
     nf.plot_training({"plain": a.history, "PIA": b.history}, "training.png")
     ```
 
-    A large dot is the epoch whose weights were kept.
+    A large dot marks the epoch whose weights were kept.
 
     Args:
-        history: of a run, or the run; of several by the names that the legend shows.
-        path: a file to write too, its format by the suffix (.png, .svg, .pdf).
+        history: a run or its history; or several in a mapping from the names in the legend.
+        path: also write this file, in the format of its suffix (.png, .svg, .pdf).
 
     Returns:
         The matplotlib figure.
 
     Raises:
-        SettingsError: the suffix is not that of a picture, or this is no history.
+        SettingsError: the suffix is not that of a picture, or `history` is not a history or run.
         MissingExtraError: matplotlib is not installed.
-        EmptyDataError: no epoch was recorded, as of an algorithm that has none.
+        EmptyDataError: no epoch was recorded, as for an algorithm without epochs.
 
     Examples:
         >>> figure = nf.plot_training({"Mult-VAE": run.history}, "training.png")
@@ -83,7 +83,7 @@ def plot_training(
 
 
 def _records(run: Any) -> list[EpochRecord]:
-    """The epochs of a run, of its history, or as they are."""
+    """Return the epochs of a run or of its history."""
     history = getattr(run, "history", run)
     records = history.records if isinstance(history, History) else history
     if isinstance(records, Sequence) and all(isinstance(r, EpochRecord) for r in records):
@@ -98,7 +98,7 @@ def training_charts(runs: Mapping[str, Sequence[Record]]) -> list[LineChart]:
     """Return one chart per quantity that changes over the epochs, with one line per run.
 
     Args:
-        runs: records of epochs, by the name of the run.
+        runs: name of the run -> records of its epochs.
     """
     quantities: list[tuple[str, str, Callable[[Record], Any]]] = []
     for name in _names(runs, "validation"):
@@ -110,9 +110,18 @@ def training_charts(runs: Mapping[str, Sequence[Record]]) -> list[LineChart]:
         read = _reader("weights", name)
         if {read(record) for records in runs.values() for record in records} - {1.0, None}:
             quantities.append((WEIGHTS.get(name, f"Weight of {name}"), "weight", read))
-    collapsed, kept = "collapsed_dimensions", "Nearest neighbours kept since the epoch before"
-    quantities.append(("Collapsed latent dimensions", "dimensions", lambda r: r.get(collapsed)))
-    quantities.append((kept, "share", lambda r: r.get("neighbours_kept")))
+    quantities += [
+        (
+            "Collapsed latent dimensions",
+            "dimensions",
+            lambda record: record.get("collapsed_dimensions"),
+        ),
+        (
+            "Nearest neighbours kept since the epoch before",
+            "share",
+            lambda record: record.get("neighbours_kept"),
+        ),
+    ]
     charts = []
     for title, unit, read in quantities:
         lines = _lines(runs, read)
@@ -122,8 +131,8 @@ def training_charts(runs: Mapping[str, Sequence[Record]]) -> list[LineChart]:
 
 
 def kept_epoch(records: Sequence[Record]) -> int | None:
-    """Return the place of the record whose weights were kept: the last that was the best so far."""
-    best = [place for place, record in enumerate(records) if record.get("best")]
+    """Return the index of the record whose weights were kept: the last that was best so far."""
+    best = [index for index, record in enumerate(records) if record.get("best")]
     return best[-1] if best else None
 
 
@@ -132,19 +141,19 @@ def _lines(runs: Mapping[str, Sequence[Record]], read: Callable[[Record], Any]) 
     for colour, (title, records) in enumerate(runs.items()):
         y = [read(record) for record in records]
         if any(value is not None for value in y):
-            x = [record.get("epoch", place) + 1 for place, record in enumerate(records)]
-            kept = kept_epoch(records)
-            lines.append(Line(title, x, y, colour, marked=None if kept is None else x[kept]))
+            x = [record.get("epoch", index) + 1 for index, record in enumerate(records)]
+            best = kept_epoch(records)
+            lines.append(Line(title, x, y, colour, marked=None if best is None else x[best]))
     return lines
 
 
 def _names(runs: Mapping[str, Sequence[Record]], part: str) -> list[str]:
     """Return the names in a part of the records, in the order in which they first appear."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for records in runs.values():
         for record in records:
-            found |= dict.fromkeys(record.get(part) or {})
-    return list(found)
+            names |= dict.fromkeys(record.get(part) or {})
+    return list(names)
 
 
 def _reader(part: str, name: str) -> Callable[[Record], Any]:

@@ -1,4 +1,4 @@
-"""Re-rankers: how a list is chosen from the best candidates, as `nf.reranking.MMR(0.3)`."""
+"""Re-rankers, which choose a list from the best candidates, such as `nf.reranking.MMR(0.3)`."""
 
 from __future__ import annotations
 

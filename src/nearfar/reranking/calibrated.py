@@ -1,4 +1,4 @@
-"""Calibrated recommendations."""
+"""Calibrated recommendations: lists with the genre proportions of the user's history."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ TINY = 1e-12
 class Calibrated(Reranker):
     """Calibration: a list has the genres of the user's history in their proportions.
 
-    Greedily maximises (1 - c) sum_i relevance_i - c KL(p, q), p the shares of genres in the
-    history and q those in the list, where an item of n genres has 1/n of each. A user whose
-    history has no genres gets the order of the scores.
+    It greedily maximises (1 - c) sum_i relevance_i - c KL(p, q), with p the shares of genres in
+    the history and q those in the list. An item with n genres has 1/n of each. A user without
+    genres in the history gets the order of the scores.
 
     Source: Steck, Calibrated Recommendations, 2018, Eqs. 1-5 and 7; c is the paper's lambda.
-    Differs: items of the history weigh the same, however old they are.
+    Differs: all items of the history have the same weight, regardless of age.
 
     Args:
-        calibration: c, from 0 (the order of the scores) to 1 (relevance counts nothing).
-        smoothing: share of p that is mixed into q, so that the divergence is finite.
+        calibration: c, from 0 (the order of the scores) to 1 (relevance is ignored).
+        smoothing: weight of p mixed into q, so that the divergence is finite.
 
     Examples:
         >>> nf.reranking.Calibrated(calibration=0.8).smoothing
@@ -47,26 +47,26 @@ class Calibrated(Reranker):
 
 
 class _GreedyCalibration(Selection):
-    """Notation: `_wanted` = p; `_chosen` sums the shares of the items chosen."""
+    """Notation: `_history_shares` = p; `_list_sums` is the sum of the selected items' shares."""
 
     def __init__(self, settings: Calibrated, pool: Pool) -> None:
         genres = pool.facts.genres("calibrated")
-        wanted = csr_array(pool.histories @ genres.shares).toarray().astype(np.float64)
-        total = wanted.sum(1, keepdims=True)
-        self._wanted = wanted / np.maximum(total, TINY)
+        sums = csr_array(pool.histories @ genres.shares).toarray().astype(np.float64)
+        total = sums.sum(1, keepdims=True)
+        self._history_shares = sums / np.maximum(total, TINY)
         self._weight = settings.calibration * (total[:, 0] > 0)
         self._smoothing = settings.smoothing
         self._relevance = (1 - settings.calibration) * pool.relevance
         self._shares = genres.rows(pool.items).astype(np.float64)
-        self._chosen = np.zeros_like(self._wanted)
+        self._list_sums = np.zeros_like(self._history_shares)
 
     def values(self) -> Float[np.ndarray, "users n"]:
-        listed = self._chosen[:, None] + self._shares
-        q = listed / np.maximum(listed.sum(2, keepdims=True), TINY)
-        p, a = self._wanted[:, None], self._smoothing
-        # What p log p adds is the same for all candidates.
+        sums = self._list_sums[:, None] + self._shares
+        q = sums / np.maximum(sums.sum(2, keepdims=True), TINY)
+        p, a = self._history_shares[:, None], self._smoothing
+        # The term p log p is the same for all candidates.
         divergence = -(p * np.log((1 - a) * q + a * p + TINY)).sum(2)
         return self._relevance - self._weight[:, None] * divergence
 
-    def add(self, chosen: Int[np.ndarray, " users"]) -> None:
-        self._chosen += self._shares[np.arange(len(chosen)), chosen]
+    def add(self, columns: Int[np.ndarray, " users"]) -> None:
+        self._list_sums += self._shares[np.arange(len(columns)), columns]

@@ -1,4 +1,4 @@
-"""A model whose lists are re-ranked, to be evaluated as any model is."""
+"""A model with re-ranked lists, with the interface that evaluation needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nearfar.reranking.reranking import ListBuilder
 
 
 class Ranker(Protocol):
-    """What is re-ranked: every fitted model will do."""
+    """The interface of a model to re-rank; every fitted model has it."""
 
     @property
     def popularity(self) -> Int[np.ndarray, " items"]: ...
@@ -32,12 +32,12 @@ class Ranker(Protocol):
 
 
 class Reranked:
-    """Ranks as users see it: a list of `k` re-ranked places, then the rest by score.
+    """A model that ranks `k` re-ranked places first, then all other items by score.
 
     Args:
-        model: scores.
-        builder: re-ranks.
-        k: places of the list.
+        model: the model that scores items.
+        builder: the builder of re-ranked lists.
+        k: number of re-ranked places.
     """
 
     def __init__(self, model: Ranker, builder: ListBuilder, k: int) -> None:
@@ -48,21 +48,24 @@ class Reranked:
         self.n_train_users = model.n_train_users
 
     def top_k(self, histories: csr_array, k: int, *, exclude_seen: bool = True) -> Ranking:
-        """The best k items of every history; places beyond the list are by score."""
-        n = self._builder.n_candidates(self._k)
+        """Return the best k items for every history; places beyond the list are by score."""
+        n_candidates = self._builder.n_candidates(self._k)
         ranking = self._model.top_k(
-            histories, max(k, n), exclude_seen=exclude_seen, deny=self._builder.rules.excluded
+            histories,
+            max(k, n_candidates),
+            exclude_seen=exclude_seen,
+            deny=self._builder.rules.excluded,
         )
-        candidates = Ranking(ranking.items[:, :n], ranking.scores[:, :n])
+        candidates = Ranking(ranking.items[:, :n_candidates], ranking.scores[:, :n_candidates])
         head = self._builder.build(
             candidates, histories, min(self._k, k), excluded=histories if exclude_seen else None
         )
         if head.k == k:
             return head
-        rest = ranking.items >= 0
+        outside_head = ranking.items >= 0
         for place in range(head.k):
-            rest &= ranking.items != head.items[:, place, None]
-        items = np.concatenate([head.items, np.where(rest, ranking.items, -1)], 1)
+            outside_head &= ranking.items != head.items[:, place, None]
+        items = np.concatenate([head.items, np.where(outside_head, ranking.items, -1)], 1)
         scores = np.concatenate([head.scores, ranking.scores], 1)
         order = np.argsort(items < 0, axis=1, kind="stable")[:, :k]
         items = np.take_along_axis(items, order, 1)

@@ -1,4 +1,4 @@
-"""The interface of a re-ranker, and the candidates that it chooses from."""
+"""The base class of re-rankers, and the candidates that they choose from."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.reranking.genres import Genres, genres_of
 
 By = Literal["model", "genres"]
-"""What items are compared by: what the model holds of them, or their genres."""
+"""What items are compared by: the model's item vectors, or genres."""
 
 Similarities = Callable[
     [Int[np.ndarray, "users n"], Int[np.ndarray, "users m"]], Float[np.ndarray, "users n m"]
 ]
-"""Positions of items of each user -> similarities, from -1 to 1, symmetric. A position of -1 is
-none; its similarities mean nothing."""
+"""Positions of each user's items -> symmetric similarities from -1 to 1. A position of -1 is empty;
+ignore its similarities."""
 
 
 @dataclass(frozen=True, eq=False)
 class ItemFacts:
-    """What re-rankers may know of the items.
+    """The data on items that re-rankers use.
 
     Args:
-        items: ids by position; the column "genres" of their details is used where there is one.
-        similarities: of the model's item vectors; None for a model that has none.
+        items: ids by position; their details may have a column "genres".
+        similarities: similarities of the model's item vectors; None for a model without them.
     """
 
     items: Vocabulary
@@ -41,26 +41,26 @@ class ItemFacts:
 
     @cached_property
     def known_genres(self) -> Genres | None:
-        """The items' genres, where there are any."""
+        """The genres of the items; None if there are none."""
         return genres_of(self.items)
 
     def genres(self, purpose: str) -> Genres:
-        """Return the items' genres.
+        """Return the genres of the items.
 
         Raises:
-            SettingsError: the items have none.
+            SettingsError: the items have no genres.
         """
         genres = self.known_genres
         if genres is None:
             raise SettingsError(
-                f"{purpose} needs genres, and the model's items have none; train with "
+                f"{purpose} needs genres, but the model's items have none; train with "
                 "--item-details FILE, a table with the columns item and genres (in a pipeline: "
                 "[items] genres)"
             )
         return genres
 
     def compared(self, by: By, purpose: str) -> Similarities:
-        """Return the similarities of items by their vectors or genres.
+        """Return the similarities of items, by their vectors or their genres.
 
         Raises:
             SettingsError: the model has no item vectors, or the items have no genres.
@@ -69,8 +69,8 @@ class ItemFacts:
             return self.genres(f"{purpose} with by=genres").similarities
         if self.similarities is None:
             raise SettingsError(
-                f"{purpose} needs similarities of items, and this kind of model has none; give "
-                "by=genres where the items have genres"
+                f"{purpose} needs similarities of items, but this kind of model has none; give "
+                "by=genres if the items have genres"
             )
         return self.similarities
 
@@ -80,10 +80,10 @@ class Pool:
     """The candidates of a batch of users.
 
     Args:
-        items: positions, best first; -1 where a user has fewer.
-        relevance: 0 for a user's last candidate by score to 1 for the best, plus boosts.
+        items: positions, best first; -1 fills the rows of users with fewer candidates.
+        relevance: from 0 for a user's last candidate by score to 1 for the best, plus boosts.
         histories: users x items.
-        facts: of the items.
+        facts: the data on items.
     """
 
     items: Int[np.ndarray, "users n"]
@@ -93,19 +93,19 @@ class Pool:
 
 
 class Selection(ABC):
-    """The state of a choice, item by item, for all users of a pool at once."""
+    """The state of a greedy selection, item by item, for all users of a pool at once."""
 
     @abstractmethod
     def values(self) -> Float[np.ndarray, "users n"]:
-        """What each candidate would be worth at the next place; the largest is chosen."""
+        """Return the value of each candidate at the next place; the largest is selected."""
 
     @abstractmethod
-    def add(self, chosen: Int[np.ndarray, " users"]) -> None:
-        """Take note of the column that was chosen for each user."""
+    def add(self, columns: Int[np.ndarray, " users"]) -> None:
+        """Update the state with the selected column of each user."""
 
 
 class Reranker(Settings, ABC):
-    """How a list is chosen from candidates; subclasses are frozen dataclasses, one per file.
+    """Chooses a list from candidates; subclasses are frozen dataclasses, one per file.
 
     Raises:
         SettingsError: a setting has the wrong type or is out of range.
@@ -117,7 +117,7 @@ class Reranker(Settings, ABC):
 
     @abstractmethod
     def check_facts(self, facts: ItemFacts) -> None:
-        """Check that the items have what is needed.
+        """Check that the items have the data that the re-ranker needs.
 
         Raises:
             SettingsError: they do not.
@@ -125,11 +125,11 @@ class Reranker(Settings, ABC):
 
     @abstractmethod
     def select(self, pool: Pool) -> Selection:
-        """Return the state in which nothing is chosen yet."""
+        """Return a new selection, in which no item is selected yet."""
 
 
 class ByRelevance(Selection):
-    """The order of the scores, boosts included.
+    """Selects by score plus boosts.
 
     Args:
         pool: the candidates.
@@ -141,5 +141,5 @@ class ByRelevance(Selection):
     def values(self) -> Float[np.ndarray, "users n"]:
         return self._values
 
-    def add(self, chosen: Int[np.ndarray, " users"]) -> None:
+    def add(self, columns: Int[np.ndarray, " users"]) -> None:
         return

@@ -1,4 +1,4 @@
-"""Re-ranking: from the best candidates to the list that a user is given."""
+"""Re-ranking: build a user's list from the best candidates by score."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from nearfar.reranking.rules import Rules, read_rules
 
 PACKAGE = __name__.rpartition(".")[0]
 MAX_POOL = 500
-"""More candidates than these are looked at only where the list itself is longer."""
+"""Most candidates per user, unless the list itself is longer."""
 
 BLOCK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
 class Reranking:
-    """How lists are chosen from candidates: a re-ranker, rules, or both.
+    """A re-ranker, rules, or both, that choose lists from candidates.
 
     Args:
-        reranker: chooses item by item; its name with settings will do, as "mmr diversity=0.3". By
-            default items come by score.
-        rules: boosts, pins, exclusions and quotas, or the path of their file.
-        candidates: how many candidates for each place of the list: the best candidates x k items
-            by score are looked at, at most 500 or k.
+        reranker: the re-ranker, or its name with settings, such as "mmr diversity=0.3"; by default
+            items are in the order of scores.
+        rules: boosts, pins, exclusions and quotas, or the path of a rule file.
+        candidates: candidates per place of the list: lists are chosen from the best
+            candidates x k items by score, at most 500 or k.
 
     Raises:
-        SettingsError: a setting is wrong, or the rule file is.
+        SettingsError: a setting or the rule file is wrong.
 
     Examples:
         >>> reranking = nf.reranking.Reranking("mmr diversity=0.5", candidates=5)
@@ -58,7 +58,7 @@ class Reranking:
 
     @classmethod
     def of(cls, value: Rerank) -> Reranking | None:
-        """Return the re-ranking that a caller names, as "mmr diversity=0.3"; None for none.
+        """Return the re-ranking for a value such as "mmr diversity=0.3"; None for None.
 
         Raises:
             SettingsError: there is no such re-ranker, or a setting is wrong.
@@ -73,7 +73,7 @@ class Reranking:
     def if_any(
         cls, reranker: Reranker | str | None, rules: Rules | str | Path | None, candidates: int
     ) -> Reranking | None:
-        """Return the re-ranking of these options; None where neither of the first two is given.
+        """Return the re-ranking of these options; None without a re-ranker and rules.
 
         Raises:
             SettingsError: a setting or the rule file is wrong.
@@ -83,34 +83,34 @@ class Reranking:
         return cls(reranker, rules, candidates)
 
     def over(self, facts: ItemFacts) -> ListBuilder:
-        """Return what builds lists of these items.
+        """Return the builder of lists of these items.
 
         Raises:
-            SettingsError: the items lack what is needed, as genres.
+            SettingsError: the items lack needed data, such as genres.
         """
         return ListBuilder(self, facts)
 
 
 def parse_reranker(text: str) -> Reranker:
-    """Return the re-ranker of a name with settings, as "mmr diversity=0.3 by=genres".
+    """Parse a re-ranker from its name and settings, such as "mmr diversity=0.3 by=genres".
 
     Raises:
         SettingsError: there is no such re-ranker, or a setting is unknown or wrong.
     """
     name, *assignments = text.split() or [""]
-    found = discovery.find(PACKAGE, Reranker, name)
-    return settings.build(found, settings.parse_assignments(assignments), found.__name__.lower())
+    cls = discovery.find(PACKAGE, Reranker, name)
+    return settings.build(cls, settings.parse_assignments(assignments), cls.__name__.lower())
 
 
 class ListBuilder:
     """Builds lists of one model's items.
 
     Args:
-        reranking: how.
-        facts: of the items.
+        reranking: the re-ranker and rules.
+        facts: the data on the items.
 
     Raises:
-        SettingsError: the items lack what is needed, as genres.
+        SettingsError: the items lack needed data, such as genres.
     """
 
     def __init__(self, reranking: Reranking, facts: ItemFacts) -> None:
@@ -124,10 +124,10 @@ class ListBuilder:
         self.rules = ResolvedRules.of(rules if isinstance(rules, Rules) else Rules(()), facts)
 
     def by(self, reranker: Reranker) -> ListBuilder:
-        """Return what builds lists by another re-ranker, with the same rules.
+        """Return a builder with another re-ranker and the same rules.
 
         Raises:
-            SettingsError: the items lack what it needs.
+            SettingsError: the items lack data that the re-ranker needs.
         """
         reranker.check_facts(self._facts)
         other = copy(self)
@@ -135,7 +135,7 @@ class ListBuilder:
         return other
 
     def n_candidates(self, k: int) -> int:
-        """How many of a user's best items a list of k is chosen from."""
+        """Return the number of candidates per user for a list of k items."""
         n_items = len(self._facts.items)
         return min(max(k, min(self._per_place * k, MAX_POOL)), n_items)
 
@@ -153,15 +153,15 @@ class ListBuilder:
         Args:
             candidates: each user's best `n_candidates(k)` items.
             histories: users x items.
-            k: places.
-            excluded: users x items that a user is not to be given, also where they are pinned.
-            banned: items that nobody is to be given.
+            k: length of the lists.
+            excluded: users x items that must not be recommended to the user, even if pinned.
+            banned: items that must not be recommended to anyone.
 
         Returns:
-            The items in the order chosen, with the model's own scores, which do not fall from
-            place to place. A pinned item that is no candidate has the score of the last
-            candidate: its own is no higher. Equal values go to the higher score, then to the lower
-            position. Rows end in -1 where a quota or the candidates leave fewer than k.
+            The items in the order of selection, with the model's scores, which may rise from place
+            to place. A pinned item that is not a candidate has the score of the last candidate, an
+            upper bound of its own. Ties go to the higher score, then to the lower position. Rows
+            end in -1 if quotas or candidates leave fewer than k items.
         """
         items = np.full((candidates.n_users, k), -1, np.int64)
         scores = np.full((candidates.n_users, k), -np.inf, np.float32)
@@ -171,9 +171,10 @@ class ListBuilder:
             allowed[banned] = False
         for rows in self._blocks(candidates):
             block = Ranking(candidates.items[rows], candidates.scores[rows])
-            left_out = None if excluded is None else excluded[rows]
-            found = self._chosen(block, histories[rows], k, allowed, left_out)
-            items[rows], scores[rows] = found
+            block_excluded = None if excluded is None else excluded[rows]
+            items[rows], scores[rows] = self._select(
+                block, histories[rows], k, allowed, block_excluded
+            )
         return Ranking(items, scores)
 
     def _blocks(self, candidates: Ranking) -> Iterator[slice]:
@@ -184,7 +185,7 @@ class ListBuilder:
         for start in range(0, candidates.n_users, size):
             yield slice(start, start + size)
 
-    def _chosen(
+    def _select(
         self,
         candidates: Ranking,
         histories: csr_array,
@@ -195,45 +196,45 @@ class ListBuilder:
         rules = self.rules
         pinned = [pin for pin in rules.pins if pin.place <= k]
         pins = np.array([pin.item for pin in pinned], np.int64)
-        may = np.tile(allowed[pins], (candidates.n_users, 1))
+        pin_allowed = np.tile(allowed[pins], (candidates.n_users, 1))
         if excluded is not None and len(pins):
-            may &= ~(excluded[:, pins].toarray() > 0)
-        items, scores, free, columns = _with_pins(candidates, pins, may)
+            pin_allowed &= ~(excluded[:, pins].toarray() > 0)
+        items, scores, free, columns = _with_pins(candidates, pins, pin_allowed)
         free &= allowed[np.maximum(items, 0)]
         pool = Pool(items, _relevance(scores) + rules.boosts[items], histories, self._facts)
         selection = ByRelevance(pool) if self._reranker is None else self._reranker.select(pool)
-        quotas = rules.counted(items)
-        order = np.full((len(items), k), -1, np.int64)
+        quotas = rules.quota_counts(items)
+        selected = np.full((len(items), k), -1, np.int64)
         users = np.arange(len(items))
-        pin_at = {pin.place: columns[:, n] for n, pin in enumerate(pinned)}
-        for column in pin_at.values():  # pins count from the start: they will be there
+        pin_columns = {pin.place: columns[:, n] for n, pin in enumerate(pinned)}
+        for column in pin_columns.values():  # quotas count pins from the start
             quotas.add(np.maximum(column, 0), column >= 0)
         for place in range(1, k + 1):
-            open_now = quotas.allowed(free, k - place + 1)
+            available = quotas.allowed(free, k - place + 1)
             if place in rules.genre_pins:
-                members = open_now & rules.genre_pins[place][items]
-                some = np.any(members, axis=1, keepdims=True)
-                open_now = np.where(some, members, open_now)
-            values = np.where(open_now, selection.values(), -np.inf)
-            chosen = np.where(open_now.any(1), values.argmax(1), -1)
-            counted = chosen >= 0
-            if place in pin_at:
-                counted &= pin_at[place] < 0
-                chosen = np.where(pin_at[place] >= 0, pin_at[place], chosen)
-            order[:, place - 1] = chosen
-            found = chosen >= 0
-            free[users[found], chosen[found]] = False
-            column = np.maximum(chosen, 0)
-            quotas.add(column, counted)
+                members = available & rules.genre_pins[place][items]
+                has_members = np.any(members, axis=1, keepdims=True)
+                available = np.where(has_members, members, available)
+            values = np.where(available, selection.values(), -np.inf)
+            choice = np.where(available.any(1), values.argmax(1), -1)
+            newly_counted = choice >= 0
+            if place in pin_columns:
+                newly_counted &= pin_columns[place] < 0
+                choice = np.where(pin_columns[place] >= 0, pin_columns[place], choice)
+            selected[:, place - 1] = choice
+            is_chosen = choice >= 0
+            free[users[is_chosen], choice[is_chosen]] = False
+            column = np.maximum(choice, 0)
+            quotas.add(column, newly_counted)
             selection.add(column)
-        order = np.take_along_axis(order, np.argsort(order < 0, axis=1, kind="stable"), 1)
-        at = np.maximum(order, 0)
-        listed = np.where(order >= 0, np.take_along_axis(items, at, 1), -1)
-        return listed, np.where(order >= 0, np.take_along_axis(scores, at, 1), -np.inf)
+        selected = np.take_along_axis(selected, np.argsort(selected < 0, axis=1, kind="stable"), 1)
+        columns_or_0 = np.maximum(selected, 0)
+        listed = np.where(selected >= 0, np.take_along_axis(items, columns_or_0, 1), -1)
+        return listed, np.where(selected >= 0, np.take_along_axis(scores, columns_or_0, 1), -np.inf)
 
 
 def _relevance(scores: Float[np.ndarray, "users n"]) -> Float[np.ndarray, "users n"]:
-    """Scores of each user from 0, the last candidate's, to 1, the best one's."""
+    """Scale each user's scores from 0 for the last candidate to 1 for the best."""
     valid = scores > -np.inf
     low = np.where(valid, scores, np.inf).min(1, keepdims=True)
     high = scores.max(1, keepdims=True)
@@ -242,31 +243,31 @@ def _relevance(scores: Float[np.ndarray, "users n"]) -> Float[np.ndarray, "users
 
 
 def _with_pins(
-    candidates: Ranking, pins: Int[np.ndarray, " pins"], may: Bool[np.ndarray, "users pins"]
+    candidates: Ranking, pins: Int[np.ndarray, " pins"], pin_allowed: Bool[np.ndarray, "users pins"]
 ) -> tuple[np.ndarray, np.ndarray, Bool[np.ndarray, "users n"], Int[np.ndarray, "users pins"]]:
-    """Return items and scores with a column for each pin, what is free, and each pin's column.
+    """Add a column per pin to items and scores; return also the free cells and each pin's column.
 
-    A pinned item is not free, whether it is a candidate or not: it has its place.
+    A pinned item is not free, since its place is fixed.
     """
     items, scores, n = candidates.items, candidates.scores, candidates.k
-    last = np.where(scores > -np.inf, scores, np.inf).min(1, initial=np.inf)
-    last = np.where(np.isfinite(last), last, 0)
+    last_score = np.where(scores > -np.inf, scores, np.inf).min(1, initial=np.inf)
+    last_score = np.where(np.isfinite(last_score), last_score, 0)
     free = items >= 0
-    columns = np.full(may.shape, -1, np.int64)
+    columns = np.full(pin_allowed.shape, -1, np.int64)
     for place, item in enumerate(pins):
-        own = (items == item) & free & may[:, place, None]
-        column = np.where(own.any(1), own.argmax(1), n + place)
-        columns[:, place] = np.where(may[:, place], column, -1)
-        free = free & ~own
-    added = np.where(columns >= n, pins, -1)
-    bound = np.where(columns >= n, last[:, None], -np.inf).astype(np.float32)
+        is_item = (items == item) & free & pin_allowed[:, place, None]
+        column = np.where(is_item.any(1), is_item.argmax(1), n + place)
+        columns[:, place] = np.where(pin_allowed[:, place], column, -1)
+        free = free & ~is_item
+    added_items = np.where(columns >= n, pins, -1)
+    added_scores = np.where(columns >= n, last_score[:, None], -np.inf).astype(np.float32)
     return (
-        np.concatenate([items, added], 1),
-        np.concatenate([scores, bound], 1),
-        np.concatenate([free, np.zeros(added.shape, bool)], 1),
+        np.concatenate([items, added_items], 1),
+        np.concatenate([scores, added_scores], 1),
+        np.concatenate([free, np.zeros(added_items.shape, bool)], 1),
         columns,
     )
 
 
 Rerank = Reranking | Reranker | Rules | str | None
-"""What callers may name a re-ranking by; see `Reranking.of`."""
+"""The values that `Reranking.of` accepts."""

@@ -1,4 +1,4 @@
-"""Rules over the items of a model."""
+"""Rules, resolved to the item positions of a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nearfar.reranking.rules import ANY, Rule, Rules
 
 @dataclass(frozen=True)
 class Pin:
-    """An item with a place of its own, from 1."""
+    """An item pinned to a place, counted from 1."""
 
     place: int
     item: int
@@ -23,7 +23,7 @@ class Pin:
 
 @dataclass(frozen=True, eq=False)
 class Quota:
-    """How many items of a genre a list may have, and should have at least."""
+    """The most and the least items of a genre in a list."""
 
     members: Bool[np.ndarray, " items"]
     at_most: int | None
@@ -32,15 +32,15 @@ class Quota:
 
 @dataclass(frozen=True, eq=False)
 class ResolvedRules:
-    """What a model's items are subject to.
+    """Rules over the items of a model.
 
     Args:
-        boosts: added to each item's relevance; one more, 0, for the position -1.
-        excluded: positions of items that nobody is given.
-        pins: items with a place of their own, first places first.
-        genre_pins: place -> which items have the genre of that place; one more for -1.
-        quotas: of genres.
-        unknown: what rules name and the model does not know, in words.
+        boosts: added to each item's relevance; the last entry, 0, is for the position -1.
+        excluded: positions of items that are never recommended.
+        pins: pinned items, in the order of places.
+        genre_pins: place -> which items have the genre of that place; the last entry is for -1.
+        quotas: quotas of genres.
+        unknown: messages about items and genres that the model does not have.
     """
 
     boosts: Float64[np.ndarray, " items+1"]
@@ -55,7 +55,7 @@ class ResolvedRules:
         """Return the rules over a model's items.
 
         Raises:
-            SettingsError: a rule names a genre, and the items have none.
+            SettingsError: a rule names a genre, but the items have no genres.
         """
         boosts = np.zeros(len(facts.items) + 1)
         excluded = np.zeros(len(facts.items), bool)
@@ -79,17 +79,17 @@ class ResolvedRules:
             boosts, np.flatnonzero(excluded), tuple(pins), genre_pins, tuple(quotas), tuple(unknown)
         )
 
-    def counted(self, items: Int[np.ndarray, "users n"]) -> QuotaCounts:
-        """Return the quotas over a pool, with nothing chosen yet."""
+    def quota_counts(self, items: Int[np.ndarray, "users n"]) -> QuotaCounts:
+        """Return the quota counts of a pool, with no item selected yet."""
         return QuotaCounts(self.quotas, items)
 
 
 class QuotaCounts:
-    """How many items of each quota are chosen, for each user.
+    """Counts the selected items of each quota, per user.
 
     Args:
-        quotas: of genres.
-        items: the candidates' positions; -1 for none.
+        quotas: quotas of genres.
+        items: positions of the candidates; -1 for an empty cell.
     """
 
     def __init__(self, quotas: Iterable[Quota], items: Int[np.ndarray, "users n"]) -> None:
@@ -97,11 +97,11 @@ class QuotaCounts:
         self._counts = np.zeros((len(self._quotas), len(items)), np.int64)
 
     def allowed(self, free: Bool[np.ndarray, "users n"], left: int) -> Bool[np.ndarray, "users n"]:
-        """Return which candidates may have the next place.
+        """Return which candidates may take the next place.
 
         Args:
-            free: not chosen yet.
-            left: places that are still to be filled, the next among them.
+            free: which candidates are not selected yet.
+            left: number of places still to fill, including the next.
         """
         missing = np.zeros(len(free), np.int64)
         helping = np.zeros_like(free)
@@ -112,18 +112,18 @@ class QuotaCounts:
             missing += need
             helping |= members & (need > 0)[:, None]
         helping &= free
-        pressed = (missing >= left) & helping.any(1)
-        return np.where(pressed[:, None], helping, free)
+        must_help = (missing >= left) & helping.any(1)
+        return np.where(must_help[:, None], helping, free)
 
-    def add(self, columns: Int[np.ndarray, " users"], found: Bool[np.ndarray, " users"]) -> None:
-        """Count the column that was chosen for each user, where one was."""
+    def add(self, columns: Int[np.ndarray, " users"], selected: Bool[np.ndarray, " users"]) -> None:
+        """Count the selected column of each user; `selected` is False for a user without one."""
         users = np.arange(len(columns))
         for n, (_, members) in enumerate(self._quotas):
-            self._counts[n] += members[users, columns] & found
+            self._counts[n] += members[users, columns] & selected
 
 
 def _members(rule: Rule, facts: ItemFacts, unknown: list[str]) -> Bool[np.ndarray, " items"] | None:
-    """Which items a rule is about; None, and a remark in `unknown`, where there are none."""
+    """Return which items a rule applies to; if none, add a message to `unknown` and return None."""
     members = np.zeros(len(facts.items), bool)
     if rule.item is not None:
         position = facts.items.index([rule.item])[0]

@@ -22,18 +22,18 @@ EXAMPLES = {"pin": "1 for the first place", "at_most": "3", "at_least": "1"}
 
 @dataclass(frozen=True)
 class Rule:
-    """What is done with an item, or with all items of a genre.
+    """A rule for an item, or for all items of a genre.
 
     Args:
-        where: how messages name the rule, as "rules.csv, line 3".
-        item: an id.
-        genre: a genre's name; "*" stands for each genre in turn, in `at_most` alone.
-        boost: added to the relevance, which goes from 0, the last candidate by score, to 1, the
-            best. Below 0 it demotes.
-        pin: the place, from 1, that the item gets; of a genre its best candidate.
-        exclude: never recommend it.
-        at_most: items of the genre in a list at most.
-        at_least: items of the genre in a list at least, as far as candidates have it.
+        where: name of the rule in messages, such as "rules.csv, line 3".
+        item: id of the item.
+        genre: name of the genre; "*" means each genre, with `at_most` only.
+        boost: added to the relevance, which ranges from 0 for the last candidate by score to 1 for
+            the best; a negative boost demotes.
+        pin: place, from 1, of the item, or of the best candidate of the genre.
+        exclude: whether never to recommend it.
+        at_most: most items of the genre in a list.
+        at_least: least items of the genre in a list, if there are enough candidates.
     """
 
     where: str
@@ -52,8 +52,8 @@ class Rules:
 
     Examples:
         >>> rules = nf.reranking.Rules.of([{"item": 7, "pin": 1}, {"item": 5, "exclude": True}])
-        >>> found = nf.recommend(bundle, [[0, 3]], k=3, rerank=rules)
-        >>> bundle.items.ids[int(found.items[0, 0])]
+        >>> ranking = nf.recommend(bundle, [[0, 3]], k=3, rerank=rules)
+        >>> bundle.items.ids[int(ranking.items[0, 0])]
         7
     """
 
@@ -61,23 +61,24 @@ class Rules:
 
     @classmethod
     def of(cls, rules: Iterable[Mapping[str, Any]]) -> Rules:
-        """Return the rules of mappings, as `[{"genre": "Horror", "boost": -0.3}]`.
+        """Return rules from mappings, such as `[{"genre": "Horror", "boost": -0.3}]`.
 
         Raises:
-            SettingsError: a rule is wrong; its number is told.
+            SettingsError: a rule is wrong; the message has its number.
         """
-        return _checked((f"rule {n}", rule) for n, rule in enumerate(rules, start=1))
+        return _parsed_rules((f"rule {n}", rule) for n, rule in enumerate(rules, start=1))
 
 
 def read_rules(path: str | Path) -> Rules:
     """Read a rule file.
 
-    TOML has a table `[[rule]]` for each rule; CSV a row, and empty cells for what is not set.
-    The fields are those of `Rule`: item or genre, and boost, pin, exclude, at_most or at_least.
+    A TOML file has one table `[[rule]]` per rule; a CSV file has one row per rule, with empty
+    cells for fields that are not set. The fields are those of `Rule`: item or genre, and boost,
+    pin, exclude, at_most or at_least.
 
     Raises:
-        SettingsError: the file is missing or ends in neither .toml nor .csv, or a rule is wrong;
-            with its line.
+        SettingsError: the file is missing or neither .toml nor .csv, or a rule is wrong; the
+            message has its line.
 
     Examples:
         >>> n = Path("rules.toml").write_text("[[rule]]\\nitem = 7\\npin = 1\\n")
@@ -86,9 +87,9 @@ def read_rules(path: str | Path) -> Rules:
     """
     path = Path(path)
     if path.suffix.lower() == ".toml":
-        return _checked(_toml(path))
+        return _parsed_rules(_toml(path))
     if path.suffix.lower() == ".csv":
-        return _checked(_csv(path))
+        return _parsed_rules(_csv(path))
     raise SettingsError(f"{path} ends in {path.suffix!r}; rules are read from .toml and .csv")
 
 
@@ -121,30 +122,32 @@ def _csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                     continue
                 if len(row) > len(header):
                     raise SettingsError(
-                        f"{where} has {len(row)} cells, the first line {len(header)} columns; put "
-                        "text with a comma in double quotes"
+                        f"{where} has {len(row)} cells, but the header has {len(header)} columns; "
+                        "put text with a comma in double quotes"
                     )
                 cells = zip(header, row, strict=False)
                 yield where, {name: cell.strip() for name, cell in cells if cell.strip()}
     except FileNotFoundError:
-        raise SettingsError(f"{path} does not exist") from None
+        raise SettingsError(f"{path} does not exist; give the path of a rule file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(f"{path} cannot be read as CSV: {error}") from None
 
 
-def _checked(rules: Iterable[tuple[str, Mapping[str, Any]]]) -> Rules:
-    found: list[Rule] = []
+def _parsed_rules(rules: Iterable[tuple[str, Mapping[str, Any]]]) -> Rules:
+    parsed: list[Rule] = []
     pinned: dict[int | str, str] = {}
     for where, values in rules:
         rule = _rule(where, values)
         for key in (rule.pin, rule.item) if rule.pin is not None else ():
             if key in pinned:
-                what = f"place {key}" if key == rule.pin else f"item {key!r}"
-                raise SettingsError(f"{where}: {what} is pinned already in {pinned[key]}")
+                name = f"place {key}" if key == rule.pin else f"item {key!r}"
+                raise SettingsError(
+                    f"{where}: {name} is already pinned in {pinned[key]}; remove one"
+                )
             if key is not None:
                 pinned[key] = where
-        found.append(rule)
-    return Rules(tuple(found))
+        parsed.append(rule)
+    return Rules(tuple(parsed))
 
 
 def _rule(where: str, values: Mapping[str, Any]) -> Rule:
@@ -165,24 +168,24 @@ def _rule(where: str, values: Mapping[str, Any]) -> Rule:
     return rule
 
 
-def _check_together(rule: Rule, given: Iterable[str]) -> None:
-    """Refuse what does not go together in one rule."""
-    given = set(given)
-    actions = given - {"item", "genre"}
-    quota = sorted(given & {"at_most", "at_least"})
+def _check_together(rule: Rule, fields: Iterable[str]) -> None:
+    """Check that the fields of one rule go together."""
+    fields = set(fields)
+    actions = fields - {"item", "genre"}
+    quota = sorted(fields & {"at_most", "at_least"})
     problem = None
     if (rule.item is None) == (rule.genre is None):
-        problem = "name an item or a genre, one of them"
+        problem = "name an item or a genre, exactly one of them"
     elif not actions or (actions == {"exclude"} and not rule.exclude):
         problem = f"it does nothing; give one of {', '.join(FIELDS[2:])}"
     elif rule.item is not None and quota:
         problem = f"{quota[0]} counts items of a genre; name a genre instead of an item"
     elif rule.exclude and len(actions) > 1:
-        problem = f"it excludes and has {sorted(actions - {'exclude'})[0]} too; leave one out"
+        problem = f"it has both exclude and {sorted(actions - {'exclude'})[0]}; remove one"
     elif rule.genre == ANY and actions != {"at_most"}:
-        problem = "the genre * goes with at_most alone; name a genre"
+        problem = "the genre * works with at_most only; name a genre"
     elif rule.at_most is not None and rule.at_least is not None and rule.at_most < rule.at_least:
-        problem = f"at_most {rule.at_most} is below at_least {rule.at_least}"
+        problem = f"at_most {rule.at_most} is below at_least {rule.at_least}; change one of them"
     if problem is not None:
         raise SettingsError(f"{rule.where}: {problem}")
 
@@ -191,7 +194,7 @@ def _text(value: Any, where: str, name: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-        raise SettingsError(f"{where}: {name} is {value!r}; an id or name was expected")
+        raise SettingsError(f"{where}: {name} is {value!r}; expected an id or name")
     return str(value).strip()
 
 
@@ -201,7 +204,7 @@ def _number(value: Any, where: str) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise SettingsError(f"{where}: boost is {value!r}; a number was expected, as 0.2 or -0.5")
+        raise SettingsError(f"{where}: boost is {value!r}; expected a number such as 0.2 or -0.5")
     return number
 
 
@@ -211,7 +214,7 @@ def _whole(value: Any, where: str, name: str, least: int) -> int | None:
     whole = int(value) if isinstance(value, str) and value.isdecimal() else value
     if isinstance(whole, bool) or not isinstance(whole, int) or whole < least:
         raise SettingsError(
-            f"{where}: {name} is {value!r}; a whole number of at least {least} was expected, as "
+            f"{where}: {name} is {value!r}; expected a whole number of at least {least}, such as "
             f"{EXAMPLES[name]}"
         )
     return whole
@@ -221,5 +224,5 @@ def _flag(value: Any, where: str) -> bool:
     if isinstance(value, str) and value.lower() in (*YES, *NO):
         return value.lower() in YES
     if not isinstance(value, bool):
-        raise SettingsError(f"{where}: exclude is {value!r}; true or false was expected")
+        raise SettingsError(f"{where}: exclude is {value!r}; expected true or false")
     return value

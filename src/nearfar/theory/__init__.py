@@ -1,4 +1,4 @@
-"""The statements of the paper as functions: what they bound, measured and predicted."""
+"""The paper's theorems as functions: their bounds, predictions and measured values."""
 
 from nearfar.core.extras import require_torch
 

@@ -1,4 +1,4 @@
-"""Propositions 3.1 and 3.2: what alignment is made of, and how it contracts posteriors."""
+"""Propositions 3.1 and 3.2: the parts of the alignment, and how it contracts posteriors."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from nearfar.vae.posterior import DiagonalGaussian
 from nearfar.vae.terms.alignment import centroid_and_spread
 
 ASYMMETRY = 1e-8
-"""A Hessian may be this far from symmetric and positive, relative to its norm, by rounding."""
+"""Rounding tolerance, relative to the norm, for a symmetric and non-negative Hessian."""
 
 
 @dataclass(frozen=True, eq=False)
 class AlignmentParts:
-    """A(x) = ||mu(x~) - c||^2 + tr Sigma(x~) + V(S), user by user, in latent units squared.
+    """The three parts of A(x) = ||mu(x~) - c||^2 + tr Sigma(x~) + V(S), in latent units squared.
 
-    A user without items has no alignment: all of theirs is 0.
+    All parts are 0 for a user without items.
 
     Source: Proposition 3.1 (Eq. 10).
 
     Args:
-        squared_drift: ||mu(x~) - c||^2, of the mean from the centroid of the user's anchors.
-        trace: tr Sigma(x~), the posterior's own variance.
-        spread: V(S), how far the user's anchors are from their centroid; no encoder can lower it.
+        squared_drift: ||mu(x~) - c||^2, from the mean to the centroid of the user's anchors.
+        trace: tr Sigma(x~), the variance of the posterior.
+        spread: V(S), the variance of the user's anchors about their centroid; it does not depend
+            on the encoder.
         centroids: c, the mean of the anchors of the user's items.
     """
 
@@ -46,21 +47,22 @@ class AlignmentParts:
 
 @torch.no_grad()
 def alignment_parts(q: DiagonalGaussian, anchors: Tensor, histories: Rows) -> AlignmentParts:
-    """The three parts of Proposition 3.1, in float64.
+    """Compute the three parts of Proposition 3.1, in float64.
 
     Args:
-        q: posteriors, of clean or of masked histories.
+        q: posteriors of clean or masked histories.
         anchors: e_i, items x latent.
         histories: the full histories, whose positives are S.
 
-    Raises: DataError where users, items or dimensions do not match.
+    Raises:
+        DataError: users, items or dimensions do not match.
     """
     expected = (histories.n_users, anchors.shape[1])
     if tuple(q.mu.shape) != expected or len(anchors) != histories.n_items:
         raise DataError(
-            f"there are posteriors of shape {tuple(q.mu.shape)} and anchors of shape "
-            f"{tuple(anchors.shape)} for {histories.n_users} users and {histories.n_items} items; "
-            "give a posterior a user and an anchor an item, of the same dimensions"
+            f"posteriors have shape {tuple(q.mu.shape)} and anchors {tuple(anchors.shape)} for "
+            f"{histories.n_users} users and {histories.n_items} items; give one posterior per user "
+            "and one anchor per item, of the same dimensions"
         )
     centroid, spread = centroid_and_spread(anchors.detach().double(), histories)
     drift = (q.mu.double() - centroid).square().sum(1)
@@ -71,20 +73,19 @@ def alignment_parts(q: DiagonalGaussian, anchors: Tensor, histories: Rows) -> Al
 
 @dataclass(frozen=True, eq=False)
 class Contraction:
-    """How lambda ||mu - c||^2 moves the optimum of a locally quadratic objective.
+    """The contraction of a quadratic objective's optimum by the alignment lambda ||mu - c||^2.
 
-    Without it the optimum under the mask b is mu*(b), with it mu_lambda(b), and
-    mu_lambda(b) - c = M (mu*(b) - c), M = (H + 2 lambda I)^-1 H. Exact where the objective is
-    quadratic in mu and its Hessian the same under all masks; a prediction elsewhere.
+    Under the mask b the optimum is mu*(b) without alignment and mu_lambda(b) with it, and
+    mu_lambda(b) - c = M (mu*(b) - c), M = (H + 2 lambda I)^-1 H. This is exact if the objective
+    is quadratic in mu with the same Hessian under all masks, and a prediction otherwise.
 
     Notation: `hessian` = H; `align_weight` = lambda; `matrix` = M; `kappa` = kappa.
     Source: Proposition 3.2.
 
     Args:
-        hessian: of the objective without alignment in mu, symmetric, without negative
-            eigenvalues; nats per latent unit squared.
-        align_weight: lambda_A, at least 0, as the objective has it: on ||mu - c||^2 summed over
-            dimensions.
+        hessian: Hessian in mu of the objective without alignment, in nats per latent unit
+            squared; symmetric, without negative eigenvalues.
+        align_weight: lambda_A, at least 0: the weight of ||mu - c||^2 summed over dimensions.
 
     Raises:
         SettingsError: `align_weight` is negative.
@@ -106,46 +107,45 @@ class Contraction:
         lowest = float(np.linalg.eigvalsh(h).min(initial=0))
         if lowest < -len(h) * slack:
             raise DataError(
-                f"the Hessian has the eigenvalue {lowest:.3g}; the proposition speaks of a "
-                "minimum, where none is negative"
+                f"the Hessian has the eigenvalue {lowest:.3g}; the proposition needs a minimum, "
+                "where no eigenvalue is negative"
             )
 
     @property
     def matrix(self) -> Float64[np.ndarray, "latent latent"]:
         """M = (H + 2 lambda I)^-1 H, by the eigenvectors of H; the identity where lambda is 0."""
         values, vectors = np.linalg.eigh(self.hessian)
-        return (vectors * self._shares(values)) @ vectors.T
+        return (vectors * self._factors(values)) @ vectors.T
 
     @property
     def kappa(self) -> float:
-        """||M|| = h_max / (h_max + 2 lambda), at most 1: nothing is drawn in by less than this."""
-        return float(self._shares(np.linalg.eigvalsh(self.hessian)).max())
+        """||M|| = h_max / (h_max + 2 lambda), at most 1: the largest factor that remains."""
+        return float(self._factors(np.linalg.eigvalsh(self.hessian)).max())
 
     def optimum(
         self,
         mu: Float64[np.ndarray, "masks latent"],
         centroid: Float64[np.ndarray, " latent"],
     ) -> Float64[np.ndarray, "masks latent"]:
-        """mu_lambda(b) of mu*(b): c + M (mu*(b) - c)."""
+        """Return mu_lambda(b) = c + M (mu*(b) - c) for each mask b."""
         return centroid + (mu - centroid) @ self.matrix.T
 
     def covariance(
         self, covariance: Float64[np.ndarray, "latent latent"]
     ) -> Float64[np.ndarray, "latent latent"]:
-        """Cov mu_lambda = M Cov(mu*) M, over masks."""
+        """Return Cov mu_lambda = M Cov(mu*) M, over masks."""
         matrix = self.matrix
         return matrix @ covariance @ matrix.T
 
     def bound(self, without: MaskVariability) -> MaskVariability:
-        """The most that is left of each: kappa^2 of the covariance's norm and trace, kappa of
-        the drift."""
+        """Return upper bounds with alignment: kappa^2 times norm and trace, kappa times drift."""
         kappa = self.kappa
         return MaskVariability(
             kappa**2 * without.covariance_norm, kappa**2 * without.trace, kappa * without.drift
         )
 
-    def _shares(self, values: np.ndarray) -> np.ndarray:
-        """h / (h + 2 lambda) for eigenvalues h; what is flat stays where it is if lambda is 0."""
+    def _factors(self, values: np.ndarray) -> np.ndarray:
+        """Return h / (h + 2 lambda) for eigenvalues h; 1 for lambda = 0, also where h is 0."""
         if self.align_weight == 0:
             return np.ones_like(values)
         values = np.maximum(values, 0)
@@ -154,10 +154,10 @@ class Contraction:
 
 @dataclass(frozen=True)
 class MaskVariability:
-    """How much one user's posterior mean varies across masks.
+    """The variation of one user's posterior mean across masks.
 
     Args:
-        covariance_norm: ||Cov_b mu(b)||, the greatest eigenvalue, in latent units squared.
+        covariance_norm: ||Cov_b mu(b)||, the largest eigenvalue, in latent units squared.
         trace: tr Cov_b mu(b), in latent units squared.
         drift: E_b ||mu(b) - c||, in latent units.
     """
@@ -170,18 +170,19 @@ class MaskVariability:
 def mask_variability(
     mu: Float64[np.ndarray, "masks latent"], centroid: Float64[np.ndarray, " latent"]
 ) -> MaskVariability:
-    """What is measured on one user's posterior means under some masks.
+    """Measure how one user's posterior means vary under n masks.
 
-    The covariance is that of these masks, divided by their number: of all masks, it is exact;
-    of a sample, its expectation is (1 - 1/n) of that of all masks, with and without alignment
-    alike, so that ratios keep their meaning where the masks are the same.
+    The covariance is divided by n. It is exact if these are all masks; for a sample its
+    expectation is (1 - 1/n) of the covariance over all masks, with and without alignment, so
+    ratios over the same masks stay comparable.
 
-    Raises: DataError where there is no mask or the dimensions do not match.
+    Raises:
+        DataError: there is no mask, or the dimensions do not match.
     """
     if mu.ndim != 2 or not len(mu) or centroid.shape != mu.shape[1:]:
         raise DataError(
             f"means have shape {mu.shape} and the centroid {centroid.shape}; give masks x latent "
-            "with one mask or more, and a vector of as many dimensions"
+            "with at least one mask, and a vector of the same dimensions"
         )
     covariance = mask_covariance(mu)
     return MaskVariability(
@@ -194,6 +195,6 @@ def mask_variability(
 def mask_covariance(
     mu: Float64[np.ndarray, "masks latent"],
 ) -> Float64[np.ndarray, "latent latent"]:
-    """Cov_b mu(b) over the masks given, divided by their number."""
+    """Compute Cov_b mu(b) over the given masks, divided by their number."""
     centred = mu - mu.mean(0)
     return centred.T @ centred / len(mu)

@@ -1,4 +1,4 @@
-"""All instruments on several models: what `nearfar diagnose` shows."""
+"""Measure several models by all instruments, for `nearfar diagnose`."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ K_NEIGHBOURS = 10
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """What the instruments found.
+    """The findings of the instruments on several models.
 
     Args:
-        findings: by instrument, then by model, in the order in which they were measured.
-        neighbours: mean share of a user's nearest neighbours that two models have in common, by
-            the titles of both; empty for one model.
-        seconds: how long each instrument took, all models together.
+        findings: instrument -> model title -> finding, in the order of measurement.
+        neighbours: (title, title) -> mean share of a user's nearest neighbours that the two models
+            have in common; empty for one model.
+        seconds: instrument -> seconds for all models together.
 
     Examples:
         >>> from nearfar.theory.diagnosis import Diagnosis
-        >>> found = nf.diagnose(bundle, split, only=["health"], users=30, sharing_users=4)
-        >>> isinstance(found, Diagnosis), found.to_polars().columns[:3]
+        >>> diagnosis = nf.diagnose(bundle, split, only=["health"], users=30, sharing_users=4)
+        >>> isinstance(diagnosis, Diagnosis), diagnosis.to_polars().columns[:3]
         (True, ['instrument', 'model', 'number'])
     """
 
@@ -42,13 +42,13 @@ class Diagnosis:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """A table per instrument, a column per model, and what the numbers say."""
+        """Return one table per instrument, with a column per model, and what the numbers mean."""
         return "\n\n".join(_table(by_title) for by_title in self.findings.values())
 
     __repr__ = __str__
 
     def to_polars(self) -> pl.DataFrame:
-        """One row per instrument, model and number: `value` with its `unit` and standard error."""
+        """Return a frame with one row per instrument, model and number, with unit and error."""
         rows = [
             {
                 "instrument": name, "model": title, "number": number.key, "label": number.label,
@@ -62,10 +62,10 @@ class Diagnosis:
         return pl.DataFrame(rows, schema_overrides=numbers, infer_schema_length=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
+        """Return the diagnosis as JSON-able values."""
         return {
             "findings": {
-                name: {title: found.to_dict() for title, found in by_title.items()}
+                name: {title: finding.to_dict() for title, finding in by_title.items()}
                 for name, by_title in self.findings.items()
             },
             "neighbours_in_common": [
@@ -83,19 +83,20 @@ def diagnose(
 ) -> Diagnosis:
     """Measure every model by every instrument.
 
-    An instrument that cannot measure a model says so in its finding; the others go on.
+    If an instrument cannot measure a model, its finding says why.
 
     Args:
-        subjects: models by title, all with the same users.
-        instruments: by name; all of them unless given.
-        on_start: called with an instrument's and a model's title before the measurement.
+        subjects: title -> model with its sample of users, the same for all models.
+        instruments: name -> instrument; by default all.
+        on_start: called with the titles of the instrument and the model before each measurement.
 
-    Raises: SettingsError where there is no model, or they have different users.
+    Raises:
+        SettingsError: there is no model, or the models have different users.
     """
     if not subjects:
-        raise SettingsError("there is no model to examine")
+        raise SettingsError("there is no model to examine; give at least one")
     if len({s.n_users for s in subjects.values()}) > 1:
-        raise SettingsError("the models are examined on different users; give the same ones")
+        raise SettingsError("the models are examined on different users; give all the same users")
     findings: dict[str, dict[str, Finding]] = {}
     seconds: dict[str, float] = {}
     for name, instrument in (instruments or all_instruments()).items():
@@ -106,12 +107,14 @@ def diagnose(
                 on_start(instrument.title, title)
             findings[name][title] = instrument.measure(subject)
         seconds[name] = time.perf_counter() - started
-    return Diagnosis(findings, _in_common(subjects), seconds)
+    return Diagnosis(findings, _neighbour_overlap(subjects), seconds)
 
 
 def examined_on(subjects: Mapping[str, Subject]) -> dict[str, Any]:
-    """How much the models are examined on, JSON-able: users, those of them whose gradients are
-    compared in pairs, masks per user and the share of items that these keep."""
+    """Return the size of the sample, JSON-able: users, masks per user and their keep_prob.
+
+    `n_sharing_users` counts the users whose gradients are compared in pairs.
+    """
     first = next(iter(subjects.values()))
     return {
         "n_users": first.n_users,
@@ -124,9 +127,9 @@ def examined_on(subjects: Mapping[str, Subject]) -> dict[str, Any]:
 def estimated_seconds(
     subjects: Mapping[str, Subject], instruments: Mapping[str, Instrument] | None = None
 ) -> float:
-    """About how long `diagnose` will take here: multiplications over a product's speed.
+    """Estimate the seconds that `diagnose` takes on this machine, within a factor of about three.
 
-    Right to a factor of about three.
+    It divides the number of multiplications by the measured speed of a matrix product.
     """
     work = sum(
         instrument.work(subject)
@@ -150,9 +153,9 @@ def _table(by_title: Mapping[str, Finding]) -> str:
 
 
 def number_rows(by_title: Mapping[str, Finding]) -> list[list[str]]:
-    """Return a row per number: its label, its unit (none for shares), its value for each model."""
-    numbers = {n.key: n for found in by_title.values() for n in found.numbers}
-    cells = [{n.key: n.told() for n in found.numbers} for found in by_title.values()]
+    """Return one row per number: label, unit (empty for shares) and the value of each model."""
+    numbers = {n.key: n for finding in by_title.values() for n in finding.numbers}
+    cells = [{n.key: n.formatted() for n in finding.numbers} for finding in by_title.values()]
     return [
         [n.label, "" if n.unit == "share" else n.unit, *(c.get(key, "-") for c in cells)]
         for key, n in numbers.items()
@@ -160,41 +163,42 @@ def number_rows(by_title: Mapping[str, Finding]) -> list[list[str]]:
 
 
 def sentences_of(by_title: Mapping[str, Finding]) -> list[str]:
-    """Return what the numbers of each model say, or why there are none, and the notes."""
-    several = len(by_title) > 1
-    return [
-        *(
-            f"{f'{title}: ' if several else ''}{found.meaning or f'not measured: {found.absent}'}"
-            for title, found in by_title.items()
-        ),
-        *(f"({note})" for note in notes_of(by_title)),
-    ]
+    """Return the meaning of each model's numbers, or why there are none, and the notes."""
+    meanings = {
+        title: finding.meaning or f"not measured: {finding.absent}"
+        for title, finding in by_title.items()
+    }
+    sentences = [f"{title}: {meaning}" for title, meaning in meanings.items()]
+    if len(meanings) == 1:
+        sentences = list(meanings.values())
+    return [*sentences, *(f"({note})" for note in notes_of(by_title))]
 
 
 def notes_of(by_title: Mapping[str, Finding]) -> list[str]:
-    """Return the notes of one instrument, each once.
+    """Return each note of one instrument once.
 
-    A note that is not of all the models measured, such as that an upper bound stands for W2, names
-    those that it is of.
+    A note that does not apply to all measured models begins with the titles of those it does.
     """
-    present = {title: found for title, found in by_title.items() if found.absent is None}
-    notes = dict.fromkeys(note for found in present.values() for note in found.notes)
-    of = {note: [t for t, found in present.items() if note in found.notes] for note in notes}
+    measured = {title: finding for title, finding in by_title.items() if finding.absent is None}
+    notes = dict.fromkeys(note for finding in measured.values() for note in finding.notes)
+    titles_of_note = {
+        note: [t for t, finding in measured.items() if note in finding.notes] for note in notes
+    }
     return [
-        note if len(titles) == len(present) else f"{', '.join(titles)}: {note}"
-        for note, titles in of.items()
+        note if len(titles) == len(measured) else f"{', '.join(titles)}: {note}"
+        for note, titles in titles_of_note.items()
     ]
 
 
-def _in_common(subjects: Mapping[str, Subject]) -> dict[tuple[str, str], float]:
-    """The mean overlap of nearest neighbours of each two models."""
+def _neighbour_overlap(subjects: Mapping[str, Subject]) -> dict[tuple[str, str], float]:
+    """Compute the mean overlap of nearest neighbours for each pair of models."""
     if len(subjects) < 2:
         return {}
     k = min(K_NEIGHBOURS, min(s.n_users for s in subjects.values()) // 2)
-    near = {title: nearest(s.means, k) for title, s in subjects.items()}
+    neighbours = {title: nearest(s.means, k) for title, s in subjects.items()}
     titles = list(subjects)
     return {
-        (a, b): float(overlap(near[a], near[b]).mean())
+        (a, b): float(overlap(neighbours[a], neighbours[b]).mean())
         for i, a in enumerate(titles)
         for b in titles[i + 1 :]
     }

@@ -18,13 +18,13 @@ ACTIVE_VARIANCE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class LatentHealth:
-    """What each latent dimension does over a sample of users.
+    """The use of each latent dimension over a sample of users.
 
     Args:
         kl: mean KL(q(z_d|x) || N(0, 1)) of each dimension, in nats per user.
         variance: Var_x mu_d, in latent units squared.
-        information: an upper bound of I(x; z_d) in nats, zero for a dimension that tells
-            nothing whatever the prior; see `Information`.
+        information: an upper bound of I(x; z_d) in nats, for any prior; zero for a dimension
+            without information about the user. See `Information`.
     """
 
     kl: Float64[np.ndarray, " latent"]
@@ -38,15 +38,17 @@ class LatentHealth:
 
     @property
     def n_collapsed(self) -> int:
-        """Dimensions that tell less than .01 nats of the user."""
+        """Dimensions with less than .01 nats of information about the user."""
         return int((self.information < COLLAPSED_NATS).sum())
 
 
 def latent_health(posterior: DiagonalGaussian) -> LatentHealth:
-    """The health of a latent space, from the posteriors of a sample of users.
+    """Measure the use of each latent dimension, from the posteriors of a sample of users.
 
-    Source: active units are of Burda et al., Importance Weighted Autoencoders, 2016.
-    Raises: DataError where a posterior is a point, whose KL is infinite.
+    Source: Burda et al., Importance Weighted Autoencoders, 2016, for active units.
+
+    Raises:
+        DataError: a posterior is a point, whose KL is infinite.
 
     Examples:
         >>> from nearfar.theory.health import latent_health
@@ -57,7 +59,8 @@ def latent_health(posterior: DiagonalGaussian) -> LatentHealth:
     mu, logvar = (t.detach().to("cpu", torch.float64) for t in (posterior.mu, posterior.logvar))
     if not logvar.isfinite().all():
         raise DataError(
-            "a posterior is a point and its KL infinite; give those of a variational autoencoder"
+            "a posterior is a point and its KL is infinite; give posteriors of a variational "
+            "autoencoder"
         )
     q = DiagonalGaussian(mu, logvar)
     information = Information(mu.shape[1])

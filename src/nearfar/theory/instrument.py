@@ -1,4 +1,4 @@
-"""An instrument, one statement of the paper measured on one fitted model, and what it finds."""
+"""The base class of instruments, each of which measures one statement of the paper on a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKAGE = "nearfar.theory.instruments"
 
 @dataclass(frozen=True)
 class Measured:
-    """What an instrument read off; see `Finding` for the fields."""
+    """The measurement of an instrument; see `Finding` for the fields."""
 
     meaning: str
     numbers: tuple[Number, ...]
@@ -34,11 +34,11 @@ class Number:
     """One measured number.
 
     Args:
-        key: its name for programs, unique within the finding.
-        label: its name for people.
-        value: the number; NaN where there is nothing to measure.
-        unit: of the value; "share" is shown in percent, "" is a pure number.
-        error: its standard error over users or pairs, where one is known.
+        key: identifier, unique within the finding.
+        label: displayed name.
+        value: the number; NaN if there is nothing to measure.
+        unit: unit of the value; "share" is displayed in percent, "" has no unit.
+        error: standard error over users or pairs; None if unknown.
     """
 
     key: str
@@ -47,32 +47,32 @@ class Number:
     unit: str = ""
     error: float | None = None
 
-    def told(self) -> str:
-        """The number as people read it, without its label."""
+    def formatted(self) -> str:
+        """Return the value as text, with 1.96 standard errors, without label and unit."""
         if not math.isfinite(self.value):
             return "-"
         if self.unit == "share":
-            spread = "" if self.error is None else f" ± {100 * 1.96 * self.error:.1f}"
-            return f"{100 * self.value:.1f}{spread} %"
-        digits = "d" if float(self.value).is_integer() and abs(self.value) < 1e6 else ".3g"
-        text = f"{int(self.value):,}" if digits == "d" else f"{self.value:.3g}"
-        spread = "" if self.error is None else f" ± {1.96 * self.error:.2g}"
-        return f"{text}{spread}"
+            margin = "" if self.error is None else f" ± {100 * 1.96 * self.error:.1f}"
+            return f"{100 * self.value:.1f}{margin} %"
+        style = "d" if float(self.value).is_integer() and abs(self.value) < 1e6 else ".3g"
+        text = f"{int(self.value):,}" if style == "d" else f"{self.value:.3g}"
+        margin = "" if self.error is None else f" ± {1.96 * self.error:.2g}"
+        return f"{text}{margin}"
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A line, points or bars to be drawn; curves of one `chart` belong into one picture.
+    """A line, points or bars of a chart; curves with the same `chart` are drawn together.
 
     Args:
-        chart: the picture's title.
-        name: of this line in its legend; "" where the picture has one line per model.
-        x_label: with its unit.
-        y_label: with its unit.
-        x: positions, rising.
-        y: values; NaN where there is none.
-        kind: how it is drawn. Bars of one chart have the same categories.
-        categories: of bars, their names; one a position.
+        chart: title of the chart.
+        name: name in the legend; "" if the chart has one line per model.
+        x_label: label of the x axis, with its unit.
+        y_label: label of the y axis, with its unit.
+        x: positions, in rising order.
+        y: values; NaN for no value.
+        kind: "line", "points" or "bars". Bars of one chart have the same categories.
+        categories: names of the bars, one per position.
     """
 
     chart: str
@@ -87,22 +87,22 @@ class Curve:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one instrument found on one model.
+    """The result of one instrument on one model.
 
     Args:
-        instrument: its discovery name.
-        title: its name for people.
+        instrument: discovery name of the instrument.
+        title: displayed name of the instrument.
         source: the statement of the paper that it measures.
-        meaning: one or two sentences on what the numbers say.
-        numbers: in the order in which they are told.
-        curves: to be drawn.
-        notes: what a reader must know of how it was measured, one sentence each.
+        meaning: one or two sentences on what the numbers mean.
+        numbers: the measured numbers, in display order.
+        curves: the curves to draw.
+        notes: remarks on how it was measured, one sentence each.
         absent: why the instrument cannot measure this model; then there are no numbers.
 
     Examples:
         >>> from nearfar.theory.instrument import Finding
-        >>> found = nf.diagnose(bundle, split, only=["health"], users=30, sharing_users=4)
-        >>> isinstance(found.findings["health"]["model"], Finding)
+        >>> diagnosis = nf.diagnose(bundle, split, only=["health"], users=30, sharing_users=4)
+        >>> isinstance(diagnosis.findings["health"]["model"], Finding)
         True
     """
 
@@ -116,68 +116,79 @@ class Finding:
     absent: str | None = None
 
     def value(self, key: str) -> float:
-        """A number by its key; KeyError where there is none."""
+        """Return the value of the number with this key.
+
+        Raises:
+            KeyError: there is no such number.
+        """
         for number in self.numbers:
             if number.key == key:
                 return number.value
         raise KeyError(key)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; numbers that are not finite become None."""
-        found = asdict(self)
-        for number in found["numbers"]:
+        """Return the finding as JSON-able values; numbers that are not finite become None."""
+        fields = asdict(self)
+        for number in fields["numbers"]:
             number["value"] = finite(number["value"])
             number["error"] = finite(number["error"])
-        for curve in found["curves"]:
+        for curve in fields["curves"]:
             curve["x"], curve["y"] = ([finite(v) for v in curve[axis]] for axis in ("x", "y"))
-        return found
+        return fields
 
 
 class Instrument(ABC):
-    """Measures one statement of the paper; subclasses are frozen dataclasses, one a file."""
+    """Measures one statement of the paper; subclasses are frozen dataclasses, one per file."""
 
     title: ClassVar[str]
     source: ClassVar[str]
 
     @abstractmethod
     def read(self, subject: Subject) -> Measured:
-        """Measure; whatever is random is drawn from `subject.rng` or `subject.generator`.
+        """Measure a model; random numbers come from `subject.rng` or `subject.generator`.
 
-        Raises: NearfarError where this kind of model, or this sample, cannot be measured.
+        Raises:
+            NearfarError: this kind of model, or this sample, cannot be measured.
         """
 
     @abstractmethod
     def work(self, subject: Subject) -> float:
-        """About how many multiplications it takes, to tell the cost before it is paid."""
+        """Return about how many multiplications `read` takes, to estimate its time."""
 
     def measure(self, subject: Subject) -> Finding:
-        """The finding; `absent` says why where there is none."""
+        """Return the finding; if the model cannot be measured, `absent` says why."""
         name = discovery.name_of(type(self))
         try:
-            found = self.read(subject)
+            measured = self.read(subject)
         except NearfarError as error:
             return Finding(name, self.title, self.source, absent=str(error))
         return Finding(
-            name, self.title, self.source, found.meaning, found.numbers, found.curves, found.notes
+            name,
+            self.title,
+            self.source,
+            measured.meaning,
+            measured.numbers,
+            measured.curves,
+            measured.notes,
         )
 
 
 def instruments_named(names: Iterable[str]) -> dict[str, Instrument]:
-    """The instruments of these names with their defaults.
+    """Return the instruments with these names, with their defaults.
 
     Raises:
-        SettingsError: there is no instrument of a name.
+        SettingsError: there is no instrument with one of the names.
     """
     names, known = list(names), all_instruments()
     if unknown := [name for name in names if name not in known]:
         raise SettingsError(
-            f"there is no instrument {', '.join(map(repr, unknown))}; there are {', '.join(known)}"
+            f"unknown instrument {', '.join(map(repr, unknown))}; expected {', '.join(known)}"
         )
     return {name: known[name] for name in names}
 
 
 def all_instruments() -> dict[str, Instrument]:
-    """Every instrument with its defaults, by name.
+    """Return every instrument by name, with its defaults.
 
     Examples:
         >>> from nearfar.theory.instrument import all_instruments

@@ -20,11 +20,11 @@ MEMORY = 20
 
 @dataclass(frozen=True, eq=False)
 class LatentOptimum:
-    """Where the search for a minimum ended.
+    """The result of the search for minima.
 
     Args:
-        mu: the means found.
-        slope: the norm of the objective's gradient left at each, in nats a latent unit.
+        mu: the means at the minima.
+        slope: the remaining norm of the objective's gradient at each, in nats per latent unit.
     """
 
     mu: Float64[Tensor, "rows latent"]
@@ -35,21 +35,21 @@ class LatentOptimum:
 class LatentObjective:
     """J(mu) = E_eps[-log p(x|z) - beta log p(z)] + lambda ||mu - c||^2, z = mu + sigma eps.
 
-    A row is a user under one mask: the target x is the user's full history, and the mask is in
-    sigma = sigma(x~) alone. It is Eq. 1 (with lambda, Eq. 8) up to what does not depend on mu:
-    the entropy of q, tr Sigma and V(S). The mean over eps is that over given draws, the same for
-    all rows, so that J is a fixed function; all is computed in float64.
+    A row is a user under one mask. The target x is the user's full history; the mask enters only
+    through sigma = sigma(x~). J is Eq. 1 (with lambda, Eq. 8) up to terms that do not depend on
+    mu: the entropy of q, tr Sigma and V(S). The mean over eps is over given draws, the same for
+    all rows, so J is a deterministic function. All is computed in float64.
 
     Source: Proposition 3.2 and its proof, which hold sigma(x~) and the decoder fixed.
 
     Args:
-        decoder: f; a copy in float64 is worked with.
+        decoder: f; a copy in float64 is used.
         x: full histories of ones.
-        sigma: standard deviations of the posterior that the mask leaves.
+        sigma: standard deviations of the posteriors of the masked histories.
         noise: draws of eps, best in pairs of eps and -eps, whose mean is 0.
-        beta: the weight of each row's KL term.
+        beta: weight of each row's KL term.
         loss: -log p(x|z).
-        log_prior: log p(z) of the model's prior for these rows; without it, N(0, I).
+        log_prior: log p(z) of the model's prior for these rows; by default N(0, I).
 
     Raises:
         SettingsError: a weight is negative.
@@ -71,10 +71,10 @@ class LatentObjective:
         shapes = (self.sigma.shape, self.noise.shape[1:], self.beta.shape, self.x.shape)
         if shapes != ((n_rows, n_latent), (n_latent,), (n_rows,), (n_rows, n_items)):
             raise DataError(
-                f"there are targets of shape {tuple(self.x.shape)}, sigma of "
-                f"{tuple(self.sigma.shape)}, noise of {tuple(self.noise.shape)} and "
-                f"{tuple(self.beta.shape)} weights for a decoder from {n_latent} dimensions to "
-                f"{n_items} items"
+                f"targets have shape {tuple(self.x.shape)}, sigma {tuple(self.sigma.shape)}, noise "
+                f"{tuple(self.noise.shape)} and weights {tuple(self.beta.shape)}, for a decoder "
+                f"from {n_latent} dimensions to {n_items} items; give one row of targets, sigma "
+                "and weight per row"
             )
         if bool((self.beta < 0).any()):
             raise SettingsError(f"beta is {float(self.beta.min())}; it must not be negative")
@@ -85,7 +85,7 @@ class LatentObjective:
         object.__setattr__(self, "x", self.loss.targets(self.x))
 
     def value(self, mu: Float64[Tensor, "rows latent"]) -> Float64[Tensor, " rows"]:
-        """J without alignment, in nats, up to a constant of each row."""
+        """Return J without alignment, in nats, up to a constant per row."""
         total = torch.zeros_like(self.beta)
         for eps in self.noise:
             z = mu + self.sigma * eps
@@ -99,29 +99,30 @@ class LatentObjective:
         align_weight: float = 0.0,
         centroid: Float[Tensor, "rows latent"] | None = None,
     ) -> LatentOptimum:
-        """The minimum over mu, row by row, by L-BFGS on all rows together.
+        """Find a minimum over mu for each row, by L-BFGS on all rows together.
 
-        The decoder's layers may make several minima: it is the one that the way down from `start`
-        leads to.
+        With hidden layers there may be several minima; the result is the one that the descent
+        from `start` reaches.
 
         Args:
             start: where the search begins.
             align_weight: lambda_A.
-            centroid: c; needed where lambda_A is above 0.
+            centroid: c; needed if lambda_A is above 0.
 
-        Raises: SettingsError where the weight is negative or comes without a centroid.
+        Raises:
+            SettingsError: the weight is negative, or is above 0 without a centroid.
         """
         if align_weight < 0 or (align_weight > 0 and centroid is None):
             raise SettingsError(
                 f"align_weight is {align_weight}; it must not be negative, and alignment needs "
                 "centroids"
             )
-        aim = torch.zeros_like(start) if centroid is None else centroid
-        aim = aim.double().to(start.device)
+        target = torch.zeros_like(start) if centroid is None else centroid
+        target = target.double().to(start.device)
         mu = start.detach().double().clone().requires_grad_()
 
         def objective() -> Tensor:
-            return (self.value(mu) + align_weight * (mu - aim).square().sum(1)).sum()
+            return (self.value(mu) + align_weight * (mu - target).square().sum(1)).sum()
 
         optimiser = torch.optim.LBFGS(
             [mu], max_iter=MOST_STEPS, history_size=MEMORY, line_search_fn="strong_wolfe",
@@ -140,11 +141,11 @@ class LatentObjective:
         return LatentOptimum(mu.detach(), slope.norm(dim=1))
 
     def hessian(self, mu: Float64[Tensor, "rows latent"]) -> Float64[Tensor, "rows latent latent"]:
-        """The Hessian of J without alignment, row by row, in nats per unit squared.
+        """Compute the Hessian of J without alignment for each row, in nats per unit squared.
 
         With one linear layer, N(0, I) and no noise it is N W'(diag p - p p')W + beta I, which has
         no negative eigenvalue. Deeper decoders and other priors may have some; `Contraction`
-        refuses these. Time is that of K backward passes.
+        refuses these. Time is that of one backward pass per latent dimension.
         """
         mu = mu.detach().double().requires_grad_()
         with torch.enable_grad():
@@ -154,4 +155,4 @@ class LatentObjective:
                 for part in slope.unbind(1)
             ]
         hessian = torch.stack(columns, 1)
-        return 0.5 * (hessian + hessian.transpose(1, 2))  # what rounding makes of it is not equal
+        return 0.5 * (hessian + hessian.transpose(1, 2))  # rounding breaks the symmetry

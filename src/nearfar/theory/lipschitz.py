@@ -1,4 +1,4 @@
-"""How fast the decoder's gradient changes with the latent: the constant L of Theorem 2.3."""
+"""The Lipschitz constant L of the decoder's gradient in the latent, for Theorem 2.3."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nearfar.theory.losses import MULTINOMIAL, Loss, MultinomialLoss
 from nearfar.vae.decoder import Decoder
 from nearfar.vae.layers import Tanh
 
-STEEPEST_BEND = 4 / (3 * math.sqrt(3))
+MAX_TANH_CURVATURE = 4 / (3 * math.sqrt(3))
 """The largest |tanh''|."""
 
 
@@ -26,27 +26,27 @@ def lipschitz_estimate(
     rng: torch.Generator,
     loss: Loss = MULTINOMIAL,
 ) -> Float[Tensor, " users"]:
-    """A lower bound of L, user by user: the largest ratio found over pairs of latents.
+    """Estimate L of each user from below: the largest slope over random pairs of latents.
 
-    ||grad l_u(z) - grad l_u(z')|| / ||z - z'|| over `n_pairs` random pairs among `z`. The true L
-    is at least this, so a sharing radius from it is at least the true one: an optimistic one.
-
-    Args:
-        decoder: f.
-        z: latents where users are, as drawn from their posteriors; at least two.
-        x: histories of ones.
-        n_pairs: how many pairs are looked at.
-        rng: which pairs, on the CPU.
-        loss: l.
+    The slope is ||grad l_u(z) - grad l_u(z')|| / ||z - z'||. The true L is at least the estimate,
+    so a sharing radius computed from it is at least the true one.
 
     Source: Theorem 2.3; L in nats per item's parameter and unit of z.
 
+    Args:
+        decoder: f.
+        z: latents drawn from the users' posteriors; at least two.
+        x: histories of ones.
+        n_pairs: number of random pairs among `z`.
+        rng: random generator of the pairs, on the CPU.
+        loss: l.
+
     Raises:
-        SettingsError: n_pairs is below 1, or fewer than two latents are given.
+        SettingsError: `n_pairs` is below 1, or there are fewer than two latents.
     """
     if n_pairs < 1 or len(z) < 2:
         raise SettingsError(
-            f"n_pairs is {n_pairs} and there are {len(z)} latents; at least 1 and 2 are needed"
+            f"n_pairs is {n_pairs} and there are {len(z)} latents; expected at least 1 and 2"
         )
     change = torch.tensor([1.0, -1.0], dtype=torch.float64, device=z.device)
     targets = loss.targets(x)
@@ -70,24 +70,25 @@ def lipschitz_bound(
     latent_radius: float,
     loss: Loss = MULTINOMIAL,
 ) -> Float[Tensor, " users"]:
-    """An upper bound of L, user by user, for latents with ||z|| <= `latent_radius`.
+    """Compute an upper bound of L for each user, for latents with ||z|| <= `latent_radius`.
 
-    From the spectral norms of the layers, by the product rule along back-propagation. It holds
-    always and is loose: a sharing radius from it is at most the true one, and often negative.
-    Outside any ball no finite bound exists, the first layer's gradient growing with z.
+    It follows from the spectral norms of the layers, by the product rule along back-propagation.
+    It always holds but is loose: a sharing radius computed from it is at most the true one, and
+    often negative. Without a radius there is no finite bound, since the first layer's gradient
+    grows with z.
 
-    Args:
-        decoder: f, of tanh layers or none.
-        n_interactions: |x| of each user, or the sum of soft targets, each at most 1.
-        latent_radius: of the ball that the latents stay in, in units of z.
-        loss: l, a multinomial one.
-
-    Source: Theorem 2.3. What is used of the loss: ||N p - x||^2 <= N^2 + N, and softmax is
+    Source: Theorem 2.3, with two facts about the loss: ||N p - x||^2 <= N^2 + N, and softmax is
     1/2-Lipschitz.
 
+    Args:
+        decoder: f, with tanh layers or no hidden layer.
+        n_interactions: |x| of each user, or the sum of soft targets, each at most 1.
+        latent_radius: radius of the ball that holds the latents, in units of z.
+        loss: l, a multinomial loss.
+
     Raises:
-        SettingsError: the decoder has units other than tanh, which have no bounded slope, or the
-            loss is not multinomial.
+        SettingsError: the decoder has units other than tanh, whose slope is unbounded, or the loss
+            is not multinomial.
     """
     if not isinstance(loss, MultinomialLoss):
         raise SettingsError(
@@ -97,29 +98,34 @@ def lipschitz_bound(
     layers = [layer for layer in decoder.hidden if isinstance(layer, Tanh)]
     if len(layers) < len(decoder.hidden):
         raise SettingsError(
-            "the decoder has gated units; an upper bound is known for tanh layers only, "
+            "the decoder has gated units; an upper bound is known for tanh layers only; "
             "use lipschitz_estimate"
         )
     norms = [_spectral_norm(layer.weight) for layer in layers]
-    out = _spectral_norm(decoder.out.weight)
-    slopes = [math.prod(norms[: k + 1]) for k in range(len(norms))]
-    sizes = [latent_radius, *(math.sqrt(layer.out_features) for layer in layers)]
+    out_norm = _spectral_norm(decoder.out.weight)
+    norm_products = [math.prod(norms[: k + 1]) for k in range(len(norms))]
+    input_norms = [latent_radius, *(math.sqrt(layer.out_features) for layer in layers)]
     n = n_interactions.double()
-    size, slope = (n.square() + n).sqrt(), n / 2 * out * math.prod(norms)
-    bound = _of_a_layer(size, slope, sizes[-1], math.prod(norms)).square()
-    above = out
+    error_norm, error_slope = (n.square() + n).sqrt(), n / 2 * out_norm * math.prod(norms)
+    bound = _layer_bound(error_norm, error_slope, input_norms[-1], math.prod(norms)).square()
+    norm_above = out_norm
     for k in reversed(range(len(layers))):
-        slope = above * slope + STEEPEST_BEND * slopes[k] * above * size
-        size = above * size
-        incoming = math.prod(norms[:k])
-        bound = bound + _of_a_layer(size, slope, sizes[k], incoming).square()
-        above = norms[k]
+        error_slope = (
+            norm_above * error_slope
+            + MAX_TANH_CURVATURE * norm_products[k] * norm_above * error_norm
+        )
+        error_norm = norm_above * error_norm
+        input_slope = math.prod(norms[:k])
+        bound = bound + _layer_bound(error_norm, error_slope, input_norms[k], input_slope).square()
+        norm_above = norms[k]
     return bound.sqrt()
 
 
-def _of_a_layer(error: Tensor, slope: Tensor, inputs: float, inputs_slope: float) -> Tensor:
-    """A bound of L for one layer's weight and bias, whose gradient is error x (inputs, 1)^T."""
-    return slope * math.sqrt(inputs**2 + 1) + error * inputs_slope
+def _layer_bound(
+    error_norm: Tensor, error_slope: Tensor, input_norm: float, input_slope: float
+) -> Tensor:
+    """Bound L for one layer's weight and bias, whose gradient is error x (inputs, 1)^T."""
+    return error_slope * math.sqrt(input_norm**2 + 1) + error_norm * input_slope
 
 
 def _spectral_norm(weight: Float[Tensor, "outputs inputs"]) -> float:

@@ -1,4 +1,4 @@
-"""What a model was trained by: its objective, and the loss of a history in the logits."""
+"""The objective of a trained model, and the loss of a history as a function of the logits."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from nearfar.vae.terms.critic import WatchedReconstruction
 
 
 class Loss(ABC):
-    """l = scale A(f) - t . f in nats, A convex and t the targets of a history.
+    """l = scale A(f) - t . f in nats, with A convex and t the targets of a history.
 
-    Its gradient in the logits is scale A'(f) - t, and the difference of two users' losses at one
-    latent is of the same form, with the differences of their scales and targets.
+    Its gradient in the logits is scale A'(f) - t. The difference of two users' losses at the same
+    latent has the same form, with the differences of scales and targets.
     """
 
     @abstractmethod
     def scale(self, targets: Float[Tensor, "users items"]) -> Float[Tensor, " users"]:
-        """The factor of A, user by user."""
+        """Return the factor of A for each user."""
 
     def targets(self, x: Float[Tensor, "users items"]) -> Float[Tensor, "users items"]:
-        """t of histories of ones; the history itself unless targets are soft."""
+        """Return t for histories of ones: the history itself unless targets are soft."""
         return x
 
     @abstractmethod
     def potential(self, logits: Float[Tensor, "*rows items"]) -> Float[Tensor, "*rows"]:
-        """A(f)."""
+        """Return A(f)."""
 
     @abstractmethod
     def link(self, logits: Float[Tensor, "*rows items"]) -> Float[Tensor, "*rows items"]:
-        """A'(f)."""
+        """Return A'(f)."""
 
     def value(
         self, logits: Float[Tensor, "*rows items"], targets: Float[Tensor, "*rows items"]
     ) -> Float[Tensor, "*rows"]:
-        """-log p(x|z) in nats, up to what does not depend on z."""
+        """Return -log p(x|z) in nats, up to terms that do not depend on z."""
         return self.scale(targets) * self.potential(logits) - (targets * logits).sum(-1)
 
 
@@ -56,8 +56,8 @@ class MultinomialLoss(Loss):
     """-sum_i t_i log softmax(f)_i (Eq. 1); A = logsumexp, scale = sum_i t_i.
 
     Args:
-        background: as in `Multinomial`: the items outside of a history have together this share
-            of the weight of those in it.
+        background: total weight of the items outside a history, as a share of the weight of the
+            items in it; see `Multinomial`.
     """
 
     background: float = 0.0
@@ -98,12 +98,12 @@ MULTINOMIAL = MultinomialLoss()
 
 
 def loss_of(term: Term) -> Loss:
-    """The loss of an objective's reconstruction term.
+    """Return the loss of an objective's reconstruction term.
 
-    A sampled normaliser estimates the multinomial loss, which is returned for it.
+    For a sampled normaliser it is the multinomial loss, which the normaliser estimates.
 
     Raises:
-        SettingsError: the term is of none of these likelihoods.
+        SettingsError: the term's likelihood is neither multinomial nor Bernoulli.
     """
     if term is bernoulli:
         return BernoulliLoss()
@@ -114,20 +114,20 @@ def loss_of(term: Term) -> Loss:
     if isinstance(term, SampledReconstruction):
         return MultinomialLoss(term.background)
     raise SettingsError(
-        f"the model is trained by {getattr(term, '__name__', type(term).__name__)}, and the theory "
-        "is measured here for a multinomial or Bernoulli likelihood"
+        f"the model is trained by {getattr(term, '__name__', type(term).__name__)}; expected a "
+        "multinomial or Bernoulli likelihood"
     )
 
 
 def trained_objective(algorithm: AutoencoderAlgorithm, model: Autoencoder) -> Objective:
-    """Return the objective with the prior as it is after training, where the model is.
+    """Return the objective with the trained prior, on the model's device.
 
-    A composite prior takes over the encoder as it does at the end of every epoch. Other terms
-    with parameters, such as a critic or anchors, are fresh.
+    A composite prior copies the encoder, as at the end of every epoch. Other terms with
+    parameters, such as a critic or anchors, are newly initialised.
 
     Args:
-        algorithm: what fitted the model.
-        model: holds the prior's parameters.
+        algorithm: the algorithm that fitted the model.
+        model: the model, which holds the prior's parameters.
 
     Raises:
         SettingsError: the model does not hold the parameters of this prior.

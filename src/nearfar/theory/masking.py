@@ -1,4 +1,4 @@
-"""Theorem 2.6: how far apart two histories are after independent masks."""
+"""Theorem 2.6: the distance of two histories after independent masks."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from nearfar.core.errors import DataError, SettingsError
 
 @dataclass(frozen=True)
 class MaskedDistance:
-    """The law of D = ||x~_u - x~_v||_1 under independent Bernoulli masks, in items.
+    """The distribution of D = ||x~_u - x~_v||_1 under independent Bernoulli masks, in items.
 
-    D = B1 + B2, B1 ~ Bin(d, rho) and B2 ~ Bin(m, 2 rho (1 - rho)) independent: an item of one
-    user only counts where it is kept, a shared one where exactly one of the two keeps it.
+    D = B1 + B2, with B1 ~ Bin(d, rho) and B2 ~ Bin(m, 2 rho (1 - rho)) independent. An item of one
+    user counts if it is kept; a shared item counts if exactly one of the two users keeps it.
 
     Notation: `n_different` = d; `n_shared` = m; `keep_prob` = rho, 1 = kept.
-    Source: Theorem 2.6. It speaks of raw 0/1 masks (`Mask`), not of normalised histories.
+    Source: Theorem 2.6, for raw 0/1 masks (`Mask`), not for normalised histories.
 
     Args:
-        n_different: items that one of the two users has and the other has not.
-        n_shared: items that both have.
-        keep_prob: the probability that a positive is kept.
+        n_different: number of items that exactly one of the two users has.
+        n_shared: number of items that both have.
+        keep_prob: probability that a positive is kept.
 
     Raises:
-        SettingsError: a count is negative or `keep_prob` no probability.
+        SettingsError: a count is negative, or `keep_prob` is not between 0 and 1.
 
     Examples:
         >>> from nearfar.theory.masking import MaskedDistance
-        >>> law = MaskedDistance(n_different=10, n_shared=5, keep_prob=0.5)
-        >>> law.mean
+        >>> distance = MaskedDistance(n_different=10, n_shared=5, keep_prob=0.5)
+        >>> distance.mean
         7.5
     """
 
@@ -54,16 +54,17 @@ class MaskedDistance:
     def between(
         cls, x_u: Int[np.ndarray, " items"], x_v: Int[np.ndarray, " items"], keep_prob: float
     ) -> MaskedDistance:
-        """The law for two binary histories.
+        """Return the distribution for two binary histories.
 
-        Raises: DataError where they are not binary or not of the same items.
+        Raises:
+            DataError: a history is not binary, or they are not over the same items.
         """
         u, v = _positives(x_u, x_v)
         return cls(int((u ^ v).sum()), int((u & v).sum()), keep_prob)
 
     @property
     def one_sided_prob(self) -> float:
-        """2 rho (1 - rho): exactly one of two users keeps an item that they share."""
+        """2 rho (1 - rho), the probability that exactly one of two users keeps a shared item."""
         return 2 * self.keep_prob * (1 - self.keep_prob)
 
     @property
@@ -78,27 +79,27 @@ class MaskedDistance:
         return self.n_different * rho * (1 - rho) + self.n_shared * r * (1 - r)
 
     def law(self) -> Float64[np.ndarray, " distances"]:
-        """P(D = 0), ..., P(D = d + m)."""
+        """Return P(D = 0), ..., P(D = d + m)."""
         d, m = self.n_different, self.n_shared
         first = stats.binom.pmf(np.arange(d + 1), d, self.keep_prob)
         second = stats.binom.pmf(np.arange(m + 1), m, self.one_sided_prob)
-        return np.convolve(first, second)  # a sum of products of positives: no cancellation
+        return np.convolve(first, second)  # all summands are positive, so nothing cancels
 
     def contraction(self, a: int = 0) -> float:
-        """P(D <= d - a): masked, the two are nearer by `a` items or more."""
+        """Return P(D <= d - a): masks bring the two nearer by `a` items or more."""
         return float(self.law()[: max(0, self.n_different - a + 1)].sum())
 
     def expansion(self, a: int = 0) -> float:
-        """P(D >= d + a): masked, the two are further apart by `a` items or more."""
+        """Return P(D >= d + a): masks move the two apart by `a` items or more."""
         return float(self.law()[max(0, self.n_different + a) :].sum())
 
     def contraction_bound(self, a: int = 0) -> float:
-        """P(Bin(d, rho) <= d - a) (1 - 2 rho (1 - rho))^m, at most `contraction(a)`."""
+        """Return P(Bin(d, rho) <= d - a) (1 - 2 rho (1 - rho))^m, at most `contraction(a)`."""
         d, r = self.n_different, self.one_sided_prob
         return float(stats.binom.cdf(d - a, d, self.keep_prob) * (1 - r) ** self.n_shared)
 
     def expansion_bound(self, a: int = 0) -> float:
-        """P(Bin(m, 2 rho (1 - rho)) >= d + a), at most `expansion(a)`."""
+        """Return P(Bin(m, 2 rho (1 - rho)) >= d + a), at most `expansion(a)`."""
         limit = self.n_different + a - 1
         return float(stats.binom.sf(limit, self.n_shared, self.one_sided_prob))
 
@@ -106,9 +107,9 @@ class MaskedDistance:
 def pairwise_overlap(
     histories: csr_array, others: csr_array | None = None
 ) -> tuple[Int64[np.ndarray, "users others"], Int64[np.ndarray, "users others"]]:
-    """d = ||x_u - x_v||_1 and m = <x_u, x_v> in items for all pairs of binary histories.
+    """Return d = ||x_u - x_v||_1 and m = <x_u, x_v> in items for all pairs of binary histories.
 
-    Without `others`, between `histories` themselves.
+    Without `others`, the pairs are within `histories`.
 
     Examples:
         >>> from nearfar.theory.masking import pairwise_overlap
@@ -123,7 +124,7 @@ def pairwise_overlap(
 
 
 def _positives(x_u: np.ndarray, x_v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two binary histories as boolean vectors."""
+    """Return two binary histories as boolean vectors."""
     if x_u.ndim != 1 or x_u.shape != x_v.shape:
         raise DataError(
             f"histories have shapes {x_u.shape} and {x_v.shape}; give two vectors over the "

@@ -1,4 +1,4 @@
-"""What the KL pays for: telling users apart, and an aggregate unlike the prior (Eq. 5-7)."""
+"""The two parts of the KL: information about the user, and mismatch with the prior (Eq. 5-7)."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ BLOCK_DRAWS = 1024
 class KLDecomposition:
     """E KL(q(z|x) || p) = I_q(X; Z) + KL(qbar || p), p the prior, all in nats per user.
 
-    qbar, the aggregated posterior of all users, is known by a sample's posteriors only, so that
-    I is held between two estimates, and with it the mismatch, which is the rest of the KL:
+    qbar is the aggregated posterior of all users. Only a sample of its posteriors is known, so I
+    has a lower and an upper estimate, and so has the mismatch, which is the rest of the KL:
 
-    - `information_low` mixes a latent's own posterior with the others'. Its mean over samples
-      is at most I, and it is at most log n_users: for large I it says little. Of a population
-      that is the sample and nobody else it is the unbiased estimate.
+    - `information_low` includes a latent's own posterior in the mixture. Its mean over samples is
+      at most I, and it is at most log n_users, so it says little for large I. If the sample is the
+      whole population it is unbiased.
     - `information_high` leaves the own posterior out. Its mean is at least I.
 
-    Standard errors are over users, as if qbar were known; what a sample's qbar lacks is in the
-    distance of low from high.
+    Standard errors are over users, as if qbar were known. The distance of low from high shows the
+    error of the sample's qbar.
 
     Source: Eq. 5-7; the two estimates are Eq. 12 and 13 of Poole et al., On Variational Bounds
     of Mutual Information, 2019.
 
     Attributes:
         n_users: size of the sample.
-        kl: mean of KL(q(z|x) || p), in closed form for N(0, I), else by latents; unbiased.
-        kl_error: its standard error.
-        information_low: as above.
-        information_low_error: its standard error.
-        information_high: as above.
-        information_high_error: its standard error.
-        sampled_kl: mean of log q(z|x) - log p(z) at the latents drawn, of which the estimates of
-            I and of the mismatch are made; unbiased, differs from `kl` by the drawing.
+        kl: mean of KL(q(z|x) || p), in closed form for N(0, I), else from latents; unbiased.
+        kl_error: standard error of `kl`.
+        information_low: lower estimate of I.
+        information_low_error: standard error of `information_low`.
+        information_high: upper estimate of I.
+        information_high_error: standard error of `information_high`.
+        sampled_kl: mean of log q(z|x) - log p(z) over the latents that the estimates of I and the
+            mismatch use; unbiased, differs from `kl` by sampling.
         sampled_kl_error: standard error of sampled_kl - kl.
-        standard_kl: mean of KL(q(z|x) || N(0, I)), whatever the prior.
-        knows_user: whether the prior depends on the user's history, as a composite one. Its KL is
-            then no bound of I, and what is left of it is no mismatch.
+        standard_kl: mean of KL(q(z|x) || N(0, I)), for any prior.
+        knows_user: whether the prior depends on the user's history, as a composite prior does.
+            Then the KL does not bound I, and the rest of it is not a mismatch.
     """
 
     n_users: int
@@ -64,22 +64,22 @@ class KLDecomposition:
 
     @property
     def mismatch_low(self) -> float:
-        """KL(qbar || p) with `information_high`: its mean is at most the true one.
+        """KL(qbar || p) by `information_high`: its mean is at most the true one.
 
-        NaN where the prior knows the user; and so is `mismatch_high`.
+        It is NaN if the prior knows the user, and so is `mismatch_high`.
         """
         return math.nan if self.knows_user else self.sampled_kl - self.information_high
 
     @property
     def mismatch_high(self) -> float:
-        """KL(qbar || p) with `information_low`: its mean is at least the true one."""
+        """KL(qbar || p) by `information_low`: its mean is at least the true one."""
         return math.nan if self.knows_user else self.sampled_kl - self.information_low
 
     def information_interval(self, z: float = 1.96) -> tuple[float, float]:
-        """Where I lies: low and high, each moved outwards by `z` of its standard errors.
+        """Return an interval for I: low and high, each widened by `z` of its standard errors.
 
-        Cut to what I can be: at least 0, and at most E KL, the mismatch being no less than 0.
-        N(0, I) is a prior of all users, so that its KL bounds I whatever the model's prior is.
+        It is cut at 0 and at E KL (widened too), since the mismatch is at least 0. If the prior
+        knows the user, it is cut at the KL to N(0, I), a prior that is the same for all users.
         """
         low = self.information_low - z * self.information_low_error
         high = self.information_high + z * self.information_high_error
@@ -96,51 +96,52 @@ def decompose_kl(
     log_prior: Density | None = None,
     knows_user: bool = False,
 ) -> KLDecomposition:
-    """The decomposition, from the posteriors of a sample of independent users.
+    """Decompose the KL, from the posteriors of a sample of independent users.
 
-    With masked inputs it is the same of X~: give the posteriors of one mask a user.
-    Time grows with users^2 x draws x latent, memory with 1024 x users.
+    With masked inputs it decomposes the KL of X~: give posteriors of one mask per user. Time grows
+    with users^2 x draws x latent, memory with 1024 x users.
 
     Args:
-        posterior: q(z|x) of the sample's users; without a flow.
-        rng: what latents are drawn from, on the CPU.
+        posterior: q(z|x) of the sample's users, without a flow.
+        rng: random generator of the latents, on the CPU.
         n_draws: latents per user.
-        log_prior: log p of the model's prior for these users; without it, of N(0, I).
+        log_prior: log p of the model's prior for these users; by default N(0, I).
         knows_user: see `KLDecomposition`.
 
     Raises:
-        SettingsError: n_draws is below 1, or the sample has fewer than two users.
-        DataError: a posterior is a point (a variance of 0), whose KL is infinite.
+        SettingsError: `n_draws` is below 1, or the sample has fewer than two users.
+        DataError: a posterior is a point (variance 0), whose KL is infinite.
 
     Examples:
         >>> from nearfar.theory.mutual_information import decompose_kl
         >>> posterior = vae.encode(split.test.fold_in.x)
-        >>> found = decompose_kl(posterior, rng=torch.Generator().manual_seed(1))
-        >>> found.kl > 0
+        >>> parts = decompose_kl(posterior, rng=torch.Generator().manual_seed(1))
+        >>> parts.kl > 0
         True
     """
     mu, logvar = (t.detach().to("cpu", torch.float64) for t in (posterior.mu, posterior.logvar))
     n_users = len(mu)
     if n_draws < 1 or n_users < 2:
         raise SettingsError(
-            f"n_draws is {n_draws} and there are {n_users} users; at least 1 and 2 are needed"
+            f"n_draws is {n_draws} and there are {n_users} users; expected at least 1 and 2"
         )
     if not logvar.isfinite().all():
         raise DataError(
-            "a posterior is a point and its KL infinite; give those of a variational autoencoder"
+            "a posterior is a point and its KL is infinite; give posteriors of a variational "
+            "autoencoder"
         )
     q = DiagonalGaussian(mu, logvar)
     kl = 0.5 * (mu.square() + q.variance - 1 - logvar).sum(1)
     low, high, sampled = (torch.zeros_like(kl) for _ in range(3))
     for _ in range(n_draws):
         z = q.sample(torch.randn(mu.shape, generator=rng, dtype=torch.float64))
-        own = log_normal(z, mu, logvar).sum(1)
-        mixed, others = _log_aggregate(z, q)
-        low += (own - mixed) / n_draws
-        high += (own - others) / n_draws
+        log_own = log_normal(z, mu, logvar).sum(1)
+        log_all, log_others = _log_aggregate(z, q)
+        low += (log_own - log_all) / n_draws
+        high += (log_own - log_others) / n_draws
         zero = torch.zeros_like(mu[:1])
-        prior = log_normal(z, zero, zero).sum(1) if log_prior is None else log_prior(z)
-        sampled += (own - prior.double().cpu()) / n_draws
+        log_p = log_normal(z, zero, zero).sum(1) if log_prior is None else log_prior(z)
+        sampled += (log_own - log_p.double().cpu()) / n_draws
     standard = kl
     kl = kl if log_prior is None else sampled
     return KLDecomposition(
@@ -161,20 +162,20 @@ def decompose_kl(
 def _log_aggregate(
     z: Float64[Tensor, "users latent"], q: DiagonalGaussian
 ) -> tuple[Float64[Tensor, " users"], Float64[Tensor, " users"]]:
-    """log of the mean density of all posteriors at each latent; and of all but the own."""
+    """Return the log of the mean density at each latent: of all posteriors, and without its own."""
     n_users = len(z)
     precision = torch.exp(-q.logvar)
     constant = log_normal(torch.zeros_like(q.mu), q.mu, q.logvar).sum(1)
     slope = (q.mu * precision).T
-    mixed, others = [], []
+    log_all, log_others = [], []
     for start in range(0, n_users, BLOCK_DRAWS):
-        part = z[start : start + BLOCK_DRAWS]
-        log_density = constant + part @ slope - 0.5 * part.square() @ precision.T
-        mixed.append(torch.logsumexp(log_density, 1) - math.log(n_users))
-        rows = torch.arange(len(part))
+        batch = z[start : start + BLOCK_DRAWS]
+        log_density = constant + batch @ slope - 0.5 * batch.square() @ precision.T
+        log_all.append(torch.logsumexp(log_density, 1) - math.log(n_users))
+        rows = torch.arange(len(batch))
         log_density[rows, start + rows] = -math.inf
-        others.append(torch.logsumexp(log_density, 1) - math.log(n_users - 1))
-    return torch.cat(mixed), torch.cat(others)
+        log_others.append(torch.logsumexp(log_density, 1) - math.log(n_users - 1))
+    return torch.cat(log_all), torch.cat(log_others)
 
 
 def _error(values: Float64[Tensor, " users"]) -> float:

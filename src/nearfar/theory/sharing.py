@@ -1,4 +1,4 @@
-"""Who helps whom: the sharing radius of Theorem 2.3, over a sample of users."""
+"""The sharing radius of Theorem 2.3, for all pairs of a sample of users."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ LOSSES_AT_ONCE = 64
 
 @dataclass(frozen=True, eq=False)
 class SharingGraph:
-    """Which users' gradient steps must help which others, to first order.
+    """The pairs of users in which a gradient step on one must help the other, to first order.
 
-    Axes: row u is the user who is helped, column v the one on whom the step is taken.
+    Row u is the user who is helped, column v the user on whom the step is taken.
 
     Attributes:
-        gradient_norm: ||g_v||, " users", in nats per unit of the decoder's parameters.
-        mismatch: Delta_uv, "users users", in the same unit; zero on the diagonal.
-        lipschitz: L of l_u, " users", that unit a unit of z.
+        gradient_norm: ||g_v||, in nats per unit of the decoder's parameters.
+        mismatch: Delta_uv, in the same unit; zero on the diagonal.
+        lipschitz: L of l_u, in that unit per unit of z.
         least_distance: ||mu_u - mu_v|| <= W1(q_u, q_v), in units of z.
         most_distance: W2(q_u, q_v) >= W1(q_u, q_v), in units of z.
     """
@@ -41,11 +41,11 @@ class SharingGraph:
 
     @property
     def radius(self) -> Float64[np.ndarray, "users users"]:
-        """r_uv = (||g_v|| - Delta_uv) / L in units of z; no distance is within a negative one.
+        """r_uv = (||g_v|| - Delta_uv) / L in units of z; a negative radius holds no distance.
 
-        At most the true radius if `lipschitz` is an upper bound of L, at least the true one if
-        it is an estimate from sampled pairs. Where L is 0, z does not matter: infinite, with
-        the sign of ||g_v|| - Delta_uv.
+        It is at most the true radius if `lipschitz` is an upper bound of L, and at least the true
+        one if `lipschitz` is an estimate from sampled pairs. For L = 0 the loss does not depend on
+        z and the radius is infinite, with the sign of ||g_v|| - Delta_uv.
         """
         margin = self.gradient_norm - self.mismatch
         slope = np.broadcast_to(self.lipschitz[:, None], margin.shape)
@@ -54,15 +54,15 @@ class SharingGraph:
 
     @property
     def surely_within(self) -> Bool[np.ndarray, "users users"]:
-        """Pairs with W2 < r_uv, so that W1 < r_uv; users with themselves left out."""
-        return self._of_others(self.most_distance < self.radius)
+        """Pairs with W2 < r_uv, so that W1 < r_uv; the diagonal is left out."""
+        return self._off_diagonal(self.most_distance < self.radius)
 
     @property
     def maybe_within(self) -> Bool[np.ndarray, "users users"]:
-        """Pairs with ||mu_u - mu_v|| < r_uv: no other pair has W1 < r_uv."""
-        return self._of_others(self.least_distance < self.radius)
+        """Pairs with ||mu_u - mu_v|| < r_uv; no other pair can have W1 < r_uv."""
+        return self._off_diagonal(self.least_distance < self.radius)
 
-    def _of_others(self, pairs: np.ndarray) -> Bool[np.ndarray, "users users"]:
+    def _off_diagonal(self, pairs: np.ndarray) -> Bool[np.ndarray, "users users"]:
         return pairs & ~np.eye(len(pairs), dtype=bool)
 
 
@@ -72,20 +72,19 @@ def mean_gradients(
     x: Float[Tensor, "users items"],
     loss: Loss = MULTINOMIAL,
 ) -> tuple[Float[Tensor, " users"], Float[Tensor, "users users"]]:
-    """||g_v|| and Delta_uv (row u, column v), by the mean over the latents z of each user v.
+    """Compute ||g_v|| and Delta_uv (row u, column v) from the latents z of each user v.
 
-    g_v = E_{q_v} grad l_v and Delta_uv = || E_{q_v} [grad l_u - grad l_v] ||, l the loss
-    of a user's whole history in nats (Eq. 1). Exact for the empirical posteriors that the
-    latents make; for the posteriors themselves the norm of a Monte Carlo mean is too large on
-    average, ever less so with more draws.
+    g_v = E_{q_v} grad l_v and Delta_uv = || E_{q_v} [grad l_u - grad l_v] ||, with l the loss of
+    a user's whole history in nats (Eq. 1). Expectations are means over the latents. The norm of
+    such a mean is biased upwards, less so with more draws.
+
+    Source: Theorem 2.3.
 
     Args:
         decoder: f.
-        z: latents drawn of each user's posterior.
+        z: latents drawn from each user's posterior.
         x: histories of ones.
         loss: l.
-
-    Source: Theorem 2.3.
     """
     n_users, n_draws, _ = z.shape
     targets = loss.targets(x)
@@ -94,12 +93,12 @@ def mean_gradients(
     norm = torch.empty(n_users, dtype=torch.float64, device=z.device)
     mismatch = torch.empty(n_users, n_users, dtype=torch.float64, device=z.device)
     for v in range(n_users):
-        own = scale[[v]], targets[[v]]
-        norm[v] = gradient_norms(decoder, z[v], weights, *own, loss)[0]
+        scale_v, targets_v = scale[[v]], targets[[v]]
+        norm[v] = gradient_norms(decoder, z[v], weights, scale_v, targets_v, loss)[0]
         for start in range(0, n_users, LOSSES_AT_ONCE):
             others = slice(start, start + LOSSES_AT_ONCE)
             mismatch[others, v] = gradient_norms(
-                decoder, z[v], weights, scale[others] - own[0], targets[others] - own[1], loss
+                decoder, z[v], weights, scale[others] - scale_v, targets[others] - targets_v, loss
             )
     return norm, mismatch.fill_diagonal_(0)
 
@@ -116,32 +115,32 @@ def sharing_graph(
     loss: Loss = MULTINOMIAL,
     lipschitz: Float[Tensor, " users"] | None = None,
 ) -> SharingGraph:
-    """Theorem 2.3 measured on a sample of users.
+    """Measure Theorem 2.3 on a sample of users.
 
-    For a sample: time grows with its square, one pass of back-propagation through the hidden
-    layers a pair; memory is users x items and users x users.
+    Time grows with the square of the sample: one back-propagation through the hidden layers per
+    pair. Memory is users x items and users x users.
 
     Args:
         decoder: f.
-        z: latents drawn of each user's posterior, as the decoder is given them.
-        histories: of the users, of ones.
+        z: latents drawn from each user's posterior, as the decoder gets them.
+        histories: histories of the users, of ones.
         least_distance: a lower bound of W1 between their posteriors, in units of z.
-        most_distance: an upper bound of it.
-        rng: what pairs are drawn from, on the CPU.
+        most_distance: an upper bound of W1, in units of z.
+        rng: random generator of the pairs, on the CPU.
         n_pairs: pairs of latents that L is estimated from.
         loss: l.
-        lipschitz: L of each user where known, as from `lipschitz_bound`. Without it, it is
-            `lipschitz_estimate`: a lower bound of L, so that the radii are upper bounds and
-            `surely_within` is sure only up to this.
+        lipschitz: L of each user if known, such as `lipschitz_bound`. By default it is
+            `lipschitz_estimate`, a lower bound of L; then the radii are upper bounds and
+            `surely_within` is not certain.
 
     Raises:
-        SettingsError: n_pairs is below 1 where L is estimated.
-        DataError: latents and histories are not of the same users, or of none.
+        SettingsError: L is to be estimated and `n_pairs` is below 1.
+        DataError: latents and histories have different numbers of users, or none.
     """
     if len(z) != histories.shape[0] or not len(z):
         raise DataError(
             f"there are latents of {len(z)} users and {histories.shape[0]} histories; "
-            "give both of the same users, at least one"
+            "give both of the same users, at least one user"
         )
     z = z.to(decoder.out.weight)
     x = torch.from_numpy(histories.toarray()).to(z)

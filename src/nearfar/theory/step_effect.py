@@ -1,4 +1,4 @@
-"""What a gradient step on one user does to the loss of another: Theorem 2.3 taken at its word."""
+"""The effect of a gradient step on one user on the loss of another, to check Theorem 2.3."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ def step_effects(
     share: float = 0.01,
     loss: Loss = MULTINOMIAL,
 ) -> Float64[np.ndarray, "users users"]:
-    """The change of u's loss (row) by one SGD step of the decoder on v (column), in nats.
+    """Compute the change of u's loss (row) by one SGD step of the decoder on v (column), in nats.
 
-    theta' = theta - eta_v g_v, and the loss is the mean over the users' latents, before and after
-    the step, so that nothing is left to first order. eta_v is such that to first order v's own
-    loss falls by `share` of it: steps of equal effect on those whom they are taken on.
+    The step is theta' = theta - eta_v g_v. The loss is the mean over the users' latents, computed
+    before and after the step, without a first-order approximation. eta_v lowers v's own loss by
+    the fraction `share`, to first order, so that all steps have the same effect on their own user.
 
-    In float64. Time is that of 2 users^2 x draws decoder passes, memory that of users x items.
+    All is computed in float64. Time is 2 users^2 x draws decoder passes, memory users x items.
 
     Args:
-        decoder: f; a copy is worked with.
-        z: latents drawn of each user's posterior.
+        decoder: f; a copy is used.
+        z: latents drawn from each user's posterior.
         x: histories of ones.
-        share: of v's own loss.
+        share: fraction of v's own loss.
         loss: l.
 
-    Raises: SettingsError where the share is not between 0 and 1.
+    Raises:
+        SettingsError: `share` is not between 0 and 1.
     """
     if not 0 < share < 1:
         raise SettingsError(f"share is {share}; it must be between 0 and 1")
@@ -49,30 +50,30 @@ def step_effects(
         draws = [loss.value(exact(z[users, s]), targets[users]) for s in range(z.shape[1])]
         return torch.stack(draws).mean(0)
 
-    everyone = slice(None)
+    all_users = slice(None)
     with torch.no_grad():
-        before = losses(everyone)
-    found = torch.empty(len(z), len(z), dtype=torch.float64)
+        before = losses(all_users)
+    effects = torch.empty(len(z), len(z), dtype=torch.float64)
     for v in range(len(z)):
         with torch.enable_grad():
-            own = losses(slice(v, v + 1)).sum()
-            gradients = torch.autograd.grad(own, parameters)
+            own_loss = losses(slice(v, v + 1)).sum()
+            gradients = torch.autograd.grad(own_loss, parameters)
         squared = sum(float(g.square().sum()) for g in gradients)
-        eta = share * float(own.detach()) / squared if squared else 0.0
+        eta = share * float(own_loss.detach()) / squared if squared else 0.0
         with torch.no_grad():
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.sub_(gradient, alpha=eta)
-            found[:, v] = (losses(everyone) - before).cpu()
+            effects[:, v] = (losses(all_users) - before).cpu()
             for parameter, old in zip(parameters, decoder.parameters(), strict=True):
                 parameter.copy_(old)
-    return found.numpy()
+    return effects.numpy()
 
 
 def discrimination(score: Float[np.ndarray, " pairs"], helped: Bool[np.ndarray, " pairs"]) -> float:
-    """How often a score is higher for a pair that was helped than for one that was not.
+    """Compute how often a score is higher for a helped pair than for one that was not helped.
 
-    The area under the ROC curve: .5 for a score that tells nothing, 1 for one that tells all;
-    ties count half. NaN where all pairs or none were helped.
+    It is the area under the ROC curve: .5 for a random score, 1 for a perfect one. Ties count
+    half. It is NaN if all pairs or none were helped.
     """
     n_helped = int(helped.sum())
     if n_helped in (0, len(helped)):

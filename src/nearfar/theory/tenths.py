@@ -1,4 +1,4 @@
-"""A course over tenths: what a value does where another grows."""
+"""Means over tenths: how one value changes as another grows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ N_TENTHS = 10
 
 
 def tenths(values: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """In which tenth of all values each lies, counted from 0; equal values lie in one."""
+    """Return the tenth of each value, counted from 0; equal values are in the same tenth."""
     inner = np.quantile(values, np.linspace(0, 1, N_TENTHS + 1)[1:-1])
     return np.searchsorted(inner, values, side="left")
 
@@ -17,9 +17,9 @@ def tenths(values: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
 def course(
     x: Float[np.ndarray, " n"], *ys: Float[np.ndarray, " n"]
 ) -> tuple[tuple[float, ...], ...]:
-    """The mean of `x` in each of its tenths, in rising order, and the means of the others there.
+    """Return the mean of `x` in each of its tenths, in rising order, and the means of `ys` there.
 
-    Tenths without a value, where many are equal, are left out.
+    Tenths without a value, as with many equal values, are left out.
     """
     tenth = tenths(x)
     present = np.unique(tenth)

@@ -138,4 +138,4 @@ def test_all_instruments_have_their_place() -> None:
             assert all(as_formula(number.label) in found.words for number in one.numbers)
             assert all(as_formula(curve.chart) in found.words for curve in one.curves)
     assert "||x_u" not in found.words
-    assert "ease is a bundle of ease, of which the theory does not speak." in found.words
+    assert "ease is a bundle of ease, which the theory does not cover." in found.words

@@ -53,5 +53,5 @@ def test_settings_that_no_command_says_are_in_the_table() -> None:
     )
     other = replace(one, bundle=Bundle(one.bundle.model, one.bundle.items, about))
     found = Page(section_html(section(replace(report, measured={"pop": other}), "s", "c")))
-    assert "no command line says its settings" in found.words
+    assert "its settings cannot be given on a command line" in found.words
     assert "their_package.their_module.Theirs" in found.words

@@ -44,7 +44,7 @@ def test_the_epoch_that_was_kept_is_marked_and_told() -> None:
 
 def test_bundles_without_epochs_say_so() -> None:
     found = page("pop", "ease")
-    assert "pop keeps no record of epochs" in found.words
+    assert "pop has no record of epochs" in found.words
     assert not found.figures
     assert not found.of("table")
 

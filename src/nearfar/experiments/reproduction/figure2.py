@@ -20,7 +20,7 @@ from nearfar.evaluation.table import Table
 from nearfar.experiments.reproduction.report import ReproductionReport
 from nearfar.experiments.reproduction.study import Study
 from nearfar.experiments.reproduction.summary import RowSummary, format_mean, mean_and_half_width
-from nearfar.maps.atlas import encoded
+from nearfar.maps.atlas import encode
 from nearfar.maps.cohorts import SIZES, cohorts_by_interactions
 from nearfar.maps.drawing import check_drawable
 from nearfar.maps.figure2 import N_USERS, figure2
@@ -194,7 +194,7 @@ def _latents(
 ) -> Float[np.ndarray, "users latent"]:
     bundle = _bundle_of(study, summary, seed)
     assert isinstance(bundle.model, LatentModel)
-    return encoded(bundle.model, users.on_items(bundle.items).x)
+    return encode(bundle.model, users.on_items(bundle.items).x)
 
 
 def _bundle_of(study: Study, summary: RowSummary, seed: int) -> Bundle:

@@ -1,1 +1,1 @@
-"""Ways from the latent space to the plane, one a file."""
+"""Projections from the latent space to the plane, one per file."""

@@ -16,7 +16,7 @@ Reduce = Callable[[Float[np.ndarray, "points latent"]], Float[np.ndarray, "point
 
 @dataclass(frozen=True)
 class PCA(Projection):
-    """The two directions of greatest variance: linear, fast, far points stay far."""
+    """Projection to the two directions of greatest variance; linear, fast, keeps far points far."""
 
     label = "PCA"
 
@@ -29,16 +29,18 @@ class PCA(Projection):
 
 
 def reduction(points: Float[np.ndarray, "points latent"], n: int) -> Reduce:
-    """The map to the n leading principal components of the points, exact and without randomness.
+    """Return the map to the n leading principal components of the points; exact, deterministic.
 
-    Where the space has fewer dimensions these are all, and at least two: the second is 0 then.
+    If the space has fewer dimensions it returns all of them, padded with 0 to at least two.
     """
     from sklearn.decomposition import PCA as Decomposition  # noqa: N811
 
     fitted = Decomposition(min(n, *points.shape), svd_solver="covariance_eigh").fit(points)
 
-    def reduce(more: Float[np.ndarray, "points latent"]) -> Float[np.ndarray, "points reduced"]:
-        reduced = fitted.transform(more)
+    def reduce(
+        new_points: Float[np.ndarray, "points latent"],
+    ) -> Float[np.ndarray, "points reduced"]:
+        reduced = fitted.transform(new_points)
         return np.pad(reduced, ((0, 0), (0, max(0, 2 - reduced.shape[1]))))
 
     return reduce

@@ -1,4 +1,4 @@
-"""The interface of a projection."""
+"""The base class of projections."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Transform = Callable[[Float[np.ndarray, "points latent"]], Float[np.ndarray, "po
 
 @dataclass(frozen=True, eq=False)
 class Projected:
-    """Points of the latent space in the plane.
+    """Points of the latent space, projected to the plane.
 
     Args:
-        xy: where each is.
-        transform: where other points of the same space go, without moving these.
+        xy: position of each point.
+        transform: projects other points of the same space, without moving these.
     """
 
     xy: Float[np.ndarray, "points 2"]
@@ -33,44 +33,46 @@ class Projected:
 
 
 class Projection(Settings, ABC):
-    """A way to draw the latent space in the plane; subclasses are frozen dataclasses.
+    """A projection of the latent space to the plane; subclasses are frozen dataclasses.
 
     Raises:
         SettingsError: a setting has the wrong type.
     """
 
     label: ClassVar[str]
-    """What it is called under a picture."""
+    """Its name under a picture."""
 
     @abstractmethod
     def check_installed(self) -> None:
-        """Raises: MissingExtraError where a library that it needs is missing."""
+        """Raise MissingExtraError if a needed library is missing."""
 
     def fit(self, points: Float[np.ndarray, "points latent"], seed: int) -> Projected:
-        """The points in the plane; a pure function of points and seed.
+        """Project points to the plane; a pure function of points and seed.
 
-        Points that are all the same, as of a collapsed posterior, all go to the origin.
+        Points that are all equal, as with a collapsed posterior, go to the origin.
 
         Raises:
             DivergedError: a coordinate is not finite.
         """
         points = np.ascontiguousarray(points, np.float64)
         if not np.isfinite(points).all():
-            raise DivergedError("latents are not finite; the model cannot be mapped")
+            raise DivergedError(
+                "latents are not finite, so the model cannot be mapped; train again"
+            )
         if not np.ptp(points, axis=0).any():
             return Projected(np.zeros((len(points), 2)), lambda more: np.zeros((len(more), 2)))
         return self._fit(points, seed)
 
     @abstractmethod
     def _fit(self, points: Float[np.ndarray, "points latent"], seed: int) -> Projected:
-        """`fit` of finite float64 points that are not all the same."""
+        """Project finite float64 points that are not all equal."""
 
 
 def find_projection(name: str) -> Projection:
-    """The projection of that name, as "tsne", as it is by default; or by its dotted path.
+    """Return the projection with a name such as "tsne", or a dotted path, with its defaults.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: there is no such projection.
     """
-    found: type[Any] = discovery.find(PACKAGE, Projection, name)
-    return found()
+    cls: type[Any] = discovery.find(PACKAGE, Projection, name)
+    return cls()

@@ -15,31 +15,31 @@ from nearfar.core.seeding import derive
 from nearfar.maps.projections.pca import reduction
 from nearfar.maps.projections.projection import Projected, Projection
 
-MANY = 20_000
-"""From so many points on two threads work, and neighbours are sought in fewer trees, where 87 of
-100 are found in place of 97. Coordinates differ by the number of threads, so that this must not
-depend on the machine."""
+MANY_POINTS = 20_000
+"""From this many points on, t-SNE uses two threads and fewer trees, which find 87 of 100
+neighbours instead of 97. Coordinates depend on the number of threads, so that this must not depend
+on the machine."""
 
-THREADS_OF_MANY = 2
-TREES_OF_MANY = 20
+THREADS_FOR_MANY = 2
+TREES_FOR_MANY = 20
 
 
 @dataclass(frozen=True)
 class TSNE(Projection):
-    """t-distributed stochastic neighbour embedding: who is near stays near.
+    """t-distributed stochastic neighbour embedding, which keeps near points near.
 
     Distances between groups and the sizes of groups mean little on such a map.
 
     Source: van der Maaten and Hinton 2008, Visualizing Data using t-SNE, computed by openTSNE
     (Poličar et al. 2024): gradients by Barnes-Hut up to 10,000 points and by interpolation (FFT)
     above, neighbours exactly up to 1,000 points and by Annoy above.
-    Differs: the paper does not name its perplexity; new points are placed by openTSNE's partial
-    embedding, by their neighbours among the points that are there.
+    Differs: the paper does not name its perplexity. New points are placed by openTSNE's partial
+    embedding, from their neighbours among the points of the map.
 
     Args:
-        perplexity: about how many neighbours count; at most a third of the points.
-        iterations: after the 250 of early exaggeration.
-        dimensions: principal components that the neighbours are sought in.
+        perplexity: about the number of neighbours that count; at most a third of the points.
+        iterations: iterations after the 250 of early exaggeration.
+        dimensions: number of principal components in which neighbours are searched.
     """
 
     perplexity: PositiveInt = 30
@@ -55,21 +55,23 @@ class TSNE(Projection):
         from openTSNE import TSNE as OpenTSNE  # noqa: N811
 
         reduce = reduction(points, self.dimensions)
-        many = len(points) >= MANY
+        many = len(points) >= MANY_POINTS
         perplexity = max(1, min(self.perplexity, (len(points) - 2) // 3))
         embedding = OpenTSNE(
             perplexity=perplexity,
             n_iter=self.iterations,
             initialization="pca",
-            n_jobs=THREADS_OF_MANY if many else 1,
-            knn_kwargs={"n_trees": TREES_OF_MANY} if many else None,
+            n_jobs=THREADS_FOR_MANY if many else 1,
+            knn_kwargs={"n_trees": TREES_FOR_MANY} if many else None,
             random_state=derive(seed, "maps", "t-SNE") % 2**32,
         ).fit(reduce(points))
-        # Placing points centres the embedding in place; all coordinates are those before it.
+        # transform() centres the embedding in place; return coordinates as before that.
         xy = np.array(embedding)
 
-        def transform(more: Float[np.ndarray, "points latent"]) -> Float[np.ndarray, "points 2"]:
-            placed = np.array(embedding.transform(reduce(more)))
+        def transform(
+            new_points: Float[np.ndarray, "points latent"],
+        ) -> Float[np.ndarray, "points 2"]:
+            placed = np.array(embedding.transform(reduce(new_points)))
             return placed + (xy - np.array(embedding)).mean(axis=0)
 
         return Projected(xy, transform)

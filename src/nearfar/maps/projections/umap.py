@@ -21,13 +21,13 @@ from nearfar.maps.projections.projection import Projected, Projection
 class UMAP(Projection):
     """Uniform manifold approximation and projection.
 
-    Source: McInnes, Healy and Melville 2018, UMAP, computed by umap-learn; one thread, for that
-    library is reproducible with one only. Its first use compiles for some 20 seconds.
+    Source: McInnes, Healy and Melville 2018, UMAP, computed by umap-learn with one thread, since it
+    is reproducible with one thread only. The first use compiles for about 20 seconds.
 
     Args:
-        n_neighbors: neighbours that count; fewer than the points.
-        min_dist: how close points may be drawn.
-        dimensions: principal components that the neighbours are sought in.
+        n_neighbors: number of neighbours that count; fewer than the points.
+        min_dist: least distance of points on the map.
+        dimensions: number of principal components in which neighbours are searched.
     """
 
     n_neighbors: Annotated[int, Ge(2)] = 15
@@ -41,7 +41,7 @@ class UMAP(Projection):
 
     def _fit(self, points: Float[np.ndarray, "points latent"], seed: int) -> Projected:
         with warnings.catch_warnings():
-            # It tells everybody that TensorFlow is missing, which nothing here would use.
+            # umap-learn warns that TensorFlow is missing, which is not used here.
             warnings.simplefilter("ignore", ImportWarning)
             from umap import UMAP as LearnedUMAP  # noqa: N811
 
@@ -54,7 +54,9 @@ class UMAP(Projection):
             random_state=derive(seed, "maps", "UMAP") % 2**32,
         ).fit(reduce(points))
 
-        def transform(more: Float[np.ndarray, "points latent"]) -> Float[np.ndarray, "points 2"]:
-            return np.asarray(fitted.transform(reduce(more)), np.float64)
+        def transform(
+            new_points: Float[np.ndarray, "points latent"],
+        ) -> Float[np.ndarray, "points 2"]:
+            return np.asarray(fitted.transform(reduce(new_points)), np.float64)
 
         return Projected(np.asarray(fitted.embedding_, np.float64), transform)

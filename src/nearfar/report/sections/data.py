@@ -1,4 +1,4 @@
-"""The data at a glance."""
+"""The section on the data."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ QUANTILES = {"least": 0.0, "10%": 0.1, "25%": 0.25, "median": 0.5, "75%": 0.75, 
 
 
 def section(split: Split, everyone: Interactions) -> Section:
-    """How many users, items and interactions there are, and how they are spread.
+    """Return the section with the numbers of users, items and interactions and their distribution.
 
     Args:
         split: the data.
-        everyone: the whole histories of all its users.
+        everyone: whole histories of all its users.
     """
     train = split.train
     density = train.n_interactions / max(1, train.n_users * train.n_items)
@@ -59,15 +59,15 @@ def _parts(split: Split) -> Table:
 
 
 def _held_out(name: str, part: FoldIn) -> tuple[str, str, str, str]:
-    shown, hidden = part.fold_in.n_interactions, part.held_out.n_interactions
-    return name, f"{part.n_users:,}", f"{shown:,}", f"{hidden:,}"
+    n_fold_in, n_held_out = part.fold_in.n_interactions, part.held_out.n_interactions
+    return name, f"{part.n_users:,}", f"{n_fold_in:,}", f"{n_held_out:,}"
 
 
 def _activity(activity: Int[np.ndarray, " users"]) -> BarChart:
-    """Users by number of interactions, in groups that double in size."""
-    place = np.ceil(np.log2(activity[activity > 0])).astype(int)
-    first = place.min()
-    n_users = np.bincount(place)[first:]
+    """Return a chart of users by number of interactions, in groups that double in size."""
+    power = np.ceil(np.log2(activity[activity > 0])).astype(int)
+    first = power.min()
+    n_users = np.bincount(power)[first:]
     names = [_between(2**p // 2 + 1, 2**p) for p in range(first, first + len(n_users))]
     bars = [Bars("users", n_users.tolist(), 0)]
     x, y = Axis("interactions"), Axis("users")
@@ -79,7 +79,7 @@ def _between(low: int, high: int) -> str:
 
 
 def _popularity(train: Interactions) -> LineChart:
-    """The training users of the items, the most popular first."""
+    """Return a chart of the items' training users by rank, the most popular item first."""
     counts = np.sort(train.item_counts[train.item_counts > 0])[::-1]
     ranks = np.unique(np.geomspace(1, max(1, len(counts)), N_RANKS).astype(int))[: len(counts)]
     line = Line("", ranks.tolist(), counts[ranks - 1].tolist())
@@ -90,16 +90,16 @@ def _popularity(train: Interactions) -> LineChart:
 def _quantiles(activity: np.ndarray, popularity: np.ndarray) -> Table:
     rows = []
     for name, values in (("interactions of a user", activity), ("users of an item", popularity)):
-        found = np.quantile(values, list(QUANTILES.values()))
-        rows.append((name, *(f"{v:,.0f}" for v in found)))
+        quantiles = np.quantile(values, list(QUANTILES.values()))
+        rows.append((name, *(f"{v:,.0f}" for v in quantiles)))
     return Table(("of", *QUANTILES), tuple(rows))
 
 
 def _popular(train: Interactions) -> Table:
-    chosen = np.argsort(-train.item_counts, kind="stable")[:N_POPULAR]
-    names = item_names(train.item_ids, chosen)
+    items = np.argsort(-train.item_counts, kind="stable")[:N_POPULAR]
+    names = item_names(train.item_ids, items)
     rows = tuple(
         (str(place), name, f"{n:,}", f"{n / max(1, train.n_users):.1%}")
-        for place, (name, n) in enumerate(zip(names, train.item_counts[chosen], strict=True), 1)
+        for place, (name, n) in enumerate(zip(names, train.item_counts[items], strict=True), 1)
     )
     return Table(("place", "item", "users", "share of users"), rows)

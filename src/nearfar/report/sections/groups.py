@@ -1,4 +1,4 @@
-"""Whom the bundles serve well: users by number of interactions."""
+"""The section on groups of users by number of interactions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from nearfar.pages.page import Captioned, Charts, Section
 from nearfar.report.report import QUALITY, Report
 
 BOUNDS = parse_groups("5-10,11-50,51-100,101-")
-"""The groups of the paper's Table 3, made not to overlap."""
+"""The groups of the paper's Table 3, without overlap."""
 
 
 def section(report: Report) -> Section:
-    """The quality in each group of the paper's Table 3."""
+    """Return the section with the quality in each group of the paper's Table 3."""
     table = group_table(report.evaluations, BOUNDS, QUALITY, seed=report.options.seed)
     text = (
         "The test users in the groups of the paper's Table 3. A model that gains on average may "
@@ -25,13 +25,14 @@ def section(report: Report) -> Section:
 
 
 def _charts(report: Report) -> list[BarChart]:
-    parts = {title: one.groups(BOUNDS) for title, one in report.evaluations.items()}
-    names = [f"{group}\n({part.n_users:,})" for group, part in next(iter(parts.values())).items()]
+    by_model = {title: e.groups(BOUNDS) for title, e in report.evaluations.items()}
+    first = next(iter(by_model.values()))
+    names = [f"{group}\n({evaluation.n_users:,})" for group, evaluation in first.items()]
     charts = []
     for metric in QUALITY:
         bars = []
-        for colour, (title, groups) in enumerate(parts.items()):
-            intervals = [part.interval(metric) for part in groups.values()]
+        for colour, (title, groups) in enumerate(by_model.items()):
+            intervals = [evaluation.interval(metric) for evaluation in groups.values()]
             errors = [interval.half_width if interval else None for interval in intervals]
             bars.append(Bars(title, [g.mean(metric) for g in groups.values()], colour, errors))
         x, y = Axis("interactions (test users)"), Axis(str(metric))

@@ -1,4 +1,4 @@
-"""Where the models put users: the latent map."""
+"""The section with the latent maps."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from nearfar.report.report import Report
 
 
 def section(report: Report) -> Section:
-    """A map per model with a latent space, and the numbers beside them."""
+    """Return the section with one map per model with a latent space, and its numbers."""
     atlas = report.atlas
     if isinstance(atlas, str):
         return Section("map", "Latent map", [atlas])
     without = [
-        f"{title} is a bundle of {one.bundle.about.algorithm}, which has no latent space."
-        for title, one in report.measured.items()
-        if not isinstance(one.bundle.model, LatentModel)
+        f"{title} is a bundle of {measured.bundle.about.algorithm}, which has no latent space."
+        for title, measured in report.measured.items()
+        if not isinstance(measured.bundle.model, LatentModel)
     ]
     text = (
-        "A map keeps who is near whom; how far groups are apart, and how large they are, is told "
-        "by the numbers below and not by the picture."
+        "A map keeps which users are near each other. For the distances between groups, and for "
+        "their sizes, see the numbers below and not the picture."
     )
     charts = Charts(map_charts(atlas, histories=True))
     blocks = [*introduction(atlas), text, charts, *number_tables(atlas), Bullets(without)]

@@ -1,4 +1,4 @@
-"""What is recommended: how much of the catalogue, and how popular it is."""
+"""The section on coverage and popularity of the recommended items."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ NAMES = [str(n) for n in range(1, N_PARTS + 1)]
 
 
 def section(report: Report) -> Section:
-    """Coverage, inequality and novelty of the first 20, and their share of popular items."""
+    """Return the section with coverage, inequality, novelty and popularity of the first 20."""
     text = (
-        f"The first {K} recommendations of every test user. Coverage: the share of all items that "
-        "anybody is shown. Gini: 0 where all items are shown equally often, near 1 where a few "
-        "are shown always. Novelty: in bits, higher where rarer items are shown."
+        f"The first {K} recommendations of every test user. Coverage: the share of all items "
+        "recommended to anyone. Gini: 0 if all items are recommended equally often, near 1 if "
+        "always the same few. Novelty: in bits, higher for rarer items."
     )
-    explained = (
-        "Items in ten parts of equal number by their training users, the most popular first. A "
-        "model follows popularity where its share of the first part exceeds that of what users "
-        "really chose (to find)."
+    tenths_text = (
+        "Items in ten parts of equal size by number of training users, the most popular first. A "
+        "model is biased to popular items if its share of the first part exceeds that of the "
+        "held-out interactions (to find)."
     )
-    chosen, shown = shares(report)
+    users_shares, model_shares = shares(report)
     lists = comparison_table(report.evaluations, LISTS, seed=report.options.seed)
     caption = "Share of each tenth of the items, the most popular first"
     blocks = [
         text,
-        Captioned(lists, f"What stands in the first {K}"),
-        explained,
-        Charts([_chart(chosen, shown)]),
-        Captioned(_table([*chosen, *shown]), caption),
+        Captioned(lists, f"The first {K} recommendations"),
+        tenths_text,
+        Charts([_chart(users_shares, model_shares)]),
+        Captioned(_table([*users_shares, *model_shares]), caption),
     ]
     return Section("popularity", "Popularity and coverage", blocks)
 
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """How interactions, or recommendations, are spread over the tenths of the items."""
+    """The shares of interactions or recommendations in each tenth of the items."""
 
     name: str
     of_tenth: Float[np.ndarray, " tenths"]
 
 
 def tenths(counts: Int[np.ndarray, " items"]) -> Int[np.ndarray, " items"]:
-    """To which tenth of the items each belongs by popularity, 0 the most popular.
+    """Return the tenth of each item by popularity, 0 for the most popular.
 
-    Ties keep their order, so that all tenths are of one size, to one item.
+    Ties keep their order, so that the sizes of tenths differ by at most one item.
     """
     order = np.argsort(-counts, kind="stable")
     part = np.empty(len(counts), np.int64)
@@ -61,31 +61,31 @@ def tenths(counts: Int[np.ndarray, " items"]) -> Int[np.ndarray, " items"]:
 
 
 def shares(report: Report) -> tuple[list[Shares], list[Shares]]:
-    """What users chose, in training and in what was to be found; and what each bundle shows."""
+    """Return the shares of the users' interactions (training, held out) and of each bundle."""
     split = report.split
     part = tenths(split.train.item_counts)
 
     def spread(name: str, counts: np.ndarray) -> Shares:
-        found = np.bincount(part, weights=counts, minlength=N_PARTS)
-        return Shares(name, found / max(1, counts.sum()))
+        sums = np.bincount(part, weights=counts, minlength=N_PARTS)
+        return Shares(name, sums / max(1, counts.sum()))
 
-    chosen = [
+    by_users = [
         spread("training", split.train.item_counts),
         spread("to find", split.test.held_out.item_counts),
     ]
-    return chosen, [spread(title, one.shown) for title, one in report.measured.items()]
+    return by_users, [spread(title, bundle.shown) for title, bundle in report.measured.items()]
 
 
-def _chart(chosen: list[Shares], shown: list[Shares]) -> BarChart:
-    bars = [Bars(chosen[-1].name, chosen[-1].of_tenth.tolist())]
-    bars += [Bars(one.name, one.of_tenth.tolist(), n) for n, one in enumerate(shown)]
+def _chart(by_users: list[Shares], by_models: list[Shares]) -> BarChart:
+    bars = [Bars(by_users[-1].name, by_users[-1].of_tenth.tolist())]
+    bars += [Bars(s.name, s.of_tenth.tolist(), colour) for colour, s in enumerate(by_models)]
     x, y = Axis("tenth of the items, the most popular first"), Axis("share", percent=True)
     return BarChart("Recommendations by popularity of the item", NAMES, bars, x, y)
 
 
 def _table(columns: list[Shares]) -> Table:
     rows = tuple(
-        (name, *(f"{one.of_tenth[number]:.1%}" for one in columns))
+        (name, *(f"{column.of_tenth[number]:.1%}" for column in columns))
         for number, name in enumerate(NAMES)
     )
-    return Table(("tenth", *(one.name for one in columns)), rows)
+    return Table(("tenth", *(column.name for column in columns)), rows)

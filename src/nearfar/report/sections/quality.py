@@ -1,4 +1,4 @@
-"""How good the bundles are: means with intervals, and differences user by user."""
+"""The section on quality: means with intervals, and paired tests."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nearfar.report.report import QUALITY, Report
 
 
 def section(report: Report) -> Section:
-    """Recall and NDCG of every bundle, and the gain of each over the first."""
+    """Return the section with recall and NDCG of every bundle, and the gain over the first."""
     evaluations = report.evaluations
     first = next(iter(evaluations.values()))
     dropped = f"; {first.n_dropped:,} with nothing to find are left out" if first.n_dropped else ""
     blocks: list[Block] = [
-        f"Measured on {first.n_users:,} test users{dropped}. Recall@k: the share of what could "
-        "be found among k recommendations; NDCG@k also asks how high it stands.",
+        f"Measured on {first.n_users:,} test users{dropped}. Recall@k: the share of the held-out "
+        "items among k recommendations; NDCG@k also counts how high they rank.",
         Bullets(report.notes),
         Charts(_means(report)),
         Captioned(comparison_table(evaluations, QUALITY, seed=report.options.seed), "Test users"),
@@ -32,8 +32,8 @@ def _means(report: Report) -> list[DotChart]:
     charts = []
     for metric in QUALITY:
         dots = [
-            _dot(title, one.mean(metric), one.interval(metric), colour)
-            for colour, (title, one) in enumerate(report.evaluations.items())
+            _dot(title, evaluation.mean(metric), evaluation.interval(metric), colour)
+            for colour, (title, evaluation) in enumerate(report.evaluations.items())
         ]
         charts.append(DotChart(f"{metric} with 95% intervals", dots, Axis(str(metric))))
     return charts

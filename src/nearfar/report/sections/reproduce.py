@@ -1,4 +1,4 @@
-"""What it takes to make the bundles, and this page, again."""
+"""The section on reproducing the bundles and the page."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ NO_SETTING = "-"
 
 
 def section(report: Report, data: str, command: str) -> Section:
-    """Algorithms, settings, seeds, versions, fingerprints, and command lines.
+    """Return the section with algorithms, settings, seeds, versions, fingerprints and commands.
 
     Args:
-        report: of the bundles.
-        data: the path of the split, as it was given.
-        command: the line that made the page.
+        report: the report.
+        data: path of the split, as given by the user.
+        command: the command line that made the page.
     """
     order = ", those that differ first" if len(report.measured) > 1 else ""
     blocks: list[Block] = [
@@ -42,14 +42,14 @@ def _listed(values: Mapping[str, Any]) -> str:
 
 
 def _origins(report: Report) -> Table:
-    abouts = {title: one.bundle.about for title, one in report.measured.items()}
+    abouts = {title: measured.bundle.about for title, measured in report.measured.items()}
     rows = {
         "algorithm": [about.algorithm for about in abouts.values()],
         "seed": [plain(about.seed) for about in abouts.values()],
         "made": [about.created or "-" for about in abouts.values()],
         "data": [plain(about.data.get("name")) for about in abouts.values()],
         "training users": [_count(about.data.get("n_users")) for about in abouts.values()],
-        "items": [_count(one.bundle.n_items) for one in report.measured.values()],
+        "items": [_count(measured.bundle.n_items) for measured in report.measured.values()],
         "interactions": [_count(about.data.get("n_interactions")) for about in abouts.values()],
     }
     names = dict.fromkeys(name for about in abouts.values() for name in about.versions)
@@ -63,11 +63,14 @@ def _count(value: Any) -> str:
 
 
 def _settings(report: Report) -> Table:
-    """One row a setting: first those in which bundles differ."""
-    by_title = {t: flat(one.bundle.about.settings) for t, one in report.measured.items()}
-    algorithms = [one.bundle.about.algorithm for one in report.measured.values()]
-    names = dict.fromkeys(name for found in by_title.values() for name in found)
-    rows = [(name, *(found.get(name, NO_SETTING) for found in by_title.values())) for name in names]
+    """Return a table with one row per setting, those in which bundles differ first."""
+    abouts = {title: measured.bundle.about for title, measured in report.measured.items()}
+    by_title = {title: flat(about.settings) for title, about in abouts.items()}
+    algorithms = [about.algorithm for about in abouts.values()]
+    names = dict.fromkeys(name for values in by_title.values() for name in values)
+    rows = [
+        (name, *(values.get(name, NO_SETTING) for values in by_title.values())) for name in names
+    ]
     rows.sort(key=lambda row: not _differ(row[1:], algorithms))
     missing = any(NO_SETTING in row for row in rows)
     notes = (f"{NO_SETTING}: there is no such setting.",) if missing else ()
@@ -75,7 +78,7 @@ def _settings(report: Report) -> Table:
 
 
 def _differ(cells: Sequence[str], algorithms: Sequence[str]) -> bool:
-    """Whether bundles differ in a setting; that another algorithm lacks it is no difference."""
+    """Return whether bundles differ in a setting, apart from other algorithms that lack it."""
     if len(set(cells) - {NO_SETTING}) > 1:
         return True
     having = {a for a, cell in zip(algorithms, cells, strict=True) if cell != NO_SETTING}
@@ -85,14 +88,14 @@ def _differ(cells: Sequence[str], algorithms: Sequence[str]) -> bool:
 
 def _training(report: Report, data: str) -> list[Block]:
     lines, notes = [], []
-    for title, one in report.measured.items():
-        place = data if one.bundle.trained_on(report.split.train) else "DATA"
-        line = train_command(one.bundle.about, place, title)
+    for title, measured in report.measured.items():
+        path = data if measured.bundle.trained_on(report.split.train) else "DATA"
+        line = train_command(measured.bundle.about, path, title)
         if line is None:
-            notes.append(f"{title}: no command line says its settings; they are in the table.")
+            notes.append(f"{title}: its settings cannot be given on a command line; see the table.")
         else:
             lines.append(line)
-            if place != data:
+            if path != data:
                 notes.append(f"{title}: DATA stands for the data that it was trained on.")
     notes.append(
         "Device, precision and the number of threads are not kept in a bundle; on one CPU with "
@@ -104,8 +107,11 @@ def _training(report: Report, data: str) -> list[Block]:
 def _fingerprints(report: Report) -> Table:
     rows = [("the split", report.split.fingerprint, "")]
     rows.append(("its training users", report.split.train.fingerprint, ""))
-    for title, one in report.measured.items():
-        found = one.bundle.about.data.get("fingerprint")
-        same = "these training users" if found == report.split.train.fingerprint else "others"
-        rows.append((f"trained on, {title}", plain(found), "" if found is None else same))
+    for title, measured in report.measured.items():
+        fingerprint = measured.bundle.about.data.get("fingerprint")
+        is_train = fingerprint == report.split.train.fingerprint
+        which = "these training users" if is_train else "others"
+        rows.append(
+            (f"trained on, {title}", plain(fingerprint), "" if fingerprint is None else which)
+        )
     return Table(("of", "SHA-256", "which are"), tuple(rows))

@@ -1,4 +1,4 @@
-"""Training curves, from the records that bundles keep."""
+"""The section with the training curves, from the records in bundles."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from nearfar.report.training_curves import kept_epoch, training_charts
 
 
 def section(measured: Mapping[str, MeasuredBundle]) -> Section:
-    """What each epoch came to, for bundles that were trained in epochs."""
-    runs = {title: one.bundle.about.training for title, one in measured.items()}
+    """Return the section with the training curves of bundles that were trained in epochs."""
+    runs = {title: bundle.bundle.about.training for title, bundle in measured.items()}
     blocks: list[Block] = []
     if any(runs.values()):
         blocks = [
@@ -22,7 +22,7 @@ def section(measured: Mapping[str, MeasuredBundle]) -> Section:
             Captioned(_summary(runs), "Trainings"),
         ]
     without = [
-        f"{title} keeps no record of epochs: it was not fitted in any."
+        f"{title} has no record of epochs, since its training has none."
         for title, records in runs.items()
         if not records
     ]
@@ -34,17 +34,17 @@ def _summary(runs: Mapping[str, list[dict[str, Any]]]) -> Table:
     for title, records in runs.items():
         if not records:
             continue
-        kept = kept_epoch(records)
-        reached = "-"
-        if kept is not None:
-            found = records[kept].get("validation") or {}
-            reached = ", ".join(f"{name} {v:.4f}" for name, v in found.items() if v is not None)
+        best = kept_epoch(records)
+        validation = "-"
+        if best is not None:
+            values = records[best].get("validation") or {}
+            validation = ", ".join(f"{name} {v:.4f}" for name, v in values.items() if v is not None)
         seconds = sum(r.get("seconds") or 0 for r in records)
         minutes = f"{seconds / 60:.1f}" if seconds >= 60 else f"{seconds / 60:.2f}"
         speed = [r["users_per_second"] for r in records if r.get("users_per_second")]
         rows.append(
             (
-                title, f"{len(records)}", "-" if kept is None else f"{kept + 1}", reached or "-",
+                title, f"{len(records)}", "-" if best is None else f"{best + 1}", validation or "-",
                 minutes, f"{sum(speed) / len(speed):,.0f}" if speed else "-",
             )
         )  # fmt: skip

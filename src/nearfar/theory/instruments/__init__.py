@@ -1,1 +1,1 @@
-"""One file an instrument: each measures one statement of the paper on a fitted model."""
+"""One file per instrument; each measures one statement of the paper on a fitted model."""

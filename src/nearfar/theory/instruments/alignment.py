@@ -1,4 +1,4 @@
-"""What alignment is made of, and how it contracts posteriors."""
+"""Measure the parts of the alignment, and how it contracts posteriors."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from nearfar.theory.subject import Subject
 from nearfar.vae.priors.normal import NormalNetwork
 
 STEPS = 150
-"""About as many steps the search for a minimum takes."""
+"""About the number of steps of a search for a minimum, to estimate its time."""
 
 PRECISE = 0.1
-"""A minimum must be known to this share of the spread over masks, else its user is left out."""
+"""Largest error of a minimum, as a share of the spread over masks; other users are left out."""
 
 
 @dataclass(frozen=True)
 class AlignmentInstrument(Instrument):
-    """The three parts of A(x), and the contraction that the Hessian predicts, checked.
+    """Measure the three parts of A(x), and compare the contraction with the Hessian's prediction.
 
     Args:
         n_users: users whose latents are optimised under masks.
-        n_masks: masks of each.
-        n_pairs: pairs of draws eps and -eps that the objective is a mean over.
-        n_draws: draws that A is a mean over where the posterior is no Gaussian.
+        n_masks: masks per user.
+        n_pairs: pairs of draws eps and -eps that the objective averages over.
+        n_draws: draws that A averages over if the posterior is not Gaussian.
     """
 
     title = "Alignment and its contraction"
@@ -53,7 +53,7 @@ class AlignmentInstrument(Instrument):
     def read(self, subject: Subject) -> Measured:
         if subject.model.anchors is None:
             raise SettingsError("the model was trained without PIA; it has no anchors")
-        parts = _parts(subject, 1 if subject.gaussian else self.n_draws)
+        parts = _mean_alignment(subject, 1 if subject.gaussian else self.n_draws)
         total = float(parts.total.mean())
         numbers = [
             Number("total", "A(x), mean of users", total, "latent units^2"),
@@ -70,47 +70,51 @@ class AlignmentInstrument(Instrument):
         )
         notes, curves = [], ()
         try:
-            found = self._contraction(subject, parts.centroids)
+            contraction = self._contraction(subject, parts.centroids)
         except (SettingsError, DataError) as error:
             notes.append(f"No contraction: {error}.")
         else:
-            numbers += found.numbers
-            curves = found.curves
-            notes += found.notes
-            meaning += f" {found.meaning}"
+            numbers += contraction.numbers
+            curves = contraction.curves
+            notes += contraction.notes
+            meaning += f" {contraction.meaning}"
         return Measured(meaning, tuple(numbers), curves, tuple(notes))
 
     def work(self, subject: Subject) -> float:
         if subject.model.anchors is None or subject.align_weight == 0:
             return 0.0
         a_pass = 6.0 * self.n_users * self.n_masks * 2 * self.n_pairs * subject.n_decoder
-        return 2 * a_pass * (2 * STEPS + subject.network.n_latent)  # twice for float64
+        return 2 * a_pass * (2 * STEPS + subject.network.n_latent)  # float64 takes twice the time
 
     def _contraction(self, subject: Subject, centroids: np.ndarray) -> Measured:
-        """Proposition 3.2, with the full history as target and the mask in the input alone."""
+        """Measure Proposition 3.2, with the full history as target and a mask on the input only."""
         if subject.align_weight == 0:
             raise SettingsError("the weight of the alignment is 0 or was not recorded")
         if not subject.gaussian:
-            raise SettingsError("behind a flow z is no mean plus noise, of which 3.2 speaks")
+            raise SettingsError(
+                "the encoder has a flow, so z is not a mean plus noise as Proposition 3.2 assumes"
+            )
         n = min(self.n_users, subject.n_users)
         users = np.sort(subject.rng("alignment").choice(subject.n_users, n, replace=False))
         objective, encoder_mu = _objective(subject, users, self.n_masks, self.n_pairs)
-        aim = torch.from_numpy(centroids[users]).repeat_interleave(self.n_masks, 0)
+        centroid_rows = torch.from_numpy(centroids[users]).repeat_interleave(self.n_masks, 0)
         start = subject.posterior.mu[users].repeat_interleave(self.n_masks, 0)
         device = subject.model.device
         free = objective.minimum(start.to(device))
-        pulled = objective.minimum(start.to(device), subject.align_weight, aim.to(device))
+        aligned = objective.minimum(
+            start.to(device), subject.align_weight, centroid_rows.to(device)
+        )
         hessians = objective.hessian(free.mu).view(n, self.n_masks, *2 * (start.shape[1],)).cpu()
-        rows = _rows(
-            hessians.numpy(), _by_user(free, n), _by_user(pulled, n), centroids[users],
+        rows = _contraction_rows(
+            hessians.numpy(), _by_user(free, n), _by_user(aligned, n), centroids[users],
             encoder_mu, subject.align_weight,
         )  # fmt: skip
         if not len(rows):
             raise DataError(
-                "no user has a positive Hessian at the minima and minima that masks move"
+                "no user has both a positive Hessian at the minima and minima that masks move"
             )
         numbers = _numbers(rows)
-        left = {number.key: number.value for number in numbers}
+        values = {number.key: number.value for number in numbers}
         notes = [
             f"Contraction: for {len(rows)} users and {self.n_masks} masks as in training, by the "
             "minima over mu of the objective with a fixed decoder, the full history as target and "
@@ -127,37 +131,37 @@ class AlignmentInstrument(Instrument):
                 "there, or masks move their minima by no more than the search misses them."
             )
         return Measured(
-            f"It leaves {100 * left['variance_measured']:.0f} % of the variance of the best means "
-            f"across masks; the Hessian predicts {100 * left['variance_predicted']:.0f} %. That "
-            f"variance is {percent(left['share'])} of the one that the encoder's means have.",
+            f"It leaves {100 * values['variance_measured']:.0f} % of the variance of the best "
+            f"means across masks; the Hessian predicts {100 * values['variance_predicted']:.0f} %. "
+            f"That variance is {percent(values['share'])} of that of the encoder's means.",
             tuple(numbers), _curves(rows), tuple(notes),
         )  # fmt: skip
 
 
-def _parts(subject: Subject, n_draws: int) -> AlignmentParts:
-    """A(x) of clean histories, from the Gaussian that training aligns; a mean over draws."""
+def _mean_alignment(subject: Subject, n_draws: int) -> AlignmentParts:
+    """Compute A(x) of clean histories as a mean over draws, from the Gaussian in training."""
     assert subject.model.anchors is not None
-    anchors, everyone = torch.from_numpy(subject.model.anchors), np.arange(subject.n_users)
+    anchors, all_users = torch.from_numpy(subject.model.anchors), np.arange(subject.n_users)
     rows = Rows.from_csr(subject.histories)
-    found = []
+    draws = []
     for draw in range(n_draws):
-        q = subject.step(everyone, "alignment", str(draw), corrupt=False).posterior
-        found.append(alignment_parts(type(q)(q.mu.cpu(), q.logvar.cpu()), anchors, rows))
+        q = subject.step(all_users, "alignment", str(draw), corrupt=False).posterior
+        draws.append(alignment_parts(type(q)(q.mu.cpu(), q.logvar.cpu()), anchors, rows))
     return AlignmentParts(
-        np.mean([p.squared_drift for p in found], 0), np.mean([p.trace for p in found], 0),
-        np.mean([p.spread for p in found], 0), found[0].centroids,
+        np.mean([p.squared_drift for p in draws], 0), np.mean([p.trace for p in draws], 0),
+        np.mean([p.spread for p in draws], 0), draws[0].centroids,
     )  # fmt: skip
 
 
 def _objective(
     subject: Subject, users: Int[np.ndarray, " part"], n_masks: int, n_pairs: int
 ) -> tuple[LatentObjective, Float[np.ndarray, "part masks latent"]]:
-    """The objective of users x masks, and the encoder's means of the same masked inputs."""
+    """Return the objective of users x masks, and the encoder's means of the same masked inputs."""
     rows = np.repeat(users, n_masks)
     step = subject.step(rows, "alignment", "masks", corrupt=True)
     q, device = step.posterior, subject.model.device
     if bool((step.shown.counts == step.histories.counts).all()):
-        raise SettingsError("training hides no part of a history, so that there are no masks")
+        raise SettingsError("training masks no part of a history, so there are no masks to compare")
     half = torch.randn((n_pairs, q.mu.shape[1]), generator=subject.generator("alignment", "noise"))
     prior = subject.prior
     with torch.no_grad():
@@ -175,56 +179,57 @@ def _objective(
     return objective, means
 
 
-def _by_user(found: LatentOptimum, n_users: int) -> tuple[np.ndarray, np.ndarray]:
-    mu, slope = found.mu.cpu().numpy(), found.slope.cpu().numpy()
+def _by_user(optimum: LatentOptimum, n_users: int) -> tuple[np.ndarray, np.ndarray]:
+    mu, slope = optimum.mu.cpu().numpy(), optimum.slope.cpu().numpy()
     return mu.reshape(n_users, -1, mu.shape[1]), slope.reshape(n_users, -1)
 
 
-def _rows(
+def _contraction_rows(
     hessians: np.ndarray,
     free: tuple[np.ndarray, np.ndarray],
-    pulled: tuple[np.ndarray, np.ndarray],
+    aligned: tuple[np.ndarray, np.ndarray],
     centroids: np.ndarray,
     encoder_mu: np.ndarray,
     align_weight: float,
 ) -> np.ndarray:
-    """A row per user: shares of variance and of drift left, each predicted and measured; kappa;
-    whether the bounds hold; the variance without alignment, and that of the encoder's means; how
-    far Hessians are from their mean."""
-    found = []
-    for user, of_masks in enumerate(hessians):
-        hessian, centre = of_masks.mean(0), centroids[user]
+    """Return one row per user with the columns that `_numbers` names.
+
+    Users without a positive Hessian, or with minima that are not precise enough, are left out.
+    """
+    rows = []
+    for user, user_hessians in enumerate(hessians):
+        hessian, centre = user_hessians.mean(0), centroids[user]
         try:
-            law = Contraction(hessian, align_weight)
+            contraction = Contraction(hessian, align_weight)
         except DataError:
             continue
         before = mask_variability(free[0][user], centre)
-        after = mask_variability(pulled[0][user], centre)
+        after = mask_variability(aligned[0][user], centre)
         lowest = max(float(np.linalg.eigvalsh(hessian).min()), 0.0)
-        missed = [float(o[1][user].max()) / (lowest + more) if lowest + more else math.inf
-                  for o, more in ((free, 0.0), (pulled, 2 * align_weight))]  # fmt: skip
-        if not all(_precise(*each) for each in zip(missed, (before, after), strict=True)):
+        errors = [float(o[1][user].max()) / (lowest + more) if lowest + more else math.inf
+                  for o, more in ((free, 0.0), (aligned, 2 * align_weight))]  # fmt: skip
+        if not all(_precise(*each) for each in zip(errors, (before, after), strict=True)):
             continue
-        predicted = mask_variability(law.optimum(free[0][user], centre), centre)
-        bound = law.bound(before)
-        apart = max(np.linalg.norm(h - hessian, 2) for h in of_masks)
-        found.append((
+        predicted = mask_variability(contraction.optimum(free[0][user], centre), centre)
+        bound = contraction.bound(before)
+        hessian_distance = max(np.linalg.norm(h - hessian, 2) for h in user_hessians)
+        rows.append((
             predicted.trace / before.trace, after.trace / before.trace,
             predicted.drift / before.drift, after.drift / before.drift,
-            law.kappa, after.trace <= bound.trace and after.drift <= bound.drift,
+            contraction.kappa, after.trace <= bound.trace and after.drift <= bound.drift,
             before.trace, mask_variability(encoder_mu[user], centre).trace,
-            apart / np.linalg.norm(hessian, 2),
+            hessian_distance / np.linalg.norm(hessian, 2),
         ))  # fmt: skip
-    return np.asarray(found, dtype=float)
+    return np.asarray(rows, dtype=float)
 
 
-def _precise(missed: float, spread: MaskVariability) -> bool:
-    """Whether minima are known much better than masks move them."""
-    return spread.trace > 0 and missed <= PRECISE * math.sqrt(spread.trace) and spread.drift > 0
+def _precise(error: float, spread: MaskVariability) -> bool:
+    """Return whether the error of minima is small against their variation over masks."""
+    return spread.trace > 0 and error <= PRECISE * math.sqrt(spread.trace) and spread.drift > 0
 
 
 def _numbers(rows: np.ndarray) -> list[Number]:
-    """Means over users."""
+    """Return the means over users, one number per column of `rows`."""
     keys = [
         ("variance_predicted", "variance across masks left, predicted", "share"),
         ("variance_measured", "variance across masks left, measured", "share"),
@@ -245,7 +250,7 @@ def _numbers(rows: np.ndarray) -> list[Number]:
 
 
 def _curves(rows: np.ndarray) -> tuple[Curve, ...]:
-    """Each user's variance left as measured against that predicted, and where both are equal."""
+    """Return the remaining variance of each user, measured over predicted, and the diagonal."""
     predicted, measured = rows[np.argsort(rows[:, 0]), :2].T.tolist()
     chart = ("Variance across masks left by alignment", "predicted, share", "measured, share")
     ends = (0.0, max(predicted))

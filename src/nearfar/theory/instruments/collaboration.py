@@ -1,4 +1,4 @@
-"""Whom a user's help comes from: near users or far ones."""
+"""Measure whether a user's help comes from near or from far users."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from nearfar.theory.subject import Subject
 
 @dataclass(frozen=True)
 class LocalAndGlobal(Instrument):
-    """Shares of first-order help by nearness of histories.
+    """Measure the shares of first-order help by distance of histories.
 
     Args:
-        near_share: which share of the others counts as near.
-        n_users: no more than so many users of the sample.
+        near_share: share of the other users that counts as near.
+        n_users: most users of the sample to measure.
         n_draws: latents per user, an even number.
     """
 
@@ -40,10 +40,10 @@ class LocalAndGlobal(Instrument):
         x = torch.from_numpy(histories.toarray()).to(z)
         products = gradient_products(decoder, z, x, subject.loss).cpu().numpy()
         n_different, n_shared = pairwise_overlap(histories)
-        apart, unlike = n_different.astype(float), jaccard_distance(n_different, n_shared)
-        by_items = collaboration(products, apart, self.near_share)
-        by_taste = collaboration(products, unlike, self.near_share)
-        far = far_but_related(products, apart, unlike, self.near_share)
+        distance, unlikeness = n_different.astype(float), jaccard_distance(n_different, n_shared)
+        by_items = collaboration(products, distance, self.near_share)
+        by_taste = collaboration(products, unlikeness, self.near_share)
+        far = far_but_related(products, distance, unlikeness, self.near_share)
         local = _share("local", "help from near users, by ||x_u - x_v||_1", by_items.local)
         taste = _share("local_taste", "help from near users, by Jaccard distance", by_taste.local)
         related = _share("related", "help from far but related users", far.help_share)
@@ -91,10 +91,10 @@ def _share(key: str, label: str, values: np.ndarray) -> Number:
     return Number(key, label, float(values.mean()), "share", error)
 
 
-def _curve(name: str, found: Collaboration) -> Curve:
-    tenths = len(found.by_distance)
+def _curve(name: str, measured: Collaboration) -> Curve:
+    tenths = len(measured.by_distance)
     return Curve(
         "Where does help come from?", name, "tenth of the others, nearest first",
         "share of the help", tuple(map(float, range(1, tenths + 1))),
-        tuple(map(float, found.by_distance)),
+        tuple(map(float, measured.by_distance)),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How far apart posteriors are, within and across cohorts of activity."""
+"""Measure the distances of posteriors, within and across cohorts of activity."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from nearfar.theory.transport import empirical_w1, pairwise_distance, sampled_w1
 
 @dataclass(frozen=True)
 class Distances(Instrument):
-    """W2 of pairs, and whether it follows the distance of their histories.
+    """Measure W2 of pairs, and its correlation with the distance of histories.
 
     Args:
-        n_users: no more than so many users of the sample; all their pairs are looked at.
-        n_transported: random pairs whose W1 is found by optimal transport.
-        n_samples: latents of each user that are moved onto each other.
+        n_users: most users of the sample to measure, with all their pairs.
+        n_transported: random pairs whose W1 is computed by optimal transport.
+        n_samples: latents per user for optimal transport.
     """
 
     title = "Distances between users' posteriors"
@@ -42,9 +42,9 @@ class Distances(Instrument):
         all_w2 = pairwise_distance(points)
         w2, means = all_w2[upper], pairwise_distance(centres)[upper]
         n_different, n_shared = pairwise_overlap(histories)
-        apart, unlike = n_different.astype(float), jaccard_distance(n_different, n_shared)
-        related, unrelated = related_and_not(apart, unlike)
-        apart = apart[upper]
+        distance, unlikeness = n_different.astype(float), jaccard_distance(n_different, n_shared)
+        related, unrelated = related_and_not(distance, unlikeness)
+        distance = distance[upper]
         groups = subject.groups[:n]
         within = groups[upper[0]] == groups[upper[1]]
         inside, across = _mean(w2[within]), _mean(w2[~within])
@@ -52,9 +52,9 @@ class Distances(Instrument):
         u, v = subject.pairs(self.n_transported)
         between = np.linalg.norm(subject.centres[u] - subject.centres[v], axis=1)
         most = np.linalg.norm(subject.points[u] - subject.points[v], axis=1)
-        transported = _transported(subject, u, v, self.n_samples)
-        rank = _rank_correlation(apart, w2)
-        items, latents = course(apart, w2)
+        transported = _transport_distances(subject, u, v, self.n_samples)
+        rank = _rank_correlation(distance, w2)
+        items, latents = course(distance, w2)
         mean = float(w2.mean())
         return Measured(
             meaning=_meaning(ratio, rank),
@@ -81,7 +81,7 @@ class Distances(Instrument):
             curves=(
                 Curve("Do near histories have near posteriors?", "",
                       "||x_u - x_v||_1 in items, tenths of all pairs", "W2 / mean W2",
-                      items, tuple(each / mean if mean else 0.0 for each in latents)),
+                      items, tuple(value / mean if mean else 0.0 for value in latents)),
             ),
             notes=(
                 "W1 lies between the distance of the means and W2.",
@@ -103,8 +103,10 @@ class Distances(Instrument):
         )
 
 
-def _transported(subject: Subject, u: np.ndarray, v: np.ndarray, n_samples: int) -> np.ndarray:
-    """W1 of pairs by optimal transport between samples that share their noise."""
+def _transport_distances(
+    subject: Subject, u: np.ndarray, v: np.ndarray, n_samples: int
+) -> np.ndarray:
+    """Estimate W1 of pairs by optimal transport between samples that share their noise."""
     if subject.gaussian:
         q_u, q_v = subject.part(u)[0], subject.part(v)[0]
         return sampled_w1(q_u, q_v, n_samples, subject.seed)

@@ -1,4 +1,4 @@
-"""How steep the encoder is."""
+"""Measure the Lipschitz constant of the encoder."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from nearfar.theory.tenths import course
 
 @dataclass(frozen=True)
 class EncoderSlope(Instrument):
-    """L_phi, from pairs and from layer norms, and how far one more item moves a user.
+    """Measure L_phi from pairs and from layer norms, and how far one item moves a posterior.
 
     Args:
-        n_users: no more than so many users of the sample; all their pairs are looked at.
+        n_users: most users of the sample to measure, with all their pairs.
     """
 
     title = "Near histories, near posteriors"
@@ -40,9 +40,9 @@ class EncoderSlope(Instrument):
         except SettingsError as error:
             bound = float("nan")
             notes.append(f"No upper bound: {error}.")
-        ways, gone = _moves(subject)
-        by_items, by_way = course(gone, ways)
-        moved, hidden = float(ways.mean()), float(gone.mean())
+        distances, n_hidden = _mask_moves(subject)
+        by_items, by_distance = course(n_hidden, distances)
+        moved, hidden = float(distances.mean()), float(n_hidden.mean())
         spread = float(subject.means.double().var(0, unbiased=False).sum() ** 0.5)
         return Measured(
             meaning=_meaning(1 - subject.keep_prob, moved, hidden, spread),
@@ -52,7 +52,7 @@ class EncoderSlope(Instrument):
                 Number("moved", "W2 when items are hidden", moved, "latent units"),
                 Number(
                     "per_item",
-                    "the same an item",
+                    "the same per item",
                     moved / hidden if hidden else math.nan,
                     "units per item",
                 ),
@@ -65,7 +65,7 @@ class EncoderSlope(Instrument):
                     "items hidden, tenths of users and masks",
                     "W2, latent units",
                     by_items,
-                    by_way,
+                    by_distance,
                 ),
             ),
             notes=tuple(notes),
@@ -78,7 +78,7 @@ class EncoderSlope(Instrument):
 
 def _meaning(share: float, moved: float, hidden: float, spread: float) -> str:
     if not hidden:
-        return "The masks hid no item, so that nobody moves."
+        return "The masks hid no item, so no posterior moves."
     of_spread = f" by {moved / spread:.2f} of the users' spread," if spread > 0 else ""
     return (
         f"To hide {100 * share:.3g} % of a history moves its posterior{of_spread} "
@@ -86,13 +86,12 @@ def _meaning(share: float, moved: float, hidden: float, spread: float) -> str:
     )
 
 
-def _moves(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-    """W2 from the clean to each masked posterior, and how many items that mask hid, of all users
-    and masks."""
+def _mask_moves(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+    """Return W2 from clean to masked posterior, and the number of hidden items, for each mask."""
     counts = np.diff(subject.histories.indptr)
-    ways = [
+    distances = [
         np.linalg.norm(subject.points - subject.points_of(masked), axis=1)
         for masked in subject.masked_histories
     ]
     hidden = [counts - np.diff(masked.indptr) for masked in subject.masked_histories]
-    return np.concatenate(ways), np.concatenate(hidden)
+    return np.concatenate(distances), np.concatenate(hidden)

@@ -1,4 +1,4 @@
-"""Which latent dimensions are in use."""
+"""Measure which latent dimensions are in use."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from nearfar.theory.subject import Subject
 
 @dataclass(frozen=True)
 class HealthInstrument(Instrument):
-    """KL by dimension, active units, collapsed dimensions."""
+    """Measure the KL per dimension, active units and collapsed dimensions."""
 
     title = "Latent dimensions in use"
     source = "Eq. 5-7; Burda et al. 2016 for active units"
 
     def read(self, subject: Subject) -> Measured:
-        found = latent_health(subject.posterior)
-        n_latent = len(found.kl)
-        kl = np.sort(found.kl)[::-1]
+        health = latent_health(subject.posterior)
+        n_latent = len(health.kl)
+        kl = np.sort(health.kl)[::-1]
         total = float(kl.sum())
         half = int(np.searchsorted(np.cumsum(kl), total / 2)) + 1
         return Measured(
-            meaning=f"{n_latent - found.n_collapsed} of {n_latent} dimensions tell something of "
+            meaning=f"{n_latent - health.n_collapsed} of {n_latent} dimensions tell something of "
             f"the user; {half} of them carry half of a user's KL to N(0, I), {total:.1f} nats.",
             numbers=(
-                Number("kl", "KL to N(0, I), a user", total, "nats"),
-                Number("active", "active units, Var mu > .01", found.n_active, "dimensions"),
-                Number("collapsed", "collapsed, below .01 nats", found.n_collapsed, "dimensions"),
+                Number("kl", "KL to N(0, I), per user", total, "nats"),
+                Number("active", "active units, Var mu > .01", health.n_active, "dimensions"),
+                Number("collapsed", "collapsed, below .01 nats", health.n_collapsed, "dimensions"),
                 Number("half", "dimensions with half of the KL", half, "dimensions"),
                 Number("information", "information, at most, all dimensions",
-                       float(found.information.sum()), "nats"),
+                       float(health.information.sum()), "nats"),
             ),
             curves=(
                 Curve("KL of each dimension", "", "dimension, by rank", "nats per user",

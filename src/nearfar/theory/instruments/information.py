@@ -1,4 +1,4 @@
-"""What the KL pays for."""
+"""Measure the two parts of the KL: information about the user, and mismatch with the prior."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ PARTS = ("E KL", "I,\nat least", "I,\nat most", "mismatch,\nat most")
 
 @dataclass(frozen=True)
 class KLParts(Instrument):
-    """E KL = I(X; Z) + KL(qbar || p), p the model's prior, of clean and of training inputs.
+    """Measure E KL = I(X; Z) + KL(qbar || p), p the model's prior, for clean and training inputs.
 
     Args:
-        n_users: no more than so many users of the sample.
-        n_draws: latents per user where the KL has no closed form.
+        n_users: most users of the sample to measure.
+        n_draws: latents per user if the KL has no closed form.
     """
 
     title = "Information and mismatch in the KL"
@@ -36,26 +36,30 @@ class KLParts(Instrument):
         if not subject.gaussian:
             return self._behind_a_flow(subject)
         clean = self._parts(subject, corrupt=False)
-        shown = self._parts(subject, corrupt=True)
+        corrupted = self._parts(subject, corrupt=True)
         low, high = clean.information_interval()
         if not clean.knows_user:
             low, high = (min(end, max(clean.kl, 0.0)) for end in (low, high))
-        told = (
+        summary = (
             f"between {low:.1f} and {high:.1f} nats tell users apart. With inputs as in training "
-            f"the KL is {shown.kl:.1f} nats."
+            f"the KL is {corrupted.kl:.1f} nats."
         )
         return Measured(
-            curves=(_bars(shown),),
-            meaning=f"The KL to each user's own prior is {clean.kl:.1f} nats; {told}"
+            curves=(_bars(corrupted),),
+            meaning=f"The KL to each user's own prior is {clean.kl:.1f} nats; {summary}"
             if clean.knows_user
-            else f"A user costs {clean.kl:.1f} nats of KL; {told.replace(' nats tell', ' tell', 1)}"
-            " The rest is an aggregate unlike the prior.",
-            numbers=(*_numbers("clean", "clean", clean), *_numbers("shown", "as trained", shown)),
+            else f"A user costs {clean.kl:.1f} nats of KL; "
+            f"{summary.replace(' nats tell', ' tell', 1)} "
+            "The rest is an aggregate unlike the prior.",
+            numbers=(
+                *_numbers("clean", "clean", clean),
+                *_numbers("shown", "as trained", corrupted),
+            ),
             notes=(
                 f"Of {clean.n_users} users: what tells them apart is at most log {clean.n_users} = "
                 f"{np.log(clean.n_users):.1f} nats in the lower estimate, which is a lower bound.",
                 "The prior is the model's own; the bound of E W1 is by the KL to N(0, I), the "
-                "constant of which is known, and holds whatever the prior.",
+                "constant of which is known, and holds for any prior.",
                 *(_KNOWS_USER,) * clean.knows_user,
             ),
         )
@@ -81,7 +85,7 @@ class KLParts(Instrument):
             )  # fmt: skip
 
     def _behind_a_flow(self, subject: Subject) -> Measured:
-        """The KL alone, by the encoder's own draws."""
+        """Measure the KL alone, by the encoder's draws."""
         users, prior = np.arange(min(self.n_users, subject.n_users)), subject.prior
         numbers = []
         for key, name, corrupt in (("clean", "clean", False), ("shown", "as trained", True)):
@@ -109,27 +113,27 @@ _KNOWS_USER = (
 )
 
 
-def _numbers(key: str, name: str, found: KLDecomposition) -> tuple[Number, ...]:
-    most = found.standard_kl if found.knows_user else found.kl
+def _numbers(key: str, name: str, parts: KLDecomposition) -> tuple[Number, ...]:
+    most = parts.standard_kl if parts.knows_user else parts.kl
     return (
-        Number(f"{key}_kl", f"E KL, {name}", found.kl, "nats", found.kl_error),
-        Number(f"{key}_low", f"I, {name}, at least", found.information_low, "nats",
-               found.information_low_error),
-        Number(f"{key}_high", f"I, {name}, at most", min(found.information_high, most), "nats",
-               found.information_high_error),
+        Number(f"{key}_kl", f"E KL, {name}", parts.kl, "nats", parts.kl_error),
+        Number(f"{key}_low", f"I, {name}, at least", parts.information_low, "nats",
+               parts.information_low_error),
+        Number(f"{key}_high", f"I, {name}, at most", min(parts.information_high, most), "nats",
+               parts.information_high_error),
         Number(f"{key}_mismatch_low", f"KL(qbar || p), {name}, at least",
-               max(found.mismatch_low, 0.0) if not found.knows_user else math.nan, "nats"),
-        Number(f"{key}_mismatch", f"KL(qbar || p), {name}, at most", found.mismatch_high, "nats"),
-        Number(f"{key}_standard", f"E KL to N(0, I), {name}", found.standard_kl, "nats"),
+               max(parts.mismatch_low, 0.0) if not parts.knows_user else math.nan, "nats"),
+        Number(f"{key}_mismatch", f"KL(qbar || p), {name}, at most", parts.mismatch_high, "nats"),
+        Number(f"{key}_standard", f"E KL to N(0, I), {name}", parts.standard_kl, "nats"),
         Number(f"{key}_bound", f"E W1, {name}, at most",
-               mean_transport_bound(max(found.standard_kl, 0)), "latent units"),
+               mean_transport_bound(max(parts.standard_kl, 0)), "latent units"),
     )  # fmt: skip
 
 
-def _bars(found: KLDecomposition) -> Curve:
-    most = found.standard_kl if found.knows_user else found.kl
+def _bars(parts: KLDecomposition) -> Curve:
+    most = parts.standard_kl if parts.knows_user else parts.kl
     values = (
-        found.kl, found.information_low, min(found.information_high, most), found.mismatch_high
+        parts.kl, parts.information_low, min(parts.information_high, most), parts.mismatch_high
     )  # fmt: skip
     return Curve(
         "What the KL pays for", "", "with inputs as in training", "nats per user",

@@ -1,4 +1,4 @@
-"""How a user moves, and whose neighbour the user is, when part of the history is hidden."""
+"""Measure how masks move a user, and how they change the user's nearest neighbours."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nearfar.theory.instrument import Curve, Instrument, Measured, Number
 from nearfar.theory.subject import Subject
 from nearfar.vae.neighbours import nearest, overlap
 
-COURSE = (1, 2, 5, 10, 20, 50)
+K_VALUES = (1, 2, 5, 10, 20, 50)
 
 
 @dataclass(frozen=True)
 class MaskDrift(Instrument):
-    """Overlap of nearest neighbours between masks, and variance across masks.
+    """Measure the overlap of nearest neighbours between masks, and the variance across masks.
 
     Args:
-        k: how many nearest neighbours.
+        k: number of nearest neighbours.
     """
 
     title = "Neighbourhoods under masks"
@@ -33,16 +33,16 @@ class MaskDrift(Instrument):
         k = min(self.k, subject.n_users // 2)
         clean = subject.means
         masked = subject.masked_means
-        own = nearest(clean, k)
-        under = [nearest(mu, k) for mu in masked]
-        from_clean = torch.stack([overlap(own, found) for found in under]).mean(0)
-        between = torch.stack([overlap(a, b) for a, b in pairwise(under)]).mean(0)
+        neighbours = nearest(clean, k)
+        masked_neighbours = [nearest(mu, k) for mu in masked]
+        from_clean = torch.stack([overlap(neighbours, m) for m in masked_neighbours]).mean(0)
+        between = torch.stack([overlap(a, b) for a, b in pairwise(masked_neighbours)]).mean(0)
         chance = k / (subject.n_users - 1)
         means = torch.stack([mu.double() for mu in masked], 1)
         across = means.var(1, unbiased=True).sum(1)
         population = float(clean.double().var(0, unbiased=True).sum()) or math.nan
-        course = [n for n in COURSE if n <= subject.n_users // 2]
-        values = [float(overlap(nearest(clean, n), nearest(masked[0], n)).mean()) for n in course]
+        k_values = [n for n in K_VALUES if n <= subject.n_users // 2]
+        values = [float(overlap(nearest(clean, n), nearest(masked[0], n)).mean()) for n in k_values]
         return Measured(
             meaning=f"With half of the history hidden a user keeps {100 * from_clean.mean():.0f} % "
             f"of {k} nearest neighbours (chance {100 * chance:.1f} %)."
@@ -58,7 +58,7 @@ class MaskDrift(Instrument):
             ),
             curves=(
                 Curve("Neighbours kept under a mask", "", "k nearest neighbours",
-                      "share kept", tuple(map(float, course)), tuple(values)),
+                      "share kept", tuple(map(float, k_values)), tuple(values)),
             ),
             notes=(
                 f"{subject.n_masks} masks per user, {100 * subject.keep_prob:.0f} % of items kept, "
@@ -67,13 +67,13 @@ class MaskDrift(Instrument):
         )  # fmt: skip
 
     def work(self, subject: Subject) -> float:
-        n, spaces = subject.n_users, 1 + subject.n_masks + 2 * len(COURSE)
+        n, spaces = subject.n_users, 1 + subject.n_masks + 2 * len(K_VALUES)
         named = subject.network.encoder.named_parameters()
         encode = 2.0 * n * sum(p.numel() for name, p in named if not name.startswith("first"))
         return spaces * (n * n * (subject.network.n_latent + 50) + encode)
 
 
 def _share(key: str, label: str, values: torch.Tensor) -> Number:
-    found = values.double().cpu().numpy()
-    error = float(np.std(found, ddof=1) / math.sqrt(len(found)))
-    return Number(key, label, float(found.mean()), "share", error)
+    shares = values.double().cpu().numpy()
+    error = float(np.std(shares, ddof=1) / math.sqrt(len(shares)))
+    return Number(key, label, float(shares.mean()), "share", error)

@@ -1,4 +1,4 @@
-"""What masks do to the distance of two histories."""
+"""Measure how masks change the distance of two histories."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ RATES = tuple(round(0.1 * i, 1) for i in range(1, 10))
 
 @dataclass(frozen=True)
 class Masking(Instrument):
-    """Contraction and expansion of random pairs under independent masks; no model is asked.
+    """Measure contraction and expansion of random pairs under independent masks, without a model.
 
     Args:
-        n_pairs: random pairs of users.
+        n_pairs: number of random pairs of users.
     """
 
     title = "Masked distance of histories"
@@ -34,16 +34,20 @@ class Masking(Instrument):
             for a, b in zip(u, v, strict=True)
         ]  # fmt: skip
         rates = sorted({*RATES, subject.keep_prob})
-        nearer, further, least_nearer, least_further = (
+        nearer, further, nearer_bound, further_bound = (
             np.zeros((len(rates), len(pairs))) for _ in range(4)
         )
         for i, rho in enumerate(rates):
             for j, (d, m) in enumerate(pairs):
-                law = MaskedDistance(d, m, rho)
-                nearer[i, j], further[i, j] = law.contraction(1), law.expansion(1)
-                least_nearer[i, j] = law.contraction_bound(1)
-                least_further[i, j] = law.expansion_bound(1)
-        own = rates.index(subject.keep_prob)
+                masked_distance = MaskedDistance(d, m, rho)
+                nearer[i, j], further[i, j] = (
+                    masked_distance.contraction(1),
+                    masked_distance.expansion(1),
+                )
+                nearer_bound[i, j] = masked_distance.contraction_bound(1)
+                further_bound[i, j] = masked_distance.expansion_bound(1)
+        row = rates.index(subject.keep_prob)
+        p_nearer, p_further = float(nearer[row].mean()), float(further[row].mean())
         rng = subject.rng("masking")
         first, second = rng.choice(subject.n_masks, 2, replace=False)
         measured = [
@@ -55,8 +59,8 @@ class Masking(Instrument):
         x = tuple(rates)
         return Measured(
             meaning=f"With {100 * subject.keep_prob:.0f} % of items kept, a random pair of "
-            f"histories comes nearer with probability {nearer[own].mean():.2f} and further apart "
-            f"with {further[own].mean():.3f}: {_verdict(nearer[own].mean(), further[own].mean())}.",
+            f"histories comes nearer with probability {p_nearer:.2f} and further apart "
+            f"with {p_further:.3f}: {_verdict(p_nearer, p_further)}.",
             numbers=(
                 Number("distance", "||x_u - x_v||_1, mean", d_mean, "items"),
                 Number("shared", "shared items, mean",
@@ -65,19 +69,19 @@ class Masking(Instrument):
                        float(np.mean([MaskedDistance(d, m, subject.keep_prob).mean
                                       for d, m in pairs])), "items"),
                 Number("measured", "masked distance, one draw", float(np.mean(measured)), "items"),
-                Number("nearer", "P(nearer)", float(nearer[own].mean())),
+                Number("nearer", "P(nearer)", p_nearer),
                 Number("nearer_bound", "P(nearer) by the theorem's bound, at least",
-                       float(least_nearer[own].mean())),
-                Number("further", "P(further apart)", float(further[own].mean())),
+                       float(nearer_bound[row].mean())),
+                Number("further", "P(further apart)", p_further),
                 Number("further_bound", "P(further apart) by its bound, at least",
-                       float(least_further[own].mean())),
+                       float(further_bound[row].mean())),
             ),
             curves=tuple(
                 Curve("What masks do to a random pair", name, "keep_prob", "probability", x,
                       tuple(map(float, values.mean(1))))
                 for name, values in (
-                    ("P(nearer)", nearer), ("P(nearer), bound", least_nearer),
-                    ("P(further apart)", further), ("P(further apart), bound", least_further),
+                    ("P(nearer)", nearer), ("P(nearer), bound", nearer_bound),
+                    ("P(further apart)", further), ("P(further apart), bound", further_bound),
                 )
             ),
             notes=("Of the histories alone: the same for all models of these users.",),
@@ -89,7 +93,7 @@ class Masking(Instrument):
 
 
 def _verdict(nearer: float, further: float) -> str:
-    """What the two probabilities come to, in words."""
+    """Describe which of the two probabilities is larger."""
     if nearer > further:
         return "masks bring users nearer" + (" almost always" if nearer > 0.95 else " more often")
     if nearer < further:

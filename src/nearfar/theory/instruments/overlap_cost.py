@@ -1,4 +1,4 @@
-"""What overlapping posteriors cost reconstruction."""
+"""Measure the reconstruction cost of overlapping posteriors."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from nearfar.theory.transport import w2
 
 @dataclass(frozen=True)
 class OverlapCost(Instrument):
-    """The gap G of random pairs, and the bound on W1 that the KL gives.
+    """Measure the gap G of random pairs, and the bound on W1 from the KL.
 
     Args:
-        n_pairs: random pairs of users.
-        n_samples: latents drawn of each posterior.
+        n_pairs: number of random pairs of users.
+        n_samples: latents drawn from each posterior.
     """
 
     title = "The price of overlap"
@@ -57,9 +57,9 @@ class OverlapCost(Instrument):
             ),
             curves=(
                 Curve("What overlap costs", "", "W2, tenths of the pairs",
-                      "G, nats an interaction", apart, cost),
+                      "G, nats per interaction", apart, cost),
             ),
-            notes=("The bound on W1 is by the KL to N(0, I), and holds whatever the prior.",),
+            notes=("The bound on W1 is by the KL to N(0, I), and holds for any prior.",),
         )  # fmt: skip
 
     def work(self, subject: Subject) -> float:
@@ -67,7 +67,7 @@ class OverlapCost(Instrument):
 
 
 def _meaning(mean: float, share: float, bound: float, distance: float) -> str:
-    cost = f"Overlap costs a random pair {mean:.2g} nats an interaction"
+    cost = f"Overlap costs a random pair {mean:.2g} nats per interaction"
     if math.isfinite(share):
         cost += f", {percent(share)} of what it would if both had one posterior"
     if distance <= 0:

@@ -1,4 +1,4 @@
-"""Which users' steps must help which others."""
+"""Measure which pairs of users are within the sharing radius."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nearfar.vae.decoder import Decoder
 
 @dataclass(frozen=True)
 class Sharing(Instrument):
-    """The sharing radius of pairs, and what a step really does to first order.
+    """Measure the sharing radius of pairs, and the first-order effect of steps.
 
     Args:
         n_draws: latents per user, an even number.
@@ -48,27 +48,27 @@ class Sharing(Instrument):
         )  # fmt: skip
         z = subject.latents(users, self.n_draws, "products").to(decoder.out.weight)
         x = torch.from_numpy(histories.toarray()).to(z)
-        steepest, beyond_doubt, notes = _by_layers(decoder, graph, z, x, loss)
+        upper_lipschitz, certain_share, notes = _by_layers(decoder, graph, z, x, loss)
         helps = gradient_products(decoder, z, x, loss).cpu().numpy() > 0
         others = ~np.eye(len(users), dtype=bool)
         sure, maybe = graph.surely_within[others], graph.maybe_within[others]
-        found, w2 = helps[others], graph.most_distance[others]
+        helped, w2 = helps[others], graph.most_distance[others]
         radius = graph.radius[others]
         hit, n_sure = float(maybe.mean()), int(sure.sum())
-        middle, by_help, by_reach = course(w2, found, maybe)
+        middle, by_help, by_reach = course(w2, helped, maybe)
         return Measured(
             meaning=f"At most {100 * hit:.1f} % of pairs are within the sharing radius, where help "
-            f"is certain; to first order a step on one user helps {100 * found.mean():.0f} % of "
+            f"is certain; to first order a step on one user helps {100 * helped.mean():.0f} % of "
             "the others.",
             numbers=(
                 Number("hit", "pairs within radius, at most", hit, "share"),
                 Number("sure", "pairs within radius by W2", float(sure.mean()), "share"),
-                Number("surely", "the same with L from layer norms, for sure", beyond_doubt,
+                Number("surely", "the same with L from layer norms, for sure", certain_share,
                        "share"),
                 Number("positive", "pairs with r > 0", float((radius > 0).mean()), "share"),
-                Number("helps", "pairs whose step helps", float(found.mean()), "share"),
+                Number("helps", "pairs whose step helps", float(helped.mean()), "share"),
                 Number("sign", "of those within radius, whose step helps",
-                       float(found[sure].mean()) if n_sure else float("nan"), "share"),
+                       float(helped[sure].mean()) if n_sure else float("nan"), "share"),
                 Number("radius", "r, median", float(np.median(radius)), "latent units"),
                 Number("w2", "W2, median", float(np.median(w2)), "latent units"),
                 Number("norm", "||g_v||, median", float(np.median(graph.gradient_norm)), "nats"),
@@ -76,7 +76,7 @@ class Sharing(Instrument):
                        float(np.median(graph.mismatch[others])), "nats"),
                 Number("lipschitz", "L, median, from pairs of latents",
                        float(np.median(graph.lipschitz)), "nats per unit"),
-                Number("lipschitz_bound", "L, median, from layer norms, at most", steepest,
+                Number("lipschitz_bound", "L, median, from layer norms, at most", upper_lipschitz,
                        "nats per unit"),
             ),
             curves=(
@@ -107,7 +107,7 @@ class Sharing(Instrument):
 def _by_layers(
     decoder: Decoder, graph: SharingGraph, z: Tensor, x: Tensor, loss: Loss
 ) -> tuple[float, float, list[str]]:
-    """The upper bound of L (median), the share of pairs within the radius by it, and notes."""
+    """Return the median upper bound of L, the share of pairs within its radius, and notes."""
     longest = float(z.norm(dim=-1).max())
     try:
         scale = loss.scale(loss.targets(x))

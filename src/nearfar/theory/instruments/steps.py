@@ -1,4 +1,4 @@
-"""Whether the sharing radius predicts what a step does."""
+"""Measure whether the sharing radius predicts the effect of a step."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from nearfar.theory.transport import pairwise_distance
 
 @dataclass(frozen=True)
 class Steps(Instrument):
-    """SGD steps of the decoder on v, and whose loss they lower.
+    """Take SGD steps of the decoder on each user v, and measure whose loss they lower.
 
     Args:
         n_draws: latents per user, an even number.
         n_pairs: pairs of latents that L is estimated from.
-        share: of v's own loss that a step takes off, to first order.
-        near_share: which share of the others is near, and which related.
+        share: fraction of v's own loss that a step removes, to first order.
+        near_share: share of the others that counts as near, and as related.
     """
 
     title = "Steps on one user, and the loss of others"
@@ -62,20 +62,20 @@ class Steps(Instrument):
         nearness = discrimination(-w2, helped)
         by_margin = discrimination(margin[others], helped)
         middle, by_help = course(w2, helped)
-        everyone = _share("lowered", "pairs whose loss a step lowers", lowered, others)
+        all_pairs = _share("lowered", "pairs whose loss a step lowers", lowered, others)
         return Measured(
-            meaning=f"A step on one user lowers the loss of {100 * everyone.value:.0f} % of the "
+            meaning=f"A step on one user lowers the loss of {100 * all_pairs.value:.0f} % of the "
             f"others; {100 * float(within[others].mean()):.1f} % of pairs are within the sharing "
             "radius."
             + (
                 f" Of a pair that it helps and one that it does not, the helped one is nearer by "
                 f"W2 in {100 * nearness:.0f} % of cases, and deeper within the radius in "
-                f"{100 * by_margin:.0f} % (50 % tells nothing)."
+                f"{100 * by_margin:.0f} % (50 % is chance)."
                 if math.isfinite(nearness)
                 else ""
             ),
             numbers=(
-                everyone,
+                all_pairs,
                 Number("within", "pairs within the radius, at most",
                        float(within[others].mean()), "share"),
                 _share("inside", "of these, lowered", lowered, within),
@@ -107,7 +107,7 @@ class Steps(Instrument):
 
 
 def _share(key: str, label: str, lowered: np.ndarray, weights: np.ndarray) -> Number:
-    """The mean over pairs with weights, and its error over the columns, the steps."""
+    """Return the weighted mean over pairs, and its standard error over the columns, the steps."""
     totals = weights.sum(0)
     taken = totals > 0
     if not taken.any():
