@@ -61,7 +61,7 @@ def test_a_part_of_a_space_can_be_searched() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("l2 = 3", "l2 is 3; a table of low and high"),
+        ("l2 = 3", "l2 is 3; expected a table of low and high"),
         ("l2 = {low = 1}", "l2: low and high are needed, or choices"),
         ("l2 = {low = 2, high = 1}", "low must be less than high"),
         ("l2 = {low = 0, high = 1, log = true}", "log needs low above 0"),
