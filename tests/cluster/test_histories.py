@@ -69,7 +69,7 @@ def test_a_folder_that_was_not_described_or_was_changed_is_refused(
         open_histories(tmp_path)
     histories = write_histories(clusters[0], tmp_path / "h", part_users=60)
     histories.parts[1].path.write_bytes(b"no parquet")
-    with pytest.raises(DataError, match="no whole Parquet file"):
+    with pytest.raises(DataError, match="not a complete Parquet file"):
         histories.stretch(1, 2)
     histories.parts[1].path.unlink()
     with pytest.raises(ArtefactError, match="write it again"):
@@ -132,7 +132,7 @@ def test_why_a_worker_failed_is_told_and_not_tried_again(
     with pytest.raises(DivergedError):
         fitting.work({"task": task})
     with pytest.raises(DivergedError, match="not finite"):
-        fitting._raise_told(tmp_path)
+        fitting._raise_worker_error(tmp_path)
     assert fitting.work({"task": task}) is None
 
 
