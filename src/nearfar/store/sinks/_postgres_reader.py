@@ -95,7 +95,7 @@ class PostgresReader(Reader):
             return query(self._open())
         except psycopg.Error as error:
             kind = UnreachableError if self._is_lost(error) else DataError
-            raise kind(self._table.address.told("read it", error)) from None
+            raise kind(self._table.address.error_message("read it", error)) from None
 
     def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:

@@ -82,7 +82,7 @@ class SQLiteReader(Reader):
             connection.execute("ROLLBACK")
         except (OSError, sqlite3.Error) as error:
             self.close()
-            raise UnreachableError(self._address.told("read it", error)) from None
+            raise UnreachableError(self._address.error_message("read it", error)) from None
         except BaseException:
             self.close()
             raise

@@ -168,7 +168,7 @@ class _ParquetReader(Reader):
             yield
         except (OSError, PolarsError) as error:
             kind = UnreachableError if isinstance(error, OSError) else DataError
-            raise kind(Url(self._sink.path).told("read it", error)) from None
+            raise kind(Url(self._sink.path).error_message("read it", error)) from None
 
 
 class _ParquetWriter(DayWriter):
