@@ -83,4 +83,4 @@ class SharedFeed:
     def _items_of_all(self, rows: Rows) -> Int64[Tensor, " present"]:
         present = torch.zeros(rows.n_items, dtype=torch.uint8, device=rows.indices.device)
         present[rows.indices] = 1
-        return self.team.greatest(present).nonzero()[:, 0]
+        return self.team.max_all(present).nonzero()[:, 0]

@@ -115,7 +115,7 @@ def _fit_one(
     }  # fmt: skip
     checkpoint = Checkpoint.read(folder / FITTED, identity)
     if checkpoint is None:
-        with workers.connected(), followed(folder / "metrics.jsonl", run.callbacks):
+        with workers.connected(), follow_metrics(folder / "metrics.jsonl", run.callbacks):
             _train(task, workers)
         checkpoint = Checkpoint.read(folder / FITTED, identity)
     if checkpoint is None:
@@ -158,7 +158,7 @@ def _train(task: Task, workers: Workers) -> None:
 
     ray_folder = task.folder / "ray"  # files of Ray only; removed after the training
     trainer = TorchTrainer(
-        work,
+        run_worker,
         train_loop_config={"task": ray.put(task)},
         torch_config=TorchConfig(backend="nccl" if workers.gpus else "gloo"),
         scaling_config=ScalingConfig(
@@ -186,7 +186,7 @@ def _train(task: Task, workers: Workers) -> None:
     shutil.rmtree(ray_folder, ignore_errors=True)
 
 
-def work(settings: dict[str, Any]) -> None:
+def run_worker(settings: dict[str, Any]) -> None:
     """Run a worker; a `NearfarError` is written to a file, and the training is not retried."""
     import ray
 
@@ -236,7 +236,7 @@ POLL_SECONDS = 0.5
 
 
 @contextmanager
-def followed(path: Path, callbacks: Sequence[Callback]) -> Iterator[None]:
+def follow_metrics(path: Path, callbacks: Sequence[Callback]) -> Iterator[None]:
     """Report every epoch that is written to a file of metrics while the block runs.
 
     A training that resumes from a checkpoint writes some epochs again; they are reported once.

@@ -98,7 +98,7 @@ class Histories:
         state.update(json.dumps(sizes).encode())
         return state.hexdigest()
 
-    def stretch(self, worker: int, n_workers: int) -> csr_array:
+    def read_range(self, worker: int, n_workers: int) -> csr_array:
         """Read the histories of a worker, a contiguous range of the users, file by file."""
         first = worker * self.n_users // n_workers
         end = (worker + 1) * self.n_users // n_workers

@@ -30,23 +30,23 @@ class Team:
         self.size = dist.get_world_size() if is_distributed else 1
         self.device = device
 
-    def add_up(self, values: Tensor) -> Tensor:
+    def sum_all(self, values: Tensor) -> Tensor:
         """Replace the values by their sums over all workers, and return them."""
         if self.size > 1:
             dist.all_reduce(values)
         return values
 
-    def greatest(self, values: Tensor) -> Tensor:
+    def max_all(self, values: Tensor) -> Tensor:
         """Replace the values by their maxima over all workers, and return them."""
         if self.size > 1:
             dist.all_reduce(values, op=dist.ReduceOp.MAX)
         return values
 
-    def add_up_apart(self, values: Tensor) -> Tensor:
+    def sum_on_cpu(self, values: Tensor) -> Tensor:
         """Return the sums over all workers of values on the CPU, which do not change."""
-        return self.add_up(values.to(self.device, copy=True)).cpu()
+        return self.sum_all(values.to(self.device, copy=True)).cpu()
 
-    def take_first(self, values: Tensor) -> None:
+    def broadcast_first(self, values: Tensor) -> None:
         """Replace the values by the first worker's, in place."""
         if self.size > 1:
             received = values.to(self.device, copy=True)
@@ -70,7 +70,7 @@ class Team:
         parts = zip(self.gather(padded), lengths, strict=True)
         return np.concatenate([part[:n] for part, n in parts])
 
-    def of_first(self, work: Callable[[], Any]) -> Any:
+    def run_on_first(self, work: Callable[[], Any]) -> Any:
         """Run `work` on the first worker, and return its JSON-able result on all.
 
         Raises:

@@ -138,13 +138,13 @@ def train_part(task: Task, team: Team) -> History:
         precision=task.precision, folder=task.folder if team.rank == 0 else None,
         checkpoint_seconds=task.checkpoint_seconds, checkpoint_epochs=task.checkpoint_epochs,
     )  # fmt: skip
-    x = histories.stretch(team.rank, team.size)
+    x = histories.read_range(team.rank, team.size)
     x = x[np.flatnonzero(np.diff(x.indptr))]
-    parts = assemble(algorithm, x, task.catalogue, run.seed, team.add_up_apart)
+    parts = assemble(algorithm, x, task.catalogue, run.seed, team.sum_on_cpu)
     network = parts.model.network
     with torch.no_grad():
         for parameter in network.parameters():  # initial values may differ by rounding
-            team.take_first(parameter)
+            team.broadcast_first(parameter)
     terms = [weighted.term for weighted in parts.objective.terms.values()]
     is_sampled = any(isinstance(term, SampledReconstruction) for term in terms)
     feed = SharedFeed(x, run.torch_device, team, with_items=is_sampled)
@@ -153,12 +153,12 @@ def train_part(task: Task, team: Team) -> History:
     neighbourhoods = Neighbourhoods(feed.sample(run.seed))
     state = TrainingState(
         network, parts.objective, parts.plan, run, task.identity, feed.n_users, neighbourhoods,
-        Processes(team),
+        TeamReducer(team),
     )  # fmt: skip
     validate = None
     if task.validation is not None:
         scores = parts.validator(task.validation, run)
-        validate = lambda: team.of_first(scores)  # noqa: E731
+        validate = lambda: team.run_on_first(scores)  # noqa: E731
     try:
         state.resume(task.folder)
         _check_same_position(state, team, task.folder)
@@ -192,7 +192,7 @@ def _check_same_position(state: TrainingState, team: Team, folder: Path) -> None
         )
 
 
-class Processes(Reducer):
+class TeamReducer(Reducer):
     """Sums losses and gradients over the workers of a team, each with a part of every batch.
 
     Each worker has the gradient of the mean over its own users. Weighted by the worker's share of
@@ -217,11 +217,11 @@ class Processes(Reducer):
         self, terms: dict[str, Float[Tensor, ""]], rows: Rows
     ) -> dict[str, Float[Tensor, ""]]:
         sums = torch.stack(list(terms.values())).double() * rows.n_users
-        means = self._team.add_up(sums) / rows.users_of_batch
+        means = self._team.sum_all(sums) / rows.users_of_batch
         return dict(zip(terms, means, strict=True))
 
     def sums(self, values: Tensor) -> Tensor:
-        return self._team.add_up(values)
+        return self._team.sum_all(values)
 
     @torch.no_grad()
     def reduce_gradients(self, optimiser: Optimiser, rows: Rows) -> None:
@@ -232,9 +232,9 @@ class Processes(Reducer):
 
     def _reduce_rows(self, gradient: Gradient, share: float) -> None:
         """Sum the rows that any worker touched; a flag per row first tells which these are."""
-        items = self._team.greatest(gradient.touched()).nonzero()[:, 0]
+        items = self._team.max_all(gradient.touched()).nonzero()[:, 0]
         values = gradient.rows(items).mul_(share)
-        gradient.replace(items, self._team.add_up(values) if len(items) else values)
+        gradient.replace(items, self._team.sum_all(values) if len(items) else values)
 
     def _reduce_dense(self, optimiser: Optimiser, share: float) -> None:
         """Sum the gradients of autograd: large parameters one by one, small ones in one message."""
@@ -246,9 +246,9 @@ class Processes(Reducer):
             if parameter.numel() < LARGE_PARAMETER:
                 small.append(parameter.grad)
             else:
-                self._team.add_up(parameter.grad)
+                self._team.sum_all(parameter.grad)
         if small:
-            total = self._team.add_up(torch.cat([g.reshape(-1) for g in small]))
+            total = self._team.sum_all(torch.cat([g.reshape(-1) for g in small]))
             for gradient, part in zip(small, total.split([g.numel() for g in small]), strict=True):
                 gradient.copy_(part.view_as(gradient))
 
@@ -257,7 +257,7 @@ class Processes(Reducer):
         if optimiser not in self._with_gradient:
             local = [p.grad is not None for p in optimiser.parameters]
             flags = torch.tensor(local, dtype=torch.uint8, device=self._team.device)
-            on_any_worker = self._team.greatest(flags).bool().tolist()
+            on_any_worker = self._team.max_all(flags).bool().tolist()
             self._with_gradient[optimiser] = [
                 p for p, present in zip(optimiser.parameters, on_any_worker, strict=True) if present
             ]

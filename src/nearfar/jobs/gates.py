@@ -175,7 +175,7 @@ def judge(
     return verdicts
 
 
-def accepting(verdicts: list[Verdict], accept: Collection[str]) -> list[Verdict]:
+def accept_failures(verdicts: list[Verdict], accept: Collection[str]) -> list[Verdict]:
     """Return the verdicts, with failed gates that the operator accepted marked as passed."""
     return [
         v if v.passed or v.gate not in accept else replace(v, passed=True, accepted=True)
@@ -183,7 +183,9 @@ def accepting(verdicts: list[Verdict], accept: Collection[str]) -> list[Verdict]
     ]
 
 
-def chance(gates: Gates, candidate: Evaluation | None, champion: Evaluation | None) -> list[str]:
+def reliability_remarks(
+    gates: Gates, candidate: Evaluation | None, champion: Evaluation | None
+) -> list[str]:
     """Return a remark if the NDCG gate lies within the confidence interval of the measured gain."""
     if candidate is None or champion is None or champion.mean(NDCG_AT) == 0:
         return []

@@ -123,7 +123,7 @@ class ItemDetails:
                 )
         return table.select("item", "title", *self.features)
 
-    def told_of(self, ids: Vocabulary, found: pl.DataFrame) -> tuple[Vocabulary, str]:
+    def apply_to(self, ids: Vocabulary, found: pl.DataFrame) -> tuple[Vocabulary, str]:
         """Return a catalogue with its details, and a line on how many items have a title.
 
         Args:

@@ -27,7 +27,7 @@ class RefusedError(NearfarError):
     """A candidate did not pass the gates."""
 
 
-NAME = ".lock"
+LOCK_FILE = ".lock"
 
 Say = Callable[[str], object]
 """Receives one line on what is being done."""
@@ -45,7 +45,7 @@ def locked(folder: Path, job: str) -> Iterator[None]:
         LockedError: another job holds the lock; the message says which, since when and where.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / NAME).open("a+", encoding="utf-8") as file:
+    with (folder / LOCK_FILE).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -102,13 +102,13 @@ def recorded(registry: Registry, job: str, **known: Any) -> Iterator[None]:
         # If recording fails too, as on a full disk, the first error matters.
         with contextlib.suppress(NearfarError, OSError):
             registry.note(
-                job, "failed", seconds=time.perf_counter() - started, reason=told(error),
+                job, "failed", seconds=time.perf_counter() - started, reason=error_text(error),
                 kind=type(error).__name__, **known, **detail,
             )  # fmt: skip
         raise
 
 
-def told(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """Return an error's message without secrets, or its class name if it has no message."""
     return masked(str(error)) or type(error).__name__
 

@@ -21,7 +21,7 @@ from nearfar.jobs.registry import Registry
 FILE = "file_sha256"
 
 
-def with_items_since(
+def extend_version(
     pipeline: Pipeline,
     registry: Registry,
     version: str,

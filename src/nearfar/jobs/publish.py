@@ -74,7 +74,7 @@ def rollback(registry_folder: str | Path) -> Version:
     return version
 
 
-def waiting(registry: Registry, as_of: date) -> Version | None:
+def waiting_version(registry: Registry, as_of: date) -> Version | None:
     """Return the newest version up to a day that passed the gates and waits to be published.
 
     A version waits if it is newer than every version ever published: a job stopped between

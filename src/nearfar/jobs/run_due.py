@@ -10,9 +10,9 @@ from nearfar.core.errors import SettingsError
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.item_details import refresh_items
-from nearfar.jobs.job import Say, told
+from nearfar.jobs.job import Say, error_text
 from nearfar.jobs.pipeline import Pipeline
-from nearfar.jobs.publish import publish, waiting
+from nearfar.jobs.publish import publish, waiting_version
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.score_daily import Scored, denied_names, score_daily
 from nearfar.jobs.train_weekly import Trained, train_weekly
@@ -132,7 +132,7 @@ def run_due(
         failure = error
     scored = score_daily(
         pipeline, as_of, say=say, on_users=on_users, executor=executor, accept=accept,
-        allow_future=allow_future, training_failed=None if failure is None else told(failure),
+        allow_future=allow_future, training_failed=None if failure is None else error_text(failure),
     )  # fmt: skip
     return RunResult(trained, published, scored, failure)
 
@@ -152,7 +152,9 @@ def _why_no_version(trained: Trained) -> str:
 
 def _publish_waiting(pipeline: Pipeline, as_of: date, say: Say) -> str | None:
     """Publish the version that waits for it, if any; return its name."""
-    version = waiting(Registry(pipeline.registry), as_of) if pipeline.train.publish else None
+    version = (
+        waiting_version(Registry(pipeline.registry), as_of) if pipeline.train.publish else None
+    )
     if version is None:
         return None
     say(f"publishing {version.name}")

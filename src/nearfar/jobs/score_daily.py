@@ -22,12 +22,12 @@ from nearfar.data.interactions import Interactions
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.job import Say, recorded
-from nearfar.jobs.new_items import FILE, with_items_since
+from nearfar.jobs.new_items import FILE, extend_version
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
 from nearfar.jobs.sections import ScoreSection
-from nearfar.jobs.window import check_day, moment, window_events
+from nearfar.jobs.window import check_day, day_start, window_events
 from nearfar.reranking.reranking import Reranking
 
 STARTED = "scoring.json"
@@ -150,7 +150,7 @@ def _score(
         raise SettingsError("no version is published; train and publish one first")
     events = window_events(pipeline, as_of, "score", say, accept)
     active = _active_users(events.frame, pipeline, as_of, say)
-    bundle = with_items_since(pipeline, registry, version, active, say)
+    bundle = extend_version(pipeline, registry, version, active, say)
     deny = _denied_ids(pipeline, bundle)
     if n_absent := int((bundle.items.index(deny) < 0).sum()):
         say(f"{n_absent:,} of {len(deny):,} denied ids are not items of {version}")
@@ -232,11 +232,11 @@ def _inputs(
 def _active_users(frame: pl.DataFrame, pipeline: Pipeline, as_of: date, say: Say) -> Interactions:
     """Return the window's histories of users with an event in the last days, sorted by user id."""
     log = pipeline.train.filters.apply(Log.from_frame(frame, name="events"))
-    first = moment(as_of - timedelta(days=pipeline.score.active_days - 1))
+    first = day_start(as_of - timedelta(days=pipeline.score.active_days - 1))
     # Active users come from all events, not the filtered ones: filters keep only the first of
     # repeated events, and a user without a new item is active too.
     ids = frame.filter(pl.col("timestamp") >= first)["user"].unique()
-    recent = log.user_ids.index(of_arm(pipeline.score, ids))
+    recent = log.user_ids.index(users_of_arm(pipeline.score, ids))
     if n_filtered := int((recent < 0).sum()):
         say(
             f"{n_filtered:,} active users are left out by train.filters; nothing is stored for them"
@@ -250,7 +250,7 @@ def _active_users(frame: pl.DataFrame, pipeline: Pipeline, as_of: date, say: Say
     return log.interactions().take_users(recent[order])
 
 
-def of_arm(score: ScoreSection, users: pl.Series) -> pl.Series:
+def users_of_arm(score: ScoreSection, users: pl.Series) -> pl.Series:
     """Return the users of the scored arm, in their order; all users without an experiment.
 
     Raises:

@@ -24,7 +24,7 @@ def warm_file(folder: Path, champion: str) -> Path:
     return folder.resolve() / f"{WARM}{champion}.safetensors"
 
 
-def take_up(folder: Path, identity: Mapping[str, Any], say: Callable[[str], object]) -> None:
+def prepare_folder(folder: Path, identity: Mapping[str, Any], say: Callable[[str], object]) -> None:
     """Prepare a folder for a training: keep its checkpoint, or remove that of another training.
 
     Args:
@@ -53,7 +53,7 @@ def take_up(folder: Path, identity: Mapping[str, Any], say: Callable[[str], obje
     write_json(folder / IDENTITY, current)
 
 
-def forget(root: Path, as_of: str) -> None:
+def remove_unfinished(root: Path, as_of: str) -> None:
     """Remove the unfinished trainings of a day and of those before it."""
     for folder in root.iterdir() if root.is_dir() else ():
         if folder.name <= as_of:

@@ -23,21 +23,21 @@ from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import (
     METRICS,
     Verdict,
-    accepting,
-    chance,
+    accept_failures,
     check_accepted,
     judge,
+    reliability_remarks,
     state_of,
 )
 from nearfar.jobs.job import Say, recorded
 from nearfar.jobs.pipeline import Pipeline, exports_of
 from nearfar.jobs.registry import Registry, Version
-from nearfar.jobs.stopped_trainings import forget, take_up, warm_file
+from nearfar.jobs.stopped_trainings import prepare_folder, remove_unfinished, warm_file
 from nearfar.jobs.window import (
     TrainingWindow,
     WindowEvents,
     check_day,
-    training_of,
+    split_window,
     window_events,
     window_of,
 )
@@ -153,7 +153,7 @@ def _train(
     exports = exports_of(section.exports)
     events = window_events(pipeline, as_of, "train", say, accept)
     champion = _current_version(registry, say)
-    data = training_of(
+    data = split_window(
         events.frame, section.filters, as_of=as_of, share=_held_out_share(pipeline, champion),
         holdout_days=section.holdout_days, salt=SALT, scale=pipeline.scale,
         repeats=section.weighting.repeats_rule,
@@ -172,7 +172,7 @@ def _train(
         "precision": section.precision, "warm_from": warm_from,
         "by": type(executor).__name__, "nearfar": __version__,
     }  # fmt: skip
-    take_up(folder, training_identity, say)
+    prepare_folder(folder, training_identity, say)
     run = Run(
         seed=section.seed, device=section.device, precision=section.precision, folder=folder,
         resume=True, checkpoint_seconds=section.checkpoint_seconds, callbacks=callbacks,
@@ -183,7 +183,7 @@ def _train(
         pipeline, model, run, data, champion, registry
     )
     report_measured(callbacks, measured.get("candidate", {}))
-    verdicts = accepting(verdicts, accept)
+    verdicts = accept_failures(verdicts, accept)
     record = {
         "as_of": str(as_of),
         "passed": all(v.passed for v in verdicts),
@@ -206,11 +206,11 @@ def _train(
         metrics={"gates": measured}, history=run.history,
     )  # fmt: skip
     if pipeline.items is not None and details is not None:
-        items, text = pipeline.items.told_of(bundle.items, details)
+        items, text = pipeline.items.apply_to(bundle.items, details)
         say(text)
         bundle = replace(bundle, items=items)
     version = registry.register(bundle, registry.new_name(str(as_of)), record, exports)
-    forget(folder.parent, str(as_of))
+    remove_unfinished(folder.parent, str(as_of))
     return Trained(version, verdicts, warm, 0.0, remarks)
 
 
@@ -298,7 +298,7 @@ def _judge_candidate(
         )
         if e is not None
     }
-    remarks = chance(pipeline.gates, candidate_metrics, champion_metrics)
+    remarks = reliability_remarks(pipeline.gates, candidate_metrics, champion_metrics)
     users = next(v for v in verdicts if v.gate == "min_users")
     if champion is None and (users.value or 0) < users.limit:
         remarks.append(

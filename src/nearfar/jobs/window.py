@@ -51,7 +51,7 @@ class TrainingWindow:
     share: float
 
 
-def moment(day: date) -> int:
+def day_start(day: date) -> int:
     """Return the first second of a day in UTC, in seconds since 1970."""
     return int(midnight(day).timestamp())
 
@@ -80,7 +80,7 @@ def window_of(as_of: date, days: int) -> tuple[date, date]:
     return as_of - timedelta(days=days - 1), as_of + timedelta(days=1)
 
 
-def held_out(user_ids: Vocabulary, share: float, salt: str) -> Bool[np.ndarray, " users"]:
+def is_held_out(user_ids: Vocabulary, share: float, salt: str) -> Bool[np.ndarray, " users"]:
     """Return which users are held out: those whose salted hash, scaled to 0..1, is below `share`.
 
     A user's hash never changes, so that no version is trained on a user that a later one is judged
@@ -97,7 +97,7 @@ def held_out(user_ids: Vocabulary, share: float, salt: str) -> Bool[np.ndarray, 
     return np.fromiter((below(str(u)) for u in user_ids.ids), dtype=bool, count=len(user_ids))
 
 
-def training_of(
+def split_window(
     events: pl.DataFrame,
     filters: Filters,
     *,
@@ -117,7 +117,7 @@ def training_of(
         share: share of users to hold out, half for early stopping and half for the gates; None for
             the smallest of `SHARES` that holds out `ENOUGH_HELD_OUT` users with targets.
         holdout_days: number of last days whose events of held-out users are the targets.
-        salt: salt of the hash; see `held_out`.
+        salt: salt of the hash; see `is_held_out`.
         scale: how training uses the weights of events.
         repeats: how to combine the weights of repeated events of a user and item.
 
@@ -134,7 +134,7 @@ def training_of(
     log = filters.apply(log)
     if not log.n_events:
         raise EmptyDataError("no event of the window is left after the filters")
-    cut = moment(as_of + timedelta(days=1 - holdout_days))
+    cut = day_start(as_of + timedelta(days=1 - holdout_days))
     *smaller_shares, largest_share = SHARES if share is None else (share,)
     for candidate_share in smaller_shares:
         window = _split(log, cut, candidate_share, salt)
@@ -146,20 +146,20 @@ def training_of(
 
 def _split(log: Log, cut: int, share: float, salt: str) -> TrainingWindow:
     """Split a log: hold out a share of the users, whose new items from `cut` on are the targets."""
-    is_held_out = held_out(log.user_ids, share, salt)
-    if is_held_out.all():
+    mask = is_held_out(log.user_ids, share, salt)
+    if mask.all():
         raise EmptyDataError(f"all {log.n_users} users of the window are held out; lower held_out")
-    train = log.keep(~is_held_out[log.users]).interactions()
-    if not is_held_out.any():
+    train = log.keep(~mask[log.users]).interactions()
+    if not mask.any():
         return TrainingWindow(train, None, None, log.n_events, share)
-    held_out_log = log.keep(is_held_out[log.users])
+    held_out_log = log.keep(mask[log.users])
     is_late = held_out_log.events["timestamp"].to_numpy() >= cut
     users = held_out_log.user_ids
     histories = _matrix(held_out_log.keep(~is_late), users, train.item_ids)
     late_items = _matrix(held_out_log.keep(is_late), users, train.item_ids)
     targets = new_entries(late_items, histories)
     usable = np.flatnonzero((np.diff(targets.indptr) > 0) & (np.diff(histories.indptr) > 0))
-    half = held_out(users, 0.5, salt + "/half")[usable]
+    half = is_held_out(users, 0.5, salt + "/half")[usable]
     validation, test = (
         FoldIn(
             Interactions(histories[rows], users.take(rows), train.item_ids),

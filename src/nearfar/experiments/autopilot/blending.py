@@ -68,7 +68,7 @@ def last_settings(trial: Record, records: Records) -> dict[str, Any]:
     return values
 
 
-def preferred(single: Record, blend: Record) -> Record:
+def choose_winner(single: Record, blend: Record) -> Record:
     """Return the blend if it gains at least `LEAST_GAIN` over the best single model, else that.
 
     Args:

@@ -17,11 +17,11 @@ from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation, evaluate
 from nearfar.experiments.autopilot.blending import best_of_kinds, blend_of, parts_of
 from nearfar.experiments.autopilot.families import BLEND, Family
 from nearfar.experiments.autopilot.holding_out import HeldOut
-from nearfar.experiments.autopilot.kept_models import KeptModels
+from nearfar.experiments.autopilot.kept_models import SavedModels
 from nearfar.experiments.autopilot.pace import Hopeless, Pace, TimeBudget, TooSlow
 from nearfar.experiments.autopilot.records import Record, Records, State
 from nearfar.experiments.tuning.space import plain_settings
-from nearfar.experiments.tuning.trials import METRIC, short
+from nearfar.experiments.tuning.trials import METRIC, format_value
 from nearfar.models.ensemble import Ensemble
 from nearfar.models.model import Model
 from nearfar.train.callback import Reporting, report_measured, reported
@@ -61,7 +61,7 @@ class Fitter:
     blend_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        self.models = KeptModels(self.records.folder / "models")
+        self.models = SavedModels(self.records.folder / "models")
 
     def run_options(self, name: str = "run") -> Run:
         """Return a new run whose checkpoint is in the subfolder `name`."""
@@ -80,7 +80,7 @@ class Fitter:
         if best is None:
             return 0.0
         scale, n_tests = RESERVE * self._growth, float(self.held_out.test is not None)
-        parts = self.blended()
+        parts = self.blend_parts()
         return max(
             scale * best.fit_seconds + n_tests * self._refit_seconds([best]),
             scale * sum(p.fit_seconds for p in parts) + (1 + n_tests) * self._refit_seconds(parts),
@@ -90,7 +90,7 @@ class Fitter:
         """Return the seconds to fit again the models that were not saved."""
         return sum(t.fit_seconds for t in trials if not self.models.has(t.number))
 
-    def blended(self) -> list[Record]:
+    def blend_parts(self) -> list[Record]:
         """Return the trials that a blend would now consist of; empty if there is no blend."""
         if not self.blends:
             return []
@@ -107,7 +107,7 @@ class Fitter:
         """Seconds left for trials."""
         return self.clock.left - self.reserved()
 
-    def finish_begun(self, families: Sequence[Family]) -> None:
+    def resume_trial(self, families: Sequence[Family]) -> None:
         """Finish the trial that a killed search was running, if there is one."""
         begun = self.records.begun()
         family = next((f for f in families if begun and f.name == begun["family"]), None)
@@ -141,7 +141,7 @@ class Fitter:
             TooSlow: the fit would exceed the allowance.
         """
         plain = plain_settings(algorithm)
-        changed = ", ".join(f"{k}={short(v)}" for k, v in values.items())
+        changed = ", ".join(f"{k}={format_value(v)}" for k, v in values.items())
         self.say(f"{family.label}: {changed}" if changed else family.label)
         self.records.begin(family.name, values, plain, number)
         run = self.run_options()
@@ -178,7 +178,7 @@ class Fitter:
 
         It uses the saved models; if one is missing, all are fitted again.
         """
-        parts = self.blended()
+        parts = self.blend_parts()
         values = {"trials": [part.number for part in parts]}
         if not parts or values in [t.values for t in self.records.of(BLEND.name)]:
             return
@@ -199,7 +199,7 @@ class Fitter:
             seconds = time.perf_counter() - started + sum(part.fit_seconds for part in parts)
             self._measure(model, BLEND, blend, values, 0, run, seconds=seconds)
 
-    def fitted(self, trial: Record) -> Model | None:
+    def load_model(self, trial: Record) -> Model | None:
         """Return a trial's model, fitted on the training users; None if it was not saved."""
         is_blend = trial.family == BLEND.name
         models = self._load(trial.values["trials"] if is_blend else [trial.number])
@@ -240,10 +240,10 @@ class Fitter:
         best = [trial.number for trial in best_of_kinds(self.records)]
         if self.records.trials[-1].number in best:
             bundle = Bundle.of(model, algorithm, self.held_out.train, seed=self.seed)
-            reason = self.models.keep(self.records.trials[-1].number, bundle)
+            reason = self.models.save(self.records.trials[-1].number, bundle)
             if reason is not None:
                 self.say(f"    the model is not saved and may be fitted again: {reason}")
-        self.models.drop_all_but(best)
+        self.models.delete_others(best)
 
     def _full_epochs(self, family: Family) -> int | None:
         if family.kind != "autoencoder":

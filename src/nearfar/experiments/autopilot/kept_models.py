@@ -13,7 +13,7 @@ from nearfar.core.manifest import is_bundle
 from nearfar.models.model import Model
 
 
-class KeptModels:
+class SavedModels:
     """A folder of bundles, one per trial; its content is read once, at the start.
 
     Args:
@@ -28,7 +28,7 @@ class KeptModels:
         """Return whether a trial's model is saved."""
         return number in self._numbers
 
-    def keep(self, number: int, bundle: Bundle) -> str | None:
+    def save(self, number: int, bundle: Bundle) -> str | None:
         """Save a trial's model; return None, or the error if that failed."""
         try:
             save_bundle(bundle, self._path(number))
@@ -47,7 +47,7 @@ class KeptModels:
             self._numbers.discard(number)
             return None
 
-    def drop_all_but(self, numbers: Collection[int]) -> None:
+    def delete_others(self, numbers: Collection[int]) -> None:
         """Delete the models of all other trials."""
         names = {self._path(number).name for number in numbers}
         for path in self.folder.glob("*"):

@@ -11,7 +11,7 @@ from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.paired import Paired, compare_all
 from nearfar.evaluation.table import Table
 from nearfar.evaluation.text import number, p_value, with_half_width
-from nearfar.experiments.autopilot.blending import LEAST_GAIN, preferred
+from nearfar.experiments.autopilot.blending import LEAST_GAIN, choose_winner
 from nearfar.experiments.autopilot.families import BLEND, FAMILIES, KIND_NAMES, Family
 from nearfar.experiments.autopilot.records import Record, Records
 from nearfar.experiments.tuning.trials import METRIC
@@ -217,7 +217,7 @@ def make_leaderboard(records: Records, validation: FoldIn, goal: Goal) -> Leader
         return None
     winner = choose([t for f, t in best.items() if f != BLEND] or list(best.values()), goal)
     if goal == "accuracy" and BLEND in best:
-        winner = preferred(winner, best[BLEND])
+        winner = choose_winner(winner, best[BLEND])
     measured = {f.name: records.evaluation(trial, validation, f.label) for f, trial in best.items()}
     pairs: dict[str, Paired] = {}
     if len(best) > 1:

@@ -37,7 +37,7 @@ def finish(fitter: Fitter, board: Leaderboard, out: Path, validation: FoldIn) ->
     key = str(winner.trial.number)
     if held_out.test is not None and key not in tests:
         fitter.say(f"{label}: measured on {held_out.test.n_users:,} test users, once")
-        model = fitter.fitted(winner.trial)
+        model = fitter.load_model(winner.trial)
         if model is None:
             algorithm = make_algorithm(winner.family.algorithm, winner.trial.settings)
             model, _ = _fit(fitter, algorithm, held_out.train, validation, f"test-{key}", label)
@@ -68,7 +68,7 @@ def finish(fitter: Fitter, board: Leaderboard, out: Path, validation: FoldIn) ->
         "minutes": fitter.clock.minutes, "fit_seconds": seconds,
     }  # fmt: skip
     fitter.clock.note()
-    fitter.models.drop_all_but(())
+    fitter.models.delete_others(())
     for folder in (*records.folder.glob("test-*"), *records.folder.glob("final-*")):
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -10,7 +10,7 @@ from nearfar.evaluation.text import number
 from nearfar.experiments.autopilot.autopilot import Autopilot
 from nearfar.experiments.autopilot.families import FAMILIES
 from nearfar.experiments.autopilot.leaderboard import Leaderboard
-from nearfar.experiments.tuning.trials import METRIC, short
+from nearfar.experiments.tuning.trials import METRIC, format_value
 from nearfar.metrics.metric import parse_metric
 from nearfar.pages import page
 from nearfar.pages.chart import Axis, Dot, DotChart, Line, LineChart
@@ -95,7 +95,7 @@ def _search(result: Autopilot, board: Leaderboard) -> Section:
         (
             str(r.number), labels.get(r.family, r.family), str(r.round), r.state,
             number(r.score, METRIC), f"{r.fit_seconds:.1f}",
-            ", ".join(f"{k}={short(v)}" for k, v in r.values.items()) or "-",
+            ", ".join(f"{k}={format_value(v)}" for k, v in r.values.items()) or "-",
         )
         for r in records.trials
     )  # fmt: skip

@@ -68,7 +68,7 @@ class FamilySearch:
         reserve time for the last fits of a blend's parts. If the blend does not win, that time
         goes to more trials of the last round.
         """
-        self.fitter.finish_begun(self.families)
+        self.fitter.resume_trial(self.families)
         self._survey()
         self._rounds_for(self.fitter.clock.left)
         self.fitter.blend()

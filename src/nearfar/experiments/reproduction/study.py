@@ -25,7 +25,7 @@ from nearfar.experiments.reproduction.row_settings import (
     row_algorithm,
 )
 from nearfar.experiments.reproduction.rows import TABLES, Table, TableRow, rows_of
-from nearfar.experiments.reproduction.study_splits import Splits, training_of
+from nearfar.experiments.reproduction.study_splits import Splits, training_data
 from nearfar.experiments.stopping import Budget, Stop, StopAtBudget, raising_on_sigterm, reason_of
 from nearfar.metrics.metric import Metric, UserMetric
 from nearfar.train.callback import Callback, Reporting, silent
@@ -228,7 +228,7 @@ class Study:
     def _fit(self, cell: Cell, split: Split, callbacks: tuple[Callback, ...]) -> CellResult:
         run = self.plan.run_options(cell.seed)
         run.folder, run.resume, run.callbacks = self.store.run_folder(cell), True, callbacks
-        train, validation = training_of(split, validates=cell.row.validates)
+        train, validation = training_data(split, validates=cell.row.validates)
         started = time.perf_counter()
         model = cell.algorithm.fit(train, validation, run=run)
         seconds = time.perf_counter() - started

@@ -133,7 +133,7 @@ class Splits:
         return _file_state(self.data.data)
 
 
-def training_of(split: Split, *, validates: bool) -> tuple[Interactions, FoldIn | None]:
+def training_data(split: Split, *, validates: bool) -> tuple[Interactions, FoldIn | None]:
     """Return the interactions to train on, and the validation users.
 
     With a split published in two parts, a method without validation trains on all users, as

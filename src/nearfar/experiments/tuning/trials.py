@@ -75,7 +75,7 @@ class Tuned:
         keys = list(self.trials[0].values) if self.trials else []
         rows = [
             [str(t.number), _outcome(t), str(len(t.epochs) or ""),
-             *(short(t.values[key]) for key in keys)]
+             *(format_value(t.values[key]) for key in keys)]
             for t in ranked
         ]  # fmt: skip
         return aligned(["trial", f"validation {METRIC}", "epochs", *keys], rows)
@@ -125,7 +125,7 @@ def _outcome(trial: TuningTrial) -> str:
     return trial.state if trial.score is None else f"{trial.score:.4f}"
 
 
-def short(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a setting's value as text, numbers with four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -144,7 +144,7 @@ def settings_toml(values: Mapping[str, Any]) -> str:
     return "".join(f"{_key(key)} = {_text(value)}\n" for key, value in values.items())
 
 
-def beyond_defaults(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def changed_settings(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that differ from the defaults; all settings of a part of another kind."""
     result = {}
     for key, value in plain.items():
@@ -154,7 +154,7 @@ def beyond_defaults(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> di
         if isinstance(value, Mapping) and isinstance(default, Mapping):
             kind = {"kind": value["kind"]} if "kind" in value else {}
             same = value.get("kind") == default.get("kind")
-            value = kind | (beyond_defaults(value, default) if same else dict(value))
+            value = kind | (changed_settings(value, default) if same else dict(value))
         result[key] = value
     return result
 

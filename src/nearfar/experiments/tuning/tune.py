@@ -28,9 +28,9 @@ from nearfar.experiments.tuning.trials import (
     Tuned,
     TuningTrial,
     best_of,
-    beyond_defaults,
+    changed_settings,
+    format_value,
     settings_toml,
-    short,
 )
 from nearfar.train.callback import Callback, Reporting, report_measured, silent
 from nearfar.train.history import EpochRecord
@@ -213,7 +213,10 @@ def _run_trial(
     plain = plain_settings(search.base())
     first = {key: value_of(plain, key) for key in space.parameters} if number == 0 else None
     proposal = Proposal(space, file.trials, search.seed, search.warm_up, first)
-    say(f"trial {number}: " + ", ".join(f"{k}={short(v)}" for k, v in proposal.values.items()))
+    say(
+        f"trial {number}: "
+        + ", ".join(f"{k}={format_value(v)}" for k, v in proposal.values.items())
+    )
     run = search.run_options()
     run.folder, run.resume = search.folder / "run", True
     started = time.perf_counter()
@@ -255,7 +258,7 @@ def _best_settings(search: TuningSearch, best: TuningTrial | None) -> dict[str, 
     if best is None:
         return {}
     algorithm = search.with_values(best.values)
-    return beyond_defaults(plain_settings(algorithm), plain_settings(type(algorithm)()))
+    return changed_settings(plain_settings(algorithm), plain_settings(type(algorithm)()))
 
 
 def _write_best(search: TuningSearch, file: TrialFile) -> None:

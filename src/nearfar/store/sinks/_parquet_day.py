@@ -42,12 +42,12 @@ class DayFolders:
                 f"{self.link} exists and was not written by nearfar; name another folder"
             ) from None
 
-    def is_of(self, version: str) -> bool:
+    def has_version(self, version: str) -> bool:
         """Return whether the published folder is of this version."""
         folder = self.published()
         return folder is not None and folder.name.partition("-")[2] == _slug(version)
 
-    def settle(self) -> None:
+    def finish_interrupted(self) -> None:
         """Finish what an interrupted run began: mark its published folder, remove dropped ones."""
         folder = self.published()
         if folder is not None:
@@ -94,7 +94,7 @@ class DayFolders:
         new_link.symlink_to(folder.relative_to(self.root))
         new_link.replace(self.link)
         sync_folder(self.root)
-        self.settle()
+        self.finish_interrupted()
         for old in self._folders():
             if old not in (folder, previous):
                 _drop(old)
@@ -102,7 +102,7 @@ class DayFolders:
 
     def delete(self) -> None:
         """Remove the link, then all folders."""
-        self.settle()
+        self.finish_interrupted()
         if self.link.is_symlink():
             self.link.unlink()
             sync_folder(self.root)  # else a power cut could restore a link to deleted folders

@@ -85,7 +85,7 @@ class ParquetRecommendations(RecommendationSink):
         address = Url(self.path)
         folders = DayFolders(self._root(), day)
         with address.errors("write it", OSError):
-            folders.settle()
+            folders.finish_interrupted()
             folder = folders.unpublished(version) if resume else None
             folders.drop_unpublished(but=folder)
             folder = folder or folders.next(version)
@@ -136,7 +136,7 @@ class ParquetRecommendations(RecommendationSink):
 
     def holds(self, day: date, version: str) -> bool:
         with Url(self.path).errors("read it", OSError):
-            return DayFolders(self._root(), day).is_of(version)
+            return DayFolders(self._root(), day).has_version(version)
 
     def reader(self, seconds: float) -> Reader:
         return _ParquetReader(self)

@@ -37,7 +37,7 @@ class Bounds:
     most: Any = None
 
 
-def typical(times: Sequence[Any]) -> Any:
+def typical_timestamp(times: Sequence[Any]) -> Any:
     """Return a timestamp of the most frequent type."""
     texts = [t for t in times if isinstance(t, str)]
     if len(texts) * 2 > len(times):

@@ -20,7 +20,7 @@ from nearfar.core.extras import require
 from nearfar.core.ranges import PositiveInt
 from nearfar.core.secrets import Url
 from nearfar.store.event_rows import EventRows
-from nearfar.store.sources._sql_window import bounds_of, typical
+from nearfar.store.sources._sql_window import bounds_of, typical_timestamp
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import Columns
@@ -116,7 +116,7 @@ class SQLEvents(EventSource):
         condition = time.is_(None)
         if times:
             unit = rows.learn(pl.Series("timestamp", list(map(_naive_utc, times)), strict=False))
-            bounds = bounds_of(typical(times), unit, rows.since, rows.until)
+            bounds = bounds_of(typical_timestamp(times), unit, rows.since, rows.until)
             condition = or_(condition, and_(time >= bounds.first, time < bounds.last))
             if bounds.least is not None:
                 # The contract checks values that are not times of this form.
