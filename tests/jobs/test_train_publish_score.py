@@ -203,7 +203,7 @@ def test_a_failed_training_does_not_keep_the_day_from_being_scored(shop: Path, m
     def fail(*_: object, **__: object) -> None:
         raise DataError("too few events")
 
-    monkeypatch.setattr("nearfar.jobs.train_weekly.training_of", fail)
+    monkeypatch.setattr("nearfar.jobs.train_weekly.split_window", fail)
     found = run_due(pipeline, last)
     assert "too few events" in str(found.failure)
     assert found.trained is None
