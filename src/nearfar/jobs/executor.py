@@ -1,4 +1,4 @@
-"""Where a job computes: in this process, or on workers."""
+"""Executors: run the computations of the jobs in this process, or on workers."""
 
 from __future__ import annotations
 

@@ -123,15 +123,15 @@ class ItemDetails:
                 )
         return table.select("item", "title", *self.features)
 
-    def apply_to(self, ids: Vocabulary, found: pl.DataFrame) -> tuple[Vocabulary, str]:
+    def apply_to(self, ids: Vocabulary, details: pl.DataFrame) -> tuple[Vocabulary, str]:
         """Return a catalogue with its details, and a line on how many items have a title.
 
         Args:
             ids: ids of the catalogue.
-            found: details, as `read` returns them.
+            details: details, as `read` returns them.
         """
-        vocabulary = with_details(ids, found)
-        return vocabulary, f"{self.path}: {told_titles(vocabulary, found)[1]}"
+        vocabulary = with_details(ids, details)
+        return vocabulary, f"{self.path}: {told_titles(vocabulary, details)[1]}"
 
 
 def refresh_items(
