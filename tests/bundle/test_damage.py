@@ -110,7 +110,7 @@ def test_a_newer_format_asks_for_an_upgrade(path) -> None:
 def test_a_path_out_of_the_folder_is_refused(path, name) -> None:
     (path.parent / "secret").write_text("x")
     forge(path, lambda m: m["files"].update({name: {"bytes": 1, "sha256": "x"}}))
-    with pytest.raises(ArtefactError, match="no plain file name"):
+    with pytest.raises(ArtefactError, match="not a plain file name"):
         load_bundle(path)
 
 

@@ -157,7 +157,7 @@ def test_a_run_whose_training_failed_tells_of_the_scoring(
     def fail(*_: object, **__: object) -> None:
         raise EmptyDataError("too few events")
 
-    monkeypatch.setattr("nearfar.jobs.train_weekly.training_of", fail)
+    monkeypatch.setattr("nearfar.jobs.train_weekly.split_window", fail)
     found = failing_json(capsys, "pipeline", "run", "-c", path, "--as-of", last)
     assert found["trained"] is None
     assert found["scored"]["n_users"] > 0

@@ -178,7 +178,7 @@ def test_a_row_that_fails_is_told_and_the_rest_stands(tmp_path: Path, capsys) ->
         (["--dataset", NAME, "--set", "epochs=3"], "names no algorithm; write multvae.epochs="),
         (["--dataset", NAME, "--set", "multva.epochs=3"], "did you mean 'multvae'"),
         (["--dataset", NAME, "--set", "ease.l2=-1"], "EASE: l2 is -1"),
-        (["--dataset", NAME, "--metrics", "coverage@5"], "no values of single users"),
+        (["--dataset", NAME, "--metrics", "coverage@5"], "no value per user"),
         (["--dataset", "ml-1m", "--min-user", "3"], "published protocol"),
     ],
 )

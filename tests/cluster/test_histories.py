@@ -41,7 +41,7 @@ def test_stretches_are_the_users_in_order(
     histories = write_histories(train, tmp_path, part_users=37)
     assert [p.n_users for p in histories.parts] == [37, 37, 37, 9]
     for n_workers in (1, 2, 5):
-        found = [histories.stretch(w, n_workers) for w in range(n_workers)]
+        found = [histories.read_range(w, n_workers) for w in range(n_workers)]
         whole = np.concatenate([part.toarray() for part in found])
         np.testing.assert_array_equal(whole, train.x.toarray())
     assert histories.item_counts.tolist() == train.item_counts.tolist()
@@ -69,8 +69,8 @@ def test_a_folder_that_was_not_described_or_was_changed_is_refused(
         open_histories(tmp_path)
     histories = write_histories(clusters[0], tmp_path / "h", part_users=60)
     histories.parts[1].path.write_bytes(b"no parquet")
-    with pytest.raises(DataError, match="no whole Parquet file"):
-        histories.stretch(1, 2)
+    with pytest.raises(DataError, match="not a complete Parquet file"):
+        histories.read_range(1, 2)
     histories.parts[1].path.unlink()
     with pytest.raises(ArtefactError, match="write it again"):
         open_histories(tmp_path / "h")
@@ -130,10 +130,10 @@ def test_why_a_worker_failed_is_told_and_not_tried_again(
     task = Task(algorithm, histories, None, tmp_path, 0, "float32", "cpu", 1e9, 0)
     monkeypatch.setattr("ray.get", lambda task: task)
     with pytest.raises(DivergedError):
-        fitting.work({"task": task})
+        fitting.run_worker({"task": task})
     with pytest.raises(DivergedError, match="not finite"):
-        fitting._raise_told(tmp_path)
-    assert fitting.work({"task": task}) is None
+        fitting._raise_worker_error(tmp_path)
+    assert fitting.run_worker({"task": task}) is None
 
 
 def test_a_run_without_a_folder_and_wrong_workers_are_refused(
@@ -148,7 +148,7 @@ def test_a_run_without_a_folder_and_wrong_workers_are_refused(
 def test_numbers_of_any_length_are_joined() -> None:
     team = Team(torch.device("cpu"))
     assert team.join(np.array([3, 4])).tolist() == [3, 4]
-    assert team.of_first(lambda: {"a": [1, "ü"]}) == {"a": [1, "ü"]}
+    assert team.run_on_first(lambda: {"a": [1, "ü"]}) == {"a": [1, "ü"]}
 
 
 def test_the_command_says_that_ray_is_missing(

@@ -175,9 +175,9 @@ class OfAllUsers(Initialiser):
     [
         (make_algorithm("ease", {}), "fitted on one machine"),
         (make_algorithm("cdae", {}), "each training user apart"),
-        (make_algorithm("warp", {}), "draws for a batch as a whole"),
-        (make_algorithm("lambdanet", {}), "draws for a batch as a whole"),
-        (make_algorithm("ract", {}), "draws for a batch as a whole"),
+        (make_algorithm("warp", {}), "needs the whole batch"),
+        (make_algorithm("lambdanet", {}), "needs the whole batch"),
+        (make_algorithm("ract", {}), "needs the whole batch"),
         (replace(make_algorithm("multvae", {}), start=OfAllUsers()), "reads all users at once"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",

@@ -10,7 +10,7 @@ from nearfar.core.errors import DataError, SettingsError
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.run_due import run_due
-from nearfar.jobs.score_daily import of_arm, score_daily
+from nearfar.jobs.score_daily import score_daily, users_of_arm
 from nearfar.jobs.sections import ScoreSection
 from tests.jobs.cases import pipeline_in, write_days
 
@@ -64,11 +64,11 @@ def test_ids_keep_their_order_and_numbers_are_their_digits(tmp_path: Path) -> No
     path.write_text(TEST)
     daily = ScoreSection(experiment=str(path), arm="control")
     numbers = pl.Series("user", [5, 3, 11, 8, 2, 40, 17, 9])
-    found = of_arm(daily, numbers)
+    found = users_of_arm(daily, numbers)
     assert 0 < len(found) < len(numbers)
     assert [n for n in numbers if n in set(found)] == found.to_list()
-    assert of_arm(daily, numbers.cast(pl.String)).to_list() == [str(n) for n in found]
-    assert of_arm(ScoreSection(), numbers) is numbers
+    assert users_of_arm(daily, numbers.cast(pl.String)).to_list() == [str(n) for n in found]
+    assert users_of_arm(ScoreSection(), numbers) is numbers
 
 
 @pytest.mark.parametrize(

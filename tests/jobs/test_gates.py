@@ -13,11 +13,11 @@ from nearfar.jobs.gates import (
     Gates,
     ModelState,
     Verdict,
-    accepting,
+    accept_failures,
     catalogue_change,
-    chance,
     check_accepted,
     judge,
+    reliability_remarks,
 )
 
 GROUPS = parse_groups("1-10,11-")
@@ -141,20 +141,20 @@ def test_chance_is_remarked_on_where_the_limit_lies_within_the_interval() -> Non
         rng = np.random.default_rng(0)
         base, other = measured(0.4, 0.4, n=n), measured(0.4, 0.4, n=n)
         other.per_user[NDCG_AT] = base.per_user[NDCG_AT] + gain + rng.normal(0, 0.2, n)
-        return chance(Gates(), other, base)
+        return reliability_remarks(Gates(), other, base)
 
     (remark,) = noisy(20, 0.0)
     assert "20 held-out users" in remark
     assert "95 % interval" in remark
     assert noisy(100_000, 0.01) == []
     assert noisy(20, 0.4) == []
-    assert chance(Gates(), measured(0.4, 0.4), None) == []
+    assert reliability_remarks(Gates(), measured(0.4, 0.4), None) == []
 
 
 def test_a_gate_is_accepted_by_its_name_and_says_so() -> None:
     found = list(verdicts_of(measured(0.3, 0.3), measured(0.4, 0.4)).values())
     assert not all(v.passed for v in found)
-    accepted = accepting(found, {"max_ndcg_drop", "max_group_drop", "max_coverage_drop"})
+    accepted = accept_failures(found, {"max_ndcg_drop", "max_group_drop", "max_coverage_drop"})
     assert all(v.passed for v in accepted)
     assert {v.gate for v in accepted if v.accepted} == {"max_ndcg_drop", "max_group_drop"}
     check_accepted(["volume", "max_ndcg_drop"])

@@ -68,7 +68,7 @@ def test_columns_of_items_are_recognised_and_features_keep_their_names(tmp_path:
         ("Warengruppe", "tags"), ("Preis", "number"),
     ]  # fmt: skip
     assert features.blocks[1].values.toarray().ravel().tolist() == [9.5, 0, 120], "n/a is missing"
-    ids, text = details.told_of(Vocabulary(["1", "2"]), details.read())
+    ids, text = details.apply_to(Vocabulary(["1", "2"]), details.read())
     assert ids.titles is not None
     assert text.endswith(
         "titles for 0 of 2 items; its ids are as '00/1', those of the events as '1'"

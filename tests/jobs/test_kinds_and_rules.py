@@ -12,7 +12,7 @@ from nearfar.jobs.publish import publish
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.status import status, write_prometheus
 from nearfar.jobs.train_weekly import train_weekly
-from nearfar.jobs.window import training_of, window_events
+from nearfar.jobs.window import split_window, window_events
 from tests.jobs.cases import FIRST, day_of_events, pipeline_in, write_days
 
 
@@ -44,7 +44,7 @@ def test_kinds_of_events_become_weights_and_unknown_ones_are_said(tmp_path: Path
     )
     assert events.left_out == {"the kind 'share' has no weight": 56}
     weekly = pipeline.train
-    found = training_of(
+    found = split_window(
         events.frame, weekly.filters, as_of=day, share=0.1, holdout_days=7, salt="s",
         scale=pipeline.scale, repeats=weekly.weighting.repeats_rule,
     )  # fmt: skip

@@ -22,9 +22,9 @@ from nearfar.jobs.template import TEMPLATE, shop_events, write_shop
 from nearfar.jobs.window import (
     SHARES,
     check_day,
-    held_out,
-    moment,
-    training_of,
+    day_start,
+    is_held_out,
+    split_window,
     window_of,
 )
 from nearfar.reranking import MMR
@@ -150,29 +150,29 @@ def test_settings_that_are_no_file_are_told_how_to_make(name: str, tmp_path: Pat
 
 def test_the_window_ends_with_the_day() -> None:
     assert window_of(date(2026, 3, 31), 90) == (date(2026, 1, 1), date(2026, 4, 1))
-    assert moment(date(1970, 1, 2)) == 86_400
+    assert day_start(date(1970, 1, 2)) == 86_400
 
 
 def test_whom_is_held_out_depends_on_the_user_alone() -> None:
     users = Vocabulary([f"u{i}" for i in range(5000)])
-    out = held_out(users, 0.1, "salt")
+    out = is_held_out(users, 0.1, "salt")
     assert out.mean() == pytest.approx(0.1, abs=0.015)
     order = np.random.default_rng(0).permutation(5000)[:700]
-    np.testing.assert_array_equal(held_out(users.take(order), 0.1, "salt"), out[order])
-    more = held_out(users, 0.2, "salt")
+    np.testing.assert_array_equal(is_held_out(users.take(order), 0.1, "salt"), out[order])
+    more = is_held_out(users, 0.2, "salt")
     assert (more | ~out).all()
-    assert (held_out(users, 0.1, "other") != out).any()
+    assert (is_held_out(users, 0.1, "other") != out).any()
 
 
 def test_held_out_users_are_shown_the_past_and_asked_for_the_last_days() -> None:
     days = [day_of_events(date.fromordinal(FIRST.toordinal() + n)) for n in range(28)]
     events = pl.concat(days).with_columns(pl.col("timestamp").dt.epoch("s"))
     as_of = date.fromordinal(FIRST.toordinal() + 27)
-    found = training_of(
+    found = split_window(
         events, Filters(), as_of=as_of, share=0.4, holdout_days=7, salt="s"
     )  # fmt: skip
     trained = set(found.train.user_ids.ids)
-    cut = moment(as_of) - 6 * 86_400
+    cut = day_start(as_of) - 6 * 86_400
     judged = [*found.validation.fold_in.user_ids.ids, *found.test.fold_in.user_ids.ids]
     assert len(set(judged)) == len(judged) > 20
     assert not trained & set(judged)
@@ -186,12 +186,12 @@ def test_held_out_users_are_shown_the_past_and_asked_for_the_last_days() -> None
             asked = part.held_out.item_ids.ids.gather(part.held_out.x[[row]].indices)
             assert set(shown) == before
             assert set(asked) == after - before
-    few = training_of(events, Filters(), as_of=as_of, share=0.001, holdout_days=7, salt="s")
+    few = split_window(events, Filters(), as_of=as_of, share=0.001, holdout_days=7, salt="s")
     assert (few.validation, few.test, few.train.n_users) == (None, None, 120)
-    chosen = training_of(events, Filters(), as_of=as_of, share=None, holdout_days=7, salt="s")
+    chosen = split_window(events, Filters(), as_of=as_of, share=None, holdout_days=7, salt="s")
     assert chosen.share == SHARES[-1], "a small shop holds out more"
     with pytest.raises(EmptyDataError, match="no user is left"):
-        training_of(
+        split_window(
             events, Filters(min_user=10**6), as_of=as_of, share=0.1, holdout_days=7, salt="s"
         )
 
@@ -201,11 +201,11 @@ def test_a_large_shop_holds_out_few() -> None:
     events = pl.DataFrame(
         {
             "user": rng.integers(6000, size=60_000), "item": rng.integers(50, size=60_000),
-            "timestamp": moment(FIRST) + rng.integers(28 * 86_400, size=60_000),
+            "timestamp": day_start(FIRST) + rng.integers(28 * 86_400, size=60_000),
         }
     )  # fmt: skip
     as_of = date.fromordinal(FIRST.toordinal() + 27)
-    found = training_of(events, Filters(), as_of=as_of, share=None, holdout_days=7, salt="s")
+    found = split_window(events, Filters(), as_of=as_of, share=None, holdout_days=7, salt="s")
     assert found.share == SHARES[0]
     assert found.validation is not None
     assert found.test is not None

@@ -15,10 +15,10 @@ from nearfar.jobs.executor import LOCAL
 from nearfar.jobs.job import LockedError, locked
 from nearfar.jobs.publish import publish, refused_since, rollback
 from nearfar.jobs.registry import Registry
-from nearfar.jobs.score_daily import _active, score_daily
+from nearfar.jobs.score_daily import _active_users, score_daily
 from nearfar.jobs.status import write_prometheus
 from nearfar.jobs.train_weekly import train_weekly
-from nearfar.jobs.window import moment, window_events
+from nearfar.jobs.window import day_start, window_events
 from nearfar.store.contracts import BrokenContractError
 from tests.jobs.cases import FIRST, day_of_events, pipeline_in, write_days
 
@@ -147,7 +147,9 @@ def test_users_that_filters_leave_out_and_robots_are_told_of(tmp_path: Path) -> 
     rows = [("few", 1), *(("some", i) for i in range(3)), *(("bot", i) for i in range(300))]
     frame = pl.DataFrame(rows, schema=["user", "item"], orient="row")
     said: list[str] = []
-    active = _active(frame.with_columns(timestamp=moment(FIRST)), pipeline, FIRST, said.append)
+    active = _active_users(
+        frame.with_columns(timestamp=day_start(FIRST)), pipeline, FIRST, said.append
+    )
     assert active.user_ids.ids.to_list() == ["some"]
     assert said == ["2 active users are left out by train.filters; nothing is stored for them"]
     folder = tmp_path / "events" / f"date={FIRST}"

@@ -73,8 +73,10 @@ def test_another_training_starts_anew(tmp_path: Path, change: str) -> None:
     first, said = retried(pipeline, last)
     assert first == 0
     assert "starting anew" in said
-    told = {"setting": "settings", "seed": "seed", "late events": "train", "not known": "kind"}
-    assert told[change] in said
+    reasons = {
+        "setting": "settings", "seed": "seed", "late events": "train", "not known": "identified",
+    }  # fmt: skip
+    assert reasons[change] in said
     assert not folder.exists()
 
 

@@ -203,7 +203,7 @@ def test_a_failed_training_does_not_keep_the_day_from_being_scored(shop: Path, m
     def fail(*_: object, **__: object) -> None:
         raise DataError("too few events")
 
-    monkeypatch.setattr("nearfar.jobs.train_weekly.training_of", fail)
+    monkeypatch.setattr("nearfar.jobs.train_weekly.split_window", fail)
     found = run_due(pipeline, last)
     assert "too few events" in str(found.failure)
     assert found.trained is None
@@ -217,9 +217,9 @@ def test_denied_items_are_not_recommended(shop: Path) -> None:
     pipeline = pipeline_in(shop, score={"deny": ["0"], "deny_file": "deny.txt"})
     said: list[str] = []
     run_due(pipeline, last, say=said.append)
-    assert any("1 of 4 denied ids are no items of" in line for line in said)
+    assert any("1 of 4 denied ids are not items of" in line for line in said)
     assert not set(pipeline.sink.read(last)["item"]) & {"0", "1", "1000"}
-    with pytest.raises(SettingsError, match="ids are integers"):
+    with pytest.raises(SettingsError, match="is not an integer"):
         score_daily(pipeline_in(shop, score={"deny": ["x"]}), last)
 
 

@@ -269,7 +269,7 @@ def test_frames_of_another_shape_are_refused() -> None:
     for wrong, told in (
         (frame.drop("user"), "user ids are missing"),
         (frame.with_columns(pl.col("item").cast(pl.Float64)), "item ids are Float64"),
-        (frame.with_columns(pl.col("timestamp").dt.replace_time_zone(None)), "moments in UTC"),
+        (frame.with_columns(pl.col("timestamp").dt.replace_time_zone(None)), "datetimes in UTC"),
         (frame.with_columns(pl.col("rating").cast(pl.String)), "rating is String"),
     ):
         with pytest.raises(SchemaError, match=told):

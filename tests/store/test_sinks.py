@@ -247,7 +247,7 @@ def test_frames_of_another_shape_are_refused(sink: RecommendationSink) -> None:
         with pytest.raises(SchemaError, match=told), sink.writing(DAY, "v1") as writer:
             writer.write(wrong)
     with (
-        pytest.raises(SettingsError, match="no time zone"),
+        pytest.raises(SettingsError, match="without a time zone"),
         sink.writing(DAY, "v1", scored_at=datetime(2026, 1, 1)),
     ):
         pass
@@ -414,7 +414,7 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
             SQLRecommendations(url).dates()
     with pytest.raises(SettingsError, match="SQLite has no schemas"):
         SQLRecommendations("sqlite:///r.db", "shop.recommendations").check()
-    with pytest.raises(SettingsError, match="is no path"):
+    with pytest.raises(SettingsError, match="is not a path"):
         ParquetRecommendations("s3://shop/recommendations").check()
     with pytest.raises(SettingsError, match="ids"):
         ParquetRecommendations("x", ids="uuid")  # pyright: ignore[reportArgumentType]

@@ -1,1 +1,1 @@
-"""Training and scoring on several machines, by Ray: for those who outgrow one."""
+"""Training and scoring on several machines with Ray."""

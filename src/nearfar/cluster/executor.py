@@ -1,4 +1,4 @@
-"""A job's computing, done by Ray workers."""
+"""An executor of jobs that computes on Ray workers."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from nearfar.train.run import Run
 
 @dataclass(frozen=True)
 class RayExecutor:
-    """Fit and score by several workers; see `nearfar.jobs.executor`.
+    """Fits and scores on several workers; see `nearfar.jobs.executor`.
 
-    Histories are written to a folder beside the registry's versions for the workers to read, so
-    the registry must be where all workers see it, and a sink of Parquet files too.
+    Histories are written to a folder in the registry, from which the workers read. All workers must
+    see the registry, and the folder of a Parquet sink.
 
     Args:
-        workers: who does the work.
+        workers: the workers.
     """
 
     workers: Workers
@@ -41,7 +41,7 @@ class RayExecutor:
     def fit(
         self, algorithm: Algorithm, train: Interactions, validation: FoldIn | None, run: Run
     ) -> Model:
-        """As `algorithm.fit`, but for the rounding of sums."""
+        """Fit as `algorithm.fit` does, up to the rounding of sums."""
         return fit(algorithm, train, validation, run=run, workers=self.workers)
 
     def score(
@@ -54,21 +54,21 @@ class RayExecutor:
         writer: DayWriter,
         on_part: Callable[[int, int], object],
     ) -> None:
-        """The same rows as in one process; workers write the parts of a Parquet sink themselves."""
-        daily = pipeline.score
+        """Write the same rows as one process; workers write to a Parquet sink directly."""
+        section = pipeline.score
         pipeline.registry.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="scoring.", dir=pipeline.registry.absolute()))
-        folder.chmod(0o755)  # workers may be other users
-        direct = isinstance(pipeline.sink, ParquetRecommendations)
+        folder.chmod(0o755)  # workers may run as other users
+        is_direct = isinstance(pipeline.sink, ParquetRecommendations)
         try:
             score_histories(
                 bundle,
-                write_histories(histories, folder / "histories", part_users=daily.part_users),
+                write_histories(histories, folder / "histories", part_users=section.part_users),
                 writer,
-                request=ScoreRequest(daily.k, daily.exclude_seen, deny, rerank=rerank),
+                request=ScoreRequest(section.k, section.exclude_seen, deny, rerank=rerank),
                 workers=self.workers,
-                staging=None if direct else folder / "staging",
-                on_part=lambda done: on_part(done.part, done.n_rows),
+                staging=None if is_direct else folder / "staging",
+                on_part=lambda part: on_part(part.part, part.n_rows),
             )
         finally:
             shutil.rmtree(folder, ignore_errors=True)

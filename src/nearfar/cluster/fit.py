@@ -1,4 +1,4 @@
-"""Training on several workers, by Ray Train."""
+"""Train on several workers with Ray Train."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from nearfar.train.history import EpochRecord
 from nearfar.train.run import Run
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 
+NO_FOLDER = "the run has no folder; name one that all workers see"
 FAILED = "failed.json"
 ANCHORS = "objective.term_modules.alignment.anchors"
 PRIOR = "objective.prior."
@@ -44,25 +45,25 @@ def fit_histories(
     run: Run,
     workers: Workers,
 ) -> Autoencoder:
-    """Fit on histories that no process holds all of; as `algorithm.fit` does, by several workers.
+    """Fit an algorithm on several workers, each of which reads only its range of the users.
 
-    Every worker reads its stretch of the users. Batches, noise and masks are those of one
-    process with the same settings; `batch_size` is of the whole batch. So weights and losses
-    differ from `algorithm.fit` by the rounding of sums alone.
+    Batches, noise and masks are those of one process with the same settings; `batch_size` is the
+    size of the whole batch. So weights and losses differ from `algorithm.fit` only by the rounding
+    of sums.
 
-    Lost workers are replaced and training goes on from the last checkpoint, to the same result.
-    Gradients are added up by NCCL on GPUs and gloo on CPUs.
+    Lost workers are replaced, and training resumes from the last checkpoint, with the same result.
+    Gradients are summed by NCCL on GPUs and gloo on CPUs.
 
     Args:
-        algorithm: one that trains an autoencoder.
-        histories: of the training users.
-        validation: held-out users that the best epoch is chosen by; the first worker scores them.
-        run: its folder is needed, and must be the same for all workers; its device is not read.
-        workers: who does the work.
+        algorithm: algorithm that trains an autoencoder.
+        histories: histories of the training users.
+        validation: held-out users to choose the best epoch by; the first worker scores them.
+        run: options of the run. It needs a folder that all workers see; its device is ignored.
+        workers: the workers.
 
     Raises:
         MissingExtraError: Ray is not installed.
-        SettingsError: the algorithm cannot be shared, or there is no folder.
+        SettingsError: several workers cannot train the algorithm, or there is no folder.
         DivergedError: a term or a weight is no longer finite.
         NearfarError: workers were lost more often than `workers` allows.
 
@@ -79,7 +80,7 @@ def fit_histories(
     require("ray", extra="cluster", purpose="work on several machines")
     shareable = check_shareable(algorithm)
     if run.folder is None:
-        raise SettingsError("the run has no folder; name one that all workers see")
+        raise SettingsError(NO_FOLDER)
 
     def fit_one(algorithm: AutoencoderAlgorithm, run: Run) -> Autoencoder:
         return _fit_one(algorithm, histories, validation, run, workers)
@@ -112,16 +113,16 @@ def _fit_one(
         **task.identity, "plan": asdict(algorithm.plan(task.catalogue)), "seed": run.seed,
         "precision": run.precision,
     }  # fmt: skip
-    found = Checkpoint.read(folder / FITTED, identity)
-    if found is None:
-        with workers.connected(), followed(folder / "metrics.jsonl", run.callbacks):
+    checkpoint = Checkpoint.read(folder / FITTED, identity)
+    if checkpoint is None:
+        with workers.connected(), follow_metrics(folder / "metrics.jsonl", run.callbacks):
             _train(task, workers)
-        found = Checkpoint.read(folder / FITTED, identity)
-    if found is None:
+        checkpoint = Checkpoint.read(folder / FITTED, identity)
+    if checkpoint is None:
         raise ArtefactError(
             f"training ended without weights in {folder}; it must be one folder for all workers"
         )
-    return _fitted(task, found, run)
+    return _load_model(task, checkpoint, run)
 
 
 def fit(
@@ -132,32 +133,32 @@ def fit(
     run: Run,
     workers: Workers,
 ) -> Autoencoder:
-    """`fit_histories` on interactions in memory, which are written to the run's folder first."""
+    """Write interactions to the run's folder as histories, and fit on them by `fit_histories`."""
     require("ray", extra="cluster", purpose="work on several machines")
     check_not_empty(train)
     check_shareable(algorithm)
     if train.weights is not None:
         raise SettingsError(
-            "interactions have weights, which training on several machines does not use; train on "
-            "one, or leave them out (--weights none)"
+            "interactions have weights, which training on several machines does not support; train "
+            "on one machine, or leave the weights out (--weights none)"
         )
     if run.folder is None:
-        raise SettingsError("the run has no folder; name one that all workers see")
+        raise SettingsError(NO_FOLDER)
     part_users = max(1, min(PART_USERS, -(-train.n_users // workers.count)))
     histories = write_histories(train, run.folder / "histories", part_users=part_users)
     return fit_histories(algorithm, histories, validation, run=run, workers=workers)
 
 
 def _train(task: Task, workers: Workers) -> None:
-    """Hand the task to Ray Train, which starts workers anew when some are lost."""
+    """Run the task with Ray Train, which replaces lost workers."""
     import ray
     from ray.exceptions import RayError
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    notes = task.folder / "ray"  # Ray's own notes; what nearfar needs is not among them
+    ray_folder = task.folder / "ray"  # files of Ray only; removed after the training
     trainer = TorchTrainer(
-        work,
+        run_worker,
         train_loop_config={"task": ray.put(task)},
         torch_config=TorchConfig(backend="nccl" if workers.gpus else "gloo"),
         scaling_config=ScalingConfig(
@@ -168,25 +169,25 @@ def _train(task: Task, workers: Workers) -> None:
         ),
         run_config=RunConfig(
             name=uuid.uuid4().hex,
-            storage_path=str(notes),
+            storage_path=str(ray_folder),
             failure_config=FailureConfig(max_failures=workers.max_failures),
         ),
     )
     try:
         trainer.fit()
     except (TrainingFailedError, RayError) as error:
-        _raise_told(task.folder)
+        _raise_worker_error(task.folder)
         reason = str(error).strip().rpartition("\n")[2]
         raise NearfarError(
-            f"training failed after {workers.max_failures} more attempts ({reason}); what was "
-            f"reached is in {task.folder}, the same call goes on from there with resume"
+            f"training failed after {workers.max_failures} more attempts ({reason}); its last "
+            f"checkpoint is in {task.folder}, and the same call with resume continues from it"
         ) from error
-    _raise_told(task.folder)
-    shutil.rmtree(notes, ignore_errors=True)
+    _raise_worker_error(task.folder)
+    shutil.rmtree(ray_folder, ignore_errors=True)
 
 
-def work(settings: dict[str, Any]) -> None:
-    """What every worker does; an error with a reason is written to a file and not retried."""
+def run_worker(settings: dict[str, Any]) -> None:
+    """Run a worker; a `NearfarError` is written to a file, and the training is not retried."""
     import ray
 
     task: Task = ray.get(settings["task"])
@@ -200,26 +201,26 @@ def work(settings: dict[str, Any]) -> None:
         raise
 
 
-def _raise_told(folder: Path) -> None:
-    """Raise the error that a worker left."""
+def _raise_worker_error(folder: Path) -> None:
+    """Raise the error that a worker has written, if any."""
     if (folder / FAILED).exists():
-        told = read_json(folder / FAILED)
-        raise error_of(told["error"], told["text"])
+        failure = read_json(folder / FAILED)
+        raise error_of(failure["error"], failure["text"])
 
 
-def _fitted(task: Task, found: Checkpoint, run: Run) -> Autoencoder:
-    """The model of the weights that the first worker left."""
+def _load_model(task: Task, checkpoint: Checkpoint, run: Run) -> Autoencoder:
+    """Return the model of the first worker's weights, and fill in the run's history."""
     algorithm, histories = task.algorithm, task.histories
     architecture = algorithm.architecture(len(histories.items))
     network = architecture.build(torch.Generator().manual_seed(0))
     prefix = "network."
     network.load_state_dict(
-        {k.removeprefix(prefix): v for k, v in found.tensors.items() if k.startswith(prefix)}
+        {k.removeprefix(prefix): v for k, v in checkpoint.tensors.items() if k.startswith(prefix)}
     )
     run.history.clear()
-    run.history.records.extend(EpochRecord(**r) for r in found.position["records"])
-    run.history.stopped_early = found.position["stopped_early"]
-    anchors = found.tensors.get(ANCHORS)
+    run.history.records.extend(EpochRecord(**r) for r in checkpoint.position["records"])
+    run.history.stopped_early = checkpoint.position["stopped_early"]
+    anchors = checkpoint.tensors.get(ANCHORS)
     prior = algorithm.objective(
         TrainingCounts(histories.item_counts, histories.n_users), run.seed
     ).prior
@@ -227,31 +228,31 @@ def _fitted(task: Task, found: Checkpoint, run: Run) -> Autoencoder:
     return Autoencoder(
         architecture, network, histories.item_counts, histories.n_users,
         None if anchors is None else anchors.numpy(),
-        {name: found.tensors[f"{PRIOR}{name}"].numpy() for name in names},
+        {name: checkpoint.tensors[f"{PRIOR}{name}"].numpy() for name in names},
     )  # fmt: skip
 
 
-SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 @contextmanager
-def followed(path: Path, callbacks: Sequence[Callback]) -> Iterator[None]:
-    """Report every epoch that appears in a file of metrics while the block lasts.
+def follow_metrics(path: Path, callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Report every epoch that is written to a file of metrics while the block runs.
 
-    A training that is taken up from a checkpoint writes some epochs again; they are reported once.
+    A training that resumes from a checkpoint writes some epochs again; they are reported once.
     """
-    over = threading.Event()
+    stopped = threading.Event()
 
     def follow() -> None:
-        told = -1
+        last_epoch = -1
         while True:
-            last = over.wait(SECONDS)
-            for record in _records(path):
-                if record.epoch > told:
-                    told = record.epoch
+            is_last = stopped.wait(POLL_SECONDS)
+            for record in _read_records(path):
+                if record.epoch > last_epoch:
+                    last_epoch = record.epoch
                     for callback in callbacks:
                         callback.epoch(record)
-            if last:
+            if is_last:
                 return
 
     thread = threading.Thread(target=follow, name="nearfar-follow", daemon=True)
@@ -259,14 +260,14 @@ def followed(path: Path, callbacks: Sequence[Callback]) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        stopped.set()
         thread.join()
 
 
-def _records(path: Path) -> list[EpochRecord]:
+def _read_records(path: Path) -> list[EpochRecord]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError:
         return []
-    whole = text[: text.rfind("\n") + 1]  # the last line may be half written
-    return [EpochRecord(**json.loads(line)) for line in whole.splitlines()]
+    complete = text[: text.rfind("\n") + 1]  # the last line may be half written
+    return [EpochRecord(**json.loads(line)) for line in complete.splitlines()]

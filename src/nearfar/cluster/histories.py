@@ -1,4 +1,4 @@
-"""Histories of users in a folder of Parquet files, read a stretch at a time.
+"""Histories of users in a folder of Parquet files, of which each worker reads a range.
 
 FOLDER/histories.json       format, users of each part, fingerprint
 FOLDER/items.parquet        the catalogue: id, details, how many users interacted with it (n_users)
@@ -34,12 +34,12 @@ COUNT = "n_users"
 
 @dataclass(frozen=True)
 class HistoryPart:
-    """One file of histories.
+    """A file of histories.
 
     Args:
-        number: in the order of the files.
-        path: of the file.
-        n_users: its rows.
+        number: number of the file, from 0.
+        path: path of the file.
+        n_users: number of its users, one per row.
     """
 
     number: int
@@ -47,23 +47,23 @@ class HistoryPart:
     n_users: int
 
     def read(self, items: Vocabulary) -> tuple[pl.Series, csr_array]:
-        """Ids of its users, and their histories over these items; what these lack is left out.
+        """Read the ids of the users, and their histories over `items`; other items are left out.
 
         Raises:
-            DataError: it is no whole Parquet file of users and lists of items.
+            DataError: the file is not a complete Parquet file of users and lists of items.
         """
         try:
             frame = pl.read_parquet(
                 self.path, columns=["user", "items"], glob=False, hive_partitioning=False
             )
             lengths = frame["items"].list.len().fill_null(0).cast(pl.Int64).to_numpy()
-            # an empty list would come out as one missing item
+            # `explode` would turn an empty list into one missing item.
             entries = frame["items"].filter(pl.Series(lengths > 0)).explode()
         except (PolarsError, OSError) as error:
             reason = str(error).partition("\n")[0]
             raise DataError(
-                f"{self.path} is no whole Parquet file of columns user and items, a list "
-                f"({reason}); write it again"
+                f"{self.path} is not a complete Parquet file with the columns user and items, a "
+                f"list ({reason}); write it again"
             ) from None
         rows = np.repeat(np.arange(frame.height), lengths)
         return frame["user"], csr_of(rows, items.index(entries), (frame.height, len(items)))
@@ -71,12 +71,12 @@ class HistoryPart:
 
 @dataclass(frozen=True, eq=False)
 class Histories:
-    """A folder of histories, of which only the catalogue is in memory.
+    """A folder of histories; only the catalogue is in memory.
 
     Args:
-        folder: where they are.
+        folder: path of the folder.
         items: the catalogue.
-        item_counts: how many users interacted with each item.
+        item_counts: number of users who interacted with each item.
         parts: the files.
     """
 
@@ -91,25 +91,25 @@ class Histories:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A checksum of catalogue, counts, and names and sizes of the files, not of their bytes."""
+        """A checksum of catalogue, counts, and the files' names and sizes, not their content."""
         state = hashlib.sha256(self.items.fingerprint.encode())
         state.update(self.item_counts.astype("<i8").tobytes())
         sizes = [(p.path.name, p.n_users, p.path.stat().st_size) for p in self.parts]
         state.update(json.dumps(sizes).encode())
         return state.hexdigest()
 
-    def stretch(self, worker: int, n_workers: int) -> csr_array:
-        """The histories of one worker: a stretch of the users, a file in memory at a time."""
+    def read_range(self, worker: int, n_workers: int) -> csr_array:
+        """Read the histories of a worker, a contiguous range of the users, file by file."""
         first = worker * self.n_users // n_workers
         end = (worker + 1) * self.n_users // n_workers
-        found = [csr_array((0, len(self.items)), dtype=np.float32)]
+        blocks = [csr_array((0, len(self.items)), dtype=np.float32)]
         before = 0
         for part in self.parts:
             low, high = max(first - before, 0), min(end - before, part.n_users)
             if low < high:
-                found.append(part.read(self.items)[1][low:high])
+                blocks.append(part.read(self.items)[1][low:high])
             before += part.n_users
-        return csr_array(vstack(found, format="csr"))
+        return csr_array(vstack(blocks, format="csr"))
 
 
 def write_histories(
@@ -118,20 +118,20 @@ def write_histories(
     """Write interactions as a folder of histories, atomically.
 
     Args:
-        interactions: users x items; users are written in their order.
-        folder: a new one, or one of histories, which is replaced.
-        part_users: users a file.
+        interactions: users x items; the order of the users is kept.
+        folder: a new folder, or a folder of histories, which is replaced.
+        part_users: users per file.
 
     Raises:
-        DataError: there is less than a user a file.
-        ArtefactError: something else stands at `folder`.
+        DataError: `part_users` is below 1.
+        ArtefactError: `folder` exists and is not a folder of histories.
     """
     import pyarrow as pa
 
     if part_users < 1:
         raise DataError(f"part_users is {part_users}; it must be at least 1")
     x, users = interactions.x, interactions.user_ids.ids
-    with atomic_folder(Path(folder), overwrite_if=lambda p: (p / MANIFEST).exists()) as made:
+    with atomic_folder(Path(folder), overwrite_if=lambda p: (p / MANIFEST).exists()) as new_folder:
         for number, start in enumerate(range(0, interactions.n_users, part_users)):
             rows = x[start : start + part_users]
             ids = interactions.item_ids.ids.gather(pl.Series(rows.indices))
@@ -139,20 +139,20 @@ def write_histories(
             frame = pl.DataFrame(
                 {"user": users.slice(start, part_users), "items": pl.Series(pl.from_arrow(lists))}
             )
-            frame.write_parquet(made / f"part-{number:05d}.parquet")
-        _describe(made, interactions.item_ids, interactions.item_counts)
+            frame.write_parquet(new_folder / f"part-{number:05d}.parquet")
+        _describe(new_folder, interactions.item_ids, interactions.item_counts)
     return open_histories(folder)
 
 
 def describe_histories(folder: str | Path) -> Histories:
-    """Count items and users of Parquet files that something else wrote, and note them there.
+    """Count the users and items of Parquet files that another program wrote, and save the counts.
 
-    Files are `part-*.parquet` with columns `user` and `items` (a list of ids). They are read one
-    at a time; the catalogue is all that stays in memory. Items are in the order of their ids.
+    The files are `part-*.parquet` with the columns `user` and `items` (a list of ids). They are
+    read one at a time; only the catalogue stays in memory. Items are in the order of their ids.
 
     Raises:
         EmptyDataError: there are no such files, or no items in them.
-        DataError: a file is not what it must be.
+        DataError: a file cannot be read or has other columns.
 
     Examples:
         >>> from nearfar.cluster.histories import describe_histories
@@ -169,10 +169,10 @@ def describe_histories(folder: str | Path) -> Histories:
             lists = pl.scan_parquet(path, glob=False, hive_partitioning=False).select(
                 id=pl.col("items").list.unique()
             )
-            found = lists.explode("id").drop_nulls().group_by("id").len(COUNT).collect()
+            part_counts = lists.explode("id").drop_nulls().group_by("id").len(COUNT).collect()
         except PolarsError as error:
             raise DataError(f"{path}: {str(error).partition(chr(10))[0]}") from None
-        counts = pl.concat([counts, found]).group_by("id").agg(pl.sum(COUNT))
+        counts = pl.concat([counts, part_counts]).group_by("id").agg(pl.sum(COUNT))
     if not counts.height:
         raise EmptyDataError(f"{folder} has no part-*.parquet with lists of items in it")
     counts = counts.sort("id")
@@ -181,24 +181,26 @@ def describe_histories(folder: str | Path) -> Histories:
 
 
 def open_histories(folder: str | Path) -> Histories:
-    """The histories in a folder.
+    """Open a folder of histories.
 
     Raises:
-        ArtefactError: it was not described, is damaged, or was changed since.
+        ArtefactError: the folder has no description, is damaged, or has changed since.
     """
     folder = Path(folder).absolute()
-    noted = read_json(folder / MANIFEST)
+    manifest = read_json(folder / MANIFEST)
     try:
         frame = pl.read_parquet(folder / ITEMS, glob=False, hive_partitioning=False)
         counts = frame[COUNT].to_numpy()
         parts = tuple(
-            HistoryPart(number, folder / name, n) for number, (name, n) in enumerate(noted["parts"])
+            HistoryPart(number, folder / name, n)
+            for number, (name, n) in enumerate(manifest["parts"])
         )
-        if noted["format"] > FORMAT or any(not part.path.exists() for part in parts):
+        if manifest["format"] > FORMAT or any(not part.path.exists() for part in parts):
             raise KeyError("parts of this format")
     except (KeyError, ValueError, OSError, PolarsError) as error:
         raise ArtefactError(
-            f"{folder} is no whole folder of histories ({error}); write it again, or describe it"
+            f"{folder} is not a complete folder of histories ({error}); write it again, or describe"
+            " it with describe_histories"
         ) from None
     return Histories(folder, Vocabulary.from_frame(frame.drop(COUNT)), counts, parts)
 

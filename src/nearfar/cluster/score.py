@@ -1,4 +1,4 @@
-"""Scoring on several workers, by Ray Data: parts of histories to parts of recommendations."""
+"""Score on several workers with Ray Data: parts of histories to parts of recommendations."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from nearfar.store.sinks.sink import DayWriter
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """What every user is to be given.
+    """Options of a scoring, the same for all users.
 
     Args:
         k: recommendations per user.
         exclude_seen: leave out the items of the history.
         deny: ids of items that are never recommended.
-        batch_size: users scored at once; by default as `recommend` has it.
-        rerank: how lists are chosen from the best candidates.
+        batch_size: users per batch; by default that of `recommend`.
+        rerank: how lists are re-ranked; None for no re-ranking.
 
     Examples:
         >>> from nearfar.cluster.score import ScoreRequest
@@ -50,13 +50,13 @@ class ScoreRequest:
 
 @dataclass(frozen=True)
 class ScoredPart:
-    """What came of a part.
+    """The counts of a scored part.
 
     Args:
-        part: its number.
-        n_users: who were given recommendations.
-        n_rows: recommendations.
-        n_unknown: users of whose history the model knows no item.
+        part: number of the part.
+        n_users: number of users.
+        n_rows: number of recommendations.
+        n_unknown: number of users without an item in the model's catalogue.
     """
 
     part: int
@@ -67,9 +67,9 @@ class ScoredPart:
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What is the same for all parts; it travels to each machine once.
+    """The data that all parts share; they are sent to each machine once.
 
-    Paths in `writer` may be relative; they start from the folder where the call was made.
+    Relative paths in `writer` start from `start`, the caller's working directory.
     """
 
     shared: SharedBundle
@@ -91,31 +91,31 @@ def score_histories(
     staging: Path | None = None,
     on_part: Callable[[ScoredPart], object] = lambda done: None,
 ) -> list[ScoredPart]:
-    """Recommend to all users of a folder of histories; a part becomes a part of the day.
+    """Score all users of a folder of histories; each part of it becomes a part of the day.
 
-    A worker reads a part, ranks as `recommend` does for these users in one process, so that rows
-    and their order are the same to the bit, and writes the part: to its own file, named by its
-    number, that is written atomically. So a part that is done again because a machine was
-    lost gives the same file, and nobody sees a user twice or misses one: the day is published by
-    the writer, after all parts. Parts that `writer.parts` has are left out.
+    A worker reads a part, ranks its users as `recommend` does in one process, to the same rows in
+    the same order, and writes the part atomically to a file named by the part's number. A part
+    that is repeated after a machine was lost gives the same file. The day is published by the
+    writer after all parts, so readers never see a user twice or miss one. Parts in `writer.parts`
+    are skipped.
 
-    Bounded: of each worker's memory, by one part; of what is under way, by the number of workers;
-    through Ray's object store go a part's number and four counts. The model is in the store of
-    each machine once.
+    A worker holds one part in memory, and as many parts as workers are in progress. Only a part's
+    number and four counts go through Ray's object store, and the model, once per machine.
 
     Args:
         bundle: the model and its items.
-        histories: the users; ids of items are matched with the bundle's.
-        writer: of a sink; one of Parquet parts is handed to the workers, others write here.
-        request: what every user is to be given.
-        workers: who does the work.
-        staging: a folder that all workers see, for parts on their way to a writer that cannot be
-            handed to workers, as of a database. Without it the writer is handed to them.
+        histories: histories of the users; item ids are matched with the bundle's.
+        writer: writer of the day.
+        request: options of the scoring.
+        workers: the workers.
+        staging: a folder that all workers see, for a writer that cannot be sent to workers, such
+            as that of a database: workers write parts there, and this process passes them on.
+            None sends the writer to the workers.
         on_part: called with every part that is written.
 
     Raises:
         MissingExtraError: Ray is not installed.
-        DataError: a part cannot be read, or rows cannot be kept.
+        DataError: a part cannot be read, or rows cannot be stored.
 
     Examples:
         >>> from nearfar.cluster.histories import describe_histories
@@ -132,21 +132,21 @@ def score_histories(
         SharedBundle.of(bundle), histories.parts, request, workers.device,
         writer if staging is None else None, (staging or Path()).absolute(),
     )  # fmt: skip
-    done = []
+    scored = []
     with workers.connected():
-        for row in _rows(job, todo, workers):
-            found = ScoredPart(**row)
+        for row in _run(job, todo, workers):
+            part = ScoredPart(**row)
             if staging is not None:
-                staged = _staged(job.staging, found.part)
-                writer.write(pl.read_parquet(staged, glob=False), found.part)
+                staged = _staged_file(job.staging, part.part)
+                writer.write(pl.read_parquet(staged, glob=False), part.part)
                 staged.unlink()
-            done.append(found)
-            on_part(found)
-    return sorted(done, key=lambda d: d.part)
+            scored.append(part)
+            on_part(part)
+    return sorted(scored, key=lambda part: part.part)
 
 
-def _rows(job: _Job, todo: Sequence[int], workers: Workers) -> Any:
-    """The results of the parts, as they come."""
+def _run(job: _Job, todo: Sequence[int], workers: Workers) -> Any:
+    """Yield the counts of each part when it is done."""
     import logging
 
     import ray
@@ -156,17 +156,17 @@ def _rows(job: _Job, todo: Sequence[int], workers: Workers) -> Any:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    held = [ray.put(job)]  # in a list: Ray would hand the worker the object, not the reference
+    reference = [ray.put(job)]  # in a list, else Ray would pass the object, not the reference
     parts = ray.data.from_items(
         [{"part": number} for number in todo], override_num_blocks=len(todo)
     )
     results = parts.map_batches(
         score_part,  # pyright: ignore[reportArgumentType]
-        fn_kwargs={"held": held},
+        fn_kwargs={"reference": reference},
         batch_size=None,
         num_cpus=workers.cpus,
         num_gpus=workers.gpus or None,
-        max_calls=0,  # by default a process that used a GPU ends, and its model with it
+        max_calls=0,  # by default Ray ends a process that used a GPU, which would lose the model
         compute=ray.data.TaskPoolStrategy(size=workers.count),
     )
     try:
@@ -177,19 +177,21 @@ def _rows(job: _Job, todo: Sequence[int], workers: Workers) -> Any:
             raise cause from None
         raise NearfarError(f"scoring failed on a worker: {error}") from error
     except RayError as error:
-        raise NearfarError(f"scoring failed: {error}; the same call goes on from there") from error
+        raise NearfarError(
+            f"scoring failed: {error}; the same call continues from there"
+        ) from error
 
 
-def score_part(batch: Any, held: list[Any]) -> Any:
-    """What a worker does with the numbers of some parts; counts of each come back."""
-    bundle, job = _loaded(held[0])
-    done = [asdict(_score(bundle, job, job.parts[int(number)])) for number in batch["part"]]
-    return {name: np.array([d[name] for d in done]) for name in done[0]}
+def score_part(batch: Any, reference: list[Any]) -> Any:
+    """Score the parts of a batch of numbers on a worker; return the counts of each."""
+    bundle, job = _load_job(reference[0])
+    counts = [asdict(_score(bundle, job, job.parts[int(number)])) for number in batch["part"]]
+    return {name: np.array([c[name] for c in counts]) for name in counts[0]}
 
 
 @lru_cache(maxsize=1)
-def _loaded(reference: Any) -> tuple[Bundle, _Job]:
-    """The model, made once per process; its weights are the machine's one copy."""
+def _load_job(reference: Any) -> tuple[Bundle, _Job]:
+    """Return the bundle and the job, built once per process around the machine's shared weights."""
     import ray
 
     job: _Job = ray.get(reference)
@@ -199,12 +201,12 @@ def _loaded(reference: Any) -> tuple[Bundle, _Job]:
 def _score(bundle: Bundle, job: _Job, part: HistoryPart) -> ScoredPart:
     request = job.request
     users, histories = part.read(bundle.items)
-    found = recommend(
+    ranking = recommend(
         bundle, histories, k=request.k, exclude_seen=request.exclude_seen,
         deny=request.deny if len(request.deny) else None, batch_size=request.batch_size,
         rerank=request.rerank,
     )  # fmt: skip
-    rows = recommendations_frame(bundle, users, found)
+    rows = recommendations_frame(bundle, users, ranking)
     if job.writer is not None:
         try:
             with contextlib.chdir(job.start):
@@ -213,13 +215,13 @@ def _score(bundle: Bundle, job: _Job, part: HistoryPart) -> ScoredPart:
             with contextlib.chdir(job.start):
                 if part.number not in job.writer.parts:
                     raise
-            # an attempt on a machine that was lost had written it, the same to the bit
+            # An attempt on a lost machine has written the same part before.
     else:
-        with atomic_file(_staged(job.staging, part.number)) as file:
+        with atomic_file(_staged_file(job.staging, part.number)) as file:
             rows.write_parquet(file)
-    unknown = int((np.diff(histories.indptr) == 0).sum())
-    return ScoredPart(part.number, len(users), rows.height, unknown)
+    n_unknown = int((np.diff(histories.indptr) == 0).sum())
+    return ScoredPart(part.number, len(users), rows.height, n_unknown)
 
 
-def _staged(folder: Path, part: int) -> Path:
+def _staged_file(folder: Path, part: int) -> Path:
     return folder / f"part-{part:05d}.parquet"

@@ -1,4 +1,4 @@
-"""A model in Ray's object store: once in the memory of each machine, for all workers there."""
+"""A model in Ray's object store: one copy in memory per machine, for all its workers."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from nearfar.train.run import Device, Run
 
 @dataclass(frozen=True, eq=False)
 class SharedBundle:
-    """A bundle taken apart.
+    """The components of a bundle, which Ray can share.
 
-    Ray copies arrays into the shared memory of a machine when the first worker there asks for
-    them; all workers of the machine read that copy.
+    Ray copies the arrays to a machine's shared memory when its first worker requests them; all
+    workers of the machine read that copy.
 
     Args:
-        kind: the model's class.
-        description: what it is built from.
-        arrays: its weights.
-        popularity: how many users interacted with each item.
-        n_train_users: how many it was trained on.
-        items: its items.
-        about: what is known of it.
+        kind: class of the model.
+        description: description from which the model is built.
+        arrays: weights of the model.
+        popularity: number of users who interacted with each item.
+        n_train_users: number of training users.
+        items: the catalogue.
+        about: description of the bundle.
     """
 
     kind: type[Model]
@@ -44,7 +44,7 @@ class SharedBundle:
 
     @classmethod
     def of(cls, bundle: Bundle) -> SharedBundle:
-        """Take a bundle apart."""
+        """Return the components of a bundle."""
         model = bundle.model
         description, arrays = model.state()
         return cls(
@@ -53,7 +53,7 @@ class SharedBundle:
         )  # fmt: skip
 
     def bundle(self, device: Device = "cpu") -> Bundle:
-        """Put it together, on a CPU around the shared arrays without copies that stay."""
+        """Build the bundle; on a CPU its networks use the shared arrays instead of copies."""
         model = self.kind.restore(
             self.description, self.arrays, self.popularity, self.n_train_users
         )
@@ -63,7 +63,7 @@ class SharedBundle:
         return Bundle(model, self.items, self.about)
 
     def _share(self, model: Model, prefix: str = "") -> None:
-        """Put the shared arrays in the place of the networks' own copies."""
+        """Replace the networks' own copies by the shared arrays."""
         if isinstance(model, Ensemble):
             for number, part in enumerate(model.parts):
                 self._share(part, f"{prefix}{number}.")
@@ -72,7 +72,7 @@ class SharedBundle:
             return
         prefix += "network."
         with warnings.catch_warnings():
-            # shared memory is read-only, and scoring writes to no weight
+            # Shared memory is read-only; scoring does not write to weights.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             weights = {
                 name.removeprefix(prefix): torch.from_numpy(array)

@@ -17,80 +17,80 @@ from nearfar.core.errors import NearfarError
 
 
 class Team:
-    """The workers of a training, as one of them sees them; alone where there is no other.
+    """Communicates with the other workers of a training; also works with a single worker.
 
     Attributes:
-        rank: this worker's number.
-        size: how many there are.
+        rank: number of this worker, from 0.
+        size: number of workers.
     """
 
     def __init__(self, device: torch.device) -> None:
-        together = dist.is_available() and dist.is_initialized()
-        self.rank = dist.get_rank() if together else 0
-        self.size = dist.get_world_size() if together else 1
+        is_distributed = dist.is_available() and dist.is_initialized()
+        self.rank = dist.get_rank() if is_distributed else 0
+        self.size = dist.get_world_size() if is_distributed else 1
         self.device = device
 
-    def add_up(self, values: Tensor) -> Tensor:
-        """The sums over all workers, in place."""
+    def sum_all(self, values: Tensor) -> Tensor:
+        """Replace the values by their sums over all workers, and return them."""
         if self.size > 1:
             dist.all_reduce(values)
         return values
 
-    def greatest(self, values: Tensor) -> Tensor:
-        """The greatest over all workers, in place."""
+    def max_all(self, values: Tensor) -> Tensor:
+        """Replace the values by their maxima over all workers, and return them."""
         if self.size > 1:
             dist.all_reduce(values, op=dist.ReduceOp.MAX)
         return values
 
-    def add_up_apart(self, values: Tensor) -> Tensor:
-        """Return the sums over all workers, of numbers that lie on the CPU."""
-        return self.add_up(values.to(self.device, copy=True)).cpu()
+    def sum_on_cpu(self, values: Tensor) -> Tensor:
+        """Return the sums over all workers of values on the CPU, which do not change."""
+        return self.sum_all(values.to(self.device, copy=True)).cpu()
 
-    def take_first(self, values: Tensor) -> None:
+    def broadcast_first(self, values: Tensor) -> None:
         """Replace the values by the first worker's, in place."""
         if self.size > 1:
-            here = values.to(self.device, copy=True)
-            dist.broadcast(here, 0)
-            values.copy_(here)
+            received = values.to(self.device, copy=True)
+            dist.broadcast(received, 0)
+            values.copy_(received)
 
     def gather(self, values: np.ndarray) -> np.ndarray:
-        """Every worker's whole numbers, of one shape for all: workers x that shape."""
-        own = torch.from_numpy(np.ascontiguousarray(values, np.int64)).to(self.device)
+        """Return the integers of every worker, which have the same shape, stacked by worker."""
+        local = torch.from_numpy(np.ascontiguousarray(values, np.int64)).to(self.device)
         if self.size == 1:
-            return own[None].cpu().numpy()
-        found = [torch.empty_like(own) for _ in range(self.size)]
-        dist.all_gather(found, own)
-        return torch.stack(found).cpu().numpy()
+            return local[None].cpu().numpy()
+        parts = [torch.empty_like(local) for _ in range(self.size)]
+        dist.all_gather(parts, local)
+        return torch.stack(parts).cpu().numpy()
 
-    def join(self, values: Int64[np.ndarray, " own"]) -> Int64[np.ndarray, " all"]:
-        """Every worker's numbers one after the other, however many each has."""
+    def join(self, values: Int64[np.ndarray, " local"]) -> Int64[np.ndarray, " all"]:
+        """Return the integers of all workers concatenated; their numbers may differ."""
         lengths = self.gather(np.array([len(values)]))[:, 0]
         padded = np.zeros(int(lengths.max()), np.int64)
         padded[: len(values)] = values
         parts = zip(self.gather(padded), lengths, strict=True)
         return np.concatenate([part[:n] for part, n in parts])
 
-    def of_first(self, work: Callable[[], Any]) -> Any:
-        """What the first worker's `work` returns, a JSON-able value, for all.
+    def run_on_first(self, work: Callable[[], Any]) -> Any:
+        """Run `work` on the first worker, and return its JSON-able result on all.
 
         Raises:
-            NearfarError: the first worker's `work` did; all raise it.
+            NearfarError: `work` raised it on the first worker; all workers raise it.
         """
-        told = ""
+        message = ""
         if self.rank == 0:
             try:
-                told = json.dumps({"value": work()})
+                message = json.dumps({"value": work()})
             except NearfarError as error:
-                told = json.dumps({"error": type(error).__name__, "text": str(error)})
-        text = np.frombuffer(told.encode(), np.uint8).astype(np.int64)
-        found = json.loads(self.join(text).astype(np.uint8).tobytes())
-        if "error" in found:
-            raise error_of(found["error"], found["text"])
-        return found["value"]
+                message = json.dumps({"error": type(error).__name__, "text": str(error)})
+        data = np.frombuffer(message.encode(), np.uint8).astype(np.int64)
+        result = json.loads(self.join(data).astype(np.uint8).tobytes())
+        if "error" in result:
+            raise error_of(result["error"], result["text"])
+        return result["value"]
 
 
 def error_of(name: str, text: str) -> NearfarError:
-    """One of nearfar's errors by its name; those that are made from other things by their base."""
+    """Return a nearfar error by its class name; `NearfarError` if it is not built from a text."""
     kind = getattr(errors, name, NearfarError)
     if not issubclass(kind, NearfarError) or kind.__init__ is not NearfarError.__init__:
         kind = NearfarError

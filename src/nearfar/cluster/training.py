@@ -1,4 +1,4 @@
-"""The training of one worker: `nearfar.train.loop` over its own users, with sums over all."""
+"""The training on one worker: `nearfar.train.loop` over its users, with sums over all workers."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ from nearfar.vae.terms.alignment import Alignment
 from nearfar.vae.terms.kl import KL
 
 BY_USER = (KL, Alignment, SampledReconstruction, SoftReconstruction, GaussianLoss)
-"""Terms that know of other users of a batch at most what `Rows.whole` tells."""
+"""Terms that use nothing of a batch's other users except what `Rows.whole` contains."""
 
 FITTED = "fitted"
 
-APART = 1 << 18
-"""Parameters of so many numbers travel alone; smaller ones together."""
+LARGE_PARAMETER = 1 << 18
+"""Number of values from which on a parameter is sent in its own message."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +54,14 @@ class Task:
     """The task of the workers of a training.
 
     Args:
-        algorithm: what is fitted.
-        histories: of the training users.
+        algorithm: algorithm to fit.
+        histories: histories of the training users.
         validation: held-out users, which the first worker scores.
-        folder: where checkpoint, metrics and the fitted weights go; the same for all.
-        seed: of the run.
-        precision: of the output layer's products.
-        device: where to compute.
-        checkpoint_seconds: as of `Run`.
-        checkpoint_epochs: as of `Run`.
+        folder: folder of checkpoint, metrics and fitted weights, which all workers see.
+        seed: random seed of the run.
+        precision: precision of the output layer's products.
+        device: device to compute on.
+        checkpoint_seconds, checkpoint_epochs: as in `Run`.
     """
 
     algorithm: AutoencoderAlgorithm
@@ -77,7 +76,7 @@ class Task:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree on; the number of workers is not part of it."""
+        """What identifies the training of a checkpoint; without the number of workers."""
         held_out = self.validation
         return {
             "algorithm": discovery.name_of(type(self.algorithm)),
@@ -94,42 +93,40 @@ class Task:
 
 
 def check_shareable(algorithm: object) -> AutoencoderAlgorithm:
-    """The algorithm, if several workers can train it.
+    """Return the algorithm, after checking that several workers can train it.
 
     Raises:
-        SettingsError: it does not train an autoencoder, or one that looks at all users at
-            once or at how the users of a batch lie together.
+        SettingsError: the algorithm does not train an autoencoder, or needs all users, or all users
+            of a batch, on one machine.
     """
     name = discovery.name_of(type(algorithm))
     if not isinstance(algorithm, AutoencoderAlgorithm):
         raise SettingsError(
-            f"{name} is fitted on one machine; autoencoders are trained on several, as multvae"
+            f"{name} is fitted on one machine; only autoencoders, such as multvae, are trained on "
+            "several"
         )
     if algorithm.USER_NODES:
-        raise SettingsError(f"{name} learns of each training user apart; train it on one machine")
+        raise SettingsError(f"{name} has parameters of each training user; train it on one machine")
     start: Initialiser | None = algorithm.start
     while isinstance(start, Saved):
         start = start.before
     if not isinstance(start, Xavier | Spectral):
         raise SettingsError(
             f"start is {discovery.name_of(type(start))}, which reads all users at once; use "
-            "spectral, xavier or saved weights"
+            "spectral, xavier or saved weights instead"
         )
-    terms = [
-        a.term
-        for a in algorithm.objective(TrainingCounts(np.ones(2, np.int64), 2), 0).terms.values()
-    ]
-    for term in terms:
+    objective = algorithm.objective(TrainingCounts(np.ones(2, np.int64), 2), 0)
+    for term in (weighted.term for weighted in objective.terms.values()):
         if not (isinstance(term, BY_USER) or term in (reconstruction, bernoulli)):
             raise SettingsError(
-                f"{name} has the term {type(term).__name__}, which draws for a batch as a whole; "
-                "train it on one machine"
+                f"{name} has the term {type(term).__name__}, which needs the whole batch; train it "
+                "on one machine"
             )
     return algorithm
 
 
 def train_part(task: Task, team: Team) -> History:
-    """Train as one of the team; the first worker leaves the weights in the task's folder.
+    """Train as one worker of a team; the first worker saves the weights in the task's folder.
 
     Raises:
         DivergedError: a term or a weight is no longer finite.
@@ -141,27 +138,27 @@ def train_part(task: Task, team: Team) -> History:
         precision=task.precision, folder=task.folder if team.rank == 0 else None,
         checkpoint_seconds=task.checkpoint_seconds, checkpoint_epochs=task.checkpoint_epochs,
     )  # fmt: skip
-    x = histories.stretch(team.rank, team.size)
+    x = histories.read_range(team.rank, team.size)
     x = x[np.flatnonzero(np.diff(x.indptr))]
-    parts = assemble(algorithm, x, task.catalogue, run.seed, team.add_up_apart)
+    parts = assemble(algorithm, x, task.catalogue, run.seed, team.sum_on_cpu)
     network = parts.model.network
     with torch.no_grad():
-        for parameter in network.parameters():  # rounding may differ between machines
-            team.take_first(parameter)
+        for parameter in network.parameters():  # initial values may differ by rounding
+            team.broadcast_first(parameter)
     terms = [weighted.term for weighted in parts.objective.terms.values()]
-    sampled = any(isinstance(term, SampledReconstruction) for term in terms)
-    feed = SharedFeed(x, run.torch_device, team, with_items=sampled)
+    is_sampled = any(isinstance(term, SampledReconstruction) for term in terms)
+    feed = SharedFeed(x, run.torch_device, team, with_items=is_sampled)
     if not feed.n_users:
         raise EmptyDataError("no training user has an item")
-    near = Neighbourhoods(feed.sample(run.seed))
+    neighbourhoods = Neighbourhoods(feed.sample(run.seed))
     state = TrainingState(
-        network, parts.objective, parts.plan, run, task.identity, feed.n_users, near,
-        Processes(team),
+        network, parts.objective, parts.plan, run, task.identity, feed.n_users, neighbourhoods,
+        TeamReducer(team),
     )  # fmt: skip
     validate = None
     if task.validation is not None:
         scores = parts.validator(task.validation, run)
-        validate = lambda: team.of_first(scores)  # noqa: E731
+        validate = lambda: team.run_on_first(scores)  # noqa: E731
     try:
         state.resume(task.folder)
         _check_same_position(state, team, task.folder)
@@ -181,28 +178,32 @@ def train_part(task: Task, team: Team) -> History:
 
 
 def _check_same_position(state: TrainingState, team: Team, folder: Path) -> None:
-    """Raise ArtefactError where workers have not taken up the same checkpoint."""
+    """Check that all workers have resumed from the same checkpoint.
+
+    Raises:
+        ArtefactError: they have not.
+    """
     step = state.steps_before + state.step_in_epoch
-    found = team.gather(np.array([state.epoch, step]))
-    if (found != found[0]).any():
+    positions = team.gather(np.array([state.epoch, step]))
+    if (positions != positions[0]).any():
         raise ArtefactError(
-            f"workers found checkpoints of steps {sorted(set(found[:, 1].tolist()))} in "
-            f"{folder}; it must be one folder for all, as on a network file system"
+            f"workers found checkpoints of steps {sorted(set(positions[:, 1].tolist()))} in "
+            f"{folder}; all workers must see the same folder, as on a network file system"
         )
 
 
-class Processes(Reducer):
-    """The sums over the workers of a team, of which each has a part of every batch.
+class TeamReducer(Reducer):
+    """Sums losses and gradients over the workers of a team, each with a part of every batch.
 
-    Every worker has the gradient of the mean over its own users; weighted by their share of the
-    batch the gradients of all add up to that of the mean over the batch, also where shares are
-    uneven or a worker has no user in the batch. All then take the same step, so that weights,
-    optimiser and sums are the same on all workers.
+    Each worker has the gradient of the mean over its own users. Weighted by the worker's share of
+    the batch, these gradients add up to that of the mean over the batch, also if shares are uneven
+    or a worker has no user in the batch. All workers then take the same step, so that weights,
+    optimiser and sums are the same on all of them.
 
-    Differs: not `DistributedDataParallel`, whose hooks see what autograd gathers. The gradients
-    of tables do not go through autograd (see `nearfar.kernels.gradients`), and only their touched
-    rows are sent. The result is the same; what is lost is that DDP sends while the backward pass
-    still runs.
+    Differs: this is not `DistributedDataParallel`, whose hooks see only gradients of autograd. The
+    gradients of tables do not go through autograd (see `nearfar.kernels.gradients`), and only
+    their touched rows are sent. The result is the same, but DDP would send gradients during the
+    backward pass.
 
     Args:
         team: the workers.
@@ -216,11 +217,11 @@ class Processes(Reducer):
         self, terms: dict[str, Float[Tensor, ""]], rows: Rows
     ) -> dict[str, Float[Tensor, ""]]:
         sums = torch.stack(list(terms.values())).double() * rows.n_users
-        means = self._team.add_up(sums) / rows.users_of_batch
+        means = self._team.sum_all(sums) / rows.users_of_batch
         return dict(zip(terms, means, strict=True))
 
     def sums(self, values: Tensor) -> Tensor:
-        return self._team.add_up(values)
+        return self._team.sum_all(values)
 
     @torch.no_grad()
     def reduce_gradients(self, optimiser: Optimiser, rows: Rows) -> None:
@@ -230,36 +231,34 @@ class Processes(Reducer):
             self._reduce_rows(gradient, share)
 
     def _reduce_rows(self, gradient: Gradient, share: float) -> None:
-        """Send the rows that some worker touched, after one bit per row has told which."""
-        items = self._team.greatest(gradient.touched()).nonzero()[:, 0]
+        """Sum the rows that any worker touched; a flag per row first tells which these are."""
+        items = self._team.max_all(gradient.touched()).nonzero()[:, 0]
         values = gradient.rows(items).mul_(share)
-        gradient.replace(items, self._team.add_up(values) if len(items) else values)
+        gradient.replace(items, self._team.sum_all(values) if len(items) else values)
 
     def _reduce_dense(self, optimiser: Optimiser, share: float) -> None:
-        """Send what autograd gathered, in one message but for large parameters."""
+        """Sum the gradients of autograd: large parameters one by one, small ones in one message."""
         small = []
         for parameter in self._parameters_with_gradient(optimiser):
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             parameter.grad.mul_(share)
-            if parameter.numel() < APART:
+            if parameter.numel() < LARGE_PARAMETER:
                 small.append(parameter.grad)
             else:
-                self._team.add_up(parameter.grad)
+                self._team.sum_all(parameter.grad)
         if small:
-            together = self._team.add_up(torch.cat([g.reshape(-1) for g in small]))
-            for gradient, part in zip(
-                small, together.split([g.numel() for g in small]), strict=True
-            ):
+            total = self._team.sum_all(torch.cat([g.reshape(-1) for g in small]))
+            for gradient, part in zip(small, total.split([g.numel() for g in small]), strict=True):
                 gradient.copy_(part.view_as(gradient))
 
     def _parameters_with_gradient(self, optimiser: Optimiser) -> list[nn.Parameter]:
-        """Return the parameters that have a gradient on some worker: the same in every step."""
+        """Return the parameters with a gradient on any worker, which are the same in every step."""
         if optimiser not in self._with_gradient:
-            here = [p.grad is not None for p in optimiser.parameters]
-            flags = torch.tensor(here, dtype=torch.uint8, device=self._team.device)
-            anywhere = self._team.greatest(flags).bool().tolist()
+            local = [p.grad is not None for p in optimiser.parameters]
+            flags = torch.tensor(local, dtype=torch.uint8, device=self._team.device)
+            on_any_worker = self._team.max_all(flags).bool().tolist()
             self._with_gradient[optimiser] = [
-                p for p, present in zip(optimiser.parameters, anywhere, strict=True) if present
+                p for p, present in zip(optimiser.parameters, on_any_worker, strict=True) if present
             ]
         return self._with_gradient[optimiser]

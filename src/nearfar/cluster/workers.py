@@ -1,4 +1,4 @@
-"""How many processes work, and in which Ray cluster."""
+"""The number of worker processes, and their Ray cluster."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from nearfar.core.settings import Settings
 
 @dataclass(frozen=True)
 class Workers(Settings):
-    """Who does the work.
+    """The workers of a training or a scoring.
 
-    A worker is a process with as many threads as it has CPUs. The folders that workers are given
-    must be the same on all machines, as on a network file system.
+    A worker is a process with as many threads as CPUs. All machines must see the folders that
+    workers use, as on a network file system.
 
     Args:
-        count: workers.
-        address: of a running Ray cluster, as "auto" or "10.0.0.1:6379"; without one, Ray is
-            started on this machine and stopped at the end.
+        count: number of workers.
+        address: address of a running Ray cluster, such as "auto" or "10.0.0.1:6379"; None starts
+            Ray on this machine and stops it at the end.
         cpus: CPUs per worker.
         gpus: GPUs per worker, 0 or 1.
-        max_failures: how often training is taken up again after workers were lost.
+        max_failures: how often training resumes after lost workers.
 
     Raises:
         SettingsError: a value is out of range.
@@ -49,12 +49,12 @@ class Workers(Settings):
 
     @property
     def device(self) -> str:
-        """Where workers compute."""
+        """The device of the workers."""
         return "cuda" if self.gpus else "cpu"
 
     @contextmanager
     def connected(self) -> Iterator[None]:
-        """Ray while the block lasts; a connection that is there already is used and stays.
+        """Connect to Ray for the block; an existing connection is used and stays open.
 
         Raises:
             MissingExtraError: Ray is not installed.
@@ -67,13 +67,13 @@ class Workers(Settings):
         if ray.is_initialized():
             yield
             return
-        here = self.address is None
+        is_local = self.address is None
         try:
             ray.init(
-                address="local" if here else self.address,
-                num_cpus=self.count * self.cpus if here else None,
-                include_dashboard=False if here else None,
-                _node_ip_address="127.0.0.1" if here else None,  # closed to the network
+                address="local" if is_local else self.address,
+                num_cpus=self.count * self.cpus if is_local else None,
+                include_dashboard=False if is_local else None,
+                _node_ip_address="127.0.0.1" if is_local else None,  # closed to the network
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )

@@ -1,1 +1,1 @@
-"""What every room needs: errors, ids, seeds, settings, files, discovery by name."""
+"""Foundations of all rooms: errors, ids, seeds, settings, files, discovery by name."""

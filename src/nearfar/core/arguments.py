@@ -1,4 +1,4 @@
-"""Wrong arguments of the package's functions, told in words."""
+"""Clear errors for wrong arguments of the package's functions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def check_names(what: str, named: Iterable[str], known: Iterable[str]) -> None:
     """Check that names are known.
 
     Args:
-        what: one of them is, as "setting".
-        named: those given.
-        known: those that there are.
+        what: what the names denote, for the message, such as "setting".
+        named: names to check.
+        known: the known names.
 
     Raises:
-        UnknownNameError: one is not known; the message offers the nearest that is.
+        UnknownNameError: a name is unknown; the message suggests the nearest known one.
     """
     known = list(known)
     for name in named:
@@ -37,29 +37,28 @@ def check_names(what: str, named: Iterable[str], known: Iterable[str]) -> None:
 def told_in_words(
     elsewhere: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorate a function so that arguments that it does not take raise a `NearfarError`.
+    """Decorate a function so that a call with wrong arguments raises a `NearfarError`.
 
     Args:
-        elsewhere: names that people look for here, with what to write instead.
+        elsewhere: names that people may expect as arguments -> what to write instead.
 
     Raises:
-        UnknownNameError: in the call: no argument is called so; the nearest is offered.
-        SettingsError: in the call: an argument is missing, doubled or one too many, or no path
-            where one was expected.
+        UnknownNameError: in the call: an argument is unknown; the message suggests the nearest.
+        SettingsError: in the call: an argument is missing, given twice, superfluous or not a path.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
         known = list(signature.parameters)
-        paths = [n for n, each in signature.parameters.items() if each.annotation == PATH]
+        paths = [n for n, p in signature.parameters.items() if p.annotation == PATH]
         name = f"nf.{function.__name__}"
 
         @functools.wraps(function)
         def call(*values: P.args, **named: P.kwargs) -> R:
-            for given in named:
-                if given in (elsewhere or {}):
-                    instead = (elsewhere or {})[given]
-                    raise SettingsError(f"{name} has no argument {given!r}; write {instead}")
+            for argument in named:
+                if argument in (elsewhere or {}):
+                    instead = (elsewhere or {})[argument]
+                    raise SettingsError(f"{name} has no argument {argument!r}; write {instead}")
             check_names(f"argument of {name}", named, known)
             try:
                 bound = signature.bind(*values, **named).arguments
@@ -67,8 +66,8 @@ def told_in_words(
                 raise SettingsError(f"{name}: {error}; it takes {', '.join(known)}") from None
             for argument in paths:
                 if not isinstance(bound.get(argument, ""), str | os.PathLike):
-                    what = kind_of(bound[argument])
-                    raise SettingsError(f"{name}: {argument} is {what}; a path was expected")
+                    kind = kind_of(bound[argument])
+                    raise SettingsError(f"{name}: {argument} is {kind}; a path was expected")
             return function(*values, **named)
 
         return call

@@ -1,9 +1,9 @@
-"""Plug-ins are files: a name is the module that holds the one class.
+"""Find plug-ins by name: a plug-in's name is that of the module with its class.
 
-`find("nearfar.algorithms", Algorithm, "ease")` is the Algorithm defined in
-`nearfar/algorithms/ease.py`; a third party's is named by its dotted path
-(`their_package.their_module.TheirClass`). Several classes in one file are named by their class
-names in snake case: `Dropout` is "dropout". There is no list to edit.
+`find("nearfar.algorithms", Algorithm, "ease")` returns the Algorithm in
+`nearfar/algorithms/ease.py`; a third party's class has a dotted path
+(`their_package.their_module.TheirClass`). If a module has several classes, their names are the
+class names in snake case: `Dropout` is "dropout". There is no list to edit.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ T = TypeVar("T")
 
 
 def names(package: str) -> list[str]:
-    """The names of all plug-in modules of a package, sorted; private ones left out."""
+    """Return the names of a package's modules, sorted, without private ones."""
     root = importlib.import_module(package)
     return sorted(m.name for m in pkgutil.iter_modules(root.__path__) if not m.name.startswith("_"))
 
 
 def classes_in(module: ModuleType, base: type[T]) -> list[type[T]]:
-    """The concrete subclasses of `base` that `module` itself defines."""
+    """Return the concrete subclasses of `base` that a module itself defines."""
     return [
         value
         for value in vars(module).values()
@@ -43,21 +43,21 @@ def classes_in(module: ModuleType, base: type[T]) -> list[type[T]]:
 
 
 def find(package: str, base: type[T], name: str) -> type[T]:
-    """The subclass of `base` called `name`: a module of `package`, or a dotted path.
+    """Return the subclass of `base` with a name: that of a module of `package`, or a dotted path.
 
     Raises:
-        UnknownNameError: nothing is called so.
+        UnknownNameError: the name is unknown.
         SettingsError: a dotted path does not lead to a subclass of `base`.
     """
     key = name.lower().replace("-", "_")
     if key in names(package):
-        found = classes_in(importlib.import_module(f"{package}.{key}"), base)
-        if len(found) == 1:
-            return found[0]
+        classes = classes_in(importlib.import_module(f"{package}.{key}"), base)
+        if len(classes) == 1:
+            return classes[0]
     if "." in name:
         return _by_path(name, base)
     known = discover(package, base)
-    if key not in known and name in _modules_here():
+    if key not in known and name in _local_modules():
         raise SettingsError(
             f"{name!r} is the file {name}.py; name the class in it too, as {name}.MyClass "
             f"({_in_words(base)}s of nearfar: {', '.join(known)})"
@@ -67,13 +67,13 @@ def find(package: str, base: type[T], name: str) -> type[T]:
     return known[key]
 
 
-def _modules_here() -> list[str]:
-    """The names of the Python files in the current folder."""
+def _local_modules() -> list[str]:
+    """Return the names of the Python files in the current folder."""
     return sorted(path.stem for path in Path().glob("*.py"))
 
 
 def _in_words(cls: type) -> str:
-    """EventSource: "event source"."""
+    """Return a class's name in words: "event source" for EventSource."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cls.__name__).lower()
 
 
@@ -83,11 +83,11 @@ def _by_path(path: str, base: type[T]) -> type[T]:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there; what it imports is not
-        hint = near_hint(module_name, _modules_here())
+            raise  # the module exists; a module that it imports does not
+        hint = near_hint(module_name, _local_modules())
         raise SettingsError(
-            f"cannot import {path!r}: {error}; {hint}a file NAME.py is looked for in the current "
-            "folder and where Python finds modules"
+            f"cannot import {path!r}: {error}; {hint}a file NAME.py is searched for in the current "
+            "folder and in Python's module path"
         ) from None
     if not hasattr(module, class_name):
         known = [cls.__name__ for cls in classes_in(module, base)]
@@ -101,12 +101,12 @@ def _by_path(path: str, base: type[T]) -> type[T]:
 
 def discover(package: str, base: type[T]) -> dict[str, type[T]]:
     """Return every plug-in of a package by name, sorted."""
-    found = [
+    classes = [
         cls
         for module in names(package)
         for cls in classes_in(importlib.import_module(f"{package}.{module}"), base)
     ]
-    return dict(sorted((name_of(cls), cls) for cls in found))
+    return dict(sorted((name_of(cls), cls) for cls in classes))
 
 
 @cache

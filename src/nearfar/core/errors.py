@@ -1,20 +1,20 @@
-"""The errors nearfar raises on purpose.
+"""The errors that nearfar raises on purpose.
 
-    NearfarError                 it failed for a reason that one line states
-    +-- DataError                the data given cannot be read or used
-    |   +-- SchemaError          a column is missing, doubled or of the wrong type
-    |   +-- EmptyDataError       nothing is left to work with
+    NearfarError                 base class; the message states the reason in one line
+    +-- DataError                the data cannot be read or used
+    |   +-- SchemaError          a column is missing, occurs twice or has the wrong type
+    |   +-- EmptyDataError       no data are left
     +-- SettingsError            a setting is unknown or out of range
     |   +-- UnknownNameError     no such algorithm, source, metric, setting ...
     +-- ArtefactError            a saved folder is damaged, foreign or of a newer format
     +-- FetchError               a data set could not be downloaded
-    +-- DoesNotFitError          the work needs more memory than there is
-    +-- DivergedError            training left the real numbers
-    +-- CollapsedError           training left nothing of the users in the model
-    +-- StoppedError             stopped by hand before there was anything to keep
+    +-- DoesNotFitError          the work needs more memory than is available
+    +-- DivergedError            a value in training is no longer finite
+    +-- CollapsedError           the model ranks nearly the same popular items for all users
+    +-- StoppedError             stopped by hand before there was anything to save
     +-- MissingExtraError        an optional dependency is not installed
 
-A message says what was got, what was expected and what to do.
+A message says what is wrong, what was expected and what to do.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from collections.abc import Iterable
 
 
 def kind_of(value: object) -> str:
-    """Return what a value is, for messages: "a Split", "an Evaluation"."""
+    """Return a value's class with its article, for messages: "a Split", "an Evaluation"."""
     name = type(value).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 class NearfarError(Exception):
-    """It failed for a reason that one line states; the base of all errors raised on purpose.
+    """The base of all errors raised on purpose; the message states the reason in one line.
 
     Examples:
         >>> try:
@@ -42,15 +42,15 @@ class NearfarError(Exception):
 
 
 class DataError(NearfarError):
-    """The data given cannot be read or used."""
+    """The data cannot be read or used."""
 
 
 class SchemaError(DataError):
-    """A column is missing, doubled or of the wrong type."""
+    """A column is missing, occurs twice or has the wrong type."""
 
 
 class EmptyDataError(DataError):
-    """Nothing is left to work with."""
+    """No data are left."""
 
 
 class SettingsError(NearfarError):
@@ -58,21 +58,21 @@ class SettingsError(NearfarError):
 
 
 ALIASES = {"gpu": "cuda", "fp32": "float32", "bf16": "bfloat16"}
-"""Words that people know a thing by, where no spelling tells what is meant."""
+"""Common synonym -> the name that nearfar uses, for hints that similar spelling cannot find."""
 
 
 def near_hint(name: str, known: Iterable[str]) -> str:
-    """Return "did you mean 'x'? " for the nearest of the known names; empty without any."""
-    folded = {each.lower(): each for each in known}
+    """Return "did you mean 'x'? " for the nearest known name; "" if none is near."""
+    by_lower_case = {each.lower(): each for each in known}
     alias = ALIASES.get(name.lower(), "")
-    near = [alias] if alias in folded else difflib.get_close_matches(
-        name.lower(), list(folded), n=1, cutoff=0.5
+    near = [alias] if alias in by_lower_case else difflib.get_close_matches(
+        name.lower(), list(by_lower_case), n=1, cutoff=0.5
     )  # fmt: skip
-    return f"did you mean {folded[near[0]]!r}? " if near else ""
+    return f"did you mean {by_lower_case[near[0]]!r}? " if near else ""
 
 
 class UnknownNameError(SettingsError):
-    """Nothing of that name exists; the message offers the nearest that does."""
+    """A name is unknown; the message suggests the nearest known one."""
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
@@ -89,19 +89,19 @@ class FetchError(NearfarError):
 
 
 class DoesNotFitError(NearfarError):
-    """The work needs more memory than there is."""
+    """The work needs more memory than is available."""
 
 
 class DivergedError(NearfarError):
-    """Training left the real numbers."""
+    """A value in training is no longer finite."""
 
 
 class CollapsedError(NearfarError):
-    """Training has left nothing of the users in the model."""
+    """The model ranks nearly the same popular items for all users."""
 
 
 class StoppedError(NearfarError):
-    """Stopped by hand before there was anything to keep."""
+    """The work was stopped by hand before there was anything to save."""
 
 
 class MissingExtraError(NearfarError, ImportError):

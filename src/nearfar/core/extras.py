@@ -1,4 +1,4 @@
-"""Optional dependencies: refuse, by the name of the extra, what cannot work without them."""
+"""Optional dependencies: check that they are installed, and name the extra that installs them."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ PACKAGES = {
     "umap": "umap-learn",
     "wandb": "W&B",
 }
-"""Packages whose name differs from their module's."""
+"""Module -> package, if the names differ."""
 
 
 def require(*modules: str, extra: str, purpose: str) -> None:
-    """Check that modules can be imported; imports none.
+    """Check that modules are installed, without importing them.
 
     Args:
-        modules: what is needed, by the name that is imported.
-        extra: the extra of nearfar that installs it.
-        purpose: what needs it; the subject of the error's sentence.
+        modules: names of the modules, as imported.
+        extra: the extra of nearfar that installs them.
+        purpose: what needs them; the subject of the message's sentence.
 
     Raises:
-        MissingExtraError: one of the modules is not installed.
+        MissingExtraError: a module is not installed.
     """
     for module in modules:
         try:
             missing = find_spec(module) is None
-        except ModuleNotFoundError:  # an import hook refuses it
+        except ModuleNotFoundError:  # raised by an import hook
             missing = True
         if missing:
             raise MissingExtraError(PACKAGES.get(module, module), extra, purpose)
 
 
 def require_torch() -> None:
-    """Check that PyTorch is installed, as `require`."""
+    """Check that PyTorch is installed; raise as `require`."""
     require("torch", extra="torch", purpose="all that fits, or scores without an export,")

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes and checksums."""
+"""Atomic writes of files and folders, and checksums."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCK_BYTES = 1 << 20
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:
-    """The checksum of a file's bytes, in hexadecimal."""
+    """Return the checksum of a file's bytes, in hexadecimal."""
     state = hashlib.new(algorithm, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
@@ -32,9 +32,9 @@ def check_files(
     """Check files against their recorded sizes and checksums.
 
     Args:
-        folder: where they are.
-        files: name -> "sha256", and "bytes" where the size is recorded too.
-        listed_in: the file that lists them, for the message.
+        folder: folder of the files.
+        files: name -> "sha256", and optionally "bytes".
+        listed_in: file that lists them, for the message.
         remedy: what to do about a damaged file, for the message.
 
     Raises:
@@ -43,7 +43,8 @@ def check_files(
     for name in files:
         if name in ("", ".", "..") or any(c in name for c in "/\\:\0"):
             raise ArtefactError(
-                f"{folder / listed_in} lists {name!r}, which is no plain file name; do not trust it"
+                f"{folder / listed_in} lists {name!r}, which is not a plain file name; do not "
+                "trust it"
             )
     for name, expected in files.items():
         file = folder / name
@@ -57,7 +58,7 @@ def check_files(
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was created, renamed or removed in a folder survive a power cut."""
+    """Make created, renamed and removed entries of a folder survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -66,20 +67,21 @@ def sync_folder(folder: Path) -> None:
 
 
 def _mode(base: int) -> int:
+    """Return permissions without those that the umask removes."""
     mask = os.umask(0)
     os.umask(mask)
     return base & ~mask
 
 
-def _name(error: BaseException, path: Path) -> None:
-    """Let an error of writing, as of a full disk, tell the file that it is about."""
+def _add_path(error: BaseException, path: Path) -> None:
+    """Add the path to an error of writing that names no file, such as a full disk."""
     if isinstance(error, OSError) and error.errno is not None and error.filename is None:
         error.filename = str(path)
 
 
 @contextlib.contextmanager
-def _made_for(path: Path) -> Iterator[None]:
-    """Let an error of making the temporary file, as of a folder without permission, name `path`."""
+def _naming(path: Path) -> Iterator[None]:
+    """Make errors of creating the temporary file, such as missing permission, name `path`."""
     try:
         yield
     except OSError as error:
@@ -89,10 +91,10 @@ def _made_for(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
-    """A file that appears at `path` whole (synced, then renamed) or not at all."""
+    """Open a file that replaces `path` atomically at the end: it is synced, then renamed."""
     path = Path(path)
     part = {"dir": path.parent, "prefix": f".{path.name}.", "suffix": ".part"}
-    with _made_for(path):
+    with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(**part)
     try:
@@ -106,20 +108,19 @@ def atomic_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
     except BaseException as error:
         with contextlib.suppress(OSError):
             Path(temporary).unlink(missing_ok=True)
-        _name(error, path)
+        _add_path(error, path)
         raise
 
 
 @contextlib.contextmanager
 def atomic_folder(path: Path, *, overwrite_if: Callable[[Path], bool]) -> Iterator[Path]:
-    """A folder that appears at `path` atomically: complete, or not.
+    """Create a temporary folder that replaces `path` atomically at the end.
 
-    A folder that stands there already is replaced only where `overwrite_if(path)` says that it
-    is one of ours (or it is empty); a moment without any folder at `path` cannot be avoided
-    then, a half-written one can.
+    An existing folder is replaced only if it is empty or `overwrite_if(path)` returns True. Then
+    there is a moment without a folder at `path`, but never a half-written one.
 
     Raises:
-        ArtefactError: what stands at `path` is not ours to replace.
+        ArtefactError: `path` exists and may not be replaced.
     """
     path = Path(path)
     replaceable = not path.exists() or (
@@ -128,7 +129,7 @@ def atomic_folder(path: Path, *, overwrite_if: Callable[[Path], bool]) -> Iterat
     if not replaceable:
         raise ArtefactError(f"{path} exists and was not written by nearfar; name another folder")
     part = {"dir": path.parent, "prefix": f".{path.name}.", "suffix": ".part"}
-    with _made_for(path):
+    with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(**part))
     try:
@@ -155,12 +156,12 @@ def atomic_folder(path: Path, *, overwrite_if: Callable[[Path], bool]) -> Iterat
         sync_folder(path.parent)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        _name(error, path)
+        _add_path(error, path)
         raise
 
 
 def remove(path: Path) -> None:
-    """Remove a file for good, also where the power fails next; one that is not there is fine."""
+    """Remove a file durably, even if the power fails next; the file need not exist."""
     path = Path(path)
     try:
         path.unlink()
@@ -170,7 +171,7 @@ def remove(path: Path) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write one JSON document atomically; NaN and infinities are refused."""
+    """Write a JSON document atomically; raise ValueError for NaN and infinities."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic_file(path, text=True) as file:
         file.write(text)
@@ -187,8 +188,8 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ArtefactError(f"{path} does not exist") from None
     except (ValueError, RecursionError) as error:
-        # Numbers of thousands of digits and brackets within thousands of brackets too.
+        # Also raised for numbers of thousands of digits and thousands of nested brackets.
         raise ArtefactError(f"{path} is not JSON ({error})") from None
     if not isinstance(value, dict):
-        raise ArtefactError(f"{path} holds no JSON object")
+        raise ArtefactError(f"{path} does not contain a JSON object")
     return value

@@ -1,4 +1,4 @@
-"""Frames handed to pandas, and short summaries of objects in text and HTML."""
+"""Convert frames to pandas, and summarise objects in text and HTML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nearfar.core.errors import MissingExtraError
 
 
 def to_pandas(frame: pl.DataFrame) -> Any:
-    """Return a Polars frame as a pandas one, column by column; pyarrow is not needed.
+    """Convert a Polars frame to pandas column by column, without pyarrow.
 
     Raises:
         MissingExtraError: pandas is not installed.
@@ -25,7 +25,7 @@ def to_pandas(frame: pl.DataFrame) -> Any:
 
 
 def summary_text(title: str, facts: Mapping[str, object]) -> str:
-    """Return one line, as "Interactions(658 users, 1,394 items)"."""
+    """Return one line, such as "Interactions(658 users, 1,394 items)"."""
     return f"{title}({', '.join(_fact(name, value) for name, value in facts.items())})"
 
 

@@ -1,20 +1,20 @@
-"""The identity of users and items: when two ids, written differently, are the same id.
+"""The identity of users and items: when two ids in different spelling are the same id.
 
-An id is a 64-bit integer or a text. The rule is the same wherever an id comes from: a log, a file
-of histories, item details, an option, an HTTP request, a store.
+An id is a 64-bit integer or a text. The rules are the same for all sources of ids: a log, a file of
+histories, item details, an option, an HTTP request, a store.
 
-- Blanks and invisible characters around an id do not belong to it. An accent that is a character
-  of its own is the same as the accented letter.
-- A text is the integer it spells only in its canonical form: "7" and "-7" are, "007", "+7" and
-  "7e0" are not. A whole number that a program wrote as a float ("7.0", or the JSON number 7.0) is
-  the integer 7, in a column of text too.
-- A number that R wrote as 1e+05 is the integer 100000 where no digit can be lost: up to 1e+05, or
-  where the column holds whole numbers that are as long. Otherwise it is refused, because C writes
+- Blanks and invisible characters around an id are ignored. A letter with a combining accent equals
+  the accented letter.
+- A text is an integer only in canonical form: "7" and "-7" are integers, "007", "+7" and "7e0" are
+  not. A whole number that a program wrote as a float ("7.0", or the JSON number 7.0) is the integer
+  7, in a column of text too.
+- A number that R wrote as 1e+05 is the integer 100000 if no digit can be lost: up to 1e+05, or if
+  the column has whole numbers of the same length. Otherwise it is refused, because C writes
   1234567 as 1.23457e+06.
-- A column of text ids becomes a column of integers only if every id in it is an integer of 64 bits.
-  Otherwise all of its ids are text.
-- An integer finds a text id that spells it: 7 finds "7".
-- A missing value is no id. `MISSING_WORDS` lists the texts that programs write for one.
+- A column of text ids becomes a column of integers only if every id is a 64-bit integer. Otherwise
+  all of its ids are text.
+- An integer matches a text id that spells it: 7 matches "7".
+- A missing value is not an id. `MISSING_WORDS` lists the texts that programs write for it.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ WHOLE = r"^(?:0|-?[1-9][0-9]*)\.0+$"
 SCIENTIFIC = r"^-?[1-9](?:\.\d+)?e\+\d{2,3}$"
 FORMULA = r'^="(.*)"$'
 SURE_EXPONENT = 5
-"""Programs that round keep six digits at least."""
+"""Exponent up to which no digit is lost: programs that round keep at least six digits."""
 SPELLED_INTEGER = re.compile(r"(0|-?[1-9][0-9]*)(?:\.0+)?")
 SHORTENED = r"^-?\d(?:[.,]\d+)?E\+\d{2,3}$"
 LARGEST_EXACT_FLOAT = 2.0**53
 
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\x1a"
-"""Zero-width blanks, byte order marks and the end of a DOS file."""
+"""Zero-width blanks, byte order marks and the end-of-file character of DOS."""
 MISSING_WORDS = frozenset(
     {
         *("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"),
@@ -49,14 +49,14 @@ MISSING_WORDS = frozenset(
         *("na", "Na", "<null>", "[null]", "[NULL]", "NIL", "#VALUE!", "#REF!", "#NAME?", r"\N"),
     }
 )
-"""What pandas, R, SQL, Excel, Python and JavaScript write where there is no value."""
+"""The texts that pandas, R, SQL, Excel, Python and JavaScript write for a missing value."""
 
 
 def stripped(ids: pl.Series) -> pl.Series:
-    """Text ids without what stands around them, accents joined to letters.
+    """Return text ids without surrounding characters, with accents joined to letters.
 
-    Around ids stand blanks, invisible characters, and the signs by which a spreadsheet keeps text
-    from becoming a number (="007").
+    Surrounding characters are blanks, invisible characters, and the signs by which a spreadsheet
+    keeps text from becoming a number (="007").
     """
     trimmed = ids.str.strip_chars()
     if trimmed.str.starts_with('="').any():
@@ -67,18 +67,18 @@ def stripped(ids: pl.Series) -> pl.Series:
 
 
 def missing_words(ids: pl.Series) -> pl.Series:
-    """Which text values only say that there is no value (Boolean; null where the value is)."""
-    # Most columns hold no such word, and no such word is longer than eleven bytes.
-    short = ids.str.len_bytes() <= max(map(len, MISSING_WORDS))
-    if not short.any():
-        return short
+    """Return which text values mean a missing value (Boolean; null for null)."""
+    # Lengths are checked first because most columns have no such word.
+    is_short = ids.str.len_bytes() <= max(map(len, MISSING_WORDS))
+    if not is_short.any():
+        return is_short
     return ids.is_in(list(MISSING_WORDS))
 
 
 def canonical_integers(ids: pl.Series) -> pl.Series | None:
-    """Text ids as Int64 if every one is a canonical integer of 64 bits, else None.
+    """Return text ids as Int64 if every one is a canonical 64-bit integer, else None.
 
-    Faster than `integers`, for columns that are as they should be.
+    This is faster than `integers` for clean columns.
     """
     numbers = ids.cast(pl.Int64, strict=False)
     same = not numbers.null_count() and (numbers.cast(pl.String) == ids).all()
@@ -86,9 +86,9 @@ def canonical_integers(ids: pl.Series) -> pl.Series | None:
 
 
 def integers(ids: pl.Series) -> pl.Series:
-    """The integers that text ids spell (Int64); null where a text spells none.
+    """Return the integers that text ids spell (Int64); null for other texts.
 
-    Integers that 64 bits do not hold are null too: no vocabulary has them.
+    Integers beyond 64 bits are null too: no vocabulary has them.
     """
     text = stripped(ids)
     if (numbers := canonical_integers(text)) is not None:
@@ -101,20 +101,20 @@ def integers(ids: pl.Series) -> pl.Series:
 
 
 def spells_integers(ids: pl.Series) -> bool:
-    """Whether every text spells an integer, of whatever size; nulls aside."""
+    """Return whether every text, except nulls, spells an integer of any size."""
     return bool((ids.str.contains(CANONICAL) | ids.str.contains(WHOLE)).all())
 
 
 def settled(ids: pl.Series, role: str, *, typed: bool = False, literal: bool = False) -> pl.Series:
-    """The ids of a whole column: Int64 if every one spells an integer of 64 bits, else text.
+    """Return the ids of a whole column: Int64 if every one spells a 64-bit integer, else text.
 
-    In text a whole number is written by its digits, however the column writes it ("7.0", "1e+05").
+    In text, whole numbers are written as digits, also if the column writes "7.0" or "1e+05".
 
     Args:
-        ids: without blanks around them.
+        ids: ids without surrounding blanks.
         role: "user" or "item", for messages.
-        typed: text stays text even where all of it is integers.
-        literal: text stays as it is written.
+        typed: keep text as text even if all of it is integers.
+        literal: keep text as written.
 
     Raises:
         DataError: a number in scientific notation may have lost digits.
@@ -122,7 +122,7 @@ def settled(ids: pl.Series, role: str, *, typed: bool = False, literal: bool = F
     if ids.dtype != pl.String or (literal and not spells_integers(ids)):
         return ids
     if not literal:
-        ids = _written_out(ids, role)
+        ids = _write_digits(ids, role)
     if typed or not spells_integers(ids):
         return ids
     numbers = integers(ids)
@@ -130,39 +130,39 @@ def settled(ids: pl.Series, role: str, *, typed: bool = False, literal: bool = F
 
 
 def written_anew(ids: pl.Series) -> pl.Series:
-    """Which text ids `settled` writes by their digits ("7.0", "1e+05")."""
-    again = pl.repeat(False, len(ids), eager=True)
-    for sign, form in ((".0", WHOLE), ("e+", SCIENTIFIC)):
-        # Most columns hold no such id, and a literal is found faster.
+    """Return which text ids `settled` rewrites as digits ("7.0", "1e+05")."""
+    rewritten = pl.repeat(False, len(ids), eager=True)
+    for sign, pattern in ((".0", WHOLE), ("e+", SCIENTIFIC)):
+        # Search a literal first: it is faster, and most columns have no such id.
         if ids.str.contains(sign, literal=True).any():
-            again |= ids.str.contains(form).fill_null(False)
-    return again
+            rewritten |= ids.str.contains(pattern).fill_null(False)
+    return rewritten
 
 
-def _written_out(ids: pl.Series, role: str) -> pl.Series:
-    """Text ids with whole numbers by their digits."""
-    again = written_anew(ids)
-    if not again.any():
+def _write_digits(ids: pl.Series, role: str) -> pl.Series:
+    """Return text ids with whole numbers written as digits."""
+    rewritten = written_anew(ids)
+    if not rewritten.any():
         return ids
-    ids = ids.str.replace(r"\.0+$", "").zip_with(again, ids)
-    scientific = ids.str.contains(SCIENTIFIC).fill_null(False)
-    found = ids.filter(scientific).unique(maintain_order=True).to_list()
-    plain = ids.filter(ids.str.contains(CANONICAL)).str.strip_chars_start("-").str.len_bytes()
-    longest = int(plain.max() or 0)  # pyright: ignore[reportArgumentType]
-    digits = {text: _digits(text) for text in found}
-    sure = max(longest, SURE_EXPONENT + 1)
+    ids = ids.str.replace(r"\.0+$", "").zip_with(rewritten, ids)
+    is_scientific = ids.str.contains(SCIENTIFIC).fill_null(False)
+    scientific = ids.filter(is_scientific).unique(maintain_order=True).to_list()
+    lengths = ids.filter(ids.str.contains(CANONICAL)).str.strip_chars_start("-").str.len_bytes()
+    longest = int(lengths.max() or 0)  # pyright: ignore[reportArgumentType]
+    digits = {text: _digits(text) for text in scientific}
+    max_digits = max(longest, SURE_EXPONENT + 1)
     for text, number in digits.items():
-        if number is None or len(number.lstrip("-")) > sure:
+        if number is None or len(number.lstrip("-")) > max_digits:
             raise DataError(
                 f"the {role} id {text!r} is a number in scientific notation, which may have lost "
-                "digits; write ids in full (in R: options(scipen=999)), or take them as they are "
-                "written with --literal-ids (in settings: literal_ids = true)"
+                "digits; write ids in full (in R: options(scipen=999)), or read them as written "
+                "with --literal-ids (in settings: literal_ids = true)"
             )
     return ids.replace(digits) if digits else ids
 
 
 def _digits(scientific: str) -> str | None:
-    """The digits of a number such as 1.5e+06; None where it is no whole number."""
+    """Return the digits of a number such as 1.5e+06; None if it is not a whole number."""
     mantissa, _, exponent = scientific.partition("e+")
     whole, _, fraction = mantissa.partition(".")
     n_zeros = int(exponent) - len(fraction)
@@ -170,22 +170,22 @@ def _digits(scientific: str) -> str | None:
 
 
 def of_integers(ids: pl.Series) -> pl.Series:
-    """Integer ids of any width: Int64 where 64 bits hold all of them, else text."""
+    """Return integer ids of any width as Int64 if all fit into 64 bits, else as text."""
     numbers = ids.cast(pl.Int64, strict=False)
     return numbers if numbers.null_count() == ids.null_count() else ids.cast(pl.String)
 
 
 def shortened(ids: pl.Series) -> pl.Series:
-    """Which text ids are numbers that a spreadsheet shortened ("1.23E+12"), losing digits."""
+    """Return which text ids are numbers whose digits a spreadsheet has cut ("1.23E+12")."""
     if not ids.str.contains("E+", literal=True).any():
         return pl.repeat(False, len(ids), eager=True)
     return ids.str.contains(SHORTENED).fill_null(False)
 
 
 def integers_of_floats(ids: pl.Series) -> pl.Series:
-    """The integers that float or decimal ids are (Int64, or text where 64 bits do not hold one).
+    """Return float or decimal ids as integers (Int64, or text if one does not fit into 64 bits).
 
-    Null where one is fractional or not exact.
+    Fractional and inexact numbers become null.
     """
     if ids.dtype.is_decimal():
         text = ids.cast(pl.String)
@@ -199,10 +199,10 @@ def integers_of_floats(ids: pl.Series) -> pl.Series:
 
 
 def id_text(value: object) -> str | None:
-    """One id as text, or None where the value cannot be an id.
+    """Return an id as text, or None if the value cannot be an id.
 
     Args:
-        value: from JSON, an option or Python: an integer, a text, or a whole float.
+        value: an integer, a text or a whole float, from JSON, an option or Python.
     """
     if isinstance(value, str):
         text = re.sub(FORMULA, r"\1", value.strip())
@@ -219,7 +219,7 @@ def id_text(value: object) -> str | None:
 
 
 def looked_up(ids: pl.Series, kind: pl.DataType | type[pl.DataType]) -> pl.Series:
-    """Ids of any form as a vocabulary of `kind` (Int64 or String) would hold them.
+    """Return ids of any form as a vocabulary of `kind` (Int64 or String) stores them.
 
     An id that such a vocabulary cannot hold is null.
     """
@@ -237,9 +237,9 @@ def looked_up(ids: pl.Series, kind: pl.DataType | type[pl.DataType]) -> pl.Serie
 
 
 def key_of(value: object, *, integer: bool) -> int | str | None:
-    """One id as a vocabulary of integers, or of text, would hold it; None where it cannot.
+    """Return an id as a vocabulary of integers, or of text, stores it; None if it cannot.
 
-    The same as `looked_up`, for a single value.
+    This is `looked_up` for a single value.
     """
     text = id_text(value)
     spelled = SPELLED_INTEGER.fullmatch(text or "")

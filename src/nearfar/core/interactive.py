@@ -1,4 +1,4 @@
-"""Whether a person watches, and whether a fit shows its progress without being asked."""
+"""Decide whether a fit shows its progress by default: only if a person is watching."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import TextIO
 
-_by_default: ContextVar[bool] = ContextVar("progress by default", default=True)
+_progress_by_default: ContextVar[bool] = ContextVar("progress by default", default=True)
 
 
 def is_interactive(file: TextIO) -> bool:
-    """Return whether a person watches: the file is a terminal, or this is a notebook."""
+    """Return whether a person is watching: the file is a terminal, or this is a notebook."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     with contextlib.suppress(AttributeError, ValueError):  # a file that is None or closed
         return file.isatty() or type(shell).__name__ == "ZMQInteractiveShell"
@@ -20,15 +20,15 @@ def is_interactive(file: TextIO) -> bool:
 
 
 def shows_progress() -> bool:
-    """Return whether a fit shows its progress where nothing else is said."""
-    return _by_default.get() and is_interactive(sys.stderr)
+    """Return whether a fit shows its progress by default."""
+    return _progress_by_default.get() and is_interactive(sys.stderr)
 
 
 @contextlib.contextmanager
 def progress_shown_otherwise() -> Iterator[None]:
-    """Let no fit show its progress by default while the block runs: the program does it."""
-    before = _by_default.set(False)
+    """Switch off the default progress of fits in the block, because the program shows its own."""
+    token = _progress_by_default.set(False)
     try:
         yield
     finally:
-        _by_default.reset(before)
+        _progress_by_default.reset(token)

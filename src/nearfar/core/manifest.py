@@ -1,4 +1,4 @@
-"""The manifest of a folder that nearfar writes: what is in it, with checksums of everything.
+"""The manifest of a folder that nearfar writes, with checksums of all its files.
 
 Bundles, exports and splits have one.
 """
@@ -21,16 +21,16 @@ MADE_BY = {
     "nearfar bundle": "nearfar train writes one, and a pipeline into its folder registry",
     "nearfar split": "make one of a log by nearfar data split LOG --out SPLIT",
 }
-"""How to come by a folder of a kind, for whoever names something else."""
+"""Kind of folder -> how to make one, for the message about a wrong folder."""
 
 
 def is_bundle(path: str | Path) -> bool:
-    """Whether a folder holds the manifest of a bundle, of this or of another format."""
+    """Return whether a folder has the manifest of a bundle, of any format version."""
     return holds(path, KIND)
 
 
 def holds(path: str | Path, kind: str) -> bool:
-    """Whether a folder holds the manifest of this kind, of this or of another format."""
+    """Return whether a folder has a manifest of this kind, of any format version."""
     try:
         return read_json(Path(path) / NAME).get("kind") == kind
     except (ArtefactError, OSError):
@@ -38,49 +38,49 @@ def holds(path: str | Path, kind: str) -> bool:
 
 
 def write_manifest(folder: Path, content: dict[str, Any], kind: str = KIND) -> None:
-    """Write the manifest of a folder that holds its other files already."""
+    """Write the manifest of a folder, after all its other files."""
     files = {
         p.name: {"bytes": p.stat().st_size, "sha256": digest(p)} for p in sorted(folder.iterdir())
     }
     manifest = {"kind": kind, "format": FORMAT, **content, "files": files}
-    write_json(folder / NAME, {**manifest, "sha256": _own_digest(manifest)})
+    write_json(folder / NAME, {**manifest, "sha256": _manifest_digest(manifest)})
 
 
 def read_manifest(path: Path, kind: str = KIND, remedy: str = REMEDY) -> dict[str, Any]:
-    """The manifest of a folder, checked for being whole and of a format that is understood.
+    """Read and check the manifest of a folder.
 
     Raises:
-        ArtefactError: the folder is none of this kind, or one of a newer format, or the manifest
-            is damaged.
+        ArtefactError: the folder is not of this kind or has a newer format, or the manifest is
+            damaged.
     """
     if not path.exists():
         what = kind.removeprefix("nearfar ")
         raise ArtefactError(f"{path} does not exist; name the folder of a {what}")
     if not path.is_dir() or not (path / NAME).is_file():
         how = f"; {MADE_BY[kind]}" if kind in MADE_BY else ""
-        raise ArtefactError(f"{path} is not a {kind}: it is no folder with a {NAME}{how}")
+        raise ArtefactError(f"{path} is not a {kind}: it is not a folder with a {NAME}{how}")
     manifest = read_json(path / NAME)
     if manifest.get("kind") != kind:
         raise ArtefactError(
             f"{path} is not a {kind}: the kind in its {NAME} is "
             f"{manifest.get('kind')!r}, not {kind!r}"
         )
-    written = manifest.get("format")
-    if isinstance(written, bool) or not isinstance(written, int) or written < 1:
-        raise ArtefactError(f"{path / NAME} is damaged: its format is {written!r}; {remedy}")
-    if written > FORMAT:
+    version = manifest.get("format")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ArtefactError(f"{path / NAME} is damaged: its format is {version!r}; {remedy}")
+    if version > FORMAT:
         raise ArtefactError(
-            f"{path} was written by a newer nearfar (format {written}; this one reads {FORMAT}); "
+            f"{path} was written by a newer nearfar (format {version}; this one reads {FORMAT}); "
             "upgrade"
         )
-    own = manifest.pop("sha256", None)
-    if own != _own_digest(manifest):
+    recorded = manifest.pop("sha256", None)
+    if recorded != _manifest_digest(manifest):
         raise ArtefactError(f"{path / NAME} is damaged: its checksum differs; {remedy}")
     return manifest
 
 
 def check_manifest_files(path: Path, files: Any, remedy: str = REMEDY) -> None:
-    """Check every file that a manifest lists: its name, its size, its bytes.
+    """Check the name, size and checksum of every file that a manifest lists.
 
     Raises:
         ArtefactError: a name leads out of the folder, or a file is missing or damaged.
@@ -90,6 +90,6 @@ def check_manifest_files(path: Path, files: Any, remedy: str = REMEDY) -> None:
     check_files(path, files, listed_in=NAME, remedy=remedy)
 
 
-def _own_digest(manifest: dict[str, Any]) -> str:
+def _manifest_digest(manifest: dict[str, Any]) -> str:
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

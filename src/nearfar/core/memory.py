@@ -1,4 +1,4 @@
-"""How much memory there is."""
+"""The available memory, and a check that work fits into it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ CGROUP_LIMITS = (
 
 
 def available_bytes() -> int:
-    """Memory that is available now without swapping, within the container's limit."""
-    found = [_from_meminfo()]
+    """Return the memory available now without swapping, at most the container's limit."""
+    limits = [_system_bytes()]
     for path in CGROUP_LIMITS:
         try:
-            found.append(int(path.read_text()))
+            limits.append(int(path.read_text()))
         except (OSError, ValueError):  # absent, or "max"
             continue
-    return min(found)
+    return min(limits)
 
 
-def _from_meminfo() -> int:
+def _system_bytes() -> int:
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -35,10 +35,15 @@ def _from_meminfo() -> int:
 
 
 def require(needed_bytes: int, what: str, advice: str) -> None:
-    """Refuse work that will not fit, before it starts.
+    """Check, before work starts, that its memory is available.
+
+    Args:
+        needed_bytes: bytes that the work needs.
+        what: the work; the subject of the message's sentence.
+        advice: what to do instead.
 
     Raises:
-        DoesNotFitError: more is needed than is available.
+        DoesNotFitError: more memory is needed than available.
     """
     available = available_bytes()
     if needed_bytes > available:
@@ -49,7 +54,7 @@ def require(needed_bytes: int, what: str, advice: str) -> None:
 
 
 def readable(n_bytes: float) -> str:
-    """A number of bytes as people write it."""
+    """Return a number of bytes as text with a unit."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if n_bytes < 1024:
             return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"

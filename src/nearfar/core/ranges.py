@@ -1,4 +1,4 @@
-"""Ranges of settings, declared in the type of a field: `epochs: PositiveInt`.
+"""Ranges of settings, declared by the type of a field: `epochs: PositiveInt`.
 
 A range is `typing.Annotated` with constraints of the package annotated-types. The settings checker,
 the command `nearfar algorithms` and the search spaces of the tuner all read this declaration.
@@ -24,12 +24,12 @@ Share = Annotated[float, Ge(0), Le(1)]
 PositiveShare = Annotated[float, Gt(0), Le(1)]
 """Above 0, at most 1."""
 LayerSize = Annotated[int, Ge(1), Le(1 << 16)]
-"""Units of a layer. A larger number is a mistake, and its weights would be drawn for a minute
+"""Units of a layer. A larger number is a mistake, and drawing its weights would take a minute
 before they turn out not to fit."""
 LayerSizes = tuple[LayerSize, ...]
 """Units of each layer, from first to last."""
 Multiple = Annotated[float, Gt(0), Le(100)]
-"""How many times as much; more than a hundred times is a mistake."""
+"""A factor; more than 100 is a mistake."""
 NonEmptyText = Annotated[str, MinLen(1)]
 
 TESTS = (
@@ -61,9 +61,9 @@ def check(value: Any, constraints: Iterable[Any], where: str) -> None:
     """Check a value against the constraints of an `Annotated` type.
 
     Args:
-        value: of the annotated type.
-        constraints: those of annotated-types; other metadata are ignored.
-        where: the setting's name, for the message.
+        value: value of the annotated type.
+        constraints: constraints of annotated-types; other metadata are ignored.
+        where: name of the setting, for the message.
 
     Raises:
         SettingsError: the value is out of range.
@@ -72,8 +72,8 @@ def check(value: Any, constraints: Iterable[Any], where: str) -> None:
     for kind, attribute, _, holds in TESTS:
         for part in parts:
             if isinstance(part, kind) and not holds(value, getattr(part, attribute)):
-                shown = list(value) if isinstance(value, tuple) else value
-                raise SettingsError(f"{where} is {shown!r}; it must be {describe(parts)}")
+                plain = list(value) if isinstance(value, tuple) else value
+                raise SettingsError(f"{where} is {plain!r}; it must be {describe(parts)}")
 
 
 def describe(constraints: Iterable[Any]) -> str:

@@ -1,4 +1,4 @@
-"""What a model hands out: for every user the best k items, best first."""
+"""The ranking that a model returns: the best k items of every user, best first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nearfar.core.vocabulary import Vocabulary
 class Ranking:
     """The best k items of every user, best first; ties go to the lower item index.
 
-    Where a user has fewer than k candidates the row ends in -1, with score -inf.
+    If a user has fewer than k candidates, the row ends in -1 with score -inf.
 
     Examples:
         >>> ranking = ease.top_k(split.test.fold_in.x, 3)
@@ -41,27 +41,27 @@ class Ranking:
     def to_polars(
         self, item_ids: Vocabulary | None = None, user_ids: Vocabulary | None = None
     ) -> pl.DataFrame:
-        """One row per user and place: `user`, `rank` (from 1), `item`, `title`, `score`.
+        """Return a frame with a row per recommendation: `user`, `rank` (from 1), `item`, `score`.
 
         Args:
-            item_ids: the model's items, as `split.train.item_ids`; without them `item` is the
-                item's position. A column `title` is there where they have titles.
-            user_ids: the users; without them `user` is the row.
+            item_ids: ids of the model's items, such as `split.train.item_ids`; by default `item` is
+                the item's position. If they have titles, the frame has a column `title`.
+            user_ids: ids of the users; by default `user` is the row.
 
         Raises:
-            DataError: there are not as many users as rows.
+            DataError: the numbers of users and rows differ.
         """
-        rows, places = np.nonzero(self.items >= 0)
-        items = pl.Series(self.items[rows, places])
+        rows, columns = np.nonzero(self.items >= 0)
+        items = pl.Series(self.items[rows, columns])
         users = pl.Series(rows)
-        columns = [
-            users if user_ids is None else _of_rows(user_ids, self.n_users).gather(users),
-            pl.Series(places + 1, dtype=pl.Int64),
+        series = [
+            users if user_ids is None else _checked_ids(user_ids, self.n_users).gather(users),
+            pl.Series(columns + 1, dtype=pl.Int64),
             items if item_ids is None else item_ids.ids.gather(items),
-            pl.Series(self.scores[rows, places]),
+            pl.Series(self.scores[rows, columns]),
         ]
         frame = pl.DataFrame(
-            [c.alias(n) for c, n in zip(columns, ("user", "rank", "item", "score"), strict=True)]
+            [s.alias(n) for s, n in zip(series, ("user", "rank", "item", "score"), strict=True)]
         )
         if item_ids is None or item_ids.titles is None:
             return frame
@@ -70,7 +70,7 @@ class Ranking:
     def to_pandas(
         self, item_ids: Vocabulary | None = None, user_ids: Vocabulary | None = None
     ) -> Any:
-        """As `to_polars`, for pandas.
+        """Return the frame of `to_polars` as a pandas frame.
 
         Raises:
             MissingExtraError: pandas is not installed.
@@ -81,7 +81,7 @@ class Ranking:
         return summary_text(type(self).__name__, {"users": self.n_users, "places": self.k})
 
 
-def _of_rows(user_ids: Vocabulary, n_users: int) -> pl.Series:
+def _checked_ids(user_ids: Vocabulary, n_users: int) -> pl.Series:
     if len(user_ids) != n_users:
         raise DataError(f"{len(user_ids)} user ids for a ranking of {n_users} users")
     return user_ids.ids

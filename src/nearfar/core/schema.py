@@ -1,4 +1,4 @@
-"""The schema of settings: name, type, range, default and meaning of each, from the declaration."""
+"""The schema of settings: name, type, range, default and meaning, read from the declaration."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ ENTRY = re.compile(r"^(?P<names>\w+(?:, \w+)*): (?P<text>.*)$")
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting.
+    """The schema of a setting.
 
     Attributes:
-        name: of the field.
-        type: in words; the names of all kinds for a field that is filled by name.
-        range: in words, such as "above 0 and at most 1"; empty where every value is allowed.
-        default: JSON-able; `None` also where the data decide.
+        name: name of the field.
+        type: type in words; the names of all kinds for a field that is set by name.
+        range: range in words, such as "above 0 and at most 1"; empty if every value is allowed.
+        default: default, JSON-able; `None` also if it depends on the data.
         required: whether there is no default.
-        meaning: from the docstring, in one line.
-        kinds: for a field that is filled by name, the schema of each kind by its name.
+        meaning: entry of the docstring, in one line.
+        kinds: for a field that is set by name, name of each kind -> its schema.
     """
 
     name: str
@@ -47,16 +47,16 @@ class Setting:
 def schema_of(cls: type) -> tuple[Setting, ...]:
     """Return the settings of a dataclass in the order of its fields.
 
-    The meaning of a setting is its entry in the section `Args` or `Attributes` of the docstring,
-    or of that of the nearest base class that has an entry for it.
+    The meaning of a setting is its entry under `Args` or `Attributes` in the docstring of the class
+    or of the nearest base class that has one.
     """
     hints, meanings = types_of(cls), meanings_of(cls)
-    result = []
+    settings = []
     for field in dataclasses.fields(typing.cast("Any", cls)):
         hint = hints[field.name]
         kinds = _kinds(hint)
         default, required = _default(field)
-        result.append(
+        settings.append(
             Setting(
                 name=field.name,
                 type=" or ".join(kinds) if kinds else type_name(hint),
@@ -67,18 +67,19 @@ def schema_of(cls: type) -> tuple[Setting, ...]:
                 kinds={name: schema_of(kind) for name, kind in kinds.items() if kind is not cls},
             )
         )
-    return tuple(result)
+    return tuple(settings)
 
 
 def meanings_of(cls: type) -> dict[str, str]:
-    """Return what the docstrings of a class and its bases say of each setting, in one line each."""
-    result: dict[str, str] = {}
+    """Return each setting's entry in the docstrings of a class and its bases, in one line."""
+    meanings: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        result |= _entries(inspect.cleandoc(base.__dict__.get("__doc__") or ""))
-    return result
+        meanings |= _entries(inspect.cleandoc(base.__dict__.get("__doc__") or ""))
+    return meanings
 
 
 def _entries(docstring: str) -> dict[str, str]:
+    """Return the entries under `Args` and `Attributes` by name."""
     entries: dict[str, str] = {}
     names: list[str] = []
     inside = False
@@ -86,9 +87,9 @@ def _entries(docstring: str) -> dict[str, str]:
         if not line.startswith(" "):
             inside, names = line in ("Args:", "Attributes:") or (inside and not line), []
         elif inside and line.startswith("    ") and line[4:5] != " ":
-            found = ENTRY.match(line.strip())
-            names = found["names"].split(", ") if found else []
-            entries |= dict.fromkeys(names, found["text"] if found else "")
+            match = ENTRY.match(line.strip())
+            names = match["names"].split(", ") if match else []
+            entries |= dict.fromkeys(names, match["text"] if match else "")
         elif inside:
             entries |= {name: f"{entries[name]} {line.strip()}" for name in names}
     return entries
@@ -103,7 +104,7 @@ def _default(field: dataclasses.Field[Any]) -> tuple[Any, bool]:
 
 
 def _kinds(hint: Any) -> dict[str, type]:
-    """Return the classes that a field can be filled with by name."""
+    """Return the classes that a field can be set to by name."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return {n: k for option in typing.get_args(hint) for n, k in _kinds(option).items()}
     if inspect.isclass(hint) and inspect.isabstract(hint):
@@ -116,9 +117,9 @@ def _kinds(hint: Any) -> dict[str, type]:
 def _range(hint: Any) -> str:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        own = ranges.describe(arguments[1:])
+        outer = ranges.describe(arguments[1:])
         inner = _range(arguments[0])
-        return ", ".join(filter(None, (own, inner)))
+        return ", ".join(filter(None, (outer, inner)))
     if origin in (typing.Union, types.UnionType):
         return ", ".join(filter(None, map(_range, arguments)))
     if origin is tuple:

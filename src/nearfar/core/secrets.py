@@ -1,4 +1,4 @@
-"""Addresses that hold passwords: filled in from the environment, masked wherever they are shown."""
+"""Addresses with passwords: read from the environment, and masked wherever they are shown."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from urllib.parse import quote, unquote
 from nearfar.core.errors import DataError, SettingsError
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-# Up to the last "@": a password that was not percent-encoded may hold "/" and "@" itself.
+# Up to the last "@": a password that is not percent-encoded may contain "/" and "@".
 PASSWORD = re.compile(r"(?P<before>://[^/:\s]*:)(?P<secret>\S+)(?=@)")
-# Where no host follows: what should be the port is no number.
+# Without a host after it: the text in the place of the port is not a number.
 NO_PORT = re.compile(
     r"(?P<before>://[^/:@\s\[]+:)(?P<secret>(?!\d*(?:[/?#\s]|$))[^/?#\s@]+)(?!\S*@)"
 )
@@ -22,31 +22,31 @@ HARMLESS = (
     "connect_timeout|timeout|keepalives\\w*|tcp_user_timeout|target_session_attrs|client_encoding|"
     "schema|search_path|region|mode|cache|uri|driver|k|limit|query|model"
 )
-# Every value in a query but those that are known to be harmless: signatures and keys have many
+# Every value in a query except those known to be harmless, because signatures and keys have many
 # names (X-Amz-Signature, st, sig, AWSAccessKeyId).
 PARAMETER = re.compile(
     rf"(?P<before>[?&;](?!(?:{HARMLESS})=)[\w.~%-]+=)(?P<secret>[^&;\s]+)", re.IGNORECASE
 )
-# libpq's other form, and what programs print of settings.
+# libpq's keyword form, and settings as programs print them.
 WORD = re.compile(
     r"(?P<before>(?<![\w?&;])(?:\w*password|passwd|pwd|passphrase|\w*secret|\w*token|api_?key)"
     r"\s*=\s*)(?P<secret>'(?:[^'\\]|\\.)*'|\"[^\"]*\"|[^\s'\"&;]+)",
     re.IGNORECASE,
 )
 PATTERNS = (PASSWORD, NO_PORT, PARAMETER, WORD)
-# An address that is no URL, in libpq's form: nothing of it is shown, as it may be quoted anyhow.
+# An address in libpq's keyword form is hidden entirely, because it may be quoted in any way.
 LIBPQ = re.compile(r"(?:^|\s)(?:host|hostaddr|port|dbname|user|\w*password|service)\s*=", re.I)
 SHORT = 3
-"""Secrets of fewer characters stand in too many words to be looked for in errors."""
+"""Secrets of fewer characters are not replaced in errors: they occur in too many words."""
 
 HIDDEN = "***"
 
 
 class Url(str):
-    """An address or path whose text is masked, and which knows what it really is.
+    """An address or path whose text is masked; `reveal` returns the real one.
 
-    Printed, logged, compared or written to JSON it is the masked text. `${NAME}` stands for an
-    environment variable, and is all that is ever shown of it.
+    Printed, logged, compared or written to JSON, it is the masked text. `${NAME}` is an environment
+    variable, and is shown instead of its value.
     """
 
     _raw: str
@@ -54,14 +54,14 @@ class Url(str):
     def __new__(cls, raw: str) -> Url:
         if isinstance(raw, Url):
             return raw
-        made = super().__new__(cls, _shown(raw))
-        made._raw = raw
-        return made
+        url = super().__new__(cls, _mask_address(raw))
+        url._raw = raw
+        return url
 
     def reveal(self) -> str:
-        """The address itself, with environment variables in place; for connecting only.
+        """Return the real address, with environment variables filled in; only for connecting.
 
-        A variable that stands for the user or the password alone is percent-encoded.
+        A variable in the user or the password is percent-encoded.
 
         Raises:
             SettingsError: a variable is not set.
@@ -69,81 +69,85 @@ class Url(str):
         raw = self._raw
         start, end = raw.find("://"), raw.rfind("@")
 
-        def value(found: re.Match[str]) -> str:
-            name = found.group(1)
+        def value(match: re.Match[str]) -> str:
+            name = match.group(1)
             if name not in os.environ:
                 raise SettingsError(f"{self}: the environment variable {name} is not set; set it")
-            inside = 0 <= start < found.start() < end
-            return quote(os.environ[name], safe="") if inside else os.environ[name]
+            in_credentials = 0 <= start < match.start() < end
+            return quote(os.environ[name], safe="") if in_credentials else os.environ[name]
 
         return REFERENCE.sub(value, raw)
 
     def for_database(self) -> str:
-        """`reveal`, of a database's address that drivers read as it is meant.
+        """Return the real address of a database, after checking that drivers parse it correctly.
 
         Raises:
-            SettingsError: a variable is not set, or the password holds "/" or "@" as they are,
-                which drivers would take for the host, and name in errors.
+            SettingsError: a variable is not set, or the password contains "/" or "@" unencoded:
+                drivers would take a part of it for the host, and show it in errors.
         """
         revealed = self.reveal()
-        found = PASSWORD.search(revealed)
-        if found and set(found["secret"]) & set("/@"):
+        match = PASSWORD.search(revealed)
+        if match and set(match["secret"]) & set("/@"):
             raise SettingsError(
-                f"{self}: the password holds '/' or '@', which must be percent-encoded; put it in "
-                "an environment variable and ${NAME} in its place, which does so"
+                f"{self}: the password contains '/' or '@', which must be percent-encoded; put it "
+                "in an environment variable and write ${NAME} instead, which encodes it"
             )
         return revealed
 
     def hide(self, text: str) -> str:
-        """The text with every secret of this address masked, however it came in there."""
+        """Return the text with every secret of this address masked."""
         with contextlib.suppress(SettingsError):
             revealed = self.reveal()
-            found = {m["secret"] for p in PATTERNS for m in p.finditer(revealed)}
+            secrets = {m["secret"] for p in PATTERNS for m in p.finditer(revealed)}
             start, end = revealed.find("://"), revealed.rfind("@")
-            if 0 <= start < end:  # also with spaces in it
-                found.add(revealed[start + 3 : end].partition(":")[2])
-            found |= {unquote(secret) for secret in found}
-            found = {secret.strip("'\"") for secret in found if len(secret) >= SHORT}
-            for secret in sorted(found, key=len, reverse=True):
+            if 0 <= start < end:  # a password may contain spaces
+                secrets.add(revealed[start + 3 : end].partition(":")[2])
+            secrets |= {unquote(secret) for secret in secrets}
+            secrets = {secret.strip("'\"") for secret in secrets if len(secret) >= SHORT}
+            for secret in sorted(secrets, key=len, reverse=True):
                 text = text.replace(secret, HIDDEN)
         return masked(text)
 
     @contextlib.contextmanager
     def errors(self, doing: str, *kinds: type[Exception]) -> Iterator[None]:
-        """Errors of the libraries below, `kinds`, as a DataError of one line without secrets."""
+        """Convert errors of a library, of these kinds, to a DataError of one line without secrets.
+
+        Args:
+            doing: what failed, after "cannot", such as "read it".
+            kinds: classes of the errors to convert.
+        """
         try:
             yield
         except kinds as error:
-            raise DataError(self.told(doing, error)) from None
+            raise DataError(self.error_message(doing, error)) from None
 
-    def told(self, doing: str, error: Exception) -> str:
-        """Return one line without secrets on an error of a library below."""
+    def error_message(self, doing: str, error: Exception) -> str:
+        """Return a message of one line without secrets for an error of a library."""
         lines = [line for line in str(error).splitlines() if line.strip()]
         reason = self.hide(lines[0].strip()) if lines else type(error).__name__
         return f"{self}: cannot {doing} ({reason})"
 
 
 def masked(text: str) -> str:
-    """The text with passwords and tokens of addresses masked; `${NAME}` stays, it is no secret."""
+    """Return the text with passwords and tokens of addresses masked; `${NAME}` is not masked."""
     for pattern in PATTERNS:
-        text = pattern.sub(_masked, text)
+        text = pattern.sub(_mask_match, text)
     return text
 
 
-def _shown(raw: str) -> str:
-    """An address as it may be shown; of one in libpq's form nothing, as it may be quoted anyhow."""
-    scheme, found, rest = raw.partition("://")
-    if not found:
+def _mask_address(raw: str) -> str:
+    """Return an address as it may be shown; one in libpq's keyword form is hidden entirely."""
+    scheme, separator, location = raw.partition("://")
+    if not separator:
         return HIDDEN if LIBPQ.search(raw) else masked(raw)
-    before, at, host = rest.rpartition("@")
-    user, colon, secret = before.partition(":")
-    place = rest
-    # Within an address, spaces end no password.
+    credentials, at, host = location.rpartition("@")
+    user, colon, secret = credentials.partition(":")
+    # Here a password may contain spaces, which would end it in running text.
     if at and colon and "/" not in user and not REFERENCE.fullmatch(secret):
-        place = f"{user}:{HIDDEN}@{host}"
-    return masked(f"{scheme}://{place}")
+        location = f"{user}:{HIDDEN}@{host}"
+    return masked(f"{scheme}://{location}")
 
 
-def _masked(found: re.Match[str]) -> str:
-    secret = found["secret"]
-    return found["before"] + (secret if REFERENCE.fullmatch(secret) else HIDDEN)
+def _mask_match(match: re.Match[str]) -> str:
+    secret = match["secret"]
+    return match["before"] + (secret if REFERENCE.fullmatch(secret) else HIDDEN)

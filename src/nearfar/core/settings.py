@@ -1,10 +1,9 @@
 """Settings as frozen dataclasses: from TOML, JSON or `key=value`, and back.
 
-A field typed with an abstract class is filled by name from the modules beside that class:
-`corruption = "mask"`, or `corruption = {kind = "mask", keep_prob = 0.5}`. Unknown keys are
-refused by name with the nearest known one; nothing is converted silently, except that a whole
-number will do for a float and a list for a tuple. A field's type declares its range too, see
-`nearfar.core.ranges`.
+A field whose type is an abstract class is set by the name of a module beside that class:
+`corruption = "mask"`, or `corruption = {kind = "mask", keep_prob = 0.5}`. Unknown keys are refused,
+with the nearest known one as a hint. Values are not converted, except an integer to a float and a
+list to a tuple. A field's type declares its range too; see `nearfar.core.ranges`.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ class Settings:
     """The base of frozen dataclasses whose fields are checked against their declared types.
 
     Raises:
-        UnknownNameError: there is no such setting.
-        SettingsError: a setting has the wrong type, is out of range, or does not fit another one.
+        UnknownNameError: a setting is unknown.
+        SettingsError: a setting has the wrong type, is out of range, or contradicts another one.
     """
 
     def __new__(cls, *values: Any, **named: Any) -> Self:
@@ -47,30 +46,30 @@ class Settings:
         self.check_together()
 
     def check_together(self) -> None:
-        """Check what the type of a single setting cannot declare; nothing by default.
+        """Check settings against each other; override it where needed.
 
         Raises:
-            SettingsError: settings do not fit each other.
+            SettingsError: settings contradict each other.
         """
 
 
 @cache
 def types_of(cls: type) -> dict[str, Any]:
-    """Return the declared types of a class's fields by name, ranges included."""
+    """Return the declared types of a class's fields by name, including ranges."""
     return typing.get_type_hints(cls, include_extras=True)
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
-    """An instance of a settings dataclass from plain values.
+    """Build a settings dataclass from plain values.
 
     Args:
         cls: a frozen dataclass.
         values: field name -> plain value; absent fields keep their defaults.
-        where: how error messages name this place, as "alignment".
+        where: name of this place in error messages, such as "alignment".
 
     Raises:
         UnknownNameError: a key is not a field.
-        SettingsError: a value is missing or has the wrong type, or the dataclass refused it.
+        SettingsError: a value is missing, has the wrong type, or is refused by the dataclass.
     """
     hints = types_of(cls)
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # pyright: ignore[reportArgumentType]
@@ -95,19 +94,20 @@ def is_required(field: dataclasses.Field[Any]) -> bool:
 
 
 def check(value: Any) -> None:
-    """Check the fields of a settings dataclass against their types; parts may be given by name.
+    """Check the fields of a settings dataclass against their types; parts may be set by name.
+
+    An integer is accepted for a float.
 
     Raises:
-        SettingsError: a value has another type than its field, or is out of the declared range; a
-            whole number will do for a float.
+        SettingsError: a value has another type than its field, or is out of the declared range.
     """
     hints = types_of(type(value))
     for field in dataclasses.fields(value):
-        given = getattr(value, field.name)
-        converted = _convert(hints[field.name], given, field.name)
-        changed = type(converted) is not type(given) and not isinstance(given, int)
-        if changed or isinstance(converted, tuple):
-            # A part by its name, as `prior="vamp"`, a list for a tuple, or a number of NumPy's.
+        current = getattr(value, field.name)
+        converted = _convert(hints[field.name], current, field.name)
+        is_converted = type(converted) is not type(current) and not isinstance(current, int)
+        if is_converted or isinstance(converted, tuple):
+            # The value was the name of a part (`prior="vamp"`), a list or a number of NumPy's.
             object.__setattr__(value, field.name, converted)
 
 
@@ -121,9 +121,9 @@ def check_value(cls: type, name: str, value: Any, where: str) -> None:
 
 
 def _with_default_kind(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
-    """Lay a table of settings without a kind over the field's default."""
-    open_kind = any(inspect.isabstract(option) for option in (hint, *typing.get_args(hint)))
-    if not (isinstance(value, Mapping) and "kind" not in value and open_kind):
+    """Merge a table of settings without a kind over the field's default."""
+    is_abstract = any(inspect.isabstract(option) for option in (hint, *typing.get_args(hint)))
+    if not (isinstance(value, Mapping) and "kind" not in value and is_abstract):
         return value
     if field.default_factory is dataclasses.MISSING:
         return value
@@ -132,12 +132,12 @@ def _with_default_kind(field: dataclasses.Field[Any], hint: Any, value: Any) -> 
 
 
 def to_plain(value: Any) -> Any:
-    """Return settings as JSON-able values; `build` of the same class takes them back.
+    """Return settings as JSON-able values, which `build` of the same class accepts.
 
-    A class may say in `ADDED` which of its fields came later, with the values that mean what the
-    class meant before. Fields with these values are left out, so that checkpoints, bundles and
-    caches written before still agree with the settings. It adds to what its bases say; `...` is
-    for a field that a base has in `ADDED` and that this class has always written.
+    A class may list in `ADDED` the fields that it got later, with the values that keep its old
+    behaviour. Fields with these values are left out, so that older checkpoints, bundles and caches
+    still match the settings. The entries of base classes apply too; `...` cancels the entry of a
+    base for a field that the class has always written.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         added: dict[str, Any] = {}
@@ -155,13 +155,13 @@ def to_plain(value: Any) -> Any:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Settings from a TOML file.
+    """Read settings from a TOML file.
 
     Raises:
         SettingsError: the file is missing or is not TOML.
     """
     try:
-        # Editors of Windows put a mark before the first character, which TOML does not know.
+        # Editors on Windows write a byte order mark, which TOML does not allow.
         return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(f"{path} does not exist") from None
@@ -170,12 +170,12 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:
-    """`["epochs=50", "alignment.weight=1"]` as a nested mapping; values are read as TOML.
+    """Parse `["epochs=50", "alignment.weight=1"]` to a nested mapping; values are read as TOML.
 
-    A value that is not TOML is taken as text, so that `corruption=mask` needs no quotes.
+    A value that is not TOML is read as text, so that `corruption=mask` needs no quotes.
 
     Raises:
-        SettingsError: there is no "=", or a key is given both a value and keys of its own.
+        SettingsError: there is no "=", or a key has both a value and keys below it.
     """
     result: dict[str, Any] = {}
     for assignment in assignments:
@@ -191,10 +191,10 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], *over: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings laid over each other; the last wins.
+    """Merge nested mappings; later ones win.
 
-    Settings of another kind replace the old ones whole; those that name no kind are laid over
-    settings of any kind, also where these are but a name.
+    Settings of another kind replace the old ones entirely. Settings without a kind are merged with
+    settings of any kind, also if the old value is only the name of a kind.
     """
     result = dict(base)
     for key, value in (entry for layer in over for entry in layer.items()):
@@ -214,12 +214,12 @@ def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 def _insert(tree: dict[str, Any], path: list[str], value: Any, assignment: str) -> None:
     for part in path[:-1]:
-        below = tree.setdefault(part, {})
-        if isinstance(below, str):  # alignment=pia alignment.weight=1
-            below = tree[part] = {"kind": below}
-        if not isinstance(below, dict):
+        subtree = tree.setdefault(part, {})
+        if isinstance(subtree, str):  # alignment=pia alignment.weight=1
+            subtree = tree[part] = {"kind": subtree}
+        if not isinstance(subtree, dict):
             raise SettingsError(f"{assignment!r}: {part!r} already has a value")
-        tree = below
+        tree = subtree
     tree[path[-1]] = value
 
 
@@ -228,7 +228,7 @@ def _join(where: str, key: str) -> str:
 
 
 def _base_of(cls: type) -> type | None:
-    """The abstract class whose package `cls` is found in, if it is of an open kind."""
+    """Return the nearest abstract base class of `cls`, in whose package it is found, or None."""
     for base in cls.__mro__[1:]:
         if inspect.isabstract(base):
             return base
@@ -273,12 +273,11 @@ def _finite(value: Any, where: str) -> Any:
 
 
 def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
-    word = value == "none" and not any("none" in typing.get_args(each) for each in options)
-    if (value is None or word) and type(None) in options:
+    is_none_word = value == "none" and not any("none" in typing.get_args(o) for o in options)
+    if (value is None or is_none_word) and type(None) in options:
         return None
-    rest = [o for o in options if o is not type(None)]
     errors = []
-    for option in rest:
+    for option in (o for o in options if o is not type(None)):
         try:
             return _convert(option, value, where)
         except SettingsError as error:
@@ -293,13 +292,13 @@ def _convert_object(hint: type, value: Any, where: str) -> Any:
         part = f"{value.__name__}()" if inspect.isclass(value) else f"a part ({hint.__name__})"
         text = f"{where} is {value!r}; expected {part}, a name or a table of settings"
         raise SettingsError(text)
-    rest = {k: v for k, v in value.items() if k != "kind"}
+    options = {k: v for k, v in value.items() if k != "kind"}
     if inspect.isabstract(hint):
         if "kind" not in value:
             raise SettingsError(f"{where} lacks 'kind'")
         package = hint.__module__.rpartition(".")[0]
-        return build(discovery.find(package, hint, str(value["kind"])), rest, where)
-    if "kind" in types_of(hint):  # a setting of that name, not the name of the class
+        return build(discovery.find(package, hint, str(value["kind"])), options, where)
+    if "kind" in types_of(hint):  # here "kind" is a setting, not the name of the class
         return build(hint, value, where)
     kind = value.get("kind")
     if kind is not None and str(kind).lower() not in (
@@ -307,4 +306,4 @@ def _convert_object(hint: type, value: Any, where: str) -> Any:
         discovery.name_of(hint),
     ):
         raise UnknownNameError(where, str(kind), [hint.__name__.lower()])
-    return build(hint, rest, where)
+    return build(hint, options, where)

@@ -1,4 +1,4 @@
-"""Ids: the names of matrix rows and columns."""
+"""Vocabularies: the ids of a matrix's rows or columns."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ HASHED_AT_ONCE = 1 << 16
 
 
 class Vocabulary:
-    """Unique ids in order, all 64-bit integers or all text, with details where there are any.
+    """Unique ids in order, all 64-bit integers or all text, with optional details.
 
     Args:
-        ids: what stands at position 0, 1, ...
-        details: one row an id, any columns ("title", "genres" are known to the commands).
+        ids: ids at positions 0, 1, ...
+        details: one row per id, with any columns; commands use "title" and "genres".
 
     Raises:
-        DataError: an id is missing, doubled, or neither integer nor text.
+        DataError: an id is missing, occurs twice, or is neither integer nor text.
 
     Examples:
         >>> ids = nf.Vocabulary(["a", "b"])
@@ -37,8 +37,8 @@ class Vocabulary:
         if series.null_count():
             raise DataError(f"{series.null_count()} ids are missing")
         if series.n_unique() != len(series):
-            doubled = series.filter(series.is_duplicated())[0]
-            raise DataError(f"id {doubled!r} occurs twice in a vocabulary")
+            duplicate = series.filter(series.is_duplicated())[0]
+            raise DataError(f"id {duplicate!r} occurs twice in a vocabulary")
         if details is not None and details.height != len(series):
             raise DataError(f"{details.height} rows of details for {len(series)} ids")
         self.ids: pl.Series = series
@@ -76,57 +76,57 @@ class Vocabulary:
 
     @cached_property
     def titles(self) -> pl.Series | None:
-        """The titles, one an id (missing ones null), or None where the data had none."""
+        """The titles, one per id (null if missing), or None if the details have no titles."""
         return self.details["title"] if "title" in self.details.columns else None
 
     def index(self, ids: pl.Series | Sequence[int] | Sequence[str]) -> Int64[np.ndarray, " n"]:
-        """The positions of `ids`; -1 for one that is not in the vocabulary.
+        """Return the positions of `ids`; -1 for an id that is not in the vocabulary.
 
-        Ids are compared by the rule of `core.identity`.
+        Ids are compared by the rules of `core.identity`.
         """
         series = ids if isinstance(ids, pl.Series) else pl.Series("id", list(ids), strict=False)
         if series.dtype == pl.String and not self.is_integer:
-            found = self._look_up(series)
-            missing = np.flatnonzero(found < 0)
+            positions = self._look_up(series)
+            missing = np.flatnonzero(positions < 0)
             if len(missing):
-                found[missing] = self._look_up(looked_up(series[missing], pl.String))
-            return found
+                positions[missing] = self._look_up(looked_up(series[missing], pl.String))
+            return positions
         return self._look_up(looked_up(series, self.ids.dtype))
 
     def alike(self, text: str, n: int = 3) -> list[int]:
-        """The positions of at most n ids that differ from a text by case and leading zeros only.
+        """Return the positions of at most n ids that differ from a text only in case or zeros.
 
-        They are other ids; a message about an unknown one names them.
+        Zeros are leading zeros. Messages about an unknown id suggest these ids.
         """
         plain = pl.col("id").cast(pl.String).str.to_lowercase().str.strip_chars_start("0")
-        found = pl.DataFrame({"id": self.ids}).with_row_index("position").filter(
+        similar = pl.DataFrame({"id": self.ids}).with_row_index("position").filter(
             plain == text.strip().lower().lstrip("0")
         )  # fmt: skip
-        return found["position"].head(n).to_list()
+        return similar["position"].head(n).to_list()
 
     def _look_up(self, ids: pl.Series) -> np.ndarray:
-        found = pl.DataFrame({"id": ids}).join(
+        joined = pl.DataFrame({"id": ids}).join(
             self._positions, on="id", how="left", maintain_order="left"
         )
-        return found["position"].fill_null(-1).cast(pl.Int64).to_numpy().copy()
+        return joined["position"].fill_null(-1).cast(pl.Int64).to_numpy().copy()
 
     @cached_property
     def _positions(self) -> pl.DataFrame:
         return pl.DataFrame({"id": self.ids}).with_row_index("position")
 
     def take(self, positions: np.ndarray) -> Vocabulary:
-        """The vocabulary of the ids at `positions`, in that order."""
+        """Return the vocabulary of the ids at `positions`, in that order."""
         index = pl.Series(np.asarray(positions, dtype=np.int64))
         details = self.details[index] if self.details.width else None
         return Vocabulary(self.ids.gather(index), details)
 
     def frame(self) -> pl.DataFrame:
-        """Ids and details as one frame, column "id" first."""
+        """Return ids and details as one frame, with column "id" first."""
         return pl.DataFrame({"id": self.ids}).hstack(self.details.get_columns())
 
     @classmethod
     def from_frame(cls, frame: pl.DataFrame) -> Vocabulary:
-        """The inverse of `frame`."""
+        """Build a vocabulary from a frame of `frame`."""
         details = frame.drop("id")
         return cls(frame["id"], details if details.width else None)
 

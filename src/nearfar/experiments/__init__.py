@@ -1,4 +1,4 @@
-"""Whole experiments: several algorithms on one split, compared; the demo; its figure."""
+"""Experiments over several fits: demo, cross-validation, tuning, autopilot, reproduction."""
 
 from nearfar.core.extras import require_torch
 

@@ -1,4 +1,4 @@
-"""One algorithm on several splits: folds of users or rolling time windows."""
+"""Cross-validation: one algorithm on several splits, folds of users or rolling time windows."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from nearfar.train.run import Run
 
 @dataclass(frozen=True, eq=False)
 class CrossValidation:
-    """What an algorithm came to on several splits.
+    """The metrics of an algorithm on several splits.
 
-    Printed, it is a table: a row per split, and one of all users together.
+    Printed, it is a table with a row per split and a row for all users together.
 
     Args:
-        evaluations: of the test users of each split, in order.
-        pooled: of all of them, each user once; two algorithms are compared by it:
+        evaluations: evaluation of each split's test users, in order.
+        pooled: evaluation of all test users, each user once. Use it to compare two algorithms:
             `nf.compare(a.pooled, b.pooled, "NDCG@100")`.
 
     Examples:
-        >>> found = nf.cross_validate(nf.EASE(l2=50), nf.split_k_fold(log, 2), ["Recall@5"])
-        >>> len(found.evaluations)
+        >>> validation = nf.cross_validate(nf.EASE(l2=50), nf.split_k_fold(log, 2), ["Recall@5"])
+        >>> len(validation.evaluations)
         2
     """
 
@@ -40,8 +40,12 @@ class CrossValidation:
     pooled: Evaluation
 
     def table(self, level: float = 0.95) -> Table:
-        """A row per split and one of all users, with intervals of the mean over users."""
-        rows = {each.name: each for each in (*self.evaluations, self.pooled)}
+        """Return a table with a row per split and one for all users.
+
+        Args:
+            level: confidence level of the intervals of the mean over users.
+        """
+        rows = {row.name: row for row in (*self.evaluations, self.pooled)}
         return comparison_table(rows, list(self.pooled.per_user), level=level)
 
     def __str__(self) -> str:
@@ -63,41 +67,43 @@ def cross_validate(
 ) -> CrossValidation:
     """Fit on the training users of each split and measure on its test users.
 
-    Settings that are None are taken from each split's own training users, and early stopping
-    looks at each split's validation users, so no test user chooses anything.
+    Settings that are None are derived from each split's training users, and early stopping uses
+    each split's validation users. Test users influence neither.
 
     Args:
-        algorithm: what is fitted, anew on each split.
-        splits: from `split_k_fold`, `split_rolling`, or your own.
-        metrics: as of `evaluate`.
-        run: options of each fit; its folder gets one per split, its history stays empty.
+        algorithm: algorithm to fit anew on each split.
+        splits: splits from `split_k_fold`, `split_rolling`, or your own.
+        metrics: metrics as for `evaluate`.
+        run: options of each fit. Each split uses its own subfolder of `run.folder`; `run.history`
+            stays empty.
 
     Raises:
         EmptyDataError: there is no split.
-        SettingsError: it is no algorithm, or these are no splits.
+        SettingsError: `algorithm` is not an algorithm, or `splits` are not splits.
 
     Examples:
-        >>> found = nf.cross_validate(nf.EASE(l2=50), nf.split_k_fold(log, 2), ["Recall@5"])
-        >>> len(found.evaluations)
+        >>> validation = nf.cross_validate(nf.EASE(l2=50), nf.split_k_fold(log, 2), ["Recall@5"])
+        >>> len(validation.evaluations)
         2
     """
     if not isinstance(algorithm, Algorithm):
         raise SettingsError(
-            f"an algorithm was expected, not {kind_of(algorithm)}; compare several by "
-            "nf.compare({name: nf.cross_validate(each, splits).pooled, ...}), each with the same "
+            f"an algorithm was expected, not {kind_of(algorithm)}; compare several with "
+            "nf.compare({name: nf.cross_validate(algorithm, splits).pooled, ...}) on the same "
             "splits"
         )
     if isinstance(splits, Log | Interactions | Split):
         raise SettingsError(
-            f"several splits were expected, not {kind_of(splits)}; make them by "
+            f"several splits were expected, not {kind_of(splits)}; make them with "
             "nf.split_k_fold(log, 5)"
         )
     run = run or Run()
     evaluations = []
     for number, split in enumerate(splits, start=1):
         name = f"split {number}"
-        one = replace(run, history=History(), folder=run.folder and run.folder / f"split-{number}")
-        model = algorithm.fit(split.train, split.validation, run=one)
+        folder = run.folder and run.folder / f"split-{number}"
+        split_run = replace(run, history=History(), folder=folder)
+        model = algorithm.fit(split.train, split.validation, run=split_run)
         evaluations.append(evaluate(model, split.test, metrics, name=name))
     if not evaluations:
         raise EmptyDataError("there are no splits to measure on")

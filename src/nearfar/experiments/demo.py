@@ -1,4 +1,4 @@
-"""The demo: real MovieLens-100K, four algorithms, one comparison, ten films."""
+"""The demo: four algorithms on MovieLens-100K, compared, and ten recommended films."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TASTE = ("Star Wars", "The Empire Strikes Back", "Raiders of the Lost Ark")
 
 
 def algorithms() -> dict[str, Algorithm]:
-    """Return the four, each with the defaults that `nearfar train` has."""
+    """Return the four algorithms, each with the defaults of `nearfar train`."""
     return {
         "Popularity": Popularity(),
         "EASE": EASE(),
@@ -50,9 +50,14 @@ def algorithms() -> dict[str, Algorithm]:
 
 @dataclass(frozen=True, eq=False)
 class Demo:
-    """What the demo found, and where it was written.
+    """The results of the demo.
 
-    `differences` are PIA minus plain, user by user, one entry a metric.
+    Args:
+        split: the split of the data.
+        trials: one per algorithm.
+        differences: PIA minus plain, paired by test user, one entry per metric.
+        bundle: the bundle of Mult-VAE + PIA.
+        folder: folder of the written files.
     """
 
     split: Split
@@ -87,9 +92,9 @@ def run_demo(
 
     Args:
         source: MovieLens-100K in any form that `read_log` takes.
-        folder: where to write; made where it is missing.
-        seed: of the split and of the fits.
-        make_run: the run of each algorithm, by its name.
+        folder: folder to write to; created if missing.
+        seed: random seed of the split and of the fits.
+        make_run: returns the run of an algorithm, given its name.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -114,15 +119,15 @@ def run_demo(
 
 
 def taste(titles: Sequence[str] | None) -> list[str]:
-    """The titles given, or the demo's own three."""
+    """Return the given titles, or the demo's own three."""
     return list(titles or TASTE)
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One algorithm fitted on a split's training users and measured on its test users.
+    """An algorithm fitted on a split's training users and measured on its test users.
 
-    `fit_seconds` is the wall-clock time of `fit`, validation included.
+    `fit_seconds` is the wall-clock time of `fit`, including validation.
     """
 
     name: str
@@ -151,7 +156,7 @@ def run_trial(
     split: Split,
     run: Run,
 ) -> Trial:
-    """Fit on the training users, choose by the validation users, measure on the test users."""
+    """Fit on the training users, stop early by the validation users, measure on the test users."""
     started = time.perf_counter()
     model = algorithm.fit(split.train, split.validation, run=run)
     fit_seconds = time.perf_counter() - started
@@ -171,12 +176,14 @@ def run_trials(
     split: Split,
     make_run: Callable[[str], Run],
 ) -> list[Trial]:
-    """A trial for each, in order; `make_run` gives each its own run."""
-    return [run_trial(n, a, split, make_run(n)) for n, a in algorithms.items()]
+    """Return a trial per algorithm, in order; `make_run` returns the run of each, by name."""
+    return [
+        run_trial(name, algorithm, split, make_run(name)) for name, algorithm in algorithms.items()
+    ]
 
 
 def paired(trials: Sequence[Trial], baseline: str, challenger: str) -> list[dict[str, Any]]:
-    """Challenger minus baseline on the same test users, one entry a metric."""
+    """Compare challenger minus baseline on the same test users; one entry per metric."""
     by_name = {t.name: t.test for t in trials}
     a, b = by_name[baseline], by_name[challenger]
     return [compare(a, b, metric).to_dict() for metric in a.per_user]

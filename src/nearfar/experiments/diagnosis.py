@@ -1,4 +1,4 @@
-"""The paper's theory measured on bundles: what `nearfar diagnose` does, for Python."""
+"""Measure the paper's theory on bundles: `nearfar diagnose` for Python."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ def diagnose(
     """Measure the paper's theory on fitted autoencoders; printed, it is a table per instrument.
 
     Args:
-        bundles: a bundle, or several by the names that tables show. `Bundle.of(model, algorithm,
-            split.train, history=run.history)` makes one of a model just fitted; without the
-            history the weights of the objective's terms are not known and count as 1 and 0.
-        split: whose users are examined.
-        only: names of instruments, as ["health", "sharing"]; all of them by default.
-        users: size of the random sample of users.
-        sharing_users: of these, so many for the sharing radius of pairs.
-        of: whose histories: "all", "train" or "held-out".
-        keep_prob: which share of the items masks keep.
-        masks: how many per user.
-        seed: of all that is random.
+        bundles: a bundle, or several by the titles that tables show. For a model just fitted, use
+            `Bundle.of(model, algorithm, split.train, history=run.history)`; without the history
+            the weights of the objective's terms are unknown and count as 1 and 0.
+        split: split whose users are examined.
+        only: names of instruments, as ["health", "sharing"]; all by default.
+        users: number of users in the random sample.
+        sharing_users: number of these users for the sharing radius of pairs.
+        of: users to sample from: "all", "train" or "held-out".
+        keep_prob: share of a user's items that a mask keeps.
+        masks: masks per user.
+        seed: random seed.
 
     Raises:
         UnknownNameError: an instrument is unknown.
-        SettingsError: a model is no autoencoder, or a number is out of range.
+        SettingsError: a model is not an autoencoder, or a number is out of range.
         EmptyDataError: the split has too few users.
 
     Examples:
-        >>> found = nf.diagnose(bundle, split, only=["health"], users=30, sharing_users=4)
-        >>> found.findings["health"]["model"].value("collapsed") <= 4
+        >>> diagnosis = nf.diagnose(bundle, split, only=["health"], users=30, sharing_users=4)
+        >>> diagnosis.findings["health"]["model"].value("collapsed") <= 4
         True
     """
-    named = {"model": bundles} if isinstance(bundles, Bundle) else dict(bundles)
+    by_title = {"model": bundles} if isinstance(bundles, Bundle) else dict(bundles)
     subjects = subjects_of(
-        named, split, users=users, sharing_users=sharing_users, of=of, keep_prob=keep_prob,
+        by_title, split, users=users, sharing_users=sharing_users, of=of, keep_prob=keep_prob,
         masks=masks, seed=seed,
     )  # fmt: skip
     return diagnosis.diagnose(subjects, instruments_named(only) if only else all_instruments())
@@ -71,14 +71,14 @@ def subjects_of(
     masks: int,
     seed: int,
 ) -> dict[str, Subject]:
-    """What the instruments examine, by title: each bundle with one sample of users.
+    """Return the subject of each bundle, by title; all have the same sample of users.
 
     For the arguments and errors see `diagnose`.
     """
     for title, bundle in bundles.items():
         if not isinstance(bundle, Bundle):
             raise SettingsError(
-                f"{title} is a {type(bundle).__name__}; a bundle is expected: "
+                f"{title} is a {type(bundle).__name__}; expected a bundle: "
                 "Bundle.of(model, algorithm, split.train, history=run.history)"
             )
     sample = common_sample(whole_histories(split, of), bundles.values(), users, seed)

@@ -1,4 +1,4 @@
-"""Where a number comes from: versions, machine, commit."""
+"""The provenance of a result: versions, machine and commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Versions, machine and, in a checkout, the commit; JSON-able."""
+    """Return the versions, the machine and, in a checkout, the commit; JSON-able."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "versions": versions(),
@@ -31,7 +31,10 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit that the package lies in, marked where files differ from it; None elsewhere."""
+    """Return the commit of the package's checkout, with "+changes" if files differ from it.
+
+    Returns None outside a checkout.
+    """
     if _git("ls-files", "--error-unmatch", "_version.py") is None:
         return None
     head = _git("rev-parse", "HEAD")
@@ -40,11 +43,11 @@ def commit() -> str | None:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git answers about the package's folder; None where it fails or is not there."""
+    """Run git in the package's folder and return its output; None if git fails or is missing."""
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True, check=False
         )
     except OSError:
         return None
-    return None if done.returncode else done.stdout.strip()
+    return None if process.returncode else process.stdout.strip()

@@ -1,4 +1,4 @@
-"""Stopping long work cleanly: a budget of minutes, and SIGTERM as an exception."""
+"""Stop long work cleanly: at the end of a time budget, or at SIGTERM."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ Stop = Literal["budget", "interrupted", "terminated"]
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came."""
+    """Raised when the process receives SIGTERM."""
 
 
 class Budget:
-    """So many minutes from now on; None is without end.
+    """A time budget that starts now.
+
+    Args:
+        minutes: size of the budget; None for no limit.
 
     Raises:
-        SettingsError: it is negative.
+        SettingsError: `minutes` is negative.
     """
 
     def __init__(self, minutes: float | None) -> None:
@@ -39,10 +42,10 @@ class Budget:
 
 
 class StopAtBudget(Callback):
-    """Stops the training, as Ctrl-C would, when the budget is used up.
+    """Stops a training, as Ctrl-C does, when the budget is used up.
 
-    The training writes its checkpoint and raises KeyboardInterrupt. Work that reports no steps
-    is not stopped, since it could not be taken up again.
+    The training writes its checkpoint and raises KeyboardInterrupt. A fit that reports no steps is
+    not stopped, because it could not resume.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -59,7 +62,7 @@ class StopAtBudget(Callback):
 
 @contextlib.contextmanager
 def raising_on_sigterm() -> Iterator[None]:
-    """While entered, SIGTERM raises `Terminated` in place of ending the process."""
+    """Make SIGTERM raise `Terminated` instead of ending the process, inside the context."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -75,7 +78,7 @@ def raising_on_sigterm() -> Iterator[None]:
 
 
 def reason_of(stop: KeyboardInterrupt, budget: Budget) -> Stop:
-    """Why work was stopped."""
+    """Return why work was stopped."""
     if isinstance(stop, Terminated):
         return "terminated"
     return "budget" if budget.used_up else "interrupted"

@@ -1,4 +1,4 @@
-"""Where a job computes: in this process, or on workers."""
+"""Executors: run the computations of the jobs in this process, or on workers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from nearfar.train.run import Run
 
 
 class Executor(Protocol):
-    """The long work of the jobs."""
+    """Runs the long computations of the jobs: fitting and scoring."""
 
     def fit(
         self, algorithm: Algorithm, train: Interactions, validation: FoldIn | None, run: Run
     ) -> Model:
-        """As `algorithm.fit`."""
+        """Fit the algorithm, with the arguments of `Algorithm.fit`."""
         ...
 
     def score(
@@ -38,25 +38,25 @@ class Executor(Protocol):
         writer: DayWriter,
         on_part: Callable[[int, int], object],
     ) -> None:
-        """Write the recommendations of all users, but for parts that `writer` has.
+        """Write the recommendations of all users, except the parts that `writer` already holds.
 
-        Part n are the users from n * part_users on.
+        Part n starts at user n * part_users.
 
         Args:
-            pipeline: its `score` tells what every user is to be given, and users per part.
+            pipeline: its `score` section sets the recommendations per user and the users per part.
             bundle: the model.
-            histories: of all users, over the bundle's items.
+            histories: histories of all users, over the bundle's items.
             deny: ids of items that are never recommended.
-            rerank: how lists are chosen from the best candidates.
-            writer: of the day.
-            on_part: told the number of every part that is written, and its rows.
+            rerank: how lists are re-ranked; None for no re-ranking.
+            writer: writer of the day.
+            on_part: called with the number of each part written and its number of rows.
         """
         ...
 
 
 @dataclass(frozen=True)
 class LocalExecutor:
-    """Compute in this process."""
+    """Fits and scores in this process."""
 
     def fit(
         self, algorithm: Algorithm, train: Interactions, validation: FoldIn | None, run: Run
@@ -74,17 +74,17 @@ class LocalExecutor:
         on_part: Callable[[int, int], object],
     ) -> None:
         score = pipeline.score
-        done = set(writer.parts)
+        finished_parts = set(writer.parts)
         for part, start in enumerate(range(0, histories.n_users, score.part_users)):
-            if part in done:
+            if part in finished_parts:
                 continue
-            found = recommend(
+            ranking = recommend(
                 bundle, histories.x[start : start + score.part_users], k=score.k,
                 exclude_seen=score.exclude_seen, deny=deny if len(deny) else None,
                 rerank=rerank,
             )  # fmt: skip
             users = histories.user_ids.ids.slice(start, score.part_users)
-            rows = recommendations_frame(bundle, users, found)
+            rows = recommendations_frame(bundle, users, ranking)
             writer.write(rows, part)
             on_part(part, rows.height)
 

@@ -1,4 +1,4 @@
-"""The first settings of a pipeline, filled in with where events, titles and results are."""
+"""Write the first settings of a pipeline: the template with the user's source, sink and titles."""
 
 from __future__ import annotations
 
@@ -35,33 +35,34 @@ def first_settings(
     as_of: date,
     say: Say = lambda text: None,
 ) -> str:
-    """The commented settings, with what is given filled in and read once.
+    """Return commented settings filled in from the arguments, after reading the events once.
 
     Args:
-        folder: where the settings will lie; paths in them start there.
-        source: a file or folder of events, or a database's URL; None leaves the example's.
-        table: of the database.
-        columns: names of the events' columns by role, as far as they are given.
-        sink: a folder, or a database's URL.
-        items: a file of titles.
-        as_of: the last day of the events that are looked at.
-        say: told what was read, and what of it the contract would refuse.
+        folder: folder of the settings; relative paths in them start there.
+        source: file or folder of events, or a database URL; None keeps the example's.
+        table: table of the database.
+        columns: column names by role, for the roles whose column is known.
+        sink: folder or database URL.
+        items: file of titles.
+        as_of: last day of the events to read.
+        say: receives a line for what was read and for what the contract would refuse.
 
     Raises:
-        DataError: what is given cannot be read, or lacks a column.
+        DataError: the source or the titles cannot be read, or lack a column.
         SettingsError: a setting is wrong.
     """
     parts = [HEAD, SOURCE, SINK, ITEMS, REST]
-    named = {role: name for role, name in (columns or {}).items() if name is not None}
+    named_columns = {role: name for role, name in (columns or {}).items() if name is not None}
     if source is not None:
-        parts[1] = _section("source", _source(source, table, folder), named)
-    elif table is not None or named:
-        raise SettingsError("a table and columns are of --source; give it too")
+        parts[1] = _section("source", _source(source, table, folder), named_columns)
+    elif table is not None or named_columns:
+        raise SettingsError("a table or columns are given without their source; add --source")
     if sink is not None:
-        kind = {"kind": "sql", "url": sink} if "://" in sink else {
-            "kind": "parquet", "path": _relative(sink, folder)
-        }  # fmt: skip
-        parts[2] = _section("sink", kind)
+        if "://" in sink:
+            sink_settings = {"kind": "sql", "url": sink}
+        else:
+            sink_settings = {"kind": "parquet", "path": _relative(sink, folder)}
+        parts[2] = _section("sink", sink_settings)
     if items is not None:
         parts[3] = _section("items", {"path": _relative(str(items), folder)})
     pipeline = make_pipeline(tomllib.loads("".join(parts)), folder)
@@ -70,17 +71,17 @@ def first_settings(
         n_titled = details.filter(pl.col("title").is_not_null())["item"].n_unique()
         say(f"{items}: titles of {n_titled:,} items")
     if source is not None:
-        roles = _looked_at(pipeline, as_of, say, source, items)
-        if "weight" in roles and "weight" not in named:
+        roles = _read_columns(pipeline, as_of, say, source, items)
+        if "weight" in roles and "weight" not in named_columns:
             parts[4] = _without_weights(parts[4], roles["weight"], say)
-        unused = {role: name for role, name in named.items() if name == ""}
-        named = {role: column for role, column in roles.items() if role in OPTIONS}
-        parts[1] = _section("source", _source(source, table, folder), {**named, **unused})
+        unused = {role: name for role, name in named_columns.items() if name == ""}
+        read = {role: column for role, column in roles.items() if role in OPTIONS}
+        parts[1] = _section("source", _source(source, table, folder), {**read, **unused})
     return "".join(parts)
 
 
 def _source(text: str, table: str | None, folder: Path) -> dict[str, str]:
-    """The settings of a source, by the look of it."""
+    """Return the settings of a source, its kind recognised from the text and the file."""
     if "://" in text and not text.startswith(("sqlite:", "postgres", "mysql", "duckdb")):
         return {"kind": "parquet", "path": text}
     if "://" in text:
@@ -98,10 +99,10 @@ def _source(text: str, table: str | None, folder: Path) -> dict[str, str]:
     return {"kind": kind, "path": _relative(text, folder)}
 
 
-def _looked_at(
+def _read_columns(
     pipeline: Pipeline, as_of: date, say: Say, source: str, items: Path | None
 ) -> dict[str, str]:
-    """Read the window once and tell of it; returns the column of each role."""
+    """Read the window once, report on it and return the column of each role."""
     since, until = window_of(as_of, pipeline.train.window_days)
     report = ReadReport()
     events = pipeline.source.read(since, until, report)
@@ -123,8 +124,8 @@ def _looked_at(
         say(line)
     if not events.height:
         raise DataError(
-            f"no event lies from {since} to {as_of} (UTC); give --as-of the last day that has any, "
-            f"or name the column of times with {OPTIONS['timestamp']}"
+            f"no event lies from {since} to {as_of} (UTC); set --as-of to the last day with "
+            f"events, or name the column of times with {OPTIONS['timestamp']}"
         )
     try:
         checked = pipeline.contract.check(events, since, until)
@@ -141,18 +142,21 @@ def _looked_at(
     return roles
 
 
-def _without_weights(rest: str, column: str, say: Say) -> str:
-    """The last sections, with weights that nobody asked for left out of training, as in `train`."""
+def _without_weights(sections: str, column: str, say: Say) -> str:
+    """Return the last sections with `weights = "none"`, as `train` treats an unnamed column."""
     say(
         f"the weights in {column!r} are not used in training, where all interactions count alike; "
         'train.weights = "linear" or "log" uses them'
     )
-    example, chosen = '## weights = "linear"               ', 'weights = "none"                    '
-    return rest.replace(f"{example} # or log, none:", f"{chosen} # or linear, log:")
+    example, setting = (
+        '## weights = "linear"               ',
+        'weights = "none"                    ',
+    )
+    return sections.replace(f"{example} # or log, none:", f"{setting} # or linear, log:")
 
 
 def _relative(path: str, folder: Path) -> str:
-    """A path as it is written in settings that lie in a folder."""
+    """Return a path as settings in `folder` write it."""
     return path if Path(path).is_absolute() else os.path.relpath(path, folder or ".")
 
 
@@ -165,5 +169,5 @@ def _section(name: str, values: Mapping[str, str], columns: Mapping[str, str] | 
 
 
 def _quoted(text: str) -> str:
-    """Text as TOML has it, which takes JSON's escapes."""
+    """Return a TOML string; TOML accepts JSON's escapes."""
     return json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Gates: what a candidate must be before it may take the champion's place."""
+"""Gates: the checks that a candidate must pass before it replaces the current version."""
 
 from __future__ import annotations
 
@@ -27,19 +27,22 @@ METRICS = (NDCG_AT, COVERAGE_AT)
 
 @dataclass(frozen=True)
 class Gates(Settings):
-    """How much worse than the champion a candidate may be; shares unless said.
+    """Limits of the gates. The champion is the current version.
+
+    All but `min_group_users` and `min_users` are shares: 0.02 is 2 %.
 
     Args:
-        max_ndcg_drop: of NDCG@100, relative to the champion on the same users.
-        min_over_popularity: by which share NDCG@100 must be above that of popularity.
-        max_coverage_drop: of catalogue coverage, relative to the champion.
-        max_group_drop: of NDCG@100 in any group of users by activity, relative to the champion.
-        min_group_users: groups with fewer users are not judged.
-        max_catalogue_change: items that are new or gone, of all items of both.
-        max_activity_change: of the mean number of interactions per user, relative.
-        max_collapsed: latent dimensions that tell nothing, of all.
-        min_users: held-out users that the gates rest on, a count. The first version, which has no
-            predecessor, passes with fewer, with a remark.
+        max_ndcg_drop: largest drop of NDCG@100 relative to the champion, on the same users.
+        min_over_popularity: smallest gain of NDCG@100 relative to popularity.
+        max_coverage_drop: largest drop of catalogue coverage relative to the champion.
+        max_group_drop: largest drop of NDCG@100 relative to the champion, in any group of users by
+            activity.
+        min_group_users: smallest number of users for which a group is judged.
+        max_catalogue_change: largest share of items that only one of the two catalogues has.
+        max_activity_change: largest relative change of the mean interactions per user.
+        max_collapsed: largest share of latent dimensions that are collapsed.
+        min_users: smallest number of held-out users to judge with. A first version passes with
+            fewer, with a remark.
 
     Examples:
         >>> from nearfar.jobs.gates import Gates
@@ -60,17 +63,16 @@ class Gates(Settings):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one gate said.
+    """The result of one gate.
 
     Args:
-        gate: its setting's name.
-        value: what was measured: of drops the share lost (negative where something was gained),
-            of `min_over_popularity` the share above, of `min_users` a count; None where there was
-            nothing to compare with.
-        limit: what it was held against, in the same unit.
-        passed: whether the candidate may go on.
-        told: in words.
-        accepted: whether it passed only because the operator accepted it.
+        gate: name of its setting.
+        value: measured value: the share lost (negative for a gain) of a drop, the share gained of
+            `min_over_popularity`, a count of `min_users`; None without anything to compare with.
+        limit: the gate's limit, in the same unit.
+        passed: whether the candidate passes.
+        told: the result in words.
+        accepted: whether it passes only because the operator accepted it.
 
     Examples:
         >>> from nearfar.jobs.gates import Verdict
@@ -88,27 +90,27 @@ class Verdict:
 
     @property
     def measured(self) -> str:
-        """The value with its unit, as "gained 26.8 %"."""
+        """The value with its unit, such as "gained 26.8%"."""
         return measured_text(self.gate, self.value)
 
     @property
     def allowed(self) -> str:
-        """The limit with its unit, as "drop of at most 20 %"."""
+        """The limit with its unit, such as "drop of at most 20.0%"."""
         return limit_text(self.gate, self.limit)
 
     def to_dict(self) -> dict[str, Any]:
-        """The verdict, JSON-able: numbers, and the same with their units."""
+        """Return the verdict as JSON-able values: the numbers, and as text with units."""
         return {**vars(self), "measured": self.measured, "allowed": self.allowed}
 
 
 @dataclass(frozen=True)
 class ModelState:
-    """What is compared of a training's data and model.
+    """The properties of a version's data and model that gates compare.
 
     Args:
         items: the catalogue.
-        mean_interactions: a user.
-        collapsed: share of latent dimensions; None of a model without any.
+        mean_interactions: mean interactions per user.
+        collapsed: share of latent dimensions that are collapsed; None for a model without any.
     """
 
     items: Vocabulary
@@ -125,81 +127,83 @@ def judge(
     before: ModelState | None,
     groups: tuple[Group, ...],
 ) -> list[Verdict]:
-    """All gates; without a champion those that compare with it are left out.
+    """Return the verdict of each gate; without a champion, omit the gates that compare with it.
 
     Args:
-        gates: the limits.
-        candidate: measured on the held-out users with `METRICS`; None where there are none.
-        popularity: the same users, recommended what is popular.
-        champion: the same users by the current version, if there is one.
-        state: of the candidate.
-        before: of the champion.
-        groups: of users by activity.
+        gates: limits of the gates.
+        candidate: `METRICS` of the candidate on held-out users; None without held-out users.
+        popularity: the same of recommending popular items.
+        champion: the same of the current version, if there is one.
+        state: state of the candidate.
+        before: state of the champion.
+        groups: groups of users by activity.
     """
-    found = [_users(gates, candidate, before)]
+    verdicts = [_judge_users(gates, candidate, before)]
     if candidate is not None and popularity is not None:
-        own, base = candidate.mean(NDCG_AT), popularity.mean(NDCG_AT)
-        found.append(
-            _at_least("min_over_popularity", _gain(own, base), gates.min_over_popularity,
-                      f"NDCG@100 {own:.4f} against {base:.4f} of popularity")
+        ndcg, base = candidate.mean(NDCG_AT), popularity.mean(NDCG_AT)
+        verdicts.append(
+            _at_least("min_over_popularity", _gain(ndcg, base), gates.min_over_popularity,
+                      f"NDCG@100 {ndcg:.4f} against {base:.4f} of popularity")
         )  # fmt: skip
-    found.append(
+    verdicts.append(
         _at_most("max_collapsed", state.collapsed, gates.max_collapsed,
-                 "latent dimensions that tell nothing, of all")
+                 "share of latent dimensions that are collapsed")
     )  # fmt: skip
     if candidate is not None and champion is not None:
-        own, theirs = candidate.mean(NDCG_AT), champion.mean(NDCG_AT)
-        found.append(
-            _at_most("max_ndcg_drop", -_gain(own, theirs), gates.max_ndcg_drop,
-                     f"NDCG@100 {own:.4f} against {theirs:.4f} of the champion")
+        ndcg, base = candidate.mean(NDCG_AT), champion.mean(NDCG_AT)
+        verdicts.append(
+            _at_most("max_ndcg_drop", -_gain(ndcg, base), gates.max_ndcg_drop,
+                     f"NDCG@100 {ndcg:.4f} against {base:.4f} of the champion")
         )  # fmt: skip
         coverage = candidate.mean(COVERAGE_AT), champion.mean(COVERAGE_AT)
-        found.append(
+        verdicts.append(
             _at_most("max_coverage_drop", -_gain(*coverage), gates.max_coverage_drop,
-                     f"share of the catalogue shown {coverage[0]:.3f} against {coverage[1]:.3f}")
+                     f"catalogue coverage {coverage[0]:.3f} against {coverage[1]:.3f}")
         )  # fmt: skip
-        found.append(_groups(gates, candidate, champion, groups))
+        verdicts.append(_judge_groups(gates, candidate, champion, groups))
     if before is not None:
-        found.append(
+        verdicts.append(
             _at_most("max_catalogue_change", catalogue_change(state.items, before.items),
-                     gates.max_catalogue_change, "items new or gone, of all items of both")
+                     gates.max_catalogue_change, "share of items in only one of both catalogues")
         )  # fmt: skip
         change = abs(_gain(state.mean_interactions, before.mean_interactions))
-        found.append(
+        verdicts.append(
             _at_most("max_activity_change", change, gates.max_activity_change,
                      f"{state.mean_interactions:.1f} interactions per user after "
                      f"{before.mean_interactions:.1f}")
         )  # fmt: skip
-    return found
+    return verdicts
 
 
-def accepting(verdicts: list[Verdict], accept: Collection[str]) -> list[Verdict]:
-    """Let refused gates pass that the operator accepted by name; they say so."""
+def accept_failures(verdicts: list[Verdict], accept: Collection[str]) -> list[Verdict]:
+    """Return the verdicts, with failed gates that the operator accepted marked as passed."""
     return [
         v if v.passed or v.gate not in accept else replace(v, passed=True, accepted=True)
         for v in verdicts
     ]
 
 
-def chance(gates: Gates, candidate: Evaluation | None, champion: Evaluation | None) -> list[str]:
-    """Remark where the held-out users are too few to tell on which side of the NDCG gate it is."""
+def reliability_remarks(
+    gates: Gates, candidate: Evaluation | None, champion: Evaluation | None
+) -> list[str]:
+    """Return a remark if the NDCG gate lies within the confidence interval of the measured gain."""
     if candidate is None or champion is None or champion.mean(NDCG_AT) == 0:
         return []
     pair = compare(champion, candidate, NDCG_AT)
     if pair.interval is None:
         return [f"the gates rest on {pair.n_users} held-out user; chance decides"]
-    gain, half = _gain(pair.mean_b, pair.mean_a), pair.interval.half_width / pair.mean_a
-    if abs(gain + gates.max_ndcg_drop) > half:
+    gain, half_width = _gain(pair.mean_b, pair.mean_a), pair.interval.half_width / pair.mean_a
+    if abs(gain + gates.max_ndcg_drop) > half_width:
         return []
     return [
         f"the gates rest on {pair.n_users:,} held-out users: NDCG@100 against the current version "
-        f"is {gain:+.1%} ±{half:.1%} (95 % interval), which does not tell on which side of the "
-        f"limit of -{gates.max_ndcg_drop:.1%} it is"
+        f"is {gain:+.1%} ±{half_width:.1%} (95 % interval), which includes the limit of "
+        f"-{gates.max_ndcg_drop:.1%}"
     ]
 
 
 def check_accepted(names: Collection[str]) -> None:
-    """Refuse names to accept that are neither a gate nor a check of the contract.
+    """Check that each name is a gate or a check of the contract.
 
     Raises:
         UnknownNameError: a name is unknown.
@@ -211,68 +215,68 @@ def check_accepted(names: Collection[str]) -> None:
 
 
 def catalogue_change(items: Vocabulary, before: Vocabulary) -> float:
-    """Items of one of two catalogues only, as a share of the items of both together."""
+    """Return the share of items that only one of two catalogues has, of the items of either."""
     shared = int((before.index(items.ids) >= 0).sum())
     union = len(items) + len(before) - shared
     return 1 - shared / union
 
 
 def state_of(record: Mapping[str, Any], items: Vocabulary) -> ModelState:
-    """The state that a version's record kept."""
+    """Return the state of a version from its record."""
     data = record.get("data", {})
     collapsed = record.get("collapsed")
     return ModelState(items, float(data.get("mean_interactions", 0.0)), collapsed)
 
 
-def _users(gates: Gates, candidate: Evaluation | None, before: ModelState | None) -> Verdict:
-    """Whether enough users were held out; a first version has no predecessor to protect."""
+def _judge_users(gates: Gates, candidate: Evaluation | None, before: ModelState | None) -> Verdict:
+    """Judge whether enough users are held out; a first version has no predecessor to protect."""
     n_users = 0 if candidate is None else candidate.n_users
     first = before is None
-    told = "held-out users that the gates rest on"
+    text = "held-out users that the gates rest on"
     if n_users < gates.min_users:
-        told += (
+        text += (
             "; a first version passes with fewer" if first
             else "; raise train.held_out or train.holdout_days, or lower gates.min_users"
         )  # fmt: skip
-    return Verdict("min_users", n_users, gates.min_users, first or n_users >= gates.min_users, told)
+    return Verdict("min_users", n_users, gates.min_users, first or n_users >= gates.min_users, text)
 
 
-def _groups(
+def _judge_groups(
     gates: Gates, candidate: Evaluation, champion: Evaluation, groups: tuple[Group, ...]
 ) -> Verdict:
-    """The worst group's loss."""
+    """Judge the largest drop of NDCG over the groups of users."""
     activity = candidate.activity()
-    worst, name, judged = 0.0, "none", 0
+    worst, name, n_judged = 0.0, "none", 0
     for group in groups:
-        inside = group.contains(activity)
-        if inside.sum() < gates.min_group_users:
+        members = group.contains(activity)
+        if members.sum() < gates.min_group_users:
             continue
-        judged += 1
-        own = float(np.mean(candidate.values(NDCG_AT)[inside]))
-        theirs = float(np.mean(champion.values(NDCG_AT)[inside]))
-        if -_gain(own, theirs) > worst:
-            worst, name = -_gain(own, theirs), str(group)
-    if not judged:
-        told = f"not judged: no group has {gates.min_group_users} held-out users"
-        return _at_most("max_group_drop", None, gates.max_group_drop, told)
+        n_judged += 1
+        ndcg = float(np.mean(candidate.values(NDCG_AT)[members]))
+        base = float(np.mean(champion.values(NDCG_AT)[members]))
+        if -_gain(ndcg, base) > worst:
+            worst, name = -_gain(ndcg, base), str(group)
+    if not n_judged:
+        text = f"not judged: no group has {gates.min_group_users} held-out users"
+        return _at_most("max_group_drop", None, gates.max_group_drop, text)
     return _at_most("max_group_drop", worst, gates.max_group_drop,
                     f"NDCG@100 of users with {name} interactions" if name != "none"
                     else "no group of users lost anything")  # fmt: skip
 
 
 def _gain(value: float, base: float) -> float:
-    """By which share a value is above another; 0 where both are 0."""
+    """Return the relative gain of a value over a base; 0 if both are 0."""
     if base == 0:
         return 0.0 if value == 0 else float("inf")
     return value / base - 1
 
 
-def _at_most(gate: str, value: float | None, limit: float, told: str) -> Verdict:
-    return Verdict(gate, value, limit, value is None or value <= limit, told)
+def _at_most(gate: str, value: float | None, limit: float, text: str) -> Verdict:
+    return Verdict(gate, value, limit, value is None or value <= limit, text)
 
 
-def _at_least(gate: str, value: float, limit: float, told: str) -> Verdict:
-    return Verdict(gate, value, limit, value >= limit, told)
+def _at_least(gate: str, value: float, limit: float, text: str) -> Verdict:
+    return Verdict(gate, value, limit, value >= limit, text)
 
 
 DROPS = ("max_ndcg_drop", "max_coverage_drop", "max_group_drop")
@@ -281,7 +285,7 @@ OVER_POPULARITY = "min_over_popularity"
 
 
 def measured_text(gate: str, value: float | None) -> str:
-    """A gate's value as people read it; "-" where nothing was measured."""
+    """Return a gate's value as text with its unit; "-" for None."""
     if value is None:
         return "-"
     if gate in COUNTS:
@@ -296,7 +300,7 @@ def measured_text(gate: str, value: float | None) -> str:
 
 
 def limit_text(gate: str, limit: float) -> str:
-    """A gate's limit as people read it."""
+    """Return a gate's limit as text with its unit."""
     if gate in COUNTS:
         return f"at least {limit:,.0f} users"
     if gate == OVER_POPULARITY:

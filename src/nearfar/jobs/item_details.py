@@ -1,4 +1,4 @@
-"""Titles and genres of items, from a file beside the events."""
+"""Titles, genres and features of items, from a file beside the events."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from nearfar.tables.table import ReadOptions
 
 @dataclass(frozen=True)
 class ItemDetails:
-    """Where the titles of items are; read at every run.
+    """The file of item titles, and its columns; read at every run.
 
     Args:
-        path: of a Parquet, CSV or TSV file; a row per item, of which the first counts.
-        item: its column of ids; by default recognised as that of logs is.
-        title: its column of titles; by default recognised.
-        genres: its column of genres, as lists or as text with | between; by default recognised, and
+        path: Parquet, CSV or TSV file with one row per item; of several, the first counts.
+        item: column of ids; by default recognised as in a log.
+        title: column of titles; by default recognised.
+        genres: column of genres, as lists or as text separated by |; by default recognised, and
             left out if there is none.
-        table: which table, where the file is an SQLite database of several.
-        encoding: of a text file that is not UTF-8, as "latin-1".
-        features: its columns that tell new items from each other, as genres, tags or price: items
-            that came since the training are added by them every day; see `read_item_features`.
-        exposure: how often new items are recommended, relative to known ones with like features.
+        table: table to read if the file is an SQLite database with several.
+        encoding: encoding of a text file that is not UTF-8, such as "latin-1".
+        features: columns that describe new items, such as genres, tags or price. Every day they
+            add the items that came since the training; see `read_item_features`.
+        exposure: how often new items are recommended, relative to known items with like features.
 
-    Raises: SettingsError where two columns are one.
+    Raises:
+        SettingsError: two columns are the same, or the exposure is not above 0.
 
     Examples:
         >>> from nearfar.jobs.item_details import ItemDetails
@@ -56,8 +57,8 @@ class ItemDetails:
     encoding: str | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in (self.item, self.title, self.genres) if name is not None]
-        if len(set(given)) < len(given):
+        columns = [name for name in (self.item, self.title, self.genres) if name is not None]
+        if len(set(columns)) < len(columns):
             raise SettingsError(
                 f"items: item is {self.item!r}, title {self.title!r}, genres {self.genres!r}; "
                 "different columns were expected"
@@ -66,14 +67,14 @@ class ItemDetails:
             raise SettingsError(f"items: exposure is {self.exposure}; it must be above 0")
 
     def read(self, report: ReadReport | None = None) -> pl.DataFrame:
-        """Read the columns item, title and, where the file has it, genres.
+        """Read the columns item, title and, if the file has it, genres.
 
         Args:
             report: filled with what was left out or converted.
 
         Raises:
             DataError: the file cannot be read.
-            SchemaError: it lacks a column.
+            SchemaError: a column is missing.
         """
         names = {"item": self.item, "title": self.title, "genres": self.genres}
         try:
@@ -82,7 +83,7 @@ class ItemDetails:
                 report=report,
             )  # fmt: skip
         except SchemaError as error:
-            what = error.args[0].partition(": ")[0]  # without the command line's options
+            what = error.args[0].partition(": ")[0]  # drop the options of the command line
             raise SchemaError(
                 f'[items]: {what}; name its columns in [items], as item = "sku" and title = "name"'
             ) from None
@@ -98,21 +99,21 @@ class ItemDetails:
 
         Raises:
             DataError: the file cannot be read.
-            SchemaError: it lacks a column.
+            SchemaError: a column is missing.
         """
         table = self._feature_table()
         genres = self.genres if self.genres in self.features else None
         return features_of(table.rename({genres: "genres"} if genres else {}), str(self.path))
 
     def check_features(self) -> None:
-        """Check that the file has the columns of features; raises as `read_features`."""
+        """Check that the file has the columns of features; raise as `read_features`."""
         if self.features:
             self._feature_table()
 
     def _feature_table(self) -> pl.DataFrame:
-        # Columns keep their names here, so that a feature is found by the name that is set.
-        given = {"item": self.item, "title": self.title, "genres": ""}
-        table = read_item_table(self.path, given=given, options=self._options)
+        # Columns keep their names here: a feature is found by the name in the settings.
+        columns = {"item": self.item, "title": self.title, "genres": ""}
+        table = read_item_table(self.path, given=columns, options=self._options)
         others = [name for name in table.columns if name not in ("item", "title")]
         for name in self.features:
             if name not in others:
@@ -122,30 +123,30 @@ class ItemDetails:
                 )
         return table.select("item", "title", *self.features)
 
-    def told_of(self, ids: Vocabulary, found: pl.DataFrame) -> tuple[Vocabulary, str]:
-        """Ids with their details, and how many of them have a title, in words.
+    def apply_to(self, ids: Vocabulary, details: pl.DataFrame) -> tuple[Vocabulary, str]:
+        """Return a catalogue with its details, and a line on how many items have a title.
 
         Args:
-            ids: of a catalogue.
-            found: as `read` gives it.
+            ids: ids of the catalogue.
+            details: details, as `read` returns them.
         """
-        vocabulary = with_details(ids, found)
-        return vocabulary, f"{self.path}: {told_titles(vocabulary, found)[1]}"
+        vocabulary = with_details(ids, details)
+        return vocabulary, f"{self.path}: {told_titles(vocabulary, details)[1]}"
 
 
 def refresh_items(
     details: ItemDetails | None, registry: Path, say: Callable[[str], object]
 ) -> None:
-    """Give all versions of a registry the newest titles and genres; no training is needed.
+    """Give all versions of a registry the newest titles and genres, without a training.
 
     Args:
-        details: where they are; None takes what an earlier run has written away again.
-        registry: the folder; its `items.parquet` is written where something has changed.
-        say: told of a change.
+        details: the file of titles; None removes the titles that an earlier run wrote.
+        registry: the registry's folder; its `items.parquet` is written if something has changed.
+        say: receives a line per change.
 
     Raises:
         DataError: the file cannot be read.
-        SchemaError: it lacks a column, also one of features.
+        SchemaError: a column is missing, also one of features.
     """
     path = registry / ITEMS
     if details is None:
@@ -162,12 +163,12 @@ def refresh_items(
 
 
 def _refresh_titles(path: Path, table: pl.DataFrame) -> bool:
-    """Write the table where it differs from the one that is there; returns whether it did."""
+    """Write the table if it differs from the one in `path`; return whether it did."""
     try:
         if path.exists() and pl.read_parquet(path).equals(table):
             return False
     except (PolarsError, OSError):
-        pass  # damaged; written anew
+        pass  # a damaged file is written anew
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         table.write_parquet(file)

@@ -1,4 +1,4 @@
-"""One job at a time per registry; a job that fails is recorded."""
+"""Run one job at a time per registry, and record the jobs that fail."""
 
 from __future__ import annotations
 
@@ -27,24 +27,25 @@ class RefusedError(NearfarError):
     """A candidate did not pass the gates."""
 
 
-NAME = ".lock"
+LOCK_FILE = ".lock"
 
 Say = Callable[[str], object]
-"""Told in one line what is being done."""
+"""Receives one line on what is being done."""
 
 
 @contextlib.contextmanager
 def locked(folder: Path, job: str) -> Iterator[None]:
-    """Hold the registry's lock; it ends with the process that holds it, however that ends.
+    """Hold the registry's lock; a process that ends in any way releases it.
 
-    The lock is the operating system's (flock), so there are no stale owners on one machine: what
-    a job killed by -9 left in the file is only who it was. On network file systems that do not
-    pass flock on to other machines, let the scheduler run one job at a time.
+    The lock is the operating system's (flock), so a job killed by -9 leaves no stale lock: the file
+    only names the last owner. On network file systems that do not pass flock on to other machines,
+    let the scheduler run one job at a time.
 
-    Raises: LockedError where another job holds it; it says which, since when and where.
+    Raises:
+        LockedError: another job holds the lock; the message says which, since when and where.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / NAME).open("a+", encoding="utf-8") as file:
+    with (folder / LOCK_FILE).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -62,10 +63,10 @@ def locked(folder: Path, job: str) -> Iterator[None]:
 
 def _owner(path: str) -> str:
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        owner = json.loads(Path(path).read_text(encoding="utf-8"))
         return (
-            f"{found['job']} (process {found['pid']} on {found['host']}) is running on this "
-            f"registry since {found['since']}"
+            f"{owner['job']} (process {owner['pid']} on {owner['host']}) has been running on this "
+            f"registry since {owner['since']}"
         )
     except (OSError, ValueError, KeyError):
         return "another job is running on this registry"
@@ -73,22 +74,24 @@ def _owner(path: str) -> str:
 
 @contextlib.contextmanager
 def recorded(registry: Registry, job: str, **known: Any) -> Iterator[None]:
-    """Hold the registry's lock while a job works; if it fails, that is noted, and why.
+    """Hold the registry's lock while a job runs, and record why it failed if it fails.
 
-    A job that finds the registry locked notes that too: SQLite takes one writer after the other,
-    and a line is appended by one write, so that nothing of the job that holds the lock is touched.
+    A job that finds the registry locked records that too. This is safe: SQLite serialises writers,
+    and a line is appended by one write.
 
     Args:
-        registry: whose lock is held.
-        job: its name.
-        known: of the job already, as `version` or `as_of`; see `Registry.note`.
+        registry: registry to lock.
+        job: name of the job.
+        known: details known beforehand, such as `version` or `as_of`; see `Registry.note`.
 
-    Raises: LockedError where another job is running, and whatever the job raises.
+    Raises:
+        LockedError: another job is running.
+        Exception: whatever the job raises.
     """
     started = time.perf_counter()
     try:
         with locked(registry.folder, job):
-            registry.events(limit=1)  # a record that cannot be kept is told before the work
+            registry.events(limit=1)  # fail before the work if the database cannot be opened
             yield
     except RefusedError:
         raise
@@ -96,22 +99,22 @@ def recorded(registry: Registry, job: str, **known: Any) -> Iterator[None]:
         detail: dict[str, Any] = counts_of(error)
         if isinstance(error, LockedError):
             detail["busy"] = True
-        # Where that fails too, as on a full disk, the first error is the one to tell.
+        # If recording fails too, as on a full disk, the first error matters.
         with contextlib.suppress(NearfarError, OSError):
             registry.note(
-                job, "failed", seconds=time.perf_counter() - started, reason=told(error),
+                job, "failed", seconds=time.perf_counter() - started, reason=error_text(error),
                 kind=type(error).__name__, **known, **detail,
             )  # fmt: skip
         raise
 
 
-def told(error: Exception) -> str:
-    """Return what an error says, without secrets, or what it is where it says nothing."""
+def error_text(error: Exception) -> str:
+    """Return an error's message without secrets, or its class name if it has no message."""
     return masked(str(error)) or type(error).__name__
 
 
 def counts_of(error: Exception) -> dict[str, Any]:
-    """What the contract counted before it failed a job; nothing of other failures."""
+    """Return what the contract counted before it failed a job; empty for other errors."""
     if not isinstance(error, BrokenContractError):
         return {}
     report = error.report

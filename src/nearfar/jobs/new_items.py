@@ -1,4 +1,4 @@
-"""Items that came since the training, added to the published version every day."""
+"""Add items that came since the training to the published version, every day."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ from nearfar.jobs.registry import Registry
 FILE = "file_sha256"
 
 
-def with_items_since(
+def extend_version(
     pipeline: Pipeline,
     registry: Registry,
     version: str,
     users: Interactions,
     say: Callable[[str], object],
 ) -> Bundle:
-    """Return a version's bundle with the items of `[items]` that it was not trained on.
+    """Return a version's bundle, extended by the items of `[items]` that it was not trained on.
 
-    The bundle is kept beside the version's own, where the service finds it, until the file
-    changes. A file of features that cannot be used is told of, and the version is returned as it
-    is: the day's recommendations do not wait for it.
+    The extended bundle is saved beside the version's own, where the service finds it, and reused
+    until the file changes. If the file cannot be used, `say` receives the reason and the version is
+    returned as it is, so that the day is scored.
 
     Args:
         pipeline: its `items` names the columns of features; without any, nothing is added.
-        registry: of the version.
-        version: its name.
-        users: whose lists new items take their share of.
-        say: told what is added.
+        registry: registry of the version.
+        version: name of the version.
+        users: active users, on whom the exposure of new items is set.
+        say: receives a line on what is added.
     """
     device = pipeline.train.device
     bundle = registry.bundle(version, device=device)
     details, folder = pipeline.items, registry.bundle_folder(version).with_name(EXTENDED["bundle"])
     if details is None or not details.features:
-        _remove(folder)
+        _remove_extended(folder)
         return bundle
     try:
-        return _extended(pipeline, details, bundle, folder, users, say)
+        return _extend(pipeline, details, bundle, folder, users, say)
     except NothingNewError:
-        _remove(folder)
+        _remove_extended(folder)
     except (NearfarError, OSError) as error:
         say(f"no new items are added: {error}")
-        _remove(folder)
+        _remove_extended(folder)
     return bundle
 
 
-def _extended(
+def _extend(
     pipeline: Pipeline,
     details: ItemDetails,
     bundle: Bundle,
@@ -67,9 +67,9 @@ def _extended(
 ) -> Bundle:
     stamp = f"{digest(Path(details.path))}, {details}"
     if folder.exists():
-        kept = load_bundle(folder, device=pipeline.train.device)
-        if kept.about.data.get("new_items", {}).get(FILE) == stamp:
-            return kept
+        saved = load_bundle(folder, device=pipeline.train.device)
+        if saved.about.data.get("new_items", {}).get(FILE) == stamp:
+            return saved
     features = details.read_features()
     for remark in features.remarks:
         say(f"{details.path}: {remark}")
@@ -77,20 +77,20 @@ def _extended(
         features, exposure=details.exposure, seed=pipeline.train.seed,
         histories=users.on_items(bundle.items).x,
     )  # fmt: skip
-    done = {**extended.about.data["new_items"], FILE: stamp}
-    about = replace(extended.about, data={**extended.about.data, "new_items": done})
+    summary = {**extended.about.data["new_items"], FILE: stamp}
+    about = replace(extended.about, data={**extended.about.data, "new_items": summary})
     extended = replace(extended, about=about)
     save_bundle(extended, folder)
     for name, export in exports_of(pipeline.train.exports).items():
         export.write(extended, folder.with_name(EXTENDED[name]))
-    left_out = done["n_left_out"]
+    left_out = summary["n_left_out"]
     say(
-        f"{done['n_new']:,} items that came since the training are added by their features"
+        f"{summary['n_new']:,} items that came since the training are added by their features"
         + (f"; {left_out:,} share no feature with known items" if left_out else "")
     )
     return extended
 
 
-def _remove(folder: Path) -> None:
+def _remove_extended(folder: Path) -> None:
     for name in EXTENDED.values():
         shutil.rmtree(folder.with_name(name), ignore_errors=True)

@@ -23,25 +23,25 @@ from nearfar.store.sinks.sink import RecommendationSink, make_sink
 from nearfar.store.sources.source import EventSource, make_source
 
 FILE_URL = re.compile(r"((?:sqlite|duckdb)(?:\+\w+)?:///)(?![/:]|\$\{)([^?]+)(.*)", re.DOTALL)
-"""A database that is a file, at a relative path; one in memory is none."""
+"""Matches the URL of a database file at a relative path, not of a database in memory."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A production pipeline.
+    """The settings of a production pipeline.
 
     Args:
-        registry: the folder of versions, pointer and events.
+        registry: folder of versions, pointer and events.
         source: where events come from.
         sink: where recommendations go.
-        algorithm: what is trained.
-        train: when and on what.
-        score: whom to recommend what.
-        gates: what a candidate must be.
-        contract: what events must be.
-        retention: how much is kept.
-        items: where titles of items are; none by default.
-        metrics_file: for Prometheus; none by default.
+        algorithm: algorithm to train.
+        train: when and on what to train.
+        score: which users to score, and how.
+        gates: checks of a candidate.
+        contract: checks of the events.
+        retention: how many days and versions to keep.
+        items: file of item titles; None for no titles.
+        metrics_file: file of metrics for Prometheus; None writes none.
 
     Examples:
         >>> from nearfar.jobs.pipeline import make_pipeline
@@ -65,7 +65,7 @@ class Pipeline:
 
     @property
     def scale(self) -> Scale:
-        """What weights are in training."""
+        """How training uses the weights of events."""
         return self.train.weighting.scale_of(named=bool(self.source.columns.weight))
 
     def __post_init__(self) -> None:
@@ -82,7 +82,7 @@ class Pipeline:
 
 
 def read_pipeline(path: Path) -> Pipeline:
-    """The pipeline of a TOML file; relative paths in it start from the file's folder.
+    """Read a pipeline from a TOML file; relative paths in it start from the file's folder.
 
     Raises:
         SettingsError: the file is missing, is not TOML, or a setting is unknown or wrong.
@@ -101,7 +101,7 @@ def read_pipeline(path: Path) -> Pipeline:
 
 
 def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
-    """The pipeline of plain values; see `read_pipeline`.
+    """Build a pipeline from plain values; see `read_pipeline`.
 
     Examples:
         >>> from nearfar.jobs.pipeline import make_pipeline
@@ -133,48 +133,52 @@ def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
     source, sink = ({k: v for k, v in values[n].items() if k != "kind"} for n in ("source", "sink"))
     return Pipeline(
         registry=folder / str(values.get("registry", "registry")),
-        source=make_source(str(values["source"]["kind"]), _from(source, folder)),
-        sink=make_sink(str(values["sink"]["kind"]), _from(sink, folder)),
-        algorithm=_algorithm(values.get("algorithm", {"kind": "multvae"}), folder),
-        train=_train(values.get("train", {}), folder),
-        score=_score(values.get("score", {}), folder),
+        source=make_source(str(values["source"]["kind"]), _resolve_paths(source, folder)),
+        sink=make_sink(str(values["sink"]["kind"]), _resolve_paths(sink, folder)),
+        algorithm=_build_algorithm(values.get("algorithm", {"kind": "multvae"}), folder),
+        train=_build_train(values.get("train", {}), folder),
+        score=_build_score(values.get("score", {}), folder),
         gates=settings.build(Gates, values.get("gates", {}), "gates"),
         contract=settings.build(Contract, values.get("contract", {}), "contract"),
         retention=settings.build(Retention, values.get("retention", {}), "retention"),
-        items=settings.build(ItemDetails, _from(dict(items), folder), "items") if items else None,
+        items=settings.build(ItemDetails, _resolve_paths(dict(items), folder), "items")
+        if items
+        else None,
         metrics_file=folder / str(metrics) if metrics else None,
     )
 
 
-def _algorithm(values: Mapping[str, Any], folder: Path) -> Algorithm:
+def _build_algorithm(values: Mapping[str, Any], folder: Path) -> Algorithm:
     if "kind" not in values:
         raise SettingsError('[algorithm] lacks its kind, as kind = "multvae"')
-    rest = {k: v for k, v in values.items() if k not in ("kind", "preset")}
-    if isinstance(rest.get("start"), Mapping):
-        rest["start"] = _from(dict(rest["start"]), folder)
+    options = {k: v for k, v in values.items() if k not in ("kind", "preset")}
+    if isinstance(options.get("start"), Mapping):
+        options["start"] = _resolve_paths(dict(options["start"]), folder)
     name = str(values["kind"])
-    start = preset(name, str(values["preset"])) if "preset" in values else {}
+    base = preset(name, str(values["preset"])) if "preset" in values else {}
     algorithm = find_algorithm(name)
-    known = {f.name for f in fields(algorithm)} if is_dataclass(algorithm) else set(rest)
-    for key in rest:
+    known = {f.name for f in fields(algorithm)} if is_dataclass(algorithm) else set(options)
+    for key in options:
         if key not in known:
             raise UnknownNameError("setting of [algorithm]", key, {*known, "preset"})
-    return make_algorithm(name, settings.merge(start, rest))
+    return make_algorithm(name, settings.merge(base, options))
 
 
-def _train(values: Mapping[str, Any], folder: Path) -> TrainSection:
+def _build_train(values: Mapping[str, Any], folder: Path) -> TrainSection:
     section = settings.build(TrainSection, values, "train")
-    return replace(section, track=tuple(_placed(target, folder) for target in section.track))
+    return replace(
+        section, track=tuple(_resolve_target(target, folder) for target in section.track)
+    )
 
 
-def _placed(target: str, folder: Path) -> str:
-    """A tracker's target, with a place that is a relative path put where the settings are."""
+def _resolve_target(target: str, folder: Path) -> str:
+    """Return a tracker's target, a relative path in it joined to the settings' folder."""
     kind, _, place = target.partition(":")
     is_path = kind in ("mlflow", "tensorboard") and place and "://" not in place
     return f"{kind}:{folder / place}" if is_path else target
 
 
-def _score(values: Mapping[str, Any], folder: Path) -> ScoreSection:
+def _build_score(values: Mapping[str, Any], folder: Path) -> ScoreSection:
     values = dict(values)
     if isinstance(values.get("deny"), list):
         values["deny"] = [str(v) for v in values["deny"]]
@@ -184,24 +188,24 @@ def _score(values: Mapping[str, Any], folder: Path) -> ScoreSection:
     return settings.build(ScoreSection, values, "score")
 
 
-def _from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Relative paths of the file system, also of a database's file, put where the settings are."""
+def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Join relative paths, also the one in a database URL, to the settings' folder."""
     path, url = values.get("path"), values.get("url")
     if isinstance(path, str) and "://" not in path and not path.startswith("${"):
         values = {**values, "path": str(folder / path)}
-    if isinstance(url, str) and (found := FILE_URL.fullmatch(url)):
-        values = {**values, "url": found[1] + str((folder / found[2]).absolute()) + found[3]}
+    if isinstance(url, str) and (match := FILE_URL.fullmatch(url)):
+        values = {**values, "url": match[1] + str((folder / match[2]).absolute()) + match[3]}
     return values
 
 
 def exports_of(names: Iterable[str]) -> dict[str, Export]:
-    """The exports of these names, by the folder of a version that each is written to.
+    """Return the exports of these names, each under the name of its folder in a version.
 
     Raises:
-        MissingExtraError: a library is missing that one of them needs; told before a training.
+        MissingExtraError: a library that one of them needs is not installed.
     """
-    found: dict[str, Export] = {}
+    exports: dict[str, Export] = {}
     for name in names:
         require(name, extra=name, purpose=f"exports = [{name!r}]")
-        found[name] = Onnx()
-    return found
+        exports[name] = Onnx()
+    return exports

@@ -1,4 +1,4 @@
-"""Which version is current: publish a candidate, go back to the one before."""
+"""Set the current version: publish a candidate, or roll back to the previous version."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def publish(
 ) -> Version:
     """Make a version current, by one atomic move of the pointer.
 
-    The bundle is read whole, every file against its checksum, before the pointer moves.
+    Before the pointer moves, the bundle is read and every file checked against its checksum.
 
     Args:
-        registry_folder: the registry.
-        name: the version; by default the latest that passed the gates.
-        force: also one that the gates refused.
+        registry_folder: folder of the registry.
+        name: name of the version; by default the latest that passed the gates.
+        force: publish a version that the gates refused.
 
     Raises:
-        SettingsError: there is no such version, or none that passed.
-        RefusedError: the gates refused it.
-        ArtefactError: its bundle is damaged; the pointer stays.
+        SettingsError: the version does not exist, or no version passed.
+        RefusedError: the gates refused the version.
+        ArtefactError: the bundle is damaged; the pointer does not move.
         LockedError: another job is running.
 
     Examples:
@@ -50,9 +50,12 @@ def publish(
 
 
 def rollback(registry_folder: str | Path) -> Version:
-    """Make the version current that was before; the one that is left is not gone back to.
+    """Make the previous version current; a later rollback does not return to the one left.
 
-    Raises: SettingsError where nothing was published before.
+    Raises:
+        SettingsError: nothing was published before.
+        ArtefactError: the previous version's bundle is damaged; the pointer does not move.
+        LockedError: another job is running.
 
     Examples:
         >>> from nearfar.jobs.publish import rollback
@@ -71,11 +74,11 @@ def rollback(registry_folder: str | Path) -> Version:
     return version
 
 
-def waiting(registry: Registry, as_of: date) -> Version | None:
-    """The newest version up to a day that passed the gates, if nothing as new was ever published.
+def waiting_version(registry: Registry, as_of: date) -> Version | None:
+    """Return the newest version up to a day that passed the gates and waits to be published.
 
-    So it is found again where a job was stopped between registering and publishing, and what a
-    rollback has left, or what is older than that, is not.
+    A version waits if it is newer than every version ever published: a job stopped between
+    registering it and publishing it. A version that a rollback left is not published again.
     """
     passed = [v for v in registry.versions() if v.passed and v.as_of <= str(as_of)]
     if not passed:
@@ -85,7 +88,7 @@ def waiting(registry: Registry, as_of: date) -> Version | None:
 
 
 def refused_since(registry_folder: str | Path, version: Version) -> list[str]:
-    """Names of the versions after `version` that the gates refused.
+    """Return the names of the versions after `version` that the gates refused.
 
     Examples:
         >>> from nearfar.jobs.publish import refused_since
@@ -98,7 +101,7 @@ def refused_since(registry_folder: str | Path, version: Version) -> list[str]:
 
 
 def _latest(registry: Registry) -> Version:
-    """The newest version that passed."""
+    """Return the newest version that passed the gates."""
     versions = [v for v in registry.versions() if v.passed]
     if not versions:
         raise SettingsError("the registry has no version that passed the gates; train first")

@@ -1,14 +1,14 @@
-"""The registry: versions of the model, which one is current, and everything that happened.
+"""The registry: versions of the model, the pointer to the current one, and a log of all jobs.
 
 registry/
     versions/VERSION/bundle/        the bundle
     versions/VERSION/extended/      the same with items that came since the training
-    versions/VERSION/onnx/          the same as ONNX graphs, where that is set
+    versions/VERSION/onnx/          the same as ONNX graphs, if exports are set
     versions/VERSION/version.json   lineage, metrics, gates
-    items.parquet                   titles of items, renewed by every run
+    items.parquet                   titles of items, updated by every run
     current.json                    the pointer that scoring and serving follow
-    registry.db                     a row for everything that happened (SQLite)
-    events.jsonl                    the same as lines
+    registry.db                     a row per run of a job (SQLite)
+    events.jsonl                    the same as lines of JSON
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ create table if not exists events (
 
 @dataclass(frozen=True)
 class Version:
-    """One trained model.
+    """A trained model in the registry.
 
     Args:
-        name: of the version, unique; later ones sort after earlier ones.
-        as_of: the day up to which events were used.
-        passed: whether every gate let it through.
-        record: all that is known: lineage, metrics, gates.
+        name: unique name; names sort by age.
+        as_of: last day of the events it was trained on, as ISO date.
+        passed: whether it passed every gate.
+        record: lineage, metrics, gates and all else that `version.json` holds.
 
     Examples:
         >>> from nearfar.jobs.registry import Version
@@ -67,7 +67,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Registry:
-    """Versions, the pointer and the events, in one folder.
+    """A folder of versions, the pointer to the current one, and the events of jobs.
 
     Examples:
         >>> from nearfar.jobs.registry import Registry
@@ -78,39 +78,42 @@ class Registry:
     folder: Path
 
     def versions(self) -> list[Version]:
-        """All versions, the oldest first.
+        """Return all versions, the oldest first.
 
-        Raises: ArtefactError where a version's record is damaged.
+        Raises:
+            ArtefactError: a version's record is damaged.
         """
         root = self.folder / "versions"
         if not root.is_dir():
             return []
-        # A job that was killed may have left a version behind that has no name yet.
-        named = (p for p in root.iterdir() if not p.name.startswith("."))
-        names = sorted(p.name for p in named if (p / RECORD).is_file())
+        # A killed job may leave an incomplete version in a hidden folder.
+        folders = (p for p in root.iterdir() if not p.name.startswith("."))
+        names = sorted(p.name for p in folders if (p / RECORD).is_file())
         return [self.version(name) for name in names]
 
     def unfinished_folder(self, as_of: date) -> Path:
-        """Where the training of a day keeps its checkpoint until it is registered."""
+        """Return the folder of a day's checkpoint, used until the version is registered."""
         return self.folder / UNFINISHED / str(as_of)
 
     def scored_mark(self, as_of: date) -> Path:
-        """The file that says what a published day was scored from."""
+        """Return the file that records the inputs of a published day."""
         return self.folder / "scored" / f"{as_of}.json"
 
     def quarantine(self, job: str, as_of: date) -> Path:
-        """Where a job puts the events that the contract refused."""
+        """Return the file of the events that the contract refused in a job."""
         return self.folder / "quarantine" / f"{job}-{as_of}.parquet"
 
     def unfinished(self) -> list[str]:
-        """Days whose training was stopped and can be taken up, the oldest first."""
+        """Return the days whose training stopped and can resume, the oldest first."""
         root = self.folder / UNFINISHED
         return sorted(p.name for p in root.iterdir()) if root.is_dir() else []
 
     def version(self, name: str) -> Version:
-        """One version by its name.
+        """Return a version by its name.
 
-        Raises: SettingsError where there is none of that name.
+        Raises:
+            SettingsError: no version has that name.
+            ArtefactError: its record is damaged.
         """
         path = self._folder(name) / RECORD
         if not path.is_file():
@@ -123,20 +126,20 @@ class Registry:
             raise ArtefactError(f"{path} is damaged: it has no {error}") from None
 
     def bundle(self, name: str, **options: Any) -> Bundle:
-        """The bundle of a version; options as for `load_bundle`."""
+        """Load the bundle of a version; `options` are those of `load_bundle`."""
         return load_bundle(self._folder(self.version(name).name) / BUNDLE, **options)
 
     def bundle_folder(self, name: str) -> Path:
-        """Where a version's bundle lies."""
+        """Return the folder of a version's bundle."""
         return self._folder(name) / BUNDLE
 
     def new_name(self, as_of: str) -> str:
-        """A name for a version trained as of a day: the day and a number."""
+        """Return an unused version name for a day: the day and a number."""
         names = {v.name for v in self.versions()}
-        # Also those that retention has removed: rows and days still speak of them.
+        # Names that retention removed stay used: events and published days still refer to them.
         names |= {str(e["version"]) for e in self.events("train", limit=-1) if e["version"]}
-        taken = {name for name in names if name.rpartition("-")[0] == as_of}
-        number = 1 + max((int(name.rpartition("-")[2]) for name in taken), default=0)
+        names_of_day = {name for name in names if name.rpartition("-")[0] == as_of}
+        number = 1 + max((int(name.rpartition("-")[2]) for name in names_of_day), default=0)
         return f"{as_of}-{number:03d}"
 
     def register(
@@ -146,79 +149,80 @@ class Registry:
         record: Mapping[str, Any],
         exports: Mapping[str, Export] | None = None,
     ) -> Version:
-        """Keep a bundle and what is known of it as a version, atomically.
+        """Save a bundle with its record as a version, atomically.
 
         Args:
             bundle: the model.
-            name: of the version.
-            record: what is known of it, JSON-able.
-            exports: of the bundle, by the folder beside it that each goes to.
+            name: name of the version.
+            record: lineage, metrics and gates, JSON-able.
+            exports: exports of the bundle, each under the name of its folder beside the bundle.
         """
-        for left in (self.folder / "versions").glob(".*.part"):
-            shutil.rmtree(left, ignore_errors=True)
-        content = {"name": name, "created": _now(), **jsonable(dict(record))}
+        for leftover in (self.folder / "versions").glob(".*.part"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        full_record = {"name": name, "created": _now(), **jsonable(dict(record))}
         with atomic_folder(self._folder(name), overwrite_if=lambda _: False) as folder:
             save_bundle(bundle, folder / BUNDLE)
             for place, export in (exports or {}).items():
                 export.write(bundle, folder / place)
-            write_json(folder / RECORD, content)
+            write_json(folder / RECORD, full_record)
         return self.version(name)
 
     def remove_versions(self, keep: int) -> list[str]:
-        """Remove old versions; returns their names.
+        """Remove old versions and return their names.
 
-        The newest `keep` stay, the current one and all after it, and the one that a rollback
-        leads to. The pointer forgets the others first, so that no rollback leads to nothing.
+        It keeps the newest `keep`, the current version and all after it, and the one that a
+        rollback restores. The pointer forgets the others before they are deleted.
 
         Args:
-            keep: how many of the newest, at least 1.
+            keep: number of newest versions to keep, at least 1.
         """
         names = [v.name for v in self.versions()]
         pointer = self.pointer()
         before = pointer.get("before", [])
-        kept = {*names[-keep:], *before[-1:]}
+        protected = {*names[-keep:], *before[-1:]}
         current = pointer.get("version")
-        kept |= {name for name in names if current is None or name >= current}
-        removed = [name for name in names if name not in kept]
+        protected |= {name for name in names if current is None or name >= current}
+        removed = [name for name in names if name not in protected]
         if any(name in removed for name in before):
-            rest = [name for name in before if name not in removed]
-            write_json(self.folder / POINTER, {**pointer, "before": rest})
+            remaining = [name for name in before if name not in removed]
+            write_json(self.folder / POINTER, {**pointer, "before": remaining})
         for name in removed:
             folder = self._folder(name)
-            hidden = folder.with_name(f".{name}.part")  # readers see it complete or not at all
+            hidden = folder.with_name(f".{name}.part")  # readers never see half a version
             shutil.rmtree(hidden, ignore_errors=True)
             folder.rename(hidden)
             shutil.rmtree(hidden)
         return removed
 
     def current(self) -> str | None:
-        """The version that is published, or None."""
+        """Return the name of the published version, or None."""
         return self.pointer().get("version")
 
     def pointer(self) -> dict[str, Any]:
-        """What the pointer says: version, previous ones, when it was moved; empty without one.
+        """Return the pointer's version, the previous ones and when it moved; {} without a pointer.
 
-        Raises: ArtefactError where it is damaged.
+        Raises:
+            ArtefactError: the pointer's file is damaged.
         """
         path = self.folder / POINTER
         if not path.exists():
             return {}
-        found = read_json(path)
-        before = found.get("before", [])
-        names = [found.get("version"), *(before if isinstance(before, list) else [None])]
+        pointer = read_json(path)
+        before = pointer.get("before", [])
+        names = [pointer.get("version"), *(before if isinstance(before, list) else [None])]
         if not all(isinstance(name, str) and name for name in names):
             raise ArtefactError(
-                f"{path} is damaged: its version is {str(found.get('version'))[:100]!r}; restore "
+                f"{path} is damaged: its version is {str(pointer.get('version'))[:100]!r}; restore "
                 "it, or remove it and publish a version by name"
             )
-        return found
+        return pointer
 
     def point_to(self, name: str, *, forget_last: bool = False) -> None:
-        """Move the pointer, in one rename; the versions before are remembered for rollback.
+        """Move the pointer in one rename; it remembers the previous versions for rollback.
 
         Args:
-            name: a version.
-            forget_last: `name` is the one before, and what was current is not to be gone back to.
+            name: name of the version.
+            forget_last: for a rollback: do not remember the current version.
         """
         self.version(name)
         old = self.pointer()
@@ -241,7 +245,7 @@ class Registry:
         seconds: float | None = None,
         **detail: Any,
     ) -> dict[str, Any]:
-        """Something happened: a row in the database and a line in the file; returns it."""
+        """Record an event as a row in the database and a line in the file; return the event."""
         event = {
             "at": _now(), "job": job, "outcome": outcome, "version": version, "as_of": as_of,
             "seconds": seconds, "detail": jsonable(detail),
@@ -259,7 +263,7 @@ class Registry:
         return event
 
     def events(self, job: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
-        """What happened, the latest first; a limit of -1 is none."""
+        """Return the events, the latest first; a limit of -1 means no limit."""
         if not (self.folder / DATABASE).exists():
             return []
         with self._database() as database:
@@ -273,17 +277,14 @@ class Registry:
                 for row in rows]  # fmt: skip
 
     def ever_published(self) -> set[str]:
-        """Names of the versions that are or have been current.
-
-        The pointer counts beside the rows: a job may be stopped after it moved the one and before
-        it wrote the other.
-        """
+        """Return the names of the versions that are or have been current."""
+        # The pointer counts too: a job may stop after it moved it and before it noted the event.
         pointer = self.pointer()
-        found = {*pointer.get("before", []), *filter(None, [pointer.get("version")])}
+        names = {*pointer.get("before", []), *filter(None, [pointer.get("version")])}
         for event in self.events("publish", limit=-1):
             if event["outcome"] == "done":
-                found.add(event["version"])
-        return found | {e["detail"].get("left", "") for e in self.events("rollback", limit=-1)}
+                names.add(event["version"])
+        return names | {e["detail"].get("left", "") for e in self.events("rollback", limit=-1)}
 
     @contextlib.contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
@@ -295,13 +296,13 @@ class Registry:
                 yield connection
         except sqlite3.DatabaseError as error:
             raise ArtefactError(
-                f"{path}: {error}. Free space on its disk, or give rights to write it; where it "
-                f"is damaged, move it away: {LINES} beside it has the same events"
+                f"{path}: {error}. Free disk space, or make the file writable; if it is damaged, "
+                f"move it away: {LINES} beside it has the same events"
             ) from None
 
     def _folder(self, name: str) -> Path:
         if not name or Path(name).name != name or name.startswith("."):
-            raise SettingsError(f"{name!r} is no name of a version")
+            raise SettingsError(f"{name!r} is no version name; expected one like 2026-05-01-001")
         return self.folder / "versions" / name
 
 

@@ -1,4 +1,4 @@
-"""What is removed: a day by hand, and days and versions that are older than the settings keep."""
+"""Remove one day by hand, or the days and versions that are older than the settings keep."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ JOBS = ("train", "score")
 
 
 def remove_day(pipeline: Pipeline, day: date) -> date | None:
-    """Withdraw a day of recommendations: readers see the latest of those that are left.
+    """Withdraw a day of recommendations, so that readers see the latest remaining day.
 
-    Also parts of it that were never published go. The versions stay; `score_daily` writes the day
-    again.
+    Parts of the day that were never published are removed too. Versions stay; `score_daily` can
+    write the day again.
 
     Args:
-        pipeline: the settings.
-        day: which day.
+        pipeline: settings of the pipeline.
+        day: day to remove.
 
     Returns:
-        The day that is the latest now; None where none is left.
+        The latest day that is left, or None.
 
     Raises:
         LockedError: another job is running.
@@ -40,35 +40,35 @@ def remove_day(pipeline: Pipeline, day: date) -> date | None:
     registry = Registry(pipeline.registry)
     with recorded(registry, "remove-day", as_of=str(day)):
         published = day in pipeline.sink.dates()
-        _remove(pipeline, registry, day)
-        left = pipeline.sink.dates()
+        _remove_files(pipeline, registry, day)
+        days = pipeline.sink.dates()
         if not published:
-            days = f"{len(left)} days from {left[0]} to {left[-1]} are" if left else "none is"
-            raise DataError(f"{day} is not published; {days}")
+            text = f"{len(days)} days from {days[0]} to {days[-1]} are" if days else "none is"
+            raise DataError(f"{day} is not published; {text}")
         registry.note("remove-day", "done", as_of=str(day))
-    return left[-1] if left else None
+    return days[-1] if days else None
 
 
 def apply_retention(pipeline: Pipeline, registry: Registry, as_of: date, say: Say) -> None:
     """Remove the days and versions that `[retention]` does not keep; the caller holds the lock.
 
-    Days are counted back from `as_of`, or from today where that is earlier, so that a day to come
-    that was forced takes no other with it.
+    Days are counted back from `as_of`, or from today if that is earlier, so that scoring a future
+    day by force does not remove the past ones.
     """
     days, n_versions = pipeline.retention.days, pipeline.retention.versions
     if days is not None:
         newest = min(as_of, datetime.now(UTC).date())
         for day in pipeline.sink.dates():
             if day <= newest - timedelta(days=days):
-                _remove(pipeline, registry, day)
+                _remove_files(pipeline, registry, day)
                 say(f"{day} is older than {days} days and removed")
     if n_versions is not None:
         for name in registry.remove_versions(n_versions):
             say(f"version {name} is older than the last {n_versions} and removed")
 
 
-def _remove(pipeline: Pipeline, registry: Registry, day: date) -> None:
-    # The mark goes first: without it a day that is still there is only scored again.
+def _remove_files(pipeline: Pipeline, registry: Registry, day: date) -> None:
+    # The mark goes first: a day without its mark is only scored again.
     remove(registry.scored_mark(day))
     pipeline.sink.delete(day)
     for job in JOBS:

@@ -1,4 +1,4 @@
-"""Run what is due: train after a week, publish what passed the gates, score the day."""
+"""Run the jobs that are due: train after a week, publish what passed the gates, score the day."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from nearfar.core.errors import SettingsError
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.item_details import refresh_items
-from nearfar.jobs.job import Say, told
+from nearfar.jobs.job import Say, error_text
 from nearfar.jobs.pipeline import Pipeline
-from nearfar.jobs.publish import publish, waiting
+from nearfar.jobs.publish import publish, waiting_version
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.score_daily import Scored, denied_names, score_daily
 from nearfar.jobs.train_weekly import Trained, train_weekly
@@ -22,14 +22,14 @@ from nearfar.train.callback import Callback
 
 @dataclass(frozen=True, eq=False)
 class RunResult:
-    """What a run of the pipeline came to.
+    """The result of a run of the pipeline.
 
     Args:
-        trained: the weekly training, if it was due.
-        published: the version that was made current, if any.
-        scored: the daily scoring.
-        failure: of the training, of publishing or of reading the titles of `[items]`, where the
-            day could be scored all the same.
+        trained: result of the weekly training, if it was due.
+        published: name of the version that was made current, if any.
+        scored: result of the daily scoring.
+        failure: error of the training, of publishing or of reading `[items]` that did not prevent
+            the scoring, if any.
 
     Examples:
         >>> from datetime import date
@@ -47,15 +47,15 @@ class RunResult:
 
 
 def yesterday() -> date:
-    """The last whole day in UTC."""
+    """Return the last complete day in UTC."""
     return datetime.now(UTC).date() - timedelta(days=1)
 
 
 def training_due(pipeline: Pipeline, as_of: date) -> bool:
-    """Whether the newest version is as old as `every_days`, or there is none.
+    """Return whether the newest version is at least `every_days` old, or there is none.
 
-    A candidate that the gates refused counts: it is tried again when the next training is due,
-    not every day.
+    A candidate that the gates refused counts as a version, so that a refused training is repeated
+    when the next one is due and not every day.
     """
     versions = Registry(pipeline.registry).versions()
     if not versions:
@@ -77,25 +77,27 @@ def run_due(
 ) -> RunResult:
     """Train if it is due, publish what passed the gates, and score the day.
 
-    Also a version of an earlier run is published that was stopped before it could, but none that
-    a rollback has left, nor an older one.
+    A version that an earlier run could not publish because it was stopped is published now. A
+    version that a rollback left, or an older one, is not.
 
-    The file of `[items]` is read at every run, and its titles are those of all versions.
+    The file of `[items]` is read at every run and gives all versions their titles.
 
-    A training that fails or is refused does not keep the day from being scored by the version
-    that is current; the result covers both, and the record of the scoring says why it failed.
+    If the training fails or is refused, the current version scores the day. The result covers both,
+    and the record of the scoring says why the training failed.
 
     Args:
-        pipeline: the settings.
-        as_of: the last day of events.
-        say: told what is being done, in one line each.
-        callbacks: receive the events of the fit, where one is due.
-        on_users: told how many users are scored, of how many.
-        executor: who trains and scores.
-        accept: checks of the contract and gates that may fail this once, by name, as "volume".
-        allow_future: take a day after today.
+        pipeline: settings of the pipeline.
+        as_of: last day of events.
+        say: receives a line per step.
+        callbacks: receive the events of the fit, if one is due.
+        on_users: called with the number of users scored and the number to score.
+        executor: runs the training and the scoring.
+        accept: names of gates and checks of the contract that may fail this once, as "volume".
+        allow_future: allow a day after today.
 
-    Raises: as `score_daily`; and as `train_weekly` and `publish` where no version is current.
+    Raises:
+        NearfarError: as `score_daily`; and as `train_weekly` and `publish` if no version is
+            current.
 
     Examples:
         >>> from datetime import date
@@ -106,7 +108,7 @@ def run_due(
     """
     check_day(as_of, allow_future=allow_future)
     check_accepted(accept)
-    # A file that is missing or wrong is told of before the hours of a training.
+    # Fail on a missing or wrong file before hours of training.
     denied_names(pipeline)
     pipeline.score.read_experiment()
     trained, published, failure = None, None, None
@@ -120,9 +122,9 @@ def run_due(
             )  # fmt: skip
         else:
             say("no training is due")
-        published = _published(pipeline, as_of, say)
+        published = _publish_waiting(pipeline, as_of, say)
         if trained is not None and registry.current() is None:
-            raise SettingsError(_why_none(trained))
+            raise SettingsError(_why_no_version(trained))
     except Exception as error:
         if registry.current() is None:
             raise
@@ -130,17 +132,17 @@ def run_due(
         failure = error
     scored = score_daily(
         pipeline, as_of, say=say, on_users=on_users, executor=executor, accept=accept,
-        allow_future=allow_future, training_failed=None if failure is None else told(failure),
+        allow_future=allow_future, training_failed=None if failure is None else error_text(failure),
     )  # fmt: skip
     return RunResult(trained, published, scored, failure)
 
 
-def _why_none(trained: Trained) -> str:
-    """Why no version is there to score with, right after a training."""
+def _why_no_version(trained: Trained) -> str:
+    """Return why no version can score right after a training."""
     name = trained.version.name
     failed = [verdict for verdict in trained.verdicts if not verdict.passed]
     if not failed:
-        return f"{name} is trained and not published; look at it, then: nearfar pipeline publish"
+        return f"{name} is trained and not published; check it, then: nearfar pipeline publish"
     reasons = "; ".join(f"{verdict.gate}: {verdict.told}" for verdict in failed)
     return (
         f"{name} is trained, but did not pass ({reasons}), and no earlier version can score; train "
@@ -148,9 +150,11 @@ def _why_none(trained: Trained) -> str:
     )
 
 
-def _published(pipeline: Pipeline, as_of: date, say: Say) -> str | None:
-    """The version that was made current, if one waits for it."""
-    version = waiting(Registry(pipeline.registry), as_of) if pipeline.train.publish else None
+def _publish_waiting(pipeline: Pipeline, as_of: date, say: Say) -> str | None:
+    """Publish the version that waits for it, if any; return its name."""
+    version = (
+        waiting_version(Registry(pipeline.registry), as_of) if pipeline.train.publish else None
+    )
     if version is None:
         return None
     say(f"publishing {version.name}")

@@ -1,4 +1,4 @@
-"""The daily scoring: recommendations for all active users, published at once."""
+"""The daily scoring: write recommendations for all active users and publish them atomically."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from nearfar.data.interactions import Interactions
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.job import Say, recorded
-from nearfar.jobs.new_items import FILE, with_items_since
+from nearfar.jobs.new_items import FILE, extend_version
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
 from nearfar.jobs.sections import ScoreSection
-from nearfar.jobs.window import check_day, moment, window_events
+from nearfar.jobs.window import check_day, day_start, window_events
 from nearfar.reranking.reranking import Reranking
 
 STARTED = "scoring.json"
@@ -36,22 +36,20 @@ NEW_ITEMS = "new_items"
 
 @dataclass(frozen=True)
 class Scored:
-    """What a daily scoring came to.
+    """The result of a daily scoring.
 
     Args:
         as_of: the day, as ISO date.
-        version: whose recommendations.
-        n_users: that were active.
-        n_rows: recommendations that were written, those of parts of a run before among them.
-        n_unknown: users of whose history the version knows no item; they were given what is
-            popular.
-        n_resumed: users of parts that a run before had written.
-        n_events: of the window that the contract accepted.
-        n_rejected: that it refused.
-        left_out: rows of the window that are no events, by reason.
-        already: the day was published before with this version and these events; nothing was
-            done.
-        seconds: of the whole job.
+        version: version that scored.
+        n_users: number of active users.
+        n_rows: number of recommendations written, including parts written by an earlier run.
+        n_unknown: number of users without an item in the catalogue; they receive popular items.
+        n_resumed: number of users in parts written by an earlier run.
+        n_events: number of events of the window that the contract accepted.
+        n_rejected: number of events of the window that the contract refused.
+        left_out: number of rows of the window that are not events, by reason.
+        already: whether the day was published before with the same inputs, so nothing was done.
+        seconds: duration of the whole job.
 
     Examples:
         >>> from datetime import date
@@ -87,23 +85,22 @@ def score_daily(
     allow_future: bool = False,
     training_failed: str | None = None,
 ) -> Scored:
-    """Recommend to every user who was active in the days up to `as_of`, by the current version.
+    """Score every user who was active in the days up to `as_of`, with the current version.
 
-    With `[score] experiment` and `arm`, to those of that arm alone.
+    With `[score] experiment` and `arm`, score only the users of that arm.
 
-    Idempotent: a day that is published with this version and these events is left as it is. A
-    run that was killed is taken up after its last part; readers see nothing of it before all is
-    written.
+    The job is idempotent: a day published with this version and these events is left as it is. A
+    run that was killed resumes after its last part. Readers see the day once it is complete.
 
     Args:
-        pipeline: the settings.
-        as_of: the day; its recommendations are filed under it.
-        again: score also what is published already.
-        say: told what is being done.
-        on_users: told how many users are done, of how many.
-        executor: who scores.
-        accept: checks of the contract that may fail this once, by name, as "volume".
-        allow_future: score a day after today.
+        pipeline: settings of the pipeline.
+        as_of: day under which the recommendations are published.
+        again: score the day even if it is published.
+        say: receives a line per step.
+        on_users: called with the number of users scored and the number to score.
+        executor: runs the scoring.
+        accept: names of checks of the contract that may fail this once, as "volume".
+        allow_future: allow a day after today.
         training_failed: why the training that was due on this day failed; kept in the record.
 
     Raises:
@@ -124,18 +121,18 @@ def score_daily(
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
     with recorded(registry, "score", as_of=str(as_of)):
-        found = _score(pipeline, registry, as_of, again, say, on_users, executor, accept)
+        result = _score(pipeline, registry, as_of, again, say, on_users, executor, accept)
         apply_retention(pipeline, registry, as_of, say)
         seconds = time.perf_counter() - started
         registry.note(
-            "score", "already done" if found.already else "done", version=found.version,
-            as_of=str(as_of), seconds=seconds, users=found.n_users, rows=found.n_rows,
-            unknown=found.n_unknown, resumed=found.n_resumed, events=found.n_events,
-            rejected=found.n_rejected, left_out=found.left_out,
+            "score", "already done" if result.already else "done", version=result.version,
+            as_of=str(as_of), seconds=seconds, users=result.n_users, rows=result.n_rows,
+            unknown=result.n_unknown, resumed=result.n_resumed, events=result.n_events,
+            rejected=result.n_rejected, left_out=result.left_out,
             **({} if training_failed is None else {"training_failed": training_failed}),
             **({"accept": sorted(accept)} if accept else {}),
         )  # fmt: skip
-    return replace(found, seconds=seconds)
+    return replace(result, seconds=seconds)
 
 
 def _score(
@@ -152,60 +149,59 @@ def _score(
     if version is None:
         raise SettingsError("no version is published; train and publish one first")
     events = window_events(pipeline, as_of, "score", say, accept)
-    active = _active(events.frame, pipeline, as_of, say)
-    bundle = with_items_since(pipeline, registry, version, active, say)
-    deny = _denied(pipeline, bundle)
+    active = _active_users(events.frame, pipeline, as_of, say)
+    bundle = extend_version(pipeline, registry, version, active, say)
+    deny = _denied_ids(pipeline, bundle)
     if n_absent := int((bundle.items.index(deny) < 0).sum()):
-        say(f"{n_absent:,} of {len(deny):,} denied ids are no items of {version}")
+        say(f"{n_absent:,} of {len(deny):,} denied ids are not items of {version}")
     reranking = pipeline.score.reranking
     if reranking is not None:
         for unknown in reranking.over(item_facts(bundle)).rules.unknown:
             say(f"{unknown}; the rule is ignored")
     inputs = _inputs(pipeline, as_of, version, active, bundle, deny, reranking)
-    if not again and _published(pipeline, registry, as_of, inputs):
+    if not again and _is_published(pipeline, registry, as_of, inputs):
         say(f"{as_of} is published by {version} from the same events; nothing to do")
         return Scored(
             str(as_of), version, active.n_users, 0, 0, 0, events.frame.height, events.n_rejected,
             True, 0.0, events.left_out,
         )  # fmt: skip
-    whose = "" if pipeline.score.arm is None else f" of arm {pipeline.score.arm}"
+    arm = "" if pipeline.score.arm is None else f" of arm {pipeline.score.arm}"
     say(
-        f"{active.n_users:,} users{whose} were active in {pipeline.score.active_days} days; "
-        f"{version}"
+        f"{active.n_users:,} users{arm} were active in {pipeline.score.active_days} days; {version}"
     )
     mark = registry.folder / STARTED
     resume = not again and mark.exists() and _read_mark(mark) == inputs
-    # Marks of other inputs go before what they tell of changes: a run that is killed anywhere
-    # leaves no mark behind that is wrong.
+    # Remove marks of other inputs before the data that they describe changes, so that a run killed
+    # at any point leaves no wrong mark behind.
     remove(registry.scored_mark(as_of))
     if not resume:
         remove(mark)
-    known = active.on_items(bundle.items)
-    step, n_users = pipeline.score.part_users, active.n_users
+    histories = active.on_items(bundle.items)
+    part_users, n_users = pipeline.score.part_users, active.n_users
 
     def size(part: int) -> int:
-        return min((part + 1) * step, n_users) - part * step
+        return min((part + 1) * part_users, n_users) - part * part_users
 
     with pipeline.sink.writing(as_of, version, resume=resume) as writer:
-        write_json(mark, inputs)  # parts of other inputs are dropped by now
-        resumed = done = sum(size(part) for part in writer.parts)
-        rows = 0
+        write_json(mark, inputs)  # `writing` has dropped the parts of other inputs
+        n_resumed = n_done = sum(size(part) for part in writer.parts)
+        n_rows = 0
 
-        def tell(part: int, n_rows: int) -> None:
-            nonlocal done, rows
-            done += size(part)
-            rows += n_rows
-            on_users(done, n_users)
+        def count_part(part: int, part_rows: int) -> None:
+            nonlocal n_done, n_rows
+            n_done += size(part)
+            n_rows += part_rows
+            on_users(n_done, n_users)
 
-        on_users(done, n_users)
-        executor.score(pipeline, bundle, known, deny, reranking, writer, tell)
-    if resumed:  # the run before did not live to tell how many it wrote
-        rows = pipeline.sink.read(as_of).height
-    unknown = int((np.diff(known.x.indptr) == 0).sum())
+        on_users(n_done, n_users)
+        executor.score(pipeline, bundle, histories, deny, reranking, writer, count_part)
+    if n_resumed:  # the earlier run was killed before it could record its number of rows
+        n_rows = pipeline.sink.read(as_of).height
+    n_unknown = int((np.diff(histories.x.indptr) == 0).sum())
     write_json(registry.scored_mark(as_of), inputs)
     remove(mark)
     return Scored(
-        str(as_of), version, n_users, rows, unknown, resumed, events.frame.height,
+        str(as_of), version, n_users, n_rows, n_unknown, n_resumed, events.frame.height,
         events.n_rejected, False, 0.0, events.left_out,
     )  # fmt: skip
 
@@ -219,7 +215,7 @@ def _inputs(
     deny: pl.Series,
     reranking: Reranking | None,
 ) -> dict[str, Any]:
-    """What decides a day's recommendations, JSON-able: a day of the same inputs stays as it is."""
+    """Return all that determines a day's recommendations, JSON-able."""
     score = pipeline.score
     inputs = {
         "day": str(as_of), "version": version, "users": active.fingerprint,
@@ -233,13 +229,14 @@ def _inputs(
     return inputs
 
 
-def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date, say: Say) -> Interactions:
-    """Whole histories in the window of users with an event in the last days, by id."""
+def _active_users(frame: pl.DataFrame, pipeline: Pipeline, as_of: date, say: Say) -> Interactions:
+    """Return the window's histories of users with an event in the last days, sorted by user id."""
     log = pipeline.train.filters.apply(Log.from_frame(frame, name="events"))
-    first = moment(as_of - timedelta(days=pipeline.score.active_days - 1))
-    # A user without a new item is active too: filters keep the first of repeated events.
+    first = day_start(as_of - timedelta(days=pipeline.score.active_days - 1))
+    # Active users come from all events, not the filtered ones: filters keep only the first of
+    # repeated events, and a user without a new item is active too.
     ids = frame.filter(pl.col("timestamp") >= first)["user"].unique()
-    recent = log.user_ids.index(of_arm(pipeline.score, ids))
+    recent = log.user_ids.index(users_of_arm(pipeline.score, ids))
     if n_filtered := int((recent < 0).sum()):
         say(
             f"{n_filtered:,} active users are left out by train.filters; nothing is stored for them"
@@ -253,11 +250,11 @@ def _active(frame: pl.DataFrame, pipeline: Pipeline, as_of: date, say: Say) -> I
     return log.interactions().take_users(recent[order])
 
 
-def of_arm(score: ScoreSection, users: pl.Series) -> pl.Series:
-    """Of these ids those in the arm that is scored, in their order; all without an experiment.
+def users_of_arm(score: ScoreSection, users: pl.Series) -> pl.Series:
+    """Return the users of the scored arm, in their order; all users without an experiment.
 
     Raises:
-        SettingsError: as of `ScoreSection.read_experiment`.
+        SettingsError: as `ScoreSection.read_experiment`.
     """
     experiment = score.read_experiment()
     if experiment is None:
@@ -266,9 +263,10 @@ def of_arm(score: ScoreSection, users: pl.Series) -> pl.Series:
 
 
 def denied_names(pipeline: Pipeline) -> list[str]:
-    """Ids of the items that are never recommended, as text.
+    """Return the ids of the items that are never recommended, as text.
 
-    Raises: SettingsError where their file cannot be read.
+    Raises:
+        SettingsError: the file of denied ids cannot be read.
     """
     names = list(pipeline.score.deny)
     if pipeline.score.deny_file is not None:
@@ -280,19 +278,22 @@ def denied_names(pipeline: Pipeline) -> list[str]:
     return [name for name in names if name]
 
 
-def _denied(pipeline: Pipeline, bundle: Bundle) -> pl.Series:
-    """Ids of the items that are never recommended, of the catalogue's kind; unknown ones too."""
+def _denied_ids(pipeline: Pipeline, bundle: Bundle) -> pl.Series:
+    """Return the denied ids in the catalogue's type, including ids that it does not know."""
     ids = pl.Series("item", denied_names(pipeline), dtype=pl.String)
     if not bundle.items.is_integer:
         return ids
     numbers = ids.cast(pl.Int64, strict=False)
     if numbers.null_count():
-        raise SettingsError(f"{ids.filter(numbers.is_null())[0]!r} is denied; ids are integers")
+        raise SettingsError(
+            f"[score] deny: {ids.filter(numbers.is_null())[0]!r} is not an integer; the ids of "
+            "this catalogue are integers"
+        )
     return numbers
 
 
-def _published(pipeline: Pipeline, registry: Registry, as_of: date, inputs: dict) -> bool:
-    """Whether the sink holds the day by the same version, and it was made of the same inputs."""
+def _is_published(pipeline: Pipeline, registry: Registry, as_of: date, inputs: dict) -> bool:
+    """Return whether the sink holds the day, scored by this version from the same inputs."""
     mark = registry.scored_mark(as_of)
     return (
         mark.exists()
@@ -302,7 +303,7 @@ def _published(pipeline: Pipeline, registry: Registry, as_of: date, inputs: dict
 
 
 def _read_mark(path: Path) -> dict[str, Any] | None:
-    """Read what a day was scored from; None where the file is damaged: it is scored again."""
+    """Return the inputs of a scored day; None, for scoring it again, if the file is damaged."""
     try:
         return read_json(path)
     except ArtefactError:

@@ -24,35 +24,34 @@ class TrainSection(Settings):
     """When and on what to train.
 
     Args:
-        every_days: a training is due when the last one is so many days old.
-        window_days: events of so many days up to the day of training.
-        filters: what of them is kept; see `Filters`.
-        kind_weights: how much each kind of event counts in training, as "view=1,click=2,buy=5".
-            Events of other kinds are left out and counted. The column is recognised, or named by
-            the source's `columns.kind`. Without it, rows that are no events (an impression, a
-            refund, `clicked` 0) are left out as in `nearfar train`; `columns.kind = ""` and
+        every_days: number of days after which the next training is due.
+        window_days: number of days of events to train on, up to the day of training.
+        filters: filters of the window's events; see `Filters`.
+        kind_weights: weight of each kind of event in training, as "view=1,click=2,buy=5". Events of
+            other kinds are left out and counted. The column is recognised, or named by the
+            source's `columns.kind`. Without this setting, rows that are not events (an impression,
+            a refund, `clicked` 0) are left out as in `nearfar train`; `columns.kind = ""` and
             `columns.outcome = ""` keep them.
-        weights: what weights are in training: "linear", "log" for log2(1 + weight), or "none". By
-            default "linear" with `kind_weights` or where the source's `columns` name the weight,
-            else "none", as in `nearfar train`. `nearfar pipeline init` writes "none" where the
-            column was recognised and not named.
-        repeats: the weight of several events of one user and item, "max" or "sum". By default "max"
-            with `kind_weights`, else "sum".
-        held_out: share of users that no version is trained on, half of them to stop by, half
-            for the gates. By default the first training chooses it (5 %, 10 % or 20 %, the least
-            that holds out 200 users with something to find), and later ones keep it.
-        holdout_days: the interactions of held-out users in so many last days are the targets.
-        warm_start: go on from the published version's weights where the architecture is the same.
+        weights: how training uses weights: "linear", "log" for log2(1 + weight), or "none". The
+            default is "linear" with `kind_weights` or if the source's `columns` name the weight,
+            else "none", as in `nearfar train`. `nearfar pipeline init` writes "none" if the column
+            was recognised and not named.
+        repeats: how to combine the weights of repeated events of a user and item, "max" or "sum".
+            The default is "max" with `kind_weights`, else "sum".
+        held_out: share of users that no version is trained on: half of them for early stopping,
+            half for the gates. By default the first training chooses 5 %, 10 % or 20 %, the
+            smallest share that holds out 200 users with targets, and later trainings keep it.
+        holdout_days: number of last days whose interactions of held-out users are the targets.
+        warm_start: start from the published version's weights if the architecture is the same.
         publish: make a version current as soon as it passed the gates.
-        seed: of the training.
-        device: where to train and score.
-        precision: of the output layer's products.
-        checkpoint_seconds: the longest time between checkpoints of a training, from which one
-            that was killed goes on; 0 writes one after every step.
-        exports: what of a version is written beside its bundle: "onnx", to serve it without
-            PyTorch.
-        track: experiment trackers that trainings are logged to, as "mlflow:mlruns",
-            "tensorboard:runs" or "wandb:PROJECT"; those of `--track` come on top.
+        seed: random seed of the training.
+        device: device to train and score on.
+        precision: precision of the output layer's products.
+        checkpoint_seconds: longest time between checkpoints of a training; a killed training
+            resumes from the last one. 0 writes one after every step.
+        exports: formats to write beside a version's bundle: "onnx", to serve it without PyTorch.
+        track: experiment trackers that log the trainings, as "mlflow:mlruns", "tensorboard:runs"
+            or "wandb:PROJECT", in addition to those of `--track`.
 
     Examples:
         >>> from nearfar.jobs.sections import TrainSection
@@ -79,7 +78,7 @@ class TrainSection(Settings):
 
     @property
     def weighting(self) -> Weighting:
-        """How much events count in training.
+        """The weighting of events in training.
 
         Raises:
             SettingsError: the weights of kinds are wrong.
@@ -98,22 +97,23 @@ class TrainSection(Settings):
 
 @dataclass(frozen=True)
 class ScoreSection(Settings):
-    """Whom to recommend what.
+    """Which users to score, and how.
 
     Args:
-        active_days: users with an event in so many days up to the day of scoring.
+        active_days: number of days up to the day of scoring; users with an event in them are
+            scored.
         k: recommendations per user.
         exclude_seen: leave out the items of the user's history in the window.
         deny: ids of items that are never recommended.
-        deny_file: a text file with one such id a line, read at every scoring.
-        rerank: how a list is chosen from the best candidates: "mmr", "dpp" or "calibrated", or a
-            table of its kind and settings; see docs/guide/reranking.md.
-        rules: a file of boosts, pins, exclusions and quotas, read at every scoring.
-        candidates: for each place of a list that is re-ranked.
-        part_users: users per part; a run that was killed goes on after its last part.
-        experiment: the TOML file of an A/B test, read at every scoring; see
+        deny_file: text file with one such id per line, read at every scoring.
+        rerank: how lists are re-ranked: "mmr", "dpp" or "calibrated", or a table of kind and
+            settings; see docs/guide/reranking.md.
+        rules: file of boosts, pins, exclusions and quotas, read at every scoring.
+        candidates: candidates per position of a re-ranked list.
+        part_users: users per part; a run that was killed resumes after its last part.
+        experiment: TOML file of an A/B test, read at every scoring; see
             `abtest.assignment.Experiment`. Its dates do not matter here.
-        arm: the only arm of that experiment whose users are scored.
+        arm: the arm of that experiment whose users are scored.
 
     Examples:
         >>> from nearfar.jobs.sections import ScoreSection
@@ -135,7 +135,7 @@ class ScoreSection(Settings):
 
     @property
     def reranking(self) -> Reranking | None:
-        """How lists are re-ranked, its rules read anew; None where they are not.
+        """The re-ranking of lists, with its rules read anew; None without re-ranking.
 
         Raises:
             SettingsError: the rule file is missing or wrong.
@@ -143,19 +143,20 @@ class ScoreSection(Settings):
         return Reranking.if_any(self.rerank, self.rules, self.candidates)
 
     def read_experiment(self) -> Experiment | None:
-        """The experiment whose arm is scored, read anew; None where all users are.
+        """Read the experiment whose arm is scored; None if all users are scored.
 
         Raises:
-            SettingsError: its file is missing or wrong, or it has no such arm.
+            SettingsError: its file is missing or wrong, or the experiment does not have the arm.
         """
         if self.experiment is None:
             return None
-        found = read_experiment(Path(self.experiment))
-        if self.arm not in found.arms:
+        experiment = read_experiment(Path(self.experiment))
+        if self.arm not in experiment.arms:
             raise SettingsError(
-                f"score.arm is {self.arm!r}; experiment {found.name!r} has {', '.join(found.arms)}"
+                f"score.arm is {self.arm!r}; experiment {experiment.name!r} has "
+                f"{', '.join(experiment.arms)}"
             )
-        return found
+        return experiment
 
     def check_together(self) -> None:
         if (self.experiment is None) != (self.arm is None):
@@ -167,13 +168,13 @@ class ScoreSection(Settings):
 
 @dataclass(frozen=True)
 class Retention(Settings):
-    """How much is kept; everything, where nothing is said. Applied after each scoring.
+    """How many days and versions to keep; None keeps all. Applied after each scoring.
 
     Args:
-        days: published days of recommendations, counted back from the day that is scored; days
-            after it stay. What was quarantined for a day goes with it.
-        versions: the newest so many versions. The current one, those after it and the one that a
-            rollback leads to stay in any case.
+        days: published days to keep, counted back from the scored day; later days always stay. A
+            removed day's quarantined events are removed with it.
+        versions: number of newest versions to keep. The current version, those after it and the
+            one that a rollback restores always stay.
 
     Examples:
         >>> from nearfar.jobs.sections import Retention

@@ -1,4 +1,4 @@
-"""Where a pipeline stands, for people and for monitoring."""
+"""The status of a pipeline, for the command line and for Prometheus."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from nearfar.core.files import atomic_file
 from nearfar.jobs.registry import Registry
 
-SHOWN = 10
+N_RECENT = 10
 
 
 def status(registry_folder: Path) -> dict[str, Any]:
-    """Versions, the latest last, the pointer, and the last run of each job; JSON-able.
+    """Return the versions (latest last), the pointer and the last run of each job; JSON-able.
 
     Examples:
         >>> from nearfar.jobs.status import status
-        >>> found = status(Path("shop/registry"))  # doctest: +SKIP
+        >>> current = status(Path("shop/registry"))["current"]  # doctest: +SKIP
     """
     registry = Registry(registry_folder)
     versions = registry.versions()
@@ -39,7 +39,7 @@ def status(registry_folder: Path) -> dict[str, Any]:
                 "failed_gates": [g["gate"] for g in v.record.get("gates", []) if not g["passed"]],
                 "warm_from": v.record.get("lineage", {}).get("warm_from"),
             }
-            for v in versions[-SHOWN:]
+            for v in versions[-N_RECENT:]
         ],
         "n_versions": len(versions),
         "unfinished": registry.unfinished(),
@@ -48,7 +48,7 @@ def status(registry_folder: Path) -> dict[str, Any]:
 
 
 def write_prometheus(registry_folder: Path, path: Path) -> None:
-    """The state as metrics, for Prometheus' node exporter."""
+    """Write the status as metrics for Prometheus' node exporter."""
     registry = Registry(registry_folder)
     values: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
     for name in ("train", "publish", "score"):
@@ -74,7 +74,7 @@ def write_prometheus(registry_folder: Path, path: Path) -> None:
             values["rows_left_out", ()] = float(sum(detail["left_out"].values()))
         if event["job"] == "score" and event["outcome"] == "done":
             values["users_scored", ()] = float(detail["users"])
-    for version in registry.versions()[-SHOWN:]:
+    for version in registry.versions()[-N_RECENT:]:
         measured = version.record.get("metrics", {}).get("candidate", {}).get("NDCG@100")
         if measured is not None:
             values["ndcg_at_100", (("version", version.name),)] = measured
@@ -85,7 +85,7 @@ def write_prometheus(registry_folder: Path, path: Path) -> None:
 
 
 def _created(registry: Registry) -> datetime | None:
-    """When the current version was trained."""
+    """Return when the current version was trained; None without one."""
     current = registry.current()
     if current is None:
         return None
@@ -93,7 +93,7 @@ def _created(registry: Registry) -> datetime | None:
 
 
 def _age(registry: Registry) -> float | None:
-    """Seconds since the current version was trained."""
+    """Return the seconds since the current version was trained; None without one."""
     created = _created(registry)
     return None if created is None else (datetime.now(UTC) - created).total_seconds()
 
@@ -119,8 +119,8 @@ def write_metrics(
     """Write all metrics at once, atomically.
 
     Args:
-        path: ends in .prom for the textfile collector.
-        values: (name, labels) -> value; names as in `HELP`, without their prefix.
+        path: file to write; the textfile collector reads files whose name ends in .prom.
+        values: (name, labels) -> value; names as in `HELP`, without the prefix `nearfar_`.
     """
     registry = CollectorRegistry()
     for name, description in HELP.items():

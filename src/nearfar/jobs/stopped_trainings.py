@@ -1,4 +1,4 @@
-"""Trainings that were stopped: taken up where they are the same, forgotten where they are not."""
+"""Resume a training that was stopped, or discard its folder if the training is a different one."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ WARM = "warm."
 
 
 def warm_file(folder: Path, champion: str) -> Path:
-    """Where the weights of a champion lie that a training goes on from.
+    """Return the file of the champion's weights that a training starts from.
 
-    The path is a setting of the start and so part of the checkpoint's identity, and by the name
-    in it so is the champion.
+    The path is a setting of the initialiser and so part of the checkpoint's identity; it contains
+    the champion's name, so that the identity does too.
     """
     return folder.resolve() / f"{WARM}{champion}.safetensors"
 
 
-def take_up(folder: Path, identity: Mapping[str, Any], say: Callable[[str], object]) -> None:
-    """Make a folder ready for a training: what another one left in it is removed, and told.
+def prepare_folder(folder: Path, identity: Mapping[str, Any], say: Callable[[str], object]) -> None:
+    """Prepare a folder for a training: keep its checkpoint, or remove that of another training.
 
     Args:
-        folder: of the day's unfinished training.
-        identity: JSON-able: settings, data, seed, and what else makes it this training.
-        say: told what was found.
+        folder: folder of the day's unfinished training.
+        identity: settings, data, seed and all else that identifies the training, JSON-able.
+        say: receives a line on what the folder held.
     """
-    own = json.loads(json.dumps(identity))
-    left = [p for p in folder.iterdir() if not _is_warm(p, own)] if folder.is_dir() else []
-    if left:
+    current = json.loads(json.dumps(identity))
+    leftovers = []
+    if folder.is_dir():
+        leftovers = [path for path in folder.iterdir() if not _is_warm(path, current)]
+    if leftovers:
         try:
-            before = read_json(folder / IDENTITY)
+            previous = read_json(folder / IDENTITY)
         except ArtefactError:
-            before = {}
-        if before == own:
-            if len(left) > 1:
+            previous = {}  # a damaged file identifies no training
+        if previous == current:
+            if len(leftovers) > 1:  # a checkpoint beside `IDENTITY`
                 say(f"going on with the training in {folder}")
             return
-        changed = sorted(k for k in {*before, *own} if before.get(k) != own.get(k))
-        say(
-            f"the training in {folder} was of other {', '.join(changed) if before else 'kind'}; "
-            "starting anew"
-        )
-        for path in left:
+        changed = sorted(k for k in {*previous, *current} if previous.get(k) != current.get(k))
+        difference = f"differs in {', '.join(changed)}" if previous else "cannot be identified"
+        say(f"the training in {folder} {difference}; starting anew")
+        for path in leftovers:
             _remove(path)
-    write_json(folder / IDENTITY, own)
+    write_json(folder / IDENTITY, current)
 
 
-def forget(root: Path, as_of: str) -> None:
+def remove_unfinished(root: Path, as_of: str) -> None:
     """Remove the unfinished trainings of a day and of those before it."""
     for folder in root.iterdir() if root.is_dir() else ():
         if folder.name <= as_of:
@@ -61,7 +61,7 @@ def forget(root: Path, as_of: str) -> None:
 
 
 def _is_warm(path: Path, identity: Mapping[str, Any]) -> bool:
-    """Whether it is the file that this training starts from, which was just written."""
+    """Return whether a path is the weights file that this training starts from."""
     return path.name == f"{WARM}{identity.get('warm_from')}.safetensors"
 
 

@@ -1,4 +1,4 @@
-"""The settings that `nearfar pipeline init` writes, and the shop of its --example."""
+"""The settings that `nearfar pipeline init` writes, and the synthetic shop of its --example."""
 
 from __future__ import annotations
 
@@ -133,20 +133,21 @@ N_DAYS = 98
 
 
 def shop_events(day: date, n_users: int) -> pl.DataFrame:
-    """The events of a day: columns user, item, timestamp (UTC).
+    """Return the events of a day: columns user, item, timestamp (UTC).
 
-    An event for every second user. A user has one of twenty tastes and sometimes strays; of a
-    taste's thirty items the first are chosen most, whose turn it is drifts with the days, and one
-    is new each week. The same day always has the same events.
+    There are half as many events as users. Each user has one of 20 tastes and takes every fifth
+    item from a random taste. A taste starts with 30 items and gains one per week; the first in its
+    order are the most popular, and the order shifts with the days. The same day always has the same
+    events.
     """
     n = (day - FIRST).days
     rng = np.random.default_rng([7, abs(n), n_users])
     users = rng.integers(n_users, size=n_users // 2)
     strays = rng.random(len(users)) < 0.2
     tastes = (users + strays * rng.integers(TASTES, size=len(users))) % TASTES
-    known = PER_TASTE + max(n, 0) // 7
-    ranks = (known * rng.random(len(users)) ** 2).astype(int)
-    items = tastes * 1000 + (ranks + n // 4) % known
+    n_items = PER_TASTE + max(n, 0) // 7
+    ranks = (n_items * rng.random(len(users)) ** 2).astype(int)
+    items = tastes * 1000 + (ranks + n // 4) % n_items
     seconds = np.sort(rng.integers(86_400, size=len(users)))
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
     return pl.DataFrame({"user": users, "item": items, "timestamp": start + seconds}).with_columns(
@@ -155,7 +156,7 @@ def shop_events(day: date, n_users: int) -> pl.DataFrame:
 
 
 def write_shop(folder: Path, n_users: int = 2000, n_days: int = N_DAYS) -> tuple[date, date]:
-    """Write `date=YYYY-MM-DD/events.parquet` for fourteen weeks; returns the first and last day."""
+    """Write `date=YYYY-MM-DD/events.parquet` for each day; return the first and the last day."""
     days = [FIRST + timedelta(days=n) for n in range(n_days)]
     for day in days:
         target = folder / f"date={day}"

@@ -1,4 +1,4 @@
-"""The weekly training: a window of events to a candidate, judged by the gates."""
+"""The weekly training: fit a candidate on a window of events and judge it by the gates."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import (
     METRICS,
     Verdict,
-    accepting,
-    chance,
+    accept_failures,
     check_accepted,
     judge,
+    reliability_remarks,
     state_of,
 )
 from nearfar.jobs.job import Say, recorded
 from nearfar.jobs.pipeline import Pipeline, exports_of
 from nearfar.jobs.registry import Registry, Version
-from nearfar.jobs.stopped_trainings import forget, take_up, warm_file
+from nearfar.jobs.stopped_trainings import prepare_folder, remove_unfinished, warm_file
 from nearfar.jobs.window import (
     TrainingWindow,
     WindowEvents,
     check_day,
-    training_of,
+    split_window,
     window_events,
     window_of,
 )
@@ -49,19 +49,19 @@ from nearfar.train.run import Run
 GROUPS = parse_groups("1-10,11-50,51-100,101-")
 SALT = "nearfar/held-out"
 FORMER_SHARE = 0.05
-"""What was held out of versions whose records do not tell."""
+"""The share held out by versions whose records do not contain it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a weekly training came to.
+    """The result of a weekly training.
 
     Args:
-        version: the candidate, registered.
-        verdicts: of the gates.
-        warm: whether it went on from the champion's weights.
-        seconds: of the whole job.
-        remarks: on how much the gates can tell.
+        version: the registered candidate.
+        verdicts: verdicts of the gates.
+        warm: whether it started from the champion's weights.
+        seconds: duration of the whole job.
+        remarks: remarks on how reliable the gates are.
 
     Examples:
         >>> from datetime import date
@@ -93,26 +93,25 @@ def train_weekly(
     accept: Collection[str] = (),
     allow_future: bool = False,
 ) -> Trained:
-    """Train a candidate on the window that ends with `as_of` and register it.
+    """Train a candidate on the window that ends with `as_of`, judge it and register it.
 
-    A training that was killed is taken up from its checkpoint by the next call for the same day,
-    events and settings; with others it starts anew. Nothing is registered before the candidate is
-    judged.
+    If a training was killed, the next call for the same day, events and settings resumes from its
+    checkpoint; with other events or settings it starts anew.
 
     Args:
-        pipeline: the settings.
-        as_of: the last day whose events are used.
-        say: told what is being done, in one line each.
+        pipeline: settings of the pipeline.
+        as_of: last day of events.
+        say: receives a line per step.
         callbacks: receive the events of the fit.
-        executor: who trains.
-        accept: checks of the contract and gates that may fail this once, by name, as "volume".
-        allow_future: take a day after today.
+        executor: runs the training.
+        accept: names of gates and checks of the contract that may fail this once, as "volume".
+        allow_future: allow a day after today.
 
     Raises:
         LockedError: another job is running.
         DataError: the events break the contract, or are too few.
         SettingsError: the day is after today.
-        UnknownNameError: there is no check of a name in `accept`.
+        UnknownNameError: a name in `accept` is not a check.
 
     Examples:
         >>> from datetime import date
@@ -126,18 +125,18 @@ def train_weekly(
     registry = Registry(pipeline.registry)
     started = time.perf_counter()
     with recorded(registry, "train", as_of=str(as_of)):
-        found = _train(pipeline, registry, as_of, say, callbacks, executor, accept)
+        result = _train(pipeline, registry, as_of, say, callbacks, executor, accept)
         seconds = time.perf_counter() - started
         registry.note(
-            "train", "passed" if found.passed else "refused", version=found.version.name,
-            as_of=str(as_of), seconds=seconds, warm=found.warm,
-            gates=[v.to_dict() for v in found.verdicts], metrics=found.version.record["metrics"],
-            rejected=found.version.record["data"]["rejected"],
-            left_out=found.version.record["data"]["contract"]["left_out"],
-            events=found.version.record["data"]["events"], remarks=list(found.remarks),
+            "train", "passed" if result.passed else "refused", version=result.version.name,
+            as_of=str(as_of), seconds=seconds, warm=result.warm,
+            gates=[v.to_dict() for v in result.verdicts], metrics=result.version.record["metrics"],
+            rejected=result.version.record["data"]["rejected"],
+            left_out=result.version.record["data"]["contract"]["left_out"],
+            events=result.version.record["data"]["events"], remarks=list(result.remarks),
             **({"accept": sorted(accept)} if accept else {}),
         )  # fmt: skip
-        return replace(found, seconds=seconds)
+        return replace(result, seconds=seconds)
 
 
 def _train(
@@ -153,9 +152,9 @@ def _train(
     details = None if pipeline.items is None else pipeline.items.read()
     exports = exports_of(section.exports)
     events = window_events(pipeline, as_of, "train", say, accept)
-    champion = _champion(registry, say)
-    data = training_of(
-        events.frame, section.filters, as_of=as_of, share=_share(pipeline, champion),
+    champion = _current_version(registry, say)
+    data = split_window(
+        events.frame, section.filters, as_of=as_of, share=_held_out_share(pipeline, champion),
         holdout_days=section.holdout_days, salt=SALT, scale=pipeline.scale,
         repeats=section.weighting.repeats_rule,
     )  # fmt: skip
@@ -166,23 +165,25 @@ def _train(
         f"{n_judges:,} of them for the gates"
     )
     folder = registry.unfinished_folder(as_of)
-    algorithm, warm = _algorithm(pipeline, champion, data.train, folder, say)
+    algorithm, warm = _warm_algorithm(pipeline, champion, data.train, folder, say)
     warm_from = champion.name if champion and warm else None
-    made_of = {
+    training_identity = {
         **identity(algorithm, data.train, data.validation), "seed": section.seed,
         "precision": section.precision, "warm_from": warm_from,
         "by": type(executor).__name__, "nearfar": __version__,
     }  # fmt: skip
-    take_up(folder, made_of, say)
+    prepare_folder(folder, training_identity, say)
     run = Run(
         seed=section.seed, device=section.device, precision=section.precision, folder=folder,
         resume=True, checkpoint_seconds=section.checkpoint_seconds, callbacks=callbacks,
     )  # fmt: skip
     model = executor.fit(algorithm, data.train, data.validation, run)
     say("judging the candidate")
-    verdicts, measured, collapsed, remarks = _judged(pipeline, model, run, data, champion, registry)
+    verdicts, measured, collapsed, remarks = _judge_candidate(
+        pipeline, model, run, data, champion, registry
+    )
     report_measured(callbacks, measured.get("candidate", {}))
-    verdicts = accepting(verdicts, accept)
+    verdicts = accept_failures(verdicts, accept)
     record = {
         "as_of": str(as_of),
         "passed": all(v.passed for v in verdicts),
@@ -191,7 +192,7 @@ def _train(
         "held_out": data.share,
         "metrics": measured,
         "collapsed": collapsed,
-        "data": _facts(data, events, window_of(as_of, section.window_days)[0]),
+        "data": _describe_data(data, events, window_of(as_of, section.window_days)[0]),
         "lineage": {
             "champion": champion.name if champion else None,
             "warm_from": warm_from,
@@ -205,16 +206,16 @@ def _train(
         metrics={"gates": measured}, history=run.history,
     )  # fmt: skip
     if pipeline.items is not None and details is not None:
-        items, text = pipeline.items.told_of(bundle.items, details)
+        items, text = pipeline.items.apply_to(bundle.items, details)
         say(text)
         bundle = replace(bundle, items=items)
     version = registry.register(bundle, registry.new_name(str(as_of)), record, exports)
-    forget(folder.parent, str(as_of))
+    remove_unfinished(folder.parent, str(as_of))
     return Trained(version, verdicts, warm, 0.0, remarks)
 
 
-def _facts(data: TrainingWindow, events: WindowEvents, since: date) -> dict[str, Any]:
-    """What a version's record tells of its training data."""
+def _describe_data(data: TrainingWindow, events: WindowEvents, since: date) -> dict[str, Any]:
+    """Return the facts on the training data that a version's record keeps."""
     train = data.train
     return {
         "since": str(since), "events": data.n_events, "rejected": events.n_rejected,
@@ -224,7 +225,7 @@ def _facts(data: TrainingWindow, events: WindowEvents, since: date) -> dict[str,
     }  # fmt: skip
 
 
-def _champion(registry: Registry, say: Say) -> Version | None:
+def _current_version(registry: Registry, say: Say) -> Version | None:
     name = registry.current()
     if name is None:
         say("no version is published yet; the gates compare with popularity alone")
@@ -232,17 +233,17 @@ def _champion(registry: Registry, say: Say) -> Version | None:
     return registry.version(name)
 
 
-def _share(pipeline: Pipeline, champion: Version | None) -> float | None:
-    """The share to hold out: as set, else the champion's, so that it learnt from none of them."""
+def _held_out_share(pipeline: Pipeline, champion: Version | None) -> float | None:
+    """Return the share to hold out: the setting, else the share that the champion held out."""
     if pipeline.train.held_out is not None or champion is None:
         return pipeline.train.held_out
     return float(champion.record.get("held_out", FORMER_SHARE))
 
 
-def _algorithm(
+def _warm_algorithm(
     pipeline: Pipeline, champion: Version | None, train: Interactions, folder: Path, say: Say
 ) -> tuple[Algorithm, bool]:
-    """The algorithm as set, started from the champion's weights where that is wanted."""
+    """Return the algorithm, and whether it starts from the champion's weights."""
     algorithm = pipeline.algorithm
     if not (pipeline.train.warm_start and champion):
         return algorithm, False
@@ -257,7 +258,7 @@ def _algorithm(
     return warmed, True
 
 
-def _judged(
+def _judge_candidate(
     pipeline: Pipeline,
     model: Model,
     run: Run,
@@ -265,15 +266,15 @@ def _judged(
     champion: Version | None,
     registry: Registry,
 ) -> tuple[list[Verdict], dict[str, Any], float | None, tuple[str, ...]]:
-    """The gates' verdicts, what was measured of whom, collapsed dimensions, and remarks."""
-    candidate = popular = theirs = before = None
+    """Return verdicts, metrics of each model, the share of collapsed dimensions, and remarks."""
+    candidate_metrics = popular_metrics = champion_metrics = before = None
     if data.test is not None:
-        candidate = evaluate(model, data.test, METRICS)
-        popular = evaluate(Popularity().fit(data.train, None), data.test, METRICS)
+        candidate_metrics = evaluate(model, data.test, METRICS)
+        popular_metrics = evaluate(Popularity().fit(data.train, None), data.test, METRICS)
     if champion is not None:
         bundle = registry.bundle(champion.name, device=pipeline.train.device)
         if data.test is not None:
-            theirs = evaluate(ModelOnCatalogue(bundle, data.train), data.test, METRICS)
+            champion_metrics = evaluate(ModelOnCatalogue(bundle, data.train), data.test, METRICS)
         before = state_of(champion.record, bundle.items)
     records = run.history.records
     collapsed = None
@@ -285,17 +286,23 @@ def _judged(
          "collapsed": collapsed},
         data.train.item_ids,
     )  # fmt: skip
-    verdicts = judge(pipeline.gates, candidate, popular, theirs, state, before, GROUPS)
-    measured = {
+    verdicts = judge(
+        pipeline.gates, candidate_metrics, popular_metrics, champion_metrics, state, before, GROUPS
+    )
+    metrics = {
         name: {str(m): e.mean(m) for m in METRICS}
-        for name, e in (("candidate", candidate), ("popularity", popular), ("champion", theirs))
+        for name, e in (
+            ("candidate", candidate_metrics),
+            ("popularity", popular_metrics),
+            ("champion", champion_metrics),
+        )
         if e is not None
     }
-    remarks = chance(pipeline.gates, candidate, theirs)
-    few = next(v for v in verdicts if v.gate == "min_users")
-    if champion is None and (few.value or 0) < few.limit:
+    remarks = reliability_remarks(pipeline.gates, candidate_metrics, champion_metrics)
+    users = next(v for v in verdicts if v.gate == "min_users")
+    if champion is None and (users.value or 0) < users.limit:
         remarks.append(
-            f"only {few.measured} are held out and have something to find: this first version is "
-            "hardly judged"
+            f"only {users.measured} are held out and have targets: this first version is hardly "
+            "judged"
         )
-    return verdicts, measured, collapsed, tuple(remarks)
+    return verdicts, metrics, collapsed, tuple(remarks)

@@ -1,4 +1,4 @@
-"""The events of a window, parted for a weekly training."""
+"""Read the events of a window and split them for a weekly training."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from nearfar.tables.report import ReadReport
 
 SHARES = (0.05, 0.1, 0.2)
 ENOUGH_HELD_OUT = 200
-"""Held-out users with something to find, half of them for the gates: the least share of `SHARES`
-that gives so many is chosen at the first training."""
+"""The number of held-out users with targets, half of them for the gates, that the first training
+aims for: it takes the smallest of `SHARES` that yields so many."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingWindow:
-    """What a weekly training learns from and is judged on.
+    """The data of a weekly training.
 
     Args:
-        train: all events of the window of the users that are not held out.
-        validation: half of the held-out users, to stop by: histories up to a few days before
-            the end, and their interactions since; None where there is nobody.
-        test: the other half, for the gates; None where there is nobody.
-        n_events: of the window, after filters.
-        share: of the users that are held out.
+        train: interactions of the users that are not held out, over the whole window.
+        validation: half of the held-out users, for early stopping: their items of the last days
+            are the targets, and those before the history. None without such users.
+        test: the other half, for the gates; None without such users.
+        n_events: number of events of the window, after filters.
+        share: share of users held out.
     """
 
     train: Interactions
@@ -51,18 +51,18 @@ class TrainingWindow:
     share: float
 
 
-def moment(day: date) -> int:
-    """The first second of a day in UTC."""
+def day_start(day: date) -> int:
+    """Return the first second of a day in UTC, in seconds since 1970."""
     return int(midnight(day).timestamp())
 
 
 def check_day(as_of: date, *, allow_future: bool, now: datetime | None = None) -> None:
-    """Refuse a day after today (UTC): it would stand as the latest until that date has passed.
+    """Refuse a day after today (UTC): it would be served as the latest until that date has passed.
 
     Args:
-        as_of: the last day of events.
-        allow_future: do not refuse it.
-        now: the moment; by default this machine's clock.
+        as_of: last day of events.
+        allow_future: do not refuse the day.
+        now: current time; by default this machine's clock.
 
     Raises:
         SettingsError: the day is after today.
@@ -70,21 +70,21 @@ def check_day(as_of: date, *, allow_future: bool, now: datetime | None = None) -
     today = (now or datetime.now(UTC)).date()
     if as_of > today and not allow_future:
         raise SettingsError(
-            f"as_of is {as_of}, and today is {today} (UTC): a day to come would be served as the "
-            "latest until then; give an earlier one, or force it with --allow-future"
+            f"as_of is {as_of}, and today is {today} (UTC): a future day would be served as the "
+            "latest until then; give an earlier day, or force it with --allow-future"
         )
 
 
 def window_of(as_of: date, days: int) -> tuple[date, date]:
-    """First day and the day after the last of the window that ends with `as_of`."""
+    """Return the first day of the window that ends with `as_of`, and the day after the last."""
     return as_of - timedelta(days=days - 1), as_of + timedelta(days=1)
 
 
-def held_out(user_ids: Vocabulary, share: float, salt: str) -> Bool[np.ndarray, " users"]:
-    """Which users are held out: those whose salted hash is below `share`.
+def is_held_out(user_ids: Vocabulary, share: float, salt: str) -> Bool[np.ndarray, " users"]:
+    """Return which users are held out: those whose salted hash, scaled to 0..1, is below `share`.
 
-    A user's place never changes, so that no version was trained on anybody that a later one is
-    judged on.
+    A user's hash never changes, so that no version is trained on a user that a later one is judged
+    on.
     """
     limit = int(share * 2**64)
     prefix = hashlib.sha256(salt.encode())
@@ -97,7 +97,7 @@ def held_out(user_ids: Vocabulary, share: float, salt: str) -> Bool[np.ndarray, 
     return np.fromiter((below(str(u)) for u in user_ids.ids), dtype=bool, count=len(user_ids))
 
 
-def training_of(
+def split_window(
     events: pl.DataFrame,
     filters: Filters,
     *,
@@ -108,21 +108,22 @@ def training_of(
     scale: Scale = "none",
     repeats: Repeats = "sum",
 ) -> TrainingWindow:
-    """Part a window's events by users, and the held-out users' by time.
+    """Split a window's events into training and held-out users, and the latter's events by time.
 
     Args:
         events: columns user, item, timestamp (seconds), of the window.
-        filters: applied before anything else.
-        as_of: the last day.
-        share: of users held out, half to stop by and half for the gates; None for the least of
-            `SHARES` that holds out `ENOUGH_HELD_OUT` users with something to find.
-        holdout_days: held-out users' events of so many last days are the targets.
-        salt: see `held_out`.
-        scale: what the events' weights are in training.
-        repeats: the weight of several events of one user and item.
+        filters: filters to apply first.
+        as_of: last day of the window.
+        share: share of users to hold out, half for early stopping and half for the gates; None for
+            the smallest of `SHARES` that holds out `ENOUGH_HELD_OUT` users with targets.
+        holdout_days: number of last days whose events of held-out users are the targets.
+        salt: salt of the hash; see `is_held_out`.
+        scale: how training uses the weights of events.
+        repeats: how to combine the weights of repeated events of a user and item.
 
-    Raises: EmptyDataError where nothing is left after the filters; SchemaError where weights are
-        used and the events have none.
+    Raises:
+        EmptyDataError: nothing is left after the filters, or all users are held out.
+        SchemaError: weights are used and the events have none.
     """
     if scale != "none" and "weight" not in events.columns:
         raise SchemaError(
@@ -133,40 +134,41 @@ def training_of(
     log = filters.apply(log)
     if not log.n_events:
         raise EmptyDataError("no event of the window is left after the filters")
-    cut = moment(as_of + timedelta(days=1 - holdout_days))
-    *smaller, largest = SHARES if share is None else (share,)
-    for each in smaller:
-        found = _part(log, cut, each, salt)
-        if sum(p.fold_in.n_users for p in (found.validation, found.test) if p) >= ENOUGH_HELD_OUT:
-            return found
-    return _part(log, cut, largest, salt)
+    cut = day_start(as_of + timedelta(days=1 - holdout_days))
+    *smaller_shares, largest_share = SHARES if share is None else (share,)
+    for candidate_share in smaller_shares:
+        window = _split(log, cut, candidate_share, salt)
+        parts = [part for part in (window.validation, window.test) if part]
+        if sum(part.fold_in.n_users for part in parts) >= ENOUGH_HELD_OUT:
+            return window
+    return _split(log, cut, largest_share, salt)
 
 
-def _part(log: Log, cut: int, share: float, salt: str) -> TrainingWindow:
-    """Part a log where a share of the users is held out, with what came since `cut` to find."""
-    out = held_out(log.user_ids, share, salt)
-    if out.all():
+def _split(log: Log, cut: int, share: float, salt: str) -> TrainingWindow:
+    """Split a log: hold out a share of the users, whose new items from `cut` on are the targets."""
+    mask = is_held_out(log.user_ids, share, salt)
+    if mask.all():
         raise EmptyDataError(f"all {log.n_users} users of the window are held out; lower held_out")
-    train = log.keep(~out[log.users]).interactions()
-    if not out.any():
+    train = log.keep(~mask[log.users]).interactions()
+    if not mask.any():
         return TrainingWindow(train, None, None, log.n_events, share)
-    theirs = log.keep(out[log.users])
-    late = theirs.events["timestamp"].to_numpy() >= cut
-    users = theirs.user_ids
-    shown = _matrix(theirs.keep(~late), users, train.item_ids)
-    found = _matrix(theirs.keep(late), users, train.item_ids)
-    new = new_entries(found, shown)
-    able = np.flatnonzero((np.diff(new.indptr) > 0) & (np.diff(shown.indptr) > 0))
-    half = held_out(users, 0.5, salt + "/half")[able]
+    held_out_log = log.keep(mask[log.users])
+    is_late = held_out_log.events["timestamp"].to_numpy() >= cut
+    users = held_out_log.user_ids
+    histories = _matrix(held_out_log.keep(~is_late), users, train.item_ids)
+    late_items = _matrix(held_out_log.keep(is_late), users, train.item_ids)
+    targets = new_entries(late_items, histories)
+    usable = np.flatnonzero((np.diff(targets.indptr) > 0) & (np.diff(histories.indptr) > 0))
+    half = is_held_out(users, 0.5, salt + "/half")[usable]
     validation, test = (
         FoldIn(
-            Interactions(shown[rows], users.take(rows), train.item_ids),
-            Interactions(new[rows], users.take(rows), train.item_ids),
+            Interactions(histories[rows], users.take(rows), train.item_ids),
+            Interactions(targets[rows], users.take(rows), train.item_ids),
             name,
         )
         if len(rows)
         else None
-        for rows, name in ((able[half], "validation"), (able[~half], "test"))
+        for rows, name in ((usable[half], "validation"), (usable[~half], "test"))
     )
     return TrainingWindow(train, validation, test, log.n_events, share)
 
@@ -182,10 +184,10 @@ class WindowEvents:
     """The accepted events of a window.
 
     Args:
-        frame: columns user, item, timestamp (seconds), and rating where there is one.
-        n_rejected: rows that the contract refused.
-        left_out: rows that are no events or that no rule can read, by reason; see `read_log`.
-        report: what the contract found, and `left_out`; JSON-able.
+        frame: columns user, item, timestamp (seconds), and rating if there is one.
+        n_rejected: number of rows that the contract refused.
+        left_out: number of rows that are not events or cannot be read, by reason; see `read_log`.
+        report: the contract's report, and `left_out`; JSON-able.
     """
 
     frame: pl.DataFrame
@@ -201,26 +203,26 @@ def window_events(
     say: Callable[[str], object],
     accept: Collection[str] = (),
 ) -> WindowEvents:
-    """The events of the window that ends with `as_of`; what is refused goes to the quarantine.
+    """Read the events of the window that ends with `as_of`; refused events go to the quarantine.
 
-    Rows that are no events (an impression, a refund, `clicked` 0) are left out before the contract
-    looks: they count neither for a day's volume nor as activity of a user.
+    Rows that are not events (an impression, a refund, `clicked` 0) are left out before the contract
+    checks the rest: they count neither for a day's volume nor as activity of a user.
 
     Raises:
         EmptyDataError: all rows are left out.
-        BrokenContractError: too much is refused, or a day has far too few or too many events.
+        BrokenContractError: too many events are refused, or a day has far too few or too many.
         DataError: the source cannot be read.
     """
     since, until = window_of(as_of, pipeline.train.window_days)
     say(f"reading events of {since} to {as_of}")
-    told = ReadReport()
-    raw = pipeline.source.read(since, until, told, kinds=pipeline.train.weighting.kinds)
-    for line in told.losses():
+    read_report = ReadReport()
+    raw = pipeline.source.read(since, until, read_report, kinds=pipeline.train.weighting.kinds)
+    for line in read_report.losses():
         say(line)
-    if told.left_out and not raw.height:
+    if read_report.left_out and not raw.height:
         raise EmptyDataError(
-            f"events of {since} to {as_of}: none is left of {told.n_rows:,} rows; "
-            + "; ".join(told.losses())
+            f"events of {since} to {as_of}: none is left of {read_report.n_rows:,} rows; "
+            + "; ".join(read_report.losses())
         )
     quarantine = Registry(pipeline.registry).quarantine(job, as_of)
     checked = pipeline.contract.check(raw, since, until, quarantine=quarantine, accept=accept)
@@ -235,7 +237,7 @@ def window_events(
     if robots is not None:
         say(robots)
     seconds = pl.col("timestamp").dt.epoch("s")
-    left_out = dict(told.left_out)
+    left_out = dict(read_report.left_out)
     events = checked.events.drop("kind", strict=False).with_columns(seconds)
     return WindowEvents(
         events, report.n_rejected, left_out, {**report.to_dict(), "left_out": left_out}

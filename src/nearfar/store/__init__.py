@@ -1,1 +1,1 @@
-"""Where events come from and recommendations go: Parquet, CSV, SQL; checked at the edge."""
+"""Sources of events and sinks of recommendations: Parquet, CSV and SQL, with contracts."""

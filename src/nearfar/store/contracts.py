@@ -1,4 +1,4 @@
-"""What events must be before anything is trained or scored on them."""
+"""Contracts: checks of the events before a training or scoring uses them."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from nearfar.core.settings import Settings
 from nearfar.store.rejection import EMPTY, REASONS, check_schema, rejections
 
 CHECKS = ("missing", "unusable", "misdated", "repeated", "rejected", "volume")
-"""What a contract checks, by the names under which an operator accepts it once."""
+"""Names of a contract's checks, by which an operator accepts a failure once."""
 
 
 @dataclass(frozen=True)
 class ContractReport:
-    """What a contract found; `to_dict` is JSON-able.
+    """The result of checking a contract; `to_dict` is JSON-able.
 
     Attributes:
-        since, until: the window, ISO dates, [since, until).
-        n_read, n_accepted, n_rejected: rows.
-        rejected: how many rows for each reason there was.
-        shares: of all rows, those rejected as "missing", "unusable", "misdated", "repeated" and
-            "empty" (a weight of 0, or below as of a return: no event, without limit), and
-            "rejected" altogether but for the empty ones.
-        daily: accepted events of each day of the window.
-        usual: of each day that was looked at, the median of the days before.
-        broken: what of the contract does not hold; empty where all does.
-        quarantine: the file that the rejected rows are in; None where there are none.
-        checks: the names of the checks that do not hold, as "volume"; see `CHECKS`.
-        accepted: what does not hold and was accepted by the operator.
+        since, until: the window [since, until), as ISO dates.
+        n_read, n_accepted, n_rejected: numbers of rows.
+        rejected: reason -> number of rows rejected for it.
+        shares: share of all rows rejected as "missing", "unusable", "misdated", "repeated" and
+            "empty" (a weight of 0, or below 0 for a return: not an event, without limit), and
+            "rejected" for all except the empty ones.
+        daily: number of accepted events per day of the window.
+        usual: checked day -> median of the days before it.
+        broken: messages of the checks that failed; empty if the contract holds.
+        quarantine: file of the rejected rows; None if there are none.
+        checks: names of the checks that failed, such as "volume"; see `CHECKS`.
+        accepted: messages of the failures that the operator accepted.
     """
 
     since: str
@@ -56,36 +56,36 @@ class ContractReport:
     accepted: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain JSON-able values."""
+        """Return the report as JSON-able values."""
         return asdict(self)
 
 
 class BrokenContractError(DataError):
-    """Events are not what they must be; `report` tells what was found."""
+    """Events break a contract; `report` has the details."""
 
     def __init__(self, report: ContractReport) -> None:
-        kept = ""
+        rejected = ""
         if report.quarantine:
-            kept = (
+            rejected = (
                 f"; {report.n_rejected:,} of {report.n_read:,} rows read are rejected; they are in "
                 f"{report.quarantine}"
             )
         last = date.fromisoformat(report.until) - timedelta(days=1)
-        once = " ".join(f"--accept {check}" for check in report.checks)
-        remedy = f"; if that is right, go on this once with {once}" if once else ""
+        options = " ".join(f"--accept {check}" for check in report.checks)
+        remedy = f"; if that is right, go on this once with {options}" if options else ""
         super().__init__(
-            f"events of {report.since} to {last}: {'; '.join(report.broken)}{kept}{remedy}"
+            f"events of {report.since} to {last}: {'; '.join(report.broken)}{rejected}{remedy}"
         )
         self.report = report
 
 
 @dataclass(frozen=True, eq=False)
 class CheckedEvents:
-    """Events that hold a contract.
+    """The accepted events of a check.
 
     Attributes:
-        events: the rows accepted, in the order they came in.
-        report: what was found.
+        events: accepted rows, in their original order.
+        report: result of the check.
     """
 
     events: pl.DataFrame
@@ -94,29 +94,29 @@ class CheckedEvents:
 
 @dataclass(frozen=True)
 class Contract(Settings):
-    """What events must be; the defaults suit a log of some thousand events per day or more.
+    """Limits for the events; the defaults suit a log of some thousand events per day or more.
 
-    Rows that do not hold it are rejected: those without a user, item or timestamp, or with a
-    rating or weight that is missing or not finite, or a negative rating, where others have one;
-    with an id that is empty, holds the character NUL or is longer than 1,024 bytes; outside the
-    window; and repeats of an earlier row: the same user, item, timestamp and, where events have
-    them, kind, rating and weight.
-    Some of that is usual. Too much of it, or a day with far fewer or far more events than usual,
-    breaks the contract. A weight of 0 or below (a return) is no event.
+    These rows are rejected: a user, item or timestamp is missing; a rating or weight is missing or
+    not finite, if others have one, or a rating is negative; an id is empty, contains the character
+    NUL or is longer than 1,024 bytes; the timestamp is outside the window; or the row repeats an
+    earlier one, with the same user, item, timestamp and, if there are any, kind, rating and weight.
+    A weight of 0 or below (a return) is not an event.
+    Too many rejected rows, or a day with far fewer or far more events than usual, break the
+    contract.
 
     Args:
-        max_missing_share: of rows rejected for something missing.
-        max_unusable_share: of rows rejected for an unusable value.
-        max_misdated_share: of rows rejected for lying outside the window or in the future.
-        max_repeated_share: of rows rejected as repeated.
-        max_rejected_share: of rows rejected, for whatever reason.
+        max_missing_share: largest share of rows rejected for a missing value.
+        max_unusable_share: largest share of rows rejected for an unusable value.
+        max_misdated_share: largest share of rows outside the window or in the future.
+        max_repeated_share: largest share of repeated rows.
+        max_rejected_share: largest share of rejected rows, for any reason.
         clock_tolerance_seconds: how far ahead of this machine's clock an event may be.
-        min_volume_ratio: least events of a day, as a share of the median of the days before.
-        max_volume_ratio: most events of a day, likewise.
-        volume_days: how many of the last days that are over are looked at so; 0 for none. Give the
-            days since the last run, so that an old outage does not stop every run after it.
-        median_days: how many days before a day make its median.
-        min_median_days: with fewer days of data before it, a day is not looked at.
+        min_volume_ratio: fewest events of a day, as a share of the median of the days before.
+        max_volume_ratio: most events of a day, as a multiple of the same median.
+        volume_days: number of last complete days whose volume is checked; 0 for none. Set it to
+            the days since the last run, so that an old outage does not stop every later run.
+        median_days: number of days before a day for the median.
+        min_median_days: a day with fewer days of data before it is not checked.
 
     Examples:
         >>> from nearfar.store.contracts import Contract
@@ -153,34 +153,33 @@ class Contract(Settings):
         now: datetime | None = None,
         accept: Collection[str] = (),
     ) -> CheckedEvents:
-        """The events that hold the contract; writes nothing but the quarantine.
+        """Return the accepted events; write nothing except the quarantine.
 
         Args:
-            events: as `EventSource.read` hands them out.
-            since, until: the window, [since, until).
-            quarantine: a Parquet file for the rows rejected, with their `reason`; written also
-                where the contract is broken, and removed where an earlier run left one and no
-                row is rejected.
-            now: the moment that events of the future are told by; by default this machine's.
+            events: events as `EventSource.read` returns them.
+            since, until: the window [since, until).
+            quarantine: Parquet file for the rejected rows with their `reason`. It is written even
+                if the contract is broken, and removed if no row is rejected.
+            now: current time; by default this machine's clock.
             accept: names of `CHECKS` that may fail this once.
 
         Raises:
-            BrokenContractError: the contract is broken; a kind of DataError.
+            BrokenContractError: the contract is broken.
             SchemaError: a column is missing or of the wrong type.
         """
         check_schema(events)
-        moment = datetime.now(UTC) if now is None else now
-        latest = moment + timedelta(seconds=self.clock_tolerance_seconds)
+        now = datetime.now(UTC) if now is None else now
+        latest = now + timedelta(seconds=self.clock_tolerance_seconds)
         reasons = rejections(events, midnight(since), midnight(until), latest)
         accepted = events.filter(reasons.is_null())
         rejected = events.with_columns(reasons).filter(reasons.is_not_null())
         if quarantine is not None:
             _write_quarantine(Path(quarantine), rejected)
         counts = dict(rejected["reason"].value_counts().iter_rows())
-        daily = _daily(accepted, since, until)
-        usual = self._usual(daily, moment)
+        daily = _daily_counts(accepted, since, until)
+        usual = self._medians(daily, now)
         shares = _shares(counts, events.height)
-        failures = self._broken(accepted.height, shares, daily, usual)
+        failures = self._failures(accepted.height, shares, daily, usual)
         broken = [(check, text) for check, text in failures if check not in accept]
         report = ContractReport(
             since=since.isoformat(),
@@ -201,32 +200,32 @@ class Contract(Settings):
             raise BrokenContractError(report)
         return CheckedEvents(accepted, report)
 
-    def _usual(self, daily: dict[date, int], now: datetime) -> dict[date, float]:
-        """The median of the days before, for the last days that are over by `now`."""
+    def _medians(self, daily: dict[date, int], now: datetime) -> dict[date, float]:
+        """Return the median of the days before, for each of the last complete days."""
         days = sorted(daily)
-        began = next((i for i, d in enumerate(days) if daily[d]), len(days))
-        usual = {}
-        n_over = sum(midnight(day) + timedelta(days=1) <= now for day in days)
-        for i in range(max(n_over - self.volume_days, 0), n_over):
-            before = days[max(began, i - self.median_days) : i]
+        first = next((i for i, d in enumerate(days) if daily[d]), len(days))
+        medians = {}
+        n_complete = sum(midnight(day) + timedelta(days=1) <= now for day in days)
+        for i in range(max(n_complete - self.volume_days, 0), n_complete):
+            before = days[max(first, i - self.median_days) : i]
             if len(before) >= self.min_median_days:
-                usual[days[i]] = float(median(daily[d] for d in before))
-        return usual
+                medians[days[i]] = float(median(daily[d] for d in before))
+        return medians
 
-    def _broken(
+    def _failures(
         self,
         n_accepted: int,
         shares: dict[str, float],
         daily: dict[date, int],
         usual: dict[date, float],
     ) -> list[tuple[str, str]]:
-        """What does not hold: the check's name, empty where it cannot be accepted, and a text."""
-        found = [] if n_accepted else [("", "there are none")]
+        """Return name and message of each failed check; the name is "" if it cannot be accepted."""
+        failures = [] if n_accepted else [("", "there are none")]
         for name, share in shares.items():
             limit = 1.0 if name == EMPTY else getattr(self, f"max_{name}_share")
             if share > limit:
                 text = f"{share:.2%} of rows are {name}, at most {limit:.2%} may be"
-                found.append((name, f"{text} (max_{name}_share)"))
+                failures.append((name, f"{text} (max_{name}_share)"))
         for day, typical in usual.items():
             n, low, high = daily[day], self.min_volume_ratio, self.max_volume_ratio
             if not low * typical <= n <= high * typical:
@@ -235,8 +234,8 @@ class Contract(Settings):
                     f"{day} has {n:,} events, {low * typical:,.0f} to {high * typical:,.0f} were "
                     f"expected from a median of {typical:,.0f} on the days before ({limit})"
                 )
-                found.append(("volume", text))
-        return found
+                failures.append(("volume", text))
+        return failures
 
 
 def _shares(counts: dict[str, int], n_read: int) -> dict[str, float]:
@@ -247,11 +246,11 @@ def _shares(counts: dict[str, int], n_read: int) -> dict[str, float]:
     return {kind: n / n_read if n_read else 0.0 for kind, n in kinds.items()}
 
 
-def _daily(events: pl.DataFrame, since: date, until: date) -> dict[date, int]:
-    counted = events.group_by(pl.col("timestamp").dt.date()).len()
-    found: dict[date, int] = dict(counted.iter_rows())
+def _daily_counts(events: pl.DataFrame, since: date, until: date) -> dict[date, int]:
+    per_day = events.group_by(pl.col("timestamp").dt.date()).len()
+    counts: dict[date, int] = dict(per_day.iter_rows())
     days = (since + timedelta(days=i) for i in range((until - since).days))
-    return {day: found.get(day, 0) for day in days}
+    return {day: counts.get(day, 0) for day in days}
 
 
 def _write_quarantine(path: Path, rejected: pl.DataFrame) -> None:
@@ -263,5 +262,5 @@ def _write_quarantine(path: Path, rejected: pl.DataFrame) -> None:
 
 
 def midnight(day: date) -> datetime:
-    """The moment at which a day begins, in UTC."""
+    """Return the time at which a day begins, in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -27,21 +27,21 @@ ID_ROLES = ("user", "item")
 
 
 class EventRows:
-    """Collects the events of one window, table after table; `frame` returns them.
+    """Collects the events of a window table by table; `frame` returns them.
 
-    Rows that are no events are left out as soon as they are read, by the rules of `read_log`.
+    Rows that are not events are left out when they are read, by the rules of `read_log`.
 
     Args:
-        columns: names of columns, as far as they are given. The user, item and timestamp columns
-            of the first table hold for all that follow.
-        rules: how values are read.
-        since, until: the window, [since, until).
+        columns: names of columns that are known. All tables must have the user, item and timestamp
+            columns of the first.
+        rules: how to read values.
+        since, until: the window [since, until).
         report: filled with what was read.
-        kinds: the weight of each kind of event; None where kinds have no weights.
+        kinds: weight of each kind of event; None if kinds have no weights.
 
     Attributes:
-        since, until: the window, [since, until).
-        report: as given.
+        since, until: the window [since, until).
+        report: the report.
 
     Examples:
         >>> from nearfar.store.event_rows import EventRows
@@ -71,128 +71,136 @@ class EventRows:
         self.since, self.until = since, until
         self.report = report
         self._columns = columns
-        self._names_time = columns.timestamp is not None
+        self._has_time_column = columns.timestamp is not None
         self._rules = rules
         self._roles = event_roles(weighed_kinds=kinds is not None)
         self._judge = event_judge(kinds, columns, report)
         self._clock = Clock("the events", rules.time_unit, rules.time_format)
-        self._kinds: dict[str, tuple[pl.DataType, str]] = {}
-        self._untyped = False
-        self._of_both_kinds: set[str] = set()
+        self._id_types: dict[str, tuple[pl.DataType, str]] = {}
+        self._has_untyped = False
+        self._mixed_ids: set[str] = set()
         self._tables: list[pl.DataFrame] = []
         self._n_in_window = 0
 
     def roles(self, present: Sequence[str], where: str) -> dict[str, str]:
-        """The column of each role.
+        """Return the column of each role.
+
+        Args:
+            present: columns of a table.
+            where: name of the table, for messages.
 
         Raises:
-            SchemaError: the user, the item or the timestamp cannot be told, or a column that an
-                earlier table had is missing.
+            SchemaError: the user, item or timestamp is not recognised, or a column that an earlier
+                table had is missing.
         """
-        found = self._columns.resolve(present, where, self._roles)
-        if "timestamp" not in found:
+        roles = self._columns.resolve(present, where, self._roles)
+        if "timestamp" not in roles:
             listed = ", ".join(repr(c) for c in present)
             raise SchemaError(
                 f"{where} has no column known as the timestamp; it has {listed}: name one with "
                 "columns.timestamp = '...'"
             )
-        fixed = {role: found[role] for role in (*ID_ROLES, "timestamp")}
-        given = {r: c for r, c in vars(self._columns).items() if c is not None}
-        self._columns = Columns(**{**given, **fixed})
-        return found
+        fixed = {role: roles[role] for role in (*ID_ROLES, "timestamp")}
+        named = {r: c for r, c in vars(self._columns).items() if c is not None}
+        self._columns = Columns(**{**named, **fixed})
+        return roles
 
     def tables(
         self, files: RawFiles, options: ReadOptions, *, alone: bool
     ) -> Sequence[TableReader]:
-        """The tables of events in a file or archive, as `read_log` finds them there.
+        """Return the tables of events in a file or archive, as `read_log` finds them.
 
         Args:
             files: the file.
             options: how to read it.
-            alone: whether it is the only one. Of several, one without any row is told and left out.
+            alone: whether it is the only file. One of several without any row is left out, with a
+                remark.
 
         Raises:
-            DataError: it holds no table, or several that are not parts of one.
+            DataError: the file has no table, or several that are not parts of one.
         """
         try:
-            found, skipped = open_tables(files, self._roles, vars(self._columns), options)
+            tables, skipped = open_tables(files, self._roles, vars(self._columns), options)
         except EmptyDataError as error:
             if alone:
                 raise
             self.report.remarks.append(f"left out: {error}")
             return ()
         self.report.skipped_files += skipped
-        return found
+        return tables
 
     def learn(self, times: pl.Series) -> str:
-        """Learn from some timestamps what numbers count, and return it ("s", "day", ...)."""
+        """Recognise the unit of numeric timestamps by a sample; return it ("s", "day", ...)."""
         return self._clock.learn(times)
 
     def add(self, table: TableReader, *, whole: bool = False) -> None:
         """Add the rows of a table that lie in the window, or all of them with `whole`.
 
         Raises:
-            SchemaError: a column is missing, or ids are of another kind than before.
+            SchemaError: a column is missing, or ids are of another type than before.
             DataError: the table cannot be read.
         """
         roles = self.roles(table.columns, table.where)
-        if not self._names_time and not isinstance(table, OneTimeTable):
+        if not self._has_time_column and not isinstance(table, OneTimeTable):
             table, roles, remark = dated(table, roles)
             self.report.remarks += [remark] if remark else []
-        self._untyped |= not table.typed
+        self._has_untyped |= not table.typed
         blocks = [pl.DataFrame()]
-        given = {role.name: roles.get(role.name, "") for role in self._roles}
+        names = {role.name: roles.get(role.name, "") for role in self._roles}
         for rows in read_rows(
-            [table], self._roles, given, self._rules, self.report, clock=self._clock
+            [table], self._roles, names, self._rules, self.report, clock=self._clock
         ):
             frame = rows.frame.with_columns(
                 pl.from_epoch(pl.col("timestamp"), "s").cast(pl.Datetime("us"))
                 .dt.replace_time_zone("UTC"),
-                *(self._of_one_kind(rows.frame[r], table) for r in ID_ROLES),
+                *(self._check_id_type(rows.frame[r], table) for r in ID_ROLES),
             )  # fmt: skip
             if not whole:
-                moment, first, last = pl.col("timestamp"), *map(midnight, (self.since, self.until))
-                frame = frame.filter(
-                    moment.is_null() | moment.is_between(first, last, closed="left")
-                )
-            blocks.append(self._events_of(frame))
+                time, first, last = pl.col("timestamp"), *map(midnight, (self.since, self.until))
+                frame = frame.filter(time.is_null() | time.is_between(first, last, closed="left"))
+            blocks.append(self._select_events(frame))
         self._tables.append(pl.concat(blocks, how="diagonal_relaxed"))
 
-    def _events_of(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows that are events, weighed by their kinds where these have weights."""
+    def _select_events(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows that are events, with weights by kind if kinds have weights."""
         self._n_in_window += frame.height
-        events, none = self._judge.read(frame)
-        if "kind" in frame.columns:  # what tells a view from a purchase in the same second
+        events, is_no_event = self._judge.read(frame)
+        if "kind" in frame.columns:  # tells a view from a purchase in the same second
             events = events.with_columns(frame["kind"])
-        return events if none is None else events.filter(~none)
+        return events if is_no_event is None else events.filter(~is_no_event)
 
-    def _of_one_kind(self, ids: pl.Series, table: TableReader) -> pl.Series:
+    def _check_id_type(self, ids: pl.Series, table: TableReader) -> pl.Series:
+        """Return the ids, as text from an untyped table.
+
+        Raises:
+            SchemaError: they are of another type than in earlier tables.
+        """
         role = ids.name
         if not table.typed:
             return ids.cast(pl.String)
         if ids.null_count() == len(ids):
             return ids.cast(pl.Null)
-        kind, first = self._kinds.setdefault(role, (ids.dtype, table.where))
-        if kind != ids.dtype and not self._spell_integers(ids):
-            told = {pl.Int64: "integers", pl.String: "text"}
+        kind, first = self._id_types.setdefault(role, (ids.dtype, table.where))
+        if kind != ids.dtype and not self._are_integers(ids):
+            names = {pl.Int64: "integers", pl.String: "text"}
             raise SchemaError(
-                f"{table.where}: {role} ids are {told[ids.dtype.base_type()]}, in {first} they are "
-                f"{told[kind.base_type()]}; make them of one kind"
+                f"{table.where}: {role} ids are {names[ids.dtype.base_type()]}, in {first} they "
+                f"are {names[kind.base_type()]}; give them one type"
             )
         return ids
 
-    def _spell_integers(self, ids: pl.Series) -> bool:
-        """Whether the text ids among these and those before spell integers, as the others are."""
-        before = (t[ids.name] for t in self._tables if t.height)
-        texts = [s.drop_nulls() for s in (ids, *before) if s.dtype == pl.String]
-        self._of_both_kinds.add(ids.name)
+    def _are_integers(self, ids: pl.Series) -> bool:
+        """Return whether the text ids of this and the earlier tables all spell integers."""
+        earlier = (t[ids.name] for t in self._tables if t.height)
+        texts = [s.drop_nulls() for s in (ids, *earlier) if s.dtype == pl.String]
+        self._mixed_ids.add(ids.name)
         return all(map(identity.spells_integers, texts))
 
     def frame(self) -> pl.DataFrame:
-        """All rows, in an order that depends on their values alone.
+        """Return all rows, in an order that depends only on their values.
 
-        A table without weights counts each row as one event if others have weights. Ratings are
-        left out unless all tables have them.
+        If some tables have weights, each row of the others has weight 1. Ratings are left out
+        unless all tables have them.
 
         Raises:
             DataError: an id in scientific notation may have lost digits.
@@ -221,24 +229,25 @@ class EventRows:
             )
         rows = pl.concat(tables, how="diagonal_relaxed")
         tables.clear()
-        rows = rows.with_columns(self._typed(rows[r]) for r in ID_ROLES)
+        rows = rows.with_columns(self._normalise_ids(rows[r]) for r in ID_ROLES)
         for role in ID_ROLES:
             if rows[role].dtype == pl.String:
                 self.report.remarks += remarks_on_ids(
                     role, rows[role].drop_nulls().unique(maintain_order=True)
                 )
-        rest = [c for c in ("rating", "weight", "kind") if c in rows.columns]
-        rows = rows.select("user", "item", "timestamp", *rest)
-        return rows.sort("timestamp", "user", "item", *rest)
+        optional = [c for c in ("rating", "weight", "kind") if c in rows.columns]
+        rows = rows.select("user", "item", "timestamp", *optional)
+        return rows.sort("timestamp", "user", "item", *optional)
 
-    def _typed(self, ids: pl.Series) -> pl.Series:
+    def _normalise_ids(self, ids: pl.Series) -> pl.Series:
+        """Return the ids as integers or text, by the rules of `core.identity`."""
         if ids.dtype == pl.Null:
             return ids.cast(pl.String)
-        typed = not self._untyped and ids.name not in self._of_both_kinds
+        typed = not self._has_untyped and ids.name not in self._mixed_ids
         literal = self._rules.literal_ids
         settled = identity.settled(ids, ids.name, typed=typed, literal=literal)
-        if settled is not ids and (again := identity.written_anew(ids)).any():
-            such = repr(ids.filter(again).min())
-            n = int(again.sum())
-            self.report.converted[f"{ids.name} ids such as {such} read as whole numbers"] += n
+        if settled is not ids and (rewritten := identity.written_anew(ids)).any():
+            example = repr(ids.filter(rewritten).min())
+            n = int(rewritten.sum())
+            self.report.converted[f"{ids.name} ids such as {example} read as whole numbers"] += n
         return settled

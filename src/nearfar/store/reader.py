@@ -1,4 +1,4 @@
-"""Repeated reads of the recommendations of a few users, as a service makes them."""
+"""The interface of a reader: a service reads the recommendations of a few users repeatedly."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from nearfar.core.errors import DataError
 
 
 class UnreachableError(DataError):
-    """The store cannot be reached now. The same read may succeed later."""
+    """Raised when the store cannot be reached now; the same read may succeed later."""
 
 
 class StoredRecommendation(NamedTuple):
-    """One stored recommendation of a user."""
+    """A stored recommendation of a user."""
 
     rank: int
     item: int | str
@@ -25,14 +25,14 @@ class StoredRecommendation(NamedTuple):
 
 
 class Reader(ABC):
-    """Reads a sink again and again and keeps its connection or file open between reads.
+    """Reads a sink repeatedly and keeps its connection or file open between reads.
 
     A reader is used by one thread at a time. After an error the next read opens the store anew.
     """
 
     @abstractmethod
     def latest(self) -> date | None:
-        """Return the latest published day, or None where no day is published.
+        """Return the latest published day, or None if no day is published.
 
         Raises:
             UnreachableError: the store cannot be reached.
@@ -48,7 +48,7 @@ class Reader(ABC):
             users: ids as text, each once. An id that the store cannot hold has no rows.
 
         Returns:
-            The rows of each user who has any, by rank; None where the day is not published.
+            The rows of each user who has any, by rank; None if the day is not published.
 
         Raises:
             UnreachableError: the store cannot be reached.

@@ -13,12 +13,12 @@ from nearfar.experiments.autopilot.autopilot import AutopilotOptions, autopilot
 from nearfar.experiments.autopilot.blending import (
     best_of_kinds,
     blend_of,
+    choose_winner,
     last_settings,
     parts_of,
-    preferred,
 )
 from nearfar.experiments.autopilot.fitting import Fitter
-from nearfar.experiments.autopilot.kept_models import KeptModels
+from nearfar.experiments.autopilot.kept_models import SavedModels
 from nearfar.experiments.autopilot.leaderboard import make_leaderboard
 from nearfar.experiments.autopilot.records import Record, Records
 from nearfar.models.ensemble import Ensemble
@@ -84,12 +84,12 @@ def test_a_part_without_weight_is_not_fitted_in_the_end() -> None:
 )
 def test_a_blend_wins_where_it_gains_half_a_percent(reached, wins) -> None:
     single, blend = trial(0, "ease", 0.3), trial(1, "blend", reached)
-    assert preferred(single, blend) is (blend if wins else single)
+    assert choose_winner(single, blend) is (blend if wins else single)
 
 
 def test_no_blend_wins_where_nothing_is_found() -> None:
     single, blend = trial(0, "ease", 0.0), trial(1, "blend", 0.0)
-    assert preferred(single, blend) is single
+    assert choose_winner(single, blend) is single
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -125,12 +125,12 @@ def search_of(folder, fits: Fits):
 
 def test_a_blend_and_its_test_users_need_no_second_fit(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(holding_out, "TEST_FROM_USERS", 200)
-    monkeypatch.setattr(leaderboard, "preferred", lambda single, blend, *rest: blend)
+    monkeypatch.setattr(leaderboard, "choose_winner", lambda single, blend, *rest: blend)
     fits = Fits()
     found = search_of(tmp_path / "kept", fits)
     assert fits.titles.count("Blend") == 1  # on all users
     assert not list((found.folder / "models").glob("*"))
-    monkeypatch.setattr(KeptModels, "keep", lambda *_: "the disk is full")
+    monkeypatch.setattr(SavedModels, "save", lambda *_: "the disk is full")
     fits = Fits()
     fitted_again = search_of(tmp_path / "lost", fits)
     assert fits.titles.count("Blend") == 3
@@ -149,7 +149,7 @@ def test_time_kept_back_for_a_blend_that_does_not_win_goes_to_trials(
 
     monkeypatch.setattr(Fitter, "reserved", reserved)
     monkeypatch.setattr(
-        leaderboard, "preferred", lambda single, blend, *_: blend if wins else single
+        leaderboard, "choose_winner", lambda single, blend, *_: blend if wins else single
     )
     families = [t.family for t in search_of(tmp_path, Fits()).records.trials]
     n_survey = len(ONLY) - 1
@@ -174,8 +174,8 @@ def test_a_damaged_model_is_fitted_again(tmp_path) -> None:
     item_ids = two_tastes().item_ids
     algorithm = make_algorithm("ease", {})
     model = algorithm.fit(two_tastes())
-    models = KeptModels(tmp_path)
-    assert models.keep(3, Bundle.of(model, algorithm, two_tastes())) is None
+    models = SavedModels(tmp_path)
+    assert models.save(3, Bundle.of(model, algorithm, two_tastes())) is None
     assert np.array_equal(models.load(3).weights, model.weights)
     assert len(item_ids) == models.load(3).n_items
     arrays = tmp_path / "0003" / "model.safetensors"
@@ -192,7 +192,7 @@ def test_a_search_that_is_over_blends_nothing_again(searched) -> None:
 
 
 def test_a_blend_that_wins_is_saved_as_one_model(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(leaderboard, "preferred", lambda single, blend, *rest: blend)
+    monkeypatch.setattr(leaderboard, "choose_winner", lambda single, blend, *rest: blend)
     out = tmp_path / "best"
     found = autopilot(two_tastes(), out, AutopilotOptions(minutes=5.0, only=ONLY))
     bundle = load_bundle(out)

@@ -84,7 +84,8 @@ def test_a_shortened_closed_form_fits_the_time_by_its_own_estimate(share: float)
     fitter = SimpleNamespace(
         records=None, held_out=SimpleNamespace(train=train), say=lambda text: None
     )
-    found = FamilySearch([family], fitter)._fitting(family, algorithm, allowance)  # pyright: ignore[reportArgumentType]
+    search = FamilySearch([family], fitter)  # pyright: ignore[reportArgumentType]
+    found = search._shorten_closed_form(family, algorithm, allowance)
     assert found is None or closed_form_seconds(found, train) <= allowance
     assert (found is None) == (share < 0.05)
 
@@ -306,7 +307,7 @@ def test_a_second_autoencoder_is_not_cut_below_half(seconds: float, lengths: lis
     algorithm = recvae.with_values(recvae.base(), {"epochs": 40})
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Family, "start_on", lambda *_: algorithm)
-        reason = search._survey_one(recvae, 100.0)
+        reason = search._fit_first(recvae, 100.0)
     assert tried == lengths
     assert (reason is None) == (len(lengths) > 1)
     if reason is not None:

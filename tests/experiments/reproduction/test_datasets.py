@@ -13,7 +13,7 @@ from nearfar.data.splits.folder import load_split, save_split
 from nearfar.data.splits.strong import SEED, split_strong
 from nearfar.experiments.reproduction import datasets, study_splits
 from nearfar.experiments.reproduction.datasets import NAMES, OwnData, data_set
-from nearfar.experiments.reproduction.study_splits import Splits, training_of
+from nearfar.experiments.reproduction.study_splits import Splits, training_data
 from tests.experiments.reproduction.cases import NAME
 
 
@@ -153,10 +153,10 @@ def test_published_splits_keep_test_users_in_training(tmp_path: Path, named: boo
     # nothing of the test is trained on or chosen by
     known = split.test.fold_in.x
     assert known.multiply(split.test.held_out.x).nnz == 0
-    whole, none = training_of(split, validates=False)
+    whole, none = training_data(split, validates=False)
     assert whole.fingerprint == split.test.fold_in.fingerprint
     assert none is None
-    train, validation = training_of(split, validates=True)
+    train, validation = training_data(split, validates=True)
     assert train.n_interactions + validation.fold_in.n_interactions == (
         known.nnz - validation.held_out.n_interactions
     )
@@ -168,6 +168,6 @@ def test_strong_splits_never_train_on_validation_users(tmp_path: Path) -> None:
     splits.prepare(range(1))
     split = splits.load(0)
     for validates in (True, False):
-        train, validation = training_of(split, validates=validates)
+        train, validation = training_data(split, validates=validates)
         assert train is split.train
         assert validation is split.validation

@@ -13,7 +13,7 @@ from nearfar.algorithms.pia import PIA
 from nearfar.core import discovery, settings
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.experiments.tuning.space import Parameter, Space, value_of, with_values
-from nearfar.experiments.tuning.trials import beyond_defaults, settings_toml
+from nearfar.experiments.tuning.trials import changed_settings, settings_toml
 from nearfar.vae.corruption.corruption import Mask
 from nearfar.vae.weights.constant import ConstantWeight
 
@@ -61,7 +61,7 @@ def test_a_part_of_a_space_can_be_searched() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("l2 = 3", "l2 is 3; a table of low and high"),
+        ("l2 = 3", "l2 is 3; expected a table of low and high"),
         ("l2 = {low = 1}", "l2: low and high are needed, or choices"),
         ("l2 = {low = 2, high = 1}", "low must be less than high"),
         ("l2 = {low = 0, high = 1, log = true}", "log needs low above 0"),
@@ -111,7 +111,7 @@ def test_what_a_parameter_holds(parameter, inside, outside) -> None:
 def test_settings_written_are_settings_read(algorithm) -> None:
     cls = type(algorithm)
     plain, defaults = settings.to_plain(algorithm), settings.to_plain(cls())
-    differing = {k: v for k, v in beyond_defaults(plain, defaults).items() if k != "kind"}
+    differing = {k: v for k, v in changed_settings(plain, defaults).items() if k != "kind"}
     text = "[ml-1m]\n" + settings_toml(differing)
     assert settings.build(cls, tomllib.loads(text)["ml-1m"]) == algorithm
     if algorithm == cls():

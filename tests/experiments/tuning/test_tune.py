@@ -233,5 +233,5 @@ def test_a_file_of_the_space_is_read_and_a_class_is_answered_by_its_name(tmp_pat
     search = TuningSearch("ease", tmp_path, space=str(tmp_path / "space.toml"))
     assert search.searched().parameters["l2"].high == 2.0
     for given in (EASE, EASE(l2=3)):
-        with pytest.raises(SettingsError, match=r"a name was expected, as 'ease', and settings"):
+        with pytest.raises(SettingsError, match=r"expected a name, as 'ease', and settings"):
             TuningSearch(cast("str", given), tmp_path)

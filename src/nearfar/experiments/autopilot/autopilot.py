@@ -1,4 +1,4 @@
-"""`autopilot`: from a log to the bundle of the best model of all families."""
+"""`autopilot`: find the best model of all families for a log, and save its bundle."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ LEADERBOARD = "leaderboard.json"
 
 @dataclass(frozen=True)
 class AutopilotOptions:
-    """How the autopilot searches.
+    """Options of the autopilot's search.
 
     Args:
-        minutes: the budget of the search and the last fit, over all calls.
+        minutes: time budget of the search and the last fit, over all calls.
         goal: "accuracy" or "speed"; see `make_leaderboard`.
-        only: families that are searched; all where it is empty.
-        time_split: hold out by time rather than users at random.
-        seed: of the split, the proposals and the fits.
-        device, precision: of the fits.
+        only: families to search; all if empty.
+        time_split: split by time instead of holding out random users.
+        seed: random seed of the split, the proposals and the fits.
+        device, precision: device and precision of the fits.
 
     Raises:
         SettingsError: a value is out of range.
-        UnknownNameError: no family is called so.
+        UnknownNameError: a family is unknown.
 
     Examples:
         >>> nf.AutopilotOptions(minutes=5, only=("ease", "wmf")).minutes
@@ -70,23 +70,23 @@ class AutopilotOptions:
 
     @property
     def families(self) -> tuple[Family, ...]:
-        """The families that are searched."""
+        """The families to search."""
         return select_families(self.only)
 
 
 @dataclass(frozen=True, eq=False)
 class Autopilot:
-    """What an autopilot run came to.
+    """The result of an autopilot run.
 
     Args:
-        bundle: the folder of the winner, fitted on all users; None where it was stopped before.
-        folder: of trials.json and leaderboard.json.
-        leaderboard: the families; None where no trial came through.
-        test: the winner's metrics on the test users, JSON-able; None where none were held out.
+        bundle: folder of the winner, fitted on all users; None if the run stopped before.
+        folder: folder of trials.json and leaderboard.json.
+        leaderboard: best trial of each family; None if no trial is complete.
+        test: the winner's metrics on the test users, JSON-able; None without test users.
         records: the finished trials.
-        stop: what stopped it; None at the end.
-        provenance: versions, machine, commit.
-        held_out: the data.
+        stop: what stopped the run; None if it finished.
+        held_out: the split of the data.
+        provenance: versions, machine and commit.
     """
 
     bundle: Path | None
@@ -133,35 +133,35 @@ def autopilot(
 ) -> Autopilot:
     """Find the best model of all families for a log, and save it as a bundle.
 
-    Holds users out; fits every family once as it starts (what does not fit in memory or time is
-    left out, with the reason); then halves the families round by round and tries settings around
-    the best of those that go on. Validation NDCG@100 chooses. Where there are 5,000 users or
-    more, the winner is measured once on test users that chose nothing. It is then fitted on all
-    users.
+    The search holds out validation users and, of 5,000 users or more, test users. It fits every
+    family once with its first settings and leaves out, with the reason, what does not fit in
+    memory or time. Then it halves the families round by round and tries settings around the best
+    of the remaining ones. Validation NDCG@100 selects the winner, which is measured once on the
+    test users and then fitted on all users.
 
-    Finished trials are written to OUT.autopilot as they end; a killed or stopped search goes on
-    from there when it is called again. The proposals, the winner and the leaderboard depend on
-    the finished trials and the seed alone.
+    Each finished trial is written to OUT.autopilot; a killed or stopped search resumes from there
+    when it is called again. The proposals, the winner and the leaderboard depend only on the
+    finished trials and the seed.
 
     Args:
-        data: the log, filtered; or interactions.
-        out: the bundle's folder.
-        options: see `AutopilotOptions`.
+        data: a filtered log, or interactions.
+        out: folder of the bundle.
+        options: options of the search.
         say: called with each line of progress.
-        reporting: gives the callbacks of each fit.
+        reporting: returns the callbacks of each fit.
 
     Returns:
-        The winner's bundle, the leaderboard, and what stopped the search, if anything did.
+        The winner's bundle, the leaderboard, and what stopped the search, if anything.
 
     Raises:
-        ArtefactError: something that is no bundle stands at `out`.
+        ArtefactError: `out` exists and is not a bundle.
         SettingsError: OUT.autopilot holds the search of other data, families or seed.
         EmptyDataError: too few users have two items.
-        SchemaError: a split in time is asked for and there are no timestamps.
+        SchemaError: a split by time is requested and the log has no timestamps.
 
     Examples:
         >>> options = nf.AutopilotOptions(minutes=30)
-        >>> found = nf.autopilot(log, "best", options, say=print)  # doctest: +SKIP
+        >>> result = nf.autopilot(log, "best", options, say=print)  # doctest: +SKIP
     """
     options, out = options or AutopilotOptions(), Path(out)
     check_destination(out)
@@ -170,7 +170,7 @@ def autopilot(
         raise EmptyDataError("no validation user has a held-out item to choose a model by")
     folder = folder_of(out)
     records = Records(folder, _identity(options, held_out))
-    where = provenance(Run(device=options.device).torch_device)
+    origin = provenance(Run(device=options.device).torch_device)
     fitter = Fitter(
         held_out, records, TimeBudget(records, options.minutes), options.seed, options.device,
         options.precision, say, reporting,
@@ -183,7 +183,7 @@ def autopilot(
     try:
         with raising_on_sigterm():
             if not finished:
-                records.left_out = {}  # more memory or time may be there now
+                records.left_out = {}  # more memory or time may be available now
                 if records.trials:
                     say(
                         f"going on after {len(records.trials)} trials; "
@@ -207,7 +207,7 @@ def autopilot(
         records=records,
         stop=stop,
         held_out=held_out,
-        provenance=where,
+        provenance=origin,
     )
     if board is not None:
         write_json(folder / LEADERBOARD, result.to_dict())
@@ -215,7 +215,7 @@ def autopilot(
 
 
 def _is_finished(records: Records, options: AutopilotOptions, out: Path) -> bool:
-    """Return whether an earlier call came to the end with this goal and as many minutes."""
+    """Return whether an earlier call finished with this goal and at least as many minutes."""
     outcome = records.outcome
     return (
         outcome.get("goal") == options.goal
@@ -230,7 +230,7 @@ def folder_of(out: Path) -> Path:
 
 
 def _identity(options: AutopilotOptions, held_out: HeldOut) -> dict[str, Any]:
-    """Return what trials must agree on to be of one search; the budget is not part of it."""
+    """Return what identifies a search; trials with another identity cannot continue it."""
     validation = held_out.validation
     return {
         "format": FORMAT,

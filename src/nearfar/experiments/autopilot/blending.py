@@ -1,4 +1,4 @@
-"""The autopilot's last trial: a blend of the best model of each kind."""
+"""The autopilot's blend: a weighted sum of the best model of each kind."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from nearfar.experiments.autopilot.families import BLEND, FAMILIES
 from nearfar.experiments.autopilot.records import Record, Records, best_of
 
 LEAST_GAIN = 0.005
-"""A blend wins from so much, in shares of the best single model's metric: it takes the memory and
-the time of all its parts. To wait for a significant difference would cost more: with few
-validation users hardly any is, and on users that chose nothing the blend was the better one on six
-sets of six (docs/defaults.md)."""
+"""The relative gain over the best single model's metric that a blend needs to win, because it costs
+the memory and time of all its parts. A significant difference would be too strict: with few
+validation users hardly any is significant, and on test users the blend was better on six data sets
+of six (docs/defaults.md)."""
 
 
 def best_of_kinds(records: Records) -> list[Record]:
-    """Return the best trial of each kind of model, popularity aside; the best first."""
+    """Return the best trial of each kind of model except popularity, the best first."""
     by_kind: dict[str, list[Record]] = {}
     for family in FAMILIES:
         if family.kind not in ("popularity", "blend"):
@@ -26,16 +26,16 @@ def best_of_kinds(records: Records) -> list[Record]:
 
 
 def parts_of(records: Records, seconds: float) -> list[Record]:
-    """Return the trials that a blend is made of, the best first; fewer than two for no blend.
+    """Return the trials to blend, the best first; fewer than two if there is no blend.
 
-    They are the best of each kind, since kinds differ more than families do: on four of seven data
-    sets a linear model, a factor model and an autoencoder together were better than each, on one
-    more the latter two (docs/defaults.md). The worst are left out until the others can be fitted
-    on all users in time.
+    They are the best trial of each kind, because kinds differ more than families do: on four of
+    seven data sets a linear model, a factor model and an autoencoder together were better than
+    each alone, and on one more a factor model and an autoencoder were (docs/defaults.md). The
+    worst trials are dropped until the fits of the rest are short enough.
 
     Args:
         records: finished trials.
-        seconds: that the fits of all parts may take together.
+        seconds: time limit of the fits of all parts together.
     """
     parts = best_of_kinds(records)
     while parts and sum(part.fit_seconds for part in parts) > seconds:
@@ -44,40 +44,42 @@ def parts_of(records: Records, seconds: float) -> list[Record]:
 
 
 def blend_of(parts: Sequence[Record]) -> dict[str, Any]:
-    """Return the settings of a blend of trials; its weights are chosen as it is fitted."""
+    """Return the settings of a blend of trials; its weights are chosen in the fit."""
     return {"parts": [_part(p, p.settings) for p in parts]}
 
 
 def last_settings(trial: Record, records: Records) -> dict[str, Any]:
-    """Return a trial's settings for a fit without validation users: with the number of epochs
-    that were best on validation users, of a blend in each of its parts. Parts of weight 0 are left
-    out, so long as there are two others."""
+    """Return a trial's settings for the last fit, which has no validation users.
+
+    The number of epochs is fixed to the best one on validation users, in each part of a blend. A
+    blend drops parts of weight 0 if two others remain.
+    """
     if trial.family == BLEND.name:
         by_number = {t.number: t for t in records.trials}
         weights = trial.settings["weights"]
         pairs = list(zip(trial.values["trials"], weights, strict=True))
-        used = [(n, w) for n, w in pairs if w]
-        used = used if len(used) > 1 else pairs  # a blend has two parts or more
-        parts = [_part(by_number[n], last_settings(by_number[n], records)) for n, _ in used]
-        return {**trial.settings, "parts": parts, "weights": [w for _, w in used]}
+        positive = [(n, w) for n, w in pairs if w]
+        pairs = positive if len(positive) > 1 else pairs  # a blend needs two parts
+        parts = [_part(by_number[n], last_settings(by_number[n], records)) for n, _ in pairs]
+        return {**trial.settings, "parts": parts, "weights": [w for _, w in pairs]}
     values = dict(trial.settings)
     if trial.n_epochs is not None and "epochs" in values:
         values |= {"epochs": trial.n_epochs, "patience": 0}
     return values
 
 
-def preferred(single: Record, blend: Record) -> Record:
-    """Return the blend where it gains enough over the best single model, else that.
+def choose_winner(single: Record, blend: Record) -> Record:
+    """Return the blend if it gains at least `LEAST_GAIN` over the best single model, else that.
 
     Args:
-        single: the best trial of one algorithm.
-        blend: the best trial of a blend.
+        single: best trial of a single algorithm.
+        blend: best trial of a blend.
     """
-    reached, least = blend.score or 0.0, (1 + LEAST_GAIN) * (single.score or 0.0)
-    return blend if reached > 0 and reached >= least else single
+    score, threshold = blend.score or 0.0, (1 + LEAST_GAIN) * (single.score or 0.0)
+    return blend if score > 0 and score >= threshold else single
 
 
 def _part(trial: Record, settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings with the name of the trial's algorithm, as a blend has its parts."""
+    """Return the settings of a blend's part: `settings` and the name of the trial's algorithm."""
     algorithms = {f.name: f.algorithm for f in FAMILIES}
     return {"kind": algorithms[trial.family], **settings}

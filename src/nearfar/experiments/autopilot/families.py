@@ -12,7 +12,7 @@ from nearfar.algorithms.multvae import RICHER
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.data.interactions import Interactions
-from nearfar.experiments.tuning.space import Space, with_values
+from nearfar.experiments.tuning.space import Space, plain_settings, with_values
 
 Kind = Literal["popularity", "linear", "factors", "autoencoder", "blend"]
 
@@ -32,29 +32,29 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 """Settings that make a variant of an autoencoder, by name.
 
-`patience` is 0 because Algorithm 1 needs validation users, which the last fit on all users has not.
+`patience` is 0 because Algorithm 1 needs validation users, and the last fit on all users has none.
 """
 
 LEAST_STEPS = 6
-"""Steps per epoch that a training starts with at least: with 2, Mult-VAE loses a tenth of its
-NDCG@100 on 500 users, and with 6 nothing on 1,500."""
+"""Minimum steps per epoch: with 2, Mult-VAE loses a tenth of its NDCG@100 on 500 users, and with 6
+nothing on 1,500."""
 
 LEAST_BATCH = 25
 
 
 @dataclass(frozen=True)
 class Family:
-    """An algorithm with the settings that its search starts from.
+    """An algorithm with the first settings of its search.
 
-    What is searched is the algorithm's own space (`algorithms/spaces`), as `nearfar tune` has it.
+    The search space is the algorithm's own (`algorithms/spaces`), as in `nearfar tune`.
 
     Args:
-        algorithm: its name.
-        label: its name in tables.
-        kind: what sort of model it is.
-        start: the preset that the search starts from; None for the defaults.
-        variants: which of `VARIANTS` are laid over it.
-        searched: whether other settings than the first are tried.
+        algorithm: name of the algorithm.
+        label: name in tables.
+        kind: kind of model.
+        start: preset of the first settings; None for the defaults.
+        variants: names of `VARIANTS` to apply over the first settings.
+        searched: whether to try settings other than the first.
     """
 
     algorithm: str
@@ -66,11 +66,11 @@ class Family:
 
     @property
     def name(self) -> str:
-        """What --only and files call it, as "multvae+pia"."""
+        """Its name in --only and in files, such as "multvae+pia"."""
         return "+".join((self.algorithm, *self.variants))
 
     def base(self) -> Algorithm:
-        """Return the algorithm that the search starts from; the data may still fill in settings."""
+        """Return the algorithm with its first settings; those that depend on data are open."""
         values: dict[str, Any] = preset(self.algorithm, self.start) if self.start else {}
         for variant in self.variants:
             values = settings.merge(values, VARIANTS[variant])
@@ -79,40 +79,39 @@ class Family:
     def start_on(self, train: Interactions) -> Algorithm:
         """Return the algorithm of the first trial on these data.
 
-        Settings left to the data are filled in. Where users are few, batches are smaller, so that
-        an epoch has `LEAST_STEPS` steps.
+        Settings that depend on the data are filled in. For few users the batches are smaller, so
+        that an epoch has `LEAST_STEPS` steps.
 
         Args:
-            train: the training users x items.
+            train: training interactions.
         """
         algorithm = self.base()
         batch_size = getattr(algorithm, "batch_size", None)
-        most = max(LEAST_BATCH, train.n_users // LEAST_STEPS)
-        if batch_size is not None and batch_size > most:
-            algorithm = self.with_values(algorithm, {"batch_size": most})
+        limit = max(LEAST_BATCH, train.n_users // LEAST_STEPS)
+        if batch_size is not None and batch_size > limit:
+            algorithm = self.with_values(algorithm, {"batch_size": limit})
         alignment = getattr(algorithm, "alignment", None)
         if isinstance(algorithm, AutoencoderAlgorithm) and alignment and alignment.weight is None:
             algorithm = self.with_values(algorithm, {"alignment.weight": algorithm.ALIGN_WEIGHT})
         return algorithm.alternatives()[0].resolved(train)
 
     def space(self, algorithm: Algorithm) -> Space:
-        """Return what is searched around an algorithm of this family; it may be empty."""
+        """Return the search space of an algorithm of this family; it may be empty."""
         if not self.searched:
             return Space({})
         return Space.of(self.algorithm).within(algorithm)
 
     def with_values(self, algorithm: Algorithm, values: Mapping[str, Any]) -> Algorithm:
-        """Return the algorithm with the searched settings (dotted names) replaced.
+        """Return the algorithm with some settings (by dotted name) replaced.
 
         Raises:
-            SettingsError: the settings do not go together.
+            SettingsError: the settings contradict each other.
         """
-        plain = {k: v for k, v in settings.to_plain(algorithm).items() if k != "kind"}
-        return make_algorithm(self.algorithm, with_values(plain, values))
+        return make_algorithm(self.algorithm, with_values(plain_settings(algorithm), values))
 
 
 BLEND = Family("blend", "Blend", "blend", searched=False)
-"""Of the best trials of the other families, once they are searched."""
+"""A blend of the best trials of the other families, tried after they are searched."""
 
 FAMILIES: tuple[Family, ...] = (
     Family("popularity", "Popularity", "popularity", searched=False),
@@ -130,20 +129,20 @@ FAMILIES: tuple[Family, ...] = (
 
 
 def select_families(only: Sequence[str] = ()) -> tuple[Family, ...]:
-    """Return the families that `only` names, in the order of `FAMILIES`; all where it is empty.
+    """Return the families that `only` names, in the order of `FAMILIES`; all if it is empty.
 
     Args:
         only: names of families ("multvae+pia") or of algorithms ("multvae": all its variants).
 
     Raises:
-        UnknownNameError: no family is called so.
+        UnknownNameError: a family is unknown.
         SettingsError: a name is empty.
     """
     names: set[str] = set()
     for name in only:
         key = name.strip().lower()
         if not key:
-            raise SettingsError("a family's name is empty; name some, as ease,multvae+pia")
+            raise SettingsError("the name of a family is empty; name some, as ease,multvae+pia")
         matching = {f.name for f in FAMILIES if key in (f.name, f.algorithm, f.label.lower())}
         exact = {f.name for f in FAMILIES if key == f.name and "+" in key}
         if not matching:

@@ -1,4 +1,4 @@
-"""Models of trials, kept on disk so that a blend and the test users need no second fit."""
+"""Models of trials, saved on disk so that the blend and the test need no second fit."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from nearfar.core.manifest import is_bundle
 from nearfar.models.model import Model
 
 
-class KeptModels:
-    """A folder of bundles, one per trial; the folder is looked at once.
+class SavedModels:
+    """A folder of bundles, one per trial; its content is read once, at the start.
 
     Args:
-        folder: where they are; it need not exist.
+        folder: path of the folder; it need not exist.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._kept = {int(place.name) for place in folder.glob("[0-9]*") if is_bundle(place)}
+        self._numbers = {int(path.name) for path in folder.glob("[0-9]*") if is_bundle(path)}
 
     def has(self, number: int) -> bool:
-        """Return whether a trial's model was kept."""
-        return number in self._kept
+        """Return whether a trial's model is saved."""
+        return number in self._numbers
 
-    def keep(self, number: int, bundle: Bundle) -> str | None:
-        """Write a trial's model; returns why that was not possible, where it was not."""
+    def save(self, number: int, bundle: Bundle) -> str | None:
+        """Save a trial's model; return None, or the error if that failed."""
         try:
-            save_bundle(bundle, self._place(number))
+            save_bundle(bundle, self._path(number))
         except (OSError, ArtefactError) as error:
             return str(error)
-        self._kept.add(number)
+        self._numbers.add(number)
         return None
 
     def load(self, number: int) -> Model | None:
-        """Return a trial's model, on the CPU; None where it was not kept or is damaged."""
+        """Return a trial's model, on the CPU; None if it is not saved or is damaged."""
         if not self.has(number):
             return None
         try:
-            return load_bundle(self._place(number), trust=True).model
+            return load_bundle(self._path(number), trust=True).model
         except (OSError, ArtefactError):
-            self._kept.discard(number)
+            self._numbers.discard(number)
             return None
 
-    def drop_all_but(self, numbers: Collection[int]) -> None:
+    def delete_others(self, numbers: Collection[int]) -> None:
         """Delete the models of all other trials."""
-        kept = {self._place(number).name for number in numbers}
-        for place in self.folder.glob("*"):
-            if place.name not in kept:
-                shutil.rmtree(place, ignore_errors=True)
-        self._kept &= set(numbers)
+        names = {self._path(number).name for number in numbers}
+        for path in self.folder.glob("*"):
+            if path.name not in names:
+                shutil.rmtree(path, ignore_errors=True)
+        self._numbers &= set(numbers)
 
-    def _place(self, number: int) -> Path:
+    def _path(self, number: int) -> Path:
         return self.folder / f"{number:04}"

@@ -1,4 +1,4 @@
-"""The leaderboard: each family's best trial with its interval, tested against the winner."""
+"""The leaderboard: each family's best trial, with its interval and a test against the winner."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.paired import Paired, compare_all
 from nearfar.evaluation.table import Table
 from nearfar.evaluation.text import number, p_value, with_half_width
-from nearfar.experiments.autopilot.blending import LEAST_GAIN, preferred
+from nearfar.experiments.autopilot.blending import LEAST_GAIN, choose_winner
 from nearfar.experiments.autopilot.families import BLEND, FAMILIES, KIND_NAMES, Family
 from nearfar.experiments.autopilot.records import Record, Records
 from nearfar.experiments.tuning.trials import METRIC
@@ -19,10 +19,10 @@ from nearfar.experiments.tuning.trials import METRIC
 Goal = Literal["accuracy", "speed"]
 
 LEVEL = 0.05
-"""A difference is called significant where the p of its paired test is below this."""
+"""A difference is significant if the p of its paired test is below this level."""
 
 SPEED_SHARE = 0.98
-"""With the goal "speed", a model may have so much of the best validation metric."""
+"""The share of the best validation metric that the goal "speed" requires of a model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +30,11 @@ class LeaderboardRow:
     """A family's best trial.
 
     Args:
-        family: which.
-        trial: its best one.
-        measured: the values per validation user.
-        n_trials: how many trials the family had.
-        versus_winner: this model minus the winner, user by user; None for the winner.
+        family: the family.
+        trial: its best trial.
+        measured: the trial's metrics per validation user.
+        n_trials: number of trials of the family.
+        versus_winner: this model minus the winner, paired by user; None for the winner.
     """
 
     family: Family
@@ -65,13 +65,13 @@ class LeaderboardRow:
 
 @dataclass(frozen=True, eq=False)
 class Leaderboard:
-    """All families that came through, the best first.
+    """All families with a complete trial, the best first.
 
     Args:
-        rows: one per family.
-        winner: the row of the winner.
-        left_out: labels of families that were not tried, with the reason.
-        goal: what the winner was chosen by.
+        rows: one row per family.
+        winner: row of the winner.
+        left_out: label of each family that was left out -> reason.
+        goal: goal by which the winner was selected.
     """
 
     rows: tuple[LeaderboardRow, ...]
@@ -111,12 +111,12 @@ class Leaderboard:
         }
 
     def verdict(self) -> str:
-        """Return in words which sort of model won, and by how much."""
+        """Return in words which kind of model won, and by how much."""
         winner = self.winner
-        reached = f"{METRIC} {number(winner.trial.score, METRIC)}"
+        score = f"{METRIC} {number(winner.trial.score, METRIC)}"
         article = "" if winner.family.kind in ("popularity", "factors") else "A "
         lead = f"{article}{KIND_NAMES[winner.family.kind]} wins: "
-        parts = [f"{lead[0].upper()}{lead[1:]}{winner.family.label}, {reached}."]
+        parts = [f"{lead[0].upper()}{lead[1:]}{winner.family.label}, {score}."]
         if winner.family == BLEND:
             single = next(row for row in self.rows if row.family != BLEND)
             parts.append(f"Its parts: {_parts_in_words(winner.trial)}.")
@@ -149,7 +149,7 @@ class Leaderboard:
         return " ".join((*parts, *self._doubts()))
 
     def _doubts(self) -> Iterator[str]:
-        """What the validation users are too few to say."""
+        """Yield a sentence on what the validation users are too few to show."""
         others = [row for row in self.rows if row.versus_winner is not None]
         if others and not any(_significant(row) for row in others):
             yield (
@@ -160,10 +160,12 @@ class Leaderboard:
             yield "That it is better than popularity is not significant."
 
     def cut_short(self) -> list[str]:
-        """Return the labels of autoencoders that had fewer epochs than they start with, or that
-        were left out, so that the leaderboard says little of them."""
+        """Return the labels of autoencoders that had fewer than their full epochs or were left out.
+
+        The leaderboard says little about them.
+        """
         rows = {row.family.name: row for row in self.rows}
-        result = []
+        labels = []
         for family in FAMILIES:
             if family.kind != "autoencoder":
                 continue
@@ -171,8 +173,8 @@ class Leaderboard:
             full = None if row is None else row.trial.full_epochs
             shorter = row is not None and full and row.trial.settings.get("epochs", full) < full
             if shorter or family.label in self.left_out:
-                result.append(family.label)
-        return result
+                labels.append(family.label)
+        return labels
 
     def _best_of(self, kind: str) -> LeaderboardRow | None:
         return next((row for row in self.rows if row.family.kind == kind), None)
@@ -202,22 +204,20 @@ class Leaderboard:
 
 
 def make_leaderboard(records: Records, validation: FoldIn, goal: Goal) -> Leaderboard | None:
-    """Return the leaderboard of finished trials; None where no trial came through.
-
-    It depends on the finished trials alone.
+    """Return the leaderboard of finished trials; None if no trial is complete.
 
     Args:
         records: the trials.
-        validation: the users that they were measured on.
-        goal: "accuracy" takes the highest mean; "speed" the model that ranks the most users per
-            second among those with at least 98% of it.
+        validation: validation users that they were measured on.
+        goal: "accuracy" selects the highest mean; "speed" the model that ranks the most users per
+            second among those with at least 98% of that mean.
     """
     best = {f: trial for f in FAMILIES if (trial := records.best(f.name)) is not None}
     if not best:
         return None
     winner = choose([t for f, t in best.items() if f != BLEND] or list(best.values()), goal)
     if goal == "accuracy" and BLEND in best:
-        winner = preferred(winner, best[BLEND])
+        winner = choose_winner(winner, best[BLEND])
     measured = {f.name: records.evaluation(trial, validation, f.label) for f, trial in best.items()}
     pairs: dict[str, Paired] = {}
     if len(best) > 1:
@@ -233,8 +233,8 @@ def make_leaderboard(records: Records, validation: FoldIn, goal: Goal) -> Leader
         failed = [r for r in records.of(family.name) if r.state == "failed"]
         if family not in best and failed:
             left_out[family.label] = f"failed: {failed[-1].reason}"
-    won = next(row for row in rows if row.trial.number == winner.number)
-    return Leaderboard(tuple(rows), won, left_out, goal)
+    winner_row = next(row for row in rows if row.trial.number == winner.number)
+    return Leaderboard(tuple(rows), winner_row, left_out, goal)
 
 
 def choose(trials: Sequence[Record], goal: Goal) -> Record:
@@ -242,12 +242,12 @@ def choose(trials: Sequence[Record], goal: Goal) -> Record:
     best = max(trials, key=lambda t: (t.score or 0.0, -t.number))
     if goal == "accuracy":
         return best
-    good = [t for t in trials if (t.score or 0.0) >= SPEED_SHARE * (best.score or 0.0)]
-    return max(good, key=lambda t: (t.users_per_second or 0.0, -t.number))
+    accurate = [t for t in trials if (t.score or 0.0) >= SPEED_SHARE * (best.score or 0.0)]
+    return max(accurate, key=lambda t: (t.users_per_second or 0.0, -t.number))
 
 
 def _parts_in_words(blend: Record) -> str:
-    """A blend's parts with their weights, as "edlae .5, multvae .5"."""
+    """Return a blend's parts with their weights, such as "edlae 0.50, multvae 0.50"."""
     kinds = [part["kind"] for part in blend.settings["parts"]]
     weights = blend.settings["weights"]
     shares = [weight / sum(weights) for weight in weights]
@@ -258,9 +258,9 @@ def _difference(row: LeaderboardRow) -> str:
     pair = row.versus_winner
     assert pair is not None
     amount = number(abs(pair.difference), METRIC)
-    side = "lower" if pair.difference < 0 else "higher"
-    sure = "" if _significant(row) else ", which may be chance"
-    return f"is {amount} {side} (p {p_value(pair.p_holm)}){sure}"
+    direction = "lower" if pair.difference < 0 else "higher"
+    doubt = "" if _significant(row) else ", which may be chance"
+    return f"is {amount} {direction} (p {p_value(pair.p_holm)}){doubt}"
 
 
 def _significant(row: LeaderboardRow) -> bool:

@@ -1,12 +1,10 @@
-"""The end of a search: the winner measured on test users once, fitted on all users, and saved."""
+"""The end of a search: measure the winner on test users once, fit it on all users, save it."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.bundle.bundle import Bundle, describe
@@ -20,31 +18,18 @@ from nearfar.models.model import Model
 from nearfar.train.history import History
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the winner came to.
-
-    Args:
-        test: its metrics on the test users, JSON-able; None where none were held out.
-        fit_seconds: of the fit on all users.
-    """
-
-    test: dict[str, Any] | None
-    fit_seconds: float
-
-
-def finish(fitter: Fitter, board: Leaderboard, out: Path, validation: FoldIn) -> Outcome:
+def finish(fitter: Fitter, board: Leaderboard, out: Path, validation: FoldIn) -> None:
     """Measure the winner on the test users, fit it on all users and save the bundle.
 
-    A winner is measured on the test users once: the result is kept, and used again where the last
-    fit is killed and taken up. A search that goes on with more minutes to another winner measures
-    that one too; `n_tested` counts them.
+    The result goes to `fitter.records.outcome`. A winner is measured on the test users once: the
+    result is stored, and used again if the last fit is killed and resumes. If a search continues
+    with more minutes and another trial wins, that one is measured too; `n_tested` counts them.
 
     Args:
-        fitter: its data, records and runs.
-        board: who won.
-        out: the bundle's folder.
-        validation: the users that chose.
+        fitter: data, records and runs of the search.
+        board: leaderboard with the winner.
+        out: folder of the bundle.
+        validation: validation users, in case the winner has to be fitted again for the test.
     """
     records, held_out, winner = fitter.records, fitter.held_out, board.winner
     label = winner.family.label
@@ -52,7 +37,7 @@ def finish(fitter: Fitter, board: Leaderboard, out: Path, validation: FoldIn) ->
     key = str(winner.trial.number)
     if held_out.test is not None and key not in tests:
         fitter.say(f"{label}: measured on {held_out.test.n_users:,} test users, once")
-        model = fitter.fitted(winner.trial)
+        model = fitter.load_model(winner.trial)
         if model is None:
             algorithm = make_algorithm(winner.family.algorithm, winner.trial.settings)
             model, _ = _fit(fitter, algorithm, held_out.train, validation, f"test-{key}", label)
@@ -64,9 +49,9 @@ def finish(fitter: Fitter, board: Leaderboard, out: Path, validation: FoldIn) ->
     fitter.say(f"{label}: fitted on all {held_out.everyone.n_users:,} users")
     settings = last_settings(winner.trial, records)
     algorithm = make_algorithm(winner.family.algorithm, settings)
-    began = time.perf_counter()
+    started = time.perf_counter()
     model, history = _fit(fitter, algorithm, held_out.everyone, None, f"final-{key}", label)
-    seconds = max(time.perf_counter() - began, history.seconds)
+    seconds = max(time.perf_counter() - started, history.seconds)
     metrics = {"validation": winner.measured.to_dict()}
     if test is not None:
         metrics["test"] = test
@@ -83,10 +68,9 @@ def finish(fitter: Fitter, board: Leaderboard, out: Path, validation: FoldIn) ->
         "minutes": fitter.clock.minutes, "fit_seconds": seconds,
     }  # fmt: skip
     fitter.clock.note()
-    fitter.models.drop_all_but(())
+    fitter.models.delete_others(())
     for folder in (*records.folder.glob("test-*"), *records.folder.glob("final-*")):
         shutil.rmtree(folder, ignore_errors=True)
-    return Outcome(test, seconds)
 
 
 def _fit(

@@ -1,4 +1,4 @@
-"""The time: how much of a search's budget is left, and whether a training will end in it."""
+"""The time budget of a search, and the callback that stops a fit that is too slow or hopeless."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Run
 
 WARM_UP_SECONDS = 2.0
-"""A fit's speed is judged when its steps have been seen for so long."""
+"""Seconds of steps to observe before a fit's duration is projected."""
 
 WAIT_SHARE = 1 / 3
-"""Share of the epochs before a fit may be given up."""
+"""Share of the epochs after which a fit may be given up."""
 
 N_BEFORE_GIVING_UP = 2
-"""Complete trials of a family before one of its fits may be given up."""
+"""Number of complete trials of a family before one of its fits may be given up."""
 
 
 @dataclass
 class TimeBudget:
-    """The time budget, over all calls of one search.
+    """The time budget of a search, over all calls.
 
     Args:
-        records: what was spent by earlier calls.
-        minutes: the budget.
+        records: records of the search, with the seconds that earlier calls used.
+        minutes: size of the budget.
     """
 
     records: Records
@@ -50,16 +50,16 @@ class TimeBudget:
         return 60 * self.minutes - self.used
 
     def note(self) -> None:
-        """Write down what has been used."""
+        """Write the seconds used to the records."""
         self.records.seconds = self.used
         self.records.write()
 
 
-class TooSlow(Exception):  # noqa: N818 - it is no error
-    """A fit would not end in the time allowed for it.
+class TooSlow(Exception):  # noqa: N818 - not an error
+    """Raised when a fit would exceed its allowance.
 
     Args:
-        seconds: what the fit would take in all, projected.
+        seconds: projected duration of the whole fit.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -67,17 +67,17 @@ class TooSlow(Exception):  # noqa: N818 - it is no error
         self.seconds = seconds
 
 
-class Hopeless(Exception):  # noqa: N818 - it is no error
-    """A fit is worse than the median of its family's earlier ones at the same epoch."""
+class Hopeless(Exception):  # noqa: N818 - not an error
+    """Raised when a fit is worse than the median of its family's earlier ones at the same epoch."""
 
 
 class Pace(Callback):
-    """Stops a fit which is too slow or hopeless, by raising.
+    """Stops a fit that is too slow or hopeless by raising an exception.
 
     Args:
-        run: the run; its history holds the epochs before a checkpoint.
-        allowance: seconds that the fit may take from now on.
-        earlier: the validation metric by epoch of the family's complete trials.
+        run: run of the fit; its history holds the epochs before a checkpoint.
+        allowance: time limit of the fit from now on, in seconds.
+        earlier: validation metric by epoch of each complete trial of the family.
     """
 
     def __init__(self, run: Run, allowance: float, earlier: Sequence[Sequence[float]] = ()) -> None:
@@ -87,33 +87,43 @@ class Pace(Callback):
         self.epochs: list[float] = []
         self.n_epochs = 0
         self._started = time.monotonic()
-        self._first: tuple[float, float] | None = None
+        self._first_step: tuple[float, float] | None = None
 
     def step(self, report: StepReport, /) -> None:
-        """Raises TooSlow where the fit would take longer than it may."""
+        """Project the duration of the fit.
+
+        Raises:
+            TooSlow: the fit would exceed its allowance.
+        """
         self.n_epochs = report.n_epochs
         done = (report.epoch + report.step / report.n_steps) / report.n_epochs
         now = time.monotonic()
-        if self._first is None:  # what comes before the first step is no measure of a step
-            self._first = now, done
+        if self._first_step is None:  # the time before the first step says nothing of the others
+            self._first_step = now, done
             return
-        then, before = self._first
-        elapsed, rest = now - self._started, (now - then) * (1 - done) / max(done - before, 1e-9)
-        seen_enough = now - then >= WARM_UP_SECONDS or elapsed > self.allowance
-        if done < 1 and seen_enough and elapsed + rest > self.allowance:
-            raise TooSlow((elapsed + rest) / max(1 - before, 1e-9))
+        first_time, first_done = self._first_step
+        observed, elapsed = now - first_time, now - self._started
+        left = observed * (1 - done) / max(done - first_done, 1e-9)
+        seen_enough = observed >= WARM_UP_SECONDS or elapsed > self.allowance
+        if done < 1 and seen_enough and elapsed + left > self.allowance:
+            raise TooSlow((elapsed + left) / max(1 - first_done, 1e-9))
 
     def epoch(self, record: EpochRecord, /) -> None:
-        """Raises Hopeless where the fit is not worth going on with."""
-        taken_up = not self.epochs and self.run.history.records
-        for each in self.run.history.records if taken_up else [record]:
-            if each.validation:
-                self.epochs.append(next(iter(each.validation.values())))
+        """Compare the validation metric with earlier trials at the same epoch.
+
+        Raises:
+            Hopeless: the fit is worse than their median.
+        """
+        # A resumed training first adds the epochs before its checkpoint.
+        resumed = not self.epochs and self.run.history.records
+        for epoch in self.run.history.records if resumed else [record]:
+            if epoch.validation:
+                self.epochs.append(next(iter(epoch.validation.values())))
         n = len(self.epochs)
-        before = [max(e[:n]) for e in self.earlier if len(e) >= n]
+        earlier_best = [max(e[:n]) for e in self.earlier if len(e) >= n]
         if (
-            len(before) >= N_BEFORE_GIVING_UP
+            len(earlier_best) >= N_BEFORE_GIVING_UP
             and n >= WAIT_SHARE * self.n_epochs
-            and max(self.epochs) < np.median(before)
+            and max(self.epochs) < np.median(earlier_best)
         ):
             raise Hopeless

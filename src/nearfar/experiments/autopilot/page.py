@@ -1,4 +1,4 @@
-"""The report page of an autopilot run: one HTML file."""
+"""Write the report page of an autopilot run: one HTML file."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from nearfar.evaluation.table import Table
 from nearfar.evaluation.text import number
 from nearfar.experiments.autopilot.autopilot import Autopilot
 from nearfar.experiments.autopilot.families import FAMILIES
-from nearfar.experiments.autopilot.fitting import short
 from nearfar.experiments.autopilot.leaderboard import Leaderboard
-from nearfar.experiments.tuning.trials import METRIC
+from nearfar.experiments.tuning.trials import METRIC, format_value
 from nearfar.metrics.metric import parse_metric
 from nearfar.pages import page
 from nearfar.pages.chart import Axis, Dot, DotChart, Line, LineChart
@@ -25,8 +24,8 @@ def write_page(result: Autopilot, path: Path) -> None:
     """Write the page of a finished run; it needs no network.
 
     Args:
-        result: a run that came to the end.
-        path: the file.
+        result: a finished run.
+        path: HTML file to write.
 
     Raises:
         MissingExtraError: Plotly or Jinja2 is not installed.
@@ -96,7 +95,7 @@ def _search(result: Autopilot, board: Leaderboard) -> Section:
         (
             str(r.number), labels.get(r.family, r.family), str(r.round), r.state,
             number(r.score, METRIC), f"{r.fit_seconds:.1f}",
-            ", ".join(f"{k}={short(v)}" for k, v in r.values.items()) or "-",
+            ", ".join(f"{k}={format_value(v)}" for k, v in r.values.items()) or "-",
         )
         for r in records.trials
     )  # fmt: skip
@@ -139,12 +138,12 @@ def _settings(result: Autopilot, board: Leaderboard, bundle: Path) -> Section:
     if command is not None:
         blocks.append("The command that fits the winner again (give the log's filters too):")
         blocks.append(Commands([f"{command} --validation-share 0"]))
-    where = result.provenance
-    versions = ", ".join(f"{k} {v}" for k, v in where.get("versions", {}).items())
-    machine = where.get("machine", {})
+    provenance = result.provenance
+    versions = ", ".join(f"{k} {v}" for k, v in provenance.get("versions", {}).items())
+    machine = provenance.get("machine", {})
     machine_lines = Bullets(
         [
-            f"versions: {versions}; commit {where.get('commit') or 'unknown'}",
+            f"versions: {versions}; commit {provenance.get('commit') or 'unknown'}",
             f"machine: {machine.get('platform')}, {machine.get('cpus')} cores, "
             f"{machine.get('threads')} threads, {machine.get('device')}",
         ]
@@ -153,5 +152,5 @@ def _settings(result: Autopilot, board: Leaderboard, bundle: Path) -> Section:
 
 
 def _colour(family: str) -> int:
-    """Return the number of a family's colour, the same on every page."""
+    """Return the colour number of a family, the same on every page."""
     return [f.name for f in FAMILIES].index(family)

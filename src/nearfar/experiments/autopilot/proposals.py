@@ -1,4 +1,4 @@
-"""The settings to try next: a function of the seed and of the trials that a family has finished."""
+"""Propose the settings of the next trial, from the seed and the family's finished trials."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from nearfar.experiments.autopilot.records import Record
 from nearfar.experiments.tuning.space import Parameter, Space
 
 WIDTH = 0.12
-"""First step around the best settings, as a share of a parameter's range."""
+"""Standard deviation of the first step around the best settings, as a share of a parameter's
+range."""
 
 NARROWING = 0.85
-"""What the step shrinks by with every trial."""
+"""Factor by which the step shrinks with every trial."""
 
 LEAST_WIDTH = 0.02
 
 RANDOM_SHARE = 0.1
-"""Share of proposals drawn from the whole space rather than around the best settings."""
+"""Share of proposals drawn from the whole space instead of around the best settings."""
 
-KEPT_SHARE = 0.4
-"""Chance that a proposal leaves a parameter as it is, where there are several."""
+UNCHANGED_SHARE = 0.4
+"""Probability that a proposal leaves a parameter unchanged, if there are several parameters."""
 
 
 def propose(
@@ -34,18 +35,18 @@ def propose(
     seed: int,
     family: str,
 ) -> dict[str, Any]:
-    """Return the settings that a family tries after its finished trials.
+    """Return the settings of a family's next trial.
 
-    It is a random search around the best settings so far, by steps that shrink; now and then a
-    draw from the whole space. The draw depends on the seed, the family and the number of finished
-    trials alone, so that a search that was killed goes on as it would have gone on.
+    This is a random search around the best settings so far, with steps that shrink, and sometimes
+    a draw from the whole space. The draw depends only on the seed, the family and the number of
+    finished trials, so that a killed search resumes with the same proposals.
 
     Args:
-        space: what is searched.
-        start: the values that the first trial had.
-        finished: the family's trials.
-        seed: of the search.
-        family: its name.
+        space: the search space.
+        start: values of the first trial.
+        finished: finished trials of the family.
+        seed: random seed of the search.
+        family: name of the family.
     """
     rng = generator(seed, "autopilot", family, len(finished))
     complete = [r for r in finished if r.score is not None]
@@ -54,12 +55,12 @@ def propose(
     width = max(LEAST_WIDTH, WIDTH * NARROWING ** max(0, len(finished) - 1))
     values: dict[str, Any] = {}
     for _ in range(20):
-        anywhere = best is None or rng.random() < RANDOM_SHARE
-        middle = dict(start) if best is None else {**start, **best.values}
+        from_whole_space = best is None or rng.random() < RANDOM_SHARE
+        centre = dict(start) if best is None else {**start, **best.values}
         values = {
-            key: _drawn(parameter, rng)
-            if anywhere
-            else _near(parameter, middle.get(key), width, len(space.parameters), rng)
+            key: _draw(parameter, rng)
+            if from_whole_space
+            else _draw_near(parameter, centre.get(key), width, len(space.parameters), rng)
             for key, parameter in space.parameters.items()
         }
         if values not in tried:
@@ -67,25 +68,25 @@ def propose(
     return values
 
 
-def _drawn(parameter: Parameter, rng: np.random.Generator) -> Any:
+def _draw(parameter: Parameter, rng: np.random.Generator) -> Any:
     if parameter.choices:
         return parameter.choices[int(rng.integers(len(parameter.choices)))]
-    return _at(parameter, float(rng.random()))
+    return _value_at(parameter, float(rng.random()))
 
 
-def _near(
+def _draw_near(
     parameter: Parameter, value: Any, width: float, n_parameters: int, rng: np.random.Generator
 ) -> Any:
-    step, unchanged = float(rng.normal()) * width, rng.random() < KEPT_SHARE
+    step, unchanged = float(rng.normal()) * width, rng.random() < UNCHANGED_SHARE
     if unchanged and n_parameters > 1 and value is not None:
         return value
     if parameter.choices:
         if value not in parameter.choices:
-            return _drawn(parameter, rng)
-        place = parameter.choices.index(value) + (1 if step > 0 else -1)
-        return parameter.choices[min(max(place, 0), len(parameter.choices) - 1)]
-    share = _share_of(parameter, value)
-    return _at(parameter, min(max(share + step, 0.0), 1.0))
+            return _draw(parameter, rng)
+        index = parameter.choices.index(value) + (1 if step > 0 else -1)
+        return parameter.choices[min(max(index, 0), len(parameter.choices) - 1)]
+    position = _position(parameter, value)
+    return _value_at(parameter, min(max(position + step, 0.0), 1.0))
 
 
 def _bounds(parameter: Parameter) -> tuple[float, float]:
@@ -95,24 +96,24 @@ def _bounds(parameter: Parameter) -> tuple[float, float]:
     return (math.log(low), math.log(high)) if parameter.log else (float(low), float(high))
 
 
-def _share_of(parameter: Parameter, value: Any) -> float:
-    """Return where a value lies in its range, from 0 to 1."""
+def _position(parameter: Parameter, value: Any) -> float:
+    """Return the position of a value in its range, from 0 to 1."""
     if not isinstance(value, int | float) or (parameter.log and value <= 0):
         return 0.5
     low, high = _bounds(parameter)
-    place = math.log(value) if parameter.log else float(value)
-    return min(max((place - low) / (high - low), 0.0), 1.0)
+    number = math.log(value) if parameter.log else float(value)
+    return min(max((number - low) / (high - low), 0.0), 1.0)
 
 
-def _at(parameter: Parameter, share: float) -> Any:
-    """Return the value at a share of the range, with four digits."""
+def _value_at(parameter: Parameter, position: float) -> Any:
+    """Return the value at a position of the range from 0 to 1, rounded to four digits."""
     low, high = _bounds(parameter)
-    value = low + share * (high - low)
+    value = low + position * (high - low)
     value = math.exp(value) if parameter.log else value
     if parameter.step and parameter.low is not None:
         value = parameter.low + parameter.step * round((value - parameter.low) / parameter.step)
     value = min(max(value, parameter.low or 0), parameter.high or value)
     if parameter.whole:
         return round(value)
-    short = float(f"{value:.4g}")
-    return short if parameter.holds(short) else float(value)
+    rounded = float(f"{value:.4g}")
+    return rounded if parameter.holds(rounded) else float(value)

@@ -1,4 +1,4 @@
-"""The search: a survey of all families, then rounds in which half of them goes on."""
+"""The search: a survey of all families, then rounds that each keep the better half of them."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ TRIALS_PER_PARAMETER = 8
 """A family has at most `TRIALS` trials, and `TRIALS_PER_PARAMETER` more per searched setting."""
 
 FIRST_SHARES = 3
-"""The first fit of a family without epochs, and of the first autoencoder, may take one part in so
-many of the time left; further autoencoders share alike, and leave one part to the rounds."""
+"""The first fit of a family without epochs, and of the first autoencoder, may take 1 / FIRST_SHARES
+of the time left. Further autoencoders share equally and leave one share to the rounds."""
 
 LEAST_EPOCHS = 3
-"""A fit that would have to be shortened below so many epochs is left out."""
+"""A fit that would have to be shortened below this number of epochs is left out."""
 
 LEAST_SHARE = 0.5
-"""Once an autoencoder is fitted, others are left out rather than cut to less than this share of
-their epochs: on citeulike-a RecVAE with 14 of 40 took a fifth of 30 minutes and said little."""
+"""Once an autoencoder is fitted, others are left out instead of cut below this share of their
+epochs: on citeulike-a RecVAE with 14 epochs of 40 took a fifth of 30 minutes and told little."""
 
 SAFETY = 0.85
-"""A fit is shortened to this share of the time that it may take."""
+"""A fit is shortened to this share of its allowance."""
 
 TOLERANCE = 1.25
-"""A shortened fit, or one in a round, may take so many times its time: a projection is uncertain on
-a busy machine, and to begin anew costs more."""
+"""Factor by which a shortened fit, or a fit in a round, may exceed its allowance: projections are
+uncertain on a busy machine, and starting anew costs more."""
 
 LEAST_FACTORS = 32
-"""A factor model that would have to be cut below so many factors is left out."""
+"""A factor model that would have to be cut below this number of factors is left out."""
 
 
 @dataclass
 class FamilySearch:
-    """Trials of some families on held-out users.
+    """Searches the best settings of some families.
 
     Args:
-        families: what is searched.
-        fitter: fits and records.
+        families: families to search.
+        fitter: fits algorithms and records trials.
     """
 
     families: Sequence[Family]
@@ -62,13 +62,13 @@ class FamilySearch:
         self.say = self.fitter.say
 
     def run(self) -> None:
-        """Survey all families, go on with the better half of them, again and again; then blend.
+        """Survey all families, halve them round by round, then try a blend.
 
-        Nothing is kept back for a blend in the survey, since all that follows builds on it. From
-        then on the last fits of a blend's parts are. Where the blend does not win, their time
+        The survey may use all the time, because everything after it builds on it. The rounds
+        reserve time for the last fits of a blend's parts. If the blend does not win, that time
         goes to more trials of the last round.
         """
-        self.fitter.finish_begun(self.families)
+        self.fitter.resume_trial(self.families)
         self._survey()
         self._rounds_for(self.fitter.clock.left)
         self.fitter.blend()
@@ -78,7 +78,7 @@ class FamilySearch:
             self.fitter.blend()
 
     def _rounds_for(self, blend_seconds: float) -> None:
-        """Go through the rounds while so many seconds are kept back for a blend."""
+        """Run the rounds with some seconds reserved for a blend."""
         self.fitter.blend_seconds = blend_seconds
         self._rounds()
 
@@ -87,23 +87,23 @@ class FamilySearch:
         return board is not None and board.winner.family == BLEND
 
     def _survey(self) -> None:
-        """Fit every family once, as it starts, cheapest first."""
-        unfitted = [f for f in self.families if f != BLEND and not self._known(f)]
-        for place, family in enumerate(unfitted):
-            slow = sum(f.kind == "autoencoder" for f in unfitted[place:])
+        """Fit every family once with its first settings, the cheapest first."""
+        unfitted = [f for f in self.families if f != BLEND and not self._is_surveyed(f)]
+        for index, family in enumerate(unfitted):
+            n_autoencoders = sum(f.kind == "autoencoder" for f in unfitted[index:])
             first = family.kind != "autoencoder" or not self._has_autoencoder()
-            allowance = self.fitter.left / (FIRST_SHARES if first else slow + 1)
-            reason = self._without_prospects(family) or self._survey_one(family, allowance)
+            allowance = self.fitter.left / (FIRST_SHARES if first else n_autoencoders + 1)
+            reason = self._without_prospects(family) or self._fit_first(family, allowance)
             if reason is not None:
                 self.records.left_out[family.name] = reason
                 self.records.write()
                 self.say(f"{family.label} is left out: {reason}")
 
-    def _known(self, family: Family) -> bool:
+    def _is_surveyed(self, family: Family) -> bool:
         return bool(self.records.of(family.name)) or family.name in self.records.left_out
 
     def _without_prospects(self, family: Family) -> str | None:
-        """Return why PIA is not worth a fit, going by its algorithm without it."""
+        """Return why a family with PIA is not worth a fit, judging by the same without PIA."""
         plain = next(
             (f for f in self.families if f.algorithm == family.algorithm and not f.variants), family
         )
@@ -116,24 +116,24 @@ class FamilySearch:
         better_half = ranked[: math.ceil(len(ranked) / 2)]
         return None if plain in better_half else f"{plain.label} is not in the better half"
 
-    def _survey_one(self, family: Family, allowance: float) -> str | None:
-        """Fit a family's first trial; returns why it is left out, where it is."""
+    def _fit_first(self, family: Family, allowance: float) -> str | None:
+        """Fit a family's first trial; return None, or why the family is left out."""
         algorithm = family.start_on(self.train)
-        if family.kind != "popularity":  # there is always an answer, however short the time
+        if family.kind != "popularity":  # popularity is always fitted, so that there is a winner
             if allowance <= 0:
                 return "the time was used up before its turn"
             reason = too_large(algorithm, self.train)
             if reason is not None:
                 return reason
-            fitting = self._fitting(family, algorithm, allowance)
-            if fitting is None:
+            affordable = self._shorten_closed_form(family, algorithm, allowance)
+            if affordable is None:
                 return _too_long(closed_form_seconds(algorithm, self.train), allowance)
-            algorithm = fitting
+            algorithm = affordable
         projected, tolerance = 0.0, 1.0
         for _ in range(3):
-            start = self._start(family, algorithm)
+            values = self._searched_values(family, algorithm)
             try:
-                self.fitter.attempt(family, algorithm, start, 0, max(tolerance * allowance, 1.0))
+                self.fitter.attempt(family, algorithm, values, 0, max(tolerance * allowance, 1.0))
                 return None
             except TooSlow as slow:
                 projected = slow.seconds
@@ -145,17 +145,19 @@ class FamilySearch:
                 self.say(f"    {slow}; shortened to {_length(algorithm)}")
         return _too_long(projected, allowance)
 
-    def _fitting(self, family: Family, algorithm: Algorithm, allowance: float) -> Algorithm | None:
+    def _shorten_closed_form(
+        self, family: Family, algorithm: Algorithm, allowance: float
+    ) -> Algorithm | None:
         """Return a closed form with as many factors as there is time for; None for too few.
 
-        All that can be stopped on its way is returned as it is.
+        Other algorithms are returned unchanged: their fits can be stopped.
         """
         seconds, shorter = closed_form_seconds(algorithm, self.train), algorithm
         while closed_form_seconds(shorter, self.train) > allowance:
-            found = shortened(family, shorter, 1 / 4)
-            if found is None:
+            quartered = shortened(family, shorter, 1 / 4)
+            if quartered is None:
                 return None
-            shorter = found.resolved(self.train)
+            shorter = quartered.resolved(self.train)
         if shorter != algorithm:
             self.say(
                 f"{family.label} would take about {seconds:.0f} s; shortened to {_length(shorter)}"
@@ -174,18 +176,18 @@ class FamilySearch:
         n_rounds = max(1, math.ceil(math.log2(len(searched)))) if len(searched) > 1 else 1
         first = max([1, *(r.round for r in self.records.trials)])
         for number in range(first, n_rounds + 1):
-            going_on = self._survivors(searched, number)
+            survivors = self._survivors(searched, number)
             if number != first or not any(r.round == number for r in self.records.trials):
-                names = ", ".join(f.label for f in going_on)
+                names = ", ".join(f.label for f in survivors)
                 self.say(f"round {number} of {n_rounds}: {names}")
-            ends = self.fitter.clock.used + self.fitter.left / (n_rounds - number + 1)
-            while (family := self._next(going_on, number, ends)) is not None:
-                self._try_near(family, number, ends)
+            end = self.fitter.clock.used + self.fitter.left / (n_rounds - number + 1)
+            while (family := self._next(survivors, number, end)) is not None:
+                self._try_proposal(family, number, end)
 
     def _survivors(self, searched: Sequence[Family], number: int) -> list[Family]:
-        """Return the better families by what they had reached before a round.
+        """Return the families that remain in a round, by their best trials before it.
 
-        Where the best of each kind will be blended, these come before a second of the same kind.
+        If a blend is planned, the best family of each kind ranks before a second one of any kind.
         """
         ranked = self._ranked(searched, before_round=number)
         if self.fitter.blends:
@@ -196,7 +198,7 @@ class FamilySearch:
         return ranked[: max(1, math.ceil(len(searched) / 2**number))]
 
     def _ranked(self, families: Sequence[Family], before_round: int) -> list[Family]:
-        """Return families by the best of their trials before a round, the best first."""
+        """Return the families by their best trial before a round, the best first."""
         before = [r for r in self.records.trials if r.round < before_round and r.score is not None]
         best = {
             f.name: max((r.score or 0.0 for r in before if r.family == f.name), default=-1.0)
@@ -204,46 +206,46 @@ class FamilySearch:
         }
         return sorted(families, key=lambda f: -best[f.name])
 
-    def _next(self, going_on: Sequence[Family], number: int, ends: float) -> Family | None:
-        """Return the family that has had the least time in a round; None at the round's end."""
-        time_left = min(self.fitter.left, ends - self.fitter.clock.used)
-        able = []
-        for family in going_on:
+    def _next(self, survivors: Sequence[Family], number: int, end: float) -> Family | None:
+        """Return the family that has used the least time in a round; None at the round's end."""
+        time_left = min(self.fitter.left, end - self.fitter.clock.used)
+        candidates = []
+        for family in survivors:
             trials = self.records.of(family.name)
-            most = TRIALS + TRIALS_PER_PARAMETER * self._space_size(family)
+            limit = TRIALS + TRIALS_PER_PARAMETER * self._space_size(family)
             seconds = [r.fit_seconds for r in trials if r.score is not None]
-            if len(trials) < most and sum(seconds) / len(seconds) < time_left:
+            if len(trials) < limit and sum(seconds) / len(seconds) < time_left:
                 spent = sum(r.fit_seconds for r in trials if r.round == number)
-                able.append((spent, family))
-        return min(able, key=lambda each: each[0])[1] if able else None
+                candidates.append((spent, family))
+        return min(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
 
-    def _try_near(self, family: Family, number: int, ends: float) -> None:
-        algorithm = self._first(family)
+    def _try_proposal(self, family: Family, number: int, end: float) -> None:
+        first = self._first(family)
         trials = self.records.of(family.name)
-        start = self._start(family, algorithm)
-        values = propose(family.space(algorithm), start, trials, self.fitter.seed, family.name)
-        # The end of a round is soft: what is nearly done is not thrown away.
-        allowance = min(self.fitter.left, TOLERANCE * (ends - self.fitter.clock.used))
+        start = self._searched_values(family, first)
+        values = propose(family.space(first), start, trials, self.fitter.seed, family.name)
+        # A fit may exceed the end of a round, so that one that is nearly finished is not lost.
+        allowance = min(self.fitter.left, TOLERANCE * (end - self.fitter.clock.used))
         try:
-            made = family.with_values(algorithm, values)
-            reason = too_large(made, self.train)
-            seconds = self._expected_seconds(family, made)
+            algorithm = family.with_values(first, values)
+            reason = too_large(algorithm, self.train)
+            seconds = self._expected_seconds(family, algorithm)
             if reason is None and seconds > allowance:
                 reason = _too_long(seconds, allowance)
         except NearfarError as error:
-            made, reason = algorithm, str(error)
+            algorithm, reason = first, str(error)
         if reason is not None:
-            self.fitter.add(family, made, values, number, "failed", reason=reason)
+            self.fitter.add(family, algorithm, values, number, "failed", reason=reason)
             return
         try:
-            self.fitter.attempt(family, made, values, number, max(allowance, 1.0))
+            self.fitter.attempt(family, algorithm, values, number, max(allowance, 1.0))
         except TooSlow as slow:
             self.fitter.add(
-                family, made, values, number, "given up", seconds=allowance, reason=str(slow)
+                family, algorithm, values, number, "given up", seconds=allowance, reason=str(slow)
             )
 
     def _expected_seconds(self, family: Family, algorithm: Algorithm) -> float:
-        """What a closed form will take, going by the family's first trial; else 0."""
+        """Return the expected seconds of a closed form, scaled from the first trial; else 0."""
         first = next(r for r in self.records.of(family.name) if r.score is not None)
         estimated = closed_form_seconds(self._first(family), self.train)
         if not estimated:
@@ -251,24 +253,24 @@ class FamilySearch:
         return first.fit_seconds * closed_form_seconds(algorithm, self.train) / estimated
 
     def _first(self, family: Family) -> Algorithm:
-        """Return the algorithm of a family's first trial, shortened as it may be."""
+        """Return the algorithm of a family's first complete trial, which may be shortened."""
         first = next(r for r in self.records.of(family.name) if r.score is not None)
         return make_algorithm(family.algorithm, first.settings)
 
     def _space_size(self, family: Family) -> int:
         return len(family.space(self._first(family)).parameters)
 
-    def _start(self, family: Family, algorithm: Algorithm) -> dict[str, Any]:
+    def _searched_values(self, family: Family, algorithm: Algorithm) -> dict[str, Any]:
         plain = settings.to_plain(algorithm)
         return {key: value_of(plain, key) for key in family.space(algorithm).parameters}
 
 
 def shortened(family: Family, algorithm: Algorithm, share: float) -> Algorithm | None:
-    """Return the algorithm made to take a share of its time; None where too little is left of it.
+    """Return the algorithm shortened to a share of its time; None if too little would remain.
 
-    An autoencoder gets fewer epochs, and its learning-rate schedule is shortened with them; a
-    learning rate that follows from the data is left open again. A factor model gets fewer factors,
-    halved until their square is down to the share.
+    An autoencoder gets fewer epochs and a learning-rate schedule that is shorter by as much; a
+    learning rate that depends on the data is derived again. A factor model gets fewer factors,
+    halved until their squared number is down to the share.
     """
     factors = getattr(algorithm, "n_factors", None)
     if isinstance(factors, int):
@@ -282,10 +284,10 @@ def shortened(family: Family, algorithm: Algorithm, share: float) -> Algorithm |
     if n < LEAST_EPOCHS:
         return None
     values: dict[str, Any] = {"epochs": n}
-    if getattr(getattr(algorithm, "schedule", None), "epochs", 0):  # 0: as long as the training
+    if getattr(getattr(algorithm, "schedule", None), "epochs", 0):  # 0 is as long as the training
         values["schedule.epochs"] = n
     if getattr(family.base(), "learning_rate", 0) is None:
-        values["learning_rate"] = None  # what the data make of it depends on the epochs
+        values["learning_rate"] = None  # the rate derived from the data depends on the epochs
     return family.with_values(algorithm, values)
 
 

@@ -1,4 +1,4 @@
-"""Parts of Personalized Item Alignment alone: what `nearfar reproduce ablations` changes."""
+"""The ablations of Personalized Item Alignment that `nearfar reproduce ablations` fits."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ Parts = Literal["all", "drift", "variance"]
 
 @dataclass(frozen=True)
 class Ablation:
-    """What a row changes of an algorithm that has an alignment; all else stays as it is.
+    """The changes that a row makes to an algorithm with an alignment.
 
     Args:
-        aligned: whether there is an alignment at all.
-        parts: the terms of Proposition 3.1 that count: all three, ||mu - c||^2 alone, or
-            tr Sigma alone, which has no anchors.
-        factor: lambda_A in multiples of the algorithm's.
-        patience, scale: of Algorithm 1; patience 0 keeps lambda_A. None leaves the algorithm's.
-        inverse_popularity: whether an item counts in centroid and spread by one over the number
-            of training users who interacted with it, instead of equally.
+        aligned: whether there is an alignment.
+        parts: terms of Proposition 3.1 to use: "all" three, "drift" ||mu - c||^2 alone, or
+            "variance" tr Sigma alone, which has no anchors.
+        factor: factor on the algorithm's lambda_A.
+        patience, scale: parameters of Algorithm 1; patience 0 keeps lambda_A fixed. None keeps the
+            algorithm's.
+        inverse_popularity: whether an item's weight in centroid and spread is one over the number
+            of training users who interacted with it, instead of equal.
         kl_grows: whether Algorithm 1 multiplies the weight of the KL term instead.
     """
 
@@ -52,30 +53,30 @@ class Ablation:
     kl_grows: bool = False
 
     def of(self, algorithm: AutoencoderAlgorithm) -> AutoencoderAlgorithm:
-        """Return the algorithm with this change.
+        """Return the algorithm with these changes.
 
         Args:
-            algorithm: one with the settings `alignment`, which is not None, and `beta`.
+            algorithm: algorithm with the settings `beta` and `alignment`, which is not None.
         """
-        given: Any = algorithm
-        pia: PIA = given.alignment
+        base: Any = algorithm
+        pia: PIA = base.alignment
         weight = algorithm.ALIGN_WEIGHT if pia.weight is None else pia.weight
         patience = pia.patience if self.patience is None else self.patience
         scale = pia.scale if self.scale is None else self.scale
         changes: dict[str, Any] = {"alignment": None}
         if self.kl_grows:
-            changes["beta"] = Growing(given.beta, patience, scale)
+            changes["beta"] = Growing(base.beta, patience, scale)
         if self.aligned:
             changes["alignment"] = AblatedPIA(
                 weight * self.factor, patience, scale, pia.anchor_std, self.parts,
                 self.inverse_popularity,
             )  # fmt: skip
-        return replace(given, **changes)
+        return replace(base, **changes)
 
 
 @dataclass(frozen=True)
 class AblatedPIA(PIA):
-    """Personalized Item Alignment with some of its parts; the other arguments are PIA's.
+    """Personalized Item Alignment with only some of its parts; the other arguments are PIA's.
 
     Args:
         parts, inverse_popularity: as in `Ablation`.
@@ -102,12 +103,12 @@ class AblatedPIA(PIA):
 class PartialAlignment(Alignment):
     """A(x) with weighted items, or its first term ||mu - c||^2 alone.
 
-    With weights w_i the centroid is c = sum_{i in S} w_i e_i / sum_{i in S} w_i, and V(S) the
-    spread about it with the same weights. A user without items has no term.
+    With weights w_i the centroid is c = sum_{i in S} w_i e_i / sum_{i in S} w_i, and V(S) is the
+    spread about it with the same weights. The term of a user without items is 0.
 
     Args:
-        item_weights: w_i, above 0; None counts all items equally.
-        drift_alone: whether tr Sigma and V(S) are left out.
+        item_weights: w_i, above 0; None for equal weights.
+        drift_alone: whether to omit tr Sigma and V(S).
     """
 
     item_weights: Tensor | None
@@ -154,11 +155,11 @@ def total_variance(step: Step, /) -> Float[Tensor, " users"]:
 
 @dataclass(frozen=True)
 class Growing(Weight):
-    """Another weight times what Algorithm 1 has made of 1.
+    """Another weight, multiplied by the growth of Algorithm 1 from 1.
 
     Args:
         inner: the other weight.
-        patience, scale: of Algorithm 1; with patience 0 it is the other weight.
+        patience, scale: parameters of Algorithm 1; with patience 0 the other weight is unchanged.
     """
 
     inner: Weight
@@ -167,7 +168,7 @@ class Growing(Weight):
 
     @property
     def by_interactions(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """As the other weight."""
+        """Whether the weight is per interaction, as for the other weight."""
         return self.inner.by_interactions
 
     def __call__(self, progress: Progress, /) -> float:
@@ -179,15 +180,15 @@ class Growing(Weight):
 def fold_in_spread(
     model: Model, test: FoldIn, measured: Evaluation
 ) -> Float[ndarray, " users"] | None:
-    """Return V(S) of the fold-in items of each measured user, by the model's anchors.
+    """Return V(S) of each measured user's fold-in items, under the model's anchors.
 
     Args:
         model: the fitted model.
         test: the test users.
-        measured: their evaluation, whose users and order the result has.
+        measured: evaluation of the test users, which gives the users and their order.
 
     Returns:
-        The spreads (Proposition 3.1) in squared latents; None for a model without anchors.
+        The spreads (Proposition 3.1) in squared latent units; None for a model without anchors.
     """
     if not isinstance(model, Autoencoder) or model.anchors is None:
         return None

@@ -1,4 +1,4 @@
-"""Cells: one row on one split with one seed, measured once and kept by fingerprint."""
+"""Cells: one row on one split with one seed, measured once and stored under a fingerprint."""
 
 from __future__ import annotations
 
@@ -24,14 +24,22 @@ from nearfar.metrics.metric import Metric
 from nearfar.train.checkpoint import NAME as CHECKPOINT
 
 FORMAT = 1
-"""Raised when a cell's files or what is measured change their meaning; older cells are redone."""
+"""Version of the cells' files and measures. Increase it if their meaning changes: cells of an older
+version are measured again."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is fitted and measured: everything that decides the numbers.
+    """Everything that determines the numbers of a cell.
 
-    `whole` says that the training took users held out for validation too.
+    Args:
+        row: row of the table.
+        algorithm: algorithm with all settings.
+        seed: random seed of the fit.
+        split: fingerprint of the split.
+        whole: whether validation users are trained on as well.
+        metrics: metrics to measure.
+        precision: precision of the fit.
     """
 
     row: TableRow
@@ -44,7 +52,7 @@ class Cell:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides the numbers, JSON-able; the row's label is not part of it."""
+        """Everything that determines the numbers, JSON-able; without the row's label."""
         return {
             "format": FORMAT,
             "algorithm": discovery.name_of(type(self.algorithm)),
@@ -65,16 +73,15 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class CellResult:
-    """What a cell came to.
+    """The measured results of a cell.
 
     Args:
-        test: one value a test user.
-        validation: metric as printed -> mean over validation users; empty where training took
-            them too.
-        fit: fit_seconds, n_epochs, best_epoch, stopped_early.
-        provenance: versions, machine, commit.
-        spread: V(S) of each test user's fold-in items, by the fitted anchors (Proposition 3.1);
-            None where the model has no anchors, or was measured before spreads were.
+        test: metrics per test user.
+        validation: printed metric -> mean over validation users; empty if they were trained on.
+        fit: fit_seconds, n_train_users, n_epochs, best_epoch, stopped_early.
+        provenance: versions, machine and commit.
+        spread: V(S) of each test user's fold-in items under the fitted anchors (Proposition 3.1);
+            None for a model without anchors, and for cells of a version without spreads.
         latents: numbers of the latent space, for the trade-off; None for other tables.
     """
 
@@ -88,21 +95,21 @@ class CellResult:
 
 @dataclass(frozen=True)
 class CellStore:
-    """Finished cells, checkpoints of unfinished ones and models, in one folder."""
+    """A folder of finished cells, checkpoints of unfinished ones, and models."""
 
     folder: Path
 
     def load(self, cell: Cell) -> CellResult | None:
-        """What a cell came to, or None where it is missing.
+        """Load the results of a cell; None if it is missing.
 
         Raises:
-            ArtefactError: its file is damaged.
+            ArtefactError: the cell's file is damaged.
         """
         summary, values = self._files(cell)
         if not (summary.exists() and values.exists()):
             return None
-        found = read_json(summary)
-        if found["identity"] != cell.identity:
+        content = read_json(summary)
+        if content["identity"] != cell.identity:
             return None
         with np.load(values) as arrays:
             test = Evaluation(
@@ -111,16 +118,16 @@ class CellStore:
                 user_ids=Vocabulary(pl.Series(arrays["user_ids"])),
                 n_fold_in=arrays["n_fold_in"],
                 n_held_out=arrays["n_held_out"],
-                n_dropped=found["test"]["n_dropped"],
+                n_dropped=content["test"]["n_dropped"],
             )
             spread = arrays.get("spread")
         return CellResult(
-            test, found["validation"], found["fit"], found["provenance"], spread,
-            found.get("latents"),
+            test, content["validation"], content["fit"], content["provenance"], spread,
+            content.get("latents"),
         )  # fmt: skip
 
     def save(self, cell: Cell, measured: CellResult) -> None:
-        """Keep what a cell came to; the summary is written last, so that it vouches for both."""
+        """Save the results of a cell; the summary comes last and marks the cell as complete."""
         summary, values = self._files(cell)
         test = measured.test
         ids = test.user_ids.ids.to_numpy()
@@ -148,24 +155,24 @@ class CellStore:
         self._failure(cell).unlink(missing_ok=True)
 
     def fail(self, cell: Cell, reason: str) -> None:
-        """Keep why a cell could not be had; it is tried again when it is next asked for."""
+        """Record why a cell failed; the next run tries it again."""
         write_json(self._failure(cell), {"identity": cell.identity, "reason": reason})
 
     def failure(self, cell: Cell) -> str | None:
-        """Why a cell could not be had, or None."""
+        """Return why a cell failed, or None."""
         path = self._failure(cell)
         return read_json(path)["reason"] if path.exists() else None
 
     def run_folder(self, cell: Cell) -> Path:
-        """Where a cell's training keeps its checkpoint."""
+        """Return the folder of the checkpoint of a cell's training."""
         return self.folder / "runs" / cell.fingerprint
 
     def begun(self, cell: Cell) -> bool:
-        """Whether a cell's training was stopped and can be taken up."""
+        """Return whether a cell's training was stopped and can resume."""
         return any(self.run_folder(cell).rglob(CHECKPOINT))
 
     def model_folder(self, cell: Cell) -> Path:
-        """Where a cell's model is kept, if it is."""
+        """Return the folder of a cell's model, which exists only if models are saved."""
         return self.folder / "models" / cell.fingerprint
 
     def _files(self, cell: Cell) -> tuple[Path, Path]:
@@ -177,31 +184,30 @@ class CellStore:
 
 
 def is_study(folder: Path) -> bool:
-    """Whether a folder is of `nearfar reproduce`."""
+    """Return whether `nearfar reproduce` wrote a folder."""
     return (folder / "cells").is_dir()
 
 
 def kept_models(folder: Path, split: str) -> dict[str, Path]:
-    """The bundles of a study that were fitted on one split, by the labels of their rows.
+    """Return the bundles of a study that were fitted on one split, by label.
 
-    They come in the order of the rows in the paper's tables.
-
-    A label that several have is followed by the fingerprint of the cell.
+    They are in the order of the rows of the paper's tables. If several have the same label, the
+    fingerprint of the cell is appended.
 
     Args:
-        folder: of the study.
-        split: the fingerprint of the split.
+        folder: folder of the study.
+        split: fingerprint of the split.
     """
-    found: list[tuple[str, Path]] = []
+    models: list[tuple[str, Path]] = []
     for summary in sorted((folder / "cells").glob("*.json")):
         model = folder / "models" / summary.stem
         content = read_json(summary)
         if content.get("identity", {}).get("split") == split and is_bundle(model):
-            found.append((str(content.get("test", {}).get("name", summary.stem)), model))
+            models.append((str(content.get("test", {}).get("name", summary.stem)), model))
     order = list(dict.fromkeys(row.label for rows in TABLES.values() for row in rows))
-    found.sort(key=lambda each: order.index(each[0]) if each[0] in order else len(order))
-    labels = [label for label, _ in found]
+    models.sort(key=lambda pair: order.index(pair[0]) if pair[0] in order else len(order))
+    labels = [label for label, _ in models]
     return {
         label if labels.count(label) == 1 else f"{label} {model.name}": model
-        for label, model in found
+        for label, model in models
     }

@@ -1,4 +1,4 @@
-"""The data sets of the tables: where each comes from, how it is filtered and split."""
+"""The data sets of the tables: their source, filters and split."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from nearfar.tables.table import ReadOptions
 Protocol = Literal["strong", "given", "folder"]
 
 GIVEN_METRICS: tuple[Metric, ...] = (Recall(20, over="held_out"), NDCG(20))
-"""What is published on LightGCN's splits."""
+"""The metrics published on LightGCN's splits."""
 
 HELD_OUT: dict[str, int | float] = {
     "ml-100k": 0.15, "ml-1m": 600, "ml-10m": 5_000, "ml-20m": 10_000, "netflix": 40_000,
     "msd": 50_000,
 }  # fmt: skip
-"""Users held out for validation, and as many again for test; the last three as published."""
+"""Number or share of validation users, and of as many test users; the last three as published."""
 
 SHARE = 0.1
 SMALL = "ml-1m"
@@ -38,16 +38,16 @@ NAMES = (*HELD_OUT, "gowalla")
 
 @dataclass(frozen=True)
 class OwnData:
-    """What the user says of a log of their own; published data sets take none of it.
+    """Options of a user's own log; they do not apply to published data sets.
 
     Args:
-        filters: which events are kept; without them, users with at least five items.
-        columns: names of columns.
-        reading: how to read its files.
-        held_out: users for validation, and as many again for test; below 1, a share. By default
-            a tenth, and of synthetic data the share of the data set that they are shaped like.
-        settings_of: the data set whose settings the algorithms take; by default "ml-1m", and of
-            synthetic data the one that they are shaped like.
+        filters: filters of the events; by default users with at least five items.
+        columns: names of the columns.
+        reading: how to read the files.
+        held_out: number of validation users, and of as many test users; below 1, their share. By
+            default a tenth; for synthetic data the share of the data set that they imitate.
+        settings_of: data set whose settings the algorithms take; by default "ml-1m", for synthetic
+            data the data set that they imitate.
     """
 
     filters: Filters | None = None
@@ -63,13 +63,14 @@ class DataSet:
 
     Args:
         name: "ml-1m", "synthetic:ml-1m,seed=3", or a path.
-        protocol: "strong": users never seen in training; "given": published in two parts, every
-            user in training; "folder": a split that was made before.
-        data: the file or folder; None where it is fetched, or made.
+        protocol: "strong": test users are not in training; "given": published in two parts, with
+            every user in training; "folder": a split made before.
+        data: file or folder; None for data that are downloaded or generated.
         filters, columns, held_out, reading: as in `OwnData`.
-        settings_names: what the section of an algorithm's settings may be called, first first.
-        metrics: what its tables show.
-        published: whether published numbers are of these very data.
+        settings_names: possible names of the section of an algorithm's settings, in order of
+            preference.
+        metrics: metrics of its tables.
+        published: whether published numbers refer to these data.
     """
 
     name: str
@@ -84,7 +85,7 @@ class DataSet:
     reading: ReadOptions = field(default_factory=ReadOptions)
 
     def preparation(self) -> dict[str, Any]:
-        """What decides the split, beside the file's content; JSON-able."""
+        """Return what determines the split apart from the file's content; JSON-able."""
         return {
             "name": self.name,
             "protocol": self.protocol,
@@ -96,16 +97,16 @@ class DataSet:
 
 
 def data_set(name: str, *, data: Path | None = None, own: OwnData | None = None) -> DataSet:
-    """The data set called `name`, or the user's own at that path.
+    """Return the data set with a name, or the user's own data set at a path.
 
     Args:
-        name: one of `NAMES`, "synthetic:SHAPE", a log, or a split folder.
-        data: where the raw files of a named data set lie, if not in the cache.
-        own: what is to be known of a log of one's own.
+        name: one of `NAMES`, "synthetic:SHAPE", a log, or the folder of a split.
+        data: raw files of a named data set; by default those in the cache.
+        own: options of a user's own log.
 
     Raises:
-        DataError: nothing is called so.
-        SettingsError: a published data set is given another protocol.
+        DataError: the name or the path is unknown.
+        SettingsError: options contradict the protocol of the data set.
 
     Examples:
         >>> from nearfar.experiments.reproduction.datasets import data_set
@@ -116,14 +117,12 @@ def data_set(name: str, *, data: Path | None = None, own: OwnData | None = None)
     if key in NAMES:
         if own is not None and own != OwnData():
             raise SettingsError(
-                f"{key} has its published protocol; for filters, columns or held-out users of "
-                "your own give its file as the data set"
+                f"{key} has its published protocol; to use other filters, columns or held-out "
+                "users give its file as the data set"
             )
         return _named(key, data)
     if data is not None:
-        raise SettingsError(
-            f"{name} says itself where the data are; --data goes with {', '.join(NAMES)}"
-        )
+        raise SettingsError(f"{name} needs no --data; it is for the data sets {', '.join(NAMES)}")
     own = own or OwnData()
     if generated(name) and not Path(name).exists():
         return _synthetic(name, own)
@@ -131,34 +130,34 @@ def data_set(name: str, *, data: Path | None = None, own: OwnData | None = None)
     if not path.exists():
         raise DataError(
             f"{name!r} is neither a path that exists nor one of the data sets {', '.join(NAMES)}; "
-            "synthetic:SHAPE makes one up"
+            "synthetic:SHAPE generates one"
         )
     if is_split_folder(path):
         if own != OwnData(settings_of=own.settings_of):
-            raise SettingsError(f"{name} is split already; leave filters, columns, held-out out")
+            raise SettingsError(f"{name} is split already; omit filters, columns and held-out")
         protocol: Protocol = "folder"
     else:
         protocol = "given" if type(detect(path)).parts is not Source.parts else "strong"
     return DataSet(
         name, protocol, path, own.filters or Filters(min_user=5), own.columns,
-        _or(own.held_out, SHARE), settings_names(own.settings_of or SMALL), _metrics(protocol),
-        reading=own.reading,
+        SHARE if own.held_out is None else own.held_out,
+        settings_names(own.settings_of or SMALL), _metrics(protocol), reading=own.reading,
     )  # fmt: skip
 
 
 def settings_names(name: str) -> tuple[str, ...]:
-    """What the section of settings for a data set may be called, first choice first.
+    """Return the possible names of the section of settings for a data set, in order of preference.
 
-    Large sets without settings of their own take the published ones of MovieLens-20M, small ones
+    Large data sets without their own settings use the published ones of MovieLens-20M, small ones
     those tuned on MovieLens-1M.
 
     Raises:
-        UnknownNameError: no data set is called so.
+        UnknownNameError: the data set is unknown.
     """
     if name not in NAMES:
         raise UnknownNameError("data set with settings", name, NAMES)
-    rest = ("ml-20m", "published") if name in LARGE else ("ml-1m",)
-    return tuple(dict.fromkeys((name, *rest)))
+    fallbacks = ("ml-20m", "published") if name in LARGE else ("ml-1m",)
+    return tuple(dict.fromkeys((name, *fallbacks)))
 
 
 def _named(name: str, data: Path | None) -> DataSet:
@@ -172,18 +171,15 @@ def _named(name: str, data: Path | None) -> DataSet:
 
 
 def _synthetic(name: str, own: OwnData) -> DataSet:
-    """Made-up data; a named shape holds out the share of users that its model does."""
+    """Return generated data; a named shape holds out the same share of users as its data set."""
     shape = re.split(r"[,?]", name.partition(":")[2])[0].strip().lower().replace("_", "-")
     share = HELD_OUT[shape] / SHAPES[shape]["users"] if shape in SHAPES else SHARE
     like = shape if shape in SHAPES else SMALL
     return DataSet(
-        name, "strong", None, own.filters or Filters(), own.columns, _or(own.held_out, share),
+        name, "strong", None, own.filters or Filters(), own.columns,
+        share if own.held_out is None else own.held_out,
         settings_names(own.settings_of or like), DEFAULT_METRICS,
     )  # fmt: skip
-
-
-def _or(given: int | float | None, default: int | float) -> int | float:
-    return default if given is None else given
 
 
 def _metrics(protocol: Protocol) -> tuple[Metric, ...]:

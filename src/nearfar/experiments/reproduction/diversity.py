@@ -1,4 +1,4 @@
-"""What alignment gains for users of uniform and of diverse taste."""
+"""The gain of alignment for users of uniform and of diverse taste."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ THIRDS = ("uniform", "middle", "diverse")
 def diversity_table(
     summaries: Sequence[RowSummary], metrics: Sequence[Metric], level: float = 0.95
 ) -> Table | None:
-    """Return what the aligned rows gain by thirds of users, from uniform to diverse taste.
+    """Return a table of the aligned rows' gains by thirds of users, from uniform to diverse taste.
 
-    A user is ranked among the test users of a split by V(S) of the fold-in items, under the
-    anchors of the aligned model; a user of several splits has the mean rank.
+    Test users of a split are ranked by V(S) of their fold-in items, under the anchors of the
+    aligned model; a user of several splits has the mean rank.
 
     Args:
         summaries: the rows.
-        metrics: what is compared.
-        level: of the intervals.
+        metrics: metrics to compare.
+        level: confidence level of the intervals.
 
     Returns:
-        The table, or None where no aligned row and its plain one are measured on one split.
+        The table, or None if no aligned row shares a measured split with its plain row.
     """
     by_label = {s.row.label: s for s in summaries}
     rows, data = [], []
@@ -46,19 +46,20 @@ def diversity_table(
             continue
         a = plain.pooled(shared)
         b = aligned.pooled(shared)
-        place = _ranks(aligned, shared, b)
-        for number_of_third, third in enumerate(THIRDS):
-            users = np.minimum(place * 3, 2).astype(int) == number_of_third
+        rank = _mean_ranks(aligned, shared, b)
+        for third_number, third in enumerate(THIRDS):
+            users = np.minimum(rank * 3, 2).astype(int) == third_number
             if not users.any():
                 continue
             for metric in metrics:
                 pair = compare(a.only(users), b.only(users), metric, level=level)
                 items = float(b.n_fold_in[users].mean())
-                half = pair.interval.half_width if pair.interval else None
+                half_width = pair.interval.half_width if pair.interval else None
                 rows.append((
                     aligned.row.label, f"{third} ({users.sum():,} users, {items:.0f} items each)",
                     str(metric), number(pair.mean_a, metric), number(pair.mean_b, metric),
-                    with_half_width(pair.difference, half, metric, signed=True), p_value(pair.p),
+                    with_half_width(pair.difference, half_width, metric, signed=True),
+                    p_value(pair.p),
                 ))  # fmt: skip
                 data.append({"third": third, "mean_fold_in": items, **pair.to_dict()})
     if not rows:
@@ -72,15 +73,15 @@ def diversity_table(
     return Table(header, tuple(rows), notes, tuple(data))
 
 
-def _ranks(
+def _mean_ranks(
     aligned: RowSummary, seeds: Sequence[int], users: Evaluation
 ) -> Float[np.ndarray, " users"]:
-    """Return each pooled user's mean place by spread, from 0 to below 1."""
-    total, times = np.zeros(users.n_users), np.zeros(users.n_users)
+    """Return each pooled user's mean rank by spread, scaled to 0 (first) to below 1."""
+    total, n_splits = np.zeros(users.n_users), np.zeros(users.n_users)
     for seed in seeds:
         measured = aligned.measured[seed]
         assert measured.spread is not None
-        place = users.user_ids.index(measured.test.user_ids.ids)
-        total[place] += (rankdata(measured.spread, method="ordinal") - 1) / len(place)
-        times[place] += 1
-    return total / times
+        rows = users.user_ids.index(measured.test.user_ids.ids)
+        total[rows] += (rankdata(measured.spread, method="ordinal") - 1) / len(rows)
+        n_splits[rows] += 1
+    return total / n_splits

@@ -1,4 +1,4 @@
-"""Which row serves the same users better than which: alignment, and the best autoencoder."""
+"""Gains on the same users: aligned rows over plain ones, the best autoencoder over EASE."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from nearfar.metrics.metric import Metric
 
 @dataclass(frozen=True)
 class Gain:
-    """What one row gains over another on one metric.
+    """The gain of one row over another on one metric.
 
     Args:
-        users: the paired comparison of test users, pooled over the splits.
-        by_seed: the difference of each split.
-        low, high: the t interval of the splits' mean difference; None for fewer than two splits.
-        p_splits: of a t test over the splits' differences; None for fewer than two splits.
+        users: paired comparison of the test users, pooled over the splits.
+        by_seed: difference of each split.
+        low, high: t interval of the mean difference over splits; None for fewer than two splits.
+        p_splits: p value of a t test over the splits' differences; None for fewer than two splits.
     """
 
     users: Paired
@@ -44,11 +44,11 @@ class Gain:
 def gains(
     summaries: Sequence[RowSummary], metrics: Sequence[Metric], level: float = 0.95
 ) -> list[Gain]:
-    """Every aligned row against its plain one, and the best autoencoder against EASE.
+    """Compare every aligned row with its plain one, and the best autoencoder with EASE.
 
-    The best autoencoder is the one with the highest last metric on validation users, so that
-    test users do not choose whom they are compared with. Rows are compared on the splits that
-    both have; `p_holm` corrects for all comparisons returned.
+    The best autoencoder is selected by the last metric on validation users, not by the test users
+    on which it is compared. Rows are compared on the splits that both have; `p_holm` corrects for
+    all comparisons returned.
     """
     by_label = {s.row.label: s for s in summaries if s.measured}
     pairs = [
@@ -59,28 +59,28 @@ def gains(
     best = best_autoencoder(summaries, metrics[-1])
     if best is not None and EASE in by_label:
         pairs.append((by_label[EASE], best))
-    found = [
+    result = [
         gain(plain, other, metric, level)
         for plain, other in pairs
         if set(plain.measured) & set(other.measured)
         for metric in metrics
     ]
-    tested = [i for i, g in enumerate(found) if g.users.p is not None]
-    corrected = holm(np.array([found[i].users.p for i in tested], np.float64))
-    for i, p in zip(tested, corrected.tolist(), strict=True):
-        found[i] = replace(found[i], users=replace(found[i].users, p_holm=p))
-    return found
+    tested = [i for i, g in enumerate(result) if g.users.p is not None]
+    p_values = holm(np.array([result[i].users.p for i in tested], np.float64))
+    for i, p in zip(tested, p_values.tolist(), strict=True):
+        result[i] = replace(result[i], users=replace(result[i].users, p_holm=p))
+    return result
 
 
 def best_autoencoder(summaries: Sequence[RowSummary], metric: Metric) -> RowSummary | None:
-    """The variational autoencoder with the highest validation mean, or None without any."""
-    rated = [(s.validation(metric), s) for s in summaries if s.row.vae]
-    known = [(value, s) for value, s in rated if value is not None]
-    return max(known, key=lambda pair: pair[0])[1] if known else None
+    """Return the variational autoencoder with the highest validation mean, or None."""
+    means = [(s.validation(metric), s) for s in summaries if s.row.vae]
+    measured = [(mean, s) for mean, s in means if mean is not None]
+    return max(measured, key=lambda pair: pair[0])[1] if measured else None
 
 
 def gain(plain: RowSummary, other: RowSummary, metric: Metric, level: float = 0.95) -> Gain:
-    """What `other` gains over `plain` on the splits that both have."""
+    """Return the gain of `other` over `plain` on the splits that both have."""
     shared = [seed for seed in plain.measured if seed in other.measured]
     users = compare(
         plain.pooled(shared),
@@ -104,6 +104,7 @@ def gain(plain: RowSummary, other: RowSummary, metric: Metric, level: float = 0.
 
 
 def _t_test(values: np.ndarray) -> float | None:
+    """Return the two-sided p value of a mean of 0; None for fewer than two values."""
     error = standard_error(values)
     if error is None:
         return None

@@ -1,4 +1,4 @@
-"""Numbers of a fitted model's latent space, for the trade-off of section 2.4."""
+"""Measure a fitted model's latent space, for the trade-off of section 2.4."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ KEYS = {
     "mask_drift": ("clean", "variance"),
     "information": ("clean_low", "clean_high", "clean_mismatch_low", "clean_mismatch"),
 }
-"""Which numbers of which instrument."""
+"""Name of the instrument -> keys of its numbers."""
 
 
 def latent_numbers(bundle: Bundle, split: Split, seed: int) -> dict[str, float | None]:
-    """Measure a sample of all users of a split, whole histories, by the theory's instruments.
+    """Measure the whole histories of a sample of a split's users with the theory's instruments.
 
     Args:
-        bundle: of an autoencoder.
-        split: whose users.
-        seed: of the sample, of masks and of draws.
+        bundle: bundle of an autoencoder.
+        split: split whose users are sampled.
+        seed: random seed of the sample, the masks and the draws.
 
     Returns:
-        By "instrument.key"; None where there is no number.
+        "instrument.key" -> number, or None if there is none.
     """
     subject = subject_of(
         bundle, common_sample(whole_histories(split), [bundle], N_USERS, seed), seed=seed
@@ -37,8 +37,7 @@ def latent_numbers(bundle: Bundle, split: Split, seed: int) -> dict[str, float |
     numbers: dict[str, float | None] = {}
     instruments = all_instruments()
     for name, keys in KEYS.items():
-        found = instruments[name].measure(subject)
-        values = {n.key: n.value for n in found.numbers}
+        values = {n.key: n.value for n in instruments[name].measure(subject).numbers}
         for key in keys:
             value = values.get(key, math.nan)
             numbers[f"{name}.{key}"] = value if math.isfinite(value) else None

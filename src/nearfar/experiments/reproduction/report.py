@@ -1,4 +1,4 @@
-"""What stands of a study: its tables, and one JSON object."""
+"""The report of a study: its tables, and one JSON object."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DEFAULT_GROUPS = (Group(5, 10), Group(11, 50), Group(51, 100), Group(101))
 
 @dataclass(frozen=True)
 class ReportSection:
-    """A table of a report; its first `left` columns are text."""
+    """A table of a report; its first `left` columns are text, the others numbers."""
 
     name: str
     title: str
@@ -42,16 +42,16 @@ class ReportSection:
 
 @dataclass(frozen=True)
 class ReproductionReport:
-    """What stands of a table.
+    """The results of a study so far.
 
     Args:
-        plan: what was asked for.
+        plan: plan of the study.
         summaries: the rows.
-        sections: its tables in order.
+        sections: the tables, in order.
         about: counts and protocol of the first split.
-        stop: what stopped the work, or None.
-        level: of the intervals.
-        latent_map: the numbers of figure2, where it is that and complete.
+        stop: what stopped the study, or None.
+        level: confidence level of the intervals.
+        latent_map: numbers of the latent map, for a complete figure2.
     """
 
     plan: StudyPlan
@@ -69,7 +69,7 @@ class ReproductionReport:
 
     @property
     def failed(self) -> list[RowSummary]:
-        """Rows of which a cell could not be had."""
+        """Rows with a cell that failed."""
         return [s for s in self.summaries if s.status == "failed"]
 
     @property
@@ -77,15 +77,15 @@ class ReproductionReport:
         return f"{TITLES[self.plan.table]}, {self.plan.data.name}"
 
     def path(self, suffix: str) -> Path:
-        """Where the report is written: JSON, Markdown, the figure."""
+        """Return the path of one of the report's files: ".json", ".md" or ".png"."""
         return self.plan.folder / f"{self.plan.table}{suffix}"
 
     def provenance(self) -> dict[str, Any]:
-        """Versions, machine and commit of the report; each cell has its own."""
+        """Return versions, machine and commit of the report; each cell has its own."""
         return provenance(self.plan.run_options().torch_device)
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole report, JSON-able."""
+        """Return the whole report as JSON-able values."""
         plan = self.plan
         commits = {m.provenance.get("commit") for s in self.summaries for m in s.measured.values()}
         return {
@@ -111,16 +111,17 @@ def report(
     groups: Sequence[Group] = DEFAULT_GROUPS,
     level: float = 0.95,
 ) -> ReproductionReport:
-    """What stands of a study, whether it is complete or not; nothing is run.
+    """Report on a study, complete or not, without running anything.
 
     Args:
-        stop: what stopped it.
-        groups: those of the table "groups".
-        level: of all intervals.
+        study: the study.
+        stop: what stopped it, or None.
+        groups: user groups of the table "groups".
+        level: confidence level of all intervals.
     """
     plan = study.plan
     known = published(plan.table, plan.data.name if plan.data.published else "")
-    # the published values of "groups" are of groups, and not of whole rows
+    # The published values of "groups" are of groups, not of whole rows.
     of_rows = Published() if plan.table == "groups" else known
     metrics = plan.measured
     summaries = summarise(study.entries(), metrics, of_rows, level)
@@ -130,9 +131,9 @@ def report(
     if plan.table == "groups" and len(summaries) == 2 and all(s.measured for s in summaries):
         grouped = grouped_table(summaries[0], summaries[1], metrics, groups, known, level)
         sections.insert(0, ReportSection("groups", "", grouped, left=3))
-    if found := gains(summaries, metrics, level):
+    if all_gains := gains(summaries, metrics, level):
         sections.append(
-            ReportSection("gains", "Gains, user by user", gain_table(found, level), left=2)
+            ReportSection("gains", "Gains, user by user", gain_table(all_gains, level), left=2)
         )
     if plan.table == "ablations" and (diversity := diversity_table(summaries, metrics, level)):
         sections.append(
@@ -141,6 +142,6 @@ def report(
     if plan.table == "tradeoff" and any(s.measured for s in summaries):
         numbers = tradeoff_table(summaries, level)
         sections.append(ReportSection("latents", "The latent space", numbers))
-    made = study.splits.fingerprint(plan.seed) is not None
-    about = study.splits.about(plan.seed) if made else {}
+    has_split = study.splits.fingerprint(plan.seed) is not None
+    about = study.splits.about(plan.seed) if has_split else {}
     return ReproductionReport(plan, tuple(summaries), tuple(sections), about, stop, level)

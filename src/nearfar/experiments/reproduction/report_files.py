@@ -1,4 +1,4 @@
-"""A report's files: JSON, a page of Markdown, and a figure of its values."""
+"""Write a report's files: JSON, a page of Markdown, and a figure of its values."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from nearfar.pages.chart import Chart, Dot, DotChart
 from nearfar.pages.matplotlib import write_picture
 
 
-def write(found: ReproductionReport, say: Callable[[str], None] = lambda text: None) -> None:
-    """Write a report's JSON, Markdown and figure; without matplotlib no figure."""
-    figure = bool(found.latent_map)
-    if found.plan.table != "figure2" and any(s.measured for s in found.summaries):
+def write(report: ReproductionReport, say: Callable[[str], None] = lambda text: None) -> None:
+    """Write a report's JSON, Markdown and figure; the figure needs matplotlib."""
+    figure = bool(report.latent_map)
+    if report.plan.table != "figure2" and any(s.measured for s in report.summaries):
         try:
-            write_picture(charts(found), found.path(".png"), title=found.title)
+            write_picture(charts(report), report.path(".png"), title=report.title)
             figure = True
         except MissingExtraError as error:
             say(f"no figure: {error}")
-    write_json(found.path(".json"), found.to_dict())
-    with atomic_file(found.path(".md"), text=True) as file:
-        file.write(markdown(found, figure=figure))
+    write_json(report.path(".json"), report.to_dict())
+    with atomic_file(report.path(".md"), text=True) as file:
+        file.write(markdown(report, figure=figure))
 
 
-def markdown(found: ReproductionReport, *, figure: bool) -> str:
-    """The page: tables, how they came to be, and the figure where there is one."""
-    lines = [f"# {found.title}", ""]
-    if not found.complete:
+def markdown(report: ReproductionReport, *, figure: bool) -> str:
+    """Return the page: tables, the figure if there is one, and how they were measured."""
+    lines = [f"# {report.title}", ""]
+    if not report.complete:
         lines += ["**Incomplete**: rows without numbers are missing or failed.", ""]
-    for section in found.sections:
+    for section in report.sections:
         lines += [f"## {section.title}", ""] if section.title else []
         lines += [markdown_table(section.table, section.left), ""]
-    if found.latent_map:
-        lines += ["## Numbers of the map", "", *_listed(found.latent_map), ""]
+    if report.latent_map:
+        lines += ["## Numbers of the map", "", *_bullets(report.latent_map), ""]
     if figure:
-        lines += [f"![{found.title}]({found.path('.png').name})", ""]
-    lines += ["## How", "", *_how(found), ""]
+        lines += [f"![{report.title}]({report.path('.png').name})", ""]
+    lines += ["## How", "", *_method_lines(report), ""]
     return "\n".join(lines)
 
 
 def markdown_table(table: Table, left: int = 1) -> str:
-    """A table with its notes below; the first `left` columns are text, the others numbers."""
+    """Return a table and its notes as Markdown; the first `left` columns are text."""
     rule = [":--" if i < left else "--:" for i in range(len(table.header))]
     lines = [_line(table.header), _line(rule), *map(_line, table.rows)]
     return "\n".join([*lines, "", *(f"- {note}" for note in table.notes)]).rstrip()
@@ -57,8 +57,8 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _how(found: ReproductionReport) -> list[str]:
-    plan, about = found.plan, found.about
+def _method_lines(report: ReproductionReport) -> list[str]:
+    plan, about = report.plan, report.about
     seeds = f"seeds {plan.seed} to {plan.all_seeds[-1]}" if plan.seeds > 1 else f"seed {plan.seed}"
     lines = [f"- Data: {plan.data.name}, protocol {plan.data.protocol}, {seeds}"]
     if about:
@@ -68,25 +68,25 @@ def _how(found: ReproductionReport) -> list[str]:
             f"{counts['train']['items']:,} items, {counts['train']['interactions']:,} "
             f"interactions; {counts['test_fold_in']['users']:,} test users"
         )
-    where = found.provenance()
-    versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
-    machine = where["machine"]
+    provenance = report.provenance()
+    versions = ", ".join(f"{name} {number}" for name, number in provenance["versions"].items())
+    machine = provenance["machine"]
     return [
         *lines,
         f"- Machine: {machine['platform']}, {machine['cpus']} cores, {machine['threads']} threads, "
         f"{machine['device']}",
-        f"- Versions: {versions}; commit {where['commit'] or 'unknown'}",
-        f"- Settings of every row and values of every split: {found.path('.json').name}",
+        f"- Versions: {versions}; commit {provenance['commit'] or 'unknown'}",
+        f"- Settings of every row and values of every split: {report.path('.json').name}",
     ]
 
 
-def _listed(values: dict[str, Any], where: str = "") -> list[str]:
-    """Nested numbers as a list."""
+def _bullets(values: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return nested numbers as bullets, each named by its path."""
     lines = []
     for key, value in values.items():
-        name = f"{where}{key}"
+        name = f"{prefix}{key}"
         if isinstance(value, dict):
-            lines += _listed(value, f"{name}, ")
+            lines += _bullets(value, f"{name}, ")
         elif isinstance(value, float):
             lines.append(f"- {name}: {value:.4g}")
         elif isinstance(value, int | str):
@@ -94,19 +94,19 @@ def _listed(values: dict[str, Any], where: str = "") -> list[str]:
     return lines
 
 
-def charts(found: ReproductionReport) -> Sequence[Chart]:
-    """Return a chart per metric: the rows, or for "groups" each row in each group.
+def charts(report: ReproductionReport) -> Sequence[Chart]:
+    """Return a chart per metric with a dot per row, or for "groups" per group and row.
 
-    Those of "tradeoff" are a chart per number and sweep.
+    For "tradeoff" return a chart per number and sweep.
     """
-    if found.plan.table == "tradeoff":
-        return tradeoff_charts(next(s.table.data for s in found.sections if s.name == "latents"))
-    grouped = next((s.table for s in found.sections if s.name == "groups"), None)
-    colours = {0: f"ours, {found.level:.0%} interval", 1: "with PIA"}
+    if report.plan.table == "tradeoff":
+        return tradeoff_charts(next(s.table.data for s in report.sections if s.name == "latents"))
+    grouped = next((s.table for s in report.sections if s.name == "groups"), None)
+    colours = {0: f"ours, {report.level:.0%} interval", 1: "with PIA"}
     result = []
-    for metric in found.plan.measured:
+    for metric in report.plan.measured:
         if grouped is None:
-            dots = [_dot(summary, metric) for summary in found.summaries]
+            dots = [_dot(summary, metric) for summary in report.summaries]
         else:
             rows = [row for row in grouped.data if row["metric"] == str(metric)]
             dots = [dot for row in rows for dot in _pair(row)]

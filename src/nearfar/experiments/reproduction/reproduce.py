@@ -1,4 +1,4 @@
-"""A table or figure of the paper, from its data set to the page."""
+"""`reproduce`: a table or figure of the paper, from its data set to the written page."""
 
 from __future__ import annotations
 
@@ -33,24 +33,25 @@ def reproduce(
     reporting: Reporting = silent,
     raise_errors: bool = False,
 ) -> ReproductionReport:
-    """Fit and measure what is missing, and write what stands.
+    """Fit and measure the missing cells of a table, and write the report.
 
-    The plan's folder gets TABLE.json, TABLE.md and TABLE.png; `cells`, `splits`, `runs` (unfinished
-    trainings) and `models` are what a second call goes on from. Stopping by Ctrl-C, SIGTERM or the
-    budget loses nothing but the running step: what stands is written all the same.
+    The plan's folder receives TABLE.json, TABLE.md and TABLE.png. A later call resumes from its
+    subfolders `cells`, `splits`, `runs` (unfinished trainings) and `models`. Ctrl-C, SIGTERM or the
+    end of the budget lose only the running step; the report is written all the same.
 
     Args:
         plan: the table, its data and how to run.
-        minutes: how long to go on fitting; None for as long as it takes.
-        groups: those of the table "groups".
-        level: of all intervals.
-        say: told, in lines, how it goes.
-        reporting: gives the callbacks of each training.
-        raise_errors: let the first error of a cell through in place of noting it.
+        minutes: time budget of the fits; None for no limit.
+        groups: user groups of the table "groups".
+        level: confidence level of all intervals.
+        say: called with each line of progress.
+        reporting: returns the callbacks of each training.
+        raise_errors: raise the first error of a cell instead of recording it.
 
     Raises:
-        DataError, FetchError: the data cannot be had; says where to put them.
-        MissingExtraError: figure2 is asked for, and what draws it is not installed.
+        DataError: the data cannot be read.
+        FetchError: the data cannot be downloaded; the message says where to put them.
+        MissingExtraError: figure2 is requested and a library that draws it is not installed.
 
     Examples:
         >>> from nearfar.experiments.reproduction.datasets import data_set
@@ -64,15 +65,12 @@ def reproduce(
         check_can_be_drawn(plan.folder / "figure2.png")
     study = Study(plan, say, reporting, raise_errors)
     stop = study.run(Budget(minutes))
-    found = report(study, stop=stop, groups=groups, level=level)
-    if plan.table == "figure2" and found.complete:
+    result = report(study, stop=stop, groups=groups, level=level)
+    if plan.table == "figure2" and result.complete:
         say("drawing the latent map")
-        distances = ReportSection("cohorts", "Cohorts", cohort_table(
-            study, found.summaries, level
-        ))  # fmt: skip
-        found = replace(
-            found, latent_map=draw_latent_map(study, found),
-            sections=(*found.sections, distances),
-        )  # fmt: skip
-    write(found, say)
-    return found
+        cohorts = ReportSection("cohorts", "Cohorts", cohort_table(study, result.summaries, level))
+        result = replace(
+            result, latent_map=draw_latent_map(study, result), sections=(*result.sections, cohorts)
+        )
+    write(result, say)
+    return result

@@ -1,4 +1,4 @@
-"""What a row's algorithm is set to on a data set."""
+"""The settings of a row's algorithm on a data set."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from nearfar.core.errors import UnknownNameError
 from nearfar.experiments.reproduction.rows import TableRow
 
 Overrides = Mapping[str, Mapping[str, Any]]
-"""Settings of the user's own: "multvae" or "multvae+pia" -> settings."""
+"""The user's own settings: "multvae" or "multvae+pia" -> settings."""
 
 
 def row_algorithm(
     row: TableRow, names: Sequence[str], overrides: Overrides | None = None
 ) -> Algorithm:
-    """The algorithm of a row.
+    """Return the algorithm of a row, as a single network.
 
-    Laid over each other, the last winning:
+    Its settings are merged from these, and later ones win:
 
-    1. the section of presets/ALGORITHM.toml that is called as the data set; where there is none,
-       as the next of `names`; where there is none of these either, the defaults;
-    2. what makes the row this row (`row.fixed`), which replaces whole settings;
+    1. the section of presets/ALGORITHM.toml with the first of `names` that it has; the defaults if
+       it has none of them;
+    2. the row's own settings (`row.fixed`), which replace whole settings;
     3. the sections "NAME+VARIANT" of its variants, and "NAME+VARIANT+VARIANT" of two of them;
     4. `overrides` of "ALGORITHM", then of "ALGORITHM+VARIANT" in the same way;
     5. the row's ablation.
 
-    It is a single network, also where `fit` would try several.
-
     Args:
-        names: what the section may be called, first choice first.
+        row: the row.
+        names: possible names of the section, in order of preference.
+        overrides: the user's own settings.
 
     Raises:
-        UnknownNameError: there is no such algorithm, or a setting is unknown.
+        UnknownNameError: the algorithm or a setting is unknown.
         SettingsError: a setting is wrong.
     """
     sections = presets(row.algorithm)
     suffixes = _suffixes(row.variants)
-    given = overrides or {}
+    user_settings = overrides or {}
     values = settings.merge(
-        {**_first(sections, names, ""), **row.fixed},
-        *(_first(sections, names, suffix) for suffix in suffixes),
-        *(given.get(row.algorithm + suffix, {}) for suffix in ("", *suffixes)),
+        {**_section(sections, names, ""), **row.fixed},
+        *(_section(sections, names, suffix) for suffix in suffixes),
+        *(user_settings.get(row.algorithm + suffix, {}) for suffix in ("", *suffixes)),
     )
     algorithm = make_algorithm(row.algorithm, values).alternatives()[0]
     if row.ablation is None:
@@ -54,7 +54,7 @@ def row_algorithm(
 
 
 def check_overrides(overrides: Overrides, rows: Sequence[TableRow]) -> None:
-    """Refuse settings that no row would take.
+    """Check that each override applies to a row.
 
     Raises:
         UnknownNameError: no row has that algorithm or variant.
@@ -65,11 +65,11 @@ def check_overrides(overrides: Overrides, rows: Sequence[TableRow]) -> None:
             raise UnknownNameError("algorithm among the rows", name, known)
 
 
-def _first(sections: Overrides, names: Sequence[str], suffix: str) -> Mapping[str, Any]:
+def _section(sections: Overrides, names: Sequence[str], suffix: str) -> Mapping[str, Any]:
     return next((sections[n + suffix] for n in names if n + suffix in sections), {})
 
 
 def _suffixes(variants: Sequence[str]) -> list[str]:
-    """The variants alone, and all together where there are several."""
+    """Return the suffix of each variant, and of all together if there are several."""
     single = [f"+{variant}" for variant in variants]
     return [*single, "".join(single)] if len(single) > 1 else single

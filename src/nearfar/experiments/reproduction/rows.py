@@ -1,4 +1,4 @@
-"""The rows of the paper's tables: what each is called, and which algorithm it is."""
+"""The rows of the paper's tables, with their labels, algorithms and published values."""
 
 from __future__ import annotations
 
@@ -21,23 +21,22 @@ PIA = "pia"
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row of a table.
+    """A row of a table.
 
     Args:
-        label: its name in the paper.
-        algorithm: its name here.
-        variants: which sections of the algorithm's settings are laid over each other, after the
-            one of the data set; see `row_settings`.
-        fixed: settings that make the row what it is; they replace those of the data set.
-        extra: the paper's table does not have it.
-        vae: whether it competes for the best autoencoder.
-        validates: whether training looks at validation users; where not, and every user is in
-            training, it learns from all.
-        plain: the label of the row that it is compared with, user by user.
-        ablation: what is changed of the algorithm's alignment after all settings are laid over
-            each other; None for nothing.
-        point: where the row stands in the sweeps of section 2.4: the values of "beta", "keep_prob"
-            and "lambda_A"; None for rows of other tables.
+        label: name of the row in the paper.
+        algorithm: name of the algorithm.
+        variants: sections of the algorithm's settings to merge over that of the data set; see
+            `row_settings`.
+        fixed: settings that define the row; they replace those of the data set.
+        extra: whether the paper's table does not have the row.
+        vae: whether the row is a candidate for the best autoencoder.
+        validates: whether training uses validation users. If not, and the split has every user in
+            training, it trains on all of them.
+        plain: label of the row that it is compared with, user by user.
+        ablation: change of the algorithm's alignment after all settings are merged; None for none.
+        point: position in the sweeps of section 2.4: the values of "beta", "keep_prob" and
+            "lambda_A"; None for rows of other tables.
     """
 
     label: str
@@ -58,22 +57,22 @@ class TableRow:
 
     @property
     def groups_users(self) -> bool:
-        """Whether the ablations group test users by the spread under this row's anchors."""
+        """Whether `diversity_table` groups test users by the spread under this row's anchors."""
         return self.label.endswith(f", {ALGORITHM_1}")
 
     def answers_to(self, name: str) -> bool:
-        """Whether a user means this row: by label, algorithm, a variant, or all of these."""
-        whole = "+".join((self.algorithm, *self.variants))
-        own = {self.label, self.algorithm, *self.variants, whole}
-        return _squeezed(name) in map(_squeezed, own)
+        """Return whether a name selects this row: a label, algorithm, variant or combination."""
+        combination = "+".join((self.algorithm, *self.variants))
+        names = {self.label, self.algorithm, *self.variants, combination}
+        return _squeeze(name) in map(_squeeze, names)
 
 
-def _closed(label: str, algorithm: str, *, extra: bool = False) -> TableRow:
+def _without_validation(label: str, algorithm: str, *, extra: bool = False) -> TableRow:
     return TableRow(label, algorithm, extra=extra, validates=False)
 
 
 def _pair(row: TableRow, label: str | None = None) -> tuple[TableRow, TableRow]:
-    """A row, and the same with alignment."""
+    """Return a row, and the same row with alignment."""
     aligned = replace(
         row,
         label=label or f"{row.label} + PIA",
@@ -92,7 +91,7 @@ SPECTRAL = _pair(
 
 
 def _soft(label: str, algorithm: str, background: float) -> tuple[TableRow, TableRow]:
-    """Return a row with soft targets, compared with the published loss, and the same with PIA."""
+    """Return a row with soft targets, to compare with the published loss, and the same with PIA."""
     fixed = {"likelihood": {"kind": "by_size", "background": background}}
     row = TableRow(f"{label}, soft targets", algorithm, ("soft",), fixed, extra=True, vae=True,
               plain=label)  # fmt: skip
@@ -122,11 +121,11 @@ ABLATIONS: dict[str, tuple[str, Ablation]] = {
     "scale 1.05": ("small-scale", Ablation(patience=5, scale=1.05)),
     "scale 1.5": ("large-scale", Ablation(patience=5, scale=1.5)),
 }  # fmt: skip
-"""What each row of the ablations is called after its algorithm -> its variant and change."""
+"""Label of an ablation, after that of its algorithm -> its variant and change."""
 
 
 def _ablations(label: str, algorithm: str) -> tuple[TableRow, ...]:
-    """Return the ablations of an algorithm: all have the settings of its row with PIA."""
+    """Return the ablations of an algorithm; all have the settings of its row with PIA."""
     plain = f"{label}, {NO_ALIGNMENT}"
     return tuple(
         TableRow(
@@ -144,14 +143,14 @@ SWEEPS: dict[str, tuple[float, ...]] = {
     "keep_prob": (1.0, 0.8, 0.2),
     "lambda_A": (0.3, 1.0, 3.0),
 }
-"""What the trade-off of section 2.4 changes, one at a time from `BASE_POINT`."""
+"""Values in the trade-off of section 2.4, which changes one setting of `BASE_POINT` at a time."""
 
 ALIGNED_MASKS = 1.0
-"""lambda_A of the rows with both alignment and another keep_prob than the base's."""
+"""lambda_A of the rows that change keep_prob and have alignment too."""
 
 
 def _tradeoff(**changed: float) -> TableRow:
-    """Return one point of the trade-off: Mult-VAE, all else as the data set has it."""
+    """Return a point of the trade-off: Mult-VAE with the other settings of the data set."""
     point = {**BASE_POINT, **changed}
     fixed: dict[str, Any] = {
         "beta": {"kind": "linear_anneal", "end": point["beta"], "steps": 200},
@@ -165,13 +164,13 @@ def _tradeoff(**changed: float) -> TableRow:
 
 TABLES: dict[Table, tuple[TableRow, ...]] = {
     "table1": (
-        _closed("Popularity", "popularity"),
-        _closed(EASE, "ease"),
-        _closed("EDLAE", "edlae", extra=True),
-        _closed("MF", "mf"),
-        _closed("WMF", "wmf"),
-        _closed("GRALS", "grals"),
-        _closed("PLRec", "plrec"),
+        _without_validation("Popularity", "popularity"),
+        _without_validation(EASE, "ease"),
+        _without_validation("EDLAE", "edlae", extra=True),
+        _without_validation("MF", "mf"),
+        _without_validation("WMF", "wmf"),
+        _without_validation("GRALS", "grals"),
+        _without_validation("PLRec", "plrec"),
         TableRow("WARP", "warp"),
         TableRow("LambdaNet", "lambdanet"),
         TableRow("CDAE", "cdae"),
@@ -210,15 +209,16 @@ TABLES: dict[Table, tuple[TableRow, ...]] = {
 
 
 def rows_of(table: Table, only: Sequence[str] = ()) -> tuple[TableRow, ...]:
-    """The rows of a table, or those of them that `only` names, in the table's order.
+    """Return the rows of a table, or those that `only` names, in the table's order.
 
     Args:
+        table: name of the table.
         only: labels, algorithms ("multvae"), variants ("pia", "iaf") or both ("multvae+pia");
             case and punctuation do not matter.
 
     Raises:
-        UnknownNameError: no table or row is called so.
-        SettingsError: figure2 is asked for in part.
+        UnknownNameError: the table or a row is unknown.
+        SettingsError: only a part of figure2 is requested.
     """
     if table not in TABLES:
         raise UnknownNameError("table", table, TABLES)
@@ -235,11 +235,11 @@ def rows_of(table: Table, only: Sequence[str] = ()) -> tuple[TableRow, ...]:
 
 
 def named_rows(table: Table, text: str) -> tuple[str, ...]:
-    """Split names of rows at commas, but for those within the label of a row.
+    """Split comma-separated names of rows; commas within a row's label do not separate.
 
     Args:
-        table: whose rows, "tradeoff": its labels hold commas.
-        text: as on the command line, "ease,Multi-VAE, spectral".
+        table: table of the rows.
+        text: names as on the command line, such as "ease,Multi-VAE, spectral".
     """
     parts, names = [part.strip() for part in text.split(",")], []
     while parts:
@@ -252,7 +252,8 @@ def named_rows(table: Table, text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _squeezed(name: str) -> str:
+def _squeeze(name: str) -> str:
+    """Return the name in lower case, with letters and digits only."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
@@ -261,12 +262,12 @@ FILE = Path(__file__).with_name("published.toml")
 
 @dataclass(frozen=True)
 class Published:
-    """What is published of one table on one data set.
+    """The published values of a table on a data set.
 
     Args:
-        rows: label -> metric as printed -> value; those of other work included.
-        elsewhere: the labels that the paper's own table does not have.
-        standard_errors: metric -> standard error of a published mean, where known.
+        rows: label -> printed metric -> value, including rows of other work.
+        elsewhere: labels of the rows of other work.
+        standard_errors: metric -> standard error of a published mean, if known.
     """
 
     rows: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -274,31 +275,32 @@ class Published:
     standard_errors: dict[str, float] = field(default_factory=dict)
 
     def value(self, label: str, metric: Metric) -> float | None:
-        """The published mean of a row, or None."""
+        """Return the published mean of a row, or None."""
         return self.rows.get(label, {}).get(str(metric))
 
     @property
     def digits(self) -> int:
-        """How many digits were published."""
+        """The number of published decimals."""
         values = [value for row in self.rows.values() for value in row.values()]
         return 3 if all(round(value, 3) == value for value in values) else 4
 
     def beyond(self, labels: Sequence[str]) -> list[str]:
-        """Labels that only other work has, so that no row of ours stands beside them."""
+        """Return the labels of other work that are not among `labels`."""
         return [label for label in self.rows if label in self.elsewhere and label not in labels]
 
 
 def published(table: str, dataset: str) -> Published:
-    """What is published of a table on a data set; empty where nothing is."""
-    found = settings.read_toml(FILE).get(table, {}).get(dataset)
-    if found is None:
+    """Return the published values of a table on a data set; empty if there are none."""
+    section = settings.read_toml(FILE).get(table, {}).get(dataset)
+    if section is None:
         return Published()
-    metrics = found["metrics"]
-    own, other = found.get("rows", {}), found.get("elsewhere", {})
+    metrics = section["metrics"]
+    paper, other = section.get("rows", {}), section.get("elsewhere", {})
     rows = {
-        label: dict(zip(metrics, values, strict=True)) for label, values in {**own, **other}.items()
+        label: dict(zip(metrics, values, strict=True))
+        for label, values in {**paper, **other}.items()
     }
-    errors = found.get("standard_errors")
+    errors = section.get("standard_errors")
     return Published(
         rows, frozenset(other), dict(zip(metrics, errors, strict=True)) if errors else {}
     )

@@ -1,4 +1,4 @@
-"""A study: the cells of a table on a data set, those missing fitted, one after the other."""
+"""A study: all cells of a table on a data set, of which it fits the missing ones in turn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from nearfar.experiments.reproduction.row_settings import (
     row_algorithm,
 )
 from nearfar.experiments.reproduction.rows import TABLES, Table, TableRow, rows_of
-from nearfar.experiments.reproduction.study_splits import Splits, training_of
+from nearfar.experiments.reproduction.study_splits import Splits, training_data
 from nearfar.experiments.stopping import Budget, Stop, StopAtBudget, raising_on_sigterm, reason_of
 from nearfar.metrics.metric import Metric, UserMetric
 from nearfar.train.callback import Callback, Reporting, silent
@@ -34,30 +34,30 @@ from nearfar.train.run import Device, Precision, Run
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What is to be reproduced, and how to run.
+    """The table to reproduce, its data, and how to run.
 
     Args:
-        table: which table or figure.
+        table: name of the table or figure.
         data: the data set.
-        folder: where everything is kept; tables of one data set share their cells.
-        only: labels or algorithms of the rows wanted; empty for all.
-        seeds: how many splits, each with a training of its own.
-        seed: the first of them.
-        metrics: in place of the data set's own; each with one value per user.
-        overrides: settings laid over those of the rows, see `row_algorithm`.
+        folder: folder of all files; tables of one data set share their cells.
+        only: labels or algorithms of the rows to fit; all if empty.
+        seeds: number of seeds; each has its own split and training.
+        seed: the first seed.
+        metrics: metrics instead of the data set's own; each must have one value per user.
+        overrides: settings to merge over those of the rows; see `row_algorithm`.
         keep_models: save every model as a bundle; figure2 always does.
-        device, precision: of the runs.
+        device, precision: device and precision of the runs.
 
     Raises:
-        SettingsError: there is no seed, a metric is of no single user, or a setting of a row is
+        SettingsError: there is no seed, a metric has no values per user, or a setting of a row is
             wrong.
         UnknownNameError: a row or an algorithm of `overrides` is not in the table.
 
     Examples:
         >>> from nearfar.experiments.reproduction.datasets import data_set
         >>> from nearfar.experiments.reproduction.study import StudyPlan
-        >>> chosen = ("ease", "wmf")
-        >>> plan = StudyPlan("table1", data_set("ml-1m"), Path("tables"), only=chosen, seeds=5)
+        >>> rows = ("ease", "wmf")
+        >>> plan = StudyPlan("table1", data_set("ml-1m"), Path("tables"), only=rows, seeds=5)
         >>> [row.label for row in plan.rows]
         ['EASE', 'WMF']
     """
@@ -76,17 +76,21 @@ class StudyPlan:
 
     def __post_init__(self) -> None:
         if self.seeds < 1 or self.seed < 0:
-            raise SettingsError(f"seeds is {self.seeds} from seed {self.seed}; 1 from 0 is least")
+            raise SettingsError(
+                f"seeds is {self.seeds} and seed {self.seed}; seeds must be at least 1 and seed 0"
+            )
         for metric in self.measured:
             if not isinstance(metric, UserMetric):
-                raise SettingsError(f"{metric} has no values of single users to give intervals by")
+                raise SettingsError(
+                    f"{metric} has no value per user, which the intervals need; leave it out"
+                )
         rows_of(self.table, self.only)
         check_overrides(self.overrides, TABLES[self.table])
         for row in self.rows:
             try:
                 row_algorithm(row, self.data.settings_names, self.overrides)
             except UnknownNameError:
-                continue  # an algorithm that is not installed is told of in its place in the table
+                continue  # the table reports an algorithm that is not installed in its own row
             except SettingsError as error:
                 raise SettingsError(f"{row.label}: {error}") from None
         self.run_options()
@@ -97,7 +101,7 @@ class StudyPlan:
 
     @property
     def measured(self) -> tuple[Metric, ...]:
-        """The metrics of the table; the last one is what a best row is chosen by."""
+        """The metrics of the table; the best row is selected by the last one."""
         return self.metrics or self.data.metrics
 
     @property
@@ -109,18 +113,21 @@ class StudyPlan:
         return self.keep_models or self.table == "figure2"
 
     def run_options(self, seed: int = 0) -> Run:
-        """A run with the plan's options; a fresh one each time."""
+        """Return a new run with the plan's options."""
         return Run(seed=seed, device=self.device, precision=self.precision)
 
 
 @dataclass(frozen=True)
 class SeedResult:
-    """A row on one seed: its cell, or why there can be none, or neither before the split is made.
+    """The state of a row on one seed.
 
     Args:
-        measured: what it came to, or None while it is missing.
-        trouble: why it could not be had.
-        begun: whether a stopped training can be taken up.
+        row: the row.
+        seed: the seed.
+        cell: the cell; None before the split is made, or if the algorithm cannot be built.
+        measured: results of the cell; None if it is missing.
+        trouble: why the cell failed or cannot be built, or None.
+        begun: whether a stopped training can resume.
     """
 
     row: TableRow
@@ -133,13 +140,13 @@ class SeedResult:
 
 @dataclass
 class Study:
-    """The cells of a plan.
+    """Fits and measures the cells of a plan.
 
     Args:
-        plan: what to measure.
-        say: told, in lines, how it goes.
-        reporting: gives the callbacks of each training.
-        raise_errors: let the first error through in place of noting it and going on.
+        plan: the plan.
+        say: called with each line of progress.
+        reporting: returns the callbacks of each training.
+        raise_errors: raise the first error instead of recording it and continuing.
     """
 
     plan: StudyPlan
@@ -152,17 +159,18 @@ class Study:
         self.splits = Splits(self.plan.data, self.plan.folder / "splits", self.say)
 
     def entries(self) -> list[SeedResult]:
-        """Every row on every seed, seeds outermost, as things stand; nothing is run."""
+        """Return the state of every row on every seed, seed by seed, without running anything."""
         return [self._entry(row, seed) for seed in self.plan.all_seeds for row in self.plan.rows]
 
     def run(self, budget: Budget | None = None) -> Stop | None:
-        """Fit and measure what is missing; returns what stopped it, or None at the end.
+        """Fit and measure the missing cells; return what stopped the study, or None.
 
-        A stopped training leaves its checkpoint and goes on from there, to the same numbers,
-        when the study is next run.
+        A stopped training leaves its checkpoint. The next run resumes from there and reaches the
+        same numbers.
 
         Raises:
-            DataError, FetchError: the data cannot be had.
+            DataError: the data cannot be read.
+            FetchError: the data cannot be downloaded.
         """
         budget = budget or Budget(None)
         try:
@@ -175,26 +183,26 @@ class Study:
     def _run_missing(self, budget: Budget) -> Stop | None:
         entries = self.entries()
         missing = [e for e in entries if e.cell is not None and e.measured is None]
-        seconds = _CellTimes(entries)
+        times = _CellTimes(entries)
         if missing:
-            self.say(f"{len(missing)} of {len(entries)} cells to fit{seconds.told(missing)}")
+            self.say(f"{len(missing)} of {len(entries)} cells to fit{times.time_left(missing)}")
         split: tuple[int, Split] | None = None
-        for place, entry in enumerate(missing):
+        for number, entry in enumerate(missing, start=1):
             if budget.used_up:
                 return "budget"
             if split is None or split[0] != entry.seed:
-                split = None  # the old one goes before the new comes
+                split = None  # frees the old split before the new one is loaded
                 split = entry.seed, self.splits.load(entry.seed)
             title = f"{entry.row.label}, seed {entry.seed}"
-            self.say(f"[{place + 1}/{len(missing)}] {title}" + (", going on" * entry.begun))
+            self.say(f"[{number}/{len(missing)}] {title}" + (", going on" * entry.begun))
             measured = self._measure(entry, split[1], title, budget)
             if measured is not None:
-                seconds.learn(entry.row, measured)
+                times.add(entry.row, measured)
                 last = str(self.plan.measured[-1])
                 value = measured.test.to_dict()["metrics"][last]["mean"]
                 self.say(
                     f"    {last} {value:.4f} in {measured.fit['fit_seconds']:.1f} s"
-                    f"{seconds.told(missing[place + 1 :])}"
+                    f"{times.time_left(missing[number:])}"
                 )
         return None
 
@@ -209,7 +217,7 @@ class Study:
         except Exception as error:
             if self.raise_errors:
                 raise
-            reason = str(error) if isinstance(error, NearfarError) else _unforeseen(error)
+            reason = str(error) if isinstance(error, NearfarError) else _one_line(error)
             self.store.fail(cell, reason)
             self.say(f"    failed: {reason}")
             return None
@@ -220,14 +228,14 @@ class Study:
     def _fit(self, cell: Cell, split: Split, callbacks: tuple[Callback, ...]) -> CellResult:
         run = self.plan.run_options(cell.seed)
         run.folder, run.resume, run.callbacks = self.store.run_folder(cell), True, callbacks
-        train, validation = training_of(split, validates=cell.row.validates)
+        train, validation = training_data(split, validates=cell.row.validates)
         started = time.perf_counter()
         model = cell.algorithm.fit(train, validation, run=run)
-        wall = time.perf_counter() - started
+        seconds = time.perf_counter() - started
         scores: dict[str, float] = {}
         if validation is not None and validation.held_out.n_interactions:
-            found = evaluate(model, validation, cell.metrics)
-            scores = {str(metric): found.mean(metric) for metric in cell.metrics}
+            evaluation = evaluate(model, validation, cell.metrics)
+            scores = {str(metric): evaluation.mean(metric) for metric in cell.metrics}
         test = evaluate(model, split.test, cell.metrics, name=cell.row.label)
         history = run.history
         bundle = Bundle.of(
@@ -236,11 +244,11 @@ class Study:
         )  # fmt: skip
         if self.plan.with_models:
             save_bundle(bundle, self.store.model_folder(cell))
-        of_latents = self.plan.table == "tradeoff"
-        latents = latent_numbers(bundle, split, cell.seed) if of_latents else None
+        needs_latents = self.plan.table == "tradeoff"
+        latents = latent_numbers(bundle, split, cell.seed) if needs_latents else None
         fit = {
-            # a training that was stopped and went on has taken longer than this last part
-            "fit_seconds": max(wall, history.seconds),
+            # The history of a resumed training includes the time before the stop.
+            "fit_seconds": max(seconds, history.seconds),
             "n_train_users": train.n_users,
             "n_epochs": len(history.records),
             "best_epoch": history.best_epoch,
@@ -259,7 +267,7 @@ class Study:
         split = self.splits.fingerprint(seed)
         if split is None:
             return SeedResult(row, seed)
-        whole = not row.validates and self._given(seed)
+        whole = not row.validates and self._is_given(seed)
         cell = Cell(row, algorithm, seed, split, whole, self.plan.measured, self.plan.precision)
         measured = self.store.load(cell)
         if measured is not None and self.plan.with_models:
@@ -271,30 +279,30 @@ class Study:
         trouble = None if measured is not None else self.store.failure(cell)
         return SeedResult(row, seed, cell, measured, trouble, self.store.begun(cell))
 
-    def _given(self, seed: int) -> bool:
+    def _is_given(self, seed: int) -> bool:
         return self.splits.about(seed)["protocol"].get("kind") == "given"
 
 
 class _CellTimes:
-    """How long cells take, to tell how long the rest will."""
+    """Estimates the time left from the fit times of measured cells."""
 
     def __init__(self, entries: list[SeedResult]) -> None:
         self.by_row: dict[str, list[float]] = {}
         for entry in entries:
             if entry.measured is not None:
-                self.learn(entry.row, entry.measured)
+                self.add(entry.row, entry.measured)
 
-    def learn(self, row: TableRow, measured: CellResult) -> None:
+    def add(self, row: TableRow, measured: CellResult) -> None:
         self.by_row.setdefault(row.label, []).append(measured.fit["fit_seconds"])
 
-    def told(self, rest: list[SeedResult]) -> str:
-        """The time that the rest will take, where every row of it was fitted before."""
-        if not rest or any(entry.row.label not in self.by_row for entry in rest):
+    def time_left(self, missing: list[SeedResult]) -> str:
+        """Return the time to fit the missing cells; "" unless each row was fitted before."""
+        if not missing or any(entry.row.label not in self.by_row for entry in missing):
             return ""
-        known = {label: sum(s) / len(s) for label, s in self.by_row.items()}
-        minutes = sum(known[entry.row.label] for entry in rest) / 60
+        means = {label: sum(s) / len(s) for label, s in self.by_row.items()}
+        minutes = sum(means[entry.row.label] for entry in missing) / 60
         return f"; about {minutes:.0f} min left" if minutes >= 1 else "; less than a minute left"
 
 
-def _unforeseen(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

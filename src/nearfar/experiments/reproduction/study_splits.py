@@ -1,4 +1,4 @@
-"""The splits of a study: made once, kept on disk, known by their fingerprints."""
+"""The splits of a study, made once and stored on disk."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from nearfar.data.splits.strong import SEED, split_strong
 from nearfar.experiments.reproduction.datasets import DataSet
 
 VALIDATION_SHARE = 0.03
-"""Of the users of data that are published split: held out of training to choose the epoch by."""
+"""Share of the users held out for early stopping, for data that are published in two parts."""
 
 
 @dataclass
 class Splits:
-    """The splits of a data set, one a seed, in a folder.
+    """The splits of a data set, one per seed, in a folder.
 
     Args:
         data: the data set.
-        folder: where splits are kept.
-        say: told what is being done.
+        folder: folder of the splits.
+        say: called with each line of progress.
     """
 
     data: DataSet
@@ -42,7 +42,7 @@ class Splits:
     _log: Log | None = field(default=None, init=False, repr=False)
 
     def path(self, seed: int) -> Path:
-        """The folder of a seed's split."""
+        """Return the folder of a seed's split."""
         if self.data.protocol == "folder":
             assert self.data.data is not None
             return self.data.data
@@ -50,18 +50,18 @@ class Splits:
         return self.folder / f"{seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def fingerprint(self, seed: int) -> str | None:
-        """The fingerprint of a seed's split; None where it is not made yet, or the data changed."""
+        """Return the fingerprint of a seed's split; None before it is made or if data changed."""
         path = self.path(seed)
         if not is_split(path) or self._changed(path):
             return None
         return read_split_manifest(path)["fingerprint"]
 
     def prepare(self, seeds: range) -> None:
-        """Make the splits that are missing; the log is read once and let go.
+        """Make the missing splits; the log is read once and then released.
 
         Raises:
-            DataError: the data cannot be read or split; it says so.
-            FetchError: the data are not there and cannot be had; says where to put them.
+            DataError: the data cannot be read or split.
+            FetchError: the data cannot be downloaded; the message says where to put them.
         """
         for seed in seeds:
             if self.fingerprint(seed) is None:
@@ -69,43 +69,43 @@ class Splits:
         self._log = None
 
     def load(self, seed: int) -> Split:
-        """A seed's split, made before."""
+        """Load a seed's split, which `prepare` has made."""
         return load_split(self.path(seed))
 
     def about(self, seed: int) -> dict[str, Any]:
-        """Counts and protocol of a seed's split."""
+        """Return counts and protocol of a seed's split."""
         manifest = read_split_manifest(self.path(seed))
         return {"counts": manifest["counts"], "protocol": manifest["protocol"]}
 
     def _make(self, seed: int) -> None:
         path = self.path(seed)
         if self.data.protocol == "folder":
-            load_split(path)  # says what is wrong with it
-            raise ArtefactError(f"{path} is no split; make it again")
+            load_split(path)  # raises an error that says what is wrong
+            raise ArtefactError(f"{path} is not a split; make it again")
         source = self._source()
         if self.data.protocol == "given":
             self.say(f"reading {source}")
-            made = _given(source, SEED + seed)
+            split = _split_published_parts(source, SEED + seed)
         else:
-            made = split_strong(self._read(source), self.data.held_out, SEED + seed)
+            split = split_strong(self._read(source), self.data.held_out, SEED + seed)
         self.say(
-            f"split {seed}: {made.train.n_users:,} training users, {made.train.n_items:,} items, "
-            f"{made.train.n_interactions:,} interactions; {made.test.n_users:,} test users"
+            f"split {seed}: {split.train.n_users:,} training users, {split.train.n_items:,} items, "
+            f"{split.train.n_interactions:,} interactions; {split.test.n_users:,} test users"
         )
-        save_split(made, path)
-        write_json(_beside(path), {"source": _state(source)})
+        save_split(split, path)
+        write_json(_source_record(path), {"source": _file_state(source)})
 
     def _read(self, source: str | Path) -> Log:
         if self._log is None:
             self.say(f"reading {source}")
             columns = {k: v for k, v in vars(self.data.columns).items() if v is not None}
-            named = self.data.name if self.data.published else None
+            format_name = self.data.name if self.data.published else None
             self._log = read_log(
                 source,
                 filters=self.data.filters,
-                format=named,
+                format=format_name,
                 options=self.data.reading,
-                weights="none",  # the published protocols have none
+                weights="none",  # the published protocols have no weights
                 **columns,
             )
         return self._log
@@ -118,50 +118,50 @@ class Splits:
         try:
             return fetch(self.data.name)
         except FetchError as error:
-            raise FetchError(f"{error}; or say where it lies with --data FILE") from None
+            raise FetchError(f"{error}; or name its file with --data FILE") from None
 
     def _changed(self, path: Path) -> bool:
-        """Whether the raw data are there and are not those that the split was made of."""
+        """Return whether the raw data exist and differ from those that the split was made of."""
         if self.data.data is None or self.data.protocol == "folder" or not self.data.data.exists():
             return False
-        made_of = _beside(path)
-        return made_of.exists() and read_json(made_of)["source"] != self._raw_state
+        record = _source_record(path)
+        return record.exists() and read_json(record)["source"] != self._raw_state
 
     @cached_property
     def _raw_state(self) -> list[Any] | str:
         assert self.data.data is not None
-        return _state(self.data.data)
+        return _file_state(self.data.data)
 
 
-def training_of(split: Split, *, validates: bool) -> tuple[Interactions, FoldIn | None]:
-    """What to train on, and the validation users.
+def training_data(split: Split, *, validates: bool) -> tuple[Interactions, FoldIn | None]:
+    """Return the interactions to train on, and the validation users.
 
-    Where every user is in training (published split), a method that does not look at validation
-    users learns from them too, as published.
+    With a split published in two parts, a method without validation trains on all users, as
+    published.
     """
     if split.protocol.get("kind") == "given" and not validates:
         return split.test.fold_in, None
     return split.train, split.validation
 
 
-def _given(source: str | Path, seed: int) -> Split:
-    """The published parts; a few users are held out of training to choose the epoch by.
+def _split_published_parts(source: str | Path, seed: int) -> Split:
+    """Split data published in two parts, with a few users held out for early stopping.
 
-    At the test they are folded in with all that they have in training, as every other user.
+    The test folds in all training items of these users, as of every other user.
     """
     train, test = read_parts(source)
-    whole = split_given(train, test, validation_share=0)
-    rest, validation = hold_out_users(whole.train, VALIDATION_SHARE, seed=seed)
-    protocol = {**whole.protocol, "validation_users": validation.n_users, "seed": seed}
-    return Split(rest, validation, whole.test, protocol)
+    split = split_given(train, test, validation_share=0)
+    remaining, validation = hold_out_users(split.train, VALIDATION_SHARE, seed=seed)
+    protocol = {**split.protocol, "validation_users": validation.n_users, "seed": seed}
+    return Split(remaining, validation, split.test, protocol)
 
 
-def _beside(path: Path) -> Path:
+def _source_record(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def _state(source: str | Path) -> list[Any] | str:
-    """What tells whether files have changed: sizes and times, not their place."""
+def _file_state(source: str | Path) -> list[Any] | str:
+    """Return names, sizes and times of files, to detect changes; folders may move."""
     if isinstance(source, str):
         return source
     files = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]

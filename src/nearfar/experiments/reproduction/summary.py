@@ -1,4 +1,4 @@
-"""What a study came to, row by row: values with intervals, beside published ones."""
+"""Summarise a study row by row: values with intervals, beside the published ones."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Value:
     """One metric of one row.
 
     Args:
-        mean: over test users; with several splits, the mean of the splits' means.
-        low, high: the interval; None where one user or nothing says how values differ.
-        standard_error: of the mean, over splits where there are several, else over users.
-        over: what interval and standard error are over.
-        by_seed: the mean of each split.
-        published: the published value, or None.
-        published_error: its standard error, where one is published.
+        mean: mean over test users; with several splits, the mean of the splits' means.
+        low, high: confidence interval; None for fewer than two values.
+        standard_error: standard error of the mean, over splits if there are several, else users.
+        over: whether interval and standard error are over splits or users.
+        by_seed: mean of each split.
+        published: published value, or None.
+        published_error: standard error of the published value, if published.
     """
 
     mean: float
@@ -46,12 +46,12 @@ class Value:
 
     @property
     def difference(self) -> float | None:
-        """Ours minus published."""
+        """Our mean minus the published value."""
         return None if self.published is None else self.mean - self.published
 
     @property
     def in_standard_errors(self) -> float | None:
-        """The difference in standard errors: of our mean, and of the published one if known."""
+        """The difference in standard errors of our mean and, if known, of the published one."""
         if self.difference is None or not self.standard_error:
             return None
         return self.difference / math.hypot(self.standard_error, self.published_error or 0.0)
@@ -67,11 +67,11 @@ class Value:
 
 @dataclass(frozen=True)
 class RowSummary:
-    """One row over its seeds.
+    """A row over its seeds.
 
     Args:
         row: the row.
-        entries: one a seed.
+        entries: one per seed.
         values: metric -> value; empty while nothing is measured.
     """
 
@@ -81,7 +81,7 @@ class RowSummary:
 
     @property
     def measured(self) -> dict[int, CellResult]:
-        """What is measured, by seed."""
+        """The results of the measured cells, by seed."""
         return {e.seed: e.measured for e in self.entries if e.measured is not None}
 
     @property
@@ -94,23 +94,23 @@ class RowSummary:
 
     @property
     def troubles(self) -> list[str]:
-        """Why cells could not be had, each reason once."""
+        """The reasons why cells failed, each once."""
         return list(dict.fromkeys(e.trouble for e in self.entries if e.trouble))
 
     @property
     def fit_seconds(self) -> float | None:
-        """The mean time of a fit."""
+        """The mean duration of a fit."""
         seconds = [m.fit["fit_seconds"] for m in self.measured.values()]
         return float(np.mean(seconds)) if seconds else None
 
     def validation(self, metric: Metric) -> float | None:
-        """The mean over splits of validation users' means, or None where training took them."""
-        found = [m.validation.get(str(metric)) for m in self.measured.values()]
-        values = [value for value in found if value is not None]
-        return float(np.mean(values)) if values else None
+        """Return the mean over splits of the validation mean; None without validation users."""
+        means = [m.validation.get(str(metric)) for m in self.measured.values()]
+        measured = [mean for mean in means if mean is not None]
+        return float(np.mean(measured)) if measured else None
 
     def pooled(self, seeds: Collection[int] | None = None) -> Evaluation:
-        """The test users of these splits, or of all that are measured, each user once."""
+        """Return the test users of these splits, or of all measured ones, each user once."""
         parts = [m.test for seed, m in self.measured.items() if seeds is None or seed in seeds]
         return pooled(parts, parts[0].name)
 
@@ -136,20 +136,20 @@ def summarise(
     published: Published,
     level: float = 0.95,
 ) -> list[RowSummary]:
-    """The rows of a study in their order."""
-    result = []
-    for row in dict.fromkeys(entry.row.label for entry in entries):
-        own = tuple(entry for entry in entries if entry.row.label == row)
-        summary = RowSummary(own[0].row, own)
+    """Return the summaries of a study's rows, in order."""
+    summaries = []
+    for label in dict.fromkeys(entry.row.label for entry in entries):
+        row_entries = tuple(entry for entry in entries if entry.row.label == label)
+        summary = RowSummary(row_entries[0].row, row_entries)
         if summary.measured:
-            values = {m: _value(summary.measured, m, row, published, level) for m in metrics}
+            values = {m: _value(summary.measured, m, label, published, level) for m in metrics}
             summary = replace(summary, values=values)
-        result.append(summary)
-    return result
+        summaries.append(summary)
+    return summaries
 
 
 def _value(
-    measured: dict[int, CellResult], metric: Metric, row: str, published: Published, level: float
+    measured: dict[int, CellResult], metric: Metric, label: str, published: Published, level: float
 ) -> Value:
     by_seed = {seed: m.test.mean(metric) for seed, m in measured.items()}
     over_splits = len(by_seed) > 1
@@ -166,13 +166,13 @@ def _value(
         standard_error=standard_error(values),
         over="splits" if over_splits else "users",
         by_seed=by_seed,
-        published=published.value(row, metric),
+        published=published.value(label, metric),
         published_error=published.standard_errors.get(str(metric)),
     )
 
 
 def mean_and_half_width(values: Sequence[float], level: float) -> tuple[float | None, float | None]:
-    """Return the mean and half of Student's interval; None where there are too few values."""
+    """Return the mean and half of Student's interval; None for either if too few values."""
     if not values:
         return None, None
     array = np.array(values, dtype=np.float64)
@@ -181,7 +181,7 @@ def mean_and_half_width(values: Sequence[float], level: float) -> tuple[float | 
 
 
 def format_mean(mean: float | None, half_width: float | None) -> str:
-    """Return the mean as tables show it, with ± half of its interval where there is one."""
+    """Return the mean as text, with ± half of its interval if there is one; "-" for None."""
     if mean is None:
         return "-"
     return f"{mean:.3g}" if half_width is None else f"{mean:.3g} ± {half_width:.2g}"

@@ -1,4 +1,4 @@
-"""The trade-off of section 2.4: collapse by the KL, drift by masks, and alignment between."""
+"""The trade-off of section 2.4 as table and charts: KL weight, masking and alignment."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nearfar.pages.chart import Axis, Line, LineChart
 PointValue = Callable[[CellResult], float | None]
 
 
-def _of(key: str, scale: float = 1.0) -> PointValue:
+def _latent_number(key: str, scale: float = 1.0) -> PointValue:
     def value(measured: CellResult) -> float | None:
-        found = (measured.latents or {}).get(key)
-        return None if found is None else scale * found
+        number = (measured.latents or {}).get(key)
+        return None if number is None else scale * number
 
     return value
 
@@ -28,43 +28,45 @@ def _ndcg(measured: CellResult) -> float | None:
 
 
 def _ratio(measured: CellResult) -> float | None:
-    related, unrelated = (_of(f"distances.{key}")(measured) for key in ("related", "unrelated"))
+    related, unrelated = (
+        _latent_number(f"distances.{key}")(measured) for key in ("related", "unrelated")
+    )
     return related / unrelated if related is not None and unrelated else None
 
 
 COLUMNS: dict[str, PointValue] = {
     "NDCG@100": _ndcg,
-    "W2, far but related": _of("distances.related"),
-    "W2, least alike": _of("distances.unrelated"),
+    "W2, far but related": _latent_number("distances.related"),
+    "W2, least alike": _latent_number("distances.unrelated"),
     "related / least alike": _ratio,
-    "collapsed dimensions": _of("health.collapsed"),
-    "neighbours kept, %": _of("mask_drift.clean", 100),
-    "I, at least": _of("information.clean_low"),
-    "I, at most": _of("information.clean_high"),
-    "mismatch, at least": _of("information.clean_mismatch_low"),
-    "mismatch, at most": _of("information.clean_mismatch"),
+    "collapsed dimensions": _latent_number("health.collapsed"),
+    "neighbours kept, %": _latent_number("mask_drift.clean", 100),
+    "I, at least": _latent_number("information.clean_low"),
+    "I, at most": _latent_number("information.clean_high"),
+    "mismatch, at least": _latent_number("information.clean_mismatch_low"),
+    "mismatch, at most": _latent_number("information.clean_mismatch"),
 }
-"""What a point is measured by; nats, latent units, dimensions."""
+"""Column -> value of a point; in nats, latent units or dimensions."""
 
 PANELS = ("NDCG@100", "related / least alike", "collapsed dimensions", "neighbours kept, %",
           "I, at most", "mismatch, at most")  # fmt: skip
 
 
 def tradeoff_table(summaries: Sequence[RowSummary], level: float) -> Table:
-    """Return the numbers of every point: means over seeds, ± half of their interval.
+    """Return a table of every point: means over seeds, ± half of their interval.
 
     Args:
-        summaries: the rows of the trade-off.
-        level: of the intervals, Student's over seeds.
+        summaries: rows of the trade-off.
+        level: confidence level of Student's intervals over seeds.
     """
     rows, data = [], []
     for summary in summaries:
         cells, numbers = [], {}
         for name, value in COLUMNS.items():
             values = _values(summary, value)
-            mean, half = mean_and_half_width([*values.values()], level)
-            numbers[name] = {"mean": mean, "half_width": half, "by_seed": values}
-            cells.append(format_mean(mean, half))
+            mean, half_width = mean_and_half_width([*values.values()], level)
+            numbers[name] = {"mean": mean, "half_width": half_width, "by_seed": values}
+            cells.append(format_mean(mean, half_width))
         rows.append((summary.row.label, *cells))
         data.append({"row": summary.row.label, "point": dict(summary.row.point or {}), **numbers})
     notes = (
@@ -77,20 +79,20 @@ def tradeoff_table(summaries: Sequence[RowSummary], level: float) -> Table:
 
 
 def tradeoff_charts(points: Sequence[Mapping[str, Any]]) -> list[LineChart]:
-    """Return a chart per number and sweep, the sweeps side by side and on one scale.
+    """Return a chart per number and sweep; the sweeps of a number share one scale.
 
     Args:
-        points: the data of `tradeoff_table`, or of its record.
+        points: the data of `tradeoff_table`, or the same from a report's JSON.
     """
     charts = []
     for panel in PANELS:
-        scale = Axis(span=_span([each[panel] for each in points]))
+        scale = Axis(span=_span([point[panel] for point in points]))
         for sweep, values in SWEEPS.items():
             positions = sorted({BASE_POINT[sweep], *values})
-            masks = sweep == "keep_prob"
-            base_label = "no alignment" if masks else ""
+            is_masking = sweep == "keep_prob"
+            base_label = "no alignment" if is_masking else ""
             lines = [_line(points, panel, sweep, positions, BASE_POINT, base_label)]
-            if masks:
+            if is_masking:
                 base = {**BASE_POINT, "lambda_A": ALIGNED_MASKS}
                 label = f"with PIA, lambda_A {ALIGNED_MASKS:g}"
                 lines.append(_line(points, panel, sweep, positions, base, label, 1))
@@ -100,13 +102,13 @@ def tradeoff_charts(points: Sequence[Mapping[str, Any]]) -> list[LineChart]:
 
 
 def _span(numbers: Sequence[Mapping[str, float | None]]) -> tuple[float, float] | None:
-    """Return the ends of all intervals with some room; None where there is no number."""
-    halves = [(n["mean"], n["half_width"] or 0.0) for n in numbers if n["mean"] is not None]
-    if not halves:
+    """Return the range of all intervals with a margin; None if there is no number."""
+    intervals = [(n["mean"], n["half_width"] or 0.0) for n in numbers if n["mean"] is not None]
+    if not intervals:
         return None
-    low, high = min(m - half for m, half in halves), max(m + half for m, half in halves)
-    room = 0.05 * (high - low) or 1.0
-    return low - room, high + room
+    low, high = min(m - half for m, half in intervals), max(m + half for m, half in intervals)
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def _line(
@@ -118,17 +120,18 @@ def _line(
     label: str,
     colour: int = 0,
 ) -> Line:
-    """Return the means of the points that differ from `base` in nothing but the sweep."""
-    found = {
-        positions.index(each["point"][sweep]): each[panel]
-        for each in points
-        if {**each["point"], sweep: 0} == {**base, sweep: 0} and each[panel]["mean"] is not None
+    """Return a line of the means of the points that differ from `base` only in the sweep."""
+    by_position = {
+        positions.index(point["point"][sweep]): point[panel]
+        for point in points
+        if {**point["point"], sweep: 0} == {**base, sweep: 0} and point[panel]["mean"] is not None
     }
-    x = sorted(found)
-    means, errors = ([found[place][key] for place in x] for key in ("mean", "half_width"))
+    x = sorted(by_position)
+    means, errors = ([by_position[i][key] for i in x] for key in ("mean", "half_width"))
     return Line(label, x, means, colour, errors=errors)
 
 
 def _values(summary: RowSummary, value: PointValue) -> dict[int, float]:
-    found = {seed: value(measured) for seed, measured in summary.measured.items()}
-    return {seed: each for seed, each in found.items() if each is not None}
+    """Return the value of a point by seed, without seeds that have none."""
+    by_seed = {seed: value(measured) for seed, measured in summary.measured.items()}
+    return {seed: number for seed, number in by_seed.items() if number is not None}

@@ -1,1 +1,1 @@
-"""Searching settings on validation users: the space, the trials, what was best."""
+"""Hyper-parameter search on validation users: spaces, trials, the best settings."""

@@ -1,4 +1,4 @@
-"""Optuna as the one who proposes settings and gives up on trials; nothing else of it is used."""
+"""Propose settings and prune trials with Optuna; nothing else of Optuna is used."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from nearfar.experiments.tuning.space import Parameter, Space
 from nearfar.experiments.tuning.trials import TuningTrial
 
 N_RANDOM = 10
-"""Trials drawn at random before earlier ones are learned from."""
+"""Number of random trials before the sampler uses earlier ones."""
 
 N_BEFORE_PRUNING = 5
-"""Trials that must have come through before one is given up on."""
+"""Number of complete trials before one may be pruned."""
 
 
-class Pruned(Exception):  # noqa: N818 - it is no error
-    """A trial is given up on: it is worse than the median of those before at the same epoch."""
+class Pruned(Exception):  # noqa: N818 - not an error
+    """Raised when a trial is worse than the median of earlier ones at the same epoch."""
 
 
 class Proposal:
-    """The settings that one trial tries, and the judge of its epochs.
+    """The settings of one trial, and the decision at each epoch whether to prune it.
 
-    A fresh study is made of the trials so far for every trial, its sampler seeded by the trial's
-    number: so a search that was stopped and goes on proposes what it would have proposed.
+    Each trial uses a new study of all earlier trials, with a sampler seeded by the trial's number.
+    So a search that stops and resumes makes the same proposals.
 
     Args:
-        space: what is searched.
-        trials: those so far.
-        seed: of the search.
-        warm_up: epochs that no trial is given up on in.
-        first: values to try, in place of a proposal.
+        space: the search space.
+        trials: the earlier trials.
+        seed: random seed of the search.
+        warm_up: number of first epochs in which no trial is pruned.
+        first: values to try instead of a proposal.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class Proposal:
         self.epochs: list[float] = []
 
     def judge(self, score: float) -> None:
-        """Tell the validation metric after one more epoch.
+        """Report the validation metric after one more epoch.
 
         Raises:
-            Pruned: it is not worth going on.
+            Pruned: the trial is pruned.
         """
         self._trial.report(score, len(self.epochs))
         self.epochs.append(score)
@@ -90,16 +90,16 @@ def _distribution(parameter: Parameter) -> Any:
 
 
 def _raw(parameter: Parameter, value: Any) -> Any:
-    """A value as Optuna knows it: choices by their place."""
+    """Return a value as Optuna represents it: a choice by its index."""
     return parameter.choices.index(value) if parameter.choices else value
 
 
 def _value(parameter: Parameter, raw: Any) -> Any:
-    """A proposal as people write it: four digits are as good as seventeen."""
+    """Return a value of Optuna as a setting, rounded to four digits if the space allows it."""
     if parameter.choices:
         return parameter.choices[raw]
-    short = float(f"{raw:.4g}") if isinstance(raw, float) else raw
-    return short if parameter.holds(short) else raw
+    rounded = float(f"{raw:.4g}") if isinstance(raw, float) else raw
+    return rounded if parameter.holds(rounded) else raw
 
 
 def _frozen(trial: TuningTrial, space: Space, distributions: dict[str, Any]) -> Any:
@@ -107,7 +107,7 @@ def _frozen(trial: TuningTrial, space: Space, distributions: dict[str, Any]) -> 
 
     state = optuna.trial.TrialState
     return optuna.create_trial(
-        # one that failed counts as the worst, so that its surroundings are not tried again
+        # A failed trial counts as the worst, so that the sampler avoids settings near it.
         state=state.COMPLETE if trial.state == "complete" else state.PRUNED,
         value=trial.score,
         params={k: _raw(space.parameters[k], v) for k, v in trial.values.items()},

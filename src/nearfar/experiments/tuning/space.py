@@ -1,4 +1,4 @@
-"""Search spaces: which settings are searched, and within what bounds."""
+"""Search spaces: the settings to search, and their bounds."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from nearfar.core.errors import SettingsError, UnknownNameError
 
 @dataclass(frozen=True)
 class Parameter:
-    """The bounds of one setting; whole numbers where both are whole.
+    """The values of one setting; whole numbers if both bounds are.
 
     Args:
-        low, high: the least and the greatest value, both in.
-        log: search orders of magnitude rather than the line.
-        step: between values; None for 1 of whole numbers, and for any value of others.
-        choices: these values and no others, in place of bounds.
+        low, high: the smallest and the largest value, both included.
+        log: search on a logarithmic scale.
+        step: distance of two values; None for 1 between whole numbers and for any other value.
+        choices: the only values, instead of bounds.
 
     Raises:
-        SettingsError: the bounds hold nothing to choose from.
+        SettingsError: the bounds are missing, contradict each other or leave no choice.
     """
 
     low: int | float | None = None
@@ -37,7 +37,7 @@ class Parameter:
     def __post_init__(self) -> None:
         if self.choices:
             if self.low is not None or self.high is not None or self.log or self.step:
-                raise SettingsError("choices and bounds exclude each other")
+                raise SettingsError("choices and bounds exclude each other; give one of them")
             return
         if self.low is None or self.high is None:
             raise SettingsError("low and high are needed, or choices")
@@ -52,7 +52,7 @@ class Parameter:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def holds(self, value: Any) -> bool:
-        """Whether a value could be proposed."""
+        """Return whether a value is in the bounds and on a step, or one of the choices."""
         if self.choices:
             return value in self.choices
         if self.low is None or self.high is None or not isinstance(value, int | float):
@@ -63,7 +63,7 @@ class Parameter:
         return self.low <= value <= self.high and steps == round(steps)
 
     def to_plain(self) -> dict[str, Any]:
-        """As it stands in a file."""
+        """Return the parameter as a file contains it."""
         if self.choices:
             return {"choices": list(self.choices)}
         plain = {"low": self.low, "high": self.high}
@@ -71,13 +71,16 @@ class Parameter:
 
     @classmethod
     def from_plain(cls, key: str, values: Any) -> Parameter:
-        """From a file: {low = 10.0, high = 5000.0, log = true}, or {choices = [1, 2]}.
+        """Build a parameter of {low = 10.0, high = 5000.0, log = true}, or {choices = [1, 2]}.
 
         Raises:
-            SettingsError: it is neither.
+            SettingsError: `values` is neither.
+            UnknownNameError: it has another key.
         """
         if not isinstance(values, Mapping):
-            raise SettingsError(f"{key} is {values!r}; a table of low and high, or of choices")
+            raise SettingsError(
+                f"{key} is {values!r}; expected a table of low and high, or of choices"
+            )
         known = ("low", "high", "log", "step", "choices")
         for name in values:
             if name not in known:
@@ -93,30 +96,30 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
-    """The settings searched, by dotted name ("alignment.weight")."""
+    """The settings to search, by dotted name ("alignment.weight")."""
 
     parameters: Mapping[str, Parameter]
 
     @classmethod
     def read(cls, path: Path) -> Space:
-        """From a TOML file: a line a setting, dotted ones in quotes.
+        """Read a space from a TOML file: one line per setting, dotted names in quotes.
 
         Raises:
             SettingsError: the file is missing, is not TOML, or bounds are not valid.
         """
-        found = settings.read_toml(path)
+        tables = settings.read_toml(path)
         try:
-            return cls({key: Parameter.from_plain(key, value) for key, value in found.items()})
+            return cls({key: Parameter.from_plain(key, value) for key, value in tables.items()})
         except SettingsError as error:
             raise SettingsError(f"{path}: {error}") from None
 
     @classmethod
     def of(cls, name: str) -> Space:
-        """The space that is kept for an algorithm.
+        """Read the space that comes with an algorithm.
 
         Raises:
-            UnknownNameError: there is no such algorithm.
-            SettingsError: none is kept for it.
+            UnknownNameError: the algorithm is unknown.
+            SettingsError: no space comes with it.
         """
         key = discovery.name_of(find_algorithm(name))
         path = Path(algorithms.__path__[0]) / "spaces" / f"{key}.toml"
@@ -129,10 +132,10 @@ class Space:
         return cls.read(path)
 
     def only(self, keys: Sequence[str]) -> Space:
-        """These settings alone; all where none is named.
+        """Return the space of these settings alone; the whole space if `keys` is empty.
 
         Raises:
-            UnknownNameError: one is not in the space.
+            UnknownNameError: a setting is not in the space.
         """
         for key in keys:
             if key not in self.parameters:
@@ -140,37 +143,37 @@ class Space:
         return Space({k: p for k, p in self.parameters.items() if not keys or k in keys})
 
     def within(self, algorithm: Algorithm) -> Space:
-        """Return the settings that this algorithm has.
+        """Return the space without the settings that this algorithm does not have.
 
-        Those of an alignment are kept only where it aligns, those of a default kind (as
-        `likelihood.background`) only where no other kind was chosen.
+        Settings of an alignment remain only if the algorithm has one, and settings of a default
+        kind (as `likelihood.background`) only if the algorithm uses that kind.
 
         Raises:
-            UnknownNameError: it has no setting of that name.
-            SettingsError: nothing is left to search, or bounds leave a setting's declared range.
+            UnknownNameError: the algorithm has no setting of that name, with any kind.
+            SettingsError: nothing is left to search, or bounds exceed a setting's declared range.
         """
         plain, default = settings.to_plain(algorithm), settings.to_plain(type(algorithm)())
 
         def has(key: str) -> bool:
             table, _, name = key.rpartition(".")
-            within = value_of(plain, table) if table else plain
-            if within is None or name in within:
-                return within is not None
-            value_of(default, key)  # raises where no kind has it
+            owner = value_of(plain, table) if table else plain
+            if owner is None or name in owner:
+                return owner is not None
+            value_of(default, key)  # raises if no kind has it
             return False
 
-        kept = {k: p for k, p in self.parameters.items() if has(k)}
-        if not kept:
+        parameters = {k: p for k, p in self.parameters.items() if has(k)}
+        if not parameters:
             raise SettingsError(
                 f"there is nothing to search: of {', '.join(self.parameters) or 'an empty space'} "
                 "these settings have nothing; switch it on with --set, as alignment=pia"
             )
-        for key, parameter in kept.items():
+        for key, parameter in parameters.items():
             _check_declared_range(algorithm, key, parameter)
-        return Space(kept)
+        return Space(parameters)
 
     def to_plain(self) -> dict[str, Any]:
-        """As it stands in a file."""
+        """Return the space as a file contains it."""
         return {key: parameter.to_plain() for key, parameter in self.parameters.items()}
 
 
@@ -183,27 +186,32 @@ def _check_declared_range(algorithm: Algorithm, key: str, parameter: Parameter) 
         settings.check_value(type(owner), name, value, f"search space: {key}")
 
 
+def plain_settings(algorithm: Algorithm) -> dict[str, Any]:
+    """Return the settings as a preset contains them, without the algorithm's name."""
+    return {k: v for k, v in settings.to_plain(algorithm).items() if k != "kind"}
+
+
 def value_of(plain: Mapping[str, Any], key: str) -> Any:
-    """The value of a dotted setting; None where what it is a setting of is switched off.
+    """Return the value of a dotted setting; None if the part it belongs to is switched off.
 
     Raises:
-        UnknownNameError: there is no such setting.
+        UnknownNameError: the setting is unknown.
     """
-    here: Any = plain
-    where = []
+    value: Any = plain
+    path = []
     for part in key.split("."):
-        if here is None:
+        if value is None:
             return None
-        if not isinstance(here, Mapping) or part not in here:
-            known = [".".join((*where, k)) for k in here] if isinstance(here, Mapping) else []
+        if not isinstance(value, Mapping) or part not in value:
+            known = [".".join((*path, k)) for k in value] if isinstance(value, Mapping) else []
             raise UnknownNameError("setting of the search space", key, known)
-        where.append(part)
-        here = here[part]
-    return here
+        path.append(part)
+        value = value[part]
+    return value
 
 
 def with_values(plain: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with the values of dotted names in their places."""
+    """Return the settings with the values of some dotted names replaced."""
     result = dict(plain)
     for key, value in values.items():
         nested: Any = value

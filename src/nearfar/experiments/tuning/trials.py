@@ -1,4 +1,4 @@
-"""What a search writes: trials in a JSON file to go on from, the best settings as TOML."""
+"""The files of a search: trials as JSON, from which it resumes, and the best settings as TOML."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from nearfar.experiments.stopping import Stop
 from nearfar.metrics.ndcg import NDCG
 
 FORMAT = 1
-SHOWN = 10
+N_PRINTED = 10
 METRIC = NDCG(100)
-"""What trainings choose their best epoch by; so a pruned epoch is judged by what counts."""
+"""The validation metric of a search; trainings also choose their best epoch by it."""
 
 TrialState = Literal["complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
 class TuningTrial:
-    """One try.
+    """A finished trial of a search.
 
     Args:
-        number: counted from 0.
+        number: number of the trial, from 0.
         state: complete, pruned after some epochs, or failed.
         values: the searched settings, by dotted name.
-        told: whether the sampler learns from it; not where a value lies outside the space.
-        score: the validation metric of the model kept; None unless complete.
-        epochs: the validation metric after each epoch; empty for what has none.
-        seconds: how long the fit took.
+        told: whether the sampler learns from it; False if a value lies outside the space.
+        score: validation metric of the best epoch; None unless complete.
+        epochs: validation metric after each epoch; empty for algorithms without epochs.
+        seconds: duration of the fit.
         reason: why it failed.
     """
 
@@ -50,17 +50,17 @@ class TuningTrial:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search has come to.
+    """The result of a search.
 
     Args:
-        trials: in order.
-        best: the best complete one, or None.
-        settings: its settings beyond the defaults.
+        trials: finished trials, in order.
+        best: best complete trial, or None.
+        settings: settings of the best trial that differ from the defaults.
         stop: what stopped the search, or None.
 
     Examples:
-        >>> found = nf.tune(nf.TuningSearch("ease", "tuned"), split.train, split.validation, 1)
-        >>> found.trials[0].state
+        >>> search = nf.TuningSearch("ease", "tuned")
+        >>> nf.tune(search, split.train, split.validation, 1).trials[0].state
         'complete'
     """
 
@@ -70,12 +70,12 @@ class Tuned:
     stop: Stop | None
 
     def __str__(self) -> str:
-        """The best trials first: the score, how many epochs, the searched settings."""
-        ranked = sorted(self.trials, key=lambda t: (-(t.score or -1.0), t.number))[:SHOWN]
+        """Return a table of the best trials: score, number of epochs, searched settings."""
+        ranked = sorted(self.trials, key=lambda t: (-(t.score or -1.0), t.number))[:N_PRINTED]
         keys = list(self.trials[0].values) if self.trials else []
         rows = [
             [str(t.number), _outcome(t), str(len(t.epochs) or ""),
-             *(short(t.values[key]) for key in keys)]
+             *(format_value(t.values[key]) for key in keys)]
             for t in ranked
         ]  # fmt: skip
         return aligned(["trial", f"validation {METRIC}", "epochs", *keys], rows)
@@ -83,12 +83,12 @@ class Tuned:
 
 @dataclass
 class TrialFile:
-    """The file, and what is in it.
+    """The JSON file of a search's trials.
 
     Args:
-        path: of the file.
-        identity: what the trials are of; trials of anything else are not gone on from.
-        trials: in order.
+        path: path of the file.
+        identity: what identifies the search; a file of another search is refused.
+        trials: trials in the file, in order.
 
     Raises:
         SettingsError: the file holds the trials of another search.
@@ -101,21 +101,21 @@ class TrialFile:
     def __post_init__(self) -> None:
         if not self.path.exists():
             return
-        found = read_json(self.path)
+        content = read_json(self.path)
         changed = [
             key
-            for key in sorted({*found["identity"], *self.identity})
-            if found["identity"].get(key) != self.identity.get(key)
+            for key in sorted({*content["identity"], *self.identity})
+            if content["identity"].get(key) != self.identity.get(key)
         ]
         if changed:
             raise SettingsError(
                 f"{self.path} is of another search (other {', '.join(changed)}); name another "
                 "folder with --out, or delete it"
             )
-        self.trials = [TuningTrial(**trial) for trial in found["trials"]]
+        self.trials = [TuningTrial(**trial) for trial in content["trials"]]
 
     def add(self, trial: TuningTrial, about: dict[str, Any]) -> None:
-        """One more trial, written at once, with what is to be known of the search so far."""
+        """Add a trial and write the file, with `about` as further entries."""
         self.trials.append(trial)
         content = {"identity": self.identity, **about, "trials": [asdict(t) for t in self.trials]}
         write_json(self.path, content)
@@ -125,24 +125,27 @@ def _outcome(trial: TuningTrial) -> str:
     return trial.state if trial.score is None else f"{trial.score:.4f}"
 
 
-def short(value: Any) -> str:
-    """A setting's value in a table: numbers with four digits."""
+def format_value(value: Any) -> str:
+    """Return a setting's value as text, numbers with four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def best_of(trials: Sequence[TuningTrial]) -> TuningTrial | None:
-    """The complete trial with the highest score, the first of equals; None without any."""
+    """Return the complete trial with the highest score, the first of equals; None without any."""
     complete = [trial for trial in trials if trial.score is not None]
     return max(complete, key=lambda t: (t.score or 0.0, -t.number)) if complete else None
 
 
 def settings_toml(values: Mapping[str, Any]) -> str:
-    """A line a setting; tables are inline, so that the lines can stand under any heading."""
+    """Return TOML with one line per setting.
+
+    Tables are inline, so that the lines can be put into any section.
+    """
     return "".join(f"{_key(key)} = {_text(value)}\n" for key, value in values.items())
 
 
-def beyond_defaults(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that are not the defaults; of a part of another kind all of them."""
+def changed_settings(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that differ from the defaults; all settings of a part of another kind."""
     result = {}
     for key, value in plain.items():
         default = defaults.get(key)
@@ -151,7 +154,7 @@ def beyond_defaults(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> di
         if isinstance(value, Mapping) and isinstance(default, Mapping):
             kind = {"kind": value["kind"]} if "kind" in value else {}
             same = value.get("kind") == default.get("kind")
-            value = kind | (beyond_defaults(value, default) if same else dict(value))
+            value = kind | (changed_settings(value, default) if same else dict(value))
         result[key] = value
     return result
 

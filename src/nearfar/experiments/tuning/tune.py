@@ -1,4 +1,4 @@
-"""A search for settings by validation users; test users are not given to it."""
+"""Search settings on validation users; the search has no access to test users."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.provenance import provenance
 from nearfar.experiments.stopping import Budget, Stop, StopAtBudget, raising_on_sigterm, reason_of
 from nearfar.experiments.tuning.sampler import Proposal, Pruned
-from nearfar.experiments.tuning.space import Space, value_of, with_values
+from nearfar.experiments.tuning.space import Space, plain_settings, value_of, with_values
 from nearfar.experiments.tuning.trials import (
     FORMAT,
     METRIC,
@@ -28,9 +28,9 @@ from nearfar.experiments.tuning.trials import (
     Tuned,
     TuningTrial,
     best_of,
-    beyond_defaults,
+    changed_settings,
+    format_value,
     settings_toml,
-    short,
 )
 from nearfar.train.callback import Callback, Reporting, report_measured, silent
 from nearfar.train.history import EpochRecord
@@ -39,21 +39,21 @@ from nearfar.train.run import Device, Precision, Run
 
 @dataclass(frozen=True)
 class TuningSearch:
-    """What is searched, and how to run.
+    """A search for the settings of an algorithm.
 
     Args:
-        algorithm: its name.
-        values: settings that are not searched, where not the defaults; searched ones start here.
-        space: which settings are searched, or a TOML file that says so; by default what is kept for
-            the algorithm. Settings of a part that is switched off are left out.
-        only: of these, the ones wanted.
-        folder: where trials.json and best.toml go.
-        seed: of the search, and of every training.
-        warm_up: epochs that no trial is given up on in.
-        device, precision: of the runs.
+        algorithm: name of the algorithm.
+        folder: folder of trials.json and best.toml.
+        values: settings other than the defaults; the search of a setting starts from its value.
+        space: the search space, or its TOML file; by default the space that comes with the
+            algorithm. Settings of a part that is switched off are left out.
+        only: names of the settings to search; all of the space if empty.
+        seed: random seed of the search, and of every training.
+        warm_up: number of first epochs in which no trial is pruned.
+        device, precision: device and precision of the runs.
 
     Raises:
-        UnknownNameError: no algorithm or setting is called so.
+        UnknownNameError: the algorithm or a setting is unknown.
         SettingsError: a setting is wrong, or nothing is left to search.
 
     Examples:
@@ -73,12 +73,12 @@ class TuningSearch:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", Path(self.folder))  # text is accepted too
-        given: object = self.algorithm
-        if not isinstance(given, str):
-            name = discovery.name_of(given if isinstance(given, type) else type(given))
+        object.__setattr__(self, "folder", Path(self.folder))  # a str is accepted too
+        algorithm: object = self.algorithm  # may be of any type at run time
+        if not isinstance(algorithm, str):
+            name = discovery.name_of(algorithm if isinstance(algorithm, type) else type(algorithm))
             raise SettingsError(
-                f"algorithm is {kind_of(given)}; a name was expected, as {name!r}, and settings "
+                f"algorithm is {kind_of(algorithm)}; expected a name, as {name!r}, and settings "
                 "that are not searched as values={...}"
             )
         if self.warm_up < 0:
@@ -88,11 +88,11 @@ class TuningSearch:
         self.run_options()
 
     def base(self) -> Algorithm:
-        """The algorithm that the search starts from: a single network."""
+        """Return the algorithm with its first settings, as a single network."""
         return make_algorithm(self.algorithm, dict(self.values)).alternatives()[0]
 
     def searched(self) -> Space:
-        """What is searched in the end."""
+        """Return the space without the settings that are not searched."""
         space = self.space
         if space is None:
             space = Space.of(self.algorithm)
@@ -101,23 +101,23 @@ class TuningSearch:
         return space.only(self.only).within(self.base())
 
     def with_values(self, values: Mapping[str, Any]) -> Algorithm:
-        """The algorithm of a trial.
+        """Return the algorithm of a trial, with some settings (by dotted name) replaced.
 
         Raises:
-            SettingsError: these settings do not go together.
+            SettingsError: the settings contradict each other.
         """
-        return make_algorithm(self.algorithm, with_values(_plain(self.base()), values))
+        return make_algorithm(self.algorithm, with_values(plain_settings(self.base()), values))
 
     def resolved(self, train: Interactions) -> TuningSearch:
-        """Return this search with the settings that are left to the data filled in."""
-        return replace(self, values=_plain(self.base().resolved(train)))
+        """Return this search with the settings that depend on the data filled in."""
+        return replace(self, values=plain_settings(self.base().resolved(train)))
 
     def run_options(self) -> Run:
-        """A run with the search's options; a fresh one each time."""
+        """Return a new run with the search's options."""
         return Run(seed=self.seed, device=self.device, precision=self.precision)
 
     def identity(self, train: Interactions, validation: FoldIn) -> dict[str, Any]:
-        """What trials must agree on to be of one search."""
+        """Return what identifies a search; trials with another identity cannot continue it."""
         return {
             "format": FORMAT,
             "algorithm": discovery.name_of(type(self.base())),
@@ -143,36 +143,36 @@ def tune(
     say: Callable[[str], None] = lambda text: None,
     reporting: Reporting = silent,
 ) -> Tuned:
-    """Go on with a search until it has so many trials.
+    """Run a search until it has `n_trials` trials, including those of earlier calls.
 
-    The first trial is of the settings as they are. A trial that is worse than the median of the
-    earlier ones at the same epoch is given up on. Ctrl-C, SIGTERM or the end of the budget keep
-    everything: the running trial goes on from its checkpoint when the search does, and what it
-    comes to, and what is proposed after it, is the same as without the stop.
+    The first trial has the search's own settings. A trial that is worse than the median of the
+    earlier ones at the same epoch is pruned. Ctrl-C, SIGTERM or the end of the budget lose nothing:
+    the next call resumes the running trial from its checkpoint, and its result and all later
+    proposals are the same as without the stop.
 
     Args:
-        search: what is searched.
-        train, validation: what is trained on, and what chooses.
-        n_trials: in all, those of earlier calls included.
-        minutes: how long to go on.
-        say: told, in lines, how it goes.
-        reporting: gives the callbacks of each training.
+        search: the search.
+        train, validation: training interactions, and validation users to select by.
+        n_trials: number of trials in total.
+        minutes: time budget of this call; None for no limit.
+        say: called with each line of progress.
+        reporting: returns the callbacks of each training.
 
     Raises:
         MissingExtraError: Optuna is not installed.
-        EmptyDataError: no validation user has anything to find.
-        SettingsError: the folder holds another search, or it is no search.
+        EmptyDataError: no validation user has a target.
+        SettingsError: the folder holds another search, or `search` is not a search.
 
     Examples:
         >>> search = nf.TuningSearch("ease", "tuned")
-        >>> found = nf.tune(search, split.train, split.validation, 2)
-        >>> len(found.trials), list(found.best.values)
+        >>> tuned = nf.tune(search, split.train, split.validation, 2)
+        >>> len(tuned.trials), list(tuned.best.values)
         (2, ['l2'])
     """
     if not isinstance(search, TuningSearch):
         raise SettingsError(
             f"a search was expected, not {kind_of(search)}; give "
-            'nf.TuningSearch("ease", "FOLDER"): the algorithm, and where trials are kept'
+            'nf.TuningSearch("ease", "FOLDER"): the algorithm, and the folder of its trials'
         )
     require("optuna", extra="tune", purpose="nearfar tune")
     if not validation.held_out.n_interactions:
@@ -189,18 +189,18 @@ def tune(
                 if budget.used_up:
                     stop = "budget"
                     break
-                trial = _try(search, file, train, validation, budget, say, reporting)
+                trial = _run_trial(search, file, train, validation, budget, say, reporting)
                 file.add(trial, {"provenance": provenance(search.run_options().torch_device)})
                 shutil.rmtree(search.folder / "run", ignore_errors=True)
                 _write_best(search, file)
-                say(_told(file.trials, n_trials))
+                say(_progress_line(file.trials, n_trials))
     except KeyboardInterrupt as stopped:
         stop = reason_of(stopped, budget)
     best = best_of(file.trials)
-    return Tuned(tuple(file.trials), best, _settings(search, best), stop)
+    return Tuned(tuple(file.trials), best, _best_settings(search, best), stop)
 
 
-def _try(
+def _run_trial(
     search: TuningSearch,
     file: TrialFile,
     train: Interactions,
@@ -210,10 +210,13 @@ def _try(
     reporting: Reporting,
 ) -> TuningTrial:
     number, space = len(file.trials), search.searched()
-    plain = _plain(search.base())
+    plain = plain_settings(search.base())
     first = {key: value_of(plain, key) for key in space.parameters} if number == 0 else None
     proposal = Proposal(space, file.trials, search.seed, search.warm_up, first)
-    say(f"trial {number}: " + ", ".join(f"{k}={short(v)}" for k, v in proposal.values.items()))
+    say(
+        f"trial {number}: "
+        + ", ".join(f"{k}={format_value(v)}" for k, v in proposal.values.items())
+    )
     run = search.run_options()
     run.folder, run.resume = search.folder / "run", True
     started = time.perf_counter()
@@ -222,7 +225,7 @@ def _try(
     try:
         algorithm = search.with_values(proposal.values)
         with reporting(f"trial {number}") as callbacks:
-            run.callbacks = (*callbacks, StopAtBudget(budget), _Judge(proposal, run))
+            run.callbacks = (*callbacks, StopAtBudget(budget), _PruningCallback(proposal, run))
             model = algorithm.fit(train, validation, run=run)
             score = evaluate(model, validation, [METRIC]).mean(METRIC)
             report_measured(run.callbacks, {METRIC: score})
@@ -236,30 +239,26 @@ def _try(
     )
 
 
-class _Judge(Callback):
-    """Has every epoch's validation judged, those before a checkpoint too."""
+class _PruningCallback(Callback):
+    """Reports the validation metric of every epoch to the proposal, which may prune the trial."""
 
     def __init__(self, proposal: Proposal, run: Run) -> None:
         self.proposal = proposal
         self.run = run
 
     def epoch(self, record: EpochRecord, /) -> None:
-        taken_up = not self.proposal.epochs and self.run.history.records
-        for each in self.run.history.records if taken_up else [record]:
-            if each.validation:
-                self.proposal.judge(next(iter(each.validation.values())))
+        # A resumed training first reports the epochs before its checkpoint.
+        resumed = not self.proposal.epochs and self.run.history.records
+        for epoch in self.run.history.records if resumed else [record]:
+            if epoch.validation:
+                self.proposal.judge(next(iter(epoch.validation.values())))
 
 
-def _settings(search: TuningSearch, best: TuningTrial | None) -> dict[str, Any]:
+def _best_settings(search: TuningSearch, best: TuningTrial | None) -> dict[str, Any]:
     if best is None:
         return {}
-    chosen = search.with_values(best.values)
-    return beyond_defaults(_plain(chosen), _plain(type(chosen)()))
-
-
-def _plain(algorithm: Algorithm) -> dict[str, Any]:
-    """Settings as a preset has them: without the algorithm's own name."""
-    return {k: v for k, v in settings.to_plain(algorithm).items() if k != "kind"}
+    algorithm = search.with_values(best.values)
+    return changed_settings(plain_settings(algorithm), plain_settings(type(algorithm)()))
 
 
 def _write_best(search: TuningSearch, file: TrialFile) -> None:
@@ -271,16 +270,16 @@ def _write_best(search: TuningSearch, file: TrialFile) -> None:
         f"of {len(file.trials)}\n"
     )
     with atomic_file(search.folder / "best.toml", text=True) as out:
-        out.write(head + settings_toml(_settings(search, best)))
+        out.write(head + settings_toml(_best_settings(search, best)))
 
 
-def _told(trials: list[TuningTrial], n_trials: int) -> str:
+def _progress_line(trials: list[TuningTrial], n_trials: int) -> str:
     last, best = trials[-1], best_of(trials)
-    told = {
+    result = {
         "complete": f"{METRIC} {last.score or 0:.4f}",
         "pruned": f"given up after {len(last.epochs)} epochs",
         "failed": f"failed: {last.reason}",
     }[last.state]
     left = (n_trials - len(trials)) * sum(t.seconds for t in trials) / len(trials) / 60
     lead = f"; best {best.score:.4f}, trial {best.number}" if best else ""
-    return f"    {told} in {last.seconds:.1f} s{lead}; about {left:.0f} min left"
+    return f"    {result} in {last.seconds:.1f} s{lead}; about {left:.0f} min left"

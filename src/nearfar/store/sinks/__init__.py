@@ -1,1 +1,1 @@
-"""Where recommendations go: one file per kind of sink, found by its name."""
+"""Sinks of recommendations: one file per kind of sink, found by its name."""

@@ -1,4 +1,4 @@
-"""The folders of a day of recommendations, and the link that readers follow."""
+"""The folders of a day of recommendations, and the link through which readers find one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PREFIX = "date="
 
 @dataclass(frozen=True)
 class DayFolders:
-    """The folders of a day, numbered in the order of their making."""
+    """The folders of a day, numbered in the order of creation."""
 
     root: Path
     day: date
@@ -32,7 +32,7 @@ class DayFolders:
         return self.root / f"{PREFIX}{self.day}"
 
     def published(self) -> Path | None:
-        """The folder that readers are led to."""
+        """Return the published folder, or None."""
         try:
             return self.root / self.link.readlink()
         except FileNotFoundError:
@@ -42,39 +42,40 @@ class DayFolders:
                 f"{self.link} exists and was not written by nearfar; name another folder"
             ) from None
 
-    def is_of(self, version: str) -> bool:
-        """Return whether readers are led to a folder of this version."""
+    def has_version(self, version: str) -> bool:
+        """Return whether the published folder is of this version."""
         folder = self.published()
         return folder is not None and folder.name.partition("-")[2] == _slug(version)
 
-    def settle(self) -> None:
-        """End what an earlier run could not: note what it published, remove what it dropped."""
+    def finish_interrupted(self) -> None:
+        """Finish what an interrupted run began: mark its published folder, remove dropped ones."""
         folder = self.published()
         if folder is not None:
             _mark(folder).touch()
-        for left in (*self.folder.glob("dropped.*"), _dropped(self.folder)):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in (*self.folder.glob("dropped.*"), _dropped(self.folder)):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _folders(self) -> list[Path]:
-        found = (p for p in self.folder.glob("[0-9]*") if p.is_dir())
-        return sorted(found, key=lambda p: int(p.name.partition("-")[0]))
+        folders = (p for p in self.folder.glob("[0-9]*") if p.is_dir())
+        return sorted(folders, key=lambda p: int(p.name.partition("-")[0]))
 
     def _unpublished(self) -> list[Path]:
         return [p for p in self._folders() if not _mark(p).exists()]
 
     def unpublished(self, version: str) -> Path | None:
-        """The folder that an earlier run left behind."""
-        found = [p for p in self._unpublished() if p.name.partition("-")[2] == _slug(version)]
-        return found[-1] if found else None
+        """Return the newest unpublished folder of a version, left by an earlier run, or None."""
+        slug = _slug(version)
+        folders = [p for p in self._unpublished() if p.name.partition("-")[2] == slug]
+        return folders[-1] if folders else None
 
     def drop_unpublished(self, but: Path | None) -> None:
-        """Remove what earlier runs left behind."""
+        """Remove the unpublished folders of earlier runs, except one."""
         for folder in self._unpublished():
             if folder != but:
                 _drop(folder)
 
     def next(self, version: str) -> Path:
-        """A new folder."""
+        """Create the next folder."""
         folders = self._folders()
         number = int(folders[-1].name.partition("-")[0]) + 1 if folders else 1
         folder = self.folder / f"{number:05d}-{_slug(version)}"
@@ -82,35 +83,35 @@ class DayFolders:
         return folder
 
     def publish(self, folder: Path) -> None:
-        """Lead readers to a folder, and remove those older than the one it replaces."""
-        before = self.published()
+        """Point the link to a folder, and remove those older than the one it replaces."""
+        previous = self.published()
         for unfinished in folder.glob(".*"):
             unfinished.unlink()
         for changed in (folder, self.folder, self.folder.parent):
             sync_folder(changed)
-        made = self.root / f".{self.link.name}.part"
-        made.unlink(missing_ok=True)
-        made.symlink_to(folder.relative_to(self.root))
-        made.replace(self.link)
+        new_link = self.root / f".{self.link.name}.part"
+        new_link.unlink(missing_ok=True)
+        new_link.symlink_to(folder.relative_to(self.root))
+        new_link.replace(self.link)
         sync_folder(self.root)
-        self.settle()
+        self.finish_interrupted()
         for old in self._folders():
-            if old not in (folder, before):
+            if old not in (folder, previous):
                 _drop(old)
                 _mark(old).unlink(missing_ok=True)
 
     def delete(self) -> None:
         """Remove the link, then all folders."""
-        self.settle()
+        self.finish_interrupted()
         if self.link.is_symlink():
             self.link.unlink()
-            sync_folder(self.root)  # else a power cut brings back a link to folders that are gone
+            sync_folder(self.root)  # else a power cut could restore a link to deleted folders
         if self.folder.exists():
             _drop(self.folder)
 
 
 def _slug(version: str) -> str:
-    """A version as a name that every file system takes."""
+    """Return a version as a file name that is valid on every file system."""
     quoted = quote(version, safe="")
     if len(quoted) <= MAX_VERSION:
         return quoted
@@ -118,7 +119,7 @@ def _slug(version: str) -> str:
 
 
 def _mark(folder: Path) -> Path:
-    """The file that says that a folder was published."""
+    """Return the file that marks a folder as published."""
     return folder.with_name(f"published.{folder.name}")
 
 
@@ -127,8 +128,8 @@ def _dropped(folder: Path) -> Path:
 
 
 def _drop(folder: Path) -> None:
-    """Remove a folder so that what is left of it after a crash is not taken for whole."""
-    gone = _dropped(folder)
-    shutil.rmtree(gone, ignore_errors=True)
-    folder.rename(gone)
-    shutil.rmtree(gone)
+    """Rename a folder, then remove it, so that a crash leaves no partial folder of that name."""
+    dropped = _dropped(folder)
+    shutil.rmtree(dropped, ignore_errors=True)
+    folder.rename(dropped)
+    shutil.rmtree(dropped)

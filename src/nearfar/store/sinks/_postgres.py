@@ -1,4 +1,4 @@
-"""Recommendations in PostgreSQL: what a sink does with its table."""
+"""Recommendations in PostgreSQL: the operations of a sink on its table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Postgres(PostgresTable):
     def writer(
         self, day: date, version: str, scored_at: datetime, resume: bool
     ) -> Iterator[DayWriter]:
-        """What writes a day."""
+        """Open a writer of a day."""
         with self.for_writing(day) as connection:
             yield PostgresWriter(self, connection, day, version, scored_at, resume=resume)
 
@@ -45,29 +45,29 @@ class Postgres(PostgresTable):
             withdraw(self, connection, day)
 
     def dates(self) -> list[date]:
-        """The days that are published."""
+        """Return the published days, in order."""
         with self.connected() as connection, self.errors("read it"):
             if not self.exists(connection, "_days"):
                 return []
-            found = connection.execute(self.statement("SELECT date FROM {days} ORDER BY date"))
-            return [d for (d,) in found]
+            rows = connection.execute(self.statement("SELECT date FROM {days} ORDER BY date"))
+            return [d for (d,) in rows]
 
     def version(self, day: date) -> str | None:
-        """Return the version that a day was published as; None where it is not published."""
+        """Return the version as which a day was published; None if it is not published."""
         with self.connected() as connection, self.errors("read it"):
             if not self.exists(connection, "_days"):
                 return None
             query = self.statement("SELECT model_version FROM {days} WHERE date = {date}", date=day)
-            found = connection.execute(query).fetchone()
-            return None if found is None else found[0]
+            row = connection.execute(query).fetchone()
+            return None if row is None else row[0]
 
     def read(self, day: date, user: int | str | None) -> pl.DataFrame | None:
-        """The rows of a day, of one user or all; None where the day is not published."""
+        """Return the rows of a day, of one user or all; None if the day is not published."""
         with self.connected() as connection, self.errors("read it"):
             if not self.exists(connection, "_days"):
                 return None
             with connection.transaction():
-                # Until the end nothing is published, so that both queries are of one state.
+                # The lock prevents publishing, so that both queries see the same state.
                 connection.execute(self.statement("LOCK TABLE ONLY {table} IN ACCESS SHARE MODE"))
                 if connection.execute(self.statement(IS_PUBLISHED, date=day)).fetchone() is None:
                     return None
@@ -78,11 +78,11 @@ class Postgres(PostgresTable):
         return PostgresReader(self, seconds)
 
     def _rows(self, connection: Connection, day: date, user: int | str | None) -> pl.DataFrame:
-        chosen = "" if user is None else " AND user_id = {user}"
+        condition = "" if user is None else " AND user_id = {user}"
         key = None if user is None else as_id(user, self.ids)
         frames = [_frame([], self.ids)]
         with connection.cursor("nearfar") as cursor:
-            query = SELECT + chosen + " ORDER BY user_id, rank"
+            query = SELECT + condition + " ORDER BY user_id, rank"
             cursor.execute(self.statement(query, date=day, user=key))
             while fetched := cursor.fetchmany(ROWS_AT_ONCE):
                 frames.append(_frame(fetched, self.ids))

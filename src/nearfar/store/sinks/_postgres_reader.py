@@ -1,4 +1,4 @@
-"""Reading the recommendations of a few users from PostgreSQL, again and again."""
+"""Read the recommendations of a few users from PostgreSQL, repeatedly."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LATEST = "SELECT max(date) FROM {days}"
-# One statement, so that it is of one state: the day is published and the rows are its rows. Its
-# date is a literal, so that the plan names the one partition. A published day always gives a row.
+# A single statement, so that the published day and its rows are of one state. The date is a
+# literal, so that the plan uses one partition only. A published day always gives at least one row.
 ROWS = """
 SELECT r.user_id, r.rank, r.item_id, r.score, r.model_version, r.scored_at
 FROM {days} d LEFT JOIN {table} r ON r.date = {date} AND r.user_id = ANY(%s::{kind})
@@ -28,17 +28,18 @@ WHERE d.date = {date} ORDER BY r.user_id, r.rank
 """
 KINDS = {"text": "text[]", "integer": "bigint[]"}
 MIN_CONNECT_SECONDS = 2
-"""libpq takes 1 for 2."""
+"""libpq treats 1 as 2."""
 
 
 class PostgresReader(Reader):
-    """Holds one connection. One that the server has closed meanwhile is opened again.
+    """Reads through one connection, and reopens it if the server has closed it.
 
-    Statements are not prepared, so that a pooler between may hand each to another server process.
+    Statements are not prepared, so that a connection pooler may send each to another server
+    process.
 
     Args:
         table: the table of recommendations.
-        seconds: the server gives up a statement after this time.
+        seconds: time limit of a statement on the server.
     """
 
     def __init__(self, table: PostgresTable, seconds: float) -> None:
@@ -49,54 +50,54 @@ class PostgresReader(Reader):
     def latest(self) -> date | None:
         from psycopg.errors import UndefinedTable
 
-        def ask(connection: Connection) -> date | None:
+        def query(connection: Connection) -> date | None:
             try:
-                found = connection.execute(self._table.statement(LATEST)).fetchone()
+                row = connection.execute(self._table.statement(LATEST)).fetchone()
             except UndefinedTable:
                 return None
-            return None if found is None else found[0]
+            return None if row is None else row[0]
 
-        return self._asked(ask)
+        return self._retry(query)
 
     def read(self, day: date, users: Sequence[str]) -> dict[str, list[StoredRecommendation]] | None:
         from psycopg.errors import UndefinedTable
         from psycopg.sql import SQL
 
-        asked = by_key(users, self._table.ids)
+        users_by_id = by_key(users, self._table.ids)
         statement = self._table.statement(ROWS, date=day, kind=SQL(KINDS[self._table.ids]))  # pyright: ignore
 
-        def ask(connection: Connection) -> dict[str, list[StoredRecommendation]] | None:
+        def query(connection: Connection) -> dict[str, list[StoredRecommendation]] | None:
             cursor = connection.cursor(binary=True)
             try:
-                rows = cursor.execute(statement, (list(asked),), prepare=False).fetchall()
+                rows = cursor.execute(statement, (list(users_by_id),), prepare=False).fetchall()
             except UndefinedTable:
                 return None
-            return by_user((r for r in rows if r[0] is not None), asked) if rows else None
+            return by_user((r for r in rows if r[0] is not None), users_by_id) if rows else None
 
-        return self._asked(ask)
+        return self._retry(query)
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _asked(self, ask: Callable[[Connection], T]) -> T:
-        """What `ask` returns; asked again once where the connection had been closed by then."""
+    def _retry(self, query: Callable[[Connection], T]) -> T:
+        """Return the result of `query`; retry it once if an open connection turns out closed."""
         import psycopg
 
-        kept = self._connection is not None and not self._connection.closed
+        was_open = self._connection is not None and not self._connection.closed
         try:
             try:
-                return ask(self._opened())
+                return query(self._open())
             except psycopg.Error as error:
-                if not (kept and self._lost(error)):
+                if not (was_open and self._is_lost(error)):
                     raise
-            return ask(self._opened())
+            return query(self._open())
         except psycopg.Error as error:
-            kind = UnreachableError if self._lost(error) else DataError
-            raise kind(self._table.address.told("read it", error)) from None
+            kind = UnreachableError if self._is_lost(error) else DataError
+            raise kind(self._table.address.error_message("read it", error)) from None
 
-    def _opened(self) -> Connection:
+    def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
             milliseconds = math.ceil(1000 * self._seconds)
             self._connection = self._table.connect(
@@ -108,16 +109,16 @@ class PostgresReader(Reader):
             )
         return self._connection
 
-    def _lost(self, error: psycopg.Error) -> bool:
-        """Whether it is the connection that failed, and not the statement. Closes it then."""
+    def _is_lost(self, error: psycopg.Error) -> bool:
+        """Return whether the connection failed instead of the statement; close it if it did."""
         import psycopg
 
         if self._connection is not None and self._connection.broken:
             self._connection.close()
-        statement = (
+        statement_errors = (
             psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable,
             psycopg.errors.DeadlockDetected,
         )  # fmt: skip
-        if isinstance(error, statement):
+        if isinstance(error, statement_errors):
             return False
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))

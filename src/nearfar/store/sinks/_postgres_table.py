@@ -1,4 +1,4 @@
-"""A table of recommendations in PostgreSQL: its names, its making, connections, locks."""
+"""A table of recommendations in PostgreSQL: names, creation, connections and locks."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ CREATE TABLE IF NOT EXISTS {parts} (
     n_rows bigint NOT NULL, PRIMARY KEY (date, version, part)
 )
 """
-# Times are told in UTC; a server that knows how to gives up, within a second, what a killed process
-# had asked of it, so that the next run finds the day free.
+# Times are in UTC. The server, if it can, cancels the statement of a killed process within a
+# second, so that the next run does not find the day locked.
 SESSION = """
 SELECT set_config('TimeZone', 'UTC', false);
 SELECT set_config(name, '1s', false) FROM pg_settings
@@ -49,14 +49,14 @@ WHERE attrelid = {named}::regclass AND attname = 'user_id'
 
 @dataclass(frozen=True)
 class PostgresTable:
-    """One table of recommendations in PostgreSQL, and those of service beside it.
+    """A table of recommendations in PostgreSQL, and its auxiliary tables.
 
     Args:
-        address: of the database.
-        table: its name, perhaps with its schema.
-        ids: how ids are kept.
-        lock_seconds: how long readers may be kept waiting at once.
-        publish_seconds: after which time without the table publishing fails.
+        address: URL of the database.
+        table: name of the table, optionally with its schema.
+        ids: type of the ids.
+        lock_seconds: longest time that readers wait at once.
+        publish_seconds: time after which publishing fails if the table stays locked.
     """
 
     address: Url
@@ -66,37 +66,41 @@ class PostgresTable:
     publish_seconds: float
 
     def check(self) -> None:
-        """Raises MissingExtraError where psycopg is missing."""
+        """Check that psycopg is installed.
+
+        Raises:
+            MissingExtraError: psycopg is not installed.
+        """
         require("psycopg", extra="sql", purpose="keeping recommendations in PostgreSQL")
 
     def name(self, suffix: str = "") -> Identifier:
-        """The quoted name of the table, or of one that belongs to it."""
+        """Return the quoted name of the table, or of an auxiliary table."""
         from psycopg.sql import Identifier
 
         owner, _, table = self.table.rpartition(".")
         return Identifier(owner, table + suffix) if owner else Identifier(table + suffix)
 
     def text(self, suffix: str = "") -> str:
-        """The same as text, for ::regclass."""
+        """Return the same name as text, for ::regclass."""
         return self.name(suffix).as_string(None)
 
     def statement(self, text: str, **values: Any) -> Composed:
-        """A statement with the names of the tables, and values as literals, filled in."""
+        """Return a statement with the names of the tables and the values as literals filled in."""
         from psycopg.sql import SQL, Composable, Literal
 
-        filled = {k: v if isinstance(v, Composable) else Literal(v) for k, v in values.items()}
+        literals = {k: v if isinstance(v, Composable) else Literal(v) for k, v in values.items()}
         names = {"table": self.name(), "days": self.name("_days"), "parts": self.name("_parts")}
-        return SQL(text).format(**names, **filled)  # pyright: ignore[reportArgumentType]
+        return SQL(text).format(**names, **literals)  # pyright: ignore[reportArgumentType]
 
     def exists(self, connection: Connection, suffix: str) -> bool:
-        """Whether a table that belongs to this one exists."""
+        """Return whether an auxiliary table exists."""
         query = self.statement("SELECT to_regclass({named})", named=self.text(suffix))
-        found = connection.execute(query).fetchone()
-        return found is not None and found[0] is not None
+        row = connection.execute(query).fetchone()
+        return row is not None and row[0] is not None
 
     @contextmanager
     def errors(self, doing: str) -> Iterator[None]:
-        """PostgreSQL's errors as a DataError of one line without secrets."""
+        """Convert PostgreSQL's errors to a DataError of one line without secrets."""
         import psycopg
 
         with self.address.errors(doing, psycopg.Error):
@@ -106,7 +110,7 @@ class PostgresTable:
         """Open a connection without a transaction.
 
         Args:
-            options: libpq's parameters; those of the address win.
+            options: parameters of libpq; those in the address take precedence.
 
         Raises:
             psycopg.Error: the server cannot be reached or refuses.
@@ -115,10 +119,10 @@ class PostgresTable:
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
 
-        scheme, _, rest = self.address.for_database().partition("://")
-        address = f"{scheme.partition('+')[0]}://{rest}"
-        known = conninfo_to_dict(address)
-        options = {k: v for k, v in options.items() if k not in known}
+        scheme, _, location = self.address.for_database().partition("://")
+        address = f"{scheme.partition('+')[0]}://{location}"
+        in_address = conninfo_to_dict(address)
+        options = {k: v for k, v in options.items() if k not in in_address}
         connection = psycopg.connect(
             address, autocommit=True, application_name="nearfar", **options
         )
@@ -131,7 +135,7 @@ class PostgresTable:
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
-        """A connection, without a transaction."""
+        """Open a connection without a transaction, and close it at the end."""
         with self.errors("connect"):
             connection = self.connect()
         try:
@@ -141,10 +145,10 @@ class PostgresTable:
 
     @contextmanager
     def for_writing(self, day: date) -> Iterator[Connection]:
-        """A connection that alone writes a day, with all tables made.
+        """Open a connection with the sole right to write a day; create missing tables.
 
         Raises:
-            DataError: another process writes the day, or the table keeps ids of another kind.
+            DataError: another process writes the day, or the table has ids of another type.
         """
         from psycopg.errors import LockNotAvailable
         from psycopg.sql import SQL
@@ -158,7 +162,7 @@ class PostgresTable:
                         f"{self.address}: another process writes {day} of {self.table}; wait for it"
                     ) from None
             with self.errors("make its tables"), connection.transaction():
-                # Two at once would both find no table, and one fail.
+                # Without the lock, two processes could both try to create the tables.
                 _lock(connection, "pg_advisory_xact_lock", f"nearfar {self.table}")
                 kind = SQL(ID_TYPES[self.ids])  # pyright: ignore[reportArgumentType]
                 connection.execute(self.statement(CREATE, id=kind))
@@ -168,28 +172,28 @@ class PostgresTable:
     def _check_ids(self, connection: Connection) -> None:
         with self.errors("read it"):
             query = self.statement(COLUMN_TYPE, named=self.text())
-            found = connection.execute(query).fetchone()
+            row = connection.execute(query).fetchone()
         kind = ID_TYPES[self.ids].partition(" ")[0]
-        if found is None or found[0] != kind:
+        if row is None or row[0] != kind:
             raise DataError(
-                f"{self.address}: {self.table} keeps ids as {found and found[0]}, not {kind}; "
+                f"{self.address}: {self.table} keeps ids as {row and row[0]}, not {kind}; "
                 "change the setting `ids`, or name another table"
             )
 
 
 def partition_suffix(day: date) -> str:
-    """What a day's partition is called after the table."""
+    """Return the suffix of the name of a day's partition."""
     return f"_{day:%Y%m%d}"
 
 
-def _lock(connection: Connection, function: str, what: str) -> None:
-    """A lock among nearfar's own processes.
+def _lock(connection: Connection, function: str, key: str) -> None:
+    """Take an advisory lock among nearfar's own processes.
 
-    It ends with the connection or the transaction, also where the process is killed.
+    It ends with the connection or the transaction, even if the process is killed.
     """
     from psycopg.sql import SQL, Identifier
 
     connection.execute(f"SET lock_timeout = {LOCK_SECONDS * 1000:d}")  # pyright: ignore
-    take = SQL("SELECT {}(hashtextextended(%s, 0))").format(Identifier(function))
-    connection.execute(take, (what,))
+    statement = SQL("SELECT {}(hashtextextended(%s, 0))").format(Identifier(function))
+    connection.execute(statement, (key,))
     connection.execute("RESET lock_timeout")

@@ -1,4 +1,4 @@
-"""Writing a day of recommendations into PostgreSQL."""
+"""Write a day of recommendations to PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 50_000
 SQL_NAMES = {"user": "user_id", "item": "item_id"}
-# The check lets the table be attached without being scanned. Vacuum would hold it when it is to
-# be attached, while readers wait.
+# The check allows attaching the table without a scan. Autovacuum is off because it could hold the
+# table when it is to be attached, while readers wait.
 STAGE = """
 CREATE TABLE {staged} (LIKE {table} INCLUDING DEFAULTS, CHECK (date IS NOT NULL AND date = {date}))
 WITH (autovacuum_enabled = off)
@@ -56,12 +56,12 @@ ATTACH = (
 
 
 class PostgresWriter(DayWriter):
-    """Collects a day's parts in a table of their own, and publishes it as a partition.
+    """Collects a day's parts in a staging table, and publishes it as a partition.
 
     Args:
         database: the table of recommendations.
-        connection: the one that alone writes this day.
-        day, version, scored_at: of the rows.
+        connection: connection with the sole right to write this day.
+        day, version, scored_at: values of the rows.
         resume: keep the parts of an earlier run.
     """
 
@@ -101,8 +101,8 @@ class PostgresWriter(DayWriter):
         return self._database.statement(text, **self._values, **values)
 
     def _execute(self, text: str, **values: object) -> list[tuple]:
-        done = self._connection.execute(self._statement(text, **values))
-        return done.fetchall() if done.description else []
+        cursor = self._connection.execute(self._statement(text, **values))
+        return cursor.fetchall() if cursor.description else []
 
     @property
     def parts(self) -> list[int]:
@@ -111,7 +111,7 @@ class PostgresWriter(DayWriter):
             return [p for (p,) in self._execute(query)]
 
     def _stage(self, rows: pl.DataFrame, part: int) -> None:
-        rows = rows.select(self._sent(rows))
+        rows = rows.select(self._columns_to_send(rows))
         with self._database.errors("write it"), self._connection.transaction():
             self._copy(rows)
             self._execute(
@@ -120,8 +120,8 @@ class PostgresWriter(DayWriter):
                 n_rows=rows.height,
             )
 
-    def _sent(self, rows: pl.DataFrame) -> list[str]:
-        """The columns to send: those that are the same in all rows are the table's defaults."""
+    def _columns_to_send(self, rows: pl.DataFrame) -> list[str]:
+        """Return the columns that are not constant; constant ones are the table's defaults."""
         constants = {"model_version": self.version, "scored_at": self.scored_at}
         return [c for c in rows.columns if c not in constants or (rows[c] != constants[c]).any()]
 
@@ -152,15 +152,15 @@ class PostgresWriter(DayWriter):
 def drop_staged(
     database: PostgresTable, connection: Connection, day: date, but: str | None = None
 ) -> None:
-    """Drop the tables that earlier runs collected parts of a day in."""
+    """Drop the staging tables of earlier runs for a day, except the one with suffix `but`."""
     base = database.table.rpartition(".")[2]
     query = database.statement(
         STAGED,
         named=database.text("_parts"),
         pattern=f"^{base}{partition_suffix(day)}_new_[0-9a-f]{{8}}$",
     )
-    for (found,) in connection.execute(query).fetchall():
-        suffix = found.removeprefix(base)
+    for (name,) in connection.execute(query).fetchall():
+        suffix = name.removeprefix(base)
         if suffix != but:
             connection.execute(database.statement("DROP TABLE {old}", old=database.name(suffix)))
     if but is None:
@@ -177,20 +177,22 @@ def withdraw(database: PostgresTable, connection: Connection, day: date) -> None
     _swap(database, connection, day, database.statement(FORGOTTEN, date=day))
 
 
-def _swap(database: PostgresTable, connection: Connection, day: date, *then: Composed) -> None:
-    """Drop a day's partition, if there is one, then do the rest, in one transaction.
+def _swap(
+    database: PostgresTable, connection: Connection, day: date, *statements: Composed
+) -> None:
+    """Drop a day's partition, if there is one, and execute statements, in one transaction.
 
-    It has the table for itself, also where there is no partition yet: a reader that had planned
-    its query before would look for the new day's rows where they are not.
+    The transaction locks the table, even if there is no partition yet: a reader that planned its
+    query before would not find the rows of the new partition.
     """
     from psycopg.errors import DeadlockDetected, LockNotAvailable
 
     partition = database.name(partition_suffix(day))
-    # Vacuum may be in the old partition and gives way only after a second, for which readers
-    # would wait too, were the table held already.
-    calm = "ALTER TABLE IF EXISTS {partition} SET (autovacuum_enabled = off)"
-    connection.execute(database.statement(calm, partition=partition))
-    began, tries = time.monotonic(), 0
+    # Autovacuum may hold the old partition and yields only after a second. Stop it before the
+    # table is locked, so that readers do not wait for it.
+    stop_vacuum = "ALTER TABLE IF EXISTS {partition} SET (autovacuum_enabled = off)"
+    connection.execute(database.statement(stop_vacuum, partition=partition))
+    started, n_tries = time.monotonic(), 0
     lock = f"SET LOCAL lock_timeout = {max(round(database.lock_seconds * 1000), 1)}"
     lock += "; LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE"
     drop = "DROP TABLE IF EXISTS {partition}"
@@ -199,22 +201,22 @@ def _swap(database: PostgresTable, connection: Connection, day: date, *then: Com
             with connection.transaction():
                 connection.execute(database.statement(lock))
                 connection.execute(database.statement(drop, partition=partition))
-                for statement in then:
+                for statement in statements:
                     connection.execute(statement)
             return
         except (LockNotAvailable, DeadlockDetected):
-            if time.monotonic() - began > database.publish_seconds:
+            if time.monotonic() - started > database.publish_seconds:
                 raise DataError(
                     f"{database.address}: readers held {database.table} for "
                     f"{database.publish_seconds:g} s, so {day} was not changed; end their long "
                     "transactions and run again, its parts are kept"
                 ) from None
-        tries += 1
-        time.sleep(min(0.1 * 2**tries, 5.0))
+        n_tries += 1
+        time.sleep(min(0.1 * 2**n_tries, 5.0))
 
 
 def _staged_suffix(day: date, version: str) -> str:
-    """What the table is called that collects a day's parts."""
+    """Return the suffix of the name of a day's staging table."""
     return f"{partition_suffix(day)}_new_{hashlib.sha256(version.encode()).hexdigest()[:8]}"
 
 
@@ -223,14 +225,14 @@ ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 def copy_text(rows: pl.DataFrame) -> bytes:
-    """Tab-separated lines, backslash-escaped.
+    """Return rows as tab-separated lines with backslash escapes.
 
     Source: the PostgreSQL manual, COPY, "Text Format".
 
     Args:
-        rows: numbers, moments in UTC, and text; nothing is missing.
+        rows: numbers, datetimes in UTC and text, without missing values.
     """
-    columns = [_escaped(c) if c.dtype == pl.String else c for c in rows.get_columns()]
+    columns = [_escape(c) if c.dtype == pl.String else c for c in rows.get_columns()]
     buffer = io.BytesIO()
     pl.DataFrame(columns).write_csv(
         buffer,
@@ -242,9 +244,9 @@ def copy_text(rows: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _escaped(text: pl.Series) -> pl.Series:
+def _escape(text: pl.Series) -> pl.Series:
     if not text.str.contains(SPECIAL).any():
         return text
-    for character, escape in ESCAPES.items():  # the backslash first, as the others bring some
+    for character, escape in ESCAPES.items():  # the backslash first, because the others add some
         text = text.str.replace_all(character, escape, literal=True)
     return text

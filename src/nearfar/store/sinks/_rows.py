@@ -1,4 +1,4 @@
-"""Rows of recommendations in the one form that every sink keeps."""
+"""The common form of rows of recommendations in all sinks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEEDED = ("user", "rank", "item", "score")
 
 
 def schema(ids: IdKind) -> dict[str, pl.DataType | type[pl.DataType]]:
-    """The columns that `RecommendationSink.read` hands out."""
+    """Return the columns that `RecommendationSink.read` returns, with their types."""
     return {
         "user": ID_TYPES[ids],
         "rank": pl.Int32,
@@ -32,11 +32,11 @@ def schema(ids: IdKind) -> dict[str, pl.DataType | type[pl.DataType]]:
 
 
 def canonical(rows: pl.DataFrame, ids: IdKind, version: str, scored_at: datetime) -> pl.DataFrame:
-    """Rows in the columns of `schema`, each value checked.
+    """Return rows in the columns of `schema`, with all values checked.
 
     Raises:
         SchemaError: a column is missing or of the wrong type.
-        DataError: a value is missing or cannot be kept.
+        DataError: a value is missing or cannot be stored.
     """
     missing = [c for c in NEEDED if c not in rows.columns]
     if missing:
@@ -54,13 +54,13 @@ def canonical(rows: pl.DataFrame, ids: IdKind, version: str, scored_at: datetime
         "score not finite": ~pl.col("score").is_finite(),
     }
     if ids == "text":
-        told = f"empty, with the character NUL or longer than {MAX_ID_BYTES:,} bytes"
-        problems |= {f"{c} {told}": unusable(pl.col(c)) for c in ("user", "item")}
+        text = f"empty, with the character NUL or longer than {MAX_ID_BYTES:,} bytes"
+        problems |= {f"{c} {text}": unusable(pl.col(c)) for c in ("user", "item")}
     counts = frame.select(**{name: test.sum() for name, test in problems.items()}).row(0)
-    wrong = [f"{n} with the {p}" for p, n in zip(problems, counts, strict=True) if n]
-    if wrong:
-        kind = " (ids must be integers)" if ids == "integer" else ""
-        raise DataError(f"of {rows.height} rows, {'; '.join(wrong)}{kind}; nothing was written")
+    failures = [f"{n} with the {p}" for p, n in zip(problems, counts, strict=True) if n]
+    if failures:
+        hint = " (ids must be integers)" if ids == "integer" else ""
+        raise DataError(f"of {rows.height} rows, {'; '.join(failures)}{hint}; nothing was written")
     return frame
 
 
@@ -75,26 +75,26 @@ def _check_types(rows: pl.DataFrame) -> None:
         raise SchemaError(f"scores are {rows.schema['score']}; numbers were expected")
     kind = rows.schema["scored_at"]
     if not (isinstance(kind, pl.Datetime) and kind.time_zone is not None):
-        raise SchemaError(f"scored_at is {kind}; moments with a time zone were expected")
+        raise SchemaError(f"scored_at is {kind}; datetimes with a time zone were expected")
 
 
 def duplicate_error() -> DataError:
-    """The error for a day in which a user has two items at one rank."""
+    """Return the error for a day in which a user has two items at one rank."""
     return DataError(
         "a user has two items at one rank; nothing was published. Was a user scored in two parts?"
     )
 
 
 def as_id(user: int | str, ids: IdKind) -> int | str | None:
-    """Return a user's id as the sink keeps it, or None where the sink cannot hold such an id.
+    """Return a user's id as the sink stores it, or None if the sink cannot hold such an id.
 
-    Ids are compared by the rule of `core.identity`.
+    Ids are compared by the rules of `core.identity`.
     """
     if ids == "text":
         text = str(user)
         try:
             size = len(text.encode())
-        except UnicodeEncodeError:  # half a surrogate pair
+        except UnicodeEncodeError:  # an unpaired surrogate
             return None
         return text if 0 < size <= MAX_ID_BYTES and "\0" not in text else None
     number = key_of(user, integer=True)
@@ -102,16 +102,16 @@ def as_id(user: int | str, ids: IdKind) -> int | str | None:
 
 
 def by_key(users: Sequence[str], ids: IdKind) -> dict[int | str, str]:
-    """Return the users whom the sink can hold, as asked for, by their id in the sink."""
+    """Return id in the sink -> requested user, for the users that the sink can hold."""
     keys = ((as_id(user, ids), user) for user in users)
     return {key: user for key, user in keys if key is not None}
 
 
 def by_user(
-    rows: Iterable[Sequence[Any]], asked: Mapping[int | str, str]
+    rows: Iterable[Sequence[Any]], users_by_id: Mapping[int | str, str]
 ) -> dict[str, list[StoredRecommendation]]:
-    """Return rows (user, rank, item, score, model_version, scored_at) by the user asked for."""
+    """Return rows (user, rank, item, score, model_version, scored_at) by requested user."""
     result: dict[str, list[StoredRecommendation]] = {}
     for user, *row in rows:
-        result.setdefault(asked[user], []).append(StoredRecommendation(*row))
+        result.setdefault(users_by_id[user], []).append(StoredRecommendation(*row))
     return result

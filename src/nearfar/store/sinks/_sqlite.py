@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS {table}_staged (
 
 @dataclass(frozen=True)
 class SQLite:
-    """One table of recommendations in an SQLite file."""
+    """A table of recommendations in an SQLite file."""
 
     address: Url
     table: str
@@ -57,13 +57,17 @@ class SQLite:
         return Path(text)
 
     def check(self) -> None:
-        """Raises SettingsError where the address or the table is none of SQLite."""
+        """Check the address and the name of the table.
+
+        Raises:
+            SettingsError: the address names no file, or the table has a schema.
+        """
         self._path()
         if "." in self.table:
-            raise SettingsError(f"table is {self.table!r}; SQLite has no schemas")
+            raise SettingsError(f"table is {self.table!r}; SQLite has no schemas: omit it")
 
     @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _open(self) -> Iterator[sqlite3.Connection]:
         path = self._path()
         with self.address.errors("open it", OSError, sqlite3.Error):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,38 +79,38 @@ class SQLite:
 
     @contextmanager
     def _for_writing(self) -> Iterator[sqlite3.Connection]:
-        with self._opened() as connection:
+        with self._open() as connection:
             kind = ID_TYPES[self.ids]
             with self.address.errors("open it", sqlite3.Error):
                 connection.execute("PRAGMA journal_mode = WAL")
                 for statement in TABLES.format(table=self.table, id=kind).split(";\n"):
                     connection.execute(statement)
                 info = connection.execute(f"PRAGMA table_info({self.table})")
-                found = {r[1]: r[2] for r in info}.get("user_id")
-            if found != kind:
+                id_type = {r[1]: r[2] for r in info}.get("user_id")
+            if id_type != kind:
                 raise DataError(
-                    f"{self.address}: {self.table} keeps ids as {found}, not {kind}; change the "
+                    f"{self.address}: {self.table} keeps ids as {id_type}, not {kind}; change the "
                     "setting `ids`, or name another table"
                 )
             yield connection
 
     @contextmanager
     def _for_reading(self) -> Iterator[sqlite3.Connection | None]:
-        """A connection within a transaction, so that all is of one moment; None without a table."""
+        """Open a connection in a transaction, so that all reads see one state; None if no table."""
         if not self._path().exists():
             yield None
             return
-        with self._opened() as connection, self.address.errors("read it", sqlite3.Error):
+        with self._open() as connection, self.address.errors("read it", sqlite3.Error):
             connection.execute("BEGIN")
             query = "SELECT 1 FROM sqlite_master WHERE name = ?"
-            made = connection.execute(query, (f"{self.table}_days",)).fetchone()
-            yield connection if made else None
+            exists = connection.execute(query, (f"{self.table}_days",)).fetchone()
+            yield connection if exists else None
 
     @contextmanager
     def writer(
         self, day: date, version: str, scored_at: datetime, resume: bool
     ) -> Iterator[DayWriter]:
-        """What writes a day."""
+        """Open a writer of a day."""
         with self._for_writing() as connection:
             with self.transaction(connection):
                 if not resume or _versions(connection, self.table, day) != {version}:
@@ -115,7 +119,7 @@ class SQLite:
 
     @contextmanager
     def transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
-        """All that is written inside the block, or nothing."""
+        """Commit all writes of the block, or none."""
         with self.address.errors("write it", sqlite3.Error):
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -134,38 +138,38 @@ class SQLite:
                 connection.execute(f"DELETE FROM {table} WHERE date = ?", (day.isoformat(),))
 
     def dates(self) -> list[date]:
-        """The days that are published."""
+        """Return the published days, in order."""
         with self._for_reading() as connection:
             if connection is None:
                 return []
-            found = connection.execute(f"SELECT date FROM {self.table}_days ORDER BY date")
-            return [date.fromisoformat(d) for (d,) in found]
+            rows = connection.execute(f"SELECT date FROM {self.table}_days ORDER BY date")
+            return [date.fromisoformat(d) for (d,) in rows]
 
     def version(self, day: date) -> str | None:
-        """Return the version that a day was published as; None where it is not published."""
+        """Return the version as which a day was published; None if it is not published."""
         with self._for_reading() as connection:
             if connection is None:
                 return None
             query = f"SELECT model_version FROM {self.table}_days WHERE date = ?"
-            found = connection.execute(query, (day.isoformat(),)).fetchone()
-            return None if found is None else found[0]
+            row = connection.execute(query, (day.isoformat(),)).fetchone()
+            return None if row is None else row[0]
 
     def read(self, day: date, user: int | str | None) -> pl.DataFrame | None:
-        """The rows of a day, of one user or all; None where the day is not published."""
+        """Return the rows of a day, of one user or all; None if the day is not published."""
         with self._for_reading() as connection:
             if connection is None:
                 return None
-            known = f"SELECT 1 FROM {self.table}_days WHERE date = ?"
-            if connection.execute(known, (day.isoformat(),)).fetchone() is None:
+            is_published = f"SELECT 1 FROM {self.table}_days WHERE date = ?"
+            if connection.execute(is_published, (day.isoformat(),)).fetchone() is None:
                 return None
             query = f"SELECT {COLUMNS} FROM {self.table} WHERE date = ?"
-            chosen: tuple[str | int | None, ...] = (day.isoformat(),)
+            values: tuple[str | int | None, ...] = (day.isoformat(),)
             if user is not None:
                 query += " AND user_id = ?"
-                chosen += (as_id(user, self.ids),)
-            found = connection.execute(f"{query} ORDER BY user_id, rank", chosen)
+                values += (as_id(user, self.ids),)
+            cursor = connection.execute(f"{query} ORDER BY user_id, rank", values)
             frames = [_frame([], self.ids)]
-            while fetched := found.fetchmany(ROWS_AT_ONCE):
+            while fetched := cursor.fetchmany(ROWS_AT_ONCE):
                 frames.append(_frame(fetched, self.ids))
         return pl.concat(frames)
 
@@ -198,10 +202,10 @@ class _SQLiteWriter(DayWriter):
         insert = f"INSERT INTO {self._table}_staged VALUES (?, ?, ?, ?, ?, ?, ?)"
         with self._database.transaction(self._connection):
             for start in range(0, rows.height, ROWS_AT_ONCE):
-                chosen = rows.slice(start, ROWS_AT_ONCE).with_columns(
+                chunk = rows.slice(start, ROWS_AT_ONCE).with_columns(
                     pl.col("scored_at").dt.strftime("%Y-%m-%d %H:%M:%S%.6f")
                 )
-                self._connection.executemany(insert, ((day, *r) for r in chosen.iter_rows()))
+                self._connection.executemany(insert, ((day, *r) for r in chunk.iter_rows()))
             self._connection.execute(
                 f"INSERT INTO {self._table}_parts VALUES (?, ?, ?)", (day, self.version, part)
             )
@@ -211,19 +215,19 @@ class _SQLiteWriter(DayWriter):
         with self._database.transaction(self._connection):
             self._connection.execute(f"DELETE FROM {table} WHERE date = ?", day)
             try:
-                moved = self._connection.execute(
+                n_rows = self._connection.execute(
                     f"INSERT INTO {table} SELECT * FROM {table}_staged WHERE date = ? "
                     "ORDER BY user_id, rank",
                     day,
                 ).rowcount
             except sqlite3.IntegrityError:
                 raise duplicate_error() from None
-            if not moved:
+            if not n_rows:
                 raise DataError(f"no rows of {self.day} were written; nothing was published")
             now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
             self._connection.execute(
                 f"INSERT OR REPLACE INTO {table}_days VALUES (?, ?, ?, ?)",
-                (*day, self.version, moved, now),
+                (*day, self.version, n_rows, now),
             )
             _drop_staged(self._connection, table, self.day)
 
@@ -241,5 +245,5 @@ def _drop_staged(connection: sqlite3.Connection, table: str, day: date) -> None:
 def _frame(rows: list[tuple], ids: IdKind) -> pl.DataFrame:
     columns = schema(ids)
     frame = pl.DataFrame(rows, schema={**columns, "scored_at": pl.String}, orient="row")
-    moment = pl.col("scored_at").str.to_datetime("%Y-%m-%d %H:%M:%S%.6f", time_unit="us")
-    return frame.with_columns(moment.dt.replace_time_zone("UTC"))
+    time = pl.col("scored_at").str.to_datetime("%Y-%m-%d %H:%M:%S%.6f", time_unit="us")
+    return frame.with_columns(time.dt.replace_time_zone("UTC"))

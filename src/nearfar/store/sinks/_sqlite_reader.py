@@ -1,4 +1,4 @@
-"""Reading the recommendations of a few users from SQLite, again and again."""
+"""Read the recommendations of a few users from SQLite, repeatedly."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MOMENT = "%Y-%m-%d %H:%M:%S.%f"
 
 
 class SQLiteReader(Reader):
-    """Holds one connection, opened again where the file was replaced.
+    """Reads through one connection, and reopens it if the file was replaced.
 
     Args:
-        address: of the database, for errors.
-        path: of its file.
-        table: of recommendations.
-        ids: how ids are kept.
-        seconds: how long a read may wait for a writer.
+        address: URL of the database, for error messages.
+        path: path of the database file.
+        table: name of the table of recommendations.
+        ids: type of the ids.
+        seconds: longest time that a read waits for a writer.
     """
 
     def __init__(self, address: Url, path: Path, table: str, ids: IdKind, seconds: float) -> None:
@@ -41,24 +41,25 @@ class SQLiteReader(Reader):
             if connection is None:
                 return None
             query = f"SELECT max(date) FROM {self._table}_days"
-            (found,) = connection.execute(query).fetchone()
-            return None if found is None else date.fromisoformat(found)
+            (day,) = connection.execute(query).fetchone()
+            return None if day is None else date.fromisoformat(day)
 
     def read(self, day: date, users: Sequence[str]) -> dict[str, list[StoredRecommendation]] | None:
-        table, asked = self._table, by_key(users, self._ids)
+        table, users_by_id = self._table, by_key(users, self._ids)
         with self._transaction() as connection:
             if connection is None:
                 return None
-            known = f"SELECT 1 FROM {table}_days WHERE date = ?"
-            if connection.execute(known, (day.isoformat(),)).fetchone() is None:
+            is_published = f"SELECT 1 FROM {table}_days WHERE date = ?"
+            if connection.execute(is_published, (day.isoformat(),)).fetchone() is None:
                 return None
-            places = ", ".join("?" * len(asked))
-            query = f"SELECT {COLUMNS} FROM {table} WHERE date = ? AND user_id IN ({places})"
+            marks = ", ".join("?" * len(users_by_id))
+            query = f"SELECT {COLUMNS} FROM {table} WHERE date = ? AND user_id IN ({marks})"
             rows = connection.execute(
-                f"{query} ORDER BY user_id, rank", (day.isoformat(), *asked)
+                f"{query} ORDER BY user_id, rank", (day.isoformat(), *users_by_id)
             ).fetchall()
         return by_user(
-            ((*row, datetime.strptime(at, MOMENT).replace(tzinfo=UTC)) for *row, at in rows), asked
+            ((*row, datetime.strptime(at, MOMENT).replace(tzinfo=UTC)) for *row, at in rows),
+            users_by_id,
         )
 
     def close(self) -> None:
@@ -68,36 +69,36 @@ class SQLiteReader(Reader):
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection | None]:
-        """A transaction, so that all is of one moment; None without a table."""
+        """Open a transaction, so that all reads see one state; None without a table."""
         try:
-            connection = self._opened()
+            connection = self._open()
             if connection is None:
                 yield None
                 return
             connection.execute("BEGIN")
             query = "SELECT 1 FROM sqlite_master WHERE name = ?"
-            made = connection.execute(query, (f"{self._table}_days",)).fetchone()
-            yield connection if made else None
+            exists = connection.execute(query, (f"{self._table}_days",)).fetchone()
+            yield connection if exists else None
             connection.execute("ROLLBACK")
         except (OSError, sqlite3.Error) as error:
             self.close()
-            raise UnreachableError(self._address.told("read it", error)) from None
+            raise UnreachableError(self._address.error_message("read it", error)) from None
         except BaseException:
             self.close()
             raise
 
-    def _opened(self) -> sqlite3.Connection | None:
+    def _open(self) -> sqlite3.Connection | None:
         try:
-            told = self._path.stat()
+            file_state = self._path.stat()
         except FileNotFoundError:
             self.close()
             return None
-        if (told.st_dev, told.st_ino) != self._file:
+        if (file_state.st_dev, file_state.st_ino) != self._file:
             self.close()
         if self._connection is None:
-            # Handed from thread to thread, but used by one at a time.
+            # Threads share the connection, but only one uses it at a time.
             self._connection = sqlite3.connect(
                 self._path, timeout=self._seconds, isolation_level=None, check_same_thread=False
             )
-            self._file = told.st_dev, told.st_ino
+            self._file = file_state.st_dev, file_state.st_ino
         return self._connection

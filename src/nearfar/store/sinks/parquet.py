@@ -30,28 +30,27 @@ from nearfar.store.sinks.sink import DayWriter, RecommendationSink
 
 @dataclass(frozen=True)
 class ParquetRecommendations(RecommendationSink):
-    """Recommendations under one folder: `date=2024-05-01/part-00000-00001.parquet` and so on.
+    """Recommendations in Parquet files: `date=2024-05-01/part-00000-00001.parquet` and so on.
 
     ```text
     date=2024-05-01 -> .days/2024-05-01/00002-pia-7        the link that readers follow
     .days/2024-05-01/00002-pia-7/part-00000-00002.parquet
     .days/2024-05-01/published.00002-pia-7
-    .days/2024-05-01/00001-pia-6/part-00000-00001.parquet  the day as it was before
+    .days/2024-05-01/00001-pia-6/part-00000-00001.parquet  the day before it was published again
     ```
 
-    Parts are written where they stay, into a folder that is never changed once it is published.
-    To publish is to replace the link by one rename, which is atomic, so that there is no state in
-    between to repair: a folder without a link to it is one that was not published, and the next
-    run goes on with it or drops it. The folder published before stays until the next time, for
-    readers that are still in it.
+    Parts are written into a folder that never changes after it is published. Publishing replaces
+    the link by one atomic rename, so there is no intermediate state to repair: a folder without a
+    link was not published, and the next run resumes or drops it. The previously published folder
+    stays until the next publishing, for readers that still use it.
 
-    Other programs read `PATH/date=*/*.parquet`. One that lists a day and opens its files while
-    the day is published again may find a file gone, and tries again; it cannot mix two days, as
-    no file of one is called as one of the other. The file system must know symbolic links.
+    Other programs read `PATH/date=*/*.parquet`. A program that lists a day and opens its files
+    while the day is published again may find a file missing and must try again. It cannot mix two
+    versions, because their file names differ. The file system must support symbolic links.
 
     Args:
-        path: the folder; `${NAME}` stands for an environment variable.
-        ids: whether ids are kept as "text" or "integer".
+        path: folder; `${NAME}` is an environment variable.
+        ids: type of the ids, "text" or "integer".
 
     Examples:
         >>> from nearfar.store.sinks.parquet import ParquetRecommendations
@@ -75,8 +74,8 @@ class ParquetRecommendations(RecommendationSink):
         revealed = Url(self.path).reveal()
         if "://" in revealed:
             raise SettingsError(
-                f"{Url(self.path)} is no path; recommendations are published by renaming, which "
-                "remote files do not know: publish to a path and copy, or to a database"
+                f"{Url(self.path)} is not a path; recommendations are published by renaming, which "
+                "remote files do not support: publish to a path and copy, or to a database"
             )
 
     @contextmanager
@@ -84,24 +83,24 @@ class ParquetRecommendations(RecommendationSink):
         self, day: date, version: str, scored_at: datetime, resume: bool
     ) -> Iterator[DayWriter]:
         address = Url(self.path)
-        home = DayFolders(self._root(), day)
+        folders = DayFolders(self._root(), day)
         with address.errors("write it", OSError):
-            home.settle()
-            folder = home.unpublished(version) if resume else None
-            home.drop_unpublished(but=folder)
-            folder = folder or home.next(version)
-        yield _ParquetWriter(home, folder, address, version, scored_at, self.ids)
+            folders.finish_interrupted()
+            folder = folders.unpublished(version) if resume else None
+            folders.drop_unpublished(but=folder)
+            folder = folder or folders.next(version)
+        yield _ParquetWriter(folders, folder, address, version, scored_at, self.ids)
 
     def delete(self, day: date) -> None:
         with Url(self.path).errors("write it", OSError):
             DayFolders(self._root(), day).delete()
 
     def dates(self) -> list[date]:
-        found = []
+        days = []
         for entry in self._root().glob(f"{PREFIX}*"):
             with contextlib.suppress(ValueError):
-                found.append(date.fromisoformat(entry.name.removeprefix(PREFIX)))
-        return sorted(found)
+                days.append(date.fromisoformat(entry.name.removeprefix(PREFIX)))
+        return sorted(days)
 
     def read(self, day: date, user: int | str | None = None) -> pl.DataFrame:
         with Url(self.path).errors("read it", OSError, PolarsError):
@@ -113,31 +112,31 @@ class ParquetRecommendations(RecommendationSink):
     def read_users(
         self, day: date, users: Sequence[int | str | None] | None
     ) -> pl.DataFrame | None:
-        """Return the rows of some users or of all, or None where the day is not published.
+        """Return the rows of some users or of all, or None if the day is not published.
 
         Args:
             day: the day.
-            users: ids of the sink's kind.
+            users: ids of the sink's type; None for all users.
 
         Raises:
             OSError: a file cannot be read.
             PolarsError: a file is damaged.
         """
-        home = DayFolders(self._root(), day)
-        folder = home.published()
+        folders = DayFolders(self._root(), day)
+        folder = folders.published()
         while folder is not None:
             try:
                 return _read(folder, users, self.ids)
             except (OSError, PolarsError):
-                now = home.published()
-                if now == folder:
+                new_folder = folders.published()
+                if new_folder == folder:
                     raise
-                folder = now  # it was published twice while it was read
+                folder = new_folder  # the day was published again during the read
         return None
 
     def holds(self, day: date, version: str) -> bool:
         with Url(self.path).errors("read it", OSError):
-            return DayFolders(self._root(), day).is_of(version)
+            return DayFolders(self._root(), day).has_version(version)
 
     def reader(self, seconds: float) -> Reader:
         return _ParquetReader(self)
@@ -148,7 +147,7 @@ class ParquetRecommendations(RecommendationSink):
 
 
 class _ParquetReader(Reader):
-    """Scans the day's files once for all users who are asked for together."""
+    """Scans the day's files once for all users of a request."""
 
     def __init__(self, sink: ParquetRecommendations) -> None:
         self._sink = sink
@@ -158,10 +157,10 @@ class _ParquetReader(Reader):
             return max(self._sink.dates(), default=None)
 
     def read(self, day: date, users: Sequence[str]) -> dict[str, list[StoredRecommendation]] | None:
-        asked = by_key(users, self._sink.ids)
+        users_by_id = by_key(users, self._sink.ids)
         with self._errors():
-            rows = self._sink.read_users(day, list(asked))
-        return None if rows is None else by_user(rows.iter_rows(), asked)
+            rows = self._sink.read_users(day, list(users_by_id))
+        return None if rows is None else by_user(rows.iter_rows(), users_by_id)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -169,21 +168,21 @@ class _ParquetReader(Reader):
             yield
         except (OSError, PolarsError) as error:
             kind = UnreachableError if isinstance(error, OSError) else DataError
-            raise kind(Url(self._sink.path).told("read it", error)) from None
+            raise kind(Url(self._sink.path).error_message("read it", error)) from None
 
 
 class _ParquetWriter(DayWriter):
     def __init__(
         self,
-        home: DayFolders,
+        folders: DayFolders,
         folder: Path,
         address: Url,
         version: str,
         scored_at: datetime,
         ids: IdKind,
     ) -> None:
-        super().__init__(home.day, version, scored_at, ids)
-        self._home = home
+        super().__init__(folders.day, version, scored_at, ids)
+        self._folders = folders
         self._folder = folder
         self._address = address
 
@@ -192,8 +191,8 @@ class _ParquetWriter(DayWriter):
         return sorted(int(p.stem.split("-")[1]) for p in _files(self._folder))
 
     def _stage(self, rows: pl.DataFrame, part: int) -> None:
-        # The folder's number, so that no path leads to one file before publishing and to
-        # another after: a reader that listed the old ones finds them gone, not changed.
+        # With the folder's number in the name, no path means one file before publishing and
+        # another after: a reader that listed the old files finds them missing, not changed.
         name = f"part-{part:05d}-{self._folder.name.partition('-')[0]}.parquet"
         with (
             self._address.errors("write it", OSError),
@@ -206,20 +205,20 @@ class _ParquetWriter(DayWriter):
             files = _files(self._folder)
             if not files or not _n_rows(files):
                 raise DataError(f"no rows of {self.day} were written; nothing was published")
-            self._home.publish(self._folder)
+            self._folders.publish(self._folder)
 
 
 def _n_rows(files: list[Path]) -> int:
-    """How many rows the files have.
+    """Return the number of rows of the files.
 
     Raises:
         DataError: a user has two items at one rank.
     """
     rows = pl.scan_parquet(files, glob=False, hive_partitioning=False)
-    place = pl.struct("user", "rank")
-    n_rows, n_hashes = rows.select(pl.len(), n=place.hash().n_unique()).collect().row(0)
-    # Equal hashes of unequal places are rare, but would stop a good day.
-    if n_hashes < n_rows and rows.select(place.n_unique()).collect().item() < n_rows:
+    key = pl.struct("user", "rank")
+    n_rows, n_hashes = rows.select(pl.len(), n=key.hash().n_unique()).collect().row(0)
+    # Hashes of different keys may be equal, so count the keys before refusing a good day.
+    if n_hashes < n_rows and rows.select(key.n_unique()).collect().item() < n_rows:
         raise duplicate_error()
     return n_rows
 

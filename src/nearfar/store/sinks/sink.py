@@ -1,4 +1,4 @@
-"""The interface of a sink of recommendations, and of what writes one day into it."""
+"""The interfaces of a sink of recommendations, and of the writer of one day."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ MAX_VERSION = 100
 
 
 class DayWriter(ABC):
-    """Writes the rows of one day, part by part; `RecommendationSink.writing` makes one.
+    """Writes the rows of one day part by part; `RecommendationSink.writing` returns one.
 
-    A part is safe once `write` returns: it survives the process, though nobody reads it before
-    the whole day is published.
+    A part is durable once `write` returns, but readers do not see it before the day is published.
 
     Args:
-        day: the day that the rows are of.
-        version: which model they come from, where they do not say so themselves.
-        scored_at: when they were computed, likewise.
-        ids: whether ids are written as text or integers.
+        day: day of the rows.
+        version: version of the model, for rows without `model_version`.
+        scored_at: time of scoring, for rows without `scored_at`.
+        ids: type of the stored ids, text or integer.
     """
 
     def __init__(self, day: date, version: str, scored_at: datetime, ids: IdKind) -> None:
@@ -41,24 +40,24 @@ class DayWriter(ABC):
     @property
     @abstractmethod
     def parts(self) -> list[int]:
-        """The numbers of the parts that are safe, in order, those of earlier runs too."""
+        """The numbers of the durable parts, in order, including those of earlier runs."""
 
     def write(self, rows: pl.DataFrame, part: int | None = None) -> None:
         """Add a part.
 
         Args:
-            rows: columns `user`, `rank` (from 1), `item`, `score`, and where rows differ in
-                these, `model_version` and `scored_at`; other columns are left out.
-            part: its number, by which a run that goes on knows it; by default the next.
+            rows: columns `user`, `rank` (from 1), `item`, `score`, and optionally `model_version`
+                and `scored_at`; other columns are left out.
+            part: number by which a resumed run recognises the part; by default the next.
 
         Raises:
-            DataError: a value is missing or cannot be kept, or there is such a part already.
+            DataError: a value is missing or cannot be stored, or the part is written already.
         """
         written = self.parts
         number = (max(written) + 1 if written else 0) if part is None else part
         if number in written or number < 0:
             raise DataError(
-                f"part {number} of {self.day} is written already; leave it out, as `parts` tells"
+                f"part {number} of {self.day} is written already; skip the numbers in `parts`"
                 if number >= 0
                 else f"part is {number}; at least 0 was expected"
             )
@@ -67,11 +66,11 @@ class DayWriter(ABC):
 
     @abstractmethod
     def _stage(self, rows: pl.DataFrame, part: int) -> None:
-        """Keep a part safe."""
+        """Store a part durably."""
 
     @abstractmethod
     def publish(self) -> None:
-        """Make all parts the day that readers see, at once; `writing` calls it.
+        """Replace the day that readers see by all parts, atomically; `writing` calls it.
 
         Raises:
             DataError: there are no rows, or a user has two items at one rank.
@@ -79,10 +78,10 @@ class DayWriter(ABC):
 
 
 class RecommendationSink(ABC):
-    """Where recommendations go; subclasses are frozen dataclasses, found by their file's name.
+    """A sink of recommendations; subclasses are frozen dataclasses, found by their file's name.
 
-    A day is published whole: a reader sees what was there before or all of the new day.
-    Publishing a day again replaces it. One process at a time may write a day.
+    Publishing a day is atomic: a reader sees the state before or the complete new day. Publishing a
+    day again replaces it. Only one process at a time may write a day.
 
     Raises:
         SettingsError: a setting has the wrong type.
@@ -108,7 +107,7 @@ class RecommendationSink(ABC):
         scored_at: datetime | None = None,
         resume: bool = False,
     ) -> Iterator[DayWriter]:
-        """Write the recommendations of a day; published when the block ends without an error.
+        """Write the recommendations of a day, and publish it if the block ends without an error.
 
         ```python
         with sink.writing(date(2024, 5, 1), "pia-7", resume=True) as writer:
@@ -118,66 +117,66 @@ class RecommendationSink(ABC):
         ```
 
         Args:
-            day: any day; a run may write that of tomorrow.
-            version: which model the rows come from.
-            scored_at: when they were computed; now, by default.
-            resume: go on with the parts that a broken run of this day and version left behind;
+            day: day of the recommendations, which may be in the future.
+            version: version of the model.
+            scored_at: time of scoring; by default now.
+            resume: keep the parts that an interrupted run of this day and version has written;
                 otherwise they are dropped.
 
         Raises:
-            DataError: the sink cannot be written, or the rows are not what they must be.
-            SettingsError: the version is no text of 1 to 100 characters.
+            DataError: the sink cannot be written, or the rows are invalid.
+            SettingsError: the version does not have 1 to 100 characters.
         """
         if not 1 <= len(version) <= MAX_VERSION or "\0" in version:
             raise SettingsError(f"version is {version!r}; 1 to {MAX_VERSION} characters expected")
-        stamp = datetime.now(UTC) if scored_at is None else scored_at
-        if stamp.tzinfo is None:
-            raise SettingsError(f"scored_at is {stamp}, of no time zone; give one, as UTC")
+        time = datetime.now(UTC) if scored_at is None else scored_at
+        if time.tzinfo is None:
+            raise SettingsError(f"scored_at is {time}, without a time zone; add one, such as UTC")
         self.check()
-        with self._writer(day, version, stamp.astimezone(UTC), resume) as writer:
+        with self._writer(day, version, time.astimezone(UTC), resume) as writer:
             yield writer
             writer.publish()
 
     @abstractmethod
     def check(self) -> None:
-        """What can be checked without touching the sink.
+        """Check the settings without opening the sink.
 
         Raises:
             SettingsError: an environment variable is not set, or the URL is invalid.
-            MissingExtraError: a library is missing.
+            MissingExtraError: a library is not installed.
         """
 
     @abstractmethod
     def _writer(
         self, day: date, version: str, scored_at: datetime, resume: bool
     ) -> AbstractContextManager[DayWriter]:
-        """What writes a day."""
+        """Open a writer of a day."""
 
     @abstractmethod
     def delete(self, day: date) -> None:
-        """Withdraw a day, and drop the parts of it that were never published; none is fine."""
+        """Withdraw a day and drop its unpublished parts; the day need not exist."""
 
     @abstractmethod
     def dates(self) -> list[date]:
-        """The days that are published, in order."""
+        """Return the published days, in order."""
 
     @abstractmethod
     def read(self, day: date, user: int | str | None = None) -> pl.DataFrame:
-        """The recommendations of a day, of one user or all, by user and rank.
+        """Return the recommendations of a day, of one user or all, sorted by user and rank.
 
-        Columns `user`, `rank` (Int32), `item`, `score` (Float32), `model_version`, `scored_at`;
-        no rows for a user who has none.
+        The columns are `user`, `rank` (Int32), `item`, `score` (Float32), `model_version` and
+        `scored_at`. A user without recommendations has no rows.
 
         Raises:
             DataError: the day is not published.
         """
 
     def holds(self, day: date, version: str) -> bool:
-        """Return whether what readers see of a day was written as this version.
+        """Return whether a day is published and was written as this version.
 
         Args:
             day: the day.
-            version: as of `writing`.
+            version: the version, as for `writing`.
         """
         return day in self.dates() and bool((self.read(day)["model_version"] == version).all())
 
@@ -185,18 +184,18 @@ class RecommendationSink(ABC):
         """Return a reader of this sink for one thread of a service; it opens nothing yet.
 
         Args:
-            seconds: how long a read may take, where the store can limit that.
+            seconds: time limit of a read, if the store supports one.
         """
-        return _ByDay(self)
+        return _SinkReader(self)
 
     def _absent(self, day: date) -> DataError:
         days = self.dates()
-        told = f"{len(days)} days from {days[0]} to {days[-1]} are" if days else "none is"
-        return DataError(f"no recommendations of {day} are published; {told}")
+        text = f"{len(days)} days from {days[0]} to {days[-1]} are" if days else "none is"
+        return DataError(f"no recommendations of {day} are published; {text}")
 
 
-class _ByDay(Reader):
-    """The reader of a sink that has no reader of its own."""
+class _SinkReader(Reader):
+    """Reads through `RecommendationSink.read`, for a sink without its own reader."""
 
     def __init__(self, sink: RecommendationSink) -> None:
         self._sink = sink
@@ -220,16 +219,16 @@ class _ByDay(Reader):
 
 
 def find_sink(name: str) -> type[RecommendationSink]:
-    """The kind of sink of that name, as "parquet"; or a third party's by its dotted path.
+    """Return the class of a sink by its name, such as "parquet", or by its dotted path.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: no sink has that name.
     """
     return discovery.find(PACKAGE, RecommendationSink, name)
 
 
 def make_sink(name: str, values: dict[str, Any]) -> RecommendationSink:
-    """The sink of that kind with these settings.
+    """Build the sink of a name with its settings.
 
     Raises:
         SettingsError: a setting is unknown or wrong.

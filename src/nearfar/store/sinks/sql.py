@@ -22,31 +22,31 @@ NAME = re.compile(r"([a-z_][a-z0-9_]{0,30}\.)?[a-z_][a-z0-9_]{0,30}")
 
 @dataclass(frozen=True)
 class SQLRecommendations(RecommendationSink):
-    """Recommendations in a table of SQLite or PostgreSQL, with its tables of service beside it.
+    """Recommendations in a table of SQLite or PostgreSQL, with auxiliary tables.
 
-    Columns: `date`, `user_id`, `rank`, `item_id`, `score`, `model_version`, `scored_at`; one index
-    finds a user of a day. `TABLE_days` tells which days are published, with version and number of
-    rows: `WHERE date = (SELECT max(date) FROM recommendations_days)` reads the latest.
+    The columns are `date`, `user_id`, `rank`, `item_id`, `score`, `model_version` and `scored_at`;
+    an index finds a user of a day. `TABLE_days` lists the published days with version and number of
+    rows: `WHERE date = (SELECT max(date) FROM recommendations_days)` reads the latest day.
 
-    SQLite: parts go to a table beside, and one transaction replaces the day; readers are not
-    stopped meanwhile (write-ahead log).
+    SQLite: parts go to a staging table, and one transaction replaces the day. Readers are not
+    blocked meanwhile (write-ahead log).
 
-    PostgreSQL: a day is a partition. Parts go by COPY to a table of their own, which gets its
-    index, and then one transaction of milliseconds drops the old partition and attaches the new
-    one. That needs the table for itself: it waits for readers `lock_seconds` at a time, so that
-    none waits longer behind it, and tries again for `publish_seconds`. Readers under READ
-    COMMITTED, the default, see the old day or the new; a transaction under REPEATABLE READ that
-    began while parts were written, and looks at the table only after they are published, may see
-    too few rows, as after any TRUNCATE.
+    PostgreSQL: a day is a partition. COPY writes the parts to a staging table, which is indexed.
+    Then one transaction of milliseconds drops the old partition and attaches the new one. It needs
+    an exclusive lock: it waits for readers at most `lock_seconds` at a time, so that none waits
+    longer behind it, and retries for `publish_seconds`. Readers under READ COMMITTED, the default,
+    see the old day or the new one. A transaction under REPEATABLE READ that began while parts were
+    written, and first reads the table after they are published, may see too few rows, as after any
+    TRUNCATE.
 
     Args:
         url: `sqlite:///recommendations.db` or `postgresql://user:${PGPASSWORD}@host/database`;
-            `${NAME}` stands for an environment variable, and passwords are never shown.
-        table: its name, perhaps with its schema ("shop.recommendations"); lower case, at most 31
-            characters.
-        ids: whether ids are kept as "text" or "integer"; fixed once the table is made.
-        lock_seconds: how long readers may be kept waiting at once.
-        publish_seconds: after which time without the table publishing fails.
+            `${NAME}` is an environment variable, and passwords are never shown.
+        table: name of the table, optionally with its schema ("shop.recommendations"); lower case,
+            at most 31 characters.
+        ids: type of the ids, "text" or "integer"; fixed once the table is created.
+        lock_seconds: longest time that readers wait at once.
+        publish_seconds: time after which publishing fails if the table stays locked.
 
     Examples:
         >>> from nearfar.store.sinks.sql import SQLRecommendations
@@ -66,7 +66,7 @@ class SQLRecommendations(RecommendationSink):
         if not NAME.fullmatch(self.table):
             raise SettingsError(
                 f"table is {self.table!r}; a name of lower case letters, digits and underscores "
-                "was expected, perhaps with a schema before it"
+                "was expected, optionally with a schema before it"
             )
 
     def check(self) -> None:
@@ -98,10 +98,10 @@ class SQLRecommendations(RecommendationSink):
         return self._database().dates()
 
     def read(self, day: date, user: int | str | None = None) -> pl.DataFrame:
-        found = self._database().read(day, user)
-        if found is None:
+        rows = self._database().read(day, user)
+        if rows is None:
             raise self._absent(day)
-        return found
+        return rows
 
     def holds(self, day: date, version: str) -> bool:
         return self._database().version(day) == version

@@ -1,1 +1,1 @@
-"""Where events come from: one file per kind of source, found by its name."""
+"""Sources of events: one file per kind of source, found by its name."""

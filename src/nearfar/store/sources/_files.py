@@ -1,4 +1,4 @@
-"""Files in a folder that may be partitioned by date: here, or at any address that fsspec knows."""
+"""Find files in a folder that may be partitioned by date, locally or through fsspec."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class FileEntry:
     """A file or folder inside a folder.
 
     Attributes:
-        path: where it is.
-        name: the last part of that.
+        path: path of the entry.
+        name: last part of the path.
         is_folder: whether it is a folder.
     """
 
@@ -36,12 +36,12 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class DatedFile:
-    """A file, and the day of the partition that it lies in.
+    """A file, and the day of its partition.
 
     Attributes:
-        path: where it is.
-        day: None where no folder above it names a day.
-        below: its path below the folder that was given, with "/" between its parts.
+        path: path of the file.
+        day: day of the partition; None if no folder above the file names a day.
+        below: path relative to the source's folder, with "/" between its parts.
     """
 
     path: str
@@ -50,27 +50,27 @@ class DatedFile:
 
 
 class FileSystem(ABC):
-    """A file system, here or elsewhere."""
+    """A file system, local or remote."""
 
     @abstractmethod
     def entry(self, path: str) -> FileEntry | None:
-        """What is at a path; None where there is nothing."""
+        """Return the file or folder at a path; None if there is none."""
 
     @abstractmethod
     def entries(self, path: str) -> list[FileEntry]:
-        """What lies in a folder."""
+        """Return the content of a folder."""
 
     @abstractmethod
     def open(self, path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
-        """A file's bytes."""
+        """Open a file for reading bytes."""
 
 
 class LocalFiles(FileSystem):
     """The file system of this machine."""
 
     def entry(self, path: str) -> FileEntry | None:
-        at = Path(path)
-        return FileEntry(path, at.name, at.is_dir()) if at.exists() else None
+        file = Path(path)
+        return FileEntry(path, file.name, file.is_dir()) if file.exists() else None
 
     def entries(self, path: str) -> list[FileEntry]:
         return [FileEntry(str(p), p.name, p.is_dir()) for p in Path(path).iterdir()]
@@ -80,7 +80,7 @@ class LocalFiles(FileSystem):
 
 
 class FsspecFiles(FileSystem):
-    """A file system of fsspec, as s3:// or memory://."""
+    """A file system of fsspec, such as s3:// or memory://."""
 
     def __init__(self, filesystem: Any) -> None:
         self._files = filesystem
@@ -88,27 +88,29 @@ class FsspecFiles(FileSystem):
     def entry(self, path: str) -> FileEntry | None:
         if not self._files.exists(path):
             return None
-        return FileEntry(path, _last(path), bool(self._files.isdir(path)))
+        return FileEntry(path, _last_part(path), bool(self._files.isdir(path)))
 
     def entries(self, path: str) -> list[FileEntry]:
         listed = self._files.ls(path, detail=True)
-        return [FileEntry(e["name"], _last(e["name"]), e["type"] == "directory") for e in listed]
+        return [
+            FileEntry(e["name"], _last_part(e["name"]), e["type"] == "directory") for e in listed
+        ]
 
     def open(self, path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
         return self._files.open(path, "rb")
 
 
 def is_remote(address: str) -> bool:
-    """Whether an address is one for fsspec rather than a path."""
+    """Return whether an address is one for fsspec instead of a path."""
     return "://" in address
 
 
 def open_filesystem(address: Url) -> tuple[FileSystem, str]:
-    """Open the file system of an address; return it and the path there.
+    """Open the file system of an address; return it and the path in it.
 
     Raises:
-        MissingExtraError: fsspec, or what it needs for this kind of address, is missing.
-        DataError: fsspec does not know this kind of address.
+        MissingExtraError: fsspec is not installed.
+        DataError: fsspec does not know this kind of address, or lacks a library for it.
     """
     revealed = address.reveal()
     if not is_remote(revealed):
@@ -129,15 +131,22 @@ def dated_files(
     until: date,
     report: ReadReport,
 ) -> tuple[FileSystem, list[DatedFile]]:
-    """The files at an address by name; folders of days outside [since, until) are not looked into.
+    """Return the files at an address, without those of days outside [since, until).
 
-    A folder of a day is called "date=2024-05-01", where "date" is the partition, or "2024-05-01".
-    Where the partition is empty, names of folders mean nothing and all are looked into. Names that
-    begin with "." or "_" are left out, as temporary files and notes are called so. Files whose
-    names `endings` does not match are left out too, and named in the report.
+    The folder of a day is named "date=2024-05-01", where "date" is the partition, or "2024-05-01".
+    If the partition is empty, names of folders mean nothing and all folders are read. Names that
+    begin with "." or "_" are skipped: they are temporary files and notes. Files whose names
+    `endings` does not match are skipped too, and listed in the report.
+
+    Args:
+        address: file or folder.
+        endings: pattern of the file names to read.
+        partition: text before the "=" of a folder's name.
+        since, until: the window [since, until).
+        report: filled with the names of skipped files.
 
     Raises:
-        DataError: nothing is at the address, or a partition is of no day.
+        DataError: nothing exists at the address, or the name of a partition is not a day.
     """
     filesystem, path = open_filesystem(address)
     with address.errors("list it", OSError):
@@ -146,15 +155,15 @@ def dated_files(
             raise DataError(f"{address} does not exist; give the path of a file or folder")
         if not root.is_folder:
             return filesystem, [DatedFile(path, None, root.name)]
-        walk = _Listing(filesystem, endings, partition, since, until, address, report)
-        return filesystem, list(walk.below(path, None))
+        listing = _Listing(filesystem, endings, partition, since, until, address, report)
+        return filesystem, list(listing.files(path, None))
 
 
 def check_partition(partition: str) -> None:
     """Check the name of a partition; it may be empty.
 
     Raises:
-        SettingsError: it holds "/" or "=", or begins with "." or "_".
+        SettingsError: the name contains "/" or "=", or begins with "." or "_".
     """
     if "/" in partition or "=" in partition or partition[:1] in (".", "_"):
         raise SettingsError(
@@ -172,35 +181,42 @@ class _Listing:
     address: Url
     report: ReadReport
 
-    def below(self, folder: str, day: date | None, above: str = "") -> Iterator[DatedFile]:
+    def files(self, folder: str, day: date | None, prefix: str = "") -> Iterator[DatedFile]:
+        """Yield the files in a folder and below it.
+
+        Args:
+            folder: path of the folder.
+            day: day of its partition.
+            prefix: its path relative to the source's folder, with "/" at the end.
+        """
         for entry in sorted(self.filesystem.entries(folder), key=lambda e: e.name):
             if entry.name.startswith((".", "_")):
                 continue
             if not entry.is_folder:
                 if self.endings.fullmatch(entry.name):
-                    yield DatedFile(entry.path, day, above + entry.name)
+                    yield DatedFile(entry.path, day, prefix + entry.name)
                 else:
-                    self.report.skipped_files.append(above + entry.name)
+                    self.report.skipped_files.append(prefix + entry.name)
                 continue
-            own = self._day(entry.name, day)
-            if own is None or self.since <= own < self.until:
-                yield from self.below(entry.path, own, f"{above}{entry.name}/")
+            entry_day = self._day(entry.name, day)
+            if entry_day is None or self.since <= entry_day < self.until:
+                yield from self.files(entry.path, entry_day, f"{prefix}{entry.name}/")
 
-    def _day(self, name: str, above: date | None) -> date | None:
-        """The day that a folder's name tells, else that of the folder above it."""
+    def _day(self, name: str, parent_day: date | None) -> date | None:
+        """Return the day in a folder's name, else that of its parent folder."""
         prefix = f"{self.partition}="
-        named = bool(self.partition) and name.startswith(prefix)
-        if not named and not (self.partition and BARE_DAY.fullmatch(name)):
-            return above
+        has_prefix = bool(self.partition) and name.startswith(prefix)
+        if not has_prefix and not (self.partition and BARE_DAY.fullmatch(name)):
+            return parent_day
         try:
             return date.fromisoformat(name.removeprefix(prefix))
         except ValueError:
-            if not named:
-                return above
+            if not has_prefix:
+                return parent_day
             raise DataError(
-                f"{self.address}: the folder {name!r} is of no day; {prefix}2024-05-01 was expected"
+                f"{self.address}: the folder {name!r} names no day; {prefix}2024-05-01 was expected"
             ) from None
 
 
-def _last(path: str) -> str:
+def _last_part(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""A window of time as a database compares it with the timestamps that it has."""
+"""Express a time window in the form in which a database compares its timestamps."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ SORTED_TEXT = (
     (re.compile(r"\d{4}/\d\d/\d\d"), "%Y/%m/%d"),
     (re.compile(r"\d{8}$"), "%Y%m%d"),
 )
-"""How text begins whose order is that of time, and the form of a day in it."""
+"""Beginning of text that sorts by time -> format of a day in it."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The window, [first, last), as the database compares it with its timestamps.
+    """The window [first, last) in the form of the database's timestamps.
 
-    Values below `least` or from `most` on are no timestamps of the kind that most are; None where
-    every value is one.
+    Values below `least`, or at or above `most`, are not timestamps of this form; None if every
+    value is.
     """
 
     first: Any
@@ -37,8 +37,8 @@ class Bounds:
     most: Any = None
 
 
-def typical(times: Sequence[Any]) -> Any:
-    """A timestamp of the kind that most are."""
+def typical_timestamp(times: Sequence[Any]) -> Any:
+    """Return a timestamp of the most frequent type."""
     texts = [t for t in times if isinstance(t, str)]
     if len(texts) * 2 > len(times):
         return next((t for t in texts if any(p.match(t) for p, _ in SORTED_TEXT)), texts[0])
@@ -47,12 +47,18 @@ def typical(times: Sequence[Any]) -> Any:
 
 
 def bounds_of(example: Any, unit: str, since: date, until: date) -> Bounds:
-    """The window's ends, as the database can compare them with its timestamps.
+    """Return the window in the form of an example timestamp.
 
-    Text is compared a day too wide, as it may name a zone; what is beyond is dropped later.
+    For text the window is a day wider on both sides, because the text may have a time zone; rows
+    outside are dropped later.
+
+    Args:
+        example: a typical timestamp.
+        unit: unit of numeric timestamps.
+        since, until: the window [since, until).
 
     Raises:
-        SchemaError: the timestamps cannot be compared.
+        SchemaError: the database cannot order the timestamps by time.
     """
     if isinstance(example, datetime):
         first, last = midnight(since), midnight(until)
@@ -69,10 +75,10 @@ def bounds_of(example: Any, unit: str, since: date, until: date) -> Bounds:
             first, last = (int(midnight(d).timestamp()) * ticks for d in (since, until))
         return Bounds(first, last, *RANGES[unit])
     if isinstance(example, str):
-        form = next((f for pattern, f in SORTED_TEXT if pattern.match(example)), None)
-        if form is not None:
+        day_format = next((f for pattern, f in SORTED_TEXT if pattern.match(example)), None)
+        if day_format is not None:
             day = timedelta(days=1)
-            first, last = ((since - day).strftime(form), (until + day).strftime(form))
+            first, last = (since - day).strftime(day_format), (until + day).strftime(day_format)
             return Bounds(first, last, "1", "3")
     raise SchemaError(
         f"a timestamp is {example!r}, which the database cannot order by time; give a query that "

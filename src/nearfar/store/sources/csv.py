@@ -19,31 +19,30 @@ from nearfar.tables.partitions import partitioned
 from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, RawFiles
 from nearfar.tables.table import TEXT, ReadOptions
 
-# Parquet files have a source of their own.
+# Parquet files have their own source.
 ENDINGS = re.compile(rf"(?:{TEXT}|{JSON_LINES}|{OTHER_COLUMNAR}){COMPRESSED}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class CSVEvents(EventSource):
-    """Events in a file of CSV, TSV, text or JSON lines, or a folder of them, perhaps one per day.
+    """Events in a file of CSV, TSV, text or JSON lines, or in a folder of such files.
 
-    Files are told by their first bytes, as in `read_log`, so that compressed and columnar ones and
-    archives are read too. Rows outside the window are dropped block by block; a text file cannot
-    tell where its days are, so that only folders of days (`date=2024-05-01/` or `2024-05-01/`) save
-    reading.
+    Formats are recognised by the first bytes, as in `read_log`, so compressed and columnar files
+    and archives are read too. Rows outside the window are dropped block by block. Only folders of
+    days (`date=2024-05-01/` or `2024-05-01/`) avoid reading the whole text.
 
     Args:
-        path: of a file (.csv, .tsv, .txt, .jsonl, also .gz, .bz2, .xz) or folder; `${NAME}` stands
-            for an environment variable.
-        columns: names of columns; by default told by usual names.
-        partition: what folders of days are called before the "="; "" where names of folders mean
-            nothing, as where a folder called 2024-05-01 holds events of other days.
-        time_unit: what numbers in the timestamp count since 1970; "auto" tells it by their size.
-        time_format: how times are written, as strptime knows it; by default told by themselves.
-        literal_ids: take NA, NULL, None and the like for ids, not for missing ones.
-        item_separator: what separates items where a cell holds several, as "|".
+        path: file (.csv, .tsv, .txt, .jsonl, also .gz, .bz2, .xz) or folder; `${NAME}` is an
+            environment variable.
+        columns: names of columns; by default recognised by usual names.
+        partition: text before the "=" in the names of folders of days; "" if names of folders mean
+            nothing, as if a folder 2024-05-01 holds events of other days.
+        time_unit: unit of numeric timestamps since 1970; "auto" recognises it by their size.
+        time_format: strptime format of the times; recognised by default.
+        literal_ids: read NA, NULL, None and the like as ids instead of missing values.
+        item_separator: separator of several items in a cell, such as "|".
         encoding, separator, quoting, header: as in `nearfar.tables.dialect.TextOptions`.
-        block_bytes: how much text is parsed at a time.
+        block_bytes: bytes of text to parse at a time.
 
     Examples:
         >>> from nearfar.store.sources.csv import CSVEvents
@@ -77,7 +76,7 @@ class CSVEvents(EventSource):
         address = Url(self.path)
         if is_remote(address.reveal()):
             raise DataError(
-                f"{address}: CSV files are read from paths only; Parquet from addresses"
+                f"{address}: CSV files are read from paths only; use Parquet for addresses"
             )
 
     def read_into(self, rows: EventRows) -> None:

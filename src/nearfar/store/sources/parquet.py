@@ -38,20 +38,19 @@ ENDINGS = re.compile(PARQUET, re.IGNORECASE)
 class ParquetEvents(EventSource):
     """Events in a Parquet file or a folder of them, which may be partitioned by day.
 
-    Of folders of days (`date=2024-05-01/` or `2024-05-01/`, at any depth) only the days of the
-    window are listed and read. Files that lie in no such folder are read as far as their timestamps
-    are in the window; where these are dates or moments, row groups outside are skipped.
+    Of folders of days (`date=2024-05-01/` or `2024-05-01/`, at any depth), only those of the window
+    are listed and read. Other files are filtered by timestamp; if these are dates or datetimes, row
+    groups outside the window are skipped.
 
     Args:
-        path: of a file or folder, or an address that fsspec knows, as `s3://bucket/events`;
-            `${NAME}` stands for an environment variable.
-        columns: names of columns; by default told by usual names.
-        partition: what folders of days are called before the "="; "" where names of folders mean
-            nothing, as where a folder called 2024-05-01 holds events of other days.
-        time_unit: what numbers in the timestamp count since 1970; "auto" tells it by their size.
-        time_format: how text times are written, as strptime knows it; by default told by
-            themselves.
-        literal_ids: take NA, NULL, None and the like for ids, not for missing ones.
+        path: file or folder, or an address for fsspec, such as `s3://bucket/events`; `${NAME}` is
+            an environment variable.
+        columns: names of columns; by default recognised by usual names.
+        partition: text before the "=" in the names of folders of days; "" if names of folders mean
+            nothing, as if a folder 2024-05-01 holds events of other days.
+        time_unit: unit of numeric timestamps since 1970; "auto" recognises it by their size.
+        time_format: strptime format of text times; recognised by default.
+        literal_ids: read NA, NULL, None and the like as ids instead of missing values.
 
     Examples:
         >>> from nearfar.store.sources.parquet import ParquetEvents
@@ -85,14 +84,14 @@ class ParquetEvents(EventSource):
         )
         for file in files:
             with address.errors(f"read {file.path}", OSError):
-                _add(rows, filesystem, file)
+                _add_file(rows, filesystem, file)
 
 
-def _add(rows: EventRows, filesystem: FileSystem, file: DatedFile) -> None:
-    """Add the rows of one file.
+def _add_file(rows: EventRows, filesystem: FileSystem, file: DatedFile) -> None:
+    """Add the rows of a file.
 
     Raises:
-        DataError: it is not a Parquet file.
+        DataError: the file is not a Parquet file.
     """
     where = file.path
     try:
@@ -103,23 +102,23 @@ def _add(rows: EventRows, filesystem: FileSystem, file: DatedFile) -> None:
                 table = pl.scan_parquet(io.BytesIO(stream.read()), hive_partitioning=False)
         schema = table.collect_schema()
 
-        def opened(rows: pl.LazyFrame, *, sliced: bool) -> TableReader:
+        def reader_of(rows: pl.LazyFrame, *, sliced: bool) -> TableReader:
             return partitioned(unnested(FrameTable(rows, where, sliced=sliced), schema), file.below)
 
-        time = rows.roles(opened(table, sliced=True).columns, where)["timestamp"]
-        inside = None
-        if not file.day and time in schema:
-            inside = _window(time, schema[time], rows.since, rows.until)
-        table = table if inside is None else table.filter(inside)
-        rows.add(opened(table, sliced=inside is None), whole=file.day is not None)
+        time_column = rows.roles(reader_of(table, sliced=True).columns, where)["timestamp"]
+        in_window = None
+        if not file.day and time_column in schema:
+            in_window = _window(time_column, schema[time_column], rows.since, rows.until)
+        table = table if in_window is None else table.filter(in_window)
+        rows.add(reader_of(table, sliced=in_window is None), whole=file.day is not None)
     except PolarsError as error:
         reason = str(error).partition("\n")[0]
         raise DataError(f"{where} is not a whole Parquet file ({reason}); get it again") from None
 
 
 def _window(column: str, kind: pl.DataType, since: date, until: date) -> pl.Expr | None:
-    """The rows in the window, as far as the file itself can tell; None where it cannot."""
-    moment = pl.col(column)
+    """Return a filter of the rows in the window; None if the column is not a date or datetime."""
+    time = pl.col(column)
     if kind == pl.Date:
         low, high = pl.lit(since), pl.lit(until)
     elif isinstance(kind, pl.Datetime) and kind.time_zone is None:
@@ -129,4 +128,4 @@ def _window(column: str, kind: pl.DataType, since: date, until: date) -> pl.Expr
         low, high = (pl.lit(midnight(d)).dt.convert_time_zone(zone) for d in (since, until))
     else:
         return None
-    return moment.is_null() | ((moment >= low) & (moment < high))
+    return time.is_null() | ((time >= low) & (time < high))

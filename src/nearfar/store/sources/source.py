@@ -21,13 +21,13 @@ PACKAGE = __name__.rpartition(".")[0]
 
 
 class EventSource(ABC):
-    """Where the pipeline's events come from: a file format, a database, a service.
+    """A source of a pipeline's events: a file format, a database or a service.
 
-    A subclass is a frozen dataclass. It writes `check`, and `read_into`, which adds tables to
-    `rows`; the rows become events there, by the rules of `read_log`. A file in
+    A subclass is a frozen dataclass that implements `check` and `read_into`. The latter adds tables
+    to `rows`, which turns them into events by the rules of `read_log`. A file in
     `nearfar/store/sources` is found by its name, one outside nearfar by its dotted path:
-    `kind = "mine.Weeks"`. A field for a setting that this class declares (`columns`,
-    `time_unit`, ...) lets users set it; without one, its default holds.
+    `kind = "mine.Weeks"`. Users can set a setting of this class (`columns`, `time_unit`, ...) if
+    the subclass declares it as a field; otherwise its default holds.
 
     Raises:
         SettingsError: a setting has the wrong type.
@@ -64,7 +64,7 @@ class EventSource(ABC):
 
     @property
     def rules(self) -> RowRules:
-        """How values are read; what cannot be read is missing, for a contract to judge."""
+        """How to read values; unreadable ones become missing, for a contract to check."""
         return RowRules(
             "null", self.literal_ids, self.time_unit, self.time_format, self.item_separator
         )
@@ -77,28 +77,27 @@ class EventSource(ABC):
         *,
         kinds: Mapping[str, float] | None = None,
     ) -> pl.DataFrame:
-        """Read the events of the days since <= day < until, all in UTC.
+        """Read the events of the days since <= day < until, in UTC.
 
-        Columns `user` and `item` (Int64 or String), `timestamp` (Datetime in UTC, whole
-        seconds), `rating` and `weight` (Float64) and `kind` (String) where the data has them,
-        sorted by time, then user and item, so that the order does not depend on where they lie.
-        Rows are read by the rules of `read_log`: the same ids, and the same rows that are no events
-        left out and counted in the report.
+        The columns are `user` and `item` (Int64 or String), `timestamp` (Datetime in UTC, whole
+        seconds) and, if the data have them, `rating` and `weight` (Float64) and `kind` (String).
+        Rows are sorted by time, user and item, so that the order does not depend on the files.
+        They are read by the rules of `read_log`: the ids are the same, and the same rows are left
+        out as not events and counted in the report.
 
-        Values that cannot be read are missing, and rows without a timestamp belong to every
-        window. A partition of the window is read whole, whatever timestamps are in it. All
-        that is for a `Contract` to judge.
+        Unreadable values are missing, rows without a timestamp belong to every window, and a
+        partition of the window is read whole, with all its timestamps. A `Contract` checks that.
 
         Args:
-            since, until: the window, [since, until).
+            since, until: the window [since, until).
             report: filled with what was read and what was left out.
-            kinds: the weight of each kind of event, which the weights are multiplied by; events of
-                other kinds are left out. None where kinds have no weights.
+            kinds: factor of each kind of event on the weights; events of other kinds are left out.
+                None if kinds have no weights.
 
         Raises:
-            SettingsError: the window is empty, or a setting does not lead anywhere.
-            MissingExtraError: a library is missing.
-            DataError: the data cannot be read; without secrets.
+            SettingsError: the window is empty, or a setting is wrong.
+            MissingExtraError: a library is not installed.
+            DataError: the data cannot be read; the message contains no secrets.
         """
         if since >= until:
             raise SettingsError(f"the window from {since} to {until} holds no day")
@@ -110,20 +109,18 @@ class EventSource(ABC):
             raise DataError(
                 f"the timestamps in {report.columns.get('timestamp')!r} are numbers too small for "
                 f"dates, so that no window of days can be read; name another column with "
-                f"{OPTIONS['timestamp']} (in settings: columns.timestamp), or what they count with "
+                f"{OPTIONS['timestamp']} (in settings: columns.timestamp), or set their unit with "
                 "time_unit"
             )
         return rows.frame()
 
     @abstractmethod
     def check(self) -> None:
-        """Check, without reading any event, that the source can be read.
-
-        `read` calls it first.
+        """Check, without reading any event, that the source can be read; `read` calls it first.
 
         Raises:
             SettingsError: an environment variable is not set, or the URL is invalid.
-            MissingExtraError: a library is missing.
+            MissingExtraError: a library is not installed.
             DataError: there is nothing to read.
         """
 
@@ -131,30 +128,29 @@ class EventSource(ABC):
     def read_into(self, rows: EventRows) -> None:
         """Add the tables that may hold events of the window [rows.since, rows.until) to `rows`.
 
-        `rows.add(table)` recognises the columns and drops the rows outside the window, so that a
-        source may add more than the window; what it leaves out need not be read. A table is
-        `nearfar.tables.frames.frame_table(frame, where)` of a Polars frame, or one of
-        `rows.tables(...)` of a file.
+        `rows.add(table)` recognises the columns and drops the rows outside the window, so a source
+        may add more rows than that. A table is `nearfar.tables.frames.frame_table(frame, where)` of
+        a Polars frame, or one of `rows.tables(...)` of a file.
 
         Args:
             rows: collects the events; messages go to `rows.report`.
 
         Raises:
-            DataError: the data cannot be read; without secrets.
+            DataError: the data cannot be read; the message contains no secrets.
         """
 
 
 def find_source(name: str) -> type[EventSource]:
-    """The kind of source of that name, as "parquet"; or a third party's by its dotted path.
+    """Return the class of a source by its name, such as "parquet", or by its dotted path.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: no source has that name.
     """
     return discovery.find(PACKAGE, EventSource, name)
 
 
 def make_source(name: str, values: dict[str, Any]) -> EventSource:
-    """The source of that kind with these settings.
+    """Build the source of a name with its settings.
 
     Raises:
         SettingsError: a setting is unknown or wrong.

@@ -20,7 +20,7 @@ from nearfar.core.extras import require
 from nearfar.core.ranges import PositiveInt
 from nearfar.core.secrets import Url
 from nearfar.store.event_rows import EventRows
-from nearfar.store.sources._sql_window import bounds_of, typical
+from nearfar.store.sources._sql_window import bounds_of, typical_timestamp
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import Columns
@@ -30,28 +30,28 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, FromClause
 
 SAMPLE_ROWS = 1000
-"""Timestamps that are read to recognise their format."""
+"""Number of timestamps to read to recognise their format."""
 
 
 @dataclass(frozen=True)
 class SQLEvents(EventSource):
-    """Events in a table of a database, or what a query finds.
+    """Events in a table of a database, or the result of a query.
 
-    The database filters by time, which uses an index on the timestamp; rows come in chunks.
-    Timestamps are moments (UTC without a zone), dates, numbers or ISO text. Tested with SQLite and
-    PostgreSQL; others that SQLAlchemy knows should do.
+    The database filters by time and can use an index on the timestamp; rows are fetched in chunks.
+    Timestamps are datetimes (in UTC if without a zone), dates, numbers or ISO text. Tested with
+    SQLite and PostgreSQL; other databases of SQLAlchemy should work.
 
     Args:
-        url: as SQLAlchemy takes it: `sqlite:///events.db`,
-            `postgresql://nearfar:${PGPASSWORD}@host/shop`; `${NAME}` stands for an environment
-            variable, and passwords are never shown.
-        table: the name of a table or view, perhaps with its schema ("shop.events").
-        query: in its place, a SELECT; the time window is put around it.
-        columns: names of columns; by default told by usual names.
-        time_unit: what numbers in the timestamp count since 1970; "auto" tells it by the largest.
-        time_format: how text times are written, for strptime; recognised by default.
-        literal_ids: take NA, NULL, None and the like for ids, not for missing ones.
-        chunk_rows: how many rows are fetched at a time.
+        url: URL for SQLAlchemy: `sqlite:///events.db`,
+            `postgresql://nearfar:${PGPASSWORD}@host/shop`; `${NAME}` is an environment variable,
+            and passwords are never shown.
+        table: name of a table or view, optionally with its schema ("shop.events").
+        query: a SELECT instead of a table; the time window is applied to its result.
+        columns: names of columns; by default recognised by usual names.
+        time_unit: unit of numeric timestamps since 1970; "auto" recognises it by the largest.
+        time_format: strptime format of text times; recognised by default.
+        literal_ids: read NA, NULL, None and the like as ids instead of missing values.
+        chunk_rows: number of rows to fetch at a time.
 
     Examples:
         >>> from nearfar.store.sources.sql import SQLEvents
@@ -78,7 +78,7 @@ class SQLEvents(EventSource):
         revealed = Url(self.url).for_database()
         if not re.match(r"\w+(\+\w+)?://", revealed):
             raise SettingsError(
-                f"{Url(self.url)} is no address of a database; "
+                f"{Url(self.url)} is not the URL of a database; "
                 "sqlite:///events.db or postgresql://user@host/database was expected"
             )
         if is_postgres(revealed):
@@ -87,9 +87,10 @@ class SQLEvents(EventSource):
     def read_into(self, rows: EventRows) -> None:
         where = self.table or "the query"
         with _connected(Url(self.url)) as connection:
-            names = _names(connection, events := self._events())
+            names = _column_names(connection, events := self._events())
             roles = rows.roles(names, where)
-            rows.add(_Fetched(where, names, roles, self._fetched(connection, events, roles, rows)))
+            chunks = self._fetch(connection, events, roles, rows)
+            rows.add(_QueryResult(where, names, roles, chunks))
 
     def _events(self) -> FromClause:
         from sqlalchemy import table, text
@@ -100,7 +101,7 @@ class SQLEvents(EventSource):
         query = (self.query or "").strip().rstrip(";").replace(":", "\\:")
         return text(query).columns().subquery("events")
 
-    def _fetched(
+    def _fetch(
         self,
         connection: Connection,
         events: FromClause,
@@ -109,54 +110,54 @@ class SQLEvents(EventSource):
     ) -> Iterator[Sequence[Any]]:
         from sqlalchemy import and_, column, or_, select
 
-        moment = column(roles["timestamp"])
-        some = select(moment).select_from(events).where(moment.is_not(None)).limit(SAMPLE_ROWS)
-        times = list(connection.execute(some).scalars())
-        inside = moment.is_(None)
+        time = column(roles["timestamp"])
+        sample = select(time).select_from(events).where(time.is_not(None)).limit(SAMPLE_ROWS)
+        times = list(connection.execute(sample).scalars())
+        condition = time.is_(None)
         if times:
-            unit = rows.learn(pl.Series("timestamp", list(map(_moment, times)), strict=False))
-            bounds = bounds_of(typical(times), unit, rows.since, rows.until)
-            inside = or_(inside, and_(moment >= bounds.first, moment < bounds.last))
+            unit = rows.learn(pl.Series("timestamp", list(map(_naive_utc, times)), strict=False))
+            bounds = bounds_of(typical_timestamp(times), unit, rows.since, rows.until)
+            condition = or_(condition, and_(time >= bounds.first, time < bounds.last))
             if bounds.least is not None:
-                # What is no such time at all is for the contract to judge.
-                inside = or_(inside, moment < bounds.least, moment >= bounds.most)
-        chosen = [column(c).label(r) for r, c in roles.items()]
-        wanted = select(*chosen).select_from(events).where(inside)
+                # The contract checks values that are not times of this form.
+                condition = or_(condition, time < bounds.least, time >= bounds.most)
+        columns = [column(c).label(r) for r, c in roles.items()]
+        query = select(*columns).select_from(events).where(condition)
         options = {"yield_per": self.chunk_rows}
-        yield from connection.execute(wanted, execution_options=options).partitions()
+        yield from connection.execute(query, execution_options=options).partitions()
 
 
-class _Fetched(OneTimeTable):
-    """Rows of a database as they are fetched."""
+class _QueryResult(OneTimeTable):
+    """The rows of a query, read as they are fetched."""
 
     def __init__(
         self,
         where: str,
         names: list[str],
         roles: dict[str, str],
-        fetched: Iterator[Sequence[Any]],
+        chunks: Iterator[Sequence[Any]],
     ) -> None:
         self.where, self.columns = where, names
-        self._roles, self._fetched = roles, fetched
+        self._roles, self._chunks = roles, chunks
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
         first = 1
-        for rows in self._fetched:
-            values = zip(self._roles.items(), zip(*rows, strict=True), strict=True)
+        for rows in self._chunks:
+            by_column = zip(self._roles.items(), zip(*rows, strict=True), strict=True)
             yield pl.DataFrame([
-                _series(role, column, found, self.where) for (role, column), found in values
+                _series(role, column, values, self.where) for (role, column), values in by_column
             ]), first  # fmt: skip
             first += len(rows)
 
 
 @contextmanager
 def _connected(address: Url) -> Iterator[Connection]:
-    """A connection for reading.
+    """Open a connection for reading.
 
     Raises:
-        DataError: there is none, or the reading fails; without secrets.
+        DataError: the connection or the reading fails; the message contains no secrets.
     """
     from sqlalchemy import create_engine, event, make_url
     from sqlalchemy.exc import SQLAlchemyError
@@ -165,7 +166,7 @@ def _connected(address: Url) -> Iterator[Connection]:
         url = make_url(address.for_database())
     with address.errors("read it", SQLAlchemyError, ImportError):
         on_disk = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
-        if on_disk and not Path(str(url.database)).is_file():  # which SQLite would make, empty
+        if on_disk and not Path(str(url.database)).is_file():  # SQLite would create an empty one
             raise DataError(f"{address}: the file does not exist")
         if is_postgres(url.drivername):
             url = url.set(drivername="postgresql+psycopg")
@@ -180,7 +181,7 @@ def _connected(address: Url) -> Iterator[Connection]:
 
 
 def is_postgres(url: str) -> bool:
-    """Whether an address is one of PostgreSQL, whatever driver it names."""
+    """Return whether a URL is one of PostgreSQL, with any driver."""
     return url.partition("://")[0].partition("+")[0] in ("postgresql", "postgres")
 
 
@@ -190,7 +191,7 @@ def _set_utc(connection: Any, _: Any) -> None:
     connection.commit()
 
 
-def _names(connection: Connection, events: FromClause) -> list[str]:
+def _column_names(connection: Connection, events: FromClause) -> list[str]:
     from sqlalchemy import false, literal_column, select
 
     probe = select(literal_column("*")).select_from(events).where(false())
@@ -198,32 +199,32 @@ def _names(connection: Connection, events: FromClause) -> list[str]:
 
 
 def _series(role: str, column: str, values: Sequence[Any], where: str) -> pl.Series:
-    """Values as a database hands them out, as a column.
+    """Convert the values of a database to a column.
 
     Raises:
-        SchemaError: the values are of several kinds, or of none that the role can have.
+        SchemaError: the values are of several types, or of one that the role cannot have.
     """
-    plain = [PLAIN.get(role, _id)(v) for v in values]
+    plain = [PLAIN.get(role, _id_value)(v) for v in values]
     kinds = {type(v) for v in plain} - {type(None)}
     if kinds == {int, float}:
         plain = [None if v is None else float(v) for v in plain]
     elif len(kinds) > 1:
-        told = ", ".join(sorted(k.__name__ for k in kinds))
-        raise SchemaError(f"{where}: the {role} is of several kinds ({told}); cast it in a query")
+        names = ", ".join(sorted(k.__name__ for k in kinds))
+        raise SchemaError(f"{where}: the {role} is of several types ({names}); cast it in a query")
     try:
         return pl.Series(column, plain)
     except (TypeError, OverflowError, PolarsError):
         raise SchemaError(
             f"{where}: the {role} holds a {kinds.pop().__name__} that is neither text nor a "
-            "number of 64 bits nor a moment"
+            "64-bit number nor a datetime; cast it in a query"
         ) from None
 
 
-def _id(value: Any) -> Any:
+def _id_value(value: Any) -> Any:
     return str(value) if isinstance(value, UUID) else value
 
 
-def _moment(value: Any) -> Any:
+def _naive_utc(value: Any) -> Any:
     if isinstance(value, datetime) and value.tzinfo:
         return value.astimezone(UTC).replace(tzinfo=None)
     return float(value) if isinstance(value, Decimal) else value
@@ -241,5 +242,5 @@ def _word(value: Any) -> str | None:
 
 
 PLAIN = {
-    "timestamp": _moment, "rating": _number, "weight": _number, "kind": _word, "outcome": _word,
+    "timestamp": _naive_utc, "rating": _number, "weight": _number, "kind": _word, "outcome": _word,
 }  # fmt: skip
