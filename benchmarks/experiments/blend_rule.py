@@ -19,7 +19,7 @@ from scipy.stats import ttest_rel
 import nearfar as nf
 from benchmarks.defaults import DATA, read
 from benchmarks.experiments import sets
-from nearfar.algorithms.blend import chosen_weights
+from nearfar.algorithms.blend import choose_weights
 from nearfar.core.seeding import generator
 from nearfar.evaluation.intervals import mean_interval
 from nearfar.models.ensemble import Ensemble
@@ -63,7 +63,7 @@ def measure(name: str, before: dict[str, Any] | None) -> dict[str, Any]:
             others = np.setdiff1d(np.arange(users.n_users), chosen)
             sample = nf.FoldIn(users.fold_in.take_users(chosen), users.held_out.take_users(chosen))
             single = singles[int(singles[:, chosen].mean(1).argmax())]
-            blend = blended(chosen_weights(even, sample))
+            blend = blended(choose_weights(even, sample))
             better = blend[chosen].mean() > single[chosen].mean()
             sure = better and ttest_rel(blend[chosen], single[chosen]).pvalue < LEVEL
             gain = float((blend[others] - single[others]).mean())
