@@ -40,8 +40,8 @@ class EASE(Algorithm):
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, 2019, Eq. 8.
 
     Args:
-        l2: weight of the ridge penalty, in users. By default computed from the data, see
-            `default_l2`.
+        l2: weight of the ridge penalty, in users. By default computed from the data
+            (docs/defaults.md).
 
     Examples:
         >>> model = nf.EASE(l2=200).fit(split.train)

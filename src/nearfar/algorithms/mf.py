@@ -42,7 +42,7 @@ class MF(Algorithm):
     Args:
         n_factors: number of factors k.
         l2: weight of the ridge penalty of both sides, in entries. By default computed from the
-            data, see `data_defaults`.
+            data (docs/defaults.md).
         iterations: how often to solve for the users and then for the items.
         item_bias: whether to subtract the items' means first.
 

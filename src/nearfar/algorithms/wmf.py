@@ -50,9 +50,9 @@ class WMF(Algorithm):
     Args:
         n_factors: number of factors k. By default a thirty-second of the number of items, from 256
             to 512.
-        unobserved_weight: weight a of unobserved entries. By default computed from the data, see
-            `data_defaults`.
-        l2: weight of the ridge penalty. By default computed from the data.
+        unobserved_weight: weight a of unobserved entries. By default computed from the data
+            (docs/defaults.md).
+        l2: weight of the ridge penalty. By default computed from the data (docs/defaults.md).
         l2_exponent: exponent e; 1 penalises in proportion to the weight of a row's entries.
         iterations: how often to solve for the users and then for the items.
         init_scale: standard deviation of the initial factors, times the square root of k.
