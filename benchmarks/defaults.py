@@ -195,26 +195,26 @@ def row(splits: list[nf.Split], name: str) -> dict[str, Any]:
     """Return the scores of the defaults, of the grid, and of MovieLens-1M's settings."""
     plain = settings.to_plain(make_algorithm(name, {}).resolved(splits[0].train))
     defaults = {k: v for k, v in plain.items() if k != "kind"}
-    tried = []
+    trials = []
     for values in grid_settings(name, defaults, splits[0].train.n_items):
         try:
             score = measure(splits, name, values)
         except nf.NearfarError as error:
             print(f"    {name}: {error}")
             continue
-        tried.append({**{k: values[k] for k in GRIDS[name]}, "score": score})
+        trials.append({**{k: values[k] for k in GRIDS[name]}, "score": score})
     before = {**defaults, **{k: v for k, v in preset(name, "ml-1m").items() if k in defaults}}
     score = measure(splits, name, before)
-    tried.append({**{k: before[k] for k in GRIDS[name]}, "score": score, "preset": "ml-1m"})
-    default = next(t["score"] for t in tried if all(t[k] == defaults[k] for k in GRIDS[name]))
-    best = max(tried, key=lambda t: t["score"])
+    trials.append({**{k: before[k] for k in GRIDS[name]}, "score": score, "preset": "ml-1m"})
+    default = next(t["score"] for t in trials if all(t[k] == defaults[k] for k in GRIDS[name]))
+    best = max(trials, key=lambda t: t["score"])
     return {
         "defaults": defaults,
         "default": default,
         "best": best,
         "short_by": 1 - default / best["score"],
         "before": score,
-        "tried": tried,
+        "tried": trials,
     }
 
 

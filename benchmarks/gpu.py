@@ -174,8 +174,8 @@ def models(device: torch.device, data: tuple[nf.Interactions, nf.FoldIn]) -> lis
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         model = algorithm.fit(train, validation, run=nf.Run(device=kind))
-        about = describe(algorithm, train, seed=0, protocol={}, metrics={}, history=None)
-        save_bundle(Bundle(model, train.item_ids, about), root / "bundle")
+        description = describe(algorithm, train, seed=0, protocol={}, metrics={}, history=None)
+        save_bundle(Bundle(model, train.item_ids, description), root / "bundle")
         cpu_model = load_bundle(root / "bundle").model
         scores, cpu_scores = model.score(x), cpu_model.score(x)
         ranking, cpu_ranking = model.top_k(x, 100), cpu_model.top_k(x, 100)

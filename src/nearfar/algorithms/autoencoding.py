@@ -117,8 +117,8 @@ class AutoencoderAlgorithm(Algorithm):
             network = self.architecture(n).build(torch.Generator().manual_seed(0))
             return sum(p.numel() for p in network.parameters())
 
-        two, three = count(2), count(3)
-        return two + (n_items - 2) * (three - two)
+        with_two, with_three = count(2), count(3)
+        return with_two + (n_items - 2) * (with_three - with_two)
 
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
@@ -134,9 +134,9 @@ class AutoencoderAlgorithm(Algorithm):
         def fit_one(algorithm: AutoencoderAlgorithm, run: Run) -> Autoencoder:
             return _fit_one(algorithm, train, validation, run)
 
-        return best_attempt(self.tried(validation), fit_one, run or Run())
+        return best_attempt(self.candidates(validation), fit_one, run or Run())
 
-    def tried(self, validation: FoldIn | None) -> tuple[Self, ...]:
+    def candidates(self, validation: FoldIn | None) -> tuple[Self, ...]:
         """Return the algorithms to fit: all alternatives with validation users, else the first."""
         return self.alternatives()[: None if validation is not None else 1]
 

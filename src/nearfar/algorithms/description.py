@@ -57,8 +57,8 @@ def describe(name: str) -> Description:
     """
     cls = find_algorithm(name)
     text = (cls.__doc__ or "").partition("    Examples:\n")[0]
-    summary, _, rest = text.partition("\n")
-    details = rest.partition("    Args:\n")[0]
+    summary, _, body = text.partition("\n")
+    details = body.partition("    Args:\n")[0]
     return Description(
         name=discovery.name_of(cls),
         summary=summary,

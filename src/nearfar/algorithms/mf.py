@@ -104,8 +104,8 @@ def half_step(
     rows: Rows,
     factors: Float[Tensor, "columns k"],
     l2: float,
-    row_means: Float[Tensor, " rows"],
-    column_means: Float[Tensor, " columns"],
+    row_offset: Float[Tensor, " rows"],
+    column_offset: Float[Tensor, " columns"],
 ) -> Float[Tensor, "rows k"]:
     """Return argmin_U |X - r c' - U V'|^2 + l2 |U|^2 = (X - r c') P, with P from `projection`.
 
@@ -113,11 +113,11 @@ def half_step(
         rows: X.
         factors: V.
         l2: weight of the ridge penalty.
-        row_means: r.
-        column_means: c.
+        row_offset: r of the offset r c'.
+        column_offset: c of the offset r c'.
     """
     projected = projection(factors, l2)
-    return row_sums(projected, rows) - torch.outer(row_means, column_means @ projected)
+    return row_sums(projected, rows) - torch.outer(row_offset, column_offset @ projected)
 
 
 def projection(factors: Float[Tensor, "columns k"], l2: float) -> Float[Tensor, "columns k"]:
