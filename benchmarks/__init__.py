@@ -1,1 +1,1 @@
-"""Measurements, one command each; every one prints what it found and writes JSON."""
+"""Benchmarks, one command each; each prints its results and writes them as JSON."""

@@ -1,7 +1,7 @@
-"""How often the intervals of an A/B test hold the truth, over thousands of simulated experiments,
-and what daily looks do to them.
+"""Coverage of the intervals of an A/B test over simulated experiments, and false positives of daily
+looks.
 
-`python -m benchmarks.abtest_coverage` writes benchmarks/abtest_coverage.json; five minutes.
+`python -m benchmarks.abtest_coverage` writes benchmarks/abtest_coverage.json in five minutes.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from nearfar.evaluation.intervals import resampled_means
 
 N_EXPERIMENTS = 2000
 N_USERS = 800
-"""Users in each arm."""
+"""Users per arm."""
 N_RESAMPLES = 300
 UPLIFT = 0.2
 SIMULATION = Simulation(days=7, pre_days=7, cards=("home",), seed=1)
-N_LOOKED_AT = 1000
-"""Experiments with a look on every day but the first."""
+N_DAILY_LOOKS = 1000
+"""Experiments that are tested on every day but the first."""
 LOOK_DAYS = 28
 
 
 def arm(
     simulation: Simulation, treated: bool, rng: np.random.Generator
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """The sums of users who saw a card."""
+    """Return the names of the sums, and the sums of `N_USERS` users who saw a card."""
     names, values = simulated_sums(simulation, np.full(2 * N_USERS, treated), rng)
     return names, values[values[:, names.index("views")] > 0][:N_USERS]
 
 
 def run(uplift: float) -> dict[str, Any]:
-    """Shares of experiments, by metric and kind of interval."""
+    """Return the share of experiments whose interval holds the true uplift, by metric and kind."""
     rng = np.random.default_rng(int(1000 * uplift))
     simulation = replace(SIMULATION, uplift=uplift)
-    held: dict[str, dict[str, list[bool]]] = {m.name: {} for m in METRICS}
+    outcomes: dict[str, dict[str, list[bool]]] = {m.name: {} for m in METRICS}
     reductions: dict[str, list[float]] = {m.name: [] for m in METRICS}
 
     for i in range(N_EXPERIMENTS):
@@ -67,39 +67,41 @@ def run(uplift: float) -> dict[str, Any]:
             theta = coefficient(metric, covariate, total)
             share = len(treatment) / (len(control) + len(treatment))
             widths = []
-            for kind, by, adjustment in (
+            for kind, control_variate, adjustment in (
                 ("delta", None, None),
                 ("cuped", covariate, (covariate, theta, share)),
             ):
-                found = measure(metric, *pair, covariate=by)
+                estimate = measure(metric, *pair, covariate=control_variate)
                 boot = percentiles(metric, sums, *means, 0.95, adjustment)
                 assert boot is not None
-                assert found.p is not None
-                widths.append((found.difference_high or 0) - (found.difference_low or 0))
+                assert estimate.p is not None
+                widths.append((estimate.difference_high or 0) - (estimate.difference_low or 0))
                 for name, true in {
-                    f"{kind} relative": _within(uplift, found.relative_low, found.relative_high),
+                    f"{kind} relative": _within(
+                        uplift, estimate.relative_low, estimate.relative_high
+                    ),
                     f"{kind} bootstrap relative": _within(
                         uplift, boot.relative_low, boot.relative_high
                     ),
-                    f"{kind} p < .05": found.p < 0.05,
+                    f"{kind} p < .05": estimate.p < 0.05,
                 }.items():
-                    held[metric.name].setdefault(name, []).append(true)
+                    outcomes[metric.name].setdefault(name, []).append(true)
             reductions[metric.name].append(1 - (widths[1] / widths[0]) ** 2)
     return {
         name: {
             **{kind: float(np.mean(values)) for kind, values in kinds.items()},
             "cuped variance reduction": float(np.mean(reductions[name])),
         }
-        for name, kinds in held.items()
+        for name, kinds in outcomes.items()
     }
 
 
 def daily_looks(uplift: float) -> dict[str, float]:
-    """Shares of experiments in which the click rate was found to differ."""
+    """Return the share of experiments in which the click rate differed significantly."""
     rng = np.random.default_rng(int(1000 * uplift) + 1)
     simulation = replace(SIMULATION, days=LOOK_DAYS, pre_days=0, uplift=uplift)
-    found: dict[str, list[bool]] = {}
-    for _ in range(N_LOOKED_AT):
+    significant: dict[str, list[bool]] = {}
+    for _ in range(N_DAILY_LOOKS):
         arms = [_cumulated(simulation, treated, rng) for treated in (False, True)]
         fixed, valid = [], []
         for day in range(1, LOOK_DAYS):
@@ -113,14 +115,14 @@ def daily_looks(uplift: float) -> dict[str, float]:
             "daily looks at p": any(fixed),
             "daily looks at the always valid p": any(valid),
         }.items():
-            found.setdefault(name, []).append(true)
-    return {name: float(np.mean(values)) for name, values in found.items()}
+            significant.setdefault(name, []).append(true)
+    return {name: float(np.mean(values)) for name, values in significant.items()}
 
 
 def _cumulated(simulation: Simulation, treated: bool, rng: np.random.Generator) -> np.ndarray:
-    """Views and clicks of users by the end of every day."""
-    drawn = draw_users(simulation, np.full(N_USERS, treated), rng)
-    sums = [counts.sum(axis=2).cumsum(axis=1) for counts in (drawn.views, drawn.clicks)]
+    """Return cumulative views and clicks per user at the end of each day."""
+    simulated = draw_users(simulation, np.full(N_USERS, treated), rng)
+    sums = [counts.sum(axis=2).cumsum(axis=1) for counts in (simulated.views, simulated.clicks)]
     return np.stack(sums, axis=2).astype(np.float64)
 
 
@@ -129,23 +131,23 @@ def _within(value: float, low: float | None, high: float | None) -> bool:
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure coverage and daily looks, write the record, and print it."""
     started = time.perf_counter()
-    found = {f"uplift {uplift:g}": run(uplift) for uplift in (0.0, UPLIFT)}
+    coverage = {f"uplift {uplift:g}": run(uplift) for uplift in (0.0, UPLIFT)}
     looks = {f"uplift {uplift:g}": daily_looks(uplift) for uplift in (0.0, UPLIFT)}
     value = {
         "experiments": N_EXPERIMENTS,
         "users_an_arm": N_USERS,
         "resamples": N_RESAMPLES,
         "level": 0.95,
-        "found": found,
-        "looked_at": {"experiments": N_LOOKED_AT, "days": LOOK_DAYS, "found": looks},
+        "found": coverage,
+        "looked_at": {"experiments": N_DAILY_LOOKS, "days": LOOK_DAYS, "found": looks},
         "tea_tasting": version("tea-tasting"),
         "seconds": time.perf_counter() - started,
         **provenance(),
     }
     write_json(Path(__file__).with_suffix(".json"), value)
-    for title, metrics in found.items():
+    for title, metrics in coverage.items():
         print(title)
         for name, kinds in metrics.items():
             print(f"  {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in kinds.items()))

@@ -1,11 +1,11 @@
-"""The autopilot against irspack's search, at equal minutes and on the same users.
+"""The autopilot against irspack's search, with the same minutes and the same users.
 
     python -m benchmarks.autopilot --data lastfm --data magazine --minutes 4
 
-irspack 0.5.2 has no `autopilot` over several recommenders; it tunes one at a time
-(`Recommender.tune` with a timeout, by Optuna). Its families here are IALS, EDLAE and RP3beta, each
-with an equal part of the minutes. Both sides choose by the NDCG@100 of the same validation users,
-fit the winner again on all users but the test users, and are measured on these, once.
+irspack 0.5.2 tunes one recommender at a time (`Recommender.tune` with a timeout, by Optuna); it has
+no search over several. Here it tunes IALS, EDLAE and RP3beta with equal shares of the minutes. Both
+libraries choose by the NDCG@100 of the same validation users, fit the winner again on all users
+except the test users, and are measured on the test users once.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ PEERS = ("IALSRecommender", "EDLAERecommender", "RP3betaRecommender")
 
 
 class Peer:
-    """A recommender of irspack as evaluation takes it.
+    """A recommender of irspack with the interface that `nf.evaluate` needs.
 
     Args:
-        model: fitted.
-        train: what it was fitted on.
+        model: a fitted recommender.
+        train: its training interactions.
     """
 
     def __init__(self, model: Any, train: Interactions) -> None:
@@ -51,7 +51,7 @@ class Peer:
         self.n_train_users = train.n_users
 
     def top_k(self, histories: Any, k: int, *, exclude_seen: bool = True) -> Ranking:
-        """The best k items of each history that are not in it."""
+        """Return the best k items for each history, without its own items."""
         scores = np.array(self.model.get_score_cold_user(scipy.sparse.csr_matrix(histories)))
         rows = np.repeat(np.arange(histories.shape[0]), np.diff(histories.indptr))
         scores[rows, histories.indices] = -np.inf
@@ -62,41 +62,41 @@ class Peer:
         return Ranking(items.astype(np.int64), values.astype(np.float32))
 
 
-def joined(split: nf.Split) -> Interactions:
-    """All users but the test users, each with all items."""
-    train, held = split.train, split.validation
-    whole = held.fold_in.x + held.held_out.x
-    x = scipy.sparse.vstack([train.x, whole], format="csr")
-    ids = nf.Vocabulary(pl.concat([train.user_ids.ids, held.fold_in.user_ids.ids]))
+def without_test_users(split: nf.Split) -> Interactions:
+    """Return the whole histories of all users except the test users."""
+    train, validation = split.train, split.validation
+    histories = validation.fold_in.x + validation.held_out.x
+    x = scipy.sparse.vstack([train.x, histories], format="csr")
+    ids = nf.Vocabulary(pl.concat([train.user_ids.ids, validation.fold_in.user_ids.ids]))
     return Interactions(scipy.sparse.csr_array(x), ids, train.item_ids)
 
 
-def ours(data: Interactions, test: FoldIn, minutes: float) -> tuple[Evaluation, dict, Any]:
-    """The autopilot's bundle on the test users, what it says of itself, and its held-out users."""
+def run_autopilot(data: Interactions, test: FoldIn, minutes: float) -> tuple[Evaluation, dict, Any]:
+    """Return the autopilot's evaluation on the test users, its record, and its held-out users."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "best"
         started = time.perf_counter()
-        found = nf.autopilot(data, out, nf.AutopilotOptions(minutes=minutes), say=print)
+        outcome = nf.autopilot(data, out, nf.AutopilotOptions(minutes=minutes), say=print)
         seconds = time.perf_counter() - started
         bundle = nf.load_bundle(out)
-        measured = nf.evaluate(bundle.model, test, [METRIC], name="nearfar autopilot")
-    assert found.leaderboard is not None
-    about = {
+        evaluation = nf.evaluate(bundle.model, test, [METRIC], name="nearfar autopilot")
+    assert outcome.leaderboard is not None
+    record = {
         "seconds": seconds,
-        "winner": found.leaderboard.winner.family.name,
-        "validation": found.leaderboard.winner.trial.score,
-        "settings": found.leaderboard.winner.trial.values,
-        "n_trials": found.n_trials,
-        "verdict": found.leaderboard.verdict(),
-        "left_out": found.leaderboard.left_out,
+        "winner": outcome.leaderboard.winner.family.name,
+        "validation": outcome.leaderboard.winner.trial.score,
+        "settings": outcome.leaderboard.winner.trial.values,
+        "n_trials": outcome.n_trials,
+        "verdict": outcome.leaderboard.verdict(),
+        "left_out": outcome.leaderboard.left_out,
     }
-    return measured, about, found.held_out
+    return evaluation, record, outcome.held_out
 
 
-def theirs(
+def run_irspack(
     data: Interactions, held_out: Any, test: FoldIn, minutes: float
 ) -> tuple[Evaluation, dict]:
-    """The best recommender of irspack on the test users, and what was found on the way."""
+    """Return the evaluation of irspack's best recommender on the test users, and its record."""
     from irspack import recommenders
     from irspack.evaluation import EvaluatorWithColdUser
 
@@ -108,7 +108,7 @@ def theirs(
         cutoff=100, target_metric="ndcg",
     )  # fmt: skip
     started = time.perf_counter()
-    found: dict[str, dict[str, Any]] = {}
+    families: dict[str, dict[str, Any]] = {}
     best: tuple[float, str, dict[str, Any]] | None = None
     for name in PEERS:
         peer = getattr(recommenders, name)
@@ -118,32 +118,32 @@ def theirs(
         )  # fmt: skip
         model = peer(matrix(held_out.train.x), **parameters).learn()
         score = nf.evaluate(Peer(model, held_out.train), held_out.validation, [METRIC]).mean(METRIC)
-        found[name] = {"validation": score, "n_trials": len(trials), "settings": parameters}
-        print(name, found[name], flush=True)
+        families[name] = {"validation": score, "n_trials": len(trials), "settings": parameters}
+        print(name, families[name], flush=True)
         if best is None or score > best[0]:
             best = score, name, parameters
     assert best is not None
     _, name, parameters = best
     model = getattr(recommenders, name)(matrix(data.x), **parameters).learn()
-    measured = nf.evaluate(Peer(model, data), test, [METRIC], name="irspack")
-    about = {"seconds": time.perf_counter() - started, "winner": name, "families": found}
-    return measured, about
+    evaluation = nf.evaluate(Peer(model, data), test, [METRIC], name="irspack")
+    record = {"seconds": time.perf_counter() - started, "winner": name, "families": families}
+    return evaluation, record
 
 
 def measure(name: str, minutes: float) -> dict[str, Any]:
-    """Both sides on one data set."""
+    """Return the record of both libraries on one data set."""
     split = read(name)[0]
-    data = joined(split)
-    own, about_own, held_out = ours(data, split.test, minutes)
-    peer, about_peer = theirs(data, held_out, split.test, minutes)
+    data = without_test_users(split)
+    nearfar, nearfar_record, held_out = run_autopilot(data, split.test, minutes)
+    irspack, irspack_record = run_irspack(data, held_out, split.test, minutes)
     return {
         "minutes": minutes,
         "users": data.n_users,
         "items": data.n_items,
-        "test_users": own.n_users,
-        "nearfar": {"test": own.to_dict()["metrics"][str(METRIC)], **about_own},
-        "irspack": {"test": peer.to_dict()["metrics"][str(METRIC)], **about_peer},
-        "nearfar minus irspack": compare(peer, own, METRIC).to_dict(),
+        "test_users": nearfar.n_users,
+        "nearfar": {"test": nearfar.to_dict()["metrics"][str(METRIC)], **nearfar_record},
+        "irspack": {"test": irspack.to_dict()["metrics"][str(METRIC)], **irspack_record},
+        "nearfar minus irspack": compare(irspack, nearfar, METRIC).to_dict(),
         "irspack version": version("irspack"),
         "provenance": provenance(),
     }
@@ -152,18 +152,19 @@ def measure(name: str, minutes: float) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", action="append", choices=DATA)
-    parser.add_argument("--minutes", type=float, default=4.0, help="of search, a side")
+    parser.add_argument("--minutes", type=float, default=4.0, help="minutes of search per library")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
-    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    records = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     for name in arguments.data or DATA:
-        found[name] = measure(name, arguments.minutes)
-        write_json(arguments.out, found)
-        own, peer = found[name]["nearfar"], found[name]["irspack"]
-        gain = found[name]["nearfar minus irspack"]
+        records[name] = measure(name, arguments.minutes)
+        write_json(arguments.out, records)
+        nearfar, irspack = records[name]["nearfar"], records[name]["irspack"]
+        gain = records[name]["nearfar minus irspack"]
         print(
-            f"{name}: nearfar {own['winner']} {own['test']['mean']:.4f}, irspack {peer['winner']} "
-            f"{peer['test']['mean']:.4f}; difference {gain['difference']:+.4f} (p {gain['p']:.3f})"
+            f"{name}: nearfar {nearfar['winner']} {nearfar['test']['mean']:.4f}, "
+            f"irspack {irspack['winner']} {irspack['test']['mean']:.4f}; "
+            f"difference {gain['difference']:+.4f} (p {gain['p']:.3f})"
         )
 
 

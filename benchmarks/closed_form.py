@@ -1,9 +1,9 @@
-"""EASE on MovieLens-20M's shape: the Gram product and the inverse, against LAPACK alone.
+"""EASE on data of MovieLens-20M's shape: Gram product and inverse, against LAPACK's inverse.
 
     python -m benchmarks.closed_form [--shape ml-20m] [--out closed_form.json]
 
-The floor of the inverse is potrf and potri on a random positive definite matrix of the same size,
-timed in the same run. The sparse product is shown with its number of multiply-adds.
+The floor of the inverse is potrf and potri on a positive definite matrix of the same size, timed in
+the same run. The record has the number of multiply-adds of the sparse product.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nearfar.core.files import write_json
 
 
 def lapack_seconds(n: int) -> float:
-    """Cholesky factor and inverse of a matrix of that size, in place, and nothing else."""
+    """Return the seconds of LAPACK's Cholesky factor and inverse of an n x n matrix, in place."""
     matrix = np.zeros((n, n), np.float32, order="F")
     matrix[:] = 0.5
     matrix.flat[:: n + 1] = 2.0
@@ -42,13 +42,13 @@ def main() -> None:
     arguments = parser.parse_args()
     x = nf.synthetic_interactions(arguments.shape).x
     n = x.shape[1]
-    before = peak_mib()
+    peak_before = peak_mib()
     started = time.perf_counter()
     matrix = gram(x)
-    products = time.perf_counter()
+    gram_end = time.perf_counter()
     matrix.flat[:: n + 1] += 500
     invert_in_place(matrix)
-    inverse = time.perf_counter()
+    inverse_end = time.perf_counter()
     weights_from_inverse(matrix)
     end = time.perf_counter()
     peak = peak_mib()
@@ -56,9 +56,9 @@ def main() -> None:
     counts = np.diff(x.indptr).astype(np.int64)
     result = {
         "users": x.shape[0], "items": n, "interactions": int(x.nnz),
-        "gram_seconds": products - started, "gram_multiply_adds": int((counts**2).sum()),
-        "inverse_seconds": inverse - products, "weights_seconds": end - inverse,
-        "lapack_seconds": lapack_seconds(n), "peak_mib": peak, "peak_before_mib": before,
+        "gram_seconds": gram_end - started, "gram_multiply_adds": int((counts**2).sum()),
+        "inverse_seconds": inverse_end - gram_end, "weights_seconds": end - inverse_end,
+        "lapack_seconds": lapack_seconds(n), "peak_mib": peak, "peak_before_mib": peak_before,
         "matrix_mib": 4 * n * n / 2**20, "provenance": provenance(),
     }  # fmt: skip
     write_json(arguments.out, result)

@@ -1,4 +1,4 @@
-"""All that take part in a benchmark, each in a process of its own, asked in turns."""
+"""The sides of a benchmark: nearfar, the floor and the peers, each in a separate process."""
 
 from __future__ import annotations
 
@@ -23,23 +23,28 @@ SIDES = Path(__file__).parent / "sides"
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 THREADS = 2
 
-OWN: dict[str, tuple[str, ...]] = {
+COMMANDS: dict[str, tuple[str, ...]] = {
     "floor": ("floor.py", "mm"),
     "floor, oneDNN": ("floor.py", "onednn"),
-    "nearfar": ("own.py", "float32"),
-    "nearfar bf16": ("own.py", "bfloat16"),
-    "nearfar fast": ("own.py", "float32", "fast"),
-    "nearfar fast bf16": ("own.py", "bfloat16", "fast"),
-    "nearfar fast-large": ("own.py", "float32", "fast-large"),
-    "nearfar fast-large bf16": ("own.py", "bfloat16", "fast-large"),
+    "nearfar": ("library.py", "float32"),
+    "nearfar bf16": ("library.py", "bfloat16"),
+    "nearfar fast": ("library.py", "float32", "fast"),
+    "nearfar fast bf16": ("library.py", "bfloat16", "fast"),
+    "nearfar fast-large": ("library.py", "float32", "fast-large"),
+    "nearfar fast-large bf16": ("library.py", "bfloat16", "fast-large"),
 }
+"""Side -> its script in `sides` and the arguments of the script."""
 
 
 class Side(Peer):
-    """nearfar or the floor, run by this interpreter with arguments."""
+    """nearfar or the floor, run by this interpreter.
+
+    Args:
+        name: a key of `COMMANDS`.
+    """
 
     def __init__(self, name: str) -> None:
-        script, *arguments = OWN[name]
+        script, *arguments = COMMANDS[name]
         super().__init__(name, python=Path(sys.executable), adapter=SIDES / script)
         self.arguments = arguments
 
@@ -47,17 +52,31 @@ class Side(Peer):
         return None
 
 
-def everyone(own: list[str], only: list[str] | None) -> list[Peer]:
-    """Our sides and the peers, or those of them that are asked for."""
-    chosen = [Side(name) for name in own] + [Peer(name) for name in client.names()]
-    return [side for side in chosen if only is None or side.name in only or side.name == "floor"]
+def all_sides(names: list[str], only: list[str] | None) -> list[Peer]:
+    """Return the sides of a benchmark.
+
+    Args:
+        names: sides of `COMMANDS`; all peers are added.
+        only: names of the sides to return, or None for all; the floor is always returned.
+    """
+    sides = [Side(name) for name in names] + [Peer(name) for name in client.names()]
+    return [side for side in sides if only is None or side.name in only or side.name == "floor"]
 
 
 @contextlib.contextmanager
 def started(
     sides: list[Peer], train: scipy.sparse.csr_array, **settings: Any
 ) -> Iterator[tuple[dict[str, Peer], dict[str, str]]]:
-    """Those that could be started, with the data loaded, and why the others could not."""
+    """Start the sides and load the data into them.
+
+    Args:
+        sides: the sides to start.
+        train: training users x items.
+        **settings: settings of `protocol.Settings`.
+
+    Yields:
+        The started sides by name, and the reasons by name why the others did not start.
+    """
     alive: dict[str, Peer] = {}
     absent: dict[str, str] = {}
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
@@ -76,7 +95,12 @@ def started(
 
 
 def interactions(shape: str, n_users: int | None = None) -> scipy.sparse.csr_array:
-    """Training users of the synthetic shape, or of a real data set that is at hand."""
+    """Return training users x items of a synthetic shape or of a real data set.
+
+    Args:
+        shape: a synthetic shape, or "ml-1m" or "npm".
+        n_users: number of synthetic users; by default all but 20,000.
+    """
     if shape in ("ml-1m", "npm"):
         return real_split(shape).train.x
     x = nf.synthetic_interactions(shape).x
@@ -84,9 +108,9 @@ def interactions(shape: str, n_users: int | None = None) -> scipy.sparse.csr_arr
 
 
 def real_split(name: str) -> nf.Split:
-    """MovieLens-1M with 600 + 600 held-out users, or the npm dependencies with 2,000 + 2,000.
+    """Return MovieLens-1M with 600 + 600 held-out users, or npm dependencies with 2,000 + 2,000.
 
-    The seed is not one of those that results are reported for.
+    No results are reported for the seed of this split.
     """
     if name == "ml-1m":
         log = nf.read_log(SHARED / "ml-1m.zip", filters=nf.Filters(min_rating=4, min_user=5))
@@ -102,28 +126,33 @@ def command(
     show: Callable[[str, dict[str, Any]], None],
     **numbers: int | None,
 ) -> None:
-    """The command line of a benchmark over shapes: measure each, write it, show it.
+    """Run the command line of a benchmark over shapes: measure, write and show each shape.
 
-    `numbers` are further whole-number options with their defaults.
+    Args:
+        doc: description for `--help`.
+        out: default path of the record.
+        measure: measures a shape with the options and the sides of `--only`.
+        show: prints the result of a shape.
+        **numbers: further integer options with their defaults.
     """
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--shape", action="append", choices=["ml-20m", "ml-1m", "npm"])
-    parser.add_argument("--only", help="sides, cut at commas; the floor always takes part")
+    parser.add_argument("--only", help="comma-separated sides; the floor is always run")
     parser.add_argument("--out", type=Path, default=out)
     for name, default in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
-    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    records = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     only = arguments.only.split(",") if arguments.only else None
     for shape in arguments.shape or ["ml-20m", "ml-1m"]:
-        found[shape] = measure(shape, arguments, only)
-        write_json(arguments.out, found)
-        show(shape, found[shape])
-        for name, reason in found[shape]["absent"].items():
-            print(f"{name} did not take part: {reason}")
+        records[shape] = measure(shape, arguments, only)
+        write_json(arguments.out, records)
+        show(shape, records[shape])
+        for name, reason in records[shape]["absent"].items():
+            print(f"{name} was not measured: {reason}")
 
 
 def interval(values: list[float]) -> dict[str, float]:
-    """The median and the quarters around it."""
+    """Return the median and the quartiles."""
     low, mid, high = np.percentile(values, [25, 50, 75])
     return {"median": float(mid), "low": float(low), "high": float(high), "n": len(values)}

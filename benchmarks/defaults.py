@@ -1,10 +1,10 @@
-"""Defaults computed from the data against tuned settings, on validation users.
+"""Defaults computed from the data, compared with tuned settings on validation users.
 
     python -m benchmarks.defaults [--data lastfm] [--only ease,wmf]
 
-For each data set and algorithm: the validation NDCG@100 with the defaults, the best of a grid
-around them, and, for comparison, the one with the settings that were the defaults for all data
-before (those chosen on MovieLens-1M). Test users are not touched.
+For each data set and algorithm: the validation NDCG@100 with the defaults, with the best of a grid
+around them, and with the former defaults (the settings chosen on MovieLens-1M). Test users are not
+used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from nearfar.tables.table import ReadOptions
 METRIC = NDCG(100)
 SEED = 12345
 SCALES = (0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 5.0)
-"""What a default is multiplied by in the grid."""
+"""Factors of a default in the grid."""
 
 GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
     "ease": {"l2": SCALES},
@@ -47,30 +47,29 @@ GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
     "mf": {"l2": (0.4, 0.6, 0.8, 1.0, 1.25, 1.6)},
     "plrec": {"l2": (0.01, 0.1, 1.0, 10.0), "popularity_exponent": (0.5, 1.0, 1.5)},
 }
-"""Multiples of the defaults that are tried, in all combinations."""
+"""Factors of the defaults in the grid, in all combinations."""
 
 LARGE_ITEMS = 5_000
 COARSE: dict[str, dict[str, tuple[float, ...]]] = {
     "ease": {"l2": (0.2, 0.4, 1.0, 2.5, 5.0)},
     "edlae": {"l2": (0.4, 1.0, 2.5), "dropout": (1.0, 1.5)},
 }
-"""The same above `LARGE_ITEMS` items, where an inverse takes a while."""
+"""The grids above `LARGE_ITEMS` items, where an inverse is slow."""
 
 BLOCK = 1024
 
 
 def read(name: str) -> list[nf.Split]:
-    """Splits of a data set: ten of magazine, whose 63 validation users decide little, else one."""
+    """Return the splits of a data set: ten of magazine, which has 63 validation users, else one."""
     return [_split(name, SEED + i) for i in range(10 if name == "magazine" else 1)]
 
 
 def _split(name: str, seed: int) -> nf.Split:
-    """A data set with users of at least five items, and a tenth (or 600, or 2,000) held out.
+    """Return a split of a data set: users of at least five items, a tenth of them held out.
 
-    npm is a sample of 30,000 packages; its items, yelp's and gowalla's are those with at least 10,
-    10 and 40 users.
+    ml-1m holds out 600 users, gowalla, yelp and npm 2,000. npm is a sample of 30,000 packages.
+    Items have at least 10 users in npm and yelp, and 40 in gowalla.
     """
-    five = nf.Filters(min_user=5)
     if name == "ml-1m":
         log = nf.read_log(SHARED / "ml-1m.zip", filters=nf.Filters(min_rating=4, min_user=5))
         return nf.split_strong(log, 600, seed=seed)
@@ -85,13 +84,13 @@ def _split(name: str, seed: int) -> nf.Split:
         frame = pl.read_parquet(SHARED / "npm.parquet").select(user="package", item="dependency")
         users = frame["user"].unique().sort().sample(30_000, seed=1, shuffle=True)
         frame = frame.filter(pl.col("user").is_in(users.implode()))
-        # a package is called "nan"
-        words = ReadOptions(rules=RowRules(literal_ids=True))
-        log = nf.read_log(frame, filters=nf.Filters(min_user=5, min_item=10), options=words)
+        # A package has the name "nan".
+        options = ReadOptions(rules=RowRules(literal_ids=True))
+        log = nf.read_log(frame, filters=nf.Filters(min_user=5, min_item=10), options=options)
         return nf.split_strong(log, 2000, seed=seed)
     file = {"magazine": "magazine-infinite-ae.parquet"}.get(name, f"{name}.parquet")
     frame = pl.read_parquet(SHARED / file).select("user", "item")
-    return nf.split_strong(nf.read_log(frame, filters=five), 0.1, seed=seed)
+    return nf.split_strong(nf.read_log(frame, filters=nf.Filters(min_user=5)), 0.1, seed=seed)
 
 
 DATA = ("magazine", "lastfm", "citeulike-a", "yelp", "npm", "gowalla", "ml-1m")
@@ -107,18 +106,18 @@ def _gowalla() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["user", "item"], orient="row")
 
 
-class Scored:
-    """The validation users' scores as a model; they are asked for in order."""
+class ScoredUsers:
+    """A model of precomputed scores; histories must come in the order of the scores' users."""
 
     def __init__(self, scores: np.ndarray, train: nf.Interactions) -> None:
-        self.scores, self.place = scores, 0
+        self.scores, self.n_ranked = scores, 0
         self.popularity, self.n_train_users = train.item_counts, train.n_users
 
     def top_k(self, histories: Any, k: int, *, exclude_seen: bool = True) -> Ranking:
-        """The best k of the next users."""
+        """Return the best k items of the next users."""
         n = histories.shape[0]
-        scores = self.scores[self.place : self.place + n].copy()
-        self.place += n
+        scores = self.scores[self.n_ranked : self.n_ranked + n].copy()
+        self.n_ranked += n
         rows = np.repeat(np.arange(n), np.diff(histories.indptr))
         scores[rows, histories.indices] = -np.inf
         k = min(k, scores.shape[1])
@@ -129,10 +128,14 @@ class Scored:
 
 
 def closed_form(split: nf.Split, penalties: np.ndarray) -> float:
-    """EASE and EDLAE on the validation users by the smaller of the two inverses.
+    """Return the validation NDCG@100 of EASE or EDLAE, by the smaller of two inverses.
 
     With fewer users than items, (X'X + D)^-1 = D^-1 - D^-1 X' (I + X D^-1 X')^-1 X D^-1 needs an
-    inverse of users x users only, which is what lets a grid be searched in minutes.
+    inverse of users x users only, so a grid takes minutes.
+
+    Args:
+        split: the training and validation users.
+        penalties: D, the ridge penalty per item.
     """
     x = csr_array(split.train.x)
     n_users, n_items = x.shape
@@ -141,9 +144,9 @@ def closed_form(split: nf.Split, penalties: np.ndarray) -> float:
     histories = csr_array(split.validation.fold_in.x[users])
     if n_users < n_items:
         scaled = csr_array(x @ diags_array(1 / penalties)).astype(np.float32)
-        inner = (scaled @ x.T).toarray()
-        inner.flat[:: n_users + 1] += 1
-        inverse = torch.linalg.inv(torch.from_numpy(inner)).numpy()
+        user_matrix = (scaled @ x.T).toarray()
+        user_matrix.flat[:: n_users + 1] += 1
+        inverse = torch.linalg.inv(torch.from_numpy(user_matrix)).numpy()
         diagonal = 1 / penalties
         by_item = csr_array(scaled.T)
         for start in range(0, n_items, BLOCK):
@@ -158,12 +161,12 @@ def closed_form(split: nf.Split, penalties: np.ndarray) -> float:
         inverse = torch.linalg.inv(torch.from_numpy(gram)).numpy()
         diagonal, product = np.diagonal(inverse), histories @ inverse
     scores = histories.toarray() - product / diagonal
-    model = Scored(scores, split.train)
+    model = ScoredUsers(scores, split.train)
     return nf.evaluate(model, split.validation, [METRIC], batch_size=1 << 30).mean(METRIC)
 
 
 def measure(splits: list[nf.Split], name: str, values: dict[str, Any]) -> float:
-    """The validation NDCG@100 of an algorithm with these settings, a mean over the splits."""
+    """Return an algorithm's validation NDCG@100 with these settings, averaged over the splits."""
     return float(np.mean([_measure(split, name, values) for split in splits]))
 
 
@@ -177,8 +180,8 @@ def _measure(split: nf.Split, name: str, values: dict[str, Any]) -> float:
     return nf.evaluate(model, split.validation, [METRIC]).mean(METRIC)
 
 
-def around(name: str, defaults: dict[str, Any], n_items: int) -> Iterator[dict[str, Any]]:
-    """The settings of the grid."""
+def grid_settings(name: str, defaults: dict[str, Any], n_items: int) -> Iterator[dict[str, Any]]:
+    """Yield the settings of the grid around the defaults."""
     grid = COARSE[name] if name in COARSE and n_items > LARGE_ITEMS else GRIDS[name]
     for scales in itertools.product(*grid.values()):
         values = dict(defaults)
@@ -189,54 +192,53 @@ def around(name: str, defaults: dict[str, Any], n_items: int) -> Iterator[dict[s
 
 
 def row(splits: list[nf.Split], name: str) -> dict[str, Any]:
-    """Defaults, the best of the grid, and what MovieLens-1M's settings come to."""
+    """Return the scores of the defaults, of the grid, and of MovieLens-1M's settings."""
     plain = settings.to_plain(make_algorithm(name, {}).resolved(splits[0].train))
     defaults = {k: v for k, v in plain.items() if k != "kind"}
-    tried = []
-    for values in around(name, defaults, splits[0].train.n_items):
+    trials = []
+    for values in grid_settings(name, defaults, splits[0].train.n_items):
         try:
             score = measure(splits, name, values)
         except nf.NearfarError as error:
             print(f"    {name}: {error}")
             continue
-        tried.append({**{k: values[k] for k in GRIDS[name]}, "score": score})
+        trials.append({**{k: values[k] for k in GRIDS[name]}, "score": score})
     before = {**defaults, **{k: v for k, v in preset(name, "ml-1m").items() if k in defaults}}
     score = measure(splits, name, before)
-    tried.append({**{k: before[k] for k in GRIDS[name]}, "score": score, "preset": "ml-1m"})
-    default = next(t["score"] for t in tried if all(t[k] == defaults[k] for k in GRIDS[name]))
-    best = max(tried, key=lambda t: t["score"])
+    trials.append({**{k: before[k] for k in GRIDS[name]}, "score": score, "preset": "ml-1m"})
+    default = next(t["score"] for t in trials if all(t[k] == defaults[k] for k in GRIDS[name]))
+    best = max(trials, key=lambda t: t["score"])
     return {
         "defaults": defaults,
         "default": default,
         "best": best,
         "short_by": 1 - default / best["score"],
         "before": score,
-        "tried": tried,
+        "tried": trials,
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", action="append", choices=DATA)
-    parser.add_argument("--only", help="algorithms, cut at commas")
+    parser.add_argument("--only", help="comma-separated algorithms")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
-    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    records = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     for data in arguments.data or DATA:
         splits = read(data)
-        about = found.setdefault(data, {})
-        about["statistics"] = vars(Statistics.of(splits[0].train))
-        about["validation_users"] = sum(s.validation.n_users for s in splits)
-        about["splits"] = len(splits)
-        about["provenance"] = provenance()
+        record = records.setdefault(data, {})
+        record["statistics"] = vars(Statistics.of(splits[0].train))
+        record["validation_users"] = sum(s.validation.n_users for s in splits)
+        record["splits"] = len(splits)
+        record["provenance"] = provenance()
         for name in arguments.only.split(",") if arguments.only else GRIDS:
             started = time.perf_counter()
-            about[name] = row(splits, name)
-            write_json(arguments.out, found)
-            each = about[name]
+            result = record[name] = row(splits, name)
+            write_json(arguments.out, records)
             print(
-                f"{data} {name}: default {each['default']:.4f}, best {each['best']}, short by "
-                f"{each['short_by']:.1%}, ml-1m's settings {each['before']:.4f} "
+                f"{data} {name}: default {result['default']:.4f}, best {result['best']}, short by "
+                f"{result['short_by']:.1%}, ml-1m's settings {result['before']:.4f} "
                 f"({time.perf_counter() - started:.0f} s)", flush=True,
             )  # fmt: skip
 

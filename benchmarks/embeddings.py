@@ -1,15 +1,15 @@
-"""Exported embeddings in an index of inner products: recall@100 against exact, and milliseconds.
+"""Exported embeddings in indices for inner products: recall@100 and milliseconds per user.
 
     python -m benchmarks.embeddings [--items 100000] [--dimensions 201] [--only flat,ivf]
 
-Vectors are made up, of the shape that `nearfar export --format embeddings` writes: items in 1,000
-clusters in a space whose dimensions shrink as those of fitted factors do (dimension j by
-j^-1/2), a bias column as of popularities that fall as 1 / rank, and users near a few items of one
-cluster with a one in the last column. One thread; a query is one user. Recall is the share of the
-exact best 100 among an index's 100. `shifted` adds a column that gives all items one length, so
-that the nearest are those of the largest inner product (Bachrach et al. 2014). pgvector is
-measured where a PostgreSQL with the extension can be started. Times are of the processor, so that
-other work on the machine does not count (pgvector's, in another process, are of the clock).
+The vectors are synthetic, in the form that `nearfar export --format embeddings` writes. Items form
+1,000 clusters, and dimension j is scaled by j^-1/2, as in fitted factors. The last column is a bias
+for popularities that fall as 1 / rank. Each user is near an item and has a one in the last column.
+A query is one user, in one thread. Recall is the share of the exact best 100 in an index's 100.
+`shifted` adds a column that gives all items the same length, so that the nearest items have the
+largest inner product (Bachrach et al. 2014). pgvector is measured if a PostgreSQL with the
+extension can be started. Times are CPU seconds, which exclude other work on the machine, except for
+pgvector, which runs in another process and is timed by the clock.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from nearfar.core.files import write_json
 K = 100
 N_QUERIES = 300
 Search = Callable[[np.ndarray], np.ndarray]
-"""From users to the positions of their items, best first."""
+"""Returns the positions of the best items of each user, best first."""
 
 
 def vectors(n_items: int, d: int, n_users: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Made-up vectors of items and users, as exported: float32, the bias last."""
+    """Return synthetic vectors of items and users, float32, with the bias column last."""
     rng = np.random.default_rng(seed)
     scale = (np.arange(1, d) ** -0.5).astype(np.float32)
     centres = rng.standard_normal((1000, d - 1), np.float32) * scale
-    of = rng.integers(len(centres), size=n_items)
-    items = centres[of] + 0.7 * scale * rng.standard_normal((n_items, d - 1), np.float32)
+    clusters = rng.integers(len(centres), size=n_items)
+    items = centres[clusters] + 0.7 * scale * rng.standard_normal((n_items, d - 1), np.float32)
     rank = rng.permutation(n_items) + 1
     bias = -0.5 * np.log(rank).astype(np.float32)
     near = items[rng.integers(n_items, size=n_users)]
@@ -50,18 +50,18 @@ def vectors(n_items: int, d: int, n_users: int, seed: int = 0) -> tuple[np.ndarr
 
 
 def shifted(items: np.ndarray) -> np.ndarray:
-    """Items with one column more, all of one length; their nearest have the largest product."""
+    """Return the items with a further column that gives all of them the same length."""
     squares = np.einsum("ij,ij->i", items, items)
     return np.column_stack([items, np.sqrt(squares.max() - squares)]).astype(np.float32)
 
 
 def with_zero(users: np.ndarray) -> np.ndarray:
-    """Users for `shifted` items: the product does not change."""
+    """Return the users with a column of zeros, as queries for `shifted` items."""
     return np.column_stack([users, np.zeros((len(users), 1), np.float32)])
 
 
 def flat(items: np.ndarray) -> Iterator[tuple[str, Search]]:
-    """faiss, exact."""
+    """Yield faiss's exact search."""
     import faiss
 
     index = faiss.IndexFlatIP(items.shape[1])
@@ -70,7 +70,7 @@ def flat(items: np.ndarray) -> Iterator[tuple[str, Search]]:
 
 
 def ivf(items: np.ndarray) -> Iterator[tuple[str, Search]]:
-    """faiss, inverted lists by clusters."""
+    """Yield faiss's inverted lists of clusters."""
     import faiss
 
     n_lists = int(4 * np.sqrt(len(items)))
@@ -86,7 +86,7 @@ def ivf(items: np.ndarray) -> Iterator[tuple[str, Search]]:
 
 
 def hnsw(items: np.ndarray) -> Iterator[tuple[str, Search]]:
-    """faiss, a graph, by inner products."""
+    """Yield faiss's HNSW graph by inner products."""
     import faiss
 
     index = faiss.IndexHNSWFlat(items.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
@@ -94,7 +94,7 @@ def hnsw(items: np.ndarray) -> Iterator[tuple[str, Search]]:
 
 
 def hnsw_shifted(items: np.ndarray) -> Iterator[tuple[str, Search]]:
-    """faiss, a graph, by distances of shifted vectors."""
+    """Yield faiss's HNSW graph by distances of shifted vectors."""
     import faiss
 
     index = faiss.IndexHNSWFlat(items.shape[1] + 1, 16, faiss.METRIC_L2)
@@ -102,17 +102,17 @@ def hnsw_shifted(items: np.ndarray) -> Iterator[tuple[str, Search]]:
 
 
 def _hnsw(
-    name: str, index: Any, items: np.ndarray, of_users: Callable[[np.ndarray], np.ndarray]
+    name: str, index: Any, items: np.ndarray, to_query: Callable[[np.ndarray], np.ndarray]
 ) -> Iterator[tuple[str, Search]]:
     index.hnsw.efConstruction = 80
     index.add(items)
     for ef in (100, 400):
         index.hnsw.efSearch = ef
-        yield f"{name}, efSearch {ef}", lambda users: index.search(of_users(users), K)[1]
+        yield f"{name}, efSearch {ef}", lambda users: index.search(to_query(users), K)[1]
 
 
 def usearch(items: np.ndarray) -> Iterator[tuple[str, Search]]:
-    """usearch, a graph, by cosines of shifted vectors, kept as float16."""
+    """Yield usearch's graph by cosines of shifted vectors in float16."""
     from usearch.index import Index
 
     index = Index(
@@ -130,7 +130,7 @@ def usearch(items: np.ndarray) -> Iterator[tuple[str, Search]]:
 
 
 def pgvector(items: np.ndarray) -> Iterator[tuple[str, Search]]:
-    """PostgreSQL with pgvector, a graph, by distances of shifted vectors."""
+    """Yield pgvector's HNSW graph by distances of shifted vectors."""
     import psycopg
 
     with (
@@ -147,11 +147,11 @@ def pgvector(items: np.ndarray) -> Iterator[tuple[str, Search]]:
         query = "SELECT item FROM items ORDER BY vector <-> %s LIMIT %s"
 
         def search(users: np.ndarray) -> np.ndarray:
-            found = np.full((len(users), K), -1)
-            for row, user in zip(found, with_zero(users), strict=True):
+            best = np.full((len(users), K), -1)
+            for row, user in zip(best, with_zero(users), strict=True):
                 rows = connection.execute(query, (str(user.tolist()), K)).fetchall()
                 row[: len(rows)] = [item for (item,) in rows]
-            return found
+            return best
 
         for ef in (100, 400):
             connection.execute(f"SET hnsw.ef_search = {ef}")
@@ -159,7 +159,7 @@ def pgvector(items: np.ndarray) -> Iterator[tuple[str, Search]]:
 
 
 def without_pgvector() -> str | None:
-    """Why pgvector is not measured; None where it can be."""
+    """Return why pgvector is not available, or None if it is."""
     reason = postgres.why_not()
     if reason is not None:
         return reason
@@ -181,23 +181,23 @@ INDICES: dict[str, Callable[[np.ndarray], Iterator[tuple[str, Search]]]] = {
 
 
 def measure(items: np.ndarray, users: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
-    """One row per index and setting."""
+    """Return recall and times, one row per index and setting."""
     exact = np.stack([np.argpartition(-(items @ user), K)[:K] for user in users])
     rows = []
     for name in names:
         clock = time.perf_counter if name == "pgvector" else time.process_time
-        began, made_seconds = clock(), None
+        build_start, build_seconds = clock(), None
         for label, search in INDICES[name](items):
-            made_seconds = made_seconds or clock() - began
-            found = np.empty_like(exact)
+            build_seconds = build_seconds or clock() - build_start
+            approximate = np.empty_like(exact)
             started = clock()
             for position in range(len(users)):
-                found[position] = search(users[position : position + 1])[0]
+                approximate[position] = search(users[position : position + 1])[0]
             seconds = clock() - started
-            hits = [len(np.intersect1d(a, b)) for a, b in zip(found, exact, strict=True)]
+            hits = [len(np.intersect1d(a, b)) for a, b in zip(approximate, exact, strict=True)]
             rows.append({
                 "index": label, "recall": float(np.mean(hits)) / K,
-                "milliseconds": 1000 * seconds / len(users), "build_seconds": made_seconds,
+                "milliseconds": 1000 * seconds / len(users), "build_seconds": build_seconds,
             })  # fmt: skip
             print(rows[-1], flush=True)
     return rows

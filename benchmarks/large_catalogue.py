@@ -1,9 +1,9 @@
-"""A million users and a million items: an epoch of the sampled softmax, its memory and result.
+"""A million users and a million items: time, memory and recall of an epoch of sampled softmax.
 
     python -m benchmarks.large_catalogue [--hidden 128] [--epochs 1] [--out large_catalogue.json]
 
-Synthetic data of 20 million interactions; 2,000 + 2,000 held-out users; recall@100
-is compared with popularity's on the validation users.
+Synthetic data of 20 million interactions; 2,000 + 2,000 held-out users. Recall@100 is compared with
+that of popularity on the validation users.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ METRICS = ("recall@100", "ndcg@100")
 
 
 class Losses(nf.Callback):
-    """Keeps the mean loss so far of every hundredth step, and prints it."""
+    """Record and print the mean loss of the epoch so far, every hundredth step."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[int, float]] = []
+        self.values: list[tuple[int, float]] = []
 
     def step(self, report) -> None:
-        """A step ended."""
+        """Record the loss after a step."""
         if report.step % 100 == 0 or report.step == 1:
             loss = report.terms["loss"]
-            self.seen.append((report.epoch * report.n_steps + report.step, loss))
+            self.values.append((report.epoch * report.n_steps + report.step, loss))
             rate = report.users_per_second
             print(f"step {report.step} of {report.n_steps}: {loss:.2f}, {rate:,.0f} users/s",
                   flush=True)  # fmt: skip
 
     def epoch(self, record) -> None:
-        """An epoch ended."""
+        """Print the record of an epoch."""
         print(record, flush=True)
 
 
@@ -78,17 +78,17 @@ def main() -> None:
     model = algorithm.fit(split.train, run=run)
     seconds = time.perf_counter() - started
     trained_peak = peak_mib()
-    popular = nf.evaluate(nf.Popularity().fit(split.train), split.validation, METRICS)
-    ours = nf.evaluate(model, split.validation, METRICS)
+    popularity = nf.evaluate(nf.Popularity().fit(split.train), split.validation, METRICS)
+    multvae = nf.evaluate(model, split.validation, METRICS)
     result = {
         "settings": {k: v for k, v in vars(arguments).items() if k != "out"},
         "users": split.train.n_users, "items": split.train.n_items,
         "interactions": split.train.n_interactions, "prepare_seconds": prepared,
         "prepare_peak_mib": prepared_peak, "fit_seconds": seconds,
         "users_per_second": run.history.records[-1].users_per_second,
-        "train_peak_mib": trained_peak, "peak_mib": peak_mib(), "losses": losses.seen,
-        "multvae": {str(m): ours.mean(m) for m in ours.per_user},
-        "popularity": {str(m): popular.mean(m) for m in popular.per_user},
+        "train_peak_mib": trained_peak, "peak_mib": peak_mib(), "losses": losses.values,
+        "multvae": {str(m): multvae.mean(m) for m in multvae.per_user},
+        "popularity": {str(m): popularity.mean(m) for m in popularity.per_user},
         "provenance": provenance(),
     }  # fmt: skip
     write_json(arguments.out, result)

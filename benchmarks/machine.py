@@ -1,4 +1,4 @@
-"""Where a number comes from: machine, versions, commit."""
+"""The provenance of a measurement: machine, versions, commit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIBRARIES = ("torch", "numpy", "scipy", "polars")
 
 
 def provenance() -> dict[str, Any]:
-    """Machine, versions and commit, JSON-able."""
+    """Return machine, versions and commit as JSON-able values."""
     return {
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
@@ -25,7 +25,7 @@ def provenance() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit of the code, marked where the tree differs from it."""
+    """Return the commit of the code, with "+changes" if src differs from it."""
     git = ["git", "-C", str(ROOT)]
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
     changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "src"], check=False)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own, started for a test or benchmark and thrown away."""
+"""A temporary PostgreSQL server for a test or benchmark."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ START_SECONDS = 60
 
 
 def binaries() -> Path | None:
-    """The folder of the newest initdb and postgres of this machine."""
+    """Return the folder of the newest initdb and postgres on this machine, or None."""
     packaged = Path("/usr/lib/postgresql").glob("*/bin")
-    found = sorted(packaged, key=lambda p: float(p.parent.name), reverse=True)
+    folders = sorted(packaged, key=lambda p: float(p.parent.name), reverse=True)
     on_path = shutil.which("initdb")
     if on_path is not None:
-        found.append(Path(on_path).resolve().parent)
-    return next((p for p in found if (p / "initdb").exists() and (p / "postgres").exists()), None)
+        folders.append(Path(on_path).resolve().parent)
+    return next((p for p in folders if (p / "initdb").exists() and (p / "postgres").exists()), None)
 
 
 def why_not() -> str | None:
-    """Why no server can be started here; None where one can."""
+    """Return why no server can be started on this machine, or None if one can."""
     if binaries() is None:
         return "PostgreSQL's initdb is not installed (Debian: apt-get install postgresql)"
     if os.geteuid() == 0:
@@ -48,11 +48,11 @@ def _as_user() -> dict[str, Any]:
 
 
 class Server:
-    """A running server, reached through a socket in its own folder, with a password.
+    """A running server with a Unix socket and a password.
 
     Args:
-        folder: where its data and its socket are.
-        password: of its user, "nearfar".
+        folder: folder of its data and its socket.
+        password: password of its user "nearfar".
     """
 
     def __init__(self, folder: Path, password: str) -> None:
@@ -61,25 +61,25 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Its address; the password stands in an environment variable."""
+        """The URL, with the environment variable of the password in its place."""
         return f"postgresql://nearfar:${{{PASSWORD_VARIABLE}}}@/postgres?host={self.folder}"
 
     @property
     def plain_url(self) -> str:
-        """Its address with the password in it."""
+        """The URL with the password itself."""
         return self.url.replace(f"${{{PASSWORD_VARIABLE}}}", quote(self.password, safe=""))
 
 
 @contextlib.contextmanager
 def running(**options: str) -> Iterator[Server]:
-    """A server, whose password is in the environment as long as it runs.
+    """Start a server, and remove it at the end; its password is in the environment meanwhile.
 
     Args:
-        options: settings of the server that differ from PostgreSQL's own, as fsync="off".
+        **options: settings of the server, as fsync="off".
     """
-    place = binaries()
-    assert place is not None, why_not()
-    # Outside the folders of tests, which only their owner may enter.
+    programs = binaries()
+    assert programs is not None, why_not()
+    # Only the owner may enter the folders of tests, and the server may run as another user.
     folder = Path(tempfile.mkdtemp(prefix="nearfar-pg-", dir="/tmp"))
     password = f"p@ss/{secrets.token_hex(8)}:%"
     os.environ[PASSWORD_VARIABLE] = password
@@ -90,7 +90,7 @@ def running(**options: str) -> Iterator[Server]:
             for path in (folder, folder / "password"):
                 shutil.chown(path, USER, USER)
         subprocess.run(
-            [place / "initdb", "--pgdata", folder / "data", "--username=nearfar", "--no-sync",
+            [programs / "initdb", "--pgdata", folder / "data", "--username=nearfar", "--no-sync",
              "--auth=scram-sha-256", f"--pwfile={folder / 'password'}", "--encoding=UTF8",
              "--locale=C"],
             check=True, capture_output=True, cwd=folder, **_as_user(),
@@ -98,7 +98,7 @@ def running(**options: str) -> Iterator[Server]:
         settings = {"listen_addresses": "", "unix_socket_directories": str(folder), **options}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [place / "postgres", "-D", folder / "data",
+                [programs / "postgres", "-D", folder / "data",
                  *(word for k, v in settings.items() for word in ("-c", f"{k}={v}"))],
                 stdout=log, stderr=subprocess.STDOUT, cwd=folder, **_as_user(),
             )  # fmt: skip
@@ -107,7 +107,7 @@ def running(**options: str) -> Iterator[Server]:
         yield server
     finally:
         if process is not None:
-            process.send_signal(signal.SIGQUIT)  # at once: nothing is to be kept
+            process.send_signal(signal.SIGQUIT)  # immediate shutdown: the data are deleted
             process.wait(START_SECONDS)
         os.environ.pop(PASSWORD_VARIABLE, None)
         shutil.rmtree(folder, ignore_errors=True)
@@ -116,14 +116,14 @@ def running(**options: str) -> Iterator[Server]:
 def _wait(server: Server, process: subprocess.Popen[Any]) -> None:
     import psycopg
 
-    began = time.monotonic()
+    started = time.monotonic()
     while True:
         try:
             psycopg.connect(server.plain_url).close()
             return
         except psycopg.OperationalError as error:
-            late = time.monotonic() - began > START_SECONDS
-            if process.poll() is not None or late:
+            timed_out = time.monotonic() - started > START_SECONDS
+            if process.poll() is not None or timed_out:
                 log = (server.folder / "log").read_text()
                 raise RuntimeError(f"PostgreSQL did not start: {log}") from error
         time.sleep(0.05)

@@ -1,17 +1,17 @@
-"""From a log of twenty million ratings to a split: nearfar against the published way in pandas.
+"""Twenty million ratings prepared into a split: nearfar against the published pandas code.
 
     python -m benchmarks.prepare [--rows 20000263] [--rounds 2] [--out benchmarks/prepare.json]
 
-The ratings.csv is made up (`nearfar.data.synthetic`) in the layout and of the size of
-MovieLens-20M's, stars in its shares, and is deleted afterwards. Three tasks take turns, each in a
-process of its own:
+The ratings.csv is synthetic (`nearfar.data.synthetic`), with the layout, the size and the shares of
+ratings of MovieLens-20M, and is deleted afterwards. Three tasks alternate, each in a separate
+process:
 
-    split   nearfar: read, filter, split, save the split's folder
-    pandas  the published preparation (`benchmarks.reference_split`): the same to CSV files
-    csr     nearfar: read, filter, sparse matrix; the goal is 20 s
+    split   nearfar: read, filter, split, save the split
+    pandas  the published preparation (`benchmarks.reference_split`): the same, to CSV files
+    csr     nearfar: read, filter, build the sparse matrix; the goal is 20 s
 
-Seconds are those of the work without imports, memory is the process's peak. Last, both splits are
-held against each other, pair by pair. The floor is reading the file's bytes.
+Seconds exclude imports; memory is the peak of the process. Finally both splits are compared
+pair by pair. The floor is reading the bytes of the file.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ RATINGS, SPLIT, REFERENCE = "ratings.csv", "split", "reference"
 
 
 def write_ratings(folder: Path, n_rows: int) -> dict[str, Any]:
-    """A ratings.csv of MovieLens-20M's layout, sorted by user and film, no pair twice.
+    """Write a ratings.csv in MovieLens-20M's layout, sorted by user and film, without duplicates.
 
-    Fewer rows are of fewer users, as active ones.
+    With fewer rows there are fewer users, who are as active.
     """
     import numpy as np
     import polars as pl
@@ -65,7 +65,7 @@ def write_ratings(folder: Path, n_rows: int) -> dict[str, Any]:
 
 
 def measure_split(folder: Path, n_held_out: int) -> dict[str, Any]:
-    """nearfar, from the file to a split's folder."""
+    """Measure nearfar from the file to a saved split."""
     import nearfar as nf
     from nearfar.data.splits.folder import save_split
     from nearfar.data.splits.strong import split_strong
@@ -73,42 +73,46 @@ def measure_split(folder: Path, n_held_out: int) -> dict[str, Any]:
     filters = nf.Filters(min_rating=4, min_user=5)
     started = time.perf_counter()
     log = nf.read_log(folder / RATINGS, filters=filters)
-    read = time.perf_counter()
+    read_end = time.perf_counter()
     split = split_strong(log, n_held_out)
-    cut = time.perf_counter()
+    split_end = time.perf_counter()
     save_split(split, folder / SPLIT)
-    ended = time.perf_counter()
-    stages = {"read_and_filter": read - started, "split": cut - read, "save": ended - cut}
-    return {"seconds": ended - started, "stages": stages, "rows_kept": log.n_events}
+    end = time.perf_counter()
+    stages = {
+        "read_and_filter": read_end - started,
+        "split": split_end - read_end,
+        "save": end - split_end,
+    }
+    return {"seconds": end - started, "stages": stages, "rows_kept": log.n_events}
 
 
 def measure_pandas(folder: Path, n_held_out: int) -> dict[str, Any]:
-    """The published way, from the file to CSV files."""
+    """Measure the published code from the file to CSV files."""
     from benchmarks.reference_split import prepare
 
     started = time.perf_counter()
-    kept = prepare(folder / RATINGS, folder / REFERENCE, n_held_out)
-    return {"seconds": time.perf_counter() - started, "rows_kept": kept}
+    n_rows = prepare(folder / RATINGS, folder / REFERENCE, n_held_out)
+    return {"seconds": time.perf_counter() - started, "rows_kept": n_rows}
 
 
 def measure_csr(folder: Path, n_held_out: int) -> dict[str, Any]:
-    """nearfar, from the file to a filtered sparse matrix."""
-    import scipy.sparse  # noqa: F401 - the import is not part of the work
+    """Measure nearfar from the file to a filtered sparse matrix."""
+    import scipy.sparse  # noqa: F401 - the import is not measured
 
     import nearfar as nf
 
     filters = nf.Filters(min_rating=4, min_user=5)
     started = time.perf_counter()
     log = nf.read_log(folder / RATINGS, filters=filters)
-    read = time.perf_counter()
+    read_end = time.perf_counter()
     x = log.interactions().x
-    ended = time.perf_counter()
-    stages = {"read_and_filter": read - started, "csr": ended - read}
-    return {"seconds": ended - started, "stages": stages, "rows_kept": int(x.nnz)}
+    end = time.perf_counter()
+    stages = {"read_and_filter": read_end - started, "csr": end - read_end}
+    return {"seconds": end - started, "stages": stages, "rows_kept": int(x.nnz)}
 
 
 def compare_splits(folder: Path, n_held_out: int) -> dict[str, Any]:
-    """Rows of both splits, and whether users, items and pairs are the same."""
+    """Return the rows of both splits, and whether their users, items and pairs are the same."""
     import numpy as np
     import polars as pl
 
@@ -116,23 +120,23 @@ def compare_splits(folder: Path, n_held_out: int) -> dict[str, Any]:
     from benchmarks.reference_split import PARTS
 
     split = nf.load_split(folder / SPLIT)
-    halves = (split.validation, split.test)
-    sides = [side for half in halves for side in (half.fold_in, half.held_out)]
+    held_out_sets = (split.validation, split.test)
+    sides = [side for held in held_out_sets for side in (held.fold_in, held.held_out)]
     users, items = (
         np.array((folder / REFERENCE / f"{name}.txt").read_text().split(), np.int64)
         for name in ("unique_uid", "unique_sid")
     )
     rows, same = {}, bool(np.array_equal(split.train.item_ids.ids.to_numpy(), items))
-    ours = [part.user_ids.ids.to_numpy() for part in (split.train, *sides[::2])]
-    same &= np.array_equal(np.concatenate(ours), users)
+    user_ids = [part.user_ids.ids.to_numpy() for part in (split.train, *sides[::2])]
+    same &= np.array_equal(np.concatenate(user_ids), users)
     for name, part in zip(PARTS, (split.train, *sides), strict=True):
-        theirs = pl.read_csv(folder / REFERENCE / f"{name}.csv")
-        expected = users[theirs["uid"].to_numpy()] << 32 | items[theirs["sid"].to_numpy()]
+        reference = pl.read_csv(folder / REFERENCE / f"{name}.csv")
+        expected = users[reference["uid"].to_numpy()] << 32 | items[reference["sid"].to_numpy()]
         row, column = part.x.nonzero()
         user, item = part.user_ids.ids.to_numpy()[row], part.item_ids.ids.to_numpy()[column]
-        found = user << 32 | item
-        rows[name] = {"nearfar": len(found), "pandas": len(expected)}
-        same &= np.array_equal(np.sort(found), np.sort(expected))
+        pairs = user << 32 | item
+        rows[name] = {"nearfar": len(pairs), "pandas": len(expected)}
+        same &= np.array_equal(np.sort(pairs), np.sort(expected))
     return {"same": bool(same), "rows": rows}
 
 
@@ -146,18 +150,18 @@ CHILDREN = {
 
 
 def in_child(name: str, folder: Path, number: int) -> dict[str, Any]:
-    """The result of one of CHILDREN, with the peak of its process.
+    """Return the result of one of CHILDREN, with the peak memory of its process.
 
-    A process starts with the peak of the one that started it, so that this one stays small.
+    A process inherits the peak of its parent, so this parent must stay small.
     """
     command = [sys.executable, "-m", "benchmarks.prepare", "--child", name]
     command += ["--folder", str(folder), "--number", str(number)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
-    return json.loads(done.stdout)
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+    return json.loads(process.stdout)
 
 
 def floor_seconds(path: Path) -> float:
-    """How long the file's bytes take to read."""
+    """Return the seconds that reading the file's bytes takes."""
     started = time.perf_counter()
     with path.open("rb") as file:
         while file.read(1 << 24):
@@ -166,7 +170,7 @@ def floor_seconds(path: Path) -> float:
 
 
 def measure(n_rows: int, n_rounds: int) -> dict[str, Any]:
-    """All results, JSON-able."""
+    """Run all rounds and return the record."""
     n_held_out = max(10, round(HELD_OUT * n_rows / ROWS))
     rounds: dict[str, list[dict[str, Any]]] = {task: [] for task in TASKS}
     with tempfile.TemporaryDirectory() as name:
@@ -178,8 +182,8 @@ def measure(n_rows: int, n_rounds: int) -> dict[str, Any]:
                 if number and task == "pandas":
                     (folder / REFERENCE).rename(folder / f"{REFERENCE} {number}")
                 rounds[task].append(in_child(task, folder, n_held_out))
-        compared = in_child("compare", folder, n_held_out)
-    typical = {
+        comparison = in_child("compare", folder, n_held_out)
+    medians = {
         task: {key: median(r[key] for r in runs) for key in ("seconds", "peak_mib")}
         for task, runs in rounds.items()
     }
@@ -189,14 +193,14 @@ def measure(n_rows: int, n_rounds: int) -> dict[str, Any]:
         "held_out_users": n_held_out,
         "file_mib": written["file_mib"],
         "floor_read_bytes_seconds": floor,
-        "median": typical,
+        "median": medians,
         "pandas_over_nearfar": {
-            key: typical["pandas"][key] / typical["split"][key] for key in ("seconds", "peak_mib")
+            key: medians["pandas"][key] / medians["split"][key] for key in ("seconds", "peak_mib")
         },
         "csr_goal_seconds": GOAL_SECONDS,
-        "csr_goal_met": typical["csr"]["seconds"] < GOAL_SECONDS,
-        "same_split": compared["same"],
-        "rows_of_parts": compared["rows"],
+        "csr_goal_met": medians["csr"]["seconds"] < GOAL_SECONDS,
+        "same_split": comparison["same"],
+        "rows_of_parts": comparison["rows"],
         "rounds": rounds,
         "threads": {k: os.environ.get(k) for k in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS")},
         "provenance": {**provenance(), "pandas": _version("pandas")},
@@ -210,14 +214,14 @@ def _version(package: str) -> str:
 
 
 def show(result: dict[str, Any]) -> None:
-    """The table that a person reads."""
+    """Print the results as a table."""
     print(f"{result['rows']:,} rows of CSV, medians of {len(result['rounds']['split'])} rounds")
     print(f"{'':8}{'seconds':>10}{'peak MiB':>10}")
     for task, values in result["median"].items():
         print(f"{task:8}{values['seconds']:>10.1f}{values['peak_mib']:>10,.0f}")
     print(f"{'floor':8}{result['floor_read_bytes_seconds']:>10.1f}")
-    times = result["pandas_over_nearfar"]
-    print(f"pandas takes {times['seconds']:.1f} x the time, {times['peak_mib']:.1f} x the memory")
+    ratios = result["pandas_over_nearfar"]
+    print(f"pandas takes {ratios['seconds']:.1f} x the time, {ratios['peak_mib']:.1f} x the memory")
     print(f"the same split: {'yes' if result['same_split'] else 'NO'}")
 
 

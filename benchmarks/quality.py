@@ -1,11 +1,11 @@
-"""Seconds of training to a given NDCG@100 on validation users, nearfar against the peers.
+"""Seconds of training until a given validation NDCG@100, nearfar against the peers.
 
     python -m benchmarks.quality [--data ml-1m|npm] [--minutes 3] [--only nearfar,recbole]
 
-All train an epoch in turns, each until its time is used up or its best is `--patience` epochs
-old. The clock runs while it trains, a start from the data included; ranking the validation users
-is off the clock, and one judge scores all rankings. "nearfar" is the published way (batches of
-500, learning rate 1e-3), "fast" the preset of that name.
+The sides alternate after each epoch. A side ends when its time is used up or its best epoch is
+`--patience` epochs ago. Seconds include training and an initialisation from the data, but not the
+ranking of the validation users. The same code scores all rankings. "nearfar" has the published
+settings (batches of 500, learning rate 1e-3), "fast" is the preset of that name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import nearfar as nf
-from benchmarks.contest import everyone, real_split, started
+from benchmarks.contest import all_sides, real_split, started
 from benchmarks.machine import provenance
 from benchmarks.peers.client import Peer, PeerError
 from nearfar.core.files import write_json
@@ -29,7 +29,7 @@ from nearfar.core.ranking import Ranking
 from nearfar.metrics.judged import judge
 from nearfar.metrics.ndcg import NDCG
 
-OWN = [
+SIDES = [
     "nearfar",
     "nearfar fast",
     "nearfar fast bf16",
@@ -42,27 +42,27 @@ EPOCHS = {
     "nearfar fast-large": 8,
     "nearfar fast-large bf16": 8,
 }
-"""Their schedules end there."""
+"""The epochs after which a preset's schedule ends."""
 
 
-def judged(side: Peer, validation: nf.FoldIn, histories: Path, counts: np.ndarray) -> float:
-    """NDCG@100 of what a side recommends to the validation users."""
+def side_ndcg(side: Peer, validation: nf.FoldIn, histories: Path, counts: np.ndarray) -> float:
+    """Return the NDCG@100 of a side's rankings of the validation users."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "items.npy"
         side.ask("rank", histories=histories, k=100, out=out, timeout=1800)
         items = np.load(out).astype(np.int64)
-    found = np.flatnonzero(np.diff(validation.held_out.x.indptr))
-    ranking = Ranking(items[found], np.zeros(items[found].shape, np.float32))
-    return float(NDCG(100).per_user(judge(ranking, validation.held_out.x[found], counts, 1)).mean())
+    users = np.flatnonzero(np.diff(validation.held_out.x.indptr))
+    ranking = Ranking(items[users], np.zeros(items[users].shape, np.float32))
+    return float(NDCG(100).per_user(judge(ranking, validation.held_out.x[users], counts, 1)).mean())
 
 
 def measure(data: str, minutes: float, patience: int, only: list[str] | None) -> dict:
-    """The course of every side: seconds of training so far and NDCG@100, epoch by epoch."""
+    """Return for each side its cumulative seconds of training and its NDCG@100 after each epoch."""
     split = real_split(data)
     courses: dict[str, list[tuple[float, float]]] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
-        started(everyone(OWN, only), split.train.x, batch_size=500) as (alive, absent),
+        started(all_sides(SIDES, only), split.train.x, batch_size=500) as (alive, absent),
     ):
         alive.pop("floor", None)
         versions = {name: side.ask("versions") for name, side in alive.items()}
@@ -74,7 +74,7 @@ def measure(data: str, minutes: float, patience: int, only: list[str] | None) ->
                 course = courses.setdefault(name, [])
                 try:
                     seconds = alive[name].ask("epoch", timeout=3600)["seconds"]
-                    score = judged(
+                    score = side_ndcg(
                         alive[name], split.validation, histories, split.train.item_counts
                     )
                 except PeerError as error:
@@ -83,8 +83,8 @@ def measure(data: str, minutes: float, patience: int, only: list[str] | None) ->
                     continue
                 course.append(((course[-1][0] if course else 0.0) + seconds, score))
                 best = max(range(len(course)), key=lambda i: course[i][1])
-                over = course[-1][0] >= 60 * minutes or len(course) - 1 - best >= patience
-                if over or len(course) == EPOCHS.get(name):
+                finished = course[-1][0] >= 60 * minutes or len(course) - 1 - best >= patience
+                if finished or len(course) == EPOCHS.get(name):
                     running.remove(name)
                 print(
                     f"{name}: epoch {len(course)}, {course[-1][0]:.1f} s, {score:.4f}", flush=True
@@ -97,48 +97,53 @@ def measure(data: str, minutes: float, patience: int, only: list[str] | None) ->
 
 
 def seconds_to(course: list[tuple[float, float]], score: float) -> float | None:
-    """When a course first reached a score; None if it did not."""
-    return next((seconds for seconds, found in course if found >= score), None)
+    """Return the seconds after which a course first reached a score, or None."""
+    return next((seconds for seconds, reached in course if reached >= score), None)
 
 
 def show(data: str, result: dict, target: float | None) -> None:
-    """Seconds to the target and to each peer's own best, beside the fastest of ours."""
+    """Print the seconds to the target and to each side's best, and nearfar's to the same score."""
     courses = result["courses"]
-    ours = next(courses[name] for name in reversed(OWN) if name in courses)
+    fastest = next(courses[name] for name in reversed(SIDES) if name in courses)
     table = Table(title=f"seconds of training on {data}, validation NDCG@100")
-    columns = ["", "best", "after s", "ours to that, s", "times sooner"]
+    columns = ["", "best", "after s", "nearfar to that, s", "times faster"]
     if target is not None:
         columns.insert(1, f"s to {target}")
     for column in columns:
         table.add_column(column, justify="right" if column else "left")
     for name, course in courses.items():
         best = max(score for _, score in course)
-        when, mine = seconds_to(course, best), seconds_to(ours, best)
-        cells = [f"{best:.4f}", f"{when:.1f}"]
-        cells += [f"{mine:.1f}", f"{when / mine:.1f}"] if mine and when else ["-", "-"]
+        seconds, nearfar_seconds = seconds_to(course, best), seconds_to(fastest, best)
+        cells = [f"{best:.4f}", f"{seconds:.1f}"]
+        if seconds and nearfar_seconds:
+            cells += [f"{nearfar_seconds:.1f}", f"{seconds / nearfar_seconds:.1f}"]
+        else:
+            cells += ["-", "-"]
         if target is not None:
             reached = seconds_to(course, target)
             cells.insert(0, f"{reached:.1f}" if reached else f"not in {course[-1][0]:.0f} s")
         table.add_row(name, *cells)
     Console(width=110).print(table)
     for name, reason in result["absent"].items():
-        print(f"{name} did not take part: {reason}")
+        print(f"{name} was not measured: {reason}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", action="append", choices=["ml-1m", "npm"])
-    parser.add_argument("--minutes", type=float, default=3.0, help="of training, a side")
-    parser.add_argument("--patience", type=int, default=20, help="epochs without a new best")
-    parser.add_argument("--only", help="sides, cut at commas")
+    parser.add_argument("--minutes", type=float, default=3.0, help="minutes of training per side")
+    parser.add_argument(
+        "--patience", type=int, default=20, help="epochs without a new best until a side ends"
+    )
+    parser.add_argument("--only", help="comma-separated sides")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
-    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    records = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     only = arguments.only.split(",") if arguments.only else None
     for data in arguments.data or ["ml-1m"]:
-        found[data] = measure(data, arguments.minutes, arguments.patience, only)
-        write_json(arguments.out, found)
-        show(data, found[data], 0.39 if data == "ml-1m" else None)
+        records[data] = measure(data, arguments.minutes, arguments.patience, only)
+        write_json(arguments.out, records)
+        show(data, records[data], 0.39 if data == "ml-1m" else None)
 
 
 if __name__ == "__main__":

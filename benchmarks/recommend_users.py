@@ -1,11 +1,11 @@
-"""Recommendations for a million users from a file to a file: users/s and peak memory.
+"""Recommendations for a million users, from file to file: users per second and peak memory.
 
     python -m benchmarks.recommend_users [--users 1000000] [--out benchmarks/recommend_users.json]
 
-Histories of 20 random items out of 3,500; a Mult-VAE of the published size (600-200-600) with
-fresh weights, since a fitted one computes the same; ten items a user; Parquet in and out. The
-floors are the model's matrix products alone, in batches of 512, the largest of them by `torch.mm`
-or by oneDNN.
+Histories of 20 random items out of 3,500, a Mult-VAE of the published size (600-200-600) with
+random weights, which takes as long as a fitted one, ten items per user, Parquet in and out. The
+floors are the dense products of the model alone, in batches of 512, the largest by `torch.mm` or by
+oneDNN.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ BATCH, WIDTH = 512, 1024
 Product = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], object]
 
 
-def fresh_bundle() -> nf.Bundle:
-    """A bundle of the published size with weights that were never fitted."""
+def random_bundle() -> nf.Bundle:
+    """Return a bundle of the published size with random weights."""
     architecture = Architecture(N_ITEMS, 200, Base(), (600,), Dropout())
     network = architecture.build(torch.Generator().manual_seed(0))
     model = Autoencoder(architecture, network, np.arange(N_ITEMS)[::-1], 1000)
@@ -45,28 +45,28 @@ def fresh_bundle() -> nf.Bundle:
     return nf.Bundle(model, nf.Vocabulary(range(N_ITEMS)), About("multvae"))
 
 
-def floor_seconds(n_users: int, by: Product) -> float:
-    """The dense products of encoder head and decoder for as many users, once warm."""
-    x, scored = torch.randn(BATCH, 600), torch.empty(BATCH, N_ITEMS)
+def floor_seconds(n_users: int, product: Product) -> float:
+    """Return the seconds of the dense products of encoder head and decoder, after a warm-up."""
+    x, scores = torch.randn(BATCH, 600), torch.empty(BATCH, N_ITEMS)
     weights = torch.randn(400, 600), torch.randn(600, 200), torch.randn(N_ITEMS, 600)
     for n_timed in (5, 100):
         started = time.perf_counter()
         for _ in range(n_timed):
             h = (x @ weights[0].T)[:, :200] @ weights[1].T
-            by(h, weights[2], scored)
+            product(h, weights[2], scores)
     return (time.perf_counter() - started) / n_timed * n_users / BATCH
 
 
-def mm(h: torch.Tensor, weight: torch.Tensor, scored: torch.Tensor) -> None:
-    """h W' by `torch.mm`."""
-    torch.mm(h, weight.T, out=scored)
+def mm(h: torch.Tensor, weight: torch.Tensor, scores: torch.Tensor) -> None:
+    """Compute h W' by `torch.mm`."""
+    torch.mm(h, weight.T, out=scores)
 
 
-def onednn(h: torch.Tensor, weight: torch.Tensor, scored: torch.Tensor) -> None:
-    """h W' by oneDNN, in blocks of items."""
+def onednn(h: torch.Tensor, weight: torch.Tensor, scores: torch.Tensor) -> None:
+    """Compute h W' by oneDNN, in blocks of items."""
     for start in range(0, N_ITEMS, WIDTH):
-        part = weight[start : start + WIDTH]
-        torch.ops.mkldnn._linear_pointwise(h, part, None, "none", [], "")
+        block = weight[start : start + WIDTH]
+        torch.ops.mkldnn._linear_pointwise(h, block, None, "none", [], "")
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def main() -> None:
         items = rng.integers(0, N_ITEMS, len(users), dtype=np.int32)
         pl.DataFrame({"user": users, "item": items}).write_parquet(histories)
         del users, items
-        bundle = fresh_bundle()
+        bundle = random_bundle()
         started = time.perf_counter()
         summary = nf.recommend_to_file(bundle, nf.read_histories(bundle, histories), out, k=10)
         seconds = time.perf_counter() - started

@@ -1,10 +1,11 @@
-"""The preparation of the published Mult-VAE experiments, in pandas: ratings.csv to five CSV files.
+"""The data preparation of the published Mult-VAE experiments in pandas: ratings.csv to CSV files.
 
-Transcribed from the procedure as published: ratings of at least 4, users with at least five;
-users ascending, one permutation under NumPy's legacy seed 98765, the last n for test and the n
-before them for validation; items of training users in order of first appearance; held-out users
-over these items only, of whom each with five or more gives a fifth, rounded down, to be found,
-user by user under a seed set anew; ids numbered through dictionaries, row by row.
+It follows the published procedure. It keeps ratings of at least 4, and users with at least five of
+them. It permutes the sorted users with NumPy's legacy seed 98765; the last n are test users, the n
+before them validation users. Items are those of the training users, in order of first appearance.
+Held-out users keep only these items. Each one with five or more holds out a fifth of them, rounded
+down, in the order of the users, with the seed set again. Ids are numbered by dictionaries, row by
+row.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ PARTS = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
 
 
 def prepare(ratings: Path, folder: Path, n_held_out: int) -> int:
-    """Writes PARTS as CSV (columns uid, sid) and the ids in their order; returns rows kept."""
+    """Write PARTS as CSV (columns uid, sid) and the ids in order; return the number of ratings."""
     events = pd.read_csv(ratings)
     events = events[events["rating"] >= 4]
     counts = events.groupby("userId").size()
@@ -31,8 +32,8 @@ def prepare(ratings: Path, folder: Path, n_held_out: int) -> int:
     parts = {"train": train}
     groups = {"validation": users[-2 * n_held_out : -n_held_out], "test": users[-n_held_out:]}
     for name, members in groups.items():
-        mine = events[events["userId"].isin(members) & events["movieId"].isin(items)]
-        parts[f"{name}_tr"], parts[f"{name}_te"] = fold_in_and_targets(mine)
+        held_out = events[events["userId"].isin(members) & events["movieId"].isin(items)]
+        parts[f"{name}_tr"], parts[f"{name}_te"] = fold_in_and_targets(held_out)
     uid = {user: number for number, user in enumerate(users.tolist())}
     sid = {item: number for number, item in enumerate(items.tolist())}
     folder.mkdir(parents=True)
@@ -50,13 +51,14 @@ def prepare(ratings: Path, folder: Path, n_held_out: int) -> int:
 
 
 def fold_in_and_targets(events: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What a model sees of each held-out user, and what it has to find."""
+    """Return the fold-in items and the held-out items of each held-out user."""
     rng = np.random.RandomState(SEED)
-    seen, targets = [], []
-    for _, mine in events.groupby("userId"):
-        chosen = np.zeros(len(mine), dtype=bool)
-        if len(mine) >= LEAST:
-            chosen[rng.choice(len(mine), size=int(SHARE * len(mine)), replace=False)] = True
-        seen.append(mine[~chosen])
-        targets.append(mine[chosen])
-    return pd.concat(seen), pd.concat(targets)
+    fold_in, targets = [], []
+    for _, history in events.groupby("userId"):
+        is_target = np.zeros(len(history), dtype=bool)
+        if len(history) >= LEAST:
+            n_targets = int(SHARE * len(history))
+            is_target[rng.choice(len(history), size=n_targets, replace=False)] = True
+        fold_in.append(history[~is_target])
+        targets.append(history[is_target])
+    return pd.concat(fold_in), pd.concat(targets)

@@ -1,10 +1,10 @@
-"""The best 100 items of every user, seen ones left out: users a second against floor and peers.
+"""Top 100 of every user without seen items: users per second against the floor and the peers.
 
     python -m benchmarks.score [--shape ml-20m|ml-1m|npm] [--rounds 4] [--only nearfar,recbole]
 
-Every side trains a few steps first, since scores of fresh weights are nothing like a model's.
-The peers recommend in their own way (`benchmarks/peers`); the floor is the network's products
-without a ranking. All take turns; a ratio is taken within a round.
+Every side trains a few steps first, because random weights do not give realistic scores. The peers
+recommend by their own functions (`benchmarks/peers`); the floor is the network's products without a
+ranking. The sides alternate; a ratio is taken within a round.
 """
 
 from __future__ import annotations
@@ -15,23 +15,25 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.contest import command, everyone, interactions, interval, started
+from benchmarks.contest import all_sides, command, interactions, interval, started
 from benchmarks.machine import provenance
 
-OWN = ["floor", "floor, oneDNN", "nearfar"]
+SIDES = ["floor", "floor, oneDNN", "nearfar"]
 K, TRAINED_STEPS = 100, 20
 
 
 def measure(shape: str, arguments: argparse.Namespace, only: list[str] | None) -> dict:
-    """Recommending in turns; per side its users a second and its ratio to the floor."""
+    """Measure the sides in alternation; return users per second and ratios to the floor."""
     n_users, rounds = arguments.users, arguments.rounds
     x = interactions(shape, 20 * 500)
     times: dict[str, list[float]] = {}
-    with started(everyone(OWN, only), x, batch_size=500) as (alive, absent):
+    with started(all_sides(SIDES, only), x, batch_size=500) as (alive, absent):
         versions = {name: side.ask("versions") for name, side in alive.items()}
         for side in alive.values():
             side.ask("steps", n=TRAINED_STEPS, timeout=1800)
-            side.ask("recommend", k=K, n_users=n_users, timeout=1800)  # compiles, allocates
+            side.ask(
+                "recommend", k=K, n_users=n_users, timeout=1800
+            )  # warm-up: compiles, allocates
         for number in range(rounds):
             for name, side in alive.items():
                 reply = side.ask("recommend", k=K, n_users=n_users, timeout=1800)
@@ -55,9 +57,9 @@ def measure(shape: str, arguments: argparse.Namespace, only: list[str] | None) -
 
 
 def show(shape: str, result: dict) -> None:
-    """The table."""
+    """Print the table."""
     table = Table(title=f"top {K} without seen items, {shape}, {result['items']:,} items")
-    for column in ("", "users/s", "x floor (quarters)", "x nearfar"):
+    for column in ("", "users/s", "x floor (quartiles)", "x nearfar"):
         table.add_column(column, justify="right" if column else "left")
     for name, side in result["sides"].items():
         ratio = side["times_floor"]

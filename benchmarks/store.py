@@ -1,14 +1,13 @@
-"""A day of recommendations into PostgreSQL and swapped in, against COPY alone.
+"""A day of recommendations written to PostgreSQL and swapped in, against COPY alone.
 
     python -m benchmarks.store [--users 1000000] [--out benchmarks/store.json]
 
-20 items for each of a million users, in parts of 50,000 users, into a PostgreSQL of its own with
-stock settings. The floor is COPY of the same rows, all seven columns of them, as text that was
-made beforehand, in one go into a table without an index: what the server takes to swallow them.
-The sink makes its text, writes parts that survive a crash, builds the index, and swaps the day
-in. Both are done in turn, and compared by the least time of each, which other work on the
-machine lengthens least. Once more the sink writes while two readers ask for 50 users of the day
-over and over; every answer must be whole and of one version.
+20 items for each of a million users, in parts of 50,000 users, go to a temporary PostgreSQL with
+default settings. The floor is one COPY of the same rows, with all seven columns, from text made
+beforehand into a table without an index. The sink makes its text, writes parts that survive a
+crash, builds the index, and swaps the day in. Floor and sink alternate, and the least time of each
+is compared, because other work on the machine affects it least. Finally the sink writes while two
+readers repeatedly query 50 users of the day; every answer must be complete and of one version.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from nearfar.core.files import write_json
 from nearfar.store.sinks.sink import RecommendationSink
 from nearfar.store.sinks.sql import SQLRecommendations
 
-K, N_ITEMS, PART_USERS, ASKED, TURNS = 20, 20_000, 50_000, 50, 2
+K, N_ITEMS, PART_USERS, QUERY_USERS, N_ROUNDS = 20, 20_000, 50_000, 50, 2
 DAY = date(2026, 3, 5)
 SCORED = datetime(2026, 3, 5, 4, tzinfo=UTC)
 BLOCK_BYTES = 1 << 20
@@ -47,7 +46,7 @@ CREATE TABLE plain (date date NOT NULL, user_id text COLLATE "C" NOT NULL, rank 
 
 
 def part(first: int, n_users: int) -> pl.DataFrame:
-    """Recommendations for some users, best first."""
+    """Return recommendations for n_users users from `first` on, best first."""
     rng = np.random.default_rng(first)
     scores = -np.sort(-rng.random((n_users, K), np.float32), axis=1)
     users = pl.Series("user", np.arange(first, first + n_users)).cast(pl.String)
@@ -61,8 +60,8 @@ def part(first: int, n_users: int) -> pl.DataFrame:
     )
 
 
-def as_text(parts: list[pl.DataFrame], path: Path) -> None:
-    """The rows as COPY takes them, all columns."""
+def write_text(parts: list[pl.DataFrame], path: Path) -> None:
+    """Write the rows with all columns in the text format of COPY."""
     with path.open("wb") as file:
         for frame in parts:
             rows = frame.select(
@@ -73,7 +72,7 @@ def as_text(parts: list[pl.DataFrame], path: Path) -> None:
 
 
 def floor_seconds(server: postgres.Server, path: Path) -> float:
-    """COPY alone."""
+    """Return the seconds of COPY alone."""
     import psycopg
 
     with psycopg.connect(server.plain_url) as connection:
@@ -91,46 +90,46 @@ def floor_seconds(server: postgres.Server, path: Path) -> float:
 
 
 def publish(sink: RecommendationSink, parts: list[pl.DataFrame], name: str) -> dict[str, float]:
-    """Seconds to write the parts, and from there until readers see them."""
+    """Return the seconds to publish the parts, and those after the last part was written."""
     started = time.perf_counter()
     with sink.writing(DAY, name, scored_at=SCORED) as writer:
         for frame in parts:
             writer.write(frame)
-        written = time.perf_counter()
-    ended = time.perf_counter()
-    return {"seconds": ended - started, "index_and_swap_seconds": ended - written}
+        write_end = time.perf_counter()
+    end = time.perf_counter()
+    return {"seconds": end - started, "index_and_swap_seconds": end - write_end}
 
 
-def ask(url: str, n_users: int) -> None:
-    """A reader: asks until its input ends, then tells what it saw; its own process."""
+def read_repeatedly(url: str, n_users: int) -> None:
+    """Query until stdin ends, then print the results: the program of a reader's process."""
     import threading
 
     import psycopg
 
-    over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
-    chance, versions, longest, partial = random.Random(), set(), 0.0, 0
+    stop = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    rng, versions, longest, n_partial = random.Random(), set(), 0.0, 0
     query = """SELECT model_version, count(*) FROM recommendations
         WHERE date = %s AND user_id = ANY(%s) GROUP BY 1"""
-    n_asked = 0
+    n_queries = 0
     with psycopg.connect(url, autocommit=True) as connection:
-        while not over.is_set():
-            users = [str(u) for u in chance.sample(range(n_users), ASKED)]
+        while not stop.is_set():
+            users = [str(u) for u in rng.sample(range(n_users), QUERY_USERS)]
             started = time.perf_counter()
-            found = connection.execute(query, (DAY, users)).fetchall()
+            counts = connection.execute(query, (DAY, users)).fetchall()
             longest = max(longest, time.perf_counter() - started)
-            n_asked += 1
-            versions |= {v for v, _ in found}
-            partial += len(found) != 1 or found[0][1] != ASKED * K
+            n_queries += 1
+            versions |= {v for v, _ in counts}
+            n_partial += len(counts) != 1 or counts[0][1] != QUERY_USERS * K
             time.sleep(0.02)
-    print(json.dumps({"asked": n_asked, "partial": partial, "versions": sorted(versions),
+    print(json.dumps({"asked": n_queries, "partial": n_partial, "versions": sorted(versions),
                       "longest_seconds": longest}))  # fmt: skip
 
 
 def publish_while_read(
     server: postgres.Server, sink: RecommendationSink, parts: list[pl.DataFrame], n_users: int
 ) -> dict[str, Any]:
-    """`publish`, with two readers."""
+    """Publish while two readers query the day."""
     command = [sys.executable, "-m", "benchmarks.store", "--users", str(n_users), "--ask",
                server.plain_url]  # fmt: skip
     readers = [
@@ -151,7 +150,7 @@ def main() -> None:
     parser.add_argument("--ask", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.ask:
-        ask(arguments.ask, arguments.users)
+        read_repeatedly(arguments.ask, arguments.users)
         return
     n_users, load_before = arguments.users, os.getloadavg()
     parts = [
@@ -160,22 +159,22 @@ def main() -> None:
     n_rows = n_users * K
     with tempfile.TemporaryDirectory() as folder, postgres.running() as server:
         text = Path(folder) / "rows.txt"
-        as_text(parts, text)
+        write_text(parts, text)
         sink = SQLRecommendations(server.url)
-        floors, published = [], []
-        for turn in range(TURNS):
+        floors, sink_times = [], []
+        for number in range(N_ROUNDS):
             floors.append(floor_seconds(server, text))
-            published.append(publish(sink, parts, f"v{turn}"))
-        read = publish_while_read(server, sink, parts, n_users)
-        n_found = sink.read(DAY, "0").height
+            sink_times.append(publish(sink, parts, f"v{number}"))
+        while_read = publish_while_read(server, sink, parts, n_users)
+        n_items = sink.read(DAY, "0").height
         server_version = server_version_of(server)
-    assert n_found == K
+    assert n_items == K
     floor = n_rows / min(floors)
-    alone: dict[str, Any] = dict(min(published, key=lambda found: found["seconds"]))
-    alone["all_seconds"] = [found["seconds"] for found in published]
-    for found in (alone, read):
-        found["rows_per_second"] = n_rows / found["seconds"]
-        found["of_copy_alone"] = found["rows_per_second"] / floor
+    alone: dict[str, Any] = dict(min(sink_times, key=lambda times: times["seconds"]))
+    alone["all_seconds"] = [times["seconds"] for times in sink_times]
+    for times in (alone, while_read):
+        times["rows_per_second"] = n_rows / times["seconds"]
+        times["of_copy_alone"] = times["rows_per_second"] / floor
     result = {
         "users": n_users,
         "rows": n_rows,
@@ -185,7 +184,7 @@ def main() -> None:
             "all_seconds": floors,
         },
         "sink": alone,
-        "sink_while_read": read,
+        "sink_while_read": while_read,
         "postgres": server_version,
         "psycopg": version("psycopg"),
         "load_average": {"before": load_before, "after": os.getloadavg()},
@@ -196,13 +195,13 @@ def main() -> None:
 
 
 def server_version_of(server: postgres.Server) -> str:
-    """PostgreSQL's version."""
+    """Return PostgreSQL's version."""
     import psycopg
 
     with psycopg.connect(server.plain_url) as connection:
-        found = connection.execute("SHOW server_version").fetchone()
-    assert found is not None
-    return found[0]
+        row = connection.execute("SHOW server_version").fetchone()
+    assert row is not None
+    return row[0]
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Epochs that a weekly training saves by going on from last week's weights.
+"""Epochs that a weekly training saves by starting from last week's weights.
 
     python -m benchmarks.warm_start [--users 20000] [--seeds 5]
 
-A made-up shop, its catalogue growing by an item a taste and week: a version is trained on the
-window up to a day and published, then one on the window a week later, once afresh and once warm.
-Epochs to 95 and 99.5 % of the fresh one's best validation NDCG@100, by seed; the best of many noisy
-epochs is a target that flatters whoever has more of them, so the first says more.
+In a simulated shop, the catalogue grows each week by one item per taste. A version is trained on
+the window up to a day and published, then another on the window a week later, once with new weights
+(fresh) and once from the published ones (warm). The table has the epochs to 95 and 99.5 % of the
+fresh training's best validation NDCG@100, by seed. The best of more noisy epochs is higher by
+chance, so 95 % is the more reliable target.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from nearfar.jobs.registry import Registry
 from nearfar.jobs.template import write_shop
 from nearfar.jobs.train_weekly import train_weekly
 
-NEAR = (0.95, 0.995)
+SHARES = (0.95, 0.995)
 
 
 def course(folder: Path, version: str) -> list[float]:
-    """Validation NDCG@100 by epoch."""
+    """Return the validation NDCG@100 of a version by epoch."""
     bundle = Registry(folder / "registry").bundle(version)
     return [record["validation"]["NDCG@100"] for record in bundle.about.training]
 
 
 def measure(folder: Path, last, seed: int) -> dict:
-    """The courses of a fresh and a warm training a week after the first."""
-    found = {}
+    """Return the scores by epoch of a fresh and a warm training, a week after the first version."""
+    courses = {}
     for name, warm in (("fresh", False), ("warm", True)):
         root = folder / f"{name}-{seed}"
         root.mkdir()
@@ -56,8 +57,8 @@ def measure(folder: Path, last, seed: int) -> dict:
         pipeline = make_pipeline(settings, root)
         first = train_weekly(pipeline, last - timedelta(days=7)).version.name
         publish(pipeline.registry, first, force=True)
-        found[name] = course(root, train_weekly(pipeline, last).version.name)
-    return found
+        courses[name] = course(root, train_weekly(pipeline, last).version.name)
+    return courses
 
 
 def main() -> None:
@@ -76,15 +77,15 @@ def main() -> None:
         for seed in range(arguments.seeds):
             courses = measure(folder, last, seed)
             best = {name: f"{max(course):.4f}" for name, course in courses.items()}
-            for near in NEAR:
-                goal = near * max(courses["fresh"])
+            for share in SHARES:
+                goal = share * max(courses["fresh"])
                 epochs = {
                     name: next((n for n, value in enumerate(c, 1) if value >= goal), None)
                     for name, c in courses.items()
                 }
-                rows.append({"seed": seed, "near": near, "epochs": epochs, "courses": courses})
-                told = [str(epochs[name] or "never") for name in ("fresh", "warm")]
-                table.add_row(str(seed), f"{near:.1%}", *told, best["fresh"], best["warm"])
+                rows.append({"seed": seed, "near": share, "epochs": epochs, "courses": courses})
+                cells = [str(epochs[name] or "never") for name in ("fresh", "warm")]
+                table.add_row(str(seed), f"{share:.1%}", *cells, best["fresh"], best["warm"])
     Console().print(table)
     write_json(arguments.out, {
         "users": arguments.users, "runs": rows, "provenance": provenance(),

@@ -1,11 +1,11 @@
-"""A blend of the best models of each kind against each of them, on validation users, paired.
+"""Blends of three models against the best single one, paired on validation users.
 
     python -m benchmarks.experiments.blends [--data lastfm] [--out blends.json]
 
-EDLAE, WMF and Mult-VAE with their defaults (blends.json is older than the richer network among
-them, which was taken on citeulike-a and npm by hand); each pair with weights of .25, .5 and .75,
-and all three alike. Test users are not touched. Differences are from the best single model, user
-by user.
+EDLAE, WMF and Mult-VAE with their defaults; each pair with weights of .25, .5 and .75, and all
+three with equal weights. (blends.json is older than the richer network of Mult-VAE's defaults,
+which was set by hand on citeulike-a and npm.) Test users are not used. Differences to the best
+single model are per user.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STEPS = (0.25, 0.5, 0.75)
 
 
 def measure(name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Fit the models on one split of a set and compare them and their blends."""
+    """Fit the models on one split of a data set, and compare their blends with the best of them."""
     split = read(name)[0]
     models, evaluations, seconds = {}, {}, {}
     for kind in ("edlae", "wmf", "multvae"):
@@ -42,12 +42,13 @@ def measure(name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
         dict.fromkeys(models, 1.0),
     ]
     blends = []
-    for each in weights:
-        ensemble = Ensemble([models[kind] for kind in each], tuple(each.values()))
-        found = nf.evaluate(ensemble, split.validation)
-        pair = compare(evaluations[best], found, METRIC)
-        blends.append({"weights": each, "mean": found.mean(METRIC), "over_best": pair.to_dict()})
-        print(name, each, f"{found.mean(METRIC):.4f} {pair.difference:+.4f} p {pair.p}", flush=True)
+    for blend in weights:
+        ensemble = Ensemble([models[kind] for kind in blend], tuple(blend.values()))
+        evaluation = nf.evaluate(ensemble, split.validation)
+        mean = evaluation.mean(METRIC)
+        pair = compare(evaluations[best], evaluation, METRIC)
+        blends.append({"weights": blend, "mean": mean, "over_best": pair.to_dict()})
+        print(name, blend, f"{mean:.4f} {pair.difference:+.4f} p {pair.p}", flush=True)
     return {
         "singles": {k: e.mean(METRIC) for k, e in evaluations.items()},
         "best_single": best, "seconds": seconds, "blends": blends,

@@ -1,10 +1,10 @@
-"""Do the defaults carry over? Sets that no default was chosen on, against a grid of linear ones.
+"""Do the defaults carry over? Data sets that no default was chosen on, against a grid of EASE.
 
     python -m benchmarks.experiments.carry_over [--data tags] [--out carry_over.json]
 
-The sets are the known ones transposed, items as users and users as items, and the tags of
-citeulike-a's articles: other sizes, densities and skews. Validation users only: they choose each
-network's epoch and the best of the grid.
+The data sets are the known ones transposed, with items as users and users as items, and the tags of
+citeulike-a's articles. They have other sizes, densities and skews. Only validation users are used;
+they choose each network's epoch and the best of the grid of EASE and EDLAE.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nearfar.tables.table import ReadOptions
 
 METRIC = "NDCG@100"
 SCALES = (0.1, 0.2, 0.4, 1.0, 2.5, 5.0)
-"""Multiples of the default l2 in the grid."""
+"""Factors of the default l2 in the grid."""
 
 DATA: dict[str, tuple[str, str, str, int]] = {
     "tags": ("citeulike-a-tags", "item", "tag", 10),
@@ -32,16 +32,16 @@ DATA: dict[str, tuple[str, str, str, int]] = {
     "yelp transposed": ("yelp-sparse", "item", "user", 5),
     "npm transposed": ("npm", "dependency", "package", 12),
 }
-"""File, column of users, column of items, least users of an item."""
+"""Data set -> file, column of users, column of items, least number of users per item."""
 
 
 def read(name: str) -> nf.Split:
-    """Users of at least five items; a tenth of them, at most 2,000, are held out."""
+    """Return users of at least five items, of whom a tenth, at most 2,000, are held out."""
     file, user, item, min_item = DATA[name]
     frame = pl.read_parquet(SHARED / f"{file}.parquet").select(user=user, item=item)
-    words = ReadOptions(rules=RowRules(literal_ids=True))  # a package is called "nan"
+    options = ReadOptions(rules=RowRules(literal_ids=True))  # a package has the name "nan"
     filters = nf.Filters(min_user=5, min_item=min_item)
-    log = nf.read_log(frame, filters=filters, options=words)
+    log = nf.read_log(frame, filters=filters, options=options)
     split = nf.split_strong(log, 0.1, seed=SEED)
     if split.validation.n_users <= 2000:
         return split
@@ -49,9 +49,10 @@ def read(name: str) -> nf.Split:
 
 
 def measure(name: str, before: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """Yield the record of a data set after the grid and after each model."""
     split = read(name)
     train = split.train
-    found: dict[str, Any] = {
+    record: dict[str, Any] = {
         "users": train.n_users,
         "items": train.n_items,
         "interactions": train.n_interactions,
@@ -59,15 +60,15 @@ def measure(name: str, before: dict[str, Any] | None) -> Iterator[dict[str, Any]
         "scores": {},
         "seconds": {},
     }
-    print(name, found, flush=True)
+    print(name, record, flush=True)
     l2 = nf.EASE().resolved(train).l2
     assert l2 is not None
     for scale in SCALES:
         for kind, dropout in (("ease", 0.0), ("edlae", 0.33)):
             penalties = dropout / (1 - dropout) * train.item_counts + scale * l2
-            found["scores"][f"{kind} {scale:g}"] = closed_form(split, penalties)
-    print(name, {k: round(v, 4) for k, v in found["scores"].items()}, flush=True)
-    yield found
+            record["scores"][f"{kind} {scale:g}"] = closed_form(split, penalties)
+    print(name, {k: round(v, 4) for k, v in record["scores"].items()}, flush=True)
+    yield record
     models = {
         "popularity": nf.Popularity(),
         "wmf": nf.WMF(),
@@ -81,10 +82,10 @@ def measure(name: str, before: dict[str, Any] | None) -> Iterator[dict[str, Any]
         run = nf.Run(seed=0, device="cpu", precision="bfloat16")
         model = algorithm.fit(train, split.validation, run=run)
         score = nf.evaluate(model, split.validation, [METRIC]).mean(METRIC)
-        found["scores"][label] = score
-        found["seconds"][label] = round(time.perf_counter() - started, 1)
-        print(name, label, round(score, 4), found["seconds"][label], flush=True)
-        yield found
+        record["scores"][label] = score
+        record["seconds"][label] = round(time.perf_counter() - started, 1)
+        print(name, label, round(score, 4), record["seconds"][label], flush=True)
+        yield record
 
 
 if __name__ == "__main__":

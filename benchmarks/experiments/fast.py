@@ -1,11 +1,11 @@
-"""MovieLens-1M: the preset "fast" on the five splits of ml_1m.py, and one of its runs again.
+"""MovieLens-1M: the preset "fast" on the five splits of ml_1m.py, and repeats of its trainings.
 
     python -m benchmarks.experiments.fast [--data ml-1m.zip] [--out fast.json] [--again 1]
 
-The preset was chosen on the validation users of a split that is not among the five; the test
-users are touched once, at the end of each fit. Beside it, `--again` of the plain trainings of
-ml_1m.json, made before the engine worked in blocks, are repeated with the same seeds and
-settings: their results must agree within what a change of seed does.
+The preset was chosen on the validation users of another split; test users are used once, at the end
+of each fit. `--again` also repeats that many of the plain trainings of ml_1m.json with the same
+seeds and settings. Those were made before training worked in blocks; results must agree up to the
+difference that another seed makes.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from nearfar.core.files import write_json
 from nearfar.metrics.ndcg import NDCG
 
 
-def fitted(algorithm: Any, split: nf.Split, seed: int, precision: Any) -> dict[str, Any]:
-    """One training: its seconds, validation and test scores."""
+def fit(algorithm: Any, split: nf.Split, seed: int, precision: Any) -> dict[str, Any]:
+    """Return the seconds, the validation score and the test scores of a training."""
     run = nf.Run(seed=seed, device="cpu", precision=precision)
     started = time.perf_counter()
     model = algorithm.fit(split.train, split.validation, run=run)
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
     parser.add_argument("--out", type=Path, default=HERE / "fast.json")
-    parser.add_argument("--again", type=int, default=1)
+    parser.add_argument("--again", type=int, default=1, help="trainings to repeat")
     arguments = parser.parse_args()
     log = nf.read_log(arguments.data, filters=nf.Filters(min_rating=4, min_user=5))
     before = json.loads((HERE / "ml_1m.json").read_text())["seeds"]
@@ -57,22 +57,22 @@ def main() -> None:
     for seed in range(5):
         split = nf.split_strong(log, N_HELD_OUT, seed=REFERENCE_SEED + seed)
         for precision in ("float32", "bfloat16"):
-            found = fitted(fast, split, seed, precision)
-            result[precision].append(found)
-            test = found["test"]["metrics"][str(NDCG(100))]["mean"]
+            record = fit(fast, split, seed, precision)
+            result[precision].append(record)
+            test = record["test"]["metrics"][str(NDCG(100))]["mean"]
             print(
-                f"seed {seed} {precision}: test {test:.4f} in {found['seconds']:.1f} s", flush=True
+                f"seed {seed} {precision}: test {test:.4f} in {record['seconds']:.1f} s", flush=True
             )
         if seed < arguments.again:
-            found = fitted(GRIDS["Mult-VAE"][0], split, seed, "float32")
+            record = fit(GRIDS["Mult-VAE"][0], split, seed, "float32")
             old = before[seed]["algorithms"]["Mult-VAE"]
-            found["before"] = {
+            record["before"] = {
                 "validation_ndcg_100": old["tried"][old["chosen"]]["validation_ndcg_100"],
                 "test_ndcg_100": old["test"]["metrics"]["NDCG@100"]["mean"],
                 "seconds": old["tried"][old["chosen"]]["seconds"],
             }
-            result["again"].append(found)
-            print(found, flush=True)
+            result["again"].append(record)
+            print(record, flush=True)
         write_json(arguments.out, result)
     for precision in ("float32", "bfloat16"):
         result["summary"][precision] = {

@@ -1,13 +1,12 @@
-"""What a training saves that goes on from an earlier model's weights, on MovieLens-1M by time.
+"""What a training saves by starting from an earlier model's weights, on MovieLens-1M by time.
 
     python -m benchmarks.experiments.incremental [--epochs 24] [--seed 0] [--out incremental.json]
 
-Ratings of 4 and more, users with five or more of them. 600 users for validation and 600 for test
-(`split_strong`) are in no training. The earlier model saw the training users' events up to the
-moment when `--share` of them had happened; the later ones see all. Compared on the later data:
-Mult-VAE with its defaults but for the richer network, afresh or from the earlier weights, for
-`--epochs` epochs and for a quarter of them, and the earlier model as it is. The epoch is chosen
-on validation users; test users are measured once per model.
+Ratings of at least 4, users with at least five of them, 600 + 600 held-out users (`split_strong`).
+The earlier model is trained on the first `--share` of the training users' events by time, the later
+models on all of them. Compared on the later data: Mult-VAE with its defaults but without the richer
+network, with new or with the earlier weights, for `--epochs` epochs and for a quarter of them, and
+the earlier model itself. Validation users choose the epoch; test users are used once per model.
 """
 
 from __future__ import annotations
@@ -33,25 +32,25 @@ METRICS = ["NDCG@100", "Recall@20"]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=24)
-    parser.add_argument("--share", type=float, default=0.8)
+    parser.add_argument("--share", type=float, default=0.8, help="events of the earlier model")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
     log = nf.read_log(SHARED / "ml-1m.zip", filters=nf.Filters(min_rating=4, min_user=5))
     split = nf.split_strong(log, 600)
     times = log.events["timestamp"].to_numpy()
-    of_train = split.train.user_ids.index(log.user_ids.ids)[log.users] >= 0
-    moment = int(np.quantile(times[of_train], arguments.share))
-    earlier = log.keep(of_train & (times < moment)).interactions()
+    in_train = split.train.user_ids.index(log.user_ids.ids)[log.users] >= 0
+    moment = int(np.quantile(times[in_train], arguments.share))
+    earlier = log.keep(in_train & (times < moment)).interactions()
     models: dict[str, Any] = {}
     rows: dict[str, dict[str, Any]] = {}
 
     def fit(name: str, algorithm: Any, train: nf.Interactions, validation: nf.FoldIn) -> None:
         run = nf.Run(seed=arguments.seed)
-        began = time.process_time()
+        started = time.process_time()
         models[name] = algorithm.fit(train, validation, run=run)
         rows[name] = {
-            "processor_seconds": time.process_time() - began,
+            "processor_seconds": time.process_time() - started,
             "validation": [r.validation["NDCG@100"] for r in run.history.records],
             "best_epoch": (run.history.best_epoch or 0) + 1,
         }

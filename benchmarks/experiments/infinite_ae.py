@@ -1,11 +1,11 @@
-"""The splits of Infinite-AE, where all users are in training: nDCG@10 beside what is published.
+"""NDCG@10 on the splits of Infinite-AE, where all users are in training, beside published numbers.
 
     python -m benchmarks.experiments.infinite_ae [--data ml-1m-infinite-ae] [--out infinite_ae.json]
 
-Every rating is positive, and a user's items are split 80/10/10. As published, a model is trained
-on the 80 %, the next 10 % choose settings and epochs, and for the test the model sees both. EASE's
-l2 is chosen among multiples of the default; all else has its defaults, and the blend its weights by
-the validation items. Test items are looked at once, with what validation chose.
+Every rating is positive, and each user's items are split 80/10/10. As published, models are trained
+on the 80 %, the next 10 % choose settings and epochs, and in the test both are the model's input.
+EASE's l2 is chosen among multiples of its default, the blend's weights by the validation items;
+everything else has its defaults. Test items are used once, with the settings that validation chose.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def read(name: str) -> tuple[nf.Interactions, nf.FoldIn, nf.FoldIn]:
     parts, shape = frame["part"].to_numpy(), (len(ids[0]), len(ids[1]))
 
     def part(*names: str) -> nf.Interactions:
-        of = np.isin(parts, names)
-        x = csr_array((np.ones(of.sum(), np.float32), (rows[of], columns[of])), shape=shape)
+        mask = np.isin(parts, names)
+        x = csr_array((np.ones(mask.sum(), np.float32), (rows[mask], columns[mask])), shape=shape)
         return nf.Interactions(x, *ids)
 
     train = part("train")
@@ -67,7 +67,7 @@ def measure(name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
     """Fit on the training items, choose by the validation items, measure on the test items."""
     train, validation, test = read(name)
     models: dict[str, list[Model]] = {}
-    validated: dict[str, list[float]] = {}
+    validation_scores: dict[str, list[float]] = {}
     seconds: dict[str, float] = {}
 
     def fit(label: str, algorithm: nf.Algorithm, seeds: tuple[int, ...]) -> None:
@@ -77,43 +77,49 @@ def measure(name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
             model = algorithm.fit(train, validation, run=run)
             models.setdefault(label, []).append(model)
             score = nf.evaluate(model, validation, [METRIC]).mean(METRIC)
-            validated.setdefault(label, []).append(score)
+            validation_scores.setdefault(label, []).append(score)
         seconds[label] = round((time.perf_counter() - started) / len(seeds), 1)
-        print(name, label, [f"{v:.4f}" for v in validated[label]], seconds[label], flush=True)
+        print(
+            name, label, [f"{v:.4f}" for v in validation_scores[label]], seconds[label], flush=True
+        )
 
     default = nf.EASE().resolved(train).l2
-    tried = {l2: nf.EASE(l2=l2) for l2 in (round(s * default, 3) for s in SCALES)}
-    for l2, algorithm in tried.items():
+    candidates = {l2: nf.EASE(l2=l2) for l2 in (round(s * default, 3) for s in SCALES)}
+    for l2, algorithm in candidates.items():
         fit(f"EASE {l2:g}", algorithm, (0,))
-    best_l2 = max(tried, key=lambda l2: validated[f"EASE {l2:g}"][0])
-    for l2 in tried:
+    best_l2 = max(candidates, key=lambda l2: validation_scores[f"EASE {l2:g}"][0])
+    for l2 in candidates:
         key = f"EASE {l2:g}"
-        kept, score = models.pop(key), validated.pop(key)
+        fitted, score = models.pop(key), validation_scores.pop(key)
         if l2 == best_l2:
-            models["EASE"], validated["EASE"] = kept, score
+            models["EASE"], validation_scores["EASE"] = fitted, score
     for label, (algorithm, settings) in SINGLES.items():
         stochastic = algorithm in ("multvae", "recvae")
         fit(label, make_algorithm(algorithm, settings), SEEDS if stochastic else (0,))
     blend = nf.Blend((nf.EASE(l2=best_l2), nf.WMF(), nf.MultVAE()))
     models["blend"] = [blend.combined([models[label][0] for label in BLENDED], validation)]
 
-    tested = {
-        label: [nf.evaluate(model, test, [METRIC], name=label) for model in of_seeds]
-        for label, of_seeds in models.items()
+    evaluations = {
+        label: [nf.evaluate(model, test, [METRIC], name=label) for model in by_seed]
+        for label, by_seed in models.items()
     }
-    pairs = compare_all({label: each[0] for label, each in tested.items()}, "EASE", [METRIC])
-    found = {
+    pairs = compare_all(
+        {label: by_seed[0] for label, by_seed in evaluations.items()}, "EASE", [METRIC]
+    )
+    record = {
         "users": train.n_users, "items": train.n_items,
-        "test_users": len(tested["EASE"][0].user_ids),
+        "test_users": len(evaluations["EASE"][0].user_ids),
         "ease_l2": {"default": default, "chosen": best_l2}, "published": PUBLISHED[name],
-        "seconds": seconds, "validation": validated,
-        "test": {label: [e.mean(METRIC) for e in each] for label, each in tested.items()},
+        "seconds": seconds, "validation": validation_scores,
+        "test": {
+            label: [e.mean(METRIC) for e in by_seed] for label, by_seed in evaluations.items()
+        },
         "over_ease_seed_0": [pair.to_dict() for pair in pairs],
         "blend_weights": list(models["blend"][0].weights),
     }  # fmt: skip
-    for label, values in found["test"].items():
+    for label, values in record["test"].items():
         print(name, label, [f"{100 * v:.2f}" for v in values], flush=True)
-    return found
+    return record
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Items that no training has seen, placed by their features, on held-out users.
+"""Recommending items that have no interactions yet, by their features, to held-out users.
 
     python -m benchmarks.experiments.new_items [--data ml-1m] [--out new_items.json]
 
-A tenth of the items is test items, a tenth validation items, and so with the users. Choices were
-made on validation users and items, with models fitted without validation and test items; test
-users and items were looked at once, with models fitted without test items. Fold-in items are four
-fifths of a user's known items. Compared: each model extended by `with_new_items`; the cosine of
-TF-IDF profiles (content only); iALS of irspack with item features, its settings chosen from a
-small grid on validation. Features are genres, and tags that at least two known items have; irspack
-factors a dense matrix of features x features, and is given tags of at least `MIN_TAG` items.
+A tenth of the items are test items and a tenth validation items, and likewise the users. Choices
+were made on validation users and items, with models fitted without validation and test items. Test
+users and items were used once, with models fitted without test items. Fold-in items are four fifths
+of a user's known items. Compared: each model extended by `with_new_items`; the cosine of TF-IDF
+profiles (content only); irspack's iALS with item features, with settings from a small grid on
+validation. Features are genres, and tags of at least two known items. irspack factorises a dense
+matrix of features x features, so it gets tags of at least `MIN_TAG` items only.
 """
 
 from __future__ import annotations
@@ -35,15 +35,28 @@ METRIC, METRICS = "Recall@20", ["Recall@20", "NDCG@20"]
 SEED = 12345
 MIN_TAG = 8
 KINDS = {"ml-1m": ("wmf", "ease"), "citeulike-a": ("wmf", "ease")}
-GRID = {"alpha0": (0.02,), "reg": (0.003, 0.01, 0.03, 0.1), "lambda_item_feature": (1.0, 10.0)}
-"""Of irspack, on validation."""
+IRSPACK_GRID = {
+    "alpha0": (0.02,),
+    "reg": (0.003, 0.01, 0.03, 0.1),
+    "lambda_item_feature": (1.0, 10.0),
+}
+"""Settings of irspack that are tried on validation."""
 
 Score = Callable[[Any], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Training data, new items, and users to judge by; columns are known items, then new ones."""
+    """Training data, new items, and held-out users; columns are known items, then new items.
+
+    Attributes:
+        train: training interactions with known items.
+        features: features of known and new items.
+        items: known items, then new items.
+        among_new: held-out users whose targets are new items.
+        among_all: held-out users whose targets are all held-out items.
+        known_only: held-out users whose targets are known items.
+    """
 
     train: nf.Interactions
     features: pl.DataFrame
@@ -57,8 +70,8 @@ class Task:
         return self.train.n_items
 
 
-class Scored:
-    """Scores as a model; only `candidates` are ranked."""
+class ScoreModel:
+    """A model of a score function that ranks only the `candidates`."""
 
     def __init__(self, score: Score, task: Task, candidates: slice) -> None:
         self.score, self.candidates = score, candidates
@@ -68,17 +81,17 @@ class Scored:
         self.n_known = task.n_known
 
     def top_k(self, histories: Any, k: int, *, exclude_seen: bool = True) -> Ranking:
-        """The best k of the candidates."""
+        """Return the best k candidates for each history."""
         scores = np.full(histories.shape, -np.inf, np.float32)
         scores[:, self.candidates] = self.score(histories)[:, self.candidates]
         scores[histories.nonzero()] = -np.inf
         items = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        found = np.take_along_axis(scores, items, 1)
-        return Ranking(np.where(np.isfinite(found), items, -1), found)
+        best = np.take_along_axis(scores, items, 1)
+        return Ranking(np.where(np.isfinite(best), items, -1), best)
 
 
 def task_of(name: str, part: str) -> Task:
-    """The task of "validation" or "test"."""
+    """Return the task of the part "validation" or "test" of a data set."""
     if name == "ml-1m":
         log = nf.read_log(SHARED / "ml-1m.zip", filters=nf.Filters(min_rating=4, min_user=5))
         assert log.items is not None
@@ -98,92 +111,92 @@ def task_of(name: str, part: str) -> Task:
     test, validation = part == "test", part == "validation"
     new = np.sort(items[:n] if test else items[n : 2 * n])
     known = np.sort(items[2 * n :] if validation else items[n:])
-    judges = users[:m] if test else users[m : 2 * m]
+    held_out_users = users[:m] if test else users[m : 2 * m]
     train = nf.Interactions(x.x[users[2 * m :]][:, known], x.user_ids.take(users[2 * m :]),
                             x.item_ids.take(known))  # fmt: skip
     order = np.concatenate([known, new])
-    theirs, vocabulary = csr_array(x.x[judges][:, order]), x.item_ids.take(order)
-    entries = theirs.tocoo()
-    of_new = entries.col >= len(known)
-    shown = ~of_new & (generator(SEED, "fold in", part).random(len(of_new)) < 0.8)
+    histories, vocabulary = csr_array(x.x[held_out_users][:, order]), x.item_ids.take(order)
+    entries = histories.tocoo()
+    is_new = entries.col >= len(known)
+    in_fold_in = ~is_new & (generator(SEED, "fold in", part).random(len(is_new)) < 0.8)
 
     def side(mask: np.ndarray) -> nf.Interactions:
-        x = csr_array((entries.data[mask], (entries.row[mask], entries.col[mask])), theirs.shape)
-        return nf.Interactions(x, log.user_ids.take(judges), vocabulary)
+        x = csr_array((entries.data[mask], (entries.row[mask], entries.col[mask])), histories.shape)
+        return nf.Interactions(x, log.user_ids.take(held_out_users), vocabulary)
 
-    def judged(mask: np.ndarray, called: str) -> nf.FoldIn:
-        fold_in, held_out = side(shown), side(mask)
+    def held_out_users_of(mask: np.ndarray, label: str) -> nf.FoldIn:
+        fold_in, held_out = side(in_fold_in), side(mask)
         rows = np.flatnonzero((np.diff(held_out.x.indptr) > 0) & (np.diff(fold_in.x.indptr) > 0))
-        return nf.FoldIn(fold_in.take_users(rows), held_out.take_users(rows), called)
+        return nf.FoldIn(fold_in.take_users(rows), held_out.take_users(rows), label)
 
-    there = pl.DataFrame({"item": vocabulary.ids})
+    item_frame = pl.DataFrame({"item": vocabulary.ids})
     return Task(
-        train, features.join(there, on="item", how="semi"), vocabulary,
-        judged(of_new, "new items"), judged(~shown, "all items"),
-        judged(~shown & ~of_new, "known items"),
+        train, features.join(item_frame, on="item", how="semi"), vocabulary,
+        held_out_users_of(is_new, "new items"), held_out_users_of(~in_fold_in, "all items"),
+        held_out_users_of(~in_fold_in & ~is_new, "known items"),
     )  # fmt: skip
 
 
-def extended(task: Task, kind: str, out: dict[str, Any]) -> tuple[Score, Score]:
-    """The scores of a model with the new items, and without them."""
+def extended(task: Task, kind: str, records: dict[str, Any]) -> tuple[Score, Score]:
+    """Return the scores of a model with the new items and without them, and add its record."""
     started = time.perf_counter()
     train, validation = nf.hold_out_users(task.train, 0.05, seed=SEED)
     algorithm = make_algorithm(kind, {})
     model = algorithm.fit(train, validation, run=nf.Run(seed=0, device="cpu"))
-    fitted = time.perf_counter()
+    fit_end = time.perf_counter()
     bundle = nf.Bundle.of(model, algorithm, train)
-    wider = bundle.with_new_items(task.features, histories=train.x)
-    out[kind] = {
-        "fit_seconds": round(fitted - started, 1),
-        "extend_seconds": round(time.perf_counter() - fitted, 1),
-        **{k: wider.about.data["new_items"][k]
+    extended_bundle = bundle.with_new_items(task.features, histories=train.x)
+    records[kind] = {
+        "fit_seconds": round(fit_end - started, 1),
+        "extend_seconds": round(time.perf_counter() - fit_end, 1),
+        **{k: extended_bundle.about.data["new_items"][k]
            for k in ("n_new", "n_left_out", "n_features", "strengths", "explained", "share")},
     }  # fmt: skip
-    position = wider.items.index(task.items.ids)
+    position = extended_bundle.items.index(task.items.ids)
 
     def score(histories: Any) -> np.ndarray:
-        own = wider.model.score(narrow(histories, wider.n_items))
-        found = np.full(histories.shape, -np.inf, np.float32)
-        found[:, position >= 0] = own[:, position[position >= 0]]
-        return found
+        model_scores = extended_bundle.model.score(narrow(histories, extended_bundle.n_items))
+        scores = np.full(histories.shape, -np.inf, np.float32)
+        scores[:, position >= 0] = model_scores[:, position[position >= 0]]
+        return scores
 
-    def before(histories: Any) -> np.ndarray:
-        found = np.full(histories.shape, -np.inf, np.float32)
-        found[:, : task.n_known] = model.score(narrow(histories, task.n_known))
-        return found
+    def score_known(histories: Any) -> np.ndarray:
+        scores = np.full(histories.shape, -np.inf, np.float32)
+        scores[:, : task.n_known] = model.score(narrow(histories, task.n_known))
+        return scores
 
-    return score, before
+    return score, score_known
 
 
 def narrow(histories: Any, n_items: int) -> csr_array:
-    """Histories of known items over a catalogue that begins with these."""
+    """Return histories of known items over a catalogue of n_items that begins with these items."""
     return csr_array((histories.data, histories.indices, histories.indptr),
                      shape=(histories.shape[0], n_items))  # fmt: skip
 
 
 def encoded(task: Task, min_items: int = 2) -> csr_array:
-    """Features, as `with_new_items` has them, of known and new items."""
+    """Return the features of known and new items in the encoding of `with_new_items`."""
     known = task.items.ids.head(task.n_known)
-    often = task.features.join(pl.DataFrame({"item": known}), on="item", how="semi")
-    often = often.group_by("feature").len().filter(pl.col("len") >= min_items)
-    features = nf.read_item_features(task.features.join(often, on="feature", how="semi"))
+    frequent = task.features.join(pl.DataFrame({"item": known}), on="item", how="semi")
+    frequent = frequent.group_by("feature").len().filter(pl.col("len") >= min_items)
+    features = nf.read_item_features(task.features.join(frequent, on="feature", how="semi"))
     rows = features.ids.index(task.items.ids)
     x, _ = features.encoded(rows[: task.n_known][rows[: task.n_known] >= 0])
     entries = x.tocoo()
-    place = np.full(x.shape[0], -1)
-    place[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
-    return csr_array((entries.data, (place[entries.row], entries.col)),
+    column = np.full(x.shape[0], -1)
+    column[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
+    return csr_array((entries.data, (column[entries.row], entries.col)),
                      shape=(len(task.items), x.shape[1]))  # fmt: skip
 
 
 def content(task: Task) -> Score:
-    """Cosines of a history's summed features with each item's."""
+    """Return a function for the cosines of a history's summed features with each item's."""
     x = encoded(task)
     return lambda histories: np.asarray((histories @ x @ x.T).todense(), np.float32)
 
 
 def irspack(task: Task, values: dict[str, float]) -> Score:
-    """iALS with item features."""
+    """Return the scores of irspack's iALS with item features."""
     from irspack import IALSRecommender
 
     x = csr_array(encoded(task, MIN_TAG if task.n_known > 5000 else 2), dtype=np.float32)
@@ -197,58 +210,61 @@ def irspack(task: Task, values: dict[str, float]) -> Score:
     model.learn()
 
     def score(histories: Any) -> np.ndarray:
-        shown = csr_matrix(narrow(histories, task.n_known))
-        return model.get_score_cold_user_with_item_features(shown, new).astype(np.float32)
+        fold_in = csr_matrix(narrow(histories, task.n_known))
+        return model.get_score_cold_user_with_item_features(fold_in, new).astype(np.float32)
 
     return score
 
 
-def chosen_for_irspack(task: Task) -> dict[str, Any]:
-    """The best of the grid by Recall@20 among new items, and what each had."""
-    tried = []
-    for values in itertools.product(*GRID.values()):
-        settings = dict(zip(GRID, values, strict=True))
-        model = Scored(irspack(task, settings), task, slice(task.n_known, None))
+def choose_irspack_settings(task: Task) -> dict[str, Any]:
+    """Return the settings with the best Recall@20 among new items, and all trials."""
+    trials = []
+    for values in itertools.product(*IRSPACK_GRID.values()):
+        settings = dict(zip(IRSPACK_GRID, values, strict=True))
+        model = ScoreModel(irspack(task, settings), task, slice(task.n_known, None))
         value = nf.evaluate(model, task.among_new, METRICS).mean(METRIC)
-        tried.append({**settings, METRIC: value})
-        print("irspack", tried[-1], flush=True)
-    return {"tried": tried, "chosen": {k: max(tried, key=lambda t: t[METRIC])[k] for k in GRID}}
+        trials.append({**settings, METRIC: value})
+        print("irspack", trials[-1], flush=True)
+    return {
+        "tried": trials,
+        "chosen": {k: max(trials, key=lambda t: t[METRIC])[k] for k in IRSPACK_GRID},
+    }
 
 
 def measure_part(name: str, part: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """All models on one part."""
+    """Return the record of all models on one part."""
     task = task_of(name, part)
-    new, everything = slice(task.n_known, None), slice(None)
+    new_items, all_items = slice(task.n_known, None), slice(None)
     models: dict[str, Any] = {}
     result: dict[str, Any] = {
         "users": task.among_new.n_users,
         "new_items": len(task.items) - task.n_known,
     }
     scores: dict[str, Score] = {"content only": content(task), "irspack": irspack(task, settings)}
-    befores: dict[str, Score] = {}
+    scores_of_known: dict[str, Score] = {}
     for kind in KINDS[name]:
-        scores[kind], befores[kind] = extended(task, kind, models)
+        scores[kind], scores_of_known[kind] = extended(task, kind, models)
     rows, among_new = [], {}
-    for called, score in scores.items():
-        among_new[called] = nf.evaluate(Scored(score, task, new), task.among_new, METRICS)
-        wide = nf.evaluate(Scored(score, task, everything), task.among_new, METRICS)
+    for label, score in scores.items():
+        among_new[label] = nf.evaluate(ScoreModel(score, task, new_items), task.among_new, METRICS)
+        among_all = nf.evaluate(ScoreModel(score, task, all_items), task.among_new, METRICS)
         row: dict[str, Any] = {
-            "model": called,
-            "among_new": {m: among_new[called].mean(m) for m in METRICS},
-            "among_all": {m: wide.mean(m) for m in METRICS},
+            "model": label,
+            "among_new": {m: among_new[label].mean(m) for m in METRICS},
+            "among_all": {m: among_all.mean(m) for m in METRICS},
         }  # fmt: skip
-        if called in befores:
+        if label in scores_of_known:
             after, before = (
-                nf.evaluate(Scored(s, task, everything), task.among_all, METRICS)
-                for s in (score, befores[called])
+                nf.evaluate(ScoreModel(s, task, all_items), task.among_all, METRICS)
+                for s in (score, scores_of_known[label])
             )
             row["all_targets"] = [compare(before, after, m).to_dict() for m in METRICS]
             after, before = (
-                nf.evaluate(Scored(s, task, everything), task.known_only, METRICS)
-                for s in (score, befores[called])
+                nf.evaluate(ScoreModel(s, task, all_items), task.known_only, METRICS)
+                for s in (score, scores_of_known[label])
             )
             row["known_targets"] = [compare(before, after, m).to_dict() for m in METRICS]
-            top = Scored(score, task, everything).top_k(task.among_all.fold_in.x, 20).items
+            top = ScoreModel(score, task, all_items).top_k(task.among_all.fold_in.x, 20).items
             row["share_of_places"] = float((top >= task.n_known).mean())
         rows.append(row)
         print(name, part, row, flush=True)
@@ -261,8 +277,8 @@ def measure_part(name: str, part: str, settings: dict[str, Any]) -> dict[str, An
 
 
 def measure(name: str, before: dict[str, Any] | None) -> dict[str, Any]:
-    """Choose irspack's settings on validation, unless a run did before; measure both parts."""
-    grid = before["irspack"] if before else chosen_for_irspack(task_of(name, "validation"))
+    """Choose irspack's settings on validation, or take those of the record; measure both parts."""
+    grid = before["irspack"] if before else choose_irspack_settings(task_of(name, "validation"))
     parts = {p: measure_part(name, p, grid["chosen"]) for p in ("validation", "test")}
     return {"seed": SEED, "irspack": grid, **parts}
 

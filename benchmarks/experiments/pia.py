@@ -1,12 +1,11 @@
-"""What the paper's text allows for PIA, each reading of it on validation users.
+"""Variants of PIA that the paper's text allows, measured on validation users.
 
     python -m benchmarks.experiments.pia --data lastfm/hvamp,ml-1m/hvamp [--out pia.json]
 
 A name is SET/RECIPE or SET/RECIPE/ROW: "lastfm/hvamp" is all rows of `rows("hvamp")`, each with
-seed 0 and compared user by user with the plain training. A name that the record has already gets
-one more seed for the plain row and for those that gain more than `PROMISING`. SET@test is measured
-on the test users of another split, and is meant for a single ROW. docs/results.md tells what was
-found.
+seed 0 and compared with the plain training per user. A name that the record already has gets one
+more seed for the plain row and for rows that gain more than `PROMISING`. SET@test uses the test
+users of another split, and is meant for a single ROW. The results are in docs/results.md.
 """
 
 from __future__ import annotations
@@ -45,21 +44,21 @@ from nearfar.vae.weights.weight import Progress, Weight
 
 METRICS = ("NDCG@100", "Recall@20")
 PROMISING = 0.003
-"""Gain in NDCG@100 over the plain training that earns a reading another seed."""
+"""Gain in NDCG@100 over the plain training above which a reading gets another seed."""
 
 VALIDATION_SEED, TEST_SEED = 12345, 98765
 FREQUENT = "citeulike-a-15"
-"""citeulike-a, the articles that at least 15 users have: a quarter of the cost of all of them."""
+"""citeulike-a with the articles of at least 15 users, at a quarter of the cost of all articles."""
 
 PUBLISHED = {
     "likelihood": "none", "start": "xavier", "schedule": "constant", "patience": 0,
     "batch_size": 250, "learning_rate": 1e-3, "richer": False,
 }  # fmt: skip
-OF_RECVAE = {
+RECVAE_PARTS = {
     "encoder": "dense", "decoder_hidden": [], "prior": "composite", "patience": 0,
     "beta": "per_interaction", "likelihood": "none", "richer": False,
 }  # fmt: skip
-"""RecVAE by one optimiser is Mult-VAE with the parts of RecVAE."""
+"""Settings that make Mult-VAE a RecVAE with a single optimiser."""
 
 RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "multvae": ("multvae", {
@@ -69,15 +68,21 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "soft": ("multvae", {"richer": False}),
     "hvamp": ("hvamp", presets("hvamp")["ml-1m"]),
     "recvae": ("recvae", {"likelihood": "none", "epochs": 10}),
-    "joint": ("multvae", {**OF_RECVAE, "epochs": 40, "learning_rate": 1.5e-3}),
-    "joint-200": ("multvae", {**PUBLISHED, **OF_RECVAE, "epochs": 200, "learning_rate": 5e-4}),
+    "joint": ("multvae", {**RECVAE_PARTS, "epochs": 40, "learning_rate": 1.5e-3}),
+    "joint-200": ("multvae", {**PUBLISHED, **RECVAE_PARTS, "epochs": 200, "learning_rate": 5e-4}),
 }  # fmt: skip
 RECIPES["iaf"] = ("multvae", {**RECIPES["multvae"][1], "encoder": "iaf"})
 
 
 @dataclass(frozen=True)
 class Ramp(Weight):
-    """0 up to the share `late` of the epochs, then a straight line to `end` over `ramp` of them."""
+    """A weight that is 0 for the share `late` of the epochs, then grows linearly to `end`.
+
+    Args:
+        end: final weight.
+        late: share of the epochs with weight 0.
+        ramp: share of the epochs over which the weight grows.
+    """
 
     end: float = 1.0
     late: float = 0.0
@@ -92,7 +97,7 @@ class Ramp(Weight):
 
 @dataclass(frozen=True)
 class OncePerInteraction(Weight):
-    """Another weight, counted once per interaction; users of mean activity have it as it is."""
+    """A weight that is multiplied by a user's interactions over their mean."""
 
     by_interactions: ClassVar[bool] = True
 
@@ -105,13 +110,15 @@ class OncePerInteraction(Weight):
 
 @dataclass(frozen=True)
 class Reading(AblatedPIA):
-    """PIA with what the text leaves open; the other arguments are those of `AblatedPIA`.
+    """PIA with the choices that the text leaves open; other arguments are those of `AblatedPIA`.
 
     Args:
-        at: what is pulled to the anchors, the posterior (Proposition 3.1) or the z that is drawn.
-        unit: whether anchors are directions times one learnt length, which starts at 1.
-        late, ramp: of `Ramp`; with one of them there is no Algorithm 1.
-        mean_interactions: above 0, lambda_A counts once per interaction.
+        at: what is pulled to the anchors: the posterior (Proposition 3.1) or the sampled z.
+        unit: whether anchors are directions times one learned length, initially 1.
+        late: `late` of `Ramp`, which replaces Algorithm 1.
+        ramp: `ramp` of `Ramp`, which replaces Algorithm 1.
+        mean_interactions: mean interactions per user; above 0, lambda_A counts once per
+            interaction.
     """
 
     ADDED: ClassVar[Mapping[str, Any]] = {
@@ -140,14 +147,14 @@ class Reading(AblatedPIA):
 
 
 class OtherAlignment(PartialAlignment):
-    """A(x) at the z that is drawn, or with anchors of one length."""
+    """A(x) at the sampled z, or with anchors of the same length."""
 
     def __init__(
         self, n_items: int, n_latent: int, std: float, rng: torch.Generator, reading: Reading
     ) -> None:
         super().__init__(n_items, n_latent, std, rng)
         self.reading = reading
-        if reading.unit:  # autograd's own gradient, which passes through the normalisation
+        if reading.unit:  # a plain parameter, whose gradient passes through the normalisation
             self.anchors = nn.Parameter(self.anchors.detach().clone())
         self.length = nn.Parameter(torch.ones(()))
 
@@ -170,21 +177,21 @@ class OtherAlignment(PartialAlignment):
 
 @dataclass(frozen=True, eq=False)
 class DrawBefore(Draw):
-    """z_0, which is decoded and aligned; `after` is the flow's z_T, for the KL alone."""
+    """The draw z_0, which is decoded and aligned; `after` is the flow's z_T, for the KL only."""
 
     after: Draw | None = None
 
 
 @dataclass(frozen=True)
 class FlowForKL(IAF):
-    """An IAF whose z_0 is decoded."""
+    """An IAF encoder whose z_0 is decoded."""
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> EncoderNetwork:
         network = super().build(n_items, n_latent, rng)
-        through = network.draw
+        draw_after_flow = network.draw
 
         def draw(history: WeightedRows, noise: Float[Tensor, "users latent"] | None) -> Draw:
-            after = through(history, noise)
+            after = draw_after_flow(history, noise)
             before = after.posterior.draw(noise)
             return DrawBefore(before.posterior, before.noise, before.z, after=after)
 
@@ -194,7 +201,7 @@ class FlowForKL(IAF):
 
 @dataclass(frozen=True)
 class AfterFlow(Normal):
-    """N(0, I) for the z_T of a `FlowForKL`."""
+    """The prior N(0, I) of the z_T of a `FlowForKL`."""
 
     def build(self, n_items: int, n_latent: int, rng: torch.Generator) -> PriorNetwork:
         network = super().build(n_items, n_latent, rng)
@@ -217,31 +224,37 @@ WEIGHTS: dict[str, tuple[float, ...]] = {
     "multvae": (1.0, 0.3), "default": (0.3, 0.1, 0.03), "soft": (0.1,), "hvamp": (1.0, 3.0),
     "recvae": (0.03,), "joint": (0.03, 0.1), "joint-200": (0.03,), "iaf": (1.0,), "iaf-0": (1.0,),
 }  # fmt: skip
-"""lambda_A; the first is that of the other readings."""
+"""Recipe -> values of lambda_A; the other readings use the first."""
 
 READINGS: dict[str, dict[str, Any]] = {
     "ramp": {"ramp": 0.5}, "late": {"late": 0.5}, "per interaction": {"mean_interactions": 1.0},
     "at z": {"at": "z"}, "unit anchors": {"unit": True},
     "inverse popularity": {"inverse_popularity": True}, "drift": {"parts": "drift"},
 }  # fmt: skip
-FEW: dict[str, tuple[str, ...]] = {"default": (), "iaf": ("at z",), "iaf-0": (), "joint-200": ()}
-"""Recipes with some of the readings only."""
+SOME_READINGS: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "iaf": ("at z",),
+    "iaf-0": (),
+    "joint-200": (),
+}
+"""Recipes with only some of the readings."""
 
 
 def rows(recipe: str) -> dict[str, Reading | None]:
-    """Return the rows of a recipe: plain, Algorithm 1, the readings, Algorithm 1 elsewhere."""
+    """Return the rows of a recipe: plain, Algorithm 1, the readings, and other weights."""
     first, *others = WEIGHTS[recipe]
-    few = FEW.get(recipe, tuple(READINGS))
+    readings = SOME_READINGS.get(recipe, tuple(READINGS))
     return {
         "plain": None,
         f"lambda_A {first:g}": Reading(first),
-        **{name: Reading(first, **READINGS[name]) for name in few},
+        **{name: Reading(first, **READINGS[name]) for name in readings},
         **{f"lambda_A {w:g}": Reading(w) for w in others},
     }
 
 
 @cache
 def split_of(name: str) -> nf.Split:
+    """Return the split of a data set; of SET@test the one whose test users are measured."""
     data, _, test = name.partition("@")
     seed = TEST_SEED if test else VALIDATION_SEED
     if data != FREQUENT:
@@ -253,7 +266,7 @@ def split_of(name: str) -> nf.Split:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What is kept of a training: `numbers` for the record, and its users' values."""
+    """A training's numbers for the record, and its evaluation, or None if it collapsed."""
 
     numbers: dict[str, Any]
     evaluation: Evaluation | None
@@ -261,7 +274,7 @@ class Fitted:
 
 @cache
 def fitted(name: str, recipe: str, row: str, seed: int) -> Fitted:
-    """Train and measure once; `Evaluation` is None where the alignment collapsed the model."""
+    """Train and measure a row of a recipe on a data set."""
     split, reading = split_of(name), rows(recipe)[row]
     algorithm: Any = make_algorithm(*RECIPES[recipe])
     if reading is not None:
@@ -294,16 +307,16 @@ def fitted(name: str, recipe: str, row: str, seed: int) -> Fitted:
 
 
 def gain(a: list[Fitted], b: list[Fitted], metric: str) -> dict[str, Any] | None:
-    """What the trainings `b` gain over `a`; every user counts once, with the mean over seeds."""
+    """Return the gain of the trainings `b` over `a`, with each user's mean over the seeds."""
     pairs = [(x.evaluation, y.evaluation) for x, y in zip(a, b, strict=False)]
     pairs = [(x, y) for x, y in pairs if x is not None and y is not None]
     if not pairs:
         return None
     mean_a, mean_b = (mean_of([pair[i] for pair in pairs]) for i in (0, 1))
-    found = compare(mean_a, mean_b, metric).to_dict()
+    comparison = compare(mean_a, mean_b, metric).to_dict()
     keys = ("n_users", "mean_a", "mean_b", "difference", "low", "high", "p")
     by_seed = [float((y.values(metric) - x.values(metric)).mean()) for x, y in pairs]
-    return {**{key: found[key] for key in keys}, "by_seed": by_seed}
+    return {**{key: comparison[key] for key in keys}, "by_seed": by_seed}
 
 
 def mean_of(evaluations: list[Evaluation]) -> Evaluation:
@@ -314,33 +327,33 @@ def mean_of(evaluations: list[Evaluation]) -> Evaluation:
 
 
 def measure(name: str, before: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """Train what the record has not, and yield the entry after every training."""
+    """Train the rows that the record lacks, and yield the entry after each row."""
     data, recipe, *only = name.split("/")
     reference = next(n for n in rows(recipe) if n != "plain")
-    wanted = [n for n in rows(recipe) if not only or n in ("plain", reference, *only)]
+    requested = [n for n in rows(recipe) if not only or n in ("plain", reference, *only)]
     entry: dict[str, Any] = {"rows": dict(before["rows"]) if before else {}}
-    missing = [row for row in wanted if row not in entry["rows"]]
+    missing = [row for row in requested if row not in entry["rows"]]
     seeds = dict.fromkeys(missing, 1)
     if not missing:
-        seeds = {row: len(entry["rows"][row]["trainings"]) + 1 for row in wanted
+        seeds = {row: len(entry["rows"][row]["trainings"]) + 1 for row in requested
                  if row in ("plain", reference) or _promising(entry["rows"][row])}  # fmt: skip
     for row, n in seeds.items():
         trained = [fitted(data, recipe, row, seed) for seed in range(n)]
         plain, aligned = (
             [fitted(data, recipe, r, seed) for seed in range(n)] for r in ("plain", reference)
         )
-        found: dict[str, Any] = {"trainings": [t.numbers for t in trained]}
+        result: dict[str, Any] = {"trainings": [t.numbers for t in trained]}
         if row != "plain":
-            found["over_plain"] = {m: gain(plain, trained, m) for m in METRICS}
+            result["over_plain"] = {m: gain(plain, trained, m) for m in METRICS}
         if row not in ("plain", reference):
-            found["over_" + reference] = {m: gain(aligned, trained, m) for m in METRICS}
-        entry["rows"][row] = found
+            result["over_" + reference] = {m: gain(aligned, trained, m) for m in METRICS}
+        entry["rows"][row] = result
         yield entry
 
 
 def _promising(row: dict[str, Any]) -> bool:
-    over = row.get("over_plain", {}).get(METRICS[0])
-    return over is not None and over["difference"] > PROMISING
+    gain_over_plain = row.get("over_plain", {}).get(METRICS[0])
+    return gain_over_plain is not None and gain_over_plain["difference"] > PROMISING
 
 
 if __name__ == "__main__":

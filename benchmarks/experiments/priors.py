@@ -2,10 +2,10 @@
 
     python -m benchmarks.experiments.priors LOG [--seeds 3] [--betas 0.2,1] [--out priors.json]
 
-Mult-VAE with masked input, the same network, split, seed and number of steps for each prior and
-beta, and the last epoch of each: nothing is chosen. Distances are told in units of the posteriors'
-own width too, because a learned prior leaves the scale of the latent space free. docs/theory.md
-tells what was found.
+Mult-VAE with masked input, with the same network, split, seed and number of steps for each prior
+and beta. The last epoch is measured; nothing is chosen. Distances are also given in units of the
+posteriors' width, because a learned prior leaves the scale of the latent space free. The results
+are in docs/theory.md.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ PRIORS: dict[str, dict[str, Any]] = {
     "vamp": {"kind": "vamp", "pseudo_inputs": 200},
     "composite": {"kind": "composite"},
 }
-"""The first is what the others are compared with; the last is RecVAE's."""
+"""The others are compared with the first; the last is RecVAE's."""
 
 N_USERS = 500
 INSTRUMENTS: dict[str, Instrument] = {
@@ -77,8 +77,10 @@ NUMBERS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def examined(split: Split, prior: dict[str, Any], beta: float, seed: int) -> tuple[Subject, float]:
-    """A fitted model with a sample of users, and its NDCG@100 on the test users."""
+def fit_subject(
+    split: Split, prior: dict[str, Any], beta: float, seed: int
+) -> tuple[Subject, float]:
+    """Return a fitted model with a sample of users, and its NDCG@100 on the test users."""
     anneal = {"kind": "linear_anneal", "end": beta, "steps": BETA_STEPS}
     algorithm = make_algorithm("multvae", {**SETTINGS, "prior": prior, "beta": anneal})
     model = algorithm.fit(split.train, None, run=nf.Run(seed=seed, device="cpu"))
@@ -90,26 +92,30 @@ def examined(split: Split, prior: dict[str, Any], beta: float, seed: int) -> tup
 
 
 def numbers(subject: Subject) -> dict[str, float]:
-    """What the instruments say, and distances in units of the posteriors' width."""
-    found: dict[str, float] = {}
+    """Return the instruments' numbers, and distances in units of the posteriors' width."""
+    result: dict[str, float] = {}
     for name, keys in NUMBERS.items():
-        measured = INSTRUMENTS[name].measure(subject)
-        if measured.absent is not None:
-            raise RuntimeError(f"{name}: {measured.absent}")
-        values = {number.key: number.value for number in measured.numbers}
-        found |= {f"{name}.{key}": values[key] for key in keys}
+        finding = INSTRUMENTS[name].measure(subject)
+        if finding.absent is not None:
+            raise RuntimeError(f"{name}: {finding.absent}")
+        values = {number.key: number.value for number in finding.numbers}
+        result |= {f"{name}.{key}": values[key] for key in keys}
     width = float(subject.posterior.variance.double().sum(1).mean().sqrt())
-    apart = pairwise_distance(subject.centres)
-    rows = np.triu_indices(len(apart), 1)
-    found["width"] = width
-    found["separation"] = float(apart[rows].mean()) / width
-    found["related / least alike"] = found["distances.related"] / found["distances.unrelated"]
-    return found
+    distances = pairwise_distance(subject.centres)
+    pairs = np.triu_indices(len(distances), 1)
+    result["width"] = width
+    result["separation"] = float(distances[pairs].mean()) / width
+    result["related / least alike"] = result["distances.related"] / result["distances.unrelated"]
+    return result
 
 
 @torch.no_grad()
 def modes(subject: Subject) -> np.ndarray | None:
-    """The share of each component of a mixture prior at each user's mean, "users components"."""
+    """Return the responsibilities of a mixture prior's components at users' means, or None.
+
+    Returns:
+        users x components; None for other priors.
+    """
     prior, z = subject.prior, subject.posterior.mu.double()
     if isinstance(prior, VampNetwork):
         inputs = prior.inputs.clamp(0, 1)
@@ -120,96 +126,110 @@ def modes(subject: Subject) -> np.ndarray | None:
     else:
         return None
     log_density = torch.stack([
-        log_normal(each, mu.double(), logvar.double()).sum(1) + weights for each in z
+        log_normal(point, mu.double(), logvar.double()).sum(1) + weights for point in z
     ])  # fmt: skip
     return torch.softmax(log_density, 1).numpy()
 
 
-def of_modes(share: np.ndarray, own: Subject, normal: Subject) -> dict[str, float]:
-    """How far users of different modes are apart, here and under N(0, I) for the same users."""
-    mean = share.mean(0)
-    mode = share.argmax(1)
+def mode_numbers(
+    responsibilities: np.ndarray, subject: Subject, normal: Subject
+) -> dict[str, float]:
+    """Return the distances between users of different modes over those within modes.
+
+    Args:
+        responsibilities: users x components.
+        subject: the model with the mixture prior.
+        normal: the model with N(0, I), for the same users.
+    """
+    mean = responsibilities.mean(0)
+    mode = responsibilities.argmax(1)
     same = (mode[:, None] == mode) & ~np.eye(len(mode), dtype=bool)
     across = mode[:, None] != mode
-    found = {"modes": math.exp(-float(np.sum(mean * np.log(np.maximum(mean, 1e-300))))),
-             "surest": float(share.max(1).mean())}  # fmt: skip
-    for name, subject in (("across / within", own), ("across / within, normal", normal)):
-        apart = pairwise_distance(subject.points)
-        known = same.any() and across.any()
-        found[name] = float(apart[across].mean() / apart[same].mean()) if known else math.nan
-    return found
+    result = {"modes": math.exp(-float(np.sum(mean * np.log(np.maximum(mean, 1e-300))))),
+             "surest": float(responsibilities.max(1).mean())}  # fmt: skip
+    defined = same.any() and across.any()
+    for name, model in (("across / within", subject), ("across / within, normal", normal)):
+        distances = pairwise_distance(model.points)
+        ratio = distances[across].mean() / distances[same].mean() if defined else math.nan
+        result[name] = float(ratio)
+    return result
 
 
 def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Means over seeds and differences from the first prior within seeds, with 95% intervals."""
+    """Return means over seeds, and differences from the first prior by seed, with 95% intervals."""
     rows = []
     for beta in dict.fromkeys(run["beta"] for run in runs):
-        of_beta = {run["seed"]: run["priors"] for run in runs if run["beta"] == beta}
+        by_seed = {run["seed"]: run["priors"] for run in runs if run["beta"] == beta}
         for prior in PRIORS:
-            row: dict[str, Any] = {"prior": prior, "beta": beta, "seeds": len(of_beta)}
-            for key in next(iter(of_beta.values()))[prior]:
-                values = [found[prior][key] for found in of_beta.values()]
+            row: dict[str, Any] = {"prior": prior, "beta": beta, "seeds": len(by_seed)}
+            for key in next(iter(by_seed.values()))[prior]:
+                values = [results[prior][key] for results in by_seed.values()]
                 row[key] = _interval(values)
-                first = [found["normal"].get(key) for found in of_beta.values()]
-                if None not in (*values, *first):
-                    row[key]["against normal"] = _interval(np.subtract(values, first).tolist())
+                normal = [results["normal"].get(key) for results in by_seed.values()]
+                if None not in (*values, *normal):
+                    row[key]["against normal"] = _interval(np.subtract(values, normal).tolist())
             rows.append(row)
     return rows
 
 
 def _interval(values: list[Any]) -> dict[str, Any]:
-    known = np.array([math.nan if v is None else v for v in values], dtype=np.float64)
-    if not np.isfinite(known).all():
+    numbers = np.array([math.nan if v is None else v for v in values], dtype=np.float64)
+    if not np.isfinite(numbers).all():
         return {"mean": None, "half_width": None}
-    interval = mean_interval(known) if len(known) > 1 else None
-    return {"mean": float(known.mean()), "half_width": interval and interval.half_width}
+    interval = mean_interval(numbers) if len(numbers) > 1 else None
+    return {"mean": float(numbers.mean()), "half_width": interval and interval.half_width}
 
 
 def measure(split: Split, beta: float, seed: int) -> dict[str, dict[str, float]]:
-    """All priors on one split: the numbers of each, by the prior's name."""
-    found: dict[str, dict[str, float]] = {}
+    """Return the numbers of each prior on one split, by the prior's name."""
+    results: dict[str, dict[str, float]] = {}
     normal: Subject | None = None
     for name, prior in PRIORS.items():
         started = time.perf_counter()
-        subject, ndcg = examined(split, prior, beta, seed)
+        subject, ndcg = fit_subject(split, prior, beta, seed)
         normal = normal or subject
-        fit = time.perf_counter() - started
-        found[name] = {"NDCG@100": ndcg, **numbers(subject)}
-        share = modes(subject)
-        if share is not None:
-            found[name] |= of_modes(share, subject, normal)
+        fit_seconds = time.perf_counter() - started
+        results[name] = {"NDCG@100": ndcg, **numbers(subject)}
+        responsibilities = modes(subject)
+        if responsibilities is not None:
+            results[name] |= mode_numbers(responsibilities, subject, normal)
+        measure_seconds = time.perf_counter() - started - fit_seconds
         print(f"beta {beta:g}, seed {seed}, {name}: NDCG@100 {ndcg:.4f}, "
-              f"{fit:.0f} s to fit, {time.perf_counter() - started - fit:.0f} s to measure",
+              f"{fit_seconds:.0f} s to fit, {measure_seconds:.0f} s to measure",
               flush=True)  # fmt: skip
-    return found
+    return results
 
 
 def main() -> None:
-    """Measure what is missing, and write what was found after each split and beta."""
+    """Measure the splits and betas that the record lacks, and write it after each of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("log", help="a log, or the name of a data set")
     parser.add_argument("--data", type=Path, help="the named data set's raw file")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--betas", default="0.2,1", help="ends of the KL weight")
-    parser.add_argument("--splits", type=Path, default=Path("reproduction/splits"))
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
+    parser.add_argument(
+        "--betas", default="0.2,1", help="comma-separated final weights of the KL term"
+    )
+    parser.add_argument(
+        "--splits", type=Path, default=Path("reproduction/splits"), help="folder of splits"
+    )
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("priors.json"))
     arguments = parser.parse_args()
     splits = Splits(data_set(arguments.log, data=arguments.data), arguments.splits, print)
     splits.prepare(range(arguments.seeds))
-    content = read_json(arguments.out) if arguments.out.exists() else {"runs": []}
+    record = read_json(arguments.out) if arguments.out.exists() else {"runs": []}
     for seed in range(arguments.seeds):
         split = splits.load(seed)
         for beta in map(float, arguments.betas.split(",")):
-            if any((run["seed"], run["beta"]) == (seed, beta) for run in content["runs"]):
+            if any((run["seed"], run["beta"]) == (seed, beta) for run in record["runs"]):
                 continue
-            found = measure(split, beta, seed)
-            content["runs"].append({
+            results = measure(split, beta, seed)
+            record["runs"].append({
                 "seed": seed, "beta": beta, "settings": SETTINGS, "prior_settings": PRIORS,
                 "n_users": N_USERS, "training_users": split.train.fingerprint,
-                "priors": jsonable(found), "provenance": provenance(),
+                "priors": jsonable(results), "provenance": provenance(),
             })  # fmt: skip
-            content["summary"] = summary(content["runs"])
-            write_json(arguments.out, content)
+            record["summary"] = summary(record["runs"])
+            write_json(arguments.out, record)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Mult-VAE with several learning rates and networks, on validation users.
+"""Mult-VAE with several learning rates and networks on validation users.
 
     python -m benchmarks.experiments.rates [--data lastfm] [--seed 0] [--out rates.json]
 
-Everything else is the default; magazine has the mean of ten splits. Test users are not touched.
-docs/defaults.md tells what the default learning rate follows from this.
+All other settings are defaults; magazine has the mean of ten splits. Test users are not used.
+docs/defaults.md derives the default learning rate from the results.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROWS: dict[str, dict[str, Any]] = {
 
 
 def measure(splits: list[nf.Split], values: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The best validation NDCG@100 and that of every epoch, as means over the splits."""
+    """Return the best validation NDCG@100 and that of each epoch, as means over the splits."""
     started = time.perf_counter()
     scores = []
     for split in splits:
@@ -46,25 +46,23 @@ def measure(splits: list[nf.Split], values: dict[str, Any], seed: int) -> dict[s
 
 
 def main() -> None:
-    """Measure the sets named, and write what was found after each row."""
+    """Measure the data sets of the command line, and write the record after each row."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default=",".join(DATA))
+    parser.add_argument("--data", default=",".join(DATA), help="comma-separated data sets")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("rates_again.json"))
     arguments = parser.parse_args()
-    found = read_json(arguments.out) if arguments.out.exists() else {"runs": []}
+    record = read_json(arguments.out) if arguments.out.exists() else {"runs": []}
     for name in arguments.data.split(","):
         splits = read(name)
         for row, values in ROWS.items():
-            measured = measure(splits, values, arguments.seed)
-            found["runs"].append({
-                "data": name, "row": row, "settings": values, "seed": arguments.seed, **measured,
+            result = measure(splits, values, arguments.seed)
+            record["runs"].append({
+                "data": name, "row": row, "settings": values, "seed": arguments.seed, **result,
                 "provenance": provenance(),
             })  # fmt: skip
-            write_json(arguments.out, found)
-            print(
-                f"{name} {row}: {measured['best']:.4f} in {measured['seconds']:.0f} s", flush=True
-            )
+            write_json(arguments.out, record)
+            print(f"{name} {row}: {result['best']:.4f} in {result['seconds']:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Logs with short histories: what the defaults come to, and whether PIA helps Mult-VAE there.
+"""Logs with short histories: the scores of the defaults, and whether PIA helps Mult-VAE there.
 
     python -m benchmarks.experiments.short_histories [--data lastfm] [--out short_histories.json]
 
-Of each user of a data set a random number of interactions is kept, geometric with mean 1.6 or 3, as
-in shops where most customers come once or twice; items with one user, and all but the 5,000 most
-popular, are left out. A tenth of the users with two items (or 1,500, at most a quarter) are
-validation users, with one item to find. They choose epochs; test users there are none.
+Each user keeps a random number of interactions, geometric with mean 1.6 or 3, as in shops where
+most customers buy once or twice. Items with one user, and all but the 5,000 most popular, are left
+out. A tenth of the users with two items (or 1,500, at most a quarter) are validation users with one
+held-out item. They choose the epochs. There are no test users.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ MEANS = (1.6, 3.0)
 MOST_ITEMS = 5_000
 WEIGHTS = (0.03, 0.3, 3.0, 10.0)
 L2_SCALES = (1 / 3, 1.0, 2.0)
-"""Multiples of WMF's default, for the first of which the rule for short histories is undone."""
+"""Factors of WMF's default; the first undoes the rule for short histories."""
 
 
 def shortened(x: nf.Interactions, mean: float) -> nf.Interactions:
-    """A random part of each history, and the items that are left."""
+    """Return a random part of each history, with the remaining items."""
     rng = generator(0, "short histories")
     lengths = np.diff(x.x.indptr)
-    wanted = np.minimum(lengths, rng.geometric(1 / mean, len(lengths)))
+    n_kept = np.minimum(lengths, rng.geometric(1 / mean, len(lengths)))
     keys = rng.random(x.n_interactions)
     rows = np.repeat(np.arange(len(lengths)), lengths)
     order = np.lexsort((keys, rows))
-    place = np.empty(len(keys), np.int64)
-    place[order] = np.arange(len(keys)) - np.repeat(x.x.indptr[:-1], lengths)
-    kept = x.only(place < wanted[rows])
-    popular = np.argsort(-kept.item_counts, kind="stable")[:MOST_ITEMS]
-    kept = kept.on_items(kept.item_ids.take(np.sort(popular[kept.item_counts[popular] > 1])))
-    return kept.take_users(np.flatnonzero(np.diff(kept.x.indptr)))
+    random_rank = np.empty(len(keys), np.int64)
+    random_rank[order] = np.arange(len(keys)) - np.repeat(x.x.indptr[:-1], lengths)
+    short = x.only(random_rank < n_kept[rows])
+    popular = np.argsort(-short.item_counts, kind="stable")[:MOST_ITEMS]
+    short = short.on_items(short.item_ids.take(np.sort(popular[short.item_counts[popular] > 1])))
+    return short.take_users(np.flatnonzero(np.diff(short.x.indptr)))
 
 
 def algorithms(train: nf.Interactions) -> dict[str, nf.Algorithm]:
-    """What is fitted; the plain Mult-VAE is what PIA is compared with."""
+    """Return the algorithms by label; PIA is compared with the plain "Mult-VAE"."""
     l2 = nf.WMF().resolved(train).l2 or 0.0
     return {
         "Popularity": nf.Popularity(), "EASE": nf.EASE(), "EDLAE": nf.EDLAE(),
@@ -61,13 +61,13 @@ def algorithms(train: nf.Interactions) -> dict[str, nf.Algorithm]:
 
 
 def measure(name: str, before: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """Fit all on each shortened log that the record has not yet."""
-    whole = read(name)[0].train
-    found = dict(before["means"]) if before else {}
+    """Yield the record after fitting all algorithms on each shortened log that it lacks."""
+    full = read(name)[0].train
+    by_mean = dict(before["means"]) if before else {}
     for mean in MEANS:
-        if f"{mean:g}" in found:
+        if f"{mean:g}" in by_mean:
             continue
-        data = shortened(whole, mean)
+        data = shortened(full, mean)
         share = min(0.25, max(0.1, 1500 / data.n_users))
         train, validation = nf.hold_out_users(data, share)
         evaluations, rows = {}, {}
@@ -92,16 +92,16 @@ def measure(name: str, before: dict[str, Any] | None) -> Iterator[dict[str, Any]
                 }  # fmt: skip
             print(name, mean, label, rows[label], flush=True)
         pairs = {
-            label: nf.compare(evaluations["Mult-VAE"], each, METRIC).to_dict()
-            for label, each in evaluations.items()
+            label: nf.compare(evaluations["Mult-VAE"], evaluation, METRIC).to_dict()
+            for label, evaluation in evaluations.items()
             if label != "Mult-VAE"
         }
         sizes = {
             "users": train.n_users, "items": train.n_items,
             "interactions": train.n_interactions, "validation": validation.n_users,
         }  # fmt: skip
-        found[f"{mean:g}"] = {"sizes": sizes, "rows": rows, "over_mult_vae": pairs}
-        yield {"means": found}
+        by_mean[f"{mean:g}"] = {"sizes": sizes, "rows": rows, "over_mult_vae": pairs}
+        yield {"means": by_mean}
 
 
 if __name__ == "__main__":

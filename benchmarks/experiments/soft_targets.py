@@ -1,13 +1,12 @@
-"""Soft targets and PIA with the defaults of Mult-VAE and RecVAE, on test users, paired.
+"""Soft targets and PIA with the defaults of Mult-VAE and RecVAE, paired on test users.
 
     python -m benchmarks.experiments.soft_targets --data FOLDER --sets ml-1m,lastfm \
         [--only Mult-VAE] [--out soft_targets.json]
 
-FOLDER holds ml-1m.zip and the Parquet files of the other sets. Everything is as a newcomer gets
-it: no preset, no setting, but what the row's name says. The defaults were chosen on the
-validation users of another split (seed 12345). One split and one training each; test users are
-touched once, and rows of one algorithm are compared user by user. Sets that are in the result
-already are kept.
+FOLDER has ml-1m.zip and the Parquet files of the other data sets. Each row has the defaults except
+for what its name says; these were chosen on the validation users of another split (seed 12345).
+There is one split, and one training per row. Test users are used once, and rows of one algorithm
+are compared per user. Data sets that the record has are not measured again.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ PAIRS = [(f"{name}, published loss", name) for name in ("Mult-VAE", "RecVAE")] +
 
 
 def read(name: str, folder: Path) -> Any:
-    """Read a set: users with at least five items; of MovieLens, ratings of 4 and more."""
+    """Return a data set: users with at least five items; of MovieLens, ratings of at least 4."""
     if name == "ml-1m":
         return nf.read_log(folder / "ml-1m.zip", filters=nf.Filters(min_rating=4, min_user=5))
     frame = pl.read_parquet(folder / f"{name}.parquet")
@@ -54,7 +53,7 @@ def read(name: str, folder: Path) -> Any:
 
 
 def measure(name: str, folder: Path, rows: list[str]) -> dict[str, Any]:
-    """Fit the rows on a set and measure them on its test users, once."""
+    """Return the record of the rows on a data set, measured once on its test users."""
     split = nf.split_strong(read(name, folder), HELD_OUT[name], seed=SEED)
     result: dict[str, Any] = {
         "split": split.fingerprint, "n_users": split.train.n_users, "n_items": split.train.n_items,
@@ -82,18 +81,20 @@ def measure(name: str, folder: Path, rows: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--sets", default=",".join(HELD_OUT))
-    parser.add_argument("--only", default="Mult-VAE,RecVAE", help="Rows that begin so.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--sets", default=",".join(HELD_OUT), help="comma-separated data sets")
+    parser.add_argument(
+        "--only", default="Mult-VAE,RecVAE", help="comma-separated beginnings of rows"
+    )
     parser.add_argument("--out", type=Path, default=HERE / "soft_targets.json")
     arguments = parser.parse_args()
     rows = [row for row in ROWS if row.startswith(tuple(arguments.only.split(",")))]
-    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    records = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     for name in arguments.sets.split(","):
         key = f"{name}, {arguments.only}"
-        if key not in found:
-            found[key] = {**measure(name, arguments.data, rows), "provenance": provenance()}
-            write_json(arguments.out, found)
+        if key not in records:
+            records[key] = {**measure(name, arguments.data, rows), "provenance": provenance()}
+            write_json(arguments.out, records)
 
 
 if __name__ == "__main__":

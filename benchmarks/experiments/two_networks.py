@@ -1,8 +1,8 @@
-"""The two networks that Mult-VAE tries by default, on validation users, with several seeds.
+"""The two networks that Mult-VAE tries by default, with several seeds on validation users.
 
     python -m benchmarks.experiments.two_networks [--data npm] [--out two_networks.json]
 
-Test users are not touched. docs/defaults.md tells what follows.
+Test users are not used. The results are in docs/defaults.md.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from benchmarks.defaults import DATA, read
 from benchmarks.experiments import sets
 
 SEEDS = (1, 2)
-"""Seed 0 is that of on_test.json and rates.json, by which the two networks were found."""
+"""Seed 0 is that of on_test.json and rates.json, in which the two networks were chosen."""
 
 
 def measure(name: str, before: dict[str, Any] | None) -> dict[str, Any]:
-    """Fit by the defaults with each seed that the record has not yet."""
+    """Fit with the defaults and each seed that the record lacks."""
     split = read(name)[0]
     runs = list(before["runs"]) if before else []
     for seed in SEEDS:

@@ -1,8 +1,8 @@
-"""Several variational autoencoders in one: how much are equal blends of seeds and kinds better?
+"""Ensembles of variational autoencoders: the gain of equal blends of seeds and kinds.
 
     python -m benchmarks.experiments.vae_ensembles [--data npm] [--out vae_ensembles.json]
 
-Validation users only: they choose each network's epoch, and nothing else. The weights are equal.
+Only validation users are used; they choose each network's epoch. The weights are equal.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MIXTURES = (
 
 
 def measure(name: str, before: dict[str, Any] | None) -> dict[str, Any]:
-    """Fit each kind with each seed, then add up."""
+    """Fit each kind with each seed, and compare the ensembles with their best parts."""
     split = read(name)[0]
     models: dict[str, Model] = {}
     seconds: dict[str, float] = {}
@@ -51,14 +51,14 @@ def measure(name: str, before: dict[str, Any] | None) -> dict[str, Any]:
     for parts in MIXTURES:
         label = " + ".join(parts)
         ensemble = Ensemble([models[part] for part in parts], (1 / len(parts),) * len(parts))
-        found = nf.evaluate(ensemble, split.validation, [METRIC], name=label)
+        evaluation = nf.evaluate(ensemble, split.validation, [METRIC], name=label)
         best = max(parts, key=lambda part: evaluations[part].mean(METRIC))
-        pair = nf.compare(evaluations[best], found, METRIC)
+        pair = nf.compare(evaluations[best], evaluation, METRIC)
         mixtures[label] = pair.to_dict()
         print(
             name,
             label,
-            f"{found.mean(METRIC):.4f} {pair.difference:+.4f} p {pair.p:.3f}",
+            f"{evaluation.mean(METRIC):.4f} {pair.difference:+.4f} p {pair.p:.3f}",
             flush=True,
         )
     single = {label: e.mean(METRIC) for label, e in evaluations.items()}

@@ -1,5 +1,5 @@
-"""Other libraries' Mult-VAE on the same data, each in an environment of its own.
+"""Other libraries' Mult-VAE on the same data, each in a separate environment.
 
-`python -m benchmarks.peers.setup` makes the environments under `.peers/`; `client.Peer` starts an
-adapter (`NAME_peer.py`) in its environment and speaks with it (`protocol.py`).
+`python -m benchmarks.peers.setup` makes the environments under `.peers/`. `client.Peer` runs an
+adapter (`NAME_peer.py`) in its environment and sends it commands (`protocol.py`).
 """

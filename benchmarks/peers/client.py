@@ -1,10 +1,10 @@
-"""Starts a peer in its own environment and speaks with it.
+"""The process of a peer in its own environment, and the commands to it.
 
     with Peer("cornac") as peer:
         peer.load("train.npz", threads=2)
         seconds = peer.ask("steps", n=5)["seconds"]
 
-`with` says in `UnavailableError` why a peer cannot be started; `reason()` gives it without raising.
+`with` raises `UnavailableError` with the reason why a peer does not start; `reason()` returns it.
 """
 
 from __future__ import annotations
@@ -35,18 +35,24 @@ class UnavailableError(PeerError):
 
 
 def names() -> list[str]:
-    """The peers that have an adapter."""
+    """Return the names of the peers that have an adapter."""
     return sorted(path.name.removesuffix("_peer.py") for path in HERE.glob("*_peer.py"))
 
 
 def python_of(name: str) -> Path:
-    """The interpreter of a peer's environment, made or not."""
+    """Return the path of the interpreter in a peer's environment, which may not exist yet."""
     folder, executable = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
     return ENVIRONMENTS / name / folder / executable
 
 
 class Peer:
-    """One peer's process, alive inside `with`, in a working folder that goes with it."""
+    """A peer's process, which runs inside `with` in a temporary working folder.
+
+    Args:
+        name: a peer of `names()`, or a label.
+        python: interpreter; by default that of the peer's environment.
+        adapter: script to run; by default the peer's adapter.
+    """
 
     def __init__(
         self, name: str, *, python: Path | None = None, adapter: Path | None = None
@@ -69,14 +75,14 @@ class Peer:
         self._stop()
 
     def available(self) -> bool:
-        """Whether the environment is there and imports the library."""
+        """Return whether the environment exists and can import the library."""
         return self.reason() is None
 
     def reason(self) -> str | None:
-        """Why the peer is not available; None if it is."""
+        """Return why the peer is not available, or None if it is."""
         if not self.python.exists():
             return f"no environment; make it with python -m benchmarks.peers.setup {self.name}"
-        # A process of its own, since the library must not be imported before `load` says threads.
+        # A separate process: the library may be imported only after `load` has set the threads.
         trial = Peer(self.name, python=self.python, adapter=self.adapter)
         trial._start()
         try:
@@ -88,11 +94,20 @@ class Peer:
         return None
 
     def load(self, train: Path | str, *, timeout: float = 600.0, **settings: Any) -> float:
-        """Build the peer's data set and model; seconds it took."""
+        """Build the peer's data set and model, and return the seconds."""
         return self.ask("load", timeout=timeout, train=train, **settings)["seconds"]
 
     def ask(self, cmd: str, *, timeout: float = 600.0, **fields: Any) -> dict[str, Any]:
-        """The reply to a command. A peer that takes longer than `timeout` seconds is ended."""
+        """Send a command and return the reply.
+
+        Args:
+            cmd: a command of `protocol`.
+            timeout: seconds after which the peer is killed.
+            **fields: arguments of the command.
+
+        Raises:
+            PeerError: the peer is not running, failed, died or took too long.
+        """
         if self._process is None or self._process.stdin is None:
             raise PeerError(f"{self.name} is not running")
         paths = {key: str(Path(fields[key]).resolve()) for key in PATHS if key in fields}
@@ -101,13 +116,13 @@ class Peer:
             self._process.stdin.write(line.encode())
             self._process.stdin.flush()
         except OSError:
-            raise self._died(cmd) from None
-        reply = json.loads(self._line(cmd, timeout))
+            raise self._stopped_error(cmd) from None
+        reply = json.loads(self._read_line(cmd, timeout))
         if "error" in reply:
             raise PeerError(f"{cmd}: {reply['error']}")
         return reply
 
-    def _line(self, cmd: str, timeout: float) -> bytes:
+    def _read_line(self, cmd: str, timeout: float) -> bytes:
         assert self._process is not None
         assert self._process.stdout is not None
         deadline = time.monotonic() + timeout
@@ -119,27 +134,27 @@ class Peer:
                     raise PeerError(f"{cmd}: no reply within {timeout:g} s")
                 chunk = os.read(self._process.stdout.fileno(), 1 << 16)
                 if not chunk:
-                    raise self._died(cmd)
+                    raise self._stopped_error(cmd)
                 self._unread += chunk
         line, _, self._unread = self._unread.partition(b"\n")
         return line
 
-    def _died(self, cmd: str) -> PeerError:
-        self._said.seek(0)
-        last = self._said.read().decode(errors="replace").strip().splitlines()[-1:]
+    def _stopped_error(self, cmd: str) -> PeerError:
+        self._stderr.seek(0)
+        last_line = self._stderr.read().decode(errors="replace").strip().splitlines()[-1:]
         self._stop()
-        return PeerError(f"{cmd}: the process ended: {''.join(last) or 'nothing said'}")
+        return PeerError(f"{cmd}: the process ended: {''.join(last_line) or 'no message'}")
 
     def _start(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._unread = b""
-        # A session of its own is a group of its own, so that its children end with it.
+        # A new session is a process group, so that killing it also kills the peer's children.
         self._process = subprocess.Popen(
             [str(self.python), str(self.adapter), *self.arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._stderr,
             cwd=self._folder.name,
             env={k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
             start_new_session=True,
@@ -159,7 +174,7 @@ class Peer:
         try:
             process.stdin.close()
         except BrokenPipeError:
-            print(f"{self.name}: a command was left unread", file=sys.stderr)
+            print(f"{self.name}: the peer did not read its last command", file=sys.stderr)
         process.stdout.close()
-        self._said.close()
+        self._stderr.close()
         self._folder.cleanup()

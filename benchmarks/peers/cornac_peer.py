@@ -1,17 +1,17 @@
 """Cornac's VAECF.
 
-Training goes through the library's `learn`, an epoch at a time, over the `user_iter` of its data
-set, which is timed. `learn` makes an optimiser on every call; it is handed the same Adam each
-time, as if all epochs were one call.
+Training calls the library's `learn` for one epoch at a time, over the `user_iter` of its data set,
+which is timed. `learn` makes an optimiser on every call; here it gets the same Adam each time, as
+if all epochs were one call.
 
-Where it differs from the published Mult-VAE: input neither normalised nor dropped out (`dropout`
-is ignored); the weight of the divergence is 1 from the first step on; batches are the same in
-every epoch; softmax and logarithm apart, with 1e-10 between them; PyTorch's default weights.
+It differs from the published Mult-VAE: the input is neither normalised nor dropped out (`dropout`
+is ignored); the KL weight is 1 from the first step; batches are the same in every epoch; the
+logarithm is of the softmax plus 1e-10; weights have PyTorch's defaults.
 
-The library ranks only users of its data set: `rank` puts histories through `encode` and `decode`
-of the network, as `score` does for a user that it knows.
+The library ranks only users of its data set, so `rank` calls `encode` and `decode` of the network
+on the histories, as `score` does for a known user.
 
-`recommend` is the model's `recommend` a user, the only way the library has for VAECF.
+`recommend` calls the model's `recommend` per user, the library's only function for VAECF.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import protocol
 
 
 class Cornac(protocol.Adapter):
-    """See the module."""
+    """Cornac's VAECF; see the module."""
 
     distributions = ("cornac", "torch", "numpy", "scipy")
 
@@ -37,7 +37,7 @@ class Cornac(protocol.Adapter):
         from cornac.models.vaecf import vaecf  # noqa: F401
 
     def load(self, train: Any, settings: protocol.Settings) -> None:
-        """Fit for no epoch, which makes the network and keeps the data."""
+        """Fit for zero epochs, which builds the network and stores the data."""
         import numpy as np
         import torch
         from cornac.data import Dataset
@@ -64,7 +64,7 @@ class Cornac(protocol.Adapter):
         self.column_of = np.array(list(self.model.iid_map), np.int64)
 
     def train(self, n_steps: int | None) -> list[float]:
-        """One epoch of `learn` over batches that are timed."""
+        """Run one epoch of `learn` over timed batches."""
         import torch
         from cornac.models.vaecf.vaecf import learn
 
@@ -87,7 +87,7 @@ class Cornac(protocol.Adapter):
         return ticker.seconds
 
     def scores(self, histories: Any) -> Any:
-        """The network's output for rows of ones; columns nobody met come last."""
+        """Return the network's output for binary rows; columns without users come last."""
         import numpy as np
         import torch
 
@@ -98,14 +98,14 @@ class Cornac(protocol.Adapter):
         return scores
 
     def recommend(self, k: int, n_users: int) -> Any:
-        """A list of item ids a user."""
+        """Return a list of item ids per user."""
         return [
             self.model.recommend(user, k=k, remove_seen=True, train_set=self.data)
             for user in range(n_users)
         ]
 
     def columns(self, recommended: Any) -> Any:
-        """The item ids are the columns."""
+        """Return the item ids, which are the columns."""
         return recommended
 
 

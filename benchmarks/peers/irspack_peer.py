@@ -1,18 +1,17 @@
-"""irspack's MultVAE, which is made of JAX, Haiku and Optax.
+"""irspack's MultVAE, which uses JAX, Haiku and Optax.
 
-Training goes through the recommender's own `start_learning` and `run_epoch`, which is all that its
-`learn` calls when nothing is validated. Its step function is a plain attribute of the trainer and
-is wrapped to time steps; each waits for its result there, since JAX would return before it is
-computed. The first step, and the first of every other batch size, compiles. Where it differs from
-the published Mult-VAE: the weight of the divergence reaches 0.2 after 50 epochs rather than after
-40,000 steps; Haiku's default weights; PRNG keys start from 42 whatever the seed, which decides
-on the order of users alone.
+Training calls the recommender's `start_learning` and `run_epoch`, as its `learn` does without
+validation. The trainer's step function is an attribute, which is wrapped to time steps; each step
+waits for its result, because JAX returns before it is computed. The first step, and the first of
+every other batch size, compiles. It differs from the published Mult-VAE: the KL weight reaches 0.2
+after 50 epochs, not after 40,000 steps; weights have Haiku's defaults; PRNG keys start from 42 for
+any seed, and the seed decides only the order of the users.
 
-`rank` is `get_score_cold_user`, made for users that are not trained on.
+`rank` is `get_score_cold_user`, which is for held-out users.
 
 `recommend` is `IDMapper.recommend_for_known_user_batch`, the library's scores without seen items
-and their top k, in one call for all users as the library would have it. The first call for any
-number of users compiles each operation for the sizes it meets; the second one tells its speed.
+and their top k, in one call for all users. The first call for a number of users compiles each
+operation for its sizes, so time the second one.
 """
 
 from __future__ import annotations
@@ -28,22 +27,22 @@ sys.path.insert(0, str(Path(__file__).parent))
 import protocol
 
 
-class _EnoughError(Exception):
-    pass
+class _EpochEndError(Exception):
+    """Ends an epoch early."""
 
 
 class IRSPack(protocol.Adapter):
-    """See the module."""
+    """irspack's MultVAE; see the module."""
 
     distributions = ("irspack", "jax", "jaxlib", "dm-haiku", "optax", "numpy", "scipy")
 
     def check(self) -> None:
-        """Import the model; the package itself would hide why it cannot be."""
+        """Import the model's module, because the package hides the reason of an import error."""
         from irspack.recommenders.multvae import MultVAERecommender  # noqa: F401
 
     def load(self, train: Any, settings: protocol.Settings) -> None:
-        """A recommender that has begun to learn."""
-        # JAX sizes its pools by NPROC, set with the other counts; the rest is the library's own.
+        """Build a recommender and start its training."""
+        # JAX sizes its pools by NPROC, which `protocol` sets; irspack has its own variable.
         os.environ["JAX_PLATFORMS"] = "cpu"
         os.environ["IRSPACK_NUM_THREADS_DEFAULT"] = str(settings.threads)
         import numpy as np
@@ -63,7 +62,7 @@ class IRSPack(protocol.Adapter):
         self.mapper = IDMapper(list(range(train.shape[0])), list(range(train.shape[1])))
 
     def train(self, n_steps: int | None) -> list[float]:
-        """`run_epoch`, left when the next step after the last would begin."""
+        """Run `run_epoch`, and leave it before the step after the last one."""
         import jax
 
         trainer, update = self.model.trainer, self.model.trainer.update_function
@@ -73,7 +72,7 @@ class IRSPack(protocol.Adapter):
         def timed(*args: Any) -> Any:
             nonlocal started
             if len(seconds) == n_steps:
-                raise _EnoughError
+                raise _EpochEndError
             result = jax.block_until_ready(update(*args))
             now = time.perf_counter()
             seconds.append(now - started)
@@ -87,23 +86,23 @@ class IRSPack(protocol.Adapter):
         trainer.update_function = timed
         try:
             self.model.run_epoch()
-        except _EnoughError:
+        except _EpochEndError:
             pass
         finally:
             trainer.update_function = update
         return seconds
 
     def scores(self, histories: Any) -> Any:
-        """Scores of users that are not trained on."""
+        """Return the scores of held-out users."""
         return self.model.get_score_cold_user(histories)
 
     def recommend(self, k: int, n_users: int) -> Any:
-        """Pairs of item and score, a list a user."""
+        """Return a list of pairs of item and score per user."""
         users = list(range(n_users))
         return self.mapper.recommend_for_known_user_batch(self.model, users, cutoff=k)
 
     def columns(self, recommended: Any) -> Any:
-        """The item ids are the columns."""
+        """Return the item ids, which are the columns."""
         return [[item for item, _ in pairs] for pairs in recommended]
 
 

@@ -1,18 +1,18 @@
-"""The adapter's side: commands in on stdin, replies out on stdout, a JSON object a line each.
+"""The protocol of adapters: commands on stdin, replies on stdout, one JSON object per line.
 
-Every peer's own Python imports this module by its path, so it needs NumPy and SciPy alone, and
-those only after the number of threads is known: their thread pools are made on import.
+Every peer's Python imports this module by its path, so it needs only NumPy and SciPy. It imports
+them after the number of threads is set, because their thread pools are made on import.
 
-- check: {} when the library and its Mult-VAE can be imported, else {"error": why}
+- check: {} if the library and its Mult-VAE can be imported, else {"error": reason}
 - versions: {"python": ..., NAME: ...}
-- load(train, batch_size, hidden, latent, learning_rate, dropout, threads, seed): the peer's data
-  set and model, of the sizes I-hidden-latent-hidden-I, on the CPU
-- steps(n): {"seconds": [...]}, n training steps of full batches, timed each; the first one of an
-  epoch carries what the library does at the start of an epoch, so compare medians
-- epoch: {"seconds": s}, one epoch of training, nothing validated
-- rank(histories, k, out): top k columns, without the history's, of users that are not trained on
-- recommend(k, n_users[, out]): {"seconds": s, "users": n}, the peer's own way to the top k of the
-  first training users without what they have seen; saved to out, if given, when the clock is off
+- load(train, batch_size, hidden, latent, learning_rate, dropout, threads, seed): builds the peer's
+  data set and model with the sizes I-hidden-latent-hidden-I on the CPU
+- steps(n): {"seconds": [...]} of n training steps of full batches; the first step of an epoch
+  includes the library's work at its start, so compare medians
+- epoch: {"seconds": s} of one epoch of training without validation
+- rank(histories, k, out): saves the top k columns, without the histories', of held-out users
+- recommend(k, n_users[, out]): {"seconds": s, "users": n} of the peer's own function for the top k
+  of the first training users without seen items; saved to `out`, if given, which is not timed
 - memory: {"peak_mib": m} of the process since its start
 - quit
 """
@@ -38,7 +38,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC"
 
 @dataclass(frozen=True)
 class Settings:
-    """What `load` is asked for, besides the data; the published sizes otherwise."""
+    """The settings of `load`; the defaults are the published ones."""
 
     batch_size: int = 500
     hidden: int = 600
@@ -50,9 +50,12 @@ class Settings:
 
 
 class Ticker:
-    """Passes batches on to a loop that cannot be seen into, and times its steps.
+    """Times the steps of another library's loop over batches.
 
-    A step lasts from the moment the loop asks for a batch until it asks for the next one.
+    A step lasts from the moment when the loop takes a batch until it takes the next one.
+
+    Args:
+        limit: maximum number of batches.
     """
 
     def __init__(self, limit: int | None = None) -> None:
@@ -69,12 +72,12 @@ class Ticker:
 
 
 class Adapter:
-    """A peer. Subclasses import their library inside the methods, after `threads` is set."""
+    """The interface of a peer; subclasses import their library in the methods, after `load`."""
 
     distributions: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Import what is measured, so that a broken environment says why."""
+        """Import the library, so that a broken environment raises the reason."""
         raise NotImplementedError
 
     def load(self, train: Any, settings: Settings) -> None:
@@ -82,23 +85,25 @@ class Adapter:
         raise NotImplementedError
 
     def train(self, n_steps: int | None) -> list[float]:
-        """Run the peer's loop over one epoch or its first n steps; seconds of each step."""
+        """Run the peer's loop for an epoch or its first n steps; return the seconds per step."""
         raise NotImplementedError
 
     def scores(self, histories: Any) -> Any:
-        """Dense scores, users x columns of the training matrix, of a batch of histories."""
+        """Return dense scores of a batch of histories, users x columns of the training matrix."""
         raise NotImplementedError
 
     def recommend(self, k: int, n_users: int) -> Any:
-        """The peer's own way to the top k of the first training users, in the peer's own form."""
+        """Return the top k of the first training users by the peer's function, in its format."""
         raise NotImplementedError
 
     def columns(self, recommended: Any) -> Any:
-        """What `recommend` gave as columns of the training matrix, users x k, -1 for none."""
+        """Return the result of `recommend` as training columns, users x k; -1 is none."""
         raise NotImplementedError
 
 
 class _Server:
+    """The commands of the protocol, one method each."""
+
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
         self.settings = Settings()
@@ -109,8 +114,8 @@ class _Server:
         return {}
 
     def versions(self) -> dict[str, Any]:
-        found = {name: version(name) for name in self.adapter.distributions}
-        return {"python": platform.python_version(), **found}
+        libraries = {name: version(name) for name in self.adapter.distributions}
+        return {"python": platform.python_version(), **libraries}
 
     def load(self, train: str, **settings: Any) -> dict[str, Any]:
         self.settings = Settings(**settings)
@@ -124,12 +129,14 @@ class _Server:
         return {"seconds": time.perf_counter() - started}
 
     def steps(self, n: int) -> dict[str, Any]:
-        an_epoch = self.n_users // self.settings.batch_size
-        if not an_epoch:
-            raise ValueError("fewer users than a batch")
+        steps_per_epoch = self.n_users // self.settings.batch_size
+        if not steps_per_epoch:
+            raise ValueError(
+                f"{self.n_users} users are fewer than a batch of {self.settings.batch_size}"
+            )
         seconds: list[float] = []
         while len(seconds) < n:
-            seconds += self.adapter.train(min(n - len(seconds), an_epoch))
+            seconds += self.adapter.train(min(n - len(seconds), steps_per_epoch))
         return {"seconds": seconds}
 
     def epoch(self) -> dict[str, Any]:
@@ -141,11 +148,11 @@ class _Server:
         import numpy as np
 
         x = read_csr(histories)
-        ranked = np.empty((x.shape[0], k), np.int32)
+        ranking = np.empty((x.shape[0], k), np.int32)
         for start in range(0, x.shape[0], self.settings.batch_size):
             rows = slice(start, start + self.settings.batch_size)
-            ranked[rows] = top_k(self.adapter.scores(x[rows]), x[rows], k)
-        np.save(out, ranked)
+            ranking[rows] = top_k(self.adapter.scores(x[rows]), x[rows], k)
+        np.save(out, ranking)
         return {"users": x.shape[0]}
 
     def recommend(self, k: int, n_users: int, out: str | None = None) -> dict[str, Any]:
@@ -165,7 +172,7 @@ class _Server:
 
 def serve(adapter: Adapter) -> None:
     """Answer commands until `quit` or the end of input."""
-    # What the library prints, from C too, must not come between the replies.
+    # The library's own output, also from C, goes to stderr, so that stdout has replies only.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
@@ -186,7 +193,7 @@ def serve(adapter: Adapter) -> None:
 
 
 def read_csr(path: str) -> Any:
-    """The CSR matrix of an .npz file, as the older interface that every peer knows."""
+    """Return the CSR matrix of an .npz file, in SciPy's older interface that every peer accepts."""
     from scipy import sparse
 
     matrix = sparse.csr_matrix(sparse.load_npz(path))
@@ -195,7 +202,7 @@ def read_csr(path: str) -> Any:
 
 
 def top_k(scores: Any, histories: Any, k: int) -> Any:
-    """The k best columns of each row, best first, without those of the histories."""
+    """Return the k best columns of each row, best first, without those of the histories."""
     import numpy as np
 
     scores = np.array(scores, np.float32)
@@ -206,10 +213,10 @@ def top_k(scores: Any, histories: Any, k: int) -> Any:
 
 
 def peak_mib() -> float:
-    """Peak resident memory of this process.
+    """Return the peak resident memory of this process in MiB.
 
-    Linux hands the parent's peak on to `ru_maxrss` of a process it starts, so a large benchmark
-    would lend its own size to every small peer; `VmHWM` begins anew.
+    On Linux a process inherits `ru_maxrss` from its parent, so a small peer would get the peak of a
+    large benchmark; `VmHWM` is not inherited.
     """
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():

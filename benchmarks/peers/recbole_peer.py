@@ -1,18 +1,18 @@
 """RecBole's MultiVAE.
 
-Training goes through `Trainer._train_epoch`, the library's loop, over its `UserDataLoader`, whose
-iteration is timed. Where it differs from the published Mult-VAE: noise of the latent state has a
-standard deviation of 0.01 times the posterior's; a row for the padding user is trained on with
-the rest; Xavier-normal weights with biases of zero.
+Training calls the library's loop, `Trainer._train_epoch`, over its `UserDataLoader`, whose
+iteration is timed. It differs from the published Mult-VAE: the latent noise has 0.01 times the
+posterior's standard deviation; a row for the padding user is trained too; weights are Xavier-normal
+with zero biases.
 
-`latent_dimension` counts means and log-variances together, so it is given twice the size.
+`latent_dimension` counts means and log-variances together, so it gets twice the size.
 
-The library ranks only the users of its data set: `rank` puts histories through `forward` of the
-network in evaluation mode, which normalises its input itself.
+The library ranks only users of its data set, so `rank` calls the network's `forward` in evaluation
+mode, which normalises its input.
 
-`recommend` is `full_sort_topk`, a batch of users at a time. It masks the history only of users
-that have something in the test part, so each training user gets one item there that they have
-not seen, as every user has in the library's own splits; it is recommended like any other.
+`recommend` is `full_sort_topk` per batch of users. It masks the history only of users with items in
+the test part, so each training user gets one unseen item there, as every user has in the library's
+own splits. That item is recommended like any other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import protocol
 
 
 class _Timed:
-    """A data loader whose batches pass a ticker."""
+    """A data loader whose batches are timed by a ticker."""
 
     def __init__(self, loader: Any, ticker: protocol.Ticker) -> None:
         self.loader, self.ticker = loader, ticker
@@ -44,7 +44,7 @@ class _Timed:
 
 
 class RecBole(protocol.Adapter):
-    """See the module."""
+    """RecBole's MultiVAE; see the module."""
 
     distributions = ("recbole", "torch", "numpy", "scipy", "pandas")
 
@@ -54,7 +54,7 @@ class RecBole(protocol.Adapter):
         from recbole.model.general_recommender import MultiVAE  # noqa: F401
 
     def load(self, train: Any, settings: protocol.Settings) -> None:
-        """Write the library's atomic files into the working folder, and read them with it."""
+        """Write the library's atomic files into the working folder, and load them."""
         import numpy as np
         import torch
         from recbole.config import Config
@@ -104,26 +104,26 @@ class RecBole(protocol.Adapter):
         folder.mkdir(exist_ok=True)
         coo = train.tocoo()
         pairs = {"train": np.column_stack([coo.row, coo.col])}
-        unseen = [_first_gap(train.indices[a:b]) for a, b in pairwise(train.indptr)]
+        unseen = [_first_missing(train.indices[a:b]) for a, b in pairwise(train.indptr)]
         held = np.column_stack([np.arange(len(unseen)), unseen])
         held = held[held[:, 1] < train.shape[1]]
-        # Items that nobody met are columns too; only interactions of the training part are learnt.
-        unmet = np.setdiff1d(np.arange(train.shape[1]), coo.col)
-        extra = np.column_stack([np.zeros(len(unmet), np.int64), unmet])
+        # Items without interactions need a column, so they are in the validation part.
+        unused = np.setdiff1d(np.arange(train.shape[1]), coo.col)
+        extra = np.column_stack([np.zeros(len(unused), np.int64), unused])
         pairs["valid"], pairs["test"] = np.vstack([held, extra]), held
         for part, rows in pairs.items():
             np.savetxt(folder / f"peer.{part}.inter", rows, "%d", "\t", comments="",
                        header="user_id:token\titem_id:token")  # fmt: skip
 
     def train(self, n_steps: int | None) -> list[float]:
-        """The trainer's epoch over batches that are timed."""
+        """Run the trainer's epoch over timed batches."""
         ticker = protocol.Ticker(n_steps)
         self.trainer._train_epoch(_Timed(self.train_data, ticker), self.epoch)
         self.epoch += 1
         return ticker.seconds
 
     def scores(self, histories: Any) -> Any:
-        """The network's output for rows of ones."""
+        """Return the network's output for binary rows."""
         import torch
 
         self.model.eval()
@@ -133,7 +133,7 @@ class RecBole(protocol.Adapter):
             return self.model.forward(x)[0][:, self.items].numpy()
 
     def recommend(self, k: int, n_users: int) -> Any:
-        """`full_sort_topk` a batch."""
+        """Return the result of `full_sort_topk` per batch."""
         from recbole.utils.case_study import full_sort_topk
 
         return [
@@ -143,14 +143,14 @@ class RecBole(protocol.Adapter):
         ]  # fmt: skip
 
     def columns(self, recommended: Any) -> Any:
-        """Columns of the library's item ids."""
+        """Return the columns of the library's item ids."""
         import torch
 
         return self.column_of[torch.cat(recommended).numpy()]
 
 
-def _first_gap(columns: Any) -> int:
-    """The first column that a sorted row leaves out."""
+def _first_missing(columns: Any) -> int:
+    """Return the first column that is not in a sorted row."""
     for expected, column in enumerate(columns):
         if column != expected:
             return expected

@@ -1,16 +1,16 @@
 """RecPack's MultVAE.
 
-Training goes through the algorithm's `_train_epoch`, which `fit` calls, without the validation
-that follows each epoch there; the `get_batches` it draws from is timed. Where it differs from the
-published Mult-VAE: the weight of the divergence rises by 1/200,000 a step towards 1, and falls to
-0.2 only once all 200,000 steps are done. The learning rate is set, its default being 1e-4.
+Training calls the algorithm's `_train_epoch`, as `fit` does, but without the validation after each
+epoch; its `get_batches` is timed. It differs from the published Mult-VAE: the KL weight rises by
+1/200,000 per step towards 1, and falls to 0.2 only after all 200,000 steps. The learning rate is
+set, because its default is 1e-4.
 
-`rank` is `predict` on the histories, which need not be those of training users.
+`rank` is `predict` on the histories, also of held-out users.
 
-`recommend` does what the library's pipeline does: `predict` on the matrix of users, history taken
-out by multiplication, then `get_top_K_ranks`. `predict_topK` stays off, as by default: it cuts
-before the history is out. `predict` fills a list-of-lists matrix with a score for every item,
-tens of bytes for each of users x items.
+`recommend` follows the library's pipeline: `predict` on the matrix of users, removal of the history
+by multiplication, then `get_top_K_ranks`. `predict_topK` is off, as by default, because it selects
+before the history is removed. `predict` fills a list-of-lists matrix with a score for every item,
+tens of bytes for each entry of users x items.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import protocol
 
 
 class RecPack(protocol.Adapter):
-    """See the module."""
+    """RecPack's MultVAE; see the module."""
 
     distributions = ("recpack", "torch", "numpy", "scipy", "pandas")
 
@@ -35,7 +35,7 @@ class RecPack(protocol.Adapter):
         from recpack.algorithms import MultVAE  # noqa: F401
 
     def load(self, train: Any, settings: protocol.Settings) -> None:
-        """The library's matrix and an algorithm with fresh weights."""
+        """Build the library's matrix and an algorithm with initial weights."""
         import torch
         from recpack.algorithms import MultVAE
         from recpack.matrix import InteractionMatrix
@@ -54,7 +54,7 @@ class RecPack(protocol.Adapter):
         self.model._init_model(self.data)
 
     def train(self, n_steps: int | None) -> list[float]:
-        """The algorithm's epoch over batches that are timed."""
+        """Run the algorithm's epoch over timed batches."""
         from recpack.algorithms import mult_vae
 
         ticker, get_batches = protocol.Ticker(n_steps), mult_vae.get_batches
@@ -68,11 +68,11 @@ class RecPack(protocol.Adapter):
         return ticker.seconds
 
     def scores(self, histories: Any) -> Any:
-        """`predict`, dense."""
+        """Return the result of `predict` as a dense matrix."""
         return self.model.predict(histories).toarray()
 
     def recommend(self, k: int, n_users: int) -> Any:
-        """The pipeline's ranks."""
+        """Return the ranks that the library's pipeline computes."""
         from recpack.util import get_top_K_ranks
 
         histories = self.data[:n_users]
@@ -80,7 +80,7 @@ class RecPack(protocol.Adapter):
         return get_top_K_ranks(predicted - predicted.multiply(histories), k)
 
     def columns(self, recommended: Any) -> Any:
-        """Columns of the ranks 1 to k."""
+        """Return the columns of the ranks 1 to k."""
         import numpy as np
 
         ranks = recommended.tocoo()

@@ -1,1 +1,1 @@
-"""What is measured against the peers: nearfar in several settings, and the floor."""
+"""The sides that are measured against the peers: nearfar with several settings, and the floor."""

@@ -1,11 +1,10 @@
-"""The floor: the products that nobody can do without, and nothing else.
+"""The floor: only the matrix products that every implementation needs.
 
     python floor.py [mm|onednn]
 
 A step is the three products of the output layer (scores, gradient of the hidden layer, gradient
-of the weights), in float32 by `torch.mm` into memory that is there, or by oneDNN in blocks of 1,024
-items. Recommending is the network's products in batches of 512, the largest of them without a
-ranking.
+of the weights) in float32, by `torch.mm` into allocated memory, or by oneDNN in blocks of 1,024
+items. Recommending is the network's products in batches of 512, without a ranking.
 """
 
 from __future__ import annotations
@@ -19,37 +18,41 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "peers"))
 
 import protocol
 
-SCORED = 512
+SCORE_BATCH = 512
 WIDTH = 1024
 
 
 class Floor(protocol.Adapter):
-    """See the module."""
+    """The products of the floor; see the module.
+
+    Args:
+        library: "mm" or "onednn".
+    """
 
     distributions = ("torch",)
 
-    def __init__(self, by: str) -> None:
-        self.onednn = by == "onednn"
+    def __init__(self, library: str) -> None:
+        self.onednn = library == "onednn"
 
     def check(self) -> None:
-        """Import what is measured."""
+        """Import PyTorch."""
         import torch
 
         assert torch.mm
 
     def load(self, train: Any, settings: protocol.Settings) -> None:
-        """Random matrices of the sizes that a step multiplies."""
+        """Allocate random matrices of the sizes that a step multiplies."""
         import torch
 
         torch.set_num_threads(settings.threads)
         self.settings, (self.n_users, n_items) = settings, train.shape
         b, h = settings.batch_size, settings.hidden
         self.hidden, self.weight = torch.randn(b, h), torch.randn(n_items, h)
-        self.gradient, self.scored = torch.randn(b, n_items), torch.empty(b, n_items)
+        self.gradient, self.scores = torch.randn(b, n_items), torch.empty(b, n_items)
         self.to_hidden, self.to_weight = torch.empty(b, h), torch.empty(n_items, h)
 
     def multiply(self, a: Any, b: Any, out: Any) -> None:
-        """a b."""
+        """Compute a b into `out`."""
         import torch
 
         if self.onednn:
@@ -58,39 +61,43 @@ class Floor(protocol.Adapter):
             torch.mm(a, b, out=out)
 
     def blocks(self) -> Any:
-        """The items, cut where the products are faster in parts."""
+        """Return the blocks of items; oneDNN is faster in parts."""
         n = len(self.weight)
         width = WIDTH if self.onednn else n
         return [slice(start, min(start + width, n)) for start in range(0, n, width)]
 
     def train(self, n_steps: int | None) -> list[float]:
-        """The three products, as often as an epoch has steps or n times."""
+        """Compute the three products n times, or as often as an epoch has steps."""
         seconds = []
         for _ in range(n_steps or -(-self.n_users // self.settings.batch_size)):
             started = time.perf_counter()
             for block in self.blocks():
                 weight, gradient = self.weight[block], self.gradient[:, block]
-                self.multiply(self.hidden, weight.T, self.scored[:, block])
+                self.multiply(self.hidden, weight.T, self.scores[:, block])
                 self.multiply(gradient, weight, self.to_hidden)
                 self.multiply(gradient.T, self.hidden, self.to_weight[block])
             seconds.append(time.perf_counter() - started)
         return seconds
 
     def recommend(self, k: int, n_users: int) -> Any:
-        """The products of encoder, decoder and output layer for as many users."""
+        """Compute the products of encoder, decoder and output layer for n_users users."""
         import torch
 
         h, latent = self.settings.hidden, self.settings.latent
-        x, head, body = torch.randn(SCORED, h), torch.randn(h, 2 * latent), torch.randn(latent, h)
-        scored = torch.empty(SCORED, self.weight.shape[0])
-        for start in range(0, n_users, SCORED):
-            n = min(SCORED, n_users - start)
+        x, head, body = (
+            torch.randn(SCORE_BATCH, h),
+            torch.randn(h, 2 * latent),
+            torch.randn(latent, h),
+        )
+        scores = torch.empty(SCORE_BATCH, self.weight.shape[0])
+        for start in range(0, n_users, SCORE_BATCH):
+            n = min(SCORE_BATCH, n_users - start)
             hidden = (x[:n] @ head)[:, :latent] @ body
             for block in self.blocks():
-                self.multiply(hidden, self.weight[block].T, scored[:n, block])
+                self.multiply(hidden, self.weight[block].T, scores[:n, block])
 
     def columns(self, recommended: Any) -> Any:
-        """It recommends nothing."""
+        """Raise, because the floor has no recommendations."""
         raise NotImplementedError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nearfar.algorithms.algorithm import Algorithm, filled_in, make_algorithm
-from nearfar.algorithms.blend import Blend, chosen_weights, judged
+from nearfar.algorithms.blend import Blend, choose_weights, validation_scores
 from nearfar.algorithms.description import describe, to_text
 from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.edlae import EDLAE
@@ -62,7 +62,7 @@ def test_two_parts_get_the_best_of_the_grid(data, models) -> None:
         (i / 10, (10 - i) / 10): ndcg(Ensemble(pair, (i / 10, (10 - i) / 10)), users)
         for i in range(11)
     }
-    weights = chosen_weights(Ensemble(pair, (1.0, 1.0)), users)
+    weights = choose_weights(Ensemble(pair, (1.0, 1.0)), users)
     assert grid[weights] == pytest.approx(max(grid.values()), abs=1e-12)
     assert weights not in ((1.0, 0.0), (0.0, 1.0))
     assert len(set(grid.values())) > 5
@@ -82,7 +82,7 @@ def test_more_parts_are_selected_one_by_one(data, models) -> None:
         best = max(tried)[1]
         counts[best] += 1
         path[tuple(counts / counts.sum())] = max(tried)[0]
-    weights = chosen_weights(Ensemble(models, (1.0, 1.0, 1.0)), users)
+    weights = choose_weights(Ensemble(models, (1.0, 1.0, 1.0)), users)
     chosen = ndcg(Ensemble(models, weights), users)
     assert chosen == pytest.approx(max(path.values()), abs=1e-12)
     assert sum(weights) == pytest.approx(1)
@@ -93,21 +93,21 @@ def test_a_useless_part_cannot_make_the_selection_worse_than_the_best_part(data,
     """Ten selections may end below the first; the best of them is kept."""
     users = data[1]
     parts = [models[2], models[2], models[0]]
-    weights = chosen_weights(Ensemble(parts, (1.0, 1.0, 1.0)), users)
+    weights = choose_weights(Ensemble(parts, (1.0, 1.0, 1.0)), users)
     assert ndcg(Ensemble(parts, weights), users) >= ndcg(Ensemble(parts, (0.0, 0.0, 1.0)), users)
 
 
 def test_of_equals_the_more_even_weights_win(data, models) -> None:
     same = Ensemble([models[0], models[0]], (1.0, 1.0))
-    assert chosen_weights(same, data[1]) == (0.5, 0.5)
+    assert choose_weights(same, data[1]) == (0.5, 0.5)
     three = Ensemble([models[0]] * 3, (1.0, 1.0, 1.0))
-    assert chosen_weights(three, data[1]) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    assert choose_weights(three, data[1]) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
 
 
 def test_batches_of_any_size_judge_alike(data, models, monkeypatch) -> None:
     ensemble = Ensemble(models, (1.0, 1.0, 1.0))
     candidates = [(1, 0, 0), (3, 2, 1)]
-    whole = judged(ensemble, data[1], candidates)
+    whole = validation_scores(ensemble, data[1], candidates)
     most = []
     standardised = Ensemble.standardised
 
@@ -117,7 +117,7 @@ def test_batches_of_any_size_judge_alike(data, models, monkeypatch) -> None:
 
     monkeypatch.setattr(Ensemble, "batch_size", lambda self: 7)
     monkeypatch.setattr(Ensemble, "standardised", recorded)
-    np.testing.assert_allclose(judged(ensemble, data[1], candidates), whole, rtol=1e-9)
+    np.testing.assert_allclose(validation_scores(ensemble, data[1], candidates), whole, rtol=1e-9)
     assert max(most) == 7
 
 
@@ -125,7 +125,7 @@ def test_the_fit_takes_the_chosen_weights_and_bundles_report_them(data) -> None:
     train, users = data
     algorithm = Blend(parts=PARTS[:2])
     model = algorithm.fit(train, users, run=cpu())
-    assert model.weights == chosen_weights(model, users)
+    assert model.weights == choose_weights(model, users)
     about = Bundle.of(model, algorithm, train).about
     assert about.settings["weights"] == list(model.weights)
     again = make_algorithm(about.algorithm, about.settings).fit(train, None, run=cpu())
@@ -168,9 +168,9 @@ def test_plain_settings_of_other_algorithms_make_one(data) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"parts": ["ease"]}, "parts has 1 algorithms; at least 2"),
+        ({"parts": ["ease"]}, "parts has 1 algorithms; expected at least 2"),
         ({"parts": "ease"}, "a list was expected"),
-        ({"parts": ["ease", "blend"]}, "is a blend itself"),
+        ({"parts": ["ease", "blend"]}, "parts contains a blend"),
         ({"parts": ["ease", {"kind": "wmf", "l2": -1}]}, r"parts\[1\].l2 is -1"),
         ({"weights": [1]}, "1 weights for 2 parts"),
         ({"weights": [0, 0]}, "all 0"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
-from nearfar.algorithms.collapse import LEAST_GAIN, LEAST_STEPS, alike, refusing_collapse
+from nearfar.algorithms.collapse import LEAST_GAIN, LEAST_STEPS, list_overlap, refusing_collapse
 from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.hvamp import HVamp
 from nearfar.algorithms.multvae import MultVAE
@@ -109,8 +109,8 @@ def test_a_model_that_tells_users_apart_is_not_refused_where_popularity_is_best(
     train, validation = clusters
     personal = EASE(l2=5.0).fit(train)
     constant = Constant(train.item_counts, train.n_users)
-    assert alike(personal, constant, validation) < 0.8
-    assert alike(constant, constant, validation) == 1.0
+    assert list_overlap(personal, constant, validation) < 0.8
+    assert list_overlap(constant, constant, validation) == 1.0
     low = evaluate(constant, validation, (NDCG(100),)).mean(NDCG(100))
     aligned = MultVAE(alignment=PIA())
     assert checked(clusters, aligned, [low] * 4, low, LEAST_STEPS, personal) == {"NDCG@100": low}

@@ -27,7 +27,7 @@ def test_settings_of_the_default_kind_have_dotted_names_and_the_algorithms_own_d
     assert rows["alignment.weight"].range == "at least 0"
     assert rows["corruption.keep_prob"].range == "above 0 and at most 1"
     assert "dense" in rows["encoder"].kinds
-    assert rows["epochs"].meaning.startswith("passes over the users; by default")
+    assert rows["epochs"].meaning.startswith("passes over the users. By default")
 
 
 def test_the_text_tells_every_setting_preset_and_an_example() -> None:

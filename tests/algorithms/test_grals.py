@@ -48,7 +48,7 @@ def test_the_normal_equations_are_the_gradient_of_the_objective(confidence: Conf
     equations = system(confidence)
     basis = equations.ridge.basis.numpy()
     turned = torch.from_numpy(ITEMS @ basis)
-    gradient = 2 * (equations.product(turned) - equations.right()).numpy() @ basis.T
+    gradient = 2 * (equations.product(turned) - equations.right_side()).numpy() @ basis.T
     for i in range(N_ITEMS):
         for j in range(K):
             step = np.zeros_like(ITEMS)
@@ -67,7 +67,7 @@ def test_conjugate_gradient_solves_the_normal_equations(confidence: Confidence) 
     matrix = torch.stack([equations.product(c).ravel() for c in columns], 1)
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-12)
     np.testing.assert_allclose(matrix.diagonal().view(N_ITEMS, K), equations.diagonal())
-    exact = torch.linalg.solve(matrix, equations.right().ravel()).view(N_ITEMS, K)
+    exact = torch.linalg.solve(matrix, equations.right_side().ravel()).view(N_ITEMS, K)
     np.testing.assert_allclose(found, exact @ equations.ridge.basis.T, atol=1e-10)
 
 

@@ -25,7 +25,7 @@ MET = X.any(1)
 def start(n_factors: int, scale: float) -> np.ndarray:
     """The item factors that a fit begins with."""
     sides = Sides.of(DATA, CPU.torch_device)
-    return sides.as_in_data(sides.start(n_factors, scale, CPU)).astype(np.float64)
+    return sides.in_data_order(sides.initial_factors(n_factors, scale, CPU)).astype(np.float64)
 
 
 @pytest.mark.parametrize("iterations", [1, 4, 30])

@@ -29,7 +29,7 @@ def theirs(data: Interactions, alpha: float, regularization: float) -> Alternati
         model = AlternatingLeastSquares(
             K, regularization, alpha, use_cg=False, iterations=ITERATIONS, num_threads=1
         )
-        model.item_factors = sides.as_in_data(sides.start(K, INIT_SCALE, CPU))
+        model.item_factors = sides.in_data_order(sides.initial_factors(K, INIT_SCALE, CPU))
         model.fit(csr_matrix(data.x), show_progress=False)
     return model
 

@@ -1,4 +1,4 @@
-"""Algorithms: frozen dataclasses of hyper-parameters that fit, one file each."""
+"""Algorithms: frozen dataclasses of hyper-parameters with a `fit` method, one file each."""
 
 from nearfar.core.extras import require_torch
 

@@ -26,12 +26,12 @@ PACKAGE = __name__.rpartition(".")[0]
 
 
 class Algorithm(Settings, ABC):
-    """Hyper-parameters of a method, and how it fits; a second fit starts anew.
+    """The hyper-parameters of a method, and a `fit` that trains a new model with them.
 
     Subclasses are frozen dataclasses whose fields declare their ranges (`nearfar.core.ranges`).
 
     Raises:
-        UnknownNameError: there is no such hyper-parameter.
+        UnknownNameError: a keyword argument is not a hyper-parameter.
         SettingsError: a hyper-parameter has the wrong type or is out of range.
 
     Examples:
@@ -50,17 +50,18 @@ class Algorithm(Settings, ABC):
         known = [f.name for f in dataclasses.fields(cast("Any", cls))]
         if "preset" in named and "preset" not in known:
             raise SettingsError(
-                f"a preset is taken by {cls.__name__}.from_preset({named['preset']!r})"
+                f"preset is not a setting of {cls.__name__}; "
+                f"write {cls.__name__}.from_preset({named['preset']!r})"
             )
         return super().__new__(cls, *values, **named)
 
     @classmethod
     def from_preset(cls, name: str, **values: Any) -> Self:
-        """Return the algorithm with the settings that are kept under a name, as `--preset` does.
+        """Return the algorithm with the settings of a preset, as `--preset` does.
 
         Args:
-            name: of the preset, as "fast" or "published"; `nearfar algorithms NAME` lists them.
-            **values: settings in their place.
+            name: the preset, as "fast" or "published"; `nearfar algorithms NAME` lists them.
+            **values: settings that replace those of the preset.
 
         Raises:
             UnknownNameError: there is no such preset or setting.
@@ -69,8 +70,8 @@ class Algorithm(Settings, ABC):
             >>> nf.MultVAE.from_preset("published", epochs=30).epochs
             30
         """
-        kept = preset(discovery.name_of(cls), name)
-        return cast("Self", settings.build(cls, settings.merge(kept, values)))
+        preset_values = preset(discovery.name_of(cls), name)
+        return cast("Self", settings.build(cls, settings.merge(preset_values, values)))
 
     WEIGHTED: ClassVar[bool] = False
     """Whether `fit` uses the weights of interactions."""
@@ -79,14 +80,14 @@ class Algorithm(Settings, ABC):
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
     ) -> Model:
-        """A model of the training interactions.
+        """Return a model fitted to the training interactions.
 
         Args:
-            train: users x items. Where interactions have weights and the algorithm does not use
-                them, it says so: see `Callback.warn`.
-            validation: held-out users that iterative algorithms choose the best epoch by.
-            run: device, seed, folder, callbacks. The callbacks get the start and the end of every
-                fit; an algorithm of your own reports at most its steps and epochs.
+            train: training interactions, users x items. An algorithm that does not use their
+                weights warns where there are any: see `Callback.warn`.
+            validation: held-out users on whom iterative algorithms choose the best epoch.
+            run: device, seed, folder, callbacks. The callbacks receive the start and the end of
+                every fit; a custom `fit` reports only its steps and epochs.
 
         Raises:
             EmptyDataError: there are no interactions.
@@ -99,20 +100,20 @@ class Algorithm(Settings, ABC):
             setattr(cls, "fit", fit)  # noqa: B010  (a method, by design)
 
     def ignoring_weights(self) -> list[Algorithm]:
-        """Return this algorithm, or its parts, as far as `fit` does not use weights."""
+        """Return this algorithm, or those of its parts, whose `fit` does not use weights."""
         return [] if self.WEIGHTED else [self]
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
-        """Return the values that settings left at None take on this data, by name."""
+        """Return the values, by name, that these data give to settings left at None."""
         return {}
 
     def resolved(self, train: Interactions) -> Self:
-        """Return this algorithm with every setting that is left to the data filled in.
+        """Return this algorithm with values from the data for its settings that are None.
 
-        `fit` uses these values and a bundle reports them, so that no value stays unknown.
+        `fit` uses these values, and a bundle reports them.
 
         Args:
-            train: the training users x items.
+            train: training interactions, users x items.
         """
         unset = settings_left_to_data(self)
         if not unset or not train.n_interactions:
@@ -125,18 +126,18 @@ class Algorithm(Settings, ABC):
     def requirements(self, train: Interactions) -> Requirements:
         """Return the memory and the work of a fit, estimated before it starts.
 
-        `nearfar autopilot` leaves out what needs more than the machine or the budget has.
+        `nearfar autopilot` skips algorithms that need more than the machine or the budget has.
 
         Args:
-            train: the training users x items.
+            train: training interactions, users x items.
         """
         return Requirements()
 
     def alternatives(self) -> tuple[Self, ...]:
-        """Return what `fit` tries in turn where validation users can tell which one is better.
+        """Return the variants of this algorithm that `fit` compares on validation users.
 
-        The first is what it fits without validation users; most algorithms have no other. None of
-        them has alternatives of its own.
+        Without validation users `fit` takes the first. Most algorithms have only one. A variant
+        has no alternatives of its own.
         """
         return (self,)
 
@@ -146,18 +147,17 @@ class Algorithm(Settings, ABC):
         A bundle reports these, so that a fit without validation users gives the same model.
 
         Args:
-            model: what `fit` returned.
+            model: the model that `fit` returned.
         """
         return self
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the settings by name, in the form of scikit-learn's estimators.
+        """Return the settings by name, as scikit-learn's estimators do.
 
-        Algorithms are frozen: `dataclasses.replace(algorithm, l2=50.0)` gives one with another
-        setting.
+        Algorithms are frozen: `dataclasses.replace(algorithm, l2=50.0)` returns a changed copy.
 
         Args:
-            deep: also the settings of parts, as "alignment__weight".
+            deep: whether to include the settings of parts, as "alignment__weight".
         """
         return _params(self, deep)
 
@@ -171,8 +171,7 @@ def _params(settings: Any, deep: bool) -> dict[str, Any]:
 
 
 def reporting(fit: Callable[..., Model]) -> Callable[..., Model]:
-    """Wrap an algorithm's `fit`: the callbacks of its run get its start and its end."""
-
+    """Return `fit` wrapped so that the callbacks of its run receive its start and its end."""
     parameters = inspect.signature(fit).parameters
 
     @functools.wraps(fit)
@@ -194,27 +193,27 @@ def check_arguments(named: Mapping[str, Any], parameters: Mapping[str, Any]) -> 
     """Check the named arguments of a `fit`.
 
     Args:
-        named: as given, `run` left out.
-        parameters: of the method, by name.
+        named: the arguments, without `run`.
+        parameters: the parameters of the method, by name.
 
     Raises:
-        SettingsError: one is an option of the run.
-        UnknownNameError: the method has no such argument.
+        SettingsError: an argument is an option of the run.
+        UnknownNameError: the method has no such parameter.
     """
-    of_run = {field.name for field in dataclasses.fields(Run)}
+    run_options = {field.name for field in dataclasses.fields(Run)}
     for name, value in named.items():
         if name in parameters:
             continue
-        if name in of_run:
+        if name in run_options:
             raise SettingsError(
                 f"{name} is an option of the run: fit(..., run=nf.Run({name}={value!r}))"
             )
-        known = [each for each in parameters if each not in ("self", "algorithm")]
+        known = [p for p in parameters if p not in ("self", "algorithm")]
         raise UnknownNameError("argument of fit", name, known)
 
 
 def start_report(algorithm: Algorithm, n_users: int, n_items: int, run: Run) -> StartReport:
-    """Return the report of a fit's start, which callbacks get."""
+    """Return the report that callbacks receive at the start of a fit."""
     return StartReport(
         discovery.name_of(type(algorithm)), label_of(algorithm), settings.to_plain(algorithm),
         run.seed, n_users, n_items, run.folder, run.resume,
@@ -222,20 +221,20 @@ def start_report(algorithm: Algorithm, n_users: int, n_items: int, run: Run) -> 
 
 
 def settings_left_to_data(algorithm: Algorithm) -> list[str]:
-    """Return the names of the settings that are None; some of them the data may decide."""
+    """Return the names of the settings that are None; the data may decide some of them."""
     fields = dataclasses.fields(cast("Any", algorithm))
     return [f.name for f in fields if getattr(algorithm, f.name) is None]
 
 
 def filled_in(before: Algorithm, after: Algorithm) -> dict[str, Any]:
-    """Return the settings that `resolved` filled in, by name; of a part as "parts[0].l2".
+    """Return the values that `resolved` filled in, by name; those of a part as "parts[0].l2".
 
     Args:
-        before: the algorithm as it was set.
-        after: what `before.resolved(train)` returned.
+        before: the algorithm before `resolved`.
+        after: the algorithm that `before.resolved(train)` returned.
     """
-    names = settings_left_to_data(before)
-    filled = {name: getattr(after, name) for name in names if getattr(after, name) is not None}
+    unset = settings_left_to_data(before)
+    filled = {name: getattr(after, name) for name in unset if getattr(after, name) is not None}
     for field in dataclasses.fields(cast("Any", before)):
         value = getattr(before, field.name)
         for i, part in enumerate(value if isinstance(value, tuple) else ()):
@@ -251,7 +250,7 @@ def names() -> list[str]:
 
 
 def find_algorithm(name: str) -> type[Algorithm]:
-    """The algorithm of that name, as "ease"; or a third party's by its dotted path.
+    """Return the class of an algorithm by its name, as "ease", or a third party's by dotted path.
 
     Raises:
         UnknownNameError: there is no such algorithm.
@@ -260,28 +259,29 @@ def find_algorithm(name: str) -> type[Algorithm]:
 
 
 def make_algorithm(name: str, values: dict[str, Any]) -> Algorithm:
-    """The algorithm of that name with these settings.
+    """Return the algorithm of that name with these settings.
 
     Raises:
-        SettingsError: a setting is unknown or wrong.
+        UnknownNameError: there is no such algorithm or setting.
+        SettingsError: a setting has the wrong type or is out of range.
     """
     return settings.build(find_algorithm(name), values)
 
 
 def preset(name: str, which: str) -> dict[str, Any]:
-    """The settings that are kept for an algorithm under the name `which`.
+    """Return the settings of the preset `which` of an algorithm.
 
     Raises:
         UnknownNameError: there is no preset of that name; the message lists the presets.
     """
-    found = presets(name)
-    if which not in found:
-        raise UnknownNameError(f"preset of {name}", which, found)
-    return found[which]
+    settings_by_preset = presets(name)
+    if which not in settings_by_preset:
+        raise UnknownNameError(f"preset of {name}", which, settings_by_preset)
+    return settings_by_preset[which]
 
 
 def presets(name: str) -> dict[str, dict[str, Any]]:
-    """All settings that are kept for an algorithm (presets/NAME.toml), by their names.
+    """Return the presets of an algorithm (presets/NAME.toml): settings by the preset's name.
 
     Raises:
         UnknownNameError: there is no such algorithm.
@@ -291,11 +291,16 @@ def presets(name: str) -> dict[str, dict[str, Any]]:
 
 
 def check_not_empty(train: Interactions) -> None:
-    """Raises: EmptyDataError where there is nothing to learn from; DataError for other data."""
+    """Check that the training data are `Interactions`, and not empty.
+
+    Raises:
+        DataError: the training data have another type.
+        EmptyDataError: there are no interactions.
+    """
     if not isinstance(train, Interactions):
         raise DataError(
-            f"an algorithm fits Interactions, not {kind_of(train)}; a log gives them by "
-            "log.interactions(), a split by split.train"
+            f"an algorithm fits Interactions, not {kind_of(train)}; get them by "
+            "log.interactions() from a log, or by split.train from a split"
         )
     if not train.n_interactions:
         raise EmptyDataError(

@@ -1,4 +1,4 @@
-"""Alternating least squares: what MF, WMF and GRALS share."""
+"""Alternating least squares, shared by MF, WMF and GRALS."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from nearfar.train.run import Run
 
 @dataclass(frozen=True, eq=False)
 class Sides:
-    """Histories by user and by item on a device, with the items in the order of their ids.
+    """Interactions by user and by item on a device, with the items sorted by their ids.
 
-    What is drawn for an item then does not depend on where the data has it. `x` has ones alone;
-    the rows have weights where these are used.
+    Sorted, the random factors of an item do not depend on its position in the data. `x` is
+    binary; `by_user` and `by_item` have weights where the algorithm uses them.
     """
 
     x: csr_array
@@ -46,22 +46,22 @@ class Sides:
     def n_items(self) -> int:
         return self.by_user.n_items
 
-    def start(self, n_factors: int, scale: float, run: Run) -> Float[Tensor, "items k"]:
-        """Normal item factors whose rows have about the length `scale`."""
+    def initial_factors(self, n_factors: int, scale: float, run: Run) -> Float[Tensor, "items k"]:
+        """Return normally distributed item factors; a row has about the length `scale`."""
         rng = torch.Generator().manual_seed(derive(run.seed, "als"))
-        drawn = torch.randn(self.n_items, n_factors, generator=rng)
-        return (drawn * (scale / n_factors**0.5)).to(self.by_user.indices.device)
+        factors = torch.randn(self.n_items, n_factors, generator=rng)
+        return (factors * (scale / n_factors**0.5)).to(self.by_user.indices.device)
 
-    def as_in_data(self, values: Float[Tensor, "items k"]) -> Float[np.ndarray, "items k"]:
-        """What was found for each item, in the order of the data, float32."""
-        found = values.float().cpu().numpy()
-        result = np.empty_like(found)
-        result[self.order] = found
+    def in_data_order(self, values: Float[Tensor, "items k"]) -> Float[np.ndarray, "items k"]:
+        """Return values per item, float32, with the items in the order of the data."""
+        by_id = values.float().cpu().numpy()
+        result = np.empty_like(by_id)
+        result[self.order] = by_id
         return result
 
 
 def in_id_order(ids: Vocabulary) -> Int[np.ndarray, " items"]:
-    """The positions of the ids from the lowest to the highest."""
+    """Return the positions of the ids, from the lowest id to the highest."""
     return ids.ids.arg_sort().to_numpy().astype(np.int64)
 
 
@@ -72,20 +72,20 @@ def alternate(
     to_items: Callable[[Tensor, Tensor], Tensor],
     run: Run,
 ) -> Float[Tensor, "items k"]:
-    """The items' factors after so many iterations of two half steps each.
+    """Return the item factors after alternating least squares.
 
     Args:
-        items: where they start.
-        iterations: how often each side is solved for.
-        to_users: the users' factors from the items'.
-        to_items: the items' factors from the users' and the items' last.
-        run: whose callbacks receive each iteration.
+        items: initial item factors.
+        iterations: how often to solve for the users and then for the items.
+        to_users: computes user factors from item factors.
+        to_items: computes item factors from user factors and the previous item factors.
+        run: its callbacks receive a report per iteration.
     """
     for iteration in range(iterations):
-        began = time.monotonic()
+        started = time.monotonic()
         users = to_users(items)
         items = to_items(users, items)
-        seconds = max(time.monotonic() - began, 1e-9)
+        seconds = max(time.monotonic() - started, 1e-9)
         for callback in run.callbacks:
             rate, step = len(users) / seconds, iteration + 1
             callback.step(StepReport(iteration, iterations, 1, 1, {}, rate, step))

@@ -1,4 +1,4 @@
-"""What the algorithms that train autoencoders share: fitting, validation, identity."""
+"""The base of the algorithms that train autoencoders: fitting, validation, identity."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ COPIES_OF_WEIGHTS = 5
 """Weights, gradients, two moments of Adam, and the best epoch's weights."""
 
 SCORES_OF_A_BATCH, MOST_SCORE_BYTES = 3, 512 << 20
-"""Matrices of users x items that a step holds at once, and the most memory that they take."""
+"""Matrices of users x items that a step holds at once, and the most memory they take in bytes."""
 
 A = TypeVar("A")
 
@@ -59,18 +59,20 @@ M = TypeVar("M", bound=Model)
 
 @dataclass(frozen=True)
 class AutoencoderAlgorithm(Algorithm):
-    """An algorithm that trains an autoencoder: it says what is built, minimised, and how long.
+    """The base of algorithms that train an autoencoder.
+
+    A subclass defines the architecture, the objective and the training plan.
 
     Class attributes:
-        ALIGN_WEIGHT: lambda_A of an alignment whose weight is not set.
-        USER_NODES: whether every training user has a node in the encoder while it trains.
+        ALIGN_WEIGHT: lambda_A where the alignment sets no weight.
+        USER_NODES: whether every training user has a node in the encoder during training.
 
     Args:
         n_latent: latent dimensions K.
-        corruption: what the encoder is shown in training.
-        start: the initialiser of the network's weights.
+        corruption: how the encoder's input is corrupted in training.
+        start: initialiser of the network's weights.
         batch_size: users per step.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
 
     Raises:
         SettingsError: a hyper-parameter has the wrong type or is out of range.
@@ -91,15 +93,15 @@ class AutoencoderAlgorithm(Algorithm):
 
     @abstractmethod
     def architecture(self, n_items: int) -> Architecture:
-        """What the network is built from."""
+        """Return the architecture of the network."""
 
     @abstractmethod
     def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
-        """What is minimised; its parameters are trained too."""
+        """Return the objective; its own parameters are trained too."""
 
     @abstractmethod
     def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
-        """How long the network is trained, and by what steps, on a catalogue of this size."""
+        """Return the training plan for a catalogue of this size."""
 
     def requirements(self, train: Interactions) -> Requirements:
         weights = COPIES_OF_WEIGHTS * self._n_parameters(train.n_items)
@@ -109,47 +111,47 @@ class AutoencoderAlgorithm(Algorithm):
         return Requirements(FLOAT_BYTES * (weights + start) + scores)
 
     def _n_parameters(self, n_items: int) -> int:
-        """Return the number of weights; a network has a fixed part and one part per item."""
+        """Return the number of weights, which is linear in the number of items."""
 
         def count(n: int) -> int:
             network = self.architecture(n).build(torch.Generator().manual_seed(0))
             return sum(p.numel() for p in network.parameters())
 
-        two, three = count(2), count(3)
-        return two + (n_items - 2) * (three - two)
+        with_two, with_three = count(2), count(3)
+        return with_two + (n_items - 2) * (with_three - with_two)
 
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
     ) -> Autoencoder:
-        """Fit; the epoch with the best validation NDCG@100 is kept, without validation the last.
+        """Fit and keep the epoch with the best validation NDCG@100, or the last without validation.
 
         Raises:
             DivergedError: a term or a weight is no longer finite.
-            CollapsedError: an alignment leaves no more than popularity.
+            CollapsedError: the alignment reduced the model to popularity.
         """
         check_not_empty(train)
 
         def fit_one(algorithm: AutoencoderAlgorithm, run: Run) -> Autoencoder:
             return _fit_one(algorithm, train, validation, run)
 
-        return best_attempt(self.tried(validation), fit_one, run or Run())
+        return best_attempt(self.candidates(validation), fit_one, run or Run())
 
-    def tried(self, validation: FoldIn | None) -> tuple[Self, ...]:
-        """Return what is fitted: all alternatives where validation users can choose."""
+    def candidates(self, validation: FoldIn | None) -> tuple[Self, ...]:
+        """Return the algorithms to fit: all alternatives with validation users, else the first."""
         return self.alternatives()[: None if validation is not None else 1]
 
     def as_fitted(self, model: Model) -> Self:
-        for one in self.alternatives():
-            architecture = one.architecture(len(model.popularity))
+        for alternative in self.alternatives():
+            architecture = alternative.architecture(len(model.popularity))
             if isinstance(model, Autoencoder) and model.architecture == architecture:
-                return one
+                return alternative
         return self
 
 
 def _fit_one(
     algorithm: AutoencoderAlgorithm, train: Interactions, validation: FoldIn | None, run: Run
 ) -> Autoencoder:
-    """Fit one network."""
+    """Return the model of one algorithm, without its alternatives."""
     parts = assemble(algorithm, train.x, TrainingCounts(train.item_counts, train.n_users), run.seed)
     train_network(
         parts.model.network,
@@ -165,12 +167,12 @@ def _fit_one(
 
 @dataclass(frozen=True, eq=False)
 class Assembly:
-    """What a training needs of an algorithm, made for its data.
+    """A model with its objective and training plan, ready to train.
 
     Attributes:
-        model: around the network that is trained.
-        objective: what is minimised.
-        plan: how long, and by what steps.
+        model: wraps the network that is trained.
+        objective: the objective to minimise.
+        plan: length, optimiser and phases of the training.
     """
 
     model: Autoencoder
@@ -178,14 +180,14 @@ class Assembly:
     plan: TrainingPlan
 
     def validator(self, validation: FoldIn, run: Run) -> Validate:
-        """Return what scores the model as it is, and refuses one that an alignment collapsed."""
+        """Return a function that scores the current model, and raises if it has collapsed."""
         return refusing_collapse(
             validator(self.model, validation), self.model, validation,
             objective=self.objective, plan=self.plan, run=run,
         )  # fmt: skip
 
     def fitted(self) -> Autoencoder:
-        """Return the model after training, without what only training needs."""
+        """Return the trained model, without the parts that only training needs."""
         self.model.network.eval()
         self.model.network.encoder.drop_user_nodes()
         alignment = self.objective.terms.get("alignment")
@@ -203,14 +205,14 @@ def assemble(
     seed: int,
     add_up: AddUp = alone,
 ) -> Assembly:
-    """Return what a training needs: a network with its initial weights, the objective, the plan.
+    """Return a model with initial weights, its objective and its training plan.
 
     Args:
-        algorithm: what is fitted.
-        x: training users x items, or those of one process.
-        catalogue: of all training data.
-        seed: of everything random.
-        add_up: adds up over the processes that share the training users.
+        algorithm: the algorithm to fit.
+        x: training users x items, or the rows of one process.
+        catalogue: counts over all training data.
+        seed: random seed.
+        add_up: sums over the processes that share the training users.
     """
     architecture = algorithm.architecture(catalogue.n_items)
     network = architecture.build(torch.Generator().manual_seed(derive(seed, "weights")))
@@ -222,10 +224,10 @@ def assemble(
 
 
 def validator(model: Autoencoder, validation: FoldIn) -> Validate:
-    """A function that scores the model as it is; NDCG@100 comes first and decides.
+    """Return a function that scores the current model; NDCG@100 comes first and decides.
 
     Raises:
-        EmptyDataError: no validation user has anything to find.
+        EmptyDataError: no validation user has a held-out item.
     """
     if not validation.held_out.n_interactions:
         raise EmptyDataError("no validation user has a held-out item; hold out more users")
@@ -244,7 +246,7 @@ def validator(model: Autoencoder, validation: FoldIn) -> Validate:
 def identity(
     algorithm: Algorithm, interactions: Interactions, validation: FoldIn | None
 ) -> dict[str, Any]:
-    """What a checkpoint must agree on with the run that takes it up."""
+    """Return what must be equal in a checkpoint and in the run that resumes from it."""
     held_out = validation.held_out.fingerprint if validation is not None else None
     fold_in = validation.fold_in.fingerprint if validation is not None else None
     return {
@@ -256,20 +258,21 @@ def identity(
 
 
 def best_attempt(attempts: Sequence[A], fit: Callable[[A, Run], M], run: Run) -> M:
-    """Fit one algorithm after the other, and keep the model with the best validation score.
+    """Fit the algorithms in turn and return the model with the best validation score.
 
-    With one algorithm this is its fit. Of several, each has its checkpoint and metrics.jsonl in
-    `part-0` and so on in the run's folder, and the run's history is the best one's, with all of
-    them as its `attempts`. Equal scores keep the earlier one. One whose training fails is an
-    attempt with an `error`, and a warning says so. After Ctrl-C no other is begun.
+    A single algorithm is fitted as usual. Of several, each writes its checkpoint and
+    metrics.jsonl to `part-0` and so on in the run's folder. The run's history is that of the best
+    attempt, and lists all of them as its `attempts`. Equal scores keep the earlier attempt. An
+    attempt that fails is recorded with its `error`, and a warning names it. After Ctrl-C no other
+    attempt starts.
 
     Args:
-        attempts: the algorithms, in turn.
-        fit: fits one of them by a run; the history holds validation scores.
-        run: of all of them.
+        attempts: the algorithms, in order.
+        fit: fits one of them in a run whose history then holds validation scores.
+        run: the run of all attempts.
 
     Raises:
-        NearfarError: no training succeeded; the error of the first one.
+        NearfarError: every attempt failed; this is the error of the first.
     """
     if len(attempts) == 1:
         return fit(attempts[0], run)
@@ -280,11 +283,11 @@ def best_attempt(attempts: Sequence[A], fit: Callable[[A, Run], M], run: Run) ->
         name = f"network {i + 1} of {len(attempts)}"
         for callback in run.callbacks:
             callback.part(name)
-        own = run.part(i)
+        attempt_run = run.part(i)
         label = label_of(algorithm)
-        history = own.history
+        history = attempt_run.history
         try:
-            fitted.append((fit(algorithm, own), history))
+            fitted.append((fit(algorithm, attempt_run), history))
         except (CollapsedError, DivergedError, StoppedError) as error:
             errors.append(error)
             history.interrupted = isinstance(error, StoppedError)
@@ -299,7 +302,7 @@ def best_attempt(attempts: Sequence[A], fit: Callable[[A, Run], M], run: Run) ->
             break
     if not fitted:
         raise errors[0]
-    model, best = max(fitted, key=lambda each: each[1].best_score)
+    model, best = max(fitted, key=lambda attempt: attempt[1].best_score)
     run.history.records.extend(best.records)
     run.history.stopped_early = best.stopped_early
     return model

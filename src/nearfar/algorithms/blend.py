@@ -1,4 +1,4 @@
-"""Blend, and how the weights of its parts are chosen on validation users."""
+"""Blend, and the choice of its weights on validation users."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ METRIC = NDCG(100)
 STEPS = 10
 
 Shares = tuple[int, ...]
-"""How many times each part is counted; weights are these divided by their sum."""
+"""How often each part is counted; the weights are these counts divided by their sum."""
 
 
 @dataclass(frozen=True)
 class Blend(Algorithm):
-    """Several algorithms, each fitted by itself, and a weighted sum of their scores.
+    """Several algorithms that are fitted separately and scored by a weighted sum.
 
     Scores are standardised over all items, separately for each user and part:
     sum_i w_i (s_i - mean(s_i)) / std(s_i).
 
     Source: with more than two parts the weights are chosen as in Caruana et al., Ensemble
     Selection from Libraries of Models, 2004: forward selection with replacement.
-    Differs: ten selections, and the best of the ensembles after each of them is kept.
+    Differs: there are ten selections; the best ensemble after any of them is kept.
 
     Args:
-        parts: two algorithms or more, each by its name, as "ease", or as a table of its settings,
+        parts: two or more algorithms, each by its name, as "ease", or as a table of its settings,
             as {kind = "ease", l2 = 50}. A part is fitted as it would be alone with the same seed;
-            one that is set as an earlier part gets another seed.
-        weights: one per part. By default chosen by NDCG@100 on the validation users, in steps of
-            .1 for two parts; without validation users all are equal.
+            a part with the same settings as an earlier one gets another seed.
+        weights: one per part. By default the weights with the best NDCG@100 on the validation
+            users, in steps of .1 for two parts; equal without validation users.
 
     Examples:
         >>> blend = nf.Blend(parts=[nf.EASE(l2=50), nf.WMF(n_factors=4)])
@@ -66,9 +66,9 @@ class Blend(Algorithm):
 
     def check_together(self) -> None:
         if len(self.parts) < 2:
-            raise SettingsError(f"parts has {len(self.parts)} algorithms; at least 2 are expected")
+            raise SettingsError(f"parts has {len(self.parts)} algorithms; expected at least 2")
         if any(isinstance(part, Blend) for part in self.parts):
-            raise SettingsError("a part of parts is a blend itself; give its parts instead")
+            raise SettingsError("parts contains a blend; list the parts of that blend instead")
         if self.weights is not None:
             try:
                 check_weights(self.weights, len(self.parts))
@@ -87,7 +87,7 @@ class Blend(Algorithm):
         )
 
     def ignoring_weights(self) -> list[Algorithm]:
-        return [each for part in self.parts for each in part.ignoring_weights()]
+        return [ignoring for part in self.parts for ignoring in part.ignoring_weights()]
 
     def as_fitted(self, model: Model) -> Self:
         if self.weights is not None or not isinstance(model, Ensemble):
@@ -99,13 +99,12 @@ class Blend(Algorithm):
     ) -> Ensemble:
         """Fit the parts one after the other, then choose the weights.
 
-        Each part has its own history; its checkpoint and metrics.jsonl are in `part-0` and so on
-        in the run's folder. The run's history stays without records.
+        Each part has its own history, and writes its checkpoint and metrics.jsonl to `part-0` and
+        so on in the run's folder. The run's own history has no records.
 
         Raises:
-            EmptyDataError: the weights are to be chosen, and no validation user has a held-out
-                item.
-            StoppedError: stopped by hand before the last part.
+            EmptyDataError: `weights` is None and no validation user has a held-out item.
+            StoppedError: stopped by Ctrl-C before the last part ended.
         """
         check_not_empty(train)
         run = run or Run()
@@ -126,25 +125,26 @@ class Blend(Algorithm):
         return self.combined(models, validation)
 
     def combined(self, models: Sequence[Model], validation: FoldIn | None = None) -> Ensemble:
-        """Return the ensemble of parts that are fitted already.
+        """Return the ensemble of parts that are already fitted.
 
         Args:
             models: one per part, in their order, fitted on the same training users.
-            validation: users to choose the weights by, where the settings have none.
+            validation: users to choose the weights on, where `weights` is None.
 
         Raises:
-            DataError: the models are not as many as the parts, or were fitted on different data.
-            EmptyDataError: the weights are to be chosen, and no validation user has a held-out
-                item.
+            DataError: the number of models is not that of the parts, or their data differ.
+            EmptyDataError: `weights` is None and no validation user has a held-out item.
         """
         if len(models) != len(self.parts):
-            raise DataError(f"{len(models)} models for {len(self.parts)} parts")
+            raise DataError(
+                f"got {len(models)} models for {len(self.parts)} parts; expected one per part"
+            )
         if self.weights is not None:
             return Ensemble(models, self.weights)
         ensemble = Ensemble(models, (1 / len(models),) * len(models))
         if validation is None:
             return ensemble
-        return Ensemble(models, chosen_weights(ensemble, validation))
+        return Ensemble(models, choose_weights(ensemble, validation))
 
     def _runs(self, run: Run) -> Iterator[Run]:
         """Yield the run of each part."""
@@ -154,16 +154,15 @@ class Blend(Algorithm):
             yield dataclasses.replace(run.part(i), seed=seed)
 
 
-def chosen_weights(ensemble: Ensemble, validation: FoldIn) -> tuple[float, ...]:
+def choose_weights(ensemble: Ensemble, validation: FoldIn) -> tuple[float, ...]:
     """Return the weights with the best mean NDCG@100 on the validation users.
 
-    For two parts all weights in steps of .1 are tried. For more, parts are selected one at a
-    time, ten times, each time the one that helps most; a part may be selected again, and the
-    best of the ten ensembles is kept. Of equals the more even weights win. So on these users no
-    part alone is better than the result.
+    For two parts all weights in steps of .1 are tried. For more, ten times the part that helps
+    most is added, a part more than once if need be, and the best of the ten ensembles is kept.
+    Of equal scores the more even weights win. No part alone is better on these users.
 
     Args:
-        ensemble: the parts; its weights are not read.
+        ensemble: the parts; its weights are ignored.
         validation: users with fold-in and held-out items.
 
     Raises:
@@ -172,27 +171,31 @@ def chosen_weights(ensemble: Ensemble, validation: FoldIn) -> tuple[float, ...]:
     n_parts = len(ensemble.parts)
     if n_parts == 2:
         grid = [(i, STEPS - i) for i in range(STEPS + 1)]
-        return _weights(_best(dict(zip(grid, judged(ensemble, validation, grid), strict=True))))
-    scored: dict[Shares, float] = {}
+        scores = validation_scores(ensemble, validation, grid)
+        return _weights(_best(dict(zip(grid, scores, strict=True))))
+    all_scores: dict[Shares, float] = {}
     shares: Shares = (0,) * n_parts
     for _ in range(STEPS):
         larger = [_with_one_more(shares, part) for part in range(n_parts)]
-        step = dict(zip(larger, judged(ensemble, validation, larger), strict=True))
-        scored |= step
-        shares = _best(step)
-    return _weights(_best(scored))
+        scores = validation_scores(ensemble, validation, larger)
+        scores_of_step = dict(zip(larger, scores, strict=True))
+        all_scores |= scores_of_step
+        shares = _best(scores_of_step)
+    return _weights(_best(all_scores))
 
 
-def judged(ensemble: Ensemble, validation: FoldIn, candidates: Sequence[Shares]) -> list[float]:
-    """Return the mean NDCG@100 of an ensemble with each of these weights.
+def validation_scores(
+    ensemble: Ensemble, validation: FoldIn, candidates: Sequence[Shares]
+) -> list[float]:
+    """Return the mean NDCG@100 of an ensemble for each candidate.
 
-    Each part scores a batch once; all candidates are ranked from these scores. No more than one
-    block of users x items per part, and one for their sum, is in memory.
+    Each part scores a batch once; all candidates are ranked from these scores. Memory holds one
+    block of users x items per part, and one for their sum.
 
     Args:
         ensemble: the parts.
-        validation: users; those without held-out items are left out.
-        candidates: weights that need not add up to 1.
+        validation: users; those without held-out items are skipped.
+        candidates: shares of the parts.
 
     Raises:
         EmptyDataError: no user has a held-out item.
@@ -206,9 +209,9 @@ def judged(ensemble: Ensemble, validation: FoldIn, candidates: Sequence[Shares])
         rows = users[start : start + size]
         histories, held_out = validation.fold_in.x[rows], validation.held_out.x[rows]
         rankings = _rankings(ensemble, histories, [_weights(c) for c in candidates])
-        for number, each in enumerate(rankings):
-            found = judge(each, held_out, ensemble.popularity, ensemble.n_train_users)
-            sums[number] += METRIC.per_user(found).sum(dtype=np.float64)
+        for number, candidate_ranking in enumerate(rankings):
+            judged = judge(candidate_ranking, held_out, ensemble.popularity, ensemble.n_train_users)
+            sums[number] += METRIC.per_user(judged).sum(dtype=np.float64)
     return (sums / len(users)).tolist()
 
 
@@ -216,24 +219,24 @@ def judged(ensemble: Ensemble, validation: FoldIn, candidates: Sequence[Shares])
 def _rankings(
     ensemble: Ensemble, histories: csr_array, candidates: Sequence[Sequence[float]]
 ) -> Iterator[Ranking]:
-    """Yield the ranking of a batch by each of the weights."""
-    parts: list[Tensor] = [
+    """Yield the ranking of a batch for each candidate's weights."""
+    scores_by_part: list[Tensor] = [
         ensemble.standardised(number, histories).to(ensemble.device)
         for number in range(len(ensemble.parts))
     ]
-    everything = Candidates.of(ensemble.n_items)
-    total = torch.empty_like(parts[0])
+    all_items = Candidates.of(ensemble.n_items)
+    total = torch.empty_like(scores_by_part[0])
     for weights in candidates:
         total.zero_()
-        for scores, weight in zip(parts, weights, strict=True):
+        for scores, weight in zip(scores_by_part, weights, strict=True):
             total.add_(scores, alpha=weight)
-        everything.apply(total, histories)
+        all_items.apply(total, histories)
         yield ranking(total, METRIC.depth)
 
 
-def _best(scored: dict[Shares, float]) -> Shares:
-    """The shares with the highest score; of equals the most even, then the first."""
-    return max(scored, key=lambda shares: (scored[shares], -_unevenness(shares)))
+def _best(scores: dict[Shares, float]) -> Shares:
+    """Return the shares with the highest score; of equals the most even, then the first."""
+    return max(scores, key=lambda shares: (scores[shares], -_unevenness(shares)))
 
 
 def _unevenness(shares: Shares) -> float:

@@ -18,25 +18,25 @@ from nearfar.vae.weights.constant import ConstantWeight
 
 @dataclass(frozen=True)
 class CDAE(Training):
-    """The collaborative denoising autoencoder: one hidden layer, with a node of every user.
+    """The collaborative denoising autoencoder: one hidden layer, and a node for each user.
 
-    f = W h(V' x~ + U_u + b) + b', U_u the node of training user u. Held-out users have none, so
-    that the nodes are dropped from the fitted model, which knows no users.
+    f = W h(V' x~ + U_u + b) + b', U_u the node of training user u. Held-out users have no node, so
+    the fitted model drops the nodes.
 
     Source: Wu et al., Collaborative Denoising Auto-Encoders for Top-N Recommender Systems, 2016,
-    Eq. 6-9; as it was compared in Liang et al. 2018: 200 hidden units, tanh, batches of users.
-    Differs: published are the logistic and the square loss over the user's items and five
-    sampled negatives for each; here every item of the catalogue is in the likelihood (`bernoulli`
-    and `gaussian`, whose `negative_weight` has the sampling's part), or there is a multinomial
-    one. Wu et al. train by AdaGrad and do not normalise histories. Nodes start at zero instead
-    of at random. The published penalty, l2 / 2 times the squared length of all parameters beside
-    the mean loss of a user, is Adam's weight decay, of matrices and not of biases.
+    Eq. 6-9; as compared in Liang et al. 2018: 200 hidden units, tanh, batches of users.
+    Differs: the published logistic and square losses are over the user's items and five sampled
+    negatives for each. Here the likelihood is over all items: `bernoulli`, `gaussian`, whose
+    `negative_weight` takes the place of sampling, or a multinomial. Wu et al. train by AdaGrad and
+    do not normalise histories. Nodes start at zero, not at random. The published penalty, l2 / 2
+    times the squared length of all parameters beside the mean loss of a user, is Adam's weight
+    decay here, of matrices but not of biases.
 
     Args:
         n_latent: hidden units.
-        units: h.
-        likelihood: p(x|z).
-        l2: weight of half the squared length of all weight matrices, the users' nodes among them.
+        units: activation h of the hidden units.
+        likelihood: likelihood p(x|z).
+        l2: weight of half the squared length of all weight matrices, including the users' nodes.
 
     Examples:
         >>> algorithm = nf.CDAE(n_latent=4, epochs=1)

@@ -1,4 +1,4 @@
-"""The check that an alignment leaves something of the users in their posteriors."""
+"""The check that an alignment has not collapsed all users' posteriors into one."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from nearfar.train.state import Validate
 from nearfar.vae.objective import Objective
 
 LEAST_GAIN = 1.05
-"""A model must be better than popularity by this factor at the middle of its training."""
+"""From the middle of training, a model must be better than popularity by this factor."""
 
 MOST_ALIKE = 0.9
-"""The share of a user's list that a collapsed model has in common with the most popular items."""
+"""A collapsed model shares more than this part of a user's list with the most popular items."""
 
 LIST_LENGTH, LISTS = 100, 200
-"""Items of a list (a fifth of a small catalogue), and users whose lists are compared."""
+"""Items per list (or a fifth of a smaller catalogue), and users whose lists are compared."""
 
 LEAST_STEPS = 200
-"""After fewer steps nothing is concluded."""
+"""With fewer steps nothing is checked."""
 
 
 def refusing_collapse(
@@ -39,22 +39,22 @@ def refusing_collapse(
     plan: TrainingPlan,
     run: Run,
 ) -> Validate:
-    """Return `validate`, which also refuses to go on with a model that PIA has collapsed.
+    """Return `validate` extended to raise `CollapsedError` when PIA has collapsed the model.
 
-    An alignment that is too strong pulls all users to one place, and the decoder answers with
-    what is popular. From the middle of a training with an alignment on, the best validation
-    score so far is compared with that of popularity; a model that is no better, and gives each
-    user nearly the most popular items, has collapsed. On some data nothing is better than
-    popularity, but a model that is not collapsed still tells users apart. Without an alignment
+    An alignment that is too strong pulls all users to one point, and the decoder then recommends
+    popular items. From the middle of training on, the best validation score so far is compared
+    with that of popularity. A model that is no better, and gives each user nearly the most popular
+    items, has collapsed. The lists are compared because on some data nothing is better than
+    popularity, but a model that has not collapsed still tells users apart. Without an alignment
     nothing is checked.
 
     Args:
         validate: scores the network; NDCG@100 comes first.
-        model: around the network.
-        validation: the users that it scores.
-        objective: what is minimised.
-        plan: how long training takes.
-        run: its history tells where training stands.
+        model: wraps the network.
+        validation: the users that `validate` scores.
+        objective: the objective of the training.
+        plan: the training plan, which has the number of epochs.
+        run: its history has the epochs so far.
     """
     if "alignment" not in objective.terms:
         return validate
@@ -65,7 +65,7 @@ def refusing_collapse(
     def score_of_popularity() -> float:
         return evaluate(constant, validation, (NDCG(100),)).mean(NDCG(100))
 
-    def checked() -> dict[str, float]:
+    def validate_and_check() -> dict[str, float]:
         scores = validate()
         records = run.history.records
         if 2 * (len(records) + 1) < plan.epochs or not records or records[-1].step < LEAST_STEPS:
@@ -73,7 +73,7 @@ def refusing_collapse(
         name, score = next(iter(scores.items()))
         best = max(score, *(r.validation[name] for r in records if r.validation))
         popular = score_of_popularity()
-        if best < LEAST_GAIN * popular and alike(model, constant, validation) > MOST_ALIKE:
+        if best < LEAST_GAIN * popular and list_overlap(model, constant, validation) > MOST_ALIKE:
             weight = records[-1].weights["alignment"]
             raise CollapsedError(
                 f"the alignment has collapsed the model: after {len(records) + 1} of {plan.epochs} "
@@ -83,17 +83,17 @@ def refusing_collapse(
             )
         return scores
 
-    return checked
+    return validate_and_check
 
 
-def alike(model: Model, other: Model, validation: FoldIn) -> float:
-    """Return the mean share that two models' lists for a user have in common.
+def list_overlap(model: Model, other: Model, validation: FoldIn) -> float:
+    """Return the mean share of items that two models' lists for a user have in common.
 
-    Lists are of `LIST_LENGTH` items that the user has not interacted with, or of a fifth of all;
-    of the first `LISTS` validation users.
+    A list has `LIST_LENGTH` items that the user has not interacted with, or a fifth of the
+    catalogue if that is less. The first `LISTS` validation users are compared.
     """
     k = max(1, min(LIST_LENGTH, model.n_items // 5))
     histories = validation.fold_in.x[:LISTS]
-    lists = [each.top_k(histories, k).items for each in (model, other)]
+    lists = [ranker.top_k(histories, k).items for ranker in (model, other)]
     pairs = zip(*lists, strict=True)
     return float(np.mean([len(np.intersect1d(a[a >= 0], b[b >= 0])) / k for a, b in pairs]))

@@ -34,14 +34,14 @@ class EASE(Algorithm):
     """The closed-form item-item model with a zero diagonal.
 
     B = I - P diag(1/P), P = (X'X + l2 I)^-1, B_ii = 0. Where interactions have weights, the entries
-    of X are their roots: weights that are the same for all items of a user weigh the user's row of
-    the least squares.
+    of X are their square roots. A weight common to all items of a user then weights the user's row
+    of the least squares.
 
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, 2019, Eq. 8.
 
     Args:
-        l2: weight of the ridge penalty, in users; by default computed from the data, see
-            `default_l2`.
+        l2: weight of the ridge penalty, in users. By default computed from the data
+            (docs/defaults.md).
 
     Examples:
         >>> model = nf.EASE(l2=200).fit(split.train)
@@ -65,7 +65,7 @@ class EASE(Algorithm):
         """Fit in place in one float32 matrix of items x items.
 
         Raises:
-            DoesNotFitError: that matrix does not fit in memory; found out before it starts.
+            DoesNotFitError: that matrix does not fit in memory; checked before the fit starts.
         """
         check_not_empty(train)
         penalties = np.full(train.n_items, self.resolved(train).l2, np.float32)
@@ -75,10 +75,10 @@ class EASE(Algorithm):
 def default_l2(data: Statistics) -> float:
     """Return the ridge penalty for these data, with three digits.
 
-    9 m / excess^(1/4), m the interactions per user, or per item where there are more items; the
+    9 m / excess^(1/4), m the interactions per user, or per item where there are more items. The
     less the data differ from chance, the higher the penalty.
 
-    Differs: a rule of our own, within 1.5% of the best validation NDCG@100 on seven data sets, for
+    Differs: not published; within 1.5% of the best validation NDCG@100 on seven data sets, for
     EDLAE too (docs/defaults.md).
     """
     value = DEFAULT_L2 * data.longer_side / data.excess**DEFAULT_L2_EXPONENT
@@ -92,11 +92,16 @@ def closed_form_requirements(train: Interactions) -> Requirements:
 
 
 def closed_form(train: Interactions, penalties: Float[np.ndarray, " items"], what: str) -> ItemItem:
-    """B = I - P diag(1/P) with P = (X'X + diag(penalties))^-1 and a zero diagonal.
+    """Return the model B = I - P diag(1/P), P = (X'X + diag(penalties))^-1, with a zero diagonal.
+
+    Args:
+        train: training interactions X.
+        penalties: ridge penalty per item.
+        what: the algorithm, for the error message.
 
     Raises:
         DoesNotFitError: the matrix of items x items does not fit in memory.
-        DivergedError: it is not positive definite in float32.
+        DivergedError: the regularised Gram matrix is not positive definite in float32.
     """
     _require_memory(train, what)
     inverse = inverse_of_regularised_gram(root_weighted(train), penalties)
@@ -104,13 +109,13 @@ def closed_form(train: Interactions, penalties: Float[np.ndarray, " items"], wha
 
 
 def root_weighted(train: Interactions) -> csr_array:
-    """Return the matrix whose entries are the roots of the weights; ones where there are none."""
+    """Return X with the square roots of the weights as entries, or ones without weights."""
     x = train.weighted
     return csr_array((np.sqrt(x.data), x.indices, x.indptr), shape=x.shape)
 
 
 def _require_memory(train: Interactions, what: str) -> None:
-    """Refuse a float32 items x items matrix that does not fit, saying what would."""
+    """Raise if a float32 matrix of items x items does not fit in memory."""
     needed = closed_form_requirements(train).n_bytes
     fits = int(train.n_items * (memory.available_bytes() / needed) ** 0.5)
     memory.require(
@@ -124,9 +129,9 @@ def _require_memory(train: Interactions, what: str) -> None:
 def weights_from_inverse(
     inverse: Float[np.ndarray, "items items"],
 ) -> Float[np.ndarray, "items items"]:
-    """B = I - P diag(1/diag P) with a zero diagonal, in P's own memory.
+    """Return B = I - P diag(1/diag P) with a zero diagonal, in the memory of P.
 
-    The result is in C order: a history's rows are then read one after the other.
+    The result is in C order, so that the rows of a history's items are contiguous.
     """
     weights = inverse.T  # the inverse is symmetric: its transpose is itself in C order
     weights /= -np.diagonal(inverse).copy()[None, :]

@@ -20,13 +20,13 @@ from nearfar.train.run import Run
 
 @dataclass(frozen=True)
 class EDLAE(Algorithm):
-    """EASE with emphasised denoising: items are penalised in proportion to their popularity.
+    """EASE with emphasised denoising: each item's penalty grows with its popularity.
 
     B as in EASE with P = (X'X + diag(p / (1 - p) diag(X'X) + l2))^-1; p = 0 is EASE.
     Weights are used as in EASE.
 
-    Source: Steck, Autoencoders that don't overfit towards the Identity, 2020, the case of a full
-    rank with a zero diagonal.
+    Source: Steck, Autoencoders that don't overfit towards the Identity, 2020; the full-rank model
+    with a zero diagonal.
 
     Args:
         dropout: p, the probability that the denoising drops an interaction.
@@ -55,7 +55,7 @@ class EDLAE(Algorithm):
         """Fit in place in one float32 matrix of items x items.
 
         Raises:
-            DoesNotFitError: that matrix does not fit in memory; found out before it starts.
+            DoesNotFitError: that matrix does not fit in memory; checked before the fit starts.
         """
         check_not_empty(train)
         l2 = self.resolved(train).l2

@@ -24,31 +24,32 @@ from nearfar.train.run import Run
 
 @dataclass(frozen=True)
 class GRALS(Algorithm):
-    """Graph-regularised alternating least squares: WMF whose similar items are held together.
+    """Graph-regularised alternating least squares: WMF with similar items pulled together.
 
-    WMF's objective plus g tr(V'LV), L the Laplacian of each item's nearest by cosine. The
-    items' half step is one system for all items, solved by conjugate gradient with products in
-    O(nnz k), or O(items k) where all entries weigh the same; the users' is WMF's, as is folding
-    in. With g = 0 it is WMF.
+    WMF's objective plus g tr(V'LV), L the Laplacian of the graph of each item's nearest items by
+    cosine. The half step of the items is one system for all of them, solved by conjugate gradient
+    with products in O(nnz k), or O(items k) where all entries weigh the same. The half step of the
+    users and the folding in are those of WMF. With g = 0 it is WMF.
 
     Source: Rao, Yu, Ravikumar and Dhillon, Collaborative Filtering with Graph Information, 2015,
     Eq. 3 and Section 3.
 
-    Differs: there the sum is over observed entries alone, and users have a graph too. Here all
-    entries count, as implicit feedback asks, and the graph is of the training histories. The
-    system is turned and preconditioned by its diagonal.
+    Differs: there the sum is over observed entries only, and users have a graph too. Here all
+    entries count, because feedback is implicit, and the graph comes from the training histories.
+    The system is rotated and preconditioned by its diagonal.
 
     Args:
-        n_factors: k.
-        graph_weight: g.
+        n_factors: number of factors k.
+        graph_weight: weight g of the graph.
         n_neighbours: nearest items that each item is joined to, at least.
-        unobserved_weight: weight of unobserved entries, as in WMF; 1 weighs all entries alike.
+        unobserved_weight: weight of unobserved entries, as in WMF; 1 weighs all entries the same.
         l2: weight of the ridge penalty, as in WMF.
         l2_exponent: exponent of the penalty by frequency, as in WMF.
-        iterations: how often both sides are solved for.
-        init_scale: standard deviation of the start, times the root of k.
-        cg_iterations: steps of conjugate gradient at most, an iteration.
-        cg_tolerance: length of the residual, as a share of the right side's, that will do.
+        iterations: how often to solve for the users and then for the items.
+        init_scale: standard deviation of the initial factors, times the square root of k.
+        cg_iterations: maximum steps of conjugate gradient per iteration.
+        cg_tolerance: conjugate gradient stops at a residual of this length, as a share of the
+            right side's length.
 
     Examples:
         >>> model = nf.GRALS(n_factors=4, n_neighbours=3).fit(split.train)
@@ -71,7 +72,7 @@ class GRALS(Algorithm):
 
     @property
     def confidence(self) -> Confidence:
-        """Weights and penalty."""
+        """The weights of entries and the penalty."""
         return Confidence(self.unobserved_weight, self.l2, self.l2_exponent)
 
     def requirements(self, train: Interactions) -> Requirements:
@@ -81,10 +82,10 @@ class GRALS(Algorithm):
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
     ) -> Factors:
-        """Fit in float32, in memory for a few times (users + items) k numbers.
+        """Fit in float32; memory holds a few times (users + items) k numbers.
 
         Raises:
-            DivergedError: a user's system is singular in float32; l2 is too small.
+            DivergedError: a user's system is singular in float32, because l2 is too small.
         """
         check_not_empty(train)
         run = run or Run()
@@ -101,23 +102,23 @@ class GRALS(Algorithm):
             return system.solve(items, self.cg_iterations, self.cg_tolerance)
 
         items = alternate(
-            sides.start(self.n_factors, self.init_scale, run),
+            sides.initial_factors(self.n_factors, self.init_scale, run),
             self.iterations,
             lambda items: weighted_least_squares(sides.by_user, items, confidence),
             to_items,
             run,
         )
-        return weighted_factors(sides.as_in_data(items), confidence, train)
+        return weighted_factors(sides.in_data_order(items), confidence, train)
 
 
 BLOCK_COLUMNS = 1024
 
 
 def neighbour_graph(x: csr_array, n_neighbours: int) -> csr_array:
-    """Each item's nearest items by the cosine of their columns; symmetric, with a zero diagonal.
+    """Return the symmetric graph of each item's nearest items, with cosines as its weights.
 
-    Two items are joined where either is among the other's nearest; of equals the lower position
-    is nearer. The similarities of no more than a block of items are dense at a time.
+    Two items are joined if either is among the other's nearest. Of equal cosines the lower
+    position counts as nearer. Similarities are dense for one block of items at a time.
     """
     n_items = x.shape[1]
     if n_items == 1:
@@ -133,13 +134,13 @@ def neighbour_graph(x: csr_array, n_neighbours: int) -> csr_array:
         items, values = rank(torch.from_numpy(similar), k)
         nearest.append(items.numpy().ravel())
         cosines.append(values.numpy().ravel())
-    joined = np.repeat(np.arange(n_items), k), np.concatenate(nearest)
-    graph = csr_array((np.concatenate(cosines), joined), shape=(n_items, n_items))
+    positions = np.repeat(np.arange(n_items), k), np.concatenate(nearest)
+    graph = csr_array((np.concatenate(cosines), positions), shape=(n_items, n_items))
     graph = csr_array(graph.maximum(graph.T))
     graph.eliminate_zeros()
     return graph
 
 
 def laplacian(graph: csr_array) -> csr_array:
-    """L = diag(S 1) - S of a symmetric graph S: tr(V'LV) = 1/2 sum_ij S_ij |v_i - v_j|^2."""
+    """Return L = diag(S 1) - S of a symmetric graph S: tr(V'LV) = 1/2 sum_ij S_ij |v_i - v_j|^2."""
     return csr_array(diags_array(graph.sum(1)) - graph)

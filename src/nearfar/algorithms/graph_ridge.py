@@ -1,4 +1,4 @@
-"""Weighted ridge regression of all items at once, held together by a graph."""
+"""Weighted ridge regression of all items at once, coupled by a graph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nearfar.models.least_squares import (
 
 @dataclass(frozen=True, eq=False)
 class Laplacian:
-    """A Laplacian L on a device, with its weight g in the objective."""
+    """A graph's Laplacian L on a device, with its weight g in the objective."""
 
     rows: Rows
     values: Float[Tensor, " nnz"]
@@ -41,19 +41,19 @@ class Laplacian:
         )
 
     def product(self, items: Float[Tensor, "items k"]) -> Float[Tensor, "items k"]:
-        """g L V."""
+        """Return g L V."""
         values = self.values.to(items.dtype)
         return self.weight * weighted_sums(items, self.rows.indices, self.rows.indptr, values)
 
 
 @dataclass(frozen=True, eq=False)
 class ItemSystem:
-    """The normal equations of the items' half step, A V = B; A is only ever multiplied by.
+    """The normal equations A V = B of the items' half step; A is never built.
 
-    Row i of A V is (a U'U + (1 - a) U_S'U_S + p_i I) v_i + g (L V)_i and of B is U_S' 1, S the
-    users of item i; with weights w_u of entries, w_u - a is in the place of 1 - a and w of 1.
-    2 (A V - B) is the gradient of the objective in V. All is in the basis where U'U is diagonal,
-    so that A's diagonal is most of it.
+    Row i of A V is (a U'U + (1 - a) U_S'U_S + p_i I) v_i + g (L V)_i, and row i of B is U_S' 1,
+    with S the users of item i. With weights w_u of entries, w_u - a replaces 1 - a, and w
+    replaces 1. 2 (A V - B) is the gradient of the objective in V. Everything is in the basis where
+    U'U is diagonal, because A is then dominated by its diagonal, which preconditions it.
     """
 
     rows: Rows
@@ -73,8 +73,8 @@ class ItemSystem:
         return cls(rows, ridge, confidence.penalties(rows).to(users.dtype), graph)
 
     @property
-    def extra(self) -> Float[Tensor, " nnz"]:
-        """Return how much more each observed entry weighs."""
+    def extra_weights(self) -> Float[Tensor, " nnz"]:
+        """Return how much more each observed entry weighs than an unobserved one."""
         weights = self.rows.weights
         if weights is None:
             weights = torch.ones(len(self.rows.indices), device=self.penalties.device)
@@ -85,84 +85,86 @@ class ItemSystem:
         return list(blocks(self.rows, len(self.ridge.eigenvalues)))
 
     @property
-    def shared(self) -> Float[Tensor, "items k"]:
-        """The diagonals of a U'U + p_i I."""
+    def dense_diagonal(self) -> Float[Tensor, "items k"]:
+        """Return the diagonals of a U'U + p_i I."""
         unobserved = self.ridge.unobserved_weight * self.ridge.eigenvalues
         return unobserved + self.penalties[:, None]
 
-    def right(self) -> Float[Tensor, "items k"]:
-        """B."""
+    def right_side(self) -> Float[Tensor, "items k"]:
+        """Return B."""
         return row_sums(self.ridge.factors, self.rows)
 
     def diagonal(self) -> Float[Tensor, "items k"]:
-        """The diagonal of A."""
-        of_graph = self.graph.weight * self.graph.degrees[:, None].to(self.penalties.dtype)
+        """Return the diagonal of A."""
+        graph_diagonal = self.graph.weight * self.graph.degrees[:, None].to(self.penalties.dtype)
         rows = self.rows
-        squares = weighted_sums(self.ridge.factors**2, rows.indices, rows.indptr, self.extra)
-        return self.shared + of_graph + squares
+        squares = weighted_sums(
+            self.ridge.factors**2, rows.indices, rows.indptr, self.extra_weights
+        )
+        return self.dense_diagonal + graph_diagonal + squares
 
     def product(self, items: Float[Tensor, "items k"]) -> Float[Tensor, "items k"]:
-        """A V, in O(nnz k)."""
-        result = items * self.shared + self.graph.product(items)
+        """Return A V, in O(nnz k)."""
+        result = items * self.dense_diagonal + self.graph.product(items)
         unobserved = self.ridge.unobserved_weight
         if unobserved != 1 or self.rows.weights is not None:
             for block in self.blocks:
-                met = self.ridge.factors[block.columns]
+                users = self.ridge.factors[block.columns]
                 extra = 1 - unobserved
                 if block.weights is not None:
-                    extra = (block.weights.to(met.dtype) - unobserved)[:, :, None]
-                found = extra * (met @ items[block.rows][:, :, None])
-                result[block.rows] += (met.mT @ found)[:, :, 0]
+                    extra = (block.weights.to(users.dtype) - unobserved)[:, :, None]
+                predictions = extra * (users @ items[block.rows][:, :, None])
+                result[block.rows] += (users.mT @ predictions)[:, :, 0]
         return result
 
     def solve(
         self, items: Float[Tensor, "items k"], iterations: int, tolerance: float
     ) -> Float[Tensor, "items k"]:
-        """V nearer to the solution than `items`, by conjugate gradient."""
-        start, basis = items @ self.ridge.basis, self.ridge.basis
-        found = conjugate_gradient(
-            self.product, self.right(), start, self.diagonal(), iterations, tolerance
+        """Return V after conjugate gradient from `items`; see `conjugate_gradient`."""
+        basis = self.ridge.basis
+        solution = conjugate_gradient(
+            self.product, self.right_side(), items @ basis, self.diagonal(), iterations, tolerance
         )
-        return found @ basis.T
+        return solution @ basis.T
 
 
 def conjugate_gradient(
     product: Callable[[Tensor], Tensor],
-    right: Tensor,
+    right_side: Tensor,
     start: Tensor,
     diagonal: Tensor,
     iterations: int,
     tolerance: float,
 ) -> Tensor:
-    """The solution of A x = b for positive definite A, preconditioned by A's diagonal.
+    """Solve A x = b for positive definite A, preconditioned by A's diagonal.
 
     Args:
-        product: A x.
-        right: b.
-        start: the first x; every step is nearer to the solution than it in A's norm.
-        diagonal: of A.
-        iterations: steps at most.
-        tolerance: length of the residual, as a share of b's, at which it ends.
+        product: computes A x.
+        right_side: b.
+        start: initial x; each step brings x closer to the solution in A's norm.
+        diagonal: diagonal of A.
+        iterations: maximum number of steps.
+        tolerance: stops at a residual of this length, as a share of the length of b.
     """
-    found = start
-    residual = right - product(start)
+    solution = start
+    residual = right_side - product(start)
     direction = preconditioned = residual / diagonal
-    along = _dot(residual, preconditioned)
-    goal = tolerance**2 * _dot(right, right)
+    residual_norm = _dot(residual, preconditioned)
+    goal = tolerance**2 * _dot(right_side, right_side)
     for _ in range(iterations):
         if _dot(residual, residual) <= goal:
             break
         image = product(direction)
         curvature = _dot(direction, image)
-        if curvature == 0:  # all is so small that it underflows
+        if curvature == 0:  # underflow
             break
-        step = along / curvature
-        found = found + step * direction
+        step = residual_norm / curvature
+        solution = solution + step * direction
         residual = residual - step * image
         preconditioned = residual / diagonal
-        before, along = along, _dot(residual, preconditioned)
-        direction = preconditioned + along / before * direction
-    return found
+        previous_norm, residual_norm = residual_norm, _dot(residual, preconditioned)
+        direction = preconditioned + residual_norm / previous_norm * direction
+    return solution
 
 
 def _dot(left: Tensor, right: Tensor) -> float:

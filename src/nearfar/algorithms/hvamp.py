@@ -23,25 +23,26 @@ from nearfar.vae.weights.weight import Weight
 class HVamp(EvidenceBound, Training):
     """A hierarchical variational autoencoder with a VampPrior and gated units.
 
-    q(z2|x) q(z1|x, z2) against p(z2) p(z1|z2), p(z2) the VampPrior; the decoder sees (z1, z2).
+    The posterior is q(z2|x) q(z1|x, z2), the prior p(z2) p(z1|z2) with p(z2) the VampPrior. The
+    decoder's input is (z1, z2).
 
     Source: Kim and Suh, Enhancing VAEs for Collaborative Filtering: Flexible Priors and Gating
     Mechanisms, 2019, and its published code; with `alignment`, Eq. 8-9 of the paper.
-    Differs: q(z2|x) and q(z1|x, z2) are shown the same corrupted history, and pseudo-inputs stay
-    whole; in the published code each has a dropout of its own. The decoder's first layer is as
-    wide, but all of it sees z1 and z2; there one half sees z1, the other z2. Weights start by
-    Glorot's distribution, there by He's. Adam is plain; there each parameter's gradient is first
-    scaled to length 1. Beta grows with every step and patience counts from the first epoch; there
-    beta grows once per epoch, and patience counts from the end of its growth. The anchors of the
-    alignment stand in the space of (z1, z2); which of the two the paper's authors align is not
-    known.
+    Differs: q(z2|x) and q(z1|x, z2) get the same corrupted history, and pseudo-inputs are not
+    corrupted; the published code applies a separate dropout to each. The decoder's first layer is
+    as wide, but all of it gets z1 and z2; there one half gets z1, the other z2. Initial weights
+    are from Glorot's distribution, there from He's. Adam is plain; there each parameter's gradient
+    is first scaled to length 1. Beta grows with every step and patience counts from the first
+    epoch; there beta grows once per epoch, and patience counts from the end of its growth. The
+    anchors of the alignment are in the space of (z1, z2); the paper does not say which of the two
+    its authors align.
 
     Args:
         n_latent: dimensions of z1, and of z2.
-        hidden: units of each hidden layer, in encoder, decoder and p(z1|z2); twice as many in the
-            decoder's first.
-        units: their kind.
-        pseudo_inputs: of the VampPrior.
+        hidden: units of each hidden layer in the encoder, the decoder and p(z1|z2); the decoder's
+            first layer has twice as many.
+        units: kind of hidden units.
+        pseudo_inputs: number of pseudo-inputs of the VampPrior.
 
     Examples:
         >>> algorithm = nf.HVamp(n_latent=4, hidden=8, pseudo_inputs=5, epochs=1)

@@ -1,4 +1,4 @@
-"""What tables call a fitted model: its algorithm, with the settings that are not the defaults."""
+"""Labels of fitted models in tables: the algorithm with the settings that are not defaults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nearfar.train.run import Run
 
 
 def label_of(settings: Any) -> str:
-    """Return the name of an algorithm or part, as "MultVAE(epochs=30, alignment=PIA)"."""
+    """Return the label of an algorithm or part, as "MultVAE(epochs=30, alignment=PIA)"."""
     if isinstance(settings, float):
         return f"{settings:g}"
     if isinstance(settings, tuple | list):
@@ -31,35 +31,35 @@ def label_of(settings: Any) -> str:
 
 
 def labelled(fit: Callable[..., Model]) -> Callable[..., Model]:
-    """Wrap an algorithm's `fit`: it says where weights are ignored, and names the model."""
+    """Return `fit` wrapped to warn where weights are ignored, and to set the model's label."""
 
     @functools.wraps(fit)
-    def fit_and_name(algorithm: Any, *args: Any, **named: Any) -> Model:
-        say_ignored_weights(algorithm, *args, **named)
+    def fit_and_label(algorithm: Any, *args: Any, **named: Any) -> Model:
+        warn_of_ignored_weights(algorithm, *args, **named)
         model = fit(algorithm, *args, **named)
         if isinstance(model, Model):
             model.label = label_of(algorithm)
         return model
 
-    return fit_and_name
+    return fit_and_label
 
 
-def say_ignored_weights(
+def warn_of_ignored_weights(
     algorithm: Any, train: Any, validation: Any = None, *, run: Run | None = None
 ) -> None:
-    """Say which algorithms do not use the weights of interactions, where there are any.
+    """Warn if the interactions have weights and the algorithm does not use them.
 
-    Callbacks that override `warn` get the text; where none does, it is a Python warning.
+    Callbacks that override `warn` get the text; without such a callback it is a Python warning.
     """
     if not isinstance(train, Interactions) or train.weights is None:
         return
-    ignoring = [label_of(each) for each in algorithm.ignoring_weights()]
-    # The parts of a blend say it themselves.
+    ignoring = [label_of(part) for part in algorithm.ignoring_weights()]
+    # The parts of a blend warn themselves when they are fitted.
     if ignoring != [label_of(algorithm)]:
         return
     text = (
         f"{type(algorithm).__name__} does not use the weights of interactions: all of them count "
-        "alike in this training"
+        "the same in this training"
     )
     report_warning(() if run is None else run.callbacks, text, stacklevel=3)
 

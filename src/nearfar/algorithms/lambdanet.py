@@ -22,18 +22,19 @@ from nearfar.vae.weights.weight import Weight
 
 @dataclass(frozen=True)
 class LambdaNet(Network, Training):
-    """The network of Mult-VAE, trained by LambdaRank's gradients in the place of a likelihood.
+    """Mult-VAE's network, trained by LambdaRank's gradients instead of a likelihood.
 
     Source: Lobel et al., RaCT, 2020, which compares with it, and its published code; LambdaRank
     is Burges, From RankNet to LambdaRank to LambdaMART, 2010.
-    Differs: the published code goes through all pairs of a user's items and the others; here all
-    pairs with the highest negatives and a sample of the rest, without bias: see `LambdaRank`.
+    Differs: the published code uses all pairs of a positive and a negative item. Here the
+    negatives are those with the highest scores and a sample of the rest, without bias: see
+    `LambdaRank`.
 
     Args:
-        sigma: steepness of the logistic function that pairs are judged by.
-        top: so many of the highest negatives are in all pairs; all items make it exact.
-        sampled: so many of the other negatives stand for the rest. Time and memory of a step
-            grow with interactions x (top + sampled).
+        sigma: steepness of the logistic function of a pair's score difference.
+        top: number of highest-scored negatives in the pairs; all items make it exact.
+        sampled: number of negatives sampled from the rest. Time and memory per step grow with
+            interactions x (top + sampled).
         beta: weight of the KL term.
 
     Examples:

@@ -27,24 +27,24 @@ SIDES_EXPONENT = 0.15
 
 @dataclass(frozen=True)
 class MF(Algorithm):
-    """Matrix factorisation by alternating least squares, all entries weighing the same.
+    """Matrix factorisation by alternating least squares, with the same weight for all entries.
 
-    |X - 1 b' - U V'|^2 + l2 (|U|^2 + |V|^2), b the items' means. An iteration costs
-    O(nnz k + (users + items) k^2 + k^3); folding in is linear in the history.
+    It minimises |X - 1 b' - U V'|^2 + l2 (|U|^2 + |V|^2), b the items' means. An iteration costs
+    O(nnz k + (users + items) k^2 + k^3). Folding in is linear in the history.
 
     Source: Hu, Koren and Volinsky, Collaborative Filtering for Implicit Feedback Datasets, 2008,
     with uniform weights. Settings: Shenbin and Nikolenko, ImplicitSLIM, 2024, and its code.
 
-    Differs: that code has a penalty for either side. One is the same model: with U/c and c V the
-    product stays, so that only the penalties' product counts, and l2 is its root. The number of
-    iterations is fixed; it stops by validation.
+    Differs: that code has one penalty for U and one for V. A single one gives the same model: U/c
+    and c V have the same product, so only the product of the penalties counts, and l2 is its root.
+    The number of iterations is fixed here; that code stops by validation.
 
     Args:
-        n_factors: k.
-        l2: weight of the ridge penalty of both sides, in entries; by default computed from the
-            data, see `data_defaults`.
-        iterations: how often both sides are solved for.
-        item_bias: whether the items' means are taken off first.
+        n_factors: number of factors k.
+        l2: weight of the ridge penalty of both sides, in entries. By default computed from the
+            data (docs/defaults.md).
+        iterations: how often to solve for the users and then for the items.
+        item_bias: whether to subtract the items' means first.
 
     Examples:
         >>> model = nf.MF(n_factors=4).fit(split.train)
@@ -61,9 +61,9 @@ class MF(Algorithm):
         """Return the penalty for these data, with three digits.
 
         l2 = .8 s (users / items)^.15, s the largest singular value of noise. A penalty of l2 on
-        both sides takes l2 off every singular value, so that what is no larger than noise goes.
+        both sides subtracts l2 from every singular value, which removes those of noise.
 
-        Differs: a rule of our own, measured in docs/defaults.md.
+        Differs: not published; measured in docs/defaults.md.
         """
         sides = (data.n_users / data.n_items) ** SIDES_EXPONENT
         return {"l2": float(f"{DEFAULT_L2 * data.noise * sides:.3g}")}
@@ -83,17 +83,17 @@ class MF(Algorithm):
         means = sides.by_item.counts / train.n_users * self.item_bias
         ones = torch.ones(train.n_users, device=means.device)
         items = alternate(
-            sides.start(self.n_factors, 1.0, run),
+            sides.initial_factors(self.n_factors, 1.0, run),
             self.iterations,
             lambda items: half_step(sides.by_user, items, l2, ones, means),
             lambda users, _: half_step(sides.by_item, users, l2, means, ones),
             run,
         )
         projected = projection(items, l2)
-        folding = LinearFolding(sides.as_in_data(projected), -(means @ projected).cpu().numpy())
+        folding = LinearFolding(sides.in_data_order(projected), -(means @ projected).cpu().numpy())
         return Factors(
-            sides.as_in_data(items),
-            sides.as_in_data(means[:, None])[:, 0],
+            sides.in_data_order(items),
+            sides.in_data_order(means[:, None])[:, 0],
             folding,
             train.item_counts,
             train.n_users,
@@ -104,24 +104,24 @@ def half_step(
     rows: Rows,
     factors: Float[Tensor, "columns k"],
     l2: float,
-    of_rows: Float[Tensor, " rows"],
-    of_columns: Float[Tensor, " columns"],
+    row_offset: Float[Tensor, " rows"],
+    column_offset: Float[Tensor, " columns"],
 ) -> Float[Tensor, "rows k"]:
-    """argmin_U |X - r c' - U V'|^2 + l2 |U|^2 = (X - r c') P, with P as `projection` gives it.
+    """Return argmin_U |X - r c' - U V'|^2 + l2 |U|^2 = (X - r c') P, with P from `projection`.
 
     Args:
         rows: X.
         factors: V.
         l2: weight of the ridge penalty.
-        of_rows: r.
-        of_columns: c.
+        row_offset: r of the offset r c'.
+        column_offset: c of the offset r c'.
     """
     projected = projection(factors, l2)
-    return row_sums(projected, rows) - torch.outer(of_rows, of_columns @ projected)
+    return row_sums(projected, rows) - torch.outer(row_offset, column_offset @ projected)
 
 
 def projection(factors: Float[Tensor, "columns k"], l2: float) -> Float[Tensor, "columns k"]:
-    """P = V (V'V + l2 I)^-1, solved in float64: what a row's entries add to its factors."""
+    """Return P = V (V'V + l2 I)^-1, solved in float64; the factors of a row x are x P."""
     gram = (factors.T @ factors).double()
     gram.diagonal().add_(l2)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))

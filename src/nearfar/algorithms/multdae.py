@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nearfar.algorithms.recipe import Network, Training
-from nearfar.core.ranges import (
-    LayerSizes,
-    NonNegativeFloat,
-)
+from nearfar.core.ranges import LayerSizes, NonNegativeFloat
 from nearfar.train.plan import TrainingPlan
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.encoders.encoder import Encoder
@@ -20,18 +17,18 @@ from nearfar.vae.weights.constant import ConstantWeight
 
 @dataclass(frozen=True)
 class MultDAE(Network, Training):
-    """The denoising autoencoder with a multinomial likelihood: no sampling, no prior.
+    """The denoising autoencoder with a multinomial likelihood, without sampling or a prior.
 
     Source: Liang et al., Variational Autoencoders for Collaborative Filtering, 2018.
-    Differs: by default a linear layer stands between the tanh layer and the decoder, as in
-    Mult-VAE, whose special case without noise and KL this is. The published I-200-I has one tanh
-    layer: that is `encoder = "shallow"`, as in the preset `published`. The penalty is
-    the published one, of matrices and not of biases, as Adam's weight decay of twice l2. The
-    published l2 of .01 is for a batch of 500: for the mean over its users, .01 / 500.
+    Differs: by default a linear layer follows the tanh layer, as in Mult-VAE, of which this is the
+    case without noise and KL. The published I-200-I has one tanh layer, as has
+    `encoder = "shallow"` in the preset `published`. The penalty is the published one, of matrices
+    but not of biases, as Adam's weight decay of twice l2. The published l2 of .01 is for the sum
+    over a batch of 500 users; for their mean it is .01 / 500.
 
     Args:
-        encoder: from history to latent.
-        likelihood: p(x|z).
+        encoder: encoder from history to latent.
+        likelihood: likelihood p(x|z).
         l2: weight of the squared length of all weight matrices.
 
     Examples:

@@ -20,11 +20,11 @@ from nearfar.vae.weights.cosine import Cosine
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.weight import Weight
 
-OF_NETWORK = (
+NETWORK_SETTINGS = (
     "n_latent", "corruption", "start", "encoder", "decoder_hidden", "decoder_units", "likelihood",
     "beta",
 )  # fmt: skip
-"""The settings that say what a network is and how much it keeps of a history."""
+"""The settings that define a network and how much of a history it keeps."""
 
 RICHER: Mapping[str, Any] = {
     "n_latent": 600,
@@ -33,44 +33,47 @@ RICHER: Mapping[str, Any] = {
     "epochs_scale": 2.0,
     "patience": 8,
 }
-"""What a richer network differs in: it keeps more of a history, and has more to learn.
+"""The settings of the richer network, which keeps more of a history and has more to learn.
 
 On some data it gains several percent of NDCG@100, on others it loses more (docs/defaults.md), and
-no statistic of the data was found that tells which. Where it is too rich, validation soon stalls,
-hence the patience; eight epochs, since on some it dips for seven and is best in the end.
+no statistic of the data was found to predict which. Where it is too rich, the validation score soon
+stalls, so there is patience; it is eight epochs, because on some data the score falls for seven
+epochs and is best in the end.
 """
 
 
 @dataclass(frozen=True)
 class MultVAE(Network, EvidenceBound, Training):
-    """The variational autoencoder with a multinomial likelihood; PIA is one of its settings.
+    """The variational autoencoder with a multinomial likelihood; PIA is a setting.
 
     Source: Liang et al., Variational Autoencoders for Collaborative Filtering, 2018; with
     `alignment`, Eq. 8-9 and Algorithm 1 of "On the Mechanisms of Collaborative Learning in VAE
     Recommenders".
     Differs: users without an item are left out of the training batches. As published, terms are
-    means over a batch's users, the KL of each user summed over the latents, and the noise has
-    standard deviation sigma (RecBole scales it by .01). What a step draws comes from the run's
-    seed and the step's number, so that a resumed run draws the same; there from a running state.
+    means over a batch's users, the KL of each user is summed over the latents, and the noise has
+    standard deviation sigma (RecBole scales it by .01). The random numbers of a step depend on the
+    run's seed and the step's number, so a resumed run draws the same; the published code keeps a
+    running state.
 
     Args:
-        prior: p(z); a composite one takes over the encoder after every epoch.
-        likelihood: p(x|z); by default the multinomial one with soft targets, exact up to 200,000
+        prior: prior p(z); a composite prior copies the encoder after every epoch.
+        likelihood: likelihood p(x|z). By default multinomial with soft targets, exact up to 200,000
             items and sampled above; "none" is the same without soft targets, as published.
-        epochs: passes over the users; by default as many as make about 600 steps, from 10 to 60,
+        epochs: passes over the users. By default as many as make about 600 steps, from 10 to 60,
             times `epochs_scale`.
         batch_size: users per step.
-        learning_rate: of Adam; by default from the number of interactions and of steps, between
-            .001 where there are few and .006.
-        noise: whether z is drawn in training, as published, or is the posterior's mean.
-        schedule: what the learning rate is multiplied by over the course of training; by default
-            it falls along half a cosine to a twentieth.
-        richer: whether a network that keeps more of each history (`RICHER`) is trained after this
-            one, and the better of the two on the validation users kept. By default where
-            everything about the network, its corruption, likelihood and beta is as by default.
-        optimiser: "adam"; or for tables with one row per item "lazy_adam", whose rows stay as they
-            are while no batch touches them, or "row_adam", which keeps no moments of them either (a
-            third of the memory). By default "adam" with the exact likelihood, else "lazy_adam".
+        learning_rate: learning rate of Adam. By default computed from the numbers of interactions
+            and steps, from .001 for few interactions to .006.
+        noise: whether z is sampled in training, as published, or is the posterior's mean.
+        schedule: factor of the learning rate over the course of training. By default it falls
+            along half a cosine to a twentieth.
+        richer: whether to also train a network that keeps more of each history (`RICHER`), and
+            return the better one on the validation users. By default true if the network, its
+            corruption, likelihood and beta all have their defaults.
+        optimiser: "adam"; or for tables with one row per item "lazy_adam", which leaves the rows
+            that a batch does not touch unchanged, or "row_adam", which also keeps no moments per
+            entry (a third of the memory). By default "adam" with the exact likelihood, else
+            "lazy_adam".
 
     Examples:
         >>> algorithm = nf.MultVAE(epochs=1, **small)
@@ -94,11 +97,11 @@ class MultVAE(Network, EvidenceBound, Training):
     richer: bool | None = field(default=None, repr=False)
 
     def alternatives(self) -> tuple[Self, ...]:
-        tries = self.richer
-        if tries is None:
+        richer = self.richer
+        if richer is None:
             default = MultVAE()
-            tries = all(getattr(self, name) == getattr(default, name) for name in OF_NETWORK)
-        if not tries:
+            richer = all(getattr(self, name) == getattr(default, name) for name in NETWORK_SETTINGS)
+        if not richer:
             return (self,)
         plain = replace(self, richer=False)
         return (plain, replace(plain, **RICHER))

@@ -18,18 +18,19 @@ from nearfar.vae.weights.weight import Weight
 
 @dataclass(frozen=True)
 class PIA(Settings):
-    """Pull every user's posterior towards learnable anchors of the user's items, in training.
+    """Personalized Item Alignment, which pulls users towards learnable anchors of their items.
 
     Source: Eq. 8-10 and Algorithm 1 of "On the Mechanisms of Collaborative Learning in VAE
     Recommenders".
 
     Args:
-        weight: lambda_A at the start; by default the algorithm's own (`ALIGN_WEIGHT`), which was
-            chosen on validation users of several data sets: the right one differs between
-            algorithms by orders of magnitude. To search it, use a log scale.
-        patience: epochs without a better validation score before the weight grows; 0 keeps it.
-        scale: what it is multiplied by then.
-        anchor_std: standard deviation of the anchors at the start.
+        weight: initial alignment weight lambda_A. By default that of the algorithm
+            (`ALIGN_WEIGHT`), chosen on validation users of several data sets; good weights differ
+            between algorithms by orders of magnitude. Search it on a log scale.
+        patience: epochs without a better validation score before the weight grows; 0 keeps it
+            constant.
+        scale: factor by which the weight grows.
+        anchor_std: standard deviation of the initial anchors.
 
     Examples:
         >>> algorithm = nf.MultVAE(alignment=nf.PIA(weight=1.0), epochs=1, **small)
@@ -43,12 +44,12 @@ class PIA(Settings):
     anchor_std: NonNegativeFloat = 0.01
 
     def schedule(self, default: float) -> Weight:
-        """Return the weight over the course of training, from `default` where it is not set."""
+        """Return the schedule of the weight, which starts at `default` if `weight` is None."""
         start = default if self.weight is None else self.weight
         if self.patience == 0:
             return ConstantWeight(start)
         return PlateauGrowth(start, self.patience, self.scale)
 
     def term(self, catalogue: TrainingCounts, n_latent: int, rng: torch.Generator) -> Term:
-        """Return A(x) of Eq. 9 with fresh anchors, drawn from `rng`."""
+        """Return A(x) of Eq. 9 with new anchors drawn from `rng`."""
         return Alignment(catalogue.n_items, n_latent, self.anchor_std, rng)

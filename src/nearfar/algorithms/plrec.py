@@ -23,29 +23,29 @@ from nearfar.train.run import Run
 from nearfar.vae.initialisers.spectral import leading_directions
 
 ORTHONORMAL_COST = 4.0
-"""Time of a multiplication for an orthonormal basis, which is found in float64, in those of a
-float32 product."""
+"""Time of a multiplication for the orthonormal basis, which is computed in float64, relative to one
+of a float32 product."""
 
 
 @dataclass(frozen=True)
 class PLRec(Algorithm):
-    """Projected linear recommendation: a ridge regression on histories in a space of k dimensions.
+    """Projected linear recommendation: a ridge regression on histories projected to k dimensions.
 
     Z = X D V, W = (Z'Z + l2 I)^-1 Z'X, scores = x D V W; V the k leading right singular vectors
-    of X, D = diag(popularity^-e). Where interactions have weights, these are the entries of X.
+    of X, D = diag(popularity^-e). Where interactions have weights, they are the entries of X.
 
     Source: Sedhain, Bui, Kawale, Vlassis, Kveton, Menon, Bui and Sanner, Practical Linear Models
     for Large-Scale One-Class Collaborative Filtering, 2016 (e = 0); the weights and settings of
     Shenbin and Nikolenko, ImplicitSLIM, 2024, and its code.
 
     Differs: Wu et al., Noise Contrastive Estimation for One-Class Collaborative Filtering, 2019,
-    scale V by the root of the singular values, and use popularity within the decomposition.
+    scale V by the square root of the singular values, and use popularity in the decomposition.
 
     Args:
-        n_factors: k; by default computed from the data: a sixteenth of the items, from 512 to
+        n_factors: number of factors k. By default a sixteenth of the number of items, from 512 to
             1,024.
         l2: weight of the ridge penalty.
-        popularity_exponent: e; the higher, the less popular items of a history tell.
+        popularity_exponent: exponent e; the higher, the less the popular items of a history count.
         iterations: power iterations of the randomised decomposition.
 
     Examples:
@@ -64,7 +64,7 @@ class PLRec(Algorithm):
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         """Return the number of factors for these data.
 
-        Differs: a rule of our own, measured in docs/defaults.md.
+        Differs: not published; measured in docs/defaults.md.
         """
         return {"n_factors": min(max(data.n_items // 16, 512), 1024)}
 
@@ -81,7 +81,7 @@ class PLRec(Algorithm):
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
     ) -> Factors:
-        """Fit on the CPU, in memory for about (users + items) k numbers."""
+        """Fit on the CPU; memory holds about (users + items) k numbers."""
         check_not_empty(train)
         run = run or Run()
         sides = Sides.of(train, torch.device("cpu"), weighted=True)
@@ -97,9 +97,9 @@ class PLRec(Algorithm):
         users = row_sums(projected, sides.by_user)
         weights = row_sums(projection(users, self.l2), sides.by_item)
         return Factors(
-            sides.as_in_data(weights),
+            sides.in_data_order(weights),
             np.zeros(train.n_items, np.float32),
-            LinearFolding(sides.as_in_data(projected), np.zeros(k, np.float32)),
+            LinearFolding(sides.in_data_order(projected), np.zeros(k, np.float32)),
             train.item_counts,
             train.n_users,
         )

@@ -12,7 +12,7 @@ from nearfar.train.run import Run
 
 @dataclass(frozen=True)
 class Popularity(Algorithm):
-    """Rank items by how many training users interacted with them, the same for everyone.
+    """Rank items by the number of training users who interacted with them, the same for all users.
 
     Examples:
         >>> model = nf.Popularity().fit(split.train)

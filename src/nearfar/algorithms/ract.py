@@ -24,27 +24,27 @@ from nearfar.vae.weights.weight import Weight
 class RaCT(Network):
     """Ranking-critical training: Mult-VAE, then a critic of its rankings, then both.
 
-    In the first epochs the network (the actor) is trained as Mult-VAE. Then it is frozen, and the
-    critic learns to predict a user's NDCG@100 on what was masked from three features. At last the
-    network raises what the critic expects, and the critic goes on learning. The fitted model is
-    the network alone.
+    First the network (the actor) is trained as Mult-VAE. Then it is frozen, and the critic learns
+    to predict, from three features, a user's NDCG@100 on the masked items. Last, the network is
+    trained to raise the critic's prediction while the critic continues to learn. The fitted model
+    is the network alone.
 
     Source: Lobel et al., RaCT: Toward Amortized Ranking-Critical Training for Collaborative
     Filtering, 2020, and its published code, which has no KL term in the last stage.
-    Differs: in the last stage network and critic move in turns of one pass over the users, not
-    of one step. Users without an item are left out of the batches. As in the published code,
-    the second stage starts from the first one's best epoch where there is validation, and the
-    best epoch of all is kept.
+    Differs: in the last stage network and critic alternate after a pass over the users, not after
+    a step. Users without an item are left out of the batches. As in the published code, with
+    validation users the second stage starts from the best epoch of the first, and the best epoch
+    of all stages is kept.
 
     Args:
-        corruption: what the encoder is shown; what it hides is to be ranked.
+        corruption: how the encoder's input is corrupted; the masked items are to be ranked.
         beta: weight of the KL term in pre-training.
-        pretraining_epochs: of the network, by its likelihood.
-        critic_epochs: of the critic alone.
-        joint_epochs: of both; each has a pass for the critic and one for the network.
-        learning_rate: of the network's Adam in pre-training.
-        critic_learning_rate: of the critic's Adam.
-        joint_learning_rate: of the network's Adam in the last stage.
+        pretraining_epochs: epochs of the network alone, on its likelihood.
+        critic_epochs: epochs of the critic alone.
+        joint_epochs: epochs of both, each with a pass for the critic and one for the network.
+        learning_rate: learning rate of the network's Adam in pre-training.
+        critic_learning_rate: learning rate of the critic's Adam.
+        joint_learning_rate: learning rate of the network's Adam in the last stage.
 
     Examples:
         >>> algorithm = nf.RaCT(pretraining_epochs=1, critic_epochs=1, joint_epochs=1, **small)
@@ -61,23 +61,24 @@ class RaCT(Network):
     joint_learning_rate: PositiveFloat = 2e-6
 
     def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
-        pretrained = self.pretraining_epochs
-        pretraining = Phase(("network",), ("reconstruction", "kl"), end_epoch=pretrained)
+        first_critic_epoch = self.pretraining_epochs
+        first_joint_epoch = first_critic_epoch + self.critic_epochs
+        pretraining = Phase(("network",), ("reconstruction", "kl"), end_epoch=first_critic_epoch)
         critic = Phase(
             ("objective.term_modules.critic",),
             ("critic",),
             learning_rate=self.critic_learning_rate,
-            first_epoch=pretrained,
+            first_epoch=first_critic_epoch,
             from_best=True,
         )
         actor = Phase(
             ("network",),
             ("ranking",),
             learning_rate=self.joint_learning_rate,
-            first_epoch=pretrained + self.critic_epochs,
+            first_epoch=first_joint_epoch,
         )
         return TrainingPlan(
-            pretrained + self.critic_epochs + self.joint_epochs,
+            first_joint_epoch + self.joint_epochs,
             self.batch_size,
             self.learning_rate,
             patience=0,

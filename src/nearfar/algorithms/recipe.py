@@ -1,7 +1,6 @@
-"""The parts that recipes of autoencoders are put together from: their settings and what they build.
+"""Base classes that autoencoder algorithms are composed of: their settings and what they build.
 
-An algorithm names the parts it has as its bases, adds settings of its own, and overrides no method
-of a part.
+An algorithm inherits from the ones it needs, adds settings, and overrides none of their methods.
 """
 
 from __future__ import annotations
@@ -36,27 +35,27 @@ from nearfar.vae.weights.weight import Weight
 TRAINING_STEPS = 600
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 60
 EPOCHS = 20
-"""Epochs where the training data are not known yet."""
+"""Number of epochs while the training data are unknown."""
 
 LOWEST_RATE, HIGHEST_RATE = 1e-3, 6e-3
 FEW_INTERACTIONS = 50_000
-"""Up to about so many interactions the learning rate is the lowest."""
+"""Up to about this many interactions the learning rate is the lowest."""
 
 LEAST_TRAVEL, MOST_TRAVEL = 0.35, 6.0
-"""Learning rate times steps, about how far Adam can move a weight."""
+"""Bounds of the learning rate times the steps, which is about how far Adam can move a weight."""
 
 RATE = 3e-3
-"""The learning rate where the training data are not known yet."""
+"""Learning rate while the training data are unknown."""
 
 
 @dataclass(frozen=True)
 class Network(AutoencoderAlgorithm):
-    """The part that builds an encoder and a decoder of hidden layers.
+    """The settings of an encoder and of a decoder with hidden layers, and the network they build.
 
     Args:
-        encoder: from history to posterior.
+        encoder: encoder from history to posterior.
         decoder_hidden: sizes of the decoder's hidden layers.
-        decoder_units: their units, "tanh" as published, or "gated".
+        decoder_units: units of the decoder's hidden layers: "tanh", as published, or "gated".
     """
 
     ADDED: ClassVar[Mapping[str, Any]] = {"decoder_units": "tanh"}
@@ -78,13 +77,13 @@ class Network(AutoencoderAlgorithm):
 
 @dataclass(frozen=True)
 class Training(AutoencoderAlgorithm):
-    """The part that trains by one optimiser for a number of epochs.
+    """The settings of a training with one optimiser for a number of epochs, and its plan.
 
     Args:
         epochs: passes over the users.
-        epochs_scale: where epochs follow from the data, how many times as many are trained.
-        schedule: what the learning rate is multiplied by over the course of training.
-        patience: epochs without a better validation score before training stops; 0 for never.
+        epochs_scale: factor of the number of epochs, where that is computed from the data.
+        schedule: factor of the learning rate over the course of training.
+        patience: epochs without a better validation score before training stops; 0 never stops.
     """
 
     ADDED: ClassVar[Mapping[str, Any]] = {"epochs_scale": 1.0}
@@ -110,7 +109,7 @@ class Training(AutoencoderAlgorithm):
         """Return the plan of these settings.
 
         Args:
-            catalogue: of the training data, where they are known.
+            catalogue: counts of the training data, or None while they are unknown.
             optimiser: see `TrainingPlan`.
             weight_decay: see `TrainingPlan`.
             noise: see `TrainingPlan`.
@@ -133,7 +132,7 @@ class Training(AutoencoderAlgorithm):
         )
 
     def _length(self, n_users: int | None, n_interactions: int | None) -> tuple[int, float]:
-        """Epochs and learning rate on data of this size, or on data that are not known yet."""
+        """Return epochs and learning rate for data of this size, or of unknown size."""
         epochs = epochs_of(self.epochs, n_users, self.batch_size, self.epochs_scale)
         steps = epochs * math.ceil((n_users or 0) / self.batch_size)
         return epochs, rate_of(self.learning_rate, n_interactions, steps)
@@ -141,10 +140,10 @@ class Training(AutoencoderAlgorithm):
 
 @dataclass(frozen=True)
 class EvidenceBound(AutoencoderAlgorithm):
-    """The part that maximises the evidence lower bound (Eq. 1), with alignment Eq. 8.
+    """The settings of the evidence lower bound (Eq. 1; with alignment Eq. 8), and the objective.
 
     Args:
-        likelihood: p(x|z).
+        likelihood: likelihood p(x|z).
         beta: weight of the KL term.
         alignment: Personalized Item Alignment, or none.
     """
@@ -159,59 +158,58 @@ class EvidenceBound(AutoencoderAlgorithm):
         """Return the objective, Eq. 1 or Eq. 8.
 
         Args:
-            catalogue: of the training data.
-            seed: of the parameters of prior and alignment.
-            prior: p(z).
+            catalogue: counts of the training data.
+            seed: random seed of the parameters of prior and alignment.
+            prior: settings of the prior p(z).
             n_latent: latent dimensions.
         """
         rng = torch.Generator().manual_seed(derive(seed, "prior"))
-        of_latents = prior.build(catalogue.n_items, n_latent, rng)
+        latent_prior = prior.build(catalogue.n_items, n_latent, rng)
         likelihood = likelihood_of(self.likelihood, catalogue)
         terms = {
             "reconstruction": WeightedTerm(likelihood.term(catalogue), ConstantWeight(1.0)),
-            "kl": WeightedTerm(KL(of_latents), self.beta),
+            "kl": WeightedTerm(KL(latent_prior), self.beta),
         }
         if self.alignment is not None:
             rng = torch.Generator().manual_seed(derive(seed, "anchors"))
             term = self.alignment.term(catalogue, n_latent, rng)
             terms["alignment"] = WeightedTerm(term, self.alignment.schedule(self.ALIGN_WEIGHT))
-        return Objective(terms, of_latents)
+        return Objective(terms, latent_prior)
 
 
-def likelihood_of(chosen: Likelihood | None, catalogue: TrainingCounts) -> Likelihood:
+def likelihood_of(setting: Likelihood | None, catalogue: TrainingCounts) -> Likelihood:
     """Return the likelihood for a catalogue of this size.
 
-    None is the multinomial likelihood without soft targets, as bundles say that were written
-    before there were any.
+    None is the multinomial likelihood without soft targets: bundles from before soft targets have
+    None.
     """
-    likelihood = BySize(background=0.0) if chosen is None else chosen
+    likelihood = BySize(background=0.0) if setting is None else setting
     return likelihood.of(catalogue) if isinstance(likelihood, BySize) else likelihood
 
 
 def optimiser_of(
-    chosen: OptimiserName | None, likelihood: Likelihood | None, catalogue: TrainingCounts | None
+    setting: OptimiserName | None, likelihood: Likelihood | None, catalogue: TrainingCounts | None
 ) -> OptimiserName:
-    """The optimiser that was chosen, or the one for this likelihood."""
-    if chosen is not None:
-        return chosen
+    """Return the optimiser that is set, or the default for this likelihood."""
+    if setting is not None:
+        return setting
     sampled = catalogue is not None and isinstance(likelihood_of(likelihood, catalogue), Sampled)
     return "lazy_adam" if sampled else "adam"
 
 
-def epochs_of(chosen: int | None, n_users: int | None, batch_size: int, scale: float = 1.0) -> int:
-    """Return how many epochs were chosen, or as many as make about `TRAINING_STEPS` steps.
+def epochs_of(setting: int | None, n_users: int | None, batch_size: int, scale: float = 1.0) -> int:
+    """Return the number of epochs that is set, or the one that makes about `TRAINING_STEPS` steps.
 
-    A small log has few steps per epoch and needs more epochs; a large one is passed over at
-    least `FEWEST_EPOCHS` times.
+    It is between `FEWEST_EPOCHS` and `MOST_EPOCHS` before scaling.
 
     Args:
-        chosen: the setting.
-        n_users: of the training data, where they are known.
+        setting: the number of epochs, or None for this rule.
+        n_users: number of training users, or None while it is unknown.
         batch_size: users per step.
-        scale: how many times as many epochs as by this rule.
+        scale: factor of the number of epochs by this rule.
     """
-    if chosen is not None:
-        return chosen
+    if setting is not None:
+        return setting
     epochs = EPOCHS
     if n_users is not None:
         steps = max(1, math.ceil(n_users / batch_size))
@@ -219,19 +217,19 @@ def epochs_of(chosen: int | None, n_users: int | None, batch_size: int, scale: f
     return max(1, round(scale * epochs))
 
 
-def rate_of(chosen: float | None, n_interactions: int | None, steps: int) -> float:
-    """Return the learning rate that was chosen, or one for this amount of data.
+def rate_of(setting: float | None, n_interactions: int | None, steps: int) -> float:
+    """Return the learning rate that is set, or one for this amount of data.
 
-    Adam's steps are as long for noise as for signal, so that few interactions are soon
-    memorised, and many want a higher rate (docs/defaults.md).
+    Adam's steps are as long for noise as for signal. Few interactions are therefore soon
+    memorised, and many need a higher rate (docs/defaults.md).
 
     Args:
-        chosen: the setting.
-        n_interactions: of the training data, where they are known.
-        steps: of the whole training.
+        setting: the learning rate, or None for this rule.
+        n_interactions: number of training interactions, or None while it is unknown.
+        steps: number of steps of the training.
     """
-    if chosen is not None:
-        return chosen
+    if setting is not None:
+        return setting
     if n_interactions is None:
         return RATE
     rate = LOWEST_RATE * (n_interactions / FEW_INTERACTIONS) ** 1.5

@@ -24,32 +24,35 @@ from nearfar.vae.weights.weight import Weight
 
 @dataclass(frozen=True)
 class RecVAE(Network, EvidenceBound, Training):
-    """Mult-VAE with a composite prior, a KL weight by history, and turns of encoder and decoder.
+    """Mult-VAE with a composite prior, a KL weight per history, and alternating training.
 
-    An epoch is some passes that train the encoder on corrupted histories; then the prior
-    takes over a copy of it; then passes that train the decoder on clean ones. Each of the
-    two has an Adam of its own.
+    In each epoch, `encoder_passes` passes train the encoder on corrupted histories, the prior
+    copies the encoder, and `decoder_passes` passes train the decoder on clean histories. Encoder
+    and decoder each have their own Adam.
 
     Source: Shenbin et al., RecVAE: a New Variational Autoencoder for Top-N Recommendations with
     Implicit Feedback, 2020, and its published code; with `alignment`, Eq. 8-9 of the paper.
-    Differs: users without an item are left out of the batches. The decoder starts by Glorot's
-    distribution with small biases, in the published code uniform within 1 / sqrt(K). Its loss is
-    the reconstruction alone: the other terms do not depend on it. The anchors of the alignment
-    move with the encoder. The KL of each user is weighted by that user's whole history, however
-    it is corrupted, and the noise has standard deviation sigma, as in the published code; RecBole
-    and Cornac scale the noise by .01. Draws are as in `MultVAE`.
+    Differs: users without an item are left out of the batches. The decoder's initial weights are
+    from Glorot's distribution with small biases, in the published code uniform within 1 / sqrt(K).
+    The decoder's loss is the reconstruction alone, because the other terms do not depend on it. The
+    anchors of the alignment are trained with the encoder. As in the published code, the KL of each
+    user is weighted by the length of the uncorrupted history, and the noise has standard deviation
+    sigma; RecBole and Cornac scale the noise by .01. Random numbers are as in `MultVAE`.
 
     Args:
-        decoder_hidden: sizes of the decoder's hidden layers; published is one linear layer.
-        corruption: what the encoder is shown while it is trained.
-        prior: p(z).
-        likelihood: as in `MultVAE`.
-        epochs: each of all passes; by default as in `MultVAE`, counted by one pass each.
-        encoder_passes: passes over the users that train the encoder.
-        decoder_passes: passes that train the decoder.
-        batch_size, learning_rate: of both Adams.
-        schedule: as in `MultVAE`.
-        optimiser: as in `MultVAE`.
+        decoder_hidden: sizes of the decoder's hidden layers; the published decoder is one linear
+            layer.
+        corruption: how the encoder's input is corrupted while the encoder is trained.
+        prior: prior p(z).
+        likelihood: likelihood p(x|z), as in `MultVAE`.
+        epochs: epochs of `encoder_passes` and `decoder_passes`. By default as in `MultVAE`, as if
+            an epoch had a single pass.
+        encoder_passes: passes over the users per epoch that train the encoder.
+        decoder_passes: passes over the users per epoch that train the decoder.
+        batch_size: users per step.
+        learning_rate: learning rate of both Adams.
+        schedule: factor of the learning rate, as in `MultVAE`.
+        optimiser: optimiser of tables with one row per item, as in `MultVAE`.
 
     Examples:
         >>> algorithm = nf.RecVAE(n_latent=4, epochs=1, encoder=nf.encoders.Dense(width=8))

@@ -1,4 +1,4 @@
-"""The inverse of X'X + diag(penalties), by way of the items or of the users, made in place."""
+"""The inverse of X'X + diag(penalties), computed in place over the items or over the users."""
 
 from __future__ import annotations
 
@@ -18,37 +18,36 @@ BLOCK_COLUMNS = 1024
 """Columns computed at once: of a Gram matrix by all threads together, or of the inverse."""
 
 SPARSE_COST = 30.0
-"""Time of a multiplication in a product with a sparse matrix, in those of a dense product."""
+"""Time of a multiplication in a sparse product, relative to one in a dense product."""
 
 ENTRY_COST = 1000.0
-"""Time of an entry of the result, which is written once and read once, likewise."""
+"""Time to write and read an entry of the result once, relative to a dense multiplication."""
 
 BYTES_PER_INTERACTION = 48
-"""Of the sparse matrices by user and by item that the way by the users holds."""
+"""Memory of the sparse matrices by user and by item, in the inverse over the users."""
 
 LEAST_REST = 1e-5
-"""What must be left of an entry of the inverse's diagonal, as a share of 1 / penalty, from which
-float32 subtracts."""
+"""The least entry of the inverse's diagonal, as a share of 1 / penalty. It is the difference of
+1 / penalty and another number, and a smaller one has no correct digits left in float32."""
 
 PIVOT = 512
-"""Columns that one step eliminates."""
+"""Columns eliminated per step."""
 
 PANEL = 1024
-"""Rows that are updated at once; their update is held beside the matrix."""
+"""Rows updated at once; their update is held in memory beside the matrix."""
 
 
 def inverse_of_regularised_gram(
     x: csr_array, penalties: Float[np.ndarray, " items"]
 ) -> Float[np.ndarray, "items items"]:
-    """(X'X + diag(penalties))^-1, float32, symmetric, in Fortran order.
+    """Return (X'X + diag(penalties))^-1, float32, symmetric, in Fortran order.
 
-    By way of the items the Gram matrix is inverted as it is. By way of the users, with
-    Z = X diag(penalties)^-1/2,
+    Over the items, the regularised Gram matrix itself is inverted. Over the users, with
+    Z = X diag(penalties)^-1/2, the Woodbury identity gives the same inverse as
 
-        diag(penalties)^-1/2 (I - Z' (Z Z' + I)^-1 Z) diag(penalties)^-1/2
+        diag(penalties)^-1/2 (I - Z' (Z Z' + I)^-1 Z) diag(penalties)^-1/2,
 
-    is the same (the Woodbury identity), whose inverse is of users x users only. The faster way is
-    taken, see `goes_by_users`.
+    where only a matrix of users x users is inverted. `goes_by_users` selects the faster one.
 
     Raises:
         DivergedError: the matrix is not positive definite in float32.
@@ -63,11 +62,11 @@ def inverse_of_regularised_gram(
 
 
 def goes_by_users(n_users: int, n_items: int, n_interactions: int) -> bool:
-    """Return whether the inverse is computed by way of the users.
+    """Return whether the inverse is computed over the users.
 
-    That needs a matrix of users x users beside the result, so that there are at most half as many
-    users as items. It depends on the sizes alone, never on the memory that happens to be free: the
-    two ways differ in the last bits.
+    That needs a matrix of users x users beside the result, hence at most half as many users as
+    items. The choice depends on the sizes alone, not on the free memory, because the two results
+    differ in their last bits.
     """
     if 2 * n_users > n_items:
         return False
@@ -83,7 +82,7 @@ def n_multiplications(n_users: int, n_items: int, n_interactions: int) -> float:
 
 
 def n_pairs(x: csr_array) -> float:
-    """Return how many pairs of interactions the Gram matrix counts, of a user or of an item."""
+    """Return how many pairs of interactions, of one user or one item, the Gram matrix counts."""
     by_users = goes_by_users(x.shape[0], x.shape[1], x.nnz)
     counts = np.bincount(x.indices, minlength=x.shape[1]) if by_users else np.diff(x.indptr)
     return float(np.square(counts, dtype=np.float64).sum())
@@ -95,9 +94,9 @@ def _multiplications_by_users(n_users: int, n_items: int, n_interactions: int) -
 
 
 def peak_bytes(n_users: int, n_items: int, n_interactions: int) -> int:
-    """Return the memory at the peak: the result, a block of products, and the users' matrix.
+    """Return the peak memory: the result, a block of products, and the matrix of the users.
 
-    The inverse itself needs less beside the matrix than that block.
+    The inversion itself needs less memory beside the matrix than that block.
     """
     result = 4 * n_items**2 + 12 * n_items * min(n_items, BLOCK_COLUMNS)
     if not goes_by_users(n_users, n_items, n_interactions):
@@ -106,10 +105,10 @@ def peak_bytes(n_users: int, n_items: int, n_interactions: int) -> int:
 
 
 def gram(x: csr_array) -> Float[np.ndarray, "items items"]:
-    """Return X'X, float32, computed sparse by blocks of columns into one dense matrix.
+    """Return X'X as a dense float32 matrix, computed by sparse products of blocks of columns.
 
-    Threads compute blocks side by side. The bits do not depend on their number: an entry is summed
-    within one block, in the order of the users.
+    Threads compute the blocks in parallel. The result is the same to the bit for any number of
+    threads, because an entry is summed within one block, in the order of the users.
     """
     n_items = x.shape[1]
     result = np.empty((n_items, n_items), np.float32, order="F")
@@ -123,18 +122,19 @@ def gram(x: csr_array) -> Float[np.ndarray, "items items"]:
 
     with ThreadPoolExecutor(n_threads, "nearfar-gram") as pool:
         for _ in pool.map(compute, range(0, n_items, width)):
-            pass  # an error in a block is raised here
+            pass  # re-raises the errors of blocks
     return result
 
 
 def _by_users(
     x: csr_array, penalties: Float[np.ndarray, " items"]
 ) -> Float[np.ndarray, "items items"]:
+    """Return the inverse by the Woodbury identity, see `inverse_of_regularised_gram`."""
     n_items = x.shape[1]
-    inner = gram(_divided(x, np.sqrt(penalties)).T.tocsr())
-    inner.flat[:: len(inner) + 1] += 1
-    invert_in_place(inner)
-    of_users = torch.from_numpy(inner.T)
+    user_matrix = gram(_divided(x, np.sqrt(penalties)).T.tocsr())
+    user_matrix.flat[:: len(user_matrix) + 1] += 1
+    invert_in_place(user_matrix)
+    user_inverse = torch.from_numpy(user_matrix.T)
     by_item = _divided(x, penalties).T.tocsr()
     users, starts = (
         torch.from_numpy(a.astype(np.int64)) for a in (by_item.indices, by_item.indptr)
@@ -142,7 +142,7 @@ def _by_users(
     values = torch.from_numpy(by_item.data)
 
     def product(start: int, end: int, dense: Tensor) -> Tensor:
-        """The rows of these items times a dense matrix."""
+        """Return the rows of items `start` to `end` times a dense matrix."""
         entries = slice(starts[start], starts[end])
         limits = starts[start : end + 1] - starts[start]
         return weighted_sums(dense, users[entries], limits, values[entries])
@@ -151,8 +151,8 @@ def _by_users(
     rows = torch.from_numpy(result)
     for start in range(0, n_items, BLOCK_COLUMNS):
         end = min(start + BLOCK_COLUMNS, n_items)
-        projected = product(start, end, of_users).neg_().T.contiguous()
-        # Of a symmetric matrix the lower triangle is enough: the columns up to `end`, from `start`.
+        projected = product(start, end, user_inverse).neg_().T.contiguous()
+        # The result is symmetric: only its lower triangle is computed.
         rows[start:, start:end] = product(start, n_items, projected)
     mirror_lower_triangle(rows)
     result.flat[:: n_items + 1] += 1 / penalties
@@ -162,19 +162,19 @@ def _by_users(
 
 
 def _divided(x: csr_array, by: Float[np.ndarray, " items"]) -> csr_array:
-    """The matrix with each item's column divided by a number."""
+    """Return the matrix with the column of each item divided by the item's number."""
     return csr_array((x.data / by[x.indices], x.indices, x.indptr), shape=x.shape)
 
 
 def invert_in_place(matrix: Float[np.ndarray, "n n"]) -> None:
-    """The inverse of a symmetric positive definite float32 matrix, which it overwrites.
+    """Overwrite a symmetric positive definite float32 matrix by its inverse.
 
-    Symmetric sweeps (Goodnight, A Tutorial on the SWEEP Operator, 1979), a block of columns each:
+    Symmetric sweeps (Goodnight, A Tutorial on the SWEEP Operator, 1979) of a block of columns each:
     n^3 multiplications and additions as by Cholesky, nearly all of them in products of matrices.
-    Beside the matrix are 8 n `PIVOT` bytes and 4 n `PANEL`.
+    They need 8 n `PIVOT` + 4 n `PANEL` bytes beside the matrix.
 
-    LAPACK is not used, though it has the same in potrf and potri: the one in SciPy ends the
-    process above some 40,000 columns with two threads, and is no faster (docs/performance.md).
+    LAPACK's potrf and potri are not used: those in SciPy crash the process above some 40,000
+    columns with two threads, and are no faster (docs/performance.md).
 
     Raises:
         DivergedError: the matrix is not positive definite in float32.
@@ -190,7 +190,7 @@ def invert_in_place(matrix: Float[np.ndarray, "n n"]) -> None:
 
 
 def mirror_lower_triangle(a: Float[torch.Tensor, "n n"]) -> None:
-    """Overwrite the triangle above the diagonal by the one below it."""
+    """Copy the triangle below the diagonal to the one above it."""
     for top in range(0, len(a), PANEL):
         bottom = min(top + PANEL, len(a))
         square = a[top:bottom, top:bottom]
@@ -199,7 +199,7 @@ def mirror_lower_triangle(a: Float[torch.Tensor, "n n"]) -> None:
 
 
 def _sweep(a: torch.Tensor, start: int, end: int) -> None:
-    """Eliminate columns `start` to `end`; only the lower triangle is read and right afterwards."""
+    """Eliminate columns `start` to `end`; only the lower triangle is read and valid afterwards."""
     factor, failed = torch.linalg.cholesky_ex(a[start:end, start:end].double())
     if failed:
         raise DivergedError("the matrix is not positive definite in float32; raise l2")

@@ -1,4 +1,4 @@
-"""What a fit requires, estimated before it starts."""
+"""The memory and work of a fit, estimated before it starts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nearfar.data.interactions import Interactions
 
 FLOAT_BYTES = 4
 COPIES_OF_FACTORS = 4
-"""Factors of a side, their old values, and the products of a half step."""
+"""Copies of the factors at the peak: new and old values, and the products of a half step."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Requirements:
 
     Args:
         n_bytes: memory at the peak, without the training data.
-        n_multiplications: multiplications in float32 products of a fit that cannot be stopped; 0
-            for a fit that reports its steps.
+        n_multiplications: multiplications in float32 products, for a fit that cannot be stopped
+            before its end; 0 for a fit that reports its steps.
         n_pairs: pairs of interactions that such a fit counts for a Gram matrix.
     """
 
@@ -28,5 +28,5 @@ class Requirements:
 
 
 def factor_bytes(n_factors: int, train: Interactions) -> int:
-    """Return the memory of a factor model's fit at the peak, for n_factors per user and item."""
+    """Return the peak memory of fitting a factor model with `n_factors` per user and item."""
     return FLOAT_BYTES * COPIES_OF_FACTORS * n_factors * (train.n_users + train.n_items)

@@ -1,4 +1,4 @@
-"""What defaults are computed from: the size of the training data, and how much structure it has."""
+"""Statistics of the training data that default settings are computed from: sizes and structure."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from nearfar.core.seeding import generator
 from nearfar.data.interactions import Interactions
 
 SAMPLED_USERS = 2_000
-"""Overlaps with all users are counted for so many users at most."""
+"""Overlaps with all users are counted for at most this many users."""
 
 BLOCK_OVERLAPS = 10_000_000
-"""Overlaps that are held at a time."""
+"""Overlaps held in memory at once."""
 
 LEAST_EXCESS = 0.05
-"""Where items seem independent, so much structure is assumed."""
+"""The least structure that is assumed, also where items seem independent."""
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Sizes of the training data, and its structure.
+    """Sizes of the training data, and how much structure they have.
 
     Args:
         n_users: users with at least one interaction.
         n_items: items with at least one interaction.
         n_interactions: interactions.
-        excess: how much co-occurrence counts differ from those of independent items, in squared
-            differences relative to what chance alone would give; 0 for independent items.
+        excess: squared difference of the co-occurrence counts from those of independent items,
+            relative to what chance alone gives; 0 for independent items.
     """
 
     n_users: int
@@ -39,7 +39,7 @@ class Statistics:
 
     @classmethod
     def of(cls, train: Interactions) -> Statistics:
-        """Return the statistics of training interactions (at least one)."""
+        """Return the statistics of at least one training interaction."""
         return cls(
             n_users=int(np.count_nonzero(np.diff(train.x.indptr))),
             n_items=int(np.count_nonzero(train.item_counts)),
@@ -54,14 +54,14 @@ class Statistics:
 
     @property
     def longer_side(self) -> float:
-        """Interactions per user or per item, whichever there are more of."""
+        """Interactions per user, or per item if there are more items than users."""
         return self.n_interactions / max(self.n_users, self.n_items)
 
     @property
     def noise(self) -> float:
         """The largest singular value that independent entries of this density would have.
 
-        (root of users + root of items) x root of density, the edge of Marchenko and Pastur.
+        (sqrt(users) + sqrt(items)) sqrt(density), the edge of Marchenko and Pastur.
         """
         density = self.n_interactions / (self.n_users * self.n_items)
         return (self.n_users**0.5 + self.n_items**0.5) * density**0.5
@@ -74,11 +74,11 @@ def excess_of(train: Interactions) -> float:
     E_ij = f c_i c_j with f = sum_u n_u (n_u - 1) / (sum_u n_u)^2, and (G_ij - E_ij)^2 about E_ij:
     excess = sum_{i != j} (G_ij - E_ij)^2 / sum_{i != j} E_ij - 1. G itself is not needed: with
     o_uv the number of items that two users share, sum_{i != j} G_ij^2 = sum_{u, v} o_uv (o_uv - 1),
-    of which a sample of users u is taken where there are more than `SAMPLED_USERS`. The sample
-    depends on the ids of the users, not on their order.
+    over a sample of users u where there are more than `SAMPLED_USERS`. The sample depends on the
+    ids of the users, not on their order.
 
     Args:
-        train: the training users x items.
+        train: training interactions, users x items.
 
     Returns:
         At least `LEAST_EXCESS`.
@@ -102,9 +102,9 @@ def _squared_overlaps(train: Interactions) -> float:
     """Return sum_{u, v} o_uv (o_uv - 1), scaled up from a sample of users u."""
     users = np.flatnonzero(np.diff(train.x.indptr))
     if len(users) > SAMPLED_USERS:
-        in_order = users[train.user_ids.ids.gather(users).arg_sort().to_numpy()]
+        by_id = users[train.user_ids.ids.gather(users).arg_sort().to_numpy()]
         rng = generator(0, "overlaps")
-        sample = in_order[np.sort(rng.choice(len(users), SAMPLED_USERS, replace=False))]
+        sample = by_id[np.sort(rng.choice(len(users), SAMPLED_USERS, replace=False))]
     else:
         sample = users
     transposed = csr_array(train.x.T)

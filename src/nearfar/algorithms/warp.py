@@ -22,13 +22,13 @@ class WARP(Training):
     Source: the loss is that of Weston, Bengio and Usunier, WSABIE, 2011; the network that of
     Lobel et al., RaCT, 2020, and its published code: I-200-I without hidden units, dropout of the
     L2-normalised history, l2 1e-5.
-    Differs: Lobel et al. do not sample, have no margin, and weigh every violation by L of the
-    positive's rank without dividing by their number; see `WARPLoss` for what is done here.
+    Differs: Lobel et al. do not sample, have no margin, and weight every violation by L of the
+    positive's rank without dividing by the number of violations. See `WARPLoss` for the loss here.
 
     Args:
-        tries: negatives that are drawn for every positive; the more, the smaller the ranks that
-            are still told from 0, and the longer a step takes.
-        margin: by how much a positive shall be above the negatives.
+        tries: negatives sampled per positive. More of them distinguish smaller ranks from 0 and
+            make a step slower.
+        margin: difference by which a positive's score should exceed a negative's.
         l2: weight of the squared length of all weight matrices.
 
     Examples:

@@ -31,29 +31,31 @@ MOST_FOR_SHORT = 3.0
 class WMF(Algorithm):
     """Weighted matrix factorisation by alternating least squares (iALS).
 
+    It minimises
     sum_ui w_ui (x_ui - u_u.v_i)^2 + l2 (sum_u s_u^e |u_u|^2 + sum_i s_i^e |v_i|^2), with w = 1
     on observed entries and a on the others, s_u and s_i the sums of w over a row and a column, and
-    e the exponent. Every user and item is a ridge regression of its own, solved exactly; as is
-    folding in. With a = 1 and e = 0 it is MF without bias. Where interactions have weights, these
+    e the exponent. Each user and each item is a separate ridge regression, solved exactly, as is
+    folding in. With a = 1 and e = 0 it is MF without bias. Where interactions have weights, they
     are the w of observed entries.
 
     Source: Hu, Koren and Volinsky, Collaborative Filtering for Implicit Feedback Datasets, 2008;
     Rendle, Krichene, Zhang and Koren, Revisiting the Performance of iALS on Item Recommendation
-    Benchmarks, 2022, for the penalty by frequency and the start.
+    Benchmarks, 2022, for the penalty by frequency and the initial factors.
 
-    Differs: Hu et al. weigh observed entries 1 + alpha and the others 1: a = 1 / (1 + alpha), l2 is
-    theirs times a. Rendle et al. weigh all entries alpha0 and observed ones 1 more, with target 1:
-    a = alpha0 / (1 + alpha0), l2 is theirs times (1 + alpha0)^e, and scores are 1 + alpha0 times
-    theirs.
+    Differs: Hu et al. weight observed entries by 1 + alpha, the others by 1: a = 1 / (1 + alpha),
+    and l2 is theirs times a. Rendle et al. weight all entries by alpha0 and observed ones by 1
+    more, with target 1: a = alpha0 / (1 + alpha0), l2 is theirs times (1 + alpha0)^e, and scores
+    are 1 + alpha0 times theirs.
 
     Args:
-        n_factors: k; by default computed from the data: a thirty-second of the items, from 256 to
-            512.
-        unobserved_weight: a; by default computed from the data, see `data_defaults`.
-        l2: weight of the ridge penalty; by default computed from the data.
-        l2_exponent: e; 1 penalises in proportion to the weight of a row's entries.
-        iterations: how often both sides are solved for.
-        init_scale: standard deviation of the start, times the root of k.
+        n_factors: number of factors k. By default a thirty-second of the number of items, from 256
+            to 512.
+        unobserved_weight: weight a of unobserved entries. By default computed from the data
+            (docs/defaults.md).
+        l2: weight of the ridge penalty. By default computed from the data (docs/defaults.md).
+        l2_exponent: exponent e; 1 penalises in proportion to the weight of a row's entries.
+        iterations: how often to solve for the users and then for the items.
+        init_scale: standard deviation of the initial factors, times the square root of k.
 
     Examples:
         >>> model = nf.WMF(n_factors=4).fit(split.train)
@@ -71,21 +73,22 @@ class WMF(Algorithm):
     init_scale: PositiveFloat = 0.1
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
-        """Return the factors, the unobserved weight and the penalty for these data.
+        """Return the number of factors, the unobserved weight and the penalty for these data.
 
         a = `UNOBSERVED_SHARE` n / I (at most 1), n the interactions per user and I the items: the
         unobserved entries of a user then weigh about `UNOBSERVED_SHARE` times the observed ones.
-        l2 = `DEFAULT_L2` / excess^(1/4), times (10 / n)^2 where histories are short: at least 1, at
-        most 3. With an exponent other than 1, the penalty of the mean user stays the same.
+        l2 = `DEFAULT_L2` / excess^(1/4), times (10 / n)^2 for short histories: at least 1, at most
+        3. Other exponents than 1 keep the penalty of the mean user.
 
-        Differs: a rule of our own, measured in docs/defaults.md.
+        Differs: not published; measured in docs/defaults.md.
         """
         weight = min(1.0, UNOBSERVED_SHARE * data.history / data.n_items)
         if self.unobserved_weight is not None:
             weight = self.unobserved_weight
         mass = data.history + weight * (data.n_items - data.history)
-        short = min(max(1.0, (SHORT_HISTORY / data.history) ** 2), MOST_FOR_SHORT)
-        l2 = DEFAULT_L2 / data.excess**DEFAULT_L2_EXPONENT * short * mass ** (1 - self.l2_exponent)
+        short_history_factor = min(max(1.0, (SHORT_HISTORY / data.history) ** 2), MOST_FOR_SHORT)
+        l2 = DEFAULT_L2 / data.excess**DEFAULT_L2_EXPONENT * short_history_factor
+        l2 *= mass ** (1 - self.l2_exponent)
         return {
             "n_factors": min(max(data.n_items // 32, 256), 512),
             "unobserved_weight": float(f"{weight:.3g}"),
@@ -99,10 +102,10 @@ class WMF(Algorithm):
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None
     ) -> Factors:
-        """Fit in float32, in memory for (users + items) k numbers and a block of rows at a time.
+        """Fit in float32; memory holds (users + items) k numbers and a block of rows.
 
         Raises:
-            DivergedError: a row's system is singular in float32; l2 is too small.
+            DivergedError: a row's system is singular in float32, because l2 is too small.
         """
         check_not_empty(train)
         run = run or Run()
@@ -114,19 +117,19 @@ class WMF(Algorithm):
         assert l2 is not None
         confidence = Confidence(weight, l2, self.l2_exponent)
         items = alternate(
-            sides.start(n_factors, self.init_scale, run),
+            sides.initial_factors(n_factors, self.init_scale, run),
             self.iterations,
             lambda items: weighted_least_squares(sides.by_user, items, confidence),
             lambda users, _: weighted_least_squares(sides.by_item, users, confidence),
             run,
         )
-        return weighted_factors(sides.as_in_data(items), confidence, train)
+        return weighted_factors(sides.in_data_order(items), confidence, train)
 
 
 def weighted_factors(
     items: Float[np.ndarray, "items k"], confidence: Confidence, train: Interactions
 ) -> Factors:
-    """The model of these item factors that folds in as training solves for its users."""
+    """Return the model of these item factors; it folds in as training solves for users."""
     return Factors(
         items,
         np.zeros(train.n_items, np.float32),

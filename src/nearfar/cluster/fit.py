@@ -87,7 +87,7 @@ def fit_histories(
 
     start = start_report(shareable, histories.n_users, len(histories.items), run)
     with reported(run.callbacks, run.history, start):
-        return best_attempt(shareable.tried(validation), fit_one, run)
+        return best_attempt(shareable.candidates(validation), fit_one, run)
 
 
 def _fit_one(

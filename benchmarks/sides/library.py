@@ -1,9 +1,9 @@
-"""nearfar, as the peers are run: a process that answers the commands of the peers` protocol.
+"""nearfar as a side: a process that answers the commands of the peers' protocol.
 
-    python own.py [float32|bfloat16] [PRESET]
+    python library.py [float32|bfloat16] [PRESET]
 
-Training goes through the library's own `Feed` and `TrainingState`, checks, records and progress
-reports included. A start from the data is part of the first epoch's time.
+Training uses the library's `Feed` and `TrainingState`, with their checks, records and progress
+reports. The time of the first epoch includes an initialisation from the data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ import protocol
 
 
 class NearFar(protocol.Adapter):
-    """See the module."""
+    """nearfar's Mult-VAE; see the module.
+
+    Args:
+        precision: a precision of `Run`.
+        preset: a preset of Mult-VAE; "" is the published one with the sizes of the benchmark.
+    """
 
     distributions = ("nearfar", "torch", "numpy", "scipy")
 
@@ -27,13 +32,13 @@ class NearFar(protocol.Adapter):
         self.precision, self.preset = precision, preset
 
     def check(self) -> None:
-        """Import what is measured."""
+        """Import nearfar."""
         import nearfar
 
         assert nearfar.MultVAE
 
     def load(self, train: Any, settings: protocol.Settings) -> None:
-        """Build the network and all that a step needs."""
+        """Build the network, and the objective, plan and feed of its training."""
         import numpy as np
         import torch
         from scipy.sparse import csr_array
@@ -50,8 +55,8 @@ class NearFar(protocol.Adapter):
         self.x = csr_array(train)
         algorithm = make_algorithm("multvae", preset("multvae", self.preset or "published"))
         if not self.preset:
-            asked = {"batch_size": settings.batch_size, "learning_rate": settings.learning_rate}
-            algorithm = replace(algorithm, **asked)
+            options = {"batch_size": settings.batch_size, "learning_rate": settings.learning_rate}
+            algorithm = replace(algorithm, **options)
         n_users, n_items = train.shape
         counts = np.bincount(train.indices, minlength=n_items)
         architecture = algorithm.architecture(n_items)
@@ -63,16 +68,16 @@ class NearFar(protocol.Adapter):
         near = Neighbourhoods.of(self.x, np.flatnonzero(np.diff(self.x.indptr)), 0, "cpu")
         self.state = TrainingState(network, objective, plan, run, {}, n_users, near)
         self.model = Autoencoder(architecture, network, counts, n_users)
-        self.algorithm, self.started = algorithm, False
+        self.algorithm, self.initialised = algorithm, False
         self.feed = Feed(self.x, torch.device("cpu"))
 
     def train(self, n_steps: int | None) -> list[float]:
-        """The library's steps over one epoch or the first of it."""
+        """Take the steps of an epoch, or the first n of them."""
         from nearfar.core.seeding import generator
 
-        if not self.started:
+        if not self.initialised:
             self.algorithm.start.apply(self.model.network, self.x, self.state.run.seed)
-            self.started = True
+            self.initialised = True
         ticker = protocol.Ticker(n_steps)
         order = generator(0, "order", self.state.epoch).permutation(self.x.shape[0])
         batches = self.feed.batches(order, self.algorithm.batch_size)
@@ -83,22 +88,22 @@ class NearFar(protocol.Adapter):
         return ticker.seconds
 
     def scores(self, histories: Any) -> Any:
-        """The model's scores."""
+        """Return the model's scores."""
         from scipy.sparse import csr_array
 
         self.model.network.eval()
         return self.model.score(csr_array(histories))
 
     def recommend(self, k: int, n_users: int) -> Any:
-        """`top_k` of the training users' histories."""
+        """Return the model's `top_k` for the first training users."""
         self.model.network.eval()
         return self.model.top_k(self.x[:n_users], k)
 
     def columns(self, recommended: Any) -> Any:
-        """The ranking's items are columns."""
+        """Return the items of the ranking, which are columns."""
         return recommended.items
 
 
 if __name__ == "__main__":
-    _, precision, *named = [*sys.argv, *(["float32"] if len(sys.argv) < 2 else [])]
-    protocol.serve(NearFar(precision, named[0] if named else ""))
+    precision, preset = (*sys.argv[1:3], *("float32", "")[len(sys.argv[1:3]) :])
+    protocol.serve(NearFar(precision, preset))
