@@ -21,6 +21,14 @@ STAND_FOR_MANY = {
     ),
 }  # fmt: skip
 """Ids, in lower case, under which programs put everybody without an account, or what they lack."""
+TOTALS = (
+    "total", "totals", "grand total", "subtotal", "sub-total", "total general", "sum", "summe",
+    "gesamt", "gesamtsumme", "gesamtergebnis", "zwischensumme", "insgesamt", "suma", "somme",
+    "total général", "totale", "totale complessivo", "totaal", "eindtotaal", "razem",
+    "итого", "всего", "总计",
+    "合计", "合計", "합계",
+)  # fmt: skip
+"""What stands in the place of an id in the footers of reports and pivot tables, in lower case."""
 NUMBERS_FOR_MANY = {"user": (0, -1), "item": (-1,)}
 """Research data number items by popularity, so that item 0 is one."""
 MANY_TIMES = 5
@@ -89,6 +97,33 @@ def remark_on_shared(role: str, ids: Vocabulary, counts: np.ndarray, *, advice: 
     return "; ".join(
         f"{role} {name!r} has {n_of[name]:,} events and may stand for {whom}{advice}{more}"
         for name in shared
+    )
+
+
+def remark_on_totals(role: str, ids: Vocabulary, counts: np.ndarray) -> str:
+    """Name ids that are a total's line in a report, or a group's ("u1 Total"); "" without any.
+
+    Args:
+        role: "user" or "item".
+        ids: of the log.
+        counts: events of each of them.
+    """
+    if ids.is_integer or not len(ids.ids):
+        return ""
+    lower = ids.ids.str.to_lowercase().str.strip_chars(" :*")
+    group = lower.str.strip_suffix(" total").str.strip_suffix(" ergebnis")
+    of_groups = (group != lower) & group.is_in(lower.implode())
+    totals = lower.is_in(TOTALS) | of_groups
+    n_events = int(counts[totals.to_numpy()].sum())
+    if not n_events:
+        return ""
+    names = ids.ids.filter(totals)
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    such = ", ".join(map(repr, names.head(3)))
+    events = "1 event" if n_events == 1 else f"{n_events:,} events"
+    return (
+        f"{events} of {role} {such}{more}: if that is a line of totals, take it away, since it "
+        "counts as an interaction"
     )
 
 

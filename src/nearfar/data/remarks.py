@@ -9,7 +9,7 @@ import numpy as np
 
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, remark_on_robots
-from nearfar.data.id_remarks import remark_on_shared, remarks_on_ids
+from nearfar.data.id_remarks import remark_on_shared, remark_on_totals, remarks_on_ids
 
 FEW = 20
 A_DAY = 86_400
@@ -32,6 +32,8 @@ def remarks_on(log: Log, filters: Filters) -> list[str]:
         remark_on_robots(log.user_ids, counts),
         remark_on_shared("user", log.user_ids, counts),
         remark_on_shared("item", log.item_ids, popularity),
+        remark_on_totals("user", log.user_ids, counts),
+        remark_on_totals("item", log.item_ids, popularity),
         *remarks_on_ids("user", log.user_ids.ids),
         *remarks_on_ids("item", log.item_ids.ids),
         _once("user", log),

@@ -1,0 +1,86 @@
+"""Files that hold more than one table: refused, or told with counts, and never read as one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import nearfar as nf
+from nearfar.core.errors import DataError
+from nearfar.tables.table import ReadOptions
+
+EVENTS = "user_id,item_id,timestamp\n" + "".join(
+    f"{user},{item},{1_700_000_000 + user * 100 + item}\n"
+    for user in range(1, 6)
+    for item in range(10, 14)
+)
+PAIRS = "user_id,item_id\nu1,i10\nu1,i11\nu2,i10\nu3,i12\n"
+
+
+def log_of(folder: Path, text: str, **options: object) -> nf.Log:
+    path = folder / "log.csv"
+    path.write_text(text)
+    return nf.read_log(path, **options)  # pyright: ignore[reportArgumentType]
+
+
+def told(log: nf.Log) -> str:
+    assert log.read is not None
+    return "\n".join(log.read.lines())
+
+
+@pytest.mark.parametrize("block_bytes", [40, 1 << 20])
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        (EVENTS + "\nitem_id,price,stock\n10,30,1700000010\n11,33,1700000011\n", 21),
+        (EVENTS + "item_id,price,stock\n10,30,1700000010\n", 21),
+        (PAIRS + "\nitem_id,stock\ni10,3\n", 5),
+        (PAIRS + "item_id,stock\ni10,3\n", 5),
+        (PAIRS + "\nuser_id,age\nu1,33\n", 5),
+        (PAIRS + "\nsku,price\nA-1,3.5\n", 5),
+        (PAIRS + ",\nsku,price\nA-1,3.5\n", 6),
+        (PAIRS + '\n"Product name","Category"\ni10,toys\n', 5),
+    ],
+)
+def test_a_second_table_in_a_file_is_refused(
+    text: str, row: int, block_bytes: int, tmp_path: Path
+) -> None:
+    options = ReadOptions(block_bytes=block_bytes)
+    with pytest.raises(DataError, match=f"row {row}: the columns of another table"):
+        log_of(tmp_path, text, options=options, drop_bad_rows=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "user,item\nalice,book\n\nbob,song\nuser,10\n",  # words that also name columns
+        "user_id,item_id\nu1,Title\nu2,Country\nu3,user\n",
+        "user_id,item_id\n1,10\n\nuser_id,item_id\n2,10\n",  # the same header again
+    ],
+)
+def test_values_that_could_be_names_are_values(text: str, tmp_path: Path) -> None:
+    assert log_of(tmp_path, text).n_events == text.count("\n") - 1 - 2 * ("\n\nuser_id" in text) - (
+        "\n\nbob" in text
+    )
+
+
+def test_a_blank_line_inside_is_told(tmp_path: Path) -> None:
+    log = log_of(tmp_path, PAIRS + "\nworum,was\nx,y\n")
+    assert "a blank line stands between rows of" in told(log)
+    assert "above row 5 of 6" in told(log)
+    assert "blank line" not in told(log_of(tmp_path, PAIRS + "\n\n"))
+    assert "blank line" not in told(log_of(tmp_path, PAIRS.replace("\n", "\n\n")))
+
+
+def test_a_blank_line_is_told_among_quotes_and_blocks_too(tmp_path: Path) -> None:
+    text = PAIRS.replace("u3,i12", '"u3",i12') + '\n"x",y\n"z",y\n'
+    assert "above row 5 of 6" in told(log_of(tmp_path, text))
+    assert "above row 5 of 6" in told(log_of(tmp_path, text, options=ReadOptions(block_bytes=20)))
+
+
+@pytest.mark.parametrize("word", ["Total", "Grand Total", "Gesamtergebnis", "u1 Total"])
+def test_a_footer_of_totals_is_told(word: str, tmp_path: Path) -> None:
+    log = log_of(tmp_path, PAIRS + f"{word},4\n")
+    assert f"1 event of user {word!r}" in told(log)
+    assert "a line of totals" not in told(log_of(tmp_path, PAIRS + "u9,Total Recall\n"))
