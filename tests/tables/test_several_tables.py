@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import nearfar as nf
 from nearfar.core.errors import DataError
+from nearfar.store.sources.parquet import ParquetEvents
+from nearfar.tables.columns import Columns
+from nearfar.tables.report import ReadReport
 from nearfar.tables.table import ReadOptions
 
 EVENTS = "user_id,item_id,timestamp\n" + "".join(
@@ -84,3 +89,49 @@ def test_a_footer_of_totals_is_told(word: str, tmp_path: Path) -> None:
     log = log_of(tmp_path, PAIRS + f"{word},4\n")
     assert f"1 event of user {word!r}" in told(log)
     assert "a line of totals" not in told(log_of(tmp_path, PAIRS + "u9,Total Recall\n"))
+
+
+def parquet_of(folder: Path, values: dict[str, list], name: str) -> None:
+    path = folder / name / "part.parquet"
+    path.parent.mkdir(parents=True)
+    pl.DataFrame({"user": [1, 2, 3], "item": [4, 5, 6], **values}).write_parquet(path)
+
+
+DAY = 1_704_412_800
+
+
+@pytest.mark.parametrize(
+    ("values", "n_differing"),
+    [
+        ([date(2024, 1, 5), date(2024, 1, 5), date(2023, 12, 31)], 1),
+        (["2024-01-05", "2024-01-05", "2024-01-06"], 1),
+        ([datetime(2024, 1, 5, 9), datetime(2024, 1, 4, 23), None], 2),
+        ([DAY, DAY + 86_399, DAY + 86_400], 1),
+        ([DAY * 1000, DAY * 1000 + 5, DAY * 1000 - 1], 1),
+    ],
+)
+def test_a_folder_that_says_another_day_than_its_file_is_told(
+    values: list, n_differing: int, tmp_path: Path
+) -> None:
+    parquet_of(tmp_path, {"date": values}, "date=2024-01-05")
+    log = nf.read_log(tmp_path, drop_bad_rows=True)
+    what = "'date' read from the files, where the names of their folders say another value"
+    assert log.read is not None
+    assert log.read.converted[what] == n_differing
+    assert f"{what}: {n_differing} values" in told(log)
+
+
+def test_folders_and_files_that_agree_are_not_told(tmp_path: Path) -> None:
+    for user in (1, 2):
+        parquet_of(tmp_path, {"user": [user] * 3}, f"user=0{user}")
+    log = nf.read_log(tmp_path)
+    assert log.n_events == 6
+    assert "folders" not in told(log)
+
+
+def test_a_pipeline_counts_days_that_are_not_their_folders(tmp_path: Path) -> None:
+    parquet_of(tmp_path, {"date": [date(2024, 1, 5)] * 2 + [date(2024, 1, 6)]}, "date=2024-01-05")
+    report = ReadReport()
+    events = ParquetEvents(str(tmp_path), columns=Columns(timestamp="date"))
+    events.read(date(2024, 1, 1), date(2024, 2, 1), report)
+    assert sum(report.converted.values()) == 1

@@ -12,6 +12,7 @@ from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
 from nearfar.tables.columns import quoted
+from nearfar.tables.json_checks import Checks, strict_decoder, strict_loads
 from nearfar.tables.nested import refuse_nested
 from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, MAX_LINE_BYTES, SAMPLE_BYTES, RawFiles
 from nearfar.tables.reader import Numbers, TableReader
@@ -73,8 +74,10 @@ class JsonLinesTable(TableReader):
         first = 1
         late: dict[str, None] = {}
         schema = {column: self.schema[column] for column in selected}
+        checks = Checks(self.where, schema, [c for c in selected if c not in (numbers or {})])
         for block in self._texts():
-            n_lines = None if self._is_array else len(_lines(block))
+            lines = None if self._is_array else _lines(block)
+            n_lines = None if lines is None else len(lines)
             if n_lines == 0:
                 continue
             read = pl.read_json if self._is_array else pl.read_ndjson
@@ -85,6 +88,7 @@ class JsonLinesTable(TableReader):
             if n_lines not in (None, frame.height):
                 raise self._unreadable(block, first, "a line holds several objects")
             late |= dict.fromkeys(self._late_keys(block))
+            checks.refuse(frame, first, block, lines)
             refuse_nested(frame, first, self.where)
             yield frame, first
             first += frame.height
@@ -125,23 +129,34 @@ class JsonLinesTable(TableReader):
         if not self._is_array:
             end = sample.rfind(b"\n") + 1 or len(sample)
             return [self._object(line, n) for n, line in enumerate(_lines(sample[:end]), 1)]
-        text = sample.decode("utf-8", errors="replace").lstrip()
-        decoder, found, at = json.JSONDecoder(), [], 1
-        while (start := re.compile(r"[\s,]*").match(text, at)) and text[start.end() :][
-            :1
+        found = []
+        try:
+            found += self._of_array(sample)
+        except DataError:
+            # The sample may end inside an object.
+            if not found:
+                raise
+        return found
+
+    def _of_array(self, text: bytes) -> Iterator[dict[str, object]]:
+        """The objects of an array, one after the other; raises with the row."""
+        array = text.decode("utf-8", errors="replace").lstrip()
+        decoder, at, row = strict_decoder(), 1, 1
+        while (start := re.compile(r"[\s,]*").match(array, at)) and array[
+            start.end() : start.end() + 1
         ] not in "]":
             try:
-                value, at = decoder.raw_decode(text, start.end())
+                value, at = decoder.raw_decode(array, start.end())
             except ValueError as error:
-                if found:
-                    break
-                raise DataError(f"{self.where}, row 1: not JSON ({error}); {EXPECTED}") from None
-            found.append(self._checked(value, len(found) + 1))
-        return found
+                raise DataError(
+                    f"{self.where}, row {row}: not JSON ({error}); {EXPECTED}"
+                ) from None
+            yield self._checked(value, row)
+            row += 1
 
     def _object(self, line: bytes, row: int) -> dict[str, object]:
         try:
-            found = json.loads(line)
+            found = strict_loads(line)
         except ValueError as error:
             if row == 1 and line.strip() == b"{":
                 raise DataError(
@@ -158,12 +173,15 @@ class JsonLinesTable(TableReader):
         return found
 
     def _unreadable(self, block: bytes, first: int, reason: str) -> DataError:
-        lines = [] if self._is_array else _lines(block)
-        for row, line in enumerate(lines, first):
-            try:
-                self._object(line, row)
-            except DataError as error:
-                return error
+        try:
+            if self._is_array:
+                for _ in self._of_array(block):
+                    pass
+            else:
+                for row, line in enumerate(_lines(block), first):
+                    self._object(line, row)
+        except DataError as error:
+            return error
         return DataError(f"{self.where}, rows from {first}: {reason}; {EXPECTED}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import polars as pl
 
@@ -22,6 +23,8 @@ class TableReader(ABC):
         typed: whether columns have types of their own, so that text stays text.
         decimal_comma: whether "4,5" may be a number in it.
         remarks: what there is to know of it, once its blocks are read.
+        converted: how many values are not what they could be taken for, by what, once its blocks
+            are read.
     """
 
     kind: str = "a text"
@@ -31,6 +34,7 @@ class TableReader(ABC):
     typed: bool = True
     decimal_comma: bool = False
     remarks: Sequence[str] = ()
+    converted: Mapping[str, int] = MappingProxyType({})
 
     @abstractmethod
     def blocks(
@@ -66,3 +70,8 @@ class DerivedTable(TableReader):
     def remarks(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Those of the other table."""
         return self.table.remarks
+
+    @property
+    def converted(self) -> Mapping[str, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Those of the other table."""
+        return self.table.converted

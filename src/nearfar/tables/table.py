@@ -184,6 +184,7 @@ def read_rows(
         reader.finish()
         report.remarks += [] if lists is None or not lists.remark else [lists.remark]
         report.remarks += table.remarks
+        report.converted.update(table.converted)
     if clock is None:
         report.remarks += of_one_log.remarks
 
