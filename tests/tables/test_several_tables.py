@@ -126,7 +126,7 @@ def test_folders_and_files_that_agree_are_not_told(tmp_path: Path) -> None:
         parquet_of(tmp_path, {"user": [user] * 3}, f"user=0{user}")
     log = nf.read_log(tmp_path)
     assert log.n_events == 6
-    assert "folders" not in told(log)
+    assert "names of their folders" not in told(log)
 
 
 def test_a_pipeline_counts_days_that_are_not_their_folders(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from nearfar.core.errors import DataError
 
 LONG = r"^-?(?:[\d.]{16,}|[\d.]+e[+-]?\d+)$"
 """A number of so many digits that a float may not hold it."""
-LONG_WHOLE_FRACTION = re.compile(rb"\d{16}\.\d")
+LONG_WHOLE_FRACTION = re.compile(rb"\d{16}\.\d|\d[eE]\+?\d")
 MAX_DIGITS = 38
 """Of whole numbers that the parser holds."""
 
