@@ -196,7 +196,15 @@ def _from_memory(source: Any, request: SourceRequest, name: str | None) -> Log:
     given: Mapping[str, str | None] = vars(request.columns)
     rules = request.options.rules
     builder.add_all(
-        read_rows([table], request.roles, given, rules, request.report, needed=("user", "item"))
+        read_rows(
+            [table],
+            request.roles,
+            given,
+            rules,
+            request.report,
+            needed=("user", "item"),
+            contrary=True,
+        )
     )
     return builder.log(request.items)
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import EmptyDataError, SchemaError
+from nearfar.data.contradictions import tell_contradictions
 from nearfar.data.id_remarks import remarks_on_ids
 from nearfar.data.plain_events import event_judge
 from nearfar.store.contracts import midnight
@@ -143,7 +144,7 @@ class EventRows:
         blocks = [pl.DataFrame()]
         given = {role.name: roles.get(role.name, "") for role in self._roles}
         for rows in read_rows(
-            [table], self._roles, given, self._rules, self.report, clock=self._clock
+            [table], self._roles, given, self._rules, self.report, clock=self._clock, contrary=True
         ):
             frame = rows.frame.with_columns(
                 pl.from_epoch(pl.col("timestamp"), "s").cast(pl.Datetime("us"))
@@ -162,6 +163,7 @@ class EventRows:
         """The rows that are events, weighed by their kinds where these have weights."""
         self._n_in_window += frame.height
         events, none = self._judge.read(frame)
+        events = tell_contradictions(events, none, self.report)
         if "kind" in frame.columns:  # what tells a view from a purchase in the same second
             events = events.with_columns(frame["kind"])
         return events if none is None else events.filter(~none)

@@ -43,7 +43,7 @@ class Parsed:
     given: pl.Series | None = None
 
 
-Kind = Literal["id", "number", "time", "text", "word", "tags", "any"]
+Kind = Literal["id", "number", "time", "text", "word", "hint", "tags", "any"]
 
 OPTIONS = {
     "user": "--user-column",
@@ -111,7 +111,8 @@ STATUSES = ("status", "orderstatus", "financialstatus", "paymentstatus", "orders
 OUTCOMES = (
     "click", "clicked", "isclick", "isclicked", "wasclicked", "purchase", "purchased", "ispurchase",
     "ispurchased", "bought", "converted", "conversion", "isconversion", "like", "liked", "islike",
-    "isliked", "isinteraction", "interacted", "engaged", "label", "target", "response", "outcome",
+    "isliked", "votedup", "isinteraction", "interacted", "engaged", "label", "target", "response",
+    "outcome",
 )  # fmt: skip
 UNDONE = (
     "returned", "isreturned", "isreturn", "refunded", "isrefunded", "isrefund", "cancelled",
@@ -122,8 +123,9 @@ UNDONE = (
 """Columns of undone events: where one says yes, or at what time, the row is no event."""
 PLAIN_ROLES = (
     Role("kind", "word", KIND_ROLE.known, rarer=(STATUSES, KINDS)),
+    Role("status", "word", STATUSES),
     Role("outcome", "word", OUTCOMES, rarer=(OUTCOMES_ELSEWHERE,)),
-    Role("undone", "word", UNDONE),
+    *(Role(name, "word", UNDONE) for name in ("undone", "undone_2", "undone_3")),
 )
 """What tells rows that are no events, where kinds have no weights: looked at, not kept."""
 

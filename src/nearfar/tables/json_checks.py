@@ -104,9 +104,8 @@ class Checks:
         """
         suspect = self._with_long_fractions(frame, block)
         if not self._have_each_key_once(frame, block):
-            suspect |= set(range(frame.height)) if lines is None else {
-                at for at, line in enumerate(lines) if any(line.count(key) > 1 for key in self._keys)
-            }  # fmt: skip
+            rows = range(frame.height)
+            suspect |= {at for at in rows if lines is None or self._may_repeat(lines[at])}
         if not suspect:
             return
         objects: Callable[[int], Any] = (
@@ -129,6 +128,9 @@ class Checks:
                         f"{self._where}, row {first_row + at}: the id in {column!r} is the "
                         f"fraction {value}, which is not kept exactly; write it in quotes"
                     )
+
+    def _may_repeat(self, line: bytes) -> bool:
+        return any(line.count(key) > 1 for key in self._keys)
 
     def _have_each_key_once(self, frame: pl.DataFrame, block: bytes) -> bool:
         """Whether counting says so; False where it cannot tell."""

@@ -81,6 +81,7 @@ class NestedTable(DerivedTable):
     def __init__(self, table: TableReader, schema: Schema) -> None:
         self._places = places(schema)
         super().__init__(table, list(self._places))
+        self.listed = [name for name, place in self._places.items() if place.listed]
         self._remarks: list[str] = []
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import polars as pl
@@ -23,6 +23,7 @@ class TableReader(ABC):
         typed: whether columns have types of their own, so that text stays text.
         decimal_comma: whether "4,5" may be a number in it.
         remarks: what there is to know of it, once its blocks are read.
+        listed: columns whose values are in lists, which become rows.
         converted: how many values are not what they could be taken for, by what, once its blocks
             are read.
     """
@@ -33,6 +34,7 @@ class TableReader(ABC):
     layout: str = ""
     typed: bool = True
     decimal_comma: bool = False
+    listed: Collection[str] = ()
     remarks: Sequence[str] = ()
     converted: Mapping[str, int] = MappingProxyType({})
 
@@ -63,6 +65,7 @@ class DerivedTable(TableReader):
     def __init__(self, table: TableReader, columns: Sequence[str]) -> None:
         self.kind, self.where, self.layout = table.kind, table.where, table.layout
         self.typed, self.decimal_comma = table.typed, table.decimal_comma
+        self.listed = table.listed
         self.table = table
         self.columns = list(columns)
 

@@ -146,7 +146,9 @@ class RowReader:
             return self._numbers.read(role.name, values, column)
         if role.kind == "any" or (role.kind == "tags" and isinstance(values.dtype, pl.List)):
             return Parsed(values, pl.repeat(False, len(values), eager=True), "a list was expected")
-        if role.kind == "word" and not values.dtype.is_nested():
+        if role.kind == "hint" and values.dtype.is_nested():
+            values = pl.repeat(None, len(values), dtype=pl.String, eager=True)
+        if role.kind in ("word", "hint") and not values.dtype.is_nested():
             values = values.cast(pl.String, strict=False)
         return self._texts(values, column)
 
