@@ -108,6 +108,22 @@ def test_columns_that_speak_against_no_row_are_not_told(
     assert "although" not in told(log)
 
 
+@pytest.mark.parametrize(
+    ("values", "said", "n"),
+    [
+        (["paid", "refunded", "", ""], "'financial_status' is empty (", 2),
+        (["paid", "partially_refunded"], "'financial_status' is 'partially_refunded' (--kind-w", 1),
+        (["paid", "ad_impression"], "'financial_status' is 'ad_impression' (", 1),
+    ],
+)
+def test_kinds_that_are_kept_and_may_be_none_are_counted(
+    values: list, said: str, n: int, tmp_path: Path
+) -> None:
+    log = log_of(tmp_path, "financial_status", values)
+    assert log.read is not None
+    assert [count for what, count in log.read.contradictions.items() if said in what] == [n]
+
+
 def test_kinds_with_weights_do_not_hide_returns(tmp_path: Path) -> None:
     log = log_of(tmp_path, "event,is_returned", ["buy,1", "buy,0"], kind_weights={"buy": 2})
     assert log.n_events == 2

@@ -7,13 +7,15 @@ import polars as pl
 from nearfar.core import identity
 from nearfar.data.event_words import CONTRARY_WORDS, NO, YES
 from nearfar.tables.columns import OPTIONS
-from nearfar.tables.contrary import CONTRARY, contrary_of
+from nearfar.tables.contrary import CONTRARY, NOT_UNDONE, UNDONE_STEMS, contrary_of
 from nearfar.tables.names import plain_name
 from nearfar.tables.report import ReadReport
 
 NEGATIVE = r"^\s*[-\u2212]\s*[$€£¥]?\s*\d*[.,]?\d*[1-9]|^\s*\(\s*[$€£¥]?\s*\d[\d.,]*\s*\)\s*$"
 NUMBER = r"^\s*[+-]?[$€£¥]?\s*\d[\d.,]*\s*$"
 MOST_VALUES = 8
+LONGEST_KIND = 40
+WEIGH_KINDS = "--kind-weights leaves out the kinds that it does not name"
 TAKE_AWAY = "if that takes the event back, take these rows away before reading"
 
 
@@ -40,6 +42,26 @@ def tell_contradictions(
             for what, n in _spoken(name, values.drop_nulls()).items():
                 report.contradictions[what] += n
     return rows.drop(contrary)
+
+
+def tell_odd_kinds(kinds: pl.Series, report: ReadReport) -> None:
+    """Count in the report the kinds of events that are kept and may be none, and rows without one.
+
+    Args:
+        kinds: of the rows that count.
+        report: its `contradictions` are filled.
+    """
+    if n_missing := kinds.null_count():
+        report.contradictions[f"{kinds.name!r} is empty ({TAKE_AWAY})"] += n_missing
+    distinct = kinds.drop_nulls().unique()
+    odd = [k for k in distinct if len(k) <= LONGEST_KIND and _is_odd(plain_name(k))]
+    for kind, n in kinds.filter(kinds.is_in(odd)).value_counts(sort=True).head(MOST_VALUES).rows():
+        report.contradictions[f"{kinds.name!r} is {kind!r} ({WEIGH_KINDS})"] += n
+
+
+def _is_odd(plain: str) -> bool:
+    odd = UNDONE_STEMS.search(plain) or "impression" in plain
+    return bool(odd) and not NOT_UNDONE.search(plain)
 
 
 def _spoken(name: str, values: pl.Series) -> dict[str, int]:

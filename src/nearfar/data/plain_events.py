@@ -8,15 +8,15 @@ import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import SchemaError
-from nearfar.data.contradictions import tell_contradictions
+from nearfar.data.contradictions import tell_contradictions, tell_odd_kinds
 from nearfar.data.event_words import CONTRARY_WORDS, NO, NO_EVENTS, YES
 from nearfar.data.weighting import KindReader
-from nearfar.tables.columns import OPTIONS, Columns
+from nearfar.tables.columns import OPTIONS, STATUSES, Columns
 from nearfar.tables.contrary import CONTRARY
 from nearfar.tables.names import KINDS, plain_name
 from nearfar.tables.report import ReadReport
 
-KIND_WORDS = frozenset({"type", "status", *KINDS})
+KIND_WORDS = frozenset({"type", *STATUSES, *KINDS})
 """Names under which all sorts of words stand; a remark on them only where one is of `NO_EVENTS`."""
 UNDONE_ROLES = ("undone", "undone_2", "undone_3")
 MAX_KINDS = 50
@@ -75,6 +75,7 @@ class PlainEvents:
         """
         none: pl.Series | None = None
         unclear: list[pl.Series] = []
+        kinds: list[pl.Series] = []
         judges = {
             "kind": self._of_no_kind,
             "status": self._of_no_kind,
@@ -85,13 +86,17 @@ class PlainEvents:
             if role not in rows.columns:
                 continue
             bad = None if role in self._ignored else judge(rows[role])
+            column = self._report.columns.get(role, role)
             if role in UNDONE_ROLES and role not in self._ignored:
-                column = self._report.columns.get(role, role)
                 unclear.append(rows[role].rename(CONTRARY + column))
+            elif role in self._counts and role not in self._ignored:
+                kinds.append(rows[role].rename(column))
             rows = rows.drop(role)
             if bad is not None:
                 none = bad if none is None else none | bad
         tell_contradictions(pl.DataFrame(unclear), none, self._report)
+        for values in kinds:
+            tell_odd_kinds(values if none is None else values.filter(~none), self._report)
         return rows, none
 
     def check(self, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -54,6 +55,10 @@ OPTIONS = {
     "kind": "--kind-column",
     "outcome": "--outcome-column",
 }
+
+
+NUMBERED = re.compile(r"column_\d+")
+"""What columns are called without a header."""
 
 
 class AmbiguousColumnError(SchemaError):
@@ -222,6 +227,8 @@ def resolve(
             raise SchemaError(
                 f"{where} has no column {column!r} for the {role.name}; "
                 f"{near_hint(column, present)}it has {quoted(present)}"
+                + "; to have columns called so, say --no-header"
+                * bool(NUMBERED.fullmatch(column))
             )
         result[role.name] = column
     for role in roles:

@@ -223,7 +223,9 @@ TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "rating": (words("bookrating myrating userrating starrating"),),
     "timestamp": (
         words("starttime starttimestamp startedat servertimestamp collectortstamp derivedtstamp"),
-        words("clienteventtime paidat processedat receivedat sentat visitstarttime tdat dateread"),
+        words(
+            "clienteventtime timestampcreated paidat processedat receivedat sentat visitstarttime tdat dateread"
+        ),
     ),
     "weight": (words("lineitemquantity playtimeforever msplayed"),),
 }
