@@ -61,3 +61,9 @@ def test_json_that_is_read_as_it_is_written(array: bool, tmp_path: Path) -> None
         ("1234567890123456", '"item":'),
         ("7", "0.25"),
     ]
+
+
+def test_hints_about_first_lines_are_for_text_alone(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no column known as the user") as error:
+        log_of(tmp_path, ['{"who":1,"item":2}'])
+    assert "--no-header" not in str(error.value)

@@ -28,24 +28,13 @@ CONTRARY_WORDS = NO_EVENTS | frozenset(
     words("down negative bad rejected declined voided void expired unpaid notrecommended uninstall")
 )
 """Words that do so in a column that is named for the kind. Elsewhere they may mean other things."""
-YES = frozenset(
-    {"1", "1.0", "true", "t", "yes", "y", "x", "\u2713"}
-    | {"ja", "oui", "si", "s\u00ed", "s\u00ec", "sim", "tak", "evet", "да", "是", "はい", "예"}
-)
-NO = frozenset(
-    {"0", "0.0", "-1", "-1.0", "false", "f", "no", "n"}
-    | {
-        "nein",
-        "non",
-        "n\u00e3o",
-        "nao",
-        "nee",
-        "nej",
-        "nie",
-        "hay\u0131r",
-        "нет",
-        "否",
-        "いいえ",
-        "아니요",
-    }
-)
+YES = frozenset((
+    "1", "1.0", "true", "t", "yes", "y", "x", "\u2713",
+    "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda", "sann", "sandt", "истина",
+    "ja", "oui", "si", "sí", "sì", "sim", "tak", "evet", "да", "是", "はい", "예",
+))  # fmt: skip
+NO = frozenset((
+    "0", "0.0", "-1", "-1.0", "false", "f", "no", "n",
+    "falsch", "faux", "falso", "onwaar", "fałsz", "falskt", "falsk", "usant", "ложь",
+    "nein", "non", "não", "nao", "nee", "nej", "nie", "hayır", "нет", "否", "いいえ", "아니요",
+))  # fmt: skip

@@ -58,6 +58,7 @@ def remarks_on_ids(role: str, ids: pl.Series) -> list[str]:
         _quoted(role, ids),
         _misread(role, ids),
         _joined(ids) if role == "item" else "",
+        _labelled(ids) if role == "item" else "",
     ]
     return [remark for remark in found if remark]
 
@@ -227,3 +228,14 @@ def _joined(ids: pl.Series) -> str:
                 f"them apart with --item-separator '{separator}'"
             )
     return ""
+
+
+def _labelled(ids: pl.Series) -> str:
+    labels = ids.str.extract(r"[^\W_]-([01])$")
+    if labels.null_count() or labels.n_unique() < len("01"):
+        return ""
+    n_no = int((labels == "0").sum())
+    return (
+        f"all item ids end with -0 or -1, such as {ids[0]!r}, as items do that were shown and "
+        f"clicked; if so, take the {n_no:,} with -0 away, and the ending"
+    )

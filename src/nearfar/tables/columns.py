@@ -191,6 +191,8 @@ def resolve(
     where: str,
     roles: Sequence[Role],
     given: Mapping[str, str | None] | None = None,
+    *,
+    of_text: bool = True,
 ) -> dict[str, str]:
     """The column of each role there is: `{"user": "userId", "item": "movieId", ...}`.
 
@@ -202,6 +204,7 @@ def resolve(
         roles: the roles wanted.
         given: names of columns by role, as far as they are given; "" for a role that no column
             has.
+        of_text: whether the table is a text, whose first line may not name the columns.
 
     Raises:
         SchemaError: a column that could have a role is there twice, a given one is missing, or a
@@ -215,8 +218,8 @@ def resolve(
     doubled = [c for c, n in counts.items() if n > 1 and plain_name(c) in known]
     if doubled:
         raise SchemaError(
-            f"{where} has the column {doubled[0]!r} more than once; rename one of them, or, if "
-            "the first line does not name the columns, say --no-header"
+            f"{where} has the column {doubled[0]!r} more than once; rename one of them"
+            + ", or, if the first line does not name the columns, say --no-header" * of_text
         )
     result: dict[str, str] = {}
     for role in roles:
@@ -241,9 +244,10 @@ def resolve(
         names = " and no column known as the ".join(role.name for role in missing)
         raise SchemaError(
             f"{where} has no column known as the {names}; it has {quoted(present)}: "
-            f"{_naming(*missing)}; if its first line does not name the columns, say --no-header"
+            f"{_naming(*missing)}"
+            + "; if its first line does not name the columns, say --no-header" * of_text
             + "; if other signs separate its cells, name one with --separator"
-            * (len(present) == 1)
+            * (of_text and len(present) == 1)
         )
     return {role.name: result[role.name] for role in roles if role.name in result}
 

@@ -224,7 +224,8 @@ TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "timestamp": (
         words("starttime starttimestamp startedat servertimestamp collectortstamp derivedtstamp"),
         words(
-            "clienteventtime timestampcreated paidat processedat receivedat sentat visitstarttime tdat dateread"
+            "clienteventtime timestampcreated paidat processedat receivedat sentat visitstarttime "
+            "tdat dateread"
         ),
     ),
     "weight": (words("lineitemquantity playtimeforever msplayed"),),

@@ -17,6 +17,8 @@ from nearfar.tables.numbers import NumberReader
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rules import DROP, RowRules, missing_value, on_nameless
 
+LARGEST_EXACT_FLOAT32 = 2.0**24
+
 
 @dataclass(frozen=True, eq=False)
 class TableRows:
@@ -194,11 +196,13 @@ class RowReader:
             return Parsed(_null_where(bad, trimmed), bad, expected, trimmed)
         if kind.is_integer():
             numbers = identity.of_integers(values)
-            return Parsed(numbers, pl.repeat(False, len(values), eager=True), expected)
+            return Parsed(numbers, pl.repeat(False, len(values), eager=True), expected, numbers)
         if kind.is_float() or kind.is_decimal():
             numbers = identity.integers_of_floats(values)
             values = values.cast(pl.Float64)
             missing = values.is_nan().fill_null(True)
+            if kind == pl.Float32:
+                numbers = _null_where(values.abs() > LARGEST_EXACT_FLOAT32, numbers)
             bad = numbers.is_null() & ~missing
             if len(numbers) > numbers.null_count():
                 self._report.converted[f"{role.name} ids read from floats as integers"] += int(

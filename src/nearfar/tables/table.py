@@ -155,7 +155,7 @@ def read_rows(
     """
     of_one_log = clock or Clock(tables[0].where, rules.time_unit, rules.time_format)
     for table in tables:
-        columns = resolve(table.columns, table.where, roles, given)
+        columns = resolve(table.columns, table.where, roles, given, of_text=bool(table.layout))
         once = isinstance(table, OneTimeTable)
         if given.get("timestamp") is None and "timestamp" in columns and not once:
             table, columns, remark = dated(table, columns)
