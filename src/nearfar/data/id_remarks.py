@@ -194,7 +194,7 @@ def _are_few(n: int, n_ids: int) -> bool:
 
 
 def _quoted(role: str, ids: pl.Series) -> str:
-    quoted = ids.str.contains(r"""^(?:'.*'|".*"|`.*`)$""")
+    quoted = ids.str.contains(r"""^(?:'.*'|".*"|`.*`|“.*”|‘.*’|«.*»)$""")
     n_quoted = int(quoted.sum())
     if n_quoted * 2 <= len(ids):
         return ""

@@ -11,9 +11,9 @@ from nearfar.core.errors import SchemaError
 from nearfar.data.contradictions import tell_contradictions, tell_odd_kinds
 from nearfar.data.event_words import CONTRARY_WORDS, NO, NO_EVENTS, YES
 from nearfar.data.weighting import KindReader
-from nearfar.tables.columns import OPTIONS, STATUSES, Columns
+from nearfar.tables.columns import OPTIONS, Columns
 from nearfar.tables.contrary import CONTRARY
-from nearfar.tables.names import KINDS, plain_name
+from nearfar.tables.names import KINDS, STATUSES, plain_name
 from nearfar.tables.report import ReadReport
 
 KIND_WORDS = frozenset({"type", *STATUSES, *KINDS})

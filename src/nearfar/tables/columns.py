@@ -16,12 +16,15 @@ from nearfar.tables.names import (
     COUNTING,
     GENRES,
     KINDS,
+    OUTCOMES,
     OUTCOMES_ELSEWHERE,
     OWN_NAMES,
     RARER,
+    STATUSES,
     SYNONYMS,
     TITLES,
     TITLES_AS_IDS,
+    UNDONE,
     plain_name,
     stem,
 )
@@ -112,20 +115,6 @@ KIND_ROLE = Role(
     rarer=(KINDS,),
 )  # fmt: skip
 """Whether an event is a view, a click, a purchase; looked for only where kinds have weights."""
-STATUSES = ("status", "orderstatus", "financialstatus", "paymentstatus", "orderstate")
-OUTCOMES = (
-    "click", "clicked", "isclick", "isclicked", "wasclicked", "purchase", "purchased", "ispurchase",
-    "ispurchased", "bought", "converted", "conversion", "isconversion", "like", "liked", "islike",
-    "isliked", "votedup", "isinteraction", "interacted", "engaged", "label", "target", "response",
-    "outcome",
-)  # fmt: skip
-UNDONE = (
-    "returned", "isreturned", "isreturn", "refunded", "isrefunded", "isrefund", "cancelled",
-    "canceled", "iscancelled", "iscanceled", "voided", "isvoided", "isvoid", "deleted", "isdeleted",
-    "removed", "isremoved", "disliked", "dislike", "isdisliked", "isdislike", "skipped",
-    "isskipped", "cancelledat", "canceledat", "refundedat", "voidedat", "deletedat",
-)  # fmt: skip
-"""Columns of undone events: where one says yes, or at what time, the row is no event."""
 PLAIN_ROLES = (
     Role("kind", "word", KIND_ROLE.known, rarer=(STATUSES, KINDS)),
     Role("status", "word", STATUSES),
