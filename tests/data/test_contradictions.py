@@ -131,11 +131,12 @@ def test_kinds_with_weights_do_not_hide_returns(tmp_path: Path) -> None:
 
 
 def test_typed_columns_and_lists_are_looked_at_too() -> None:
-    flags = {"returned_amount": [0.0, 2.5], "cancel_flags": [[1], []]}
+    flags = {"returned_amount": [0.0, -2.5], "cancel_flags": [[1], []], "price": [-0.5, 3.0]}
     frame = pl.DataFrame({"user": [1, 2], "item": [[3], [4, 5]], **flags})
     log = nf.read_log(frame)
     assert log.n_events == 3
     assert "'returned_amount' is not 0 (if that takes the event back" in told(log)
+    assert "'price' is negative (" in told(log)
     assert "cancel_flags" not in told(log).partition("columns not used")[2].partition("\n")[2]
 
 

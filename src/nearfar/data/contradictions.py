@@ -14,6 +14,8 @@ from nearfar.tables.report import ReadReport
 NEGATIVE = r"^\s*[-\u2212]\s*[$€£¥]?\s*\d*[.,]?\d*[1-9]|^\s*\(\s*[$€£¥]?\s*\d[\d.,]*\s*\)\s*$"
 NUMBER = r"^\s*[+-]?[$€£¥]?\s*\d[\d.,]*\s*$"
 MOST_VALUES = 8
+MOST_WORDS = 10_000
+"""A column with more of them holds no kinds of events."""
 LONGEST_KIND = 40
 WEIGH_KINDS = "--kind-weights leaves out the kinds that it does not name"
 TAKE_AWAY = "if that takes the event back, take these rows away before reading"
@@ -84,6 +86,8 @@ def _spoken(name: str, values: pl.Series) -> dict[str, int]:
 
 def _kinds(name: str, values: pl.Series) -> dict[str, int]:
     counts = values.value_counts().sort("count", values.name, descending=[True, False])
+    if counts.height > MOST_WORDS:
+        return {}
     against = [(v, n) for v, n in counts.iter_rows() if plain_name(v) in CONTRARY_WORDS]
     told = {f"{name!r} is {v!r} ({_named('kind', name)})": n for v, n in against[:MOST_VALUES]}
     if rest := sum(n for _, n in against[MOST_VALUES:]):

@@ -8,7 +8,7 @@ import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import SchemaError
-from nearfar.data.contradictions import tell_contradictions, tell_odd_kinds
+from nearfar.data.contradictions import MOST_WORDS, tell_contradictions, tell_odd_kinds
 from nearfar.data.event_words import CONTRARY_WORDS, NO, NO_EVENTS, YES
 from nearfar.data.weighting import KindReader
 from nearfar.tables.columns import OPTIONS, Columns
@@ -20,8 +20,6 @@ KIND_WORDS = frozenset({"type", *STATUSES, *KINDS})
 """Names under which all sorts of words stand; a remark on them only where one is of `NO_EVENTS`."""
 UNDONE_ROLES = ("undone", "undone_2", "undone_3")
 MAX_KINDS = 50
-MOST_WORDS = 10_000
-"""A column with more in a block is no column of kinds."""
 FEW_VALUES = 2
 """A column with so few may say yes and no in other words."""
 

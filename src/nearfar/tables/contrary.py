@@ -23,7 +23,7 @@ KIND_ENDINGS = (
 )  # fmt: skip
 PRAISE = re.compile("recommend|upvote|votedup|thumbsup|favou?rite|positive|approved|accepted")
 AMOUNTS = re.compile(
-    "amount|price|total|revenue|sales|value|subtotal|gross|net|umsatz|betrag|preis|importe|precio|"
+    "amount|price|total|revenue|sales|value|umsatz|betrag|preis|importe|precio|"
     "montant|prix|importo|prezzo|valor"
 )
 WEIGHTS = frozenset((*SYNONYMS["weight"], *(n for group in RARER["weight"] for n in group)))

@@ -129,14 +129,18 @@ class JsonLinesTable(TableReader):
         if not self._is_array:
             end = sample.rfind(b"\n") + 1 or len(sample)
             return [self._object(line, n) for n, line in enumerate(_lines(sample[:end]), 1)]
-        found = []
-        try:
-            found += self._of_array(sample)
-        except DataError:
-            # The sample may end inside an object.
-            if not found:
-                raise
-        return found
+        found: list[dict[str, object]] = []
+        objects = self._of_array(sample)
+        while True:
+            try:
+                found.append(next(objects))
+            except StopIteration:
+                return found
+            except DataError:
+                # The sample may end inside an object.
+                if not found:
+                    raise
+                return found
 
     def _of_array(self, text: bytes) -> Iterator[dict[str, object]]:
         """The objects of an array, one after the other; raises with the row."""

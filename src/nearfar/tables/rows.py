@@ -150,6 +150,8 @@ class RowReader:
             return Parsed(values, pl.repeat(False, len(values), eager=True), "a list was expected")
         if role.kind == "hint" and values.dtype.is_nested():
             values = pl.repeat(None, len(values), dtype=pl.String, eager=True)
+        elif role.kind == "hint" and values.dtype.is_numeric():
+            values = _signs(values)
         if role.kind in ("word", "hint") and not values.dtype.is_nested():
             values = values.cast(pl.String, strict=False)
         return self._texts(values, column)
@@ -260,6 +262,15 @@ class RowReader:
         text = values.cast(pl.String).str.strip_chars()
         text = _null_where(text == "", text)
         return Parsed(text, pl.repeat(False, len(text), eager=True), "text was expected")
+
+
+def _signs(numbers: pl.Series) -> pl.Series:
+    """Numbers as "-2", "0", "1" and "2", by sign, which is cheaper than their digits."""
+    number = pl.lit(numbers)
+    known = number.is_not_null() & number.cast(pl.Float64).is_not_nan()
+    of_sign = pl.when(number < 0).then(pl.lit("-2")).when(number == 0).then(pl.lit("0"))
+    sign = of_sign.when(number == 1).then(pl.lit("1")).otherwise(pl.lit("2"))
+    return pl.select(pl.when(known).then(sign).alias(numbers.name)).to_series()
 
 
 def _null_where(bad: pl.Series, values: pl.Series) -> pl.Series:
