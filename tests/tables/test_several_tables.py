@@ -10,6 +10,7 @@ import pytest
 
 import nearfar as nf
 from nearfar.core.errors import DataError
+from nearfar.store.sources.csv import CSVEvents
 from nearfar.store.sources.parquet import ParquetEvents
 from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
@@ -89,6 +90,14 @@ def test_a_footer_of_totals_is_told(word: str, tmp_path: Path) -> None:
     log = log_of(tmp_path, PAIRS + f"{word},4\n")
     assert f"1 event of user {word!r}" in told(log)
     assert "a line of totals" not in told(log_of(tmp_path, PAIRS + "u9,Total Recall\n"))
+
+
+def test_a_pipeline_tells_totals_too(tmp_path: Path) -> None:
+    rows = "".join(f"u{n},i1,2024-05-01\n" for n in range(3))
+    (tmp_path / "a.csv").write_text(f"user,item,date\n{rows}Total,3,2024-05-01\n")
+    report = ReadReport()
+    CSVEvents(str(tmp_path)).read(date(2024, 5, 1), date(2024, 6, 1), report)
+    assert any(remark.startswith("1 event of user 'Total'") for remark in report.remarks)
 
 
 def parquet_of(folder: Path, values: dict[str, list], name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import polars as pl
@@ -101,26 +101,24 @@ def remark_on_shared(role: str, ids: Vocabulary, counts: np.ndarray, *, advice: 
     )
 
 
-def remark_on_totals(role: str, ids: Vocabulary, counts: np.ndarray) -> str:
+def remark_on_totals(role: str, ids: pl.Series, count: Callable[[pl.Series], int]) -> str:
     """Name ids that are a total's line in a report, or a group's ("u1 Total"); "" without any.
 
     Args:
         role: "user" or "item".
-        ids: of the log.
-        counts: events of each of them.
+        ids: each once.
+        count: how many events some of them have.
     """
-    if ids.is_integer or not len(ids.ids):
+    if ids.dtype != pl.String or not len(ids):
         return ""
-    lower = ids.ids.str.to_lowercase().str.strip_chars(" :*")
+    lower = ids.str.to_lowercase().str.strip_chars(" :*")
     group = lower.str.strip_suffix(" total").str.strip_suffix(" ergebnis")
-    of_groups = (group != lower) & group.is_in(lower.implode())
-    totals = lower.is_in(TOTALS) | of_groups
-    n_events = int(counts[totals.to_numpy()].sum())
-    if not n_events:
+    totals = ids.filter(lower.is_in(TOTALS) | ((group != lower) & group.is_in(lower.implode())))
+    if not len(totals):
         return ""
-    names = ids.ids.filter(totals)
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    such = ", ".join(map(repr, names.head(3)))
+    n_events = count(totals)
+    more = f" and {len(totals) - 3:,} more" if len(totals) > 3 else ""
+    such = ", ".join(map(repr, totals.head(3)))
     events = "1 event" if n_events == 1 else f"{n_events:,} events"
     return (
         f"{events} of {role} {such}{more}: if that is a line of totals, take it away, since it "

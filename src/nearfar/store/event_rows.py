@@ -10,7 +10,7 @@ import polars as pl
 from nearfar.core import identity
 from nearfar.core.errors import EmptyDataError, SchemaError
 from nearfar.data.contradictions import tell_contradictions
-from nearfar.data.id_remarks import remarks_on_ids
+from nearfar.data.id_remarks import remark_on_totals, remarks_on_ids
 from nearfar.data.plain_events import event_judge
 from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
@@ -226,12 +226,15 @@ class EventRows:
         rows = rows.with_columns(self._typed(rows[r]) for r in ID_ROLES)
         for role in ID_ROLES:
             if rows[role].dtype == pl.String:
-                self.report.remarks += remarks_on_ids(
-                    role, rows[role].drop_nulls().unique(maintain_order=True)
-                )
+                self.report.remarks += self._remarks_on(rows[role].drop_nulls())
         rest = [c for c in ("rating", "weight", "kind") if c in rows.columns]
         rows = rows.select("user", "item", "timestamp", *rest)
         return rows.sort("timestamp", "user", "item", *rest)
+
+    def _remarks_on(self, ids: pl.Series) -> list[str]:
+        each = ids.unique(maintain_order=True)
+        totals = remark_on_totals(ids.name, each, lambda t: int(ids.is_in(t.implode()).sum()))
+        return [*remarks_on_ids(ids.name, each), *([totals] if totals else [])]
 
     def _typed(self, ids: pl.Series) -> pl.Series:
         if ids.dtype == pl.Null:
