@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import nearfar as nf
 from nearfar.store.sources.csv import CSVEvents
+from nearfar.store.sources.sql import SQLEvents
 from nearfar.tables.report import ReadReport
 
 
@@ -138,6 +140,24 @@ def test_typed_columns_and_lists_are_looked_at_too() -> None:
     assert "'returned_amount' is not 0 (if that takes the event back" in told(log)
     assert "'price' is negative (" in told(log)
     assert "cancel_flags" not in told(log).partition("columns not used")[2].partition("\n")[2]
+
+
+def test_a_database_is_asked_for_them_too(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE ev(user, item, date, amount, is_deleted, status, note)")
+        rows = [
+            (1, 2, "2024-05-01", 2.5, 0, "paid", None), (1, 3, "2024-05-01", -2.5, 0, "paid", b"x"),
+            (1, 4, "2024-05-02", 1, 1, "paid", 5), (1, 5, "2024-05-02", 1, 0, "refunded", "y"),
+        ]  # fmt: skip
+        connection.executemany("INSERT INTO ev VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.close()
+    report = ReadReport()
+    source = SQLEvents(f"sqlite:///{path}", table="ev")
+    events = source.read(date(2024, 5, 1), date(2024, 6, 1), report)
+    assert events["item"].to_list() == [2, 3]
+    assert sum(report.left_out.values()) == 2
+    assert [n for what, n in report.contradictions.items() if "'amount' is negative" in what] == [1]
 
 
 def test_a_pipeline_counts_them_over_all_files(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from nearfar.store.sources._sql_window import bounds_of, typical
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import Columns
+from nearfar.tables.contrary import contrary_roles
 from nearfar.tables.reader import Numbers, OneTimeTable
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class SQLEvents(EventSource):
         with _connected(Url(self.url)) as connection:
             names = _names(connection, events := self._events())
             roles = rows.roles(names, where)
+            against = contrary_roles(names, set(roles.values()), ())
+            roles |= {role.name: column for role, column in against.items()}
             rows.add(_Fetched(where, names, roles, self._fetched(connection, events, roles, rows)))
 
     def _events(self) -> FromClause:
@@ -120,7 +123,7 @@ class SQLEvents(EventSource):
             if bounds.least is not None:
                 # What is no such time at all is for the contract to judge.
                 inside = or_(inside, moment < bounds.least, moment >= bounds.most)
-        chosen = [column(c).label(r) for r, c in roles.items()]
+        chosen = [column(c).label(f"column_{at}") for at, c in enumerate(roles.values())]
         wanted = select(*chosen).select_from(events).where(inside)
         options = {"yield_per": self.chunk_rows}
         yield from connection.execute(wanted, execution_options=options).partitions()
@@ -203,7 +206,7 @@ def _series(role: str, column: str, values: Sequence[Any], where: str) -> pl.Ser
     Raises:
         SchemaError: the values are of several kinds, or of none that the role can have.
     """
-    plain = [PLAIN.get(role, _id)(v) for v in values]
+    plain = [PLAIN.get(role, _word)(v) for v in values]
     kinds = {type(v) for v in plain} - {type(None)}
     if kinds == {int, float}:
         plain = [None if v is None else float(v) for v in plain]
@@ -241,5 +244,5 @@ def _word(value: Any) -> str | None:
 
 
 PLAIN = {
-    "timestamp": _moment, "rating": _number, "weight": _number, "kind": _word, "outcome": _word,
+    "user": _id, "item": _id, "timestamp": _moment, "rating": _number, "weight": _number,
 }  # fmt: skip
