@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -140,6 +141,25 @@ def test_typed_columns_and_lists_are_looked_at_too() -> None:
     assert "'returned_amount' is not 0 (if that takes the event back" in told(log)
     assert "'price' is negative (" in told(log)
     assert "cancel_flags" not in told(log).partition("columns not used")[2].partition("\n")[2]
+
+
+def test_columns_that_are_not_needed_may_hold_anything(tmp_path: Path) -> None:
+    mixed = pd.DataFrame({"user": [1, 2], "item": [3, 4], "order_status": [1, "cancelled"]})
+    assert nf.read_log(mixed, kind="").n_events == 2
+    assert nf.read_log(mixed.rename(columns={"order_status": "order_type"})).n_events == 2
+    path = tmp_path / "log.jsonl"
+    path.write_text(
+        '{"user":1,"item":2,"event_value":"{\\"af_price\\":1}","meta_state":{"a":[1]}}\n'
+        '{"user":1,"item":3,"event_value":"-5","event_value":"-6"}\n'
+    )
+    log = nf.read_log(path)
+    assert log.n_events == 2
+    assert "'event_value' is negative" in told(log)
+    with sqlite3.connect(tmp_path / "log.db") as connection:
+        connection.execute("CREATE TABLE ev(user, item, amount)")
+        connection.executemany("INSERT INTO ev VALUES (?, ?, ?)", [(1, 2, b"x"), (1, 3, -1)])
+    connection.close()
+    assert "'amount' is negative" in told(nf.read_log(tmp_path / "log.db"))
 
 
 def test_a_database_is_asked_for_them_too(tmp_path: Path) -> None:

@@ -60,10 +60,6 @@ OPTIONS = {
 }
 
 
-NUMBERED = re.compile(r"column_\d+")
-"""What columns are called without a header."""
-
-
 class AmbiguousColumnError(SchemaError):
     """Several columns could have a role."""
 
@@ -122,6 +118,8 @@ PLAIN_ROLES = (
     *(Role(name, "word", UNDONE) for name in ("undone", "undone_2", "undone_3")),
 )
 """What tells rows that are no events, where kinds have no weights: looked at, not kept."""
+IMPLIED = {"kind": ("status",), "outcome": ("undone", "undone_2", "undone_3")}
+"""Roles that no column has where none has another."""
 
 
 def event_roles(*, weighed_kinds: bool) -> tuple[Role, ...]:
@@ -201,6 +199,8 @@ def resolve(
             have a role.
     """
     given = {role: column for role, column in (given or {}).items() if column is not None}
+    for role, others in IMPLIED.items():
+        given |= dict.fromkeys(others, "") if given.get(role) == "" else {}
     known = {name for role in roles if given.get(role.name) != "" for name in role.names}
     known |= set(map(plain_name, given.values()))
     counts = Counter(present)
@@ -220,7 +220,7 @@ def resolve(
                 f"{where} has no column {column!r} for the {role.name}; "
                 f"{near_hint(column, present)}it has {quoted(present)}"
                 + "; to have columns called so, say --no-header"
-                * bool(NUMBERED.fullmatch(column))
+                * bool(re.fullmatch(r"column_\d+", column))
             )
         result[role.name] = column
     for role in roles:

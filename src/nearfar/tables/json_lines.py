@@ -74,7 +74,8 @@ class JsonLinesTable(TableReader):
         first = 1
         late: dict[str, None] = {}
         schema = {column: self.schema[column] for column in selected}
-        checks = Checks(self.where, schema, [c for c in selected if c not in (numbers or {})])
+        needed = {c: kind for c, kind in schema.items() if c not in self.lenient}
+        checks = Checks(self.where, needed, [c for c in needed if c not in (numbers or {})])
         for block in self._texts():
             lines = None if self._is_array else _lines(block)
             n_lines = None if lines is None else len(lines)
@@ -89,7 +90,7 @@ class JsonLinesTable(TableReader):
                 raise self._unreadable(block, first, "a line holds several objects")
             late |= dict.fromkeys(self._late_keys(block))
             checks.refuse(frame, first, block, lines)
-            refuse_nested(frame, first, self.where)
+            refuse_nested(frame.select(needed), first, self.where)
             yield frame, first
             first += frame.height
 

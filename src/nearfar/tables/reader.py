@@ -24,6 +24,7 @@ class TableReader(ABC):
         decimal_comma: whether "4,5" may be a number in it.
         remarks: what there is to know of it, once its blocks are read.
         listed: columns whose values are in lists, which become rows.
+        lenient: columns that may hold values of any kind.
         converted: how many values are not what they could be taken for, by what, once its blocks
             are read.
     """
@@ -37,6 +38,12 @@ class TableReader(ABC):
     listed: Collection[str] = ()
     remarks: Sequence[str] = ()
     converted: Mapping[str, int] = MappingProxyType({})
+
+    lenient: Collection[str] = ()
+
+    def tolerate(self, columns: Collection[str]) -> None:
+        """Let columns hold values of any kind, which are missing where no rule reads them."""
+        self.lenient = frozenset(columns)
 
     @abstractmethod
     def blocks(
@@ -68,6 +75,11 @@ class DerivedTable(TableReader):
         self.listed = table.listed
         self.table = table
         self.columns = list(columns)
+
+    def tolerate(self, columns: Collection[str]) -> None:
+        """Let columns of the other table hold values of any kind too."""
+        super().tolerate(columns)
+        self.table.tolerate(columns)
 
     @property
     def remarks(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -174,6 +174,7 @@ def read_rows(
         if contrary:
             against = contrary_roles(table.columns, set(columns.values()), table.listed)
             columns |= {role.name: column for role, column in against.items()}
+            table.tolerate(against.values())
             of_table += against
         if rules.time_format is not None:
             numbers.pop(columns.get("timestamp", ""), None)
