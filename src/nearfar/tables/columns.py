@@ -200,7 +200,7 @@ def resolve(
     """
     given = {role: column for role, column in (given or {}).items() if column is not None}
     for role, others in IMPLIED.items():
-        given |= dict.fromkeys(others, "") if given.get(role) == "" else {}
+        given = {**dict.fromkeys(others if given.get(role) == "" else (), ""), **given}
     known = {name for role in roles if given.get(role.name) != "" for name in role.names}
     known |= set(map(plain_name, given.values()))
     counts = Counter(present)
