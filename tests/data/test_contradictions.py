@@ -99,6 +99,7 @@ def test_the_option_that_is_told_leaves_them_out(
         ("product_type", ["returned", "sale"]),
         ("return_policy", ["30 days", "none"]),
         ("price", ["2.5", "0"]),
+        ("discount_amount", ["-2.5", "0"]),
         ("state", ["CA", "NY"]),
         ("refunded", [0, ""]),
     ],

@@ -26,6 +26,8 @@ AMOUNTS = re.compile(
     "amount|price|total|revenue|sales|value|umsatz|betrag|preis|importe|precio|"
     "montant|prix|importo|prezzo|valor"
 )
+NOT_AMOUNTS = re.compile("discount|tax|shipping|fee|margin|change|diff|balance|sentiment|rabatt")
+"""What may be below 0 where something was bought."""
 WEIGHTS = frozenset((*SYNONYMS["weight"], *(n for group in RARER["weight"] for n in group)))
 OF_ITEMS = frozenset(words("producttype itemtype contenttype mediatype devicetype usertype"))
 
@@ -39,7 +41,8 @@ def contrary_of(name: str) -> str:
         return "" if plain in OF_ITEMS else "kind"
     if PRAISE.search(plain):
         return "praise"
-    return "amount" if plain in WEIGHTS or AMOUNTS.search(plain) else ""
+    amount = plain in WEIGHTS or (AMOUNTS.search(plain) and not NOT_AMOUNTS.search(plain))
+    return "amount" if amount else ""
 
 
 def contrary_roles(
