@@ -129,10 +129,11 @@ class LogBuilder:
 
     def _count_no_events(self, weights: pl.Series, unfiltered: pl.Series) -> None:
         """Report the rows whose weight says that nothing happened, or that it was taken back."""
-        column = self.report.columns.get("weight", "the weight")
+        column = self.report.columns.get("weight")
+        named, how = (column, f" ({how_kept('weight')})") if column else ("the weight", "")
         for reason, no_event in (
-            (f"{column} is 0: no event ({how_kept('weight')})", weights == 0),
-            (f"{column} is negative: a return, no event ({how_kept('weight')})", weights < 0),
+            (f"{named} is 0: no event{how}", weights == 0),
+            (f"{named} is negative: a return, no event{how}", weights < 0),
         ):
             if n_such := int((unfiltered & no_event.fill_null(False)).sum()):
                 self._has_no_events = True
