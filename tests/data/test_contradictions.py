@@ -57,6 +57,7 @@ CONTRARY = [
     ("is_returned", ["no", "yes", "half"], "'is_returned' is 'half' (", 1),
     ("transaction_type", ["sale", "Return"], "'transaction_type' is 'Return' (--kind-column t", 1),
     ("state", ["paid", "refunded"], "'state' is 'refunded' (--kind-column state leaves them", 1),
+    ("side", ["BUY", "SELL"], "'side' is 'SELL' (--kind-column side", 1),
     ("vote", ["up", "down"], "'vote' is 'down' (--kind-column vote leaves them out", 1),
     ("is_recommended", ["true", "false"], "'is_recommended' says no (--outcome-column", 1),
     ("amount", ["2.5", "-1.2", "(3.00)", "-0.00"], "'amount' is negative (", 2),
@@ -79,6 +80,7 @@ def test_rows_that_may_be_no_events_are_counted(
     ("column", "values", "option"),
     [
         ("transaction_type", ["sale", "return"], "kind"),
+        ("side", ["BUY", "SELL"], "'side' is 'SELL' (--kind-column side", 1),
         ("vote", ["up", "down"], "kind"),
         ("is_recommended", ["true", "false"], "outcome"),
     ],
@@ -117,6 +119,7 @@ def test_columns_that_speak_against_no_row_are_not_told(
     [
         (["paid", "refunded", "", ""], "'financial_status' is empty (", 2),
         (["paid", "partially_refunded"], "'financial_status' is 'partially_refunded' (--kind-w", 1),
+        (["paid", "uninstall"], "'financial_status' is 'uninstall' (", 1),
         (["paid", "ad_impression"], "'financial_status' is 'ad_impression' (", 1),
     ],
 )

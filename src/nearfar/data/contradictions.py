@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 
 from nearfar.core import identity
@@ -13,6 +15,7 @@ from nearfar.tables.report import ReadReport
 
 NEGATIVE = r"^\s*[-\u2212]\s*[$€£¥]?\s*\d*[.,]?\d*[1-9]|^\s*\(\s*[$€£¥]?\s*\d[\d.,]*\s*\)\s*$"
 NUMBER = r"^\s*[+-]?[$€£¥]?\s*\d[\d.,]*\s*$"
+ODD_KINDS = re.compile("impression|uninstall|unsubscri|unfollow|unlik|fail|dropped")
 MOST_VALUES = 8
 MOST_WORDS = 10_000
 """A column with more of them holds no kinds of events."""
@@ -62,7 +65,7 @@ def tell_odd_kinds(kinds: pl.Series, report: ReadReport) -> None:
 
 
 def _is_odd(plain: str) -> bool:
-    odd = UNDONE_STEMS.search(plain) or "impression" in plain
+    odd = UNDONE_STEMS.search(plain) or ODD_KINDS.search(plain)
     return bool(odd) and not NOT_UNDONE.search(plain)
 
 

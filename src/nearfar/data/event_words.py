@@ -25,7 +25,10 @@ NO_EVENTS = frozenset(
 )
 """Kinds of events after which nobody wants the item more, as `plain_name` writes them."""
 CONTRARY_WORDS = NO_EVENTS | frozenset(
-    words("down negative bad rejected declined voided void expired unpaid notrecommended uninstall")
+    words(
+        "down negative bad rejected declined voided void expired unpaid notrecommended uninstall "
+        "uninstalled sell sold dropped withdrawn"
+    )
 )
 """Words that do so in a column that is named for the kind. Elsewhere they may mean other things."""
 YES = frozenset((

@@ -20,6 +20,7 @@ NOT_UNDONE = re.compile("returning|returnvisit|able|policy|avoid|voided?by|deadl
 KIND_ENDINGS = (
     "status", "state", "type", "kind", "action", "event", "reaction", "feedback", "vote",
     "sentiment", "operation", "result", "disposition", "behavior", "behaviour",
+    "side", "direction",
 )  # fmt: skip
 PRAISE = re.compile("recommend|upvote|votedup|thumbsup|favou?rite|positive|approved|accepted")
 AMOUNTS = re.compile(

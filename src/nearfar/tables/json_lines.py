@@ -90,7 +90,7 @@ class JsonLinesTable(TableReader):
                 raise self._unreadable(block, first, "a line holds several objects")
             late |= dict.fromkeys(self._late_keys(block))
             checks.refuse(frame, first, block, lines)
-            refuse_nested(frame.select(needed), first, self.where)
+            refuse_nested(frame.select(list(needed)), first, self.where)
             yield frame, first
             first += frame.height
 
