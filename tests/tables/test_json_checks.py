@@ -67,3 +67,25 @@ def test_hints_about_first_lines_are_for_text_alone(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column known as the user") as error:
         log_of(tmp_path, ['{"who":1,"item":2}'])
     assert "--no-header" not in str(error.value)
+
+
+@pytest.mark.parametrize("array", [False, True])
+@pytest.mark.parametrize("at", [20_000, 39_999])
+def test_a_key_that_comes_late_is_told_wherever_it_stands(
+    at: int, array: bool, tmp_path: Path
+) -> None:
+    rows = ['{"user":1,"item":2,"note":"a \\"b\\": c"}'] * 40_000
+    rows[at] = '{"user":1,"item":3,"note":"x","event":"refund","more":{"why":1}}'
+    path = tmp_path / "log.json"
+    path.write_text(f"[{','.join(rows)}]" if array else "\n".join(rows))
+    log = nf.read_log(path)
+    assert log.read is not None
+    remark = next(r for r in log.read.remarks if r.startswith("keys of later rows"))
+    assert "'event' 1 times, 'more' 1 times, 'why' 1 times" in remark
+
+
+def test_keys_that_are_known_are_not_late(tmp_path: Path) -> None:
+    rows = ['{"user": {"id": 1}, "item" : [{"id": 2}], "x":"y\\":"}'] * 9
+    log = log_of(tmp_path, rows)
+    assert log.read is not None
+    assert not [r for r in log.read.remarks if "later rows" in r]

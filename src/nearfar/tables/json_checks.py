@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from nearfar.core.errors import DataError
 LONG = r"^-?(?:[\d.]{16,}|[\d.]+e[+-]?\d+)$"
 """A number of so many digits that a float may not hold it."""
 LONG_WHOLE_FRACTION = re.compile(rb"\d{16}\.\d|\d[eE]\+?\d")
+KEY = re.compile(rb'("(?:[^"\\]|\\.)*")\s*:')
 MAX_DIGITS = 38
 """Of whole numbers that the parser holds."""
 
@@ -152,6 +154,44 @@ class Checks:
                 long &= frame[column].str.contains("[.e]").fill_null(False)
             found |= set(long.arg_true())
         return found
+
+
+def names_of(schema: dict[str, pl.DataType]) -> frozenset[str]:
+    """The names of columns and of the keys inside of them."""
+    return frozenset([*schema, *_keys(schema.values())])
+
+
+def late_keys(block: bytes, lines: list[bytes] | None, known: frozenset[str]) -> Counter[str]:
+    """Count the keys of a block that are none of the known ones.
+
+    Args:
+        block: the JSON.
+        lines: of the block, one per object; None for an array.
+        known: names of keys, at whatever depth.
+    """
+    written = [json.dumps(key, ensure_ascii=False).encode() for key in known]
+    n_known = sum(block.count(key + colon) for key in written for colon in (b":", b" :"))
+    if n_known == block.count(b'":') + block.count(b'" :'):
+        return Counter()
+    # Text may hold a colon after a quote too, so that the objects themselves decide.
+    suspect = {key for key in KEY.findall(block) if key not in written}
+    if not suspect:
+        return Counter()
+    objects = (
+        json.loads(block)
+        if lines is None
+        else (json.loads(line) for line in lines if not suspect.isdisjoint(KEY.findall(line)))
+    )
+    return Counter(key for found in objects for key in _keys_of(found) if key not in known)
+
+
+def _keys_of(value: Any) -> Iterator[str]:
+    """The keys of an object and of those inside of it."""
+    if isinstance(value, dict):
+        yield from value
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, dict | list):
+            yield from _keys_of(inner)
 
 
 def _keys(kinds: Any) -> Iterator[str]:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import io
-import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
-from nearfar.tables.columns import quoted
-from nearfar.tables.json_checks import Checks, strict_decoder, strict_loads
+from nearfar.tables.json_checks import Checks, late_keys, names_of, strict_decoder, strict_loads
 from nearfar.tables.nested import refuse_nested
-from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, MAX_LINE_BYTES, SAMPLE_BYTES, RawFiles
+from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, MAX_LINE_BYTES, RawFiles
 from nearfar.tables.reader import Numbers, TableReader
 
 JSON_LINES = r".*\.(?:jsonl|ndjson)"
-LAST_BYTES = 1 << 16
-"""Of a block, whose keys are held against those of the file's start."""
+MOST_KEYS = 20
 
 
 def holds_json(files: RawFiles, name: str, encoding: str | None = None) -> bool:
@@ -72,7 +70,8 @@ class JsonLinesTable(TableReader):
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
         first = 1
-        late: dict[str, None] = {}
+        late: Counter[str] = Counter()
+        known = names_of(self.schema)
         schema = {column: self.schema[column] for column in selected}
         needed = {c: kind for c, kind in schema.items() if c not in self.lenient}
         checks = Checks(self.where, needed, [c for c in needed if c not in (numbers or {})])
@@ -88,31 +87,18 @@ class JsonLinesTable(TableReader):
                 raise self._unreadable(block, first, str(error)) from None
             if n_lines not in (None, frame.height):
                 raise self._unreadable(block, first, "a line holds several objects")
-            late |= dict.fromkeys(self._late_keys(block))
+            late += late_keys(block, lines, known)
             checks.refuse(frame, first, block, lines)
             refuse_nested(frame.select(list(needed)), first, self.where)
             yield frame, first
             first += frame.height
 
         if late:
+            named = ", ".join(f"{key!r} {n:,} times" for key, n in late.most_common(MOST_KEYS))
             self.remarks = [
-                f"keys of later rows in {self.where} are not read: {quoted(list(late))}; put a row "
-                "with every key first"
+                f"keys of later rows in {self.where} are not read: {named}; put a row with every "
+                "key first"
             ]
-
-    def _late_keys(self, block: bytes) -> list[str]:
-        """Keys of a block's last rows that the file's start does not have."""
-        if self._is_array:
-            if len(block) <= SAMPLE_BYTES:
-                return []
-            try:
-                keys = pl.read_json(io.BytesIO(block), infer_schema_length=None).columns
-            except PolarsError:  # values of several types, which are read as text
-                return []
-        else:
-            lines = _lines(block[-LAST_BYTES:][block[-LAST_BYTES:].find(b"\n") + 1 :])
-            keys = [key for line in lines for key in json.loads(line)]
-        return [key for key in dict.fromkeys(keys) if key not in self.schema]
 
     def _texts(self) -> Iterator[bytes]:
         """Lines in blocks, or an array at once."""
