@@ -80,7 +80,6 @@ def test_rows_that_may_be_no_events_are_counted(
     ("column", "values", "option"),
     [
         ("transaction_type", ["sale", "return"], "kind"),
-        ("side", ["BUY", "SELL"], "'side' is 'SELL' (--kind-column side", 1),
         ("vote", ["up", "down"], "kind"),
         ("is_recommended", ["true", "false"], "outcome"),
     ],
