@@ -77,7 +77,8 @@ def test_a_key_that_comes_late_is_told_wherever_it_stands(
     rows = ['{"user":1,"item":2,"note":"a \\"b\\": c"}'] * 40_000
     rows[at] = '{"user":1,"item":3,"note":"x","event":"refund","more":{"why":1}}'
     path = tmp_path / "log.json"
-    path.write_text(f"[{','.join(rows)}]" if array else "\n".join(rows))
+    text = "[" + ",\n".join(rows) + "]" if array else "\n".join(rows)
+    path.write_text(text)
     log = nf.read_log(path)
     assert log.read is not None
     remark = next(r for r in log.read.remarks if r.startswith("keys of later rows"))
