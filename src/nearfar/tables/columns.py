@@ -118,8 +118,8 @@ PLAIN_ROLES = (
     *(Role(name, "word", UNDONE) for name in ("undone", "undone_2", "undone_3")),
 )
 """What tells rows that are no events, where kinds have no weights: looked at, not kept."""
-IMPLIED = {"kind": ("status",), "outcome": ("undone", "undone_2", "undone_3")}
-"""Roles that no column has where none has another."""
+IMPLIED = {"status": "kind", **dict.fromkeys(("undone", "undone_2", "undone_3"), "outcome")}
+"""Roles that no column has where none is to have another."""
 
 
 def event_roles(*, weighed_kinds: bool) -> tuple[Role, ...]:
@@ -198,9 +198,8 @@ def resolve(
             required role has no column; AmbiguousColumnError, a kind of it: several columns could
             have a role.
     """
-    given = {role: column for role, column in (given or {}).items() if column is not None}
-    for role, others in IMPLIED.items():
-        given = {**dict.fromkeys(others if given.get(role) == "" else (), ""), **given}
+    implied = {role: "" for role, other in IMPLIED.items() if (given or {}).get(other) == ""}
+    given = {role: c for role, c in {**implied, **(given or {})}.items() if c is not None}
     known = {name for role in roles if given.get(role.name) != "" for name in role.names}
     known |= set(map(plain_name, given.values()))
     counts = Counter(present)
