@@ -127,6 +127,26 @@ def test_rows_of_items_that_are_left_out_are_said_once(tmp_path: Path) -> None:
         assert any("left out: 1 of 3 rows" in line for line in said) is expected
 
 
+def test_every_reader_of_the_items_file_says_what_it_leaves_out(tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text("item,title,price\n1,One,2\n,Nameless,3\n2,Two,4\n2,Second,4\n")
+    said: list[str] = []
+    details = ItemDetails(str(path), features=("price",))
+    details.read_and_tell(said.append)
+    assert said[0].startswith(f"{path}: left out: 1 of 4 rows (25.0%): the item is missing")
+    assert said[1] == f"{path}: 1 rows repeat an item; the first row of each counts"
+    assert details.read_features().remarks[0].startswith("left out: 1 of 4 rows")
+
+
+def test_a_training_says_what_of_the_items_file_is_left_out(tmp_path: Path) -> None:
+    last = write_days(tmp_path / "events", 42)
+    (tmp_path / "items.csv").write_text("item,title\n1,One\n,Nameless\n")
+    settings = {**SETTINGS, "algorithm": {"kind": "ease"}, "items": {"path": "items.csv"}}
+    said: list[str] = []
+    train_weekly(make_pipeline(settings, tmp_path), last, say=said.append)
+    assert any("items.csv: left out: 1 of 2 rows" in line for line in said)
+
+
 def test_an_items_file_that_broke_is_told_at_every_run_and_the_day_is_scored(
     tmp_path: Path, monkeypatch
 ) -> None:

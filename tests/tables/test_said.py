@@ -42,6 +42,7 @@ def test_ids_that_differ_by_signs_are_not_remarked_on(one, other, tmp_path: Path
     [
         ("user,item\n1,7\n2,8\nTotal,2 rows\n", "1 of 3 user ids are no whole numbers"),
         ("user,item\n'12',7\n'13',8\n", "2 user ids stand in quotes"),
+        ("user,item\n\u201c12\u201d,7\n\u201c13\u201d,8\n", "2 user ids stand in quotes"),
         ("user,item\na,x\n# part 2, of 3\nb,y\n", "1 user ids begin with '#' as comments do"),
         ("user,item\nJos\u00c3\u00a9,7\n", "1 user ids look misread"),
         ("user,item\nJos\ufffd,7\n", "1 user ids look misread"),

@@ -15,7 +15,7 @@ from nearfar.abtest.sources import Source, open_sources
 from nearfar.core import identity
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError, SettingsError
 from nearfar.tables.clock import Clock
-from nearfar.tables.columns import EVENT_ROLES, PLAIN_ROLES, Kind, Role, resolve
+from nearfar.tables.columns import EVENT_ROLES, OPTIONS, PLAIN_ROLES, Kind, Role, resolve
 from nearfar.tables.folder import remark_on_copies
 from nearfar.tables.names import plain_name
 from nearfar.tables.raw import RawFiles
@@ -126,7 +126,9 @@ def read_logs(exposures: Source, clicks: Source, columns: Mapping[str, str] | No
         2
     """
     named = dict(columns or {})
-    known = {role.name for role in (*EXPOSURES, *CLICKS, *PLAIN_ROLES[:2])}
+    known = {
+        role.name for role in (*EXPOSURES, *CLICKS, *(r for r in PLAIN_ROLES if r.name in OPTIONS))
+    }
     if unknown := set(named) - known:
         raise SettingsError(
             f"{sorted(unknown)[0]!r} is not a column of logs; expected {', '.join(sorted(known))}"

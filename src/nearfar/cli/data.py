@@ -196,6 +196,9 @@ def _reading(report: LogReport) -> list[list[str]]:
     rows += [["rows read", f"{read['n_rows']:,}"], ["rows kept", f"{read['n_kept']:,}"]]
     rows += [["left out", f"{n:,} rows: {reason}"] for reason, n in read["left_out"].items()]
     rows += [["converted", f"{n:,} values: {what}"] for what, n in read["converted"].items()]
+    rows += [
+        ["counted although", f"{n:,} rows: {what}"] for what, n in read["contradictions"].items()
+    ]
     return rows + ([["times", read["times"]]] if read["times"] else [])
 
 

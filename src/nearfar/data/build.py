@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 
 from nearfar.core.errors import DataError, EmptyDataError
+from nearfar.data.contradictions import tell_contradictions
 from nearfar.data.events import OPTIONAL, FilterStep, Log, compacted, with_details
 from nearfar.data.filters import Filters, row_mask
 from nearfar.data.id_coder import IdCoder
-from nearfar.data.plain_events import event_judge
+from nearfar.data.plain_events import event_judge, how_kept
 from nearfar.data.remarks import remarks_on
 from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
@@ -88,6 +89,7 @@ class LogBuilder:
         rows, none = self._kinds.read(rows)
         if none is not None:
             dropped = none if dropped is None else dropped | none
+        rows = tell_contradictions(rows, dropped, self.report)
         keep = self._kept(rows, first, dropped)
         if dropped is not None:
             rows, keep = rows.filter(~dropped), keep.filter(~dropped)
@@ -127,9 +129,11 @@ class LogBuilder:
 
     def _count_no_events(self, weights: pl.Series, unfiltered: pl.Series) -> None:
         """Report the rows whose weight says that nothing happened, or that it was taken back."""
+        column = self.report.columns.get("weight")
+        named, how = (column, f" ({how_kept('weight')})") if column else ("the weight", "")
         for reason, no_event in (
-            ("the weight is 0: no event", weights == 0),
-            ("the weight is negative: a return, no event", weights < 0),
+            (f"{named} is 0: no event{how}", weights == 0),
+            (f"{named} is negative: a return, no event{how}", weights < 0),
         ):
             if n_such := int((unfiltered & no_event.fill_null(False)).sum()):
                 self._has_no_events = True

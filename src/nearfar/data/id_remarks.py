@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,14 @@ STAND_FOR_MANY = {
     ),
 }  # fmt: skip
 """Ids, in lower case, under which programs put everybody without an account, or what they lack."""
+TOTALS = (
+    "total", "totals", "grand total", "subtotal", "sub-total", "total general", "sum", "summe",
+    "gesamt", "gesamtsumme", "gesamtergebnis", "zwischensumme", "insgesamt", "suma", "somme",
+    "total général", "totale", "totale complessivo", "totaal", "eindtotaal", "razem",
+    "итого", "всего", "总计",
+    "合计", "合計", "합계",
+)  # fmt: skip
+"""What stands in the place of an id in the footers of reports and pivot tables, in lower case."""
 NUMBERS_FOR_MANY = {"user": (0, -1), "item": (-1,)}
 """Research data number items by popularity, so that item 0 is one."""
 MANY_TIMES = 5
@@ -50,6 +58,7 @@ def remarks_on_ids(role: str, ids: pl.Series) -> list[str]:
         _quoted(role, ids),
         _misread(role, ids),
         _joined(ids) if role == "item" else "",
+        _labelled(ids) if role == "item" else "",
     ]
     return [remark for remark in found if remark]
 
@@ -89,6 +98,31 @@ def remark_on_shared(role: str, ids: Vocabulary, counts: np.ndarray, *, advice: 
     return "; ".join(
         f"{role} {name!r} has {n_of[name]:,} events and may stand for {whom}{advice}{more}"
         for name in shared
+    )
+
+
+def remark_on_totals(role: str, ids: pl.Series, count: Callable[[pl.Series], int]) -> str:
+    """Name ids that are a total's line in a report, or a group's ("u1 Total"); "" without any.
+
+    Args:
+        role: "user" or "item".
+        ids: each once.
+        count: how many events some of them have.
+    """
+    if ids.dtype != pl.String or not len(ids):
+        return ""
+    lower = ids.str.to_lowercase().str.strip_chars(" :*")
+    group = lower.str.strip_suffix(" total").str.strip_suffix(" ergebnis")
+    totals = ids.filter(lower.is_in(TOTALS) | ((group != lower) & group.is_in(lower.implode())))
+    if not len(totals):
+        return ""
+    n_events = count(totals)
+    more = f" and {len(totals) - 3:,} more" if len(totals) > 3 else ""
+    such = ", ".join(map(repr, totals.head(3)))
+    events = "1 event" if n_events == 1 else f"{n_events:,} events"
+    return (
+        f"{events} of {role} {such}{more}: if that is a line of totals, take it away, since it "
+        "counts as an interaction"
     )
 
 
@@ -158,7 +192,7 @@ def _are_few(n: int, n_ids: int) -> bool:
 
 
 def _quoted(role: str, ids: pl.Series) -> str:
-    quoted = ids.str.contains(r"""^(?:'.*'|".*"|`.*`)$""")
+    quoted = ids.str.contains(r"""^(?:'.*'|".*"|`.*`|“.*”|‘.*’|«.*»)$""")
     n_quoted = int(quoted.sum())
     if n_quoted * 2 <= len(ids):
         return ""
@@ -192,3 +226,14 @@ def _joined(ids: pl.Series) -> str:
                 f"them apart with --item-separator '{separator}'"
             )
     return ""
+
+
+def _labelled(ids: pl.Series) -> str:
+    labels = ids.str.extract(r"[^\W_]-([01])$")
+    if labels.null_count() or labels.n_unique() < len("01"):
+        return ""
+    n_no = int((labels == "0").sum())
+    return (
+        f"all item ids end with -0 or -1, such as {ids[0]!r}, as items do that were shown and "
+        f"clicked; if so, take the {n_no:,} with -0 away, and the ending"
+    )

@@ -19,7 +19,7 @@ from nearfar.data.sources.source import Source, SourceRequest, chosen_source, de
 from nearfar.data.weighting import Repeats, Scale, Weighting, parse_kinds
 from nearfar.tables.columns import OPTIONS, Columns
 from nearfar.tables.frames import frame_table
-from nearfar.tables.item_table import read_item_table
+from nearfar.tables.item_table import read_item_table, remark_on_repeats
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.table import ReadOptions, read_rows
@@ -111,6 +111,7 @@ def read_log(
     if isinstance(items, str | Path):
         of_items.source = str(items)
         items = read_item_table(items, log_encoding=options.text.encoding, report=of_items)
+        of_items.remarks += filter(None, [remark_on_repeats(items)])
     if drop_bad_rows:
         options = replace(options, rules=replace(options.rules, bad_rows="drop"))
     request = SourceRequest(columns, chosen, items, options, ReadReport(), kinds)
@@ -196,7 +197,15 @@ def _from_memory(source: Any, request: SourceRequest, name: str | None) -> Log:
     given: Mapping[str, str | None] = vars(request.columns)
     rules = request.options.rules
     builder.add_all(
-        read_rows([table], request.roles, given, rules, request.report, needed=("user", "item"))
+        read_rows(
+            [table],
+            request.roles,
+            given,
+            rules,
+            request.report,
+            needed=("user", "item"),
+            contrary=True,
+        )
     )
     return builder.log(request.items)
 

@@ -8,54 +8,17 @@ import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import SchemaError
+from nearfar.data.contradictions import MOST_WORDS, tell_contradictions, tell_odd_kinds
+from nearfar.data.event_words import CONTRARY_WORDS, NO, NO_EVENTS, YES
 from nearfar.data.weighting import KindReader
 from nearfar.tables.columns import OPTIONS, Columns
-from nearfar.tables.names import KINDS, plain_name, words
+from nearfar.tables.contrary import CONTRARY
+from nearfar.tables.names import KINDS, STATUSES, plain_name
 from nearfar.tables.report import ReadReport
 
-NO_EVENTS = frozenset(
-    words(
-        "impression impressions impressed exposure exposed shown served displayed refund refunded "
-        "partialrefund orderrefunded return returned cancel cancelled canceled cancellation "
-        "ordercancelled removefromcart removefrombasket removefromwishlist remove removed "
-        "productremoved delete deleted unlike dislike disliked downvote thumbsdown unfollow "
-        "unfavorite unfavourite unsubscribe notinterested hide skip skipped voided chargeback "
-        "failed abandoned "
-        "retoure retouren retourniert rückgabe rueckgabe zurückgegeben storno storniert "
-        "stornierung "
-        "erstattung erstattet rückerstattung gutschrift gelöscht entfernt abgebrochen devolución "
-        "devuelto devuelta reembolso reembolsado anulado anulada anulación cancelado cancelada "
-        "cancelación eliminado retour retourné remboursement remboursé annulé annulée annulation "
-        "supprimé reso restituito rimborso rimborsato annullato annullata annullamento devolução "
-        "devolvido estorno cancelamento geretourneerd terugbetaling terugbetaald geannuleerd zwrot "
-        "anulowane anulowano retur återbetalning avbruten iade iptal возврат отмена отменен "
-        "退货 退款 取消 已取消 已退款 曝光 返品 返金 キャンセル 반품 환불 취소 노출"
-    )
-)
-"""Kinds of events after which nobody wants the item more, as `plain_name` writes them."""
-KIND_WORDS = frozenset({"type", "status", *KINDS})
+KIND_WORDS = frozenset({"type", *STATUSES, *KINDS})
 """Names under which all sorts of words stand; a remark on them only where one is of `NO_EVENTS`."""
-YES = frozenset(
-    {"1", "1.0", "true", "t", "yes", "y", "x", "\u2713"}
-    | {"ja", "oui", "si", "s\u00ed", "s\u00ec", "sim", "tak", "evet", "да", "是", "はい", "예"}
-)
-NO = frozenset(
-    {"0", "0.0", "false", "f", "no", "n"}
-    | {
-        "nein",
-        "non",
-        "n\u00e3o",
-        "nao",
-        "nee",
-        "nej",
-        "nie",
-        "hay\u0131r",
-        "нет",
-        "否",
-        "いいえ",
-        "아니요",
-    }
-)
+UNDONE_ROLES = ("undone", "undone_2", "undone_3")
 MAX_KINDS = 50
 FEW_VALUES = 2
 """A column with so few may say yes and no in other words."""
@@ -80,10 +43,10 @@ class PlainEvents:
         columns: Columns | None = None,
         keeping: Callable[[str], str] | None = None,
     ) -> None:
-        self._kept = keeping or _kept
+        self._kept = keeping or how_kept
         self._report = report
         self._named = columns or Columns()
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, dict[str, int]] = {"kind": {}, "status": {}}
         self._left_out: dict[str, None] = {}
         self._ignored: set[str] = set()
         self._yes_and_no: bool | None = None
@@ -98,8 +61,9 @@ class PlainEvents:
         """How many events are of each kind, the most frequent first; none where nothing tells."""
         if "kind" in self._ignored:
             return {}
-        kinds = sorted(self._counts, key=lambda kind: (-self._counts[kind], kind))
-        return {kind: self._counts[kind] for kind in kinds if plain_name(kind) not in NO_EVENTS}
+        counts = self._counts["kind"]
+        kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
+        return {kind: counts[kind] for kind in kinds if plain_name(kind) not in NO_EVENTS}
 
     def read(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | None]:
         """Return the rows without the columns of kinds and outcomes, and which are no events.
@@ -108,23 +72,40 @@ class PlainEvents:
             SchemaError: a column that was named for the kind or the outcome holds neither.
         """
         none: pl.Series | None = None
-        for role, judge in (
-            ("kind", self._of_no_kind),
-            ("outcome", self._of_no_outcome),
-            ("undone", self._undone),
-        ):
-            if role in rows.columns:
-                bad = judge(rows[role]) if role not in self._ignored else None
-                rows = rows.drop(role)
-                if bad is not None:
-                    none = bad if none is None else none | bad
+        unclear: list[pl.Series] = []
+        kinds: list[pl.Series] = []
+        judges = {
+            "kind": self._of_no_kind,
+            "status": self._of_no_kind,
+            "outcome": self._of_no_outcome,
+            **dict.fromkeys(UNDONE_ROLES, self._undone),
+        }
+        for role, judge in judges.items():
+            if role not in rows.columns:
+                continue
+            bad = None if role in self._ignored else judge(rows[role])
+            column = self._report.columns.get(role, role)
+            if role in UNDONE_ROLES and role not in self._ignored:
+                unclear.append(rows[role].rename(CONTRARY + column))
+            elif role in self._counts and role not in self._ignored:
+                kinds.append(rows[role].rename(column))
+            rows = rows.drop(role)
+            if bad is not None:
+                none = bad if none is None else none | bad
+        tell_contradictions(pl.DataFrame(unclear), none, self._report)
+        for values in kinds:
+            tell_odd_kinds(values if none is None else values.filter(~none), self._report)
         return rows, none
 
     def check(self, name: str) -> None:
         """Tell of the kinds, once all rows are read."""
         column = self._report.columns.get("kind")
         kept = list(self.kinds)
-        if column is not None and len(kept) > 1 and plain_name(column) not in KIND_WORDS:
+        if (
+            column is not None
+            and 1 < len(kept) <= MAX_KINDS
+            and plain_name(column) not in KIND_WORDS
+        ):
             counts = ", ".join(f"{kind} {n:,}" for kind, n in list(self.kinds.items())[:8])
             self._report.remarks.append(
                 f"{column!r} tells kinds of events ({counts}), which count alike; give them "
@@ -133,15 +114,24 @@ class PlainEvents:
             )
 
     def _of_no_kind(self, kinds: pl.Series) -> pl.Series | None:
+        role = kinds.name
+        if role == "status" and self._named.kind == "":
+            self._ignore(role, "")
+            return None
+        seen = self._counts[role]
         counts = kinds.drop_nulls().value_counts()
         counts = counts.sort("count", counts.columns[0], descending=[True, False])
-        for kind, n in counts.iter_rows():
-            self._counts[kind] = self._counts.get(kind, 0) + n
-        if len(self._counts) > MAX_KINDS:
-            self._ignore("kind", f"more than {MAX_KINDS} different values")
+        if counts.height > MOST_WORDS:
+            self._ignore(role, f"more than {MOST_WORDS:,} different values")
             return None
-        none = [kind for kind in counts.to_series(0) if plain_name(kind) in NO_EVENTS]
-        column = self._report.columns.get("kind", "kind")
+        for kind, n in counts.iter_rows():
+            if kind in seen or len(seen) <= MAX_KINDS:
+                seen[kind] = seen.get(kind, 0) + n
+        if len(seen) > MAX_KINDS and role == "kind" and self._named.kind:
+            self._ignore(role, f"more than {MAX_KINDS} different values")
+        known = CONTRARY_WORDS if role == "kind" and self._named.kind else NO_EVENTS
+        none = [kind for kind in counts.to_series(0) if plain_name(kind) in known]
+        column = self._report.columns.get(role, role)
         for kind, n in counts.iter_rows():
             if kind in none:
                 self._left_out[kind] = None
@@ -172,20 +162,15 @@ class PlainEvents:
         return none
 
     def _undone(self, outcomes: pl.Series) -> pl.Series | None:
-        column = self._report.columns.get("undone", "undone")
+        column = self._report.columns.get(outcomes.name, outcomes.name)
         words = outcomes.str.to_lowercase()
-        missing = identity.missing_words(words).fill_null(True)
-        known = words.filter(~missing)
         if self._named.outcome == "":
-            self._ignore("undone", "")
+            self._ignore(outcomes.name, "")
             return None
         if plain_name(column).endswith("at"):
-            undone = ~(missing | words.is_in(list(NO)))
-        elif known.is_in(list(YES | NO)).all():
-            undone = words.is_in(list(YES))
+            undone = ~(identity.missing_words(words).fill_null(True) | words.is_in(list(NO)))
         else:
-            self._ignore("undone", f"{known[0]!r}")
-            return None
+            undone = words.is_in(list(YES)) | _says_no_event(words)
         undone = undone.fill_null(False)
         if n := int(undone.sum()):
             self._left_out[f"{column} 1"] = None
@@ -205,7 +190,13 @@ class PlainEvents:
             self._report.unused_columns.append(column)
 
 
-def _kept(role: str) -> str:
+def _says_no_event(words: pl.Series) -> pl.Series:
+    """Which words say that nothing happened, or that it was taken back."""
+    known = [word for word in words.drop_nulls().unique() if plain_name(word) in NO_EVENTS]
+    return words.is_in(known)
+
+
+def how_kept(role: str) -> str:
     """How rows are kept that a column speaks against."""
     return f"{OPTIONS[role]} '' keeps it; in Python and in settings {role} = ''"
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, remark_on_robots
-from nearfar.data.id_remarks import remark_on_shared, remarks_on_ids
+from nearfar.data.id_remarks import remark_on_shared, remark_on_totals, remarks_on_ids
 
 FEW = 20
 A_DAY = 86_400
@@ -32,6 +33,8 @@ def remarks_on(log: Log, filters: Filters) -> list[str]:
         remark_on_robots(log.user_ids, counts),
         remark_on_shared("user", log.user_ids, counts),
         remark_on_shared("item", log.item_ids, popularity),
+        _totals("user", log.user_ids, counts),
+        _totals("item", log.item_ids, popularity),
         *remarks_on_ids("user", log.user_ids.ids),
         *remarks_on_ids("item", log.item_ids.ids),
         _once("user", log),
@@ -41,6 +44,10 @@ def remarks_on(log: Log, filters: Filters) -> list[str]:
         _future(log),
     ]
     return [remark for remark in found if remark]
+
+
+def _totals(role: str, ids: Vocabulary, counts: np.ndarray) -> str:
+    return remark_on_totals(role, ids.ids, lambda totals: int(counts[ids.index(totals)].sum()))
 
 
 def _once(role: str, log: Log) -> str:

@@ -67,7 +67,7 @@ def first_settings(
         parts[3] = _section("items", {"path": _relative(str(items), folder)})
     pipeline = make_pipeline(tomllib.loads("".join(parts)), folder)
     if items is not None and pipeline.items is not None:
-        details = pipeline.items.read()
+        details = pipeline.items.read_and_tell(say)
         n_titled = details.filter(pl.col("title").is_not_null())["item"].n_unique()
         say(f"{items}: titles of {n_titled:,} items")
     if source is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +17,7 @@ from nearfar.data.events import told_titles, with_details
 from nearfar.data.item_features import ItemFeatures, features_of
 from nearfar.tables.columns import quoted
 from nearfar.tables.dialect import TextOptions
-from nearfar.tables.item_table import read_item_table
+from nearfar.tables.item_table import read_item_table, remark_on_repeats
 from nearfar.tables.report import ReadReport
 from nearfar.tables.table import ReadOptions
 
@@ -78,7 +78,7 @@ class ItemDetails:
         """
         names = {"item": self.item, "title": self.title, "genres": self.genres}
         try:
-            return read_item_table(
+            table = read_item_table(
                 self.path, given=names, only=True, need_title=True, options=self._options,
                 report=report,
             )  # fmt: skip
@@ -89,6 +89,17 @@ class ItemDetails:
             ) from None
         except DataError as error:
             raise DataError(f"[items]: {error}") from None
+        if report is not None:
+            report.remarks += filter(None, [remark_on_repeats(table)])
+        return table
+
+    def read_and_tell(self, say: Callable[[str], object]) -> pl.DataFrame:
+        """Read as `read` does, and tell what was left out or converted."""
+        report = ReadReport()
+        table = self.read(report)
+        for line in report.losses():
+            say(f"{self.path}: {line}")
+        return table
 
     @property
     def _options(self) -> ReadOptions:
@@ -101,19 +112,21 @@ class ItemDetails:
             DataError: the file cannot be read.
             SchemaError: a column is missing.
         """
-        table = self._feature_table()
+        report = ReadReport()
+        table = self._feature_table(report)
         genres = self.genres if self.genres in self.features else None
-        return features_of(table.rename({genres: "genres"} if genres else {}), str(self.path))
+        features = features_of(table.rename({genres: "genres"} if genres else {}), str(self.path))
+        return replace(features, remarks=(*report.losses(), *features.remarks))
 
     def check_features(self) -> None:
         """Check that the file has the columns of features; raise as `read_features`."""
         if self.features:
             self._feature_table()
 
-    def _feature_table(self) -> pl.DataFrame:
+    def _feature_table(self, report: ReadReport | None = None) -> pl.DataFrame:
         # Columns keep their names here: a feature is found by the name in the settings.
         columns = {"item": self.item, "title": self.title, "genres": ""}
-        table = read_item_table(self.path, given=columns, options=self._options)
+        table = read_item_table(self.path, given=columns, options=self._options, report=report)
         others = [name for name in table.columns if name not in ("item", "title")]
         for name in self.features:
             if name not in others:

@@ -149,7 +149,7 @@ def _train(
     accept: Collection[str],
 ) -> Trained:
     section = pipeline.train
-    details = None if pipeline.items is None else pipeline.items.read()
+    details = None if pipeline.items is None else pipeline.items.read_and_tell(say)
     exports = exports_of(section.exports)
     events = window_events(pipeline, as_of, "train", say, accept)
     champion = _current_version(registry, say)

@@ -9,7 +9,8 @@ import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import EmptyDataError, SchemaError
-from nearfar.data.id_remarks import remarks_on_ids
+from nearfar.data.contradictions import tell_contradictions
+from nearfar.data.id_remarks import remark_on_totals, remarks_on_ids
 from nearfar.data.plain_events import event_judge
 from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
@@ -148,7 +149,7 @@ class EventRows:
         blocks = [pl.DataFrame()]
         names = {role.name: roles.get(role.name, "") for role in self._roles}
         for rows in read_rows(
-            [table], self._roles, names, self._rules, self.report, clock=self._clock
+            [table], self._roles, names, self._rules, self.report, clock=self._clock, contrary=True
         ):
             frame = rows.frame.with_columns(
                 pl.from_epoch(pl.col("timestamp"), "s").cast(pl.Datetime("us"))
@@ -165,6 +166,7 @@ class EventRows:
         """Return the rows that are events, with weights by kind if kinds have weights."""
         self._n_in_window += frame.height
         events, is_no_event = self._judge.read(frame)
+        events = tell_contradictions(events, is_no_event, self.report)
         if "kind" in frame.columns:  # tells a view from a purchase in the same second
             events = events.with_columns(frame["kind"])
         return events if is_no_event is None else events.filter(~is_no_event)
@@ -232,12 +234,15 @@ class EventRows:
         rows = rows.with_columns(self._normalise_ids(rows[r]) for r in ID_ROLES)
         for role in ID_ROLES:
             if rows[role].dtype == pl.String:
-                self.report.remarks += remarks_on_ids(
-                    role, rows[role].drop_nulls().unique(maintain_order=True)
-                )
+                self.report.remarks += self._remarks_on(rows[role].drop_nulls())
         optional = [c for c in ("rating", "weight", "kind") if c in rows.columns]
         rows = rows.select("user", "item", "timestamp", *optional)
         return rows.sort("timestamp", "user", "item", *optional)
+
+    def _remarks_on(self, ids: pl.Series) -> list[str]:
+        unique = ids.unique(maintain_order=True)
+        totals = remark_on_totals(ids.name, unique, lambda t: int(ids.is_in(t.implode()).sum()))
+        return [*remarks_on_ids(ids.name, unique), *([totals] if totals else [])]
 
     def _normalise_ids(self, ids: pl.Series) -> pl.Series:
         """Return the ids as integers or text, by the rules of `core.identity`."""

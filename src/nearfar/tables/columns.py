@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +16,15 @@ from nearfar.tables.names import (
     COUNTING,
     GENRES,
     KINDS,
+    OUTCOMES,
     OUTCOMES_ELSEWHERE,
     OWN_NAMES,
     RARER,
+    STATUSES,
     SYNONYMS,
     TITLES,
     TITLES_AS_IDS,
+    UNDONE,
     plain_name,
     stem,
 )
@@ -43,7 +47,7 @@ class Parsed:
     given: pl.Series | None = None
 
 
-Kind = Literal["id", "number", "time", "text", "word", "tags", "any"]
+Kind = Literal["id", "number", "time", "text", "word", "hint", "tags", "any"]
 
 OPTIONS = {
     "user": "--user-column",
@@ -107,25 +111,15 @@ KIND_ROLE = Role(
     rarer=(KINDS,),
 )  # fmt: skip
 """Whether an event is a view, a click, a purchase; looked for only where kinds have weights."""
-STATUSES = ("status", "orderstatus", "financialstatus", "paymentstatus", "orderstate")
-OUTCOMES = (
-    "click", "clicked", "isclick", "isclicked", "wasclicked", "purchase", "purchased", "ispurchase",
-    "ispurchased", "bought", "converted", "conversion", "isconversion", "like", "liked", "islike",
-    "isliked", "isinteraction", "interacted", "engaged", "label", "target", "response", "outcome",
-)  # fmt: skip
-UNDONE = (
-    "returned", "isreturned", "isreturn", "refunded", "isrefunded", "isrefund", "cancelled",
-    "canceled", "iscancelled", "iscanceled", "voided", "isvoided", "isvoid", "deleted", "isdeleted",
-    "removed", "isremoved", "disliked", "dislike", "isdisliked", "isdislike", "skipped",
-    "isskipped", "cancelledat", "canceledat", "refundedat", "voidedat", "deletedat",
-)  # fmt: skip
-"""Columns of undone events: where one says yes, or at what time, the row is no event."""
 PLAIN_ROLES = (
     Role("kind", "word", KIND_ROLE.known, rarer=(STATUSES, KINDS)),
+    Role("status", "word", STATUSES),
     Role("outcome", "word", OUTCOMES, rarer=(OUTCOMES_ELSEWHERE,)),
-    Role("undone", "word", UNDONE),
+    *(Role(name, "word", UNDONE) for name in ("undone", "undone_2", "undone_3")),
 )
 """What tells rows that are no events, where kinds have no weights: looked at, not kept."""
+IMPLIED = {"status": "kind", **dict.fromkeys(("undone", "undone_2", "undone_3"), "outcome")}
+"""Roles that no column has where none is to have another."""
 
 
 def event_roles(*, weighed_kinds: bool) -> tuple[Role, ...]:
@@ -184,6 +178,8 @@ def resolve(
     where: str,
     roles: Sequence[Role],
     given: Mapping[str, str | None] | None = None,
+    *,
+    of_text: bool = True,
 ) -> dict[str, str]:
     """The column of each role there is: `{"user": "userId", "item": "movieId", ...}`.
 
@@ -195,21 +191,23 @@ def resolve(
         roles: the roles wanted.
         given: names of columns by role, as far as they are given; "" for a role that no column
             has.
+        of_text: whether the table is a text, whose first line may not name the columns.
 
     Raises:
         SchemaError: a column that could have a role is there twice, a given one is missing, or a
             required role has no column; AmbiguousColumnError, a kind of it: several columns could
             have a role.
     """
-    given = {role: column for role, column in (given or {}).items() if column is not None}
+    implied = {role: "" for role, other in IMPLIED.items() if (given or {}).get(other) == ""}
+    given = {role: c for role, c in {**implied, **(given or {})}.items() if c is not None}
     known = {name for role in roles if given.get(role.name) != "" for name in role.names}
     known |= set(map(plain_name, given.values()))
     counts = Counter(present)
     doubled = [c for c, n in counts.items() if n > 1 and plain_name(c) in known]
     if doubled:
         raise SchemaError(
-            f"{where} has the column {doubled[0]!r} more than once; rename one of them, or, if "
-            "the first line does not name the columns, say --no-header"
+            f"{where} has the column {doubled[0]!r} more than once; rename one of them"
+            + ", or, if the first line does not name the columns, say --no-header" * of_text
         )
     result: dict[str, str] = {}
     for role in roles:
@@ -220,6 +218,8 @@ def resolve(
             raise SchemaError(
                 f"{where} has no column {column!r} for the {role.name}; "
                 f"{near_hint(column, present)}it has {quoted(present)}"
+                + "; to have columns called so, say --no-header"
+                * bool(re.fullmatch(r"column_\d+", column))
             )
         result[role.name] = column
     for role in roles:
@@ -232,9 +232,10 @@ def resolve(
         names = " and no column known as the ".join(role.name for role in missing)
         raise SchemaError(
             f"{where} has no column known as the {names}; it has {quoted(present)}: "
-            f"{_naming(*missing)}; if its first line does not name the columns, say --no-header"
+            f"{_naming(*missing)}"
+            + "; if its first line does not name the columns, say --no-header" * of_text
             + "; if other signs separate its cells, name one with --separator"
-            * (len(present) == 1)
+            * (of_text and len(present) == 1)
         )
     return {role.name: result[role.name] for role in roles if role.name in result}
 

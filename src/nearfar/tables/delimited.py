@@ -57,6 +57,7 @@ def read_blocks(
     dialect: Dialect,
     block_bytes: int = BLOCK_BYTES,
     numbers: Mapping[str, type[pl.DataType]] | None = None,
+    gaps: list[int] | None = None,
 ) -> Iterator[tuple[pl.DataFrame, int]]:
     """Blocks of rows of a file as text, with the number of each block's first row.
 
@@ -68,6 +69,7 @@ def read_blocks(
         block_bytes: about how many bytes are parsed at a time.
         numbers: columns that are parsed as numbers of a type at once, which is faster, in blocks
             where all of their cells can be; elsewhere they are text.
+        gaps: filled with the numbers of rows that stand below a blank line.
 
     Rows are counted from 1, without the header and without blank lines. A row may lack cells at its
     end, which are null, as empty cells are.
@@ -76,7 +78,8 @@ def read_blocks(
         DataError: a row has more cells than the file has columns, a quote is left open or text
             follows it, or the text is not UTF-8; with the row.
     """
-    parser = _Parser(files.where(name), columns, selected, dialect, numbers or {})
+    gaps = [] if gaps is None else gaps
+    parser = _Parser(files.where(name), columns, selected, dialect, numbers or {}, gaps)
     skip: int | None = dialect.skipped_bytes
     header = dialect.header
     first_row = 1
@@ -105,8 +108,9 @@ class _Parser:
         selected: Sequence[str],
         dialect: Dialect,
         numbers: Mapping[str, type[pl.DataType]],
+        gaps: list[int],
     ) -> None:
-        self._where = where
+        self._where, self._gaps = where, gaps
         self._numbers = dict(numbers)
         self._columns = list(columns)
         self._selected = list(selected)
@@ -160,7 +164,9 @@ class _Parser:
         suspect = all(frame[c].null_count() for c in frame.columns) or b"\n " in block
         if (suspect or block.startswith(b" ")) and not quoted and self._has_blank_lines(block):
             lines = block.split(b"\n")[:n_lines]
-            frame = frame.filter(pl.Series([not _is_blank(line) for line in lines]))
+            there = pl.Series([not _is_blank(line) for line in lines])
+            self._gaps += (there.cum_sum() + first_row).filter(~there).unique().to_list()
+            frame = frame.filter(there)
         return frame
 
     def _by_polars(
@@ -264,6 +270,8 @@ class _Parser:
             if len(cells) > 1 or "".join(cells).strip():
                 row += 1
                 yield cells
+            else:
+                self._gaps.append(row)
 
     def _misquoted(self, row: int, error: csv.Error) -> DataError:
         reason = str(error)

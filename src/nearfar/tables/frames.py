@@ -101,8 +101,17 @@ class PandasTable(TableReader):
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
         place = {c: self.columns.index(c) for c in selected}
-        series = [_series(self._frame.iloc[:, at], c, self.where) for c, at in place.items()]
+        series = [self._values(at, c) for c, at in place.items()]
         yield from FrameTable(pl.DataFrame(series), self.where).blocks(selected)
+
+    def _values(self, at: int, label: str) -> pl.Series:
+        column = self._frame.iloc[:, at]
+        try:
+            return _series(column, label, self.where)
+        except SchemaError:
+            if label not in self.lenient:
+                raise
+        return pl.repeat(None, len(column), dtype=pl.String, eager=True).alias(label)
 
 
 def _series(column: Any, label: str, where: str) -> pl.Series:

@@ -96,6 +96,16 @@ def _read(
     return found
 
 
+def remark_on_repeats(items: pl.DataFrame) -> str:
+    """Count the rows of items that another row is of already; "" without any.
+
+    Args:
+        items: a table with a column item, whose first row per item counts.
+    """
+    n_repeated = items.height - items["item"].n_unique()
+    return f"{n_repeated:,} rows repeat an item; the first row of each counts" * (n_repeated > 0)
+
+
 def items_of(
     table: TableReader,
     report: ReadReport,

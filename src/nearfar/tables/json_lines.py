@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import io
-import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
-from nearfar.tables.columns import quoted
+from nearfar.tables.json_checks import Checks, late_keys, names_of, strict_decoder, strict_loads
 from nearfar.tables.nested import refuse_nested
-from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, MAX_LINE_BYTES, SAMPLE_BYTES, RawFiles
+from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, MAX_LINE_BYTES, RawFiles
 from nearfar.tables.reader import Numbers, TableReader
 
 JSON_LINES = r".*\.(?:jsonl|ndjson)"
-LAST_BYTES = 1 << 16
-"""Of a block, whose keys are held against those of the file's start."""
+MOST_KEYS = 20
 
 
 def holds_json(files: RawFiles, name: str, encoding: str | None = None) -> bool:
@@ -71,10 +70,14 @@ class JsonLinesTable(TableReader):
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
         first = 1
-        late: dict[str, None] = {}
+        late: Counter[str] = Counter()
+        known = names_of(self.schema)
         schema = {column: self.schema[column] for column in selected}
+        needed = {c: kind for c, kind in schema.items() if c not in self.lenient}
+        checks = Checks(self.where, needed, [c for c in needed if c not in (numbers or {})])
         for block in self._texts():
-            n_lines = None if self._is_array else len(_lines(block))
+            lines = None if self._is_array else _lines(block)
+            n_lines = None if lines is None else len(lines)
             if n_lines == 0:
                 continue
             read = pl.read_json if self._is_array else pl.read_ndjson
@@ -84,30 +87,18 @@ class JsonLinesTable(TableReader):
                 raise self._unreadable(block, first, str(error)) from None
             if n_lines not in (None, frame.height):
                 raise self._unreadable(block, first, "a line holds several objects")
-            late |= dict.fromkeys(self._late_keys(block))
-            refuse_nested(frame, first, self.where)
+            late += late_keys(block, lines, known)
+            checks.refuse(frame, first, block, lines)
+            refuse_nested(frame.select(list(needed)), first, self.where)
             yield frame, first
             first += frame.height
 
         if late:
+            named = ", ".join(f"{key!r} {n:,} times" for key, n in late.most_common(MOST_KEYS))
             self.remarks = [
-                f"keys of later rows in {self.where} are not read: {quoted(list(late))}; put a row "
-                "with every key first"
+                f"keys of later rows in {self.where} are not read: {named}; put a row with every "
+                "key first"
             ]
-
-    def _late_keys(self, block: bytes) -> list[str]:
-        """Keys of a block's last rows that the file's start does not have."""
-        if self._is_array:
-            if len(block) <= SAMPLE_BYTES:
-                return []
-            try:
-                keys = pl.read_json(io.BytesIO(block), infer_schema_length=None).columns
-            except PolarsError:  # values of several types, which are read as text
-                return []
-        else:
-            lines = _lines(block[-LAST_BYTES:][block[-LAST_BYTES:].find(b"\n") + 1 :])
-            keys = [key for line in lines for key in json.loads(line)]
-        return [key for key in dict.fromkeys(keys) if key not in self.schema]
 
     def _texts(self) -> Iterator[bytes]:
         """Lines in blocks, or an array at once."""
@@ -125,23 +116,38 @@ class JsonLinesTable(TableReader):
         if not self._is_array:
             end = sample.rfind(b"\n") + 1 or len(sample)
             return [self._object(line, n) for n, line in enumerate(_lines(sample[:end]), 1)]
-        text = sample.decode("utf-8", errors="replace").lstrip()
-        decoder, found, at = json.JSONDecoder(), [], 1
-        while (start := re.compile(r"[\s,]*").match(text, at)) and text[start.end() :][
-            :1
+        found: list[dict[str, object]] = []
+        objects = self._of_array(sample)
+        while True:
+            try:
+                found.append(next(objects))
+            except StopIteration:
+                return found
+            except DataError:
+                # The sample may end inside an object.
+                if not found:
+                    raise
+                return found
+
+    def _of_array(self, text: bytes) -> Iterator[dict[str, object]]:
+        """The objects of an array, one after the other; raises with the row."""
+        array = text.decode("utf-8", errors="replace").lstrip()
+        decoder, at, row = strict_decoder(), 1, 1
+        while (start := re.compile(r"[\s,]*").match(array, at)) and array[
+            start.end() : start.end() + 1
         ] not in "]":
             try:
-                value, at = decoder.raw_decode(text, start.end())
+                value, at = decoder.raw_decode(array, start.end())
             except ValueError as error:
-                if found:
-                    break
-                raise DataError(f"{self.where}, row 1: not JSON ({error}); {EXPECTED}") from None
-            found.append(self._checked(value, len(found) + 1))
-        return found
+                raise DataError(
+                    f"{self.where}, row {row}: not JSON ({error}); {EXPECTED}"
+                ) from None
+            yield self._checked(value, row)
+            row += 1
 
     def _object(self, line: bytes, row: int) -> dict[str, object]:
         try:
-            found = json.loads(line)
+            found = strict_loads(line)
         except ValueError as error:
             if row == 1 and line.strip() == b"{":
                 raise DataError(
@@ -158,12 +164,15 @@ class JsonLinesTable(TableReader):
         return found
 
     def _unreadable(self, block: bytes, first: int, reason: str) -> DataError:
-        lines = [] if self._is_array else _lines(block)
-        for row, line in enumerate(lines, first):
-            try:
-                self._object(line, row)
-            except DataError as error:
-                return error
+        try:
+            if self._is_array:
+                for _ in self._of_array(block):
+                    pass
+            else:
+                for row, line in enumerate(_lines(block), first):
+                    self._object(line, row)
+        except DataError as error:
+            return error
         return DataError(f"{self.where}, rows from {first}: {reason}; {EXPECTED}")
 
 

@@ -11,6 +11,8 @@ from nearfar.tables.names import plain_name, words
 SEPARATORS = ("|", ";", ",", " ")
 BRACKETS = {"[": "]", "(": ")", "{": "}"}
 """Around arrays of JSON and lists, tuples and sets of Python, and arrays of PostgreSQL."""
+THOUSANDS = r"^\d{1,3}(?: \d{3})*$"
+"""Numbers with blanks between their thousands."""
 PLURALS = frozenset(
     words(
         "items itemids products productids movies movieids films songs tracks books articles "
@@ -27,7 +29,7 @@ class ListCells:
     is a plural or a cell has a comma; other ids may stand in such brackets. So are cells that
     separate pieces by a bar, semicolon, comma or blank where the column's name is a plural. Under
     another name such cells are refused if they look like lists: more than half have pieces, not all
-    the same number, and pieces recur.
+    the same number, and pieces recur; of pieces between blanks each has a digit.
 
     Args:
         where: how messages name the table.
@@ -99,7 +101,13 @@ class ListCells:
             if plural and (separator != " " or pieces.str.contains(r"^\S*\d\S*$").all()):
                 self._separator = separator
                 return
-            alike = counts.n_unique() == 1 or trimmed.str.contains(r"\s").any()
+            alike = counts.n_unique() == 1 or (
+                not pieces.str.contains(r"^\S*\d\S*$").all()
+                if separator == " "
+                else trimmed.str.contains(r"\s").any()
+            )
+            if separator == " " and trimmed.str.contains(THOUSANDS).all():
+                continue
             if not alike and (counts > 0).mean() > 0.5 and _recur(pieces, trimmed):  # pyright: ignore[reportOptionalOperand, reportOperatorIssue]
                 at = int((counts > 0).arg_max() or 0)
                 raise DataError(

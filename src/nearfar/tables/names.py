@@ -223,7 +223,10 @@ TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "rating": (words("bookrating myrating userrating starrating"),),
     "timestamp": (
         words("starttime starttimestamp startedat servertimestamp collectortstamp derivedtstamp"),
-        words("clienteventtime paidat processedat receivedat sentat visitstarttime tdat dateread"),
+        words(
+            "clienteventtime timestampcreated paidat processedat receivedat sentat visitstarttime "
+            "tdat dateread"
+        ),
     ),
     "weight": (words("lineitemquantity playtimeforever msplayed"),),
 }
@@ -235,6 +238,20 @@ RARER: dict[str, tuple[tuple[str, ...], ...]] = {
     role: (EUROPEAN[role] + ELSEWHERE.get(role, ()), *TOOLS.get(role, ())) for role in EUROPEAN
 }
 """Names used only where none of `SYNONYMS` is there, in groups of which the first found counts."""
+STATUSES = ("status", "orderstatus", "financialstatus", "paymentstatus", "orderstate")
+OUTCOMES = (
+    "click", "clicked", "isclick", "isclicked", "wasclicked", "purchase", "purchased", "ispurchase",
+    "ispurchased", "bought", "converted", "conversion", "isconversion", "like", "liked", "islike",
+    "isliked", "votedup", "isinteraction", "interacted", "engaged", "label", "target", "response",
+    "outcome",
+)  # fmt: skip
+UNDONE = (
+    "returned", "isreturned", "isreturn", "refunded", "isrefunded", "isrefund", "cancelled",
+    "canceled", "iscancelled", "iscanceled", "voided", "isvoided", "isvoid", "deleted", "isdeleted",
+    "removed", "isremoved", "disliked", "dislike", "isdisliked", "isdislike", "skipped",
+    "isskipped", "cancelledat", "canceledat", "refundedat", "voidedat", "deletedat",
+)  # fmt: skip
+"""Columns of undone events: where one says yes, or at what time, the row is no event."""
 THINGS = (
     "item", "movie", "film", "book", "product", "song", "track", "article", "game", "artist",
     "album", "show", "video", "recipe", "course", "app", "place", "venue", "restaurant", "paper",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -81,7 +81,13 @@ class NestedTable(DerivedTable):
     def __init__(self, table: TableReader, schema: Schema) -> None:
         self._places = places(schema)
         super().__init__(table, list(self._places))
+        self.listed = [name for name, place in self._places.items() if place.listed]
         self._remarks: list[str] = []
+
+    def tolerate(self, columns: Collection[str]) -> None:
+        """Let columns hold values of any kind, where these are cells of the table itself."""
+        self.lenient = frozenset(columns)
+        self.table.tolerate({self._places[column].root for column in columns})
 
     @property
     def remarks(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -104,7 +110,7 @@ class NestedTable(DerivedTable):
                 frame = self._exploded(frame.filter(~empty), lists)
             values = frame.select(place.values.alias(name) for name, place in chosen.items())
             if not self.typed:
-                refuse_nested(values, n_entries + 1, self.where)
+                refuse_nested(values.drop(self.lenient, strict=False), n_entries + 1, self.where)
             yield values, n_entries + 1
             n_entries += frame.height
         if lists:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import calendar
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -17,14 +20,24 @@ MISSING = "__HIVE_DEFAULT_PARTITION__"
 class PartitionedTable(DerivedTable):
     """A table with columns of one value, which its folders' names give.
 
+    Where the file has a column of that name too, it is read; where its values are others than the
+    folder's, they are counted.
+
     Args:
         table: the table as it is.
         values: the value of each column; None for a missing one.
     """
 
     def __init__(self, table: TableReader, values: dict[str, str | None]) -> None:
-        super().__init__(table, [*table.columns, *values])
-        self._values = values
+        self._values = {c: value for c, value in values.items() if c not in table.columns}
+        self._held_twice = {c: value for c, value in values.items() if c in table.columns}
+        super().__init__(table, [*table.columns, *self._values])
+        self._differing: Counter[str] = Counter()
+
+    @property
+    def converted(self) -> Mapping[str, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Those of the table, and how many of its values are others than its folders'."""
+        return {**super().converted, **self._differing}
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
@@ -32,6 +45,12 @@ class PartitionedTable(DerivedTable):
         own = [c for c in selected if c not in self._values]
         kinds = {c: kind for c, kind in (numbers or {}).items() if c in own}
         for frame, first in self.table.blocks(own or self.table.columns[:1], kinds):
+            for column in self._held_twice.keys() & set(own):
+                if n := _n_differing(frame[column], self._held_twice[column]):
+                    self._differing[
+                        f"{column!r} read from the files, where the names of their folders say "
+                        "another value"
+                    ] += n
             values = (
                 self._typed(value).alias(c) for c, value in self._values.items() if c in selected
             )
@@ -43,6 +62,38 @@ class PartitionedTable(DerivedTable):
         return pl.lit(value, pl.String).cast(kind)
 
 
+def _n_differing(cells: pl.Series, value: str | None) -> int:
+    """How many values of a file's column are others than the one that its folder's name says."""
+    if value is None:
+        return len(cells) - cells.null_count()
+    same = cells.cast(pl.String, strict=False).str.strip_chars().str.starts_with(value)
+    if not _is_date(value):
+        same &= cells.cast(pl.String, strict=False).str.strip_chars().str.len_chars() == len(value)
+    numbers = cells.cast(pl.Float64, strict=False)
+    if (number := _number(value)) is not None:
+        same |= (numbers == number).fill_null(False)
+    elif _is_date(value):
+        day = calendar.timegm(date.fromisoformat(value).timetuple())
+        for per_second in (1, 10**3, 10**6, 10**9):
+            same |= (numbers // per_second // 86_400 == day // 86_400).fill_null(False)
+    return len(cells) - int(same.fill_null(False).sum())
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return len(text) == len("2024-05-01")
+
+
 def partitioned(table: TableReader, name: str) -> TableReader:
     """A table with the columns that the folders in its file's name hold, if there are any."""
     pairs = (part.partition("=") for part in PurePosixPath(name).parts[:-1])
@@ -51,5 +102,4 @@ def partitioned(table: TableReader, name: str) -> TableReader:
         for column, sign, value in pairs
         if sign and column
     }
-    values = {column: value for column, value in values.items() if column not in table.columns}
     return PartitionedTable(table, values) if values else table

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import polars as pl
 
@@ -22,6 +23,10 @@ class TableReader(ABC):
         typed: whether columns have types of their own, so that text stays text.
         decimal_comma: whether "4,5" may be a number in it.
         remarks: what there is to know of it, once its blocks are read.
+        listed: columns whose values are in lists, which become rows.
+        lenient: columns that may hold values of any kind.
+        converted: how many values are not what they could be taken for, by what, once its blocks
+            are read.
     """
 
     kind: str = "a text"
@@ -30,7 +35,15 @@ class TableReader(ABC):
     layout: str = ""
     typed: bool = True
     decimal_comma: bool = False
+    listed: Collection[str] = ()
     remarks: Sequence[str] = ()
+    converted: Mapping[str, int] = MappingProxyType({})
+
+    lenient: Collection[str] = ()
+
+    def tolerate(self, columns: Collection[str]) -> None:
+        """Let columns hold values of any kind, which are missing where no rule reads them."""
+        self.lenient = frozenset(columns)
 
     @abstractmethod
     def blocks(
@@ -59,10 +72,21 @@ class DerivedTable(TableReader):
     def __init__(self, table: TableReader, columns: Sequence[str]) -> None:
         self.kind, self.where, self.layout = table.kind, table.where, table.layout
         self.typed, self.decimal_comma = table.typed, table.decimal_comma
+        self.listed = table.listed
         self.table = table
         self.columns = list(columns)
+
+    def tolerate(self, columns: Collection[str]) -> None:
+        """Let columns of the other table hold values of any kind too."""
+        super().tolerate(columns)
+        self.table.tolerate(columns)
 
     @property
     def remarks(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Those of the other table."""
         return self.table.remarks
+
+    @property
+    def converted(self) -> Mapping[str, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Those of the other table."""
+        return self.table.converted

@@ -24,6 +24,8 @@ class ReadReport:
         n_kept: rows kept.
         left_out: how many rows were left out, by reason.
         converted: how many values were read as something else than they are written, by what.
+        contradictions: how many rows count although a column without a role says the opposite of
+            an interaction, by what it says.
         times: the form in which times are written; empty without times.
         counts_steps: whether times are numbers too small for dates.
         remarks: what else there is to know.
@@ -46,6 +48,7 @@ class ReadReport:
     n_kept: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     converted: Counter[str] = field(default_factory=Counter)
+    contradictions: Counter[str] = field(default_factory=Counter)
     times: str = ""
     counts_steps: bool = False
     remarks: list[str] = field(default_factory=list)
@@ -56,6 +59,7 @@ class ReadReport:
             **vars(self),
             "left_out": dict(self.left_out),
             "converted": dict(self.converted),
+            "contradictions": dict(self.contradictions),
         }
 
     def __repr__(self) -> str:
@@ -69,6 +73,10 @@ class ReadReport:
             for reason, n in self.left_out.items()
         ]
         result += [f"{what}: {n:,} values" for what, n in self.converted.items()]
+        result += [
+            f"counted although {what}: {n:,} of {self.n_rows:,} rows"
+            for what, n in self.contradictions.items()
+        ]
         return result + self.remarks
 
     def lines(self) -> list[str]:

@@ -53,6 +53,10 @@ def no_table(first: bytes) -> tuple[str, str] | None:
         binary = b"\0" in first or not signature.isascii() or signature.startswith(b"version")
         if first.startswith(signature) and binary:
             return what, advice
+    if first[257:262] == b"ustar":
+        return "a tar archive", "call it .tar, or unpack it and give its folder"
+    if first[8:12] == b"DUCK":
+        return "a DuckDB database", "write its table to Parquet with COPY ... TO"
     if first.startswith(b"%%MatrixMarket"):
         return "a Matrix Market file", "read it with scipy.io.mmread and give it to nf.read_log"
     if PAGE.match(first):

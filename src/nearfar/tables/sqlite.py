@@ -73,11 +73,13 @@ class SQLiteTable(TableReader):
             cursor = connection.execute(f"SELECT {names} FROM {_identifier(self._name)}")
             while rows := cursor.fetchmany(BATCH_ROWS):
                 columns = zip(selected, zip(*rows, strict=True), strict=True)
-                yield (
-                    pl.DataFrame([database_series(c, values, self.where) for c, values in columns]),
-                    first,
-                )
+                yield pl.DataFrame([self._series(c, values) for c, values in columns]), first
                 first += len(rows)
+
+    def _series(self, column: str, values: Sequence[object]) -> pl.Series:
+        if column in self.lenient:
+            values = [None if isinstance(value, bytes) else value for value in values]
+        return database_series(column, values, self.where)
 
 
 def database_series(column: str, values: Sequence[object], where: str) -> pl.Series:

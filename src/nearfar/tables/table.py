@@ -11,6 +11,7 @@ from nearfar.core.errors import DataError
 from nearfar.tables.clock import Clock
 from nearfar.tables.columnar import ColumnarTable, columnar_format
 from nearfar.tables.columns import OPTIONS, Role, quoted, resolve
+from nearfar.tables.contrary import contrary_roles
 from nearfar.tables.dialect import TextOptions
 from nearfar.tables.json_lines import JsonLinesTable, holds_json
 from nearfar.tables.lists import ListCells
@@ -134,6 +135,7 @@ def read_rows(
     *,
     needed: Sequence[str] = (),
     clock: Clock | None = None,
+    contrary: bool = False,
 ) -> Iterator[TableRows]:
     """The typed rows of tables that make one log.
 
@@ -145,6 +147,7 @@ def read_rows(
         report: is filled.
         needed: roles whose values must not be missing.
         clock: reads the times in the same way as in tables before; None for a new one.
+        contrary: whether rows have columns that may say the opposite of an interaction too.
 
     Raises:
         SchemaError: a column is missing or has a wrong type.
@@ -152,7 +155,7 @@ def read_rows(
     """
     of_one_log = clock or Clock(tables[0].where, rules.time_unit, rules.time_format)
     for table in tables:
-        columns = resolve(table.columns, table.where, roles, given)
+        columns = resolve(table.columns, table.where, roles, given, of_text=bool(table.layout))
         once = isinstance(table, OneTimeTable)
         if given.get("timestamp") is None and "timestamp" in columns and not once:
             table, columns, remark = dated(table, columns)
@@ -167,10 +170,16 @@ def read_rows(
             for role in roles
             if role.name in columns and role.kind in PARSED_AS
         }
+        of_table = list(roles)
+        if contrary:
+            against = contrary_roles(table.columns, set(columns.values()), table.listed)
+            columns |= {role.name: column for role, column in against.items()}
+            table.tolerate(against.values())
+            of_table += against
         if rules.time_format is not None:
             numbers.pop(columns.get("timestamp", ""), None)
         reader = RowReader(
-            table.where, roles, columns, rules, report, typed=table.typed,
+            table.where, of_table, columns, rules, report, typed=table.typed,
             decimal_comma=table.decimal_comma, needed=needed, clock=of_one_log,
         )  # fmt: skip
         lists = None
@@ -184,6 +193,7 @@ def read_rows(
         reader.finish()
         report.remarks += [] if lists is None or not lists.remark else [lists.remark]
         report.remarks += table.remarks
+        report.converted.update(table.converted)
     if clock is None:
         report.remarks += of_one_log.remarks
 
@@ -208,7 +218,7 @@ def _unused(table: TableReader, columns: Mapping[str, str]) -> list[str]:
 def _tell_columns(report: ReadReport, table: TableReader, columns: dict[str, str]) -> None:
     """Fill the report with what the first table of a log is read as."""
     report.layout = report.layout or table.layout
-    report.columns = columns
+    report.columns = dict(columns)
     report.unused_columns = _unused(table, columns)
     user = columns.get("user", "")
     if plain_name(user) in SESSIONS:

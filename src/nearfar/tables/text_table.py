@@ -10,6 +10,7 @@ import polars as pl
 from nearfar.core.errors import DataError
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect, TextOptions, sniff
+from nearfar.tables.other_tables import SecondHeader, remark_on_gaps
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import Numbers, TableReader
 
@@ -53,7 +54,9 @@ class TextTable(TableReader):
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
-        n_again = 0
+        n_again = n_rows = 0
+        gaps: list[int] = []
+        second = SecondHeader(self.where, self.columns) if self._dialect.header else None
         for frame, first_row in read_blocks(
             self._files,
             self._name,
@@ -62,14 +65,20 @@ class TextTable(TableReader):
             self._dialect,
             self._block_bytes,
             numbers,
+            gaps,
         ):
-            again = self._headers(frame, first_row) if self._dialect.header else None
+            n_rows += frame.height
+            again = self._headers(frame, first_row) if second is not None else None
+            if second is not None:
+                second.refuse(frame if again is None else _emptied(frame, again), first_row, gaps)
             yield frame if again is None else frame.filter(~again), first_row - n_again
             n_again += 0 if again is None else int(again.sum())
         lines = f"{self._dialect.n_skipped:,} lines before the header"
         self.remarks = [f"left out: {lines} of {self.where}"] if self._dialect.n_skipped else []
         if n_again:
             self.remarks.append(f"left out: {n_again:,} repeated header lines in {self.where}")
+        if remark := remark_on_gaps(self.where, gaps, n_rows):
+            self.remarks.append(remark)
 
     def _headers(self, frame: pl.DataFrame, first_row: int) -> pl.Series | None:
         """Which rows are the header again, as in files that were joined; None for none.
@@ -104,6 +113,11 @@ class TextTable(TableReader):
                     "their own"
                 )
         return same
+
+
+def _emptied(frame: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    """A frame whose cells in some rows are null."""
+    return frame.with_columns(pl.when(~rows).then(pl.all()))
 
 
 def _as_name(cells: pl.Series) -> pl.Series:

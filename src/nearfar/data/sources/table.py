@@ -31,7 +31,8 @@ class TableData(Source):
             report.format = f"{tables[0].kind} table"
             builder = request.builder(tables[0].where, typed=tables[0].typed)
             rows = read_rows(
-                tables, request.roles, given, request.options.rules, report, needed=("user", "item")
-            )
+                tables, request.roles, given, request.options.rules, report,
+                needed=("user", "item"), contrary=True,
+            )  # fmt: skip
             builder.add_all(rows)
         return builder.log(request.items)

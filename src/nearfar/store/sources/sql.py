@@ -24,6 +24,7 @@ from nearfar.store.sources._sql_window import bounds_of, typical_timestamp
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import Columns
+from nearfar.tables.contrary import contrary_roles
 from nearfar.tables.reader import Numbers, OneTimeTable
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class SQLEvents(EventSource):
         with _connected(Url(self.url)) as connection:
             names = _column_names(connection, events := self._events())
             roles = rows.roles(names, where)
+            against = contrary_roles(names, set(roles.values()), ())
+            roles |= {role.name: column for role, column in against.items()}
             chunks = self._fetch(connection, events, roles, rows)
             rows.add(_QueryResult(where, names, roles, chunks))
 
@@ -121,7 +124,7 @@ class SQLEvents(EventSource):
             if bounds.least is not None:
                 # The contract checks values that are not times of this form.
                 condition = or_(condition, time < bounds.least, time >= bounds.most)
-        columns = [column(c).label(r) for r, c in roles.items()]
+        columns = [column(c).label(f"column_{at}") for at, c in enumerate(roles.values())]
         query = select(*columns).select_from(events).where(condition)
         options = {"yield_per": self.chunk_rows}
         yield from connection.execute(query, execution_options=options).partitions()
@@ -204,7 +207,7 @@ def _series(role: str, column: str, values: Sequence[Any], where: str) -> pl.Ser
     Raises:
         SchemaError: the values are of several types, or of one that the role cannot have.
     """
-    plain = [PLAIN.get(role, _id_value)(v) for v in values]
+    plain = [PLAIN.get(role, _word)(v) for v in values]
     kinds = {type(v) for v in plain} - {type(None)}
     if kinds == {int, float}:
         plain = [None if v is None else float(v) for v in plain]
@@ -242,5 +245,6 @@ def _word(value: Any) -> str | None:
 
 
 PLAIN = {
-    "timestamp": _naive_utc, "rating": _number, "weight": _number, "kind": _word, "outcome": _word,
+    "user": _id_value, "item": _id_value, "timestamp": _naive_utc, "rating": _number,
+    "weight": _number,
 }  # fmt: skip

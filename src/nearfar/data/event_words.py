@@ -1,0 +1,43 @@
+"""Words by which rows say that nothing happened, that it was taken back, or yes and no."""
+
+from __future__ import annotations
+
+from nearfar.tables.names import words
+
+NO_EVENTS = frozenset(
+    words(
+        "impression impressions impressed exposure exposed shown served displayed refund refunded "
+        "partialrefund orderrefunded return returned cancel cancelled canceled cancellation "
+        "ordercancelled removefromcart removefrombasket removefromwishlist remove removed "
+        "productremoved delete deleted unlike dislike disliked downvote thumbsdown unfollow "
+        "unfavorite unfavourite unsubscribe notinterested hide skip skipped voided chargeback "
+        "failed abandoned "
+        "retoure retouren retourniert rückgabe rueckgabe zurückgegeben storno storniert "
+        "stornierung "
+        "erstattung erstattet rückerstattung gutschrift gelöscht entfernt abgebrochen devolución "
+        "devuelto devuelta reembolso reembolsado anulado anulada anulación cancelado cancelada "
+        "cancelación eliminado retour retourné remboursement remboursé annulé annulée annulation "
+        "supprimé reso restituito rimborso rimborsato annullato annullata annullamento devolução "
+        "devolvido estorno cancelamento geretourneerd terugbetaling terugbetaald geannuleerd zwrot "
+        "anulowane anulowano retur återbetalning avbruten iade iptal возврат отмена отменен "
+        "退货 退款 取消 已取消 已退款 曝光 返品 返金 キャンセル 반품 환불 취소 노출"
+    )
+)
+"""Kinds of events after which nobody wants the item more, as `plain_name` writes them."""
+CONTRARY_WORDS = NO_EVENTS | frozenset(
+    words(
+        "down negative bad rejected declined voided void expired unpaid notrecommended uninstall "
+        "uninstalled sell sold dropped withdrawn"
+    )
+)
+"""Words that do so in a column that is named for the kind. Elsewhere they may mean other things."""
+YES = frozenset((
+    "1", "1.0", "true", "t", "yes", "y", "x", "\u2713",
+    "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda", "sann", "sandt", "истина",
+    "ja", "oui", "si", "sí", "sì", "sim", "tak", "evet", "да", "是", "はい", "예",
+))  # fmt: skip
+NO = frozenset((
+    "0", "0.0", "-1", "-1.0", "false", "f", "no", "n",
+    "falsch", "faux", "falso", "onwaar", "fałsz", "falskt", "falsk", "usant", "ложь",
+    "nein", "non", "não", "nao", "nee", "nej", "nie", "hayır", "нет", "否", "いいえ", "아니요",
+))  # fmt: skip
