@@ -67,7 +67,7 @@ def test_what_cannot_be_is_said(arguments, kind, message) -> None:
 
 def test_data_that_are_nowhere_say_where_to_put_them(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("NEARFAR_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(FetchError, match=r"combined_data_1.*cache/netflix; or say .*--data FILE"):
+    with pytest.raises(FetchError, match=r"combined_data_1.*cache/netflix; or name .*--data FILE"):
         Splits(data_set("netflix"), tmp_path).prepare(range(1))
 
 
