@@ -174,7 +174,7 @@ class OfAllUsers(Initialiser):
     ("algorithm", "reason"),
     [
         (make_algorithm("ease", {}), "fitted on one machine"),
-        (make_algorithm("cdae", {}), "each training user apart"),
+        (make_algorithm("cdae", {}), "parameters of each training user"),
         (make_algorithm("warp", {}), "needs the whole batch"),
         (make_algorithm("lambdanet", {}), "needs the whole batch"),
         (make_algorithm("ract", {}), "needs the whole batch"),

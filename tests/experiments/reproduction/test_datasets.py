@@ -55,7 +55,7 @@ def test_own_data_take_what_is_said_of_them(tmp_path: Path) -> None:
     [
         ({"name": "ml-1n"}, DataError, "neither a path that exists nor one of the data sets"),
         ({"name": "ml-1m", "own": OwnData(held_out=5)}, SettingsError, "published protocol"),
-        ({"name": "synthetic:ml-1m", "data": Path()}, SettingsError, "--data goes with"),
+        ({"name": "synthetic:ml-1m", "data": Path()}, SettingsError, "needs no --data"),
         ({"name": "ml-1m", "data": Path("nowhere")}, DataError, "nowhere does not exist"),
         ({"name": "synthetic:ml-1m", "own": OwnData(settings_of="x")}, SettingsError, "unknown"),
     ],
@@ -67,7 +67,7 @@ def test_what_cannot_be_is_said(arguments, kind, message) -> None:
 
 def test_data_that_are_nowhere_say_where_to_put_them(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("NEARFAR_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(FetchError, match=r"combined_data_1.*cache/netflix; or say .*--data FILE"):
+    with pytest.raises(FetchError, match=r"combined_data_1.*cache/netflix; or name .*--data FILE"):
         Splits(data_set("netflix"), tmp_path).prepare(range(1))
 
 
