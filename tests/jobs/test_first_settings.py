@@ -97,11 +97,7 @@ def test_what_will_not_run_is_told_before_anything_is_written(tmp_path: Path) ->
     (tmp_path / "a.csv").write_text("who,what,at\n1,2,2026-03-02\n,3,2026-03-02\n")
     _, said = filled(tmp_path, source=str(tmp_path / "a.csv"), columns=columns)
     assert any("a run would stop" in line and "max_missing_share" in line for line in said)
-<<<<<<< HEAD
     with pytest.raises(SettingsError, match="without their source; add --source"):
-=======
-    with pytest.raises(SettingsError, match="add --source"):
->>>>>>> words3
         filled(tmp_path, columns=columns)
 
 
