@@ -178,7 +178,7 @@ def test_an_export_is_replaced_and_nothing_else(tmp_path) -> None:
     save_bundle(make_bundle("constant"), tmp_path / "bundle")
     with pytest.raises(ArtefactError, match="exists"):
         Onnx().write(make_bundle("base"), tmp_path / "bundle")
-    with pytest.raises(ArtefactError, match="is a bundle and no ONNX export"):
+    with pytest.raises(ArtefactError, match="is a bundle, not an ONNX export"):
         read_exported(tmp_path / "bundle")
 
 
