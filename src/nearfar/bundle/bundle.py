@@ -294,7 +294,8 @@ def check_bundle(value: object) -> None:
     """
     if isinstance(value, str | os.PathLike):
         raise DataError(
-            f"a bundle was expected, not {kind_of(value)}; read it with nf.load_bundle({str(value)!r})"
+            f"a bundle was expected, not {kind_of(value)}; "
+            f"read it with nf.load_bundle({str(value)!r})"
         )
     if not isinstance(value, Bundle):
         raise DataError(
