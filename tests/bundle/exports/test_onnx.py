@@ -274,11 +274,11 @@ class OtherModel(ItemItem):
     ("encoder", "corruption", "named"),
     [
         (Base((9,)), OtherMask(), "OtherMask is not nearfar's own"),
-        (OtherBase(compute="unknown"), Mask(), "known of PyTorch's aten.erfinv"),
+        (OtherBase(compute="unknown"), Mask(), "known for PyTorch's aten.erfinv"),
         (OtherBase(compute="in place"), Mask(), "changes a tensor in place"),
-        (OtherBase(compute="across users"), Mask(), "known of PyTorch's aten.flip"),
-        (OtherBase(compute="users by users"), Mask(), "known of PyTorch's aten.mm"),
-        (OtherBase(compute="no weight"), Mask(), "known of PyTorch's aten.ones"),
+        (OtherBase(compute="across users"), Mask(), "known for PyTorch's aten.flip"),
+        (OtherBase(compute="users by users"), Mask(), "known for PyTorch's aten.mm"),
+        (OtherBase(compute="no weight"), Mask(), "known for PyTorch's aten.ones"),
         (OtherBase(compute="values"), Mask(), "reads 'values' of a history"),
     ],
 )
