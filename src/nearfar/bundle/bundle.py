@@ -72,10 +72,10 @@ class About:
             ArtefactError: the algorithm is missing, or a field has the wrong type.
         """
         expected = {"algorithm": str, "training": list, "created": str, "seed": int | None}
-        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-        if "algorithm" not in known:
+        arguments = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        if "algorithm" not in arguments:
             raise ArtefactError("the field 'about' lacks 'algorithm'; save the bundle again")
-        for name, value in known.items():
+        for name, value in arguments.items():
             kind = expected.get(name, dict)
             if not isinstance(value, kind):
                 type_name = kind.__name__ if isinstance(kind, type) else kind
@@ -83,7 +83,7 @@ class About:
                     f"'about.{name}' is a {type(value).__name__}; expected {type_name}; "
                     "save the bundle again"
                 )
-        return cls(**known)
+        return cls(**arguments)
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,8 +53,8 @@ def histories_of_users(
     rows = log.user_ids.index(names)
     missing = [name for name, row in zip(names, rows, strict=True) if row < 0]
     if missing:
-        alike = log.user_ids.ids.gather(log.user_ids.alike(missing[0])).to_list()
-        hint = f"; near it: {', '.join(map(str, alike))}" if alike else ""
+        near = log.user_ids.ids.gather(log.user_ids.alike(missing[0])).to_list()
+        hint = f"; near it: {', '.join(map(str, near))}" if near else ""
         raise DataError(f"{log.name} has no user {', '.join(missing)}{hint}")
     interactions = log.interactions()
     lists = [log.item_ids.ids.gather(interactions.x[[row]].indices).to_list() for row in rows]

@@ -51,14 +51,14 @@ def subject_of(
             f"{bundle.about.algorithm} has no latent space to examine; give a bundle of an "
             "autoencoder, such as multvae"
         )
-    known = users.on_items(bundle.items)
+    histories = users.on_items(bundle.items)
     counts = np.diff(users.x.indptr)
     groups = np.full(len(counts), len(activity))
     for number, group in enumerate(activity):
         groups[group.contains(counts)] = number
     weights = best_weights(bundle.about)
     return Subject(
-        bundle.model, known.x, groups, (*map(str, activity), "others"),
+        bundle.model, histories.x, groups, (*map(str, activity), "others"),
         beta=float(weights.get("kl", 1.0)), align_weight=float(weights.get("alignment", 0.0)),
         keep_prob=keep_prob, n_masks=n_masks, n_sharing=n_sharing, seed=seed,
         algorithm=algorithm_of(bundle.about),

@@ -250,8 +250,8 @@ def _plain_all(texts: Sequence[str]) -> pl.Series:
     """Return `_plain` of many texts; ASCII texts, usually nearly all, are converted by Polars."""
     series = pl.Series("text", texts, dtype=pl.String)
     plain = series.str.to_lowercase().str.replace_all(r"[^a-z0-9_]+", " ").str.strip_chars(" ")
-    others = np.flatnonzero((series.str.len_bytes() != series.str.len_chars()).to_numpy())
-    if len(others):
-        exact = [_plain(texts[row]) for row in others.tolist()]
-        plain = plain.scatter(others.tolist(), exact)
+    non_ascii = np.flatnonzero((series.str.len_bytes() != series.str.len_chars()).to_numpy())
+    if len(non_ascii):
+        exact = [_plain(texts[row]) for row in non_ascii.tolist()]
+        plain = plain.scatter(non_ascii.tolist(), exact)
     return plain

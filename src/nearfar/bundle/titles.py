@@ -104,8 +104,8 @@ def _parts(title: str) -> list[str]:
     bracketed = BRACKETED.findall(body)
     if not bracketed:
         return []
-    others = [part.removeprefix("a.k.a. ").removeprefix("aka ") for part in bracketed]
-    return [_article_first(p) for p in (BRACKETED.sub("", body).strip(), *others) if p]
+    other_titles = [part.removeprefix("a.k.a. ").removeprefix("aka ") for part in bracketed]
+    return [_article_first(p) for p in (BRACKETED.sub("", body).strip(), *other_titles) if p]
 
 
 def _article_first(text: str) -> str:

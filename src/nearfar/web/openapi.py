@@ -15,32 +15,32 @@ from nearfar.web.examples import ANSWERS, BODIES
 from nearfar.web.operation import ARM, JSON, Operation
 from nearfar.web.problems import MEDIA_TYPE, Problem
 
-DESCRIPTION = """Recommendations from implicit feedback: fold in any history, ask why, look around.
+DESCRIPTION = """Recommendations for any history, with explanations, similar items and maps.
 
-Errors are `application/problem+json` (RFC 9457); `type` is stable. Where the service was started
-with a token, requests to `/v1/...` and `/metrics` need `Authorization: Bearer TOKEN`. Every answer
-has an `X-Request-Id`, yours if you sent one.
+Errors are `application/problem+json` (RFC 9457); `type` is stable. If the service was started with
+a token, requests to `/v1/...` and `/metrics` need `Authorization: Bearer TOKEN`. Every response has
+an `X-Request-Id`: the request's if it has one.
 """
 REFERENCE = "#/components/schemas/{model}"
 TEXT = {"schema": {"type": "string"}}
 ARM_HEADER = {
-    "description": "The user's arm, for the log of exposures; absent where no experiment runs, the "
-    "user is not told, or the request names another model than the one that the arm chooses.",
+    "description": "The user's arm, for the log of exposures; absent without an experiment or a "
+    "user, or if the request names another model than the arm's.",
     "required": False,
     **TEXT,
 }
 PROBLEMS = {
-    400: "The body is no JSON.",
+    400: "The body is not JSON.",
     401: "The token is missing or wrong.",
     404: "No such item, model, map or path.",
     408: "The body did not arrive in time.",
     413: "The body is too large.",
-    415: "The body is not called application/json.",
+    415: "The Content-Type is not application/json.",
     422: "A field is missing, unknown or out of range, or the model cannot do this.",
-    429: "The queue is full; come again after Retry-After seconds.",
+    429: "The queue is full; retry after Retry-After seconds.",
     500: "The service failed.",
-    503: "Nothing to answer with yet, or the service stops.",
-    504: "Not answered within the deadline.",
+    503: "No model is loaded yet, or the service is stopping.",
+    504: "The deadline passed.",
 }
 ALWAYS = (401, 500)
 WITH_BODY = (400, 408, 413, 415)

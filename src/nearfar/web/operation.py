@@ -195,7 +195,7 @@ def validation_problem(
         known: names of all fields; the nearest one, or all, are suggested for an unknown field.
     """
     if errors and errors[0]["type"] == "json_invalid":
-        return ProblemError(400, "bad-json", f"the body is no JSON ({errors[0]['msg']})")
+        return ProblemError(400, "bad-json", f"the body is not JSON ({errors[0]['msg']})")
     messages: dict[str, list[str]] = {}
     for error in errors[:MAX_ERRORS]:
         parts = [_token(part) for part in error["loc"] if part not in UNION_KINDS]

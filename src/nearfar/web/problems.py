@@ -80,7 +80,7 @@ class ProblemError(Exception):
 def queue_full() -> ProblemError:
     """Return the problem of a full queue."""
     return ProblemError(
-        429, "queue-full", "more requests wait than are answered in time; come again",
+        429, "queue-full", "too many requests are waiting; retry in a second",
         headers={"Retry-After": "1"},
     )  # fmt: skip
 
@@ -88,7 +88,7 @@ def queue_full() -> ProblemError:
 def too_late() -> ProblemError:
     """Return the problem of a passed deadline."""
     return ProblemError(
-        504, "deadline", "not answered within the deadline; ask for less or come again"
+        504, "deadline", "the deadline passed before the response was ready; ask for less or retry"
     )
 
 
@@ -106,14 +106,16 @@ def unknown_item() -> ProblemError:
 
 def internal() -> ProblemError:
     """Return the problem of an unexpected error in the service."""
-    return ProblemError(500, "internal", "the service failed; its log knows why, by the request id")
+    return ProblemError(
+        500, "internal", "the service failed; its log has the error under the request id"
+    )
 
 
 def status_problem(status: int, headers: Mapping[str, str] | None = None) -> ProblemError:
     """Return the problem of a status that the router raised."""
     names = {
         404: ("not-found", "there is nothing at this path; see /openapi.json"),
-        405: ("method-not-allowed", "this path does not know the method; see /openapi.json"),
+        405: ("method-not-allowed", "this path does not support the method; see /openapi.json"),
     }
     name, detail = names.get(status, ("http", HTTPStatus(status).phrase))
     return ProblemError(status, name, detail, headers=headers)

@@ -101,7 +101,9 @@ class Service:
         try:
             arm = self.settings.experiment.arm_of(user)
         except DataError:
-            raise ProblemError(422, "invalid", "the user's id is no text of UTF-8") from None
+            raise ProblemError(
+                422, "invalid", "the user's id is not valid UTF-8; send valid text"
+            ) from None
         return None if model is not None and model != arm and self.arms_choose else arm
 
     @property

@@ -81,12 +81,12 @@ async def point(request: Request, body: PointRequest) -> dict[str, Any]:
     deadline = service.batcher.deadline()
     served = service.models.get(body.model)
     latent_map = _map_of(served)
-    known = await known_items(request, served, body, deadline)
-    history = csr_of_lists([np.sort(np.array(known.positions, np.int64))], len(served.catalogue))
+    items = await known_items(request, served, body, deadline)
+    history = csr_of_lists([np.sort(np.array(items.positions, np.int64))], len(served.catalogue))
     x, y = await service.batcher.call(latent_map.point, served.scorer, history, deadline=deadline)
     return {
         "model": served.name, "version": served.scorer.version, "x": x, "y": y,
-        "n_known": len(known.positions),
+        "n_known": len(items.positions),
     }  # fmt: skip
 
 
