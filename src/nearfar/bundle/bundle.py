@@ -25,6 +25,7 @@ from nearfar.bundle.titles import TitleIndex
 from nearfar.core import discovery, settings
 from nearfar.core.errors import ArtefactError, DataError, NearfarError, kind_of
 from nearfar.core.frames import summary_html, summary_text
+from nearfar.core.manifest import REMEDY
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
 from nearfar.data.item_features import ItemFeatures, read_item_features
@@ -74,14 +75,13 @@ class About:
         expected = {"algorithm": str, "training": list, "created": str, "seed": int | None}
         arguments = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         if "algorithm" not in arguments:
-            raise ArtefactError("the field 'about' lacks 'algorithm'; save the bundle again")
+            raise ArtefactError(f"'about' lacks 'algorithm'; {REMEDY}")
         for name, value in arguments.items():
             kind = expected.get(name, dict)
             if not isinstance(value, kind):
                 type_name = kind.__name__ if isinstance(kind, type) else kind
                 raise ArtefactError(
-                    f"'about.{name}' is a {type(value).__name__}; expected {type_name}; "
-                    "save the bundle again"
+                    f"'about.{name}' is a {type(value).__name__}; {type_name} was expected; {REMEDY}"
                 )
         return cls(**arguments)
 
@@ -267,7 +267,7 @@ def label_of_about(about: About) -> str:
         return about.algorithm
     try:
         return label_of(make_algorithm(about.algorithm, about.settings))
-    except NearfarError:  # settings of another version
+    except NearfarError:  # the settings are of another version of nearfar
         return about.algorithm
 
 
