@@ -79,9 +79,10 @@ class About:
         for name, value in arguments.items():
             kind = expected.get(name, dict)
             if not isinstance(value, kind):
-                type_name = kind.__name__ if isinstance(kind, type) else kind
+                kind_name = kind.__name__ if isinstance(kind, type) else kind
                 raise ArtefactError(
-                    f"'about.{name}' is a {type(value).__name__}; {type_name} was expected; {REMEDY}"
+                    f"'about.{name}' is a {type(value).__name__}; {kind_name} was expected; "
+                    f"{REMEDY}"
                 )
         return cls(**arguments)
 
