@@ -124,10 +124,7 @@ class TitleSearch:
         return matches
 
     def _scan(self, needle: bytes, limit: int, known: set[int]) -> list[int]:
-        """Do the same without the index, for a text too short for a trigram.
-
-        Such a text is in many titles or in none, so the scan ends soon.
-        """
+        """Return the same as `_containing` for a text too short for a trigram, without the index."""
         matches: list[int] = []
         offset = self._buffer.find(needle)
         while offset >= 0 and len(matches) < limit:
