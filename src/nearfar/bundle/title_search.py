@@ -124,7 +124,7 @@ class TitleSearch:
         return matches
 
     def _scan(self, needle: bytes, limit: int, known: set[int]) -> list[int]:
-        """Return the same as `_containing` for a text too short for a trigram, without the index."""
+        """Return the same as `_containing`, without the index, for a text of one or two bytes."""
         matches: list[int] = []
         offset = self._buffer.find(needle)
         while offset >= 0 and len(matches) < limit:
