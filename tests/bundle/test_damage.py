@@ -166,14 +166,14 @@ def test_ids_and_model_must_be_of_one_size(tmp_path) -> None:
     manifest = json.loads((path / "manifest.json").read_text())
     (path / "manifest.json").unlink()
     write_manifest(path, {k: manifest[k] for k in ("model", "about")})
-    with pytest.raises(ArtefactError, match=r"of 12 items and items\.parquet holds 11 ids"):
+    with pytest.raises(ArtefactError, match=r"has 12 items and items\.parquet holds 11 ids"):
         load_bundle(path)
     make_items().frame().write_parquet(path / "items.parquet")
     (path / "manifest.json").unlink()
     write_manifest(path, {k: manifest[k] for k in ("model", "about")})
     assert load_bundle(path).n_items == 12
     forge(path, lambda m: m["model"]["description"].update(n_items=13))
-    with pytest.raises(ArtefactError, match="of 13 items"):
+    with pytest.raises(ArtefactError, match="has 13 items"):
         load_bundle(path)
 
 

@@ -95,7 +95,7 @@ def test_a_bundle_is_replaced_and_nothing_else_is(tmp_path) -> None:
             save_bundle(make_bundle("constant"), tmp_path / name)
         with pytest.raises(ArtefactError, match=f"{name} exists"):
             check_destination(tmp_path / name)
-    with pytest.raises(ArtefactError, match="cannot be made"):
+    with pytest.raises(ArtefactError, match="cannot be created"):
         check_destination(tmp_path / "file" / "below")
     check_destination(path)
     check_destination(tmp_path / "new" / "deep")
@@ -113,7 +113,7 @@ def test_a_local_class_is_refused_when_saving(tmp_path) -> None:
 
 
 def test_a_bundle_needs_an_id_an_item() -> None:
-    with pytest.raises(DataError, match="12 items with 11 ids"):
+    with pytest.raises(DataError, match="scores 12 items and there are 11 ids"):
         Bundle(make_model("constant"), make_items(11), ABOUT)
 
 

@@ -80,7 +80,7 @@ def test_ids_and_titles_can_be_asked_for(films) -> None:
         match_items(films, ["Toy Story"], by="id")
     with pytest.raises(DataError, match="'auto', 'id' or 'title'"):
         match_items(films, ["x"], by="colour")
-    with pytest.raises(DataError, match="knows no titles; give ids"):
+    with pytest.raises(DataError, match="has no titles; give ids"):
         match_items(make_bundle(titles=False), ["x"], by="title")
 
 
@@ -121,7 +121,7 @@ def test_nonsense_is_near_nothing(films) -> None:
 
 
 def test_nothing_clear_is_one_error_of_one_line(films) -> None:
-    with pytest.raises(DataError, match=r"no item is clear: 'Toy Stor' .*\| 'zz' is unknown"):
+    with pytest.raises(DataError, match=r"no item was matched: 'Toy Stor' .*\| 'zz' is unknown"):
         match_items(films, ["Toy Stor", "zz"])
     assert match_items(films, []).history().nnz == 0
 

@@ -30,6 +30,6 @@ def test_refused(kind: str, what: str, tmp_path: Path) -> None:
                    if k not in ("kind", "format", "files")}  # fmt: skip
         (path / NAME).unlink()
         write_manifest(path, content)
-        with pytest.raises(ArtefactError, match=r"floats expected|NaN or infinite") as caught:
+        with pytest.raises(ArtefactError, match=r"floats were expected|NaN or infinite") as caught:
             load_bundle(path)
         assert name in str(caught.value)

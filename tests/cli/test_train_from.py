@@ -67,7 +67,7 @@ def test_a_chain_of_trainings_keeps_one_start(work: Path, tmp_path: Path) -> Non
     [
         (["recvae", "--from", "plain"], "use nearfar train multvae"),
         (["multvae", "--from", "plain", "--set", "n_latent=7"], "architecture (n_latent)"),
-        (["ease", "--from", "ease"], "only an autoencoder is trained on"),
+        (["ease", "--from", "ease"], "only an autoencoder can start from earlier weights"),
         (["multvae", "--from", "nowhere"], "nowhere does not exist"),
     ],
 )

@@ -65,7 +65,7 @@ def slowly(titles: list[str | None], popularity: np.ndarray, query: str, limit: 
 @pytest.mark.parametrize("n", [1, 2, 37, 3000])
 def test_the_same_as_a_look_at_all_titles(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(title_search, "CHUNK", 3)
-    monkeypatch.setattr(title_search, "BUILT_AT_ONCE", 500)
+    monkeypatch.setattr(title_search, "BUILD_TITLES", 500)
     titles = made_titles(n)
     popularity = np.random.default_rng(0).integers(0, 50, n)
     search, rng = TitleSearch(titles, popularity), random.Random(1)

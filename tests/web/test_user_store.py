@@ -344,7 +344,7 @@ def test_a_store_that_is_away_is_left_alone_longer_each_time_and_found_again(
 
 def test_a_read_that_hangs_does_not_hold_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_store, "READERS", 1)
-    monkeypatch.setattr(user_store, "FIRST_REST_SECONDS", 0.01)
+    monkeypatch.setattr(user_store, "FIRST_RETRY_SECONDS", 0.01)
     sink, reader = scripted()
 
     async def hanging(store: StoredRecommendations) -> Any:

@@ -1,1 +1,1 @@
-"""The saved artefact: a model with its items and its story, and recommending from it."""
+"""Saved models (bundles): save, load, export, and recommend from them."""

@@ -1,4 +1,4 @@
-"""A bundle: a fitted model, the items it knows, and how it came to be."""
+"""A bundle: a fitted model, its items, and how it was trained."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from nearfar.bundle.titles import TitleIndex
 from nearfar.core import discovery, settings
 from nearfar.core.errors import ArtefactError, DataError, NearfarError, kind_of
 from nearfar.core.frames import summary_html, summary_text
+from nearfar.core.manifest import REMEDY
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
 from nearfar.data.item_features import ItemFeatures, read_item_features
@@ -38,17 +39,17 @@ LIBRARIES = ("torch", "numpy", "scipy", "polars")
 
 @dataclass(frozen=True)
 class About:
-    """Where a model comes from; every value is JSON-able.
+    """Describes how a model was trained; every value is JSON-able.
 
     Args:
         algorithm: its discovery name; `make_algorithm(algorithm, settings)` makes it again.
-        settings: its hyper-parameters.
+        settings: the algorithm's hyper-parameters.
         data: name, fingerprint, n_users, n_items, n_interactions and protocol.
-        metrics: what was measured, by part: {"validation": {...}}.
-        training: one record an epoch.
-        seed: of the run, where it had one.
-        created: when, ISO 8601 in UTC.
-        versions: of nearfar, python and the libraries that compute.
+        metrics: the measured metrics by part of the split: {"validation": {...}}.
+        training: one record per epoch.
+        seed: random seed of the run; None if it had none.
+        created: time of creation, ISO 8601 in UTC.
+        versions: versions of nearfar, Python and the numerical libraries.
     """
 
     algorithm: str
@@ -61,38 +62,41 @@ class About:
     versions: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON-able values; numbers that are not finite become None."""
+        """Return all fields as JSON-able values; numbers that are not finite become None."""
         return {f.name: jsonable(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> About:
-        """The inverse of `to_dict`; fields that this version does not know are left out.
+        """Make an `About` from what `to_dict` returned; fields unknown to this version are dropped.
 
         Raises:
             ArtefactError: the algorithm is missing, or a field has the wrong type.
         """
-        kinds = {"algorithm": str, "training": list, "created": str, "seed": int | None}
-        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-        if "algorithm" not in known:
-            raise ArtefactError("what is known about the model lacks the 'algorithm'")
-        for name, value in known.items():
-            if not isinstance(value, kinds.get(name, dict)):
+        expected = {"algorithm": str, "training": list, "created": str, "seed": int | None}
+        arguments = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        if "algorithm" not in arguments:
+            raise ArtefactError(f"'about' lacks 'algorithm'; {REMEDY}")
+        for name, value in arguments.items():
+            kind = expected.get(name, dict)
+            if not isinstance(value, kind):
+                kind_name = kind.__name__ if isinstance(kind, type) else kind
                 raise ArtefactError(
-                    f"what is known about the model is broken: {name!r} is a {type(value).__name__}"
+                    f"'about.{name}' is a {type(value).__name__}; {kind_name} was expected; "
+                    f"{REMEDY}"
                 )
-        return cls(**known)
+        return cls(**arguments)
 
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A model with the ids and details of its items, and what is known about it.
+    """A fitted model with the ids and details of its items, and how it was trained.
 
     Raises:
-        DataError: the model scores another number of items.
+        DataError: the number of ids is not the number of items that the model scores.
 
     Examples:
-        >>> made = nf.Bundle.of(ease, nf.EASE(l2=50), split.train)
-        >>> made.n_items, made.about.algorithm
+        >>> bundle = nf.Bundle.of(ease, nf.EASE(l2=50), split.train)
+        >>> bundle.n_items, bundle.about.algorithm
         (20, 'ease')
     """
 
@@ -102,7 +106,10 @@ class Bundle:
 
     def __post_init__(self) -> None:
         if self.model.n_items != len(self.items):
-            raise DataError(f"a model of {self.model.n_items} items with {len(self.items)} ids")
+            raise DataError(
+                f"the model scores {self.model.n_items} items and there are {len(self.items)} ids; "
+                "give the item ids that it was fitted on"
+            )
 
     @property
     def n_items(self) -> int:
@@ -115,11 +122,10 @@ class Bundle:
         return summary_html(f"Bundle of {self.about.algorithm}", self._facts())
 
     def _facts(self) -> dict[str, object]:
-        titled = (
-            0 if self.items.titles is None else len(self.items) - self.items.titles.null_count()
-        )
+        titles = self.items.titles
+        n_titles = 0 if titles is None else len(self.items) - titles.null_count()
         return {
-            "kind": type(self.model).__name__, "items": self.n_items, "titles": titled,
+            "kind": type(self.model).__name__, "items": self.n_items, "titles": n_titles,
             "training users": self.model.n_train_users, "created": self.about.created,
         }  # fmt: skip
 
@@ -135,7 +141,7 @@ class Bundle:
         metrics: Mapping[str, Any] | None = None,
         history: History | None = None,
     ) -> Bundle:
-        """The bundle of a model just fitted on `train`; for the rest see `describe`."""
+        """Return the bundle of a model just fitted on `train`; for the options see `describe`."""
         about = describe(
             algorithm.as_fitted(model), train,
             seed=seed, protocol=protocol, metrics=metrics, history=history,
@@ -143,7 +149,7 @@ class Bundle:
         return cls(model, train.item_ids, about)
 
     def trained_on(self, train: Interactions) -> bool:
-        """Whether the model was fitted on these interactions; True where that is not known."""
+        """Return whether the model was fitted on these interactions; True if that is unknown."""
         return self.about.data.get("fingerprint") in (None, train.fingerprint)
 
     def with_new_items(
@@ -156,23 +162,23 @@ class Bundle:
     ) -> Bundle:
         """Return a bundle that also recommends items that nobody has interacted with yet.
 
-        New items come after the bundle's own, which keep their positions; see
-        `models.new_items.with_new_items` for how they are placed. What was done is in
-        `about.data["new_items"]`.
+        New items come after the bundle's items, which keep their positions; see
+        `models.new_items.with_new_items` for how they are placed. `about.data["new_items"]`
+        records what was added.
 
         Args:
-            features: of new items, and of known ones as far as these have none among the details
-                of their items; see `read_item_features`.
-            exposure: how often new items are to be recommended, relative to known items whose
-                features predict the same popularity.
-            histories: of users, over the bundle's items, that this is measured on; made up if not
-                given, which is less exact.
-            seed: of what is drawn at random.
+            features: features of the new items, and of known items whose details hold none; see
+                `read_item_features`.
+            exposure: how often to recommend new items, relative to known items whose features
+                predict the same popularity.
+            histories: users' histories over the bundle's items, on which exposure is measured;
+                by default synthetic ones, which is less exact.
+            seed: random seed.
 
         Raises:
-            DataError: the features cannot be read, no item is new, or no new item has a feature
-                that known items have.
-            SettingsError: exposure is not above 0, or the model's kind cannot take new items.
+            DataError: the features cannot be read, no item is new, or no new item shares a feature
+                with known items.
+            SettingsError: exposure is not above 0, or the model's kind does not support new items.
         """
         if not isinstance(features, ItemFeatures):
             features = read_item_features(features)
@@ -181,19 +187,19 @@ class Bundle:
             self.model, catalogue.known, catalogue.new,
             exposure=exposure, histories=histories, seed=seed,
         )  # fmt: skip
-        done = {
+        record = {
             "n_new": catalogue.new.shape[0],
             "n_trained": n_trained_items(self.about.data, self.n_items),
             "n_left_out": len(catalogue.left_out),
             "left_out": catalogue.left_out.head(MAX_LISTED).to_list(), "exposure": exposure,
             "seed": seed, **vars(placement),
         }  # fmt: skip
-        about = replace(self.about, data={**self.about.data, "new_items": jsonable(done)})
+        about = replace(self.about, data={**self.about.data, "new_items": jsonable(record)})
         return Bundle(model, catalogue.items, about)
 
     @cached_property
     def titles(self) -> TitleIndex:
-        """The items by title; made at the first look-up."""
+        """Return the index of the items by title, built at the first use."""
         return TitleIndex(self.items, self.model.popularity)
 
 
@@ -206,20 +212,20 @@ def describe(
     metrics: Mapping[str, Any] | None = None,
     history: History | None = None,
 ) -> About:
-    """What is known about a model just fitted.
+    """Describe how a model was fitted.
 
-    Settings that were left to the data stand with the values that the fit used.
+    Settings that default to values computed from the data are recorded with those values.
 
     Args:
-        algorithm: what fitted it; of one that chooses settings on validation users give
-            `algorithm.as_fitted(model)`.
-        train: what it was fitted on.
-        seed: of the run.
-        protocol: how the data was made; its "log" is taken for the data's name.
-        metrics: what was measured, by part.
-        history: the epochs, where there were any.
+        algorithm: the algorithm that fitted the model; if it chooses settings on validation users,
+            give `algorithm.as_fitted(model)`.
+        train: the training data.
+        seed: random seed of the run.
+        protocol: how the data was made; its "log" becomes the name of the data.
+        metrics: the measured metrics by part of the split.
+        history: the epochs, if there were any.
     """
-    plain = settings.to_plain(algorithm.resolved(train))
+    values = settings.to_plain(algorithm.resolved(train))
     protocol = dict(protocol or {})
     log = protocol.get("log")
     data = {
@@ -231,11 +237,11 @@ def describe(
         "protocol": protocol,
     }
     if train.weights is not None:
-        ignoring = [discovery.name_of(type(each)) for each in algorithm.ignoring_weights()]
+        ignoring = [discovery.name_of(type(a)) for a in algorithm.ignoring_weights()]
         data["weights"] = {"ignored_by": ignoring}
     return About(
         algorithm=discovery.name_of(type(algorithm)),
-        settings={k: v for k, v in plain.items() if k != "kind"},
+        settings={k: v for k, v in values.items() if k != "kind"},
         data=jsonable(data),
         metrics=jsonable(dict(metrics or {})),
         training=jsonable([r.to_dict() for r in history.records] if history else []),
@@ -246,7 +252,7 @@ def describe(
 
 
 def versions() -> dict[str, str]:
-    """The versions of nearfar, Python and the libraries that compute."""
+    """Return the versions of nearfar, Python and the numerical libraries."""
     result = {"nearfar": __version__, "python": platform.python_version()}
     for name in LIBRARIES:
         try:
@@ -257,17 +263,17 @@ def versions() -> dict[str, str]:
 
 
 def label_of_about(about: About) -> str:
-    """What tables call the model; of a third party's algorithm, which is not imported, its name."""
+    """Return the model's name in tables; a third party's algorithm is named, not imported."""
     if "." in about.algorithm:
         return about.algorithm
     try:
         return label_of(make_algorithm(about.algorithm, about.settings))
-    except NearfarError:  # settings of another version
+    except NearfarError:  # the settings are of another version of nearfar
         return about.algorithm
 
 
 def jsonable(value: Any) -> Any:
-    """`value` of JSON's own types; numbers that are not finite become None."""
+    """Convert a value to JSON's types; numbers that are not finite become None."""
     if isinstance(value, Mapping):
         return {str(k): jsonable(v) for k, v in value.items()}
     if isinstance(value, np.ndarray | np.generic):
@@ -282,14 +288,18 @@ def jsonable(value: Any) -> Any:
 
 
 def check_bundle(value: object) -> None:
-    """Raises: DataError where this is no bundle, as a model whose items have no ids, or a path."""
+    """Check that a value is a bundle.
+
+    Raises:
+        DataError: it is something else, such as a model (whose items have no ids) or a path.
+    """
     if isinstance(value, str | os.PathLike):
         raise DataError(
-            f"a bundle was expected, not {kind_of(value)}; read the one of a folder by "
-            f"nf.load_bundle({str(value)!r})"
+            f"a bundle was expected, not {kind_of(value)}; "
+            f"read it with nf.load_bundle({str(value)!r})"
         )
     if not isinstance(value, Bundle):
         raise DataError(
-            f"a bundle was expected, not {kind_of(value)}; make one of a model by "
+            f"a bundle was expected, not {kind_of(value)}; make one from a model with "
             "nf.Bundle.of(model, algorithm, split.train)"
         )

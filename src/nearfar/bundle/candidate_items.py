@@ -1,4 +1,4 @@
-"""Which items may be recommended from a bundle, and what re-ranks them."""
+"""The items of a bundle that may be recommended, and their re-ranking."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ Ids = Sequence[int] | Sequence[str] | pl.Series
 
 @dataclass(frozen=True, eq=False)
 class CandidateItems:
-    """The lists of allowed and denied items as positions, and what re-ranks."""
+    """Allowed and denied items as positions, and the builder of re-ranked lists.
+
+    Args:
+        allow: the only items that may be recommended; None for all.
+        deny: items that may not be recommended; None for none.
+        n_unknown_allowed: allowed ids that the bundle does not know.
+        n_unknown_denied: denied ids that the bundle does not know.
+        builder: re-ranks; None without re-ranking.
+    """
 
     allow: np.ndarray | None
     deny: np.ndarray | None
@@ -30,7 +38,7 @@ class CandidateItems:
 
     @property
     def unknown(self) -> dict[str, Any]:
-        """What was unknown, as the results have it."""
+        """Return the fields of the results that report unknown ids and rules."""
         return {
             "n_unknown_allowed": self.n_unknown_allowed,
             "n_unknown_denied": self.n_unknown_denied,
@@ -41,39 +49,40 @@ class CandidateItems:
 def candidate_items(
     bundle: Bundle, allow: Ids | None, deny: Ids | None, rerank: Rerank
 ) -> CandidateItems:
-    """Return the items that lists of ids and the rules of a re-ranking leave.
+    """Return the items that may be recommended under lists of ids and the rules of a re-ranking.
 
     Args:
-        bundle: what is recommended from.
+        bundle: the model and its items.
         allow: ids of the only items that may be recommended; None for all.
-        deny: ids of items that may not.
-        rerank: what re-ranks, if anything does.
+        deny: ids of items that may not be recommended; None for none.
+        rerank: the re-ranking; None for none.
 
     Raises:
         DataError: no allowed item is known.
-        SettingsError: the re-ranking is wrong, or the items lack what it needs.
+        SettingsError: the re-ranking is not valid, or the items lack details that it needs.
     """
     reranking = Reranking.of(rerank)
     builder = None if reranking is None else reranking.over(item_facts(bundle))
-    allowed, n_unknown_allowed = _known(bundle, allow)
-    denied, n_unknown_denied = _known(bundle, deny)
+    allowed, n_unknown_allowed = _known_positions(bundle, allow)
+    denied, n_unknown_denied = _known_positions(bundle, deny)
     if builder is not None and len(builder.rules.excluded):
         denied = np.union1d(builder.rules.excluded, [] if denied is None else denied)
         denied = denied.astype(np.int64)
     if allowed is not None and not len(allowed):
-        what = (
+        reason = (
             f"none of the {n_unknown_allowed} allowed items is known"
             if n_unknown_allowed
             else "the list of allowed items is empty"
         )
-        raise DataError(f"{what}, so that nothing could be recommended; check the ids")
+        raise DataError(f"{reason}, so nothing can be recommended; check the ids")
     if allowed is not None and denied is not None:
         allowed, denied = np.setdiff1d(allowed, denied), None
     return CandidateItems(allowed, denied, n_unknown_allowed, n_unknown_denied, builder)
 
 
-def _known(bundle: Bundle, ids: Ids | None) -> tuple[np.ndarray | None, int]:
+def _known_positions(bundle: Bundle, ids: Ids | None) -> tuple[np.ndarray | None, int]:
+    """Return the positions of the known ids, and how many ids are unknown."""
     if ids is None:
         return None, 0
-    found = positions(bundle.items, list(ids))
-    return found[found >= 0], int((found < 0).sum())
+    columns = positions(bundle.items, list(ids))
+    return columns[columns >= 0], int((columns < 0).sum())

@@ -1,4 +1,4 @@
-"""A bundle exported to ONNX, on disk; read without PyTorch."""
+"""Reads a bundle that was exported to ONNX; needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WEIGHTS = "model.safetensors"
 ITEMS = "items.parquet"
 POPULARITY, ANCHORS = "popularity", "anchors"
 OUTPUT = "output"
-"""Items' vectors, their bias and their popularity, one below the other."""
+"""The items' vectors, bias and popularity, stacked as rows of one table."""
 
 ITEM_WEIGHTS = "weights"
 """The square matrix of an item-item model."""
@@ -33,17 +33,17 @@ N_CONSTANT = 2
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """What stands beside the graphs.
+    """The contents of an ONNX export besides its graphs.
 
     Args:
         path: the folder.
         items: ids by position, with their details.
-        popularity: how many training users interacted with each item.
+        popularity: number of training users who interacted with each item.
         anchors: the item anchors of PIA, or None.
-        model: kind, n_items, n_train_users, and whether anchors are among the latents.
+        model: kind, n_items, n_train_users, and whether anchors are in the space of the latents.
         settings: "input" is sparse or dense, "k" a number or None.
-        about: where the model comes from, as of its bundle, without the epochs.
-        graphs: which of the graphs there are.
+        about: the bundle's `About` without the epochs.
+        graphs: file names of the graphs.
     """
 
     path: Path
@@ -57,20 +57,20 @@ class Exported:
 
     @property
     def latent_anchors(self) -> Float[np.ndarray, "items latent"] | None:
-        """The anchors in the space that `LATENTS` goes to, or None."""
-        # An export without the key goes to the means of posteriors, among which all anchors are.
-        among = self.model.get("anchors_among_latents", True)
-        return self.anchors if LATENTS in self.graphs and among else None
+        """Return the anchors if they are in the space that `LATENTS` returns, else None."""
+        # The graph of an export without the key returns means of posteriors, the anchors' space.
+        in_latents = self.model.get("anchors_among_latents", True)
+        return self.anchors if LATENTS in self.graphs and in_latents else None
 
     def item_vectors(self) -> Float[np.ndarray, "items d"] | None:
-        """The decoder's or the factor model's vectors of the items; None of other models."""
+        """Return the item vectors of the decoder or factor model; None for other models."""
         output = _array(self.path, OUTPUT)
         return None if output is None else output[:-N_CONSTANT].T
 
     def rows(
         self, name: str, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows columns"] | None:
-        """Some rows of a stored table, read alone; None where there is no such table."""
+        """Read some rows of a stored table, without the others; None if there is no such table."""
         with safe_open(self.path / WEIGHTS, framework="numpy") as file:
             if name not in set(file.keys()):
                 return None
@@ -79,15 +79,15 @@ class Exported:
 
 
 def read_exported(path: str | Path) -> Exported:
-    """Read what `nearfar export --format onnx` wrote, every file checked against its checksum.
+    """Read a folder that `nearfar export --format onnx` wrote, and check all checksums.
 
     Raises:
-        ArtefactError: it is no such folder, or damaged, or newer than this nearfar.
+        ArtefactError: the folder is no ONNX export, or damaged, or newer than this nearfar.
     """
     path = Path(path)
     if is_bundle(path):
         raise ArtefactError(
-            f"{path} is a bundle and no ONNX export: nearfar export {path} --out FOLDER makes one"
+            f"{path} is a bundle, not an ONNX export; run nearfar export {path} --out FOLDER"
         )
     manifest = read_manifest(path, KIND)
     check_manifest_files(path, manifest.get("files"))
@@ -95,12 +95,12 @@ def read_exported(path: str | Path) -> Exported:
         for name in (RECOMMEND, WEIGHTS, ITEMS):
             if name not in manifest["files"]:
                 raise ArtefactError(f"it lists no {name}")
-        # A folder's name may hold "*" or "key=value", which polars would read as instructions.
+        # Polars would interpret "*" or "key=value" in a folder's name.
         frame = pl.read_parquet(path / ITEMS, glob=False, hive_partitioning=False)
         _check_numbers(path)
         popularity = _array(path, POPULARITY)
         if popularity is None or len(popularity) != frame.height:
-            raise ArtefactError(f"it has no popularity of its {frame.height} items")
+            raise ArtefactError(f"the popularity of the {frame.height} items is missing")
         return Exported(
             path,
             Vocabulary.from_frame(frame),
@@ -117,7 +117,7 @@ def read_exported(path: str | Path) -> Exported:
 
 
 def _check_numbers(path: Path) -> None:
-    """Refuse tables that no training leaves behind: their rankings would be empty or arbitrary."""
+    """Refuse tables that are not finite: their rankings would be empty or arbitrary."""
     with safe_open(path / WEIGHTS, framework="numpy") as file:
         for name in file.keys():  # noqa: SIM118
             table = file.get_tensor(name)

@@ -1,7 +1,7 @@
-"""A bundle on disk: a folder with manifest.json, model.safetensors, items.parquet.
+"""Saves and loads bundles: a folder with manifest.json, model.safetensors, items.parquet.
 
-No file is a program: nothing is pickled, and loading imports no class from outside nearfar
-unless the caller says that the bundle is to be trusted.
+Loading runs no code from the bundle: nothing is pickled, and no class from outside nearfar is
+imported unless the caller trusts the bundle.
 """
 
 from __future__ import annotations
@@ -41,36 +41,38 @@ ITEMS = "items.parquet"
 TRAINING = "training.jsonl"
 POPULARITY = "popularity"
 TRUST = "NEARFAR_TRUST"
-"""The environment variable that names modules whose classes bundles may name."""
+"""Environment variable with the modules whose classes bundles may import."""
 
 
 def check_destination(path: str | Path) -> None:
-    """Refuse a place that `save_bundle` would refuse, before hours are spent on training.
+    """Refuse a path that `save_bundle` would refuse, before hours are spent on training.
 
     Raises:
-        ArtefactError: something that is no bundle stands there, or nothing can be written there.
+        ArtefactError: `path` exists and is not a bundle, or cannot be written.
     """
     path = Path(path)
     if path.exists() or path.is_symlink():
-        ours = path.is_dir() and (not any(path.iterdir()) or is_bundle(path))
-        if not ours:
+        replaceable = path.is_dir() and (not any(path.iterdir()) or is_bundle(path))
+        if not replaceable:
             raise ArtefactError(f"{path} exists and is not a nearfar bundle; name another folder")
     parent = next((p for p in path.absolute().parents if p.exists()), Path("/"))
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise ArtefactError(f"{path} cannot be made: {parent} is no folder that can be written to")
+        raise ArtefactError(
+            f"{path} cannot be created: {parent} is not a writable folder; name another"
+        )
 
 
 @told_in_words()
 def save_bundle(bundle: Bundle, path: str | Path) -> Path:
-    """Write a bundle as a folder, atomically; a bundle that stands there is replaced.
+    """Write a bundle as a folder, atomically; an existing bundle is replaced.
 
-    `manifest.json` holds the format, the model's kind and description, what is known about it,
-    and size and checksum of every other file. Arrays are in `model.safetensors` (with
+    `manifest.json` holds the format, the model's kind and description, how it was trained, and
+    the size and checksum of every other file. Arrays are in `model.safetensors` (with
     `popularity`), ids and details of items in `items.parquet`, epochs in `training.jsonl`.
 
     Raises:
-        ArtefactError: something else stands at `path`, or the model could not be loaded again.
-        DataError: it is a model and no bundle.
+        ArtefactError: `path` exists and is not a bundle, or the model could not be loaded again.
+        DataError: `bundle` is not a bundle, but a model for example.
 
     Examples:
         >>> path = nf.save_bundle(bundle, "my-bundle")
@@ -83,7 +85,7 @@ def save_bundle(bundle: Bundle, path: str | Path) -> Path:
     model = bundle.model
     description, arrays = model.state()
     if POPULARITY in arrays:
-        raise ArtefactError(f"a model's own array must not be called {POPULARITY!r}; rename it")
+        raise ArtefactError(f"a model's array must not be called {POPULARITY!r}; rename it")
     arrays = {**arrays, POPULARITY: model.popularity}
     about = bundle.about.to_dict()
     training = about.pop("training")
@@ -108,21 +110,20 @@ def save_bundle(bundle: Bundle, path: str | Path) -> Path:
 
 @told_in_words()
 def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False) -> Bundle:
-    """Read a bundle, every file checked against its size and checksum.
+    """Read a bundle, and check the size and checksum of every file.
 
     Args:
-        path: the folder; of a pipeline's registry the current version is read. A version has the
-            titles that the pipeline's last run found.
-        device: where the model shall score; "auto" takes CUDA where present.
-        trust: import the classes that the bundle names by dotted path. Importing runs code:
-            only where you know who wrote the bundle and have installed what it names. The
-            environment variable NEARFAR_TRUST=mine,theirs trusts these modules and packages
-            alone, in every command too.
+        path: the bundle's folder; or a pipeline's registry, of which the current version is read
+            with the titles of the pipeline's last run.
+        device: where the model scores; "auto" takes CUDA if available.
+        trust: import the classes that the bundle names by dotted path. Importing runs code, so
+            set it only if you know who wrote the bundle. The environment variable
+            NEARFAR_TRUST=mine,theirs trusts only these modules and packages, in every command.
 
     Raises:
-        ArtefactError: it is no bundle, or damaged, or newer than this nearfar, or of a kind
-            that is unknown or not trusted.
-        SettingsError: the device is not there.
+        ArtefactError: the folder is not a bundle, or damaged, or newer than this nearfar, or the
+            model's kind is unknown or not trusted.
+        SettingsError: the device is not available.
 
     Examples:
         >>> path = nf.save_bundle(bundle, "my-bundle")
@@ -155,13 +156,17 @@ def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False
 
 
 def _kind(cls: type[Model]) -> str:
-    """The name that leads back to a model's class."""
+    """Return the name by which discovery finds a model's class.
+
+    Raises:
+        ArtefactError: there is no such name.
+    """
     name = discovery.name_of(cls)
     try:
-        found = discovery.find(MODELS, Model, name)
+        same = discovery.find(MODELS, Model, name) is cls
     except NearfarError:
-        found = None
-    if found is not cls:
+        same = False
+    if not same:
         raise ArtefactError(
             f"a model of class {cls.__qualname__} cannot be loaded again: {name!r} does not lead "
             "to it; define it at the top of an importable module"
@@ -170,9 +175,10 @@ def _kind(cls: type[Model]) -> str:
 
 
 def _restore(
-    written: dict[str, Any], arrays: dict[str, np.ndarray], n_ids: int, trust: bool
+    entry: dict[str, Any], arrays: dict[str, np.ndarray], n_ids: int, trust: bool
 ) -> Model:
-    kind, description = written["kind"], written["description"]
+    """Return the model of a manifest's entry and its arrays."""
+    kind, description = entry["kind"], entry["description"]
     if not isinstance(kind, str) or not isinstance(description, dict):
         raise ArtefactError(f"the model's kind is {kind!r}; a name was expected; {REMEDY}")
     if not trust:
@@ -182,37 +188,39 @@ def _restore(
     popularity = arrays.pop(POPULARITY, None)
     if popularity is None or popularity.ndim != 1 or popularity.dtype.kind not in "iu":
         raise ArtefactError(f"{ARRAYS} holds no whole-number array {POPULARITY!r}; {REMEDY}")
-    sizes = {len(popularity), written["n_items"], description.get("n_items", n_ids)}
+    sizes = {len(popularity), entry["n_items"], description.get("n_items", n_ids)}
     if sizes != {n_ids}:
         raise ArtefactError(
-            f"the model is of {max(sizes - {n_ids})} items and {ITEMS} holds {n_ids} ids; {REMEDY}"
+            f"the model has {max(sizes - {n_ids})} items and {ITEMS} holds {n_ids} ids; {REMEDY}"
         )
     try:
         cls = discovery.find(MODELS, Model, kind)
     except UnknownNameError as error:
-        raise ArtefactError(f"{error}; it may be of a newer nearfar: upgrade") from None
+        raise ArtefactError(f"{error}; it may be from a newer nearfar: upgrade") from None
     except NearfarError as error:
         raise ArtefactError(f"{error}; install the package that defines the model") from None
     _check_weights(arrays, whole_numbers="." in kind)
-    return cls.restore(description, arrays, popularity, int(written["n_train_users"]))
+    return cls.restore(description, arrays, popularity, int(entry["n_train_users"]))
 
 
 def _check_weights(arrays: dict[str, np.ndarray], *, whole_numbers: bool) -> None:
-    """Refuse weights that no training leaves behind: a model of such answers without an item.
+    """Refuse weights that are not finite: their rankings would be empty.
 
     Args:
-        arrays: of the model.
-        whole_numbers: whether arrays of these are allowed, as in other packages' models.
+        arrays: the model's arrays by name.
+        whole_numbers: whether integer arrays are allowed, as in other packages' models.
 
     Raises:
-        ArtefactError: an array has values that are not finite, or is of whole numbers.
+        ArtefactError: an array is not finite, or holds integers that are not allowed.
     """
     for name, array in arrays.items():
         if array.dtype.kind != "f":
             if whole_numbers:
                 continue
-            raise ArtefactError(f"{ARRAYS}: {name} is {array.dtype}; floats expected; {REMEDY}")
-        # In float64 the sum of finite floats is finite, and of no others; nothing is copied.
+            raise ArtefactError(
+                f"{ARRAYS}: {name} is {array.dtype}; floats were expected; {REMEDY}"
+            )
+        # A float64 sum is finite only if all values are; unlike isfinite it copies nothing.
         with np.errstate(invalid="ignore"):
             finite = np.isfinite(array.sum(dtype=np.float64))
         if not finite and not np.isfinite(array).all():
@@ -220,18 +228,18 @@ def _check_weights(arrays: dict[str, np.ndarray], *, whole_numbers: bool) -> Non
 
 
 def refuse_dotted(value: Any, where: str, *, trusted: tuple[str, ...] = ()) -> None:
-    """Refuse text that could name a class by dotted path, anywhere inside `value`.
+    """Refuse any string inside `value` that could name a class by dotted path.
 
-    Settings take a class's name as `{"kind": name}` and as the bare name alike, and turn what
-    is no text into text; so every string counts, and a kind must be one.
+    Settings accept a class's name as `{"kind": name}` or as a bare string, and convert other
+    values to text. So every string is checked, and a kind must be a string.
 
     Args:
-        value: of a manifest.
-        where: its place there, for the message.
-        trusted: how names that are allowed begin, as "mine.".
+        value: a value of a manifest.
+        where: its key in the manifest, for the message.
+        trusted: prefixes of allowed names, such as "mine.".
 
     Raises:
-        ArtefactError: there is such text.
+        ArtefactError: there is such a string.
     """
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -251,7 +259,7 @@ def refuse_dotted(value: Any, where: str, *, trusted: tuple[str, ...] = ()) -> N
 
 def _read_items(file: Path) -> Vocabulary:
     try:
-        # A folder's name may hold "*" or "key=value", which polars would read as instructions.
+        # Polars would interpret "*" or "key=value" in a folder's name.
         return Vocabulary.from_frame(pl.read_parquet(file, glob=False, hive_partitioning=False))
     except (PolarsError, DataError) as error:
         reason = str(error).partition("\n")[0]
@@ -261,9 +269,9 @@ def _read_items(file: Path) -> Vocabulary:
 def _read_arrays(file: Path) -> dict[str, np.ndarray]:
     try:
         try:
-            # Mapped pages would count a second time beside the arrays copied from them.
+            # Memory-mapped pages would double the memory of the arrays copied from them.
             return load_file(file, backend="pread")
-        except TypeError:  # safetensors before 0.8 knows no backends
+        except TypeError:  # safetensors before 0.8 has no backends
             return load_file(file)
     except SafetensorError as error:
         raise ArtefactError(f"{ARRAYS} cannot be read ({error}); {REMEDY}") from None

@@ -1,4 +1,4 @@
-"""Lists of item ids as histories over a bundle's items."""
+"""Converts lists of item ids to histories over a bundle's items."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nearfar.data.interactions import canonical
 
 
 class HasItems(Protocol):
-    """A bundle, or whatever else knows items; so that finding them does not need PyTorch."""
+    """A bundle or anything else with items, so that looking them up needs no PyTorch."""
 
     @property
     def items(self) -> Vocabulary: ...
@@ -27,7 +27,7 @@ class HasItems(Protocol):
 def histories_from_items(
     bundle: HasItems, lists: Sequence[Sequence[int | str]]
 ) -> tuple[csr_array, np.ndarray]:
-    """One history a list, and how many ids of each list the bundle does not know (int64).
+    """Return one history per list, and the number of unknown ids in each list (int64).
 
     Ids are compared by the rule of `core.identity`. A repeated id counts once in the history.
     """
@@ -42,42 +42,42 @@ def histories_from_items(
 def histories_of_users(
     bundle: HasItems, log: Log, users: Sequence[str]
 ) -> tuple[pl.Series, csr_array, np.ndarray]:
-    """The users' ids, their histories, and the number of items unknown to the bundle per user.
+    """Return the users' ids, their histories, and the number of unknown items per user.
 
-    A user who is named twice comes once.
+    A user who is named twice is returned once.
 
     Raises:
-        DataError: the log has no such user.
+        DataError: a user is not in the log.
     """
     names = list(dict.fromkeys(users))
     rows = log.user_ids.index(names)
     missing = [name for name, row in zip(names, rows, strict=True) if row < 0]
     if missing:
-        alike = log.user_ids.ids.gather(log.user_ids.alike(missing[0])).to_list()
-        near = f"; near it: {', '.join(map(str, alike))}" if alike else ""
-        raise DataError(f"{log.name} has no user {', '.join(missing)}{near}")
-    everyone = log.interactions()
-    lists = [log.item_ids.ids.gather(everyone.x[[row]].indices).to_list() for row in rows]
+        near = log.user_ids.ids.gather(log.user_ids.alike(missing[0])).to_list()
+        hint = f"; near it: {', '.join(map(str, near))}" if near else ""
+        raise DataError(f"{log.name} has no user {', '.join(missing)}{hint}")
+    interactions = log.interactions()
+    lists = [log.item_ids.ids.gather(interactions.x[[row]].indices).to_list() for row in rows]
     x, unknown = histories_from_items(bundle, lists)
     return log.user_ids.ids.gather(rows.tolist()).rename("user"), x, unknown
 
 
 def positions(items: Vocabulary, ids: Sequence[object]) -> np.ndarray:
-    """The positions of `ids` (int64); -1 for what is unknown, or is no whole number or text."""
+    """Return the positions of ids (int64); -1 for an unknown id, or one of another type."""
     if not ids:
         return np.empty(0, np.int64)
     return items.index(pl.Series("id", [id_text(value) for value in ids], dtype=pl.String))
 
 
 def csr_of(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_array:
-    """The binary matrix of these entries; columns below 0 are left out."""
+    """Return the binary matrix of these entries; entries with a column below 0 are dropped."""
     known = columns >= 0
-    # Left out only where there are any: these arrays can be as long as a log.
+    # Filter only if needed: these arrays can be as long as a log.
     if not known.all():
         rows, columns = rows[known], columns[known]
     return canonical(csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape))
 
 
 def unknown_by_row(rows: np.ndarray, columns: np.ndarray, n_rows: int) -> np.ndarray:
-    """How many entries of each row have a column below 0 (int64)."""
+    """Return how many entries of each row have a column below 0 (int64)."""
     return np.bincount(rows[columns < 0], minlength=n_rows)

@@ -1,7 +1,7 @@
-"""Histories in a file: a table of users and items, or JSON lines.
+"""Reads histories from a file: a table of users and items, or JSON lines.
 
-A user's rows may stand anywhere, so the file is read whole, but as codes: at most twenty bytes per
-row while the matrix is made of them, eight afterwards, and the users' ids once.
+The rows of a user may be anywhere, so the whole file is read, but as integer codes. This takes at
+most twenty bytes per row while the matrix is built and eight afterwards, plus the users' ids.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 
 @dataclass(frozen=True, eq=False)
 class HistoryChunk:
-    """Some users with their histories, and how many of their items the bundle does not know."""
+    """Some users with their histories, and the number of their items unknown to the bundle."""
 
     user_ids: pl.Series
     histories: csr_array
@@ -58,23 +58,23 @@ def read_histories(
 ) -> Iterator[HistoryChunk]:
     """Read the histories in a file, at most `chunk_users` at a time.
 
-    Users come in order of first appearance, each once, wherever its rows or lines stand. Of rows
-    that are no events, as in `read_log` (an impression, a refund, `clicked` 0), the item is left
-    out, and the user is kept.
+    Each user is returned once, in order of first appearance, even if its rows are not adjacent.
+    Rows that are not interactions, as in `read_log` (an impression, a refund, `clicked` 0), add
+    the user but not the item.
 
     Args:
-        bundle: over whose items.
-        path: .csv, .tsv or .parquet with a user and an item column (a row without an item lists a
-            user who may have none); or .jsonl of {"user": ..., "items": [...]}. Text may be
-            compressed (.gz).
+        bundle: its items are the columns of the histories.
+        path: .csv, .tsv or .parquet with a user and an item column (a row without an item adds
+            only the user); or .jsonl of {"user": ..., "items": [...]}. Text may be compressed
+            (.gz).
         user, item, kind, outcome: names of columns; by default recognised by usual names. "" for
             the kind or the outcome keeps the items of all rows.
-        chunk_users: how many users a chunk holds at most.
+        chunk_users: maximum number of users per chunk.
         options: how to read the file.
-        report: filled with what was read.
+        report: filled with the format, columns and counts of the file.
 
     Raises:
-        DataError: the file cannot be read; with the row or line at fault.
+        DataError: the file cannot be read; the message names the row or line.
 
     Examples:
         >>> pl.DataFrame({"user": ["u", "u"], "item": [0, 3]}).write_csv("histories.csv")
@@ -101,90 +101,100 @@ def read_histories(
     else:
         table = open_table(files, files.names[0], options)
         report.format = "a table of histories"
-        given = Columns(user, item, kind=kind, outcome=outcome)
-        blocks = _events(
+        names = Columns(user, item, kind=kind, outcome=outcome)
+        blocks = _only_event_items(
             read_rows(
-                [table], (*HISTORY_ROLES, *PLAIN_ROLES), vars(given), options.rules, report,
+                [table], (*HISTORY_ROLES, *PLAIN_ROLES), vars(names), options.rules, report,
                 needed=("user",),
             ),
-            PlainEvents(report, given),
+            PlainEvents(report, names),
         )  # fmt: skip
         typed = table.typed
-    known = IdCoder("user", typed=typed, literal=options.rules.literal_ids)
-    return _grouped_by_user(bundle, blocks, known, chunk_users, report)
+    coder = IdCoder("user", typed=typed, literal=options.rules.literal_ids)
+    return _chunks(bundle, blocks, coder, chunk_users, report)
 
 
-def _events(blocks: Iterator[TableRows], judge: PlainEvents) -> Iterator[TableRows]:
-    """The rows, without the item where a row is no event."""
+def _only_event_items(
+    blocks: Iterator[TableRows], plain_events: PlainEvents
+) -> Iterator[TableRows]:
+    """Yield the rows; the item is null in rows that are not interactions."""
     for block in blocks:
-        rows, none = judge.read(block.frame)
-        if none is not None:
-            item = pl.when(~none).then(pl.col("item"))
+        rows, no_event = plain_events.read(block.frame)
+        if no_event is not None:
+            item = pl.when(~no_event).then(pl.col("item"))
             rows = rows.with_columns(item.alias("item"))
         yield replace(block, frame=rows)
 
 
-def _grouped_by_user(
+def _chunks(
     bundle: HasItems,
     blocks: Iterator[TableRows],
-    known: IdCoder,
+    coder: IdCoder,
     chunk_users: int,
     report: ReadReport,
 ) -> Iterator[HistoryChunk]:
-    seen = np.empty(0, np.int64)
+    """Group the rows by user and yield the histories, `chunk_users` at a time."""
+    first_rows = np.empty(0, np.int64)
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
     n_rows = 0
     for block in blocks:
         frame = block.frame if block.dropped is None else block.frame.filter(~block.dropped)
-        codes = known.encode(frame["user"]).to_numpy().astype(np.int32)
-        seen = _first_seen(seen, codes, len(known), n_rows)
+        codes = coder.encode(frame["user"]).to_numpy().astype(np.int32)
+        first_rows = _first_rows(first_rows, codes, len(coder), n_rows)
         n_rows += frame.height
         rows.append(codes)
-        found = bundle.items.index(frame["item"]).astype(np.int32)
+        positions = bundle.items.index(frame["item"]).astype(np.int32)
         # A row without an item is not an unknown item.
-        found[frame["item"].is_null().to_numpy()] = len(bundle.items)
-        columns.append(found)
+        positions[frame["item"].is_null().to_numpy()] = len(bundle.items)
+        columns.append(positions)
     report.n_kept = n_rows
-    vocabulary, merged = known.vocabulary()
+    vocabulary, merged = coder.vocabulary()
     if merged is not None:
         rows = [merged[r] for r in rows]
-        first = np.full(len(vocabulary), n_rows, np.int64)
-        np.minimum.at(first, merged, seen)
-        seen = first
-    order = np.argsort(seen)
-    place = np.empty(len(order), np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
+        merged_rows = np.full(len(vocabulary), n_rows, np.int64)
+        np.minimum.at(merged_rows, merged, first_rows)
+        first_rows = merged_rows
+    order = np.argsort(first_rows)
+    ranks = np.empty(len(order), np.int32)
+    ranks[order] = np.arange(len(order), dtype=np.int32)
     users = vocabulary.ids.gather(pl.Series(order))
     report.remarks += remarks_on_ids("user", users)
-    matrix = _grouped([place[r] for r in _emptied(rows)], columns, (len(users), len(bundle.items)))
+    matrix = _matrix([ranks[r] for r in _drained(rows)], columns, (len(users), len(bundle.items)))
     for start in range(0, len(users), chunk_users):
-        part = matrix[start : start + chunk_users]
-        unknown = int(part.data[part.indices == len(bundle.items) + 1].sum())
-        histories = canonical(part[:, : len(bundle.items)])
+        chunk = matrix[start : start + chunk_users]
+        unknown = int(chunk.data[chunk.indices == len(bundle.items) + 1].sum())
+        histories = canonical(chunk[:, : len(bundle.items)])
         yield HistoryChunk(users.slice(start, chunk_users), histories, unknown)
 
 
-def _first_seen(seen: np.ndarray, codes: np.ndarray, n_known: int, first_row: int) -> np.ndarray:
-    """The row that each code was first seen in, with the codes of one more block of rows."""
-    n_before = len(seen)
-    seen = np.concatenate([seen, np.empty(n_known - n_before, np.int64)])
+def _first_rows(rows: np.ndarray, codes: np.ndarray, n_codes: int, first_row: int) -> np.ndarray:
+    """Return the first row of each code, after one more block of rows.
+
+    Args:
+        rows: the first row of each code before the block.
+        codes: the codes of the block.
+        n_codes: number of codes including the block.
+        first_row: row number of the block's first row.
+    """
+    n_before = len(rows)
+    rows = np.concatenate([rows, np.empty(n_codes - n_before, np.int64)])
     new = np.flatnonzero(codes >= n_before)[::-1]
-    seen[codes[new]] = first_row + new  # backwards, so that the first row is written last
-    return seen
+    rows[codes[new]] = first_row + new  # backwards, so that the first row is written last
+    return rows
 
 
-def _emptied(arrays: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """The arrays in order, each let go of before the next is taken."""
+def _drained(arrays: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the arrays in order and empty the list, to release memory on the way."""
     arrays.reverse()
     while arrays:
         yield arrays.pop()
 
 
-def _grouped(rows: list[np.ndarray], columns: list[np.ndarray], shape: tuple[int, int]) -> Any:
-    """The entries row by row, with a column for "no item" and a last one that counts unknowns.
+def _matrix(rows: list[np.ndarray], columns: list[np.ndarray], shape: tuple[int, int]) -> Any:
+    """Return the counts per user and item, with two columns more: "no item" and unknown items.
 
-    The lists are emptied on the way, since they are as long as the file.
+    The lists are emptied on the way, because they are as long as the file.
     """
     n_rows, n_items = shape
     empty = np.empty(0, np.int32)
@@ -198,7 +208,7 @@ def _grouped(rows: list[np.ndarray], columns: list[np.ndarray], shape: tuple[int
 
 
 def _json_blocks(files: RawFiles, options: ReadOptions, report: ReadReport) -> Iterator[TableRows]:
-    """The rows (user, item) of JSON lines; a user without items has one row without an item."""
+    """Yield the rows (user, item) of JSON lines; a user without items has one null item."""
     name = files.names[0]
     where = files.where(name)
     size = min(options.block_bytes, JSON_BLOCK_BYTES)
@@ -211,16 +221,16 @@ def _json_blocks(files: RawFiles, options: ReadOptions, report: ReadReport) -> I
             number += 1
             if not line.strip():
                 continue
-            at = f"{where}, line {number}"
-            user, listed = _parsed(line, at)
+            line_name = f"{where}, line {number}"
+            user, values = _parsed(line, line_name)
             if kind is not None and type(user) is not kind:
                 raise DataError(
-                    f"{at}: the user is {user!r}; users before it are "
-                    f"{'integers' if kind is int else 'text'}: write all one way"
+                    f"{line_name}: the user is {user!r}; users before it are "
+                    f"{'integers' if kind is int else 'text'}; write all users as one type"
                 )
             kind = type(user)
-            # What can be no id is unknown: no vocabulary has an empty text.
-            texts = [id_text(value) or "" for value in listed] or [None]
+            # An empty text stands for a value that cannot be an id: no vocabulary has it.
+            texts = [id_text(value) or "" for value in values] or [None]
             users += [user] * len(texts)
             items += texts
         if users:
@@ -233,6 +243,7 @@ def _json_blocks(files: RawFiles, options: ReadOptions, report: ReadReport) -> I
 
 
 def _parsed(line: bytes, where: str) -> tuple[int | str, list[Any]]:
+    """Return the user and the items of a line."""
     try:
         value = json.loads(line)
         line.decode("utf-8").encode("utf-8")
@@ -246,9 +257,9 @@ def _parsed(line: bytes, where: str) -> tuple[int | str, list[Any]]:
     items = value.get("items") if isinstance(value, dict) else None
     text = id_text(user)
     if text is None or text in MISSING_WORDS or not isinstance(items, list):
-        shown = line[:80].decode(errors="replace")
+        excerpt = line[:80].decode(errors="replace")
         raise DataError(
-            f"{where} is {shown!r}; an object with a 'user' (integer or text) and a list 'items' "
-            "was expected"
+            f"{where} is {excerpt!r}; an object with a 'user' (integer or text) and a list "
+            "'items' was expected"
         )
     return text if isinstance(user, str) else int(text), items

@@ -1,4 +1,4 @@
-"""What people type for items - ids or titles - matched to the items of a bundle."""
+"""Matches typed ids and titles to the items of a bundle."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from nearfar.bundle.bundle import Bundle, check_bundle
 from nearfar.core.errors import DataError
 
 By = Literal["auto", "id", "title"]
-N_SHOWN = 5
+N_SUGGESTIONS = 5
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An item, as people are told of it."""
+    """An item as messages name it."""
 
     position: int
     id: int | str
@@ -30,13 +30,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Match:
-    """What became of one text: an item; or several that it could be; or the nearest ones.
+    """The result for one text: an item, or the candidates if it is ambiguous or unknown.
 
     Attributes:
-        text: as typed.
-        item: the item, where it is clear.
-        candidates: otherwise the items that are called so, or whose titles come near.
-        ambiguous: the candidates are all called so.
+        text: the text as typed.
+        item: the item; None if the text is ambiguous or unknown.
+        candidates: the items with this title if ambiguous; those with similar titles if unknown.
+        ambiguous: whether several items have this title.
     """
 
     text: str
@@ -45,36 +45,38 @@ class Match:
     ambiguous: bool = False
 
     def problem(self) -> str | None:
-        """One line on what is wrong, and what to type instead; None where nothing is."""
+        """Return one line with the problem and what to type instead; None if the item is clear."""
         if self.item is not None:
             return None
-        shown = ", ".join(map(str, self.candidates[:N_SHOWN]))
+        names = ", ".join(map(str, self.candidates[:N_SUGGESTIONS]))
         if self.ambiguous:
-            more = len(self.candidates) - N_SHOWN
-            rest = f" and {more} more" if more > 0 else ""
-            return f"{self.text!r} is the title of {shown}{rest}; give the id"
-        return f"{self.text!r} is unknown" + (f"; near it: {shown}" if shown else "")
+            n_more = len(self.candidates) - N_SUGGESTIONS
+            more = f" and {n_more} more" if n_more > 0 else ""
+            return f"{self.text!r} is the title of {names}{more}; give the id"
+        return f"{self.text!r} is unknown" + (f"; near it: {names}" if names else "")
 
 
 @dataclass(frozen=True)
 class Matches:
-    """What became of several texts, in their order."""
+    """The results for several texts, in their order."""
 
     matches: tuple[Match, ...]
     n_items: int
 
     @property
     def found(self) -> list[Candidate]:
-        """The items that were clear, each once, in the order typed."""
+        """The items that were matched, each once, in the order typed."""
         items = {m.item.position: m.item for m in self.matches if m.item is not None}
         return list(items.values())
 
     @property
     def unknown(self) -> list[Match]:
+        """The texts that no item is called."""
         return [m for m in self.matches if m.item is None and not m.ambiguous]
 
     @property
     def ambiguous(self) -> list[Match]:
+        """The texts that are the title of several items."""
         return [m for m in self.matches if m.ambiguous]
 
     @property
@@ -84,11 +86,11 @@ class Matches:
 
     @property
     def problems(self) -> list[str]:
-        """One line for every text that was not matched."""
+        """One line per text that was not matched."""
         return [line for m in self.matches if (line := m.problem()) is not None]
 
     def history(self) -> csr_array:
-        """The items found as one history."""
+        """Return the matched items as one history."""
         columns = np.sort(self.positions)
         indptr = np.array([0, len(columns)])
         data = np.ones(len(columns), np.float32)
@@ -96,16 +98,16 @@ class Matches:
 
 
 def match_items(bundle: Bundle, texts: str | Sequence[str], by: By = "auto") -> Matches:
-    """The items that the texts name.
+    """Match texts to items by id or title.
 
     Args:
-        bundle: whose items.
-        texts: as people type them.
-        by: "id"; "title" (see `TitleIndex` for what may differ); or "auto": the id if there is
-            such an id, else the title.
+        bundle: the items.
+        texts: ids or titles as typed.
+        by: "id"; "title" (see `TitleIndex` for which differences are ignored); or "auto": the id
+            if it exists, else the title.
 
     Raises:
-        DataError: not one text names an item, or titles are asked for and there are none.
+        DataError: no text matches an item, or `by` is "title" and the bundle has no titles.
 
     Examples:
         >>> nf.match_items(bundle, ["0", "3"]).positions
@@ -115,9 +117,9 @@ def match_items(bundle: Bundle, texts: str | Sequence[str], by: By = "auto") -> 
     if isinstance(texts, str):
         texts = split_items(bundle, [texts])
     if by not in ("auto", "id", "title"):
-        raise DataError(f"items are matched by 'auto', 'id' or 'title', not by {by!r}")
+        raise DataError(f"by is {by!r}; 'auto', 'id' or 'title' was expected")
     if by == "title" and not bundle.titles.present:
-        raise DataError("this bundle knows no titles; give ids")
+        raise DataError("this bundle has no titles; give ids")
     stripped = [str(text).strip() for text in texts]
     ids = np.full(len(stripped), -1)
     if by != "title" and stripped:
@@ -130,12 +132,12 @@ def match_items(bundle: Bundle, texts: str | Sequence[str], by: By = "auto") -> 
     )
     result = Matches(matches, bundle.n_items)
     if matches and not result.found:
-        raise DataError(f"no item is clear: {' | '.join(result.problems)}")
+        raise DataError(f"no item was matched: {' | '.join(result.problems)}")
     return result
 
 
 def split_items(bundle: Bundle, texts: Sequence[str]) -> list[str]:
-    """Split typed texts into items: at semicolons, else at commas unless the text is a title."""
+    """Split texts into items: at semicolons, else at commas unless the whole text is a title."""
     parts: list[str] = []
     for text in texts:
         if ";" in text:
@@ -155,13 +157,13 @@ def _is_title(bundle: Bundle, text: str) -> bool:
 
 
 def _by_title(bundle: Bundle, text: str, by: By) -> Match:
-    called = [] if by == "id" else bundle.titles.find(text)
-    if len(called) == 1:
-        return Match(text, _candidate(bundle, called[0]))
-    # An id without its zeros is meant more often than a title that comes near.
-    shown = called or bundle.items.alike(text) or bundle.titles.suggest(text)
-    candidates = tuple(_candidate(bundle, p) for p in shown)
-    return Match(text, None, candidates, ambiguous=bool(called))
+    exact = [] if by == "id" else bundle.titles.find(text)
+    if len(exact) == 1:
+        return Match(text, _candidate(bundle, exact[0]))
+    # A missing leading zero of an id is more likely than a misspelt title.
+    positions = exact or bundle.items.alike(text) or bundle.titles.suggest(text)
+    candidates = tuple(_candidate(bundle, p) for p in positions)
+    return Match(text, None, candidates, ambiguous=bool(exact))
 
 
 def _candidate(bundle: Bundle, position: int) -> Candidate:

@@ -1,11 +1,11 @@
-"""A pipeline's registry as its readers see it: the current version, and the titles of its items.
+"""Reads a pipeline's registry: the current version, and the titles of its items.
 
     current.json                 names the current version
     versions/VERSION/bundle/     the version's bundle, and exports beside it
-    versions/VERSION/extended/   the same with items that came since the training
-    items.parquet                titles and genres, renewed by every run of the pipeline
+    versions/VERSION/extended/   the bundle with items that were added after training
+    items.parquet                titles and genres, updated by every run of the pipeline
 
-It needs no PyTorch, as a service of exports does not.
+This module needs no PyTorch, so that a service of exports needs none.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ VERSIONS = "versions"
 BUNDLE = "bundle"
 ITEMS = "items.parquet"
 EXTENDED = {"bundle": "extended", "onnx": "extended-onnx"}
-"""Where a version's bundle and exports lie with the items that came since the training."""
+"""The folders of a version's bundle and export with items that were added after training."""
 
 
 def current_version(registry: Path) -> str | None:
-    """The name of the current version; None where nothing is published.
+    """Return the name of the current version; None if nothing is published.
 
     Raises:
         ArtefactError: the pointer is damaged.
@@ -43,7 +43,7 @@ def current_version(registry: Path) -> str | None:
 
 
 def bundle_folder(path: Path) -> Path:
-    """A bundle's folder: the path itself, or of a registry the current version's.
+    """Return the bundle's folder: the path itself, or for a registry the current version's.
 
     Raises:
         ArtefactError: a registry has no current version, or its pointer is damaged.
@@ -57,26 +57,26 @@ def bundle_folder(path: Path) -> Path:
 
 
 def newest_folder(version: Path, kind: str) -> Path:
-    """A version's folder of a kind, "bundle" or "onnx": with new items, if they were added."""
+    """Return a version's folder of a kind, "bundle" or "onnx"; with new items if it has any."""
     extended = version / EXTENDED[kind]
     return extended if extended.exists() else version / kind
 
 
 def items_file(folder: Path) -> Path | None:
-    """The registry's file of titles for a bundle or an export; None where there is none."""
+    """Return the registry's file of titles for a bundle or an export; None if there is none."""
     versions = folder.resolve().parent.parent
     path = versions.parent / ITEMS
     return path if versions.name == VERSIONS and path.exists() else None
 
 
 def with_registered_items(items: Vocabulary, folder: Path) -> Vocabulary:
-    """Items with the newest titles and genres of their registry, if they lie in one.
+    """Return items with the newest titles and genres of their registry, if they are in one.
 
-    What the registry's file lacks stays as it was at the training.
+    Values that the registry's file lacks stay as they were at training.
 
     Args:
-        items: of the bundle or export.
-        folder: where that lies.
+        items: the items of the bundle or export.
+        folder: the folder of the bundle or export.
 
     Raises:
         ArtefactError: the file is damaged.
@@ -88,8 +88,8 @@ def with_registered_items(items: Vocabulary, folder: Path) -> Vocabulary:
         table = pl.read_parquet(path)
     except (PolarsError, OSError) as error:
         raise ArtefactError(f"{path} cannot be read ({error}); run the pipeline again") from None
-    newest, before = with_details(Vocabulary(items.ids), table).details, items.details
-    columns = {name: before[name] for name in before.columns}
+    newest, trained = with_details(Vocabulary(items.ids), table).details, items.details
+    columns = {name: trained[name] for name in trained.columns}
     for name in newest.columns:
         values = newest[name]
         if name in columns:

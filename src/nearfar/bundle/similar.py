@@ -1,4 +1,4 @@
-"""Items like an item, by what any kind of model holds of them."""
+"""Finds similar items with any kind of model."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ BY = {
     "factors": "cosine of the items' factors, less their mean",
     "weights": "what one item adds to the other's score, as a share of the most it adds to any",
 }
-"""What each similarity is, in words."""
+"""Definition of each similarity."""
 
 SCORES_AT_ONCE = 1 << 22
 
 
 class Similarity:
-    """How alike a model's items are; in an ensemble, the first active part that can tell.
+    """Computes the similarity of a model's items; in an ensemble, by `Ensemble.comparing`.
 
     Args:
-        model: fitted.
+        model: the fitted model.
 
     Raises:
-        SettingsError: the model holds nothing that items can be compared by.
+        SettingsError: the model has no item vectors or weights to compare items by.
     """
 
     def __init__(self, model: Model) -> None:
@@ -68,19 +68,19 @@ class Similarity:
             self._vectors = unit_vectors(compared.item_factors)
         else:
             raise SettingsError(
-                f"a model of kind {type(model).__name__} holds nothing that items can be compared "
-                "by; give a bundle of an autoencoder, a factor model or an item-item model"
+                f"a model of kind {type(model).__name__} has no item vectors or weights to compare "
+                "items by; give a bundle of an autoencoder, a factor model or an item-item model"
             )
 
     @property
     def vectors(self) -> Float[np.ndarray, "items d"] | None:
-        """What items are compared by, less their mean, at length one; None of item-item models."""
+        """The item vectors, less their mean, at length one; None for item-item models."""
         return self._vectors
 
     def between(
         self, rows: Int[np.ndarray, " rows"], columns: Int[np.ndarray, " columns"] | None = None
     ) -> Float[np.ndarray, "rows columns"]:
-        """Return the similarity, from -1 to 1, of some items to others, or to all."""
+        """Return the similarity, from -1 to 1, of items (rows) to others or to all (columns)."""
         if self._vectors is not None:
             return cosines(self._vectors, rows, columns)
         assert self._weights is not None
@@ -89,16 +89,16 @@ class Similarity:
     def of_pools(
         self, rows: Int[np.ndarray, "users n"], columns: Int[np.ndarray, "users m"]
     ) -> Float[np.ndarray, "users n m"]:
-        """Return the similarity of each user's items to others; of weights in both directions.
+        """Return the similarity of each user's items to others; weights average both directions.
 
-        What the position -1 has means nothing.
+        Values at position -1 are undefined.
         """
         if self._vectors is not None:
             return cosines_of_pools(self._vectors, rows, columns)
         return symmetric_of_pools(self._shares, rows, columns)
 
     def _shares(self, rows: np.ndarray, columns: np.ndarray) -> Float[np.ndarray, "rows columns"]:
-        """As `between` of weights, without a copy of whole rows."""
+        """Return `between` for weights, without a copy of whole rows."""
         assert self._weights is not None
         shares = self._weights[np.ix_(rows, columns)]
         shares /= np.maximum(self._largest[rows, None], TINY)
@@ -107,20 +107,20 @@ class Similarity:
 
     @cached_property
     def _largest(self) -> Float[np.ndarray, " items"]:
-        """The most that each item adds to any other's score."""
+        """The largest weight of each item to any other item, in absolute value."""
         assert self._weights is not None
         n = len(self._weights)
         largest = np.empty(n, np.float32)
         step = max(1, SCORES_AT_ONCE // max(1, n))
         for start in range(0, n, step):
-            part = np.abs(self._weights[start : start + step])
-            part[np.arange(len(part)), np.arange(start, start + len(part))] = 0
-            largest[start : start + step] = part.max(1)
+            block = np.abs(self._weights[start : start + step])
+            block[np.arange(len(block)), np.arange(start, start + len(block))] = 0
+            largest[start : start + step] = block.max(1)
         return largest
 
 
 def item_facts(bundle: Bundle) -> ItemFacts:
-    """Return what re-rankers may know of a bundle's items."""
+    """Return the facts about a bundle's items that re-rankers use."""
     try:
         similarities = Similarity(bundle.model).of_pools
     except SettingsError:
@@ -132,20 +132,20 @@ def item_facts(bundle: Bundle) -> ItemFacts:
 def similar_items(
     bundle: Bundle, items: int | str | Sequence[int | str], *, k: int = 10
 ) -> pl.DataFrame:
-    """Return the k items most like each of some items.
+    """Return the k most similar items of each given item.
 
     Args:
         bundle: the model and its items.
-        items: ids or titles; in one text separated by semicolons, or by commas.
-        k: how many items.
+        items: ids or titles; in one text separated by semicolons or commas.
+        k: number of similar items per item.
 
     Returns:
-        Columns item, rank (from 1), similar, title (of the similar item, where there are titles)
+        Columns item, rank (from 1), similar, title (of the similar item, if there are titles)
         and similarity (from -1 to 1, see `BY[Similarity(bundle.model).by]`).
 
     Raises:
-        DataError: k is below 1, or an item is unknown or the title of several.
-        SettingsError: the model holds nothing that items can be compared by.
+        DataError: k is below 1, or an item is unknown or ambiguous.
+        SettingsError: the model has no item vectors or weights to compare items by.
 
     Examples:
         >>> nf.similar_items(bundle, [0], k=3).height
@@ -163,18 +163,18 @@ def similar_to_file(
     k: int = 10,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write the k items most like each of some items; return the number of rows.
+    """Write the k most similar items of each given item to a file; return the number of rows.
 
     Args:
         bundle: the model and its items.
         out: .csv, .tsv or .parquet, written atomically, with the columns of `similar_items`.
         items: ids or titles; by default all items of the catalogue.
-        k: how many items.
-        progress: called with the number of items that are done.
+        k: number of similar items per item.
+        progress: called with the number of items done so far.
 
     Raises:
-        DataError: k is below 1, an item is unknown, or the suffix is none of these.
-        SettingsError: the model holds nothing that items can be compared by.
+        DataError: k is below 1, an item is unknown or ambiguous, or the suffix is not supported.
+        SettingsError: the model has no item vectors or weights to compare items by.
 
     Examples:
         >>> nf.similar_to_file(bundle, "similar.parquet", k=3)
@@ -185,11 +185,11 @@ def similar_to_file(
         raise DataError(f"{out} ends in '.jsonl'; similar items are written as .csv or .parquet")
     similarity = Similarity(bundle.model)
     step = max(1, SCORES_AT_ONCE // bundle.n_items)
-    wanted = np.arange(bundle.n_items) if items is None else _positions(bundle, items)
+    positions = np.arange(bundle.n_items) if items is None else _positions(bundle, items)
     n_rows = 0
     with open_writer(Path(out)) as writer:
-        for start in range(0, len(wanted), step):
-            rows = wanted[start : start + step]
+        for start in range(0, len(positions), step):
+            rows = positions[start : start + step]
             frame = _frame(bundle, similarity, rows, k)
             counts = np.full(len(rows), frame.height // len(rows))
             writer.write(bundle.items.ids.gather(pl.Series(rows)), counts, frame)
@@ -200,10 +200,10 @@ def similar_to_file(
 
 
 def _positions(bundle: Bundle, items: int | str | Sequence[int | str]) -> Int[np.ndarray, " rows"]:
-    listed = [items] if isinstance(items, int) else items
-    matches = match_items(bundle, listed if isinstance(listed, str) else list(map(str, listed)))
+    names = [items] if isinstance(items, int) else items
+    matches = match_items(bundle, names if isinstance(names, str) else list(map(str, names)))
     if not matches.matches:
-        raise DataError("no item is named; give ids or titles")
+        raise DataError("items is empty; give ids or titles")
     if matches.problems:
         raise DataError(" | ".join(matches.problems))
     return matches.positions
@@ -213,16 +213,16 @@ def _frame(bundle: Bundle, similarity: Similarity, rows: np.ndarray, k: int) -> 
     if k < 1:
         raise DataError(f"k is {k}; it must be at least 1")
     k = min(k, bundle.n_items - 1)
-    alike = similarity.between(rows)
-    alike[np.arange(len(rows)), rows] = -np.inf
-    order = np.argsort(-alike, axis=1, kind="stable")[:, :k]
-    ids, found = bundle.items.ids, pl.Series(order.ravel())
+    similarities = similarity.between(rows)
+    similarities[np.arange(len(rows)), rows] = -np.inf
+    order = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
+    ids, positions = bundle.items.ids, pl.Series(order.ravel())
     columns = [
         ids.gather(pl.Series(np.repeat(rows, k))).rename("item"),
         pl.Series("rank", np.tile(np.arange(1, k + 1), len(rows))),
-        ids.gather(found).rename("similar"),
+        ids.gather(positions).rename("similar"),
     ]
     if bundle.items.titles is not None:
-        columns.append(bundle.items.titles.gather(found).rename("title"))
-    columns.append(pl.Series("similarity", np.take_along_axis(alike, order, 1).ravel()))
+        columns.append(bundle.items.titles.gather(positions).rename("title"))
+    columns.append(pl.Series("similarity", np.take_along_axis(similarities, order, 1).ravel()))
     return pl.DataFrame(columns)

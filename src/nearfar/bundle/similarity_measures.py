@@ -1,4 +1,4 @@
-"""How alike items are, by what a fitted model holds of them; needs no runtime."""
+"""Similarities of items from a fitted model's vectors or weights; needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TINY = 1e-12
 
 
 def unit_vectors(vectors: Float[np.ndarray, "items d"]) -> Float[np.ndarray, "items d"]:
-    """Items' vectors less the mean of all, at length one."""
+    """Return the vectors less their mean, scaled to length one."""
     centred = vectors - vectors.mean(0)
     centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), TINY)
     return centred.astype(np.float32)
@@ -22,7 +22,7 @@ def cosines(
     rows: Int[np.ndarray, " rows"],
     columns: Int[np.ndarray, " columns"] | None,
 ) -> Float[np.ndarray, "rows columns"]:
-    """The cosines of some items with others, or with all."""
+    """Return the cosines of items (rows) with others or with all (columns)."""
     others = units if columns is None else units[columns]
     return np.clip(units[rows] @ others.T, -1, 1)
 
@@ -32,17 +32,17 @@ def shares_added(
     rows: Int[np.ndarray, " rows"],
     columns: Int[np.ndarray, " columns"] | None,
 ) -> Float[np.ndarray, "rows columns"]:
-    """What items add to others' scores, as shares of the most that each adds to any.
+    """Return the weights of items to others, each row divided by its largest absolute value.
 
     Args:
-        weights: the rows of an item-item model that belong to the items; changed in place.
-        rows: the items.
-        columns: the others; None for all.
+        weights: the items' rows of an item-item model; changed in place.
+        rows: positions of the items.
+        columns: positions of the other items; None for all.
     """
-    own = np.arange(len(rows)), rows
-    weights[own] = 0
+    diagonal = np.arange(len(rows)), rows
+    weights[diagonal] = 0
     weights /= np.maximum(np.abs(weights).max(1, keepdims=True), TINY)
-    weights[own] = 1
+    weights[diagonal] = 1
     return weights if columns is None else weights[:, columns]
 
 
@@ -51,7 +51,7 @@ def cosines_of_pools(
     rows: Int[np.ndarray, "users n"],
     columns: Int[np.ndarray, "users m"],
 ) -> Float[np.ndarray, "users n m"]:
-    """The cosines of each user's items with others; those of the position -1 mean nothing."""
+    """Return the cosines of each user's items with others; undefined at position -1."""
     return np.clip(units[rows] @ units[columns].transpose(0, 2, 1), -1, 1)
 
 
@@ -60,17 +60,17 @@ def symmetric_of_pools(
     rows: Int[np.ndarray, "users n"],
     columns: Int[np.ndarray, "users m"],
 ) -> Float[np.ndarray, "users n m"]:
-    """The mean of both directions of a similarity, for each user's items and others.
+    """Return the mean of both directions of a similarity, for each user's items and others.
 
     Args:
-        between: the similarities of some items to others.
-        rows, columns: positions; those of -1 mean nothing.
+        between: returns the similarities of items (rows) to others (columns).
+        rows, columns: positions of the items; values at position -1 are undefined.
     """
     result = np.zeros((*rows.shape, columns.shape[1]), np.float32)
-    for user, (own, others) in enumerate(zip(rows, columns, strict=True)):
-        items = np.unique(np.concatenate([own, others]).clip(min=0))
-        alike = between(items, items)
-        alike = (alike + alike.T) / 2
-        at = (np.searchsorted(items, positions.clip(min=0)) for positions in (own, others))
-        result[user] = alike[np.ix_(*at)]
+    for user, pools in enumerate(zip(rows, columns, strict=True)):
+        items = np.unique(np.concatenate(pools).clip(min=0))
+        similarities = between(items, items)
+        similarities = (similarities + similarities.T) / 2
+        indices = (np.searchsorted(items, pool.clip(min=0)) for pool in pools)
+        result[user] = similarities[np.ix_(*indices)]
     return result

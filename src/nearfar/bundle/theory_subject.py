@@ -1,4 +1,4 @@
-"""What the instruments of the theory examine: a bundle's model and a sample of users."""
+"""Prepares what the theory's diagnostics examine: a bundle's model and a sample of users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nearfar.models.autoencoder import Autoencoder
 from nearfar.theory.subject import Subject
 
 ACTIVITY = parse_groups("0-4,5-10,11-50,51-100,101-")
-"""The groups of the paper's Table 3, and those with fewer interactions."""
+"""The groups of the paper's Table 3, and one of users with fewer interactions."""
 
 
 def subject_of(
@@ -34,31 +34,31 @@ def subject_of(
     n_sharing: int = 100,
     seed: int = 0,
 ) -> Subject:
-    """The bundle's model and some users' histories, with the weights of its best epoch.
+    """Return the subject of a bundle's model and users, with the loss weights of its best epoch.
 
     Args:
-        bundle: of an autoencoder.
-        users: the sample, whole histories; items that the bundle does not know are left out.
-        activity: the cohorts, by number of interactions; users of no group have one of their own.
-        keep_prob: see `Subject`, as the rest.
+        bundle: a bundle of an autoencoder.
+        users: the sample with full histories; items unknown to the bundle are ignored.
+        activity: the cohorts by number of interactions; users of no group form one more cohort.
+        keep_prob, n_masks, n_sharing, seed: see `Subject`.
 
     Raises:
-        SettingsError: the model is no autoencoder.
+        SettingsError: the model is not an autoencoder.
         EmptyDataError: the users are too few, or one has no item that the bundle knows.
     """
     if not isinstance(bundle.model, Autoencoder):
         raise SettingsError(
             f"{bundle.about.algorithm} has no latent space to examine; give a bundle of an "
-            "autoencoder, as multvae"
+            "autoencoder, such as multvae"
         )
-    seen = users.on_items(bundle.items)
+    histories = users.on_items(bundle.items)
     counts = np.diff(users.x.indptr)
     groups = np.full(len(counts), len(activity))
     for number, group in enumerate(activity):
         groups[group.contains(counts)] = number
     weights = best_weights(bundle.about)
     return Subject(
-        bundle.model, seen.x, groups, (*map(str, activity), "others"),
+        bundle.model, histories.x, groups, (*map(str, activity), "others"),
         beta=float(weights.get("kl", 1.0)), align_weight=float(weights.get("alignment", 0.0)),
         keep_prob=keep_prob, n_masks=n_masks, n_sharing=n_sharing, seed=seed,
         algorithm=algorithm_of(bundle.about),
@@ -66,7 +66,7 @@ def subject_of(
 
 
 def algorithm_of(about: About) -> AutoencoderAlgorithm | None:
-    """What fitted the model; None of another package, which is not imported, or version."""
+    """Return the algorithm of the model; None if it is from another package or version."""
     if "." in about.algorithm:
         return None
     try:
@@ -77,7 +77,7 @@ def algorithm_of(about: About) -> AutoencoderAlgorithm | None:
 
 
 def best_weights(about: About) -> dict[str, Any]:
-    """The weights of the objective's terms at the epoch whose weights were kept."""
+    """Return the loss weights of the objective's terms at the best epoch."""
     best = [record for record in about.training if record.get("best")]
     return dict(best[-1].get("weights", {})) if best else {}
 
@@ -85,17 +85,19 @@ def best_weights(about: About) -> dict[str, Any]:
 def common_sample(
     everyone: Interactions, bundles: Iterable[Bundle], n_users: int, seed: int
 ) -> Interactions:
-    """Random users who have an item that every bundle knows, in their order.
+    """Draw random users who have, for every bundle, an item that it knows; their order is kept.
 
     Raises:
         EmptyDataError: there is no such user.
     """
-    able = np.ones(everyone.n_users, dtype=bool)
+    eligible = np.ones(everyone.n_users, dtype=bool)
     for bundle in bundles:
-        able &= np.diff(everyone.on_items(bundle.items).x.indptr) > 0
-    rows = np.flatnonzero(able)
+        eligible &= np.diff(everyone.on_items(bundle.items).x.indptr) > 0
+    rows = np.flatnonzero(eligible)
     if not len(rows):
-        raise EmptyDataError("no user of the split has an item that all the bundles know")
+        raise EmptyDataError(
+            "no user of the split has items that all the bundles know; give bundles of this data"
+        )
     if len(rows) > n_users:
         rows = np.sort(generator(seed, "diagnose").choice(rows, n_users, replace=False))
     return everyone.take_users(rows)
@@ -104,16 +106,16 @@ def common_sample(
 def fingerprints(
     split: Split, bundles: Mapping[str, Bundle], folders: Mapping[str, Path]
 ) -> dict[str, Any]:
-    """Return what identifies the examined data and models, JSON-able.
+    """Return checksums that identify the examined data and models, JSON-able.
 
     Args:
-        split: whose users are examined.
-        bundles: by title.
-        folders: where each bundle was read, by title.
+        split: the split whose users are examined.
+        bundles: the bundles by title.
+        folders: the bundles' folders by title.
 
     Returns:
-        SHA-256 of the split and of its training users, and by title that of the bundle's
-        manifest and of the users that it was trained on.
+        SHA-256 of the split and of its training users, and for each title of the bundle's
+        manifest and of the interactions it was trained on.
     """
     return {
         "split": split.fingerprint,

@@ -1,4 +1,4 @@
-"""Titles by what people have typed of them so far, right or nearly right."""
+"""Searches titles while they are typed, and tolerates typing errors."""
 
 from __future__ import annotations
 
@@ -12,41 +12,45 @@ import polars as pl
 from jaxtyping import Int, Int32, UInt8
 
 LIKENESS = 70.0
-"""Of 100; less is no typing error."""
+"""Minimum similarity of RapidFuzz, of 100, for a text to count as misspelt."""
 
 CANDIDATES = 500
-"""Titles compared letter by letter for a text: those that share most trigrams with it."""
+"""Number of titles compared letter by letter: those that share most trigrams with the text."""
 
-READ = 60_000
+MAX_ENTRIES = 60_000
 """Entries of the index that are read to find the candidates, from the rarest trigram on."""
 
 BUCKETS = 1 << 16
-BUILT_AT_ONCE = 1 << 17
+BUILD_TITLES = 1 << 17
+"""Titles per step of the index's construction."""
+
 CHUNK = 4096
-"""Candidates checked at once, at first; four times as many each further time."""
+"""Candidates in the first step; each further step has four times as many."""
 
 
 class TitleSearch:
-    """Titles that begin with a text come first, then those with a word that does, then those
-    that hold it, each by popularity; where these are too few, titles that come near it.
+    """Finds titles by a part of them, with a trigram index.
 
-    Near is by `fuzz.WRatio` of RapidFuzz: the best of likenesses of the whole texts, of a part
-    of the longer one, and of their words in any order. It is computed for the titles that share
-    most trigrams with the text, so that no search looks at all titles: of a million, one is found
-    in milliseconds. The index takes about 130 bytes per title.
+    Titles that begin with the text come first, then titles with a word that begins with it, then
+    titles that contain it, each by popularity. If these are too few, similar titles follow.
+
+    Similarity is `fuzz.WRatio` of RapidFuzz: the best of the similarities of the whole texts, of
+    a part of the longer one, and of their words in any order. It is computed only for titles that
+    share most trigrams with the text, so a search among a million titles takes milliseconds. The
+    index takes about 130 bytes per title.
 
     Args:
-        titles: of the items, None where one has none.
-        popularity: of the items.
+        titles: the items' titles; None for an item without one.
+        popularity: number of users per item.
     """
 
     def __init__(self, titles: Sequence[str | None], popularity: Int[np.ndarray, " items"]) -> None:
         order = np.argsort(-np.asarray(popularity), kind="stable")
-        there = np.fromiter((t is not None for t in titles), bool, len(titles))
-        self._positions = order[there[order]]
+        has_title = np.fromiter((t is not None for t in titles), bool, len(titles))
+        self._positions = order[has_title[order]]
         texts = _plain_all([str(titles[p]) for p in self._positions.tolist()])
         self._alphabetical = texts.arg_sort().to_numpy().astype(np.int32)
-        # A space before and after, so that the beginnings of words have trigrams of their own.
+        # Spaces around the text make the beginnings of words distinct trigrams.
         records = (pl.lit(" ") + pl.col("text") + pl.lit(" \n")).alias("record")
         lines = pl.DataFrame({"text": texts}).select(records)["record"]
         self._ends = np.cumsum(lines.str.len_bytes().to_numpy().astype(np.int64))
@@ -60,28 +64,29 @@ class TitleSearch:
         """Return the positions of at most `limit` items, best first.
 
         Args:
-            query: as typed.
-            limit: at least 1.
-            near: whether titles that only come near the text count.
+            query: the text as typed.
+            limit: maximum number of items, at least 1.
+            near: whether to add titles that are only similar to the text.
         """
         text = _plain(query).encode()
         if not text or not len(self):
             return []
-        found = self._beginning(text, limit)
+        ranks = self._beginning_with(text, limit)
         for needle in (b" " + text, text):
-            if len(found) < limit:
-                found += self._holding(needle, limit - len(found), set(found))
-        if near and len(found) < limit:
-            known = set(found)
-            found += [rank for rank in self._near(text) if rank not in known]
-        return self._positions[found[:limit]].tolist()
+            if len(ranks) < limit:
+                ranks += self._containing(needle, limit - len(ranks), set(ranks))
+        if near and len(ranks) < limit:
+            known = set(ranks)
+            ranks += [rank for rank in self._similar(text) if rank not in known]
+        return self._positions[ranks[:limit]].tolist()
 
     def _text(self, rank: int) -> bytes:
+        """Return the title of a rank (0 is the most popular), without case and punctuation."""
         start = self._ends[rank - 1] if rank else 0
         return self._buffer[start + 1 : self._ends[rank] - 2]
 
-    def _beginning(self, text: bytes, limit: int) -> list[int]:
-        """Ranks of titles that begin with a text, from the most popular one on."""
+    def _beginning_with(self, text: bytes, limit: int) -> list[int]:
+        """Return the ranks of titles that begin with a text, the most popular first."""
         order, length = self._alphabetical, len(text)
         first = bisect_left(order, text, key=self._text)
         last = bisect_right(order, text, lo=first, key=lambda rank: self._text(rank)[:length])
@@ -90,99 +95,111 @@ class TitleSearch:
             ranks = np.partition(ranks, limit - 1)[:limit]
         return np.sort(ranks).tolist()
 
-    def _holding(self, needle: bytes, limit: int, known: set[int]) -> list[int]:
-        """Ranks of titles that hold some bytes, from the most popular one on."""
+    def _containing(self, needle: bytes, limit: int, known: set[int]) -> list[int]:
+        """Return the ranks of titles that contain some bytes, the most popular first.
+
+        Args:
+            needle: the bytes.
+            limit: maximum number of titles.
+            known: ranks to leave out.
+        """
         lists = self._index.lists(needle)
         if not lists:
-            return self._scanned(needle, limit, known)
+            return self._scan(needle, limit, known)
         rarest, *others = lists
-        found: list[int] = []
+        matches: list[int] = []
         start, size = 0, CHUNK
-        while start < len(rarest) and len(found) < limit:
+        while start < len(rarest) and len(matches) < limit:
             ranks = rarest[start : start + size]
             start, size = start + size, 4 * size
             for other in others:
-                at = np.minimum(np.searchsorted(other, ranks), len(other) - 1)
-                ranks = ranks[other[at] == ranks]
+                indices = np.minimum(np.searchsorted(other, ranks), len(other) - 1)
+                ranks = ranks[other[indices] == ranks]
             for rank in ranks.tolist():
-                # The space before the text is part of it, and the one behind is not.
+                # The space before a title may match; the one after it may not.
                 if rank not in known and needle in b" " + self._text(rank):
-                    found.append(rank)
-                    if len(found) == limit:
+                    matches.append(rank)
+                    if len(matches) == limit:
                         break
-        return found
+        return matches
 
-    def _scanned(self, needle: bytes, limit: int, known: set[int]) -> list[int]:
-        """The same for what is too short for a trigram, and so in many titles or in none."""
-        found: list[int] = []
-        at = self._buffer.find(needle)
-        while at >= 0 and len(found) < limit:
-            rank = int(np.searchsorted(self._ends, at, "right"))
+    def _scan(self, needle: bytes, limit: int, known: set[int]) -> list[int]:
+        """Return the same as `_containing`, without the index, for a text of one or two bytes."""
+        matches: list[int] = []
+        offset = self._buffer.find(needle)
+        while offset >= 0 and len(matches) < limit:
+            rank = int(np.searchsorted(self._ends, offset, "right"))
             if rank not in known and needle in b" " + self._text(rank):
-                found.append(rank)
-            at = self._buffer.find(needle, self._ends[rank])
-        return found
+                matches.append(rank)
+            offset = self._buffer.find(needle, self._ends[rank])
+        return matches
 
-    def _near(self, text: bytes) -> list[int]:
-        from rapidfuzz import fuzz, process  # here, since most commands never search
+    def _similar(self, text: bytes) -> list[int]:
+        """Return the ranks of titles similar to a text, the most similar first."""
+        from rapidfuzz import fuzz, process  # imported here because most commands never search
 
         candidates = self._index.sharing(b" " + text + b" ", CANDIDATES)
         texts = [self._text(rank).decode() for rank in candidates]
         query = text.decode()
-        near = process.extract(query, texts, scorer=fuzz.WRatio, limit=None, score_cutoff=LIKENESS)
-        # Parts of titles are often equally near; then the title that is nearer as a whole is meant.
+        similar = process.extract(
+            query, texts, scorer=fuzz.WRatio, limit=None, score_cutoff=LIKENESS
+        )
+        # Parts of several titles are often equally similar; the similarity of the whole decides.
         ranked = sorted(
             (-round(likeness), -round(fuzz.ratio(query, title)), candidates[row])
-            for title, likeness, row in near
+            for title, likeness, row in similar
         )
         return [rank for *_, rank in ranked]
 
 
 class _Trigrams:
-    """Ranks of titles by the trigrams of their bytes, which are hashed into buckets.
+    """An index from the trigrams of titles, hashed into buckets, to the titles' ranks.
 
     Args:
-        data: all titles' bytes; a line break ends each.
-        ends: where each title's bytes end.
+        data: the bytes of all titles; each ends in a line break.
+        ends: where the bytes of each title end.
     """
 
     def __init__(self, data: UInt8[np.ndarray, " bytes"], ends: Int[np.ndarray, " titles"]) -> None:
         self._sizes = np.zeros(len(ends), np.uint16)
         counts = np.zeros(BUCKETS, np.int64)
-        pieces = []
-        for first in range(0, len(ends), BUILT_AT_ONCE):
-            last = min(first + BUILT_AT_ONCE, len(ends))
+        pairs = []
+        for first in range(0, len(ends), BUILD_TITLES):
+            last = min(first + BUILD_TITLES, len(ends))
             starts = np.concatenate([ends[first - 1 : first] if first else [0], ends[first:last]])
-            buckets, owners = _pairs(data[starts[0] : starts[-1]], np.diff(starts))
-            self._sizes[first:last] = np.bincount(owners, minlength=last - first)
+            buckets, titles = _pairs(data[starts[0] : starts[-1]], np.diff(starts))
+            self._sizes[first:last] = np.bincount(titles, minlength=last - first)
             counts += np.bincount(buckets, minlength=BUCKETS)
-            pieces.append((buckets, owners + np.int32(first)))
+            pairs.append((buckets, titles + np.int32(first)))
         self._starts = np.concatenate([[0], np.cumsum(counts)])
         self._ranks: Int32[np.ndarray, " entries"] = np.empty(self._starts[-1], np.int32)
-        filled = self._starts[:-1].copy()
-        for buckets, ranks in pieces:
-            own = np.bincount(buckets, minlength=BUCKETS)
-            offsets = np.arange(len(buckets)) - np.repeat(np.cumsum(own) - own, own)
-            self._ranks[filled[buckets] + offsets] = ranks
-            filled += own
+        next_entries = self._starts[:-1].copy()
+        for buckets, ranks in pairs:
+            sizes = np.bincount(buckets, minlength=BUCKETS)
+            offsets = np.arange(len(buckets)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            self._ranks[next_entries[buckets] + offsets] = ranks
+            next_entries += sizes
 
     def lists(self, text: bytes) -> list[Int32[np.ndarray, " ranks"]]:
-        """Ranks in order of each of the text's trigrams, the shortest list first."""
-        found = np.unique(_buckets(np.frombuffer(text, np.uint8))).tolist()
-        lists = [self._ranks[self._starts[b] : self._starts[b + 1]] for b in found]
+        """Return the sorted ranks of each trigram of a text, the shortest list first."""
+        buckets = np.unique(_buckets(np.frombuffer(text, np.uint8))).tolist()
+        lists = [self._ranks[self._starts[b] : self._starts[b + 1]] for b in buckets]
         return sorted(lists, key=len)
 
     def sharing(self, text: bytes, n: int) -> list[int]:
-        """Ranks of the titles that share most trigrams with a text, shorter ones before longer."""
+        """Return the ranks of the n titles that share most trigrams with a text.
+
+        Of titles that share as many, shorter ones are preferred.
+        """
         lists = self.lists(text)
-        sizes = np.cumsum([len(one) for one in lists])
-        read = lists[: max(1, int(np.searchsorted(sizes, READ, "right")))]
-        if not read or not sizes[len(read) - 1]:
+        sizes = np.cumsum([len(ranks) for ranks in lists])
+        rarest = lists[: max(1, int(np.searchsorted(sizes, MAX_ENTRIES, "right")))]
+        if not rarest or not sizes[len(rarest) - 1]:
             return []
-        entries = np.sort(np.concatenate(read))
+        entries = np.sort(np.concatenate(rarest))
         firsts = np.flatnonzero(np.concatenate([[True], entries[1:] != entries[:-1]]))
-        ranks, shared = entries[firsts], np.diff(firsts, append=len(entries))
-        likeness = shared + 2 * shared / (len(lists) + self._sizes[ranks])
+        ranks, n_shared = entries[firsts], np.diff(firsts, append=len(entries))
+        likeness = n_shared + 2 * n_shared / (len(lists) + self._sizes[ranks])
         if len(ranks) > n:
             ranks = ranks[np.argpartition(-likeness, n - 1)[:n]]
         return np.sort(ranks).tolist()
@@ -191,21 +208,21 @@ class _Trigrams:
 def _pairs(
     data: UInt8[np.ndarray, " bytes"], lengths: Int[np.ndarray, " titles"]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs of a bucket and a title with such a trigram, each once, by bucket and title."""
-    owners = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    """Return the unique pairs of a bucket and a title with such a trigram, sorted."""
+    titles = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     buckets = _buckets(data)
     inside = (data[:-2] != 10) & (data[1:-1] != 10) & (data[2:] != 10)
-    owners, buckets = owners[: len(buckets)][inside], buckets[inside]
-    # Titles come in order, so a stable sort lays equal pairs side by side.
+    titles, buckets = titles[: len(buckets)][inside], buckets[inside]
+    # Titles are in order, so a stable sort makes equal pairs adjacent.
     order = np.argsort(buckets, kind="stable")
-    owners, buckets = owners[order], buckets[order]
-    fresh = np.ones(len(owners), bool)
-    fresh[1:] = (owners[1:] != owners[:-1]) | (buckets[1:] != buckets[:-1])
-    return buckets[fresh], owners[fresh]
+    titles, buckets = titles[order], buckets[order]
+    first = np.ones(len(titles), bool)
+    first[1:] = (titles[1:] != titles[:-1]) | (buckets[1:] != buckets[:-1])
+    return buckets[first], titles[first]
 
 
 def _buckets(data: UInt8[np.ndarray, " bytes"]) -> np.ndarray:
-    """The bucket of the three bytes from each place on (uint16)."""
+    """Return the bucket of the three bytes at each offset (uint16)."""
     if len(data) < 3:
         return np.empty(0, np.uint16)
     code = data[:-2].astype(np.uint32) << 16 | data[1:-1].astype(np.uint32) << 8 | data[2:]
@@ -214,7 +231,7 @@ def _buckets(data: UInt8[np.ndarray, " bytes"]) -> np.ndarray:
 
 
 def folded(text: str) -> str:
-    """Return a text without case, accents and needless spaces."""
+    """Return a text without case, accents and extra spaces."""
     if not text.isascii():
         decomposed = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in decomposed if not unicodedata.combining(c))
@@ -222,16 +239,16 @@ def folded(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text without case, accents and punctuation, so that "wall e" finds "WALL·E"."""
+    """Return a text without case, accents and punctuation, so that "wall e" finds "WALL·E"."""
     return " ".join(re.findall(r"\w+", folded(text)))
 
 
 def _plain_all(texts: Sequence[str]) -> pl.Series:
-    """The same of many texts; those of ASCII alone, nearly all as a rule, by Polars at once."""
+    """Return `_plain` of many texts; ASCII texts, usually nearly all, are converted by Polars."""
     series = pl.Series("text", texts, dtype=pl.String)
     plain = series.str.to_lowercase().str.replace_all(r"[^a-z0-9_]+", " ").str.strip_chars(" ")
-    others = np.flatnonzero((series.str.len_bytes() != series.str.len_chars()).to_numpy())
-    if len(others):
-        exact = [_plain(texts[row]) for row in others.tolist()]
-        plain = plain.scatter(others.tolist(), exact)
+    non_ascii = np.flatnonzero((series.str.len_bytes() != series.str.len_chars()).to_numpy())
+    if len(non_ascii):
+        exact = [_plain(texts[row]) for row in non_ascii.tolist()]
+        plain = plain.scatter(non_ascii.tolist(), exact)
     return plain

@@ -1,4 +1,4 @@
-"""Finding items by what people type for a title."""
+"""Finds items by typed titles."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ N_SUGGESTED = 3
 
 
 class TitleIndex:
-    """Items by title, told apart as little as people do.
+    """An index of items by title that ignores small differences.
 
-    Case, accents and spaces do not count; "The X" is "X, The"; the year "(1995)" may be left
-    out, and so may another title in brackets. What is written more exactly wins.
+    Case, accents and extra spaces do not matter; "The X" equals "X, The"; the year "(1995)" and
+    other titles in brackets are optional. The most exact match wins.
 
     Args:
-        items: ids with a "title" among their details; without it nothing is found.
-        popularity: orders what is otherwise equal.
+        items: ids with a "title" among their details; without titles nothing is found.
+        popularity: number of users per item; items with the same title are sorted by it.
     """
 
     def __init__(self, items: Vocabulary, popularity: np.ndarray) -> None:
@@ -58,59 +58,60 @@ class TitleIndex:
                 self._parts[key].append(position)
 
     def find(self, text: str) -> list[int]:
-        """The positions of the items of that title, the most popular first; often one or none.
+        """Return the positions of the items with this title, the most popular first.
 
-        A title typed with its year is not found under another year.
+        A title typed with a year does not match a title with another year.
         """
         body, year = split_year(text)
-        looks = [(self._exact, folded(text)), (self._dated, body + year)]
+        lookups = [(self._exact, folded(text)), (self._dated, body + year)]
         if not year:
-            looks.append((self._undated, body))
-        looks.append((self._parts, body + year))
+            lookups.append((self._undated, body))
+        lookups.append((self._parts, body + year))
         if year:
-            looks.append((self._dated, body))
-        for table, key in looks:
+            lookups.append((self._dated, body))
+        for table, key in lookups:
             if key in table:
                 return sorted(set(table[key]), key=lambda p: (-self.popularity[p], p))
         return []
 
     def suggest(self, text: str) -> list[int]:
-        """Return the positions of the three items whose titles are nearest, best first.
+        """Return the positions of the three items with the most similar titles, best first.
 
-        A year in the text does not count: it may be the mistake.
+        A year in the text is ignored: it may be the mistake.
         """
         return self.search.find(split_year(text)[0], N_SUGGESTED)
 
     @cached_property
     def search(self) -> TitleSearch:
-        """The search for titles by a part of them, or by what comes near; made when first used."""
+        """The search by parts of titles or similar titles; built at the first use."""
         return TitleSearch(self._titles, self.popularity)
 
 
 def split_year(title: str) -> tuple[str, str]:
-    """A title folded, its articles in front, and its year as " (1995)", or ""."""
+    """Return the folded title with its articles in front, and its year as " (1995)" or ""."""
     text = folded(title)
-    found = YEAR.search(text)
-    year = f" ({found[1]})" if found else ""
-    body = text[: found.start()] if found else text
-    main, bracket, rest = body.partition(" (")
-    tail = BRACKETED.sub(lambda m: f" ({_article_first(m[1])})", bracket + rest)
+    match = YEAR.search(text)
+    year = f" ({match[1]})" if match else ""
+    body = text[: match.start()] if match else text
+    main, bracket, inside = body.partition(" (")
+    tail = BRACKETED.sub(lambda m: f" ({_article_first(m[1])})", bracket + inside)
     return _article_first(main) + tail, year
 
 
 def _parts(title: str) -> list[str]:
-    """The titles before and in the brackets, where there are brackets but those of the year."""
+    """Return the titles before and inside the brackets; none without brackets besides the year."""
     body, _ = split_year(title)
-    inside = BRACKETED.findall(body)
-    if not inside:
+    bracketed = BRACKETED.findall(body)
+    if not bracketed:
         return []
-    others = [part.removeprefix("a.k.a. ").removeprefix("aka ") for part in inside]
-    return [_article_first(p) for p in (BRACKETED.sub("", body).strip(), *others) if p]
+    other_titles = [part.removeprefix("a.k.a. ").removeprefix("aka ") for part in bracketed]
+    return [_article_first(p) for p in (BRACKETED.sub("", body).strip(), *other_titles) if p]
 
 
 def _article_first(text: str) -> str:
-    found = LAST_ARTICLE.match(text)
-    if not found:
+    """Return "x, the" as "the x"."""
+    match = LAST_ARTICLE.match(text)
+    if not match:
         return text
-    gap = "" if found[2].endswith("'") else " "
-    return f"{found[2]}{gap}{found[1]}"
+    space = "" if match[2].endswith("'") else " "
+    return f"{match[2]}{space}{match[1]}"

@@ -1,4 +1,4 @@
-"""From training data to a saved bundle: fit, measure on validation users, describe, save."""
+"""Trains a bundle: fits the model, evaluates it on validation users and saves it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from nearfar.train.run import Run
 
 @dataclass(frozen=True, eq=False)
 class TrainedBundle:
-    """What a training came to.
+    """The result of a training.
 
     Args:
-        bundle: as it was saved.
-        algorithm: with the settings that it was fitted with.
-        evaluation: on the validation users; None without any.
-        fit_seconds: wall-clock time of `fit`, validation included.
+        bundle: the saved bundle.
+        algorithm: the algorithm with the settings of the fit.
+        evaluation: the evaluation on the validation users; None if there are none.
+        fit_seconds: wall-clock time of `fit`, including validation.
     """
 
     bundle: Bundle
@@ -39,23 +39,24 @@ class TrainedBundle:
 
 
 def run_folder(out: Path) -> Path:
-    """Where the training of a bundle keeps its checkpoint and metrics.jsonl: OUT.run."""
+    """Return the folder of a training's checkpoint and metrics.jsonl: OUT.run."""
     return out.with_name(out.name + ".run")
 
 
 def has_checkpoint(out: Path, *, resume: bool) -> bool:
-    """Whether the training of a bundle was stopped and left a checkpoint.
+    """Return whether the training of a bundle was interrupted and left a checkpoint.
 
     Raises:
-        SettingsError: it did, and `resume` is not set: a new training would overwrite it.
+        SettingsError: there is a checkpoint and `resume` is False: a new training would
+            overwrite it.
     """
     folder = run_folder(out)
-    found = any(folder.rglob(CHECKPOINT))
-    if found and not resume:
+    exists = any(folder.rglob(CHECKPOINT))
+    if exists and not resume:
         raise SettingsError(
             f"{folder} holds the checkpoint of an unfinished run: go on with --resume, or delete it"
         )
-    return found
+    return exists
 
 
 def train_bundle(
@@ -67,15 +68,17 @@ def train_bundle(
     run: Run,
     protocol: Mapping[str, Any],
 ) -> TrainedBundle:
-    """Fit an algorithm and save its model; the run's folder goes unless the run was interrupted.
+    """Fit an algorithm and save its model.
+
+    The run's folder is deleted unless the run was interrupted.
 
     Args:
-        algorithm: what is fitted; settings that are left to the data follow from `train`.
+        algorithm: the algorithm to fit; settings without a value are computed from `train`.
         train: the training users.
         validation: held-out users, for early stopping and for the bundle's metrics.
         out: the bundle's folder.
         run: seed, device, and the folder for checkpoints.
-        protocol: how the data were made, JSON-able; kept in the bundle.
+        protocol: how the data were made, JSON-able; saved in the bundle.
     """
     started = time.perf_counter()
     model = algorithm.fit(train, validation, run=run)

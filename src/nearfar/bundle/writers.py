@@ -1,4 +1,4 @@
-"""Recommendations into a file, part by part: CSV, TSV, JSON lines or Parquet."""
+"""Writes recommendations to a file in chunks: CSV, TSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ from nearfar.core.errors import DataError
 from nearfar.core.files import atomic_file
 
 FORMULA = r"^[=+\-@\t\r]"
-"""What a spreadsheet computes, and what it strips before it looks."""
+"""Beginnings of formulas in spreadsheets, and of texts that become one once they are stripped."""
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (*SEPARATORS, ".jsonl", ".parquet")
 
 
 class RankingWriter(ABC):
-    """Takes the recommendations of some users at a time."""
+    """Writes the recommendations of some users at a time."""
 
     _user_type: pl.DataType | None = None
 
     def write(self, users: pl.Series, counts: np.ndarray, frame: pl.DataFrame) -> None:
-        """Add users: their ids, how many rows each has in `frame`, and these rows.
+        """Write the recommendations of some users.
+
+        Args:
+            users: their ids.
+            counts: number of rows of each user in `frame`.
+            frame: the rows, in the order of the users.
 
         Raises:
             DataError: the ids are text and those before were integers, or the reverse.
@@ -51,16 +56,16 @@ class _Delimited(RankingWriter):
         self._file = file
         self._separator = separator
         self._formulas = formulas
-        self._begun = False
+        self._header_written = False
 
     def _write(self, users: pl.Series, counts: np.ndarray, frame: pl.DataFrame) -> None:
         if "title" in frame.columns and not self._formulas:
             title = pl.col("title").cast(pl.String)
-            harmless = pl.when(title.str.contains(FORMULA)).then(pl.lit("'") + title)
-            frame = frame.with_columns(title=harmless.otherwise(title))
-        text = frame.write_csv(separator=self._separator, include_header=not self._begun)
+            escaped = pl.when(title.str.contains(FORMULA)).then(pl.lit("'") + title)
+            frame = frame.with_columns(title=escaped.otherwise(title))
+        text = frame.write_csv(separator=self._separator, include_header=not self._header_written)
         self._file.write(text.encode())
-        self._begun = True
+        self._header_written = True
 
 
 class _JsonLines(RankingWriter):
@@ -68,20 +73,19 @@ class _JsonLines(RankingWriter):
         self._file = file
 
     def _write(self, users: pl.Series, counts: np.ndarray, frame: pl.DataFrame) -> None:
-        # Grouped by row and not by user: a user without rows has a line too, and one who is
-        # listed twice has two.
+        # Grouped by position, not by user id: a user without rows has a line too, and a user who
+        # is listed twice has two.
         keys = ["item", "score", *(["title"] if "title" in frame.columns else [])]
         items = frame.select(
             pl.Series("row", np.repeat(np.arange(len(users)), counts), dtype=pl.Int64),
             pl.struct(keys).alias("items"),
         )
         lists = items.group_by("row").agg("items")
-        people = pl.DataFrame(
+        lines = pl.DataFrame(
             {"row": pl.Series(np.arange(len(users)), dtype=pl.Int64), "user": users}
-        )
-        lines = people.join(lists, on="row", how="left", maintain_order="left")
-        nothing = pl.lit([], dtype=lines.schema["items"])
-        lines = lines.select("user", pl.col("items").fill_null(nothing))
+        ).join(lists, on="row", how="left", maintain_order="left")
+        empty = pl.lit([], dtype=lines.schema["items"])
+        lines = lines.select("user", pl.col("items").fill_null(empty))
         self._file.write(lines.write_ndjson().encode())
 
 
@@ -95,19 +99,19 @@ class _Parquet(RankingWriter):
         self._n_parts += 1
 
     def join(self) -> Path:
-        """All parts as one file, in order."""
+        """Return one file with all parts in order."""
         parts = sorted(self._folder.glob("part-*"))
-        whole = self._folder / "whole.parquet"
+        joined = self._folder / "whole.parquet"
         frames = [pl.scan_parquet(p, glob=False, hive_partitioning=False) for p in parts]
-        pl.concat(frames).sink_parquet(whole)
-        return whole
+        pl.concat(frames).sink_parquet(joined)
+        return joined
 
 
 def check_output(out: Path) -> None:
-    """Refuse a file that could not be written, before anything is computed.
+    """Refuse a file that cannot be written, before anything is computed.
 
     Raises:
-        DataError: the suffix is unknown, or a folder stands there.
+        DataError: the suffix is unknown, or `out` is a folder.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise DataError(
@@ -120,12 +124,12 @@ def check_output(out: Path) -> None:
 
 @contextlib.contextmanager
 def open_writer(out: Path, *, formulas: bool = False) -> Iterator[RankingWriter]:
-    """A writer in the format that the suffix names; the file appears at the end, whole.
+    """Open a writer in the format of the suffix; the file is written atomically.
 
     Args:
         out: the file.
-        formulas: whether titles in CSV and TSV that a spreadsheet would take for a formula stay
-            as they are. Otherwise an apostrophe is put before them. Ids always stay.
+        formulas: whether to keep titles in CSV and TSV that a spreadsheet would run as a formula.
+            Otherwise they get an apostrophe in front. Ids are never changed.
     """
     check_output(out)
     suffix = out.suffix.lower()
@@ -135,10 +139,10 @@ def open_writer(out: Path, *, formulas: bool = False) -> Iterator[RankingWriter]
         try:
             writer = _Parquet(folder)
             yield writer
-            whole = writer.join()
-            with whole.open("rb") as file:
+            joined = writer.join()
+            with joined.open("rb") as file:
                 os.fsync(file.fileno())
-            whole.replace(out)
+            joined.replace(out)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return

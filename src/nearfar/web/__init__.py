@@ -1,1 +1,1 @@
-"""The HTTP service, and the page that it shows."""
+"""The HTTP service and its web page."""

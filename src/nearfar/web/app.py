@@ -1,4 +1,4 @@
-"""The ASGI application: operations, page, errors and layers."""
+"""Builds the ASGI application: operations, page, error handlers and middleware."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ OPERATIONS = (
     *users.operations, *recommend.operations, *items.operations, *map.operations,
     *state.operations,
 )  # fmt: skip
-"""The busiest first: routes are tried in this order."""
+"""The most frequent first: routes are tried in this order."""
 
 EXPOSED = ["X-Request-Id", "X-Nearfar-Arm", "Retry-After"]
 
 
 def make_app(service: Service) -> Starlette:
-    """Return the application over a service whose models are loaded; runs it from start to stop."""
+    """Return the application of a service whose models are loaded, which it starts and stops."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -71,7 +71,7 @@ def _document() -> str:
 
 
 async def _openapi(request: Request) -> str:
-    """The description of the interface, which does not describe itself."""
+    """Return the OpenAPI document, in which this operation is not listed."""
     return _document()
 
 
@@ -81,7 +81,7 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 
 async def _status(request: Request, error: Exception) -> Response:
-    """A bare status, as the router raises it."""
+    """Answer a status that the router raised without a body."""
     assert isinstance(error, HTTPException)
     return await _problem(request, status_problem(error.status_code, error.headers))
 

@@ -1,4 +1,4 @@
-"""The items of a model as requests name them: by id, by title, or by what people type."""
+"""Looks up a model's items by id, by title, or by typed text."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from nearfar.core.identity import key_of
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.web.scoring import ScoringResult
 
-SUGGESTED = 3
+N_SUGGESTIONS = 3
 MAX_NEAR = 10
-"""So many titles of a request are compared letter by letter."""
+"""Titles of a request that are compared letter by letter."""
 
 ItemId = int | str
 IsAwaited = Callable[[], bool]
-"""Tells whether the answer is still waited for."""
+"""Returns whether a client still waits for the answer."""
 
 DIGITS = 6
-"""So many digits does a float32 have."""
+"""Significant decimal digits of a float32."""
 
 
 @dataclass(frozen=True)
 class Unmatched:
-    """A title that names no item, or several, and what could be meant."""
+    """A title of no item or several, with the positions of candidates."""
 
     title: str
     candidates: tuple[int, ...]
 
 
 class Catalogue:
-    """Items by id and title.
+    """Looks up items by id and title.
 
-    Ids are kept in a dictionary, about 150 bytes per item: a request looks up a few, and that
-    is a thousand times as fast as a join. Items once shown are kept as JSON, about as much again.
+    Ids are kept in a dictionary of about 150 bytes per item: a request looks up a few, which is a
+    thousand times faster than a join. The JSON of items is cached, about as many bytes again.
 
     Args:
-        items: ids, and titles where there are any.
-        popularity: orders what is otherwise equal.
-        n_trained: how many items the model was trained on; the rest are new. None for all.
+        items: ids, and titles if there are any.
+        popularity: number of users per item; items with the same title are sorted by it.
+        n_trained: number of items the model was trained on; the others are new. None for all.
     """
 
     def __init__(
@@ -68,24 +68,24 @@ class Catalogue:
         self._json = _ItemJson(self.item)
         self._title_by_id = _TitleById(self)
         self._by_title = TitleIndex(items, popularity)
-        _ = self._by_title.search  # made now, not while a request waits
+        _ = self._by_title.search  # built now, not while a request waits
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def position(self, item: ItemId) -> int:
-        """The position of an item by the rule of `core.identity`; -1 for an unknown one."""
+        """Return the position of an item by the rule of `core.identity`; -1 if it is unknown."""
         if isinstance(item, str) and item in self._position:
             return self._position[item]
         key = key_of(item, integer=self._integer)
         return -1 if key is None else self._position.get(key, -1)
 
     def positions(self, items: Sequence[ItemId]) -> tuple[list[int], list[ItemId]]:
-        """Where items are, each once and in their order, and those that are unknown."""
+        """Return the positions of the known items, each once and in order, and the unknown ids."""
         get = self._position.get
-        found = dict.fromkeys([get(item, -1) for item in items])
-        if -1 not in found:
-            return list(found), []
+        exact = dict.fromkeys([get(item, -1) for item in items])
+        if -1 not in exact:
+            return list(exact), []
         known: dict[int, None] = {}
         unknown = []
         for item in items:
@@ -97,73 +97,73 @@ class Catalogue:
         return list(known), unknown
 
     def titles_of(self, items: Iterable[ItemId]) -> list[str | None]:
-        """Return the title of each item, None for an unknown one and one without a title."""
+        """Return the title of each item; None for an unknown item or one without a title."""
         return [self._title_by_id[item] for item in items]
 
     def is_new(self, item: ItemId) -> bool:
-        """Whether the item came after the training of the model."""
+        """Return whether the item was added after the model was trained."""
         return self.n_trained < len(self.ids) and self.position(item) >= self.n_trained
 
     def match(
         self, is_awaited: IsAwaited, titles: Sequence[str]
     ) -> tuple[list[int], list[Unmatched]]:
-        """Return the items called so, and the titles of none or several with what could be meant.
+        """Return the items with these titles, and the titles of no item or several.
 
-        For the first `MAX_NEAR` titles that name no item, titles that come near count too; for
-        the rest only those that hold the text.
+        The candidates of the first `MAX_NEAR` unknown titles include similar titles; those of
+        the others only titles that contain the text.
 
         Args:
-            is_awaited: whether to go on.
-            titles: as typed.
+            is_awaited: returns whether to continue.
+            titles: titles as typed.
         """
-        found: list[int] = []
+        matched: list[int] = []
         unmatched = []
-        n_near = 0
+        n_unknown = 0
         for title in titles:
             if not is_awaited():
                 break
-            called = self._by_title.find(title)
-            if len(called) == 1:
-                found += called
+            positions = self._by_title.find(title)
+            if len(positions) == 1:
+                matched += positions
                 continue
-            near = called[:SUGGESTED]
-            if not called:
-                near = self._searched(title, SUGGESTED, near=n_near < MAX_NEAR)
-                n_near += 1
-            unmatched.append(Unmatched(title, tuple(near)))
-        return found, unmatched
+            candidates = positions[:N_SUGGESTIONS]
+            if not positions:
+                candidates = self._search(title, N_SUGGESTIONS, near=n_unknown < MAX_NEAR)
+                n_unknown += 1
+            unmatched.append(Unmatched(title, tuple(candidates)))
+        return matched, unmatched
 
     def search(self, is_awaited: IsAwaited, query: str, limit: int) -> list[int]:
-        """Return the items that people who type this may mean, best first; an id finds its item.
+        """Return the items whose id or title matches a typed text, best first.
 
         Args:
-            is_awaited: whether to go on.
-            query: as typed.
-            limit: how many items at most.
+            is_awaited: returns whether to continue.
+            query: text as typed.
+            limit: maximum number of items.
         """
-        return self._searched(query, limit) if is_awaited() else []
+        return self._search(query, limit) if is_awaited() else []
 
-    def _searched(self, query: str, limit: int, *, near: bool = True) -> list[int]:
+    def _search(self, query: str, limit: int, *, near: bool = True) -> list[int]:
         text = query.strip()
         by_id = self.position(text)
-        first = [by_id] if by_id >= 0 else []
-        rest = [p for p in self._by_title.search.find(text, limit, near=near) if p != by_id]
-        return (first + rest)[:limit]
+        positions = [by_id] if by_id >= 0 else []
+        positions += [p for p in self._by_title.search.find(text, limit, near=near) if p != by_id]
+        return positions[:limit]
 
     def item(self, position: int) -> dict[str, Any]:
-        """An item as answers show it."""
+        """Return an item as responses show it."""
         new = position >= self.n_trained
         return {"item": self.ids[position], "title": self.titles[position], "new": new}
 
     def item_with_popularity(self, position: int) -> dict[str, Any]:
-        """An item as searches show it."""
+        """Return an item as responses of searches show it."""
         return {**self.item(position), "popularity": int(self._popularity[position])}
 
     def recommendations(self, result: ScoringResult) -> list[dict[str, Any]]:
-        """Recommended items as answers list them."""
+        """Return recommended items as responses list them."""
         ids, titles, n_trained = self.ids, self.titles, self.n_trained
-        # Scores stay float32, which is written with the digits that it has, or as null.
-        listed: list[dict[str, Any]] = [
+        # orjson writes a float32 with its own digits, and one that is not finite as null.
+        recommendations: list[dict[str, Any]] = [
             {"rank": rank, "item": ids[p], "title": titles[p], "new": p >= n_trained,
              "score": score, "because": None}
             for rank, (p, score) in enumerate(
@@ -171,30 +171,30 @@ class Catalogue:
             )
         ]  # fmt: skip
         if result.carriers is not None:
-            for entry, carriers in zip(listed, result.carriers, strict=True):
+            for entry, carriers in zip(recommendations, result.carriers, strict=True):
                 entry["because"] = [
                     {**self.item(p), "share": round(share, 4)} for p, share in carriers
                 ]
-        return listed
+        return recommendations
 
     def listed(self, positions: Iterable[int]) -> orjson.Fragment:
-        """Items as answers list them, in JSON."""
+        """Return items as responses list them, in JSON."""
         return orjson.Fragment(b"[%b]" % b",".join(map(self._json.__getitem__, positions)))
 
 
 class _ItemJson(dict[int, bytes]):
-    """The JSON of items by position, made when first asked for."""
+    """Maps positions to the JSON of items, made at the first use."""
 
     def __init__(self, item: Callable[[int], dict[str, Any]]) -> None:
         self._item = item
 
     def __missing__(self, position: int) -> bytes:
-        self[position] = made = orjson.dumps(self._item(position))
-        return made
+        self[position] = text = orjson.dumps(self._item(position))
+        return text
 
 
 class _TitleById(dict[ItemId, str | None]):
-    """The titles of items by id as a number and as text, added when first asked for."""
+    """Maps ids, as numbers or text, to titles, added at the first use."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -204,12 +204,12 @@ class _TitleById(dict[ItemId, str | None]):
         if position < 0:
             return None
         title, exact = self._catalogue.titles[position], self._catalogue.ids[position]
-        # Other spellings are not kept: there is no end to them.
+        # Other spellings are not cached: there is no limit to their number.
         if item in (exact, str(exact)):
             self[item] = title
         return title
 
 
 def rounded(value: float) -> float | None:
-    """Return a score with the digits that float32 has; None for what JSON cannot hold."""
+    """Return a score with the digits of a float32; None if it is not finite."""
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""The map of a model's items: what it holds of each, in the plane."""
+"""Makes the map of a model's items: their vectors in two dimensions."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ GROUPED_BY = "genres"
 
 
 class ItemMap:
-    """The items of a model in the plane of the two widest directions of their vectors.
+    """A map of a model's items: the first two principal components of their vectors.
 
-    The vectors are those that items are compared by: less their mean, at length one. It is made
-    when it is first asked for, so that a service whose map nobody opens starts no later.
+    The vectors are those of item similarity: less their mean, at length one. The map is made at
+    the first request, so that it does not delay the start of the service.
 
     Args:
-        scorer: with item vectors.
-        items: its items, with the details that are shown.
-        catalogue: the same items as answers show them.
+        scorer: a scorer with item vectors.
+        items: the scorer's items, with genres if known.
+        catalogue: the same items as responses show them.
     """
 
     def __init__(self, scorer: Scorer, items: Vocabulary, catalogue: Catalogue) -> None:
@@ -44,7 +44,7 @@ class ItemMap:
         self._content: dict[str, Any] | None = None
 
     def content(self) -> dict[str, Any]:
-        """Return what `/v1/map/items` tells of the items; takes seconds the first time.
+        """Return the content of `/v1/map/items`; the first call takes seconds.
 
         Raises:
             DivergedError: a vector is not finite.
@@ -60,32 +60,32 @@ class ItemMap:
         n_trained = self._catalogue.n_trained
         popular = np.argsort(-self._scorer.popularity[:n_trained], kind="stable")[:MAX_ITEMS]
         new = np.arange(n_trained, len(self._items))[:MAX_NEW]
-        shown = np.concatenate([popular, new])
-        xy = PCA().fit(vectors[shown], 0).xy.round(DECIMALS)
-        first = _first_values(self._items, shown)
-        counts = Counter(name for name in first if name is not None)
+        positions = np.concatenate([popular, new])
+        xy = PCA().fit(vectors[positions], 0).xy.round(DECIMALS)
+        groups = _first_values(self._items, positions)
+        counts = Counter(name for name in groups if name is not None)
         items = [
             {**self._catalogue.item(p), "x": x, "y": y, "group": group}
-            for p, (x, y), group in zip(shown.tolist(), xy.tolist(), first, strict=True)
+            for p, (x, y), group in zip(positions.tolist(), xy.tolist(), groups, strict=True)
         ]
         return {
             "projection": PCA.label,
             "n_items": len(self._items),
-            # By name, so that models of one catalogue give a genre the same place and colour.
+            # Sorted, so that models of one catalogue give a genre the same place and colour.
             "groups": sorted(name for name, _ in counts.most_common(MAX_GROUPS)),
             "items": orjson.Fragment(orjson.dumps(items)),
         }
 
 
 def item_map(scorer: Scorer, items: Vocabulary, catalogue: Catalogue) -> ItemMap | None:
-    """Return the map of a model's items; None where it has no item vectors, or too few items."""
+    """Return the map of a model's items; None without item vectors or with too few items."""
     if scorer.item_vectors is None or len(items) < MIN_ITEMS or find_spec("sklearn") is None:
         return None
     return ItemMap(scorer, items, catalogue)
 
 
 def _first_values(items: Vocabulary, positions: np.ndarray) -> list[str | None]:
-    """The first genre of each item, None where it has none."""
+    """Return the first genre of each item; None if it has none."""
     if GROUPED_BY not in items.details.columns:
         return [None] * len(positions)
     column = items.details[GROUPED_BY].gather(pl.Series(positions))

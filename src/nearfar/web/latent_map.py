@@ -1,4 +1,4 @@
-"""The latent map: users of a split in the plane, and where somebody new would be."""
+"""Makes the latent map: users of a split in two dimensions, to which users can be added."""
 
 from __future__ import annotations
 
@@ -26,43 +26,42 @@ SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class ServedMap:
-    """A map, ready to be sent, and what places further points.
+    """A latent map as responses show it, and the projection for further points.
 
     Args:
         content: cohorts with the coordinates of their users, and anchors.
-        transform: from the latent space to the plane.
+        transform: maps latents to the two coordinates.
     """
 
     content: dict[str, Any]
     transform: Transform
 
     def point(self, scorer: Scorer, history: csr_array) -> tuple[float, float]:
-        """Where somebody of this history lies."""
+        """Return the coordinates of a user with this history."""
         x, y = self.transform(scorer.latents(history).astype(np.float64))[0]
         return float(x), float(y)
 
 
 def make_map(scorer: Scorer, users: Interactions) -> ServedMap:
-    """The map of users by a model, by principal components: linear, so that points can be added.
+    """Return the map of users by principal components, which are linear, so points can be added.
 
-    Cohorts are those of about 5, 50 and 350 interactions, as in `nearfar map`; where the users
-    have no such numbers, of a quarter, once and four times the median.
+    Cohorts have about 5, 50 and 350 interactions, as in `nearfar map`. If the users' numbers of
+    interactions do not span this range, cohorts have 1/4, 1 and 4 times the median.
 
     Args:
-        scorer: with the ability "latent".
-        users: whole histories, over any items.
+        scorer: a scorer with the ability "latent".
+        users: full histories, over any items.
 
     Raises:
-        EmptyDataError: the users are too few or too much alike in number of interactions.
+        EmptyDataError: the users are too few, or their numbers of interactions too similar.
     """
     counts = np.diff(users.x.indptr)
-    choose = partial(cohorts_by_interactions, counts, max_users=USERS, seed=SEED)
+    cohorts_of = partial(cohorts_by_interactions, counts, max_users=USERS, seed=SEED)
     median = max(4, int(np.median(counts))) if len(counts) else 4
     fits = (counts <= 10).any() and (counts >= 200).any()
-    cohorts = choose(SIZES if fits else (median // 4, median, 4 * median))
-    drawn = users.take_users(cohorts.rows)
-    seen = drawn.on_items(scorer.items)
-    latents = scorer.latents(seen.x).astype(np.float64)
+    cohorts = cohorts_of(SIZES if fits else (median // 4, median, 4 * median))
+    sample = users.take_users(cohorts.rows).on_items(scorer.items)
+    latents = scorer.latents(sample.x).astype(np.float64)
     projected = PCA().fit(latents, SEED)
     xy = projected.xy.round(DECIMALS)
     groups = [
@@ -73,7 +72,7 @@ def make_map(scorer: Scorer, users: Interactions) -> ServedMap:
     anchors: list[dict[str, Any]] = []
     if scorer.anchors is not None:
         popular = np.argsort(-scorer.popularity, kind="stable")[:ANCHORS]
-        placed = place_anchors(scorer.anchors, popular, latents, projected, seen.x, scorer.items)
+        placed = place_anchors(scorer.anchors, popular, latents, projected, sample.x, scorer.items)
         anchors = [
             {"position": int(p), "x": float(x), "y": float(y)}
             for p, (x, y) in zip(popular, placed.xy.round(DECIMALS), strict=True)

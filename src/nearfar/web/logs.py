@@ -1,8 +1,7 @@
-"""Logs as JSON lines, without personal data.
+"""Writes logs as JSON lines, without personal data.
 
-What is logged is chosen field by field: no histories, no user ids, no paths or queries as sent,
-and of errors the type and the places in the code, never the message, which may quote what was
-sent.
+Fields are logged explicitly: no histories, user ids, request paths or queries. Of errors, the type
+and the traceback are logged, never the message, which may quote the request.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ SERVER = "uvicorn.error"
 
 
 class JsonLines(logging.Formatter):
-    """A line is {"at", "level", "event", ...}."""
+    """Formats a record as {"at", "level", "event", ...}."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, "fields", None)
@@ -39,7 +38,7 @@ class JsonLines(logging.Formatter):
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """The type of an error and where it was raised, without its message."""
+    """Return the type and traceback of an error, without its message."""
     frames = traceback.extract_tb(error.__traceback__)
     return {
         "error": type(error).__name__,
@@ -48,19 +47,19 @@ def failure(error: BaseException) -> dict[str, Any]:
 
 
 def log(event: str, level: int = logging.INFO, **fields: Any) -> None:
-    """One line."""
+    """Log an event with its fields as one line."""
     if LOGGER.isEnabledFor(level):
-        # Not by LOGGER.log, which looks for the caller's line in the stack; no line tells it.
+        # LOGGER.log would search the stack for the caller's line, which is not logged.
         record = logging.LogRecord(LOGGER.name, level, "", 0, event, None, None)
         record.fields = fields
         LOGGER.handle(record)
 
 
 class BufferedHandler(logging.StreamHandler[TextIO]):
-    """Lines of one turn of the event loop are written at once; outside of one, each at its time.
+    """Writes all lines of one turn of the event loop at once; outside the loop, each immediately.
 
-    When a batch has been scored, its requests are all answered in one turn, and a write for each
-    was a twentieth of the loop's time. Errors are written at once, whatever happens then.
+    The requests of a batch are all answered in one turn, and a write per request took a twentieth
+    of the loop's time. Errors are written immediately, in case the process dies.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -78,7 +77,7 @@ class BufferedHandler(logging.StreamHandler[TextIO]):
             self.handleError(record)
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write the buffered lines."""
         self.acquire()
         try:
             lines, self._lines = self._lines, []
@@ -98,11 +97,11 @@ def _in_loop() -> bool:
 
 
 def to_stream(stream: TextIO | None = None, level: int = logging.INFO) -> None:
-    """Send the lines of the service and of its server to a stream; stderr by default."""
+    """Send the logs of the service and of uvicorn to a stream; stderr by default."""
     handler = BufferedHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
-    for name, at in ((LOGGER.name, level), (SERVER, max(level, logging.WARNING))):
+    for name, lowest in ((LOGGER.name, level), (SERVER, max(level, logging.WARNING))):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
-        logger.setLevel(at)
+        logger.setLevel(lowest)
         logger.propagate = False

@@ -1,4 +1,4 @@
-"""Titles looked up in a thread of their own, under the deadline, for as long as somebody waits."""
+"""Looks up titles in a thread, within the deadline and while the client waits."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 
 class Lookups:
-    """Calls functions one after the other, as many as may wait, within the deadline.
+    """A queue of functions that run one after the other in a thread, each within its deadline.
 
-    What nobody waits for any longer, because its deadline has passed or its client has left, is
-    not begun; what has begun is told so, and stops at its next step.
+    A call whose deadline has passed or whose client has left is not started; if it runs already,
+    it stops at its next step.
 
     Args:
-        limits: of the queue and of time.
-        metrics: updated with the length of the queue and with what is refused.
+        limits: length of the queue, and deadline.
+        metrics: updated with the length of the queue and the refused requests.
     """
 
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
@@ -35,11 +35,11 @@ class Lookups:
         self._queue = MicroBatcher(limits, metrics, metrics.lookups_waiting)
 
     def start(self) -> None:
-        """Begin to work; within the event loop."""
+        """Start the thread; call it within the event loop."""
         self._queue.start()
 
     async def stop(self) -> None:
-        """Answer what waits, then end."""
+        """Answer the waiting calls, then stop."""
         await self._queue.stop()
 
     async def call(
@@ -50,14 +50,14 @@ class Lookups:
         *args: P.args,
         **named: P.kwargs,
     ) -> T:
-        """Return what a function returns.
+        """Call a function in the thread and return its result.
 
         Args:
-            receive: of the request, whose body has been read.
-            deadline: on the event loop's clock; the limits' own, from now, by default.
-            function: first given what tells it whether to go on.
-            args: the rest of what it is given.
-            named: likewise.
+            receive: the request's `receive`, after its body was read.
+            deadline: on the event loop's clock; None for that of the limits, from now.
+            function: takes a callable that returns whether to continue, then the arguments.
+            *args: positional arguments of the function.
+            **named: keyword arguments of the function.
 
         Raises:
             ProblemError: the queue is full, the deadline passed, or the client left.
@@ -68,18 +68,19 @@ class Lookups:
             return function(lambda: not stopped, *args, **named)
 
         task = asyncio.ensure_future(self._queue.call(work, deadline=deadline))
-        left = asyncio.ensure_future(_left(receive))
+        disconnected = asyncio.ensure_future(_disconnected(receive))
         try:
-            await asyncio.wait((task, left), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((task, disconnected), return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 raise ProblemError(400, "disconnected", "the client left before it was answered")
             return task.result()
         finally:
             stopped = True
             task.cancel()
-            left.cancel()
+            disconnected.cancel()
 
 
-async def _left(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
+    """Return when the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""The models of requests and answers about maps."""
+"""Schemas of requests and responses about maps."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from nearfar.web.schemas import Item, ModelParameter, UserHistory
 
 
 class PointRequest(UserHistory):
-    """Somebody to be placed on the map."""
+    """A user to place on the map."""
 
 
 class MapParameters(BaseModel):
-    """Of which model to show the map."""
+    """The model whose map is shown."""
 
     model: ModelParameter = None
 
@@ -34,7 +34,7 @@ class MapAnchor(Item):
 
 
 class MapResponse(BaseModel):
-    """Users of the split in the plane of the latent space's two widest directions."""
+    """Users of the split in the first two principal components of the latent space."""
 
     model: str
     version: str
@@ -49,27 +49,27 @@ class MapItem(Item):
 
     x: float
     y: float
-    group: str | None = Field(description="Its first genre; null for an item without any.")
+    group: str | None = Field(description="Its first genre; null without genres.")
 
 
 class ItemMapResponse(BaseModel):
-    """Items in the plane of the two widest directions of what the model compares them by."""
+    """Items in the first two principal components of the model's item vectors."""
 
     model: str
     version: str
     projection: str
     n_items: int = Field(
-        description="In the catalogue; `items` are the 2,000 most popular and 200 new ones at most."
+        description="Items in the catalogue; `items` has the 2,000 most popular and up to 200 new."
     )
-    groups: list[str] = Field(description="The most frequent genres, at most ten, by name.")
+    groups: list[str] = Field(description="The most frequent genres, at most ten, sorted by name.")
     items: list[MapItem]
 
 
 class PointResponse(BaseModel):
-    """Where somebody lies on the map of the same model and version."""
+    """A user's coordinates on the map of the same model and version."""
 
     model: str
     version: str
     x: float
     y: float
-    n_known: int = Field(description="Items of the request that the model knows.")
+    n_known: int = Field(description="Number of items of the request that the model knows.")

@@ -1,4 +1,4 @@
-"""What every request passes: observation outermost, admission next to the router."""
+"""Middleware of every request: observation is outermost, admission is next to the router."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nearfar.web.settings import Limits
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 ID_BITS = random.Random()
-"""Ids need to differ, not to be secret; the system's random numbers cost a call of the kernel."""
+"""Request ids need not be secret, and the system's random numbers cost a system call."""
 
 SECURITY = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 QUIET = ("/healthz", "/readyz", "/metrics")
@@ -28,14 +28,14 @@ METHODS = ("GET", "POST", "HEAD", "OPTIONS")
 GUARDED = "/v1/"
 METRICS = "/metrics"
 CLOSE = {"Connection": "close"}
-"""For answers to requests whose body was not read."""
+"""For responses to requests whose body was not read."""
 
 
 class ObservationMiddleware:
-    """Adds the request id and security headers, logs and counts requests, answers HEAD and faults.
+    """Adds the request id and security headers, logs and counts requests, answers HEAD and errors.
 
-    A request id that a client sends is kept where it is 1 to 64 letters, digits, dots, hyphens
-    and underscores; otherwise one is made.
+    A client's request id is kept if it is 1 to 64 letters, digits, dots, hyphens and underscores;
+    otherwise a new one is made.
 
     Args:
         app: the application.
@@ -55,7 +55,7 @@ class ObservationMiddleware:
         started = time.perf_counter()
         status, method = 0, scope["method"]
         if method == "HEAD":
-            # What GET would answer, without its body, on every path. The server's own scope stays.
+            # The response of GET without its body. The server's scope must stay as it is.
             scope = {**scope, "method": "GET"}
 
         async def observed_send(message: Message) -> None:
@@ -69,17 +69,17 @@ class ObservationMiddleware:
                 ]  # fmt: skip
             await send(message)
 
-        fault: dict[str, Any] = {}
+        error_fields: dict[str, Any] = {}
         try:
             await self._app(scope, receive, observed_send)
         except Exception as error:
-            fault = failure(error)
+            error_fields = failure(error)
             if status:
                 raise
             await internal().response(request_id)(scope, receive, observed_send)
         finally:
             seconds = time.perf_counter() - started
-            self._record(scope, method, request_id, status, seconds, fault)
+            self._record(scope, method, request_id, status, seconds, error_fields)
 
     def _record(
         self,
@@ -88,25 +88,25 @@ class ObservationMiddleware:
         request_id: str,
         status: int,
         seconds: float,
-        fault: dict[str, Any],
+        error_fields: dict[str, Any],
     ) -> None:
         route = route_of(scope)
         if method not in METHODS:
             method = "other"
         self._metrics.answered(route, method, status, seconds)
-        level = logging.ERROR if fault else logging.INFO
+        level = logging.ERROR if error_fields else logging.INFO
         if route in QUIET and status < 400:
             level = logging.DEBUG
         log(
             "request", level, request_id=request_id, method=method, route=route, status=status,
-            ms=round(1000 * seconds, 2), **fault,
+            ms=round(1000 * seconds, 2), **error_fields,
         )  # fmt: skip
 
 
 def route_of(scope: Scope) -> str:
-    """Return the template of the path, which holds no ids.
+    """Return the template of the request's path, which contains no ids.
 
-    "page" stands for the files of the page, "none" for a path without a route.
+    It is "page" for the files of the page and "none" for a path without a route.
     """
     endpoint = scope.get("endpoint")
     return "none" if endpoint is None else getattr(endpoint, "path", "page")
@@ -120,15 +120,15 @@ def _request_id(scope: Scope) -> str:
 
 
 class AdmissionMiddleware:
-    """Checks the token, and reads the body whole within the limits of size and time.
+    """Checks the token and reads the whole body within the limits of size and time.
 
-    Without a token everybody may ask. With one, `/v1/...` and `/metrics` need it; the page, the
-    description of the interface and what probes read do not.
+    With a token, requests to `/v1/...` and `/metrics` need it; the page, the OpenAPI document and
+    the probes do not.
 
     Args:
         app: the application; it receives the body as one message.
-        limits: of the body.
-        token: the secret, or None.
+        limits: limits of the body.
+        token: the secret; None lets everybody in.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits, token: str | None) -> None:
@@ -146,7 +146,7 @@ class AdmissionMiddleware:
             self._authorize(scope["path"], headers, empty)
             body = b"" if empty else await self._body(headers, receive)
         except ProblemError as problem:
-            # Answered here and not raised: the layer of CORS must see the answer.
+            # Answered here, not raised, so that the CORS middleware sees the response.
             await problem.response(scope["state"]["request_id"])(scope, receive, send)
             return
         await self._app(scope, receive if empty else _replayed(body, receive), send)
@@ -155,9 +155,9 @@ class AdmissionMiddleware:
         if self._token is None or not (path.startswith(GUARDED) or path == METRICS):
             return
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-        # Always compared, so that the time taken does not tell a missing token from a wrong one.
-        same = hmac.compare_digest(token.strip(), self._token)
-        if scheme.lower() != b"bearer" or not same:
+        # Always compared, so that the time does not distinguish a missing token from a wrong one.
+        matches = hmac.compare_digest(token.strip(), self._token)
+        if scheme.lower() != b"bearer" or not matches:
             raise ProblemError(
                 401, "unauthorized", "send the token, as Authorization: Bearer TOKEN",
                 headers={"WWW-Authenticate": "Bearer", **({} if empty else CLOSE)},
@@ -199,7 +199,7 @@ class AdmissionMiddleware:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives a body that was read, then what the client does next."""
+    """Return a `receive` that first returns the body, then the client's further messages."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

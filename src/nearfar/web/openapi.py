@@ -1,4 +1,4 @@
-"""The description of the interface (OpenAPI 3.1), made from its operations."""
+"""Generates the OpenAPI 3.1 document from the operations."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from nearfar.web.examples import ANSWERS, BODIES
 from nearfar.web.operation import ARM, JSON, Operation
 from nearfar.web.problems import MEDIA_TYPE, Problem
 
-DESCRIPTION = """Recommendations from implicit feedback: fold in any history, ask why, look around.
+DESCRIPTION = """Recommendations for any history, with explanations, similar items and maps.
 
-Errors are `application/problem+json` (RFC 9457); `type` is stable. Where the service was started
-with a token, requests to `/v1/...` and `/metrics` need `Authorization: Bearer TOKEN`. Every answer
-has an `X-Request-Id`, yours if you sent one.
+Errors are `application/problem+json` (RFC 9457); `type` is stable. If the service was started with
+a token, requests to `/v1/...` and `/metrics` need `Authorization: Bearer TOKEN`. Every response has
+an `X-Request-Id`: the request's if it has one.
 """
 REFERENCE = "#/components/schemas/{model}"
 TEXT = {"schema": {"type": "string"}}
 ARM_HEADER = {
-    "description": "The user's arm, for the log of exposures; absent where no experiment runs, the "
-    "user is not told, or the request names another model than the one that the arm chooses.",
+    "description": "The user's arm, for the log of exposures; absent without an experiment or a "
+    "user, or if the request names another model than the arm's.",
     "required": False,
     **TEXT,
 }
 PROBLEMS = {
-    400: "The body is no JSON.",
+    400: "The body is not JSON.",
     401: "The token is missing or wrong.",
     404: "No such item, model, map or path.",
     408: "The body did not arrive in time.",
     413: "The body is too large.",
-    415: "The body is not called application/json.",
+    415: "The Content-Type is not application/json.",
     422: "A field is missing, unknown or out of range, or the model cannot do this.",
-    429: "The queue is full; come again after Retry-After seconds.",
+    429: "The queue is full; retry after Retry-After seconds.",
     500: "The service failed.",
-    503: "Nothing to answer with yet, or the service stops.",
-    504: "Not answered within the deadline.",
+    503: "No model is loaded yet, or the service is stopping.",
+    504: "The deadline passed.",
 }
-OF_ALL = (401, 500)
-OF_BODY = (400, 408, 413, 415)
+ALWAYS = (401, 500)
+WITH_BODY = (400, 408, 413, 415)
 
 
 def describe(operations: Collection[Operation]) -> dict[str, Any]:
@@ -68,8 +68,8 @@ def describe(operations: Collection[Operation]) -> dict[str, Any]:
 
 
 def _schemas(models: Iterable[type[BaseModel] | None], mode: Any) -> dict[str, Any]:
-    named = [(model, mode) for model in models if model is not None]
-    return models_json_schema(named, ref_template=REFERENCE)[1].get("$defs", {})
+    pairs = [(model, mode) for model in models if model is not None]
+    return models_json_schema(pairs, ref_template=REFERENCE)[1].get("$defs", {})
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
@@ -77,34 +77,34 @@ def _operation(operation: Operation) -> dict[str, Any]:
     summary = summary.rstrip(".")
     name = operation.handler.__name__
     method = operation.method.lower()
-    described: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "tags": [operation.tag],
         "summary": summary,
         "operationId": re.sub(r"\W", "_", f"{name}{operation.path}_{method}"),
         "responses": _responses(operation, summary),
     }
     if description.strip():
-        described["description"] = description.strip()
+        entry["description"] = description.strip()
     if operation.takes is not None and method == "post":
-        described["requestBody"] = _body(operation.takes)
+        entry["requestBody"] = _body(operation.takes)
     elif operation.takes is not None:
-        described["parameters"] = _parameters(operation.takes, operation.path)
+        entry["parameters"] = _parameters(operation.takes, operation.path)
     if operation.path.startswith("/v1/") or operation.path == "/metrics":
-        described["security"] = [{"token": []}, {}]
-    return described
+        entry["security"] = [{"token": []}, {}]
+    return entry
 
 
 def _parameters(model: type[BaseModel], path: str) -> list[dict[str, Any]]:
     schema = model.model_json_schema()
     required = schema.get("required", ())
     parameters = []
-    for name, of_field in schema["properties"].items():
+    for name, field_schema in schema["properties"].items():
         parameters.append(
             {"name": name, "in": "path" if f"{{{name}}}" in path else "query",
-             "required": name in required, "schema": of_field}
+             "required": name in required, "schema": field_schema}
         )  # fmt: skip
-        if "description" in of_field:
-            parameters[-1]["description"] = of_field["description"]
+        if "description" in field_schema:
+            parameters[-1]["description"] = field_schema["description"]
     return parameters
 
 
@@ -115,9 +115,9 @@ def _body(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _responses(operation: Operation, summary: str) -> dict[str, Any]:
-    statuses = {*operation.problems, *OF_ALL}
+    statuses = {*operation.problems, *ALWAYS}
     if operation.takes is not None:
-        statuses |= {422, *(OF_BODY if operation.method == "POST" else ())}
+        statuses |= {422, *(WITH_BODY if operation.method == "POST" else ())}
     return {"200": _answer(operation, summary), **{str(s): _problem(s) for s in sorted(statuses)}}
 
 

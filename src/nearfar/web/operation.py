@@ -1,4 +1,4 @@
-"""An operation of the interface: a method on a path, declared once, for router and description."""
+"""Operations of the HTTP interface: each is declared once, for routes and OpenAPI document."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nearfar.web.service import Service
 
 M = TypeVar("M", bound=BaseModel)
 Handler = Callable[..., Awaitable[Any]]
-"""Takes the request and its input, if it has one; returns the content of the answer."""
+"""Takes the request and its input, if any; returns the content of the response."""
 
 H = TypeVar("H", bound=Handler)
 
@@ -31,12 +31,12 @@ JSON = "application/json"
 ARM = "X-Nearfar-Arm"
 MAX_ERRORS = 20
 MAX_WHOLE = 2.0**63
-OF_UNION = ("constrained-int", "constrained-str", "int", "str")
-"""What Pydantic calls the kinds of an id in the place of an error."""
+UNION_KINDS = ("constrained-int", "constrained-str", "int", "str")
+"""Pydantic adds these kinds of an id to the location of an error."""
 
 
 class AnyId(PathConvertor):
-    """Takes an id that holds "/", sent as it is or as %2F, or a line break."""
+    """Matches any id, including "/", sent as it is or as %2F, and line breaks."""
 
     regex = r"(?s:.+)"
 
@@ -46,21 +46,22 @@ CONVERTOR_TYPES["id"] = AnyId()
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """What is answered to a method on a path; the ASGI application of its route.
+    """A method on a path with its handler; the ASGI application of its route.
 
-    The handler's docstring is its description: the first line the summary, then the rest.
+    The first line of the handler's docstring is the summary in the OpenAPI document, the rest the
+    description.
 
     Args:
         method: GET or POST.
         path: parameters in braces, as in "/v1/items/{item}/similar"; each takes any text.
-        handler: makes the content.
-        takes: the model of the input: of a POST the body; of a GET the parameters, in the path
-            and in the query. None for an operation without input.
-        returns: the model of the answer's JSON, or None for an answer in text.
-        media_type: of the answer.
-        problems: the statuses of errors besides those that follow from the rest.
-        arm: whether the answer has an arm, to be named in the header `ARM` too.
-        tag: groups operations in the description.
+        handler: returns the content of the response.
+        takes: schema of the input: the body of a POST; the path and query parameters of a GET.
+            None for an operation without input.
+        returns: schema of the response's JSON; None for a response in text.
+        media_type: media type of the response.
+        problems: statuses of errors besides those that every such operation has.
+        arm: whether the response names an arm, which the header `ARM` repeats.
+        tag: group in the OpenAPI document.
     """
 
     method: str
@@ -109,7 +110,7 @@ class Operations(list[Operation]):
         self._tag = tag
 
     def declare(self, method: str, path: str, **options: Any) -> Callable[[H], H]:
-        """Return the decorator that declares a handler's operation; options as of `Operation`."""
+        """Return the decorator that declares a handler; the options are those of `Operation`."""
 
         def declare(handler: H) -> H:
             self.append(Operation(method, path, handler, tag=self._tag, **options))
@@ -122,12 +123,12 @@ class Operations(list[Operation]):
 
 
 def service_of(request: Request) -> Service:
-    """Return the service that a request is for."""
+    """Return the service of a request."""
     return request.app.state.service
 
 
 def read_parameters(scope: Scope, model: type[M]) -> M:
-    """Return the parameters of a path and its query, checked; unknown ones are ignored.
+    """Return the validated parameters of path and query; unknown ones are ignored.
 
     Raises:
         ProblemError: a parameter is missing or not valid.
@@ -145,29 +146,29 @@ def read_parameters(scope: Scope, model: type[M]) -> M:
 
 
 async def read_body(request: Request, model: type[M]) -> M:
-    """Return the body of a request, checked; 7.0 is the whole number 7, as JSON Schema has it.
+    """Return the validated body of a request; 7.0 is the integer 7, as in JSON Schema.
 
     Raises:
-        ProblemError: it is not JSON, or not what was expected.
+        ProblemError: the body is not JSON or not valid.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != JSON:
         raise ProblemError(415, "not-json", f"send the header Content-Type: {JSON}")
-    # Whole in one message: `AdmissionMiddleware` has read it.
+    # One message has the whole body: `AdmissionMiddleware` has read it.
     body = (await request.receive()).get("body", b"")
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        # Only here, so that the usual request is parsed once.
-        again = _with_whole_numbers(body, model)
-        if again is not None:
-            return again
+        # Tried only after a failure, so that most requests are parsed once.
+        value = _with_whole_numbers(body, model)
+        if value is not None:
+            return value
         errors = error.errors(include_url=False, include_context=False)
         raise validation_problem(errors, model.model_fields) from None
 
 
 def _with_whole_numbers(body: bytes, model: type[M]) -> M | None:
-    """The body with 7.0 read as 7, or None where it is not valid so either."""
+    """Return the body with 7.0 read as 7; None if it is still not valid."""
     try:
         return model.model_validate_json(orjson.dumps(_whole(orjson.loads(body))))
     except (ValidationError, ValueError, TypeError, RecursionError):
@@ -178,26 +179,26 @@ def _whole(value: Any) -> Any:
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < MAX_WHOLE else value
     if isinstance(value, list):
-        return [_whole(one) for one in value]
+        return [_whole(element) for element in value]
     if isinstance(value, dict):
-        return {key: _whole(one) for key, one in value.items()}
+        return {key: _whole(element) for key, element in value.items()}
     return value
 
 
 def validation_problem(
     errors: Sequence[Mapping[str, Any]], known: Iterable[str] = ()
 ) -> ProblemError:
-    """Return the problem of what Pydantic refused; values are not repeated.
+    """Return the problem for Pydantic's errors; the request's values are not repeated.
 
     Args:
-        errors: as Pydantic tells them.
-        known: the names of all fields, to suggest the nearest one, or all, for an unknown field.
+        errors: the errors of Pydantic.
+        known: names of all fields; the nearest one, or all, are suggested for an unknown field.
     """
     if errors and errors[0]["type"] == "json_invalid":
-        return ProblemError(400, "bad-json", f"the body is no JSON ({errors[0]['msg']})")
+        return ProblemError(400, "bad-json", f"the body is not JSON ({errors[0]['msg']})")
     messages: dict[str, list[str]] = {}
     for error in errors[:MAX_ERRORS]:
-        parts = [_token(part) for part in error["loc"] if part not in OF_UNION]
+        parts = [_token(part) for part in error["loc"] if part not in UNION_KINDS]
         message = error["msg"]
         if error["type"] == "extra_forbidden" and parts:
             near = difflib.get_close_matches(parts[-1], list(known), n=1, cutoff=0.5)
@@ -205,12 +206,14 @@ def validation_problem(
             hint = f"did you mean {near[0]!r}?" if near else f"the fields are {names}"
             message = f"there is no such field; {hint}" if near or names else message
         messages.setdefault("/" + "/".join(parts), []).append(message)
-    told = [
-        {"pointer": pointer, "detail": "; or: ".join(all_)} for pointer, all_ in messages.items()
+    details = [
+        {"pointer": pointer, "detail": "; or: ".join(alternatives)}
+        for pointer, alternatives in messages.items()
     ]
-    first = f"{told[0]['pointer']}: {told[0]['detail']}" if told else "not as expected"
-    return ProblemError(422, "invalid", f"the request is not valid; {first}", errors=told)
+    first = f"{details[0]['pointer']}: {details[0]['detail']}" if details else "not as expected"
+    return ProblemError(422, "invalid", f"the request is not valid; {first}", errors=details)
 
 
 def _token(part: Any) -> str:
+    """Return a part of a location, escaped for a JSON pointer."""
     return str(part)[:100].replace("~", "~0").replace("/", "~1")

@@ -1,4 +1,4 @@
-"""The page at /: its files, Plotly's own, and what the browser lets it do."""
+"""Serves the page at /: its files, Plotly, and their Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""What the browser lets the page do: nothing inline, no eval, no other host, no frame around it."""
+"""The page may use nothing inline, no eval, no other host, and no site may frame it."""
 
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
-"""Files are asked for again each time, by ETag, so that a new version is seen at once."""
+"""Browsers check files by ETag each time, so that a new version is seen at once."""
 
 
 def page_routes() -> list[Route]:
-    """Return the routes of the page at /, and of Plotly from its own package.
+    """Return the routes of the page's files, and of Plotly from its installed package.
 
-    Each file has a route of its own: one for all of them would take what the interface answers
-    to a wrong method for a file that is missing.
+    Each file has its own route: a common one would answer a wrong method on a path of the
+    interface with 404 instead of 405.
     """
     static = StaticFiles(directory=FOLDER)
     names = sorted(path.name for path in FOLDER.iterdir() if path.is_file())
@@ -52,8 +52,8 @@ async def _file(static: StaticFiles, name: str, request: Request) -> Response:
 
 
 async def _plotly(request: Request) -> Response:
-    found = find_spec("plotly")
-    if found is None or found.origin is None:
+    spec = find_spec("plotly")
+    if spec is None or spec.origin is None:
         raise ProblemError(404, "no-plotly", "there is no Plotly; pip install 'nearfar[maps]'")
-    folder = Path(found.origin).parent / "package_data"
+    folder = Path(spec.origin).parent / "package_data"
     return await _file(StaticFiles(directory=folder), PLOTLY.lstrip("/"), request)

@@ -1,4 +1,4 @@
-"""Errors in one form: application/problem+json (RFC 9457)."""
+"""Error responses in one form: application/problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ URN = "urn:problem-type:nearfar:"
 
 
 class FieldError(BaseModel):
-    """Where a request is wrong."""
+    """An error in one field of a request."""
 
     pointer: str = Field(description="A JSON pointer, or the name of a parameter.")
     detail: str
@@ -33,14 +33,14 @@ class Problem(BaseModel):
 
 
 class ProblemError(Exception):
-    """What a request is answered in place of a result.
+    """An error that a request is answered with.
 
     Args:
-        status: of HTTP.
-        name: of the problem, stable: the last part of its type.
-        detail: what was got, what was expected and what to do; no personal data.
-        errors: where in the request, as JSON pointers, and what.
-        headers: of the answer.
+        status: HTTP status.
+        name: stable name of the problem, the last part of its type.
+        detail: what is wrong, what was expected and what to do; no personal data.
+        errors: the fields at fault: JSON pointer and detail of each.
+        headers: headers of the response.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
 
     def body(self, request_id: str | None) -> bytes:
-        """The answer's body."""
+        """Return the body of the response."""
         content: dict[str, Any] = {
             "type": URN + self.name,
             "title": HTTPStatus(self.status).phrase,
@@ -73,47 +73,49 @@ class ProblemError(Exception):
         return orjson.dumps(content)
 
     def response(self, request_id: str | None) -> Response:
-        """The answer."""
+        """Return the response."""
         return Response(self.body(request_id), self.status, self.headers, MEDIA_TYPE)
 
 
 def queue_full() -> ProblemError:
-    """Too many histories wait."""
+    """Return the problem of a full queue."""
     return ProblemError(
-        429, "queue-full", "more requests wait than are answered in time; come again",
+        429, "queue-full", "too many requests are waiting; retry in a second",
         headers={"Retry-After": "1"},
     )  # fmt: skip
 
 
 def too_late() -> ProblemError:
-    """The deadline passed."""
+    """Return the problem of a passed deadline."""
     return ProblemError(
-        504, "deadline", "not answered within the deadline; ask for less or come again"
+        504, "deadline", "the deadline passed before the response was ready; ask for less or retry"
     )
 
 
 def not_ready(detail: str) -> ProblemError:
-    """What was asked for is not there yet."""
+    """Return the problem of something that is not available yet."""
     return ProblemError(503, "not-ready", detail, headers={"Retry-After": "5"})
 
 
 def unknown_item() -> ProblemError:
-    """An item in the path that the model does not know."""
+    """Return the problem of a path with an item that the model does not know."""
     return ProblemError(
         404, "unknown-item", "the model knows no such item; search /v1/items?query="
     )
 
 
 def internal() -> ProblemError:
-    """A fault of the service."""
-    return ProblemError(500, "internal", "the service failed; its log knows why, by the request id")
+    """Return the problem of an unexpected error in the service."""
+    return ProblemError(
+        500, "internal", "the service failed; its log has the error under the request id"
+    )
 
 
 def status_problem(status: int, headers: Mapping[str, str] | None = None) -> ProblemError:
-    """Return the problem of a bare status, as the router raises it."""
+    """Return the problem of a status that the router raised."""
     names = {
         404: ("not-found", "there is nothing at this path; see /openapi.json"),
-        405: ("method-not-allowed", "this path does not know the method; see /openapi.json"),
+        405: ("method-not-allowed", "this path does not support the method; see /openapi.json"),
     }
     name, detail = names.get(status, ("http", HTTPStatus(status).phrase))
     return ProblemError(status, name, detail, headers=headers)

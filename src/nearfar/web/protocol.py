@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, held to limits of size and time that it has none of."""
+"""uvicorn's HTTP protocol with limits of size and time, which it lacks."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from nearfar.web.problems import ProblemError
 
 HEAD_BYTES = 1 << 16
-"""Of a request's line and headers; and of all of its body's bytes that are not its content."""
+"""Limit of a request's line and headers, and of the body's bytes that are not content."""
 
 FRAMING = 16
-"""Bytes around a byte of content that are tolerated: a chunk of one byte has five."""
+"""Tolerated bytes of framing per byte of content; a chunk of one byte has five."""
 
 FED_BYTES = 1 << 14
+"""Bytes per step of the parser, after which the limits are checked."""
+
 LINGER_SECONDS = 2.0
-"""How long what still arrives is read and dropped after an answer that did not wait for it.
-Closing at once would reset the connection, and the client could lose the answer."""
+"""How long to read and drop the rest of a request that was answered before it had arrived.
+Closing at once would reset the connection, and the client could lose the response."""
 
 
 class LingeringTransport:
-    """A transport that closes once the rest of the request has arrived, or soon.
+    """A transport that closes after the rest of the request has arrived, or `LINGER_SECONDS`.
 
     Writes of one turn of the event loop are joined. uvicorn writes the head and the body of a
-    response apart, and uvloop sends each at once: two system calls here, and two wake-ups of the
-    client.
+    response separately, and uvloop sends each immediately, which costs two system calls and wakes
+    the client twice.
 
     Args:
         transport: the transport of the connection.
-        protocol: knows whether the request has arrived whole.
+        protocol: the protocol, which knows whether the whole request has arrived.
     """
 
     def __init__(self, transport: asyncio.Transport, protocol: Limited) -> None:
@@ -43,7 +45,7 @@ class LingeringTransport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write at the end of this turn of the event loop, or before closing."""
+        """Buffer data, which is written at the end of the event loop's turn or before closing."""
         if not self._unsent:
             self._protocol.loop.call_soon(self._send)
         self._unsent.append(data)
@@ -54,11 +56,11 @@ class LingeringTransport:
             self._transport.write(b"".join(unsent))
 
     def is_closing(self) -> bool:
-        """Whether nothing more is answered."""
+        """Return whether the transport is closed or about to close."""
         return self._closing or self._transport.is_closing()
 
     def close(self) -> None:
-        """Close, after what was written."""
+        """Close the transport after the buffered data was sent."""
         if self._closing:
             return
         self._closing = True
@@ -72,11 +74,15 @@ class LingeringTransport:
 
 
 class Limited(HttpToolsProtocol):
-    """Bounds a request's head, the time in which it arrives, and what its body hides.
+    """Limits the size of a request's head, the time it takes, and the framing of its body.
 
-    uvicorn itself waits for ever for a head, and takes heads and trailers of any size. Here a head
-    above `HEAD_BYTES` is answered 431, trailers are dropped and bounded likewise, and a connection
-    on which a request was answered before it had arrived is closed, its answer readable.
+    uvicorn waits forever for a head, and accepts heads and trailers of any size. Here a head above
+    `HEAD_BYTES` is answered with 431. Trailers are dropped and have the same limit. A connection
+    is closed if a request was answered before it had arrived; the client can read the response.
+
+    Attributes:
+        head_seconds: time limit of a head.
+        whole: whether the whole request has arrived.
     """
 
     head_seconds: float
@@ -85,73 +91,73 @@ class Limited(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self.whole = True
         self._in_head = True
-        self._head = self._named = self._around = self._content = 0
-        self._late: asyncio.TimerHandle | None = None
-        self._over = False
+        self._head_bytes = self._header_bytes = self._framing_bytes = self._content_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(LingeringTransport(transport, self))  # pyright: ignore[reportArgumentType]
-        self._wait()
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._arrived()
+        self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         for start in range(0, len(data), FED_BYTES):
-            if self._over or self.transport.is_closing():
+            if self._refused or self.transport.is_closing():
                 return  # dropped
             part = data[start : start + FED_BYTES]
             if self._in_head:
-                self._head += len(part)
+                self._head_bytes += len(part)
             else:
-                self._around += len(part)
+                self._framing_bytes += len(part)
             super().data_received(part)
-            limit = HEAD_BYTES + FRAMING * self._content
-            if (self._in_head and self._head > HEAD_BYTES) or self._around > limit:
+            limit = HEAD_BYTES + FRAMING * self._content_bytes
+            if (self._in_head and self._head_bytes > HEAD_BYTES) or self._framing_bytes > limit:
                 self._refuse()
-        if self._in_head and self._late is None and self.cycle_is_over():
-            # Blank lines between requests are no request: they end the wait for one no later.
-            self._wait()
+        if self._in_head and self._head_timer is None and self.cycle_is_over():
+            # Blank lines between requests must not stop the timer of the next head.
+            self._start_timer()
 
     def cycle_is_over(self) -> bool:
-        """Whether nothing is being answered."""
+        """Return whether no request is in progress."""
         return self.cycle is None or self.cycle.response_complete
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.whole, self._in_head = False, True
-        self._named = self._around = self._content = 0
-        self._wait()
+        self._header_bytes = self._framing_bytes = self._content_bytes = 0
+        self._start_timer()
 
     def on_url(self, url: bytes) -> None:
-        self._counted(len(url))
+        self._count_header(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:
-            self._counted(len(name) + len(value) + 4)
-            if not self._over:
+            self._count_header(len(name) + len(value) + 4)
+            if not self._refused:
                 super().on_header(name, value)
-        # Trailers are nobody's business here; their size is counted where data comes in.
+        # Trailers are dropped; `data_received` counts their size.
 
     def on_headers_complete(self) -> None:
-        self._arrived()
-        if not self._over:
+        self._stop_timer()
+        if not self._refused:
             self._in_head = False
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        if self._over:
+        if self._refused:
             return
-        self._content += len(body)
-        self._around -= len(body)
+        self._content_bytes += len(body)
+        self._framing_bytes -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._over:
+        if self._refused:
             return
-        self.whole, self._in_head, self._head = True, True, 0
+        self.whole, self._in_head, self._head_bytes = True, True, 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -159,18 +165,18 @@ class Limited(HttpToolsProtocol):
             self.transport.close()
         super().on_response_complete()
 
-    def _counted(self, size: int) -> None:
-        self._named += size
-        if self._named > HEAD_BYTES:
+    def _count_header(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > HEAD_BYTES:
             self._refuse()
 
     def _refuse(self) -> None:
-        """Answer 431 where that can be read, and close."""
-        if self._over:
+        """Answer 431 if no response was started, and close."""
+        if self._refused:
             return
-        self._over = True
-        self._arrived()
-        # A head's own request is not in `cycle` yet; a body's is, and is not answered any longer.
+        self._refused = True
+        self._stop_timer()
+        # While the head arrives, `cycle` is the request before it; then it is this request.
         if self.cycle_is_over() or not (self._in_head or self.cycle.response_started):
             problem = ProblemError(
                 431, "head-too-large",
@@ -188,18 +194,18 @@ class Limited(HttpToolsProtocol):
             self.cycle.message_event.set()
         self.transport.close()
 
-    def _wait(self) -> None:
-        self._arrived()
-        self._late = self.loop.call_later(self.head_seconds, self.transport.close)
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._head_timer = self.loop.call_later(self.head_seconds, self.transport.close)
 
-    def _arrived(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
 
 def limited(seconds: float) -> type[Limited]:
-    """Return the protocol for heads that must arrive in so many seconds."""
+    """Return the protocol whose heads must arrive within `seconds`."""
 
     class Bound(Limited):
         head_seconds = seconds

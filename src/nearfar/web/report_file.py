@@ -1,4 +1,4 @@
-"""A report's HTML file, served at /report under a policy of its own."""
+"""Serves the HTML file of a report at /report, with its own Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ POLICY = (
     "img-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "sandbox allow-scripts allow-downloads"
 )
-"""What the browser lets a report do. Its scripts stand inside the file, so each is allowed by its
-hash and no other. Plotly writes styles and compiles shaders, so styles and eval are allowed. The
-sandbox gives the file an origin of its own: it reaches neither interface nor the page's token."""
+"""Only the scripts inside the report may run, each allowed by its hash. Plotly writes styles and
+compiles shaders, so styles and eval are allowed. The sandbox gives the file its own origin, so it
+reaches neither the interface nor the page's token."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReportFile:
-    """A report, read once at the start.
+    """A report, which is read once at the start.
 
     Args:
         content: the bytes of the file.
         policy: the Content-Security-Policy under which its scripts run.
-        etag: changes with the content.
+        etag: hash of the content.
     """
 
     content: bytes
@@ -42,7 +42,7 @@ class ReportFile:
     etag: str
 
     def route(self) -> Route:
-        """Return the route at which it is served."""
+        """Return the route of the report."""
         return Route(PATH, self._answer)
 
     async def _answer(self, request: Request) -> Response:
@@ -59,12 +59,12 @@ def read_report(path: Path) -> ReportFile:
     """Read the HTML file that `nearfar report` or `nearfar autopilot` wrote.
 
     Raises:
-        DataError: the file cannot be read, is no HTML in UTF-8, or is larger than 64 MiB.
+        DataError: the file cannot be read, is not HTML in UTF-8, or is larger than 64 MiB.
     """
     hint = "give the HTML file that nearfar report or nearfar autopilot wrote"
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise DataError(f"{path} {what}; {hint}")
+        reason = "is a folder" if path.is_dir() else "does not exist"
+        raise DataError(f"{path} {reason}; {hint}")
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -79,15 +79,15 @@ def read_report(path: Path) -> ReportFile:
     if not text.lstrip()[:20].lower().startswith(BEGINS):
         raise DataError(f"{path} is not HTML: it does not begin with <!doctype html>; {hint}")
     scripts = _Scripts()
-    scripts.feed(_as_parsed(text))
+    scripts.feed(_normalised(text))
     scripts.close()
     allowed = " ".join(dict.fromkeys(scripts.hashes)) or "'none'"
     etag = f'"{hashlib.sha256(content).hexdigest()}"'
     return ReportFile(content, POLICY.format(scripts=allowed), etag)
 
 
-def _as_parsed(text: str) -> str:
-    """Text with the ends of lines that a browser's parser leaves, over which hashes are taken."""
+def _normalised(text: str) -> str:
+    """Return the text with line ends as browsers normalise them before they hash scripts."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

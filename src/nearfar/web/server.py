@@ -1,4 +1,4 @@
-"""The service on a port."""
+"""Runs the service on a port."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ from nearfar.web.settings import TOKEN, ServiceSettings
 
 KEEP_ALIVE_SECONDS = 30
 SWITCH_SECONDS = 0.00002
-"""How long the event loop may keep the interpreter from the scoring thread. A batch asks for it
-between some thirty products, and at Python's own 5 ms would wait longer than it computes; at .1 ms
-the service answers a fifth less than at .02, and below that nothing is gained (two cores)."""
+"""How long the event loop may hold the interpreter lock while the scoring thread waits. A batch
+needs the lock between some thirty products; at Python's default of 5 ms it would wait longer than
+it computes. At 0.1 ms the service answers a fifth fewer requests than at 0.02 ms, and shorter is no
+faster (two cores)."""
 
 COLLECT_AFTER = (10_000, 20, 20)
-"""Objects between collections, in place of Python's 700: a request makes none in cycles that last,
-and a fourteenth of the event loop's time went into looking for them."""
+"""Objects between garbage collections, instead of Python's 700: requests leave no cycles, and the
+search for them took a fourteenth of the event loop's time."""
 
 
 def serve(settings: ServiceSettings, host: str, port: int) -> None:
-    """Answer requests until a signal stops it; what is in progress then is answered first.
+    """Answer requests until a signal stops the service; requests in progress are completed.
 
     Args:
-        settings: what to serve.
-        host: the address to listen at.
-        port: 0 for any that is free; the log tells which.
+        settings: settings of the service.
+        host: address to listen at.
+        port: port to listen at; 0 for a free one, which is logged.
 
     Raises:
-        NearfarError: what is to be served cannot be read, or the address is not free.
+        NearfarError: a served file cannot be read, or the address is not available.
     """
     listener = _bind(host, port)
     try:
         service = Service(settings)
         service.load()
-        # What stands now stays; collections need not look at it again.
+        # Everything loaded so far stays; collections need not visit it again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECT_AFTER)
@@ -73,6 +74,11 @@ def serve(settings: ServiceSettings, host: str, port: int) -> None:
 
 
 def _bind(host: str, port: int) -> socket.socket:
+    """Return a socket bound to an address.
+
+    Raises:
+        SettingsError: the address is unknown or not available.
+    """
     refusal = f"cannot listen at {host}:{port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

@@ -1,4 +1,4 @@
-"""The service: models, queue, store and metrics, from start to stop."""
+"""The service: its models, queues, store and metrics, from start to stop."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """What the routes share.
+    """The state that all operations share.
 
     Args:
-        settings: what it is started with.
+        settings: settings of the service.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
@@ -42,7 +42,7 @@ class Service:
         self.stopping = False
 
     def load(self) -> None:
-        """Read all that is served at the start.
+        """Load the models and the report.
 
         Raises:
             NearfarError: see `read_report` and `Loader.load_all`.
@@ -53,7 +53,7 @@ class Service:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Answers requests while the block runs."""
+        """Run the queues, the store and the watch for new versions during the block."""
         self.stopping = False
         if self.settings.store is not None:
             from nearfar.web.user_store import StoredRecommendations
@@ -63,15 +63,15 @@ class Service:
             )
         self.batcher.start()
         self.lookups.start()
-        watching = asyncio.get_running_loop().create_task(self.loader.watch(), name="watch")
+        watch = asyncio.get_running_loop().create_task(self.loader.watch(), name="watch")
         try:
             yield
         finally:
             self.stopping = True
-            watching.cancel()
+            watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await watching
-            # First: requests that look up titles are then scored.
+                await watch
+            # Stopped first, because requests are scored after their lookups.
             await self.lookups.stop()
             await self.batcher.stop()
             if self.store is not None:
@@ -80,53 +80,55 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether requests are answered."""
+        """Return whether requests are answered."""
         return bool(len(self.models)) and not self.stopping
 
-    def arm_of(self, user: int | str | None, asked: str | None = None) -> str | None:
-        """The arm that the answer is of, where an experiment runs and the user is told.
+    def arm_of(self, user: int | str | None, model: str | None = None) -> str | None:
+        """Return the arm of a response; None without an experiment or a user.
 
-        An answer by another model than the arm's is of no arm: in the log of exposures it would
-        count for what the user was not shown.
+        A response by another model than the arm's has no arm: as an exposure it would count for
+        items that the user was not shown.
 
         Args:
-            user: the id.
-            asked: the model that the request names, if any.
+            user: the user's id.
+            model: the model that the request names, if any.
 
         Raises:
-            ProblemError: the id is no text.
+            ProblemError: the id is not valid UTF-8.
         """
         if self.settings.experiment is None or user is None:
             return None
         try:
             arm = self.settings.experiment.arm_of(user)
         except DataError:
-            raise ProblemError(422, "invalid", "the user's id is no text of UTF-8") from None
-        return None if asked is not None and asked != arm and self.arms_choose else arm
+            raise ProblemError(
+                422, "invalid", "the user's id is not valid UTF-8; send valid text"
+            ) from None
+        return None if model is not None and model != arm and self.arms_choose else arm
 
     @property
     def arms_choose(self) -> bool:
-        """Whether all arms are names of models, and so choose among them."""
+        """Return whether all arms are names of models, so that an arm chooses the model."""
         experiment = self.settings.experiment
         return experiment is not None and all(arm in self.models for arm in experiment.arms)
 
     def choose(self, name: str | None, arm: str | None) -> ServedModel:
-        """The model asked for, else that of the arm, else the default.
+        """Return the named model, else that of the arm, else the default.
 
         Raises:
-            ProblemError: there is none of that name.
+            ProblemError: there is no model of that name.
         """
         if name is None and arm is not None and self.arms_choose:
             name = arm
         return self.models.get(name)
 
     def told_apart(self, served: ServedModel) -> bool:
-        """Whether the model's version is that of no other model served."""
+        """Return whether no other served model has the same version."""
         version = served.scorer.version
         return sum(other.scorer.version == version for other in self.models) == 1
 
     def experiment(self) -> dict[str, Any] | None:
-        """What `/v1/model` tells of the experiment."""
+        """Return the experiment as `/v1/model` shows it; None if there is none."""
         experiment = self.settings.experiment
         if experiment is None:
             return None

@@ -1,4 +1,4 @@
-"""Titles and genres of items from a file, for models that have none."""
+"""Reads titles and genres of items from a file, for models that have none."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from nearfar.web.logs import failure, log
 from nearfar.web.schemas import MAX_TITLE
 
 DETAILS = {"title": ("titles", "titled", "untitled"), "genres": ("genres", "with", "without")}
-"""Columns that a file may have, each with the event and the fields of the log."""
+"""Columns of the file -> event of the log, and its fields for items with and without a value."""
 
 
 class Titles:
-    """The details in a file, read again where it changed since the last model was loaded.
+    """Titles and genres in a file, which is read again if it changed since the last model.
 
     Args:
-        path: .csv, .tsv (UTF-8) or .parquet with an item and a title column, and perhaps one of
-            genres, in any order and among others. Of several rows for an item the first counts.
-            Space around a title is dropped, and what is longer than 300 characters is cut to that.
+        path: .csv, .tsv (UTF-8) or .parquet with an item and a title column, and optionally one
+            of genres, in any order; other columns are ignored. The first row of an item counts.
+            Titles are stripped and cut to 300 characters.
 
     Raises:
         DataError: the file cannot be read, or is larger than 1 GiB or 10 million rows.
-        SchemaError: a column cannot be told or is of the wrong type.
+        SchemaError: a column is not recognised or has the wrong type.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,35 +36,36 @@ class Titles:
         self._table = _read(path)
 
     def onto(self, items: Vocabulary, model: str) -> Vocabulary:
-        """Items with the file's titles and genres, each only where the model has none of its own.
+        """Return items with the file's titles and genres; either only if the model has none.
 
-        A file that has become unreadable costs no model: what was read before stays.
+        If the file has become unreadable, the values that were read before are used.
         """
         if all(_has(items, name) for name in DETAILS):
             return items
-        self._look_again()
+        self._reload_if_changed()
         details = items.details
-        for name, (event, known, missing) in DETAILS.items():
+        for name, (event, with_field, without_field) in DETAILS.items():
             if name not in self._table.columns or _has(items, name):
                 continue
             rows = self._table.filter(pl.col(name).is_not_null())
             position = items.index(rows["item"])
-            found = rows.with_columns(position=position).filter(pl.col("position") >= 0)
-            found = found.unique("position", keep="first", maintain_order=True)
-            places = pl.DataFrame({"position": range(len(items))}, schema={"position": pl.Int64})
-            values = places.join(
-                found.select("position", name), on="position", how="left", maintain_order="left"
-            )[name]
+            known_rows = rows.with_columns(position=position).filter(pl.col("position") >= 0)
+            known_rows = known_rows.unique("position", keep="first", maintain_order=True)
+            all_items = pl.DataFrame({"position": range(len(items))}, schema={"position": pl.Int64})
+            values = all_items.join(
+                known_rows.select("position", name),
+                on="position", how="left", maintain_order="left",
+            )[name]  # fmt: skip
             details = details.with_columns(values) if details.width else pl.DataFrame(values)
             n_without = values.null_count()
             log(
                 event, logging.INFO if n_without < len(values) else logging.WARNING, model=model,
-                **{known: len(values) - n_without, missing: n_without},
+                **{with_field: len(values) - n_without, without_field: n_without},
                 unknown=int((position < 0).sum()),
             )  # fmt: skip
         return Vocabulary(items.ids, details)
 
-    def _look_again(self) -> None:
+    def _reload_if_changed(self) -> None:
         try:
             stamp = _stamp(self._path)
             if stamp != self._stamp:
@@ -74,22 +75,23 @@ class Titles:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
+    """Return the modification time in nanoseconds and the size in bytes of a file."""
     try:
-        told = path.stat()
+        status = path.stat()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); name a file") from None
-    return told.st_mtime_ns, told.st_size
+    return status.st_mtime_ns, status.st_size
 
 
 def _has(items: Vocabulary, name: str) -> bool:
-    """Whether any item has this detail."""
+    """Return whether any item has this detail."""
     return name in items.details.columns and items.details[name].null_count() < len(items)
 
 
 def _read(path: Path) -> pl.DataFrame:
-    """Columns `item` (Int64 or String), `title`, and `genres` (lists of text) where there are any.
+    """Return the columns `item` (Int64 or String), `title`, and `genres` (lists of text) if any.
 
-    Genres that cannot be told or read are left out, which the log says: titles do without them.
+    If the genres cannot be read, the titles are returned without them, and this is logged.
     """
     try:
         rows = read_item_table(path, only=True, need_title=True)

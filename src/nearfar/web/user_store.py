@@ -1,4 +1,4 @@
-"""What is stored of users: recommendations made before, and histories."""
+"""Reads stored recommendations and stored histories of users."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from nearfar.web.settings import Limits
 READERS = 2
 BATCH_USERS = 64
 READ_SECONDS = 1.0
-"""A database gives up a read after this time."""
+"""Time limit of a database for one read."""
 
 STUCK_SECONDS = 3.0
-"""A read that has not returned by then waits for a connection that is gone."""
+"""A read that takes longer is taken to wait for a lost connection."""
 
 DAYS_SECONDS = 5.0
-"""How long a day counts as the latest before the store is asked again."""
+"""How long the latest published day is cached."""
 
-FIRST_REST_SECONDS = 0.5
-LONGEST_REST_SECONDS = 30.0
-"""Rests between attempts to reach a store again: the first, doubled each time up to the last."""
+FIRST_RETRY_SECONDS = 0.5
+MAX_RETRY_SECONDS = 30.0
+"""Pauses between attempts to reach a store again: from the first, doubled up to the maximum."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class StoreDownError(Exception):
 
 
 class StoreBusyError(Exception):
-    """The store answers, but not as fast as it is asked."""
+    """The store is reachable but slower than the requests."""
 
 
 @dataclass(eq=False)
@@ -68,21 +68,20 @@ class _WaitingUser:
 
 
 class StoredRecommendations:
-    """Reads a sink beside the event loop, several users at once.
+    """Reads stored recommendations in threads, in batches of users.
 
-    A few readers each keep a connection. Users who come while all readers are busy wait, and the
-    next free reader reads all of them by one query: the busier the store, the more users each
-    query serves. The queue is bounded in length and in time. To wait is not a failure, so a full
-    queue does not count against the store.
+    A few readers keep a connection each. Users who arrive while all readers are busy wait, and the
+    next free reader reads them with one query: the busier the store, the larger the batches. The
+    queue is limited in length and time. A full queue is not a failure of the store.
 
-    Where the store cannot be reached, no request waits for it: it is left alone for a while,
-    longer after each failure, and one reader tries it again in the background. A read that fails
-    although the store was reached fails alone.
+    While the store cannot be reached, no request waits for it. One reader tries it again in the
+    background, with a longer pause after each failure. A read that fails although the store was
+    reached affects no other read.
 
     Args:
-        sink: what the daily scoring writes.
+        sink: the sink that daily scoring writes to.
         metrics: updated with every failure.
-        limits: of the queue; a request may wait for half of its deadline.
+        limits: limits of the queue; a request may wait for half of its deadline.
     """
 
     def __init__(self, sink: RecommendationSink, metrics: Metrics, limits: Limits) -> None:
@@ -98,7 +97,7 @@ class StoredRecommendations:
         self._known_until = 0.0
 
     async def of(self, user: str) -> StoredDay | None:
-        """Return the user's recommendations, or None where there are none.
+        """Return the user's recommendations; None if there are none.
 
         Raises:
             StoreDownError: the store cannot be read.
@@ -111,8 +110,8 @@ class StoredRecommendations:
         loop = asyncio.get_running_loop()
         entry = _WaitingUser(user, loop.create_future())
         self._waiting.append(entry)
-        self._hand_out()
-        # The timer is made where the future is: a client that leaves cancels both.
+        self._assign_readers()
+        # A client that leaves cancels this coroutine, and with it the future and the timer.
         entry.expiry = loop.call_later(self._wait_seconds, self._expire, entry)
         try:
             return await entry.future
@@ -120,17 +119,17 @@ class StoredRecommendations:
             entry.expiry.cancel()
 
     async def close(self) -> None:
-        """Let connections and threads go."""
+        """Close connections and stop threads."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
-        # What a thread that hangs still holds is closed with the process.
+        # The connections of threads that hang are closed with the process.
         for reader in self._idle:
             reader.close()
 
-    def _hand_out(self) -> None:
-        """Give waiting users to idle readers."""
+    def _assign_readers(self) -> None:
+        """Start idle readers on batches of waiting users."""
         while self._idle and self._waiting:
             batch: list[_WaitingUser] = []
             while self._waiting and len(batch) < BATCH_USERS:
@@ -146,61 +145,63 @@ class StoredRecommendations:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: Reader, batch: list[_WaitingUser]) -> None:
+        """Read a batch and answer its users."""
         work = asyncio.get_running_loop().run_in_executor(
-            self._threads, self._read_alone_where_it_fails, reader, batch
+            self._threads, self._read_batch, reader, batch
         )
         try:
-            found = await asyncio.wait_for(asyncio.shield(work), STUCK_SECONDS)
+            results = await asyncio.wait_for(asyncio.shield(work), STUCK_SECONDS)
         except UnreachableError as error:
             self._failed(error, batch)
         except TimeoutError as error:
-            # The thread hangs in the store's library; the reader is idle again when that returns.
+            # The thread hangs in the store's library; its reader becomes idle when that returns.
             work.add_done_callback(lambda done: self._freed(reader, done))
             self._failed(error, batch)
             return
         else:
             for entry in batch:
-                result = found.get(entry.user)
+                result = results.get(entry.user)
                 if isinstance(result, Exception):
                     self._failed(result, [entry], reached=True)
                 elif not entry.future.done():
                     entry.future.set_result(result)
         self._idle.append(reader)
-        self._hand_out()
+        self._assign_readers()
 
     def _freed(self, reader: Reader, work: asyncio.Future[Any]) -> None:
         if not work.cancelled():
-            work.exception()  # looked at, so that nothing is logged for it
+            work.exception()  # retrieved, so that asyncio does not log it
         self._idle.append(reader)
 
     def _failed(
         self, error: Exception, batch: list[_WaitingUser], *, reached: bool = False
     ) -> None:
-        """Tell those who wait, and leave a store alone that cannot be reached."""
+        """Answer a batch with the failure; stop using a store that cannot be reached."""
         self._metrics.store_failures.inc()
         log("store-failed", logging.ERROR, reached=reached, **failure(error))
-        self._tell_down(batch)
+        self._reject(batch)
         if not reached and not self._down:
             self._down = True
             self._start(self._recover())
         if self._down:
-            self._tell_down(self._waiting)
+            self._reject(self._waiting)
             self._waiting.clear()
 
     @staticmethod
-    def _tell_down(entries: Iterable[_WaitingUser]) -> None:
+    def _reject(entries: Iterable[_WaitingUser]) -> None:
+        """Answer users with `StoreDownError`."""
         for entry in entries:
             if not entry.future.done():
                 entry.future.set_exception(StoreDownError())
 
     async def _recover(self) -> None:
-        """Try the store again until it answers; no request pays for that."""
-        rest = FIRST_REST_SECONDS
+        """Try the store in the background until it answers."""
+        pause = FIRST_RETRY_SECONDS
         while True:
-            await asyncio.sleep(rest)
-            rest = min(2 * rest, LONGEST_REST_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, MAX_RETRY_SECONDS)
             if not self._idle:
-                continue  # every reader still waits for the store
+                continue  # all readers still wait for the store
             reader = self._idle.pop()
             try:
                 await asyncio.get_running_loop().run_in_executor(self._threads, reader.latest)
@@ -215,17 +216,18 @@ class StoredRecommendations:
                 self._idle.append(reader)
 
     def _expire(self, entry: _WaitingUser) -> None:
+        """Answer a user who waited too long."""
         if not entry.future.done():
             self._metrics.refused.labels("store-busy").inc()
             entry.future.set_exception(StoreBusyError())
 
-    def _read_alone_where_it_fails(
+    def _read_batch(
         self, reader: Reader, batch: list[_WaitingUser]
     ) -> dict[str, StoredDay | Exception]:
-        """The users' recommendations; in a thread of the pool.
+        """Return the recommendations or error of each user; runs in a thread of the pool.
 
-        What one user's read fails of must not cost the others their answers: where the read of
-        several fails, each is read alone.
+        If the read of several users fails, each is read separately, so that one user's error
+        does not affect the others.
         """
         users = list(dict.fromkeys(entry.user for entry in batch))
         try:
@@ -235,19 +237,21 @@ class StoredRecommendations:
         except Exception as error:
             if len(users) == 1:
                 return {users[0]: error}
-        found: dict[str, StoredDay | Exception] = {}
+        results: dict[str, StoredDay | Exception] = {}
         for user in users:
             if all(entry.future.done() for entry in batch if entry.user == user):
-                continue  # nobody waits for it any longer
+                continue  # nobody waits any longer
             try:
-                found |= self._read(reader, [user])
+                results |= self._read(reader, [user])
             except UnreachableError:
                 raise
             except Exception as error:
-                found[user] = error
-        return found
+                results[user] = error
+        return results
 
     def _read(self, reader: Reader, users: list[str]) -> dict[str, StoredDay]:
+        """Return the users' recommendations of the latest day."""
+        # Twice, because the cached day may have been withdrawn.
         for attempt in range(2):
             now = time.monotonic()
             if now >= self._known_until or attempt:
@@ -256,18 +260,18 @@ class StoredRecommendations:
             day = self._day
             rows = None if day is None else reader.read(day, users)
             if day is not None and rows is not None:
-                return {user: StoredDay(day, own) for user, own in rows.items()}
+                return {user: StoredDay(day, user_rows) for user, user_rows in rows.items()}
             if day is None:
                 break
         return {}
 
 
 class StoredHistories:
-    """Histories of known users over a model's items, in memory.
+    """The histories of known users over a model's items, in memory.
 
     Args:
-        path: as of `read_histories`.
-        model: whose items they are.
+        path: a file that `read_histories` reads.
+        model: the model with the items.
 
     Raises:
         DataError: the file cannot be read.
@@ -286,7 +290,7 @@ class StoredHistories:
         self._x = csr_array(vstack(parts, format="csr")) if parts else empty
 
     def of(self, user: str) -> Int[np.ndarray, " items"]:
-        """The user's items as positions; none for one who is unknown."""
+        """Return the positions of the user's items; none for an unknown user."""
         key = key_of(user, integer=self._integer)
         row = None if key is None else self._row.get(key)
         if row is None:

@@ -178,7 +178,7 @@ def test_an_export_is_replaced_and_nothing_else(tmp_path) -> None:
     save_bundle(make_bundle("constant"), tmp_path / "bundle")
     with pytest.raises(ArtefactError, match="exists"):
         Onnx().write(make_bundle("base"), tmp_path / "bundle")
-    with pytest.raises(ArtefactError, match="is a bundle and no ONNX export"):
+    with pytest.raises(ArtefactError, match="is a bundle, not an ONNX export"):
         read_exported(tmp_path / "bundle")
 
 
@@ -274,11 +274,11 @@ class OtherModel(ItemItem):
     ("encoder", "corruption", "named"),
     [
         (Base((9,)), OtherMask(), "OtherMask is not nearfar's own"),
-        (OtherBase(compute="unknown"), Mask(), "known of PyTorch's aten.erfinv"),
+        (OtherBase(compute="unknown"), Mask(), "known for PyTorch's aten.erfinv"),
         (OtherBase(compute="in place"), Mask(), "changes a tensor in place"),
-        (OtherBase(compute="across users"), Mask(), "known of PyTorch's aten.flip"),
-        (OtherBase(compute="users by users"), Mask(), "known of PyTorch's aten.mm"),
-        (OtherBase(compute="no weight"), Mask(), "known of PyTorch's aten.ones"),
+        (OtherBase(compute="across users"), Mask(), "known for PyTorch's aten.flip"),
+        (OtherBase(compute="users by users"), Mask(), "known for PyTorch's aten.mm"),
+        (OtherBase(compute="no weight"), Mask(), "known for PyTorch's aten.ones"),
         (OtherBase(compute="values"), Mask(), "reads 'values' of a history"),
     ],
 )

@@ -1,1 +1,1 @@
-"""What a bundle can be written as for others to read, one format a file."""
+"""The formats in which a bundle can be exported, one file per format."""

@@ -1,4 +1,4 @@
-"""Building ONNX graphs: operators added one by one, weights kept in one file beside them."""
+"""Builds ONNX graphs operator by operator, with their weights in one file beside them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 OPSET = 18
 IR_VERSION = 8
-"""The oldest that has the opset: ONNX 1.13, ONNX Runtime 1.14, both of 2023."""
+"""The oldest version with this opset: ONNX 1.13, ONNX Runtime 1.14, both of 2023."""
 
 Value = str
 """The name of a value in a graph."""
@@ -25,31 +25,31 @@ Value = str
 
 @dataclass(frozen=True)
 class Weights:
-    """The arrays of some graphs; what is asked for under one name is stored once."""
+    """The weights of one or more graphs by name; a name is stored once."""
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def save(self, path: Path) -> dict[str, tuple[int, int]]:
-        """Write a safetensors file; each array's first byte in it, and how many it has."""
+        """Write a safetensors file; return the offset and length in bytes of each array."""
         save_file({k: np.ascontiguousarray(v) for k, v in self.arrays.items()}, path)
         with path.open("rb") as file:
             n_header = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(n_header))
-        places = {}
+        locations = {}
         for name in self.arrays:
             start, end = header[name]["data_offsets"]
-            places[name] = (8 + n_header + start, end - start)
-        return places
+            locations[name] = (8 + n_header + start, end - start)
+        return locations
 
 
 @dataclass
 class Graph:
-    """Operators in the order in which they were added, which is the order they run in.
+    """A graph under construction; operators run in the order in which they are added.
 
     Args:
-        weights: where large arrays go.
-        within: the graph whose values can be seen here too, of a loop's body.
-        prefix: of the names of weights that are added next, see `weights_named`.
+        weights: stores large arrays.
+        within: for a loop's body, the outer graph, whose values it can read.
+        prefix: begins the names of the weights that are added next, see `weights_named`.
     """
 
     weights: Weights
@@ -62,30 +62,31 @@ class Graph:
 
     @property
     def root(self) -> Graph:
+        """The outermost graph."""
         return self if self.within is None else self.within.root
 
     @cached_property
     def initialisers(self) -> dict[str, onnx.TensorProto]:
-        """Constants and weights by name; those of a body are kept by the outermost graph."""
+        """Constants and weights by name; only the root has any."""
         return {}
 
     def name(self, what: str) -> Value:
-        """A name that no other value has."""
+        """Return a unique name for a value."""
         self.root.n_values += 1
         return f"{what}_{self.root.n_values}"
 
     def op(self, kind: str, *inputs: Value, **attributes: Any) -> Value:
-        """Add an operator; returns its output."""
+        """Add an operator and return its output."""
         return self.ops(kind, *inputs, n_outputs=1, **attributes)[0]
 
     def ops(self, kind: str, *inputs: Value, n_outputs: int, **attributes: Any) -> list[Value]:
-        """Add an operator of several outputs."""
+        """Add an operator and return its `n_outputs` outputs."""
         outputs = [self.name(kind.lower()) for _ in range(n_outputs)]
         self.nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
         return outputs
 
     def constant(self, value: Any, dtype: Any = np.int64) -> Value:
-        """A small constant, stored in the graph."""
+        """Add a small constant, stored in the graph."""
         array = np.asarray(value, dtype)
         text = "x".join(map(str, array.reshape(-1).tolist()))
         name = f"constant_{array.dtype}_{array.ndim}_{text}"
@@ -93,7 +94,7 @@ class Graph:
         return name
 
     def weight(self, name: str, array: np.ndarray) -> Value:
-        """A large constant, stored beside the graph; its name begins with the prefix in force."""
+        """Add a large constant, stored beside the graph under the current prefix and `name`."""
         name = self.root.prefix + name
         stored = self.weights.arrays.setdefault(name, array)
         if name not in self.root.initialisers:
@@ -104,13 +105,13 @@ class Graph:
 
     @contextmanager
     def weights_named(self, prefix: str) -> Iterator[None]:
-        """Put a prefix before the names of weights, so that those of several models differ."""
+        """Prefix the names of weights within the block, so that several models' names differ."""
         root = self.root
-        before, root.prefix = root.prefix, root.prefix + prefix
+        outer_prefix, root.prefix = root.prefix, root.prefix + prefix
         try:
             yield
         finally:
-            root.prefix = before
+            root.prefix = outer_prefix
 
     def input(self, name: str, dtype: int, shape: Sequence[str | int] | None) -> Value:
         """Declare an input."""
@@ -120,16 +121,16 @@ class Graph:
     def output(
         self, value: Value, name: str, dtype: int, shape: Sequence[str | int] | None
     ) -> None:
-        """Declare a value to be an output, called `name`."""
+        """Declare a value to be the output `name`."""
         self.nodes.append(helper.make_node("Identity", [value], [name]))
         self.outputs.append(helper.make_tensor_value_info(name, dtype, shape))
 
     def body(self) -> Graph:
-        """The body of a loop, to be filled and given to `loop`."""
+        """Return an empty body of a loop, to be filled and passed to `loop`."""
         return Graph(self.weights, within=self)
 
     def loop(self, n: Value, condition: Value, body: Graph, *carried: Value) -> list[Value]:
-        """Add a loop; returns what it carries at the end, then what it gathered."""
+        """Add a loop; return the final carried values, then the stacked outputs of all steps."""
         proto = helper.make_graph(body.nodes, self.name("body"), body.inputs, body.outputs)
         n_outputs = len(body.outputs) - 1
         return self.ops("Loop", n, condition, *carried, n_outputs=n_outputs, body=proto)
@@ -139,16 +140,16 @@ class Graph:
         name: str,
         metadata: dict[str, str],
         file: str,
-        places: dict[str, tuple[int, int]],
+        locations: dict[str, tuple[int, int]],
     ) -> onnx.ModelProto:
-        """The whole, its weights at their `places` in `file`."""
+        """Return the complete model, with weights at their (offset, length) in `file`."""
         tensors = []
         for key, tensor in self.initialisers.items():
-            if key in places:
-                offset, length = places[key]
+            if key in locations:
+                offset, length = locations[key]
                 tensor.data_location = TensorProto.EXTERNAL
-                where = {"location": file, "offset": str(offset), "length": str(length)}
-                for entry, value in where.items():
+                location = {"location": file, "offset": str(offset), "length": str(length)}
+                for entry, value in location.items():
                     tensor.external_data.add(key=entry, value=value)
             tensors.append(tensor)
         graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, tensors)

@@ -1,6 +1,6 @@
-"""Parts of networks as graphs: the operators that a part runs are recorded and translated.
+"""Translates parts of PyTorch networks to ONNX by recording the operators that they run.
 
-So a network has one implementation, the one that it is trained with.
+So the exported network cannot differ from the one that was trained.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nearfar.vae.corruption.corruption import Clean, Corruption, Dropout, Mask
 from nearfar.vae.network import VAE
 
 N_EXAMPLES = 3
-"""Users in the batch that is recorded; no operator that is translated depends on their number."""
+"""Users in the recorded batch; no translated operator depends on their number."""
 
 UNARY = {
     "alias": "Identity", "clone": "Identity", "detach": "Identity", "exp": "Exp", "log": "Log",
@@ -36,27 +36,27 @@ BINARY = {"add": "Add", "div": "Div", "mul": "Mul", "sub": "Sub"}
 
 @dataclass(frozen=True, eq=False)
 class HistoryInput:
-    """What an encoder reads: entries, all those of a row with the same value.
+    """The input of an encoder: histories in which all items of a row have the same value.
 
     Args:
-        entries: the items.
-        scale: each row's value, [batch, 1]; None for 1.
+        entries: the items of each row.
+        scale: the value of each row, [batch, 1]; None for 1.
     """
 
     entries: Entries
     scale: Value | None
 
     def product(self, table: Value, width: int) -> Value:
-        """The weighted sums of a table's rows, [batch, width]."""
+        """Return the product of the histories and a table, [batch, width]."""
         sums = self.entries.row_sums(table, width)
         return sums if self.scale is None else self.entries.graph.op("Mul", sums, self.scale)
 
 
 def present(entries: Entries, corruption: Corruption) -> HistoryInput:
-    """Clean histories as an encoder sees them that was trained with this corruption.
+    """Return the encoder's input for clean histories, scaled as this corruption scales it.
 
     Raises:
-        SettingsError: it is not known here.
+        SettingsError: the corruption cannot be exported.
     """
     if isinstance(corruption, Mask):
         return HistoryInput(entries, None)
@@ -71,28 +71,28 @@ def present(entries: Entries, corruption: Corruption) -> HistoryInput:
 def translated(
     network: VAE, history: HistoryInput, compute: Callable[[VAE, WeightedRows], Tensor]
 ) -> Value:
-    """Add to the history's graph what a part of a network computes from it.
+    """Add to the graph what a part of a network computes from the histories.
 
     Args:
         network: in evaluation mode.
-        history: what stands in the graph for the histories.
-        compute: given the network and what stands for the histories, returns one row per user.
+        history: the histories in the graph.
+        compute: takes the network and symbolic histories; returns one row per user.
 
     Raises:
-        SettingsError: the network runs an operator that is not translated here, or reads more of
-            a history than its products with tables.
+        SettingsError: the network runs an operator that has no translation, or uses a history
+            other than in products with tables.
     """
-    stand_in = _StandIn()
+    symbolic = _SymbolicHistories()
     with torch.no_grad(), _Recorder() as recorder:
-        out = compute(network, stand_in)
-    return _Translation(network, history, recorder.calls, stand_in.products).value(out)
+        out = compute(network, symbolic)
+    return _Translation(network, history, recorder.calls, symbolic.products).value(out)
 
 
-class _StandIn(WeightedRows):
-    """Weighted rows of which nothing is known but what they are multiplied with.
+class _SymbolicHistories(WeightedRows):
+    """Histories without values, which record the tables that they are multiplied with.
 
     Attributes:
-        products: by the id of a product: the product, and the table that it is with.
+        products: id of a product's tensor -> that tensor, and the table.
     """
 
     products: dict[int, tuple[Tensor, Tensor]]
@@ -114,7 +114,7 @@ class _StandIn(WeightedRows):
 
 @dataclass(frozen=True, eq=False)
 class _Call:
-    """An operator that was run, with what it was given and what it returned."""
+    """A recorded call of an operator, with its arguments and result."""
 
     operator: Any
     args: tuple[Any, ...]
@@ -127,10 +127,10 @@ class _Call:
 
 
 class _Recorder(TorchDispatchMode):
-    """Records operators below autograd, where many spellings of one have become the same.
+    """Records operators below autograd, where equivalent operators have one name.
 
     Attributes:
-        calls: by the id of each tensor that was returned, and its place among those returned.
+        calls: id of a returned tensor -> its call, and its index among the call's results.
     """
 
     def __init__(self) -> None:
@@ -145,15 +145,15 @@ class _Recorder(TorchDispatchMode):
             )
         result = func(*args, **(kwargs or {}))
         call = _Call(func, args, kwargs or {}, result)
-        for place, tensor in enumerate(result if isinstance(result, tuple | list) else [result]):
-            self.calls[id(tensor)] = (call, place)
+        for index, tensor in enumerate(result if isinstance(result, tuple | list) else [result]):
+            self.calls[id(tensor)] = (call, index)
         return result
 
 
 class _Translation:
-    """Adds recorded operators to a graph, those alone that lead to what is asked for.
+    """Adds to a graph those recorded operators that a requested tensor depends on.
 
-    What depends on weights only is computed here and stored as a weight.
+    Tensors that depend on weights only are stored as weights.
     """
 
     def __init__(
@@ -167,12 +167,12 @@ class _Translation:
         self.history = history
         self.calls = calls
         self.products = products
-        named = [*network.named_parameters(), *network.named_buffers()]
-        self.names: dict[int, str | None] = {id(tensor): name for name, tensor in named}
+        weights = [*network.named_parameters(), *network.named_buffers()]
+        self.names: dict[int, str | None] = {id(tensor): name for name, tensor in weights}
         self.values: dict[int, list[Value]] = {}
 
     def value(self, tensor: Tensor | float | int) -> Value:
-        """The value of the graph that stands for a tensor or a number."""
+        """Return the graph's value of a tensor or number, adding its operators if needed."""
         if not isinstance(tensor, Tensor):
             return self.graph.constant(tensor, np.float32)
         if (weight := self.weight_name(tensor)) is not None:
@@ -180,51 +180,55 @@ class _Translation:
         if id(tensor) in self.products:
             _, table = self.products[id(tensor)]
             return self.history.product(self.value(table), table.shape[1])
-        call, place = self.call(tensor)
+        call, index = self.call(tensor)
         if id(call) not in self.values:
             self.values[id(call)] = self.outputs(call)
-        return self.values[id(call)][place]
+        return self.values[id(call)][index]
 
     def call(self, tensor: Tensor) -> tuple[_Call, int]:
-        """The operator that returned a tensor, and the tensor's place among what it returned."""
+        """Return the call that returned a tensor, and the tensor's index among its results."""
         try:
             return self.calls[id(tensor)]
         except KeyError:
             raise SettingsError(
                 "the network uses a tensor that is neither a parameter nor a buffer of it, which "
-                "an ONNX graph cannot name"
+                "ONNX cannot express; register it as a buffer"
             ) from None
 
     def transposed(self, tensor: Tensor) -> Tensor | None:
-        """What a tensor is the transpose of, so that weights are stored as they are."""
+        """Return the tensor that this one transposes, if any, so that weights are stored once."""
         call, _ = self.calls.get(id(tensor), (None, 0))
         return call.args[0] if call is not None and call.name == "t" else None
 
     def weight_name(self, tensor: Tensor) -> str | None:
-        """The name of what depends on weights only: a parameter's, or how it was computed."""
+        """Return the name of a tensor that depends on weights only; None for others.
+
+        It is the parameter's name, or the formula of how the tensor was computed.
+        """
         if id(tensor) not in self.names:
             self.names[id(tensor)] = self.computed_name(tensor)
         return self.names[id(tensor)]
 
     def computed_name(self, tensor: Tensor) -> str | None:
-        """How a tensor was computed from weights; None where a history has a part in it."""
+        """Return the formula of a tensor computed from weights; None if it depends on a history."""
         if id(tensor) in self.products:
             return None
-        call, place = self.call(tensor)
+        call, index = self.call(tensor)
         names: list[str | None] = [
             self.weight_name(arg) if isinstance(arg, Tensor) else str(arg)
-            for arg in _flat(call.args)
+            for arg in _flattened(call.args)
         ]
-        if None in names or not any(isinstance(arg, Tensor) for arg in _flat(call.args)):
+        if None in names or not any(isinstance(arg, Tensor) for arg in _flattened(call.args)):
             return None
-        named = [f"{key}={value}" for key, value in call.kwargs.items()]
-        where = f".{place}" if isinstance(call.result, tuple | list) else ""
-        return f"{call.name}({','.join(map(str, [*names, *named]))}){where}"
+        keywords = [f"{key}={value}" for key, value in call.kwargs.items()]
+        suffix = f".{index}" if isinstance(call.result, tuple | list) else ""
+        return f"{call.name}({','.join(map(str, [*names, *keywords]))}){suffix}"
 
     def outputs(self, call: _Call) -> list[Value]:
-        """Add an operator; returns its outputs, or the first of them.
+        """Add an operator; return its outputs, or the first of them.
 
-        Those on columns (dimension 1) alone are known: rows are users, and stay apart.
+        Only operators along columns (dimension 1) are translated: rows are users, which must not
+        mix.
         """
         g, value = self.graph, self.value
         match () if call.kwargs else (call.name, *call.args):
@@ -239,9 +243,9 @@ class _Translation:
             case "mm", x, weight if self.weight_name(weight):
                 return [g.op("MatMul", value(x), value(weight))]
             case "addmm", bias, x, weight if self.weight_name(weight):
-                stored = self.transposed(weight)
-                table = value(weight if stored is None else stored)
-                transposed = int(stored is not None)
+                original = self.transposed(weight)
+                table = value(weight if original is None else original)
+                transposed = int(original is not None)
                 return [g.op("Gemm", value(x), table, value(bias), transB=transposed)]
             case "_linear_pointwise", x, weight, Tensor() as bias, "none", *_ if self.weight_name(
                 weight
@@ -262,11 +266,13 @@ class _Translation:
                 ends = (-1, np.iinfo(np.int64).min, 1, -1)
                 return [g.op("Slice", value(x), *(g.constant([n]) for n in ends))]
         raise SettingsError(
-            f"no ONNX operator is known of PyTorch's {call.operator} with these arguments; add it "
+            f"no ONNX operator is known for PyTorch's {call.operator} with these arguments; add it "
             "to nearfar.bundle.exports._recording"
         )
 
 
-def _flat(args: Sequence[Any]) -> list[Any]:
-    """Arguments with those of lists among them."""
-    return [a for arg in args for a in (_flat(arg) if isinstance(arg, list | tuple) else [arg])]
+def _flattened(args: Sequence[Any]) -> list[Any]:
+    """Return the arguments with nested lists flattened."""
+    return [
+        a for arg in args for a in (_flattened(arg) if isinstance(arg, list | tuple) else [arg])
+    ]

@@ -1,4 +1,4 @@
-"""Fitted models as graphs: one function per kind."""
+"""Builds the graphs of scores and latents: one function per kind of model."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ POPULARITY = "popularity_scores"
 
 @singledispatch
 def scores(model: Model, entries: Entries) -> Value:
-    """A model's scores, [batch, n_items]; those of empty histories are popularity.
+    """Add a model's scores, [batch, n_items]; empty histories are scored by popularity.
 
     Raises:
-        SettingsError: its kind is not known here.
+        SettingsError: the model's kind cannot be exported.
     """
     raise unknown(model)
 
@@ -68,18 +68,18 @@ def _(model: Autoencoder, entries: Entries) -> Value:
 @scores.register
 def _(model: Ensemble, entries: Entries) -> Value:
     g = entries.graph
-    added = []
+    terms = []
     for number, (part, weight) in enumerate(model.active):
-        # Items are compared by the tables without a prefix, see `Exported.item_vectors`.
+        # `Exported.item_vectors` reads the tables without a prefix.
         with g.weights_named("" if part is model.comparing else f"part-{number}."):
             standardised = _standardised(g, scores(part, entries))
-        added.append(g.op("Mul", standardised, g.constant([weight], np.float32)))
+        terms.append(g.op("Mul", standardised, g.constant([weight], np.float32)))
     popularity = g.weight(POPULARITY, _popularity(model))
-    return g.op("Where", entries.empty, popularity, g.op("Sum", *added))
+    return g.op("Where", entries.empty, popularity, g.op("Sum", *terms))
 
 
 def _standardised(g: Graph, values: Value) -> Value:
-    """Rows at mean 0 and standard deviation 1; constant rows at 0."""
+    """Scale rows to mean 0 and standard deviation 1; constant rows to 0."""
     columns = g.constant([1])
     centred = g.op("Sub", values, g.op("ReduceMean", values, columns, keepdims=1))
     squares = g.op("Mul", centred, centred)
@@ -93,7 +93,7 @@ def _standardised(g: Graph, values: Value) -> Value:
 
 
 def latents(model: Autoencoder, entries: Entries) -> Value:
-    """What an autoencoder's decoder is given at test time, [batch, n_latent]."""
+    """Add the decoder's input z at test time, [batch, n_latent]."""
     history = present(entries, model.architecture.corruption)
     return translated(model.network, history, lambda net, x: net.encoder.draw(x, None).z)
 
@@ -101,14 +101,14 @@ def latents(model: Autoencoder, entries: Entries) -> Value:
 def _linear(
     model: Model, entries: Entries, hidden: Value, weight: np.ndarray, bias: np.ndarray
 ) -> Value:
-    """W h + b, or the popularity of the items, in one product: [h, 1, 0] or [0, 0, 1]."""
+    """Add W h + b, or popularity for empty rows, as one product by [h, 1, 0] or [0, 0, 1]."""
     g = entries.graph
     rows = [weight.T, bias[None], _popularity(model)]
     table = g.weight(OUTPUT, np.ascontiguousarray(np.concatenate(rows)))
     empty = g.op("Cast", entries.empty, to=TensorProto.FLOAT)
-    present = g.op("Sub", g.constant([1], np.float32), empty)
-    wide = g.op("Concat", g.op("Mul", hidden, present), present, empty, axis=1)
-    return g.op("MatMul", wide, table)
+    nonempty = g.op("Sub", g.constant([1], np.float32), empty)
+    inputs = g.op("Concat", g.op("Mul", hidden, nonempty), nonempty, empty, axis=1)
+    return g.op("MatMul", inputs, table)
 
 
 def _popularity(model: Model) -> np.ndarray:
@@ -116,15 +116,15 @@ def _popularity(model: Model) -> np.ndarray:
 
 
 TOLERANCE = 1e-14
-"""Of a residual, relative to the right side; a float32 result needs no more."""
+"""Of a residual, relative to the right side; enough for a float32 result."""
 
 
 @singledispatch
 def folded(folding: Folding, entries: Entries) -> Value:
-    """The factors of every row, float32.
+    """Add the user factors of every row, float32.
 
     Raises:
-        SettingsError: it is not known here.
+        SettingsError: the folding cannot be exported.
     """
     raise unknown(folding)
 
@@ -139,13 +139,13 @@ def _(folding: LinearFolding, entries: Entries) -> Value:
 
 @folded.register
 def _(folding: LeastSquaresFolding, entries: Entries) -> Value:
-    """A ridge regression a row, in float64, by conjugate gradients.
+    """Solve one ridge regression per row, in float64, by conjugate gradients.
 
-    With D = a V'V + p I, diagonal as V is turned, and G = V_S D^-1/2, the factors are
-    D^-1/2 y turned back, where (I + (1 - a) G'G) y = G' 1. All eigenvalues of that system lie
-    between 1 and 1 / a, for V_S'V_S is at most V'V; the number of steps that this needs is known
-    beforehand, and a loop ends as soon as its residual is small enough. Items that do not count in
-    V'V add at most one eigenvalue each outside these bounds, and one step.
+    V is rotated so that D = a V'V + p I is diagonal. With G = V_S D^-1/2, the factors are D^-1/2 y
+    rotated back, where (I + (1 - a) G'G) y = G' 1. All eigenvalues of that system lie between 1
+    and 1 / a, because V_S'V_S is at most V'V. This bounds the number of steps; a loop ends earlier
+    if its residual is small enough. Each item that does not count in V'V adds at most one
+    eigenvalue outside these bounds, and one step.
 
     Source: Hestenes and Stiefel, Methods of Conjugate Gradients, 1952; the bound on the steps as
     in Shewchuk, An Introduction to the Conjugate Gradient Method, 1994, Eq. 52.
@@ -163,48 +163,52 @@ def _(folding: LeastSquaresFolding, entries: Entries) -> Value:
     weights = g.op("Add", observed, g.constant([a * n_background], np.float64))
     powers = g.op("Pow", weights, g.constant([confidence.l2_exponent], np.float64))
     penalties = g.op("Mul", powers, g.constant([confidence.l2], np.float64))
-    spread = g.weight("spread", a * ridge.eigenvalues.numpy())
-    diagonals = g.op("Add", penalties, spread)
+    scaled_eigenvalues = g.weight("spread", a * ridge.eigenvalues.numpy())
+    diagonals = g.op("Add", penalties, scaled_eigenvalues)
     scales = g.op("Reciprocal", g.op("Sqrt", diagonals))
 
     body = g.body()
-    mine = entries.each_row(body)
-    number = body.inputs[0].name
-    scale = body.op("Gather", scales, number, axis=0)
-    scaled = body.op("Mul", body.op("Gather", table, mine, axis=0), scale)
+    items = entries.each_row(body)
+    row = body.inputs[0].name
+    scale = body.op("Gather", scales, row, axis=0)
+    scaled = body.op("Mul", body.op("Gather", table, items, axis=0), scale)
     solved = _solve(body, scaled, 1 - a, n_steps)
     body.output(body.op("Mul", solved, scale), body.name("u"), TensorProto.DOUBLE, [k])
-    turned = entries.over_rows(body)
-    back = g.op("MatMul", turned, g.weight("basis", np.ascontiguousarray(ridge.basis.numpy().T)))
-    return g.op("Cast", back, to=TensorProto.FLOAT)
+    rotated = entries.over_rows(body)
+    basis = g.weight("basis", np.ascontiguousarray(ridge.basis.numpy().T))
+    return g.op("Cast", g.op("MatMul", rotated, basis), to=TensorProto.FLOAT)
 
 
 def _solve(g: Graph, scaled: Value, extra: float, n_steps: int) -> Value:
-    """y of (I + extra G'G) y = G' 1 for one row's G, by at most `n_steps` steps."""
+    """Solve (I + extra G'G) y = G' 1 for the G of one row, in at most `n_steps` steps."""
     double = TensorProto.DOUBLE
     right = g.op("ReduceSum", scaled, g.constant([0]), keepdims=0)
-    size = g.op("ReduceSumSquare", right, keepdims=0)
-    enough = g.op("Mul", size, g.constant(TOLERANCE**2, np.float64))
+    norm2 = g.op("ReduceSumSquare", right, keepdims=0)
+    tolerance2 = g.op("Mul", norm2, g.constant(TOLERANCE**2, np.float64))
     zero = g.op("Sub", right, right)
 
     step = g.body()
     step.input(step.name("step"), TensorProto.INT64, [])
     step.input(step.name("going"), TensorProto.BOOL, [])
     y, residual, direction = (step.input(step.name(n), double, None) for n in ("y", "r", "p"))
-    left = step.input(step.name("size"), double, [])
-    along = step.op("MatMul", scaled, step.op("Unsqueeze", direction, step.constant([1])))
-    back = step.op("ReduceSum", step.op("Mul", scaled, along), step.constant([0]), keepdims=0)
-    product = step.op("Add", direction, step.op("Mul", back, step.constant(extra, np.float64)))
-    curve = step.op("ReduceSum", step.op("Mul", direction, product), keepdims=0)
-    length = step.op("Div", left, curve)
-    y = step.op("Add", y, step.op("Mul", length, direction))
-    residual = step.op("Sub", residual, step.op("Mul", length, product))
-    smaller = step.op("ReduceSumSquare", residual, keepdims=0)
-    turn = step.op("Mul", step.op("Div", smaller, left), direction)
-    step.output(step.op("Greater", smaller, enough), step.name("goes"), TensorProto.BOOL, [])
-    for value, shape in ((y, None), (residual, None), (step.op("Add", residual, turn), None),
-                         (smaller, [])):  # fmt: skip
+    residual_norm2 = step.input(step.name("size"), double, [])
+    g_direction = step.op("MatMul", scaled, step.op("Unsqueeze", direction, step.constant([1])))
+    gg_direction = step.op(
+        "ReduceSum", step.op("Mul", scaled, g_direction), step.constant([0]), keepdims=0
+    )
+    product = step.op(
+        "Add", direction, step.op("Mul", gg_direction, step.constant(extra, np.float64))
+    )
+    curvature = step.op("ReduceSum", step.op("Mul", direction, product), keepdims=0)
+    step_size = step.op("Div", residual_norm2, curvature)
+    y = step.op("Add", y, step.op("Mul", step_size, direction))
+    residual = step.op("Sub", residual, step.op("Mul", step_size, product))
+    new_norm2 = step.op("ReduceSumSquare", residual, keepdims=0)
+    old_direction = step.op("Mul", step.op("Div", new_norm2, residual_norm2), direction)
+    step.output(step.op("Greater", new_norm2, tolerance2), step.name("goes"), TensorProto.BOOL, [])
+    direction = step.op("Add", residual, old_direction)
+    for value, shape in ((y, None), (residual, None), (direction, None), (new_norm2, [])):
         step.output(value, step.name("carried"), double, shape)
 
-    going = g.op("Greater", size, g.constant(0, np.float64))
-    return g.loop(g.constant(n_steps), going, step, zero, right, right, size)[0]
+    going = g.op("Greater", norm2, g.constant(0, np.float64))
+    return g.loop(g.constant(n_steps), going, step, zero, right, right, norm2)[0]

@@ -20,53 +20,53 @@ PACKAGE = "nearfar.bundle.exports"
 
 
 class Export(ABC):
-    """The settings of a format; one file here each, found by its name."""
+    """An export format and its settings; one file per format, found by its name."""
 
     @abstractmethod
     def write(self, bundle: Bundle, path: Path) -> None:
         """Write a bundle at `path` atomically; the same bundle gives the same bytes.
 
         Raises:
-            ArtefactError: what stands at `path` is not this format's to replace, or the model
-                has numbers that are not finite.
-            SettingsError: the model, or a part of it, is of a kind that the format cannot hold.
-            MissingExtraError: what the format needs is not installed.
+            ArtefactError: `path` holds something that this format did not write, or the model has
+                numbers that are not finite.
+            SettingsError: the format does not support the model's kind, or a part of the model.
+            MissingExtraError: a package that the format needs is not installed.
         """
 
 
 def export_bundle(bundle: Bundle, path: str | Path, format: str = "onnx", **values: Any) -> Export:
-    """Write a bundle for others to read, as `nearfar export` does.
+    """Write a bundle in a format that other programs read, as `nearfar export` does.
 
     Args:
-        bundle: to be written.
+        bundle: the bundle to write.
         path: a folder for onnx and embeddings; a file that ends in .npz for npz.
         format: "onnx", "npz", "embeddings", or a dotted path.
-        **values: settings of the format: `input="dense"` and `k=20` of onnx, `users="FILE"` of
+        **values: settings of the format: `input="dense"` and `k=20` for onnx, `users="FILE"` for
             embeddings.
 
     Returns:
         The format with its settings.
 
     Raises:
-        UnknownNameError: no format or setting is called so.
+        UnknownNameError: the format or a setting does not exist.
         ArtefactError, SettingsError, MissingExtraError: see `Export.write`.
-        DataError: it is a model and no bundle.
+        DataError: `bundle` is not a bundle, but a model for example.
 
     Examples:
-        >>> written = nf.export_bundle(bundle, "model.npz", "npz")
+        >>> export = nf.export_bundle(bundle, "model.npz", "npz")
         >>> with np.load("model.npz") as archive:
         ...     "popularity" in archive
         True
     """
     cls = discovery.find(PACKAGE, Export, format)
     check_bundle(bundle)
-    chosen = settings.build(cls, values)
-    chosen.write(bundle, Path(path))
-    return chosen
+    export = settings.build(cls, values)
+    export.write(bundle, Path(path))
+    return export
 
 
 def check_finite(arrays: dict[str, np.ndarray]) -> None:
-    """Refuse what no ranking can be made of.
+    """Refuse arrays that are not finite: no ranking can be made from them.
 
     Raises:
         ArtefactError: an array holds NaN or an infinity.
@@ -77,10 +77,10 @@ def check_finite(arrays: dict[str, np.ndarray]) -> None:
 
 
 def check_own(model: Model) -> None:
-    """Refuse what a third party defined, also by changing a class of nearfar's.
+    """Refuse classes that a third party defined, including subclasses of nearfar's.
 
     Raises:
-        SettingsError: the model or a part of it is from elsewhere.
+        SettingsError: the class of the model, or of a part of it, is not nearfar's.
     """
     if isinstance(model, Ensemble):
         for part in model.parts:
@@ -93,10 +93,11 @@ def check_own(model: Model) -> None:
     for part in parts:
         if "." in discovery.name_of(type(part)):
             raise SettingsError(
-                f"{type(part).__qualname__} is not nearfar's own, and cannot be exported to ONNX"
+                f"{type(part).__qualname__} is not nearfar's own class; only nearfar's own "
+                "classes can be exported to ONNX"
             )
 
 
 def unknown(part: object) -> SettingsError:
-    """The error on a part that no graph is known of."""
-    return SettingsError(f"no ONNX graph is known of {type(part).__name__}")
+    """Return the error for a part that has no translation to ONNX."""
+    return SettingsError(f"{type(part).__name__} cannot be exported to ONNX; choose another format")

@@ -1,4 +1,4 @@
-"""Plain arrays and a JSON header in one NumPy archive."""
+"""The npz format: arrays and a JSON header in one NumPy archive."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ HEADER, ITEMS = "header.json", "items.json"
 
 @dataclass(frozen=True)
 class Npz(Export):
-    """The model's arrays by name, `header.json` and `items.json` as bytes of UTF-8.
+    """A NumPy archive: the model's arrays by name; `header.json` and `items.json` in UTF-8.
 
-    `numpy.load(path)` reads it, without pickle; `json.loads(archive["header.json"].tobytes())`
-    is the header: "kind" of the model, its "description", and what is known "about" it. Items
-    are columns: {"id": [...], "title": [...]}. docs/guide/export.md has each kind's formula.
+    `numpy.load(path)` reads it, without pickle. `json.loads(archive["header.json"].tobytes())`
+    returns the header: the model's "kind" and "description", and "about", how it was trained.
+    Items are columns: {"id": [...], "title": [...]}. docs/guide/export.md has each kind's formula.
     """
 
     def write(self, bundle: Bundle, path: Path) -> None:
         path = Path(path)
         if path.suffix != ".npz":
-            raise ArtefactError(f"{path} must end in .npz")
+            raise ArtefactError(f"{path} must end in .npz; rename it")
         description, arrays = bundle.model.state()
         arrays = {**arrays, "popularity": bundle.model.popularity}
         check_finite(arrays)

@@ -1,4 +1,4 @@
-"""ONNX: from histories to recommendations where neither PyTorch nor nearfar need be."""
+"""The ONNX format: recommendations from histories without PyTorch or nearfar."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from nearfar.models.ensemble import Ensemble
 
 @dataclass(frozen=True)
 class Onnx(Settings, Export):
-    """A folder of graphs on the same weights, with the items' ids and titles.
+    """A folder of ONNX graphs that share their weights, with the items' ids and titles.
 
-    `recommend.onnx` goes from histories to the best k items, `scores.onnx` to the scores of
-    given items, `latents.onnx`, of autoencoders, to the latents that the decoder is given. All read
-    their weights from `model.safetensors`, so that the 2 GiB that a graph may have are no limit.
+    `recommend.onnx` computes the best k items of histories, `scores.onnx` the scores of given
+    items, `latents.onnx` (autoencoders only) the decoder's inputs z. All read their weights from
+    `model.safetensors`, so ONNX's limit of 2 GiB per graph does not apply.
     docs/guide/export.md has inputs and outputs.
 
     Args:
-        input: how histories are given: "sparse", as item positions and where each history
-            begins, or "dense", a table of booleans.
-        k: how many items are recommended; None makes it an input of the graph.
+        input: form of the histories: "sparse", item positions and where each history begins; or
+            "dense", a table of booleans.
+        k: number of recommended items; None makes it an input of the graph.
 
     Raises:
         SettingsError: a value is out of range.
@@ -60,20 +60,20 @@ class Onnx(Settings, Export):
 
         model = bundle.model
         check_own(model)
-        made = Graphs(model, self.input, self.k)
-        graphs = {RECOMMEND: made.recommend(), SCORES_AT: made.scores_at()}
+        builder = Graphs(model, self.input, self.k)
+        graphs = {RECOMMEND: builder.recommend(), SCORES_AT: builder.scores_at()}
         if isinstance(model, Autoencoder):
-            graphs[LATENTS] = made.latents()
-        check_finite(made.weights.arrays)
-        kept = {POPULARITY: model.popularity}
+            graphs[LATENTS] = builder.latents()
+        check_finite(builder.weights.arrays)
+        arrays = {POPULARITY: model.popularity}
         compared = model.comparing if isinstance(model, Ensemble) else model
         if isinstance(compared, Autoencoder) and compared.anchors is not None:
-            kept[ANCHORS] = compared.anchors
+            arrays[ANCHORS] = compared.anchors
         among_latents = isinstance(model, Autoencoder) and model.latent_anchors is not None
-        made.weights.arrays.update(kept)
+        builder.weights.arrays.update(arrays)
         about = bundle.about.to_dict()
         about.pop("training")
-        known = {
+        description = {
             "kind": discovery.name_of(type(model)),
             "n_items": model.n_items,
             "n_train_users": model.n_train_users,
@@ -81,16 +81,16 @@ class Onnx(Settings, Export):
         }
         metadata = {
             "nearfar.version": __version__,
-            "nearfar.model": json.dumps({"algorithm": about["algorithm"], **known}),
+            "nearfar.model": json.dumps({"algorithm": about["algorithm"], **description}),
             "nearfar.items": bundle.items.fingerprint,
         }
         with atomic_folder(Path(path), overwrite_if=lambda p: holds(p, KIND)) as folder:
-            places = made.weights.save(folder / WEIGHTS)
+            locations = builder.weights.save(folder / WEIGHTS)
             for name, graph in graphs.items():
-                proto = graph.model(Path(name).stem, metadata, WEIGHTS, places)
+                proto = graph.model(Path(name).stem, metadata, WEIGHTS, locations)
                 (folder / name).write_bytes(proto.SerializeToString(deterministic=True))
                 onnx.checker.check_model(folder / name, full_check=True)
             bundle.items.frame().write_parquet(folder / ITEMS)
             settings = {"input": self.input, "k": self.k}
-            content = {"model": known, "settings": settings, "about": about}
+            content = {"model": description, "settings": settings, "about": about}
             write_manifest(folder, content, KIND)

@@ -1,1 +1,1 @@
-"""What the service answers, one group of paths a file."""
+"""The operations of the service, one file per group of paths."""

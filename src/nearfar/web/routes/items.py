@@ -1,4 +1,4 @@
-"""Items found, and items alike."""
+"""Operations on items: search and similar items."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ operations = Operations("items")
 @operations.get(
     "/v1/items", takes=SearchParameters, returns=SearchResponse, problems=(404, 429, 503, 504)
 )
-async def find(request: Request, asked: SearchParameters) -> dict[str, Any]:
+async def find(request: Request, parameters: SearchParameters) -> dict[str, Any]:
     """Find items by title.
 
-    Items by the beginning of their title or of a word in it, or by what comes near it when it
-    is mistyped; an id finds its item.
+    Matches the beginning of a title or of a word in it, and tolerates typing errors; an id finds
+    its item.
     """
     service = service_of(request)
-    served = service.models.get(asked.model)
+    served = service.models.get(parameters.model)
     positions = await service.lookups.call(
-        request.receive, None, served.catalogue.search, asked.query, asked.limit
+        request.receive, None, served.catalogue.search, parameters.query, parameters.limit
     )
     items = [served.catalogue.item_with_popularity(position) for position in positions]
     return {"model": served.name, "version": served.scorer.version, "items": items}
@@ -45,33 +45,35 @@ async def find(request: Request, asked: SearchParameters) -> dict[str, Any]:
     returns=SimilarResponse,
     problems=(404, 429, 503, 504),
 )
-async def similar(request: Request, asked: SimilarParameters) -> dict[str, Any]:
-    """Items like an item.
+async def similar(request: Request, parameters: SimilarParameters) -> dict[str, Any]:
+    """Find similar items.
 
-    Items whose anchors, or whose rows in the decoder, point the same way.
+    Similarity is the cosine of the items' anchors, decoder rows or factors, or the share that an
+    item adds to the other's score in an item-item model.
     """
     service = service_of(request)
-    served = service.models.get(asked.model)
+    served = service.models.get(parameters.model)
     catalogue = served.catalogue
-    position = catalogue.position(asked.item)
+    position = catalogue.position(parameters.item)
     if position < 0:
         raise unknown_item()
     served.needs("similar")
     positions, similarities = await service.batcher.call(
-        _most_alike, served.scorer, position, asked.k
+        _most_similar, served.scorer, position, parameters.k
     )
-    listed = [
+    items = [
         {**catalogue.item_with_popularity(p), "similarity": rounded(s)}
         for p, s in zip(positions, similarities, strict=True)
     ]
     return {
         "model": served.name, "version": served.scorer.version,
-        "item": catalogue.item_with_popularity(position), "similar": listed,
+        "item": catalogue.item_with_popularity(position), "similar": items,
     }  # fmt: skip
 
 
-def _most_alike(scorer: Scorer, position: int, k: int) -> tuple[list[int], list[float]]:
-    alike = scorer.similarities(np.array([position]))[0]
-    order = np.argsort(-alike, kind="stable")
+def _most_similar(scorer: Scorer, position: int, k: int) -> tuple[list[int], list[float]]:
+    """Return the positions and similarities of the k items most similar to an item."""
+    similarities = scorer.similarities(np.array([position]))[0]
+    order = np.argsort(-similarities, kind="stable")
     order = order[order != position][:k]
-    return order.tolist(), alike[order].astype(float).tolist()
+    return order.tolist(), similarities[order].astype(float).tolist()

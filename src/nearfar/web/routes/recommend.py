@@ -1,4 +1,4 @@
-"""Recommendations for histories that requests bring."""
+"""Operations that recommend from the histories in a request."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ REASONS = {
 
 @dataclass(frozen=True)
 class KnownItems:
-    """What of a request the model knows.
+    """The items of a request, looked up in a model's catalogue.
 
     Args:
-        positions: of the items, each once, in the order given.
-        unknown: ids that it does not know.
+        positions: positions of the known items, each once, in the order of the request.
+        unknown: ids that the model does not know.
         unmatched: titles of no item or several.
     """
 
@@ -49,34 +49,34 @@ class KnownItems:
 async def known_items(
     request: Request, served: ServedModel, person: UserHistory, deadline: float | None = None
 ) -> KnownItems:
-    """Return the items that a person names, by id and by title.
+    """Look up the items of a history by id and title.
 
     Args:
-        request: which the person sent.
+        request: the request.
         served: the model.
         person: the ids and titles.
         deadline: of the request, on the event loop's clock.
 
     Raises:
-        ProblemError: too many look up titles, the deadline passed, or the client left.
+        ProblemError: the queue of lookups is full, the deadline passed, or the client left.
     """
     positions, unknown = served.catalogue.positions(person.items)
     if not person.titles:
         return KnownItems(positions, unknown, [])
-    # What is no title is searched for, which may take milliseconds.
-    called, unmatched = await service_of(request).lookups.call(
+    # In the queue: the search for an unknown title may take milliseconds.
+    matched, unmatched = await service_of(request).lookups.call(
         request.receive, deadline, served.catalogue.match, person.titles
     )
-    return KnownItems(list(dict.fromkeys([*positions, *called])), unknown, unmatched)
+    return KnownItems(list(dict.fromkeys([*positions, *matched])), unknown, unmatched)
 
 
 def banned(
     served: ServedModel, allow: Sequence[ItemId] | None, deny: Sequence[ItemId]
 ) -> Int[np.ndarray, " banned"]:
-    """Positions that are no candidates for anybody in a request, sorted.
+    """Return the sorted positions of the items that a request excludes for all its users.
 
     Raises:
-        ProblemError: none of the items allowed is known.
+        ProblemError: none of the allowed items is known.
     """
     denied = np.array(served.catalogue.positions(deny)[0], np.int64)
     if allow is None:
@@ -93,7 +93,7 @@ def banned(
 
 
 def _union(excluded: Int[np.ndarray, " excluded"], more: list[int]) -> Int[np.ndarray, " all"]:
-    """Both, sorted and without doubles."""
+    """Return the sorted union of positions."""
     return np.array(sorted({*excluded.tolist(), *more} if len(excluded) else set(more)), np.int64)
 
 
@@ -105,11 +105,11 @@ def _union(excluded: Int[np.ndarray, " excluded"], more: list[int]) -> Int[np.nd
     arm=True,
 )
 async def recommend(request: Request, body: RecommendRequest) -> dict[str, Any]:
-    """Recommend to somebody by what they like.
+    """Recommend items for a history.
 
-    Items for any user's history; nothing is stored.
+    The history may be of any user; nothing is stored.
 
-    A history without an item that the model knows gets what is popular.
+    A history without an item that the model knows gets popular items.
     """
     service = service_of(request)
     deadline = service.batcher.deadline()
@@ -121,11 +121,11 @@ async def recommend(request: Request, body: RecommendRequest) -> dict[str, Any]:
     known = await known_items(request, served, body, deadline)
     catalogue = served.catalogue
     excluded = banned(served, body.allow, body.deny)
-    of_person = catalogue.positions(body.exclude)[0]
+    user_excluded = catalogue.positions(body.exclude)[0]
     if body.exclude_seen:
-        of_person += known.positions
-    if of_person:
-        excluded = _union(excluded, of_person)
+        user_excluded += known.positions
+    if user_excluded:
+        excluded = _union(excluded, user_excluded)
     history = np.array(known.positions, np.int64)
     scoring = ScoringRequest(history, excluded, body.k, builder, body.explain)
     (result,) = await service.batcher.rank(served, [scoring], deadline=deadline)
@@ -154,30 +154,30 @@ async def recommend(request: Request, body: RecommendRequest) -> dict[str, Any]:
     problems=(404, 429, 503, 504),
 )
 async def recommend_batch(request: Request, body: BatchRequest) -> dict[str, Any]:
-    """Recommend to several people at once.
+    """Recommend items for several histories.
 
-    Items for each of several histories; what is allowed and denied holds for all.
+    `allow` and `deny` apply to all histories.
     """
     service = service_of(request)
     served = service.choose(body.model, None)
     shared = banned(served, body.allow, body.deny)
-    requests, unknown = [], []
+    requests, n_unknown = [], []
     for items in body.histories:
         positions, missing = served.catalogue.positions(items)
         excluded = _union(shared, positions) if body.exclude_seen else shared
         history = np.array(positions, np.int64)
         requests.append(ScoringRequest(history, excluded, body.k, served.builder))
-        unknown.append(len(missing))
+        n_unknown.append(len(missing))
     results = await service.batcher.rank(served, requests)
-    sources = ["history" if len(one.history) else "popular" for one in requests]
+    sources = ["history" if len(r.history) else "popular" for r in requests]
     for source in sources:
         service.metrics.sources.labels(source).inc()
-    listed = [
+    answers = [
         {
             "source": source,
             "n_unknown": n,
             "recommendations": served.catalogue.recommendations(result),
         }
-        for source, n, result in zip(sources, unknown, results, strict=True)
+        for source, n, result in zip(sources, n_unknown, results, strict=True)
     ]
-    return {"model": served.name, "version": served.scorer.version, "results": listed}
+    return {"model": served.name, "version": served.scorer.version, "results": answers}

@@ -1,4 +1,4 @@
-"""How the service is, and what it serves."""
+"""Operations on the state of the service: probes, metrics and models."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ operations = Operations("state")
 
 @operations.get("/healthz", returns=Health)
 async def healthz(request: Request) -> dict[str, Any]:
-    """Whether the process runs.
+    """Report that the process runs.
 
-    For probes of liveness; open to all.
+    For liveness probes; needs no token.
     """
     return {"status": "alive"}
 
 
 @operations.get("/readyz", returns=Ready, problems=(503,))
 async def readyz(request: Request) -> dict[str, Any]:
-    """Whether requests are answered.
+    """Report whether requests are answered.
 
-    For probes of readiness; open to all. A published version that could not be loaded is told
-    under `troubles`, while the one before serves on.
+    For readiness probes; needs no token. `troubles` names published versions that could not be
+    loaded; the version before is served instead.
     """
     service = service_of(request)
     troubles = list(service.loader.troubles.values())
@@ -39,22 +39,22 @@ async def readyz(request: Request) -> dict[str, Any]:
 
 @operations.get("/metrics", media_type="text/plain; version=0.0.4; charset=utf-8")
 async def metrics(request: Request) -> bytes:
-    """Metrics for Prometheus.
+    """Get the metrics for Prometheus.
 
-    Counters, gauges and histograms; nothing of any person.
+    Counters, gauges and histograms, without personal data.
     """
     return service_of(request).metrics.text()
 
 
 @operations.get("/v1/model", returns=ModelsResponse)
 async def models(request: Request) -> dict[str, Any]:
-    """The models served.
+    """List the served models.
 
-    Version, age, measured quality and abilities of each, and the experiment that runs.
+    Version, age, measured metrics and abilities of each, and the running experiment.
     """
     service = service_of(request)
-    described = [served.about() for served in service.models]
+    models = [served.about() for served in service.models]
     return {
-        "models": described, "experiment": service.experiment(),
+        "models": models, "experiment": service.experiment(),
         "report": service.report is not None,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Recommendations for users who are known by id."""
+"""Operations that recommend to users by id."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nearfar.web.service import Service
 operations = Operations("recommend")
 
 STORED = "made before, for {day}, by version {version}"
-OF_OTHERS = "what is stored is by another model than that of the user's arm, version {version}"
+OTHER_MODEL = "what is stored is by another model than that of the user's arm, version {version}"
 AMBIGUOUS = "several models served are of version {version}, so that stored rows tell no arm"
 FOLDED = "{before}; folded in from the stored history"
 DOWN = "the store cannot be read now"
@@ -33,37 +33,37 @@ POPULAR = "{before}, and no history is known; this is what is popular"
     problems=(404, 429, 503, 504),
     arm=True,
 )
-async def of_user(request: Request, asked: UserParameters) -> dict[str, Any]:
-    """Recommend to a user known by id.
+async def of_user(request: Request, parameters: UserParameters) -> dict[str, Any]:
+    """Recommend items to a user by id.
 
-    What was made before, where there is any; else the stored history folded in; else what is
-    popular. `source` and `reason` tell which it is, and why.
+    Returns the stored recommendations if there are any; else recommendations for the stored
+    history; else popular items. `source` and `reason` say which, and why.
     """
     service = service_of(request)
     deadline = service.batcher.deadline()
-    arm = service.arm_of(asked.user, asked.model)
+    arm = service.arm_of(parameters.user, parameters.model)
     content, before = None, "a model was asked for"
-    if asked.model is None:
-        by = service.choose(None, arm) if arm is not None and service.arms_choose else None
-        content, before = await _stored(service, asked.user, asked.k, by)
+    if parameters.model is None:
+        arm_model = service.choose(None, arm) if arm is not None and service.arms_choose else None
+        content, before = await _stored(service, parameters.user, parameters.k, arm_model)
     if content is None:
-        served = service.choose(asked.model, arm)
-        content = await _scored(service, served, asked.user, asked.k, before, deadline)
+        served = service.choose(parameters.model, arm)
+        content = await _scored(service, served, parameters.user, parameters.k, before, deadline)
     service.metrics.sources.labels(content["source"]).inc()
     return {**content, "arm": arm}
 
 
 async def _stored(
-    service: Service, user: str, k: int, by: ServedModel | None
+    service: Service, user: str, k: int, arm_model: ServedModel | None
 ) -> tuple[dict[str, Any] | None, str]:
-    """Recommendations made before; or None, and why there are none.
+    """Return the stored recommendations; or None, and the reason why there are none.
 
     Args:
-        service: with its store.
-        user: the id.
-        k: how many.
-        by: the model that the user's arm chose, whose rows alone may be shown: those of another
-            would be counted for this arm.
+        service: the service with its store.
+        user: the user's id.
+        k: maximum number of items.
+        arm_model: the model of the user's arm; rows of other models are not returned, because
+            they would be counted for this arm. None without an arm that chooses a model.
     """
     if service.store is None:
         return None, "no store is served"
@@ -79,15 +79,18 @@ async def _stored(
         return None, "nothing is stored for the user"
     rows = stored.rows[:k]
     version = rows[0].model_version
-    if by is not None and not service.told_apart(by):
-        return None, AMBIGUOUS.format(version=by.scorer.version)
-    if by is not None and any(row.model_version != by.scorer.version for row in rows):
-        return None, OF_OTHERS.format(version=by.scorer.version)
-    if by is None and len(service.models):
-        by = service.models.get(None)
-    catalogue = None if by is None else by.catalogue
+    if arm_model is not None:
+        arm_version = arm_model.scorer.version
+        if not service.told_apart(arm_model):
+            return None, AMBIGUOUS.format(version=arm_version)
+        if any(row.model_version != arm_version for row in rows):
+            return None, OTHER_MODEL.format(version=arm_version)
+    served = arm_model
+    if served is None and len(service.models):
+        served = service.models.get(None)
+    catalogue = None if served is None else served.catalogue
     titles = [None] * len(rows) if catalogue is None else catalogue.titles_of(r.item for r in rows)
-    listed = [
+    recommendations = [
         {"rank": row.rank, "item": row.item, "title": title,
          "new": catalogue is not None and catalogue.is_new(row.item),
          "score": rounded(row.score), "because": None}
@@ -96,7 +99,7 @@ async def _stored(
     content = {
         "model": None, "version": version, "source": "stored",
         "reason": STORED.format(day=stored.day, version=version), "date": str(stored.day),
-        "scored_at": rows[0].scored_at.isoformat(), "recommendations": listed,
+        "scored_at": rows[0].scored_at.isoformat(), "recommendations": recommendations,
     }  # fmt: skip
     return content, ""
 
@@ -104,16 +107,20 @@ async def _stored(
 async def _scored(
     service: Service, served: ServedModel, user: str, k: int, before: str, deadline: float
 ) -> dict[str, Any]:
-    """Recommendations made now."""
+    """Score a user's stored history now, or return popular items without one.
+
+    Raises:
+        ProblemError: the store is busy and there is no history, or a limit of the queue is reached.
+    """
     history = np.empty(0, np.int64) if served.histories is None else served.histories.of(user)
     if before == BUSY and not len(history):
-        # Not what is popular: something better may be stored.
+        # Popular items would be wrong: the store may have better ones.
         raise queue_full()
-    source, told = ("history", FOLDED) if len(history) else ("popular", POPULAR)
+    source, reason = ("history", FOLDED) if len(history) else ("popular", POPULAR)
     scoring = ScoringRequest(history, history, k, served.builder)
     (result,) = await service.batcher.rank(served, [scoring], deadline=deadline)
     return {
         "model": served.name, "version": served.scorer.version, "source": source,
-        "reason": told.format(before=before), "date": None, "scored_at": None,
+        "reason": reason.format(before=before), "date": None, "scored_at": None,
         "recommendations": served.catalogue.recommendations(result),
     }  # fmt: skip
