@@ -47,9 +47,7 @@ N_ITEMS, K = 400, 12
 
 
 def autoencoder(rng: np.random.Generator, decoder_hidden: tuple[int, ...]) -> Autoencoder:
-    architecture = Architecture(
-        N_ITEMS, 6, Base(hidden=(8,)), decoder_hidden, Mask(keep_prob=0.7), "relu"
-    )
+    architecture = Architecture(N_ITEMS, 6, Base(hidden=(8,)), decoder_hidden, Mask(keep_prob=0.7))
     network = architecture.build(torch.Generator().manual_seed(1))
     with torch.no_grad():
         # of a trained model's size, so that a bias rules nothing alone
@@ -141,7 +139,7 @@ def test_denied_and_excluded_items_stay_out(kind: str) -> None:
     model, x = make(kind), histories()
     index = whole_graph(model)
     best = model.top_k(x, 5).items
-    deny = np.unique(best[:, 0])[::-1]  # in no order
+    deny = np.unique(best[:, 0])[:20][::-1]  # in no order
     found, exactly = index.top_k(x, K, deny=deny)
     assert not exactly.any()
     assert_equal(found, model.top_k(x, K, deny=deny))
@@ -354,7 +352,7 @@ def test_damaged_foreign_and_stale_indices_are_refused(
     (tmp_path / "folder").mkdir()
     refused("is not a nearfar index.*nearfar index BUNDLE", where=tmp_path / "folder")
     refused("no inner products", make_bundle("item_item"))
-    refused("index of another bundle .*ease of 400 items", bundle_of(make("least squares")))
+    refused("index of another bundle .*ease of 400 items", bundle_of(make("ties and doubles")))
     stale = bundle_of(make("linear folding"))
     stale.model.item_bias[7] += 1  # as by training again, or new items' exposure
     refused("before it was trained again or extended; build it again", stale)
