@@ -19,8 +19,9 @@ from nearfar.bundle import index_building
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.history_file import HistoryChunk
 from nearfar.bundle.index_building import build_index, recalls
+from nearfar.bundle.index_folder import load_index, save_index
 from nearfar.bundle.item_graph import BLOCK_ITEMS, OneLength, fingerprint, make_graph, search
-from nearfar.bundle.item_index import ItemIndex, load_index, save_index
+from nearfar.bundle.item_index import ItemIndex
 from nearfar.bundle.recommend import recommend, recommend_to_file
 from nearfar.core.errors import (
     ArtefactError,

@@ -6,7 +6,9 @@ length first, see `OneLength`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +115,19 @@ def fingerprint(model: Model) -> str:
     for tensor in (products.weight, products.bias):
         state.update(np.ascontiguousarray(tensor.cpu().numpy(), np.float32))
     return state.hexdigest()
+
+
+@contextlib.contextmanager
+def search_threads(n: int) -> Iterator[None]:
+    """Let searches of this thread use at most n threads while the block runs."""
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(n)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def search(

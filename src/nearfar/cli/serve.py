@@ -29,6 +29,13 @@ def serve(
         Path | None,
         typer.Option("--registry", help="A pipeline's registry: serve what is published there."),
     ] = None,
+    index: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--index",
+            help="An index of nearfar index, for the bundle that it is of; several times.",
+        ),
+    ] = None,
     runtime: Annotated[
         Literal["torch", "onnx"],
         typer.Option("--runtime", help="onnx serves exports, without PyTorch."),
@@ -127,6 +134,7 @@ def serve(
     settings = ServiceSettings(
         bundles=named_bundles(bundle or []),
         registry=registry,
+        indices=tuple(index or ()),
         runtime=runtime,
         store=None if store is None else open_store(store, store_ids),
         histories=histories,
