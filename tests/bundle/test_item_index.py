@@ -304,7 +304,7 @@ def test_wrong_settings_are_refused() -> None:
     with pytest.raises(DataError, match="no history has an item"):
         build_index(bundle, csr_array((3, N_ITEMS), dtype=np.float32))
     for kind in ("constant", "item_item"):
-        with pytest.raises(SettingsError, match="no inner products .* recommend without an index"):
+        with pytest.raises(SettingsError, match=r"no inner products .* recommend without an index"):
             build_index(make_bundle(kind))
     broken = make("linear folding")
     broken.item_factors[3, 0] = np.nan
@@ -359,9 +359,10 @@ def test_damaged_foreign_and_stale_indices_are_refused(
     refused("before it was trained again or extended; build it again", stale)
     with pytest.raises(DataError, match="index is of another bundle"):
         recommend(stale, histories(), index=load_index(path, bundle))
+    (tmp_path / "folder" / "mine").write_text("x")
+    index = load_index(path, bundle)
     with pytest.raises(ArtefactError, match="was not written by nearfar"):
-        (tmp_path / "folder" / "mine").write_text("x")
-        save_index(load_index(path, bundle), tmp_path / "folder")
+        save_index(index, tmp_path / "folder")
 
     graph, manifest = path / "graph.faiss", path / "manifest.json"
     whole, text = graph.read_bytes(), manifest.read_text()

@@ -33,7 +33,7 @@ def serve(
         list[Path] | None,
         typer.Option(
             "--index",
-            help="An index of nearfar index, for the bundle that it is of; several times.",
+            help="A folder of nearfar index, for the bundle it belongs to; several times.",
         ),
     ] = None,
     runtime: Annotated[

@@ -86,8 +86,8 @@ class Loader:
         """Load what there is at the start; a registry may have nothing published yet.
 
         Raises:
-            NearfarError: a model, its index, the split, or the file of histories or titles cannot be
-                read, or an index belongs to no model.
+            NearfarError: a model, its index, the split, or the file of histories or titles cannot
+                be read, or an index belongs to no model.
         """
         if self._settings.data is not None:
             from nearfar.core.extras import require

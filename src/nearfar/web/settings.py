@@ -78,7 +78,8 @@ class ServiceSettings:
 
     Raises:
         SettingsError: neither bundles nor a registry are given, or both; an index is given with a
-            registry, or twice; threads or candidates is below 1; the token is short; or an arm's name does not fit a header.
+            registry, or twice; threads or candidates is below 1; the token is short; or an arm's
+            name does not fit a header.
     """
 
     bundles: Mapping[str, Path] = field(default_factory=dict)

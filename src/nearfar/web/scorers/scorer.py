@@ -1,6 +1,6 @@
 """What the service needs of a model, in whatever runtime; imports no runtime itself.
 
-A runtime is a module of this folder with `load_scorer(path, *, version, threads, indices) -> Scorer`.
+A runtime is a module of this folder with the function `load_scorer`, see `LoadScorer`.
 Scorers are called from one thread at a time, and never change once they are loaded.
 """
 
