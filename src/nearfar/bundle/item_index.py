@@ -95,7 +95,8 @@ class ItemIndex:
         histories = canonical(histories)
         if exclude is None:
             exclude = histories if exclude_seen else csr_array(histories.shape, dtype=np.float32)
-        exclude = canonical(exclude)
+        else:
+            exclude = canonical(exclude)
         banned = np.empty(0, np.int64) if deny is None else np.unique(deny).astype(np.int64)
         n_excluded = np.diff(exclude.indptr) + len(banned)
         items = np.full((n_users, k), -1, np.int64)
@@ -106,7 +107,9 @@ class ItemIndex:
             self._popular(own, banned, items[row], scores[row])
         able = ~empty & (n_excluded <= self.most_excluded) & (k <= self.k)
         for rows in _even_parts(np.flatnonzero(able)):
-            found = self._of_proposals(histories[rows], exclude[rows], banned, n_excluded[rows], k)
+            whole = len(rows) == n_users  # of one user, copies would take longer than the search
+            x, own = (histories, exclude) if whole else (histories[rows], exclude[rows])
+            found = self._of_proposals(x, own, banned, n_excluded[rows], k)
             items[rows, : found.k], scores[rows, : found.k] = found.items, found.scores
         exactly = ~empty & (~able | (items[:, -1] < 0))
         rows = np.flatnonzero(exactly)

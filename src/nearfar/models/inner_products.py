@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.kernels.products import affine_into
+from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.factors import Factors
 from nearfar.models.model import Model
@@ -43,7 +44,7 @@ class InnerProducts:
             return cls(out.weight.detach(), out.bias.detach(), model.hidden)
         if isinstance(model, Factors):
             weight, bias = torch.from_numpy(model.item_factors), torch.from_numpy(model.item_bias)
-            return cls(weight, bias, lambda x: torch.from_numpy(model.fold_in(x)))
+            return cls(weight, bias, lambda x: model.folding.fold_in(Rows.from_csr(x)))
         return None
 
     def item_vectors(self) -> Float[np.ndarray, "items d_plus_1"]:
