@@ -22,7 +22,7 @@ from nearfar.models.model import Model
 
 N_NEIGHBOURS, BUILD_EFFORT = 16, 80
 """Neighbours of each item in the graph, and items kept while it is placed: with 32 and 120 the
-graph takes half as long again to build and finds little more (docs/guide/embeddings.md)."""
+graph takes half as long again to build and finds little more (docs/guide/item-index.md)."""
 
 BLOCK_ITEMS = 65_536
 
@@ -33,7 +33,7 @@ class OneLength:
 
     The nearest of these to (u, 0) is the item of the largest product u . v: the distance is
     |u|^2 + square - 2 u . (v - mean), and u . mean is the same for all items. Without the mean the
-    graph finds fewer of the best items at the same effort (docs/guide/index.md).
+    graph finds fewer of the best items at the same effort (docs/guide/item-index.md).
 
     Source: Bachrach et al. 2014, "Speeding up the Xbox recommender system using a Euclidean
     transformation for inner-product spaces".
