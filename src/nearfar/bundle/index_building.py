@@ -20,7 +20,7 @@ from nearfar.bundle.item_graph import (
     products_of,
     require_faiss,
 )
-from nearfar.bundle.item_index import ItemIndex
+from nearfar.bundle.item_index import MARGIN, ItemIndex
 from nearfar.core.arguments import told_in_words
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.ranking import Ranking
@@ -41,8 +41,8 @@ N_TIMED, MIN_TIMED = 30, 3
 BATCH_USERS = 32
 """Users of a batch that is timed, as many as `nearfar serve` scores at once."""
 
-FIRST_EFFORT = 64
 GROWTH = 1.5
+"""Of the effort from one try to the next."""
 
 INSTEAD = "recommend without an index, or ask for less recall (--recall)"
 FROM_FILE = "histories that were given"
@@ -112,7 +112,7 @@ def build_index(
         "measured_on": f"{probes.shape[0]} {source}",
         "build_seconds": time.perf_counter() - started,
     }  # fmt: skip
-    index = ItemIndex(model, graph, k, min(FIRST_EFFORT, model.n_items), fingerprint(model), about)
+    index = ItemIndex(model, graph, k, min(k + MARGIN, model.n_items), fingerprint(model), about)
     tell(f"ranking {probes.shape[0]} histories exactly")
     exact = model.top_k(probes, k)
     index = _raised(index, exact, probes, recall, tell, force=force)

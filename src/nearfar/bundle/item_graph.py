@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from nearfar.core import memory
 from nearfar.core.errors import ArtefactError, SettingsError
 from nearfar.core.extras import require
 from nearfar.models.inner_products import InnerProducts
@@ -92,12 +93,19 @@ def make_graph(model: Model) -> Any:
     Raises:
         SettingsError: scores of the model are no inner products.
         ArtefactError: the model has numbers that are not finite.
+        DoesNotFitError: it needs more memory than is available.
         MissingExtraError: faiss is not installed.
     """
     products = products_of(model)
     require_faiss()
     import faiss
 
+    n_items, d = products.weight.shape
+    memory.require(
+        4 * n_items * (2 * (d + 2) + 2 * N_NEIGHBOURS + 4),
+        f"building an index of {n_items:,} items in {d + 1} dimensions",
+        "build it on a machine with more memory",
+    )
     vectors = products.item_vectors()
     one_length = OneLength.of(vectors)
     if not np.isfinite(one_length.square):
