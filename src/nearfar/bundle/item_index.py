@@ -89,7 +89,7 @@ class ItemIndex:
         Raises:
             DataError: k is below 1, or the histories have another number of items than the model.
         """
-        n_users, n_items = histories.shape
+        n_users, n_items = histories.shape[0], histories.shape[1]
         if k < 1 or n_items != self.model.n_items:
             self.model.top_k(histories, k)  # which says what is wrong
         histories = canonical(histories)

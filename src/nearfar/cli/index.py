@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from scipy.sparse import vstack
+from scipy.sparse import csr_array, vstack
 
 from nearfar.bundle.folder import load_bundle
 from nearfar.bundle.history_file import read_histories
@@ -68,7 +68,7 @@ def index(
     loaded = load_bundle(bundle)
     users = None
     if histories is not None:
-        users = vstack([chunk.histories for chunk in read_histories(loaded, histories)], "csr")
+        users = csr_array(vstack([c.histories for c in read_histories(loaded, histories)]))
     found = build_index(
         loaded, users, k=k, recall=recall, force=force, seed=seed, progress=output.remark
     )

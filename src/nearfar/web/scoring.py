@@ -100,12 +100,12 @@ def _ranked(
     items = np.full((len(requests), max(sizes)), -1, np.int64)
     scores = np.full(items.shape, -np.inf, np.float32)
     quick, slow = np.flatnonzero(by_index), np.flatnonzero(~by_index)
-    k = max(sizes[row] for row in quick)
+    k = max(sizes[int(row)] for row in quick)
     found, exactly = scorer.top_k_by_index(histories[quick], k, excluded[quick])
     items[quick, :k], scores[quick, :k] = found.items, found.scores
     by_index[quick] = ~exactly
     if len(slow):
-        k = max(sizes[row] for row in slow)
+        k = max(sizes[int(row)] for row in slow)
         found = scorer.top_k(histories[slow], k, excluded[slow])
         items[slow, :k], scores[slow, :k] = found.items, found.scores
     return Ranking(items, scores), by_index
