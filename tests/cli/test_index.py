@@ -81,9 +81,10 @@ def test_what_is_wrong_is_told(work: Path, index: Path, fails, tmp_path: Path) -
     assert "does not exist" in fails("index", work / "nothing", "--out", out)
     assert "not a nearfar index" in fails("index", work / "pia", "--out", work / "split")
     strange = tmp_path / "histories.csv"
-    strange.write_text("user,item\na,unknown\n")
-    told = fails("index", work / "pia", "--out", out, "--histories", strange, "--quiet")
-    assert "no history has an item that the bundle knows" in told
+    for text in ("user,item\na,unknown\n", "user,item\n"):
+        strange.write_text(text)
+        told = fails("index", work / "pia", "--out", out, "--histories", strange, "--quiet")
+        assert "no history has an item that the bundle knows" in told
     assert not out.exists()
     asked = ("recommend", work / "plain", "--items", "1,4", "--index")
     assert "is the index of another bundle" in fails(*asked, index)

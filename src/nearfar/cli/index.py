@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from scipy.sparse import csr_array, vstack
 
@@ -68,7 +69,9 @@ def index(
     loaded = load_bundle(bundle)
     users = None
     if histories is not None:
-        users = csr_array(vstack([c.histories for c in read_histories(loaded, histories)]))
+        nobody = csr_array((0, loaded.n_items), dtype=np.float32)
+        chunks = read_histories(loaded, histories)
+        users = csr_array(vstack([nobody, *(chunk.histories for chunk in chunks)]))
     found = build_index(
         loaded, users, k=k, recall=recall, force=force, seed=seed, progress=output.remark
     )
