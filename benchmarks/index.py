@@ -29,7 +29,7 @@ import nearfar as nf
 from benchmarks.embeddings import vectors
 from benchmarks.machine import provenance
 from nearfar.bundle.bundle import About, Bundle
-from nearfar.bundle.index_building import recalls
+from nearfar.bundle.index_building import recalls, told_recall
 from nearfar.core.files import write_json
 from nearfar.models.factors import Factors, LinearFolding
 
@@ -111,7 +111,7 @@ def main() -> None:
         del index.about[of_the_clock]
     out = arguments.out or Path(__file__).with_name(f"index_{arguments.items}.json")
     rows = {f"{n} per call": timed(bundle, index, x[N_MEASURED:], n) for n in (1, 32)}
-    table = Table(title=f"{arguments.items:,} items, recall@{K} {index.about['recall']}")
+    table = Table(title=f"{arguments.items:,} items, effort {index.effort}, {told_recall(index)}")
     for column in ("", "exact ms", "index ms", "exact/index (quarters)", "recall"):
         table.add_column(column, justify="right")
     for name, row in rows.items():
