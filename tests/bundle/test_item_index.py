@@ -114,7 +114,7 @@ def histories(n_users: int = 70) -> csr_array:
 
 def whole_graph(model: Model, k: int = K) -> ItemIndex:
     """An index whose effort is so high that it misses nothing."""
-    about = {"bundle": {"algorithm": "wmf", "created": "2026", "n_items": N_ITEMS}}
+    about = {"built_for": {"algorithm": "wmf", "created": "2026", "n_items": N_ITEMS}}
     return ItemIndex(model, make_graph(model), k, N_ITEMS, fingerprint(model), about)
 
 

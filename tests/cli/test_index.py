@@ -22,6 +22,7 @@ def index(work: Path, as_json, tmp_path: Path) -> Path:
     assert found["measured_on"] == "500 histories made up of items drawn by popularity"
     assert 0 < found["recall"]["low"] <= found["recall"]["mean"] <= 1
     assert found["bundle"] == str(work / "pia")
+    assert found["built_for"]["n_items"] == 30
     return out
 
 

@@ -113,7 +113,7 @@ def test_long_and_short_lists_in_one_batch(index: Path, paths: dict[str, Path]) 
     assert [one.by_index for one in expected] == [None] * 5
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.items.tolist() == theirs.items.tolist()
-        np.testing.assert_allclose(ours.scores, theirs.scores, rtol=1e-5)
+        np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-6)
     with pytest.raises(TypeError, match="without an index"):
         plain.top_k_by_index(None, 1, None)  # pyright: ignore[reportArgumentType]
 

@@ -104,7 +104,7 @@ def build_index(
     started = time.perf_counter()
     graph = make_graph(model)
     about: dict[str, Any] = {
-        "bundle": {
+        "built_for": {
             "algorithm": bundle.about.algorithm, "created": bundle.about.created,
             "n_items": model.n_items,
         },

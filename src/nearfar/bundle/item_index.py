@@ -218,6 +218,6 @@ def check_index(index: ItemIndex | None, bundle: Bundle) -> None:
 
 def named_bundle(about: dict[str, Any]) -> str:
     """Return the bundle that an index was built for, in words."""
-    bundle = about.get("bundle")
+    bundle = about.get("built_for")
     known = bundle if isinstance(bundle, dict) else {}
     return f"{known.get('algorithm')} of {known.get('n_items')} items, {known.get('created')}"
