@@ -121,7 +121,7 @@ def fingerprint(model: Model) -> str:
     """Return a checksum of the item vectors, on which a graph depends."""
     products, state = products_of(model), hashlib.sha256()
     for tensor in (products.weight, products.bias):
-        state.update(memoryview(np.ascontiguousarray(tensor.cpu().numpy(), np.float32)))
+        state.update(np.ascontiguousarray(tensor.cpu().numpy(), np.float32).data)
     return state.hexdigest()
 
 
