@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from nearfar.bundle.folder import load_bundle as load_bundle
     from nearfar.bundle.folder import save_bundle as save_bundle
     from nearfar.bundle.history_file import read_histories as read_histories
+    from nearfar.bundle.index_building import build_index as build_index
+    from nearfar.bundle.index_folder import load_index as load_index
+    from nearfar.bundle.index_folder import save_index as save_index
+    from nearfar.bundle.item_index import ItemIndex as ItemIndex
     from nearfar.bundle.match_items import match_items as match_items
     from nearfar.bundle.recommend import recommend as recommend
     from nearfar.bundle.recommend import recommend_titles as recommend_titles
@@ -172,6 +176,9 @@ _HOMES = {
     "nearfar.bundle.exports.export": ("export_bundle",),
     "nearfar.bundle.folder": ("load_bundle", "save_bundle"),
     "nearfar.bundle.history_file": ("read_histories",),
+    "nearfar.bundle.index_building": ("build_index",),
+    "nearfar.bundle.index_folder": ("load_index", "save_index"),
+    "nearfar.bundle.item_index": ("ItemIndex",),
     "nearfar.bundle.match_items": ("match_items",),
     "nearfar.bundle.recommend": ("recommend", "recommend_titles", "recommend_to_file"),
     "nearfar.bundle.similar": ("similar_items", "similar_to_file"),

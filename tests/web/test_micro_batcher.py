@@ -33,6 +33,7 @@ class Echo:
         self.about = {}
         self.items = Vocabulary(list(range(100)))
         self.max_k = None
+        self.index_k = 0
         self.popularity = np.ones(100, np.int64)
         self.batches: list[int] = []
         self.scored: list[int] = []

@@ -15,6 +15,7 @@ from nearfar.bundle.bundle import Bundle, check_bundle
 from nearfar.bundle.candidate_items import CandidateItems, Ids, candidate_items
 from nearfar.bundle.histories import histories_from_items
 from nearfar.bundle.history_file import HistoryChunk
+from nearfar.bundle.item_index import ItemIndex, check_index
 from nearfar.bundle.match_items import match_items
 from nearfar.bundle.writers import check_output, open_writer
 from nearfar.core.arguments import told_in_words
@@ -37,12 +38,14 @@ class Recommendations(Ranking):
         n_unknown_allowed, n_unknown_denied: how many ids of the lists of allowed and denied items
             were unknown.
         unknown_rules: what the rules name that the bundle lacks.
+        n_by_index: users ranked without scoring the whole catalogue.
         item_ids: the bundle's items.
     """
 
     n_unknown_allowed: int = 0
     n_unknown_denied: int = 0
     unknown_rules: tuple[str, ...] = ()
+    n_by_index: int = 0
     item_ids: Vocabulary | None = None
 
     def to_polars(
@@ -56,7 +59,7 @@ class Summary:
     """What was written: users and rows, and what of the histories the bundle did not know.
 
     Users of an empty history, one without a known item, are among `n_users`: they were given
-    what is popular.
+    what is popular. `n_by_index` users were ranked without scoring the whole catalogue.
     """
 
     n_users: int
@@ -66,6 +69,7 @@ class Summary:
     n_unknown_allowed: int = 0
     n_unknown_denied: int = 0
     unknown_rules: tuple[str, ...] = ()
+    n_by_index: int = 0
 
 
 @told_in_words()
@@ -79,6 +83,7 @@ def recommend(
     deny: Ids | None = None,
     batch_size: int | None = None,
     rerank: Rerank = None,
+    index: ItemIndex | None = None,
 ) -> Recommendations:
     """The best k items for every history; for an empty one, the popular items.
 
@@ -95,9 +100,12 @@ def recommend(
         batch_size: users scored at once; by default as many as fit 32 MiB of scores.
         rerank: how the list is chosen from the best candidates, as "mmr diversity=0.3",
             `nf.reranking.MMR(0.3)`, `nf.read_rules("rules.toml")`, or a `nf.Reranking` of both.
+        index: of the bundle, see `load_index`: proposes the candidates that are scored. With
+            `allow` or `rerank`, and where it has too few candidates, all items are scored.
 
     Raises:
-        DataError: k is below 1, the histories are over other items, or no allowed item is known.
+        DataError: k is below 1, the histories are over other items, no allowed item is known, or
+            the index is of another bundle.
         SettingsError: the re-ranking is wrong, or the items lack what it needs.
 
     Examples:
@@ -109,8 +117,13 @@ def recommend(
     chosen = candidate_items(bundle, allow, deny, rerank)
     if not issparse(histories):
         histories = _of_lists(bundle, histories)
-    ranking = _rank(bundle, csr_array(histories), k, exclude_seen, chosen, batch_size)
-    return Recommendations(ranking.items, ranking.scores, **chosen.unknown, item_ids=bundle.items)
+    check_index(index, bundle)
+    histories = csr_array(histories)
+    ranking, n_by_index = _rank(bundle, histories, k, exclude_seen, chosen, batch_size, index)
+    return Recommendations(
+        ranking.items, ranking.scores, **chosen.unknown, n_by_index=n_by_index,
+        item_ids=bundle.items,
+    )  # fmt: skip
 
 
 def _of_lists(bundle: Bundle, lists: Any) -> csr_array:
@@ -186,6 +199,7 @@ def recommend_to_file(
     progress: Callable[[int], None] | None = None,
     formulas: bool = False,
     rerank: Rerank = None,
+    index: ItemIndex | None = None,
 ) -> Summary:
     """Recommendations for many users into a file, which is written atomically.
 
@@ -200,7 +214,7 @@ def recommend_to_file(
         progress: called with the number of users that are done.
         formulas: whether titles that a spreadsheet would take for a formula stay as they are in
             CSV and TSV; otherwise an apostrophe is put before them.
-        k, exclude_seen, allow, deny, batch_size, rerank: as of `recommend`.
+        k, exclude_seen, allow, deny, batch_size, rerank, index: as of `recommend`.
 
     Raises:
         DataError: the suffix is none of these, or see `recommend`; nothing is written then.
@@ -217,7 +231,8 @@ def recommend_to_file(
     if k < 1:
         raise DataError(f"k is {k}; it must be at least 1")
     chosen = candidate_items(bundle, allow, deny, rerank)
-    n_users = n_rows = n_unknown = n_empty = 0
+    check_index(index, bundle)
+    n_users = n_rows = n_unknown = n_empty = n_by_index = 0
     step = max(1, ROWS_AT_ONCE // k)
     with open_writer(out, formulas=formulas) as writer:
         for chunk in chunks:
@@ -225,11 +240,12 @@ def recommend_to_file(
             for start in range(0, max(1, n_chunk), step):
                 part = chunk.histories[start : start + step]
                 users = chunk.user_ids.slice(start, step)
-                ranking = _rank(bundle, part, k, exclude_seen, chosen, batch_size)
+                ranking, n = _rank(bundle, part, k, exclude_seen, chosen, batch_size, index)
                 frame = recommendations_frame(bundle, users, ranking)
                 writer.write(users, (ranking.items >= 0).sum(1), frame)
                 n_users += len(users)
                 n_rows += frame.height
+                n_by_index += n
                 n_empty += int((np.diff(part.indptr) == 0).sum())
                 if progress is not None:
                     progress(n_users)
@@ -238,7 +254,9 @@ def recommend_to_file(
             nobody = Ranking(np.empty((0, k), np.int64), np.empty((0, k), np.float32))
             users = pl.Series("user", [], dtype=pl.String)
             writer.write(users, np.empty(0, np.int64), recommendations_frame(bundle, users, nobody))
-    return Summary(n_users, n_rows, n_unknown, n_empty, **chosen.unknown)
+    return Summary(
+        n_users, n_rows, n_unknown, n_empty, **chosen.unknown, n_by_index=n_by_index
+    )  # fmt: skip
 
 
 def _rank(
@@ -248,14 +266,19 @@ def _rank(
     exclude_seen: bool,
     chosen: CandidateItems,
     batch_size: int | None,
-) -> Ranking:
+    index: ItemIndex | None,
+) -> tuple[Ranking, int]:
+    """The ranking, and how many users were ranked without scoring the whole catalogue."""
+    if index is not None and chosen.builder is None and chosen.allow is None:
+        ranking, exactly = index.top_k(histories, k, exclude_seen=exclude_seen, deny=chosen.deny)
+        return ranking, int((~exactly).sum())
     rules: dict[str, Any] = {
         "exclude_seen": exclude_seen, "allow": chosen.allow, "deny": chosen.deny,
         "batch_size": batch_size,
     }  # fmt: skip
     builder = chosen.builder
     if builder is None:
-        return bundle.model.top_k(histories, k, **rules)
+        return bundle.model.top_k(histories, k, **rules), 0
     banned = Candidates.of(bundle.n_items, chosen.allow, chosen.deny).banned
     n_users, n_candidates = histories.shape[0], builder.n_candidates(k)
     parts = []
@@ -266,4 +289,5 @@ def _rank(
             builder.build(candidates, rows, k, excluded=rows if exclude_seen else None,
                           banned=banned)
         )  # fmt: skip
-    return Ranking(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("items", "scores")))
+    columns = (np.concatenate([getattr(p, n) for p in parts]) for n in ("items", "scores"))
+    return Ranking(*columns), 0

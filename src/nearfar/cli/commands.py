@@ -55,6 +55,9 @@ COMMANDS = {
     "export": Command(
         "export", "export", "Export a bundle as ONNX graphs, NumPy arrays, or vectors for an index."
     ),
+    "index": Command(
+        "index", "index", "Build an index of nearest items, for catalogues of a million items."
+    ),
     "map": Command("map", "draw_map", "Draw the latent space of bundles."),
     "pipeline": Command("pipeline", "app", "Train weekly, publish, score daily."),
     "diagnose": Command(

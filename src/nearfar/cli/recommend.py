@@ -12,6 +12,7 @@ from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
 from nearfar.bundle.histories import histories_of_users
 from nearfar.bundle.history_file import read_histories
+from nearfar.bundle.index_folder import load_index
 from nearfar.bundle.match_items import match_items, split_items
 from nearfar.bundle.recommend import (
     Recommendations,
@@ -87,6 +88,14 @@ def recommend(
         Path | None,
         typer.Option("--deny", help="Never recommend these items: a file of ids, one per line."),
     ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            "--index",
+            help="A folder of nearfar index: it proposes the candidates, which are scored exactly. "
+            "With --allow, --rerank and --rules all items are scored.",
+        ),
+    ] = None,
     reranked: RerankOptions = RerankOptions(),
     log_options: LogOptions = LogOptions(),
     device: DeviceOption = "auto",
@@ -120,7 +129,7 @@ def recommend(
     loaded = load_bundle(bundle, device=device)
     rules: dict[str, Any] = {
         "k": k, "exclude_seen": not include_seen, "allow": _ids(allow), "deny": _ids(deny),
-        "rerank": reranking,
+        "rerank": reranking, "index": None if index is None else load_index(index, loaded),
     }  # fmt: skip
     if histories is not None and out is not None:
         _for_file(output, loaded, histories, out, rules, log_options, formulas)
@@ -133,6 +142,8 @@ def recommend(
     else:
         users, x, n_unknown = _of_log(output, loaded, user_id or [], data or "", log_options)
     ranking = recommend_items(loaded, x, **rules)
+    if index is not None and ranking.n_by_index < ranking.n_users:
+        output.remark(_exactly(ranking.n_users - ranking.n_by_index, loaded))
     _warn(output, ranking, n_unknown if user_id else 0)
     frame = recommendations_frame(loaded, users, ranking)
     if not frame.height:
@@ -191,10 +202,16 @@ def _for_file(
         output.warning(f"{done.n_unknown_items:,} items of the histories are unknown; ignored")
     if done.n_empty_histories:
         output.remark(f"{done.n_empty_histories:,} users without a known item got popular items")
+    if rules["index"] is not None and done.n_by_index < done.n_users:
+        output.remark(_exactly(done.n_users - done.n_by_index, bundle))
     output.result(
         {"out": str(out), **vars(done), "read": report.to_dict()},
         f"{done.n_rows:,} recommendations for {done.n_users:,} users in {out}",
     )
+
+
+def _exactly(n_users: int, bundle: Bundle) -> str:
+    return f"{n_users:,} users were ranked over all {bundle.n_items:,} items, without the index"
 
 
 def _warn(output: Output, ranking: Recommendations, n_unknown: int) -> None:

@@ -32,6 +32,13 @@ def serve(
         Path | None,
         typer.Option("--registry", help="A pipeline's registry: serve its current version."),
     ] = None,
+    index: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--index",
+            help="A folder of nearfar index, for the bundle it belongs to; several times.",
+        ),
+    ] = None,
     runtime: Annotated[
         Literal["torch", "onnx"],
         typer.Option(
@@ -168,6 +175,7 @@ def serve(
     settings = ServiceSettings(
         bundles=named_bundles(bundle or []),
         registry=registry,
+        indices=tuple(index or ()),
         runtime=runtime,
         store=None if store is None else open_store(store, store_ids),
         histories=histories,

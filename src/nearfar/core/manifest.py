@@ -19,6 +19,7 @@ FORMAT = 1
 REMEDY = "copy it again or train again"
 MADE_BY = {
     "nearfar bundle": "nearfar train writes one, and a pipeline into its folder registry",
+    "nearfar index": "nearfar index BUNDLE --out INDEX makes one",
     "nearfar split": "make one of a log by nearfar data split LOG --out SPLIT",
 }
 """Kind of folder -> how to make one, for the message about a wrong folder."""

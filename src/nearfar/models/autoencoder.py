@@ -118,7 +118,7 @@ class Autoencoder(LatentModel):
         return next(self.network.parameters()).device
 
     def _write_scores(self, histories: csr_array, out: Float[Tensor, "users items"]) -> None:
-        self.network.decoder.out.scores(self._hidden(histories), out)
+        self.network.decoder.out.scores(self.hidden(histories), out)
 
     def _ranker(self, k: int, candidates: Candidates, batch_size: int) -> RankBatch:
         rank_unscreened = super()._ranker(k, candidates, batch_size)
@@ -137,7 +137,7 @@ class Autoencoder(LatentModel):
         def rank_batch(histories: csr_array, excluded: csr_array | None) -> tuple[Tensor, Tensor]:
             n_users = histories.shape[0]
             items, scores, certain = screen.rank(
-                self._hidden(histories),
+                self.hidden(histories),
                 k,
                 keep,
                 lambda rough: candidates.apply(rough, excluded),
@@ -155,7 +155,8 @@ class Autoencoder(LatentModel):
 
         return rank_batch
 
-    def _hidden(self, histories: csr_array) -> Float[Tensor, "users hidden"]:
+    def hidden(self, histories: csr_array) -> Float[Tensor, "users hidden"]:
+        """Return what canonical histories become before the last layer, on the model's device."""
         rows = Rows.from_csr(histories, device=self.device)
         return self.network.decoder.body(self.network.latents(rows))
 

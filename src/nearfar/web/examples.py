@@ -108,6 +108,7 @@ MODELS = {
             "titles": True,
             "map": False,
             "item_map": True,
+            "index": False,
         }
     ],
     "experiment": None,

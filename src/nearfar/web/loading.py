@@ -23,7 +23,7 @@ from nearfar.bundle.registry_layout import (
     newest_folder,
     with_registered_items,
 )
-from nearfar.core.errors import NearfarError
+from nearfar.core.errors import ArtefactError, NearfarError
 from nearfar.core.manifest import NAME as MANIFEST
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.reranking.reranking import ListBuilder
@@ -86,7 +86,8 @@ class Loader:
         """Load what there is at the start; a registry may have nothing published yet.
 
         Raises:
-            NearfarError: a model, the split, or the file of histories or titles cannot be read.
+            NearfarError: a model, its index, the split, or the file of histories or titles cannot
+                be read, or an index belongs to no model.
         """
         if self._settings.data is not None:
             from nearfar.core.extras import require
@@ -99,6 +100,13 @@ class Loader:
             self._titles = Titles(self._settings.items)
         for address in self._addresses():
             self._serve(address, self._load(address))
+        used = {served.scorer.index_path for served in self._models}
+        for path in self._settings.indices:
+            if path not in used:
+                raise ArtefactError(
+                    f"{path} is the index of no bundle that is served, or of one before it was "
+                    "trained again or extended; build it again: nearfar index BUNDLE --out INDEX"
+                )
 
     async def watch(self) -> None:
         """Follow the pointer for ever; what cannot be loaded leaves the model before in service."""
@@ -184,7 +192,10 @@ class Loader:
     def _load(self, address: ModelAddress) -> ServedModel:
         module = importlib.import_module(f"nearfar.web.scorers.{MODULES[self._settings.runtime]}")
         load: LoadScorer = module.load_scorer
-        scorer = load(address.path, version=address.version, threads=self._settings.threads)
+        scorer = load(
+            address.path, version=address.version, threads=self._settings.threads,
+            indices=self._settings.indices,
+        )  # fmt: skip
         items = with_registered_items(scorer.items, address.path)
         if self._titles is not None:
             items = self._titles.onto(items, address.name)
@@ -239,3 +250,5 @@ def _warm_up(scorer: Scorer, batch_users: int) -> None:
         rows = np.arange(n)
         x = csr_array((np.ones(n, np.float32), (rows, rows % n_items)), shape=(n, n_items))
         scorer.top_k(x, 1, x)
+        if scorer.index_k:
+            scorer.top_k_by_index(x, 1, x)

@@ -34,6 +34,11 @@ class Metrics:
         self.batch_seconds = Histogram(
             "nearfar_batch_seconds", "Scoring of a batch.", buckets=SECONDS, registry=registry
         )
+        self.ranked = Counter(
+            "nearfar_index_histories",
+            "Histories for models with an index, by how they were ranked: index, exact.",
+            ("model", "way"), registry=registry,
+        )  # fmt: skip
         self.waiting = Gauge(
             "nearfar_queue_users", "Histories that wait to be scored.", registry=registry
         )

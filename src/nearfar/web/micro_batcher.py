@@ -192,6 +192,13 @@ class MicroBatcher:
             if results and batch[0].request is not None:
                 self._metrics.batch_users.observe(len(results))
                 self._metrics.batch_seconds.observe(seconds)
+                self._count_ways(results)
+
+    def _count_ways(self, results: Sequence[tuple[_Entry, ScoringResult]]) -> None:
+        for entry, result in results:
+            if result.by_index is not None and entry.served is not None:
+                way = "index" if result.by_index else "exact"
+                self._metrics.ranked.labels(entry.served.name, way).inc()
 
     def _take(self) -> list[_Entry]:
         """The next batch: the first that waits, and others of its kind for its model."""

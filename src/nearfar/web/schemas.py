@@ -231,6 +231,7 @@ class ModelInfo(BaseModel):
     titles: bool = Field(description="Whether items have titles.")
     map: bool = Field(description="Whether there is a map of users.")
     item_map: bool = Field(description="Whether there is a map of its items.")
+    index: bool = Field(description="Whether an index proposes its candidates.")
 
 
 class ExperimentInfo(BaseModel):

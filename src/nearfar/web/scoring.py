@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
 from nearfar.core.ranking import Ranking
@@ -54,37 +54,71 @@ class ScoringResult:
         items: positions; fewer than asked for where there are no more candidates.
         scores: the model's own.
         carriers: what carried each, where an explanation was asked for.
+        by_index: whether the index proposed the candidates; None where the model has none.
     """
 
     items: Int[np.ndarray, " found"]
     scores: np.ndarray
     carriers: list[Carriers] | None = None
+    by_index: bool | None = None
 
 
 def score_batch(scorer: Scorer, requests: Sequence[ScoringRequest]) -> list[ScoringResult]:
-    """Return the results of several requests, by one call of the model's `top_k`."""
+    """Return the results of several requests, scored together.
+
+    Where the model has an index, it ranks what is to be listed by score, as far as it goes.
+    """
     n_items = len(scorer.items)
     most = n_items if scorer.max_k is None else min(scorer.max_k, n_items)
     sizes = [min(r.k if r.builder is None else r.builder.n_candidates(r.k), most) for r in requests]
     histories = csr_of_lists([np.sort(r.history) for r in requests], n_items)
     excluded = csr_of_lists([r.excluded for r in requests], n_items)
-    ranking = scorer.top_k(histories, max(sizes), excluded)
+    ranking, by_index = _ranked(scorer, requests, sizes, histories, excluded)
     results = []
     for row, (request, size) in enumerate(zip(requests, sizes, strict=True)):
         own = Ranking(ranking.items[row : row + 1, :size], ranking.scores[row : row + 1, :size])
         if request.builder is not None:
             rows = slice(row, row + 1)
             own = request.builder.build(own, histories[rows], request.k, excluded=excluded[rows])
-        results.append(_result(scorer, request, own))
+        of_index = bool(by_index[row]) if scorer.index_k else None
+        results.append(_result(scorer, request, own, of_index))
     return results
 
 
-def _result(scorer: Scorer, request: ScoringRequest, ranking: Ranking) -> ScoringResult:
+def _ranked(
+    scorer: Scorer,
+    requests: Sequence[ScoringRequest],
+    sizes: Sequence[int],
+    histories: csr_array,
+    excluded: csr_array,
+) -> tuple[Ranking, Bool[np.ndarray, " users"]]:
+    """The best candidates of each request, and whose were proposed by the index."""
+    able = [r.builder is None and n <= scorer.index_k for r, n in zip(requests, sizes, strict=True)]
+    by_index = np.array(able, bool)
+    if not by_index.any():
+        return scorer.top_k(histories, max(sizes), excluded), by_index
+    items = np.full((len(requests), max(sizes)), -1, np.int64)
+    scores = np.full(items.shape, -np.inf, np.float32)
+    quick, slow = np.flatnonzero(by_index), np.flatnonzero(~by_index)
+    k = max(sizes[int(row)] for row in quick)
+    found, exactly = scorer.top_k_by_index(histories[quick], k, excluded[quick])
+    items[quick, :k], scores[quick, :k] = found.items, found.scores
+    by_index[quick] = ~exactly
+    if len(slow):
+        k = max(sizes[int(row)] for row in slow)
+        found = scorer.top_k(histories[slow], k, excluded[slow])
+        items[slow, :k], scores[slow, :k] = found.items, found.scores
+    return Ranking(items, scores), by_index
+
+
+def _result(
+    scorer: Scorer, request: ScoringRequest, ranking: Ranking, by_index: bool | None
+) -> ScoringResult:
     present = ranking.items[0] >= 0
     # Copies, or a small answer would keep the whole batch's arrays.
     items, scores = ranking.items[0, present].copy(), ranking.scores[0, present].copy()
     carriers = explain_scores(scorer, request.history, items) if request.explain else None
-    return ScoringResult(items, scores, carriers)
+    return ScoringResult(items, scores, carriers, by_index)
 
 
 def explain_scores(

@@ -95,6 +95,7 @@ class ServedModel:
             "titles": any(title is not None for title in self.catalogue.titles),
             "map": self.map is not None,
             "item_map": self.item_map is not None,
+            "index": self.scorer.index_path is not None,
         }
 
 

@@ -60,6 +60,7 @@ class ServiceSettings:
             the default.
         registry: the folder of a pipeline's registry, whose current version is served under the
             name "current", and the next as soon as it is published; instead of bundles.
+        indices: folders of indices of the bundles' items, each for the bundle that it is of.
         runtime: what computes.
         threads: that compute; by default one less than there are processors.
         store: recommendations that were made before.
@@ -76,12 +77,14 @@ class ServiceSettings:
         limits: see `Limits`.
 
     Raises:
-        SettingsError: neither bundles nor a registry are given, or both; threads or candidates is
-            below 1; the token is short; or an arm's name does not fit a header.
+        SettingsError: neither bundles nor a registry are given, or both; an index is given with a
+            registry, or twice; threads or candidates is below 1; the token is short; or an arm's
+            name does not fit a header.
     """
 
     bundles: Mapping[str, Path] = field(default_factory=dict)
     registry: Path | None = None
+    indices: tuple[Path, ...] = ()
     runtime: Runtime = "torch"
     threads: PositiveInt = field(default_factory=lambda: max(1, (os.cpu_count() or 2) - 1))
     store: RecommendationSink | None = None
@@ -111,6 +114,13 @@ class ServiceSettings:
             check_value(ServiceSettings, name, getattr(self, name), name)
         if bool(self.bundles) == (self.registry is not None):
             raise SettingsError("name bundles (--bundle) or a registry (--registry), one of them")
+        if self.indices and self.registry is not None:
+            raise SettingsError(
+                "an index (--index) is of one version of a registry, and does not fit the next: "
+                "serve the version's bundle (--bundle)"
+            )
+        if len(set(self.indices)) < len(self.indices):
+            raise SettingsError("an index (--index) is named twice")
         arms = () if self.experiment is None else self.experiment.arms
         for arm in arms:
             if not re.fullmatch(ARM_NAME, arm):

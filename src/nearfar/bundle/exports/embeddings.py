@@ -7,9 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
-from jaxtyping import Float
-from scipy.sparse import csr_array
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.exports.export import Export, check_finite
@@ -18,10 +15,8 @@ from nearfar.core import discovery
 from nearfar.core.errors import SettingsError
 from nearfar.core.files import atomic_folder
 from nearfar.core.manifest import holds, write_manifest
-from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Autoencoder
-from nearfar.models.factors import Factors
-from nearfar.models.model import Model
+from nearfar.models.inner_products import InnerProducts, user_vectors
 
 KIND = "nearfar embeddings"
 
@@ -44,13 +39,20 @@ class Embeddings(Export):
 
     def write(self, bundle: Bundle, path: Path) -> None:
         model = bundle.model
-        arrays = {"items": item_vectors(model)}
+        products = InnerProducts.of(model)
+        if products is None:
+            raise SettingsError(
+                f"scores of a model of kind {type(model).__name__} are no inner products of users "
+                "and items; give a bundle of an autoencoder or a factor model"
+            )
+        arrays = {"items": products.item_vectors()}
         if isinstance(model, Autoencoder) and model.anchors is not None:
             arrays["anchors"] = model.anchors
         tables = {"items": bundle.items.frame()}
         if self.users is not None:
             chunks = list(read_histories(bundle, self.users))
-            vectors = [user_vectors(model, chunk.histories) for chunk in chunks]
+            size = model.batch_size()
+            vectors = [user_vectors(products, chunk.histories, size) for chunk in chunks]
             arrays["users"] = np.concatenate([*vectors, arrays["items"][:0]])
             tables["users"] = pl.DataFrame({"user": pl.concat([c.user_ids for c in chunks])})
         check_finite(arrays)
@@ -65,44 +67,3 @@ class Embeddings(Export):
                 vector = pl.Series("vector", arrays[name], dtype=pl.List(pl.Float32))
                 table.with_columns(vector).write_parquet(folder / f"{name}.parquet")
             write_manifest(folder, content, KIND)
-
-
-def item_vectors(model: Model) -> Float[np.ndarray, "items d"]:
-    """Return the items' vectors with the bias in the last column, float32.
-
-    Raises:
-        SettingsError: scores of the model are no inner products.
-    """
-    if isinstance(model, Autoencoder):
-        out = model.network.decoder.out
-        weight, bias = out.weight.detach().cpu().numpy(), out.bias.detach().cpu().numpy()
-    elif isinstance(model, Factors):
-        weight, bias = model.item_factors, model.item_bias
-    else:
-        raise SettingsError(
-            f"scores of a model of kind {type(model).__name__} are no inner products of users and "
-            "items; give a bundle of an autoencoder or a factor model"
-        )
-    return np.column_stack([weight, bias]).astype(np.float32)
-
-
-@torch.inference_mode()
-def user_vectors(model: Model, histories: csr_array) -> Float[np.ndarray, "users d"]:
-    """Return what histories become before the last layer, and a last column of ones, float32.
-
-    Raises:
-        SettingsError: scores of the model are no inner products.
-    """
-    if isinstance(model, Autoencoder):
-        parts = []
-        for start in range(0, histories.shape[0], model.batch_size()):
-            rows = Rows.from_csr(histories[start : start + model.batch_size()], device=model.device)
-            hidden = model.network.decoder.body(model.network.latents(rows))
-            parts.append(hidden.cpu().numpy())
-        vectors = np.concatenate(parts)
-    elif isinstance(model, Factors):
-        vectors = model.fold_in(histories)
-    else:
-        item_vectors(model)
-        raise AssertionError
-    return np.column_stack([vectors, np.ones(len(vectors))]).astype(np.float32)

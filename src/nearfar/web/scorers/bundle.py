@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
+from nearfar.bundle.index_folder import find_index
+from nearfar.bundle.item_graph import search_threads
+from nearfar.bundle.item_index import ItemIndex
 from nearfar.bundle.similar import Similarity
 from nearfar.core import discovery
 from nearfar.core.errors import SettingsError
@@ -31,13 +34,23 @@ class BundleScorer:
         bundle: the model and its items.
         version: what it is called.
         threads: computing.
+        index: of the bundle's items, and where it was read.
     """
 
     runtime = "torch"
     max_k = None
 
-    def __init__(self, bundle: Bundle, *, version: str, threads: int) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        version: str,
+        threads: int,
+        index: tuple[Path, ItemIndex] | None = None,
+    ) -> None:
         model = bundle.model
+        self.index_path, self._index = (None, None) if index is None else index
+        self.index_k = 0 if self._index is None else self._index.k
         self.version = version
         self.items = bundle.items
         self.popularity = model.popularity
@@ -64,6 +77,15 @@ class BundleScorer:
     def top_k(self, histories: csr_array, k: int, exclude: csr_array | None = None) -> Ranking:
         self._bound_threads()
         return self._model.top_k(histories, k, exclude_seen=False, exclude=exclude)
+
+    def top_k_by_index(
+        self, histories: csr_array, k: int, exclude: csr_array
+    ) -> tuple[Ranking, Bool[np.ndarray, " users"]]:
+        self._bound_threads()
+        if self._index is None:
+            raise TypeError(f"{self.about['algorithm']} is served without an index")
+        with search_threads(self._threads):
+            return self._index.top_k(histories, k, exclude=exclude)
 
     def scores_at(
         self, histories: csr_array, items: Int[np.ndarray, "users k"]
@@ -112,6 +134,10 @@ class BundleScorer:
             torch.set_num_threads(self._threads)
 
 
-def load_scorer(path: Path, *, version: str, threads: int) -> BundleScorer:
+def load_scorer(
+    path: Path, *, version: str, threads: int, indices: Sequence[Path] = ()
+) -> BundleScorer:
     """Read a bundle; see `LoadScorer`."""
-    return BundleScorer(load_bundle(path), version=version, threads=threads)
+    bundle = load_bundle(path)
+    index = find_index(indices, bundle)
+    return BundleScorer(bundle, version=version, threads=threads, index=index)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
 from nearfar.bundle.exported import (
@@ -26,7 +26,7 @@ from nearfar.bundle.similarity_measures import (
     symmetric_of_pools,
     unit_vectors,
 )
-from nearfar.core.errors import ArtefactError, DataError, MissingExtraError
+from nearfar.core.errors import ArtefactError, DataError, MissingExtraError, SettingsError
 from nearfar.core.ranking import Ranking
 from nearfar.web.scorers.scorer import Ability
 
@@ -49,6 +49,8 @@ class OnnxScorer:
     """
 
     runtime = "onnx"
+    index_path = None
+    index_k = 0
 
     def __init__(self, exported: Exported, *, version: str, threads: int) -> None:
         if find_spec("onnxruntime") is None:
@@ -93,6 +95,11 @@ class OnnxScorer:
             ids, values = self._graphs[RECOMMEND].run(["ids", "scores"], given)
             items[rows], scores[rows] = ids[:, :k], values[:, :k]
         return Ranking(items, scores)
+
+    def top_k_by_index(
+        self, histories: csr_array, k: int, exclude: csr_array
+    ) -> tuple[Ranking, Bool[np.ndarray, " users"]]:
+        raise TypeError(f"{self.about['algorithm']} is served without an index")
 
     def scores_at(
         self, histories: csr_array, items: Int[np.ndarray, "users k"]
@@ -176,6 +183,10 @@ def _vectors(exported: Exported) -> Float[np.ndarray, "items d"] | None:
     return None if vectors is None else unit_vectors(vectors)
 
 
-def load_scorer(path: Path, *, version: str, threads: int) -> OnnxScorer:
+def load_scorer(
+    path: Path, *, version: str, threads: int, indices: Sequence[Path] = ()
+) -> OnnxScorer:
     """Read an export; see `LoadScorer`."""
+    if indices:
+        raise SettingsError("an index (--index) goes with bundles; serve one by the runtime torch")
     return OnnxScorer(read_exported(path), version=version, threads=threads)

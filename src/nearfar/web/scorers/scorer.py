@@ -1,17 +1,17 @@
 """What the service needs of a model, in whatever runtime; imports no runtime itself.
 
-A runtime is a module of this folder with `load_scorer(path, *, version, threads) -> Scorer`.
+A runtime is a module of this folder with the function `load_scorer`, see `LoadScorer`.
 Scorers are called from one thread at a time, and never change once they are loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
 from nearfar.core.ranking import Ranking
@@ -37,6 +37,8 @@ class Scorer(Protocol):
         item_vectors: what items are compared by, less their mean and at length one; None where
             the model holds no such vectors.
         max_k: the most that `top_k` may be asked for; None for any number.
+        index_path: the folder of the index of its items; None without one.
+        index_k: how many items `top_k_by_index` finds as well as was measured; 0 without an index.
     """
 
     version: str
@@ -48,6 +50,8 @@ class Scorer(Protocol):
     anchors: Float[np.ndarray, "items latent"] | None
     item_vectors: Float[np.ndarray, "items d"] | None
     max_k: int | None
+    index_path: Path | None
+    index_k: int
 
     def top_k(self, histories: csr_array, k: int, exclude: csr_array | None = None) -> Ranking:
         """The best k items of every history; an empty history gets what is popular.
@@ -58,6 +62,15 @@ class Scorer(Protocol):
             exclude: users x items, canonical: exactly the items that are no candidates of each
                 user. Who wants the history's own items left out puts them in here; None leaves
                 out nothing.
+        """
+        ...
+
+    def top_k_by_index(
+        self, histories: csr_array, k: int, exclude: csr_array
+    ) -> tuple[Ranking, Bool[np.ndarray, " users"]]:
+        """As `top_k`, of candidates that the index proposes, and who was ranked by `top_k` yet.
+
+        It may be called where there is an index.
         """
         ...
 
@@ -94,16 +107,20 @@ class Scorer(Protocol):
 class LoadScorer(Protocol):
     """The function `load_scorer` of a runtime."""
 
-    def __call__(self, path: Path, *, version: str, threads: int) -> Scorer:
+    def __call__(
+        self, path: Path, *, version: str, threads: int, indices: Sequence[Path] = ()
+    ) -> Scorer:
         """Read a model.
 
         Args:
             path: a bundle's folder, or an exported file.
             version: what to call it.
             threads: computing at most.
+            indices: folders of indices, of which the model takes its own.
 
         Raises:
             ArtefactError: it is damaged, or none of this runtime's.
+            SettingsError: the runtime has no use for indices.
             MissingExtraError: the runtime is not installed.
         """
         ...
