@@ -7,9 +7,10 @@ The vectors are synthetic, in the form that `nearfar export --format embeddings`
 for popularities that fall as 1 / rank. Each user is near an item and has a one in the last column.
 A query is one user, in one thread. Recall is the share of the exact best 100 in an index's 100.
 `shifted` adds a column that gives all items the same length, so that the nearest items have the
-largest inner product (Bachrach et al. 2014). `centred` first subtracts the mean of all items. pgvector is measured if a PostgreSQL with the
-extension can be started. Times are CPU seconds, which exclude other work on the machine, except for
-pgvector, which runs in another process and is timed by the clock.
+largest inner product (Bachrach et al. 2014). `centred` first subtracts the mean of all items.
+pgvector is measured if a PostgreSQL with the extension can be started. Times are CPU seconds, which
+exclude other work on the machine, except for pgvector, which runs in another process and is timed
+by the clock.
 """
 
 from __future__ import annotations
