@@ -8,7 +8,7 @@ from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
-from nearfar.jobs.sections import TrainSection
+from nearfar.jobs.pipeline_sections import TrainSection
 from nearfar.vae.corruption.corruption import Dropout, Mask
 from nearfar.vae.encoders.base import Base
 from nearfar.vae.weights.constant import ConstantWeight

@@ -127,8 +127,8 @@ MORE = {
     ),
     "jobs": (
         "nearfar.jobs.pipeline.read_pipeline", "nearfar.jobs.pipeline.make_pipeline",
-        "nearfar.jobs.pipeline.Pipeline", "nearfar.jobs.sections.TrainSection",
-        "nearfar.jobs.sections.ScoreSection", "nearfar.jobs.sections.Retention",
+        "nearfar.jobs.pipeline.Pipeline", "nearfar.jobs.pipeline_sections.TrainSection",
+        "nearfar.jobs.pipeline_sections.ScoreSection", "nearfar.jobs.pipeline_sections.Retention",
         "nearfar.jobs.item_details.ItemDetails", "nearfar.jobs.gates.Gates",
         "nearfar.jobs.gates.Verdict", "nearfar.jobs.run_due.run_due",
         "nearfar.jobs.run_due.RunResult", "nearfar.jobs.train_weekly.train_weekly",

@@ -8,10 +8,10 @@ import pytest
 from nearfar.abtest.assignment import read_experiment
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.pipeline_sections import ScoreSection
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.run_due import run_due
 from nearfar.jobs.score_daily import score_daily, users_of_arm
-from nearfar.jobs.sections import ScoreSection
 from tests.jobs.cases import pipeline_in, write_days
 
 TEST = 'name = "home"\narms = ["control", "pia"]\nweights = [1, 2]\nsalt = "3f9a"\n'

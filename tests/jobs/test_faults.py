@@ -20,12 +20,12 @@ from nearfar.bundle.folder import load_bundle
 from nearfar.core.files import write_json
 from nearfar.jobs.item_details import ItemDetails, refresh_items
 from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.pipeline_sections import Retention
 from nearfar.jobs.publish import publish, rollback
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import remove_day
 from nearfar.jobs.run_due import training_due
 from nearfar.jobs.score_daily import score_daily
-from nearfar.jobs.sections import Retention
 from nearfar.jobs.train_weekly import train_weekly
 from tests.faults import Faults, Killed, Mode
 from tests.jobs.cases import SETTINGS, pipeline_in, write_days

@@ -19,7 +19,7 @@ from nearfar.core.manifest import is_bundle
 from nearfar.data.interactions import Split
 from nearfar.data.splits.folder import load_split
 from nearfar.evaluation.table import comparison_table
-from nearfar.experiments.reproduction.cells import is_study, kept_models
+from nearfar.experiments.reproduction.cells import is_study, saved_models
 from nearfar.pages.page import check_page
 from nearfar.report.page import write_report
 from nearfar.report.report import N_USERS, QUALITY, Options, make_report
@@ -112,7 +112,7 @@ def _named(paths: list[Path], split: Split) -> dict[str, Path]:
 
 
 def _kept(study: Path, split: Split) -> list[tuple[str | None, Path]]:
-    models = kept_models(study, split.fingerprint)
+    models = saved_models(study, split.fingerprint)
     if not models:
         raise ArtefactError(
             f"{study} keeps no model that was fitted on this split; name the split in "

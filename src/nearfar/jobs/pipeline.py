@@ -17,7 +17,7 @@ from nearfar.core.extras import require
 from nearfar.data.weighting import Scale
 from nearfar.jobs.gates import Gates
 from nearfar.jobs.item_details import ItemDetails
-from nearfar.jobs.sections import Retention, ScoreSection, TrainSection
+from nearfar.jobs.pipeline_sections import Retention, ScoreSection, TrainSection
 from nearfar.store.contracts import Contract
 from nearfar.store.sinks.sink import RecommendationSink, make_sink
 from nearfar.store.sources.source import EventSource, make_source

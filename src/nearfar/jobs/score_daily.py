@@ -24,9 +24,9 @@ from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.job import Say, recorded
 from nearfar.jobs.new_items import FILE, extend_version
 from nearfar.jobs.pipeline import Pipeline
+from nearfar.jobs.pipeline_sections import ScoreSection
 from nearfar.jobs.registry import Registry
 from nearfar.jobs.retention import apply_retention
-from nearfar.jobs.sections import ScoreSection
 from nearfar.jobs.window import check_day, day_start, window_events
 from nearfar.reranking.reranking import Reranking
 

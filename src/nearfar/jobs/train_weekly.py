@@ -32,7 +32,7 @@ from nearfar.jobs.gates import (
 from nearfar.jobs.job import Say, recorded
 from nearfar.jobs.pipeline import Pipeline, exports_of
 from nearfar.jobs.registry import Registry, Version
-from nearfar.jobs.stopped_trainings import prepare_folder, remove_unfinished, warm_file
+from nearfar.jobs.unfinished_trainings import prepare_folder, remove_unfinished, warm_file
 from nearfar.jobs.window import (
     TrainingWindow,
     WindowEvents,

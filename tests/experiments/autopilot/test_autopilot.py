@@ -18,9 +18,9 @@ from nearfar.data.interactions import Interactions
 from nearfar.data.log import read_log
 from nearfar.evaluation.evaluate import evaluate
 from nearfar.evaluation.paired import compare
-from nearfar.experiments.autopilot import fitting, holding_out, pace
+from nearfar.experiments.autopilot import fitting, held_out_users, time_budget
 from nearfar.experiments.autopilot.autopilot import AutopilotOptions, autopilot
-from nearfar.experiments.autopilot.holding_out import hold_out
+from nearfar.experiments.autopilot.held_out_users import hold_out
 from nearfar.experiments.autopilot.leaderboard import Leaderboard, make_leaderboard
 from nearfar.experiments.autopilot.page import write_page
 from nearfar.experiments.autopilot.records import Record, Records
@@ -38,7 +38,7 @@ def outcome(found) -> list[tuple]:
 
 @pytest.fixture(autouse=True)
 def processor_time(monkeypatch) -> None:
-    for module in (fitting, pace):
+    for module in (fitting, time_budget):
         monkeypatch.setattr(module, "time", ProcessorTime)
 
 
@@ -47,7 +47,7 @@ def clock(monkeypatch) -> Time:
     """The search's clock, moved by the test."""
     time = Time()
     monkeypatch.setattr(fitting, "time", time)
-    monkeypatch.setattr(pace, "time", time)
+    monkeypatch.setattr(time_budget, "time", time)
     return time
 
 
@@ -291,7 +291,7 @@ def test_what_does_not_fit_in_memory_is_left_out_with_the_reason(monkeypatch, tm
 
 
 def test_many_users_leave_a_test_group_that_is_measured_once(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(holding_out, "TEST_FROM_USERS", 200)
+    monkeypatch.setattr(held_out_users, "TEST_FROM_USERS", 200)
     said: list[str] = []
     options = AutopilotOptions(minutes=0.03, only=LINEAR)
     found = autopilot(two_tastes(), tmp_path / "o", options, say=said.append)

@@ -8,7 +8,7 @@ import pytest
 from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
-from nearfar.experiments.autopilot import holding_out, leaderboard, search
+from nearfar.experiments.autopilot import held_out_users, leaderboard, search
 from nearfar.experiments.autopilot.autopilot import AutopilotOptions, autopilot
 from nearfar.experiments.autopilot.blending import (
     best_of_kinds,
@@ -18,9 +18,9 @@ from nearfar.experiments.autopilot.blending import (
     parts_of,
 )
 from nearfar.experiments.autopilot.fitting import Fitter
-from nearfar.experiments.autopilot.kept_models import SavedModels
 from nearfar.experiments.autopilot.leaderboard import make_leaderboard
 from nearfar.experiments.autopilot.records import Record, Records
+from nearfar.experiments.autopilot.saved_models import SavedModels
 from nearfar.models.ensemble import Ensemble
 from tests.experiments.autopilot.cases import Fits, two_tastes
 
@@ -124,7 +124,7 @@ def search_of(folder, fits: Fits):
 
 
 def test_a_blend_and_its_test_users_need_no_second_fit(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(holding_out, "TEST_FROM_USERS", 200)
+    monkeypatch.setattr(held_out_users, "TEST_FROM_USERS", 200)
     monkeypatch.setattr(leaderboard, "choose_winner", lambda single, blend, *rest: blend)
     fits = Fits()
     found = search_of(tmp_path / "kept", fits)

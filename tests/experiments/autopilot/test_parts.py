@@ -8,14 +8,14 @@ import pytest
 
 from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.algorithms.multvae import MultVAE
-from nearfar.experiments.autopilot import pace, search
+from nearfar.experiments.autopilot import search, time_budget
 from nearfar.experiments.autopilot.autopilot import AutopilotOptions, autopilot
 from nearfar.experiments.autopilot.families import FAMILIES, VARIANTS, Family, select_families
 from nearfar.experiments.autopilot.needs import closed_form_seconds, needed_bytes
-from nearfar.experiments.autopilot.pace import Hopeless, Pace, TooSlow
 from nearfar.experiments.autopilot.proposals import propose
 from nearfar.experiments.autopilot.records import Record
 from nearfar.experiments.autopilot.search import FamilySearch, shortened
+from nearfar.experiments.autopilot.time_budget import Hopeless, Pace, TooSlow
 from nearfar.experiments.tuning.space import Parameter, Space
 from nearfar.train.history import EpochRecord, StepReport
 from nearfar.train.run import Run
@@ -208,7 +208,7 @@ def epoch(number: int, score: float) -> EpochRecord:
 @pytest.fixture
 def clock(monkeypatch) -> Time:
     time = Time()
-    monkeypatch.setattr(pace, "time", time)
+    monkeypatch.setattr(time_budget, "time", time)
     return time
 
 

@@ -15,13 +15,13 @@ from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
 from nearfar.data.splits.hold_out import single_item_remark
 from nearfar.experiments.autopilot.families import BLEND, Family, select_families
+from nearfar.experiments.autopilot.finish import finish
 from nearfar.experiments.autopilot.fitting import Fitter, Say
-from nearfar.experiments.autopilot.holding_out import HeldOut, hold_out
+from nearfar.experiments.autopilot.held_out_users import HeldOut, hold_out
 from nearfar.experiments.autopilot.leaderboard import Goal, Leaderboard, make_leaderboard
-from nearfar.experiments.autopilot.outcome import finish
-from nearfar.experiments.autopilot.pace import TimeBudget
 from nearfar.experiments.autopilot.records import FORMAT, Records
 from nearfar.experiments.autopilot.search import FamilySearch
+from nearfar.experiments.autopilot.time_budget import TimeBudget
 from nearfar.experiments.provenance import provenance
 from nearfar.experiments.stopping import Stop, Terminated, raising_on_sigterm
 from nearfar.experiments.tuning.trials import METRIC

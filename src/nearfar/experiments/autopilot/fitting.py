@@ -16,10 +16,10 @@ from nearfar.core.errors import NearfarError
 from nearfar.evaluation.evaluate import DEFAULT_METRICS, Evaluation, evaluate
 from nearfar.experiments.autopilot.blending import best_of_kinds, blend_of, parts_of
 from nearfar.experiments.autopilot.families import BLEND, Family
-from nearfar.experiments.autopilot.holding_out import HeldOut
-from nearfar.experiments.autopilot.kept_models import SavedModels
-from nearfar.experiments.autopilot.pace import Hopeless, Pace, TimeBudget, TooSlow
+from nearfar.experiments.autopilot.held_out_users import HeldOut
 from nearfar.experiments.autopilot.records import Record, Records, State
+from nearfar.experiments.autopilot.saved_models import SavedModels
+from nearfar.experiments.autopilot.time_budget import Hopeless, Pace, TimeBudget, TooSlow
 from nearfar.experiments.tuning.space import plain_settings
 from nearfar.experiments.tuning.trials import METRIC, format_value
 from nearfar.models.ensemble import Ensemble

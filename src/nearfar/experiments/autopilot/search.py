@@ -14,8 +14,8 @@ from nearfar.experiments.autopilot.families import BLEND, PIA_VARIANT, Family
 from nearfar.experiments.autopilot.fitting import Fitter
 from nearfar.experiments.autopilot.leaderboard import make_leaderboard
 from nearfar.experiments.autopilot.needs import closed_form_seconds, too_large
-from nearfar.experiments.autopilot.pace import TooSlow
 from nearfar.experiments.autopilot.proposals import propose
+from nearfar.experiments.autopilot.time_budget import TooSlow
 from nearfar.experiments.tuning.space import value_of
 
 TRIALS = 6

@@ -188,7 +188,7 @@ def is_study(folder: Path) -> bool:
     return (folder / "cells").is_dir()
 
 
-def kept_models(folder: Path, split: str) -> dict[str, Path]:
+def saved_models(folder: Path, split: str) -> dict[str, Path]:
     """Return the bundles of a study that were fitted on one split, by label.
 
     They are in the order of the rows of the paper's tables. If several have the same label, the

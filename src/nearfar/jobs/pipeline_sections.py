@@ -54,7 +54,7 @@ class TrainSection(Settings):
             or "wandb:PROJECT", in addition to those of `--track`.
 
     Examples:
-        >>> from nearfar.jobs.sections import TrainSection
+        >>> from nearfar.jobs.pipeline_sections import TrainSection
         >>> TrainSection(every_days=1, window_days=30).holdout_days
         7
     """
@@ -116,7 +116,7 @@ class ScoreSection(Settings):
         arm: the arm of that experiment whose users are scored.
 
     Examples:
-        >>> from nearfar.jobs.sections import ScoreSection
+        >>> from nearfar.jobs.pipeline_sections import ScoreSection
         >>> ScoreSection(k=10, deny=("gift-card",)).active_days
         28
     """
@@ -177,7 +177,7 @@ class Retention(Settings):
             one that a rollback restores always stay.
 
     Examples:
-        >>> from nearfar.jobs.sections import Retention
+        >>> from nearfar.jobs.pipeline_sections import Retention
         >>> Retention(days=30, versions=5).days
         30
     """

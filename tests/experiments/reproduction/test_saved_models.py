@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nearfar.bundle.folder import load_bundle
-from nearfar.experiments.reproduction.cells import is_study, kept_models
+from nearfar.experiments.reproduction.cells import is_study, saved_models
 from nearfar.experiments.reproduction.study import Study
 from tests.experiments.reproduction.cases import plan
 
@@ -14,8 +14,8 @@ def test_models_are_found_by_the_labels_of_their_rows(tmp_path: Path) -> None:
     assert study.run() is None
     assert is_study(tmp_path)
     split = study.splits.load(0).fingerprint
-    found = kept_models(tmp_path, split)
+    found = saved_models(tmp_path, split)
     assert list(found) == ["Popularity", "EASE"]  # as in the paper, whatever their fingerprints
     algorithms = {load_bundle(path).about.algorithm for path in found.values()}
     assert algorithms == {"popularity", "ease"}
-    assert kept_models(tmp_path, "another split") == {}
+    assert saved_models(tmp_path, "another split") == {}
