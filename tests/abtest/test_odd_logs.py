@@ -68,9 +68,9 @@ def test_plain_logs_have_no_remarks(tmp_path: Path) -> None:
     [
         (exposures() * 2, clicks(), "exposures: 60 rows are exact copies of others"),
         ([*exposures(), ("Total", "2024-05-03T00:00:00", "control")], clicks(),
-         "exposures: 1 of 21 user ids are no whole numbers as the others are, such as 'Total'"),
+         "exposures: 1 of 21 user ids are not whole numbers like the others, such as 'Total'"),
         ([*exposures(), ("guest", "2024-05-03T00:00:00", "control")], clicks(),
-         "exposures: user 'guest' has 1 events and may stand for many"),
+         "exposures: user 'guest' has 1 events and may stand for all users"),
         (exposures(), clicks(lambda u: f"{u:03}") + clicks(), "clicks: 20 user ids differ from"),
         (exposures("2024-05-0{}T10:00:00Z"), clicks(),
          "the times of the clicks name no zone and are taken for UTC, those of the exposures"),

@@ -61,13 +61,13 @@ def test_json_lines_have_lists_vectors_and_objects(tmp_path: Path) -> None:
         ("item;price\n1;10,5\n2;20,25\n", "decimal commas of 'price'"),
         ("item,day\n1,2024-05-01\n2,2024-05-02\n", "'day' holds dates such as '2024-05-01'"),
         ('item,likes\n1,"a,b"\n2,"b,c"\n3,b\n', "'likes' is not split at commas"),
-        ("item,likes\n1,Red\n2,red\n", "1 tags of 'likes' differ from another by case"),
+        ("item,likes\n1,Red\n2,red\n", "1 tags of 'likes' differ from another tag only by case"),
         ("item,price\n1,10\n1,20\n2,5\n", "1 rows repeat an item with other values of 'price'"),
         ("item,feature,value\n1,a,1\n1,a,2\n", "1 rows repeat a feature of an item with other"),
         ("item,feature,weight\n1,a,5\n2,a,1\n", "columns not used beside 'feature': weight; call"),
         ("item,price,empty\n1,10,\n2,20,\n", "columns without any value: empty"),
         ("item,price\n1,10\n,20\n2,5\n", "left out: 1 of 3 rows (33.3%): the item is missing"),
-        ("item,price\n1,10\n2,20\n3,5\nTotal,35\n", "1 of 4 item ids are no whole numbers"),
+        ("item,price\n1,10\n2,20\n3,5\nTotal,35\n", "1 of 4 item ids are not whole numbers"),
     ],
 )  # fmt: skip
 def test_what_looks_odd_is_said(text: str, said: str, tmp_path: Path) -> None:

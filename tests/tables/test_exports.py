@@ -40,7 +40,7 @@ def test_impressions_with_a_label_are_told(tmp_path: Path) -> None:
     options = ReadOptions(rules=RowRules(item_separator=" "))
     log = nf.read_log(written(tmp_path, "a.tsv", text), item="impressions", options=options)
     assert "all item ids end with -0 or -1, such as 'N55-1'" in told(log)
-    assert "take the 2 with -0 away" in told(log)
+    assert "remove the rows of the 2 ids with -0" in told(log)
     other = nf.read_log(written(tmp_path, "b.csv", "user,item\n1,A-1\n1,A-0\n2,A-2\n"))
     assert "end with" not in told(other)
 

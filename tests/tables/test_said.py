@@ -27,8 +27,8 @@ SPELLINGS = [
 def test_ids_that_seem_one_are_kept_apart_and_said(one: str, other: str, tmp_path: Path) -> None:
     log = nf.read_log(written(tmp_path, "a.tsv", f"user\titem\nx\t{one}\nx\t{other}\nx\tB-12\n"))
     assert sizes(log) == (1, 3, 3)
-    assert "1 item ids differ from another by blanks," in told(log)
-    assert f"as {one!r} and {other!r}" in told(log)
+    assert "1 item ids differ from another id only by blanks," in told(log)
+    assert f"such as {one!r} and {other!r}" in told(log)
 
 
 @pytest.mark.parametrize(("one", "other"), [("a-b", "ab"), ("1-23", "12-3"), ("7.5", "75")])
@@ -40,12 +40,15 @@ def test_ids_that_differ_by_signs_are_not_remarked_on(one, other, tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("user,item\n1,7\n2,8\nTotal,2 rows\n", "1 of 3 user ids are no whole numbers"),
-        ("user,item\n'12',7\n'13',8\n", "2 user ids stand in quotes"),
-        ("user,item\n\u201c12\u201d,7\n\u201c13\u201d,8\n", "2 user ids stand in quotes"),
-        ("user,item\na,x\n# part 2, of 3\nb,y\n", "1 user ids begin with '#' as comments do"),
-        ("user,item\nJos\u00c3\u00a9,7\n", "1 user ids look misread"),
-        ("user,item\nJos\ufffd,7\n", "1 user ids look misread"),
+        ("user,item\n1,7\n2,8\nTotal,2 rows\n", "1 of 3 user ids are not whole numbers"),
+        ("user,item\n'12',7\n'13',8\n", "2 user ids are read with the quotes"),
+        (
+            "user,item\n\u201c12\u201d,7\n\u201c13\u201d,8\n",
+            "2 user ids are read with the quotes",
+        ),
+        ("user,item\na,x\n# part 2, of 3\nb,y\n", "1 user ids begin with '#', such as '# part"),
+        ("user,item\nJos\u00c3\u00a9,7\n", "1 user ids look like text in another encoding"),
+        ("user,item\nJos\ufffd,7\n", "1 user ids look like text in another encoding"),
         ("user,item\n1,a\n1,b\n2,a|b\n", "1 item ids are other ids joined by '|'"),
         ("user,item\nZoe\u0301,7\n", "accents of user ids joined to their letters: 1 values"),
         ("user,item,ts\n1,2,638500000000000000\n", "all times are from 1990-03-27"),
@@ -75,11 +78,11 @@ def test_what_is_plain_is_not_remarked_on(text: str, tmp_path: Path) -> None:
 
 def test_an_item_that_stands_for_many_is_said(tmp_path: Path) -> None:
     rows = "".join(f"{u},unknown\n{u},i{u % 5}\n" for u in range(1, 20))
-    assert "item 'unknown' has 19 events and may stand for items that are not known" in told(
+    assert "item 'unknown' has 19 events and may stand for all unknown items" in told(
         nf.read_log(written(tmp_path, "a.csv", "user,item\n" + rows))
     )
     rows = "".join(f"0,{i}\n" for i in range(30)) + "".join(f"u{u},{u}\n" for u in range(20))
-    assert "user '0' has 30 events and may stand for many" in told(
+    assert "user '0' has 30 events and may stand for all users without" in told(
         nf.read_log(written(tmp_path, "b.csv", "user,item\n" + rows))
     )
 
@@ -185,7 +188,7 @@ def test_keys_that_come_late_are_named(array: bool, tmp_path: Path) -> None:
         lines = [json.dumps(row) for row in all_rows]
         content = "[" + ",\n".join(lines) + "]" if array else "\n".join(lines)
         log = nf.read_log(written(tmp_path, "a.json", content))
-        assert ("later rows" in told(log)) is said
+        assert ("keys that the first rows" in told(log)) is said
 
 
 def test_a_pipeline_says_the_same_of_ids_and_times(tmp_path: Path) -> None:
@@ -252,5 +255,5 @@ def test_years_of_two_digits_are_read_by_their_form(tmp_path: Path) -> None:
 
 def test_json_over_several_lines_is_named(tmp_path: Path) -> None:
     text = json.dumps({"data": [{"user": 1, "item": 2}]}, indent=1)
-    with pytest.raises(DataError, match="the first object runs over several lines"):
+    with pytest.raises(DataError, match="the first object spans several lines"):
         nf.read_log(written(tmp_path, "a.json", text))

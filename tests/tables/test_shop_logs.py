@@ -65,7 +65,7 @@ def test_json_lines_are_a_table(name: str, block_bytes: int, tmp_path: Path) -> 
     ("lines", "message"),
     [
         ('{"user": 1, "item": 2}\n{"user": 1, \n', "row 2: not JSON"),
-        ("[[1, 2]]\n", "row 1: a list stands there; a JSON object per line"),
+        ("[[1, 2]]\n", "row 1: this is a list; a JSON object per line"),
         (
             '{"user": 7, "item": 2}\n{"user": {"id": 8}, "item": 2}\n',
             "row 2: 'user' is not one value",

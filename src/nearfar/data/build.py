@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from nearfar.core.errors import DataError, EmptyDataError
-from nearfar.data.contradictions import tell_contradictions
+from nearfar.data.contradictions import count_contradictions
 from nearfar.data.events import OPTIONAL, FilterStep, Log, compacted, with_details
 from nearfar.data.filters import Filters, row_mask
 from nearfar.data.id_coder import IdCoder
@@ -89,7 +89,7 @@ class LogBuilder:
         rows, none = self._kinds.read(rows)
         if none is not None:
             dropped = none if dropped is None else dropped | none
-        rows = tell_contradictions(rows, dropped, self.report)
+        rows = count_contradictions(rows, dropped, self.report)
         keep = self._kept(rows, first, dropped)
         if dropped is not None:
             rows, keep = rows.filter(~dropped), keep.filter(~dropped)

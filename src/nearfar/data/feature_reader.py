@@ -183,7 +183,7 @@ class FeatureReader:
         n_alike = len(names) - names.str.to_lowercase().n_unique()
         if n_alike:
             self.remarks.append(
-                f"{n_alike:,} tags of {column!r} differ from another by case only and are kept "
+                f"{n_alike:,} tags of {column!r} differ from another tag only by case and are kept "
                 "apart"
             )
 

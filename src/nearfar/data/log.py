@@ -204,7 +204,7 @@ def _from_memory(source: Any, request: SourceRequest, name: str | None) -> Log:
             rules,
             request.report,
             needed=("user", "item"),
-            contrary=True,
+            contradictions=True,
         )
     )
     return builder.log(request.items)

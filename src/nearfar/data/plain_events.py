@@ -8,16 +8,16 @@ import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import SchemaError
-from nearfar.data.contradictions import MOST_WORDS, tell_contradictions, tell_odd_kinds
-from nearfar.data.event_words import CONTRARY_WORDS, NO, NO_EVENTS, YES
+from nearfar.data.contradictions import MOST_WORDS, count_contradictions, count_odd_kinds
+from nearfar.data.event_words import NO, NO_EVENT_KINDS, NO_EVENT_WORDS, YES
 from nearfar.data.weighting import KindReader
 from nearfar.tables.columns import OPTIONS, Columns
-from nearfar.tables.contrary import CONTRARY
+from nearfar.tables.contradiction_columns import CONTRADICTION_PREFIX
 from nearfar.tables.names import KINDS, STATUSES, plain_name
 from nearfar.tables.report import ReadReport
 
 KIND_WORDS = frozenset({"type", *STATUSES, *KINDS})
-"""Names under which all sorts of words stand; a remark on them only where one is of `NO_EVENTS`."""
+"""Names of columns that often hold other words than kinds; their kinds are not remarked on."""
 UNDONE_ROLES = ("undone", "undone_2", "undone_3")
 MAX_KINDS = 50
 FEW_VALUES = 2
@@ -63,7 +63,7 @@ class PlainEvents:
             return {}
         counts = self._counts["kind"]
         kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
-        return {kind: counts[kind] for kind in kinds if plain_name(kind) not in NO_EVENTS}
+        return {kind: counts[kind] for kind in kinds if plain_name(kind) not in NO_EVENT_WORDS}
 
     def read(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | None]:
         """Return the rows without the columns of kinds and outcomes, and which are no events.
@@ -86,15 +86,15 @@ class PlainEvents:
             bad = None if role in self._ignored else judge(rows[role])
             column = self._report.columns.get(role, role)
             if role in UNDONE_ROLES and role not in self._ignored:
-                unclear.append(rows[role].rename(CONTRARY + column))
+                unclear.append(rows[role].rename(CONTRADICTION_PREFIX + column))
             elif role in self._counts and role not in self._ignored:
                 kinds.append(rows[role].rename(column))
             rows = rows.drop(role)
             if bad is not None:
                 none = bad if none is None else none | bad
-        tell_contradictions(pl.DataFrame(unclear), none, self._report)
+        count_contradictions(pl.DataFrame(unclear), none, self._report)
         for values in kinds:
-            tell_odd_kinds(values if none is None else values.filter(~none), self._report)
+            count_odd_kinds(values if none is None else values.filter(~none), self._report)
         return rows, none
 
     def check(self, name: str) -> None:
@@ -129,7 +129,7 @@ class PlainEvents:
                 seen[kind] = seen.get(kind, 0) + n
         if len(seen) > MAX_KINDS and role == "kind" and self._named.kind:
             self._ignore(role, f"more than {MAX_KINDS} different values")
-        known = CONTRARY_WORDS if role == "kind" and self._named.kind else NO_EVENTS
+        known = NO_EVENT_KINDS if role == "kind" and self._named.kind else NO_EVENT_WORDS
         none = [kind for kind in counts.to_series(0) if plain_name(kind) in known]
         column = self._report.columns.get(role, role)
         for kind, n in counts.iter_rows():
@@ -192,7 +192,7 @@ class PlainEvents:
 
 def _says_no_event(words: pl.Series) -> pl.Series:
     """Which words say that nothing happened, or that it was taken back."""
-    known = [word for word in words.drop_nulls().unique() if plain_name(word) in NO_EVENTS]
+    known = [word for word in words.drop_nulls().unique() if plain_name(word) in NO_EVENT_WORDS]
     return words.is_in(known)
 
 

@@ -11,7 +11,7 @@ from nearfar.core.errors import DataError
 from nearfar.tables.clock import Clock
 from nearfar.tables.columnar import ColumnarTable, columnar_format
 from nearfar.tables.columns import OPTIONS, Role, quoted, resolve
-from nearfar.tables.contrary import contrary_roles
+from nearfar.tables.contradiction_columns import contradiction_roles
 from nearfar.tables.dialect import TextOptions
 from nearfar.tables.json_lines import JsonLinesTable, holds_json
 from nearfar.tables.lists import ListCells
@@ -135,7 +135,7 @@ def read_rows(
     *,
     needed: Sequence[str] = (),
     clock: Clock | None = None,
-    contrary: bool = False,
+    contradictions: bool = False,
 ) -> Iterator[TableRows]:
     """The typed rows of tables that make one log.
 
@@ -147,7 +147,7 @@ def read_rows(
         report: is filled.
         needed: roles whose values must not be missing.
         clock: reads the times in the same way as in tables before; None for a new one.
-        contrary: whether rows have columns that may say the opposite of an interaction too.
+        contradictions: whether rows have columns that may say the opposite of an interaction too.
 
     Raises:
         SchemaError: a column is missing or has a wrong type.
@@ -171,8 +171,8 @@ def read_rows(
             if role.name in columns and role.kind in PARSED_AS
         }
         of_table = list(roles)
-        if contrary:
-            against = contrary_roles(table.columns, set(columns.values()), table.listed)
+        if contradictions:
+            against = contradiction_roles(table.columns, set(columns.values()), table.listed)
             columns |= {role.name: column for role, column in against.items()}
             table.tolerate(against.values())
             of_table += against

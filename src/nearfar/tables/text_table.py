@@ -10,9 +10,9 @@ import polars as pl
 from nearfar.core.errors import DataError
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect, TextOptions, sniff
-from nearfar.tables.other_tables import SecondHeader, remark_on_gaps
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import Numbers, TableReader
+from nearfar.tables.second_table import SecondHeader, remark_on_gaps
 
 
 class TextTable(TableReader):
