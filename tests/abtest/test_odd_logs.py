@@ -77,7 +77,7 @@ def test_plain_logs_have_no_remarks(tmp_path: Path) -> None:
         (exposures(), clicks(time="2024-05-0{}T10:05:00+02:00"),
          "the times of the exposures name no zone and are taken for UTC, those of the clicks"),
         (exposures("2024-05-0{}T10:00:00Z") + exposures("2024-05-0{}T11:00:00"), clicks(),
-         "exposures: 60 times name no zone"),
+         "exposures: 60 times have no time zone"),
     ],
 )  # fmt: skip
 def test_what_looks_odd_is_said(seen: Rows, done: Rows, remark: str, tmp_path: Path) -> None:

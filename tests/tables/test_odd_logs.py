@@ -44,14 +44,14 @@ def test_tuples_sets_and_arrays_of_databases_are_lists(text, expected, tmp_path:
 
 @pytest.mark.parametrize("cell", ["{1: 5, 2: 3}", "(1 2)", "{'a': 1}"])
 def test_brackets_that_hold_something_else_are_refused(cell: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="begin and end as arrays"):
+    with pytest.raises(DataError, match="have the brackets of arrays"):
         nf.read_log(written(tmp_path, "a.tsv", f"user\titems\n1\t{cell}\n"))
 
 
 def test_empty_lists_are_counted(tmp_path: Path) -> None:
     log = nf.read_log(written(tmp_path, "a.csv", 'user,items\n1,"[1,2]"\n2,[]\n'))
     assert sizes(log) == (1, 2, 2)
-    assert "1 rows hold nothing and are left out" in told(log)
+    assert "1 rows with empty lists are left out" in told(log)
 
 
 def test_times_that_a_spreadsheet_shortened_are_refused(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_metrics_of_lists_that_hold_every_item_are_remarked_on() -> None:
     items = [(u, i) for u in range(9) for i in range(u % 3, 12)]
     x = nf.read_log({"user": [u for u, _ in items], "item": [i for _, i in items]}).interactions()
     data = nf.FoldIn(x, x)
-    assert remark_on_depths([Recall(20), NDCG(20)], data).startswith("Recall@20: there are 12")
+    assert remark_on_depths([Recall(20), NDCG(20)], data).startswith("Recall@20: there are only 12")
     wide = nf.synthetic_interactions("30x200x900")
     assert remark_on_depths([Recall(20)], nf.FoldIn(wide, wide)) == ""
 

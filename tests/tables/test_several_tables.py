@@ -124,7 +124,7 @@ def test_a_folder_that_says_another_day_than_its_file_is_told(
 ) -> None:
     parquet_of(tmp_path, {"date": values}, "date=2024-01-05")
     log = nf.read_log(tmp_path, drop_bad_rows=True)
-    what = "'date' read from the files, where the names of their folders say another value"
+    what = "'date' read from the files, although the names of their folders give another value"
     assert log.read is not None
     assert log.read.converted[what] == n_differing
     assert f"{what}: {n_differing} values" in told(log)

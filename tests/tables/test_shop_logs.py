@@ -68,7 +68,7 @@ def test_json_lines_are_a_table(name: str, block_bytes: int, tmp_path: Path) -> 
         ("[[1, 2]]\n", "row 1: this is a list; a JSON object per line"),
         (
             '{"user": 7, "item": 2}\n{"user": {"id": 8}, "item": 2}\n',
-            "row 2: 'user' is not one value",
+            "row 2: 'user' has several values",
         ),
         ('{"user": 1, "item": 2}\n{"item": 2}\n', "row 2: the user is missing"),
         ('{"user": 1, "item": 2} {"user": 3, "item": 2}\n', "row 1: not JSON"),

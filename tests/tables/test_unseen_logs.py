@@ -240,7 +240,7 @@ def test_lists_of_objects_are_rows(tmp_path: Path) -> None:
     for source in (written(tmp_path, "a.jsonl", lines), tmp_path / "a.parquet", ORDERS):
         log = nf.read_log(source)
         assert sizes(log) == (2, 2, 3)
-        assert "1 rows whose 'items' holds nothing" in told(log)
+        assert "1 rows whose 'items' is empty" in told(log)
 
 
 def test_files_are_told_by_their_first_bytes(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
 from nearfar.tables.columns import Columns, event_roles
 from nearfar.tables.folder import open_tables
-from nearfar.tables.moments import dated
+from nearfar.tables.moments import with_joined_times
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import OneTimeTable, TableReader
 from nearfar.tables.report import ReadReport
@@ -143,7 +143,7 @@ class EventRows:
         """
         roles = self.roles(table.columns, table.where)
         if not self._has_time_column and not isinstance(table, OneTimeTable):
-            table, roles, remark = dated(table, roles)
+            table, roles, remark = with_joined_times(table, roles)
             self.report.remarks += [remark] if remark else []
         self._has_untyped |= not table.typed
         blocks = [pl.DataFrame()]

@@ -15,7 +15,7 @@ from nearfar.data.sources.source import SourceRequest
 from nearfar.tables.columns import EVENT_ROLES
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.rules import beyond
+from nearfar.tables.rules import id_overflow
 from nearfar.tables.table import read_rows
 from nearfar.tables.text_table import TextTable
 
@@ -80,7 +80,7 @@ def integer_column(ids: pl.Series, where: str, first_row: int) -> pl.Series:
     if bad.any():
         at = int(bad.arg_max() or 0)
         if re.fullmatch(CANONICAL, ids[at]):
-            raise beyond(ids.name, ids[at])
+            raise id_overflow(ids.name, ids[at])
         raise DataError(
             f"{where}, row {first_row + at}: {ids.name} is {ids[at]!r}; an integer was expected"
         )
