@@ -88,7 +88,7 @@ def test_copies_of_files_are_said(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         csv(tmp_path, f"e/{name}", exposures())
     logs = read_logs(tmp_path / "e", csv(tmp_path, "c.csv", clicks()))
-    assert "exposures: the same content: b.csv as a.csv" in said(logs)
+    assert "exposures: files with the same content: b.csv and a.csv" in said(logs)
 
 
 @pytest.mark.parametrize(

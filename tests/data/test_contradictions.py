@@ -38,8 +38,8 @@ def told(log: nf.Log) -> str:
         ("voted_up", [1, 0, 1], 2, "voted_up says no"),
         ("liked", [1, 0, -1], 1, "liked says no"),
         ("event", [f"e{n}" for n in range(60)] + ["refund"], 60, "event is 'refund'"),
-        ("quantity", [2, -1, 0], 1, "quantity is negative: a return, no event (--weight-column"),
-        ("quantity", [2, -1, 0], 1, "quantity is 0: no event (--weight-column '' keeps it"),
+        ("quantity", [2, -1, 0], 1, "quantity is negative: a return, no event (keep it with"),
+        ("quantity", [2, -1, 0], 1, "quantity is 0: no event (keep it with --weight-column ''"),
     ],
 )
 def test_rows_that_plainly_are_no_events_are_left_out(

@@ -82,7 +82,7 @@ def test_kinds_that_do_not_occur_are_told_and_refused_where_none_does() -> None:
     [
         ("view", "'view' is not of the form kind=number, as buy=5"),
         ("view=x", "'view=x' is not of the form"),
-        ("view=1,view=2", "'view' is there twice"),
+        ("view=1,view=2", "'view' is given twice"),
         ("view=-1", "'view' is -1.0; a number of at least 0"),
         ("view=0", "no kind has a weight above 0"),
     ],

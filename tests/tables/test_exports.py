@@ -69,7 +69,7 @@ def test_archives_and_databases_under_other_names_are_named(tmp_path: Path) -> N
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("a.csv"))
-    with pytest.raises(DataError, match=r"is a tar archive; call it \.tar"):
+    with pytest.raises(DataError, match=r"is a tar archive; rename it to \.tar"):
         nf.read_log(written(tmp_path, "log.csv", stream.getvalue()))
     database = b"\0" * 8 + b"DUCK" + b"\0" * 100
     with pytest.raises(DataError, match="is a DuckDB database; write its table to Parquet"):
@@ -78,5 +78,5 @@ def test_archives_and_databases_under_other_names_are_named(tmp_path: Path) -> N
 
 def test_names_of_columns_without_a_header_say_how_to_have_them(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "u1,Skyrim,play\nu2,Fallout,play\n")
-    with pytest.raises(DataError, match=r"no column 'column_1'.*to have columns called so, say"):
+    with pytest.raises(DataError, match=r"no column 'column_1'.*to name columns so, set"):
         nf.read_log(path, user="column_1", item="column_2")

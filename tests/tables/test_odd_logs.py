@@ -221,7 +221,7 @@ def test_copies_in_a_folder_are_remarked_on(tmp_path: Path) -> None:
     written(tmp_path, "d/more.csv", "user,item\n1,10\n2,12\n")
     log = nf.read_log(tmp_path / "d")
     assert log.n_events == 6
-    assert "the same content: log.csv as log (1).csv" in told(log)
+    assert "files with the same content: log.csv and log (1).csv" in told(log)
 
 
 def test_copies_in_archives_and_under_other_compression_are_remarked_on(tmp_path: Path) -> None:
@@ -230,11 +230,14 @@ def test_copies_in_archives_and_under_other_compression_are_remarked_on(tmp_path
         archive.writestr("log.csv", text)
         archive.writestr("log (copy).csv", text)
         archive.writestr("more.csv", text + "3,12\n")
-    assert "the same content: log.csv as log (copy).csv; take" in told(
+    assert "files with the same content: log.csv and log (copy).csv; remove" in told(
         nf.read_log(tmp_path / "a.zip")
     )
     written(tmp_path, "d/log.csv", text)
     written(tmp_path, "d/log.csv.gz", gzip.compress(text.encode()))
     pl.DataFrame({"user": [1], "item": [10]}).write_parquet(tmp_path / "d/log.parquet")
-    remark = "the same content: log.csv.gz as log.csv; the same name: log.parquet as log.csv; take"
+    remark = (
+        "files with the same content: log.csv.gz and log.csv; "
+        "files with the same name: log.parquet and log.csv; remove"
+    )
     assert remark in told(nf.read_log(tmp_path / "d"))

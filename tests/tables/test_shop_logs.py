@@ -132,7 +132,7 @@ def test_returns_are_no_events_and_are_counted(tmp_path: Path) -> None:
     log = read_log(tmp_path / "log.csv", drop_bad_rows=True, filters=Filters())
     assert log.frame.select("user", "item").rows() == [(1, 3)]
     assert log.read is not None
-    kept = "(--weight-column '' keeps it; in Python and in settings weight = '')"
+    kept = "(keep it with --weight-column ''; in Python and in settings weight = '')"
     assert dict(log.read.left_out) == {
         f"quantity is 0: no event {kept}": 1,
         f"quantity is negative: a return, no event {kept}": 1,

@@ -102,8 +102,8 @@ class Clock:
         self.where = where
         if time_format is not None and "%Z" in time_format:
             raise SettingsError(
-                f"--time-format {time_format!r}: zone names (%Z) are ambiguous; use %z, for offsets "
-                "such as +02:00"
+                f"--time-format {time_format!r}: zone names (%Z) are ambiguous; use %z, for "
+                "offsets such as +02:00"
             )
         self._unit: str | None = None if unit == "auto" else unit
         self._given_unit = unit != "auto"

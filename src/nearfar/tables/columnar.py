@@ -99,5 +99,5 @@ class ColumnarTable(TableReader):
         except (PolarsError, OSError) as error:
             reason = str(error).partition("\n")[0]
             raise DataError(
-                f"{self.where} is a damaged {self._format} file ({reason}); download or export it again"
+                f"{self.where} is a damaged {self._format} file ({reason}); export it again"
             ) from None

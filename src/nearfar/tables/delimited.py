@@ -165,7 +165,11 @@ class _Parser:
         frame = frame.drop(OVERFLOW)
         # All cells of a blank line are null, unless it has spaces.
         may_have_blank = all(frame[c].null_count() for c in frame.columns) or b"\n " in block
-        if (may_have_blank or block.startswith(b" ")) and not quoted and self._has_blank_lines(block):
+        if (
+            (may_have_blank or block.startswith(b" "))
+            and not quoted
+            and self._has_blank_lines(block)
+        ):
             lines = block.split(b"\n")[:n_lines]
             is_row = pl.Series([not _is_blank(line) for line in lines])
             self._gaps += (is_row.cum_sum() + first_row).filter(~is_row).unique().to_list()
@@ -202,7 +206,7 @@ class _Parser:
         return n_separators == n_rows * (len(self._columns) - 1)
 
     def _refuse_long_rows(self, block: bytes, first_row: int, quoted: bool) -> None:
-        """Raise for the first row with more cells than columns, not counting empty cells at its end."""
+        """Raise for the first row with too many cells; empty cells at its end do not count."""
         text = np.frombuffer(block, np.uint8)
         newlines = np.flatnonzero(text == NEWLINE)
         if quoted:
@@ -240,7 +244,7 @@ class _Parser:
         )
 
     def _by_csv(self, block: bytes, first_row: int, *, quoted: bool = True) -> pl.DataFrame:
-        """Return the rows as Python's csv module reads them: right for any quotes, ten times slower."""
+        """Return the rows as Python's csv module reads them: right for any quotes, but slow."""
         places = [self._columns.index(c) for c in self._selected]
         frames = [pl.DataFrame(schema=dict.fromkeys(self._selected, pl.String))]
         rows = self._strict_rows(block, first_row, quoted)

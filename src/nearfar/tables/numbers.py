@@ -90,9 +90,7 @@ class NumberReader:
         fractions = numbers.filter(numbers != numbers.round())
         thousandths = (fractions * 1000 - (fractions * 1000).round()).abs() < 1e-6
         hundredths = (fractions * 100 - (fractions * 100).round()).abs() < 1e-6
-        ambiguous = (
-            thousandths & ~hundredths & (fractions.abs() >= 1) & (fractions.abs() < 1000)
-        )
+        ambiguous = thousandths & ~hundredths & (fractions.abs() >= 1) & (fractions.abs() < 1000)
         n_before = self._n_ambiguous.get(column, 0)
         if n_before is None or (~ambiguous).any():
             self._n_ambiguous[column] = None
