@@ -211,7 +211,7 @@ def test_there_is_nothing_to_fetch(tmp_path):
 def test_it_is_a_name_and_no_file(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="not published split"):
         nf.read_parts(f"synthetic:{SHAPE}")
-    with pytest.raises(SettingsError, match="leave the format out"):
+    with pytest.raises(SettingsError, match="leave out the format"):
         nf.read_log(f"synthetic:{SHAPE}", format="table")
     with pytest.raises(SettingsError, match="columns are fixed"):
         nf.read_log(f"synthetic:{SHAPE}", user="u")

@@ -139,8 +139,8 @@ def remark_on_robots(users: Vocabulary, counts: np.ndarray) -> str | None:
     share = counts[heavy].sum() / counts.sum()
     subject = "1 user has" if len(heavy) == 1 else f"{len(heavy)} users have"
     return (
-        f"{subject} {share:.0%} of all events ({examples}{more}); if these are robots, leave them out "
-        "with --max-user (in settings: filters.max_user)"
+        f"{subject} {share:.0%} of all events ({examples}{more}); if these are robots, leave "
+        "them out with --max-user (in settings: filters.max_user)"
     )
 
 
@@ -167,7 +167,7 @@ def preset(name: str) -> Filters:
 
 
 def row_mask(events: pl.DataFrame, filters: Filters, name: str = "log") -> pl.Series | None:
-    """Return a mask of the events that the filters of single rows keep; None without such filters.
+    """Return a mask of the events that the filters of single rows keep; None for no filter.
 
     Ratings and weights are compared as 32-bit floats, so that a rating of 4.1 is >= 4.1.
 

@@ -58,7 +58,7 @@ class PlainEvents:
 
     @property
     def kinds(self) -> dict[str, int]:
-        """The number of events of each kind, most frequent first; empty without a column of kinds."""
+        """The number of events of each kind, most frequent first; empty without kinds."""
         if "kind" in self._ignored:
             return {}
         counts = self._counts["kind"]

@@ -61,13 +61,9 @@ class Weighting:
                     "expected"
                 )
         if not any(self.kinds.values()):
-            raise SettingsError(
-                "no kind has a weight above 0; give one, such as view=1,click=2,buy=5"
-            )
+            raise SettingsError("no kind has a weight above 0; set one, as in view=1,buy=5")
         if self.scale == "none":
-            raise SettingsError(
-                "kinds have weights, but the scale is none; leave out one of the two"
-            )
+            raise SettingsError("kinds have weights, but scale is none; leave out one of the two")
 
     def scale_of(self, *, named: bool) -> Scale:
         """Return the scale that the user set, or the default.
