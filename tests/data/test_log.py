@@ -342,7 +342,7 @@ class TestBadInput:
     def test_a_file_that_is_not_there(self, tmp_path):
         with pytest.raises(DataError, match="does not exist"):
             read_log(tmp_path / "none.csv")
-        with pytest.raises(DataError, match="neither a path that exists nor a data set"):
+        with pytest.raises(DataError, match="neither an existing path nor a data set"):
             read_log("no such data set")
 
     def test_a_folder_of_something_else(self, tmp_path):

@@ -203,7 +203,7 @@ def test_what_cannot_be_had_is_said_in_a_line(text, kind, message):
 def test_there_is_nothing_to_fetch(tmp_path):
     assert "synthetic" in data_sets()
     for name in ("synthetic", "synthetic:ml-1m"):
-        with pytest.raises(FetchError, match=r"made, not fetched: give synthetic:SHAPE"):
+        with pytest.raises(FetchError, match=r"generated, not fetched: give synthetic:SHAPE"):
             nf.fetch(name, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -232,4 +232,4 @@ def test_every_command_that_takes_a_log_takes_its_name(tmp_path, capsys):
     assert run(["data", "fetch"]) == 0
     assert "nothing to fetch" in capsys.readouterr().out
     assert run(["data", "fetch", "synthetic"]) == 1
-    assert "made, not fetched" in capsys.readouterr().err
+    assert "generated, not fetched" in capsys.readouterr().err

@@ -71,7 +71,7 @@ def test_columns_of_items_are_recognised_and_features_keep_their_names(tmp_path:
     ids, text = details.apply_to(Vocabulary(["1", "2"]), details.read())
     assert ids.titles is not None
     assert text.endswith(
-        "titles for 0 of 2 items; its ids are as '00/1', those of the events as '1'"
+        "titles for 0 of 2 items; its ids look like '00/1', those of the events like '1'"
     )
 
 

@@ -138,8 +138,8 @@ ITEMS = "item,title\n01,Amélie\n02,Heat\n"
     ("items", "said"),
     [
         (ITEMS + "01,Alien\n", "1 ids have several titles there"),
-        ("item,title\n01,\n02,\n", "has 2 of the items, but no titles of them"),
-        ("item,title\n1,Heat\n2,Alien\n", "its ids are as 1, those of the events as '01'"),
+        ("item,title\n01,\n02,\n", "has 2 of the items, but not their titles"),
+        ("item,title\n1,Heat\n2,Alien\n", "its ids look like 1, those of the events like '01'"),
     ],
 )
 def test_what_is_odd_about_item_details_is_told(items: str, said: str, tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def _extract(archive: Path, member: str, target: Path, checksum: str) -> None:
 
 
 def cache_folder(cache: str | Path | None = None) -> Path:
-    """Return the cache folder: `cache`, $NEARFAR_CACHE, $XDG_CACHE_HOME/nearfar, ~/.cache/nearfar."""
+    """Return `cache`, or $NEARFAR_CACHE, $XDG_CACHE_HOME/nearfar or ~/.cache/nearfar."""
     if cache is not None:
         return Path(cache)
     if folder := os.environ.get("NEARFAR_CACHE"):
@@ -230,7 +230,7 @@ def cached(name: str, cache: str | Path | None = None) -> Path:
     source = known.get(name.lower().replace("_", "-"))
     if source is None:
         raise DataError(
-            f"{name!r} is neither an existing path nor a data set; known data sets: {', '.join(known)}"
+            f"{name!r} is neither an existing path nor a data set; known sets: {', '.join(known)}"
         )
     path = find_cached(source, cache)
     if path is None:
