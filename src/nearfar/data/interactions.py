@@ -59,8 +59,8 @@ class Interactions:
             is_aligned = len(weights) == self.x.nnz and self.x.has_canonical_format
             if not is_aligned or not (np.isfinite(weights) & (weights > 0)).all():
                 raise DataError(
-                    f"{len(weights)} weights for {self.x.nnz} interactions; expected one finite number "
-                    "above 0 per interaction, and sorted rows without duplicates"
+                    f"{len(weights)} weights for {self.x.nnz} interactions; expected one finite "
+                    "number above 0 per interaction, and sorted rows without duplicates"
                 )
             object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "x", canonical(self.x))
@@ -140,7 +140,7 @@ class Interactions:
         return Interactions(values, user_ids, item_ids, weights)
 
     def on_items(self, item_ids: Vocabulary) -> Interactions:
-        """Return the same users with other items, matched by id; other interactions are left out."""
+        """Return the same users on other items, matched by id; others are left out."""
         if item_ids == self.item_ids:
             return replace(self, item_ids=item_ids)
         columns = item_ids.index(self.item_ids.ids)
@@ -207,7 +207,7 @@ class FoldIn:
         }
 
     def on_items(self, item_ids: Vocabulary) -> FoldIn:
-        """Return the same users with other items, matched by id; other interactions are left out."""
+        """Return the same users on other items, matched by id; others are left out."""
         return FoldIn(self.fold_in.on_items(item_ids), self.held_out.on_items(item_ids), self.name)
 
 
