@@ -1,14 +1,8 @@
 """Read delimited text in blocks, into columns of text, without losing or joining rows.
 
-Polars parses the text, but it can misread double quotes without an error. So each block is
-classified first:
-
-- No cell starts with a quote: Polars reads quotes as ordinary characters.
-- Every quote opens, closes or escapes a cell by RFC 4180: Polars reads it correctly.
-- Else Python's csv module reads it in its strict mode. It is slow, recognises quotes only at the
-  start of a cell, and refuses text after a closing quote.
-
-The number of rows is compared with the number of lines.
+Polars parses a block if no cell starts with a quote, or if every quote follows RFC 4180. Else it
+can misread quotes without an error, so Python's strict csv module reads the block, slowly. The
+number of rows is compared with the number of lines.
 """
 
 from __future__ import annotations
