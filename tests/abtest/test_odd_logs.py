@@ -68,16 +68,16 @@ def test_plain_logs_have_no_remarks(tmp_path: Path) -> None:
     [
         (exposures() * 2, clicks(), "exposures: 60 rows are exact copies of others"),
         ([*exposures(), ("Total", "2024-05-03T00:00:00", "control")], clicks(),
-         "exposures: 1 of 21 user ids are no whole numbers as the others are, such as 'Total'"),
+         "exposures: 1 of 21 user ids are not whole numbers like the others, such as 'Total'"),
         ([*exposures(), ("guest", "2024-05-03T00:00:00", "control")], clicks(),
-         "exposures: user 'guest' has 1 events and may stand for many"),
+         "exposures: user 'guest' has 1 events and may stand for all users"),
         (exposures(), clicks(lambda u: f"{u:03}") + clicks(), "clicks: 20 user ids differ from"),
         (exposures("2024-05-0{}T10:00:00Z"), clicks(),
          "the times of the clicks name no zone and are taken for UTC, those of the exposures"),
         (exposures(), clicks(time="2024-05-0{}T10:05:00+02:00"),
          "the times of the exposures name no zone and are taken for UTC, those of the clicks"),
         (exposures("2024-05-0{}T10:00:00Z") + exposures("2024-05-0{}T11:00:00"), clicks(),
-         "exposures: 60 times name no zone"),
+         "exposures: 60 times have no time zone"),
     ],
 )  # fmt: skip
 def test_what_looks_odd_is_said(seen: Rows, done: Rows, remark: str, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_copies_of_files_are_said(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         csv(tmp_path, f"e/{name}", exposures())
     logs = read_logs(tmp_path / "e", csv(tmp_path, "c.csv", clicks()))
-    assert "exposures: the same content: b.csv as a.csv" in said(logs)
+    assert "exposures: files with the same content: b.csv and a.csv" in said(logs)
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def told(log: nf.Log) -> str:
         ("voted_up", [1, 0, 1], 2, "voted_up says no"),
         ("liked", [1, 0, -1], 1, "liked says no"),
         ("event", [f"e{n}" for n in range(60)] + ["refund"], 60, "event is 'refund'"),
-        ("quantity", [2, -1, 0], 1, "quantity is negative: a return, no event (--weight-column"),
-        ("quantity", [2, -1, 0], 1, "quantity is 0: no event (--weight-column '' keeps it"),
+        ("quantity", [2, -1, 0], 1, "quantity is negative: a return, no event (keep it with"),
+        ("quantity", [2, -1, 0], 1, "quantity is 0: no event (keep it with --weight-column ''"),
     ],
 )
 def test_rows_that_plainly_are_no_events_are_left_out(
@@ -72,7 +72,10 @@ def test_rows_that_may_be_no_events_are_counted(
     log = log_of(tmp_path, column, values)
     assert log.read is not None
     assert [count for what, count in log.read.contradictions.items() if said in what] == [n]
-    assert f": {n} of {len(values)} rows" in told(log).partition(f"counted although {said}")[2]
+    assert (
+        f": {n} of {len(values)} rows"
+        in told(log).partition(f"counted as interactions although {said}")[2]
+    )
     assert any(said in what for what in log.read.to_dict()["contradictions"])
 
 
@@ -133,7 +136,7 @@ def test_kinds_that_are_kept_and_may_be_none_are_counted(
 def test_kinds_with_weights_do_not_hide_returns(tmp_path: Path) -> None:
     log = log_of(tmp_path, "event,is_returned", ["buy,1", "buy,0"], kind_weights={"buy": 2})
     assert log.n_events == 2
-    assert "counted although 'is_returned' is not 0" in told(log)
+    assert "counted as interactions although 'is_returned' is not 0" in told(log)
 
 
 def test_typed_columns_and_lists_are_looked_at_too() -> None:
@@ -141,7 +144,7 @@ def test_typed_columns_and_lists_are_looked_at_too() -> None:
     frame = pl.DataFrame({"user": [1, 2], "item": [[3], [4, 5]], **flags})
     log = nf.read_log(frame)
     assert log.n_events == 3
-    assert "'returned_amount' is not 0 (if that takes the event back" in told(log)
+    assert "'returned_amount' is not 0 (if this undoes the event" in told(log)
     assert "'price' is negative (" in told(log)
     assert "cancel_flags" not in told(log).partition("columns not used")[2].partition("\n")[2]
 

@@ -51,7 +51,7 @@ def test_a_download_is_kept_once_and_read_by_name(archive, tmp_path, monkeypatch
 
 @pytest.mark.parametrize(
     ("more", "message"),
-    [({"md5": "0" * 32}, "md5 .* not 000"), ({"max_bytes": 10}, "longer than the 0 MiB")],
+    [({"md5": "0" * 32}, "md5 .* instead of 000"), ({"max_bytes": 10}, "longer than the 0 MiB")],
 )
 def test_nothing_wrong_is_kept(more, message, archive, tmp_path, monkeypatch):
     published(monkeypatch, archive.as_uri(), **more)

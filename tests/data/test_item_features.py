@@ -54,20 +54,20 @@ def test_json_lines_have_lists_vectors_and_objects(tmp_path: Path) -> None:
     [
         ("item,price,likes\n1,10,a\n2,20,a\n3,,b\n", "features: price (numbers from 10 to 20; "
          "1 of 3 items have none), likes (2 tags)"),
-        ("item,price\n" + "\n".join(ROWS) + "\n12,call us\n", "because of 'call us'"),
-        ("item,price\n1,$10\n2,$20\n", "'price' looks like numbers and is read as tags"),
-        ("item,price\n1,10 EUR\n2,20 EUR\n", "because of '10 EUR'"),
-        ('item,price\n1,"1,200"\n2,20\n', "because of '1,200'"),
-        ("item;price\n1;10,5\n2;20,25\n", "decimal commas of 'price'"),
-        ("item,day\n1,2024-05-01\n2,2024-05-02\n", "'day' holds dates such as '2024-05-01'"),
+        ("item,price\n" + "\n".join(ROWS) + "\n12,call us\n", "values such as 'call us'"),
+        ("item,price\n1,$10\n2,$20\n", "'price' looks like numbers but is read as tags"),
+        ("item,price\n1,10 EUR\n2,20 EUR\n", "values such as '10 EUR'"),
+        ('item,price\n1,"1,200"\n2,20\n', "values such as '1,200'"),
+        ("item;price\n1;10,5\n2;20,25\n", "decimal commas in 'price'"),
+        ("item,day\n1,2024-05-01\n2,2024-05-02\n", "'day' has dates such as '2024-05-01'"),
         ('item,likes\n1,"a,b"\n2,"b,c"\n3,b\n', "'likes' is not split at commas"),
-        ("item,likes\n1,Red\n2,red\n", "1 tags of 'likes' differ from another by case"),
+        ("item,likes\n1,Red\n2,red\n", "1 tags of 'likes' differ from another tag only by case"),
         ("item,price\n1,10\n1,20\n2,5\n", "1 rows repeat an item with other values of 'price'"),
         ("item,feature,value\n1,a,1\n1,a,2\n", "1 rows repeat a feature of an item with other"),
-        ("item,feature,weight\n1,a,5\n2,a,1\n", "columns not used beside 'feature': weight; call"),
-        ("item,price,empty\n1,10,\n2,20,\n", "columns without any value: empty"),
+        ("item,feature,weight\n1,a,5\n2,a,1\n", "columns not used beside 'feature': weight; name"),
+        ("item,price,empty\n1,10,\n2,20,\n", "columns without values: empty"),
         ("item,price\n1,10\n,20\n2,5\n", "left out: 1 of 3 rows (33.3%): the item is missing"),
-        ("item,price\n1,10\n2,20\n3,5\nTotal,35\n", "1 of 4 item ids are no whole numbers"),
+        ("item,price\n1,10\n2,20\n3,5\nTotal,35\n", "1 of 4 item ids are not whole numbers"),
     ],
 )  # fmt: skip
 def test_what_looks_odd_is_said(text: str, said: str, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_what_is_plain_is_said_in_one_line(tmp_path: Path) -> None:
         ("item,feature,value\n1,a,\n", DataError, "value is None in value 1"),
         ("item,price\n1,inf\n2,3\n", DataError, "price is inf"),
         ("item,likes\n1,[a\n2,b]\n", None, ""),
-        ("item,likes\n1,[a b]\n2,[c]\n", DataError, "begin and end as arrays do and are none"),
+        ("item,likes\n1,[a b]\n2,[c]\n", DataError, "have the brackets of arrays but are not"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(text: str, error, message: str, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ class TestByTime:
         assert rows_of(split_by_time(self.log(), 100, 200).test, 3) == ({"a"}, {"b", "c"})
 
     def test_what_cannot_be_split(self):
-        with pytest.raises(SettingsError, match="do not follow each other"):
+        with pytest.raises(SettingsError, match="are not in ascending order"):
             split_by_time(self.log(), 200, 100)
         with pytest.raises(EmptyDataError, match="no events before 5"):
             split_by_time(self.log(), 5, 100)
@@ -187,7 +187,7 @@ class TestFolder:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            ({"fingerprint": "0", "protocol": {}}, "another fingerprint"),
+            ({"fingerprint": "0", "protocol": {}}, "the fingerprint does not match"),
             ({"protocol": 3}, "no protocol"),
         ],
     )

@@ -177,14 +177,14 @@ def test_a_scaled_shape_keeps_its_activity(shape):
     [
         ("ml-20n", UnknownNameError, "did you mean 'ml-20m'.*USERSxITEMSxINTERACTIONS"),
         ("", UnknownNameError, "known: USERSxITEMSxINTERACTIONS, ml-1m"),
-        ("5000x2000", SettingsError, "no size .*as 5000x2000x100000, or one of ml-1m"),
-        ("5000x_x9", SettingsError, "no size"),
+        ("5000x2000", SettingsError, "not a size .*as 5000x2000x100000, or one of ml-1m"),
+        ("5000x_x9", SettingsError, "not a size"),
         ("ml-1m,sed=3", UnknownNameError, "did you mean 'seed'"),
         ("ml-1m,seed=x", SettingsError, "seed is 'x'; int was expected"),
         ("ml-1m,seed", SettingsError, "not of the form key=value"),
-        ("50x20x501", SettingsError, "from 250 .* to 500 .*half of all pairs"),
-        ("50x20x249", SettingsError, "249 interactions .* from 250 .5 per user, one per item"),
-        ("500x9000x8999", SettingsError, "from 9,000"),
+        ("50x20x501", SettingsError, "expected 250 .* to 500 .*half of all pairs"),
+        ("50x20x249", SettingsError, "249 interactions .* expected 250 .5 per user, one per item"),
+        ("500x9000x8999", SettingsError, "expected 9,000"),
         ("0x20x249", SettingsError, "users is 0"),
         ("50x6x150", SettingsError, "min_user is 5; .* at most 4"),
         ("1x1000x400", SettingsError, "too few for 1,000 items.*more users"),
@@ -203,7 +203,7 @@ def test_what_cannot_be_had_is_said_in_a_line(text, kind, message):
 def test_there_is_nothing_to_fetch(tmp_path):
     assert "synthetic" in data_sets()
     for name in ("synthetic", "synthetic:ml-1m"):
-        with pytest.raises(FetchError, match=r"made, not fetched: give synthetic:SHAPE"):
+        with pytest.raises(FetchError, match=r"generated, not fetched: give synthetic:SHAPE"):
             nf.fetch(name, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -211,7 +211,7 @@ def test_there_is_nothing_to_fetch(tmp_path):
 def test_it_is_a_name_and_no_file(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="not published split"):
         nf.read_parts(f"synthetic:{SHAPE}")
-    with pytest.raises(SettingsError, match="leave the format out"):
+    with pytest.raises(SettingsError, match="leave out the format"):
         nf.read_log(f"synthetic:{SHAPE}", format="table")
     with pytest.raises(SettingsError, match="columns are fixed"):
         nf.read_log(f"synthetic:{SHAPE}", user="u")
@@ -232,4 +232,4 @@ def test_every_command_that_takes_a_log_takes_its_name(tmp_path, capsys):
     assert run(["data", "fetch"]) == 0
     assert "nothing to fetch" in capsys.readouterr().out
     assert run(["data", "fetch", "synthetic"]) == 1
-    assert "made, not fetched" in capsys.readouterr().err
+    assert "generated, not fetched" in capsys.readouterr().err

@@ -80,9 +80,9 @@ def test_kinds_that_do_not_occur_are_told_and_refused_where_none_does() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("view", "'view' is not of the form kind=number, as buy=5"),
+        ("view", "'view' is not of the form kind=number, such as buy=5"),
         ("view=x", "'view=x' is not of the form"),
-        ("view=1,view=2", "'view' is there twice"),
+        ("view=1,view=2", "'view' is given twice"),
         ("view=-1", "'view' is -1.0; a number of at least 0"),
         ("view=0", "no kind has a weight above 0"),
     ],
@@ -101,7 +101,7 @@ def test_what_does_not_go_together_is_refused(tmp_path) -> None:
     assert read_log(EVENTS.rename({"event": "what"}), kind="what", kind_weights=KINDS).n_events == 6
     with pytest.raises(SchemaError, match="no column known as the weight"):
         read_log(EVENTS, weights="log")
-    with pytest.raises(SettingsError, match="leave one out"):
+    with pytest.raises(SettingsError, match="leave out one of the two"):
         Weighting(parse_kinds(KINDS), scale="none")
     with pytest.raises(UnknownNameError, match="did you mean 'log'"):
         Weighting(scale="logs")  # pyright: ignore[reportArgumentType]

@@ -135,7 +135,7 @@ def test_each_split_has_a_folder_and_callbacks(everyone, tmp_path: Path) -> None
 def test_what_cannot_be_split_is_refused(everyone, log: nf.Log) -> None:
     with pytest.raises(SettingsError, match="n_folds is 1; at least 2"):
         nf.split_k_fold(everyone, 1)
-    with pytest.raises(EmptyDataError, match="83 users cannot be cut into 84 folds"):
+    with pytest.raises(EmptyDataError, match="83 users cannot be divided into 84 folds"):
         nf.split_k_fold(everyone, 84)
     with pytest.raises(SettingsError, match="target_share is 1"):
         nf.split_k_fold(everyone, target_share=1)

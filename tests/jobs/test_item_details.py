@@ -53,7 +53,7 @@ def test_versions_have_the_titles_of_their_items(tmp_path: Path, suffix: str, mo
     assert bundle.items.details.columns == ["title"]
     assert bundle.titles.find("thing 3") == bundle.items.index([3]).tolist()
     told = f"{path}: titles for {len(known)} of {len(expected)} items"
-    assert f"{told}; 1 ids have several titles there, of which the first is taken" in said
+    assert f"{told}; 1 ids have several titles there; the first is used" in said
 
 
 def test_columns_of_items_are_recognised_and_features_keep_their_names(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_columns_of_items_are_recognised_and_features_keep_their_names(tmp_path:
     ids, text = details.apply_to(Vocabulary(["1", "2"]), details.read())
     assert ids.titles is not None
     assert text.endswith(
-        "titles for 0 of 2 items; its ids are as '00/1', those of the events as '1'"
+        "titles for 0 of 2 items; its ids look like '00/1', those of the events like '1'"
     )
 
 

@@ -322,8 +322,8 @@ def test_files_that_are_not_read_are_named(tmp_path: Path) -> None:
 
 def test_a_column_that_is_named_for_outcomes_must_hold_them(tmp_path: Path) -> None:
     path = text("user,item,hit,ts\n1,10,maybe,2026-05-01\n2,10,yes,2026-05-01\n")(tmp_path)
-    with pytest.raises(SchemaError, match=r"'hit' is named for the outcome and holds 'maybe'"):
+    with pytest.raises(SchemaError, match=r"'hit' is set as the outcome, but has 'maybe'"):
         nf.read_log(path, outcome="hit")
     source = make_source("csv", {"path": str(path), "columns": {"outcome": "hit"}})
-    with pytest.raises(SchemaError, match=r"'hit' is named for the outcome and holds 'maybe'"):
+    with pytest.raises(SchemaError, match=r"'hit' is set as the outcome, but has 'maybe'"):
         source.read(SINCE, UNTIL)

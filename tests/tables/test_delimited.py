@@ -164,9 +164,9 @@ def test_lines(text: str, rows: list[tuple], block_bytes: int, tmp_path: Path) -
             "row 2: a double quote opens",
         ),
         ('user,item,title\n1,2,a\n3,4,"open\n5,6,b\n', "row 2: a double quote opens a cell"),
-        ('user,item,title\n1,2,"Weird Al" songs\n', "row 1: a cell opens .*--quoting none"),
-        ("user,item\n1,2\n3,4,5\n", "row 2: the row has 3 cells; 2 were expected"),
-        ('user,item\n1,2\n"3",4,"5"\n', "row 2: the row has 3 cells; 2 were expected"),
+        ('user,item,title\n1,2,"Weird Al" songs\n', "row 1: text follows .*--quoting none"),
+        ("user,item\n1,2\n3,4,5\n", "row 2: the row has 3 cells; expected 2"),
+        ('user,item\n1,2\n"3",4,"5"\n', "row 2: the row has 3 cells; expected 2"),
         ("user,item\n1,2\n\n3,4,5\n", "row 2: the row has 3 cells"),
     ],
 )

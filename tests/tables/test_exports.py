@@ -40,7 +40,7 @@ def test_impressions_with_a_label_are_told(tmp_path: Path) -> None:
     options = ReadOptions(rules=RowRules(item_separator=" "))
     log = nf.read_log(written(tmp_path, "a.tsv", text), item="impressions", options=options)
     assert "all item ids end with -0 or -1, such as 'N55-1'" in told(log)
-    assert "take the 2 with -0 away" in told(log)
+    assert "remove the rows of the 2 ids with -0" in told(log)
     other = nf.read_log(written(tmp_path, "b.csv", "user,item\n1,A-1\n1,A-0\n2,A-2\n"))
     assert "end with" not in told(other)
 
@@ -69,7 +69,7 @@ def test_archives_and_databases_under_other_names_are_named(tmp_path: Path) -> N
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("a.csv"))
-    with pytest.raises(DataError, match=r"is a tar archive; call it \.tar"):
+    with pytest.raises(DataError, match=r"is a tar archive; rename it to \.tar"):
         nf.read_log(written(tmp_path, "log.csv", stream.getvalue()))
     database = b"\0" * 8 + b"DUCK" + b"\0" * 100
     with pytest.raises(DataError, match="is a DuckDB database; write its table to Parquet"):
@@ -78,5 +78,5 @@ def test_archives_and_databases_under_other_names_are_named(tmp_path: Path) -> N
 
 def test_names_of_columns_without_a_header_say_how_to_have_them(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "u1,Skyrim,play\nu2,Fallout,play\n")
-    with pytest.raises(DataError, match=r"no column 'column_1'.*to have columns called so, say"):
+    with pytest.raises(DataError, match=r"no column 'column_1'.*to name columns so, set"):
         nf.read_log(path, user="column_1", item="column_2")

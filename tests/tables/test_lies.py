@@ -41,7 +41,7 @@ REFUSED = {
     ),
     "many rows swallowed": (
         "user,item,title\n" + "1,2,x\n" * 9 + '5,6,"quoted\n' + "7,8,y\n" * 99 + '9,1,24"\n2,3,z\n',
-        "row 10: a double quote opens a cell that runs over 100 more lines",
+        "row 10: a double quote opens a cell that spans 100 more lines",
     ),
     "a title first in its row": (
         'title,user,item\nx,1,2\n"quoted,3,4\ny,5,6\nz,7,8\nold",9,1\n',

@@ -44,14 +44,14 @@ def test_tuples_sets_and_arrays_of_databases_are_lists(text, expected, tmp_path:
 
 @pytest.mark.parametrize("cell", ["{1: 5, 2: 3}", "(1 2)", "{'a': 1}"])
 def test_brackets_that_hold_something_else_are_refused(cell: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="begin and end as arrays"):
+    with pytest.raises(DataError, match="have the brackets of arrays"):
         nf.read_log(written(tmp_path, "a.tsv", f"user\titems\n1\t{cell}\n"))
 
 
 def test_empty_lists_are_counted(tmp_path: Path) -> None:
     log = nf.read_log(written(tmp_path, "a.csv", 'user,items\n1,"[1,2]"\n2,[]\n'))
     assert sizes(log) == (1, 2, 2)
-    assert "1 rows hold nothing and are left out" in told(log)
+    assert "1 rows with empty lists are left out" in told(log)
 
 
 def test_times_that_a_spreadsheet_shortened_are_refused(tmp_path: Path) -> None:
@@ -138,8 +138,8 @@ ITEMS = "item,title\n01,Amélie\n02,Heat\n"
     ("items", "said"),
     [
         (ITEMS + "01,Alien\n", "1 ids have several titles there"),
-        ("item,title\n01,\n02,\n", "has 2 of the items, but no titles of them"),
-        ("item,title\n1,Heat\n2,Alien\n", "its ids are as 1, those of the events as '01'"),
+        ("item,title\n01,\n02,\n", "has 2 of the items, but not their titles"),
+        ("item,title\n1,Heat\n2,Alien\n", "its ids look like 1, those of the events like '01'"),
     ],
 )
 def test_what_is_odd_about_item_details_is_told(items: str, said: str, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_metrics_of_lists_that_hold_every_item_are_remarked_on() -> None:
     items = [(u, i) for u in range(9) for i in range(u % 3, 12)]
     x = nf.read_log({"user": [u for u, _ in items], "item": [i for _, i in items]}).interactions()
     data = nf.FoldIn(x, x)
-    assert remark_on_depths([Recall(20), NDCG(20)], data).startswith("Recall@20: there are 12")
+    assert remark_on_depths([Recall(20), NDCG(20)], data).startswith("Recall@20: there are only 12")
     wide = nf.synthetic_interactions("30x200x900")
     assert remark_on_depths([Recall(20)], nf.FoldIn(wide, wide)) == ""
 
@@ -221,7 +221,7 @@ def test_copies_in_a_folder_are_remarked_on(tmp_path: Path) -> None:
     written(tmp_path, "d/more.csv", "user,item\n1,10\n2,12\n")
     log = nf.read_log(tmp_path / "d")
     assert log.n_events == 6
-    assert "the same content: log.csv as log (1).csv" in told(log)
+    assert "files with the same content: log.csv and log (1).csv" in told(log)
 
 
 def test_copies_in_archives_and_under_other_compression_are_remarked_on(tmp_path: Path) -> None:
@@ -230,11 +230,14 @@ def test_copies_in_archives_and_under_other_compression_are_remarked_on(tmp_path
         archive.writestr("log.csv", text)
         archive.writestr("log (copy).csv", text)
         archive.writestr("more.csv", text + "3,12\n")
-    assert "the same content: log.csv as log (copy).csv; take" in told(
+    assert "files with the same content: log.csv and log (copy).csv; remove" in told(
         nf.read_log(tmp_path / "a.zip")
     )
     written(tmp_path, "d/log.csv", text)
     written(tmp_path, "d/log.csv.gz", gzip.compress(text.encode()))
     pl.DataFrame({"user": [1], "item": [10]}).write_parquet(tmp_path / "d/log.parquet")
-    remark = "the same content: log.csv.gz as log.csv; the same name: log.parquet as log.csv; take"
+    remark = (
+        "files with the same content: log.csv.gz and log.csv; "
+        "files with the same name: log.parquet and log.csv; remove"
+    )
     assert remark in told(nf.read_log(tmp_path / "d"))

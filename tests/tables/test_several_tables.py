@@ -53,7 +53,7 @@ def test_a_second_table_in_a_file_is_refused(
     text: str, row: int, block_bytes: int, tmp_path: Path
 ) -> None:
     options = ReadOptions(block_bytes=block_bytes)
-    with pytest.raises(DataError, match=f"row {row}: the columns of another table"):
+    with pytest.raises(DataError, match=f"row {row}: this is the header of another table"):
         log_of(tmp_path, text, options=options, drop_bad_rows=True)
 
 
@@ -73,7 +73,7 @@ def test_values_that_could_be_names_are_values(text: str, tmp_path: Path) -> Non
 
 def test_a_blank_line_inside_is_told(tmp_path: Path) -> None:
     log = log_of(tmp_path, PAIRS + "\nworum,was\nx,y\n")
-    assert "a blank line stands between rows of" in told(log)
+    assert "there is a blank line between rows of" in told(log)
     assert "above row 5 of 6" in told(log)
     assert "blank line" not in told(log_of(tmp_path, PAIRS + "\n\n"))
     assert "blank line" not in told(log_of(tmp_path, PAIRS.replace("\n", "\n\n")))
@@ -124,7 +124,7 @@ def test_a_folder_that_says_another_day_than_its_file_is_told(
 ) -> None:
     parquet_of(tmp_path, {"date": values}, "date=2024-01-05")
     log = nf.read_log(tmp_path, drop_bad_rows=True)
-    what = "'date' read from the files, where the names of their folders say another value"
+    what = "'date' read from the files, although the names of their folders give another value"
     assert log.read is not None
     assert log.read.converted[what] == n_differing
     assert f"{what}: {n_differing} values" in told(log)

@@ -65,10 +65,10 @@ def test_json_lines_are_a_table(name: str, block_bytes: int, tmp_path: Path) -> 
     ("lines", "message"),
     [
         ('{"user": 1, "item": 2}\n{"user": 1, \n', "row 2: not JSON"),
-        ("[[1, 2]]\n", "row 1: a list stands there; a JSON object per line"),
+        ("[[1, 2]]\n", "row 1: this is a list; a JSON object per line"),
         (
             '{"user": 7, "item": 2}\n{"user": {"id": 8}, "item": 2}\n',
-            "row 2: 'user' is not one value",
+            "row 2: 'user' has several values",
         ),
         ('{"user": 1, "item": 2}\n{"item": 2}\n', "row 2: the user is missing"),
         ('{"user": 1, "item": 2} {"user": 3, "item": 2}\n', "row 1: not JSON"),
@@ -132,7 +132,7 @@ def test_returns_are_no_events_and_are_counted(tmp_path: Path) -> None:
     log = read_log(tmp_path / "log.csv", drop_bad_rows=True, filters=Filters())
     assert log.frame.select("user", "item").rows() == [(1, 3)]
     assert log.read is not None
-    kept = "(--weight-column '' keeps it; in Python and in settings weight = '')"
+    kept = "(keep it with --weight-column ''; in Python and in settings weight = '')"
     assert dict(log.read.left_out) == {
         f"quantity is 0: no event {kept}": 1,
         f"quantity is negative: a return, no event {kept}": 1,

@@ -147,7 +147,7 @@ def test_an_id_that_stands_for_many_is_remarked_on(user: str, tmp_path: Path) ->
     known = "" if user == "0" else "u"
     rows = "".join(f"{known}{i + 1},{i % 7}\n{known}{i + 1},{(i + 1) % 7}\n" for i in range(20))
     rows += "".join(f"{user},{i}\n" for i in range(30))
-    assert "may stand for many" in told(
+    assert "may stand for all users without an account" in told(
         nf.read_log(written(tmp_path, "a.csv", "user,item\n" + rows))
     )
     others = written(tmp_path, "b.csv", "user,item\n0,1\n1,2\n2,1\n")
@@ -170,7 +170,7 @@ def test_invisible_characters_and_forms_of_accents_make_no_other_id(tmp_path: Pa
 def test_ids_that_differ_by_case_are_kept_apart_and_said(tmp_path: Path) -> None:
     log = nf.read_log(written(tmp_path, "a.csv", "user,item\nAnn,10\nann,11\n"))
     assert log.n_users == 2
-    assert "1 user ids differ from another by case" in told(log)
+    assert "1 user ids differ from another id only by case" in told(log)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_lists_of_objects_are_rows(tmp_path: Path) -> None:
     for source in (written(tmp_path, "a.jsonl", lines), tmp_path / "a.parquet", ORDERS):
         log = nf.read_log(source)
         assert sizes(log) == (2, 2, 3)
-        assert "1 rows whose 'items' holds nothing" in told(log)
+        assert "1 rows whose 'items' is empty" in told(log)
 
 
 def test_files_are_told_by_their_first_bytes(tmp_path: Path) -> None:

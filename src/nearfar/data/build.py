@@ -1,4 +1,4 @@
-"""From typed blocks of rows to a Log, in memory bounded by what is kept."""
+"""Build a Log from typed blocks of rows, in memory bounded by the kept rows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 
 from nearfar.core.errors import DataError, EmptyDataError
-from nearfar.data.contradictions import tell_contradictions
+from nearfar.data.contradictions import count_contradictions
 from nearfar.data.events import OPTIONAL, FilterStep, Log, compacted, with_details
 from nearfar.data.filters import Filters, row_mask
 from nearfar.data.id_coder import IdCoder
-from nearfar.data.plain_events import event_judge, how_kept
+from nearfar.data.plain_events import event_judge, how_to_keep
 from nearfar.data.remarks import remarks_on
 from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
@@ -22,19 +22,18 @@ from nearfar.tables.rules import DROP, BadRows, missing_value
 
 
 class LogBuilder:
-    """Collects blocks of rows, checked, coded and filtered; `log` hands out the result.
+    """Check, filter and encode blocks of rows; `log` returns the result.
 
     Args:
-        name: how messages call the data.
-        filters: the part that looks at one row alone (rating, weight, time) is applied to each
-            block.
-        typed: text ids stay text even where all are integers; for data that has types.
-        bad_rows: whether a row whose rating, time or weight is missing or negative, and which no
-            filter leaves out, is refused or dropped; a weight of 0 or below is no event anyway.
-        report: filled with the rows left out.
+        name: the data's name in messages.
+        filters: the filters of single rows (rating, weight, time) are applied to each block.
+        typed: keep text ids as text even if all are integers, for data with types.
+        bad_rows: whether to refuse or drop rows with a missing or negative rating or time, or a
+            missing weight, that no filter leaves out. A weight of at most 0 is never an event.
+        report: updated with the rows left out.
         kinds: the weight of each kind of event; rows then have a column kind.
-        columns: as far as they are given.
-        literal_ids: text ids stay as they are written.
+        columns: the column names that the caller set.
+        literal_ids: keep text ids unchanged.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class LogBuilder:
         self.name = name
         self.filters = filters or Filters()
         self.report = report or ReadReport()
-        self._kinds = event_judge(kinds, columns or Columns(), self.report)
+        self._event_judge = event_judge(kinds, columns or Columns(), self.report)
         self._bad_rows = bad_rows
         self.n_read = 0
         self._has_no_events = self._has_bad_rows = False
@@ -61,7 +60,7 @@ class LogBuilder:
         self._blocks: list[pl.DataFrame] = []
 
     def add_all(self, blocks: Iterable[TableRows]) -> None:
-        """Add every block of a reader."""
+        """Add all blocks of a reader."""
         for rows in blocks:
             self.name = rows.where
             self.add(rows.frame, rows.first_row, rows.dropped)
@@ -69,16 +68,16 @@ class LogBuilder:
     def add(
         self, rows: pl.DataFrame, first_row: int | None = None, dropped: pl.Series | None = None
     ) -> None:
-        """Add rows with canonical columns; ids as Int64 or String, the same in every block.
+        """Add rows; ids are Int64 or String, the same type in every block.
 
         Args:
-            rows: columns user, item and, where there are any, rating, timestamp, weight.
-            first_row: the number of the first row; by default from where the last block ended.
-            dropped: rows to leave out.
+            rows: the columns user, item and optionally rating, timestamp, weight.
+            first_row: the number of the first row; by default it follows the last block.
+            dropped: mask of the rows to leave out.
 
         Raises:
-            DataError: an id is missing, or a rating, time or weight that no filter leaves out is
-                missing, or a rating negative, and bad rows are refused; with the row.
+            DataError: bad rows are refused, and an id, a rating, a time or a weight is missing or
+                a rating is negative in a row that no filter leaves out; the message has the row.
         """
         first = self.n_read + 1 if first_row is None else first_row
         self.n_read += rows.height
@@ -86,11 +85,11 @@ class LogBuilder:
             if rows[column].null_count() and dropped is None:
                 raise missing_value(self.name, first + _first(rows[column].is_null()), column)
         self._has_bad_rows |= dropped is not None and bool(dropped.any())
-        rows, none = self._kinds.read(rows)
-        if none is not None:
-            dropped = none if dropped is None else dropped | none
-        rows = tell_contradictions(rows, dropped, self.report)
-        keep = self._kept(rows, first, dropped)
+        rows, no_event = self._event_judge.read(rows)
+        if no_event is not None:
+            dropped = no_event if dropped is None else dropped | no_event
+        rows = count_contradictions(rows, dropped, self.report)
+        keep = self._keep_mask(rows, first, dropped)
         if dropped is not None:
             rows, keep = rows.filter(~dropped), keep.filter(~dropped)
         coded = rows.with_columns(
@@ -100,8 +99,8 @@ class LogBuilder:
         )
         self._blocks.append(coded if keep.all() else coded.filter(keep))
 
-    def _kept(self, rows: pl.DataFrame, first: int, dropped: pl.Series | None) -> pl.Series:
-        """Which rows the filters keep; rows that are bad beyond them are refused or dropped."""
+    def _keep_mask(self, rows: pl.DataFrame, first: int, dropped: pl.Series | None) -> pl.Series:
+        """Return a mask of the rows to keep; refuse or drop bad rows that the filters keep."""
         optional = [pl.col(c).cast(t) for c, t in OPTIONAL.items() if c in rows.columns]
         mask = row_mask(rows.with_columns(optional), self.filters, self.name)
         unfiltered = pl.repeat(True, rows.height, eager=True) if dropped is None else ~dropped
@@ -114,32 +113,32 @@ class LogBuilder:
             if column == "rating":
                 bad |= (values < 0).fill_null(False)
             if column == "weight":
-                self._count_no_events(values.cast(OPTIONAL[column]), unfiltered)
+                self._count_nonpositive(values.cast(OPTIONAL[column]), unfiltered)
                 bad = bad & unfiltered if self.filters.min_weight is None else bad & keep
             else:
                 bad = bad & keep
             if not bad.any():
                 continue
             if self._bad_rows != "drop":
-                raise self._refused(column, values, _first(bad), first)
+                raise self._bad_value_error(column, values, _first(bad), first)
             self._has_bad_rows = True
             self.report.left_out[f"the {column} is missing or negative"] += int(bad.sum())
             keep = keep & ~bad
         return keep
 
-    def _count_no_events(self, weights: pl.Series, unfiltered: pl.Series) -> None:
-        """Report the rows whose weight says that nothing happened, or that it was taken back."""
+    def _count_nonpositive(self, weights: pl.Series, unfiltered: pl.Series) -> None:
+        """Report the rows whose weight is 0 or negative."""
         column = self.report.columns.get("weight")
-        named, how = (column, f" ({how_kept('weight')})") if column else ("the weight", "")
+        name, hint = (column, f" ({how_to_keep('weight')})") if column else ("the weight", "")
         for reason, no_event in (
-            (f"{named} is 0: no event{how}", weights == 0),
-            (f"{named} is negative: a return, no event{how}", weights < 0),
+            (f"{name} is 0: no event{hint}", weights == 0),
+            (f"{name} is negative: a return, no event{hint}", weights < 0),
         ):
-            if n_such := int((unfiltered & no_event.fill_null(False)).sum()):
+            if n_rows := int((unfiltered & no_event.fill_null(False)).sum()):
                 self._has_no_events = True
-                self.report.left_out[reason] += n_such
+                self.report.left_out[reason] += n_rows
 
-    def _refused(self, column: str, values: pl.Series, at: int, first: int) -> DataError:
+    def _bad_value_error(self, column: str, values: pl.Series, at: int, first: int) -> DataError:
         if values[at] is None:
             return missing_value(self.name, first + at, column)
         return DataError(
@@ -148,7 +147,7 @@ class LogBuilder:
         )
 
     def log(self, items: pl.DataFrame | None = None) -> Log:
-        """The log of all rows added, with item details from `items` (column `item`, ...).
+        """Return the log of all rows, with the item details of `items` (column `item`, ...).
 
         Raises:
             EmptyDataError: no row was added.
@@ -156,13 +155,13 @@ class LogBuilder:
         """
         if not self.n_read:
             raise EmptyDataError(f"{self.name} has no rows; at least one event was expected")
-        self._kinds.check(self.name)
+        self._event_judge.check(self.name)
         events = pl.concat(self._blocks, rechunk=True)
         self._blocks.clear()
         user_ids, user_codes = self._users.vocabulary()
         item_ids, item_codes = self._items.vocabulary()
         for column, codes in (("user", user_codes), ("item", item_codes)):
-            self._tell_rewritten(events[column])
+            self._report_rewritten(events[column])
             if codes is not None:
                 merged = codes.astype(np.uint32)[events[column].to_numpy()]
                 events = events.with_columns(pl.Series(column, merged))
@@ -172,20 +171,20 @@ class LogBuilder:
         self.report.remarks += remarks_on(log, self.filters)
         conditions = ["unreadable rows"] if self._has_bad_rows else []
         conditions += ["weight > 0"] if self._has_no_events else []
-        conditions += [self._kinds.condition] if self._kinds.condition else []
+        conditions += [self._event_judge.condition] if self._event_judge.condition else []
         conditions += [self.filters.row_step] if self.filters.row_step else []
         n_lost = self.n_read - log.n_events
         if n_lost or conditions:
-            lost = FilterStep(
+            step = FilterStep(
                 ", ".join(conditions) or "unreadable rows",
                 n_lost,
                 len(user_ids) - log.n_users,
                 len(item_ids) - log.n_items,
             )
-            log = replace(log, steps=(lost,))
+            log = replace(log, steps=(step,))
         return replace(log, item_ids=with_details(log.item_ids, items), read=self.report)
 
-    def _tell_rewritten(self, codes: pl.Series) -> None:
+    def _report_rewritten(self, codes: pl.Series) -> None:
         ids = {"user": self._users, "item": self._items}[codes.name]
         if ids.rewritten is not None and ids.rewritten.any():
             n = int(ids.rewritten.gather(codes).sum())

@@ -1,4 +1,4 @@
-"""Rows that count as interactions although a column says the opposite: told and counted."""
+"""Count rows that are kept although one of their columns says the opposite of an interaction."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import re
 import polars as pl
 
 from nearfar.core import identity
-from nearfar.data.event_words import CONTRARY_WORDS, NO, YES
+from nearfar.data.event_words import NO, NO_EVENT_KINDS, YES
 from nearfar.tables.columns import OPTIONS
-from nearfar.tables.contrary import CONTRARY, NOT_UNDONE, UNDONE_STEMS, contrary_of
+from nearfar.tables.contradiction_columns import (
+    CONTRADICTION_PREFIX,
+    NO_UNDO,
+    UNDO_STEMS,
+    contradiction_type,
+)
 from nearfar.tables.names import plain_name
 from nearfar.tables.report import ReadReport
 
@@ -18,101 +23,108 @@ NUMBER = r"^\s*[+-]?[$€£¥]?\s*\d[\d.,]*\s*$"
 ODD_KINDS = re.compile("impression|uninstall|unsubscri|unfollow|unlik|fail|dropped")
 MOST_VALUES = 8
 MOST_WORDS = 10_000
-"""A column with more of them holds no kinds of events."""
+"""A column with more distinct values does not hold kinds of events."""
 LONGEST_KIND = 40
 WEIGH_KINDS = "--kind-weights leaves out the kinds that it does not name"
-TAKE_AWAY = "if that takes the event back, take these rows away before reading"
+REMOVE_ROWS = "if this undoes the event, remove these rows before reading"
 
 
-def tell_contradictions(
+def count_contradictions(
     rows: pl.DataFrame, left_out: pl.Series | None, report: ReadReport
 ) -> pl.DataFrame:
-    """Return rows without the columns that may speak against them, which are counted in the report.
+    """Count the rows that contradict an interaction, and return rows without the columns read.
 
     Args:
-        rows: with such columns beside the others.
-        left_out: rows that do not count anyway; None for none.
-        report: its `contradictions` are filled.
+        rows: rows whose contradicting columns begin with `CONTRADICTION_PREFIX`.
+        left_out: mask of the rows that do not count anyway; None for none.
+        report: its `contradictions` are updated.
     """
-    contrary = [column for column in rows.columns if column.startswith(CONTRARY)]
-    if not contrary:
+    columns = [column for column in rows.columns if column.startswith(CONTRADICTION_PREFIX)]
+    if not columns:
         return rows
     counting = pl.repeat(True, rows.height, eager=True) if left_out is None else ~left_out
     if "weight" in rows.columns:
         counting &= (rows["weight"] > 0).fill_null(True)
-    for column in contrary:
-        name = column.removeprefix(CONTRARY)
+    for column in columns:
+        name = column.removeprefix(CONTRADICTION_PREFIX)
         values = rows[column].filter(counting)
         if values.null_count() < len(values):
-            for what, n in _spoken(name, values.drop_nulls()).items():
-                report.contradictions[what] += n
-    return rows.drop(contrary)
+            for message, n in _contradictions(name, values.drop_nulls()).items():
+                report.contradictions[message] += n
+    return rows.drop(columns)
 
 
-def tell_odd_kinds(kinds: pl.Series, report: ReadReport) -> None:
-    """Count in the report the kinds of events that are kept and may be none, and rows without one.
+def count_odd_kinds(kinds: pl.Series, report: ReadReport) -> None:
+    """Count rows whose kind is empty, or looks like no interaction but is not a known word.
 
     Args:
-        kinds: of the rows that count.
-        report: its `contradictions` are filled.
+        kinds: the kinds of the rows that count.
+        report: its `contradictions` are updated.
     """
     if n_missing := kinds.null_count():
-        report.contradictions[f"{kinds.name!r} is empty ({TAKE_AWAY})"] += n_missing
+        report.contradictions[f"{kinds.name!r} is empty ({REMOVE_ROWS})"] += n_missing
     distinct = kinds.drop_nulls().unique()
     odd = [k for k in distinct if len(k) <= LONGEST_KIND and _is_odd(plain_name(k))]
     for kind, n in kinds.filter(kinds.is_in(odd)).value_counts(sort=True).head(MOST_VALUES).rows():
         report.contradictions[f"{kinds.name!r} is {kind!r} ({WEIGH_KINDS})"] += n
 
 
-def _is_odd(plain: str) -> bool:
-    odd = UNDONE_STEMS.search(plain) or ODD_KINDS.search(plain)
-    return bool(odd) and not NOT_UNDONE.search(plain)
+def _is_odd(plain_kind: str) -> bool:
+    odd = UNDO_STEMS.search(plain_kind) or ODD_KINDS.search(plain_kind)
+    return bool(odd) and not NO_UNDO.search(plain_kind)
 
 
-def _spoken(name: str, values: pl.Series) -> dict[str, int]:
-    """How many values speak against their row, in words."""
-    match contrary_of(name):
+def _contradictions(name: str, values: pl.Series) -> dict[str, int]:
+    """Return the number of contradicting values by message.
+
+    Args:
+        name: the name of the column.
+        values: its values without nulls, as text.
+    """
+    match contradiction_type(name):
         case "kind":
-            return _kinds(name, values)
+            return _no_event_kinds(name, values)
         case "praise":
             words = values.str.to_lowercase()
             if not words.is_in(list(YES | NO)).all():
                 return {}
             n = int(words.is_in(list(NO)).sum())
-            return {f"{name!r} says no ({_named('outcome', name)})": n} if n else {}
+            return {f"{name!r} says no ({_option_hint('outcome', name)})": n} if n else {}
         case "amount":
             n = int(values.str.contains(NEGATIVE).sum())
-            return {f"{name!r} is negative ({TAKE_AWAY})": n} if n else {}
+            return {f"{name!r} is negative ({REMOVE_ROWS})": n} if n else {}
         case _:
             return _undone(name, values)
 
 
-def _kinds(name: str, values: pl.Series) -> dict[str, int]:
+def _no_event_kinds(name: str, values: pl.Series) -> dict[str, int]:
     counts = values.value_counts().sort("count", values.name, descending=[True, False])
     if counts.height > MOST_WORDS:
         return {}
-    against = [(v, n) for v, n in counts.iter_rows() if plain_name(v) in CONTRARY_WORDS]
-    told = {f"{name!r} is {v!r} ({_named('kind', name)})": n for v, n in against[:MOST_VALUES]}
-    if rest := sum(n for _, n in against[MOST_VALUES:]):
-        told[f"{name!r} says so in other words ({_named('kind', name)})"] = rest
-    return told
+    no_events = [(v, n) for v, n in counts.iter_rows() if plain_name(v) in NO_EVENT_KINDS]
+    hint = _option_hint("kind", name)
+    messages = {f"{name!r} is {v!r} ({hint})": n for v, n in no_events[:MOST_VALUES]}
+    if n_others := sum(n for _, n in no_events[MOST_VALUES:]):
+        messages[f"{name!r} has other such words ({hint})"] = n_others
+    return messages
 
 
 def _undone(name: str, values: pl.Series) -> dict[str, int]:
     words = values.str.to_lowercase()
-    said = values.filter(~(identity.missing_words(words) | words.is_in(list(NO))))
-    numbers = said.str.contains(NUMBER)
-    nothing = said.str.contains(r"^[\s$€£¥+0.,-]*$")
-    n_numbers, n_words = int((numbers & ~nothing).sum()), int((~numbers & ~nothing).sum())
-    told = {f"{name!r} is not 0 ({TAKE_AWAY})": n_numbers} if n_numbers else {}
-    if n_words:
-        distinct = said.filter(~numbers & ~nothing).unique(maintain_order=True)
-        such = f"is {distinct[0]!r}" if len(distinct) == 1 else "holds a value"
-        told[f"{name!r} {such} ({TAKE_AWAY})"] = n_words
-    return told
+    undone = values.filter(~(identity.missing_words(words) | words.is_in(list(NO))))
+    is_number = undone.str.contains(NUMBER)
+    is_zero = undone.str.contains(r"^[\s$€£¥+0.,-]*$")
+    n_numbers = int((is_number & ~is_zero).sum())
+    texts = undone.filter(~is_number & ~is_zero)
+    messages = {f"{name!r} is not 0 ({REMOVE_ROWS})": n_numbers} if n_numbers else {}
+    if len(texts):
+        distinct = texts.unique(maintain_order=True)
+        problem = f"is {distinct[0]!r}" if len(distinct) == 1 else "holds a value"
+        messages[f"{name!r} {problem} ({REMOVE_ROWS})"] = len(texts)
+    return messages
 
 
-def _named(role: str, column: str) -> str:
+def _option_hint(role: str, column: str) -> str:
     return (
         f"{OPTIONS[role]} {column} leaves them out; in Python and in settings {role} = {column!r}"
     )

@@ -1,10 +1,10 @@
-"""Words by which rows say that nothing happened, that it was taken back, or yes and no."""
+"""Words for events that are no interactions (shown, refunded, removed), and for yes and no."""
 
 from __future__ import annotations
 
 from nearfar.tables.names import words
 
-NO_EVENTS = frozenset(
+NO_EVENT_WORDS = frozenset(
     words(
         "impression impressions impressed exposure exposed shown served displayed refund refunded "
         "partialrefund orderrefunded return returned cancel cancelled canceled cancellation "
@@ -23,14 +23,14 @@ NO_EVENTS = frozenset(
         "退货 退款 取消 已取消 已退款 曝光 返品 返金 キャンセル 반품 환불 취소 노출"
     )
 )
-"""Kinds of events after which nobody wants the item more, as `plain_name` writes them."""
-CONTRARY_WORDS = NO_EVENTS | frozenset(
+"""Kinds of events that are no interactions, in the form of `plain_name`."""
+NO_EVENT_KINDS = NO_EVENT_WORDS | frozenset(
     words(
         "down negative bad rejected declined voided void expired unpaid notrecommended uninstall "
         "uninstalled sell sold dropped withdrawn"
     )
 )
-"""Words that do so in a column that is named for the kind. Elsewhere they may mean other things."""
+"""`NO_EVENT_WORDS` and words that mean the same in a column of kinds only ("sell", "down")."""
 YES = frozenset((
     "1", "1.0", "true", "t", "yes", "y", "x", "\u2713",
     "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda", "sann", "sandt", "истина",

@@ -1,4 +1,4 @@
-"""Log: who interacted with what, event by event, in compact codes."""
+"""A log: one row per event, with users and items as compact codes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPTIONAL = {"rating": pl.Float32, "timestamp": pl.Int64, "weight": pl.Float32}
 
 @dataclass(frozen=True)
 class FilterStep:
-    """What one filter dropped (events, and users and items that have none left)."""
+    """The events that a filter dropped, and the users and items without events after it."""
 
     name: str
     events: int
@@ -39,7 +39,7 @@ class FilterStep:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Events that a given vocabulary has no row or column for."""
+    """The number of events, users and items that are not in given vocabularies."""
 
     events: int
     users: int
@@ -47,28 +47,28 @@ class Unknown:
 
 
 def check_log(value: object) -> None:
-    """Raises: DataError where this is no log, as a path or a frame that is not read yet."""
+    """Raise a DataError if a value is not a log, for example a path or a frame."""
     if not isinstance(value, Log):
-        raise DataError(f"a log was expected, not {kind_of(value)}; read one by nf.read_log(...)")
+        raise DataError(f"a log was expected, not {kind_of(value)}; read one with nf.read_log(...)")
 
 
 @dataclass(frozen=True, eq=False)
 class Log:
-    """An interaction log, in file order; `read_log` makes one.
+    """An interaction log in file order; `read_log` makes one.
 
-    Ids are kept once, in two vocabularies in order of first appearance, and events hold their
-    positions: 20 million rated and dated events take 400 MB. Every id has an event.
+    Two vocabularies hold each id once, in order of first appearance. Events hold positions in them:
+    20 million events with ratings and times take 400 MB. Every id has an event.
 
     Attributes:
-        events: columns `user`, `item` (UInt32 positions in the vocabularies) and, where the
-            data has them, `rating` (Float32), `timestamp` (Int64, seconds since 1970 in UTC),
-            `weight` (Float32, a count such as plays).
-        user_ids, item_ids: the vocabularies; details of items ("title", "genres") with them.
-        name: where the log came from, for messages.
-        steps: what filters have dropped so far.
-        read: what the source was read as; None for a log that was not read.
-        scale: what the weights are in training; "none" where all interactions count alike.
-        repeats: the weight of an interaction that several events are of.
+        events: the columns `user`, `item` (UInt32 positions in the vocabularies) and optionally
+            `rating` (Float32), `timestamp` (Int64, seconds since 1970 in UTC), `weight` (Float32, a
+            count such as plays).
+        user_ids, item_ids: the vocabularies; item_ids has the items' details ("title", "genres").
+        name: the log's name in messages.
+        steps: what each filter dropped so far.
+        read: the report of reading; None for a log that was not read.
+        scale: the scale of weights in training; "none" if all interactions count the same.
+        repeats: how the weights of repeated events are combined.
 
     Examples:
         >>> log.n_users, log.n_items, log.n_events
@@ -99,7 +99,7 @@ class Log:
         return len(self.item_ids)
 
     def has(self, column: str) -> bool:
-        """Whether the events have a "rating", "timestamp" or "weight"."""
+        """Return whether the events have a "rating", "timestamp" or "weight"."""
         return column in self.events.columns
 
     @cached_property
@@ -114,7 +114,7 @@ class Log:
 
     @property
     def frame(self) -> pl.DataFrame:
-        """The events with their ids in place of positions: `user`, `item`, and what else."""
+        """The events with ids instead of positions."""
         return self.events.with_columns(
             self.user_ids.ids.gather(self.events["user"]).alias("user"),
             self.item_ids.ids.gather(self.events["item"]).alias("item"),
@@ -135,54 +135,54 @@ class Log:
     def from_frame(
         cls, frame: pl.DataFrame, items: pl.DataFrame | None = None, name: str = "log"
     ) -> Log:
-        """A log from canonical columns (`user`, `item`, optional `rating`, ...), unchecked values.
+        """Make a log from the columns `user`, `item` and optionally `rating`, ... without checks.
 
-        `items` has a column `item` and any details; items without events are left out.
+        `items` has the column `item` and details; items without events are left out.
         """
         ids = {role: frame[role].unique(maintain_order=True) for role in ("user", "item")}
         codes = []
         for role, values in ids.items():
             index = pl.DataFrame({"id": values}).with_row_index("code")
-            found = frame.select(id=role).join(
+            joined = frame.select(id=role).join(
                 index, on="id", how="left", nulls_equal=True, maintain_order="left"
             )
-            codes.append(found["code"].cast(pl.UInt32).alias(role))
+            codes.append(joined["code"].cast(pl.UInt32).alias(role))
         present = [pl.col(c).cast(t) for c, t in OPTIONAL.items() if c in frame.columns]
         events = pl.DataFrame(codes).hstack(frame.select(present).get_columns())
         item_ids = with_details(Vocabulary(ids["item"]), items)
         return cls(events, Vocabulary(ids["user"]), item_ids, name)
 
     def keep(self, mask: np.ndarray | pl.Series) -> Log:
-        """The events where `mask` is true, in order; ids without events go."""
+        """Return the log of the events where `mask` is true, without ids that have no events."""
         events = self.events.filter(pl.Series(mask))
         return compacted(replace(self, events=events))
 
     def unknown(
         self, user_ids: Vocabulary | None = None, item_ids: Vocabulary | None = None
     ) -> Unknown:
-        """What `interactions` leaves out under the same vocabularies."""
+        """Count what `interactions` leaves out with the same vocabularies."""
         rows = _positions(self.user_ids, user_ids)
         columns = _positions(self.item_ids, item_ids)
-        lost = (rows[self.users] < 0) | (columns[self.items_met] < 0)
-        return Unknown(int(lost.sum()), int((rows < 0).sum()), int((columns < 0).sum()))
+        is_unknown = (rows[self.users] < 0) | (columns[self.items_met] < 0)
+        return Unknown(int(is_unknown.sum()), int((rows < 0).sum()), int((columns < 0).sum()))
 
     def interactions(
         self, user_ids: Vocabulary | None = None, item_ids: Vocabulary | None = None
     ) -> Interactions:
-        """The log as a binary matrix; repeated events are one interaction.
+        """Return the log as a binary matrix; repeated events are one interaction.
 
-        With weights on a `scale` the interactions have weights, which those of repeated events are
-        united to by the rule `repeats`.
+        If the log's weights are used (`scale`), interactions have weights, and the rule `repeats`
+        combines those of repeated events.
 
-        Rows and columns are the log's ids in order of first appearance, or the vocabularies
-        given: events of ids that these lack are left out (`unknown` counts them), and ids of
-        theirs without events are empty rows and columns.
+        Rows and columns are the log's ids in order of first appearance, or the given vocabularies.
+        Events of ids that these lack are left out (`unknown` counts them), and their ids without
+        events become empty rows and columns.
 
         Raises:
             EmptyDataError: the log has no events.
         """
         if not self.n_events:
-            raise EmptyDataError(f"{self.name} has no events, so there is no matrix to make")
+            raise EmptyDataError(f"{self.name} has no events to make a matrix of")
         rows = _positions(self.user_ids, user_ids)[self.users]
         columns = _positions(self.item_ids, item_ids)[self.items_met]
         known = np.ones(len(rows), bool)
@@ -209,7 +209,7 @@ class Log:
 
 
 def binary_matrix(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_array:
-    """The matrix with a one at every (row, column) given, however often."""
+    """Return the matrix with a one at every given (row, column); repetitions do not add up."""
     data = np.ones(len(rows), np.float32)
     x = csr_array((data, (rows.astype(np.int32), columns.astype(np.int32))), shape=shape)
     x.data[:] = 1.0
@@ -217,7 +217,7 @@ def binary_matrix(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int])
 
 
 def compacted(log: Log) -> Log:
-    """The log with ids without events gone, and the rest in order of first appearance."""
+    """Return the log without ids that have no events, and the others in order of appearance."""
     user, user_ids = _compact(log.events["user"], log.user_ids)
     item, item_ids = _compact(log.events["item"], log.item_ids)
     return replace(
@@ -228,7 +228,7 @@ def compacted(log: Log) -> Log:
 def _compact(codes: pl.Series, ids: Vocabulary) -> tuple[pl.Series, Vocabulary]:
     n = len(codes)
     first = np.full(len(ids), n, np.int64)
-    first[codes.to_numpy()[::-1]] = np.arange(n - 1, -1, -1)  # of equal indices the last is kept
+    first[codes.to_numpy()[::-1]] = np.arange(n - 1, -1, -1)  # the last of equal indices counts
     present = np.argsort(first, kind="stable")[: np.count_nonzero(first < n)]
     if len(present) == len(ids) and (present == np.arange(len(ids))).all():
         return codes, ids
@@ -237,14 +237,14 @@ def _compact(codes: pl.Series, ids: Vocabulary) -> tuple[pl.Series, Vocabulary]:
     return pl.Series(codes.name, new[codes.to_numpy()]), ids.take(present)
 
 
-def _positions(own: Vocabulary, given: Vocabulary | None) -> np.ndarray:
-    return np.arange(len(own)) if given is None or given is own else given.index(own.ids)
+def _positions(ids: Vocabulary, target: Vocabulary | None) -> np.ndarray:
+    return np.arange(len(ids)) if target is None or target is ids else target.index(ids.ids)
 
 
 def with_details(ids: Vocabulary, items: pl.DataFrame | None) -> Vocabulary:
-    """A vocabulary with the details of `items`, matched on its column `item`.
+    """Return a vocabulary with the details of `items`, matched by the column `item`.
 
-    Genres given as text are split at "|".
+    Genres as text are split at "|".
 
     Raises:
         DataError: `items` has no column `item`.
@@ -259,34 +259,34 @@ def with_details(ids: Vocabulary, items: pl.DataFrame | None) -> Vocabulary:
     )
     if "genres" in items.columns and items["genres"].dtype == pl.String:
         items = items.with_columns(pl.col("genres").str.split("|"))
-    found = pl.DataFrame({"item": ids.ids}).join(
+    details = pl.DataFrame({"item": ids.ids}).join(
         items, on="item", how="left", maintain_order="left"
     )
-    return Vocabulary(ids.ids, found.drop("item"))
+    return Vocabulary(ids.ids, details.drop("item"))
 
 
 def told_titles(ids: Vocabulary, details: pl.DataFrame | None = None) -> tuple[int, str]:
-    """How many ids have a title, and that in words; where none has, with ids of both sides.
+    """Return the number of ids with a title, and a message on the match of titles.
 
     Args:
-        ids: with their details.
-        details: the table that they were matched with, with its column `item`.
+        ids: the ids with their details.
+        details: the table of details with its column `item`, for hints in the message.
     """
     n_titled = 0 if ids.titles is None else len(ids.titles) - ids.titles.null_count()
     text = f"titles for {n_titled:,} of {len(ids):,} items"
     if details is None or not details.height or not len(ids):
         return n_titled, text
     if not n_titled:
-        here, there = ids.ids[0], details["item"][0]
+        id_of_event, id_of_table = ids.ids[0], details["item"][0]
         n_alike = int((ids.index(details["item"].unique()) >= 0).sum())
         if n_alike:
-            text += f"; it has {n_alike:,} of the items, but no titles of them"
+            text += f"; it has {n_alike:,} of the items, but not their titles"
         else:
-            text += f"; its ids are as {there!r}, those of the events as {here!r}"
+            text += f"; its ids look like {id_of_table!r}, those of the events like {id_of_event!r}"
     elif "title" in details.columns:
         titles = details.drop_nulls("title").group_by("item").agg(pl.col("title").n_unique())
         if n_several := int((titles["title"] > 1).sum()):
-            text += f"; {n_several:,} ids have several titles there, of which the first is taken"
+            text += f"; {n_several:,} ids have several titles there; the first is used"
     return n_titled, text
 
 

@@ -1,4 +1,4 @@
-"""One column of features, and its scale beside columns of other kinds."""
+"""One column of features, scaled to be comparable with columns of other kinds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, diags_array
 
 Kind = Literal["tags", "number", "vector"]
 MIN_ITEMS = 2
-"""A tag that only one known item has says nothing about other items."""
+"""A tag of only one known item is no use for other items."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,10 +19,10 @@ class FeatureColumn:
     """The features of one column.
 
     Args:
-        column: its name.
-        kind: "tags" of weights, one "number" per item, or a "vector" per item.
-        names: of the features.
-        values: items x features; a stored zero is a value, what is not stored is missing.
+        column: the column's name.
+        kind: "tags" with weights, one "number" per item, or one "vector" per item.
+        names: the names of the features.
+        values: items x features; a stored zero is a value, an entry that is not stored is missing.
     """
 
     column: str
@@ -36,24 +36,24 @@ class FeatureColumn:
         if self.kind == "tags":
             return f"{self.column} ({len(self.names):,} tags)"
         numbers = self.values.data
-        told = f"numbers from {numbers.min():g} to {numbers.max():g}" if len(numbers) else "none"
+        summary = f"numbers from {numbers.min():g} to {numbers.max():g}" if len(numbers) else "none"
         n_missing = self.values.shape[0] - self.values.nnz
         missing = f"; {n_missing:,} of {self.values.shape[0]:,} items have none" * (n_missing > 0)
-        return f"{self.column} ({told}{missing})"
+        return f"{self.column} ({summary}{missing})"
 
     @property
     def labels(self) -> list[str]:
-        """The features, each with its column."""
+        """The names of the features with their column."""
         return [f"{self.column}={name}" for name in self.names]
 
     def scaled(
         self, known: Int[np.ndarray, " known"], n_numbers: int
     ) -> tuple[csr_array, list[str]]:
-        """Return the features on the scale of `ItemFeatures.encoded`, and the labels of those kept.
+        """Return the features on the scale of `ItemFeatures.encoded`, and their labels.
 
         Args:
-            known: rows of the items that the model knows.
-            n_numbers: columns of numbers.
+            known: the rows of the items that the model knows.
+            n_numbers: the number of columns of kind "number".
         """
         n_having = np.bincount(self.values[known].indices, minlength=self.values.shape[1])
         kept = np.flatnonzero(n_having >= MIN_ITEMS)
@@ -94,7 +94,7 @@ def _lengths(x: csr_array) -> np.ndarray:
 
 
 def _column_means(x: csr_array, known: np.ndarray, *, squared: bool = False) -> np.ndarray:
-    """Means over the stored values of known rows."""
+    """Return the mean of each column over the stored values of known rows."""
     part = x[known]
     data = part.data**2 if squared else part.data
     totals = np.bincount(part.indices, data, minlength=x.shape[1])

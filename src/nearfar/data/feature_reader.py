@@ -1,4 +1,4 @@
-"""The columns of a table of items as features, and what there is to say of how they are read."""
+"""Read the columns of a table of items as features, with remarks on how they are read."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from nearfar.tables.numbers import SURE_DECIMAL_COMMA
 FEATURE, VALUE = "feature", "value"
 ATTRIBUTES = ("attribute", "attributename", "property", "propertyname", "characteristic", "key")
 MOST = 0.5
-"""The share of a column's values from which on it is told what they look like."""
+"""A remark describes what a column looks like if at least this share of its values does."""
 LIKE_A_NUMBER = r"^[^\w\s]{0,3}\s?[+-]?\d[\d.,'\s]*(?:[^\W\d_]{1,4}|[%$€£¥])?$"
 LIKE_A_DATE = r"^\d{4}-\d{2}-\d{2}"
 MOST_COLUMNS = 20
 
 
 class FeatureReader:
-    """Reads the columns of a table of items.
+    """Read the columns of a table of items as features.
 
     Args:
-        rows: the item of each row of the table, as a position.
-        n_items: how many items there are.
-        where: how messages name the table.
+        rows: the position of the item of each row.
+        n_items: the number of items.
+        where: the table's name in messages.
 
     Attributes:
-        remarks: what there is to say of the columns, once they are read.
+        remarks: remarks on the columns, after they were read.
     """
 
     def __init__(self, rows: Int[np.ndarray, " rows"], n_items: int, where: str) -> None:
@@ -41,34 +41,35 @@ class FeatureReader:
         self.remarks: list[str] = []
 
     def read(self, table: pl.DataFrame) -> tuple[FeatureColumn, ...]:
-        """The features by column; those of the columns feature and value where these are there.
+        """Return the features by column, or those in the columns feature and value.
 
         Raises:
-            DataError: a value is not a finite number, or lists have several lengths.
-            SchemaError: attributes and their values stand in two columns.
+            DataError: a value is not a finite number, or lists differ in length.
+            SchemaError: attributes and their values are in two columns.
         """
         names = {plain_name(column): column for column in reversed(table.columns)}
         if FEATURE in names:
-            found = [self._long(table, names[FEATURE], names.get(VALUE))]
+            features = [self._long(table, names[FEATURE], names.get(VALUE))]
         elif VALUE in names and (known := [names[n] for n in ATTRIBUTES if n in names]):
             raise SchemaError(
-                f"{self._where} names attributes in {known[0]!r} and their values in "
-                f"{names[VALUE]!r}; join them in a column 'feature', as 'color=red', or give every "
-                "attribute a column"
+                f"{self._where} has attributes in {known[0]!r} and their values in "
+                f"{names[VALUE]!r}; join them in a column 'feature', such as 'color=red', or give "
+                "each attribute its own column"
             )
         else:
-            found = self._wide(table)
-        if found:
-            more = f" and {len(found) - MOST_COLUMNS} more" * (len(found) > MOST_COLUMNS)
-            self.remarks.insert(0, f"features: {', '.join(map(str, found[:MOST_COLUMNS]))}{more}")
-        return tuple(found)
+            features = self._wide(table)
+        if features:
+            more = f" and {len(features) - MOST_COLUMNS} more" * (len(features) > MOST_COLUMNS)
+            listed = ", ".join(map(str, features[:MOST_COLUMNS]))
+            self.remarks.insert(0, f"features: {listed}{more}")
+        return tuple(features)
 
     def _long(self, table: pl.DataFrame, feature: str, value: str | None) -> FeatureColumn:
         used = ("item", "id", "title", feature, value)
         if others := [column for column in table.columns if column not in used]:
             self.remarks.append(
                 f"columns not used beside {feature!r}: {', '.join(others)}"
-                + "; call the weights of features 'value'" * (value is None)
+                + "; name the column of features' weights 'value'" * (value is None)
             )
         weights = None if value is None else self._numbers(table[value])
         return self._tags(table[feature].cast(pl.String), self._rows, FEATURE, weights)
@@ -85,7 +86,7 @@ class FeatureReader:
             else:
                 features.append(self._column(table[name]))
         if empty:
-            self.remarks.append(f"columns without any value: {', '.join(empty)}")
+            self.remarks.append(f"columns without values: {', '.join(empty)}")
         return features
 
     def _column(self, column: pl.Series) -> FeatureColumn:
@@ -99,7 +100,7 @@ class FeatureReader:
             if numbers.null_count() > text.null_count():
                 return self._of_text(text, numbers)
             if text.str.contains(",", literal=True).any():
-                self.remarks.append(f"decimal commas of {column.name!r} are read as points")
+                self.remarks.append(f"decimal commas in {column.name!r} are read as decimal points")
             column = numbers
         if not column.dtype.is_numeric():
             return self._tags(column.cast(pl.String), self._rows, column.name)
@@ -114,15 +115,15 @@ class FeatureReader:
         return self._of_lists(lists)
 
     def _arrays(self, text: pl.Series) -> pl.Series:
-        """Cells of arrays, as JSON and Python write them, as lists of text."""
+        """Convert cells with JSON or Python arrays to lists of text."""
         if not text.str.contains('"', literal=True).any():
             text = text.str.replace_all("'", '"', literal=True)
         try:
             return text.str.json_decode(pl.List(pl.String))
         except PolarsError:
             raise DataError(
-                f"{self._where}: the cells of {text.name!r} begin and end as arrays do and are "
-                "none; write them as JSON, or separate tags by |"
+                f"{self._where}: the cells of {text.name!r} have the brackets of arrays but are "
+                "not arrays; write them as JSON, or separate tags by |"
             ) from None
 
     def _of_lists(self, column: pl.Series) -> FeatureColumn:
@@ -136,23 +137,25 @@ class FeatureReader:
         return self._tags(tags["tag"], tags["row"].to_numpy(), column.name)
 
     def _remark_on_text(self, known: pl.Series, odd: str) -> None:
-        """Tell of tags that may have been meant as something else."""
+        """Add a remark on tags that may be something else."""
         name = known.name
         listed = known.str.contains("[|;]").any()
         if not listed and known.str.contains(LIKE_A_NUMBER).mean() >= MOST:  # pyright: ignore[reportOptionalOperand, reportOperatorIssue]
             self.remarks.append(
-                f"{name!r} looks like numbers and is read as tags, because of {odd!r} and the "
-                "like; write numbers without units and separators of thousands"
+                f"{name!r} looks like numbers but is read as tags, because of values such as "
+                f"{odd!r}; write numbers without units and thousands separators"
             )
         elif known.str.contains(LIKE_A_DATE).mean() >= MOST:  # pyright: ignore[reportOptionalOperand, reportOperatorIssue]
             self.remarks.append(
-                f"{name!r} holds dates such as {odd!r}, which are tags; give a year as a number"
+                f"{name!r} has dates such as {odd!r}, which are read as tags; write the year as a "
+                "number"
             )
-        elif not listed and len(cut := known.filter(known.str.contains(",", literal=True))):
+        elif not listed and len(with_comma := known.filter(known.str.contains(",", literal=True))):
             pieces = known.str.split(",").explode().str.strip_chars()
-            if len(cut) >= MOST * len(known) and pieces.n_unique() < known.n_unique() + len(cut):
+            n_tags = known.n_unique() + len(with_comma)
+            if len(with_comma) >= MOST * len(known) and pieces.n_unique() < n_tags:
                 self.remarks.append(
-                    f"{name!r} is not split at commas, so that {cut[0]!r} is one tag; separate "
+                    f"{name!r} is not split at commas, so {with_comma[0]!r} is one tag; separate "
                     "tags by |"
                 )
 
@@ -183,14 +186,14 @@ class FeatureReader:
         n_alike = len(names) - names.str.to_lowercase().n_unique()
         if n_alike:
             self.remarks.append(
-                f"{n_alike:,} tags of {column!r} differ from another by case only and are kept "
+                f"{n_alike:,} tags of {column!r} differ from another tag only by case and are kept "
                 "apart"
             )
 
     def _number(self, column: pl.Series) -> FeatureColumn:
         present = column.is_not_null().to_numpy()
         values = self._numbers(column.drop_nulls())
-        # Of several rows of an item the first counts.
+        # The first of several rows of an item counts.
         row, first = np.unique(self._rows[present], return_index=True)
         n_values = len(np.unique(np.stack([self._rows[present], values]), axis=1).T)
         self._remark_on_repeats(n_values - len(row), "an item", f"values of {column.name!r}")
@@ -205,7 +208,7 @@ class FeatureReader:
         if len(lengths) > 1 or lists.drop_nulls().explode().null_count():
             raise DataError(
                 f"{self._where}: the lists in {column.name!r} have {min(lengths)} to "
-                f"{max(lengths)} numbers; embeddings must all have the same length, and no missing "
+                f"{max(lengths)} numbers; all embeddings must have the same length and no missing "
                 "numbers"
             )
         values = self._numbers(lists.drop_nulls().explode()).reshape(-1, lengths[0])
@@ -219,10 +222,10 @@ class FeatureReader:
         x = csr_array(entries, shape=(self._n_items, lengths[0]))
         return FeatureColumn(column.name, "vector", [str(i) for i in range(lengths[0])], x)
 
-    def _remark_on_repeats(self, n: int, of: str, what: str) -> None:
+    def _remark_on_repeats(self, n: int, entity: str, values: str) -> None:
         if n:
             self.remarks.append(
-                f"{n:,} rows repeat {of} with other {what} and are left out; the first counts"
+                f"{n:,} rows repeat {entity} with other {values} and are left out; the first counts"
             )
 
     def _numbers(self, column: pl.Series) -> np.ndarray:
@@ -232,10 +235,8 @@ class FeatureReader:
             at = int(wrong.arg_max() or 0)
             hint = ""
             if column.name.lower() == VALUE and isinstance(column[at], str):
-                hint = (
-                    "; it is the weight of a feature: join other values in the column 'feature', "
-                )
-                hint += "as 'color=red'"
+                hint = "; the column is for weights of features: write other values to 'feature', "
+                hint += "such as 'color=red'"
             raise DataError(
                 f"{self._where}: {column.name} is {column[at]!r} in value {at + 1}; expected a "
                 f"finite number{hint}"
@@ -244,7 +245,7 @@ class FeatureReader:
 
 
 def _are_vectors(lists: pl.Series) -> bool:
-    """Whether lists of text are as long as each other and hold numbers, not only whole ones."""
+    """Return whether lists of text have equal lengths and hold numbers, not only whole ones."""
     pieces = lists.drop_nulls().explode()
     numbers = pieces.cast(pl.Float64, strict=False)
     if not len(numbers) or numbers.null_count() or (numbers == numbers.round()).all():
@@ -253,7 +254,7 @@ def _are_vectors(lists: pl.Series) -> bool:
 
 
 def _spelled_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Text without blanks and words for missing values, and the numbers that it spells."""
+    """Return text without blanks and words for missing values, and its numbers."""
     text = column.str.strip_chars()
     absent = identity.missing_words(text) | (text == "")
     text = pl.select(pl.when(~absent.fill_null(True)).then(text).alias(column.name)).to_series()

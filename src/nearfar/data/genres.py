@@ -1,4 +1,4 @@
-"""Genres of items as a sparse matrix."""
+"""Convert the genres of items to a sparse matrix."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ COLUMN = "genres"
 
 
 def genre_matrix(items: Vocabulary) -> tuple[list[str], csr_array]:
-    """Return the genres by name, and which item is of which (items x genres, ones).
+    """Return the names of the genres, sorted, and a matrix with the ones of items x genres.
 
-    They are lists in the items' details, or text with | between them.
+    Genres are lists in the items' details, or text separated by |.
 
     Raises:
         DataError: the items have no genres.
@@ -25,8 +25,8 @@ def genre_matrix(items: Vocabulary) -> tuple[list[str], csr_array]:
         column = column.str.split("|")
     if column is None or not isinstance(column.dtype, pl.List):
         raise DataError(
-            "the items have no genres: split a log whose items have them, or give them by "
-            "--item-details (column genres, cut at |)"
+            "the items have no genres: split a log whose items have them, or add them with "
+            "--item-details (column genres, separated by |)"
         )
     pairs = (
         pl.DataFrame({"item": np.arange(len(items)), "genre": column.cast(pl.List(pl.String))})

@@ -1,4 +1,4 @@
-"""Ids that are coded while they are read."""
+"""Encode ids as integers while they are read."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ UNSEEN = np.uint32(0xFFFFFFFF)
 
 
 class IdCoder:
-    """Ids coded 0, 1, ... block after block, in no particular order.
+    """Encode ids as 0, 1, ... block by block, in no particular order.
 
-    Integers from 0 to `TABLE_LIMIT` are looked up in an array; all others are joined. Text is
-    held as integers, for their speed, until an id comes that does not spell one ("007", "7.0").
+    Integers from 0 to `TABLE_LIMIT` are looked up in an array; other ids are joined. Text ids are
+    held as integers, for speed, until one is not a canonical integer ("007", "7.0").
 
     Args:
         role: "user" or "item", for messages.
-        typed: text ids stay text even where all are integers, but where other parts of the data
-            hold integers.
-        literal: text ids stay as they are written.
+        typed: keep text ids as text even if all are integers, unless other parts of the data have
+            integers.
+        literal: keep text ids unchanged.
 
     Attributes:
-        rewritten: which codes are of ids that `vocabulary` wrote anew; None for none.
-        example: such an id, as it was ("7.0").
+        rewritten: mask of the codes whose ids `vocabulary` changed; None for none.
+        example: one of these ids before the change ("7.0").
     """
 
     def __init__(self, role: str, *, typed: bool = False, literal: bool = False) -> None:
@@ -42,10 +42,10 @@ class IdCoder:
         self.example = ""
 
     def encode(self, ids: pl.Series) -> pl.Series:
-        """The codes (UInt32) of a block's ids, new ones added.
+        """Return the codes (UInt32) of a block's ids, and add new ids.
 
         Raises:
-            SchemaError: ids are integers here and text that spells none elsewhere.
+            SchemaError: some ids are integers, and others are text that is not an integer.
         """
         column = self._as_integers(ids.rename("id"))
         if self._known is not None and len(column):
@@ -56,8 +56,8 @@ class IdCoder:
             self._table = None
         runs = column.rle()  # logs grouped by user or item repeat an id many times in a row
         if len(runs) * 2 < len(column):
-            short = self._join(runs.struct.field("value").rename("id"))
-            return pl.Series(np.repeat(short.to_numpy(), runs.struct.field("len").to_numpy()))
+            run_codes = self._join(runs.struct.field("value").rename("id"))
+            return pl.Series(np.repeat(run_codes.to_numpy(), runs.struct.field("len").to_numpy()))
         return self._join(column)
 
     def _as_integers(self, column: pl.Series) -> pl.Series:
@@ -71,18 +71,18 @@ class IdCoder:
         return column
 
     def _of_one_kind(self, column: pl.Series) -> pl.Series:
-        """A block's ids as those before are: text, where either are."""
+        """Return a block's ids in the type of the earlier ones; text if either is text."""
         assert self._known is not None
-        held = self._known["id"]
-        if held.dtype == column.dtype and not self._of_both_kinds:
+        known_ids = self._known["id"]
+        if known_ids.dtype == column.dtype and not self._of_both_kinds:
             return column
-        text = held if column.dtype != pl.String else column
+        text = known_ids if column.dtype != pl.String else column
         if not identity.spells_integers(text):
-            kinds = {pl.Int64: "integers", pl.String: "text"}
+            type_names = {pl.Int64: "integers", pl.String: "text"}
             before = "text" if column.dtype == pl.Int64 else "integers"
             raise SchemaError(
-                f"{self.role} ids are {kinds[column.dtype.base_type()]} here, and {before} in the "
-                "rows before; write them one way"
+                f"{self.role} ids are {type_names[column.dtype.base_type()]} here, and {before} in "
+                "earlier rows; write all of them in one way"
             )
         self._of_both_kinds = True
         self._hold_text()
@@ -117,10 +117,10 @@ class IdCoder:
         else:
             self._add(unique.join(self._known, on="id", how="anti"))
         assert self._known is not None
-        found = pl.DataFrame({"id": column}).join(
+        joined = pl.DataFrame({"id": column}).join(
             self._known, on="id", how="left", maintain_order="left"
         )
-        return found["code"]
+        return joined["code"]
 
     def _add(self, new: pl.DataFrame) -> None:
         start = len(self)
@@ -131,10 +131,10 @@ class IdCoder:
         return 0 if self._known is None else self._known.height
 
     def vocabulary(self) -> tuple[Vocabulary, np.ndarray | None]:
-        """All ids seen, by code, and the new code of each code where ids are written anew; or None.
+        """Return the ids in order of code, and the new code of each code if ids became equal.
 
-        Ids of a text file become integers if every one spells an integer of 64 bits ("7", "-7" and
-        "7.0" do, "007" and "+7" do not), by the rule of `core.identity`.
+        Ids of a text file become integers if each of them is a 64-bit integer by the rule of
+        `core.identity`: "7", "-7" and "7.0" are, "007" and "+7" are not.
 
         Raises:
             DataError: a number in scientific notation may have lost digits.

@@ -1,4 +1,4 @@
-"""What looks odd about ids: said when a log is read, and left as it is."""
+"""Remarks on ids that look wrong. The ids themselves are not changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 from nearfar.core.identity import CANONICAL
 from nearfar.core.vocabulary import Vocabulary
 
-STAND_FOR_MANY = {
+PLACEHOLDERS = {
     "user": (
         "guest", "anonymous", "anon", "anonym", "unknown", "unregistered", "nobody", "visitor",
         "default", "test", "user", "gast", "invitado", "00000000-0000-0000-0000-000000000000",
@@ -20,7 +20,7 @@ STAND_FOR_MANY = {
         "not found", "no title", "untitled", "00000000-0000-0000-0000-000000000000",
     ),
 }  # fmt: skip
-"""Ids, in lower case, under which programs put everybody without an account, or what they lack."""
+"""Ids, in lower case, that programs write for users without an account or for unknown items."""
 TOTALS = (
     "total", "totals", "grand total", "subtotal", "sub-total", "total general", "sum", "summe",
     "gesamt", "gesamtsumme", "gesamtergebnis", "zwischensumme", "insgesamt", "suma", "somme",
@@ -28,60 +28,62 @@ TOTALS = (
     "итого", "всего", "总计",
     "合计", "合計", "합계",
 )  # fmt: skip
-"""What stands in the place of an id in the footers of reports and pivot tables, in lower case."""
-NUMBERS_FOR_MANY = {"user": (0, -1), "item": (-1,)}
-"""Research data number items by popularity, so that item 0 is one."""
+"""Labels, in lower case, of the total lines in reports and pivot tables."""
+NUMBER_PLACEHOLDERS = {"user": (0, -1), "item": (-1,)}
+"""Item 0 is not one: research data sets number items from 0."""
 MANY_TIMES = 5
 FEW = 0.05
-"""Of ids that are whole numbers but for a share up to this, the others are odd."""
-MAY_BE_ANOTHER = r"""[^\x21-\x7e]|^[+0]\d|["'`=,]"""
-"""Text that another id may differ from by what `_folded` takes away."""
+"""The largest share of ids that are remarked on for differing from all others."""
+MAY_CHANGE = r"""[^\x21-\x7e]|^[+0]\d|["'`=,]"""
+"""Matches every id that `_normalized` may change."""
 INVISIBLE = r"[\p{Cf}\p{Cc}\s]"
 MISREAD = "\ufffd|[\u00c2\u00c3][\u0080-\u00bf]"
-"""A character that was lost, and UTF-8 that was read as Latin-1."""
+"""A replacement character, or UTF-8 that was read as Latin-1."""
 SEPARATORS = ("|", ";", ",")
 
 
 def remarks_on_ids(role: str, ids: pl.Series) -> list[str]:
-    """What there is to say of the ids of a log.
+    """Return remarks on the ids of a log.
 
     Args:
         role: "user" or "item".
-        ids: each once.
+        ids: the distinct ids.
     """
     if ids.dtype != pl.String or not len(ids):
         return []
-    found = [
-        _case(role, ids),
-        _alike(role, ids),
-        _odd(role, ids),
+    remarks = [
+        _differ_by_case(role, ids),
+        _differ_by_spelling(role, ids),
+        _odd_format(role, ids),
         _quoted(role, ids),
         _misread(role, ids),
         _joined(ids) if role == "item" else "",
-        _labelled(ids) if role == "item" else "",
+        _with_labels(ids) if role == "item" else "",
     ]
-    return [remark for remark in found if remark]
+    return [remark for remark in remarks if remark]
 
 
-HOW = "; if so, empty the id in these rows and leave them out with --drop-bad-rows"
+EMPTY_IDS = "; if so, empty the id in these rows and leave them out with --drop-bad-rows"
 
 
-def remark_on_shared(role: str, ids: Vocabulary, counts: np.ndarray, *, advice: str = HOW) -> str:
-    """Name ids that may stand for many users or items; "" without any.
+def remark_on_shared(
+    role: str, ids: Vocabulary, counts: np.ndarray, *, advice: str = EMPTY_IDS
+) -> str:
+    """Return a remark on ids that may stand for many users or items; "" for none.
 
     Args:
         role: "user" or "item".
-        ids: of the log.
-        counts: events of each of them.
-        advice: what to do.
+        ids: the ids of the log.
+        counts: number of events per id.
+        advice: the end of the remark, which says what to do.
     """
-    numbers: list[int] | list[str] = list(NUMBERS_FOR_MANY[role])
+    numbers: list[int] | list[str] = list(NUMBER_PLACEHOLDERS[role])
     words: list[str] = []
     if not ids.is_integer:
         numbers = list(map(str, numbers))
-        known = ids.ids.str.to_lowercase().is_in(STAND_FOR_MANY[role])
-        words = ids.ids.filter(known).to_list()
-    n_of: Mapping[int | str, int] = {
+        is_placeholder = ids.ids.str.to_lowercase().is_in(PLACEHOLDERS[role])
+        words = ids.ids.filter(is_placeholder).to_list()
+    n_events: Mapping[int | str, int] = {
         name: int(counts[at])
         for name, at in zip([*words, *numbers], ids.index([*words, *numbers]), strict=True)  # pyright: ignore[reportArgumentType]
         if at >= 0
@@ -90,24 +92,26 @@ def remark_on_shared(role: str, ids: Vocabulary, counts: np.ndarray, *, advice: 
     most = counts.max()
     shared = [
         name
-        for name, n in n_of.items()
+        for name, n in n_events.items()
         if (n == most and n >= limit) or (name in words and (role == "user" or n == most))
     ]
-    whom = "many without an account" if role == "user" else "items that are not known"
+    whom = "all users without an account" if role == "user" else "all unknown items"
     more = ", or use --max-user" if role == "user" and advice else ""
     return "; ".join(
-        f"{role} {name!r} has {n_of[name]:,} events and may stand for {whom}{advice}{more}"
+        f"{role} {name!r} has {n_events[name]:,} events and may stand for {whom}{advice}{more}"
         for name in shared
     )
 
 
 def remark_on_totals(role: str, ids: pl.Series, count: Callable[[pl.Series], int]) -> str:
-    """Name ids that are a total's line in a report, or a group's ("u1 Total"); "" without any.
+    """Return a remark on ids that label the total lines of a report; "" for none.
+
+    Such a label is "Total", or an id with a suffix ("u1 Total").
 
     Args:
         role: "user" or "item".
-        ids: each once.
-        count: how many events some of them have.
+        ids: the distinct ids.
+        count: returns the number of events of given ids.
     """
     if ids.dtype != pl.String or not len(ids):
         return ""
@@ -118,24 +122,24 @@ def remark_on_totals(role: str, ids: pl.Series, count: Callable[[pl.Series], int
         return ""
     n_events = count(totals)
     more = f" and {len(totals) - 3:,} more" if len(totals) > 3 else ""
-    such = ", ".join(map(repr, totals.head(3)))
+    examples = ", ".join(map(repr, totals.head(3)))
     events = "1 event" if n_events == 1 else f"{n_events:,} events"
     return (
-        f"{events} of {role} {such}{more}: if that is a line of totals, take it away, since it "
+        f"{events} of {role} {examples}{more}; if this is a line of totals, remove it, because it "
         "counts as an interaction"
     )
 
 
-def _case(role: str, ids: pl.Series) -> str:
+def _differ_by_case(role: str, ids: pl.Series) -> str:
     n_alike = len(ids) - ids.str.to_lowercase().n_unique()
-    return f"{n_alike:,} {role} ids differ from another by case only and are kept apart" * (
-        n_alike > 0
-    )
+    if not n_alike:
+        return ""
+    return f"{n_alike:,} {role} ids differ from another id only by case and are kept apart"
 
 
-def _folded(ids: pl.Series) -> pl.Series:
-    """Ids without what does not tell one from another: width, blanks, quotes, zeros before them."""
-    # Each step only where it may do something: logs have millions of ids.
+def _normalized(ids: pl.Series) -> pl.Series:
+    """Return ids without blanks, quotes, leading zeros, thousands separators and letter forms."""
+    # Logs have millions of ids, so skip each step that changes none of them.
     if ids.str.contains(r"[^\x21-\x7e]").any():
         ids = ids.str.normalize("NFKC").str.to_lowercase().str.replace_all(INVISIBLE, "")
     ids = ids.str.strip_chars("\"'`=")
@@ -146,44 +150,44 @@ def _folded(ids: pl.Series) -> pl.Series:
     return ids
 
 
-def _alike(role: str, ids: pl.Series) -> str:
+def _differ_by_spelling(role: str, ids: pl.Series) -> str:
     lower = ids.str.to_lowercase()
-    suspect = lower.str.contains(MAY_BE_ANOTHER)
-    if not suspect.any():
+    may_change = lower.str.contains(MAY_CHANGE)
+    if not may_change.any():
         return ""
-    folded = lower.clone().scatter(suspect.arg_true(), _folded(lower.filter(suspect)))
-    n_alike = lower.n_unique() - folded.n_unique()
+    normalized = lower.clone().scatter(may_change.arg_true(), _normalized(lower.filter(may_change)))
+    n_alike = lower.n_unique() - normalized.n_unique()
     if not n_alike:
         return ""
-    frame = pl.DataFrame({"id": ids, "lower": lower, "folded": folded})
+    frame = pl.DataFrame({"id": ids, "lower": lower, "normalized": normalized})
     frame = frame.unique("lower", keep="first", maintain_order=True)
     first, second = (
-        frame.filter(pl.col("folded").is_duplicated())
-        .sort("folded", maintain_order=True)["id"]
+        frame.filter(pl.col("normalized").is_duplicated())
+        .sort("normalized", maintain_order=True)["id"]
         .head(2)
     )
     return (
-        f"{n_alike:,} {role} ids differ from another by blanks, invisible characters, quotes, "
-        f"forms of letters or zeros before a number only and are kept apart, as {first!r} and "
-        f"{second!r}; write each id one way"
+        f"{n_alike:,} {role} ids differ from another id only by blanks, invisible characters, "
+        f"quotes, forms of letters or leading zeros and are kept apart, such as {first!r} and "
+        f"{second!r}; write each id in one way"
     )
 
 
-def _odd(role: str, ids: pl.Series) -> str:
+def _odd_format(role: str, ids: pl.Series) -> str:
     comments = ids.filter(ids.str.starts_with("#"))
     if _are_few(len(comments), len(ids)):
         return (
-            f"{len(comments):,} {role} ids begin with '#' as comments do, such as {comments[0]!r}; "
-            "if they are comments, take their lines away"
+            f"{len(comments):,} {role} ids begin with '#', such as {comments[0]!r}; if they are "
+            "comments, remove their lines"
         )
     whole = ids.str.contains(CANONICAL)
     odd = ids.filter(~whole)
     if not _are_few(len(odd), len(ids)):
         return ""
-    such = " and ".join(map(repr, odd.head(2)))
+    examples = " and ".join(map(repr, odd.head(2)))
     return (
-        f"{len(odd):,} of {len(ids):,} {role} ids are no whole numbers as the others are, such as "
-        f"{such}; if these are a total, a header or a comment, take their rows away"
+        f"{len(odd):,} of {len(ids):,} {role} ids are not whole numbers like the others, such as "
+        f"{examples}; if they are a total, a header or a comment, remove their rows"
     )
 
 
@@ -196,17 +200,17 @@ def _quoted(role: str, ids: pl.Series) -> str:
     n_quoted = int(quoted.sum())
     if n_quoted * 2 <= len(ids):
         return ""
-    such = ids.filter(quoted)[0]
-    return f"{n_quoted:,} {role} ids stand in quotes, which are a part of them, as {such!r}"
+    example = ids.filter(quoted)[0]
+    return f"{n_quoted:,} {role} ids are read with the quotes around them, such as {example!r}"
 
 
 def _misread(role: str, ids: pl.Series) -> str:
     if not (misread := ids.str.contains(MISREAD)).any():
         return ""
-    such = ids.filter(misread)[0]
+    example = ids.filter(misread)[0]
     return (
-        f"{int(misread.sum()):,} {role} ids look misread, such as {such!r}: name the encoding of "
-        "the file with --encoding, or export it again"
+        f"{int(misread.sum()):,} {role} ids look like text in another encoding, such as "
+        f"{example!r}; set the file's encoding with --encoding, or export the file again"
     )
 
 
@@ -220,20 +224,20 @@ def _joined(ids: pl.Series) -> str:
         known = known.with_columns(pl.col("piece").is_in(ids.implode()))
         lists = known.group_by("id", maintain_order=True).agg(pl.col("piece").all())
         if n := int(lists["piece"].sum()):
-            such = lists.filter("piece")["id"][0]
+            example = lists.filter("piece")["id"][0]
             return (
-                f"{n:,} item ids are other ids joined by {separator!r}, such as {such!r}; take "
-                f"them apart with --item-separator '{separator}'"
+                f"{n:,} item ids are other ids joined by {separator!r}, such as {example!r}; "
+                f"split them with --item-separator '{separator}'"
             )
     return ""
 
 
-def _labelled(ids: pl.Series) -> str:
+def _with_labels(ids: pl.Series) -> str:
     labels = ids.str.extract(r"[^\W_]-([01])$")
     if labels.null_count() or labels.n_unique() < len("01"):
         return ""
     n_no = int((labels == "0").sum())
     return (
-        f"all item ids end with -0 or -1, such as {ids[0]!r}, as items do that were shown and "
-        f"clicked; if so, take the {n_no:,} with -0 away, and the ending"
+        f"all item ids end with -0 or -1, such as {ids[0]!r}; if that says whether a shown item "
+        f"was clicked, remove the rows of the {n_no:,} ids with -0, and the ending of the others"
     )

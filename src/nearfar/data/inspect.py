@@ -1,4 +1,4 @@
-"""What is in a log, what filters would drop, and what training on it would take."""
+"""Describe a log, the effect of filters on it, and the cost of training on it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True)
 class FilterEffect:
-    """What a filter would drop of a log, repeated events aside."""
+    """The effect of a filter on a log without repeated events."""
 
     filter: str
     events: int
@@ -43,16 +43,16 @@ class FilterEffect:
 
 @dataclass(frozen=True)
 class TrainingNeeds:
-    """Estimates of what training takes, from sizes alone and one measured matrix product.
+    """Estimated costs of training, from the data's size and one measured matrix product.
 
     Attributes:
         ease_bytes: one items x items matrix of 32-bit floats, inverted in place.
-        mult_vae_parameters: of the published network, I-600-200-600-I.
+        mult_vae_parameters: parameters of the published network, I-600-200-600-I.
         mult_vae_bytes: parameters, gradients, Adam's two moments, the best epoch's parameters, and
-            a batch of 500.
-        mult_vae_epoch_flop: floating-point operations of one pass over all users.
-        measured_flop_per_second: of a NumPy product on this machine's processor, now.
-        mult_vae_hours: 200 epochs at that speed; a GPU takes a small part of it.
+            a batch of 500 users.
+        mult_vae_epoch_flop: floating-point operations per epoch.
+        measured_flop_per_second: speed of a NumPy matrix product on this machine now.
+        mult_vae_hours: hours for 200 epochs at that speed; a GPU is many times faster.
     """
 
     ease_bytes: int
@@ -65,23 +65,22 @@ class TrainingNeeds:
 
 @dataclass(frozen=True, repr=False)
 class LogReport:
-    """A log described; `to_dict` is JSON-able.
+    """The description of a log; `to_dict` returns values that JSON can hold.
 
     Attributes:
-        read: what the source was read as: format, files, columns, rows read, kept and left out with
-            reasons, the form of times; None for a log that was not read.
-        n_events: rows that are events, repeated ones too, before users and items are filtered.
-        n_interactions: unique (user, item) pairs.
-        n_repeated: events of a pair beyond its first.
-        density: the share of users x items that are interactions.
-        activity, popularity: interactions per user, and an item, by quantile ("0.5": the median).
-        ratings: how many events have each rating, where there are at most 50 different.
+        read: the `ReadReport` of the source as a dictionary; None for a log that was not read.
+        n_events: number of events, with repeated ones, before users and items are filtered.
+        n_interactions: number of distinct (user, item) pairs.
+        n_repeated: number of events that repeat a pair.
+        density: share of all user-item pairs that are interactions.
+        activity, popularity: interactions per user and per item, by quantile ("0.5": the median).
+        ratings: number of events per rating; None for more than 50 different ratings.
         zero_ratings: share of events with a rating of 0; None without ratings.
-        rating_quantiles: of the ratings.
-        first, last: the moments of the first and the last event, ISO in UTC.
-        span_days: between the two.
-        would_drop: what the usual filters would drop.
-        needs: what training takes, estimated.
+        rating_quantiles: quantiles of the ratings.
+        first, last: times of the first and the last event, ISO in UTC.
+        span_days: days between the two.
+        would_drop: the effects of usual filters.
+        needs: estimated costs of training.
     """
 
     name: str
@@ -107,7 +106,7 @@ class LogReport:
     read: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain JSON-able values."""
+        """Return the report as values that JSON can hold."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -117,15 +116,15 @@ class LogReport:
             f"{self.n_repeated:,} repeated events",
             f"columns: {', '.join(self.columns)}",
         ]
-        for what, counts in (("user", self.activity), ("item", self.popularity)):
+        for entity, counts in (("user", self.activity), ("item", self.popularity)):
             low, median, high = (counts[q] for q in ("0", "0.5", "1"))
-            lines.append(f"interactions per {what}: {low:g} to {high:g}, median {median:g}")
+            lines.append(f"interactions per {entity}: {low:g} to {high:g}, median {median:g}")
         if self.first is not None:
             lines.append(f"from {self.first} to {self.last}")
         lines += [
-            f"{d.filter} would leave {d.left_users:,} users, {d.left_items:,} items, "
-            f"{d.left_events:,} interactions"
-            for d in self.would_drop
+            f"{effect.filter} would leave {effect.left_users:,} users, {effect.left_items:,} "
+            f"items, {effect.left_events:,} interactions"
+            for effect in self.would_drop
         ]
         return "\n".join(lines)
 
@@ -139,12 +138,11 @@ def inspect_log(
     """Describe a log.
 
     Args:
-        source: a log, with its repeated events so that they are counted, or whatever `read_log`
-            reads, such as the path of a file.
-        filters: applied to what is described; repeated events, ratings and times are those of
+        source: a log with its repeated events, or any source of `read_log`, such as a path.
+        filters: applied before the description; repeated events, ratings and times still describe
             all events.
-        measure_speed: time a matrix product (a fraction of a second) to estimate training time;
-            without it there is no such estimate.
+        measure_speed: time a matrix product (a fraction of a second) to estimate training time.
+            Without it there is no estimate.
 
     Raises:
         EmptyDataError: the log has no events.
@@ -186,7 +184,7 @@ def inspect_log(
         item_details=log.item_ids.details.columns,
         dropped_while_reading=[str(step) for step in unique.steps],
         would_drop=[
-            _dropped(unique, name, filters)
+            _filter_effect(unique, name, filters)
             for name, filters in USUAL_FILTERS.items()
             if log.has("rating") or filters.min_rating is None
         ],
@@ -200,13 +198,13 @@ def inspect_log(
 def estimate_needs(
     n_users: int, n_items: int, n_interactions: int, *, measure_speed: bool = True
 ) -> TrainingNeeds:
-    """What EASE and the published Mult-VAE take for data of this size."""
+    """Estimate the costs of training EASE and the published Mult-VAE on data of this size."""
     inner = N_HIDDEN * 2 * N_LATENT + N_LATENT * N_HIDDEN
     biases = N_HIDDEN + 2 * N_LATENT + N_HIDDEN + n_items
     parameters = 2 * n_items * N_HIDDEN + inner + biases
     # A dense batch of logits, their exponentials, and the gradient; hidden layers twice.
     buffers = BATCH * (3 * n_items + 2 * (2 * N_HIDDEN + 3 * N_LATENT))
-    # Two operations a weight and user forward, four backward; the first layer is sparse.
+    # Two operations per weight and user forward, four backward; the first layer is sparse.
     flop = 6.0 * (N_HIDDEN * n_interactions + (inner + N_HIDDEN * n_items) * n_users)
     speed = _flop_per_second() if measure_speed else None
     return TrainingNeeds(
@@ -231,8 +229,8 @@ def _flop_per_second() -> float:
 
 
 def _quantiles(values: np.ndarray) -> dict[str, float]:
-    found = np.quantile(values, QUANTILES)
-    return {f"{q:g}": float(v) for q, v in zip(QUANTILES, found, strict=True)}
+    quantiles = np.quantile(values, QUANTILES)
+    return {f"{q:g}": float(v) for q, v in zip(QUANTILES, quantiles, strict=True)}
 
 
 def _histogram(ratings: np.ndarray) -> dict[str, int] | None:
@@ -245,8 +243,8 @@ def _histogram(ratings: np.ndarray) -> dict[str, int] | None:
 def _span(log: Log) -> tuple[str | None, str | None, float | None]:
     if not log.has("timestamp"):
         return None, None, None
-    moments = log.events["timestamp"].to_numpy()
-    first, last = int(moments.min()), int(moments.max())
+    times = log.events["timestamp"].to_numpy()
+    first, last = int(times.min()), int(times.max())
     return _iso(first), _iso(last), (last - first) / 86400
 
 
@@ -257,10 +255,10 @@ def _iso(seconds: int) -> str | None:
         return None
 
 
-def _dropped(log: Log, name: str, filters: Filters) -> FilterEffect:
+def _filter_effect(log: Log, name: str, filters: Filters) -> FilterEffect:
     try:
-        left = filters.apply(log)
-        n_events, n_users, n_items = left.n_events, left.n_users, left.n_items
+        filtered = filters.apply(log)
+        n_events, n_users, n_items = filtered.n_events, filtered.n_users, filtered.n_items
     except EmptyDataError:
         n_events = n_users = n_items = 0
     return FilterEffect(

@@ -1,4 +1,4 @@
-"""Interactions: who interacted with what, as a sparse binary matrix with its ids."""
+"""Interactions as a sparse binary matrix of users x items with its ids."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Interactions:
     Column indices of a row are sorted and unique; values are float32 ones.
 
     Args:
-        x: users x items.
-        user_ids: of the rows.
-        item_ids: of the columns.
-        weights: how much each stored entry of `x` counts in training, above 0; None where all
-            count alike. Histories that are scored have no weights.
+        x: the matrix, users x items.
+        user_ids: the ids of the rows.
+        item_ids: the ids of the columns.
+        weights: the weight in training of each stored entry of `x`, above 0; None if all count the
+            same. Histories to score have no weights.
 
     Raises:
-        DataError: the matrix and the vocabularies disagree in size, or weights are not one positive
-            number per entry of a matrix whose rows are sorted.
+        DataError: the matrix and the vocabularies have different sizes, or there is not one
+            positive weight per entry, or the rows of a matrix with weights are not sorted.
 
     Examples:
         >>> split.train.x.shape
@@ -51,25 +51,25 @@ class Interactions:
     def __post_init__(self) -> None:
         if self.x.shape != (len(self.user_ids), len(self.item_ids)):
             raise DataError(
-                f"a matrix of {self.x.shape} for {len(self.user_ids)} users and "
+                f"the matrix has the shape {self.x.shape}; expected {len(self.user_ids)} users x "
                 f"{len(self.item_ids)} items"
             )
         if self.weights is not None:
             weights = np.asarray(self.weights, np.float32)
-            fits = len(weights) == self.x.nnz and self.x.has_canonical_format
-            if not fits or not (np.isfinite(weights) & (weights > 0)).all():
+            is_aligned = len(weights) == self.x.nnz and self.x.has_canonical_format
+            if not is_aligned or not (np.isfinite(weights) & (weights > 0)).all():
                 raise DataError(
-                    f"{len(weights)} weights for {self.x.nnz} interactions; one finite number "
-                    "above 0 was expected for each, and rows without doubles in ascending order"
+                    f"{len(weights)} weights for {self.x.nnz} interactions; expected one finite "
+                    "number above 0 per interaction, and sorted rows without duplicates"
                 )
             object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "x", canonical(self.x))
 
     @cached_property
     def weighted(self) -> csr_array:
-        """The matrix with weights of mean 1 for its ones; `x` itself where there are none.
+        """The matrix with weights of mean 1 instead of ones; `x` without weights.
 
-        Only the weights' ratios count: a training does not change if all are doubled.
+        Only the ratios of weights count: doubling all of them does not change the training.
         """
         if self.weights is None:
             return self.x
@@ -102,34 +102,34 @@ class Interactions:
 
     @cached_property
     def item_counts(self) -> np.ndarray:
-        """How many users interacted with each item (int64, one per item)."""
+        """The number of users per item (int64)."""
         return np.bincount(self.x.indices, minlength=self.n_items)
 
     @cached_property
     def fingerprint(self) -> str:
         """A checksum of the matrix and both vocabularies."""
-        state = hashlib.sha256()
-        state.update(self.user_ids.fingerprint.encode())
-        state.update(self.item_ids.fingerprint.encode())
-        state.update(self.x.indptr.astype("<i8").tobytes())
-        state.update(self.x.indices.astype("<i8").tobytes())
+        checksum = hashlib.sha256()
+        checksum.update(self.user_ids.fingerprint.encode())
+        checksum.update(self.item_ids.fingerprint.encode())
+        checksum.update(self.x.indptr.astype("<i8").tobytes())
+        checksum.update(self.x.indices.astype("<i8").tobytes())
         if self.weights is not None:
-            state.update(self.weights.astype("<f4").tobytes())
-        return state.hexdigest()
+            checksum.update(self.weights.astype("<f4").tobytes())
+        return checksum.hexdigest()
 
     def take_users(self, rows: np.ndarray) -> Interactions:
-        """The interactions of the users at `rows`, in that order."""
+        """Return the interactions of the users at `rows`, in that order."""
         return self._with(self._values[rows], self.user_ids.take(rows), self.item_ids)
 
     def only(self, kept: Bool[np.ndarray, " interactions"]) -> Interactions:
-        """The interactions where `kept` is true, of the same users and items."""
+        """Return the interactions where `kept` is true, for the same users and items."""
         entries = self._values.tocoo()
         values = (entries.data[kept], (entries.row[kept], entries.col[kept]))
         return self._with(csr_array(values, shape=self.x.shape), self.user_ids, self.item_ids)
 
     @property
     def _values(self) -> csr_array:
-        """The matrix with the weights, where there are any, for its ones."""
+        """The matrix with weights instead of ones, if there are any."""
         if self.weights is None:
             return self.x
         return csr_array((self.weights, self.x.indices, self.x.indptr), shape=self.x.shape)
@@ -140,7 +140,7 @@ class Interactions:
         return Interactions(values, user_ids, item_ids, weights)
 
     def on_items(self, item_ids: Vocabulary) -> Interactions:
-        """The same users over other items, matched by id; what these lack is left out."""
+        """Return the same users on other items, matched by id; others are left out."""
         if item_ids == self.item_ids:
             return replace(self, item_ids=item_ids)
         columns = item_ids.index(self.item_ids.ids)
@@ -153,7 +153,7 @@ class Interactions:
 
 
 def canonical(x: csr_array) -> csr_array:
-    """`x` as float32 CSR with sorted unique indices, every stored value one; never changes `x`."""
+    """Return a float32 CSR with sorted unique indices and ones as values; `x` is not changed."""
     x = csr_array(x)
     if not x.has_canonical_format or (x.data == 0).any():
         x = x.copy()
@@ -166,10 +166,10 @@ def canonical(x: csr_array) -> csr_array:
 
 @dataclass(frozen=True, eq=False)
 class FoldIn:
-    """Held-out users: what the model may see of each, and what it must find.
+    """Held-out users: the fold-in items that the model sees, and the held-out items to predict.
 
     Raises:
-        DataError: the two sides disagree on users or items.
+        DataError: the two parts have different users or items.
 
     Examples:
         >>> split.test
@@ -184,7 +184,7 @@ class FoldIn:
 
     def __post_init__(self) -> None:
         if self.fold_in.user_ids != self.held_out.user_ids:
-            raise DataError("fold-in and held-out are of different users")
+            raise DataError("fold-in and held-out have different users")
         if self.fold_in.item_ids != self.held_out.item_ids:
             raise DataError("fold-in and held-out have different items")
 
@@ -207,15 +207,15 @@ class FoldIn:
         }
 
     def on_items(self, item_ids: Vocabulary) -> FoldIn:
-        """The same users over other items, matched by id; what these lack is left out."""
+        """Return the same users on other items, matched by id; others are left out."""
         return FoldIn(self.fold_in.on_items(item_ids), self.held_out.on_items(item_ids), self.name)
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Training users, and two groups of users held out for choosing and for reporting.
+    """Training users, and held-out users for validation and for the test.
 
-    `protocol` is JSON-able: what was done to get here, with every parameter and count.
+    `protocol` records how the split was made, with every parameter and count, as JSON values.
 
     Examples:
         >>> split.train.n_users, split.validation.n_users, split.test.n_users
@@ -258,25 +258,24 @@ class Split:
 
 
 def whole_histories(split: Split, part: Part = "all") -> Interactions:
-    """One whole history a user: of held-out users what was shown and what was held out.
+    """Return one whole history per user: for held-out users, fold-in and held-out items.
 
-    A user of several parts counts once, with the history of the latest: test, then validation,
-    then training.
+    A user in several parts is taken once, from the first of test, validation and training.
 
     Args:
-        split: whose users.
-        part: "held-out" leaves out those of training, "train" all others.
+        split: the split.
+        part: "held-out" for held-out users only, "train" for training users only.
     """
     groups = []
     if part != "train":
         groups += [_whole(split.test), _whole(split.validation)]
     if part != "held-out":
         groups.append(split.train)
-    taken = groups[0]
+    histories = groups[0]
     for group in groups[1:]:
-        new = np.flatnonzero(taken.user_ids.index(group.user_ids.ids) < 0)
-        taken = _joined(taken, group.take_users(new))
-    return taken
+        new = np.flatnonzero(histories.user_ids.index(group.user_ids.ids) < 0)
+        histories = _joined(histories, group.take_users(new))
+    return histories
 
 
 def _whole(part: FoldIn) -> Interactions:

@@ -27,9 +27,9 @@ class ItemFeatures:
     """Items and their features; `read_item_features` makes it.
 
     Args:
-        ids: the items, with their title and genres where the table has them.
+        ids: the items, with title and genres if the table has them.
         blocks: the features by column.
-        remarks: what each column was read as, and what else there is to say.
+        remarks: remarks on how the columns were read.
 
     Examples:
         >>> frame = pl.DataFrame({"item": [0, 1], "genres": ["Drama|War", "Drama"]})
@@ -43,7 +43,7 @@ class ItemFeatures:
 
     @property
     def names(self) -> list[str]:
-        """The features, each with its column."""
+        """The names of the features with their column."""
         return [name for block in self.blocks for name in block.labels]
 
     def encoded(self, known: Int[np.ndarray, " known"]) -> tuple[csr_array, list[str]]:
@@ -55,7 +55,7 @@ class ItemFeatures:
         known items, and features that fewer than two of them have are left out.
 
         Args:
-            known: rows of the items that the model knows.
+            known: the rows of the items that the model knows.
         """
         n_numbers = sum(b.kind == "number" for b in self.blocks)
         parts, names = zip(*(b.scaled(known, n_numbers) for b in self.blocks), strict=True)
@@ -65,15 +65,18 @@ class ItemFeatures:
 def read_item_features(source: str | Path | pl.DataFrame) -> ItemFeatures:
     """Read features of items from a file or a Polars frame.
 
-    Two layouts are read. Long: columns item, feature and optionally value, a row per feature of an
-    item; value is the feature's weight. Wide: a row per item; text is split at | and ; into tags,
-    numbers are standardised, lists of text are tags, lists of numbers are embeddings; a list may be
-    written as JSON. An item may have several rows, whose tags are united. Titles are no features.
+    Two layouts are read:
+
+    - Long: one row per feature of an item, with the columns item, feature and optionally value, the
+      weight of the feature.
+    - Wide: one row per item. Text is split at | and ; into tags, numbers are standardised, lists of
+      text are tags, lists of numbers are embeddings. A list may be written as JSON. The tags of
+      several rows of an item are combined. Titles are not features.
 
     Raises:
         DataError: the source cannot be read, or a value is not a finite number.
-        EmptyDataError: it has no item.
-        SchemaError: it has no column of items, or none of features.
+        EmptyDataError: the source has no item.
+        SchemaError: the source has no column of items, or none of features.
 
     Examples:
         >>> frame = pl.DataFrame({"item": [0, 1], "year": [1999, 2004]})
@@ -90,10 +93,10 @@ def read_item_features(source: str | Path | pl.DataFrame) -> ItemFeatures:
     if "item" not in table.columns:
         raise SchemaError(f"{where} has no column 'item'; it has {quoted(table.columns)}")
     if not table.height:
-        raise EmptyDataError(f"{where} has no item; give a row per item, or per item and feature")
+        raise EmptyDataError(f"{where} has no item; give one row per item, or per item and feature")
     features = features_of(table, where)
-    odd = remarks_on_ids("item", features.ids.ids)
-    return replace(features, remarks=(*report.losses(), *features.remarks, *odd))
+    id_remarks = remarks_on_ids("item", features.ids.ids)
+    return replace(features, remarks=(*report.losses(), *features.remarks, *id_remarks))
 
 
 def features_of(table: pl.DataFrame, where: str = "the table") -> ItemFeatures:

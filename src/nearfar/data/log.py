@@ -1,4 +1,4 @@
-"""Reading a log, whatever holds it."""
+"""Read a log from files, a data set or data in memory."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from nearfar.tables.table import ReadOptions, read_rows
 __all__ = ["FilterStep", "Log", "Unknown", "detect", "read_log", "read_parts"]
 
 
-ELSEWHERE = {
+OTHER_NAMES = {
     **{f.name: f"filters=nf.Filters({f.name}=...)" for f in fields(Filters)},
     **{option[2:].replace("-", "_"): f"{role}=..." for role, option in OPTIONS.items()},
     "item_details": "items=...",
 }
-"""What `read_log` calls by other names than people look for, the command line's among them."""
+"""Names that people may try, such as those of the command line, and the names in `read_log`."""
 
 
-@told_in_words(ELSEWHERE)
+@told_in_words(OTHER_NAMES)
 def read_log(
     source: Any,
     *,
@@ -56,43 +56,42 @@ def read_log(
     weights: Scale | None = None,
     repeats: Repeats | None = None,
 ) -> Log:
-    """Read the log in a file, folder or archive, of a fetched data set, or in a table in memory.
+    """Read a log from a file, folder or archive, a fetched data set, or a table in memory.
 
-    `Log.read` tells what the source was read as and what was left out.
+    `Log.read` reports what the source was read as and what was left out.
 
     Args:
-        source: a path; the name of a data set in the cache ("ml-100k"); "synthetic:ml-20m" or
-            another description of data to make up (`data.synthetic`); a Polars or pandas frame;
-            or a SciPy sparse matrix (ids are row and column numbers; values are ratings unless
-            all are one).
-        user, item, rating, timestamp, weight: names of columns; by default recognised by usual
-            names; "" for a role that no column has.
-        items: details of items: a column `item`, and "title", "genres" or others; or the path of
-            a table of them.
-        filters: applied; also a mapping, as {"min_user": 5}. Ratings and times are filtered while
-            reading, so that memory is bounded by what is kept.
-        format: the source to read with: its name ("ml-1m", "table", a dotted path), or a `Source`
-            of your own; by default told by the files.
-        name: how messages call the data.
-        options: encoding, separator, header and quotes of text, what to do with bad rows, which
-            file of a folder to read.
-        drop_bad_rows: leave out and count rows that cannot be read, up to a tenth, instead of
-            raising at the first; `Log.read.left_out` counts them.
-        kind, outcome: the column of kinds of events (view, impression, refund) and that of outcomes
-            (clicked: 0 or 1), by which rows that are no events are left out; by default recognised.
-            "" keeps these rows.
-        kind_weights: the weight of each kind in training, as {"view": 1, "buy": 5} or
+        source: a path; the name of a data set in the cache ("ml-100k"); a description of synthetic
+            data ("synthetic:ml-20m", see `data.synthetic`); a Polars or pandas frame; or a SciPy
+            sparse matrix (ids are row and column numbers; values are ratings unless all are one).
+        user, item, rating, timestamp, weight: names of columns; by default found by their usual
+            names; "" for a role without a column.
+        items: details of items, with a column `item` and "title", "genres" or others; or the path
+            of such a table.
+        filters: the filters to apply; also a mapping, such as {"min_user": 5}. Ratings and times
+            are filtered while reading, so memory is bounded by the kept rows.
+        format: the format to read: its name ("ml-1m", "table", a dotted path), or your own
+            `Source`; by default inferred from the files.
+        name: the log's name in messages.
+        options: encoding, separator, header and quoting of text, rules for bad rows, and the file
+            of a folder to read.
+        drop_bad_rows: leave out up to a tenth of the rows that cannot be read, instead of raising
+            an error for the first. `Log.read.left_out` counts them.
+        kind, outcome: the columns of kinds of events (view, impression, refund) and of outcomes
+            (clicked: 0 or 1), whose rows that are no events are left out; by default found by
+            their usual names. "" keeps these rows.
+        kind_weights: the weight of each kind in training, such as {"view": 1, "buy": 5} or
             "view=1,buy=5". Events of other kinds are left out and counted.
-        weights, repeats: what weights are in training; see `Weighting`.
+        weights, repeats: the scale of weights and the rule for repeated events; see `Weighting`.
 
-    `core.identity` says which ids are the same. Ids of text files are integers if every id of the
-    column spells one, else text, so that "007" stays "007". Typed tables keep their type. Rows in
-    messages are counted from 1 without the header and blank lines.
+    `core.identity` defines which ids are equal. Ids of text files become integers if every id of
+    the column is an integer, else they stay text, so "007" stays "007". Typed tables keep their
+    types. Rows in messages are counted from 1, without the header and blank lines.
 
     Raises:
-        DataError: the data cannot be read; SchemaError and EmptyDataError are kinds of it.
-        UnknownNameError: no such `format`, or no such shape of synthetic data.
-        SettingsError: synthetic data cannot be so, or weights are wrong.
+        DataError: the data cannot be read. SchemaError and EmptyDataError are subclasses.
+        UnknownNameError: the `format` or the shape of synthetic data is unknown.
+        SettingsError: the settings of synthetic data or the weights are invalid.
 
     Examples:
         >>> frame = pl.DataFrame({"user": [1, 1, 2], "song": ["a", "b", "a"]})
@@ -105,16 +104,16 @@ def read_log(
     columns = Columns(user, item, rating, timestamp, weight, kind, outcome)
     if isinstance(filters, Mapping):
         filters = build(Filters, filters, "filters")
-    chosen = filters or Filters(merge_duplicates=False)
+    row_filters = filters or Filters(merge_duplicates=False)
     options = options or ReadOptions()
-    of_items = ReadReport()
+    items_report = ReadReport()
     if isinstance(items, str | Path):
-        of_items.source = str(items)
-        items = read_item_table(items, log_encoding=options.text.encoding, report=of_items)
-        of_items.remarks += filter(None, [remark_on_repeats(items)])
+        items_report.source = str(items)
+        items = read_item_table(items, log_encoding=options.text.encoding, report=items_report)
+        items_report.remarks += filter(None, [remark_on_repeats(items)])
     if drop_bad_rows:
         options = replace(options, rules=replace(options.rules, bad_rows="drop"))
-    request = SourceRequest(columns, chosen, items, options, ReadReport(), kinds)
+    request = SourceRequest(columns, row_filters, items, options, ReadReport(), kinds)
     if isinstance(source, str | Path):
         log = _from_files(source, request, format)
     else:
@@ -122,27 +121,27 @@ def read_log(
     if name is not None:
         log = _named(log, name)
     if log.read is not None:
-        log.read.remarks += [f"{of_items.source}: {told}" for told in of_items.losses()]
-    _refuse_dates_of_steps(log, chosen)
+        log.read.remarks += [f"{items_report.source}: {line}" for line in items_report.losses()]
+    _refuse_dates_for_steps(log, row_filters)
     log = _weighted(log, weighting, named=bool(weight))
-    return chosen.beyond_rows.apply(log) if filters is not None else _nonempty(log)
+    return row_filters.beyond_rows.apply(log) if filters is not None else _nonempty(log)
 
 
 def _weighted(log: Log, weighting: Weighting, *, named: bool) -> Log:
-    """The log with the scale of its weights, and the rule for repeats."""
+    """Return the log with the scale of its weights and the rule for repeated events."""
     scale = weighting.scale_of(named=named)
     if scale != "none" and not log.has("weight"):
         raise SchemaError(
             f"{log.name} has no column known as the weight; name it with {OPTIONS['weight']}, or "
-            "leave --weights out"
+            "leave out --weights"
         )
     log = replace(log, scale=scale, repeats=weighting.repeats_rule)
-    add_up = log.weighted and log.repeats == "sum" and log.has("timestamp")
-    n_copies = log.n_events - log.events.unique().height if add_up else 0
+    sums_weights = log.weighted and log.repeats == "sum" and log.has("timestamp")
+    n_copies = log.n_events - log.events.unique().height if sums_weights else 0
     if n_copies and log.read is not None:
         log.read.remarks.append(
-            f"{n_copies:,} events are exact copies of others, time and weight included, and their "
-            "weights add up; if they were written twice, take them away"
+            f"{n_copies:,} events are exact copies of others, with the same time and weight, and "
+            "their weights are added; if they were written twice, remove the copies"
         )
     return log
 
@@ -150,16 +149,16 @@ def _weighted(log: Log, weighting: Weighting, *, named: bool) -> Log:
 def read_parts(
     source: str | Path, *, format: str | Source | type[Source] | None = None
 ) -> tuple[Log, Log]:
-    """The training and the test log of a data set that is published split ("gowalla").
+    """Read the training and the test log of a data set that is published split ("gowalla").
 
     Raises:
-        DataError: the data cannot be read, or is not published split.
+        DataError: the data cannot be read, or are not published split.
 
     Examples:
         >>> train, test = nf.read_parts("gowalla")  # doctest: +SKIP
     """
-    if _maker(source):
-        raise DataError(f"{source} is not published split; read it whole with read_log")
+    if _generator(source):
+        raise DataError(f"{source} is not published split; read it with read_log")
     files = RawFiles(_located(source))
     reader = _reader(files, format)
     parts = reader.parts(files, SourceRequest())
@@ -175,9 +174,11 @@ def read_parts(
 def _from_files(
     source: str | Path, request: SourceRequest, format: str | Source | type[Source] | None
 ) -> Log:
-    if maker := _maker(source):
+    if maker := _generator(source):
         if format not in (None, maker.name):
-            raise SettingsError(f"{source} is made, not read as {format}; leave the format out")
+            raise SettingsError(
+                f"{source} is generated, not read as {format}; leave out the format"
+            )
         _refuse_columns(str(source), maker, request)
         log = maker.make(str(source).partition(":")[2], request)
         report = ReadReport(str(source), maker.label, n_rows=log.n_events, n_kept=log.n_events)
@@ -204,46 +205,46 @@ def _from_memory(source: Any, request: SourceRequest, name: str | None) -> Log:
             rules,
             request.report,
             needed=("user", "item"),
-            contrary=True,
+            contradictions=True,
         )
     )
     return builder.log(request.items)
 
 
-def _refuse_dates_of_steps(log: Log, filters: Filters) -> None:
-    """Raise where a window of dates is asked of times that only count."""
+def _refuse_dates_for_steps(log: Log, filters: Filters) -> None:
+    """Raise if a time window has dates, but the times only count steps."""
     dates = [w for w in (filters.since, filters.until) if isinstance(w, str)]
     if dates and log.read is not None and log.read.counts_steps:
         raise DataError(
-            f"{log.name}: the timestamps are numbers too small for dates, so that a window from or "
-            f"to {dates[0]} has no meaning; name another column with {OPTIONS['timestamp']}, or "
-            "give the window in their numbers"
+            f"{log.name}: the timestamps are numbers too small for dates, so the window with "
+            f"{dates[0]} does not apply; name another column with {OPTIONS['timestamp']}, or "
+            "give the window as such numbers"
         )
 
 
 def _refuse_columns(where: str, reader: Source, request: SourceRequest) -> None:
     if reader.own_columns and request.columns != Columns():
         raise SettingsError(
-            f"{where} is read as {reader.name}, whose columns are fixed; leave the column "
-            "names out, or read it as a table with --format table"
+            f"{where} is read as {reader.name}, whose columns are fixed; leave out the "
+            "column names, or read it as a table with --format table"
         )
     if not reader.generic and request.kinds is not None:
         raise SettingsError(
-            f"{where} is read as {reader.name}, which has no kinds of events; leave --kind-weights "
-            "out, or read it as a table with --format table"
+            f"{where} is read as {reader.name}, which has no kinds of events; leave out "
+            "--kind-weights, or read it as a table with --format table"
         )
     text = request.options.text
-    unused = {
+    options = {
         "--table": request.options.table,
         "--separator": text.separator,
         "--no-header": text.header is not None or None,
         "--quoting": None if text.quoting == "auto" else text.quoting,
     }
-    given = [option for option, value in unused.items() if value is not None]
+    given = [option for option, value in options.items() if value is not None]
     if reader.own_columns and given:
         raise SettingsError(
-            f"{where} is read as {reader.name}, whose files are written one way; leave {given[0]} "
-            "out, or read it as a table with --format table"
+            f"{where} is read as {reader.name}, whose file format is fixed; leave out {given[0]}, "
+            "or read it as a table with --format table"
         )
 
 
@@ -258,15 +259,15 @@ def _reader(files: RawFiles, format: str | Source | type[Source] | None) -> Sour
 def _located(source: str | Path) -> Path:
     path = Path(source)
     if isinstance(source, str) and (source == "-" or "://" in source):
-        what = "standard input" if source == "-" else "a URL"
-        raise DataError(f"{source} is {what}, which is not read; download or write it to a file")
+        problem = "standard input" if source == "-" else "a URL"
+        raise DataError(f"{source} is {problem}, which cannot be read; save it to a file first")
     if path.exists() or isinstance(source, Path):
         return path
     return cached(source)
 
 
-def _maker(source: str | Path) -> Source | None:
-    """What makes the log of that name; a file so called comes first."""
+def _generator(source: str | Path) -> Source | None:
+    """Return the source that generates the named data; None for files and other names."""
     return None if isinstance(source, Path) or Path(source).exists() else generated(source)
 
 

@@ -1,4 +1,4 @@
-"""Rows that say that nothing happened or that it was taken back, in logs without weights."""
+"""Leave out rows that are no interactions, in logs whose kinds of events have no weights."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import SchemaError
-from nearfar.data.contradictions import MOST_WORDS, tell_contradictions, tell_odd_kinds
-from nearfar.data.event_words import CONTRARY_WORDS, NO, NO_EVENTS, YES
+from nearfar.data.contradictions import MOST_WORDS, count_contradictions, count_odd_kinds
+from nearfar.data.event_words import NO, NO_EVENT_KINDS, NO_EVENT_WORDS, YES
 from nearfar.data.weighting import KindReader
 from nearfar.tables.columns import OPTIONS, Columns
-from nearfar.tables.contrary import CONTRARY
+from nearfar.tables.contradiction_columns import CONTRADICTION_PREFIX
 from nearfar.tables.names import KINDS, STATUSES, plain_name
 from nearfar.tables.report import ReadReport
 
 KIND_WORDS = frozenset({"type", *STATUSES, *KINDS})
-"""Names under which all sorts of words stand; a remark on them only where one is of `NO_EVENTS`."""
+"""Names of columns that often hold other words than kinds; their kinds are not remarked on."""
 UNDONE_ROLES = ("undone", "undone_2", "undone_3")
 MAX_KINDS = 50
 FEW_VALUES = 2
-"""A column with so few may say yes and no in other words."""
+"""A column with at most so many different values may mean yes and no by other words."""
 
 
 class PlainEvents:
-    """Leaves out rows of events that are none, block after block.
+    """Leave out rows that are no interactions, block by block.
 
-    These are rows whose column of kinds says that something was shown, refunded, cancelled or
-    removed, rows whose column of outcomes (clicked, purchased, liked) says no, and rows whose
-    column of the opposite (returned, cancelled_at) says yes, or when.
+    These are rows whose kind is an impression, a refund, a cancellation or a removal, rows whose
+    outcome (clicked, purchased, liked) is no, and rows whose undo column (returned, cancelled_at)
+    has a yes or a time.
 
     Args:
-        report: filled with the rows left out, and what else there is to say.
-        columns: as far as they are given: one that is named must be what it is named for.
-        keeping: says how rows are kept that a column speaks against, by its role.
+        report: updated with the rows left out and with remarks.
+        columns: the column names that the caller set. A column that was set must fit its role.
+        keeping: returns the advice how to keep the rows that a role leaves out.
     """
 
     def __init__(
@@ -43,123 +43,125 @@ class PlainEvents:
         columns: Columns | None = None,
         keeping: Callable[[str], str] | None = None,
     ) -> None:
-        self._kept = keeping or how_kept
+        self._how_to_keep = keeping or how_to_keep
         self._report = report
         self._named = columns or Columns()
         self._counts: dict[str, dict[str, int]] = {"kind": {}, "status": {}}
         self._left_out: dict[str, None] = {}
         self._ignored: set[str] = set()
-        self._yes_and_no: bool | None = None
+        self._is_yes_or_no: bool | None = None
 
     @property
     def condition(self) -> str:
-        """What the rows that are kept have in common; empty where all are kept."""
+        """The condition that the kept rows meet, for messages; empty if all rows are kept."""
         return f"no {', '.join(self._left_out)}" if self._left_out else ""
 
     @property
     def kinds(self) -> dict[str, int]:
-        """How many events are of each kind, the most frequent first; none where nothing tells."""
+        """The number of events of each kind, most frequent first; empty without kinds."""
         if "kind" in self._ignored:
             return {}
         counts = self._counts["kind"]
         kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
-        return {kind: counts[kind] for kind in kinds if plain_name(kind) not in NO_EVENTS}
+        return {kind: counts[kind] for kind in kinds if plain_name(kind) not in NO_EVENT_WORDS}
 
     def read(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | None]:
-        """Return the rows without the columns of kinds and outcomes, and which are no events.
+        """Return the rows without the columns of kinds and outcomes, and a mask of the no-events.
 
         Raises:
-            SchemaError: a column that was named for the kind or the outcome holds neither.
+            SchemaError: the column that was set for the kind or the outcome does not fit.
         """
-        none: pl.Series | None = None
-        unclear: list[pl.Series] = []
+        no_event: pl.Series | None = None
+        undone: list[pl.Series] = []
         kinds: list[pl.Series] = []
-        judges = {
-            "kind": self._of_no_kind,
-            "status": self._of_no_kind,
-            "outcome": self._of_no_outcome,
+        masks = {
+            "kind": self._no_event_kind,
+            "status": self._no_event_kind,
+            "outcome": self._no_outcome,
             **dict.fromkeys(UNDONE_ROLES, self._undone),
         }
-        for role, judge in judges.items():
+        for role, mask_of in masks.items():
             if role not in rows.columns:
                 continue
-            bad = None if role in self._ignored else judge(rows[role])
+            mask = None if role in self._ignored else mask_of(rows[role])
             column = self._report.columns.get(role, role)
             if role in UNDONE_ROLES and role not in self._ignored:
-                unclear.append(rows[role].rename(CONTRARY + column))
+                undone.append(rows[role].rename(CONTRADICTION_PREFIX + column))
             elif role in self._counts and role not in self._ignored:
                 kinds.append(rows[role].rename(column))
             rows = rows.drop(role)
-            if bad is not None:
-                none = bad if none is None else none | bad
-        tell_contradictions(pl.DataFrame(unclear), none, self._report)
+            if mask is not None:
+                no_event = mask if no_event is None else no_event | mask
+        count_contradictions(pl.DataFrame(undone), no_event, self._report)
         for values in kinds:
-            tell_odd_kinds(values if none is None else values.filter(~none), self._report)
-        return rows, none
+            count_odd_kinds(values if no_event is None else values.filter(~no_event), self._report)
+        return rows, no_event
 
     def check(self, name: str) -> None:
-        """Tell of the kinds, once all rows are read."""
+        """Add a remark on the kinds of events, after the last block."""
         column = self._report.columns.get("kind")
-        kept = list(self.kinds)
+        kinds = list(self.kinds)
         if (
             column is not None
-            and 1 < len(kept) <= MAX_KINDS
+            and 1 < len(kinds) <= MAX_KINDS
             and plain_name(column) not in KIND_WORDS
         ):
             counts = ", ".join(f"{kind} {n:,}" for kind, n in list(self.kinds.items())[:8])
             self._report.remarks.append(
-                f"{column!r} tells kinds of events ({counts}), which count alike; give them "
-                f"weights with --kind-weights {kept[0]}=1,{kept[1]}=2 (in settings: "
-                f'kind_weights = "{kept[0]}=1,{kept[1]}=2")'
+                f"{column!r} has kinds of events ({counts}) that all count the same; set their "
+                f"weights with --kind-weights {kinds[0]}=1,{kinds[1]}=2 (in settings: "
+                f'kind_weights = "{kinds[0]}=1,{kinds[1]}=2")'
             )
 
-    def _of_no_kind(self, kinds: pl.Series) -> pl.Series | None:
+    def _no_event_kind(self, kinds: pl.Series) -> pl.Series | None:
         role = kinds.name
         if role == "status" and self._named.kind == "":
             self._ignore(role, "")
             return None
-        seen = self._counts[role]
+        n_by_kind = self._counts[role]
         counts = kinds.drop_nulls().value_counts()
         counts = counts.sort("count", counts.columns[0], descending=[True, False])
         if counts.height > MOST_WORDS:
             self._ignore(role, f"more than {MOST_WORDS:,} different values")
             return None
         for kind, n in counts.iter_rows():
-            if kind in seen or len(seen) <= MAX_KINDS:
-                seen[kind] = seen.get(kind, 0) + n
-        if len(seen) > MAX_KINDS and role == "kind" and self._named.kind:
+            if kind in n_by_kind or len(n_by_kind) <= MAX_KINDS:
+                n_by_kind[kind] = n_by_kind.get(kind, 0) + n
+        if len(n_by_kind) > MAX_KINDS and role == "kind" and self._named.kind:
             self._ignore(role, f"more than {MAX_KINDS} different values")
-        known = CONTRARY_WORDS if role == "kind" and self._named.kind else NO_EVENTS
-        none = [kind for kind in counts.to_series(0) if plain_name(kind) in known]
+        words = NO_EVENT_KINDS if role == "kind" and self._named.kind else NO_EVENT_WORDS
+        no_events = [kind for kind in counts.to_series(0) if plain_name(kind) in words]
         column = self._report.columns.get(role, role)
         for kind, n in counts.iter_rows():
-            if kind in none:
+            if kind in no_events:
                 self._left_out[kind] = None
-                self._report.left_out[f"{column} is {kind!r}: no event ({self._kept('kind')})"] += n
-        return kinds.is_in(none).fill_null(False) if none else None
+                reason = f"{column} is {kind!r}: no event ({self._how_to_keep('kind')})"
+                self._report.left_out[reason] += n
+        return kinds.is_in(no_events).fill_null(False) if no_events else None
 
-    def _of_no_outcome(self, outcomes: pl.Series) -> pl.Series | None:
+    def _no_outcome(self, outcomes: pl.Series) -> pl.Series | None:
         words = outcomes.str.to_lowercase()
-        known = words.drop_nulls()
-        if self._yes_and_no is None and len(known):
-            self._yes_and_no = bool(known.is_in(list(YES | NO)).all())
-        if self._yes_and_no is None:
+        present = words.drop_nulls()
+        if self._is_yes_or_no is None and len(present):
+            self._is_yes_or_no = bool(present.is_in(list(YES | NO)).all())
+        if self._is_yes_or_no is None:
             return None
-        if not self._yes_and_no:
-            if len(values := known.unique(maintain_order=True)) <= FEW_VALUES:
+        if not self._is_yes_or_no:
+            if len(values := present.unique(maintain_order=True)) <= FEW_VALUES:
                 column = self._report.columns.get("outcome", "outcome")
                 self._report.remarks.append(
-                    f"{column!r} holds {' and '.join(map(repr, values))}, where yes or no was "
-                    "expected, and is not looked at"
+                    f"{column!r} is not used: it has {' and '.join(map(repr, values))}, but yes or "
+                    "no was expected"
                 )
-            self._ignore("outcome", f"{known[0]!r}, where yes or no was expected")
+            self._ignore("outcome", f"{present[0]!r}, but yes or no was expected")
             return None
-        none = words.is_in(list(NO)).fill_null(True)
+        is_no = words.is_in(list(NO)).fill_null(True)
         column = self._report.columns.get("outcome", "outcome")
-        if n := int(none.sum()):
+        if n := int(is_no.sum()):
             self._left_out[f"{column} 0"] = None
-            self._report.left_out[f"{column} says no: no event ({self._kept('outcome')})"] += n
-        return none
+            reason = f"{column} says no: no event ({self._how_to_keep('outcome')})"
+            self._report.left_out[reason] += n
+        return is_no
 
     def _undone(self, outcomes: pl.Series) -> pl.Series | None:
         column = self._report.columns.get(outcomes.name, outcomes.name)
@@ -170,19 +172,20 @@ class PlainEvents:
         if plain_name(column).endswith("at"):
             undone = ~(identity.missing_words(words).fill_null(True) | words.is_in(list(NO)))
         else:
-            undone = words.is_in(list(YES)) | _says_no_event(words)
+            undone = words.is_in(list(YES)) | _is_no_event_word(words)
         undone = undone.fill_null(False)
         if n := int(undone.sum()):
             self._left_out[f"{column} 1"] = None
-            self._report.left_out[f"{column} says yes: no event ({self._kept('outcome')})"] += n
+            reason = f"{column} says yes: no event ({self._how_to_keep('outcome')})"
+            self._report.left_out[reason] += n
         return undone
 
-    def _ignore(self, role: str, held: str) -> None:
-        """Look at a column no more; one that was named for its role is refused."""
-        if given := getattr(self._named, role, None):
+    def _ignore(self, role: str, problem: str) -> None:
+        """Stop reading a column; raise if the caller set it."""
+        if column := getattr(self._named, role, None):
             raise SchemaError(
-                f"column {given!r} is named for the {role} and holds {held}; name another one, or "
-                f"none with {OPTIONS[role]} '' (in Python and in settings: {role}='')"
+                f"column {column!r} is set as the {role}, but has {problem}; name another column, "
+                f"or none with {OPTIONS[role]} '' (in Python and in settings: {role}='')"
             )
         self._ignored.add(role)
         column = self._report.columns.pop(role, None)
@@ -190,25 +193,24 @@ class PlainEvents:
             self._report.unused_columns.append(column)
 
 
-def _says_no_event(words: pl.Series) -> pl.Series:
-    """Which words say that nothing happened, or that it was taken back."""
-    known = [word for word in words.drop_nulls().unique() if plain_name(word) in NO_EVENTS]
-    return words.is_in(known)
+def _is_no_event_word(words: pl.Series) -> pl.Series:
+    distinct = words.drop_nulls().unique()
+    return words.is_in([word for word in distinct if plain_name(word) in NO_EVENT_WORDS])
 
 
-def how_kept(role: str) -> str:
-    """How rows are kept that a column speaks against."""
-    return f"{OPTIONS[role]} '' keeps it; in Python and in settings {role} = ''"
+def how_to_keep(role: str) -> str:
+    """Return the advice how to keep the rows that a role leaves out."""
+    return f"keep it with {OPTIONS[role]} ''; in Python and in settings {role} = ''"
 
 
 def event_judge(
     kinds: Mapping[str, float] | None, columns: Columns, report: ReadReport
 ) -> PlainEvents | KindReader:
-    """Return what tells events from rows that are none, for all that reads logs.
+    """Return the reader that leaves out rows that are no interactions.
 
     Args:
-        kinds: the weight of each kind of event; None where kinds have no weights.
-        columns: as far as they are given.
-        report: filled with the rows left out.
+        kinds: the weight of each kind of event; None if kinds have no weights.
+        columns: the column names that the caller set.
+        report: updated with the rows left out.
     """
     return PlainEvents(report, columns) if kinds is None else KindReader(kinds, report)

@@ -1,4 +1,4 @@
-"""What looks odd about a log: said when it is read, and left as it is."""
+"""Remarks on what looks wrong in a log. The log itself is not changed."""
 
 from __future__ import annotations
 
@@ -15,53 +15,53 @@ from nearfar.data.id_remarks import remark_on_shared, remark_on_totals, remarks_
 FEW = 20
 A_DAY = 86_400
 EARLY = datetime(1995, 1, 1, tzinfo=UTC)
-"""Before the logs of the web."""
+"""No log of the web is older."""
 
 
 def remarks_on(log: Log, filters: Filters) -> list[str]:
-    """What there is to say of a log that was just read.
+    """Return remarks on a log that was just read.
 
     Args:
-        log: with its repeated events.
-        filters: that were asked for.
+        log: the log with its repeated events.
+        filters: the filters that the user set.
     """
     if not log.n_events:
         return []
     counts = np.bincount(log.users, minlength=log.n_users)
     popularity = np.bincount(log.items_met, minlength=log.n_items)
-    found = [
+    remarks = [
         remark_on_robots(log.user_ids, counts),
         remark_on_shared("user", log.user_ids, counts),
         remark_on_shared("item", log.item_ids, popularity),
-        _totals("user", log.user_ids, counts),
-        _totals("item", log.item_ids, popularity),
+        _total_lines("user", log.user_ids, counts),
+        _total_lines("item", log.item_ids, popularity),
         *remarks_on_ids("user", log.user_ids.ids),
         *remarks_on_ids("item", log.item_ids.ids),
-        _once("user", log),
-        _once("item", log),
-        _ratings(log, filters),
-        _past(log),
-        _future(log),
+        _single_events("user", log),
+        _single_events("item", log),
+        _low_ratings(log, filters),
+        _early_times(log),
+        _future_times(log),
     ]
-    return [remark for remark in found if remark]
+    return [remark for remark in remarks if remark]
 
 
-def _totals(role: str, ids: Vocabulary, counts: np.ndarray) -> str:
+def _total_lines(role: str, ids: Vocabulary, counts: np.ndarray) -> str:
     return remark_on_totals(role, ids.ids, lambda totals: int(counts[ids.index(totals)].sum()))
 
 
-def _once(role: str, log: Log) -> str:
+def _single_events(role: str, log: Log) -> str:
     n_ids = log.n_users if role == "user" else log.n_items
     if n_ids < log.n_events or n_ids < FEW or log.read is None:
         return ""
     column = log.read.columns.get(role, role)
     return (
-        f"every {role} has one event only; is {column!r} the {role}, or does it number events or "
-        "orders?"
+        f"every {role} has only one event; check that {column!r} is the {role} and not a number "
+        "of events or orders"
     )
 
 
-def _ratings(log: Log, filters: Filters) -> str:
+def _low_ratings(log: Log, filters: Filters) -> str:
     if not log.has("rating") or filters.min_rating is not None:
         return ""
     ratings = log.events["rating"].to_numpy()
@@ -70,12 +70,12 @@ def _ratings(log: Log, filters: Filters) -> str:
         return ""
     n_low = int((ratings == low).sum())
     return (
-        f"ratings of {low:g} to {high:g} all count as interactions ({n_low:,} of them are "
-        f"{low:g}); keep the good ones with --min-rating"
+        f"ratings from {low:g} to {high:g} all count as interactions ({n_low:,} of them are "
+        f"{low:g}); keep only the high ones with --min-rating"
     )
 
 
-def _past(log: Log) -> str:
+def _early_times(log: Log) -> str:
     if not log.has("timestamp") or log.read is None or log.read.counts_steps:
         return ""
     times = log.events["timestamp"]
@@ -85,12 +85,12 @@ def _past(log: Log) -> str:
     if n_early == len(times):
         return (
             f"all times are from {_day(times.min())} to {_day(times.max())}; if that is too early, "
-            "say what the numbers count with --time-unit or how dates are written with "
+            "set the unit of the numbers with --time-unit or the format of the dates with "
             "--time-format"
         )
     return (
-        f"{n_early:,} times are before {EARLY:%Y}, the first is {_day(times.min())}; if they stand "
-        f"for missing ones, --since {EARLY:%Y-%m-%d} leaves them out"
+        f"{n_early:,} times are before {EARLY:%Y}, the first is {_day(times.min())}; if they "
+        f"mean that the time is missing, leave them out with --since {EARLY:%Y-%m-%d}"
     )
 
 
@@ -102,8 +102,8 @@ def _day(seconds: object) -> str:
         return f"{seconds:,} s"
 
 
-def _future(log: Log) -> str:
+def _future_times(log: Log) -> str:
     if not log.has("timestamp") or log.read is None or log.read.counts_steps:
         return ""
     n_late = int((log.events["timestamp"] > time.time() + A_DAY).sum())
-    return f"{n_late:,} times are in the future; --until leaves them out" if n_late else ""
+    return f"{n_late:,} times are in the future; leave them out with --until" if n_late else ""

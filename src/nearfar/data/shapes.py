@@ -27,24 +27,24 @@ FULLEST_USER = 0.75
 
 @dataclass(frozen=True)
 class Synthetic(Settings):
-    """What made-up data look like.
+    """The shape of synthetic data.
 
     Attributes:
-        users, items, interactions: how many, met to the one: every user and every item has an
-            interaction, and no pair occurs twice.
-        seed: of all draws.
-        min_user: every user has at least so many items.
-        spread: standard deviation of the logarithm of users' activity, before `min_user` lifts
-            the least active; heavy users end at three quarters of the items.
-        exponent, head: an item of popularity rank r = 0, 1, ... is drawn in proportion to
-            (r + 1 + head * items) ** -exponent: a power law whose head is flat.
-        clusters: kinds of items, of unequal size; None for a quarter of the square root of
-            `items`, at least 2.
-        tastes: how many clusters (some perhaps twice) a user mixes, in shares of their own.
+        users, items, interactions: exact numbers. Every user and every item has an interaction, and
+            no pair occurs twice.
+        seed: seed of all draws.
+        min_user: minimum number of items per user.
+        spread: standard deviation of the logarithm of users' activity, before clipping to
+            `min_user` and to three quarters of the items.
+        exponent, head: the probability of an item of popularity rank r = 0, 1, ... is proportional
+            to (r + 1 + head * items) ** -exponent: a power law with a flat head.
+        clusters: number of clusters of items, of unequal sizes; None for a quarter of the square
+            root of `items`, at least 2.
+        tastes: number of clusters per user, possibly repeated, with random shares.
         breadth: share of draws from the whole catalogue instead of the user's clusters.
 
     Raises:
-        SettingsError: a value is out of range, or no data can be so; says what would do.
+        SettingsError: a value is out of range, or no such data exist; the error has valid values.
 
     Examples:
         >>> nf.synthetic_interactions(nf.Synthetic(50, 20, 400, clusters=3))
@@ -83,30 +83,30 @@ class Synthetic(Settings):
         if not least <= self.interactions <= most:
             raise SettingsError(
                 f"{self.interactions:,} interactions of {self.users:,} users and {self.items:,} "
-                f"items cannot be had; from {least:,} ({self.min_user} per user, one per item) to "
-                f"{most:,} (half of all pairs) can"
+                f"items are not possible; expected {least:,} ({self.min_user} per user, one per "
+                f"item) to {most:,} (half of all pairs)"
             )
 
     @property
     def max_user(self) -> int:
-        """The most items that a user can have."""
+        """The maximum number of items per user."""
         return int(FULLEST_USER * self.items)
 
     @property
     def n_clusters(self) -> int:
-        """How many kinds of items there are."""
+        """The number of clusters of items."""
         return max(2, round(math.sqrt(self.items) / 4)) if self.clusters is None else self.clusters
 
     @classmethod
     def parse(cls, text: str) -> Synthetic:
-        """From "ml-20m", "5000x2000x100000" or either with settings: "ml-1m,seed=3,clusters=40".
+        """Parse "ml-20m", "5000x2000x100000" or either with settings: "ml-1m,seed=3,clusters=40".
 
-        Settings follow "," or "?" and stand between "," or "&". "scale=0.01" makes a shape
-        smaller: users and interactions a hundredth, so that users stay as active, and items by
-        the square root, so that these users find enough of them.
+        Settings follow "," or "?" and are separated by "," or "&". "scale=0.01" makes a shape
+        smaller: users and interactions are multiplied by 0.01, so that users stay as active, and
+        items by its square root, so that users have enough of them.
 
         Raises:
-            UnknownNameError: no shape or setting is called so; the nearest is offered.
+            UnknownNameError: the shape or a setting is unknown; the message has the nearest name.
             SettingsError: the size or a setting is out of range.
         """
         shape, *assignments = re.split(r"[?,&]", text.strip())
@@ -132,7 +132,7 @@ def _sizes(shape: str) -> dict[str, int]:
         return dict(zip(("users", "items", "interactions"), numbers, strict=True))
     if shape[:1].isdigit():
         raise SettingsError(
-            f"{shape!r} is no size of synthetic data; {SIZE} was expected, as 5000x2000x100000, "
+            f"{shape!r} is not a size of synthetic data; expected {SIZE}, as 5000x2000x100000, "
             f"or one of {', '.join(SHAPES)}"
         )
     raise UnknownNameError("shape of synthetic data", shape, [*SHAPES, SIZE])

@@ -1,4 +1,4 @@
-"""How much an interaction counts in training: weights of kinds, scales, repeated events."""
+"""Weights of interactions in training: by kind of event, on a scale, over repeated events."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nearfar.core.errors import EmptyDataError, SettingsError, UnknownNameError
 from nearfar.tables.report import ReadReport
 
 Scale = Literal["none", "linear", "log"]
-"""What weights are in training: not used, as they are, or log2(1 + weight)."""
+"""The scale of weights in training: not used, unchanged, or log2(1 + weight)."""
 
 Repeats = Literal["max", "sum"]
-"""What becomes of the weights of several events of one user and item."""
+"""How the weights of several events of one user and item are combined."""
 
 MAX_NAMED = 20
 MISSING = "missing"
@@ -26,20 +26,20 @@ MISSING = "missing"
 
 @dataclass(frozen=True)
 class Weighting:
-    """How much an interaction counts in training.
+    """The weights of interactions in training.
 
     Args:
-        kinds: the weight of each kind of event, as {"view": 1, "click": 2, "buy": 5}; 0 leaves
-            events of a kind out. None where events have no kinds.
-        scale: of the weights. By default "linear" where kinds have weights or the column of weights
-            is named, else "none".
-        repeats: the weight of an interaction that several events are of: the largest, or the
-            sum of all. By default "max" where events have kinds, so that a purchase after thirty
-            views counts as a purchase, else "sum", so that the plays of several days add up.
+        kinds: the weight of each kind of event, such as {"view": 1, "click": 2, "buy": 5}; 0 leaves
+            a kind out. None if events have no kinds.
+        scale: the scale of weights. By default "linear" if kinds have weights or the column of
+            weights is named, else "none".
+        repeats: the weight of an interaction with several events: the largest or the sum. By
+            default "max" if events have kinds, so that a purchase after thirty views counts as a
+            purchase, else "sum", so that the plays of several days add up.
 
     Raises:
-        SettingsError: a weight is negative or not finite, or no kind has one above 0.
-        UnknownNameError: there is no such scale, or rule for repeats.
+        SettingsError: a weight is negative or not finite, or no kind has a weight above 0.
+        UnknownNameError: the scale or the rule for repeats is unknown.
     """
 
     kinds: Mapping[str, float] | None = None
@@ -54,22 +54,22 @@ class Weighting:
         if self.kinds is None:
             return
         for kind, weight in self.kinds.items():
-            number = isinstance(weight, int | float) and not isinstance(weight, bool)
-            if not number or not math.isfinite(weight) or weight < 0:
+            is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+            if not is_number or not math.isfinite(weight) or weight < 0:
                 raise SettingsError(
                     f"the weight of the kind {kind!r} is {weight!r}; a number of at least 0 was "
                     "expected"
                 )
         if not any(self.kinds.values()):
-            raise SettingsError("no kind has a weight above 0; give some, as view=1,click=2,buy=5")
+            raise SettingsError("no kind has a weight above 0; set one, as in view=1,buy=5")
         if self.scale == "none":
-            raise SettingsError("kinds have weights and weights are not to be used; leave one out")
+            raise SettingsError("kinds have weights, but scale is none; leave out one of the two")
 
     def scale_of(self, *, named: bool) -> Scale:
-        """Return the scale that was chosen, or the default.
+        """Return the scale that the user set, or the default.
 
         Args:
-            named: whether the column of weights was named by the user.
+            named: whether the user named the column of weights.
         """
         if self.scale is not None:
             return self.scale
@@ -77,15 +77,15 @@ class Weighting:
 
     @property
     def repeats_rule(self) -> Repeats:
-        """The rule for repeats that was chosen, or the default."""
+        """The rule for repeated events that the user set, or the default."""
         return self.repeats or ("sum" if self.kinds is None else "max")
 
 
 def parse_kinds(text: str) -> dict[str, float]:
-    """Return the weights of kinds from "view=1,click=2,buy=5".
+    """Parse the weights of kinds, such as "view=1,click=2,buy=5".
 
     Raises:
-        SettingsError: a part is not of the form kind=number, or a kind is there twice.
+        SettingsError: a part is not kind=number, or a kind is there twice.
     """
     kinds: dict[str, float] = {}
     for part in text.split(","):
@@ -95,19 +95,19 @@ def parse_kinds(text: str) -> dict[str, float]:
         except ValueError:
             number = math.nan
         if not kind or not sign or not math.isfinite(number):
-            raise SettingsError(f"{part.strip()!r} is not of the form kind=number, as buy=5")
+            raise SettingsError(f"{part.strip()!r} is not of the form kind=number, such as buy=5")
         if kind in kinds:
-            raise SettingsError(f"the kind {kind!r} is there twice")
+            raise SettingsError(f"the kind {kind!r} is given twice; give each kind once")
         kinds[kind] = number
     return kinds
 
 
 class KindReader:
-    """Turns the column of kinds into weights, block after block.
+    """Convert the column of kinds to weights, block by block.
 
     Args:
         kinds: the weight of each kind.
-        report: filled with the events of kinds without a weight.
+        report: updated with the events of kinds without a weight.
     """
 
     def __init__(self, kinds: Mapping[str, float], report: ReadReport) -> None:
@@ -116,35 +116,35 @@ class KindReader:
         self.seen: dict[str, int] = {}
 
     def read(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
-        """Return the rows with a column of weights for that of kinds, and which have no weight.
+        """Return rows with weights instead of kinds, and a mask of the rows without a weight.
 
-        A row's own weight is multiplied by that of its kind.
+        If rows have a weight, it is multiplied by the weight of their kind.
         """
         weights = pl.DataFrame(
-            {"kind": list(self._kinds), "of_kind": list(self._kinds.values())},
-            schema={"kind": pl.String, "of_kind": pl.Float64},
+            {"kind": list(self._kinds), "kind_weight": list(self._kinds.values())},
+            schema={"kind": pl.String, "kind_weight": pl.Float64},
         )
-        of_kind = rows.select("kind").join(weights, on="kind", how="left", maintain_order="left")
-        weight = of_kind["of_kind"]
+        joined = rows.select("kind").join(weights, on="kind", how="left", maintain_order="left")
+        kind_weight = joined["kind_weight"]
         counts = rows["kind"].fill_null(MISSING).value_counts()
         for kind, n in counts.sort("count", "kind", descending=[True, False]).iter_rows():
-            known = kind in self.seen or len(self.seen) < MAX_NAMED or kind in self._kinds
-            name = kind if known else "and others"
+            is_named = kind in self.seen or len(self.seen) < MAX_NAMED or kind in self._kinds
+            name = kind if is_named else "and others"
             self.seen[name] = self.seen.get(name, 0) + n
             if kind not in self._kinds:
                 self._report.left_out[f"the kind {name!r} has no weight"] += n
-        own = rows["weight"] if "weight" in rows.columns else 1.0
-        weighed = rows.drop("kind").with_columns((weight * own).alias("weight"))
-        return weighed, weight.is_null()
+        row_weight = rows["weight"] if "weight" in rows.columns else 1.0
+        weighted = rows.drop("kind").with_columns((kind_weight * row_weight).alias("weight"))
+        return weighted, kind_weight.is_null()
 
     def check(self, name: str) -> None:
-        """Tell of kinds that no event is of, once all rows are read.
+        """Add a remark on kinds without events, after the last block.
 
         Args:
-            name: what messages call the log.
+            name: the log's name in messages.
 
         Raises:
-            EmptyDataError: no event is of a kind that has a weight.
+            EmptyDataError: no event has a kind with a weight.
         """
         if not self.unseen:
             return
@@ -156,7 +156,7 @@ class KindReader:
 
     @property
     def condition(self) -> str:
-        """What the rows that are kept have in common; empty where all are kept."""
+        """The condition that the kept rows meet, for messages; empty if all rows are kept."""
         return "kinds with a weight" if self.without_weight else ""
 
     @property
@@ -166,19 +166,19 @@ class KindReader:
 
     @property
     def unseen(self) -> list[str]:
-        """Kinds with a weight that no event is of."""
+        """Kinds with a weight but without events."""
         return [kind for kind in self._kinds if kind not in self.seen]
 
 
 def scaled(weights: Float[np.ndarray, " n"], scale: Scale) -> Float32[np.ndarray, " n"]:
-    """Return weights on the scale that training sees: as they are, or log2(1 + weight)."""
+    """Return weights on the scale of training: unchanged, or log2(1 + weight)."""
     return (np.log2(1 + weights) if scale == "log" else weights).astype(np.float32)
 
 
 def united(
     keys: Int[np.ndarray, " n"], weights: Float[np.ndarray, " n"], repeats: Repeats
 ) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, " m"]]:
-    """Return the keys, ascending and each once, and the largest or summed weight of each."""
+    """Return the distinct keys, ascending, and the largest or summed weight of each."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(keys) else []

@@ -9,14 +9,14 @@ import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import EmptyDataError, SchemaError
-from nearfar.data.contradictions import tell_contradictions
+from nearfar.data.contradictions import count_contradictions
 from nearfar.data.id_remarks import remark_on_totals, remarks_on_ids
 from nearfar.data.plain_events import event_judge
 from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
 from nearfar.tables.columns import Columns, event_roles
 from nearfar.tables.folder import open_tables
-from nearfar.tables.moments import dated
+from nearfar.tables.moments import with_joined_times
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import OneTimeTable, TableReader
 from nearfar.tables.report import ReadReport
@@ -143,13 +143,19 @@ class EventRows:
         """
         roles = self.roles(table.columns, table.where)
         if not self._has_time_column and not isinstance(table, OneTimeTable):
-            table, roles, remark = dated(table, roles)
+            table, roles, remark = with_joined_times(table, roles)
             self.report.remarks += [remark] if remark else []
         self._has_untyped |= not table.typed
         blocks = [pl.DataFrame()]
         names = {role.name: roles.get(role.name, "") for role in self._roles}
         for rows in read_rows(
-            [table], self._roles, names, self._rules, self.report, clock=self._clock, contrary=True
+            [table],
+            self._roles,
+            names,
+            self._rules,
+            self.report,
+            clock=self._clock,
+            contradictions=True,
         ):
             frame = rows.frame.with_columns(
                 pl.from_epoch(pl.col("timestamp"), "s").cast(pl.Datetime("us"))
@@ -166,7 +172,7 @@ class EventRows:
         """Return the rows that are events, with weights by kind if kinds have weights."""
         self._n_in_window += frame.height
         events, is_no_event = self._judge.read(frame)
-        events = tell_contradictions(events, is_no_event, self.report)
+        events = count_contradictions(events, is_no_event, self.report)
         if "kind" in frame.columns:  # tells a view from a purchase in the same second
             events = events.with_columns(frame["kind"])
         return events if is_no_event is None else events.filter(~is_no_event)

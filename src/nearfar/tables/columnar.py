@@ -1,4 +1,4 @@
-"""Files of typed columns: Parquet, Arrow (Feather) and Avro."""
+"""Read files of typed columns: Parquet, Arrow (Feather) and Avro."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from nearfar.tables.reader import BATCH_ROWS, Numbers, TableReader
 
 @dataclass(frozen=True)
 class ColumnarFormat:
-    """A format of typed columns.
+    """A file format of typed columns.
 
     Attributes:
-        kind: as messages call it.
+        kind: its name in messages.
         signature: its first bytes.
-        read: all of it, from a stream.
-        scan: parts of it, from a path; None where that is not possible.
+        read: reads a whole file from a stream.
+        scan: scans a file at a path lazily; None if Polars cannot.
     """
 
     kind: str
@@ -48,21 +48,21 @@ PARQUET_NAME = re.compile(PARQUET + COMPRESSED, re.IGNORECASE)
 
 
 def columnar_format(files: RawFiles, name: str) -> ColumnarFormat | None:
-    """The format that a file begins as, or that its name says; None for text."""
-    for known in FORMATS:
-        if files.starts_with(name, known.signature):
-            return known
+    """Return the format of a file by its first bytes or its name; None for text."""
+    for candidate in FORMATS:
+        if files.starts_with(name, candidate.signature):
+            return candidate
     return FORMATS[0] if PARQUET_NAME.fullmatch(name) else None
 
 
 def _starts_with(path: Path, signature: bytes) -> bool:
-    """Whether a file begins so as it is, not compressed."""
+    """Return whether a file has this signature without decompression."""
     with path.open("rb") as stream:
         return stream.read(len(signature)) == signature
 
 
 class ColumnarTable(TableReader):
-    """A file of typed columns, of which only those selected are read.
+    """A file of typed columns. Only the selected columns are read.
 
     Raises:
         DataError: the file is damaged.
@@ -76,8 +76,8 @@ class ColumnarTable(TableReader):
         with self._read_errors():
             in_place = files.kind in ("file", "folder") and _starts_with(path, format.signature)
             if in_place and format.scan is not None:
-                only = {"glob": False} if format.kind == "Parquet" else {}
-                self._rows = format.scan(path, hive_partitioning=False, **only)
+                options = {"glob": False} if format.kind == "Parquet" else {}
+                self._rows = format.scan(path, hive_partitioning=False, **options)
             else:
                 with files.open(name) as stream:
                     self._rows = format.read(io.BytesIO(stream.read())).lazy()
@@ -99,5 +99,5 @@ class ColumnarTable(TableReader):
         except (PolarsError, OSError) as error:
             reason = str(error).partition("\n")[0]
             raise DataError(
-                f"{self.where} is a damaged {self._format} file ({reason}); get it again"
+                f"{self.where} is a damaged {self._format} file ({reason}); export it again"
             ) from None

@@ -1,4 +1,4 @@
-"""Columns: which one is the user, the item, the rating; and the values of one once parsed."""
+"""Find the column of each role (user, item, rating, ...) by its name."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from nearfar.tables.names import (
 
 @dataclass(frozen=True, eq=False)
 class Parsed:
-    """The values of one column.
+    """The parsed values of a column.
 
     Attributes:
-        values: typed; null where a value is missing or unreadable.
-        bad: which values are there and unreadable (Boolean).
-        expected: what was expected of them, for messages.
-        given: the values as the table has them, for messages; None: as `values`.
+        values: typed values; null for missing and unreadable ones.
+        bad: mask of the unreadable values.
+        expected: what was expected, for messages.
+        given: the original values, for messages; None if they equal `values`.
     """
 
     values: pl.Series
@@ -66,17 +66,17 @@ class AmbiguousColumnError(SchemaError):
 
 @dataclass(frozen=True)
 class Role:
-    """What a column can be for.
+    """A role that a column can have.
 
     Attributes:
-        name: how the column is called in a block of rows.
-        kind: of its values.
-        known: names by which it is recognised, lower case without blanks and underscores, in order
-            of preference.
-        n_own: how many of these are names of the role itself. Of the others only one may be there.
-        required: whether a table without it is refused.
-        rarer: names by which it is recognised where none of `known` is there, in groups of which
-            the first that has any counts.
+        name: the column's name in a block of rows.
+        kind: the kind of its values.
+        known: the usual names of the column, in the form of `plain_name`, in order of preference.
+        n_own: how many of the first `known` names are names of the role itself. A table may have
+            only one of the others.
+        required: whether a table without the column is refused.
+        rarer: groups of names that are used if the table has none of `known`. The first group with
+            a match counts.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Role:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names by which it is recognised."""
+        """All names of the column."""
         return (*self.known, *chain.from_iterable(self.rarer))
 
 
@@ -110,24 +110,24 @@ KIND_ROLE = Role(
     required=True,
     rarer=(KINDS,),
 )  # fmt: skip
-"""Whether an event is a view, a click, a purchase; looked for only where kinds have weights."""
+"""The kind of an event (view, click, purchase), required if kinds have weights."""
 PLAIN_ROLES = (
     Role("kind", "word", KIND_ROLE.known, rarer=(STATUSES, KINDS)),
     Role("status", "word", STATUSES),
     Role("outcome", "word", OUTCOMES, rarer=(OUTCOMES_ELSEWHERE,)),
     *(Role(name, "word", UNDONE) for name in ("undone", "undone_2", "undone_3")),
 )
-"""What tells rows that are no events, where kinds have no weights: looked at, not kept."""
+"""Columns that show which rows are no events, if kinds have no weights. They are not kept."""
 IMPLIED = {"status": "kind", **dict.fromkeys(("undone", "undone_2", "undone_3"), "outcome")}
-"""Roles that no column has where none is to have another."""
+"""Roles that are switched off together with another role."""
 
 
 def event_roles(*, weighed_kinds: bool) -> tuple[Role, ...]:
-    """The roles that columns of events may have.
+    """Return the roles that columns of events may have.
 
     Args:
-        weighed_kinds: whether kinds of events have weights. If so, the column of kinds is required,
-            and that of outcomes is not looked at.
+        weighed_kinds: whether kinds of events have weights. If so, the column of kinds is required
+            and the column of outcomes is not read.
     """
     return (*EVENT_ROLES, KIND_ROLE) if weighed_kinds else (*EVENT_ROLES, *PLAIN_ROLES)
 
@@ -142,7 +142,7 @@ ITEM_ROLES = (
 
 
 def title_columns(columns: Sequence[str]) -> list[str]:
-    """The columns that hold titles, going by their names."""
+    """Return the columns whose names say that they hold titles."""
     return [column for column in columns if plain_name(column) in ITEM_ROLES[1].names]
 
 
@@ -150,7 +150,7 @@ def title_columns(columns: Sequence[str]) -> list[str]:
 class Columns:
     """The names of a log's columns, by role.
 
-    None leaves a role to be recognised by name; "" says that no column has it.
+    None: find the column by its usual names. "": no column has the role.
 
     Examples:
         >>> from nearfar.tables.columns import Columns
@@ -169,7 +169,7 @@ class Columns:
     def resolve(
         self, present: Sequence[str], where: str, roles: Sequence[Role] = EVENT_ROLES
     ) -> dict[str, str]:
-        """The column of each role there is, as `resolve` finds it."""
+        """Return the column of each role; see the function `resolve`."""
         return resolve(present, where, roles, vars(self))
 
 
@@ -181,21 +181,20 @@ def resolve(
     *,
     of_text: bool = True,
 ) -> dict[str, str]:
-    """The column of each role there is: `{"user": "userId", "item": "movieId", ...}`.
+    """Return the column of each role: `{"user": "userId", "item": "movieId", ...}`.
 
     Names are compared without case, blanks, underscores, accents and other signs.
 
     Args:
         present: the columns of the table.
-        where: how messages name the table.
-        roles: the roles wanted.
-        given: names of columns by role, as far as they are given; "" for a role that no column
-            has.
-        of_text: whether the table is a text, whose first line may not name the columns.
+        where: the table's name in messages.
+        roles: the roles to look for.
+        given: the column names that the caller set, by role; "" for a role without a column.
+        of_text: whether the table is text, so that its first line may not be a header.
 
     Raises:
-        SchemaError: a column that could have a role is there twice, a given one is missing, or a
-            required role has no column; AmbiguousColumnError, a kind of it: several columns could
+        SchemaError: a column that could have a role is there twice, a given column is missing, or
+            a required role has no column. AmbiguousColumnError, a subclass: several columns could
             have a role.
     """
     implied = {role: "" for role, other in IMPLIED.items() if (given or {}).get(other) == ""}
@@ -203,11 +202,11 @@ def resolve(
     known = {name for role in roles if given.get(role.name) != "" for name in role.names}
     known |= set(map(plain_name, given.values()))
     counts = Counter(present)
-    doubled = [c for c, n in counts.items() if n > 1 and plain_name(c) in known]
-    if doubled:
+    duplicates = [c for c, n in counts.items() if n > 1 and plain_name(c) in known]
+    if duplicates:
         raise SchemaError(
-            f"{where} has the column {doubled[0]!r} more than once; rename one of them"
-            + ", or, if the first line does not name the columns, say --no-header" * of_text
+            f"{where} has the column {duplicates[0]!r} more than once; rename one of them"
+            + ", or, if the first line is not a header, set --no-header" * of_text
         )
     result: dict[str, str] = {}
     for role in roles:
@@ -218,30 +217,30 @@ def resolve(
             raise SchemaError(
                 f"{where} has no column {column!r} for the {role.name}; "
                 f"{near_hint(column, present)}it has {quoted(present)}"
-                + "; to have columns called so, say --no-header"
+                + "; to name columns so, set --no-header"
                 * bool(re.fullmatch(r"column_\d+", column))
             )
         result[role.name] = column
     for role in roles:
         if role.name not in result and given.get(role.name) != "":
-            rest = [c for c in present if c not in result.values()]
-            if (column := _by_name(role, rest, where)) is not None:
+            unassigned = [c for c in present if c not in result.values()]
+            if (column := _by_name(role, unassigned, where)) is not None:
                 result[role.name] = column
     missing = [role for role in roles if role.required and role.name not in result]
     if missing:
         names = " and no column known as the ".join(role.name for role in missing)
         raise SchemaError(
             f"{where} has no column known as the {names}; it has {quoted(present)}: "
-            f"{_naming(*missing)}"
-            + "; if its first line does not name the columns, say --no-header" * of_text
-            + "; if other signs separate its cells, name one with --separator"
+            f"{_how_to_name(*missing)}"
+            + "; if its first line is not a header, set --no-header" * of_text
+            + "; if another sign separates its cells, set it with --separator"
             * (of_text and len(present) == 1)
         )
     return {role.name: result[role.name] for role in roles if role.name in result}
 
 
-def _naming(*roles: Role) -> str:
-    """How a user names the columns of roles."""
+def _how_to_name(*roles: Role) -> str:
+    """Return the advice that tells the user how to name the columns of roles."""
     names = [role.name for role in roles]
     options = [OPTIONS[name] for name in names if name in OPTIONS]
     if len(options) < len(names):
@@ -253,46 +252,45 @@ def _naming(*roles: Role) -> str:
 
 
 def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
-    found = (_called(candidates, names) for names in (role.known, *role.rarer))
-    plain = next(filter(None, found), {})
-    if not plain:
+    groups = (_columns_named(candidates, names) for names in (role.known, *role.rarer))
+    by_name = next(filter(None, groups), {})
+    if not by_name:
         return _by_stem(role, candidates, where)
-    matching = list(plain)
+    matching = list(by_name)
     alike = [c for c in candidates if plain_name(c) == matching[0]]
     if len(alike) > 1:
         raise AmbiguousColumnError(
-            f"{where}: {quoted(alike)} could each be the {role.name}; {_naming(role)}"
+            f"{where}: {quoted(alike)} could each be the {role.name}; {_how_to_name(role)}"
         )
     if role.n_own is not None and len(matching) > 1 and matching[0] not in role.known[: role.n_own]:
         raise AmbiguousColumnError(
-            f"{where}: {quoted([plain[name] for name in matching])} could each be the "
-            f"{role.name}; {_naming(role)}"
+            f"{where}: {quoted([by_name[name] for name in matching])} could each be the "
+            f"{role.name}; {_how_to_name(role)}"
         )
-    return plain[matching[0]]
+    return by_name[matching[0]]
 
 
 def _by_stem(role: Role, candidates: Sequence[str], where: str) -> str | None:
-    """The column that has a role's name beside a word such as "code": "cod_produto"."""
+    """Return the column whose name is the role's name and a word such as "code": "cod_produto"."""
     if role.kind not in ("id", "time"):
         return None
     alike = [c for c in candidates if stem(c, ids=role.kind == "id") in role.names]
     if len(alike) > 1:
         raise AmbiguousColumnError(
-            f"{where}: {quoted(alike)} could each be the {role.name}; {_naming(role)}"
+            f"{where}: {quoted(alike)} could each be the {role.name}; {_how_to_name(role)}"
         )
     return alike[0] if alike else None
 
 
-def _called(candidates: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """The columns of these names, by name, in the order of the names.
+def _columns_named(candidates: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Return the columns with these names, by name, in the order of the names.
 
-    A nested value ("properties.product_id") is known by the end of its path, where no column is
-    known by its whole name.
+    If no column matches, a nested column ("properties.product_id") matches by the end of its path.
     """
-    plain = {plain_name(c): c for c in reversed(candidates)}
-    found = {name: plain[name] for name in names if name in plain}
-    if found:
-        return found
+    columns = {plain_name(c): c for c in reversed(candidates)}
+    matches = {name: columns[name] for name in names if name in columns}
+    if matches:
+        return matches
     ends = {
         plain_name(".".join(parts[at:])): c
         for c in reversed(candidates)
@@ -304,6 +302,6 @@ def _called(candidates: Sequence[str], names: Sequence[str]) -> dict[str, str]:
 
 
 def quoted(names: Sequence[str]) -> str:
-    """Names for a message, at most a hundred of them."""
-    shown = ", ".join(repr(n) for n in names[:100])
-    return shown if len(names) <= 100 else f"{shown} and {len(names) - 100} more"
+    """Return names for a message, at most a hundred of them."""
+    listed = ", ".join(repr(n) for n in names[:100])
+    return listed if len(names) <= 100 else f"{listed} and {len(names) - 100} more"

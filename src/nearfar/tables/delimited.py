@@ -1,11 +1,8 @@
-"""Delimited text, block by block, into columns of text; no row is lost or joined to another.
+"""Read delimited text in blocks, into columns of text, without losing or joining rows.
 
-Polars parses the text. Where double quotes stand it can go wrong in silence, so each block is
-classified first: without a quote at the start of a cell, quotes are characters like any other;
-where every quote opens, closes or escapes as RFC 4180 says, Polars is right; everything else goes
-to Python's csv module in its strict mode, which is slow, takes a quote for one only at the start of
-a cell, and refuses text after a closing one. The rows that come out are held against the lines that
-went in.
+Polars parses a block if no cell starts with a quote, or if every quote follows RFC 4180. Else it
+can misread quotes without an error, so Python's strict csv module reads the block, slowly. The
+number of rows is compared with the number of lines.
 """
 
 from __future__ import annotations
@@ -27,14 +24,14 @@ from nearfar.tables.raw import BLOCK_BYTES, MAX_LINE_BYTES
 
 CSV_ROWS = 50_000
 OVERFLOW = "overflow"
-"""What a row has beyond the file's columns."""
+"""The column of cells beyond the file's columns."""
 
 
 class TextFiles(Protocol):
-    """Named text in blocks of whole rows; `RawFiles` is one."""
+    """The interface of text files, read in blocks of whole rows; `RawFiles` has it."""
 
     def where(self, name: str) -> str:
-        """How a message names one file."""
+        """Return the file's name in messages."""
         ...
 
     def blocks(
@@ -45,7 +42,7 @@ class TextFiles(Protocol):
         encoding: str | None,
         row_end: Callable[[bytes], int],
     ) -> Iterator[bytes]:
-        """The text in blocks of about `size` bytes."""
+        """Yield the text in blocks of about `size` bytes."""
         ...
 
 
@@ -59,24 +56,24 @@ def read_blocks(
     numbers: Mapping[str, type[pl.DataType]] | None = None,
     gaps: list[int] | None = None,
 ) -> Iterator[tuple[pl.DataFrame, int]]:
-    """Blocks of rows of a file as text, with the number of each block's first row.
+    """Yield blocks of a file's rows as text, with the number of each block's first row.
+
+    Rows are counted from 1, without the header and blank lines. Empty cells, and cells missing at
+    the end of a row, are null.
 
     Args:
         files, name: the file.
         columns: all columns of the file, in order.
         selected: the columns to read.
-        dialect: how the text is cut.
+        dialect: the separator, quoting and header of the text.
         block_bytes: about how many bytes are parsed at a time.
-        numbers: columns that are parsed as numbers of a type at once, which is faster, in blocks
-            where all of their cells can be; elsewhere they are text.
-        gaps: filled with the numbers of rows that stand below a blank line.
-
-    Rows are counted from 1, without the header and without blank lines. A row may lack cells at its
-    end, which are null, as empty cells are.
+        numbers: the number type of columns to parse early, which is faster. In a block with a cell
+            that is not such a number they stay text.
+        gaps: filled with the numbers of the rows below a blank line.
 
     Raises:
-        DataError: a row has more cells than the file has columns, a quote is left open or text
-            follows it, or the text is not UTF-8; with the row.
+        DataError: a row has more cells than the file has columns, a quote is not closed or text
+            follows it, or the text is not UTF-8; the message has the row.
     """
     gaps = [] if gaps is None else gaps
     parser = _Parser(files.where(name), columns, selected, dialect, numbers or {}, gaps)
@@ -115,7 +112,7 @@ class _Parser:
         self._columns = list(columns)
         self._selected = list(selected)
         self._double_colon = dialect.separator == "::"
-        # Polars cuts at one byte; this one stands in no text.
+        # Polars takes a separator of one byte; text does not contain this one.
         self._separator = "\x1f" if self._double_colon else dialect.separator
         self._aligned = dialect.separator == ALIGNED
         if self._aligned:
@@ -130,7 +127,7 @@ class _Parser:
         return spaced and self._blank_line.search(block) is not None
 
     def parse(self, block: bytes, first_row: int) -> pl.DataFrame:
-        """The rows of a block."""
+        """Return the rows of a block."""
         if self._double_colon:
             block = block.replace(b"::", b"\x1f")
         if self._aligned:
@@ -140,7 +137,7 @@ class _Parser:
         if quoted:
             self._refuse_swallowed_rows(block, first_row)
         elif b"\r" in block and block.count(b"\r") > block.count(b"\r\n") + block.endswith(b"\r"):
-            raise self._stray_return(block, first_row)
+            raise self._carriage_return_error(block, first_row)
         if quoted and (self._has_blank_lines(block) or not self.quotes.are_clean(block)):
             return self._by_csv(block, first_row)
         if quoted:
@@ -160,50 +157,54 @@ class _Parser:
         if overflow.null_count() < len(overflow) or not self._is_regular(block, n_lines, quoted):
             self._refuse_long_rows(block, first_row, quoted)
         frame = frame.drop(OVERFLOW)
-        # Cells of a blank line are null, but where it holds spaces.
-        suspect = all(frame[c].null_count() for c in frame.columns) or b"\n " in block
-        if (suspect or block.startswith(b" ")) and not quoted and self._has_blank_lines(block):
+        # All cells of a blank line are null, unless it has spaces.
+        may_have_blank = all(frame[c].null_count() for c in frame.columns) or b"\n " in block
+        if (
+            (may_have_blank or block.startswith(b" "))
+            and not quoted
+            and self._has_blank_lines(block)
+        ):
             lines = block.split(b"\n")[:n_lines]
-            there = pl.Series([not _is_blank(line) for line in lines])
-            self._gaps += (there.cum_sum() + first_row).filter(~there).unique().to_list()
-            frame = frame.filter(there)
+            is_row = pl.Series([not _is_blank(line) for line in lines])
+            self._gaps += (is_row.cum_sum() + first_row).filter(~is_row).unique().to_list()
+            frame = frame.filter(is_row)
         return frame
 
     def _by_polars(
         self, block: bytes, quoted: bool, numbers: Mapping[str, type[pl.DataType]]
     ) -> pl.DataFrame | None:
-        """The rows, or None where Polars refuses the block."""
-        # A header of our own, since the names polars makes up differ between its versions; and one
-        # column more, since it does not look beyond the selected ones.
+        """Return the rows, or None if Polars refuses the block."""
+        # Polars versions differ in the names of columns without a header, so add one. It has one
+        # more column, because Polars ignores cells beyond the selected columns.
         names = [f"c{i}" for i in range(len(self._columns))]
-        own = {c: names[self._columns.index(c)] for c in self._selected}
+        renamed = {c: names[self._columns.index(c)] for c in self._selected}
         try:
             frame = pl.read_csv(
                 self._separator.join([*names, OVERFLOW]).encode() + b"\n" + block,
                 separator=self._separator,
                 quote_char='"' if quoted else None,
-                columns=[*own.values(), OVERFLOW],
-                schema_overrides={own[c]: kind for c, kind in numbers.items()},
+                columns=[*renamed.values(), OVERFLOW],
+                schema_overrides={renamed[c]: dtype for c, dtype in numbers.items()},
                 infer_schema=False,
                 raise_if_empty=False,
             )
         except PolarsError:
             return None
-        return frame.select(*(pl.col(own[c]).alias(c) for c in self._selected), OVERFLOW)
+        return frame.select(*(pl.col(renamed[c]).alias(c) for c in self._selected), OVERFLOW)
 
     def _is_regular(self, block: bytes, n_rows: int, quoted: bool) -> bool:
-        """Whether there are as many separators as rows of full length have."""
+        """Return whether the block has as many separators as full rows have."""
         n_separators = block.count(self._separator.encode())
         if quoted:
             n_separators = len(self.quotes.separators_outside(block))
         return n_separators == n_rows * (len(self._columns) - 1)
 
     def _refuse_long_rows(self, block: bytes, first_row: int, quoted: bool) -> None:
-        """Raise for the first row with more cells than columns; empty ones at its end may be."""
+        """Raise for the first row with too many cells; empty cells at its end do not count."""
         text = np.frombuffer(block, np.uint8)
         newlines = np.flatnonzero(text == NEWLINE)
         if quoted:
-            newlines = self.quotes.even(text, newlines)
+            newlines = self.quotes.outside_quotes(text, newlines)
         ends = np.append(newlines, len(block)) if not block.endswith(b"\n") else newlines
         separators = self.quotes.separators_outside(block) if quoted else np.flatnonzero(
             text == ord(self._separator)
@@ -215,35 +216,35 @@ class _Parser:
             beyond = block[separators[first + len(self._columns) - 1] : ends[at]]
             if beyond.strip(self._separator.encode() + b" \r"):
                 n_blank = sum(map(_is_blank, block[:before].split(b"\n")[:-1]))
-                raise self._too_long(int(first_row + at - n_blank), int(counts[at]) + 1)
+                raise self._long_row_error(int(first_row + at - n_blank), int(counts[at]) + 1)
 
     def _refuse_swallowed_rows(self, block: bytes, first_row: int) -> None:
-        """Raise for a cell in quotes over lines that all look like rows of the file."""
+        """Raise for a quoted cell whose lines all look like rows of the file."""
         places = [self._columns.index(c) for c in self._selected]
-        found = self.quotes.swallowed_rows(block, places, len(self._columns))
-        if found is not None:
+        swallowed = self.quotes.swallowed_rows(block, places, len(self._columns))
+        if swallowed is not None:
             raise DataError(
-                f"{self._where}, row {first_row + found.row}: a double quote opens a cell that "
-                f"runs over {found.n_lines} more lines, which look like rows of their own; close "
-                "it, or take quotes for characters like any other with --quoting none"
+                f"{self._where}, row {first_row + swallowed.row}: a double quote opens a cell that "
+                f"spans {swallowed.n_lines} more lines, which look like rows; close the quote, or "
+                "read quotes as ordinary characters with --quoting none"
             )
 
-    def _stray_return(self, block: bytes, first_row: int) -> DataError:
+    def _carriage_return_error(self, block: bytes, first_row: int) -> DataError:
         lines = [line for line in block.split(b"\n") if not _is_blank(line)]
         row = next(i for i, line in enumerate(lines) if b"\r" in line.removesuffix(b"\r"))
         return DataError(
-            f"{self._where}, row {first_row + row}: a carriage return stands inside the row; write "
-            "all line ends one way"
+            f"{self._where}, row {first_row + row}: a carriage return is inside the row; write "
+            "all line ends in the same way"
         )
 
     def _by_csv(self, block: bytes, first_row: int, *, quoted: bool = True) -> pl.DataFrame:
-        """The rows by Python's csv module: true for any quotes, some ten times slower."""
+        """Return the rows as Python's csv module reads them: right for any quotes, but slow."""
         places = [self._columns.index(c) for c in self._selected]
         frames = [pl.DataFrame(schema=dict.fromkeys(self._selected, pl.String))]
         rows = self._strict_rows(block, first_row, quoted)
-        while part := list(islice(rows, CSV_ROWS)):
+        while batch := list(islice(rows, CSV_ROWS)):
             cells = {
-                c: [(row[at] or None) if at < len(row) else None for row in part]
+                c: [(row[at] or None) if at < len(row) else None for row in batch]
                 for c, at in zip(self._selected, places, strict=True)
             }
             frames.append(pl.DataFrame(cells, schema=dict.fromkeys(self._selected, pl.String)))
@@ -264,31 +265,31 @@ class _Parser:
             except StopIteration:
                 return
             except csv.Error as error:
-                raise self._misquoted(row, error) from None
+                raise self._quote_error(row, error) from None
             if any(cell.strip() for cell in cells[len(self._columns) :]):
-                raise self._too_long(row, len(cells))
+                raise self._long_row_error(row, len(cells))
             if len(cells) > 1 or "".join(cells).strip():
                 row += 1
                 yield cells
             else:
                 self._gaps.append(row)
 
-    def _misquoted(self, row: int, error: csv.Error) -> DataError:
+    def _quote_error(self, row: int, error: csv.Error) -> DataError:
         reason = str(error)
         if "expected after" in reason:
-            reason = "a cell opens with a double quote, and text follows the closing one"
+            reason = "text follows the closing quote of a cell"
         elif "unexpected end" in reason:
             reason = "a double quote opens a cell and is not closed"
         return DataError(
-            f"{self._where}, row {row}: {reason}; double the quotes inside a quoted cell, or take "
-            "quotes for characters like any other with --quoting none"
+            f"{self._where}, row {row}: {reason}; double the quotes inside a quoted cell, or read "
+            "quotes as ordinary characters with --quoting none"
         )
 
-    def _too_long(self, row: int, n_cells: int) -> DataError:
+    def _long_row_error(self, row: int, n_cells: int) -> DataError:
         return DataError(
-            f"{self._where}, row {row}: the row has {n_cells} cells; {len(self._columns)} were "
-            "expected, as many as the first line has; put quotes around text that holds the "
-            "separator, and give every column a name"
+            f"{self._where}, row {row}: the row has {n_cells} cells; expected "
+            f"{len(self._columns)}, like the first line; put quotes around text with the "
+            "separator in it, and give every column a name"
         )
 
     def _text(self, block: bytes, first_row: int) -> str:
@@ -299,7 +300,7 @@ class _Parser:
             row = first_row + sum(not _is_blank(line) for line in before)
             raise DataError(
                 f"{self._where}, row {row}: byte 0x{block[wrong.start]:02x} is not UTF-8 text; "
-                "name the file's encoding, such as --encoding latin-1 or cp1252"
+                "set the file's encoding, such as --encoding latin-1 or cp1252"
             ) from None
 
 

@@ -1,4 +1,4 @@
-"""How a text file is written: encoding, separator, quotes, header; given, or told by its start."""
+"""The encoding, separator, quoting and header of a text file, set by the caller or inferred."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nearfar.tables.raw import RawFiles
 SEPARATORS = "\t,;|\x01"
 RARE_SEPARATORS = ("::", " ")
 ALIGNED = " +"
-"""Any number of blanks, in columns that are aligned."""
+"""Any number of blanks, between aligned columns."""
 NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
 SNIFFED_LINES = 50
 NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spaces", "::": "'::'",
@@ -25,7 +25,7 @@ NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spac
 USERS, ITEMS = (
     frozenset(chain(SYNONYMS[role], *RARER[role])) for role in ("user", "item")
 )  # fmt: skip
-"""Names by which a column of users or of items is recognised."""
+"""Usual names of the columns of users and items."""
 SEPARATOR_LINE = re.compile(rb"sep=(.)\r?\n", re.IGNORECASE)
 
 Quoting = Literal["auto", "double", "none"]
@@ -33,20 +33,20 @@ Quoting = Literal["auto", "double", "none"]
 
 @dataclass(frozen=True)
 class TextOptions:
-    """What a caller knows of a text file; the rest is told by the start of the file.
+    """Options for a text file; what is not set is inferred from the start of the file.
 
     Attributes:
-        encoding: as Python names it ("latin-1", "cp1252", "utf-16"); None for UTF-8, or UTF-16
-            where its byte order mark stands.
-        separator: between cells; None to tell it by the first line.
+        encoding: Python's name of the encoding ("latin-1", "cp1252", "utf-16"); None for UTF-8, or
+            UTF-16 after its byte order mark.
+        separator: the separator of cells; None to infer it from the first lines.
         quoting: "double": a double quote at the start of a cell protects separators and newlines
-            up to the next one, and two stand for one; "none": quotes are characters like any
-            other; "auto": "double", but "none" where cells are separated by tabs and the header is
-            not quoted.
-        header: whether the first line names the columns; None: unless it is all numbers.
+            up to the next quote, and two quotes are one character; "none": quotes are ordinary
+            characters; "auto": "none" if cells are separated by tabs and the header is not quoted,
+            else "double".
+        header: whether the first line is a header; None: it is one unless it has only numbers.
 
     Raises:
-        SettingsError: a setting has no such value.
+        SettingsError: an option has an unknown value.
 
     Examples:
         >>> from nearfar.tables.dialect import TextOptions
@@ -75,15 +75,15 @@ class TextOptions:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the text of a file is cut into rows and cells.
+    """How a file's text is split into rows and cells.
 
     Attributes:
-        separator: between cells.
+        separator: the separator of cells.
         quoted: whether a double quote at the start of a cell protects separators and newlines.
-        header: whether the first line names the columns.
-        encoding: of the file; None for UTF-8, or UTF-16 where its byte order mark stands.
-        skipped_bytes: before the first line ("sep=;" of a spreadsheet program, or a title).
-        n_skipped: how many lines of a title and the like stand before the header.
+        header: whether the first line is a header.
+        encoding: the encoding of the file; None for UTF-8, or UTF-16 after its byte order mark.
+        skipped_bytes: the number of bytes before the first line ("sep=;" of spreadsheets, a title).
+        n_skipped: the number of nonblank lines before the header.
     """
 
     separator: str = ","
@@ -100,9 +100,9 @@ class Dialect:
 
 
 def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, list[str]]:
-    """The dialect of a text file, and the names of its columns.
+    """Infer the dialect of a text file and the names of its columns.
 
-    Without a header columns are called column_1, column_2, ...
+    Without a header the columns are named column_1, column_2, ...
 
     Raises:
         EmptyDataError: the file is empty.
@@ -121,13 +121,13 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
         if line == 1:
             raise DataError(
                 f"{files.where(name)}, line 1: byte 0x{sample[skipped + wrong.start]:02x} is not "
-                "UTF-8 text; name the file's encoding, such as --encoding latin-1 or cp1252"
+                "UTF-8 text; set the file's encoding, such as --encoding latin-1 or cp1252"
             ) from None
         text = sample[skipped : skipped + wrong.start].decode("utf-8")
     lines = text.split("\n")
     n_skipped = _preamble(lines, separator) if options.header is None else 0
     skipped += sum(len(line.encode()) + 1 for line in lines[:n_skipped])
-    before, lines = lines[:n_skipped], lines[n_skipped:]
+    preamble, lines = lines[:n_skipped], lines[n_skipped:]
     separator = separator or _separator([line.rstrip("\r") for line in lines[:SNIFFED_LINES]])
     quoted = options.quoting == "double" or (
         options.quoting == "auto"
@@ -140,19 +140,19 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
         header = not all(is_number(c) for c in cells)
     columns = cells if header else [f"column_{i + 1}" for i in range(len(cells))]
     dialect = Dialect(separator, quoted, header, options.encoding, skipped)
-    return replace(dialect, n_skipped=sum(bool(line.strip()) for line in before)), columns
+    return replace(dialect, n_skipped=sum(bool(line.strip()) for line in preamble)), columns
 
 
 def _preamble(lines: Sequence[str], separator: str | None) -> int:
-    """How many lines stand before the header: a title, or comments.
+    """Return the number of lines before the header: a title or comments.
 
-    The header is the first line with a known name for users and one for items, if the first line
-    has none. Without such a line comments ("# ...") go up to the first line that is none, if that
-    has another number of cells.
+    If the first line has no known name for users or items, the header is the first line with both.
+    Without such a line, comments ("# ...") end at the first other line, if that has another number
+    of cells.
     """
-    cut = r"[\t,;|\x01]|::" if separator is None else re.escape(separator)
+    pattern = r"[\t,;|\x01]|::" if separator is None else re.escape(separator)
     for at, line in enumerate(lines[:SNIFFED_LINES]):
-        names = {plain_name(cell) for cell in re.split(cut, line)}
+        names = {plain_name(cell) for cell in re.split(pattern, line)}
         if names & USERS and names & ITEMS:
             return at
         if at == 0 and names & (USERS | ITEMS):
@@ -166,13 +166,16 @@ def _preamble(lines: Sequence[str], separator: str | None) -> int:
 
 
 def _separator(lines: Sequence[str]) -> str:
-    """The separator that cuts most lines into as many cells as the first, else the most common."""
-    rest = [line for line in lines[1:] if line.strip()] or [lines[0]]
+    """Return the most frequent separator that splits most lines into equally many cells.
+
+    If none does, return the most frequent one in the first line.
+    """
+    other_lines = [line for line in lines[1:] if line.strip()] or [lines[0]]
 
     def fitness(separator: str) -> tuple[bool, int, int]:
         n = lines[0].count(separator)
-        alike = sum(line.count(separator) == n for line in rest)
-        return n > 0 and alike >= 0.9 * len(rest), n, -SEPARATORS.index(separator)
+        n_alike = sum(line.count(separator) == n for line in other_lines)
+        return n > 0 and n_alike >= 0.9 * len(other_lines), n, -SEPARATORS.index(separator)
 
     best = max(SEPARATORS, key=fitness)
     if best in lines[0]:
@@ -187,7 +190,7 @@ def _is_quoted(cells: Sequence[str]) -> bool:
 
 
 def _cells(lines: Sequence[str], separator: str, quoted: bool, where: str) -> list[str]:
-    """The cells of the first row, which may run over several lines where quotes are open."""
+    """Return the cells of the first row, which may span several lines inside quotes."""
     if separator == ALIGNED:
         lines, separator = [re.sub(" +", " ", lines[0].strip(" \r"))], " "
     if not quoted or separator == "::" or '"' not in lines[0]:
@@ -199,17 +202,17 @@ def _cells(lines: Sequence[str], separator: str, quoted: bool, where: str) -> li
     except csv.Error as error:
         raise DataError(
             f"{where}, line 1: the quotes of the first line are not closed, or text follows them "
-            f"({error}); take quotes for characters like any other with --quoting none"
+            f"({error}); read quotes as ordinary characters with --quoting none"
         ) from None
 
 
 def _name(cell: str) -> str:
-    """A column's name without blanks around it and invisible characters."""
+    """Return a column's name without surrounding blanks and invisible characters."""
     return cell.translate(dict.fromkeys(map(ord, INVISIBLE))).strip()
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell of a first line is a number, so that the line is no header."""
+    """Return whether a cell is a number, so that its line is not a header."""
     try:
         float(cell.replace(",", ".", 1))
     except ValueError:

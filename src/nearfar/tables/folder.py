@@ -1,4 +1,4 @@
-"""Which tables of a folder or archive make one log."""
+"""Choose the tables of a folder, archive or database that make one log."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def open_tables(
     given: Mapping[str, str | None],
     options: ReadOptions,
 ) -> tuple[list[TableReader], list[str]]:
-    """The tables at a path that make one log, in the order of their names, and the files left out.
+    """Return the tables at a path that make one log, sorted by name, and the unused files.
 
-    A folder or archive may hold one log in several parts with the same columns, as Spark and
-    Polars write it, beside tables of other kinds (films beside ratings), which lack a required
-    role and are left out.
+    A folder or archive may have one log in several parts with the same columns, as Spark and Polars
+    write it. Other tables in it, such as films beside ratings, lack a required role and are not
+    used.
 
     Raises:
-        DataError: there is no table, or several that are not parts of one.
-        SchemaError: the only table lacks a required role.
+        DataError: there is no table, or several tables that are not parts of one log.
+        SchemaError: no table has the required roles.
     """
     if is_sqlite(files):
         every = table_names(files.path)
@@ -55,12 +55,12 @@ def open_tables(
         fitting = [(n, t) for n, t in tables if _fits(t, roles, given)]
         if not fitting:
             raise SchemaError(
-                f"{files.path} holds {len(names)} tables ({_listed(names)}), none with columns "
+                f"{files.path} has {len(names)} tables ({_listed(names)}), none with columns "
                 f"known as {' and '.join(r.name for r in roles if r.required)}; name the columns, "
                 "or the table with --table"
             )
         if is_sqlite(files) and len(fitting) > 1:
-            # A view shows rows of tables: read beside them, they would count twice.
+            # Rows of a view are rows of tables, so they would count twice.
             views = view_names(files.path)
             fitting = [(n, t) for n, t in fitting if n not in views] or fitting
         for name, table in tables:
@@ -72,8 +72,8 @@ def open_tables(
             ):
                 raise DataError(
                     f"{files.path}: {name} has as many columns as {fitting[0][0]}, but no header; "
-                    "say --no-header and name the columns (column_1, ...) if no part has one, or "
-                    "name the tables to read with --table"
+                    "if no part has a header, set --no-header and name the columns (column_1, "
+                    "...), else name the tables to read with --table"
                 )
         tables = fitting
     first = tables[0][1]
@@ -82,23 +82,23 @@ def open_tables(
         same = sorted(table.columns) == sorted(first.columns)
         if not same and not (series and _same_roles(first, table, roles, given)):
             raise DataError(
-                f"{files.path} holds {len(tables)} tables with different columns "
-                f"({_listed([n for n, _ in tables])}), of which {tables[0][0]} has "
-                f"{', '.join(first.columns)}, and {name} {', '.join(table.columns)}; "
+                f"{files.path} has {len(tables)} tables with different columns "
+                f"({_listed([n for n, _ in tables])}): {tables[0][0]} has "
+                f"{', '.join(first.columns)}, but {name} has {', '.join(table.columns)}; "
                 "name the one to read with --table"
             )
-    read = {name for name, _ in tables}
-    return [table for _, table in tables], [name for name in every if name not in read]
+    used = {name for name, _ in tables}
+    return [table for _, table in tables], [name for name in every if name not in used]
 
 
 def remark_on_copies(files: RawFiles, skipped: Sequence[str]) -> str:
-    """Name files of a folder or archive that are read and hold what another holds; "" without any.
+    """Return a remark on files of a folder or archive that seem to be copies; "" for none.
 
-    They may be copies, or days on which the same happened, so that they are not left out. A file
-    may be compressed and another not; files of other formats are told by their names alone.
+    Equal files may be copies, or days with the same events, so none is left out. The content is
+    compared after decompression. Copies in another format are found by their names only.
 
     Args:
-        files: the folder.
+        files: the folder or archive.
         skipped: the files that are not read.
     """
     if files.kind == "file":
@@ -106,78 +106,78 @@ def remark_on_copies(files: RawFiles, skipped: Sequence[str]) -> str:
     names = [name for name in files_of_tables(files) if name not in skipped]
     if len(names) < 2:
         return ""
-    alike: dict[str, str] = {}
+    original_of: dict[str, str] = {}
     with files.kept_open():
         for group in _groups(names, lambda name: _digest(files, name, SAMPLE_BYTES)):
             for copies in _groups(group, lambda name: _digest(files, name)):
-                alike |= dict.fromkeys(copies[1:], copies[0])
-    same = [f"{name} as {other}" for name, other in alike.items()]
-    remarks = [f"the same content: {_listed(same)}"] if same else []
-    called = [
-        f"{name} as {group[0]}"
-        for group in _groups([n for n in names if n not in alike], _stem)
+                original_of |= dict.fromkeys(copies[1:], copies[0])
+    same_content = [f"{name} and {other}" for name, other in original_of.items()]
+    remarks = [f"files with the same content: {_listed(same_content)}"] if same_content else []
+    same_name = [
+        f"{name} and {group[0]}"
+        for group in _groups([n for n in names if n not in original_of], _stem)
         for name in group[1:]
     ]
-    remarks += [f"the same name: {_listed(called)}"] if called else []
-    return "; ".join([*remarks, "take copies away, since all events count"] if remarks else [])
+    remarks += [f"files with the same name: {_listed(same_name)}"] if same_name else []
+    return "; ".join([*remarks, "remove copies, because all events count"] if remarks else [])
 
 
 def _groups(names: Sequence[str], key: Callable[[str], Hashable]) -> list[list[str]]:
-    """The names that share their key with another."""
-    found: dict[Hashable, list[str]] = {}
+    """Return the groups of several names with the same key; names with the key None are skipped."""
+    by_key: dict[Hashable, list[str]] = {}
     for name in names:
-        if (of := key(name)) is not None:
-            found.setdefault(of, []).append(name)
-    return [group for group in found.values() if len(group) > 1]
+        if (value := key(name)) is not None:
+            by_key.setdefault(value, []).append(name)
+    return [group for group in by_key.values() if len(group) > 1]
 
 
 def _digest(files: RawFiles, name: str, most: int | None = None) -> bytes | None:
-    """The checksum of a file's content, or of its first bytes; None for an empty file."""
-    state, left = hashlib.sha256(), most
+    """Return the checksum of a file's content, or of its first bytes; None for an empty file."""
+    checksum, n_left = hashlib.sha256(), most
     n_bytes = 0
     with files.open(name) as stream:
-        while piece := stream.read(CHUNK_BYTES if left is None else min(left, CHUNK_BYTES)):
-            state.update(piece)
+        while piece := stream.read(CHUNK_BYTES if n_left is None else min(n_left, CHUNK_BYTES)):
+            checksum.update(piece)
             n_bytes += len(piece)
-            left = None if left is None else left - len(piece)
-    return state.digest() if n_bytes else None
+            n_left = None if n_left is None else n_left - len(piece)
+    return checksum.digest() if n_bytes else None
 
 
 def _stem(name: str) -> str:
-    """A file's path without the endings that say its format and compression."""
+    """Return a file's path without the suffixes of its format and compression."""
     return re.sub(
         r"(?i)(?:\.(?:gz|bz2|xz|csv|tsv|txt|tab|dat|json|jsonl|ndjson|parquet|pq))+$", "", name
     )
 
 
 def files_of_tables(files: RawFiles) -> list[str]:
-    """The files that hold tables, going by their names, in order.
+    """Return the files whose names say that they are tables, sorted.
 
-    Where none has an ending of a table, it is those without any ending, as parts often are.
+    If no file has a suffix of tables, return the files without a suffix, as parts often are.
     """
     names = sorted({n for kind in (TEXT, COLUMNAR, JSON_LINES) for n in files.find_all(kind)})
     return names or [n for n in files.names if "." not in PurePosixPath(n).name]
 
 
-def _table_names(files: RawFiles, wanted: str | None) -> list[str]:
-    if wanted is not None:
-        found = [n for n in files.names if PurePosixPath(n).match(wanted) or n == wanted]
-        if not found:
-            raise DataError(f"{files.path} holds no file {wanted}; it holds {_listed(files.names)}")
-        return found
+def _table_names(files: RawFiles, pattern: str | None) -> list[str]:
+    if pattern is not None:
+        matches = [n for n in files.names if PurePosixPath(n).match(pattern) or n == pattern]
+        if not matches:
+            raise DataError(f"{files.path} has no file {pattern}; it has {_listed(files.names)}")
+        return matches
     names = files_of_tables(files)
-    packed = [n for n in files.names if re.fullmatch(f"(?:{TEXT}|{COLUMNAR}){PACKED}", n)]
-    if packed and files.kind != "file":
+    unsupported = [n for n in files.names if re.fullmatch(f"(?:{TEXT}|{COLUMNAR}){PACKED}", n)]
+    if unsupported and files.kind != "file":
         raise DataError(
-            f"{files.path} holds {packed[0]}, whose compression is not known; decompress it, or "
-            "name the files to read with --table"
+            f"{files.path} has {unsupported[0]}, whose compression is not supported; decompress "
+            "it, or name the files to read with --table"
         )
     if files.kind == "file":
         names = names or files.names
     if not names:
         raise DataError(
-            f"{files.path} holds no table (it holds {_listed(files.names) or 'nothing'}); CSV, "
-            "TSV, text, JSON lines or Parquet files were expected"
+            f"{files.path} has no table (it has {_listed(files.names) or 'no files'}); CSV, TSV, "
+            "text, JSON lines or Parquet files were expected"
         )
     return names
 
@@ -185,7 +185,7 @@ def _table_names(files: RawFiles, wanted: str | None) -> list[str]:
 def _opened(
     files: RawFiles, names: Sequence[str], options: ReadOptions
 ) -> list[tuple[str, TableReader]]:
-    """The tables of these names; of several, empty ones and text that is no table are left out."""
+    """Open the tables with these names; of several, skip empty files and .txt files of no table."""
     tables = []
     for name in names:
         try:
@@ -197,24 +197,24 @@ def _opened(
             if len(names) == 1 or not name.lower().endswith(".txt"):
                 raise
     if not tables:
-        raise EmptyDataError(f"{files.path} holds {len(names)} tables, all of them empty")
+        raise EmptyDataError(f"{files.path} has {len(names)} tables, all of them empty")
     return tables
 
 
 def _lacks_a_header(table: TableReader, other: TableReader, roles: Sequence[Role]) -> bool:
-    """Whether a table has as many columns as another, and no name that any role is known by."""
-    known = {name for role in (*roles, *ITEM_ROLES) for name in role.names}
-    unnamed = not known & {plain_name(column) for column in table.columns}
+    """Return whether a table has as many columns as another, but no usual column name."""
+    usual_names = {name for role in (*roles, *ITEM_ROLES) for name in role.names}
+    unnamed = not usual_names & {plain_name(column) for column in table.columns}
     return not table.typed and unnamed and len(table.columns) == len(other.columns)
 
 
 def _same_roles(
     first: TableReader, second: TableReader, roles: Sequence[Role], given: Mapping[str, str | None]
 ) -> bool:
-    """Whether two tables have columns of the same roles, called alike but for signs and case."""
-    found = [resolve(table.columns, table.where, roles, given) for table in (first, second)]
-    plain = [{role: plain_name(column) for role, column in each.items()} for each in found]
-    return plain[0] == plain[1]
+    """Return whether two tables have the same roles, with names equal but for signs and case."""
+    resolved = [resolve(table.columns, table.where, roles, given) for table in (first, second)]
+    names = [{role: plain_name(c) for role, c in columns.items()} for columns in resolved]
+    return names[0] == names[1]
 
 
 def _fits(table: TableReader, roles: Sequence[Role], given: Mapping[str, str | None]) -> bool:

@@ -1,4 +1,4 @@
-"""Frames and matrices in memory (Polars, pandas, SciPy) as tables."""
+"""Read frames and matrices in memory (Polars, pandas, Arrow, SciPy) as tables."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ PANDAS = ("DataFrame", "Series")
 
 
 def is_pandas(value: object) -> bool:
-    """Whether this is a pandas DataFrame or Series, told without importing pandas."""
-    kind = type(value)
-    return kind.__module__.partition(".")[0] == "pandas" and kind.__name__ in PANDAS
+    """Return whether a value is a pandas DataFrame or Series, without importing pandas."""
+    cls = type(value)
+    return cls.__module__.partition(".")[0] == "pandas" and cls.__name__ in PANDAS
 
 
 def frame_table(source: Any, where: str | None = None) -> TableReader:
-    """A Polars, pandas or Arrow frame, a SciPy sparse matrix, or columns or rows, as a table.
+    """Return data in memory as a table.
 
-    Columns are given as a dictionary of sequences, rows as a list of dictionaries.
-
-    Levels of a pandas index that have a name are columns too, as in the files that pandas writes.
-
-    A matrix has the columns user and item (row and column numbers, in row order) and, unless all
-    values are one, rating. Stored zeros are no events.
+    Args:
+        source: a Polars, pandas or Arrow frame, a SciPy sparse matrix, a dictionary of columns, or
+            a list of dictionaries. Named levels of a pandas index become columns. A matrix becomes
+            the columns user and item (row and column numbers, in row order) and rating, unless all
+            values are one; stored zeros are no events.
+        where: the table's name in messages.
 
     Raises:
         DataError: the object is none of these.
-        SchemaError: a pandas column mixes numbers and text.
+        SchemaError: a column mixes numbers and text.
     """
     if is_pandas(source):
         table = PandasTable(source, where or "the frame")
@@ -45,7 +45,7 @@ def frame_table(source: Any, where: str | None = None) -> TableReader:
         polars = FrameTable(frame, where or "the frame")
         return unnested(polars, polars.schema)
     if issparse(source):
-        return FrameTable(_of_matrix(source), where or "the matrix")
+        return FrameTable(_matrix_frame(source), where or "the matrix")
     raise DataError(
         f"a log cannot be read from a {type(source).__name__}; give a path, the name of a data "
         "set, a Polars, pandas or Arrow frame, a SciPy sparse matrix, a dictionary of columns or "
@@ -54,10 +54,10 @@ def frame_table(source: Any, where: str | None = None) -> TableReader:
 
 
 def _as_frame(source: Any) -> pl.DataFrame | pl.LazyFrame | None:
-    """What Polars takes for a frame; None for other objects.
+    """Convert to a Polars frame; None for objects that Polars does not accept.
 
     Raises:
-        SchemaError: the columns have values that do not go together.
+        SchemaError: the columns have values of several types or different lengths.
     """
     if isinstance(source, pl.DataFrame | pl.LazyFrame):
         return source
@@ -71,26 +71,26 @@ def _as_frame(source: Any) -> pl.DataFrame | pl.LazyFrame | None:
     except (PolarsError, TypeError, OverflowError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise SchemaError(
-            f"the columns do not make a table ({reason}); give each column values of one type, "
-            "and all columns the same length"
+            f"the columns are not a table ({reason}); give each column values of one type, and "
+            "all columns the same length"
         ) from None
 
 
 class PandasTable(TableReader):
-    """A pandas frame; only the columns selected are converted."""
+    """A pandas frame. Only the selected columns are converted."""
 
     def __init__(self, frame: Any, where: str) -> None:
         self.where = where
         frame = frame.to_frame() if type(frame).__name__ == "Series" else frame
-        present = {str(c) for c in frame.columns}
-        named = [n for n in frame.index.names if n is not None and str(n) not in present]
-        frame = frame.reset_index(level=named) if named else frame
+        columns = {str(c) for c in frame.columns}
+        levels = [n for n in frame.index.names if n is not None and str(n) not in columns]
+        frame = frame.reset_index(level=levels) if levels else frame
         self.columns = [str(c) for c in frame.columns]
         self._frame = frame
-        self.nested = {c: self._kind(at, c) for at, c in enumerate(self.columns)}
+        self.nested = {c: self._nested_type(at, c) for at, c in enumerate(self.columns)}
 
-    def _kind(self, at: int, label: str) -> pl.DataType:
-        """The type of a column of lists or objects; of others their type does not matter here."""
+    def _nested_type(self, at: int, label: str) -> pl.DataType:
+        """Return the type of a column of lists or objects, and text for any other column."""
         column = self._frame.iloc[:, at]
         first = column.dropna().head(1).tolist() if column.dtype == object else []
         if first and isinstance(first[0], list | tuple | dict | np.ndarray):
@@ -100,8 +100,7 @@ class PandasTable(TableReader):
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
-        place = {c: self.columns.index(c) for c in selected}
-        series = [self._values(at, c) for c, at in place.items()]
+        series = [self._values(self.columns.index(c), c) for c in selected]
         yield from FrameTable(pl.DataFrame(series), self.where).blocks(selected)
 
     def _values(self, at: int, label: str) -> pl.Series:
@@ -116,28 +115,28 @@ class PandasTable(TableReader):
 
 def _series(column: Any, label: str, where: str) -> pl.Series:
     if hasattr(column.dtype, "numpy_dtype") and column.isna().any():
-        # With a missing value pandas would hand out floats, which do not hold all integers.
-        present = [None if _is_missing(v) else v for v in column.astype(object).tolist()]
-        return pl.Series(label, present)
+        # With a missing value pandas would return floats, which do not hold all integers.
+        integers = [None if _is_missing(v) else v for v in column.astype(object).tolist()]
+        return pl.Series(label, integers)
     values = column.to_numpy()
     if isinstance(values, np.ndarray) and values.dtype.kind in "iufb":
         return pl.Series(label, values)
     if isinstance(values, np.ndarray) and values.dtype.kind == "M":
         return pl.Series(label, values.astype("datetime64[us]"))
     objects = [None if _is_missing(v) else v for v in column.tolist()]
-    kinds = {type(v) for v in objects if v is not None}
-    numbers = {k for k in kinds if issubclass(k, int | float | np.number)}
-    if kinds - numbers and numbers:
-        found = ", ".join(sorted(k.__name__ for k in kinds))
+    types = {type(v) for v in objects if v is not None}
+    number_types = {t for t in types if issubclass(t, int | float | np.number)}
+    listed = ", ".join(sorted(t.__name__ for t in types))
+    if types - number_types and number_types:
         raise SchemaError(
-            f"{where}: column {label!r} mixes types ({found}); make it all integers or all text"
+            f"{where}: column {label!r} mixes types ({listed}); make it all integers or all text"
         )
     try:
-        return pl.Series(label, objects, strict=numbers != kinds)
+        return pl.Series(label, objects, strict=number_types != types)
     except (TypeError, OverflowError):
         raise SchemaError(
-            f"{where}: column {label!r} holds {', '.join(sorted(k.__name__ for k in kinds))} "
-            "values that are neither text nor numbers of 64 bits"
+            f"{where}: column {label!r} has {listed} values that are neither text nor numbers of "
+            "64 bits; make it all integers or all text"
         ) from None
 
 
@@ -149,10 +148,10 @@ def _is_missing(value: object) -> bool:
     )
 
 
-def _of_matrix(x: Any) -> pl.DataFrame:
+def _matrix_frame(x: Any) -> pl.DataFrame:
     entries = coo_array(x)
-    met = entries.data != 0
-    rows, cols, data = entries.row[met], entries.col[met], entries.data[met]
+    nonzero = entries.data != 0
+    rows, cols, data = entries.row[nonzero], entries.col[nonzero], entries.data[nonzero]
     order = np.lexsort((cols, rows))
     frame = pl.DataFrame({"user": rows[order].astype("i8"), "item": cols[order].astype("i8")})
     if not (data == 1).all():

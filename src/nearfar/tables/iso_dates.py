@@ -1,4 +1,4 @@
-"""ISO dates and times, of any precision and with or without a zone."""
+"""Parse ISO dates and times of any precision, with or without a zone."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ ISO = (
     r"\s*(?:(?:Z|z|UTC|GMT)|(?<sign>[+-])(?<zone_hour>\d{2}):?(?<zone_minute>\d{2})?)?$"
 )
 FORMS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
-"""The usual ones, which are read fast where all of a column has one of them."""
+"""Usual formats; a column in one of them is parsed fast."""
 CLOCK = r"\d:\d{2}"
 ZONE = CLOCK + r".*(?:[Zz]|UTC|GMT|[+-]\d{2}(?::?\d{2})?)\b"
 
 
 @dataclass(frozen=True, eq=False)
 class IsoDates:
-    """Dates read.
+    """Parsed dates.
 
     Attributes:
-        seconds: since 1970 in UTC (Int64); null where a text is no ISO date.
-        n_offsets: how many name an offset such as +02:00.
-        form: that all of them have; None where that is not known.
+        seconds: seconds since 1970 in UTC (Int64); null for text that is not an ISO date.
+        n_offsets: the number of dates with an offset such as +02:00.
+        form: the format of all dates, if it is known.
     """
 
     seconds: pl.Series
@@ -35,7 +35,7 @@ class IsoDates:
 
 
 def iso_dates(text: pl.Series) -> IsoDates:
-    """Read ISO dates and times; one without a zone is UTC."""
+    """Parse ISO dates and times; one without a zone is in UTC."""
     first = text.drop_nulls().head(1)
     for form in FORMS:
         if len(first) and epoch(first, form).null_count() == 0:
@@ -57,16 +57,16 @@ def iso_dates(text: pl.Series) -> IsoDates:
     date = pl.format("{}-{}-{}", "year", pl.col("month").str.zfill(2), pl.col("day").str.zfill(2))
     day = pl.when(good).then(date).str.to_date("%Y-%m-%d", strict=False).dt.epoch("s")
     seconds = day + clock["hour"] * 3600 + clock["minute"] * 60 + clock["second"] - offset
-    found = parts.select(seconds.cast(pl.Int64).alias("seconds")).to_series()
-    return IsoDates(found, len(text) - parts["sign"].null_count())
+    column = parts.select(seconds.cast(pl.Int64).alias("seconds")).to_series()
+    return IsoDates(column, len(text) - parts["sign"].null_count())
 
 
-def zoned(text: pl.Series, form: str | None) -> tuple[int, int]:
-    """How many written times name a zone, and how many tell a time of day.
+def n_with_zone(text: pl.Series, form: str | None) -> tuple[int, int]:
+    """Return the number of times with a zone, and the number with a time of day.
 
     Args:
         text: the times.
-        form: that all of them have; None where that is not known.
+        form: the format of all times, if it is known.
     """
     if form is not None:
         n_clocks = (len(text) - text.null_count()) * ("%H" in form)

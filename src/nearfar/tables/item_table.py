@@ -1,4 +1,4 @@
-"""Details of items from a file: titles, genres and the like, beside a log or a model."""
+"""Read a table of item details, such as titles and genres, for a log or a model."""
 
 from __future__ import annotations
 
@@ -33,33 +33,32 @@ def read_item_table(
     log_encoding: str | None = None,
     report: ReadReport | None = None,
 ) -> pl.DataFrame:
-    """Read a table of items (.csv, .tsv, .parquet, also .gz), a row per item.
+    """Read a table of items (.csv, .tsv, .parquet, also .gz) with one row per item.
 
-    Columns are recognised as those of logs are. Rows with an empty item are left out.
+    Columns are recognised by the same names as in logs. Rows without an item are left out.
 
     Args:
-        path: of the file.
-        item: the column of ids, where the table has a column of this name.
-        given: the columns of the roles item, title and genres; "" for a role that the caller does
-            not want.
-        only: leave out columns that have no role.
+        path: the file.
+        item: the column of ids, if the table has a column with this name.
+        given: the columns of the roles item, title and genres; "" for a role to ignore.
+        only: leave out columns without a role.
         need_title: refuse a table without titles.
-        options: how to read it.
-        log_encoding: of the log beside it; the table is read in it where it is not UTF-8.
-        report: filled with what was read.
+        options: how to read the file.
+        log_encoding: the encoding of the log, which is tried if the table is not UTF-8.
+        report: updated with what was read.
 
     Returns:
-        Columns item (Int64, or String), title and genres as far as they are there, and the other
+        The columns item (Int64 or String), title and genres if the table has them, and the other
         columns under their names.
 
     Raises:
-        DataError: the file cannot be read, or is larger than 1 GiB or 10 million rows.
-        SchemaError: a column cannot be told, is missing or has a wrong type.
+        DataError: the file cannot be read, or has more than 1 GiB or 10 million rows.
+        SchemaError: a column is missing, ambiguous or of a wrong type.
     """
     path = Path(path)
     if not path.is_file():
-        what = "is not a file" if path.exists() else "does not exist"
-        raise DataError(f"{path} {what}; give a CSV, TSV or Parquet file of items and titles")
+        problem = "is not a file" if path.exists() else "does not exist"
+        raise DataError(f"{path} {problem}; give a CSV, TSV or Parquet file of items and titles")
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"{path} is larger than {MAX_BYTES:,} bytes; leave other columns out")
     options = options or ReadOptions(rules=RowRules(has_options=False))
@@ -85,22 +84,22 @@ def _read(
 ) -> pl.DataFrame:
     table = open_table(RawFiles(path), path.name, options, nested=True)
     names = {**(given or {}), **({"item": item} if item in table.columns else {})}
-    found = items_of(table, report, given=names, only=only, rules=options.rules)
-    if need_title and "title" not in found.columns:
+    items = items_of(table, report, given=names, only=only, rules=options.rules)
+    if need_title and "title" not in items.columns:
         raise SchemaError(
-            f"{path} has no column known as the title; it has {quoted(table.columns)}: call one "
-            "title"
+            f"{path} has no column known as the title; it has {quoted(table.columns)}: name one "
+            "column title"
         )
-    if found.height > MAX_ROWS:
+    if items.height > MAX_ROWS:
         raise DataError(f"{path} has more than {MAX_ROWS:,} rows; leave other items out")
-    return found
+    return items
 
 
 def remark_on_repeats(items: pl.DataFrame) -> str:
-    """Count the rows of items that another row is of already; "" without any.
+    """Return a remark on the number of rows that repeat an item; "" for none.
 
     Args:
-        items: a table with a column item, whose first row per item counts.
+        items: a table with the column item.
     """
     n_repeated = items.height - items["item"].n_unique()
     return f"{n_repeated:,} rows repeat an item; the first row of each counts" * (n_repeated > 0)
@@ -114,14 +113,14 @@ def items_of(
     only: bool = False,
     rules: RowRules | None = None,
 ) -> pl.DataFrame:
-    """The rows of a table of items; see `read_item_table`.
+    """Return the rows of a table of items; see `read_item_table`.
 
     Args:
-        table: of items.
-        report: filled with what was read.
-        given: the columns of the roles item, title and genres; "" for one that is not wanted.
-        only: leave out columns that have no role.
-        rules: how values are read.
+        table: the table of items.
+        report: updated with what was read.
+        given: the columns of the roles item, title and genres; "" for a role to ignore.
+        only: leave out columns without a role.
+        rules: the rules for unreadable values.
     """
     rules = rules or RowRules(has_options=False)
     given = given or {}
@@ -134,11 +133,11 @@ def items_of(
     blocks = [rows.frame for rows in read_rows([table], roles, columns, rules, report)]
     if not table.typed:
         blocks = [frame.with_columns(pl.col("item").cast(pl.String)) for frame in blocks]
-    found = pl.concat(blocks, how="vertical_relaxed") if blocks else pl.DataFrame(
+    items = pl.concat(blocks, how="vertical_relaxed") if blocks else pl.DataFrame(
         schema=dict.fromkeys(columns, pl.String)
     )  # fmt: skip
     if not table.typed:
-        found = found.with_columns(settled(found["item"], "item", literal=rules.literal_ids))
-    if n_missing := found["item"].null_count():
+        items = items.with_columns(settled(items["item"], "item", literal=rules.literal_ids))
+    if n_missing := items["item"].null_count():
         report.left_out["the item is missing"] += n_missing
-    return found.filter(pl.col("item").is_not_null())
+    return items.filter(pl.col("item").is_not_null())

@@ -1,4 +1,4 @@
-"""JSON: an object per line, block by block, or one array of objects; into columns of text."""
+"""Read JSON lines in blocks, or one JSON array of objects, into columns of text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
-from nearfar.tables.json_checks import Checks, late_keys, names_of, strict_decoder, strict_loads
+from nearfar.tables.json_checks import JsonChecks, late_keys, names_of, strict_decoder, strict_loads
 from nearfar.tables.nested import refuse_nested
 from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, MAX_LINE_BYTES, RawFiles
 from nearfar.tables.reader import Numbers, TableReader
@@ -21,31 +21,31 @@ MOST_KEYS = 20
 
 
 def holds_json(files: RawFiles, name: str, encoding: str | None = None) -> bool:
-    """Whether a file is named as JSON, or its first line begins as an object does."""
+    """Return whether a file has a JSON name, or begins like an object or an array of objects."""
     if re.fullmatch(rf"(?:{JSON_LINES}|.*\.json){COMPRESSED}", name, re.IGNORECASE):
         return True
     return files.sample(name, encoding).lstrip()[:1] == b"{" or _is_array(files, name, encoding)
 
 
 def _is_array(files: RawFiles, name: str, encoding: str | None) -> bool:
-    """Whether a file begins as an array of objects does."""
+    """Return whether a file begins like an array of objects."""
     return re.match(rb"\s*\[\s*\{\s*[\"}]", files.sample(name, encoding)) is not None
 
 
 class JsonLinesTable(TableReader):
-    """JSON lines: its columns are the keys of the objects in the file's start.
+    """A JSON file, whose columns are the keys of the objects in its first bytes.
 
-    Values become text as in a CSV file, so that the same rules tell ids, numbers and times; null
-    and a key that is not there are missing values.
+    Values become text, so that the rules for CSV files recognise ids, numbers and times. Null and
+    an absent key are missing values.
 
     Args:
         files, name: the file.
-        encoding: of the file; None for UTF-8.
+        encoding: the encoding of the file; None for UTF-8.
         block_bytes: about how many bytes are parsed at a time.
 
     Raises:
         EmptyDataError: the file is empty.
-        DataError: its first line is no object.
+        DataError: the file's start is not JSON objects.
     """
 
     kind = "a JSON lines"
@@ -59,49 +59,50 @@ class JsonLinesTable(TableReader):
         self._encoding, self._block_bytes = encoding, block_bytes
         sample = files.sample(name, encoding)
         self._is_array = sample.lstrip().startswith(b"[")
-        kinds: dict[str, pl.DataType | None] = {}
-        for found in self._start(sample):
-            for key, value in found.items():
-                kinds[key] = _joined(kinds.get(key), _kind(value))
-        self.schema = {key: kind or pl.String() for key, kind in kinds.items()}
+        dtypes: dict[str, pl.DataType | None] = {}
+        for row in self._first_objects(sample):
+            for key, value in row.items():
+                dtypes[key] = _common_type(dtypes.get(key), _type(value))
+        self.schema = {key: dtype or pl.String() for key, dtype in dtypes.items()}
         self.columns = list(self.schema)
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
         first = 1
-        late: Counter[str] = Counter()
+        unread_keys: Counter[str] = Counter()
         known = names_of(self.schema)
         schema = {column: self.schema[column] for column in selected}
-        needed = {c: kind for c, kind in schema.items() if c not in self.lenient}
-        checks = Checks(self.where, needed, [c for c in needed if c not in (numbers or {})])
-        for block in self._texts():
+        needed = {c: dtype for c, dtype in schema.items() if c not in self.lenient}
+        checks = JsonChecks(self.where, needed, [c for c in needed if c not in (numbers or {})])
+        for block in self._json_blocks():
             lines = None if self._is_array else _lines(block)
             n_lines = None if lines is None else len(lines)
             if n_lines == 0:
                 continue
-            read = pl.read_json if self._is_array else pl.read_ndjson
+            parse = pl.read_json if self._is_array else pl.read_ndjson
             try:
-                frame = read(io.BytesIO(block), schema=schema)
+                frame = parse(io.BytesIO(block), schema=schema)
             except PolarsError as error:
                 raise self._unreadable(block, first, str(error)) from None
             if n_lines not in (None, frame.height):
-                raise self._unreadable(block, first, "a line holds several objects")
-            late += late_keys(block, lines, known)
+                raise self._unreadable(block, first, "a line has several objects")
+            unread_keys += late_keys(block, lines, known)
             checks.refuse(frame, first, block, lines)
             refuse_nested(frame.select(list(needed)), first, self.where)
             yield frame, first
             first += frame.height
 
-        if late:
-            named = ", ".join(f"{key!r} {n:,} times" for key, n in late.most_common(MOST_KEYS))
+        if unread_keys:
+            most_common = unread_keys.most_common(MOST_KEYS)
+            listed = ", ".join(f"{key!r} {n:,} times" for key, n in most_common)
             self.remarks = [
-                f"keys of later rows in {self.where} are not read: {named}; put a row with every "
-                "key first"
+                f"keys that the first rows of {self.where} lack are not read: {listed}; write a "
+                "row with every key first"
             ]
 
-    def _texts(self) -> Iterator[bytes]:
-        """Lines in blocks, or an array at once."""
+    def _json_blocks(self) -> Iterator[bytes]:
+        """Yield lines in blocks, or the whole array at once."""
         size = MAX_LINE_BYTES if self._is_array else self._block_bytes
         blocks = self._files.blocks(self._name, size=size, encoding=self._encoding)
         if not self._is_array:
@@ -111,26 +112,26 @@ class JsonLinesTable(TableReader):
         parts += blocks
         yield b"".join(parts)
 
-    def _start(self, sample: bytes) -> list[dict[str, object]]:
-        """The objects in the file's start."""
+    def _first_objects(self, sample: bytes) -> list[dict[str, object]]:
+        """Return the objects in the file's first bytes."""
         if not self._is_array:
             end = sample.rfind(b"\n") + 1 or len(sample)
             return [self._object(line, n) for n, line in enumerate(_lines(sample[:end]), 1)]
-        found: list[dict[str, object]] = []
-        objects = self._of_array(sample)
+        rows: list[dict[str, object]] = []
+        objects = self._array_objects(sample)
         while True:
             try:
-                found.append(next(objects))
+                rows.append(next(objects))
             except StopIteration:
-                return found
+                return rows
             except DataError:
                 # The sample may end inside an object.
-                if not found:
+                if not rows:
                     raise
-                return found
+                return rows
 
-    def _of_array(self, text: bytes) -> Iterator[dict[str, object]]:
-        """The objects of an array, one after the other; raises with the row."""
+    def _array_objects(self, text: bytes) -> Iterator[dict[str, object]]:
+        """Yield the objects of an array; an error names the row."""
         array = text.decode("utf-8", errors="replace").lstrip()
         decoder, at, row = strict_decoder(), 1, 1
         while (start := re.compile(r"[\s,]*").match(array, at)) and array[
@@ -147,26 +148,26 @@ class JsonLinesTable(TableReader):
 
     def _object(self, line: bytes, row: int) -> dict[str, object]:
         try:
-            found = strict_loads(line)
+            value = strict_loads(line)
         except ValueError as error:
             if row == 1 and line.strip() == b"{":
                 raise DataError(
-                    f"{self.where}: the first object runs over several lines; {EXPECTED}"
+                    f"{self.where}: the first object spans several lines; {EXPECTED}"
                 ) from None
             raise DataError(f"{self.where}, row {row}: not JSON ({error}); {EXPECTED}") from None
-        return self._checked(found, row)
+        return self._checked(value, row)
 
-    def _checked(self, found: object, row: int) -> dict[str, object]:
-        if not isinstance(found, dict):
+    def _checked(self, value: object, row: int) -> dict[str, object]:
+        if not isinstance(value, dict):
             raise DataError(
-                f"{self.where}, row {row}: a {type(found).__name__} stands there; {EXPECTED}"
+                f"{self.where}, row {row}: this is a {type(value).__name__}; {EXPECTED}"
             )
-        return found
+        return value
 
     def _unreadable(self, block: bytes, first: int, reason: str) -> DataError:
         try:
             if self._is_array:
-                for _ in self._of_array(block):
+                for _ in self._array_objects(block):
                     pass
             else:
                 for row, line in enumerate(_lines(block), first):
@@ -177,35 +178,36 @@ class JsonLinesTable(TableReader):
 
 
 EXPECTED = (
-    'a JSON object per line was expected, as {"user": 7, "item": 3}, or one array of such objects'
+    'a JSON object per line was expected, such as {"user": 7, "item": 3}, or one array of such '
+    "objects"
 )
 
 
-def _kind(value: object) -> pl.DataType | None:
-    """The type of a JSON value whose innermost values are read as text; None for null."""
+def _type(value: object) -> pl.DataType | None:
+    """Return the type of a JSON value, with text for its innermost values; None for null."""
     if isinstance(value, dict):
-        fields = {key: _kind(inner) or pl.String() for key, inner in value.items()}
+        fields = {key: _type(inner) or pl.String() for key, inner in value.items()}
         return pl.Struct(fields) if fields else None
     if isinstance(value, list):
-        kind: pl.DataType | None = None
+        dtype: pl.DataType | None = None
         for inner in value:
-            kind = _joined(kind, _kind(inner))
-        return pl.List(kind or pl.String()) if value else None
+            dtype = _common_type(dtype, _type(inner))
+        return pl.List(dtype or pl.String()) if value else None
     return None if value is None else pl.String()
 
 
-def _joined(first: pl.DataType | None, second: pl.DataType | None) -> pl.DataType | None:
-    """The type of values of two types; text where these do not go together."""
+def _common_type(first: pl.DataType | None, second: pl.DataType | None) -> pl.DataType | None:
+    """Return a type for values of both types; text if there is no other."""
     if first is None or second is None or first == second:
         return first if second is None else second
     if isinstance(first, pl.Struct) and isinstance(second, pl.Struct):
         fields: dict[str, pl.DataType] = {}
         for field in (*first.fields, *second.fields):
-            kind = _joined(fields.get(field.name), field.dtype)  # pyright: ignore[reportArgumentType]
-            fields[field.name] = kind or pl.String()
+            dtype = _common_type(fields.get(field.name), field.dtype)  # pyright: ignore[reportArgumentType]
+            fields[field.name] = dtype or pl.String()
         return pl.Struct(fields)
     if isinstance(first, pl.List) and isinstance(second, pl.List):
-        inner = _joined(first.inner, second.inner)  # pyright: ignore[reportArgumentType]
+        inner = _common_type(first.inner, second.inner)  # pyright: ignore[reportArgumentType]
         return pl.List(inner or pl.String())
     return pl.String()
 

@@ -1,4 +1,4 @@
-"""A moment that two columns hold: a date and a time of day."""
+"""Join a column of dates and a column of times of day to one column."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from nearfar.tables.reader import DerivedTable, Numbers, TableReader
 
 DATES = ("date", "eventdate", "orderdate", "invoicedate", "datum", "fecha", "data", "day")
 TIMES = ("time", "timeofday", "eventtime", "ordertime", "uhrzeit", "hora", "heure", "ora", "zeit")
-OF_DAY = r"^\s*\d{1,2}:\d{2}(?::\d{2}(?:\.\d*)?)?\s*(?:[AaPp][Mm])?\s*$"
+TIME_OF_DAY = r"^\s*\d{1,2}:\d{2}(?::\d{2}(?:\.\d*)?)?\s*(?:[AaPp][Mm])?\s*$"
 
 
 class DatedTable(DerivedTable):
-    """A table with one column more: a date and a time of day, joined by a blank.
+    """A table with one more column: date and time of day, joined by a blank.
 
     Args:
-        table: the table as it is.
-        date, time: its columns.
+        table: the original table.
+        date, time: its columns of dates and of times of day.
     """
 
     def __init__(self, table: TableReader, date: str, time: str) -> None:
@@ -30,27 +30,27 @@ class DatedTable(DerivedTable):
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
-        own = [c for c in selected if c != self.joined]
-        parts = [c for c in self._parts if c not in own]
-        kinds = {c: kind for c, kind in (numbers or {}).items() if c in own}
-        for frame, first in self.table.blocks([*own, *parts], kinds):
+        original = [c for c in selected if c != self.joined]
+        parts = [c for c in self._parts if c not in original]
+        dtypes = {c: dtype for c, dtype in (numbers or {}).items() if c in original}
+        for frame, first in self.table.blocks([*original, *parts], dtypes):
             date, time = (pl.col(c).cast(pl.String).str.strip_chars() for c in self._parts)
             joined = pl.concat_str([date, time], separator=" ").alias(self.joined)
             yield frame.with_columns(joined).select(selected), first
 
 
-def dated(
+def with_joined_times(
     table: TableReader, columns: Mapping[str, str]
 ) -> tuple[TableReader, dict[str, str], str]:
-    """A table and its columns by role, where a date and a time of day stand in two columns.
+    """Join the date and the time of day of a table that has them in two columns.
 
     Args:
         table: the table.
-        columns: the column of each role, the timestamp's recognised by its name.
+        columns: the column of each role; the timestamp's was recognised by its name.
 
     Returns:
-        The table, with a column for the moment if it lacked one; its columns by role; and a remark
-        on what was chosen, or "".
+        The table, with a joined column if it has both parts; its columns by role; and a remark if
+        another column is used for the timestamp, else "".
     """
     names = {plain_name(c): c for c in reversed(table.columns)}
     date = next((names[n] for n in DATES if n in names), None)
@@ -60,14 +60,14 @@ def dated(
     frame, _ = next(iter(table.blocks([date, time])), (pl.DataFrame(), 1))
     if not frame.height or frame[date].dtype.is_numeric():
         return table, dict(columns), ""
-    moments = frame[time].drop_nulls()
-    if moments.dtype == pl.Time or (
-        moments.dtype == pl.String and len(moments) and moments.str.contains(OF_DAY).all()
+    times = frame[time].drop_nulls()
+    if times.dtype == pl.Time or (
+        times.dtype == pl.String and len(times) and times.str.contains(TIME_OF_DAY).all()
     ):
         joined = DatedTable(table, date, time)
         return joined, {**columns, "timestamp": joined.joined}, ""
-    if columns["timestamp"] == time and _is_small(moments):
-        remark = f"{time!r} holds small numbers, no times; times are read from {date!r}"
+    if columns["timestamp"] == time and _is_small(times):
+        remark = f"{time!r} has small numbers instead of times; times are read from {date!r}"
         return table, {**columns, "timestamp": date}, remark
     return table, dict(columns), ""
 

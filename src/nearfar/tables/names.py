@@ -1,6 +1,6 @@
-"""Names by which columns are recognised: English ones, tools' own ones and other languages.
+"""The usual names of columns: in English, in analytics and shop programs, in other languages.
 
-Names are compared as `plain_name` writes them.
+Names are compared in the form of `plain_name`.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ import re
 import unicodedata
 
 WITHOUT_ACCENT = str.maketrans("łøıđ", "loid")
-"""Letters whose accent Unicode does not part from them."""
+"""Letters that Unicode normalisation does not decompose."""
 
 
 def plain_name(name: str) -> str:
-    """A column's name as names are compared: letters without accents and digits in lower case."""
-    parts = unicodedata.normalize("NFKD", name.casefold())
-    letters = "".join(sign for sign in parts if not unicodedata.combining(sign))
+    """Return a name in the form for comparison: lower case letters without accents, and digits."""
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    letters = "".join(sign for sign in decomposed if not unicodedata.combining(sign))
     return re.sub(r"[\W_]", "", letters).translate(WITHOUT_ACCENT)
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Names that blanks separate, as `plain_name` writes them."""
+    """Split a text at blanks into names in the form of `plain_name`."""
     return tuple(plain_name(name) for name in text.split())
 
 
@@ -28,18 +28,18 @@ BEFORE = frozenset(
     words("id code cod codigo codice kod ref reference referencia numero identifiant identificador")
 )
 AFTER = BEFORE | frozenset(words("no nr num number key"))
-"""Words for an id before and after what it is of. "num items" before it is a count."""
+"""Words for an id before or after the entity. "num" before it is a count: "num items"."""
 COUNTING = frozenset(words("n no nr num number count total sum mean avg max min"))
-"""Before a dot these count what comes after it, as R writes "n.items"."""
+"""Words that mean a count before a dot, as in R: "n.items"."""
 FILLERS = frozenset(words("d de del do da di du des of the la le l el"))
 
 
 def stem(name: str, *, ids: bool = True) -> str:
-    """What a column is of, as `plain_name` writes it, without articles; "" where it has no others.
+    """Return a column's name without articles and words for an id; "" if it has none of these.
 
     Args:
-        name: of the column.
-        ids: leave out words for an id too, before it or after it.
+        name: the column's name.
+        ids: also remove a word for an id at the start or the end.
 
     Examples:
         >>> from nearfar.tables.names import stem
@@ -48,15 +48,13 @@ def stem(name: str, *, ids: bool = True) -> str:
     """
     numbered = re.sub(r"(?i)^(?:n[°º]|№)", "numero ", name.strip())
     parts = [plain_name(part) for part in re.findall(r"[^\W_]+", numbered)]
-    left = [part for part in parts if part not in FILLERS]
-    if not ids:
-        pass
-    elif left and left[0] in BEFORE:
-        # "Nº de productos" counts them.
-        left = [] if left[0] == "numero" and left[-1].endswith("s") else left[1:]
-    elif left and left[-1] in AFTER:
-        left = left[:-1]
-    return "".join(left) if len(left) < len(parts) else ""
+    stems = [part for part in parts if part not in FILLERS]
+    if ids and stems and stems[0] in BEFORE:
+        # "Nº de productos" is a count.
+        stems = [] if stems[0] == "numero" and stems[-1].endswith("s") else stems[1:]
+    elif ids and stems and stems[-1] in AFTER:
+        stems = stems[:-1]
+    return "".join(stems) if len(stems) < len(parts) else ""
 
 
 # In order of preference; the first few are names of the role itself and beat the rest.
@@ -153,7 +151,7 @@ EUROPEAN: dict[str, tuple[str, ...]] = {
 }
 
 NUMBERED = words("id 编号 编码 号 代码 標識 编號 番号 コード 번호 아이디 코드")
-"""What follows the word for a user or an item in Chinese, Japanese and Korean."""
+"""Words for an id after the word for a user or an item in Chinese, Japanese and Korean."""
 
 
 def _numbered(text: str) -> tuple[str, ...]:
@@ -198,13 +196,13 @@ KINDS = words(
     "действие операция статус типсобытия 行为 行为类型 事件 事件类型 类型 操作 状态 イベント 行動 "
     "種別 区分 状態 ステータス 이벤트 행동 유형 상태"
 )
-"""Kinds of events and states of orders in other languages."""
+"""Names of columns of event kinds and order states in other languages."""
 OUTCOMES_ELSEWHERE = words(
     "gekauft geklickt bestellt gekocht geklikt comprado comprada compro achete achetee clique "
     "acquistato acquistata cliccato comprou clicou kupione kliknieto satinalindi куплено кликнул "
     "购买 点击 購入 購入済 구매"
 )
-"""Whether something happened, in other languages."""
+"""Names of columns of outcomes in other languages."""
 TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "user": (
         words("customeruserid customeruniqueid userpseudoid domainuserid distinctid steamid"),
@@ -230,14 +228,14 @@ TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "weight": (words("lineitemquantity playtimeforever msplayed"),),
 }
-"""Columns of analytics and shop programs, most telling first: an account before a session."""
+"""Column names of analytics and shop programs, best first: an account before a session."""
 SESSIONS = TOOLS["user"][-1]
 TITLES_AS_IDS = TOOLS["item"][-1]
-"""What stands for an item where a log has no ids of items."""
+"""Columns that are used as the item if a log has no item ids."""
 RARER: dict[str, tuple[tuple[str, ...], ...]] = {
     role: (EUROPEAN[role] + ELSEWHERE.get(role, ()), *TOOLS.get(role, ())) for role in EUROPEAN
 }
-"""Names used only where none of `SYNONYMS` is there, in groups of which the first found counts."""
+"""Groups of names that are used if a table has none of `SYNONYMS`; the first match counts."""
 STATUSES = ("status", "orderstatus", "financialstatus", "paymentstatus", "orderstate")
 OUTCOMES = (
     "click", "clicked", "isclick", "isclicked", "wasclicked", "purchase", "purchased", "ispurchase",
@@ -251,11 +249,11 @@ UNDONE = (
     "removed", "isremoved", "disliked", "dislike", "isdisliked", "isdislike", "skipped",
     "isskipped", "cancelledat", "canceledat", "refundedat", "voidedat", "deletedat",
 )  # fmt: skip
-"""Columns of undone events: where one says yes, or at what time, the row is no event."""
+"""Columns of undone events: a row with a yes or a time there is no event."""
 THINGS = (
     "item", "movie", "film", "book", "product", "song", "track", "article", "game", "artist",
     "album", "show", "video", "recipe", "course", "app", "place", "venue", "restaurant", "paper",
 )  # fmt: skip
 TITLES = ("title", *(f"{thing}title" for thing in THINGS), "name", *(f"{t}name" for t in THINGS))
-"""In order of preference; a name wins only where nothing is called a title."""
+"""In order of preference: names are used only if no column is a title."""
 GENRES = ("genres", "genre", "categories", "category", "class", "tags")

@@ -1,4 +1,4 @@
-"""Values inside of others: objects become columns, lists become rows."""
+"""Flatten nested values: objects become columns, lists become rows."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Schema = Mapping[str, pl.DataType]
 
 @dataclass(frozen=True)
 class Place:
-    """Where the values of a column are.
+    """The place of a flat column's values in the nested table.
 
     Attributes:
-        root: the table's own column.
-        keys: of the objects inside of it, outermost first.
-        listed: whether the table's own column holds lists.
+        root: the column of the nested table.
+        keys: the keys of the nested objects, outermost first.
+        listed: whether the root column holds lists.
     """
 
     root: str
@@ -31,7 +31,7 @@ class Place:
 
     @property
     def values(self) -> pl.Expr:
-        """The values, once lists are rows."""
+        """The expression of the values, after lists became rows."""
         expression = pl.col(self.root)
         for key in self.keys:
             expression = expression.struct.field(key)
@@ -39,19 +39,19 @@ class Place:
 
 
 def places(schema: Schema) -> dict[str, Place]:
-    """The columns that a table has once its objects are taken apart, by name.
+    """Return the places of a table's flat columns, by name.
 
-    Columns are named by their path ("properties.product_id"), without keys that say a type, as
-    MongoDB writes them ({"$oid": ...}).
+    A column's name is its path ("properties.product_id"), without the keys for types in MongoDB's
+    exports ({"$oid": ...}).
     """
-    found: dict[str, Place] = {}
+    by_name: dict[str, Place] = {}
     for root, kind in schema.items():
         listed = isinstance(kind, pl.List | pl.Array)
         inner = kind.inner if isinstance(kind, pl.List | pl.Array) else kind
         for keys in _paths(inner):
             name = ".".join([root, *(key for key in keys if not key.startswith("$"))])
-            found.setdefault(name, Place(root, keys, listed))
-    return found
+            by_name.setdefault(name, Place(root, keys, listed))
+    return by_name
 
 
 def _paths(kind: object) -> Iterator[tuple[str, ...]]:
@@ -59,22 +59,22 @@ def _paths(kind: object) -> Iterator[tuple[str, ...]]:
         yield ()
         return
     for field in kind.fields:  # pyright: ignore[reportAttributeAccessIssue]
-        for rest in _paths(field.dtype):
-            yield (field.name, *rest)
+        for path in _paths(field.dtype):
+            yield (field.name, *path)
 
 
 def is_nested(schema: Schema) -> bool:
-    """Whether a column holds objects or lists."""
+    """Return whether a column holds objects or lists."""
     return any(kind.is_nested() for kind in schema.values())
 
 
 class NestedTable(DerivedTable):
-    """A table whose objects are columns and whose lists are rows, a row per entry.
+    """A table with objects flattened to columns, and lists to one row per entry.
 
-    Rows in messages are counted after that.
+    Row numbers in messages count these rows.
 
     Args:
-        table: the table as it is.
+        table: the nested table.
         schema: the types of its columns.
     """
 
@@ -85,21 +85,21 @@ class NestedTable(DerivedTable):
         self._remarks: list[str] = []
 
     def tolerate(self, columns: Collection[str]) -> None:
-        """Let columns hold values of any kind, where these are cells of the table itself."""
+        """Allow values of any type in columns."""
         self.lenient = frozenset(columns)
         self.table.tolerate({self._places[column].root for column in columns})
 
     @property
     def remarks(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Those of the table, and what became of lists."""
+        """The remarks of the nested table, and a remark on lists."""
         return (*super().remarks, *self._remarks)
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
-        chosen = {name: self._places[name] for name in selected}
-        roots = dict.fromkeys(place.root for place in chosen.values())
-        lists = list(dict.fromkeys(place.root for place in chosen.values() if place.listed))
+        places = {name: self._places[name] for name in selected}
+        roots = dict.fromkeys(place.root for place in places.values())
+        lists = list(dict.fromkeys(place.root for place in places.values() if place.listed))
         n_rows = n_empty = 0
         n_entries = 0
         for frame, _ in self.table.blocks(list(roots)):
@@ -108,33 +108,33 @@ class NestedTable(DerivedTable):
                 empty = frame[lists[0]].list.len().fill_null(0) == 0
                 n_empty += int(empty.sum())
                 frame = self._exploded(frame.filter(~empty), lists)
-            values = frame.select(place.values.alias(name) for name, place in chosen.items())
+            values = frame.select(place.values.alias(name) for name, place in places.items())
             if not self.typed:
                 refuse_nested(values.drop(self.lenient, strict=False), n_entries + 1, self.where)
             yield values, n_entries + 1
             n_entries += frame.height
         if lists:
             self._remarks.append(
-                f"{lists[0]!r} holds lists: {n_rows:,} rows are {n_entries:,} events"
+                f"{lists[0]!r} holds lists: {n_rows:,} rows are read as {n_entries:,} events"
             )
         if n_empty:
-            self._remarks.append(f"left out: {n_empty:,} rows whose {lists[0]!r} holds nothing")
+            self._remarks.append(f"left out: {n_empty:,} rows whose {lists[0]!r} is empty")
 
     def _exploded(self, frame: pl.DataFrame, lists: list[str]) -> pl.DataFrame:
         try:
             return frame.explode(lists)
         except PolarsError:
             raise DataError(
-                f"{self.where}: the lists in {' and '.join(map(repr, lists))} are not of the same "
-                "length in every row; write a row per event"
+                f"{self.where}: the lists in {' and '.join(map(repr, lists))} do not have the same "
+                "length in every row; write one row per event"
             ) from None
 
 
 def refuse_nested(frame: pl.DataFrame, first_row: int, where: str) -> None:
-    """Raise for text that is an object or list of JSON.
+    """Raise if a text value is a JSON object or list.
 
     Raises:
-        SchemaError: such text stands in a column; with its row.
+        SchemaError: a value is one; the message has its row.
     """
     for column in frame.columns:
         if frame[column].dtype != pl.String:
@@ -143,11 +143,11 @@ def refuse_nested(frame: pl.DataFrame, first_row: int, where: str) -> None:
         if nested.any():
             at = int(nested.arg_max() or 0)
             raise SchemaError(
-                f"{where}, row {first_row + at}: {column!r} is not one value but "
-                f"{frame[column][at][:60]!r}; write it as a key of its own"
+                f"{where}, row {first_row + at}: {column!r} has several values: "
+                f"{frame[column][at][:60]!r}; write each value to its own key"
             )
 
 
 def unnested(table: TableReader, schema: Schema) -> TableReader:
-    """A table without objects and lists in its cells."""
+    """Return the table, flattened if it has objects or lists."""
     return NestedTable(table, schema) if is_nested(schema) else table

@@ -1,4 +1,4 @@
-"""Numbers as tables hold them: decimal commas, separators of thousands, missing values."""
+"""Read numbers with decimal commas, thousands separators and missing values."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from nearfar.tables.report import ReadReport
 LARGEST = 3.4e38
 """Ratings and weights are kept as 32-bit floats."""
 GROUPED = r"^[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$"
-"""Thousands by commas, where commas are no decimal signs."""
+"""Commas as thousands separators."""
 GROUPED_BOTH = r"^[+-]?\d{1,3}(?:(?:\.\d{3})+,\d+|(?:,\d{3})+\.\d+)$"
-"""Thousands by one sign, decimals by the other."""
+"""One sign as thousands separator, the other as decimal sign."""
 DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
 SURE_DECIMAL_COMMA = r"^[+-]?\d+,(?:\d{1,2}|\d{4,})$"
-"""Three digits after a comma may be thousands."""
+"""A comma before three digits may separate thousands."""
 POINT, COMMA, GROUPS = "a decimal point", "a decimal comma", "a comma before three digits"
 
 
 class NumberReader:
-    """Reads the columns of numbers of one table, block after block in the same way.
+    """Read the columns of numbers of one table, with the same rules for all blocks.
 
     Args:
-        where: how messages name the table.
-        report: filled with conversions.
-        typed: whether columns have types of their own.
-        decimal_comma: whether commas do not separate cells, so that "4,500" may be 4.5.
+        where: the table's name in messages.
+        report: updated with conversions.
+        typed: whether the table's columns have types.
+        decimal_comma: whether "4,500" may be 4.5, because commas do not separate cells.
     """
 
     def __init__(
@@ -39,18 +39,18 @@ class NumberReader:
         self._typed = typed
         self._decimal_comma = decimal_comma and not typed
         self._signs: dict[str, set[str]] = {}
-        self._n_unclear: dict[str, int | None] = {}
+        self._n_ambiguous: dict[str, int | None] = {}
 
     def read(self, role: str, values: pl.Series, column: str) -> Parsed:
-        """The numbers of a block (Float64).
+        """Return the numbers of a block (Float64).
 
         Raises:
-            SchemaError: the column's type is no number.
+            SchemaError: the column's type is not a number or text.
         """
-        kind = values.dtype
-        if kind == pl.String:
-            parsed = self._spelled(role, values)
-        elif kind.is_numeric() or kind in (pl.Boolean, pl.Null):
+        dtype = values.dtype
+        if dtype == pl.String:
+            parsed = self._parse_text(role, values)
+        elif dtype.is_numeric() or dtype in (pl.Boolean, pl.Null):
             numbers = values.cast(pl.Float64)
             if self._decimal_comma and (numbers != numbers.round()).any():
                 self._signs.setdefault(role, set()).add(POINT)
@@ -59,13 +59,13 @@ class NumberReader:
                 _null_where(bad | numbers.is_nan(), numbers), bad, "a number was expected", numbers
             )
         else:
-            raise SchemaError(f"{self._where}: column {column!r} is {kind}; numbers were expected")
+            raise SchemaError(f"{self._where}: column {column!r} is {dtype}; numbers were expected")
         if self._decimal_comma:
-            self._count_unclear(column, parsed.values)
+            self._count_ambiguous(column, parsed.values)
         return parsed
 
     def finish(self) -> None:
-        """Check what only the whole table can tell.
+        """Check the numbers of the whole table, after its last block.
 
         Raises:
             DataError: numbers have decimal points in some rows and decimal commas in others.
@@ -75,28 +75,29 @@ class NumberReader:
                 others = " or ".join(sorted(signs - {COMMA}))
                 raise DataError(
                     f"{self._where}: numbers of the {role} have {COMMA} in some rows and {others} "
-                    "in others; write them one way"
+                    "in others; write all of them in one way"
                 )
-        for column, n in self._n_unclear.items():
+        for column, n in self._n_ambiguous.items():
             if n:
                 self._report.remarks.append(
                     f"all {n:,} fractions in {column!r} of {self._where} have three digits after "
-                    "the point, which is read as decimal; if it separates thousands, take it away"
+                    "the point, which is read as a decimal point; if it separates thousands, "
+                    "remove it"
                 )
 
-    def _count_unclear(self, column: str, numbers: pl.Series) -> None:
-        """Count numbers such as 1.234, unless others tell that points are decimal signs."""
-        broken = numbers.filter(numbers != numbers.round())
-        whole = (broken * 1000 - (broken * 1000).round()).abs() < 1e-6
-        hundredths = (broken * 100 - (broken * 100).round()).abs() < 1e-6
-        unclear = whole & ~hundredths & (broken.abs() >= 1) & (broken.abs() < 1000)
-        before = self._n_unclear.get(column, 0)
-        if before is None or (~unclear).any():
-            self._n_unclear[column] = None
+    def _count_ambiguous(self, column: str, numbers: pl.Series) -> None:
+        """Count numbers such as 1.234, unless another number shows that points are decimal."""
+        fractions = numbers.filter(numbers != numbers.round())
+        thousandths = (fractions * 1000 - (fractions * 1000).round()).abs() < 1e-6
+        hundredths = (fractions * 100 - (fractions * 100).round()).abs() < 1e-6
+        ambiguous = thousandths & ~hundredths & (fractions.abs() >= 1) & (fractions.abs() < 1000)
+        n_before = self._n_ambiguous.get(column, 0)
+        if n_before is None or (~ambiguous).any():
+            self._n_ambiguous[column] = None
         else:
-            self._n_unclear[column] = before + len(broken)
+            self._n_ambiguous[column] = n_before + len(fractions)
 
-    def _spelled(self, role: str, values: pl.Series) -> Parsed:
+    def _parse_text(self, role: str, values: pl.Series) -> Parsed:
         expected = "a number was expected"
         signs = self._signs.setdefault(role, set())
         numbers = values.cast(pl.Float64, strict=False)
@@ -105,25 +106,25 @@ class NumberReader:
             text = identity.stripped(values)
             text = _null_where(identity.missing_words(text) | (text == ""), text)
             numbers = text.cast(pl.Float64, strict=False)
-            left = text.is_not_null() & numbers.is_null()
+            unread = text.is_not_null() & numbers.is_null()
             grouped = text.str.contains(GROUPED_BOTH if self._decimal_comma else GROUPED)
             if role == "rating" and not self._decimal_comma:
-                # Nobody gives 4,500 stars.
-                if (grouped & left).any():
+                # A rating of 4,500 is not likely to mean thousands.
+                if (grouped & unread).any():
                     expected += ", and a comma before three digits may be a decimal sign or not"
                 grouped &= False
-            if (grouped := grouped.fill_null(False) & left).any():
-                self._report.converted["separators of thousands dropped"] += int(grouped.sum())
+            if (grouped := grouped.fill_null(False) & unread).any():
+                self._report.converted["thousands separators removed"] += int(grouped.sum())
                 if text.filter(grouped).str.contains(r"^[^.]*,\d{3}$").any():
                     signs.add(GROUPS)
-                text = self._ungrouped(text).zip_with(grouped, text)
+                text = self._without_separators(text).zip_with(grouped, text)
                 numbers = text.cast(pl.Float64, strict=False)
-                left &= ~grouped
+                unread &= ~grouped
             form = DECIMAL_COMMA if self._decimal_comma else SURE_DECIMAL_COMMA
-            comma = left & text.str.contains(form).fill_null(False)
+            comma = unread & text.str.contains(form).fill_null(False)
             if comma.any():
                 signs.add(COMMA)
-                self._report.converted["decimal commas read as points"] += int(comma.sum())
+                self._report.converted["decimal commas read as decimal points"] += int(comma.sum())
                 points = text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
                 numbers = numbers.zip_with(~comma, points)
         if values.str.contains(r"^[^,]*\.[^,]*$").any():
@@ -132,14 +133,16 @@ class NumberReader:
         bad |= _too_large(numbers)
         return Parsed(_null_where(bad, numbers), bad, expected, text)
 
-    def _ungrouped(self, text: pl.Series) -> pl.Series:
-        """Numbers without separators of thousands."""
-        plain = text.str.replace_all(",", "", literal=True)
+    def _without_separators(self, text: pl.Series) -> pl.Series:
+        """Remove thousands separators; a decimal comma becomes a point."""
+        without_commas = text.str.replace_all(",", "", literal=True)
         if not self._decimal_comma:
-            return plain
-        last = text.str.contains(r",\d+$").fill_null(False)
-        german = text.str.replace_all(".", "", literal=True).str.replace(",", ".")
-        return german.zip_with(last & ~text.str.contains(r",.*\."), plain)
+            return without_commas
+        ends_with_decimals = text.str.contains(r",\d+$").fill_null(False)
+        decimal_point = text.str.replace_all(".", "", literal=True).str.replace(",", ".")
+        return decimal_point.zip_with(
+            ends_with_decimals & ~text.str.contains(r",.*\."), without_commas
+        )
 
 
 def _too_large(numbers: pl.Series) -> pl.Series:

@@ -1,4 +1,4 @@
-"""Columns that the names of folders hold, as Hive writes them: "date=2024-05-01/part-0.csv"."""
+"""Read columns from Hive-style folder names: "date=2024-05-01/part-0.csv"."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ MISSING = "__HIVE_DEFAULT_PARTITION__"
 
 
 class PartitionedTable(DerivedTable):
-    """A table with columns of one value, which its folders' names give.
+    """A table with one more column per folder name, which has one value.
 
-    Where the file has a column of that name too, it is read; where its values are others than the
-    folder's, they are counted.
+    If the file has that column too, the file's values are read. Values that differ from the
+    folder's are counted.
 
     Args:
-        table: the table as it is.
-        values: the value of each column; None for a missing one.
+        table: the original table.
+        values: the value of each folder's column; None for a missing value.
     """
 
     def __init__(self, table: TableReader, values: dict[str, str | None]) -> None:
         self._values = {c: value for c, value in values.items() if c not in table.columns}
-        self._held_twice = {c: value for c, value in values.items() if c in table.columns}
+        self._in_file_too = {c: value for c, value in values.items() if c in table.columns}
         super().__init__(table, [*table.columns, *self._values])
         self._differing: Counter[str] = Counter()
 
     @property
     def converted(self) -> Mapping[str, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Those of the table, and how many of its values are others than its folders'."""
+        """The conversions of the original table, and the number of values unlike the folder's."""
         return {**super().converted, **self._differing}
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
-        own = [c for c in selected if c not in self._values]
-        kinds = {c: kind for c, kind in (numbers or {}).items() if c in own}
-        for frame, first in self.table.blocks(own or self.table.columns[:1], kinds):
-            for column in self._held_twice.keys() & set(own):
-                if n := _n_differing(frame[column], self._held_twice[column]):
+        in_file = [c for c in selected if c not in self._values]
+        dtypes = {c: dtype for c, dtype in (numbers or {}).items() if c in in_file}
+        for frame, first in self.table.blocks(in_file or self.table.columns[:1], dtypes):
+            for column in self._in_file_too.keys() & set(in_file):
+                if n := _n_differing(frame[column], self._in_file_too[column]):
                     self._differing[
-                        f"{column!r} read from the files, where the names of their folders say "
+                        f"{column!r} read from the files, although the names of their folders give "
                         "another value"
                     ] += n
             values = (
@@ -57,13 +57,13 @@ class PartitionedTable(DerivedTable):
             yield frame.with_columns(*values).select(selected), first
 
     def _typed(self, value: str | None) -> pl.Expr:
-        whole = value is not None and pl.Series([value]).str.contains(CANONICAL).all()
-        kind = pl.Int64 if self.typed and whole else pl.String
-        return pl.lit(value, pl.String).cast(kind)
+        is_integer = value is not None and pl.Series([value]).str.contains(CANONICAL).all()
+        dtype = pl.Int64 if self.typed and is_integer else pl.String
+        return pl.lit(value, pl.String).cast(dtype)
 
 
 def _n_differing(cells: pl.Series, value: str | None) -> int:
-    """How many values of a file's column are others than the one that its folder's name says."""
+    """Return the number of values of a file's column that differ from its folder's value."""
     if value is None:
         return len(cells) - cells.null_count()
     same = cells.cast(pl.String, strict=False).str.strip_chars().str.starts_with(value)
@@ -95,7 +95,7 @@ def _is_date(text: str) -> bool:
 
 
 def partitioned(table: TableReader, name: str) -> TableReader:
-    """A table with the columns that the folders in its file's name hold, if there are any."""
+    """Return the table with the columns of its folders' names, if there are any."""
     pairs = (part.partition("=") for part in PurePosixPath(name).parts[:-1])
     values: dict[str, str | None] = {
         unquote(column): None if value == MISSING else unquote(value)

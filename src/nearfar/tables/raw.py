@@ -1,7 +1,7 @@
-"""Files as bytes: a folder, a zip or tar archive, or one file, read in place and in blocks.
+"""Read the bytes of files in a folder, in a zip or tar archive, or of one file, in blocks.
 
-Nothing is unpacked to disk. A block is some ten megabytes of decompressed UTF-8 text that ends with
-a line, so that a file of any length is read in bounded memory.
+Nothing is unpacked to disk. A block has about ten megabytes of decompressed UTF-8 text and ends
+with a whole line, so a file of any length is read in bounded memory.
 """
 
 from __future__ import annotations
@@ -27,29 +27,27 @@ MAX_LINE_BYTES = 256 << 20
 MAX_FILES = 100_000
 COMPRESSED = r"(?:\.(?:gz|bz2|xz))?"
 LAKES = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table"}
-"""Folders that tell of a table whose folder also holds files that are no part of it any more."""
+"""Folders of table formats that keep outdated files beside the current ones."""
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 def last_newline(block: bytes) -> int:
-    """One past the last newline of a block; 0 where there is none."""
+    """Return the position after the last newline of a block; 0 without one."""
     return block.rfind(b"\n") + 1
 
 
 class RawFiles:
-    """The files at a path, by name relative to it, whatever container holds them.
+    """The files in a folder or archive, or one file, by name relative to the path.
 
     Args:
-        path: a folder (with all folders in it), a .zip, a .tar, or a single file; a file
-            that is compressed by gzip, bzip2 or xz, in a folder or alone, is decompressed while it
-            is read. Files and
-            folders inside a folder or archive whose names begin with "." or "_" (".crc",
-            "_SUCCESS", "__MACOSX") are left out.
-        max_expansion: how many times as long as a compressed file its content may be, beyond
-            256 MiB of content.
+        path: a folder with its subfolders, a .zip, a .tar, or a file. Files compressed with gzip,
+            bzip2 or xz are decompressed on reading. Inside a folder or archive, files and folders
+            whose names begin with "." or "_" (".crc", "_SUCCESS", "__MACOSX") are left out.
+        max_expansion: the largest allowed ratio of decompressed to compressed bytes, for content of
+            more than 256 MiB.
 
     Raises:
-        DataError: nothing is at `path`, or it is a damaged or unreadable archive.
+        DataError: the path does not exist, or is a damaged or unreadable archive.
 
     Examples:
         >>> from nearfar.tables.raw import RawFiles
@@ -69,7 +67,7 @@ class RawFiles:
             self.kind = "folder"
         elif not self.path.is_file():
             raise DataError(
-                f"{self.path} is a pipe or device, which can be read once only; write it to a file"
+                f"{self.path} is a pipe or device, which can be read only once; write it to a file"
             )
         elif lower.endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")):
             raise DataError(
@@ -77,14 +75,14 @@ class RawFiles:
             )
         elif zipped(self.path):
             self.kind = "zip"
-            if (told := workbook(self.path)) is not None:
-                raise _no_table(str(self.path), *told)
+            if (problem := workbook(self.path)) is not None:
+                raise _no_table_error(str(self.path), *problem)
         else:
             self.kind = {".zip": "zip", ".tar": "tar"}.get(self.path.suffix.lower(), "file")
         self._archive: zipfile.ZipFile | tarfile.TarFile | None = None
-        self.names: list[str] = self._list()
+        self.names: list[str] = self._list_names()
 
-    def _list(self) -> list[str]:
+    def _list_names(self) -> list[str]:
         if self.kind == "file":
             return [self.path.name]
         if self.kind == "folder":
@@ -100,7 +98,7 @@ class RawFiles:
 
     @contextlib.contextmanager
     def kept_open(self) -> Iterator[None]:
-        """Opens an archive once for all files read inside the block."""
+        """Open an archive once for all reads inside a with statement."""
         if self._archive is not None or self.kind in ("folder", "file"):
             yield
             return
@@ -111,32 +109,34 @@ class RawFiles:
                 self._archive = tarfile.open(self.path, "r:")  # noqa: SIM115
             yield
         except DAMAGE as error:
-            raise DataError(f"{self.path} is not a whole archive ({error}); get it again") from None
+            raise DataError(
+                f"{self.path} is a damaged archive ({error}); download it again"
+            ) from None
         finally:
             if self._archive is not None:
                 self._archive.close()
             self._archive = None
 
     def find_all(self, pattern: str) -> list[str]:
-        """The names whose last part matches the regular expression, also with .gz, .bz2, .xz."""
-        wanted = re.compile(f"(?:{pattern}){COMPRESSED}", re.IGNORECASE)
-        return [n for n in self.names if wanted.fullmatch(PurePosixPath(n).name)]
+        """Return the paths whose file names match the pattern, also with .gz, .bz2 or .xz."""
+        compiled = re.compile(f"(?:{pattern}){COMPRESSED}", re.IGNORECASE)
+        return [n for n in self.names if compiled.fullmatch(PurePosixPath(n).name)]
 
     def find(self, pattern: str) -> str | None:
-        """The first, least deep of `find_all`, or None."""
+        """Return the first match of `find_all` at the lowest depth, or None."""
         return min(self.find_all(pattern), key=lambda n: (n.count("/"), n), default=None)
 
     def where(self, name: str) -> str:
-        """How a message names one file."""
+        """Return a file's name in messages."""
         return str(self.path) if self.kind == "file" else f"{self.path}:{name}"
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        """The decompressed bytes of one file.
+        """Open the decompressed bytes of a file.
 
         Raises:
-            DataError: the file, or the archive that holds it, is truncated, damaged, encrypted or
-                compressed by an unknown method, or expands beyond `max_expansion`.
+            DataError: the file or its archive is truncated, damaged, encrypted or compressed with
+                an unknown method, or expands beyond `max_expansion`.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -145,7 +145,7 @@ class RawFiles:
                 if isinstance(error, PermissionError):
                     raise
                 raise DataError(
-                    f"{self.where(name)} is truncated or damaged ({error}); get it again"
+                    f"{self.where(name)} is truncated or damaged ({error}); download it again"
                 ) from None
 
     @contextlib.contextmanager
@@ -185,7 +185,7 @@ class RawFiles:
             return self._archive.open(member)
         except (NotImplementedError, RuntimeError) as error:
             raise DataError(
-                f"{where} is compressed by a method that Python's zipfile does not know "
+                f"{where} is compressed with a method that Python's zipfile does not support "
                 f"({error}); unpack the archive and give its folder"
             ) from None
 
@@ -195,21 +195,21 @@ class RawFiles:
         return (self.path if self.kind == "file" else self.path / name).stat().st_size
 
     def starts_with(self, name: str, *signatures: bytes) -> bool:
-        """Whether a file begins with one of these bytes."""
+        """Return whether a file begins with one of these signatures."""
         with self.open(name) as stream:
             return stream.read(max(map(len, signatures))).startswith(signatures)
 
     def text(self, name: str, encoding: str) -> str:
-        """A small file's whole text; bytes that are not `encoding` become U+FFFD."""
+        """Return the text of a small file; bytes that are not in `encoding` become U+FFFD."""
         with self.open(name) as stream:
             return stream.read().decode(encoding, errors="replace").removeprefix("\ufeff")
 
     def sample(self, name: str, encoding: str | None = None) -> bytes:
-        """The first lines of a text file, as UTF-8 with newlines as `blocks` gives them.
+        """Return the first lines of a text file, in the form of `blocks`.
 
         Raises:
             EmptyDataError: the file is empty.
-            DataError: the file is not text of that encoding.
+            DataError: the file is not text in this encoding.
         """
         for block in self.blocks(name, size=SAMPLE_BYTES, encoding=encoding):
             if not block.isspace():
@@ -224,75 +224,75 @@ class RawFiles:
         encoding: str | None = None,
         row_end: Callable[[bytes], int] = last_newline,
     ) -> Iterator[bytes]:
-        """A text file as UTF-8, in blocks of about `size` bytes that end with a row.
+        """Yield a text file as UTF-8, in blocks of about `size` bytes that end with a row.
 
-        A byte order mark is dropped. Lines that end with a carriage return alone, as old Macintosh
-        programs wrote them, get a newline.
+        A byte order mark is removed. A carriage return alone, the line end of old Macintosh files,
+        becomes a newline.
 
         Args:
-            name: of the file.
-            size: of a block, in bytes.
-            encoding: of the file; None for UTF-8, or UTF-16 where its byte order mark stands.
-            row_end: one past the last byte that ends a row of a block; 0 where there is none.
+            name: the file.
+            size: the size of a block, in bytes.
+            encoding: the encoding of the file; None for UTF-8, or UTF-16 after its byte order mark.
+            row_end: returns the position after the last row of a block; 0 without a whole row.
 
         Raises:
             DataError: the file is damaged, or is not text.
         """
-        rest = b""
+        remainder = b""
         n_bytes = 0
-        for read in self._decoded(name, size, encoding):
-            block = rest + read if rest else read
-            cut = row_end(block)
-            if cut:
-                n_bytes += cut
-                yield block[:cut] if cut < len(block) else block
-            rest = block[cut:]
-            if len(rest) > MAX_LINE_BYTES:
+        for piece in self._decoded(name, size, encoding):
+            block = remainder + piece if remainder else piece
+            end = row_end(block)
+            if end:
+                n_bytes += end
+                yield block[:end] if end < len(block) else block
+            remainder = block[end:]
+            if len(remainder) > MAX_LINE_BYTES:
                 raise DataError(
                     f"{self.where(name)}, after {n_bytes:,} bytes: the row is longer than "
-                    f"{MAX_LINE_BYTES >> 20} MiB; is a quote left open, or is it not a text file?"
+                    f"{MAX_LINE_BYTES >> 20} MiB; close an open quote, or give a text file"
                 )
-        if rest and not rest.isspace():
-            yield rest
+        if remainder and not remainder.isspace():
+            yield remainder
 
     def _decoded(self, name: str, size: int, encoding: str | None) -> Iterator[bytes]:
-        """The bytes of a text file as UTF-8 with newlines."""
+        """Yield the bytes of a text file as UTF-8 with newlines."""
         where = self.where(name)
         with self.open(name) as stream:
             first = stream.read(SAMPLE_BYTES)
-            if encoding is None and (told := no_table(first)) is not None:
-                raise _no_table(where, *told)
+            if encoding is None and (problem := no_table(first)) is not None:
+                raise _no_table_error(where, *problem)
             encoding = encoding or _UTF16.get(first[:2])
             decode = TextDecoder(encoding, where)
             text = decode(first).removeprefix(codecs.BOM_UTF8)
             mac = b"\r" in text[:-1] and b"\n" not in text
             pieces = (text[at : at + size] for at in range(0, len(text), size))
-            rest = map(decode, iter(lambda: stream.read(size), b""))
-            for piece in chain(pieces, rest, [decode(b"", final=True)]):
+            later_pieces = map(decode, iter(lambda: stream.read(size), b""))
+            for piece in chain(pieces, later_pieces, [decode(b"", final=True)]):
                 if b"\0" in piece:
                     raise DataError(
-                        f"{where} is not UTF-8 text, since it holds NUL bytes; give a CSV, TSV or "
-                        "Parquet file, or name its encoding (--encoding utf-16)"
+                        f"{where} is not UTF-8 text: it has NUL bytes; give a CSV, TSV or Parquet "
+                        "file, or set its encoding (--encoding utf-16)"
                     )
                 if piece:
                     yield piece.replace(b"\r", b"\n") if mac else piece
 
 
-def _no_table(where: str, what: str, advice: str) -> DataError:
-    return DataError(f"{where} is {what}; {advice}")
+def _no_table_error(where: str, file_type: str, advice: str) -> DataError:
+    return DataError(f"{where} is {file_type}; {advice}")
 
 
 def _names_below(folder: Path) -> Iterator[str]:
-    """The files in a folder and the folders in it, hidden ones left out."""
+    """Yield the paths of the files in a folder and its subfolders, without hidden ones."""
     n_files = 0
     for parent, folders, files in os.walk(folder):
-        lake = next((told for name, told in LAKES.items() if name in folders), None)
+        lake = next((label for name, label in LAKES.items() if name in folders), None)
         if any(name.endswith(".metadata.json") for name in files):
             lake = "an Iceberg table"
         if lake is not None:
             raise DataError(
-                f"{parent} belongs to {lake}, whose folder also holds files that are no part of it "
-                "any more; write its rows to Parquet or CSV and give that"
+                f"{parent} belongs to {lake}, whose folder may have outdated files; write its "
+                "current rows to Parquet or CSV and read that"
             )
         folders[:] = [name for name in folders if not _is_hidden(name)]
         for name in files:
@@ -302,7 +302,7 @@ def _names_below(folder: Path) -> Iterator[str]:
                 yield relative
         if n_files > MAX_FILES:
             raise DataError(
-                f"{folder} holds more than {MAX_FILES:,} files; give the folder of the log alone"
+                f"{folder} has more than {MAX_FILES:,} files; give the folder of the log"
             )
 
 

@@ -1,4 +1,4 @@
-"""What a table is: named columns, read in blocks of rows."""
+"""The interface of a table: named columns, read in blocks of rows."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ class TableReader(ABC):
     """A table whose rows are read in blocks.
 
     Attributes:
-        kind: of what holds it, before the word "table".
-        where: how messages name it.
+        kind: the format, as it stands before the word "table" in messages.
+        where: the table's name in messages.
         columns: the names of its columns, in order.
-        layout: separator, header and encoding of text, in words; empty for other formats.
-        typed: whether columns have types of their own, so that text stays text.
-        decimal_comma: whether "4,5" may be a number in it.
-        remarks: what there is to know of it, once its blocks are read.
-        listed: columns whose values are in lists, which become rows.
-        lenient: columns that may hold values of any kind.
-        converted: how many values are not what they could be taken for, by what, once its blocks
-            are read.
+        layout: separator, header and encoding of text, for messages; empty for other formats.
+        typed: whether columns have types, so that text stays text.
+        decimal_comma: whether "4,5" may be a number.
+        remarks: remarks on the table, after its blocks were read.
+        listed: columns of lists, which are flattened to rows.
+        lenient: columns that may hold values of any type.
+        converted: the number of changed values by the change, after the blocks were read.
     """
 
     kind: str = "a text"
@@ -42,31 +41,31 @@ class TableReader(ABC):
     lenient: Collection[str] = ()
 
     def tolerate(self, columns: Collection[str]) -> None:
-        """Let columns hold values of any kind, which are missing where no rule reads them."""
+        """Allow values of any type in columns; those that no rule reads are missing."""
         self.lenient = frozenset(columns)
 
     @abstractmethod
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
-        """Yield blocks of rows of columns, with the number of each block's first row.
+        """Yield blocks of rows, with the number of each block's first row.
 
         Args:
-            selected: the columns.
-            numbers: columns that text may be parsed to numbers of a type in.
+            selected: the columns to read.
+            numbers: the number type of columns whose text may be parsed early, for speed.
         """
 
 
 class OneTimeTable(TableReader):
-    """A table whose blocks can be read once only, as the rows that a database sends."""
+    """A table whose blocks can be read only once, such as the result of a database query."""
 
 
 class DerivedTable(TableReader):
-    """A table whose rows are made of those of another one.
+    """A table made from another table.
 
     Args:
-        table: the other one.
-        columns: those of this one.
+        table: the other table.
+        columns: the columns of this table.
     """
 
     def __init__(self, table: TableReader, columns: Sequence[str]) -> None:
@@ -77,16 +76,16 @@ class DerivedTable(TableReader):
         self.columns = list(columns)
 
     def tolerate(self, columns: Collection[str]) -> None:
-        """Let columns of the other table hold values of any kind too."""
+        """Allow values of any type in columns, also of the other table."""
         super().tolerate(columns)
         self.table.tolerate(columns)
 
     @property
     def remarks(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Those of the other table."""
+        """The remarks of the other table."""
         return self.table.remarks
 
     @property
     def converted(self) -> Mapping[str, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Those of the other table."""
+        """The conversions of the other table."""
         return self.table.converted

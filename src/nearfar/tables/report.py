@@ -1,4 +1,4 @@
-"""What a source was read as, and what of it was left out."""
+"""The report on what a source was read as, and what was left out or converted."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 
 @dataclass(repr=False)
 class ReadReport:
-    """What was read, as it is told to whoever has it read; filled while reading.
+    """What was read and how; filled while reading.
 
     Attributes:
-        source: the path, or what else was read.
-        format: the data set or format that it was read as.
+        source: the path or name of the source.
+        format: the data set or format it was read as.
         files: the files read, in order.
-        skipped_files: files beside them that were not read.
+        skipped_files: files in the same folder that were not read.
         layout: separator, header and encoding of text; empty for other formats.
         columns: the column of each role.
-        different_files: what files that are written otherwise than the first are read as.
-        unused_columns: the others.
-        n_rows: rows read.
-        n_kept: rows kept.
-        left_out: how many rows were left out, by reason.
-        converted: how many values were read as something else than they are written, by what.
-        contradictions: how many rows count although a column without a role says the opposite of
-            an interaction, by what it says.
-        times: the form in which times are written; empty without times.
+        different_files: the layout and columns of each file that differs from the first one.
+        unused_columns: the columns without a role.
+        n_rows: number of rows read.
+        n_kept: number of rows kept.
+        left_out: number of rows left out, by reason.
+        converted: number of values that were changed on reading, by the change.
+        contradictions: number of rows that count as interactions although a column without a role
+            says the opposite, by what it says.
+        times: the format of the times; empty without times.
         counts_steps: whether times are numbers too small for dates.
-        remarks: what else there is to know.
+        remarks: other messages, such as values that look wrong.
 
     Examples:
         >>> from nearfar.tables.report import ReadReport
@@ -54,7 +54,7 @@ class ReadReport:
     remarks: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain JSON-able values."""
+        """Return the report as values that JSON can hold."""
         return {
             **vars(self),
             "left_out": dict(self.left_out),
@@ -66,36 +66,36 @@ class ReadReport:
         return "\n".join(self.lines())
 
     def losses(self) -> list[str]:
-        """What was not read, left out or converted, and remarks, in words: a line each."""
+        """Return one line for each thing not read, left out or converted, and for each remark."""
         result = [f"not read: {_listed(self.skipped_files)}"] if self.skipped_files else []
         result += [
             f"left out: {n:,} of {self.n_rows:,} rows ({n / max(self.n_rows, 1):.1%}): {reason}"
             for reason, n in self.left_out.items()
         ]
-        result += [f"{what}: {n:,} values" for what, n in self.converted.items()]
+        result += [f"{change}: {n:,} values" for change, n in self.converted.items()]
         result += [
-            f"counted although {what}: {n:,} of {self.n_rows:,} rows"
-            for what, n in self.contradictions.items()
+            f"counted as interactions although {problem}: {n:,} of {self.n_rows:,} rows"
+            for problem, n in self.contradictions.items()
         ]
         return result + self.remarks
 
     def lines(self) -> list[str]:
-        """The report in words, for stderr: what it was read as, then what was left out."""
+        """Return the report as lines of text: what was read, then `losses`."""
         roles = ", ".join(
             role if column == role else f"{role}={column}" for role, column in self.columns.items()
         )
         times = f" (time in {self.times})" if self.times else ""
         files = f" of {len(self.files)} files ({_listed(self.files, 2)})" if self.files[1:] else ""
         layout = f" ({self.layout})" if self.layout else ""
-        found = f"{roles}{times}; " if roles or times else ""
+        columns = f"{roles}{times}; " if roles or times else ""
         result = [
-            f"read {self.source} as {self.format}{layout}{files}: {found}{self.n_rows:,} rows"
+            f"read {self.source} as {self.format}{layout}{files}: {columns}{self.n_rows:,} rows"
         ]
         if self.different_files:
-            told = [f"{name} ({what})" for name, what in self.different_files.items()]
-            result.append(f"written otherwise: {_listed(told, 3)}")
+            others = [f"{name} ({how})" for name, how in self.different_files.items()]
+            result.append(f"files in another layout: {_listed(others, 3)}")
         if self.unused_columns:
-            unused = [column or "one without a name" for column in self.unused_columns]
+            unused = [column or "a column without a name" for column in self.unused_columns]
             result.append(f"columns not used: {_listed(unused)}")
         return result + self.losses()
 

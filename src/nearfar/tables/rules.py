@@ -1,4 +1,4 @@
-"""What to do with values that cannot be read, and the errors that tell of them."""
+"""Rules for values that cannot be read, and the errors and remarks about them."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ from nearfar.tables.columns import OPTIONS, Role, quoted
 from nearfar.tables.names import plain_name
 
 BadRows = Literal["refuse", "drop", "null"]
-TELLING_SHARE = 0.1
+REMARKABLE_SHARE = 0.1
 DROP = "--drop-bad-rows (in Python: drop_bad_rows=True)"
 
 
 @dataclass(frozen=True)
 class RowRules:
-    """What to do with values that cannot be read.
+    """Rules for values that cannot be read.
 
     Attributes:
-        bad_rows: "refuse": an error names the first; "drop": the row is left out and counted;
-            "null": the value is taken for missing, for a caller that judges missing values.
-        literal_ids: take NA, NULL, None and the like for ids rather than for missing ones.
-        time_unit: what numbers in a time column count; "auto" tells it.
-        time_format: how times are written, as strptime knows it; None to tell it.
-        item_separator: what separates items where a cell of text holds several; None to tell it.
-        max_dropped_share: of a table's rows. If more are unreadable, the table itself is not
-            understood.
-        has_options: whether these rules are options of the command that runs, so that errors may
-            name them.
+        bad_rows: "refuse": raise an error for the first bad row; "drop": leave bad rows out and
+            count them; "null": make bad values missing, for a caller that checks missing values.
+        literal_ids: read NA, NULL, None and similar words as ids, not as missing ids.
+        time_unit: the unit of numbers in a time column; "auto" to infer it.
+        time_format: the strptime format of times; None to infer it.
+        item_separator: the separator of items in a cell with several items; None to infer it.
+        max_dropped_share: the largest share of unreadable rows to leave out. With more, an error
+            says that the table itself is not understood.
+        has_options: whether the command that runs has these options, so that errors name them.
 
     Raises:
-        SettingsError: a setting has no such value.
+        SettingsError: `bad_rows` is unknown.
 
     Examples:
         >>> from nearfar.tables.rules import RowRules
@@ -57,35 +56,37 @@ class RowRules:
             raise SettingsError(f"bad_rows is {self.bad_rows!r}; expected refuse or drop")
 
 
-def on_nameless(where: str, columns: Mapping[str, str], shares: Mapping[str, float]) -> list[str]:
-    """What to say of rows without an id: that so many of them may tell of a wrong column.
+def remarks_on_missing_ids(
+    where: str, columns: Mapping[str, str], shares: Mapping[str, float]
+) -> list[str]:
+    """Return a remark per role whose id is missing in many rows: its column may be the wrong one.
 
     Args:
-        where: how messages name the table.
+        where: the table's name in messages.
         columns: the column of each role.
-        shares: of the rows, by the role whose id they lack.
+        shares: the share of rows without an id, by role.
     """
     return [
-        f"{share:.0%} of the rows in {where} have no {role}: is {columns[role]!r} the column of "
-        f"the {role}?"
+        f"{share:.0%} of the rows in {where} have no {role}; check that {columns[role]!r} is the "
+        f"column of the {role}"
         for role, share in shares.items()
-        if share > TELLING_SHARE
+        if share > REMARKABLE_SHARE
     ]
 
 
-def others_alike(
+def remarks_on_alternatives(
     unused: Sequence[str],
     columns: Mapping[str, str],
     roles: Sequence[Role],
     given: Mapping[str, str | None],
 ) -> list[str]:
-    """Remarks on columns that could have been the user or the item as well.
+    """Return remarks on other columns that could be the user or the item.
 
     Args:
         unused: the columns without a role.
         columns: the column of each role.
-        roles: the roles wanted.
-        given: names of columns by role, as far as they are given.
+        roles: the roles that were looked for.
+        given: the column names that the caller set, by role.
     """
     remarks = []
     for role in roles:
@@ -93,28 +94,28 @@ def others_alike(
             continue
         if alike := [column for column in unused if plain_name(column) in role.known]:
             remarks.append(
-                f"{quoted(alike)} could be the {role.name} too; {columns[role.name]!r} is taken: "
-                f"name another with {OPTIONS[role.name]}"
+                f"{quoted(alike)} could also be the {role.name}; {columns[role.name]!r} is used; "
+                f"name another column with {OPTIONS[role.name]}"
             )
     return remarks
 
 
-def beyond(role: str, value: object) -> SchemaError:
-    """The error for an integer id that 64 bits do not hold."""
+def id_overflow(role: str, value: object) -> SchemaError:
+    """Return the error for an integer id of more than 64 bits."""
     return SchemaError(
         f"{role} id {value} does not fit a signed 64-bit integer; "
-        "put a letter before such ids to have them read as text"
+        "put a letter before such ids, so that they are read as text"
     )
 
 
 def missing_value(where: str, row: int, role: str, *, has_options: bool = True) -> DataError:
-    """The error for a value that must be there.
+    """Return the error for a missing value.
 
     Args:
-        where: how messages name the table.
-        row: counted from 1.
-        role: of the column.
-        has_options: whether options of the command help.
+        where: the table's name in messages.
+        row: the row's number, from 1.
+        role: the role of the column.
+        has_options: whether the message names options of the command.
     """
     hint = ""
     if has_options:

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, where it is no table of text, and what to do with it."""
+"""Recognise files that are not tables by their first bytes, with advice for each type."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIGNATURES = (
     (b"PK\x03\x04", "a zip archive inside another file", "unpack it and give its folder"),
     (b"version https://git-lfs", "a pointer of Git LFS, not the data", "run git lfs pull"),
 )
-"""First bytes, what they are of, and what to do."""
+"""First bytes, the type of the file, and what to do."""
 PAGE = re.compile(rb"\s*<(?:!doctype\s+html|html)", re.IGNORECASE)
 XML = re.compile(rb"\s*<\?xml")
 STATEMENT = re.compile(
@@ -38,7 +38,7 @@ WORKBOOKS = {
     "content.xml": ("an OpenDocument spreadsheet", "save the sheet as CSV"),
     "word/": ("a Word document", "export the table as CSV"),
 }
-"""Zip archives that are no archives of tables, by what one of their files is called."""
+"""Document types in zip archives, by the start of a member's name."""
 
 
 NUMPY = (
@@ -48,13 +48,13 @@ NUMPY = (
 
 
 def no_table(first: bytes) -> tuple[str, str] | None:
-    """What a file is that begins so, and what to do; None where it may be text."""
-    for signature, what, advice in SIGNATURES:
+    """Return the type of a file by its first bytes, and what to do; None if it may be text."""
+    for signature, file_type, advice in SIGNATURES:
         binary = b"\0" in first or not signature.isascii() or signature.startswith(b"version")
         if first.startswith(signature) and binary:
-            return what, advice
+            return file_type, advice
     if first[257:262] == b"ustar":
-        return "a tar archive", "call it .tar, or unpack it and give its folder"
+        return "a tar archive", "rename it to .tar, or unpack it and give its folder"
     if first[8:12] == b"DUCK":
         return "a DuckDB database", "write its table to Parquet with COPY ... TO"
     if first.startswith(b"%%MatrixMarket"):
@@ -69,13 +69,13 @@ def no_table(first: bytes) -> tuple[str, str] | None:
 
 
 def zipped(path: Path) -> bool:
-    """Whether a file is a zip archive, whatever its name."""
+    """Return whether a file is a zip archive, by its first bytes."""
     with path.open("rb") as stream:
         return stream.read(4) == b"PK\x03\x04"
 
 
 def workbook(path: Path) -> tuple[str, str] | None:
-    """What a zip archive is and what to do; None for an archive of files."""
+    """Return the document type of a zip archive, and what to do; None for an archive of files."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -83,7 +83,7 @@ def workbook(path: Path) -> tuple[str, str] | None:
         return None
     if names and all(name.endswith(".npy") for name in names):
         return NUMPY
-    for mark, told in WORKBOOKS.items():
-        if any(name.startswith(mark) for name in names):
-            return told
+    for member, problem in WORKBOOKS.items():
+        if any(name.startswith(member) for name in names):
+            return problem
     return None

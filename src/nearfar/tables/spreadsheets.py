@@ -1,4 +1,4 @@
-"""Days as spreadsheets count them, from 1899-12-30 on."""
+"""Convert spreadsheet day numbers, which count days from 1899-12-30."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from datetime import UTC, datetime
 import polars as pl
 
 DAYS = (36_526, 73_051)
-"""Days from 2000 to 2099 lie in [first, last): they are told by their size."""
+"""Day numbers of 2000 to 2099 are in [first, last); only these are recognised."""
 DAY_OF_1970 = 25_569
 
 
 def seconds_of_days(numbers: pl.Series) -> pl.Series:
-    """Seconds since 1970 (Int64) of days with their fractions; null where one is out of `DAYS`."""
+    """Return seconds since 1970 (Int64) of fractional day numbers; null for those out of `DAYS`."""
     seconds = ((numbers.cast(pl.Float64) - DAY_OF_1970) * 86_400).round()
-    inside = numbers.is_between(*DAYS, closed="left")
-    return pl.select(pl.when(inside).then(seconds).cast(pl.Int64).alias(numbers.name)).to_series()
+    in_range = numbers.is_between(*DAYS, closed="left")
+    return pl.select(pl.when(in_range).then(seconds).cast(pl.Int64).alias(numbers.name)).to_series()
 
 
-def told_days(seconds: Sequence[int]) -> str:
-    """What to say of a column that was read so.
+def remark_on_days(seconds: Sequence[int]) -> str:
+    """Return the remark on a column that was read as day numbers.
 
     Args:
-        seconds: that came out of it, the first and the last of all among them.
+        seconds: its times, with at least the first and the last one.
     """
     first, last = (datetime.fromtimestamp(t, UTC).date() for t in (min(seconds), max(seconds)))
     return (
         f"the times are numbers from {DAYS[0]:,} to {DAYS[1] - 1:,} and are read as days of a "
-        f"spreadsheet: {first} to {last}; if they are none, --time-unit s takes them for seconds "
+        f"spreadsheet: {first} to {last}; to read them as seconds, set --time-unit s "
         '(in settings: time_unit = "s")'
     )

@@ -1,4 +1,4 @@
-"""Tables of an SQLite file."""
+"""Read the tables of an SQLite file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BATCH_ROWS = 200_000
 
 
 def is_sqlite(files: RawFiles) -> bool:
-    """Whether the file, which is not inside a folder or archive, is an SQLite database."""
+    """Return whether the path is a single file with an SQLite database."""
     if files.kind != "file":
         return False
     with files.path.open("rb") as stream:
@@ -28,7 +28,7 @@ def is_sqlite(files: RawFiles) -> bool:
 
 
 def table_names(path: Path) -> list[str]:
-    """The tables and views of a database, by name.
+    """Return the tables and views of a database, sorted by name.
 
     Raises:
         DataError: the file is damaged.
@@ -42,17 +42,17 @@ def table_names(path: Path) -> list[str]:
 
 
 def view_names(path: Path) -> set[str]:
-    """The views of a database, whose rows are those of its tables."""
+    """Return the views of a database, which repeat rows of its tables."""
     with _opened(path) as connection:
         query = "SELECT name FROM sqlite_master WHERE type = 'view'"
         return {str(name) for (name,) in connection.execute(query)}
 
 
 class SQLiteTable(TableReader):
-    """A table or view of an SQLite file, read only.
+    """A table or view of an SQLite file, opened read-only.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the table cannot be read.
     """
 
     kind = "an SQLite"
@@ -61,8 +61,8 @@ class SQLiteTable(TableReader):
         self.where = f"{path}:{name}"
         self._path, self._name = path, name
         with _opened(path) as connection:
-            found = connection.execute(f"SELECT * FROM {_identifier(name)} LIMIT 0")
-            self.columns = [column[0] for column in found.description]
+            cursor = connection.execute(f"SELECT * FROM {_identifier(name)} LIMIT 0")
+            self.columns = [column[0] for column in cursor.description]
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
@@ -83,15 +83,15 @@ class SQLiteTable(TableReader):
 
 
 def database_series(column: str, values: Sequence[object], where: str) -> pl.Series:
-    """Values as a database hands them out, as a column; text, where some of them are.
+    """Return values from a database as a column; text if any of them is text.
 
     Raises:
-        SchemaError: the column holds blobs.
+        SchemaError: the column has blobs.
     """
-    kinds = {type(value) for value in values} - {type(None)}
-    if bytes in kinds:
-        raise SchemaError(f"{where}: column {column!r} holds blobs; text was expected")
-    if kinds & {str, UUID}:  # a column of SQLite may mix text and numbers
+    types = {type(value) for value in values} - {type(None)}
+    if bytes in types:
+        raise SchemaError(f"{where}: column {column!r} has blobs; text was expected")
+    if types & {str, UUID}:  # a column of SQLite may mix text and numbers
         values = [None if value is None else str(value) for value in values]
     return pl.Series(column, values, strict=False)
 

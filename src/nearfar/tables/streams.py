@@ -1,4 +1,4 @@
-"""Streams between a file's bytes and its text: bounded decompression, and decoding."""
+"""Decompress files within a size limit, and decode them to UTF-8."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from typing import IO, cast
 from nearfar.core.errors import DataError, SettingsError
 
 MAX_EXPANSION = 200
-"""Compressed text of a log is some 3 to 40 times as long as the file that it comes from."""
+"""The text of a log is about 3 to 40 times as long as its compressed file."""
 SMALL_BYTES = 256 << 20
-"""Up to here no ratio of compression is suspicious."""
+"""Content up to this size may have any compression ratio."""
 DAMAGE = (
     EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError,
 )  # fmt: skip
-"""What the standard library raises for damaged archives and compressed files."""
+"""The errors of the standard library for damaged archives and compressed files."""
 
 
 def decompressed(stream: IO[bytes]) -> IO[bytes]:
-    """What gzip, bzip2 or xz compressed, told by the first bytes; else the stream itself."""
+    """Return a stream decompressed from gzip, bzip2 or xz, by its first bytes; else the stream."""
     first = stream.peek(10)[:10]  # pyright: ignore[reportAttributeAccessIssue]
     if first.startswith(b"\x1f\x8b"):
         return cast(IO[bytes], gzip.GzipFile(fileobj=stream))
@@ -36,7 +36,7 @@ def decompressed(stream: IO[bytes]) -> IO[bytes]:
 
 
 class Bounded:
-    """A decompressed stream that stops with an error where it expands too much."""
+    """A decompressed stream that raises an error if it expands too much."""
 
     def __init__(self, stream: IO[bytes], compressed: int, ratio: int, where: str) -> None:
         self._stream, self._where, self._ratio = stream, where, ratio
@@ -44,28 +44,28 @@ class Bounded:
         self._n_bytes = 0
 
     def read(self, size: int = -1) -> bytes:
-        read = self._stream.read(self._limit + 1 if size < 0 else size)
-        self._n_bytes += len(read)
+        content = self._stream.read(self._limit + 1 if size < 0 else size)
+        self._n_bytes += len(content)
         if self._n_bytes > self._limit:
             raise DataError(
                 f"{self._where} expands to more than {self._ratio} times its compressed size; "
-                "if it is no decompression bomb, allow more with --max-expansion"
+                "if it is not a decompression bomb, allow more with --max-expansion"
             )
-        return read
+        return content
 
     def readline(self, size: int = -1) -> bytes:
         return self._stream.readline(size)
 
 
 class TextDecoder:
-    """Turns the bytes of a text file, piece by piece, into UTF-8.
+    """Convert the bytes of a text file to UTF-8, piece by piece.
 
     Args:
-        encoding: as Python names it; None for UTF-8, which is passed on unchecked.
-        where: how messages name the file.
+        encoding: Python's name of the encoding; None for UTF-8, which is not checked.
+        where: the file's name in messages.
 
     Raises:
-        SettingsError: Python knows no such encoding.
+        SettingsError: Python does not know the encoding.
     """
 
     def __init__(self, encoding: str | None, where: str) -> None:
@@ -74,10 +74,10 @@ class TextDecoder:
         if encoding is None:
             return
         try:
-            found = codecs.lookup(encoding)
-            if not getattr(found, "_is_text_encoding", True):
+            codec = codecs.lookup(encoding)
+            if not getattr(codec, "_is_text_encoding", True):
                 raise LookupError(encoding)
-            name = "utf-8-sig" if found.name == "utf-8" else encoding
+            name = "utf-8-sig" if codec.name == "utf-8" else encoding
             self._decoder = codecs.getincrementaldecoder(name)()
         except (LookupError, TypeError):
             raise SettingsError(
@@ -86,10 +86,10 @@ class TextDecoder:
             ) from None
 
     def __call__(self, piece: bytes, *, final: bool = False) -> bytes:
-        """The piece in UTF-8.
+        """Return the piece in UTF-8.
 
         Raises:
-            DataError: it is not of that encoding.
+            DataError: the piece is not in the encoding.
         """
         if self._decoder is None:
             return piece
@@ -97,6 +97,6 @@ class TextDecoder:
             return self._decoder.decode(piece, final).encode("utf-8")
         except UnicodeError as error:
             raise DataError(
-                f"{self._where} is not {self._encoding} text ({error}); name its encoding with "
+                f"{self._where} is not {self._encoding} text ({error}); set its encoding with "
                 "--encoding"
             ) from None

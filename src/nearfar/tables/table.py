@@ -1,4 +1,4 @@
-"""A table with named columns, whatever holds it: text, JSON lines, Parquet, SQLite or a frame."""
+"""Open a table of any format (text, JSON, Parquet, SQLite, frame) and read its typed rows."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from nearfar.core.errors import DataError
 from nearfar.tables.clock import Clock
 from nearfar.tables.columnar import ColumnarTable, columnar_format
 from nearfar.tables.columns import OPTIONS, Role, quoted, resolve
-from nearfar.tables.contrary import contrary_roles
+from nearfar.tables.contradiction_columns import contradiction_roles
 from nearfar.tables.dialect import TextOptions
 from nearfar.tables.json_lines import JsonLinesTable, holds_json
 from nearfar.tables.lists import ListCells
-from nearfar.tables.moments import dated
+from nearfar.tables.moments import with_joined_times
 from nearfar.tables.names import SESSIONS, plain_name
 from nearfar.tables.nested import unnested
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
 from nearfar.tables.reader import BATCH_ROWS, Numbers, OneTimeTable, TableReader
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import RowReader, TableRows
-from nearfar.tables.rules import RowRules, others_alike
+from nearfar.tables.rules import RowRules, remarks_on_alternatives
 from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names
 from nearfar.tables.streams import MAX_EXPANSION
 from nearfar.tables.text_table import TextTable
@@ -34,14 +34,14 @@ PARSED_AS: dict[str, type[pl.DataType]] = {"number": pl.Float64, "time": pl.Int6
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read a table.
+    """Options for reading a table.
 
     Attributes:
-        text: how text files are written.
-        rules: what to do with unreadable values.
-        table: which file of a folder or archive to read, by its name or a pattern ("part-*.csv"),
-            or which table of an SQLite database.
-        max_expansion: how many times as long as a compressed file its content may be.
+        text: the format of text files.
+        rules: the rules for unreadable values.
+        table: the file of a folder or archive to read, by its name or a pattern ("part-*.csv"), or
+            the table of an SQLite database.
+        max_expansion: the largest allowed ratio of decompressed to compressed bytes.
         block_bytes: about how many bytes are parsed at a time.
 
     Examples:
@@ -60,12 +60,12 @@ class ReadOptions:
 
 
 class FrameTable(TableReader):
-    """A Polars frame; of a lazy one only the columns selected are collected.
+    """A Polars frame. Of a lazy frame only the selected columns are collected.
 
     Args:
         frame: the rows.
-        where: how messages name it.
-        sliced: collect a lazy frame in slices; only where that costs no more than once.
+        where: the table's name in messages.
+        sliced: collect a lazy frame in slices; only useful if this costs no more than at once.
     """
 
     def __init__(
@@ -94,15 +94,16 @@ class FrameTable(TableReader):
 def open_table(
     files: RawFiles, name: str, options: ReadOptions, *, nested: bool = False
 ) -> TableReader:
-    """The table in one file: SQLite, Parquet, Arrow, Avro or JSON if it begins so, else text.
+    """Open the table in a file: SQLite, Parquet, Arrow, Avro or JSON by its first bytes, else text.
 
     Args:
         files, name: the file.
         options: how to read it.
-        nested: leave lists and objects in cells as they are, instead of rows and columns.
+        nested: keep lists and objects in cells, instead of making rows and columns of them.
 
     Raises:
-        DataError: it is none of these, is damaged or empty, or is a database of several tables.
+        DataError: the file is not a table, is damaged or empty, or is a database with several
+            tables.
     """
     if is_sqlite(files):
         return SQLiteTable(files.path, _only_table(files, options.table))
@@ -110,20 +111,20 @@ def open_table(
         typed = ColumnarTable(files, name, columnar)
         return typed if nested else unnested(typed, typed.schema)
     if holds_json(files, name, options.text.encoding):
-        lines = JsonLinesTable(files, name, options.text.encoding, options.block_bytes)
-        return lines if nested else unnested(lines, lines.schema)
+        json = JsonLinesTable(files, name, options.text.encoding, options.block_bytes)
+        return json if nested else unnested(json, json.schema)
     return TextTable.sniffed(files, name, options.text, options.block_bytes)
 
 
-def _only_table(files: RawFiles, wanted: str | None) -> str:
+def _only_table(files: RawFiles, requested: str | None) -> str:
     names = table_names(files.path)
-    found = names if wanted is None else [n for n in names if n == wanted]
-    if len(found) != 1:
+    matches = names if requested is None else [n for n in names if n == requested]
+    if len(matches) != 1:
         raise DataError(
             f"{files.path} is an SQLite database with the tables {quoted(names)}; name one of them"
             if names else f"{files.path} is an SQLite database without tables"
         )  # fmt: skip
-    return found[0]
+    return matches[0]
 
 
 def read_rows(
@@ -135,52 +136,52 @@ def read_rows(
     *,
     needed: Sequence[str] = (),
     clock: Clock | None = None,
-    contrary: bool = False,
+    contradictions: bool = False,
 ) -> Iterator[TableRows]:
-    """The typed rows of tables that make one log.
+    """Yield the typed rows of tables that make one log.
 
     Args:
-        tables: with the same columns.
-        roles: the roles wanted.
-        given: names of columns by role, as far as they are given.
-        rules: what to do with unreadable values.
-        report: is filled.
+        tables: tables with the same roles.
+        roles: the roles to read.
+        given: the column names that the caller set, by role.
+        rules: the rules for unreadable values.
+        report: updated with what is read.
         needed: roles whose values must not be missing.
-        clock: reads the times in the same way as in tables before; None for a new one.
-        contrary: whether rows have columns that may say the opposite of an interaction too.
+        clock: the reader of times, if earlier tables of the log share it; None for a new one.
+        contradictions: also read columns that may contradict an interaction.
 
     Raises:
         SchemaError: a column is missing or has a wrong type.
         DataError: a value cannot be read.
     """
-    of_one_log = clock or Clock(tables[0].where, rules.time_unit, rules.time_format)
+    log_clock = clock or Clock(tables[0].where, rules.time_unit, rules.time_format)
     for table in tables:
         columns = resolve(table.columns, table.where, roles, given, of_text=bool(table.layout))
-        once = isinstance(table, OneTimeTable)
-        if given.get("timestamp") is None and "timestamp" in columns and not once:
-            table, columns, remark = dated(table, columns)
+        one_time = isinstance(table, OneTimeTable)
+        if given.get("timestamp") is None and "timestamp" in columns and not one_time:
+            table, columns, remark = with_joined_times(table, columns)
             report.remarks += [remark] if remark else []
         if not report.columns:
-            _tell_columns(report, table, columns)
-            report.remarks += others_alike(report.unused_columns, columns, roles, given)
+            _report_columns(report, table, columns)
+            report.remarks += remarks_on_alternatives(report.unused_columns, columns, roles, given)
         else:
-            _tell_differences(report, table, columns)
+            _report_differences(report, table, columns)
         numbers = {
             columns[role.name]: PARSED_AS[role.kind]
             for role in roles
             if role.name in columns and role.kind in PARSED_AS
         }
-        of_table = list(roles)
-        if contrary:
-            against = contrary_roles(table.columns, set(columns.values()), table.listed)
-            columns |= {role.name: column for role, column in against.items()}
-            table.tolerate(against.values())
-            of_table += against
+        table_roles = list(roles)
+        if contradictions:
+            contradicting = contradiction_roles(table.columns, set(columns.values()), table.listed)
+            columns |= {role.name: column for role, column in contradicting.items()}
+            table.tolerate(contradicting.values())
+            table_roles += contradicting
         if rules.time_format is not None:
             numbers.pop(columns.get("timestamp", ""), None)
         reader = RowReader(
-            table.where, of_table, columns, rules, report, typed=table.typed,
-            decimal_comma=table.decimal_comma, needed=needed, clock=of_one_log,
+            table.where, table_roles, columns, rules, report, typed=table.typed,
+            decimal_comma=table.decimal_comma, needed=needed, clock=log_clock,
         )  # fmt: skip
         lists = None
         if not table.typed and "item" in columns and not rules.literal_ids:
@@ -195,34 +196,34 @@ def read_rows(
         report.remarks += table.remarks
         report.converted.update(table.converted)
     if clock is None:
-        report.remarks += of_one_log.remarks
+        report.remarks += log_clock.remarks
 
 
-def _tell_differences(report: ReadReport, table: TableReader, columns: dict[str, str]) -> None:
-    """Add to the report what another table of the log is read as, where that differs."""
+def _report_differences(report: ReadReport, table: TableReader, columns: dict[str, str]) -> None:
+    """Add the layout and columns of another table of the log to the report, if they differ."""
     differences = [] if table.layout == report.layout else [table.layout or f"{table.kind} table"]
     differences += [
         f"{role}={column}" for role, column in columns.items() if report.columns.get(role) != column
     ]
     if differences:
         report.different_files[table.where] = ", ".join(differences)
-    unused = _unused(table, columns)
+    unused = _unused_columns(table, columns)
     report.unused_columns += [c for c in unused if c not in report.unused_columns]
 
 
-def _unused(table: TableReader, columns: Mapping[str, str]) -> list[str]:
-    parts = {part for used in columns.values() for part in (used, *used.split(" + "))}
+def _unused_columns(table: TableReader, columns: Mapping[str, str]) -> list[str]:
+    parts = {part for column in columns.values() for part in (column, *column.split(" + "))}
     return [column for column in table.columns if column not in parts]
 
 
-def _tell_columns(report: ReadReport, table: TableReader, columns: dict[str, str]) -> None:
-    """Fill the report with what the first table of a log is read as."""
+def _report_columns(report: ReadReport, table: TableReader, columns: dict[str, str]) -> None:
+    """Add the layout and columns of the first table of a log to the report."""
     report.layout = report.layout or table.layout
     report.columns = dict(columns)
-    report.unused_columns = _unused(table, columns)
+    report.unused_columns = _unused_columns(table, columns)
     user = columns.get("user", "")
     if plain_name(user) in SESSIONS:
         report.remarks.append(
-            f"no column is known as the user: each {user!r} stands for one; name another with "
-            f"{OPTIONS['user']}"
+            f"no column is known as the user, so each {user!r} counts as a user; name another "
+            f"column with {OPTIONS['user']}"
         )

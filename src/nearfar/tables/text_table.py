@@ -1,4 +1,4 @@
-"""Delimited text as a table, whose header may come again."""
+"""A table of delimited text, which may repeat its header."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import polars as pl
 from nearfar.core.errors import DataError
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect, TextOptions, sniff
-from nearfar.tables.other_tables import SecondHeader, remark_on_gaps
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import Numbers, TableReader
+from nearfar.tables.second_table import SecondHeader, remark_on_gaps
 
 
 class TextTable(TableReader):
-    """Delimited text.
+    """A table of delimited text.
 
     Args:
         files, name: the file.
         columns: the names of its columns, in order.
-        dialect: how the text is cut.
+        dialect: the separator, quoting and header of the text.
         block_bytes: about how many bytes are parsed at a time.
     """
 
@@ -44,7 +44,7 @@ class TextTable(TableReader):
     def sniffed(
         cls, files: RawFiles, name: str, options: TextOptions, block_bytes: int
     ) -> TextTable:
-        """A text file whose columns and dialect are told by its start and the options."""
+        """Return the table of a file whose columns and dialect are inferred from its start."""
         dialect, columns = sniff(files, name, options)
         table = cls(files, name, columns, dialect, block_bytes)
         table.layout = str(dialect)
@@ -54,9 +54,9 @@ class TextTable(TableReader):
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
-        n_again = n_rows = 0
+        n_headers = n_rows = 0
         gaps: list[int] = []
-        second = SecondHeader(self.where, self.columns) if self._dialect.header else None
+        second_header = SecondHeader(self.where, self.columns) if self._dialect.header else None
         for frame, first_row in read_blocks(
             self._files,
             self._name,
@@ -68,58 +68,60 @@ class TextTable(TableReader):
             gaps,
         ):
             n_rows += frame.height
-            again = self._headers(frame, first_row) if second is not None else None
-            if second is not None:
-                second.refuse(frame if again is None else _emptied(frame, again), first_row, gaps)
-            yield frame if again is None else frame.filter(~again), first_row - n_again
-            n_again += 0 if again is None else int(again.sum())
+            is_header = None
+            if second_header is not None:
+                is_header = self._repeated_headers(frame, first_row)
+                rows = frame if is_header is None else _emptied(frame, is_header)
+                second_header.refuse(rows, first_row, gaps)
+            yield frame if is_header is None else frame.filter(~is_header), first_row - n_headers
+            n_headers += 0 if is_header is None else int(is_header.sum())
         lines = f"{self._dialect.n_skipped:,} lines before the header"
         self.remarks = [f"left out: {lines} of {self.where}"] if self._dialect.n_skipped else []
-        if n_again:
-            self.remarks.append(f"left out: {n_again:,} repeated header lines in {self.where}")
+        if n_headers:
+            self.remarks.append(f"left out: {n_headers:,} repeated header lines in {self.where}")
         if remark := remark_on_gaps(self.where, gaps, n_rows):
             self.remarks.append(remark)
 
-    def _headers(self, frame: pl.DataFrame, first_row: int) -> pl.Series | None:
-        """Which rows are the header again, as in files that were joined; None for none.
+    def _repeated_headers(self, frame: pl.DataFrame, first_row: int) -> pl.Series | None:
+        """Return a mask of the rows that repeat the header, as in joined files; None for none.
 
         Raises:
-            DataError: a header names the columns in another order than the first one.
+            DataError: a row has the column names in another order than the header.
         """
         if any(frame[column].dtype != pl.String for column in frame.columns):
             return None
         names = _as_name(pl.Series(self.columns))
-        # Blocks are long and hold no header but for the rarest.
-        some = "|".join(re.escape(name) for name in names if name)
-        if not frame.to_series(0).str.contains(f'(?i)^[\ufeff "]*(?:{some})[ "]*$').any():
+        # Few blocks repeat the header, so first look for any of its names in the first column.
+        any_name = "|".join(re.escape(name) for name in names if name)
+        if not frame.to_series(0).str.contains(f'(?i)^[\ufeff "]*(?:{any_name})[ "]*$').any():
             return None
-        known = pl.repeat(True, frame.height, eager=True)
-        same = known
+        has_names = pl.repeat(True, frame.height, eager=True)
+        is_same = has_names
         for column in frame.columns:
             cells = _as_name(frame[column])
-            known &= cells.is_in(names.implode()).fill_null(False)
-            same &= (cells == _as_name(pl.Series([column]))[0]).fill_null(False)
-            if not known.any():
+            has_names &= cells.is_in(names.implode()).fill_null(False)
+            is_same &= (cells == _as_name(pl.Series([column]))[0]).fill_null(False)
+            if not has_names.any():
                 return None
         if len(frame.columns) == 1:
             return (frame.to_series().str.strip_chars("\ufeff ") == frame.columns[0]).fill_null(
                 False
             )
-        for at in (known & ~same).arg_true():
+        for at in (has_names & ~is_same).arg_true():
             if len(set(frame.row(at))) == len(frame.columns):
                 raise DataError(
-                    f"{self.where}, row {first_row + at}: the columns are named again, in another "
-                    f"order ({', '.join(map(repr, frame.row(at)))}); read the parts as files of "
-                    "their own"
+                    f"{self.where}, row {first_row + at}: this is a second header, with the "
+                    f"columns in another order ({', '.join(map(repr, frame.row(at)))}); write each "
+                    "part to its own file"
                 )
-        return same
+        return is_same
 
 
 def _emptied(frame: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
-    """A frame whose cells in some rows are null."""
+    """Return a frame whose cells are null in the given rows."""
     return frame.with_columns(pl.when(~rows).then(pl.all()))
 
 
 def _as_name(cells: pl.Series) -> pl.Series:
-    """Cells as the names of columns are compared with them."""
+    """Return cells in the form in which column names are compared."""
     return cells.str.strip_chars('\ufeff "').str.to_lowercase()

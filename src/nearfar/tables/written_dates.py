@@ -1,4 +1,4 @@
-"""Dates and times that are written out, in the forms that programs print."""
+"""Parse dates and times that are not ISO, in the formats that programs print."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ FORMS = (
 DAY_FIRST = tuple(f"%d{s}%m{s}%Y{time}" for s in "/-" for time in TIMES_OF_DAY)
 MONTH_FIRST = tuple(f"%m{s}%d{s}%Y{time}" for s in "/-" for time in TIMES_OF_DAY)
 MONTH_DAY = r"^\d{1,2} \d{1,2}, \d{4}$"
-"""As Amazon's reviews are dated: "05 1, 2024"."""
+"""The format of dates in Amazon's reviews: "05 1, 2024"."""
 
 
 UNREAD = (
     (
         r"\d{1,2}:\d{2}.*\s[A-Z]{3,5}\b",
-        "a zone's name is not unique; write an offset such as +02:00",
+        "zone names are ambiguous; write an offset such as +02:00",
     ),
     (
         r"^\d{1,2}[./-]\d{1,2}[./-]\d{2}(?:\D|$)",
-        "years of two digits are read with --time-format, as '%d.%m.%y'",
+        "years of two digits need a format, such as --time-format '%d.%m.%y'",
     ),
-    (r"^\d{4}-?(?:W|Q|KW)\d", "weeks and quarters are no days; write their first day"),
-    (r"^\d{4}-\d{1,2}$", "a month is no day; write its first day"),
-    (r"^\d{1,2}:\d{2}", "a time of day tells no date; name the column of the date"),
-    (r"\d[\s.-]+[^\W\d_]{3,}", "names of months are read in English; write their numbers"),
+    (r"^\d{4}-?(?:W|Q|KW)\d", "a week or quarter is not a day; write its first day"),
+    (r"^\d{4}-\d{1,2}$", "a month is not a day; write its first day"),
+    (r"^\d{1,2}:\d{2}", "a time of day has no date; name the column of dates"),
+    (r"\d[\s.-]+[^\W\d_]{3,}", "only English names of months are read; write months as numbers"),
 )
-"""Forms of times that are not read, and what to say of them."""
+"""Formats of times that are not read, with the reason and what to do."""
 
 
-def told_of_unread(times: pl.Series) -> str | None:
-    """What to say of the first time that was not read; None where nothing is known of its form.
+def reason_unread(times: pl.Series) -> str | None:
+    """Return why the first of these times is not read; None for an unknown format.
 
     Examples:
-        >>> from nearfar.tables.written_dates import told_of_unread
-        >>> told_of_unread(pl.Series(["2024-05"]))
-        'a month is no day; write its first day'
+        >>> from nearfar.tables.written_dates import reason_unread
+        >>> reason_unread(pl.Series(["2024-05"]))
+        'a month is not a day; write its first day'
     """
     if times.dtype != pl.String or not len(times):
         return None
-    return next((told for form, told in UNREAD if re.search(form, times[0])), None)
+    return next((reason for form, reason in UNREAD if re.search(form, times[0])), None)
 
 
 def epoch(text: pl.Series, form: str) -> pl.Series:
-    """Seconds since 1970 (Int64) of times written in one form; null where one is not."""
+    """Return seconds since 1970 (Int64) of times in a format; null for times in another one."""
     if "%z" in form or "%:z" in form or "%#z" in form:
         parsed = text.str.to_datetime(form, strict=False, time_zone="UTC")
     else:
@@ -68,28 +68,28 @@ def epoch(text: pl.Series, form: str) -> pl.Series:
     return parsed.dt.epoch("s").cast(pl.Int64)
 
 
-def written(text: pl.Series, slashed: tuple[str, ...]) -> pl.Series:
-    """Seconds since 1970 (Int64) of dates that are written out; null where one is in no such form.
+def parse_written(text: pl.Series, slash_formats: tuple[str, ...]) -> pl.Series:
+    """Return seconds since 1970 (Int64) of dates in any known format; null for other text.
 
     Args:
-        text: the dates. Commas, brackets and names of weekdays are passed over.
-        slashed: forms of dates with slashes, whose order of day and month was told.
+        text: the dates. Commas, brackets and names of weekdays are ignored.
+        slash_formats: the formats of dates with slashes, day first or month first.
     """
-    plain = tidied(text)
+    plain = normalized(text)
     seconds = epoch(text, "%m %d, %Y") if text.str.contains(MONTH_DAY).any() else None
     seconds = pl.repeat(None, len(text), dtype=pl.Int64, eager=True) if seconds is None else seconds
-    for form in (*FORMS, *slashed):
-        left = seconds.is_null()
-        if not left.any():
+    for form in (*FORMS, *slash_formats):
+        unread = seconds.is_null()
+        if not unread.any():
             break
-        found = epoch(plain.filter(left), form)
-        if found.null_count() < len(found):
-            seconds = seconds.scatter(left.arg_true(), found)
+        parsed = epoch(plain.filter(unread), form)
+        if parsed.null_count() < len(parsed):
+            seconds = seconds.scatter(unread.arg_true(), parsed)
     return seconds
 
 
-def tidied(text: pl.Series) -> pl.Series:
-    """Dates without what does not tell the time."""
+def normalized(text: pl.Series) -> pl.Series:
+    """Remove weekdays, brackets, commas and UTC from dates."""
     return (
         text.str.replace_all("[\u202f\u00a0]", " ")
         .str.replace_all(r"[\[\],]|\([^)]*\)|\bat\b", " ")

@@ -1,4 +1,4 @@
-"""Helpers that several sources share: rows into a builder, details of films."""
+"""Functions that several sources share: read rows, and item details of films."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nearfar.data.sources.source import SourceRequest
 from nearfar.tables.columns import EVENT_ROLES
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.rules import beyond
+from nearfar.tables.rules import id_overflow
 from nearfar.tables.table import read_rows
 from nearfar.tables.text_table import TextTable
 
@@ -34,16 +34,16 @@ def add_rows(
     """Read a delimited file of a known data set.
 
     Args:
-        builder: gets the rows.
+        builder: the builder that the rows are added to.
         files, name: the file.
-        columns: the role of each column, "" for one that is not wanted.
-        request: what was asked for.
-        dialect: how the text is cut.
-        integer_ids: whether the data set's ids are integers, so that others are refused.
-        max_rating: of the data set. A higher one means that the columns are in another order.
+        columns: the role of each column; "" for a column to ignore.
+        request: the request to read.
+        dialect: the separator, quoting and header of the text.
+        integer_ids: whether to refuse ids that are not integers.
+        max_rating: the data set's highest rating. A higher one means another order of columns.
 
     Raises:
-        DataError: a value is not of its role's kind; with its row.
+        DataError: a value does not fit its role; the message has the row.
     """
     dialect = replace(dialect, encoding=request.options.text.encoding)
     named = [c or f"column_{i + 1}" for i, c in enumerate(columns)]
@@ -68,10 +68,10 @@ def add_rows(
 
 
 def integer_column(ids: pl.Series, where: str, first_row: int) -> pl.Series:
-    """Text ids as Int64.
+    """Convert text ids to Int64.
 
     Raises:
-        DataError: one is not an integer; with its row.
+        DataError: an id is not an integer; the message has the row.
     """
     if ids.dtype != pl.String:
         return ids
@@ -80,7 +80,7 @@ def integer_column(ids: pl.Series, where: str, first_row: int) -> pl.Series:
     if bad.any():
         at = int(bad.arg_max() or 0)
         if re.fullmatch(CANONICAL, ids[at]):
-            raise beyond(ids.name, ids[at])
+            raise id_overflow(ids.name, ids[at])
         raise DataError(
             f"{where}, row {first_row + at}: {ids.name} is {ids[at]!r}; an integer was expected"
         )
@@ -88,24 +88,24 @@ def integer_column(ids: pl.Series, where: str, first_row: int) -> pl.Series:
 
 
 def required(files: RawFiles, pattern: str, what: str) -> str:
-    """The file that matches a pattern.
+    """Return the file that matches a pattern.
 
     Raises:
-        DataError: there is none.
+        DataError: no file matches.
     """
     name = files.find(pattern)
     if name is None:
-        raise DataError(f"{files.path} holds no {what}; give the folder or archive that does")
+        raise DataError(f"{files.path} has no {what}; give the folder or archive that has it")
     return name
 
 
 def split_lines(text: str, separator: str) -> list[list[str]]:
-    """The cells of a small text file's lines, empty lines left out."""
+    """Return the cells of each line of a small text file, without empty lines."""
     return [line.split(separator) for line in text.splitlines() if line.strip()]
 
 
 def films(rows: list[tuple[str, str, list[str]]]) -> pl.DataFrame:
-    """Item details from (id, title, genres)."""
+    """Return item details as a frame from (id, title, genres)."""
     return pl.DataFrame(
         {
             "item": [r[0] for r in rows],
@@ -117,12 +117,12 @@ def films(rows: list[tuple[str, str, list[str]]]) -> pl.DataFrame:
 
 
 def pipe_genres(text: str) -> list[str]:
-    """Genres given as "Comedy|Drama"; the placeholder for none is left out."""
+    """Split genres such as "Comedy|Drama", without the placeholder for no genres."""
     return [g for g in text.split("|") if g and g != "(no genres listed)"]
 
 
 def double_colon_films(files: RawFiles) -> pl.DataFrame | None:
-    """The films of `movies.dat` ("id::title::genre|genre"), or None without that file."""
+    """Return the films of `movies.dat` ("id::title::genre|genre"), or None without that file."""
     name = files.find(r"movies\.dat")
     if name is None:
         return None

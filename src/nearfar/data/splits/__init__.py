@@ -1,1 +1,1 @@
-"""From a log to training users and held-out users: one file a protocol."""
+"""Split a log into training and held-out users: one file per protocol."""

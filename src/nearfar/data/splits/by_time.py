@@ -1,4 +1,4 @@
-"""Splits in time, one or rolling: train on the past, find what its users did after."""
+"""Split a log by time, once or in rolling windows: train on the past, predict later events."""
 
 from __future__ import annotations
 
@@ -23,27 +23,26 @@ def split_by_time(
     test_from: int | str,
     until: int | str | None = None,
 ) -> Split:
-    """Train on events before `validation_from`; two windows after it hold the targets.
+    """Split by time: train on events before `validation_from`, targets in two later windows.
 
         ... train ... | validation window | test window |
                       validation_from     test_from     until
 
-    Validation users are those with an event in the validation window whose item train knows:
-    fold-in is their history before `validation_from`, targets are those events. Test users
-    likewise in the test window, with all their history before `test_from`, that of the
-    validation window with it, restricted to the items of train: what a model trained up to
-    `validation_from` would be asked on the day `test_from`.
+    Validation users have an event in the validation window with an item of train. Their fold-in is
+    their history before `validation_from`, their targets are those events. Test users are defined
+    in the same way by the test window; their fold-in is their history before `test_from`, including
+    the validation window, with items of train only. This is what a model trained up to
+    `validation_from` is asked at `test_from`.
 
-    A user without history before the window (or none with known items) stays, with an empty
-    fold-in: such newcomers come to every deployed system, and a model must have an answer. They
-    are counted in the protocol. An item that a user interacted with before is not a target.
+    A user without a history before the window is kept with an empty fold-in, because deployed
+    systems have such new users. The protocol counts them. An item that the user interacted with
+    before is not a target.
 
-    Users and items stand in order of first appearance. Moments are seconds since 1970 or ISO
-    dates.
+    Users and items are in order of first appearance. Times are seconds since 1970 or ISO dates.
 
     Raises:
         SchemaError: the log has no timestamps.
-        SettingsError: the moments do not follow each other.
+        SettingsError: the times are not in ascending order.
         EmptyDataError: a part has no users.
         DataError: train has a single item.
 
@@ -59,7 +58,7 @@ def split_by_time(
     if cut >= second or (end is not None and second >= end):
         raise SettingsError(
             f"validation_from {validation_from}, test_from {test_from}, until {until} "
-            "do not follow each other"
+            "are not in ascending order"
         )
     past = time_window(log, until=cut)
     if not past.n_events:
@@ -100,17 +99,17 @@ def _moment(moment: int | str) -> int:
 def _window(
     log: Log, start: int, end: int | None, train: Interactions, name: str
 ) -> tuple[FoldIn, int]:
-    """The users of one window, and how many of its events are of items not in train."""
+    """Return the users of a window, and the number of its events with items not in train."""
     window = merge_duplicates(time_window(log, since=start, until=end))
     unknown = window.unknown(item_ids=train.item_ids)
-    met = window.interactions(item_ids=train.item_ids) if window.n_events else None
+    interactions = window.interactions(item_ids=train.item_ids) if window.n_events else None
     history = time_window(log, until=start)
-    if met is not None:
-        before = history.interactions(met.user_ids, train.item_ids)
-        new = new_entries(met.x, before.x)
+    if interactions is not None:
+        before = history.interactions(interactions.user_ids, train.item_ids)
+        new = new_entries(interactions.x, before.x)
         users = (new.sum(axis=1) > 0).nonzero()[0]
         if len(users):
-            ids: Vocabulary = met.user_ids.take(users)
+            ids: Vocabulary = interactions.user_ids.take(users)
             held_out = Interactions(new[users], ids, train.item_ids)
             return FoldIn(before.take_users(users), held_out, name), unknown.events
     raise EmptyDataError(
@@ -122,26 +121,26 @@ def _window(
 def split_rolling(
     log: Log, test_from: int | str, window_days: float, n_windows: int = 3
 ) -> Iterator[Split]:
-    """Yield a split in time per window, each window beginning where the one before ends.
+    """Yield one split by time per window; each window begins where the previous one ends.
 
         ... train ...                | validation | test |
         ... train ...                             | validation | test |
                                                   test_from
 
     The first test window begins at `test_from`. Each split is `split_by_time` with windows of
-    `window_days`: validation is the window before the test window, and all events before it are
-    trained on. Splits are made one at a time, as they are asked for.
+    `window_days`: validation is the window before the test window, and train has all events before
+    it. Splits are made lazily, one at a time.
 
     Args:
-        log: with timestamps.
+        log: a log with timestamps.
         test_from: seconds since 1970 or an ISO date.
-        window_days: length of a window; a part of a day is allowed.
-        n_windows: how many.
+        window_days: days per window; fractions are allowed.
+        n_windows: number of windows.
 
     Raises:
-        SettingsError: a window has no length, or there is none.
+        SettingsError: window_days is not positive, or n_windows is below 1.
         SchemaError: the log has no timestamps.
-        EmptyDataError: a window has no users, or nothing comes before the first.
+        EmptyDataError: a window has no users, or there is no event before the first.
 
     Examples:
         >>> windows = nf.split_rolling(log, "2024-02-15", window_days=14, n_windows=2)

@@ -1,4 +1,4 @@
-"""A split on disk: a folder with manifest.json, Parquet files of ids and one of matrices."""
+"""Save and load a split: a folder with manifest.json, Parquet files of ids, and matrices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nearfar.data.interactions import FoldIn, Interactions, Split
 
 KIND = "nearfar split"
 FIRST_MANIFEST = "split.json"
-"""The manifest of splits of the first format, which are still read."""
+"""The manifest of the first format, which is still read."""
 
 REMEDY = "make the split again"
 MATRICES = "matrices.safetensors"
@@ -31,26 +31,25 @@ PARTS = ("train", "validation_fold_in", "validation_held_out", "test_fold_in", "
 
 
 def is_split(path: str | Path) -> bool:
-    """Whether a folder was written by `save_split` (whole or not)."""
+    """Return whether `save_split` wrote a folder, even if files are missing."""
     return holds(path, KIND) or (Path(path) / FIRST_MANIFEST).is_file()
 
 
 def is_split_folder(path: str | Path) -> bool:
-    """Whether a folder is a split or what is left of one, which `load_split` can name."""
+    """Return whether a folder is a split, or the remains of a damaged one."""
     return is_split(path) or (Path(path) / MATRICES).is_file()
 
 
 @told_in_words()
 def save_split(split: Split, path: str | Path) -> Path:
-    """Write a split as a folder, atomically; one that stands there is replaced.
+    """Write a split to a folder, atomically; an existing split is replaced.
 
-    `manifest.json` holds the format, the protocol, counts, the fingerprint, and size and
-    checksum of every other file. Ids and item details are Parquet, matrices safetensors
-    (`PART.indptr`, `PART.indices`, and `PART.weights` where there are any): nothing needs nearfar
-    to be read.
+    `manifest.json` holds the format, the protocol, counts, the fingerprint, and the size and
+    checksum of every other file. Ids and item details are Parquet, matrices are safetensors
+    (`PART.indptr`, `PART.indices` and optionally `PART.weights`). Other tools can read all files.
 
     Raises:
-        ArtefactError: something else stands at `path`.
+        ArtefactError: `path` exists and is not a split.
 
     Examples:
         >>> path = nf.save_split(split, "my-split")
@@ -84,10 +83,11 @@ def save_split(split: Split, path: str | Path) -> Path:
 
 @told_in_words()
 def load_split(path: str | Path) -> Split:
-    """Read a split that `save_split` wrote, every file checked against its checksum.
+    """Read a split that `save_split` wrote, and check the checksum of every file.
 
     Raises:
-        ArtefactError: it is no split, of a newer format, or a file is missing or damaged.
+        ArtefactError: the folder is not a split, has a newer format, or a file is missing or
+            damaged.
 
     Examples:
         >>> path = nf.save_split(split, "my-split")
@@ -118,15 +118,15 @@ def load_split(path: str | Path) -> Split:
         reason = str(error).partition("\n")[0]
         raise ArtefactError(f"{path} is damaged ({reason}); {REMEDY}") from None
     if split.fingerprint != manifest.get("fingerprint"):
-        raise ArtefactError(f"{path} has another fingerprint than its data; {REMEDY}")
+        raise ArtefactError(f"{path}: the fingerprint does not match the data; {REMEDY}")
     return split
 
 
 def read_split_manifest(path: Path) -> dict[str, Any]:
-    """Read what a split says of itself: `protocol`, `counts`, `fingerprint`, `files`.
+    """Read the manifest of a split: `protocol`, `counts`, `fingerprint`, `files`.
 
     Raises:
-        ArtefactError: the folder is no split, or of a newer format, or its manifest is damaged.
+        ArtefactError: the folder is not a split, has a newer format, or its manifest is damaged.
     """
     first = path / FIRST_MANIFEST
     if first.is_file() and not (path / NAME).exists():

@@ -1,4 +1,4 @@
-"""Weak generalisation on data published in two parts: every user is in training."""
+"""Split data published in two parts, for weak generalisation: every user is in training."""
 
 from __future__ import annotations
 
@@ -17,22 +17,20 @@ from nearfar.data.splits.hold_out import enough_items, new_entries, parted, rand
 def split_given(
     train: Log, test: Log, *, validation_share: float = 0.1, seed: int = 98765
 ) -> Split:
-    """A split whose test targets are the events of `test`.
+    """Make a split whose test targets are the events of `test`.
 
-    Of each user's row of `train`, a share drawn by the seed and rounded down is the validation
-    target, and the rest both what is trained on and the fold-in: settings chosen on validation
-    were never trained on its targets. For the test, a user's fold-in is the whole row of
-    `train`, and the targets are the row of `test`.
+    For validation, a random share of each user's items in `train` (rounded down) are targets. The
+    other items are both training data and fold-in, so no validation target is trained on. For the
+    test, a user's fold-in is all items in `train`, and the targets are the items in `test`.
 
-    Published results train on all of `train`: once settings are chosen, split again with
-    `validation_share=0`, which leaves the validation without targets and the training whole.
+    Published results train on all of `train`: after choosing settings, split again with
+    `validation_share=0`, so that validation has no targets and train is complete.
 
-    Users are those of `train`, ascending by id; items those of `train`, ascending. Users and
-    items that only `test` has are dropped and counted in the protocol; so are targets that the
-    fold-in has already.
+    Users and items are those of `train`, ascending by id. Users and items only in `test`, and
+    targets that are in the fold-in, are dropped and counted in the protocol.
 
     Raises:
-        EmptyDataError: no event of `test` is of a user and an item of `train`.
+        EmptyDataError: no event of `test` has a user and an item of `train`.
         SettingsError: the share is not in [0, 1).
         DataError: train has a single item.
 
@@ -56,8 +54,8 @@ def split_given(
     targets = Interactions(new, user_ids, item_ids)
     if not targets.n_interactions:
         raise EmptyDataError(
-            f"no event of {test.name} is new and of a user and an item of {train.name}; "
-            "are the two parts of the same data?"
+            f"no event of {test.name} is new and has a user and an item of {train.name}; "
+            "check that the two parts are of the same data"
         )
     validation = _carved(history, validation_share, seed)
     known = validation.fold_in

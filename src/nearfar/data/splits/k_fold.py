@@ -1,4 +1,4 @@
-"""K folds of users: every user is a test user once."""
+"""Split users into K folds: every user is a test user once."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def split_k_fold(
     target_share: float = 0.2,
     seed: int = 0,
 ) -> Iterator[Split]:
-    """Yield a split per fold, in which the fold's users are the test users.
+    """Yield one split per fold, whose test users are the fold's users.
 
-    Users are shuffled once and cut into folds of equal size, give or take one. Of a fold's users
-    with two items or more, `target_share` of the items (rounded down, at least one) are targets;
-    the others have none and are left out by `evaluate`. Of the users outside the fold,
-    `validation_share` are validation users, see `hold_out_users`; the rest are trained on. Items
-    are those of the training users. Splits are made one at a time, as they are asked for.
+    Users are shuffled once and divided into folds whose sizes differ by at most one. For a test
+    user with at least two items, `target_share` of the items (rounded down, at least one) are
+    targets; the others have no targets, and `evaluate` leaves them out. Of the users outside the
+    fold, `validation_share` are validation users (see `hold_out_users`), the others are training
+    users. Items are those of the training users. Splits are made lazily, one at a time.
 
     Args:
-        data: the log, filtered; or interactions.
-        n_folds: how many; at least 2.
-        validation_share: of the users outside a fold.
-        target_share: of a user's items.
-        seed: of folds, targets and validation users.
+        data: the filtered log, or interactions.
+        n_folds: number of folds, at least 2.
+        validation_share: share of the users outside a fold.
+        target_share: share of a user's items.
+        seed: seed of folds, targets and validation users.
 
     Raises:
         SettingsError: there are fewer than two folds, or a share is not between 0 and 1.
@@ -55,7 +55,9 @@ def split_k_fold(
     if n_folds < 2:
         raise SettingsError(f"n_folds is {n_folds}; at least 2 are needed")
     if everyone.n_users < n_folds:
-        raise EmptyDataError(f"{everyone.n_users} users cannot be cut into {n_folds} folds")
+        raise EmptyDataError(
+            f"{everyone.n_users} users cannot be divided into {n_folds} folds; use fewer folds"
+        )
     order = generator(seed, "folds").permutation(everyone.n_users)
     folds = [np.sort(fold) for fold in np.array_split(order, n_folds)]
     return (

@@ -1,4 +1,4 @@
-"""Strong generalisation: users never seen in training, the published protocol to the draw."""
+"""Split users for strong generalisation, with the random draws of the published protocol."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ MIN_EVENTS = 5
 def split_strong(
     log: Log, n_held_out: int | float, seed: int = SEED, test_share: float = TEST_SHARE
 ) -> Split:
-    """Train, validation and test users, drawn as the reference code of Mult-VAE draws them.
+    """Split users into train, validation and test, with the draws of the Mult-VAE reference code.
 
     Args:
-        log: already filtered; of repeated events of a user and item the first counts.
-        n_held_out: users for validation, and as many again for test; below 1, the share of all
-            users that each gets, rounded down.
-        seed: of NumPy's legacy generator.
-        test_share: of a held-out user's items, how many are to be found.
+        log: the filtered log; repeated events of a user and item are merged into the first.
+        n_held_out: number of validation users, and of test users; below 1, the share of all users
+            for each, rounded down.
+        seed: seed of NumPy's legacy generator.
+        test_share: share of a held-out user's items that are targets.
 
-    The draws, which NumPy keeps stable for its legacy generator:
+    The draws, which are stable across NumPy versions for its legacy generator:
 
-    1. User ids ascending (numbers by value, text by code point). `RandomState(seed)
+    1. Sort user ids (numbers by value, text by code point). `RandomState(seed)
        .permutation(n_users)` shuffles their positions. The last `n_held_out` of the shuffled
-       order are test users, those before them validation users, the rest train.
+       order are test users, those before them validation users, the others train users.
     2. Items are those of train users' events, in order of first appearance in the log. Events
        of held-out users with other items are dropped.
-    3. For validation, and again for test, a fresh `RandomState(seed)` walks the users in
-       ascending id, not in shuffled order. One with n >= 5 events left gives
-       `choice(n, size=int(test_share * n), replace=False)`, positions among the user's events
-       in file order, as targets (`choice` without replacement is the head of
-       `permutation(n)`); one with fewer draws nothing and has no target.
+    3. For validation, and again for test, a fresh `RandomState(seed)` draws targets for the users
+       in ascending id, not in shuffled order. For a user with n >= 5 remaining events the targets
+       are `choice(n, size=int(test_share * n), replace=False)`, positions among the user's events
+       in file order (`choice` without replacement is the head of `permutation(n)`). For a user with
+       fewer events nothing is drawn, and there is no target.
 
-    Rows stand in shuffled order in all parts, which is the order in which the reference numbers
-    its users. Users without a target stay: evaluation leaves them out of means and counts them.
+    Rows are in shuffled order in all parts, the order of users in the reference code. Users without
+    a target are kept; evaluation counts them and leaves them out of means.
 
     Raises:
-        SettingsError: no user would be left to train on, or none is held out.
+        SettingsError: no user is left to train on, or none is held out.
         EmptyDataError: the log is empty.
         DataError: train has a single item.
 
@@ -63,7 +63,7 @@ def split_strong(
     if not log.n_events:
         raise EmptyDataError(f"{log.name} has no events to split")
     if not 0 < test_share < 1:
-        raise SettingsError(f"test_share is {test_share}; it must lie between 0 and 1")
+        raise SettingsError(f"test_share is {test_share}; it must be between 0 and 1")
     if not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
         raise SettingsError(f"seed is {seed!r}; NumPy's legacy generator takes 0 to 2^32 - 1")
     n = _count(n_held_out, log.n_users)
@@ -111,8 +111,8 @@ def _count(n_held_out: int | float, n_users: int) -> int:
     n = int(n_held_out * n_users) if share else int(n_held_out)
     if n < 1 or 2 * n >= n_users or (not share and n != n_held_out):
         raise SettingsError(
-            f"n_held_out is {n_held_out}: {n} users for validation and as many for test, of "
-            f"{n_users:,} users; at least 1 is needed, and at least 1 left to train on"
+            f"n_held_out is {n_held_out}: {n} of {n_users:,} users for validation and as many for "
+            "test; at least 1 each is needed, and at least 1 user to train on"
         )
     return n
 
@@ -121,7 +121,7 @@ def _train(log: Log, users: np.ndarray) -> Interactions:
     row = np.full(log.n_users, -1, np.int64)
     row[users] = np.arange(len(users))
     rows = row[log.users]
-    part = log.keep(rows >= 0)  # its items stand in order of first appearance
+    part = log.keep(rows >= 0)  # its items are in order of first appearance
     return part.interactions(user_ids=log.user_ids.take(users))
 
 
@@ -135,11 +135,11 @@ def _held_out(
     test_share: float,
     name: str,
 ) -> tuple[FoldIn, int]:
-    """The fold-in and targets of one group of users, and how many events were dropped."""
+    """Return the fold-in and targets of a group of users, and the number of dropped events."""
     row = np.full(log.n_users, -1, np.int64)
     row[users] = np.arange(len(users))
-    of_group = row[log.users] >= 0
-    known = of_group & (columns[log.items_met] >= 0)
+    in_group = row[log.users] >= 0
+    known = in_group & (columns[log.items_met] >= 0)
     user, item = log.users[known], columns[log.items_met[known]]
     order = np.argsort(rank[user], kind="stable")  # by ascending id, then in file order
     user, item = user[order], item[order]
@@ -150,11 +150,11 @@ def _held_out(
         Interactions(binary_matrix(row[user[m]], item[m], shape), ids, train.item_ids)
         for m in (~is_target, is_target)
     )
-    return FoldIn(fold_in, held_out, name), int(of_group.sum() - known.sum())
+    return FoldIn(fold_in, held_out, name), int(in_group.sum() - known.sum())
 
 
 def target_mask(grouped: np.ndarray, seed: int, test_share: float) -> np.ndarray:
-    """Which events become targets, for events grouped by user in the order of the walk."""
+    """Return a mask of the target events, for events grouped by user in the order of the draws."""
     rng = np.random.RandomState(seed)
     starts = np.flatnonzero(np.r_[True, grouped[1:] != grouped[:-1]]) if len(grouped) else []
     ends = [*starts[1:], len(grouped)]

@@ -24,7 +24,7 @@ from nearfar.store.sources._sql_window import bounds_of, typical_timestamp
 from nearfar.store.sources.source import EventSource
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import Columns
-from nearfar.tables.contrary import contrary_roles
+from nearfar.tables.contradiction_columns import contradiction_roles
 from nearfar.tables.reader import Numbers, OneTimeTable
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class SQLEvents(EventSource):
         with _connected(Url(self.url)) as connection:
             names = _column_names(connection, events := self._events())
             roles = rows.roles(names, where)
-            against = contrary_roles(names, set(roles.values()), ())
+            against = contradiction_roles(names, set(roles.values()), ())
             roles |= {role.name: column for role, column in against.items()}
             chunks = self._fetch(connection, events, roles, rows)
             rows.add(_QueryResult(where, names, roles, chunks))

@@ -1,4 +1,4 @@
-"""A second table below the first one in the same text file: told by the names of its columns."""
+"""Detect a second table below the first one in a text file, by its header or a blank line."""
 
 from __future__ import annotations
 
@@ -20,58 +20,57 @@ HEADINGS = frozenset(
         "summary key value id code notes comment url"
     )
 ) | frozenset(chain(TITLES, GENRES, *SYNONYMS.values(), *chain(*RARER.values())))
-"""What columns are called in tables of customers, products, sums and the like."""
+"""Usual column names of logs and of tables of customers, products and totals."""
 CODES = frozenset(words("sku asin isbn ean gtin upc"))
 NAMED_ID = r"\p{L}+[ _-]?(?:id|key|code|number|no|sku)"
 AROUND = "\ufeff \"'"
 
 
 class SecondHeader:
-    """Finds the header of another table among the rows of one.
+    """Detect the header of another table among the rows of a table.
 
-    A row of the log holds values; a header names columns. A row is taken for a header where none
-    of its cells is a number, and one of them is the name of an id ("item_id", "SKU") that the first
-    line has too, or that stands beside another usual name of a column. After a blank line one such
-    name is enough, or two usual names of any columns.
+    A row is a header if none of its cells is a number and one cell is the name of an id ("item_id",
+    "SKU"). The first line must have that name too, or the row must have another usual column name.
+    Below a blank line, one name of an id is enough, or two usual column names.
 
     Args:
-        where: how messages name the table.
-        columns: of the first line.
+        where: the table's name in messages.
+        columns: the column names in the first line.
     """
 
     def __init__(self, where: str, columns: Sequence[str]) -> None:
         self._where = where
-        self._own = {plain_name(column) for column in columns if column}
+        self._first_header = {plain_name(column) for column in columns if column}
         ids = [c.lower() for c in columns if re.search(r"[_\W]|(?i:id)$", c)]
         names = "|".join([NAMED_ID, *map(re.escape, ids)])
         self._pattern = rf"(?i)^[{AROUND}\s]*(?:{names})[{AROUND}\s]*$"
 
     def refuse(self, frame: pl.DataFrame, first_row: int, gaps: Sequence[int]) -> None:
-        """Raise for a row of a block that is the header of another table.
+        """Raise if a row of a block is the header of another table.
 
         Args:
-            frame: the block, without repetitions of the first line.
-            first_row: the number of its first row.
-            gaps: the numbers of rows that stand below a blank line.
+            frame: the block; repetitions of the first line are emptied.
+            first_row: the number of the block's first row.
+            gaps: the numbers of the rows below a blank line.
 
         Raises:
-            DataError: there is one; with its row.
+            DataError: a row is such a header; the message has its number.
         """
         texts = [frame[c] for c in frame.columns[:2] if frame[c].dtype == pl.String]
         below_gap = {row - first_row for row in gaps}
         if frame.to_series(0).null_count():
             empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
             below_gap |= {at + 1 for at in empty.arg_true()}
-        suspect = {at for at in below_gap if 0 <= at < frame.height}
+        candidates = {at for at in below_gap if 0 <= at < frame.height}
         for cells in texts:
-            suspect |= set(cells.str.contains(self._pattern).fill_null(False).arg_true())
-        for at in sorted(suspect):
+            candidates |= set(cells.str.contains(self._pattern).fill_null(False).arg_true())
+        for at in sorted(candidates):
             row = [cell for cell in frame.row(at) if cell is not None]
             if self._is_header(row, below_gap=at in below_gap):
                 cells = ", ".join(map(repr, row))
                 raise DataError(
-                    f"{self._where}, row {first_row + at}: the columns of another table are named "
-                    f"there ({cells}); write each table to a file of its own"
+                    f"{self._where}, row {first_row + at}: this is the header of another table "
+                    f"({cells}); write each table to its own file"
                 )
 
     def _is_header(self, row: Sequence[object], *, below_gap: bool) -> bool:
@@ -83,32 +82,32 @@ class SecondHeader:
             name for cell, name in zip(cells, names, strict=True)
             if re.search(r"[_ -]|[iI][dD]$|[a-z][A-Z]", cell) or name in CODES
         ]  # fmt: skip
-        own_ids = self._own.intersection(ids)
+        repeated_ids = self._first_header.intersection(ids)
         known_ids = HEADINGS.intersection(ids)
-        n_usual = sum(name in HEADINGS or name in self._own for name in names)
+        n_usual = sum(name in HEADINGS or name in self._first_header for name in names)
         if below_gap:
-            return bool(own_ids or known_ids) or n_usual > 1
-        return bool(own_ids) or (bool(known_ids) and n_usual > 1)
+            return bool(repeated_ids or known_ids) or n_usual > 1
+        return bool(repeated_ids) or (bool(known_ids) and n_usual > 1)
 
 
 def remark_on_gaps(where: str, gaps: Sequence[int], n_rows: int) -> str:
-    """Name blank lines between rows: another table or a footer may begin there; "" without any.
+    """Return a remark on blank lines between rows, where another table may begin; "" for none.
 
     Args:
-        where: how messages name the table.
-        gaps: the numbers of rows that stand below a blank line.
-        n_rows: how many rows the table has.
+        where: the table's name in messages.
+        gaps: the numbers of the rows below a blank line.
+        n_rows: the number of rows of the table.
     """
-    inside = sorted({row for row in gaps if 1 < row <= n_rows})
-    # Every other line is blank where line ends were doubled.
-    if not inside or 2 * len(inside) > n_rows:
+    inner_gaps = sorted({row for row in gaps if 1 < row <= n_rows})
+    # Every other line is blank in a file whose line ends were doubled.
+    if not inner_gaps or 2 * len(inner_gaps) > n_rows:
         return ""
     lines = (
-        "a blank line stands"
-        if len(inside) == 1
-        else f"blank lines stand in {len(inside):,} places"
+        "there is a blank line"
+        if len(inner_gaps) == 1
+        else f"there are blank lines in {len(inner_gaps):,} places"
     )
     return (
-        f"{lines} between rows of {where}, the first above row {inside[0]:,} of {n_rows:,}; if "
-        "another table or a footer begins there, write it to a file of its own"
+        f"{lines} between rows of {where}, the first above row {inner_gaps[0]:,} of {n_rows:,}; if "
+        "another table or a footer begins there, move it to its own file"
     )

@@ -1,0 +1,68 @@
+"""Find columns whose values may say that a row is no interaction, such as returns and dislikes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from nearfar.tables.columns import KIND_ROLE, Role
+from nearfar.tables.names import KINDS, RARER, SYNONYMS, plain_name, words
+
+CONTRADICTION_PREFIX = "contradiction: "
+"""Prefix of the role that such a column gets; its name follows."""
+
+UNDO_STEMS = re.compile(
+    "return|refund|cancel|void|delet|remov|dislik|skip|reject|declin|chargeback|abandon|retour|"
+    "storn|erstatt|devol|reembols|anula|annul|rimbors|zwrot|iade|возврат|отмен|退货|退款|取消|返品"
+)
+NO_UNDO = re.compile("returning|returnvisit|able|policy|avoid|voided?by|deadline|revolu|until")
+"""Parts of names that match `UNDO_STEMS` but are not about undone events ("returning_visitor")."""
+KIND_ENDINGS = (
+    "status", "state", "type", "kind", "action", "event", "reaction", "feedback", "vote",
+    "sentiment", "operation", "result", "disposition", "behavior", "behaviour",
+    "side", "direction",
+)  # fmt: skip
+PRAISE = re.compile("recommend|upvote|votedup|thumbsup|favou?rite|positive|approved|accepted")
+AMOUNTS = re.compile(
+    "amount|price|total|revenue|sales|value|umsatz|betrag|preis|importe|precio|"
+    "montant|prix|importo|prezzo|valor"
+)
+NOT_AMOUNTS = re.compile("discount|tax|shipping|fee|margin|change|diff|balance|sentiment|rabatt")
+"""Amounts that may be negative in a purchase too."""
+WEIGHTS = frozenset((*SYNONYMS["weight"], *(n for group in RARER["weight"] for n in group)))
+ITEM_ATTRIBUTES = frozenset(words("producttype itemtype contenttype mediatype devicetype usertype"))
+
+
+def contradiction_type(name: str) -> str:
+    """Return how a column's values may contradict an interaction, judged by its name.
+
+    Returns:
+        "kind" (by a word such as "return"), "undone" (by a yes, a number or a text), "praise" (by
+        a no), "amount" (by a negative number), or "" for a column that cannot.
+    """
+    plain = plain_name(name)
+    if UNDO_STEMS.search(plain):
+        return "" if NO_UNDO.search(plain) else "undone"
+    if plain in KIND_ROLE.names or plain in KINDS or plain.endswith(KIND_ENDINGS):
+        return "" if plain in ITEM_ATTRIBUTES else "kind"
+    if PRAISE.search(plain):
+        return "praise"
+    amount = plain in WEIGHTS or (AMOUNTS.search(plain) and not NOT_AMOUNTS.search(plain))
+    return "amount" if amount else ""
+
+
+def contradiction_roles(
+    columns: Sequence[str], used: Collection[str], listed: Collection[str]
+) -> dict[Role, str]:
+    """Return a role for each column of a table that may contradict its rows, with the column.
+
+    Args:
+        columns: all columns of the table.
+        used: columns that already have a role; skipped.
+        listed: columns of lists that are expanded into rows; skipped.
+    """
+    contradicting = [
+        c for c in columns
+        if c not in used and c not in listed and columns.count(c) == 1 and contradiction_type(c)
+    ]  # fmt: skip
+    return {Role(CONTRADICTION_PREFIX + column, "hint", ()): column for column in contradicting}
