@@ -67,7 +67,7 @@ def remarks_on_zones(exposures: tuple[int, int], clicks: tuple[int, int]) -> lis
         clicks: the same for clicks.
     """
     zoned, naive = zip(exposures, clicks, strict=True)
-    text = "the times of the {} name no zone and are taken for UTC, those of the {} name one"
+    text = "the times of the {} have no time zone and are read as UTC; those of the {} have one"
     if naive[0] and not zoned[0] and zoned[1]:
         return [text.format("exposures", "clicks")]
     if naive[1] and not zoned[1] and zoned[0]:
